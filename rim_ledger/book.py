@@ -1,0 +1,167 @@
+"""What one decision sees and writes: streams, claimed names, personal keys, numbers."""
+
+from collections.abc import Iterable
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
+
+from rim_ledger.codec import Recorded
+from rim_ledger.core import Aggregate, Event, NotFound, Refused, Stamp
+from rim_ledger.vault import Vault, opened, personal_fields
+from rim_ledger.world import World
+
+A = TypeVar("A", bound=Aggregate)
+Claim = tuple[str, str]
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """A stream as far as it is known: nothing yet, or an aggregate at a version."""
+
+    aggregate: Aggregate | None = None
+    version: int = 0
+
+
+class Missing(Exception):
+    """A decision looked at something that is not loaded. Load it and decide again."""
+
+    def __init__(
+        self,
+        stream: UUID | None = None,
+        claim: Claim | None = None,
+        person: UUID | None = None,
+        number: tuple[str, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.stream, self.claim, self.person, self.number = stream, claim, person, number
+
+
+class View(Protocol):
+    """What is known of the store. Each question answers at once or raises Missing."""
+
+    def stream(self, id: UUID) -> Entry: ...
+    def claim(self, claim: Claim) -> UUID | None: ...
+    def key(self, person: UUID) -> AESGCM | None: ...
+    def number(self, prefix: str, year: int, nth: int) -> int: ...
+
+
+class Book:
+    """The pages one decision may read and write. Thrown away when the decision is refused.
+
+    Reads see the writes made before them. Nothing reaches the store from here.
+    """
+
+    def __init__(self, view: View, vault: Vault, world: World, stamp: Stamp) -> None:
+        self._view, self._vault, self._world = view, vault, world
+        self.stamp = stamp
+        self.streams: dict[UUID, Entry] = {}
+        self.events: list[Recorded] = []
+        self.claims: dict[Claim, UUID | None] = {}
+        self.keys: dict[UUID, tuple[AESGCM, bytes]] = {}
+        self.erased: set[UUID] = set()
+        self.numbers: dict[tuple[str, int], int] = {}
+
+    def find(self, kind: type[A], id: UUID) -> A | None:
+        """The aggregate, or None when there is no such stream of this kind."""
+        aggregate = self._entry(id).aggregate
+        return aggregate if isinstance(aggregate, kind) else None
+
+    def read(self, kind: type[A], id: UUID) -> A:
+        """The aggregate, or NotFound."""
+        if (aggregate := self.find(kind, id)) is None:
+            raise NotFound(kind.__name__.lower(), id)
+        return aggregate
+
+    def version(self, id: UUID) -> int:
+        """How many events the stream has."""
+        return self._entry(id).version
+
+    def open_stream(self, kind: type[Aggregate], id: UUID, events: Iterable[Event]) -> None:
+        """Begin a stream; refused when the id is taken, by whatever kind."""
+        if self._entry(id).version:
+            raise Refused("already-exists", f"The id {id} is taken.")
+        self.append(kind, id, events)
+
+    def append(self, kind: type[Aggregate], id: UUID, events: Iterable[Event]) -> None:
+        """Add events to the end of a stream, their personal words sealed."""
+        for event in events:
+            entry = self._entry(id)
+            person = self._person(entry, kind, id, event)
+            event_id = self._world.new_id()
+            sealed = self._seal(event, person, id, event_id)
+            after = (
+                entry.aggregate.evolve(sealed, self.stamp)
+                if entry.aggregate
+                else kind.begin(id, sealed, self.stamp)
+            )
+            self.streams[id] = Entry(after, entry.version + 1)
+            self.events.append(
+                Recorded(
+                    originator_id=id,
+                    originator_version=entry.version + 1,
+                    id=event_id,
+                    event=sealed,
+                    stamp=self.stamp,
+                )
+            )
+
+    def holder(self, kind: str, name: str) -> UUID | None:
+        """The stream that holds a name, if any does."""
+        claim = (kind, name)
+        return self.claims[claim] if claim in self.claims else self._view.claim(claim)
+
+    def claim(self, kind: str, name: str, stream: UUID, otherwise: Refused) -> None:
+        """Take a name for a stream, or refuse when another stream holds it."""
+        if (holder := self.holder(kind, name)) not in (None, stream):
+            raise otherwise
+        if holder is None:
+            self.claims[kind, name] = stream
+
+    def release(self, kind: str, name: str) -> None:
+        """Give a name back."""
+        self.claims[kind, name] = None
+
+    def fingerprint(self, kind: str, text: str) -> str:
+        """A keyed hash, to claim or compare personal words by."""
+        return self._vault.fingerprint(kind, text)
+
+    def reveal(self, person: UUID, value: Any) -> Any:
+        """Sealed words in the clear, for a rule that needs them; None once erased."""
+        return opened(value, {person: self._key(person)})
+
+    def erase(self, person: UUID) -> None:
+        """Destroy a person's key: their words are gone from every event, for ever."""
+        self.erased.add(person)
+
+    def number(self, prefix: str) -> str:
+        """The next business id, such as LOAN-2026-000001. Unique; gaps are allowed."""
+        year = self._world.now().year
+        taken = self.numbers.get((prefix, year), 0)
+        number = self._view.number(prefix, year, taken)
+        self.numbers[prefix, year] = taken + 1
+        return f"{prefix}-{year}-{number:06}"
+
+    def new_id(self) -> UUID:
+        """A fresh UUID of version 7."""
+        return self._world.new_id()
+
+    def _entry(self, id: UUID) -> Entry:
+        return self.streams.get(id) or self._view.stream(id)
+
+    def _key(self, person: UUID) -> AESGCM | None:
+        return self.keys[person][0] if person in self.keys else self._view.key(person)
+
+    def _person(self, entry: Entry, kind: type[Aggregate], id: UUID, event: Event) -> UUID:
+        if entry.aggregate:
+            return entry.aggregate.person
+        return kind.begin(id, event, self.stamp).person
+
+    def _seal(self, event: Event, person: UUID, stream: UUID, event_id: UUID) -> Event:
+        if not any(getattr(event, field) for field in personal_fields(type(event))):
+            return event
+        if person == stream and not self._entry(stream).version and person not in self.keys:
+            self.keys[person] = self._vault.make_key(person)
+        if (key := self._key(person)) is None:
+            raise Refused("erased", "This person was erased; nothing is written about them.")
+        return self._vault.seal(event, person, key, stream, event_id)

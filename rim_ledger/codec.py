@@ -1,0 +1,75 @@
+"""How an event is written: plain JSON, so that an analyst can read the log with psql."""
+
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+from eventsourcing.persistence import Mapper, StoredEvent
+from msgspec import Raw, Struct
+
+from rim_ledger.core import Event, Stamp
+
+
+class Recorded(Struct, frozen=True, kw_only=True, gc=False):
+    """An event in its place in its stream, under the stamp it was made with."""
+
+    originator_id: UUID
+    originator_version: int
+    id: UUID
+    event: Event
+    stamp: Stamp
+
+
+class _Written(Struct, omit_defaults=True):
+    id: UUID
+    stamp: Stamp
+    data: Any
+    schema: int = 1
+
+
+class _Read(Struct):
+    id: UUID
+    stamp: Stamp
+    data: Raw
+    schema: int = 1
+
+
+_read = msgspec.json.Decoder(_Read)
+_write = msgspec.json.Encoder()
+
+
+class Codec(Mapper[UUID]):
+    """The library's mapper, for our events: the class name is the stored name."""
+
+    def __init__(self, events: dict[str, type[Event]]) -> None:
+        self._decoders = {
+            name: msgspec.json.Decoder(event, strict=True) for name, event in events.items()
+        }
+        self._events = events
+
+    def to_stored_event(self, domain_event: Any) -> StoredEvent:
+        recorded = cast("Recorded", domain_event)
+        event = recorded.event
+        body = _Written(id=recorded.id, stamp=recorded.stamp, data=event, schema=type(event).SCHEMA)
+        return StoredEvent(
+            originator_id=recorded.originator_id,
+            originator_version=recorded.originator_version,
+            topic=type(event).__name__,
+            state=_write.encode(body),
+        )
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Any:
+        body = _read.decode(stored_event.state)
+        return Recorded(
+            originator_id=cast("UUID", stored_event.originator_id),
+            originator_version=stored_event.originator_version,
+            id=body.id,
+            event=self._event(stored_event.topic, body),
+            stamp=body.stamp,
+        )
+
+    def _event(self, name: str, body: _Read) -> Event:
+        event = self._events[name]
+        if body.schema == event.SCHEMA:
+            return self._decoders[name].decode(body.data)
+        return msgspec.convert(event.upcast(body.schema, msgspec.json.decode(body.data)), event)

@@ -1,0 +1,201 @@
+"""The words every slice is written in: Stamp, Event, Aggregate, Form, Command, Refused."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from rim_ledger.values import Id, Time
+
+if TYPE_CHECKING:
+    from rim_ledger.book import Book
+
+Personal = Annotated[str | None, msgspec.Meta(extra={"personal": True})]
+"""Words about a person. Sealed under the person's key before they are stored, null once erased."""
+
+PersonalMap = Annotated[dict[str, Any], msgspec.Meta(extra={"personal": True})]
+"""Free fields about a person: the names stay readable, each value is sealed."""
+
+
+class Actor(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """Who acted, with name and role as they were then."""
+
+    type: Literal["admin", "user", "system", "integration"]
+    id: UUID | None = None
+    name: str = ""
+    role: str | None = None
+
+
+SYSTEM = Actor(type="system", name="system")
+
+
+class Stamp(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """Who did it, when and from where. Kept beside every event, so that payloads stay small.
+
+    `at` is the business time (UTC); the time of recording belongs to the log.
+    """
+
+    at: datetime
+    actor: Actor
+    ip: str | None = None
+    user_agent: str | None = None
+    request_id: str | None = None
+    key: str | None = None
+    causation: UUID | None = None
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """A fact, in the past tense. The class name is the name kept in the log, for ever."""
+
+    SCHEMA: ClassVar[int] = 1
+
+    @classmethod
+    def upcast(cls, schema: int, data: dict[str, Any]) -> dict[str, Any]:
+        """The payload of an older schema in today's shape. A class that changes overrides this."""
+        raise LookupError(f"{cls.__name__} was never written with schema {schema}: {sorted(data)}")
+
+
+class Aggregate(Struct, frozen=True, kw_only=True, gc=False):
+    """What the events of one stream add up to. Never stored, always replayed."""
+
+    BUSINESS_ID: ClassVar[str | None] = None
+
+    id: UUID
+
+    @classmethod
+    @abstractmethod
+    def begin(cls, id: UUID, event: Any, stamp: Stamp) -> Self:
+        """The aggregate after its first event."""
+
+    @abstractmethod
+    def evolve(self, event: Any, stamp: Stamp) -> Self:
+        """The aggregate after one more event. Total: no rule is checked here."""
+
+    @property
+    def person(self) -> UUID:
+        """Whose personal words this stream's events carry: they are sealed under that key."""
+        return self.id
+
+    def but(self, **changes: Any) -> Self:
+        return replace(self, **changes)
+
+
+A = TypeVar("A", bound=Aggregate)
+
+
+class Form(BaseModel):
+    """What a client fills in: camelCase outside, snake_case inside, nothing unknown."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+    )
+
+
+class Timed(Form):
+    """A form that may say when the thing happened, if that was not now."""
+
+    occurred_at: Annotated[
+        Time | None,
+        Field(
+            description="When it happened: at most 5 minutes ahead; more than 7 days back "
+            "needs the permission history.import. Now, when left out."
+        ),
+    ] = None
+
+
+class Command(Timed, Generic[A]):
+    """A wish, in the imperative, with the rule it must meet."""
+
+    @abstractmethod
+    def decide(self, aggregate: A, book: Book) -> Iterable[Event]:
+        """The events to add to the aggregate's stream, or Refused. Pure but for the book."""
+
+
+class Creation(Timed, Generic[A]):
+    """A wish for something new. A client may name it before it is made."""
+
+    id: Id | None = None
+
+    @abstractmethod
+    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
+        """The first events of stream `id`, or Refused."""
+
+
+class Refused(Exception):
+    """A rule said no. `code` is for programs, `detail` for people; nothing was changed."""
+
+    replayed = False
+    """Whether this is the stored answer to an earlier request with the same key."""
+
+    def __init__(self, code: str, detail: str, **more: Any) -> None:
+        super().__init__(detail)
+        self.code, self.detail, self.more = code, detail, more
+
+
+class NotFound(Refused):
+    """There is no such thing, or none that the caller may know of."""
+
+    def __init__(self, kind: str, id: object) -> None:
+        super().__init__("not-found", f"There is no {kind} {id}.")
+
+
+class Invalid(Refused):
+    """The wish is well-formed and still cannot be meant."""
+
+    def __init__(self, code: str, detail: str, pointer: str) -> None:
+        super().__init__(code, detail, pointer=pointer)
+
+
+class Stale(Refused):
+    """The caller acted on an older version than the current one."""
+
+
+class Forbidden(Refused):
+    """The caller is known and may not do this."""
+
+
+class Unauthenticated(Refused):
+    """Nobody vouches for the caller."""
+
+
+class Unavailable(Exception):
+    """The store cannot be reached or is too busy. What was asked may be asked again."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+def require(condition: bool, code: str, otherwise: str) -> None:
+    """Refuse unless the condition holds."""
+    if not condition:
+        raise Refused(code, otherwise)
+
+
+def require_legal(status: str, command: str, legal: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a command that is not among those legal in this status, and say which are."""
+    allowed = sorted(legal[status])
+    if command not in allowed:
+        may = ", ".join(allowed) if allowed else "nothing"
+        raise Refused(
+            "invalid-transition",
+            f"'{command}' is not possible while the status is '{status}'; possible now: {may}.",
+            current=status,
+            command=command,
+            allowed=allowed,
+        )

@@ -1,0 +1,468 @@
+"""The ledger: commands are decided in groups, and a group is committed in one statement."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+from uuid import UUID
+
+import msgspec
+import psycopg
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from rim_ledger.book import Book, Claim, Entry, Missing
+from rim_ledger.codec import Codec, Recorded
+from rim_ledger.core import (
+    Aggregate,
+    Event,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Refused,
+    Stale,
+    Stamp,
+    Unauthenticated,
+    Unavailable,
+)
+from rim_ledger.store import Draft, Line, Moved, Outcome, Store
+from rim_ledger.vault import Vault
+from rim_ledger.world import World
+
+GROUP_MAX: Final = 500
+CACHE_MAX: Final = 20_000
+ATTEMPTS_MAX: Final = 5
+NUMBERS_AT_ONCE: Final = 32
+PATIENCE: Final = 10.0
+"""Seconds that a command waits for a lost database to come back."""
+
+EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+REFUSALS: Final = {kind.__name__: kind for kind in (Refused, NotFound, Invalid, Stale)}
+
+Work = Callable[[Book], UUID]
+"""One decision: reads and writes the book, answers the id of the stream it is about."""
+
+
+class Receipt(Struct, frozen=True):
+    """What was acknowledged: the stream, its version and the last position, all durable."""
+
+    id: UUID
+    business_id: str | None
+    version: int
+    position: int
+    replayed: bool = False
+
+
+class Idempotency(Struct, frozen=True):
+    """The key a caller gave a request, and a hash of what the request said."""
+
+    caller: str
+    key: str
+    request_hash: str
+
+
+class _Item(Struct):
+    work: Work
+    stamp: Stamp
+    idempotency: Idempotency | None
+    future: "asyncio.Future[Receipt]"
+    answer: Receipt | Exception | None = None
+
+
+class _Kept(Struct, omit_defaults=True):
+    """An answer as it is stored under an idempotency key."""
+
+    receipt: Receipt | None = None
+    refused: dict[str, Any] | None = None
+
+
+class _Group:
+    """What is known while a group is decided: the cache, under the group's own writes."""
+
+    def __init__(self, ledger: "Ledger") -> None:
+        self._ledger = ledger
+        self.streams: dict[UUID, Entry] = {}
+        self.claims: dict[Claim, UUID | None] = {}
+        self.keys: dict[UUID, AESGCM | None] = {}
+        self.numbers = dict(ledger.numbers)
+        self.outcomes: dict[tuple[str, str], Outcome] = {}
+
+    def copy(self) -> "_Group":
+        """The same knowledge, for trials whose writes do not count."""
+        other = _Group(self._ledger)
+        other.streams, other.claims = dict(self.streams), dict(self.claims)
+        other.keys, other.numbers = dict(self.keys), dict(self.numbers)
+        other.outcomes = dict(self.outcomes)
+        return other
+
+    def stream(self, id: UUID) -> Entry:
+        entry = self.streams.get(id) or self._ledger.streams.get(id)
+        if entry is None:
+            raise Missing(stream=id)
+        return entry
+
+    def claim(self, claim: Claim) -> UUID | None:
+        for known in (self.claims, self._ledger.claims):
+            if claim in known:
+                return known[claim]
+        raise Missing(claim=claim)
+
+    def key(self, person: UUID) -> AESGCM | None:
+        for known in (self.keys, self._ledger.keys):
+            if person in known:
+                return known[person]
+        raise Missing(person=person)
+
+    def number(self, prefix: str, year: int, nth: int) -> int:
+        block = self.numbers.get((prefix, year), range(0))
+        if nth >= len(block):
+            raise Missing(number=(prefix, year))
+        return block[nth]
+
+    def take(self, book: Book) -> None:
+        """Let the rest of the group see what this decision wrote."""
+        self.streams |= book.streams
+        self.claims |= book.claims
+        self.keys |= {person: key for person, (key, _) in book.keys.items()}
+        self.keys |= dict.fromkeys(book.erased)
+        for block, taken in book.numbers.items():
+            self.numbers[block] = self.numbers[block][taken:]
+
+
+class Ledger:
+    """Every stream in the system, in one ordered log.
+
+    One task decides and writes; a group is decided on committed state only, so a lost race means
+    deciding again and nothing else. Answers, refusals included, go out after the commit.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        entities: dict[type[Event], type[Aggregate]],
+        vault: Vault,
+        world: World,
+    ) -> None:
+        self._url, self._entities, self._vault, self._world = url, entities, vault, world
+        self._codec = Codec({event.__name__: event for event in entities})
+        self._head, self._recorded_at = 0, EPOCH
+        self.streams: dict[UUID, Entry] = {}
+        self.claims: dict[Claim, UUID | None] = {}
+        self.keys: dict[UUID, AESGCM | None] = {}
+        self.numbers: dict[tuple[str, int], range] = {}
+        self._waiting: list[_Item] = []
+        self._wake = asyncio.Event()
+        self._store: Store | None = None
+        self._backend: int | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._group = _Group(self)
+        self._draft: Draft | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._connect()
+        row = await (
+            await self._connected.connection.execute(
+                "SELECT position, recorded_at FROM ledger.events ORDER BY position DESC LIMIT 1"
+            )
+        ).fetchone()
+        if row:
+            self._head, self._recorded_at = row
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Finish what was accepted, then close."""
+        await asyncio.gather(*(item.future for item in self._waiting), return_exceptions=True)
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        await self._connected.connection.close()
+
+    @property
+    def head(self) -> int:
+        """The last position this process knows of."""
+        return self._head
+
+    async def submit(
+        self, work: Work, stamp: Stamp, idempotency: Idempotency | None = None
+    ) -> Receipt:
+        """Decide and commit. Raises Refused, or Unavailable when the store cannot be reached."""
+        item = _Item(work, stamp, idempotency, asyncio.get_running_loop().create_future())
+        self._waiting.append(item)
+        self._wake.set()
+        return await item.future
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            group = self._waiting[:GROUP_MAX]
+            try:
+                await self._commit(group)
+            except Exception as error:
+                for item in group:
+                    item.answer = error
+            del self._waiting[: len(group)]
+            if not self._waiting:
+                self._wake.clear()
+            self._release(group)
+            self._bound()
+
+    @staticmethod
+    def _release(group: list[_Item]) -> None:
+        for item in group:
+            if item.future.done():
+                continue
+            if isinstance(item.answer, Receipt):
+                item.future.set_result(item.answer)
+            else:
+                item.future.set_exception(item.answer or AssertionError("no answer was decided"))
+
+    async def _commit(self, group: list[_Item]) -> None:
+        self._draft = None
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                await self._try(group)
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                await self._reconnect()
+            except psycopg.DataError as error:
+                await self._commit_one_by_one(group, error)
+                return
+            else:
+                return
+        raise Unavailable("busy", "The ledger could not commit in time. Please ask again.")
+
+    async def _try(self, group: list[_Item]) -> None:
+        if self._draft is None:
+            with contextlib.suppress(Moved):
+                await self._decide_and_write(group)
+                return
+        async with self._connected.connection.transaction():
+            await self._connected.lock()
+            if not await self._catch_up():
+                await self._decide_and_write(group, accept=False)
+        self._accept()
+
+    async def _decide_and_write(self, group: list[_Item], *, accept: bool = True) -> None:
+        self._draft = await self._decide(group)
+        await self._connected.write(self._draft)
+        if accept:
+            self._accept()
+
+    async def _commit_one_by_one(self, group: list[_Item], error: Exception) -> None:
+        """Something in the group cannot be stored: only its own command fails."""
+        if len(group) == 1:
+            group[0].answer = error
+            return
+        for item in group:
+            await self._commit([item])
+
+    def _accept(self) -> None:
+        """The draft is durable: what it says is now what is known."""
+        draft = self._draft
+        assert draft is not None
+        if self._head == draft.head and draft.streams:
+            self._head, self._recorded_at = draft.head + len(draft.streams), draft.at
+        self.streams |= self._group.streams
+        self.claims |= self._group.claims
+        self.keys |= self._group.keys
+        self.numbers = self._group.numbers
+
+    async def _decide(self, group: list[_Item]) -> Draft:
+        """Decide in order of arrival. From the first decision that misses something on, the rest
+        is tried only to learn what else is missing; then all that is loaded and they start over."""
+        draft, self._group = self._empty_draft(), await self._open_group(group)
+        done = 0
+        while done < len(group):
+            view, into, missing = self._group, draft, list[Missing]()
+            for item in group[done:]:
+                try:
+                    self._decide_one(item, view, into)
+                    done += not missing
+                except Missing as miss:
+                    if not missing:
+                        view, into = view.copy(), self._empty_draft()
+                    missing.append(miss)
+            await self._load(missing)
+        return draft
+
+    def _decide_one(self, item: _Item, view: _Group, draft: Draft) -> None:
+        key = item.idempotency
+        if key and (before := view.outcomes.get((key.caller, key.key))):
+            item.answer = _replay(before, key)
+            return
+        book = Book(view, self._vault, self._world, item.stamp)
+        try:
+            stream = item.work(book)
+        except (Unauthenticated, Forbidden) as refusal:
+            item.answer = refusal
+            return
+        except Refused as refusal:
+            item.answer = refusal
+        except Missing:
+            raise
+        except Exception as error:
+            item.answer = error
+            return
+        else:
+            item.answer = self._take(book, stream, view, draft)
+        if key:
+            outcome = Outcome(key.caller, key.key, key.request_hash, _keep(item.answer))
+            view.outcomes[key.caller, key.key] = outcome
+            draft.outcomes.append(outcome)
+
+    def _take(self, book: Book, stream: UUID, view: _Group, draft: Draft) -> Receipt:
+        view.take(book)
+        for recorded in book.events:
+            stored = self._codec.to_stored_event(recorded)
+            draft.streams.append(recorded.originator_id)
+            draft.versions.append(recorded.originator_version)
+            draft.names.append(stored.topic)
+            draft.bodies.append(stored.state.decode())
+        draft.claims |= book.claims
+        draft.keys |= {person: wrapped for person, (_, wrapped) in book.keys.items()}
+        draft.erased |= book.erased
+        entry = view.stream(stream)
+        assert entry.aggregate is not None, "a decision names a stream that is there"
+        name = entry.aggregate.BUSINESS_ID
+        business_id = getattr(entry.aggregate, name) if name else None
+        return Receipt(stream, business_id, entry.version, draft.head + len(draft.streams))
+
+    def _empty_draft(self) -> Draft:
+        return Draft(head=self._head, at=max(self._world.now(), self._recorded_at))
+
+    async def _open_group(self, group: list[_Item]) -> _Group:
+        view = _Group(self)
+        if keys := [(k.caller, k.key) for item in group if (k := item.idempotency)]:
+            for outcome in await self._connected.outcomes(keys):
+                view.outcomes[outcome.caller, outcome.key] = outcome
+        return view
+
+    async def _load(self, missing: list[Missing]) -> None:
+        store = self._connected
+        if ids := {each.stream for each in missing if each.stream}:
+            self.streams |= dict.fromkeys(ids, Entry())
+            for line in await store.streams(ids):
+                self._fold(line)
+        if claims := {each.claim for each in missing if each.claim}:
+            self.claims |= dict.fromkeys(claims)
+            self.claims |= await store.claims(list(claims))
+        if persons := {each.person for each in missing if each.person}:
+            rows = await store.keys(persons)
+            for person in persons:
+                self.keys[person] = self._vault.unwrap(person, rows.get(person))
+        numbers = [each.number for each in missing if each.number]
+        for prefix, year in set(numbers):
+            count = max(NUMBERS_AT_ONCE, 2 * numbers.count((prefix, year)))
+            block = await store.reserve(prefix, year, count)
+            self.numbers[prefix, year] = self._group.numbers[prefix, year] = block
+
+    def _fold(self, line: Line) -> None:
+        """Bring a cached stream forward by one event, if it is the next one."""
+        recorded: Recorded = self._codec.to_domain_event(line.notification)
+        stream, version = recorded.originator_id, recorded.originator_version
+        entry = self.streams.get(stream)
+        if entry is not None and entry.version == version - 1:
+            event, stamp = recorded.event, recorded.stamp
+            kind = self._entities[type(event)]
+            after = (
+                entry.aggregate.evolve(event, stamp)
+                if entry.aggregate
+                else kind.begin(stream, event, stamp)
+            )
+            self.streams[stream] = Entry(after, version)
+
+    async def _catch_up(self) -> bool:
+        """Fold what was written since; true when that is the draft, whose commit went unanswered.
+
+        A draft lies in the log whole or not at all, and only directly after the head it was
+        decided on, so its first event tells.
+        """
+        draft, ours = self._draft, False
+        while lines := await self._connected.after(self._head):
+            for line in lines:
+                position = line.notification.id
+                if draft and draft.bodies and position == draft.head + 1:
+                    ours = line.notification.state.decode() == draft.bodies[0]
+                self._fold(line)
+                self._head, self._recorded_at = position, line.recorded_at
+            self.claims.clear()
+            self.keys.clear()
+        return ours
+
+    @property
+    def _connected(self) -> Store:
+        assert self._store is not None, "the ledger is used as an async context manager"
+        return self._store
+
+    async def _connect(self) -> None:
+        connection = await AsyncConnection.connect(self._url, autocommit=True)
+        self._store, self._backend = Store(connection), connection.info.backend_pid
+
+    async def _reconnect(self) -> None:
+        """Come back to the database, and see the old session ended before anything is decided:
+        what it may still have been committing is then known for good."""
+        gone = self._backend
+        await self._connected.connection.close()
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            try:
+                await self._connect()
+                await self._end_session(gone)
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                if asyncio.get_running_loop().time() > deadline:
+                    raise Unavailable(
+                        "store-unavailable", "The ledger's database cannot be reached."
+                    ) from None
+                await asyncio.sleep(0.2)
+            else:
+                break
+        self.numbers.clear()
+
+    async def _end_session(self, backend: int | None) -> None:
+        query = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid = %s AND pid <> pg_backend_pid() AND usename = current_user"
+        )
+        while (await self._connected.connection.execute(query, [backend])).rowcount:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+    def _bound(self) -> None:
+        """Keep the cache small: the oldest entries go first, and are loaded again when needed."""
+        for cache in (self.streams, self.claims, self.keys):
+            _forget_oldest(cache)
+
+
+def _forget_oldest(cache: dict[Any, Any]) -> None:
+    while len(cache) > CACHE_MAX:
+        del cache[next(iter(cache))]
+
+
+def _keep(answer: Receipt | Exception) -> str:
+    if isinstance(answer, Receipt):
+        return msgspec.json.encode(_Kept(receipt=answer)).decode()
+    assert isinstance(answer, Refused)
+    kind = type(answer).__name__
+    refused = {"kind": kind, "code": answer.code, "detail": answer.detail, "more": answer.more}
+    return msgspec.json.encode(_Kept(refused=refused)).decode()
+
+
+def _replay(before: Outcome, key: Idempotency) -> Receipt | Refused:
+    """The first answer again; for another request under the same key, a refusal."""
+    if before.request_hash != key.request_hash:
+        return Invalid(
+            "idempotency-key-reused",
+            f"The key {key.key} was used for another request; take a new key.",
+            "Idempotency-Key",
+        )
+    kept = msgspec.json.decode(before.outcome, type=_Kept)
+    if kept.receipt:
+        return msgspec.structs.replace(kept.receipt, replayed=True)
+    assert kept.refused is not None
+    again = Refused.__new__(REFUSALS[kept.refused["kind"]])
+    Refused.__init__(again, kept.refused["code"], kept.refused["detail"], **kept.refused["more"])
+    again.replayed = True
+    return again

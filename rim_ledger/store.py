@@ -1,0 +1,196 @@
+"""The SQL of the ledger: load what a group of decisions reads, write what it decided."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from eventsourcing.persistence import Notification
+from msgspec import Struct
+from psycopg import AsyncConnection, errors
+
+from rim_ledger.book import Claim
+
+CHANNEL: Final = "ledger"
+PAGE: Final = 1000
+
+EVENTS: Final = """
+SELECT position, stream_id, version, name, convert_to(body, 'UTF8') AS body, recorded_at
+  FROM ledger.events"""
+
+# One statement is one transaction and one round trip. A group is written only at the head it was
+# decided on; two processes that aim at the same position meet at its primary key.
+WRITE: Final = """
+WITH head AS (SELECT coalesce(max(position), 0) AS position FROM ledger.events),
+events AS (
+    INSERT INTO ledger.events (position, stream_id, version, name, body, recorded_at)
+    SELECT head.position + e.ordinality, e.stream, e.version, e.name, e.body, %(at)s
+      FROM head, unnest(%(streams)b::uuid[], %(versions)b::int8[], %(names)b::text[],
+                        %(bodies)b::text[])
+           WITH ORDINALITY AS e (stream, version, name, body, ordinality)
+     WHERE head.position = %(head)s),
+taken AS (
+    INSERT INTO ledger.claims
+    SELECT c.* FROM head, unnest(%(kinds)b::text[], %(claimed)b::text[], %(holders)b::uuid[]) c
+     WHERE head.position = %(head)s
+    ON CONFLICT (kind, name) DO UPDATE SET stream_id = excluded.stream_id),
+released AS (
+    DELETE FROM ledger.claims
+     USING head, unnest(%(free_kinds)b::text[], %(free_names)b::text[]) AS f (kind, name)
+     WHERE head.position = %(head)s AND claims.kind = f.kind AND claims.name = f.name),
+keys AS (
+    INSERT INTO ledger.personal_keys (person, wrapped)
+    SELECT k.* FROM head, unnest(%(persons)b::uuid[], %(wrapped)b::bytea[]) k
+     WHERE head.position = %(head)s),
+erased AS (
+    UPDATE ledger.personal_keys SET wrapped = NULL, erased_at = %(at)s
+      FROM head WHERE head.position = %(head)s AND person = ANY (%(erased)b::uuid[])),
+outcomes AS (
+    INSERT INTO ledger.outcomes
+    SELECT o.*, %(at)s FROM head, unnest(%(callers)b::text[], %(keys)b::text[], %(hashes)b::text[],
+                                         %(outcomes)b::text[]) o
+     WHERE head.position = %(head)s)
+SELECT position, CASE WHEN %(notify)s THEN pg_notify('ledger', '') END FROM head"""
+
+CLAIMS: Final = """
+SELECT kind, name, stream_id FROM ledger.claims
+  JOIN unnest(%s::text[], %s::text[]) AS wanted (kind, name) USING (kind, name)"""
+
+NUMBERS: Final = """
+INSERT INTO ledger.numbers AS n VALUES (%s, %s, %s)
+ON CONFLICT (prefix, year) DO UPDATE SET used = n.used + excluded.used RETURNING used"""
+
+OUTCOMES: Final = """
+SELECT caller, key, request_hash, outcome FROM ledger.outcomes
+  JOIN unnest(%s::text[], %s::text[]) AS wanted (caller, key) USING (caller, key)"""
+
+
+class Moved(Exception):
+    """Another process wrote first: the decision was made on an older log."""
+
+
+class Line(NamedTuple):
+    """A stored event with the time of its recording."""
+
+    notification: Notification
+    recorded_at: datetime
+
+
+class Outcome(Struct, frozen=True):
+    """What an idempotency key stands for: the request it came with, and how that ended."""
+
+    caller: str
+    key: str
+    request_hash: str
+    outcome: str
+
+
+class Draft(Struct):
+    """What a group of decisions wants to write, all of it or nothing."""
+
+    head: int
+    at: datetime
+    streams: list[UUID] = []
+    versions: list[int] = []
+    names: list[str] = []
+    bodies: list[str] = []
+    claims: dict[Claim, UUID | None] = {}
+    keys: dict[UUID, bytes] = {}
+    erased: set[UUID] = set()
+    outcomes: list[Outcome] = []
+
+    def parameters(self) -> dict[str, Any]:
+        held = [(claim, holder) for claim, holder in self.claims.items() if holder]
+        free = [claim for claim, holder in self.claims.items() if not holder]
+        return {
+            "head": self.head,
+            "at": self.at,
+            "streams": self.streams,
+            "versions": self.versions,
+            "names": self.names,
+            "bodies": self.bodies,
+            "kinds": [claim[0] for claim, _ in held],
+            "claimed": [claim[1] for claim, _ in held],
+            "holders": [holder for _, holder in held],
+            "free_kinds": [kind for kind, _ in free],
+            "free_names": [name for _, name in free],
+            "persons": list(self.keys),
+            "wrapped": list(self.keys.values()),
+            "erased": list(self.erased),
+            "callers": [each.caller for each in self.outcomes],
+            "keys": [each.key for each in self.outcomes],
+            "hashes": [each.request_hash for each in self.outcomes],
+            "outcomes": [each.outcome for each in self.outcomes],
+            "notify": bool(self.streams),
+        }
+
+
+class Store:
+    """One connection to the ledger's tables; the queries of the writing side."""
+
+    def __init__(self, connection: AsyncConnection[Any]) -> None:
+        self.connection = connection
+
+    async def write(self, draft: Draft) -> None:
+        """Commit the draft, or raise Moved when the head is not where it was."""
+        try:
+            cursor = await self.connection.execute(WRITE, draft.parameters())
+        except errors.UniqueViolation as error:
+            raise Moved from error
+        row = await cursor.fetchone()
+        if row is None or row[0] != draft.head:
+            raise Moved
+
+    async def lock(self) -> None:
+        """Keep every other writer out until the transaction ends. Readers are not kept out."""
+        await self.connection.execute("LOCK TABLE ledger.events IN EXCLUSIVE MODE")
+
+    async def after(self, position: int) -> list[Line]:
+        """The next page of the log."""
+        query = EVENTS + " WHERE position > %s ORDER BY position LIMIT %s"
+        return await self._lines(query, [position, PAGE])
+
+    async def streams(self, ids: Iterable[UUID]) -> list[Line]:
+        """Every event of these streams, in order."""
+        query = EVENTS + " WHERE stream_id = ANY (%b::uuid[]) ORDER BY stream_id, version"
+        return await self._lines(query, [list(ids)])
+
+    async def claims(self, wanted: Sequence[Claim]) -> dict[Claim, UUID]:
+        columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
+        cursor = await self.connection.execute(CLAIMS, columns)
+        return {(kind, name): stream async for kind, name, stream in cursor}
+
+    async def keys(self, persons: Iterable[UUID]) -> dict[UUID, bytes | None]:
+        cursor = await self.connection.execute(
+            "SELECT person, wrapped FROM ledger.personal_keys WHERE person = ANY (%b::uuid[])",
+            [list(persons)],
+        )
+        return {person: wrapped async for person, wrapped in cursor}
+
+    async def reserve(self, prefix: str, year: int, count: int) -> range:
+        """The next `count` numbers of a year, nobody else's for ever."""
+        cursor = await self.connection.execute(NUMBERS, [prefix, year, count])
+        row = await cursor.fetchone()
+        assert row is not None
+        return range(row[0] - count + 1, row[0] + 1)
+
+    async def outcomes(self, wanted: Sequence[tuple[str, str]]) -> list[Outcome]:
+        columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
+        cursor = await self.connection.execute(OUTCOMES, columns)
+        return [Outcome(*row) async for row in cursor]
+
+    async def _lines(self, query: Any, parameters: Sequence[Any]) -> list[Line]:
+        cursor = await self.connection.execute(query, parameters)
+        return [
+            Line(
+                Notification(
+                    id=position,
+                    originator_id=stream,
+                    originator_version=version,
+                    topic=name,
+                    state=bytes(body),
+                ),
+                recorded_at,
+            )
+            async for position, stream, version, name, body, recorded_at in cursor
+        ]

@@ -1,0 +1,168 @@
+"""Values as they travel: money in naira, rates in percent, phones in E.164, times in UTC."""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import email_validator
+import phonenumbers
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+LAGOS = ZoneInfo("Africa/Lagos")
+KOBO = Decimal("0.01")
+ZERO = Decimal("0.00")
+MOBILE = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE)
+
+
+class Network(StrEnum):
+    """The telcos whose airtime is lent."""
+
+    MTN = "MTN"
+    AIRTEL = "Airtel"
+    GLO = "Glo"
+    NINE_MOBILE = "9mobile"
+
+
+def _number(digits: int, places: int, what: str) -> Callable[[Any], Decimal]:
+    def read(value: Any) -> Decimal:
+        if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+            raise PydanticCustomError("number", f"{what} is a JSON number, such as 100.5")
+        number = value if isinstance(value, Decimal) else Decimal(str(value))
+        if not number.is_finite():
+            raise PydanticCustomError("finite", f"{what} is a finite number")
+        if number.adjusted() >= digits:  # also spares the quantize below a huge exponent
+            raise PydanticCustomError("too_many_digits", f"{what} has at most {digits} digits")
+        if number != (exact := number.quantize(Decimal(1).scaleb(-places))):
+            raise PydanticCustomError("decimals", f"{what} has at most {places} decimals")
+        if len(exact.as_tuple().digits) > digits:
+            raise PydanticCustomError("too_many_digits", f"{what} has at most {digits} digits")
+        return exact
+
+    return read
+
+
+Amount = Annotated[
+    Decimal,
+    BeforeValidator(_number(14, 2, "an amount in naira")),
+    WithJsonSchema({"type": "number", "minimum": 0, "multipleOf": 0.01, "examples": [5000.0]}),
+]
+Money = Annotated[
+    Amount,
+    Field(gt=0),
+    WithJsonSchema(
+        {"type": "number", "exclusiveMinimum": 0, "multipleOf": 0.01, "examples": [5000.0]}
+    ),
+]
+"""Naira, above zero, exact to the kobo, at most 14 digits."""
+
+Limit = Annotated[Amount, Field(ge=0)]
+"""Naira, zero or more."""
+
+Rate = Annotated[
+    Decimal,
+    BeforeValidator(_number(10, 6, "an interest rate in percent")),
+    Field(ge=0, le=1000),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1000, "examples": [15]}),
+]
+"""Percent of the amount for the whole period, 0 to 1000, at most six decimals."""
+
+
+def interest(amount: Decimal, rate: Decimal) -> Decimal:
+    """The fee of a loan in naira: amount · rate / 100, half to even at the kobo (domain rule)."""
+    return (amount * rate / 100).quantize(KOBO, ROUND_HALF_EVEN)
+
+
+def _text_only(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    raise PydanticCustomError("string", "this is a JSON string")
+
+
+def _clean(text: str) -> str:
+    if not (text := text.strip()):
+        raise PydanticCustomError("blank", "this must not be blank")
+    return text
+
+
+Id = Annotated[UUID, Field(strict=False), BeforeValidator(_text_only)]
+Note = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_clean)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_clean)]
+Reference = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[!-~]+$")]
+Word = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
+
+
+def _utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+Time = Annotated[
+    AwareDatetime, Field(strict=False), BeforeValidator(_text_only), AfterValidator(_utc)
+]
+"""RFC 3339 with an offset; UTC inside."""
+
+
+def normal_phone(text: str) -> str:
+    """A Nigerian mobile number in E.164, whatever usual way it was written in.
+
+    Raises ValueError with the reason. The library alone would let letters, extensions and
+    toll-free numbers through.
+    """
+    plain = unicodedata.normalize("NFKC", text)
+    if not re.fullmatch(r"[0-9+().\- ]+", plain):
+        raise ValueError("a phone number has only digits and + ( ) . - and spaces")
+    plain = re.sub(r"[().\- ]", "", plain)
+    plain = re.sub(r"^(009|00)", "+", plain)
+    plain = re.sub(r"^\+2340", "+234", plain)
+    for pattern in (r"0(\d{10})", r"234(\d{10})", r"(\d{10})"):
+        if match := re.fullmatch(pattern, plain):
+            plain = "+234" + match[1]
+            break
+    if not re.fullmatch(r"\+234\d{10}", plain):
+        raise ValueError("a Nigerian mobile number looks like +2348031234567 or 08031234567")
+    number = phonenumbers.parse(plain)
+    if not (
+        phonenumbers.is_valid_number_for_region(number, "NG")
+        and phonenumbers.number_type(number) in MOBILE
+    ):
+        raise ValueError("this is not the number of a Nigerian mobile line")
+    return plain
+
+
+def _phone(text: str) -> str:
+    try:
+        return normal_phone(text)
+    except ValueError as error:
+        raise PydanticCustomError("phone", str(error)) from None
+
+
+def _email(text: str) -> str:
+    try:
+        return email_validator.validate_email(text, check_deliverability=False).normalized
+    except email_validator.EmailNotValidError:
+        raise PydanticCustomError("email", "an e-mail address looks like ada@example.com") from None
+
+
+Phone = Annotated[str, Field(max_length=40, examples=["+2348031234567"]), AfterValidator(_phone)]
+Email = Annotated[str, Field(max_length=254, examples=["ada@example.com"]), AfterValidator(_email)]
+
+
+def lagos_day(moment: datetime) -> date:
+    """The business day of a moment: its date in Lagos."""
+    return moment.astimezone(LAGOS).date()
+
+
+def end_of_day(day: date) -> datetime:
+    """The last second of a Lagos day, in UTC."""
+    return datetime.combine(day, time(23, 59, 59), LAGOS).astimezone(UTC)
+
+
+def due_date(disbursed_at: datetime, days: int) -> datetime:
+    """When a loan is due: the Lagos date of its disbursement plus `days`, 23:59:59 Lagos."""
+    return end_of_day(lagos_day(disbursed_at) + timedelta(days=days))

@@ -1,0 +1,1 @@
+"""Measures the ledger beside other ways to write the same commands."""

@@ -1,0 +1,34 @@
+"""Real PostgreSQL for the tests that ask for it: one server a run, a fresh database a test."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from rim_ledger.migrate import migrate
+from rim_ledger.postgres import EmbeddedPostgres
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """A PostgreSQL server, with a migrated template database; its libpq URL."""
+    with tempfile.TemporaryDirectory(prefix="rim-ledger-") as place:
+        Path(place).chmod(0o755)
+        with EmbeddedPostgres(Path(place) / "home", durable=False) as url:
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("CREATE DATABASE template_ledger")
+            migrate(url.replace("/rim_ledger?", "/template_ledger?"))
+            yield url
+
+
+@pytest.fixture
+def database(server: str) -> Iterator[str]:
+    """The URL of an empty, migrated ledger."""
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template_ledger")
+        yield server.replace("/rim_ledger?", f"/{name}?")
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -1,0 +1,81 @@
+"""A small entity to try the store with: a jar that holds coins, and belongs to a person."""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Self, assert_never
+from uuid import UUID
+
+from rim_ledger.book import Book
+from rim_ledger.core import SYSTEM, Aggregate, Event, Personal, Refused, Stamp, require
+from rim_ledger.ledger import Work
+
+STAMP = Stamp(at=datetime(2026, 1, 1, tzinfo=UTC), actor=SYSTEM)
+
+
+class JarOpened(Event):
+    number: str
+    owner: Personal = None
+
+
+class CoinAdded(Event):
+    coins: int = 1
+
+
+class OwnerErased(Event):
+    pass
+
+
+JarEvent = CoinAdded | OwnerErased
+
+
+class Jar(Aggregate):
+    BUSINESS_ID: ClassVar[str | None] = "number"
+    ROOM: ClassVar[int] = 10
+
+    number: str
+    owner: str | None = None
+    coins: int = 0
+
+    @classmethod
+    def begin(cls, id: UUID, event: Any, stamp: Stamp) -> Self:
+        return cls(id=id, number=event.number, owner=event.owner)
+
+    def evolve(self, event: JarEvent, stamp: Stamp) -> Self:
+        match event:
+            case CoinAdded():
+                return self.but(coins=self.coins + event.coins)
+            case OwnerErased():
+                return self.but(owner=None)
+            case _:
+                assert_never(event)
+
+
+JARS: dict[type[Event], type[Aggregate]] = {JarOpened: Jar, CoinAdded: Jar, OwnerErased: Jar}
+
+
+def open_jar(id: UUID, owner: str | None = None, label: str | None = None) -> Work:
+    def work(book: Book) -> UUID:
+        if label:
+            book.claim("label", label, id, Refused("label-taken", f"{label} is taken"))
+        book.open_stream(Jar, id, [JarOpened(number=book.number("JAR"), owner=owner)])
+        return id
+
+    return work
+
+
+def add_coin(id: UUID, coins: int = 1) -> Work:
+    def work(book: Book) -> UUID:
+        jar = book.read(Jar, id)
+        require(jar.coins + coins <= Jar.ROOM, "jar-full", f"{jar.number} is full")
+        book.append(Jar, id, [CoinAdded(coins=coins)])
+        return id
+
+    return work
+
+
+def erase_owner(id: UUID) -> Work:
+    def work(book: Book) -> UUID:
+        book.append(Jar, id, [OwnerErased()])
+        book.erase(id)
+        return id
+
+    return work

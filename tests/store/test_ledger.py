@@ -1,0 +1,297 @@
+"""The ledger on real PostgreSQL: groups, races, lost connections, keys and names."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from rim_ledger.core import NotFound, Refused, Unavailable
+from rim_ledger.ledger import Idempotency, Ledger, Receipt
+from rim_ledger.store import Draft, Store
+from rim_ledger.vault import Vault, opened
+from rim_ledger.world import RealWorld
+from tests.sample import JARS, STAMP, Jar, add_coin, erase_owner, open_jar
+
+T = TypeVar("T")
+WORLD = RealWorld()
+VAULT = Vault(b"a secret of the tests", WORLD)
+
+
+def ledger(url: str) -> Ledger:
+    return Ledger(url, JARS, VAULT, WORLD)
+
+
+def on_ledger(url: str, story: Callable[[Ledger], Awaitable[T]]) -> T:
+    async def told() -> T:
+        async with ledger(url) as opened_ledger:
+            return await story(opened_ledger)
+
+    return asyncio.run(told())
+
+
+def rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(query).fetchall()  # type: ignore[call-overload,no-any-return]
+
+
+def coins(url: str, id: UUID) -> int:
+    (total,) = rows(
+        url,
+        "SELECT coalesce(sum(coalesce((body::json #>> '{data,coins}')::int, 1)), 0)"
+        f" FROM ledger.events WHERE name = 'CoinAdded' AND stream_id = '{id}'",
+    )[0]
+    return int(total)
+
+
+def positions_are_dense(url: str) -> bool:
+    ((count, head),) = rows(url, "SELECT count(*), coalesce(max(position), 0) FROM ledger.events")
+    return bool(count == head)
+
+
+def test_a_receipt_names_stream_number_version_and_position(database: str) -> None:
+    jar = WORLD.new_id()
+
+    async def story(ledger: Ledger) -> tuple[Receipt, Receipt]:
+        return await ledger.submit(open_jar(jar), STAMP), await ledger.submit(add_coin(jar), STAMP)
+
+    opened_at, added = on_ledger(database, story)
+    year = WORLD.now().year
+    assert opened_at == Receipt(jar, f"JAR-{year}-000001", 1, 1)
+    assert added == Receipt(jar, f"JAR-{year}-000001", 2, 2)
+
+
+def test_a_group_is_decided_in_order_of_arrival_and_each_sees_the_one_before(database: str) -> None:
+    jar = WORLD.new_id()
+
+    async def story(ledger: Ledger) -> list[Receipt | BaseException]:
+        works = [open_jar(jar), *(add_coin(jar) for _ in range(Jar.ROOM + 5))]
+        answers = (ledger.submit(work, STAMP) for work in works)
+        return await asyncio.gather(*answers, return_exceptions=True)
+
+    answers = on_ledger(database, story)
+    assert [type(answer) for answer in answers] == [Receipt] * 11 + [Refused] * 5
+    assert coins(database, jar) == Jar.ROOM
+    assert positions_are_dense(database)
+
+
+def test_two_processes_never_overfill_and_leave_no_hole(database: str) -> None:
+    jar, others = WORLD.new_id(), [WORLD.new_id() for _ in range(20)]
+
+    async def story() -> list[Receipt | BaseException]:
+        async with ledger(database) as one, ledger(database) as two:
+            await one.submit(open_jar(jar), STAMP)
+            works = [each for other in others for each in (add_coin(jar), open_jar(other))]
+            answers = []
+            for index, work in enumerate(works):
+                answers.append(asyncio.ensure_future((one, two)[index % 2].submit(work, STAMP)))
+                answers.append(
+                    asyncio.ensure_future((two, one)[index % 2].submit(add_coin(jar), STAMP))
+                )
+                await asyncio.sleep(0)
+            return await asyncio.gather(*answers, return_exceptions=True)
+
+    answers = asyncio.run(story())
+    accepted = sum(isinstance(answer, Receipt) for answer in answers)
+    assert accepted == Jar.ROOM + len(others)
+    assert all(isinstance(answer, Receipt | Refused) for answer in answers)
+    assert coins(database, jar) == Jar.ROOM
+    assert positions_are_dense(database)
+
+
+def test_a_refusal_is_decided_on_what_another_process_has_committed(database: str) -> None:
+    jar = WORLD.new_id()
+
+    async def story() -> Receipt:
+        async with ledger(database) as one, ledger(database) as two:
+            await one.submit(open_jar(jar), STAMP)
+            with pytest.raises(Refused, match="full"):
+                await one.submit(add_coin(jar, Jar.ROOM + 1), STAMP)
+            missing = WORLD.new_id()
+            with pytest.raises(NotFound):
+                await one.submit(add_coin(missing), STAMP)
+            await two.submit(open_jar(missing), STAMP)
+            return await one.submit(add_coin(missing), STAMP)
+
+    assert asyncio.run(story()).version == 2
+
+
+def test_the_same_key_twenty_times_at_once_acts_once(database: str) -> None:
+    jar = WORLD.new_id()
+    key = Idempotency("admin", "only once", "hash")
+
+    async def story() -> list[Receipt]:
+        async with ledger(database) as one, ledger(database) as two:
+            await one.submit(open_jar(jar), STAMP)
+            answers = [(one, two)[n % 2].submit(add_coin(jar), STAMP, key) for n in range(20)]
+            return await asyncio.gather(*answers)
+
+    answers = asyncio.run(story())
+    assert coins(database, jar) == 1
+    assert {(answer.version, answer.position) for answer in answers} == {(2, 2)}
+    assert sum(not answer.replayed for answer in answers) == 1
+
+
+def test_a_refusal_is_replayed_and_a_key_belongs_to_one_request(database: str) -> None:
+    jar = WORLD.new_id()
+
+    async def story(ledger: Ledger) -> None:
+        key = Idempotency("admin", "k", "hash")
+        with pytest.raises(NotFound) as first:
+            await ledger.submit(add_coin(jar), STAMP, key)
+        await ledger.submit(open_jar(jar), STAMP)
+        with pytest.raises(NotFound) as second:
+            await ledger.submit(add_coin(jar), STAMP, key)
+        assert (first.value.replayed, second.value.replayed) == (False, True)
+        assert first.value.detail == second.value.detail
+        with pytest.raises(Refused) as reused:
+            await ledger.submit(add_coin(jar), STAMP, Idempotency("admin", "k", "other"))
+        assert reused.value.code == "idempotency-key-reused"
+
+    on_ledger(database, story)
+    assert coins(database, jar) == 0
+
+
+def test_a_name_is_held_by_one_stream(database: str) -> None:
+    jars = [WORLD.new_id() for _ in range(20)]
+
+    async def story() -> list[Receipt | BaseException]:
+        async with ledger(database) as one, ledger(database) as two:
+            answers = [
+                (one, two)[n % 2].submit(open_jar(jar, label="salt"), STAMP)
+                for n, jar in enumerate(jars)
+            ]
+            return await asyncio.gather(*answers, return_exceptions=True)
+
+    answers = asyncio.run(story())
+    assert sum(isinstance(answer, Receipt) for answer in answers) == 1
+    assert rows(database, "SELECT count(*) FROM ledger.claims") == [(1,)]
+    assert rows(database, "SELECT count(*) FROM ledger.events") == [(1,)]
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_commit_whose_answer_was_lost_is_looked_up_and_never_repeated(
+    database: str, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    jar = WORLD.new_id()
+    write = Store.write
+
+    async def lose_the_answer(self: Store, draft: Draft) -> None:
+        monkeypatch.setattr(Store, "write", write)
+        if committed:
+            await write(self, draft)
+        await self.connection.close()
+        raise psycopg.OperationalError("the connection was lost")
+
+    async def story(ledger: Ledger) -> Receipt:
+        await ledger.submit(open_jar(jar), STAMP)
+        monkeypatch.setattr(Store, "write", lose_the_answer)
+        receipt = await ledger.submit(add_coin(jar), STAMP)
+        await ledger.submit(add_coin(jar), STAMP)
+        return receipt
+
+    assert on_ledger(database, story).position == 2
+    assert coins(database, jar) == 2
+    assert positions_are_dense(database)
+
+
+def test_a_session_killed_between_commands_goes_unnoticed(database: str) -> None:
+    jar = WORLD.new_id()
+
+    async def story(ledger: Ledger) -> Receipt:
+        await ledger.submit(open_jar(jar), STAMP)
+        rows(
+            database,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        return await ledger.submit(add_coin(jar), STAMP)
+
+    assert on_ledger(database, story).version == 2
+
+
+def test_a_fault_in_one_decision_fails_that_command_alone(database: str) -> None:
+    jar = WORLD.new_id()
+
+    def faulty(_: object) -> UUID:
+        raise ZeroDivisionError
+
+    async def story(ledger: Ledger) -> list[Receipt | BaseException]:
+        works = [open_jar(jar), faulty, add_coin(jar)]
+        answers = (ledger.submit(work, STAMP) for work in works)
+        return await asyncio.gather(*answers, return_exceptions=True)
+
+    answers = on_ledger(database, story)
+    assert [type(answer) for answer in answers] == [Receipt, ZeroDivisionError, Receipt]
+
+
+def test_what_postgresql_cannot_store_fails_its_own_command_alone(database: str) -> None:
+    jar, bad = WORLD.new_id(), WORLD.new_id()
+
+    async def story(ledger: Ledger) -> list[Receipt | BaseException]:
+        works = [open_jar(jar), open_jar(bad, label="nul \0 byte"), add_coin(jar)]
+        answers = (ledger.submit(work, STAMP) for work in works)
+        return await asyncio.gather(*answers, return_exceptions=True)
+
+    answers = on_ledger(database, story)
+    assert [isinstance(answer, Receipt) for answer in answers] == [True, False, True]
+    assert positions_are_dense(database)
+
+
+def test_personal_words_are_sealed_in_the_log_and_erased_with_their_key(database: str) -> None:
+    jar = WORLD.new_id()
+    seen: list[str | None] = []
+
+    async def story(ledger: Ledger) -> None:
+        await ledger.submit(open_jar(jar, owner="Ada Obi"), STAMP)
+
+        def look(book: Any) -> UUID:
+            seen.append(book.reveal(jar, book.read(Jar, jar).owner))
+            return jar
+
+        await ledger.submit(look, STAMP)
+        await ledger.submit(erase_owner(jar), STAMP)
+
+    on_ledger(database, story)
+    assert seen == ["Ada Obi"]
+    ((body,),) = rows(database, "SELECT body FROM ledger.events WHERE name = 'JarOpened'")
+    assert "Ada" not in body
+    token = rows(database, "SELECT data ->> 'owner' FROM ledger.event_log WHERE position = 1")[0][0]
+    ((wrapped, erased_at),) = rows(database, "SELECT wrapped, erased_at FROM ledger.personal_keys")
+    assert wrapped is None
+    assert erased_at is not None
+    assert opened(token, {jar: VAULT.unwrap(jar, wrapped)}) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE ledger.events SET body = '{}'",
+        "DELETE FROM ledger.events",
+        "TRUNCATE ledger.events",
+    ],
+)
+def test_the_database_refuses_to_change_history(database: str, change: str) -> None:
+    on_ledger(database, lambda ledger: ledger.submit(open_jar(WORLD.new_id()), STAMP))
+    with (
+        psycopg.connect(database) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(change)  # type: ignore[call-overload]
+
+
+def test_a_database_that_stays_away_is_said_so(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rim_ledger.ledger.PATIENCE", 0.0)
+
+    async def story(ledger: Ledger) -> str:
+        await ledger._connected.connection.close()
+        monkeypatch.setattr(ledger, "_url", "postgresql://nobody@/nowhere?host=/nonexistent")
+        with pytest.raises(Unavailable) as away:
+            await ledger.submit(open_jar(WORLD.new_id()), STAMP)
+        return away.value.code
+
+    assert on_ledger(database, story) == "store-unavailable"
