@@ -5,11 +5,21 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Self,
+    TypeVar,
+    dataclass_transform,
+)
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, StructMeta
 from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -26,7 +36,18 @@ PersonalMap = Annotated[dict[str, Any], msgspec.Meta(extra={"personal": True})]
 """Free fields about a person: the names stay readable, each value is sealed."""
 
 
-class Actor(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class FrozenMeta(StructMeta):
+    """Makes every class of a family frozen, named by keyword, and cheap to keep in a cache."""
+
+    def __new__(
+        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any
+    ) -> FrozenMeta:
+        defaults = {"frozen": True, "kw_only": True, "gc": False}
+        return super().__new__(mcls, name, bases, namespace, **(defaults | options))
+
+
+class Actor(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     """Who acted, with name and role as they were then."""
 
     type: Literal["admin", "user", "system", "integration"]
@@ -38,7 +59,7 @@ class Actor(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel
 SYSTEM = Actor(type="system", name="system")
 
 
-class Stamp(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     """Who did it, when and from where. Kept beside every event, so that payloads stay small.
 
     `at` is the business time (UTC); the time of recording belongs to the log.
@@ -53,7 +74,7 @@ class Stamp(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel
     causation: UUID | None = None
 
 
-class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+class Event(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     """A fact, in the past tense. The class name is the name kept in the log, for ever."""
 
     SCHEMA: ClassVar[int] = 1
@@ -64,7 +85,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel
         raise LookupError(f"{cls.__name__} was never written with schema {schema}: {sorted(data)}")
 
 
-class Aggregate(Struct, frozen=True, kw_only=True, gc=False):
+class Aggregate(Struct, metaclass=FrozenMeta):
     """What the events of one stream add up to. Never stored, always replayed."""
 
     BUSINESS_ID: ClassVar[str | None] = None

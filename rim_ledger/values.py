@@ -99,6 +99,8 @@ Word = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.
 
 
 def _utc(value: datetime) -> datetime:
+    if not 1970 <= value.year <= 2200:
+        raise PydanticCustomError("year", "a time lies between the years 1970 and 2200")
     return value.astimezone(UTC)
 
 

@@ -1,0 +1,139 @@
+"""A user's standing, contact, score and limit."""
+
+from decimal import Decimal
+
+import pytest
+
+from rim_ledger.core import Command, Refused
+from rim_ledger.lending.user import (
+    LEGAL,
+    ActivateUser,
+    AutoLimitDisabled,
+    AutoLimitEnabled,
+    ChangeContact,
+    CreditLimitSet,
+    CreditScoreSet,
+    DeactivateUser,
+    DisableAutoLimit,
+    EnableAutoLimit,
+    RegisterUser,
+    ReinstateUser,
+    SetCreditLimit,
+    SetCreditScore,
+    SuspendUser,
+    User,
+    UserContactChanged,
+    UserStatus,
+)
+from tests.spec import Memory, given, names
+
+ADA = RegisterUser(phone="08031234567", email="ada@example.com", name="Ada Obi")
+SUSPEND = SuspendUser(reason="two phones reported")
+STANDING: dict[str, Command[User]] = {
+    "suspend": SUSPEND,
+    "reinstate": ReinstateUser(),
+    "deactivate": DeactivateUser(),
+    "activate": ActivateUser(),
+}
+HISTORY: dict[str, tuple[Command[User], ...]] = {
+    "active": (),
+    "inactive": (DeactivateUser(),),
+    "suspended": (SUSPEND,),
+}
+AFTER = {
+    "suspend": UserStatus.SUSPENDED,
+    "reinstate": UserStatus.ACTIVE,
+    "deactivate": UserStatus.INACTIVE,
+    "activate": UserStatus.ACTIVE,
+}
+
+
+def test_a_new_user_is_active_at_score_500_and_limit_1000() -> None:
+    memory = Memory()
+    user = memory.world.new_id()
+    memory.perform(User, user, ADA)
+    known = memory.book().read(User, user)
+    assert (known.status, known.credit_score, known.credit_limit) == ("active", 500, Decimal(1000))
+    assert known.user_id == "USR-2026-000001"
+    assert known.auto_limit_enabled
+
+
+@pytest.mark.parametrize("command", STANDING)
+@pytest.mark.parametrize("status", HISTORY)
+def test_the_whole_table_of_transitions(status: str, command: str) -> None:
+    story = given(User, ADA, *HISTORY[status]).when(STANDING[command])
+    if command in LEGAL[status]:
+        events = story.memory.perform(User, story.id, story.command)
+        assert len(events) == 1
+        assert story.memory.book().read(User, story.id).status == AFTER[command]
+    else:
+        refusal = story.refused("invalid-transition")
+        assert refusal.more == {
+            "current": status,
+            "command": command,
+            "allowed": sorted(LEGAL[status]),
+        }
+
+
+def test_a_phone_belongs_to_one_user_however_it_is_written() -> None:
+    memory = Memory()
+    memory.perform(User, memory.world.new_id(), ADA)
+    for phone in ("+234 803 123 4567", "2348031234567", "009234(0)8031234567"):
+        twin = RegisterUser(phone=phone, email="other@example.com", name="Other")
+        with pytest.raises(Refused) as refusal:
+            memory.perform(User, memory.world.new_id(), twin)
+        assert refusal.value.code == "phone-taken"
+
+
+def test_an_email_belongs_to_one_user_without_regard_to_case() -> None:
+    memory = Memory()
+    memory.perform(User, memory.world.new_id(), ADA)
+    twin = RegisterUser(phone="08051234567", email="ADA@example.com", name="Other")
+    with pytest.raises(Refused) as refusal:
+        memory.perform(User, memory.world.new_id(), twin)
+    assert refusal.value.code == "email-taken"
+
+
+def test_a_phone_that_was_given_up_is_free_again() -> None:
+    memory = Memory()
+    ada, bola = memory.world.new_id(), memory.world.new_id()
+    memory.perform(User, ada, ADA)
+    memory.perform(User, ada, ChangeContact(phone="08059876543"))
+    heir = RegisterUser(phone="08031234567", email="bola@example.com", name="Bola")
+    assert names(memory.perform(User, bola, heir)) == ["UserRegistered"]
+    with pytest.raises(Refused, match="Another user has this phone"):
+        memory.perform(User, ada, ChangeContact(phone="08031234567"))
+
+
+def test_only_what_changed_is_recorded() -> None:
+    given(User, ADA).when(ChangeContact(name="Ada Eze", email="ada@example.com")).then(
+        UserContactChanged(name="Ada Eze")
+    )
+    given(User, ADA).when(ChangeContact(name="Ada Obi")).then()
+
+
+def test_a_limit_by_hand_switches_the_automatic_one_off() -> None:
+    given(User, ADA).when(SetCreditLimit(limit=3000, reason="salary seen")).then(
+        CreditLimitSet(limit=Decimal("3000.00"), auto_limit_enabled=False, reason="salary seen")
+    )
+    given(User, ADA).when(SetCreditLimit(limit=3000, reason="trial", keep_auto=True)).then(
+        CreditLimitSet(limit=Decimal("3000.00"), auto_limit_enabled=True, reason="trial")
+    )
+
+
+def test_setting_what_is_already_so_records_nothing() -> None:
+    given(User, ADA).when(SetCreditScore(score=500, reason="checked")).then()
+    given(User, ADA).when(SetCreditLimit(limit=1000, reason="checked", keep_auto=True)).then()
+
+
+def test_a_score_by_hand() -> None:
+    given(User, ADA).when(SetCreditScore(score=700, reason="bureau")).then(
+        CreditScoreSet(score=700, reason="bureau")
+    )
+
+
+def test_the_automatic_limit_is_switched_once() -> None:
+    given(User, ADA).when(EnableAutoLimit()).refused("already-done")
+    given(User, ADA).when(DisableAutoLimit()).then(AutoLimitDisabled())
+    given(User, ADA, DisableAutoLimit()).when(EnableAutoLimit()).then(AutoLimitEnabled())
+    given(User, ADA, DisableAutoLimit()).when(DisableAutoLimit()).refused("already-done")

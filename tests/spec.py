@@ -1,0 +1,118 @@
+"""given(User, history).when(command).then(events) or .refused(code): rules without a database."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+from uuid import UUID
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec.structs import replace
+
+from rim_ledger.book import Book, Claim, Entry
+from rim_ledger.core import SYSTEM, Aggregate, Command, Creation, Event, Refused, Stamp
+from rim_ledger.vault import Vault, opened, personal_fields
+from rim_ledger.world import uuid7
+
+START = datetime(2026, 1, 5, 9, tzinfo=UTC)
+
+
+class TestWorld:
+    """Time stands until it is moved; ids and randomness are counted."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.time, self.count = START, 0
+
+    def now(self) -> datetime:
+        return self.time
+
+    def new_id(self) -> UUID:
+        return uuid7(int(self.time.timestamp() * 1000), self.random(10))
+
+    def random(self, size: int) -> bytes:
+        self.count += 1
+        return self.count.to_bytes(size, "big")
+
+    def pass_days(self, days: float) -> None:
+        self.time += timedelta(days=days)
+
+
+class Memory:
+    """A ledger in a dictionary: what a Book asks for, and what it leaves behind."""
+
+    def __init__(self) -> None:
+        self.world = TestWorld()
+        self.vault = Vault(b"a secret of the tests", self.world)
+        self.streams: dict[UUID, Entry] = {}
+        self.claims: dict[Claim, UUID | None] = {}
+        self.keys: dict[UUID, AESGCM | None] = {}
+        self.used = 0
+
+    def stream(self, id: UUID) -> Entry:
+        return self.streams.get(id, Entry())
+
+    def claim(self, claim: Claim) -> UUID | None:
+        return self.claims.get(claim)
+
+    def key(self, person: UUID) -> AESGCM | None:
+        return self.keys.get(person)
+
+    def number(self, prefix: str, year: int, nth: int) -> int:
+        return self.used + nth + 1
+
+    def book(self) -> Book:
+        return Book(self, self.vault, self.world, Stamp(at=self.world.now(), actor=SYSTEM))
+
+    def keep(self, book: Book) -> list[Event]:
+        """Commit a book; its events in the clear."""
+        self.streams |= book.streams
+        self.claims |= book.claims
+        self.keys |= {person: key for person, (key, _) in book.keys.items()}
+        self.used += sum(book.numbers.values())
+        return [self._clear(recorded.event) for recorded in book.events]
+
+    def perform(
+        self, kind: type[Aggregate], id: UUID, command: Command[Any] | Creation[Any]
+    ) -> list[Event]:
+        """Decide and commit one command, or raise Refused."""
+        book = self.book()
+        if isinstance(command, Creation):
+            book.open_stream(kind, id, command.begin(id, book))
+        else:
+            book.append(kind, id, command.decide(book.read(kind, id), book))
+        return self.keep(book)
+
+    def _clear(self, event: Event) -> Event:
+        fields = personal_fields(type(event))
+        return replace(event, **{name: opened(getattr(event, name), self.keys) for name in fields})
+
+
+class given:  # noqa: N801 - it reads as a sentence
+    """A stream with its history, and what a command makes of it."""
+
+    def __init__(self, kind: type[Aggregate], *history: Command[Any] | Creation[Any]) -> None:
+        self.kind, self.memory = kind, Memory()
+        self.id = self.memory.world.new_id()
+        for command in history:
+            self.memory.perform(kind, self.id, command)
+
+    def when(self, command: Command[Any]) -> Self:
+        self.command = command
+        return self
+
+    def then(self, *events: Event) -> None:
+        assert self.memory.perform(self.kind, self.id, self.command) == list(events)
+
+    def refused(self, code: str) -> Refused:
+        before = dict(self.memory.streams)
+        with pytest.raises(Refused) as refusal:
+            self.memory.perform(self.kind, self.id, self.command)
+        assert refusal.value.code == code
+        assert self.memory.streams == before
+        return refusal.value
+
+
+def names(events: Iterable[Event]) -> list[str]:
+    return [type(event).__name__ for event in events]

@@ -1,0 +1,79 @@
+"""Money, phones and times as they travel."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from rim_ledger.values import Money, Rate, Time, due_date, interest, normal_phone
+
+MONEY, RATE, TIME = TypeAdapter(Money), TypeAdapter(Rate), TypeAdapter(Time)
+
+
+@pytest.mark.parametrize(
+    ("amount", "rate", "owed"),
+    [
+        ("100", "15.36", "115.36"),
+        ("25", "20.48", "30.12"),
+        ("20000", "22.5", "24500.00"),
+        ("0.05", "10", "0.05"),
+        ("0.15", "10", "0.17"),
+    ],
+)
+def test_the_fee_is_rounded_half_to_even(amount: str, rate: str, owed: str) -> None:
+    assert Decimal(amount) + interest(Decimal(amount), Decimal(rate)) == Decimal(owed)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [0, -1, "5", True, None, 0.001, float("nan"), float("inf"), 10**13, Decimal("1e400"), 10**400],
+)
+def test_what_is_not_money_is_refused(bad: Any) -> None:
+    with pytest.raises(ValidationError):
+        MONEY.validate_python(bad)
+
+
+@given(st.decimals("0.01", "999999999999.99", places=2))
+def test_money_is_exact_to_the_kobo(amount: Decimal) -> None:
+    assert MONEY.validate_python(amount) == amount
+    assert MONEY.validate_python(amount).as_tuple().exponent == -2
+
+
+def test_a_rate_has_six_decimals_and_at_most_1000_percent() -> None:
+    assert RATE.validate_python(Decimal("15.123456")) == Decimal("15.123456")
+    for bad in (Decimal("15.1234567"), Decimal("1000.01"), Decimal(-1), "15"):
+        with pytest.raises(ValidationError):
+            RATE.validate_python(bad)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["08031234567", "+2348031234567", "2348031234567", "8031234567", "+23408031234567"]
+    + ["00234 803 123 4567", "009234-803-123-4567", "(0803) 123.4567", "０８０３１２３４５６７"],
+)
+def test_a_phone_is_one_number_however_it_is_written(written: str) -> None:
+    assert normal_phone(written) == "+2348031234567"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["0803123456", "+447911123456", "0800FLOWERS", "08031234567 ext 5", "", "+", "08001234567"],
+)
+def test_what_is_not_a_nigerian_mobile_is_refused(bad: str) -> None:
+    with pytest.raises(ValueError, match=r"mobile|digits"):
+        normal_phone(bad)
+
+
+def test_a_loan_is_due_at_the_end_of_the_lagos_day() -> None:
+    late_evening = datetime(2026, 1, 5, 23, 30, tzinfo=UTC)  # already the 6th in Lagos
+    assert due_date(late_evening, 30) == datetime(2026, 2, 5, 22, 59, 59, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("bad", ["2026-01-05", "2026-01-05T10:00:00", 5, "0001-01-01T00:00+05:00"])
+def test_a_time_has_an_offset_and_is_of_this_age(bad: Any) -> None:
+    with pytest.raises(ValidationError):
+        TIME.validate_python(bad)
