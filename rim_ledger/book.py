@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
 from rim_ledger.codec import Recorded
-from rim_ledger.core import Aggregate, Event, NotFound, Refused, Stamp
+from rim_ledger.core import Aggregate, Command, Creation, Event, NotFound, Refused, Stamp
 from rim_ledger.vault import Vault, opened, personal_fields
 from rim_ledger.world import World
 
@@ -61,6 +61,7 @@ class Book:
         self.keys: dict[UUID, tuple[AESGCM, bytes]] = {}
         self.erased: set[UUID] = set()
         self.numbers: dict[tuple[str, int], int] = {}
+        self._fresh: set[UUID] = set()
 
     def find(self, kind: type[A], id: UUID) -> A | None:
         """The aggregate, or None when there is no such stream of this kind."""
@@ -143,11 +144,15 @@ class Book:
         return f"{prefix}-{year}-{number:06}"
 
     def new_id(self) -> UUID:
-        """A fresh UUID of version 7."""
-        return self._world.new_id()
+        """A fresh UUID of version 7, for a stream that need not be looked for."""
+        fresh = self._world.new_id()
+        self._fresh.add(fresh)
+        return fresh
 
     def _entry(self, id: UUID) -> Entry:
-        return self.streams.get(id) or self._view.stream(id)
+        if entry := self.streams.get(id):
+            return entry
+        return Entry() if id in self._fresh else self._view.stream(id)
 
     def _key(self, person: UUID) -> AESGCM | None:
         return self.keys[person][0] if person in self.keys else self._view.key(person)
@@ -165,3 +170,16 @@ class Book:
         if (key := self._key(person)) is None:
             raise Refused("erased", "This person was erased; nothing is written about them.")
         return self._vault.seal(event, person, key, stream, event_id)
+
+
+def perform(
+    book: Book, kind: type[Aggregate], id: UUID | None, command: Command[Any] | Creation[Any]
+) -> UUID:
+    """Write what a command decides into the book; the id of the stream it is about."""
+    if isinstance(command, Creation):
+        stream = command.id or id or book.new_id()
+        book.open_stream(kind, stream, command.begin(stream, book))
+        return stream
+    assert id is not None, "a command is about a stream"
+    book.append(kind, id, command.decide(book.read(kind, id), book))
+    return id

@@ -3,12 +3,19 @@
 from typing import Any, Final, get_args
 
 from rim_ledger.core import Aggregate, Event
+from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
 from rim_ledger.lending.user import User, UserEvent, UserRegistered
+from rim_ledger.system.config import SystemConfig, SystemConfigReset, SystemConfigSet
 
 ENTITIES: Final[dict[type[Aggregate], Any]] = {
     User: UserRegistered | UserEvent,
+    Loan: LoanRequested | LoanEvent,
+    SystemConfig: SystemConfigSet | SystemConfigReset,
 }
 
 ENTITY_OF: Final[dict[type[Event], type[Aggregate]]] = {
     event: entity for entity, events in ENTITIES.items() for event in get_args(events)
 }
+
+EVENTS: Final[dict[str, type[Event]]] = {event.__name__: event for event in ENTITY_OF}
+assert len(EVENTS) == len(ENTITY_OF), "two events share a name"

@@ -13,10 +13,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 from psycopg import AsyncConnection
 
-from rim_ledger.book import Book, Claim, Entry, Missing
+from rim_ledger.book import Book, Claim, Entry, Missing, perform
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import (
     Aggregate,
+    Command,
+    Creation,
     Event,
     Forbidden,
     Invalid,
@@ -35,6 +37,7 @@ GROUP_MAX: Final = 500
 CACHE_MAX: Final = 20_000
 ATTEMPTS_MAX: Final = 5
 NUMBERS_AT_ONCE: Final = 32
+LOADS_MAX: Final = 20 * GROUP_MAX
 PATIENCE: Final = 10.0
 """Seconds that a command waits for a lost database to come back."""
 
@@ -196,6 +199,17 @@ class Ledger:
         self._wake.set()
         return await item.future
 
+    async def execute(
+        self,
+        kind: type[Aggregate],
+        id: UUID | None,
+        command: Command[Any] | Creation[Any],
+        stamp: Stamp,
+        idempotency: Idempotency | None = None,
+    ) -> Receipt:
+        """Run one command on a stream; a creation names its own, or is given a fresh id."""
+        return await self.submit(lambda book: perform(book, kind, id, command), stamp, idempotency)
+
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
@@ -275,8 +289,9 @@ class Ledger:
         """Decide in order of arrival. From the first decision that misses something on, the rest
         is tried only to learn what else is missing; then all that is loaded and they start over."""
         draft, self._group = self._empty_draft(), await self._open_group(group)
-        done = 0
+        done, loads = 0, 0
         while done < len(group):
+            assert (loads := loads + 1) < LOADS_MAX, "a decision asks for something new each time"
             view, into, missing = self._group, draft, list[Missing]()
             for item in group[done:]:
                 try:

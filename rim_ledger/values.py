@@ -80,7 +80,7 @@ def interest(amount: Decimal, rate: Decimal) -> Decimal:
 
 
 def _text_only(value: Any) -> Any:
-    if isinstance(value, str):
+    if isinstance(value, str | UUID | datetime):
         return value
     raise PydanticCustomError("string", "this is a JSON string")
 

@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec.structs import replace
 
-from rim_ledger.book import Book, Claim, Entry
-from rim_ledger.core import SYSTEM, Aggregate, Command, Creation, Event, Refused, Stamp
+from rim_ledger.book import Book, Claim, Entry, perform
+from rim_ledger.core import SYSTEM, Actor, Aggregate, Command, Creation, Event, Refused, Stamp
 from rim_ledger.vault import Vault, opened, personal_fields
 from rim_ledger.world import uuid7
 
@@ -62,8 +62,8 @@ class Memory:
     def number(self, prefix: str, year: int, nth: int) -> int:
         return self.used + nth + 1
 
-    def book(self) -> Book:
-        return Book(self, self.vault, self.world, Stamp(at=self.world.now(), actor=SYSTEM))
+    def book(self, actor: Actor = SYSTEM) -> Book:
+        return Book(self, self.vault, self.world, Stamp(at=self.world.now(), actor=actor))
 
     def keep(self, book: Book) -> list[Event]:
         """Commit a book; its events in the clear."""
@@ -74,14 +74,15 @@ class Memory:
         return [self._clear(recorded.event) for recorded in book.events]
 
     def perform(
-        self, kind: type[Aggregate], id: UUID, command: Command[Any] | Creation[Any]
+        self,
+        kind: type[Aggregate],
+        id: UUID,
+        command: Command[Any] | Creation[Any],
+        actor: Actor = SYSTEM,
     ) -> list[Event]:
         """Decide and commit one command, or raise Refused."""
-        book = self.book()
-        if isinstance(command, Creation):
-            book.open_stream(kind, id, command.begin(id, book))
-        else:
-            book.append(kind, id, command.decide(book.read(kind, id), book))
+        book = self.book(actor)
+        perform(book, kind, id, command)
         return self.keep(book)
 
     def _clear(self, event: Event) -> Event:

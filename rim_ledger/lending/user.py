@@ -22,7 +22,7 @@ from rim_ledger.core import (
     require_legal,
 )
 from rim_ledger.lending.policy import SCORE_AT_START, limit_for
-from rim_ledger.values import Email, Limit, Name, Note, Phone
+from rim_ledger.values import ZERO, Email, Limit, Name, Note, Phone
 
 
 class UserStatus(StrEnum):
@@ -100,6 +100,19 @@ class UserActivated(Event):
     pass
 
 
+class CreditReserved(Event):
+    """A loan was requested: its amount counts against the limit from now on."""
+
+    loan_id: UUID
+    amount: Decimal
+
+
+class CreditReleased(Event):
+    """A loan was rejected: its amount no longer counts."""
+
+    loan_id: UUID
+
+
 UserEvent = (
     UserContactChanged
     | CreditLimitSet
@@ -110,6 +123,8 @@ UserEvent = (
     | UserReinstated
     | UserDeactivated
     | UserActivated
+    | CreditReserved
+    | CreditReleased
 )
 
 
@@ -130,6 +145,18 @@ class User(Aggregate):
     auto_limit_enabled: bool
     created_at: datetime
     status: UserStatus = UserStatus.ACTIVE
+    total_loans: int = 0
+    reserved: dict[UUID, Decimal] = {}
+
+    @property
+    def exposure(self) -> Decimal:
+        """Naira that count against the limit: the amounts of unfinished loans."""
+        return sum(self.reserved.values(), ZERO)
+
+    @property
+    def available(self) -> Decimal:
+        """Naira that may still be borrowed; never below zero."""
+        return max(ZERO, self.credit_limit - self.exposure)
 
     @classmethod
     def begin(cls, id: UUID, event: UserRegistered, stamp: Stamp) -> Self:
@@ -147,7 +174,7 @@ class User(Aggregate):
             created_at=stamp.at,
         )
 
-    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: PLR0911 - one line an event
+    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911 - a line an event
         match event:
             case UserContactChanged():
                 return self.but(
@@ -173,6 +200,14 @@ class User(Aggregate):
                 return self.but(status=UserStatus.INACTIVE)
             case UserReinstated() | UserActivated():
                 return self.but(status=UserStatus.ACTIVE)
+            case CreditReserved():
+                return self.but(
+                    reserved=self.reserved | {event.loan_id: event.amount},
+                    total_loans=self.total_loans + 1,
+                )
+            case CreditReleased():
+                rest = {loan: x for loan, x in self.reserved.items() if loan != event.loan_id}
+                return self.but(reserved=rest)
             case _:
                 assert_never(event)
 

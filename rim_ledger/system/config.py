@@ -1,0 +1,154 @@
+"""The settings that rules read: each known key has a type, a range and a default."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, Final, Self, assert_never
+from uuid import UUID, uuid5
+
+from msgspec import Struct
+from pydantic import JsonValue
+
+from rim_ledger.book import Book
+from rim_ledger.core import Aggregate, Command, Event, Invalid, Stamp, Timed, require
+from rim_ledger.values import Word
+
+NAMESPACE: Final = UUID("6a1d3c57-6f0e-5a53-9d7e-0c1a2b3d4e5f")
+
+
+class Known(Struct, frozen=True):
+    """A setting the rules know: what it means, its default, and the numbers it may take."""
+
+    description: str
+    default: bool | int | Decimal
+    least: int = 0
+    most: int = 0
+
+
+KNOWN: Final[dict[tuple[str, str], Known]] = {
+    ("lending", "interestRate"): Known(
+        "Interest of a loan in percent of its amount, when the request names none.",
+        Decimal(15),
+        0,
+        1000,
+    ),
+    ("lending", "repaymentPeriod"): Known(
+        "Days from disbursement to the due date, when the request names none.", 30, 1, 365
+    ),
+    ("lending", "maxOpenLoans"): Known("Unfinished loans that a user may have.", 3, 1, 100),
+    ("lending", "autoApprove"): Known("Whether good requests are approved at once.", default=False),
+    ("lending", "autoApproveMinScore"): Known(
+        "Lowest credit score that is approved automatically.", 650, 0, 1000
+    ),
+    ("lending", "autoApproveMaxAmount"): Known(
+        "Largest amount in naira that is approved automatically.", Decimal(5000), 0, 100_000_000
+    ),
+    ("lending", "defaultAfterDays"): Known("Days past due until a loan defaults.", 30, 1, 3650),
+}
+
+
+def config_id(category: str, key: str) -> UUID:
+    """The stream of a setting: the same for everybody, so that nobody makes it twice."""
+    return uuid5(NAMESPACE, f"{category}.{key}")
+
+
+class SystemConfigSet(Event):
+    category: str
+    key: str
+    value: Any
+    description: str
+
+
+class SystemConfigReset(Event):
+    """The setting is back at its default, or gone when it has none."""
+
+
+class SystemConfig(Aggregate):
+    category: str
+    key: str
+    description: str
+    value: Any = None
+
+    @classmethod
+    def begin(cls, id: UUID, event: SystemConfigSet, stamp: Stamp) -> Self:
+        return cls(
+            id=id,
+            category=event.category,
+            key=event.key,
+            description=event.description,
+            value=event.value,
+        )
+
+    def evolve(self, event: SystemConfigSet | SystemConfigReset, stamp: Stamp) -> Self:
+        match event:
+            case SystemConfigSet():
+                return self.but(value=event.value, description=event.description)
+            case SystemConfigReset():
+                return self.but(value=None)
+            case _:
+                assert_never(event)
+
+
+class SetConfig(Timed):
+    """Set a value; the first time, this makes the setting."""
+
+    category: Word
+    key: Word
+    value: JsonValue
+    description: str = ""
+
+    def work(self, book: Book) -> UUID:
+        """Decide on the setting's stream, which the name alone determines; its id."""
+        stream = config_id(self.category, self.key)
+        before = book.find(SystemConfig, stream)
+        old = before.value if before else None
+        known = KNOWN.get((self.category, self.key))
+        value = _checked(known, self.value) if known else _same_kind(self.key, old, self.value)
+        words = self.description or (known.description if known else "")
+        if before is None or (old, before.description) != (value, words):
+            event = SystemConfigSet(
+                category=self.category, key=self.key, value=value, description=words
+            )
+            book.append(SystemConfig, stream, [event])
+        return stream
+
+
+class ResetConfig(Command[SystemConfig]):
+    """Back to the default."""
+
+    def decide(self, aggregate: SystemConfig, book: Book) -> Iterable[Event]:
+        require(aggregate.value is not None, "already-done", "The setting is at its default.")
+        yield SystemConfigReset()
+
+
+def setting(book: Book, category: str, key: str) -> Any:
+    """The value of a known setting as of this decision, in its own type."""
+    known = KNOWN[category, key]
+    config = book.find(SystemConfig, config_id(category, key))
+    if config is None or config.value is None:
+        return known.default
+    return type(known.default)(config.value)
+
+
+def _same_kind(key: str, old: Any, new: JsonValue) -> JsonValue:
+    def kind(value: Any) -> str:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return "number" if number else type(value).__name__
+
+    if old is not None and kind(new) != kind(old):
+        raise Invalid("wrong-type", f"{key} is a {kind(old)}; {new!r} is not.", "/value")
+    return new
+
+
+def _checked(known: Known, value: JsonValue) -> JsonValue:
+    if isinstance(known.default, bool):
+        if not isinstance(value, bool):
+            raise Invalid("wrong-type", f"The value is true or false, not {value!r}.", "/value")
+        return value
+    whole = isinstance(known.default, int)
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        kind = "a whole number" if whole else "a number"
+        raise Invalid("wrong-type", f"The value is {kind}, not {value!r}.", "/value")
+    if not known.least <= value <= known.most:
+        span = f"from {known.least} to {known.most}"
+        raise Invalid("out-of-range", f"The value is {span}, not {value}.", "/value")
+    return value if whole else str(value)

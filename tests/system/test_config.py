@@ -1,0 +1,67 @@
+"""Settings: known ones have types and ranges, others keep the type they began with."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from rim_ledger.core import Refused
+from rim_ledger.system.config import (
+    KNOWN,
+    ResetConfig,
+    SetConfig,
+    SystemConfig,
+    config_id,
+    setting,
+)
+from tests.spec import Memory, names
+
+
+def put(memory: Memory, key: str, value: Any, category: str = "lending") -> list[str]:
+    book = memory.book()
+    SetConfig(category=category, key=key, value=value).work(book)
+    return names(memory.keep(book))
+
+
+@pytest.mark.parametrize(("category", "key"), KNOWN)
+def test_a_setting_that_nobody_set_has_its_default(category: str, key: str) -> None:
+    assert setting(Memory().book(), category, key) == KNOWN[category, key].default
+
+
+def test_a_setting_acts_from_its_next_reading_until_it_is_reset() -> None:
+    memory = Memory()
+    assert put(memory, "interestRate", 12.5) == ["SystemConfigSet"]
+    assert setting(memory.book(), "lending", "interestRate") == Decimal("12.5")
+    assert put(memory, "interestRate", 12.5) == []
+    stream = config_id("lending", "interestRate")
+    assert names(memory.perform(SystemConfig, stream, ResetConfig())) == ["SystemConfigReset"]
+    assert setting(memory.book(), "lending", "interestRate") == 15
+    with pytest.raises(Refused, match="at its default"):
+        memory.perform(SystemConfig, stream, ResetConfig())
+
+
+@pytest.mark.parametrize(
+    ("key", "bad", "code"),
+    [
+        ("autoApprove", "true", "wrong-type"),
+        ("autoApprove", 1, "wrong-type"),
+        ("maxOpenLoans", True, "wrong-type"),
+        ("maxOpenLoans", 2.5, "wrong-type"),
+        ("maxOpenLoans", 0, "out-of-range"),
+        ("interestRate", 1001, "out-of-range"),
+        ("interestRate", "15", "wrong-type"),
+    ],
+)
+def test_a_known_setting_refuses_what_it_cannot_be(key: str, bad: Any, code: str) -> None:
+    memory = Memory()
+    with pytest.raises(Refused) as refusal:
+        put(memory, key, bad)
+    assert refusal.value.code == code
+    assert memory.streams == {}
+
+
+def test_another_setting_keeps_its_type() -> None:
+    memory = Memory()
+    assert put(memory, "colour", "green", "panel") == ["SystemConfigSet"]
+    with pytest.raises(Refused, match="colour is a str"):
+        put(memory, "colour", 3, "panel")
