@@ -1,6 +1,7 @@
 """What one decision sees and writes: streams, claimed names, personal keys, numbers."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -8,12 +9,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
 from rim_ledger.codec import Recorded
-from rim_ledger.core import Aggregate, Command, Creation, Event, NotFound, Refused, Stamp
+from rim_ledger.core import Aggregate, Command, Creation, Event, Forbidden, NotFound, Refused, Stamp
 from rim_ledger.vault import Vault, opened, personal_fields
 from rim_ledger.world import World
 
 A = TypeVar("A", bound=Aggregate)
 Claim = tuple[str, str]
+Right = tuple[str, str]
+"""A resource and an action: ("loans", "write")."""
+Secret = tuple[UUID, str]
+"""Whose secret it is, and what for: (admin id, "password")."""
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -32,9 +37,11 @@ class Missing(Exception):
         claim: Claim | None = None,
         person: UUID | None = None,
         number: tuple[str, int] | None = None,
+        secret: Secret | None = None,
     ) -> None:
         super().__init__()
-        self.stream, self.claim, self.person, self.number = stream, claim, person, number
+        self.stream, self.claim, self.person = stream, claim, person
+        self.number, self.secret = number, secret
 
 
 class View(Protocol):
@@ -44,6 +51,7 @@ class View(Protocol):
     def claim(self, claim: Claim) -> UUID | None: ...
     def key(self, person: UUID) -> AESGCM | None: ...
     def number(self, prefix: str, year: int, nth: int) -> int: ...
+    def secret(self, secret: Secret) -> str | None: ...
 
 
 class Book:
@@ -55,13 +63,30 @@ class Book:
     def __init__(self, view: View, vault: Vault, world: World, stamp: Stamp) -> None:
         self._view, self._vault, self._world = view, vault, world
         self.stamp = stamp
+        self.rights: Container[Right] | None = None
+        """What the caller may do; None for the system itself, which may do everything."""
         self.streams: dict[UUID, Entry] = {}
         self.events: list[Recorded] = []
         self.claims: dict[Claim, UUID | None] = {}
         self.keys: dict[UUID, tuple[AESGCM, bytes]] = {}
         self.erased: set[UUID] = set()
         self.numbers: dict[tuple[str, int], int] = {}
+        self.secrets: dict[Secret, str] = {}
         self._fresh: set[UUID] = set()
+
+    def may(self, resource: str, action: str) -> bool:
+        """Whether the caller has a right."""
+        return self.rights is None or (resource, action) in self.rights
+
+    def need(self, resource: str, action: str) -> None:
+        """Refuse a caller without a right."""
+        if not self.may(resource, action):
+            raise Forbidden("forbidden", f"This needs the permission {resource}:{action}.")
+
+    @property
+    def now(self) -> datetime:
+        """The actual time (UTC), which a command cannot choose."""
+        return self._world.now()
 
     def find(self, kind: type[A], id: UUID) -> A | None:
         """The aggregate, or None when there is no such stream of this kind."""
@@ -134,6 +159,15 @@ class Book:
     def erase(self, person: UUID) -> None:
         """Destroy a person's key: their words are gone from every event, for ever."""
         self.erased.add(person)
+
+    def secret(self, owner: UUID, purpose: str) -> str | None:
+        """What is kept apart from every event, such as the hash of a password."""
+        secret = (owner, purpose)
+        return self.secrets[secret] if secret in self.secrets else self._view.secret(secret)
+
+    def keep_secret(self, owner: UUID, purpose: str, text: str) -> None:
+        """Keep a secret, committed together with the events."""
+        self.secrets[owner, purpose] = text
 
     def number(self, prefix: str) -> str:
         """The next business id, such as LOAN-2026-000001. Unique; gaps are allowed."""

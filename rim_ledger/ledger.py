@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 from psycopg import AsyncConnection
 
-from rim_ledger.book import Book, Claim, Entry, Missing, perform
+from rim_ledger.book import Book, Claim, Entry, Missing, Secret, perform
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import (
     Aggregate,
@@ -48,6 +48,13 @@ REFUSALS: Final = {kind.__name__: kind for kind in (Refused, NotFound, Invalid, 
 Work = Callable[[Book], UUID]
 """One decision: reads and writes the book, answers the id of the stream it is about."""
 
+Admit = Callable[[Book], None]
+"""Sees to it that the caller may ask at all: sets actor and rights, or refuses."""
+
+
+def admit_all(book: Book) -> None:
+    """Nobody is kept out: the stamp already says who asks."""
+
 
 class Receipt(Struct, frozen=True):
     """What was acknowledged: the stream, its version and the last position, all durable."""
@@ -71,6 +78,7 @@ class _Item(Struct):
     work: Work
     stamp: Stamp
     idempotency: Idempotency | None
+    admit: Admit
     future: "asyncio.Future[Receipt]"
     answer: Receipt | Exception | None = None
 
@@ -91,6 +99,7 @@ class _Group:
         self.claims: dict[Claim, UUID | None] = {}
         self.keys: dict[UUID, AESGCM | None] = {}
         self.numbers = dict(ledger.numbers)
+        self.secrets: dict[Secret, str | None] = {}
         self.outcomes: dict[tuple[str, str], Outcome] = {}
 
     def copy(self) -> "_Group":
@@ -98,7 +107,7 @@ class _Group:
         other = _Group(self._ledger)
         other.streams, other.claims = dict(self.streams), dict(self.claims)
         other.keys, other.numbers = dict(self.keys), dict(self.numbers)
-        other.outcomes = dict(self.outcomes)
+        other.secrets, other.outcomes = dict(self.secrets), dict(self.outcomes)
         return other
 
     def stream(self, id: UUID) -> Entry:
@@ -125,12 +134,18 @@ class _Group:
             raise Missing(number=(prefix, year))
         return block[nth]
 
+    def secret(self, secret: Secret) -> str | None:
+        if secret not in self.secrets:
+            raise Missing(secret=secret)
+        return self.secrets[secret]
+
     def take(self, book: Book) -> None:
         """Let the rest of the group see what this decision wrote."""
         self.streams |= book.streams
         self.claims |= book.claims
         self.keys |= {person: key for person, (key, _) in book.keys.items()}
         self.keys |= dict.fromkeys(book.erased)
+        self.secrets |= book.secrets
         for block, taken in book.numbers.items():
             self.numbers[block] = self.numbers[block][taken:]
 
@@ -191,10 +206,14 @@ class Ledger:
         return self._head
 
     async def submit(
-        self, work: Work, stamp: Stamp, idempotency: Idempotency | None = None
+        self,
+        work: Work,
+        stamp: Stamp,
+        idempotency: Idempotency | None = None,
+        admit: Admit = admit_all,
     ) -> Receipt:
         """Decide and commit. Raises Refused, or Unavailable when the store cannot be reached."""
-        item = _Item(work, stamp, idempotency, asyncio.get_running_loop().create_future())
+        item = _Item(work, stamp, idempotency, admit, asyncio.get_running_loop().create_future())
         self._waiting.append(item)
         self._wake.set()
         return await item.future
@@ -306,11 +325,12 @@ class Ledger:
 
     def _decide_one(self, item: _Item, view: _Group, draft: Draft) -> None:
         key = item.idempotency
-        if key and (before := view.outcomes.get((key.caller, key.key))):
-            item.answer = _replay(before, key)
-            return
         book = Book(view, self._vault, self._world, item.stamp)
         try:
+            item.admit(book)
+            if key and (before := view.outcomes.get((key.caller, key.key))):
+                item.answer = _replay(before, key)
+                return
             stream = item.work(book)
         except (Unauthenticated, Forbidden) as refusal:
             item.answer = refusal
@@ -340,6 +360,7 @@ class Ledger:
         draft.claims |= book.claims
         draft.keys |= {person: wrapped for person, (_, wrapped) in book.keys.items()}
         draft.erased |= book.erased
+        draft.secrets |= book.secrets
         entry = view.stream(stream)
         assert entry.aggregate is not None, "a decision names a stream that is there"
         name = entry.aggregate.BUSINESS_ID
@@ -369,6 +390,9 @@ class Ledger:
             rows = await store.keys(persons)
             for person in persons:
                 self.keys[person] = self._vault.unwrap(person, rows.get(person))
+        if secrets := {each.secret for each in missing if each.secret}:
+            self._group.secrets |= dict.fromkeys(secrets)
+            self._group.secrets |= await store.secrets(list(secrets))
         numbers = [each.number for each in missing if each.number]
         for prefix, year in set(numbers):
             count = max(NUMBERS_AT_ONCE, 2 * numbers.count((prefix, year)))

@@ -9,7 +9,7 @@ from eventsourcing.persistence import Notification
 from msgspec import Struct
 from psycopg import AsyncConnection, errors
 
-from rim_ledger.book import Claim
+from rim_ledger.book import Claim, Secret
 
 CHANNEL: Final = "ledger"
 PAGE: Final = 1000
@@ -45,6 +45,11 @@ keys AS (
 erased AS (
     UPDATE ledger.personal_keys SET wrapped = NULL, erased_at = %(at)s
       FROM head WHERE head.position = %(head)s AND person = ANY (%(erased)b::uuid[])),
+secrets AS (
+    INSERT INTO ledger.secrets
+    SELECT s.* FROM head, unnest(%(owners)b::uuid[], %(purposes)b::text[], %(secrets)b::text[]) s
+     WHERE head.position = %(head)s
+    ON CONFLICT (owner, purpose) DO UPDATE SET secret = excluded.secret),
 outcomes AS (
     INSERT INTO ledger.outcomes
     SELECT o.*, %(at)s FROM head, unnest(%(callers)b::text[], %(keys)b::text[], %(hashes)b::text[],
@@ -55,6 +60,10 @@ SELECT position, CASE WHEN %(notify)s THEN pg_notify('ledger', '') END FROM head
 CLAIMS: Final = """
 SELECT kind, name, stream_id FROM ledger.claims
   JOIN unnest(%s::text[], %s::text[]) AS wanted (kind, name) USING (kind, name)"""
+
+SECRETS: Final = """
+SELECT owner, purpose, secret FROM ledger.secrets
+  JOIN unnest(%b::uuid[], %b::text[]) AS wanted (owner, purpose) USING (owner, purpose)"""
 
 NUMBERS: Final = """
 INSERT INTO ledger.numbers AS n VALUES (%s, %s, %s)
@@ -97,6 +106,7 @@ class Draft(Struct):
     claims: dict[Claim, UUID | None] = {}
     keys: dict[UUID, bytes] = {}
     erased: set[UUID] = set()
+    secrets: dict[Secret, str] = {}
     outcomes: list[Outcome] = []
 
     def parameters(self) -> dict[str, Any]:
@@ -117,6 +127,9 @@ class Draft(Struct):
             "persons": list(self.keys),
             "wrapped": list(self.keys.values()),
             "erased": list(self.erased),
+            "owners": [owner for owner, _ in self.secrets],
+            "purposes": [purpose for _, purpose in self.secrets],
+            "secrets": list(self.secrets.values()),
             "callers": [each.caller for each in self.outcomes],
             "keys": [each.key for each in self.outcomes],
             "hashes": [each.request_hash for each in self.outcomes],
@@ -166,6 +179,11 @@ class Store:
             [list(persons)],
         )
         return {person: wrapped async for person, wrapped in cursor}
+
+    async def secrets(self, wanted: Sequence[Secret]) -> dict[Secret, str]:
+        columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
+        cursor = await self.connection.execute(SECRETS, columns)
+        return {(owner, purpose): secret async for owner, purpose, secret in cursor}
 
     async def reserve(self, prefix: str, year: int, count: int) -> range:
         """The next `count` numbers of a year, nobody else's for ever."""

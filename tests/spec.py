@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec.structs import replace
 
-from rim_ledger.book import Book, Claim, Entry, perform
+from rim_ledger.book import Book, Claim, Entry, Secret, perform
 from rim_ledger.core import SYSTEM, Actor, Aggregate, Command, Creation, Event, Refused, Stamp
 from rim_ledger.vault import Vault, opened, personal_fields
 from rim_ledger.world import uuid7
@@ -48,6 +48,7 @@ class Memory:
         self.streams: dict[UUID, Entry] = {}
         self.claims: dict[Claim, UUID | None] = {}
         self.keys: dict[UUID, AESGCM | None] = {}
+        self.kept_secrets: dict[Secret, str] = {}
         self.used = 0
 
     def stream(self, id: UUID) -> Entry:
@@ -62,6 +63,9 @@ class Memory:
     def number(self, prefix: str, year: int, nth: int) -> int:
         return self.used + nth + 1
 
+    def secret(self, secret: Secret) -> str | None:
+        return self.kept_secrets.get(secret)
+
     def book(self, actor: Actor = SYSTEM) -> Book:
         return Book(self, self.vault, self.world, Stamp(at=self.world.now(), actor=actor))
 
@@ -70,6 +74,7 @@ class Memory:
         self.streams |= book.streams
         self.claims |= book.claims
         self.keys |= {person: key for person, (key, _) in book.keys.items()}
+        self.kept_secrets |= book.secrets
         self.used += sum(book.numbers.values())
         return [self._clear(recorded.event) for recorded in book.events]
 

@@ -55,6 +55,14 @@ CREATE TABLE ledger.personal_keys (
     CHECK ((wrapped IS NULL) = (erased_at IS NOT NULL))
 );
 
+-- What may never enter an event: hashes of passwords, secrets of second factors.
+CREATE TABLE ledger.secrets (
+    owner   uuid             NOT NULL,
+    purpose text COLLATE "C" NOT NULL,
+    secret  text             NOT NULL,
+    PRIMARY KEY (owner, purpose)
+);
+
 -- Business ids are handed out in blocks; gaps are allowed, repetition is not.
 CREATE TABLE ledger.numbers (
     prefix text   NOT NULL,
