@@ -1,6 +1,6 @@
 """What one decision sees and writes: streams, claimed names, personal keys, numbers."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -19,6 +19,8 @@ Right = tuple[str, str]
 """A resource and an action: ("loans", "write")."""
 Secret = tuple[UUID, str]
 """Whose secret it is, and what for: (admin id, "password")."""
+Reminder = tuple[str, UUID]
+"""What is to be looked at again, and in which stream: ("overdue", loan id)."""
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -71,7 +73,10 @@ class Book:
         self.keys: dict[UUID, tuple[AESGCM, bytes]] = {}
         self.erased: set[UUID] = set()
         self.numbers: dict[tuple[str, int], int] = {}
+        self.contacts: frozenset[str] = frozenset()
+        """The caller's own phone and e-mail, as fingerprints."""
         self.secrets: dict[Secret, str] = {}
+        self.reminders: dict[Reminder, datetime | None] = {}
         self._fresh: set[UUID] = set()
 
     def may(self, resource: str, action: str) -> bool:
@@ -88,12 +93,13 @@ class Book:
         """The actual time (UTC), which a command cannot choose."""
         return self._world.now()
 
-    def find(self, kind: type[A], id: UUID) -> A | None:
-        """The aggregate, or None when there is no such stream of this kind."""
-        aggregate = self._entry(id).aggregate
+    def find(self, kind: type[A], id: UUID | str) -> A | None:
+        """The aggregate with this id or business id, or None when there is none of this kind."""
+        stream = self.holder("business-id", id) if isinstance(id, str) else id
+        aggregate = self._entry(stream).aggregate if stream else None
         return aggregate if isinstance(aggregate, kind) else None
 
-    def read(self, kind: type[A], id: UUID) -> A:
+    def read(self, kind: type[A], id: UUID | str) -> A:
         """The aggregate, or NotFound."""
         if (aggregate := self.find(kind, id)) is None:
             raise NotFound(kind.__name__.lower(), id)
@@ -108,6 +114,9 @@ class Book:
         if self._entry(id).version:
             raise Refused("already-exists", f"The id {id} is taken.")
         self.append(kind, id, events)
+        if kind.BUSINESS_ID:
+            name = getattr(self.read(kind, id), kind.BUSINESS_ID)
+            self.claim("business-id", name, id, Refused("already-exists", f"{name} is taken."))
 
     def append(self, kind: type[Aggregate], id: UUID, events: Iterable[Event]) -> None:
         """Add events to the end of a stream, their personal words sealed."""
@@ -169,6 +178,14 @@ class Book:
         """Keep a secret, committed together with the events."""
         self.secrets[owner, purpose] = text
 
+    def remind(self, what: str, stream: UUID, at: datetime) -> None:
+        """Have the clock look at a stream again; a later wish replaces an earlier one."""
+        self.reminders[what, stream] = at
+
+    def forget(self, what: str, stream: UUID) -> None:
+        """The clock need not look again."""
+        self.reminders[what, stream] = None
+
     def number(self, prefix: str) -> str:
         """The next business id, such as LOAN-2026-000001. Unique; gaps are allowed."""
         year = self._world.now().year
@@ -204,6 +221,10 @@ class Book:
         if (key := self._key(person)) is None:
             raise Refused("erased", "This person was erased; nothing is written about them.")
         return self._vault.seal(event, person, key, stream, event_id)
+
+
+Work = Callable[[Book], UUID]
+"""One decision: reads and writes the book, answers the id of the stream it is about."""
 
 
 def perform(

@@ -5,11 +5,13 @@ from typing import Any, Final, get_args
 from rim_ledger.core import Aggregate, Event
 from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
 from rim_ledger.lending.user import User, UserEvent, UserRegistered
+from rim_ledger.payments.transaction import Transaction, TransactionEvent, TransactionRecorded
 from rim_ledger.system.config import SystemConfig, SystemConfigReset, SystemConfigSet
 
 ENTITIES: Final[dict[type[Aggregate], Any]] = {
     User: UserRegistered | UserEvent,
     Loan: LoanRequested | LoanEvent,
+    Transaction: TransactionRecorded | TransactionEvent,
     SystemConfig: SystemConfigSet | SystemConfigReset,
 }
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 from psycopg import AsyncConnection
 
-from rim_ledger.book import Book, Claim, Entry, Missing, Secret, perform
+from rim_ledger.book import Book, Claim, Entry, Missing, Secret, Work, perform
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import (
     Aggregate,
@@ -44,9 +44,6 @@ PATIENCE: Final = 10.0
 EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 REFUSALS: Final = {kind.__name__: kind for kind in (Refused, NotFound, Invalid, Stale)}
-
-Work = Callable[[Book], UUID]
-"""One decision: reads and writes the book, answers the id of the stream it is about."""
 
 Admit = Callable[[Book], None]
 """Sees to it that the caller may ask at all: sets actor and rights, or refuses."""
@@ -361,6 +358,7 @@ class Ledger:
         draft.keys |= {person: wrapped for person, (_, wrapped) in book.keys.items()}
         draft.erased |= book.erased
         draft.secrets |= book.secrets
+        draft.reminders |= book.reminders
         entry = view.stream(stream)
         assert entry.aggregate is not None, "a decision names a stream that is there"
         name = entry.aggregate.BUSINESS_ID

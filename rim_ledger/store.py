@@ -9,7 +9,7 @@ from eventsourcing.persistence import Notification
 from msgspec import Struct
 from psycopg import AsyncConnection, errors
 
-from rim_ledger.book import Claim, Secret
+from rim_ledger.book import Claim, Reminder, Secret
 
 CHANNEL: Final = "ledger"
 PAGE: Final = 1000
@@ -50,6 +50,16 @@ secrets AS (
     SELECT s.* FROM head, unnest(%(owners)b::uuid[], %(purposes)b::text[], %(secrets)b::text[]) s
      WHERE head.position = %(head)s
     ON CONFLICT (owner, purpose) DO UPDATE SET secret = excluded.secret),
+reminded AS (
+    INSERT INTO ledger.reminders
+    SELECT r.* FROM head, unnest(%(what)b::text[], %(whom)b::uuid[], %(when)b::timestamptz[]) r
+     WHERE head.position = %(head)s
+    ON CONFLICT (what, stream_id) DO UPDATE SET at = excluded.at),
+forgotten AS (
+    DELETE FROM ledger.reminders
+     USING head, unnest(%(past_what)b::text[], %(past_whom)b::uuid[]) AS p (what, stream_id)
+     WHERE head.position = %(head)s AND reminders.what = p.what
+       AND reminders.stream_id = p.stream_id),
 outcomes AS (
     INSERT INTO ledger.outcomes
     SELECT o.*, %(at)s FROM head, unnest(%(callers)b::text[], %(keys)b::text[], %(hashes)b::text[],
@@ -64,6 +74,8 @@ SELECT kind, name, stream_id FROM ledger.claims
 SECRETS: Final = """
 SELECT owner, purpose, secret FROM ledger.secrets
   JOIN unnest(%b::uuid[], %b::text[]) AS wanted (owner, purpose) USING (owner, purpose)"""
+
+DUE: Final = "SELECT what, stream_id FROM ledger.reminders WHERE at <= %s ORDER BY at LIMIT %s"
 
 NUMBERS: Final = """
 INSERT INTO ledger.numbers AS n VALUES (%s, %s, %s)
@@ -107,10 +119,13 @@ class Draft(Struct):
     keys: dict[UUID, bytes] = {}
     erased: set[UUID] = set()
     secrets: dict[Secret, str] = {}
+    reminders: dict[Reminder, datetime | None] = {}
     outcomes: list[Outcome] = []
 
     def parameters(self) -> dict[str, Any]:
         held = [(claim, holder) for claim, holder in self.claims.items() if holder]
+        coming = [(*reminder, at) for reminder, at in self.reminders.items() if at]
+        past = [reminder for reminder, at in self.reminders.items() if not at]
         free = [claim for claim, holder in self.claims.items() if not holder]
         return {
             "head": self.head,
@@ -130,6 +145,11 @@ class Draft(Struct):
             "owners": [owner for owner, _ in self.secrets],
             "purposes": [purpose for _, purpose in self.secrets],
             "secrets": list(self.secrets.values()),
+            "what": [what for what, _, _ in coming],
+            "whom": [stream for _, stream, _ in coming],
+            "when": [at for _, _, at in coming],
+            "past_what": [what for what, _ in past],
+            "past_whom": [stream for _, stream in past],
             "callers": [each.caller for each in self.outcomes],
             "keys": [each.key for each in self.outcomes],
             "hashes": [each.request_hash for each in self.outcomes],
@@ -184,6 +204,11 @@ class Store:
         columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
         cursor = await self.connection.execute(SECRETS, columns)
         return {(owner, purpose): secret async for owner, purpose, secret in cursor}
+
+    async def due(self, at: datetime, count: int) -> list[Reminder]:
+        """The oldest reminders whose time has come."""
+        cursor = await self.connection.execute(DUE, [at, count])
+        return [(what, stream) async for what, stream in cursor]
 
     async def reserve(self, prefix: str, year: int, count: int) -> range:
         """The next `count` numbers of a year, nobody else's for ever."""

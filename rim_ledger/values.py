@@ -92,6 +92,28 @@ def _clean(text: str) -> str:
 
 
 Id = Annotated[UUID, Field(strict=False), BeforeValidator(_text_only)]
+
+
+def _any_id(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return value
+    if re.fullmatch(r"[A-Z]{3,4}-[0-9]{4}-[0-9]{6,12}", text := _text_only(value)):
+        return text
+    try:
+        return UUID(text)
+    except ValueError:
+        raise PydanticCustomError(
+            "id", "an id is a UUID or a business id such as USR-2026-000001"
+        ) from None
+
+
+AnyId = Annotated[
+    UUID | str,
+    BeforeValidator(_any_id),
+    WithJsonSchema({"type": "string", "examples": ["USR-2026-000001"]}),
+]
+"""A UUID, or the business id of what is meant."""
+
 Note = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_clean)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_clean)]
 Reference = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[!-~]+$")]

@@ -9,7 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec.structs import replace
 
-from rim_ledger.book import Book, Claim, Entry, Secret, perform
+from rim_ledger.book import Book, Claim, Entry, Reminder, Secret, perform
+from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.codec import Recorded
 from rim_ledger.core import SYSTEM, Actor, Aggregate, Command, Creation, Event, Refused, Stamp
 from rim_ledger.vault import Vault, opened, personal_fields
 from rim_ledger.world import uuid7
@@ -49,6 +51,10 @@ class Memory:
         self.claims: dict[Claim, UUID | None] = {}
         self.keys: dict[UUID, AESGCM | None] = {}
         self.kept_secrets: dict[Secret, str] = {}
+        self.reminders: dict[Reminder, datetime | None] = {}
+        self.log: list[Recorded] = []
+        self.stamp: Stamp | None = None
+        """The stamp of every decision, while it is set."""
         self.used = 0
 
     def stream(self, id: UUID) -> Entry:
@@ -67,16 +73,34 @@ class Memory:
         return self.kept_secrets.get(secret)
 
     def book(self, actor: Actor = SYSTEM) -> Book:
-        return Book(self, self.vault, self.world, Stamp(at=self.world.now(), actor=actor))
+        stamp = self.stamp or Stamp(at=self.world.now(), actor=actor)
+        return Book(self, self.vault, self.world, stamp)
 
     def keep(self, book: Book) -> list[Event]:
         """Commit a book; its events in the clear."""
         self.streams |= book.streams
+        self.log += book.events
         self.claims |= book.claims
         self.keys |= {person: key for person, (key, _) in book.keys.items()}
         self.kept_secrets |= book.secrets
+        self.reminders |= book.reminders
+        self.keys |= dict.fromkeys(book.erased)
         self.used += sum(book.numbers.values())
         return [self._clear(recorded.event) for recorded in book.events]
+
+    def replayed(self) -> dict[UUID, Entry]:
+        """Every stream again, from nothing but the log."""
+        streams: dict[UUID, Entry] = {}
+        for each in self.log:
+            before = streams.get(each.originator_id, Entry()).aggregate
+            kind = ENTITY_OF[type(each.event)]
+            after = (
+                before.evolve(each.event, each.stamp)
+                if before
+                else kind.begin(each.originator_id, each.event, each.stamp)
+            )
+            streams[each.originator_id] = Entry(after, each.originator_version)
+        return streams
 
     def perform(
         self,

@@ -1,48 +1,54 @@
-"""A loan: requested, then approved or rejected. Every step also moves its user's exposure."""
+"""A loan: requested, approved, disbursed, repaid. Its user's side moves in the same commit."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final, Self, assert_never
+from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
 from msgspec import Struct
-from pydantic import Field
 
-from rim_ledger.book import Book
-from rim_ledger.core import (
-    Aggregate,
-    Command,
-    Creation,
-    Event,
-    Forbidden,
-    Personal,
-    PersonalMap,
-    Stamp,
-    require,
-    require_legal,
-)
-from rim_ledger.lending.user import CreditReleased, CreditReserved, User, UserStatus
-from rim_ledger.system.config import setting
-from rim_ledger.values import Id, Money, Network, Note, Rate, Word, interest
+from rim_ledger.core import Aggregate, Event, Personal, PersonalMap, Stamp
+from rim_ledger.values import ZERO, Network
 
 POLICY_VERSION: Final = "decision-v1"
 
 
 class LoanStatus(StrEnum):
-    """Where a loan stands. Disbursement and repayment come with the next statuses."""
+    """Where a loan stands."""
 
     PENDING = "pending"
     APPROVED = "approved"
     REJECTED = "rejected"
+    DISBURSED = "disbursed"
+    REPAYING = "repaying"
+    COMPLETED = "completed"
+    DEFAULTED = "defaulted"
+
+
+class Disbursement(StrEnum):
+    """How far the airtime got. Unknown is neither delivered nor failed, and is asked about."""
+
+    NONE = "none"
+    REQUESTED = "requested"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+    DELIVERED = "delivered"
 
 
 LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     LoanStatus.PENDING: ("approve", "reject"),
-    LoanStatus.APPROVED: ("revoke-approval",),
+    LoanStatus.APPROVED: ("revoke-approval", "disburse"),
     LoanStatus.REJECTED: (),
+    LoanStatus.DISBURSED: ("default",),
+    LoanStatus.REPAYING: ("default",),
+    LoanStatus.COMPLETED: (),
+    LoanStatus.DEFAULTED: ("reverse-default",),
 }
+
+IN_FLIGHT: Final = (Disbursement.REQUESTED, Disbursement.UNKNOWN)
+OPEN: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING, LoanStatus.DEFAULTED)
 
 
 class Decision(Struct, frozen=True, rename="camel", gc=False):
@@ -67,6 +73,7 @@ class LoanRequested(Event):
     amount_due: Decimal
     repayment_period: int
     decision: Decision
+    historical: bool = False
     metadata: PersonalMap = {}
 
 
@@ -86,7 +93,81 @@ class LoanMetadataSet(Event):
     metadata: PersonalMap
 
 
-LoanEvent = LoanApproved | LoanRejected | LoanApprovalRevoked | LoanMetadataSet
+class LoanDisbursementRequested(Event):
+    """The telco is about to be asked, under this reference."""
+
+    transaction_id: UUID
+    reference: str
+    attempt: int
+
+
+class LoanDisbursementUnknown(Event):
+    """The telco gave no usable answer: it is asked about the same reference until it does."""
+
+    reference: str
+
+
+class LoanDisbursementFailed(Event):
+    reference: str
+    reason: str
+
+
+class LoanDisbursed(Event):
+    transaction_id: UUID
+    telco_reference: str | None
+    due_date: datetime
+
+
+class LoanDisbursementDisputed(Event):
+    """A top-up that was thought to have failed was delivered after all, after another attempt."""
+
+    reference: str
+    telco_reference: str | None
+
+
+class LoanRepaid(Event):
+    """Money reached the loan: from a transaction, or from the user's credit when that is null."""
+
+    amount: Decimal
+    principal: Decimal
+    interest: Decimal
+    transaction_id: UUID | None = None
+
+
+class LoanCompleted(Event):
+    pass
+
+
+class LoanBecameOverdue(Event):
+    pass
+
+
+class LoanDefaulted(Event):
+    """By the clock, or by hand with a reason."""
+
+    reason: Personal = None
+
+
+class LoanDefaultReversed(Event):
+    reason: Personal
+
+
+LoanEvent = (
+    LoanApproved
+    | LoanRejected
+    | LoanApprovalRevoked
+    | LoanMetadataSet
+    | LoanDisbursementRequested
+    | LoanDisbursementUnknown
+    | LoanDisbursementFailed
+    | LoanDisbursed
+    | LoanDisbursementDisputed
+    | LoanRepaid
+    | LoanCompleted
+    | LoanBecameOverdue
+    | LoanDefaulted
+    | LoanDefaultReversed
+)
 
 
 # The aggregate: what those events add up to.
@@ -105,18 +186,48 @@ class Loan(Aggregate):
     decision: Decision
     requested_by: UUID | None
     created_at: datetime
+    historical: bool
     status: LoanStatus = LoanStatus.PENDING
+    disbursement: Disbursement = Disbursement.NONE
+    amount_paid: Decimal = ZERO
     auto_approved: bool = False
     approved_at: datetime | None = None
     approved_by: UUID | None = None
     rejected_at: datetime | None = None
     rejected_by: UUID | None = None
     rejection_reason: str | None = None
+    attempt: int = 0
+    asked_at: datetime | None = None
+    reference: str | None = None
+    transaction_id: UUID | None = None
+    telco_reference: str | None = None
+    disbursed_at: datetime | None = None
+    due_date: datetime | None = None
+    overdue: bool = False
+    completed_at: datetime | None = None
+    defaulted_at: datetime | None = None
+    left_alone: bool = False
     notes: dict[str, Any] = {}
 
     @property
     def person(self) -> UUID:
         return self.user_id
+
+    @property
+    def outstanding_amount(self) -> Decimal:
+        """Naira still to be paid."""
+        return self.amount_due - self.amount_paid
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the decision was made on, beside the free fields (whose values are sealed)."""
+        return self.notes | {
+            "creditScore": self.decision.credit_score,
+            "previousLoans": self.decision.previous_loans,
+            "autoApproved": self.auto_approved,
+            "policy": self.decision.policy,
+            "reasons": list(self.decision.reasons),
+        }
 
     @classmethod
     def begin(cls, id: UUID, event: LoanRequested, stamp: Stamp) -> Self:
@@ -132,10 +243,11 @@ class Loan(Aggregate):
             decision=event.decision,
             requested_by=stamp.actor.id,
             created_at=stamp.at,
+            historical=event.historical,
             notes=event.metadata,
         )
 
-    def evolve(self, event: LoanEvent, stamp: Stamp) -> Self:
+    def evolve(self, event: LoanEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
         match event:
             case LoanApproved():
                 return self.but(
@@ -160,110 +272,43 @@ class Loan(Aggregate):
                 )
             case LoanMetadataSet():
                 return self.but(notes=event.metadata)
+            case LoanDisbursementRequested():
+                return self.but(
+                    disbursement=Disbursement.REQUESTED,
+                    attempt=event.attempt,
+                    asked_at=stamp.at,
+                    reference=event.reference,
+                    transaction_id=event.transaction_id,
+                )
+            case LoanDisbursementUnknown():
+                return self.but(disbursement=Disbursement.UNKNOWN)
+            case LoanDisbursementFailed():
+                return self.but(disbursement=Disbursement.FAILED)
+            case LoanDisbursed():
+                return self.but(
+                    status=LoanStatus.DISBURSED,
+                    disbursement=Disbursement.DELIVERED,
+                    transaction_id=event.transaction_id,
+                    telco_reference=event.telco_reference,
+                    disbursed_at=stamp.at,
+                    due_date=event.due_date,
+                )
+            case LoanDisbursementDisputed():
+                return self
+            case LoanRepaid():
+                defaulted = self.status is LoanStatus.DEFAULTED
+                return self.but(
+                    status=self.status if defaulted else LoanStatus.REPAYING,
+                    amount_paid=self.amount_paid + event.amount,
+                )
+            case LoanCompleted():
+                return self.but(status=LoanStatus.COMPLETED, completed_at=stamp.at)
+            case LoanBecameOverdue():
+                return self.but(overdue=True)
+            case LoanDefaulted():
+                return self.but(status=LoanStatus.DEFAULTED, defaulted_at=stamp.at)
+            case LoanDefaultReversed():
+                back = LoanStatus.REPAYING if self.amount_paid else LoanStatus.DISBURSED
+                return self.but(status=back, defaulted_at=None, left_alone=True)
             case _:
                 assert_never(event)
-
-
-# Commands: what one may ask of a loan, and the rule each must meet.
-
-
-class RequestLoan(Creation[Loan]):
-    """Ask for airtime on credit. Terms that are left out are the configured ones."""
-
-    user_id: Id
-    amount: Money
-    network: Annotated[Network, Field(strict=False)]
-    repayment_period: Annotated[int, Field(ge=1, le=365)] | None = None
-    interest_rate: Rate | None = None
-    metadata: dict[Word, str | int | float | bool | None] = {}
-
-    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
-        user = book.read(User, self.user_id)
-        _require_active(user)
-        _require_room(user, self.amount, book)
-        rate = setting(book, "lending", "interestRate")
-        rate = rate if self.interest_rate is None else self.interest_rate
-        automatic, reasons = _judge(user, self.amount, book)
-        decision = Decision(user.credit_score, user.total_loans, user.available, reasons)
-        book.append(User, user.id, [CreditReserved(loan_id=id, amount=self.amount)])
-        yield LoanRequested(
-            loan_id=book.number("LOAN"),
-            user_id=user.id,
-            amount=self.amount,
-            network=self.network,
-            interest_rate=rate,
-            amount_due=self.amount + interest(self.amount, rate),
-            repayment_period=self.repayment_period or setting(book, "lending", "repaymentPeriod"),
-            decision=decision,
-            metadata=self.metadata,
-        )
-        if automatic:
-            yield LoanApproved(automatic=True)
-
-
-class ApproveLoan(Command[Loan]):
-    """Approve a pending loan that somebody else requested."""
-
-    def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
-        require_legal(aggregate.status, "approve", LEGAL)
-        actor = book.stamp.actor.id
-        if actor is not None and actor == aggregate.requested_by:
-            raise Forbidden("self-approval", "Whoever requested a loan does not approve it.")
-        _require_active(book.read(User, aggregate.user_id))
-        yield LoanApproved()
-
-
-class RejectLoan(Command[Loan]):
-    """Turn a pending loan down, for a reason."""
-
-    reason: Note
-
-    def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
-        require_legal(aggregate.status, "reject", LEGAL)
-        book.append(User, aggregate.user_id, [CreditReleased(loan_id=aggregate.id)])
-        yield LoanRejected(reason=self.reason)
-
-
-class RevokeApproval(Command[Loan]):
-    """Take an approval back, for a reason; the loan is pending again."""
-
-    reason: Note
-
-    def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
-        require_legal(aggregate.status, "revoke-approval", LEGAL)
-        yield LoanApprovalRevoked(reason=self.reason)
-
-
-class SetLoanMetadata(Command[Loan]):
-    """Replace the free fields of a loan."""
-
-    metadata: dict[Word, str | int | float | bool | None]
-
-    def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
-        if book.reveal(aggregate.person, aggregate.notes) != self.metadata:
-            yield LoanMetadataSet(metadata=self.metadata)
-
-
-def _require_active(user: User) -> None:
-    status = f"The user is {user.status}; only an active user borrows."
-    require(user.status is UserStatus.ACTIVE, "user-not-active", status)
-
-
-def _require_room(user: User, amount: Decimal, book: Book) -> None:
-    room = f"{amount} naira is more than the {user.available} naira that the limit leaves."
-    require(amount <= user.available, "credit-limit-exceeded", room)
-    most = setting(book, "lending", "maxOpenLoans")
-    full = f"The user has {len(user.reserved)} unfinished loans; {most} are allowed."
-    require(len(user.reserved) < most, "too-many-open-loans", full)
-
-
-def _judge(user: User, amount: Decimal, book: Book) -> tuple[bool, tuple[str, ...]]:
-    """Whether a request is approved at once, and every reason why not (domain §2)."""
-    reasons = []
-    if not setting(book, "lending", "autoApprove"):
-        reasons.append("automatic approval is off")
-    if user.credit_score < (least := setting(book, "lending", "autoApproveMinScore")):
-        reasons.append(f"the score {user.credit_score} is below {least}")
-    if amount > (most := setting(book, "lending", "autoApproveMaxAmount")):
-        reasons.append(f"the amount {amount} is above {most}")
-    return not reasons, tuple(reasons)

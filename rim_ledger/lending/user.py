@@ -1,28 +1,23 @@
-"""A user: a borrower, with standing, score and limit."""
+"""A user: a borrower, with standing, score and limit, debts and credit.
 
-from collections.abc import Iterable, Mapping
+All money of a user meets in this one stream, so that requests at once are decided one by one.
+"""
+
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final, Self, assert_never
+from typing import ClassVar, Final, Self, TypeVar, assert_never
 from uuid import UUID
 
-from pydantic import Field
+from msgspec import Struct
+from msgspec.structs import replace
 
-from rim_ledger.book import Book
-from rim_ledger.core import (
-    Aggregate,
-    Command,
-    Creation,
-    Event,
-    Personal,
-    Refused,
-    Stamp,
-    require,
-    require_legal,
-)
-from rim_ledger.lending.policy import SCORE_AT_START, limit_for
-from rim_ledger.values import ZERO, Email, Limit, Name, Note, Phone
+from rim_ledger.core import Aggregate, Event, Personal, Stamp
+from rim_ledger.lending.policy import ScoreInputs
+from rim_ledger.values import ZERO
+
+V = TypeVar("V")
 
 
 class UserStatus(StrEnum):
@@ -38,6 +33,43 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     UserStatus.INACTIVE: ("activate", "suspend"),
     UserStatus.SUSPENDED: ("reinstate",),
 }
+
+
+class RepaymentStatus(StrEnum):
+    """How a user stands with all loans together (domain §1)."""
+
+    OVERDUE = "Overdue"
+    PARTIAL = "Partial"
+    PENDING = "Pending"
+    COMPLETED = "Completed"
+
+
+class Debt(Struct, frozen=True, kw_only=True, gc=False):
+    """What is still owed on one disbursed loan, in naira."""
+
+    principal: Decimal
+    interest: Decimal
+    due_at: datetime
+    disbursed_at: datetime
+    paid: Decimal = ZERO
+    overdue: bool = False
+    defaulted: bool = False
+
+    @property
+    def outstanding(self) -> Decimal:
+        return self.principal + self.interest
+
+
+class Part(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """What one loan gets of a payment, in naira."""
+
+    loan_id: UUID
+    principal: Decimal
+    interest: Decimal
+
+    @property
+    def amount(self) -> Decimal:
+        return self.principal + self.interest
 
 
 # Events: what can happen to a user.
@@ -113,6 +145,62 @@ class CreditReleased(Event):
     loan_id: UUID
 
 
+class DebtIncurred(Event):
+    """A loan was disbursed: what was reserved is now owed."""
+
+    loan_id: UUID
+    principal: Decimal
+    interest: Decimal
+    due_at: datetime
+
+
+class RepaymentAllocated(Event):
+    """A payment came in and was shared out; `credit` is what no loan could take."""
+
+    transaction_id: UUID
+    parts: tuple[Part, ...]
+    credit: Decimal
+
+
+class CreditApplied(Event):
+    """Credit paid for a loan that was just disbursed."""
+
+    part: Part
+
+
+class DebtBecameOverdue(Event):
+    loan_id: UUID
+
+
+class DebtDefaulted(Event):
+    loan_id: UUID
+
+
+class DebtDefaultReversed(Event):
+    loan_id: UUID
+
+
+class CreditScoreRecomputed(Event):
+    score: int
+    policy: str
+    inputs: ScoreInputs
+
+
+class CreditLimitAdjusted(Event):
+    limit: Decimal
+    policy: str
+    score: int
+    reason: str
+
+
+class UserDeleted(Event):
+    pass
+
+
+class UserErased(Event):
+    """The key of this person's words was destroyed in the same commit."""
+
+
 UserEvent = (
     UserContactChanged
     | CreditLimitSet
@@ -125,6 +213,16 @@ UserEvent = (
     | UserActivated
     | CreditReserved
     | CreditReleased
+    | DebtIncurred
+    | RepaymentAllocated
+    | CreditApplied
+    | DebtBecameOverdue
+    | DebtDefaulted
+    | DebtDefaultReversed
+    | CreditScoreRecomputed
+    | CreditLimitAdjusted
+    | UserDeleted
+    | UserErased
 )
 
 
@@ -147,11 +245,36 @@ class User(Aggregate):
     status: UserStatus = UserStatus.ACTIVE
     total_loans: int = 0
     reserved: dict[UUID, Decimal] = {}
+    debts: dict[UUID, Debt] = {}
+    credit_balance: Decimal = ZERO
+    total_repaid: Decimal = ZERO
+    completed_on_time: int = 0
+    completed_late: int = 0
+    defaults: dict[UUID, datetime] = {}
+    deleted_at: datetime | None = None
+    erased: bool = False
 
     @property
     def exposure(self) -> Decimal:
-        """Naira that count against the limit: the amounts of unfinished loans."""
-        return sum(self.reserved.values(), ZERO)
+        """Naira that count against the limit: principal owed, and loans not yet disbursed."""
+        owed = (debt.principal for debt in self.debts.values())
+        return sum(self.reserved.values(), ZERO) + sum(owed, ZERO)
+
+    @property
+    def unfinished(self) -> int:
+        """How many loans are neither rejected nor completed."""
+        return len(self.reserved) + len(self.debts)
+
+    @property
+    def repayment_status(self) -> RepaymentStatus:
+        debts = self.debts.values()
+        if any(debt.overdue or debt.defaulted for debt in debts):
+            return RepaymentStatus.OVERDUE
+        if any(debt.paid for debt in debts):
+            return RepaymentStatus.PARTIAL
+        if not debts and self.completed_on_time + self.completed_late:
+            return RepaymentStatus.COMPLETED
+        return RepaymentStatus.PENDING
 
     @property
     def available(self) -> Decimal:
@@ -174,7 +297,7 @@ class User(Aggregate):
             created_at=stamp.at,
         )
 
-    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911 - a line an event
+    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
         match event:
             case UserContactChanged():
                 return self.but(
@@ -206,147 +329,67 @@ class User(Aggregate):
                     total_loans=self.total_loans + 1,
                 )
             case CreditReleased():
-                rest = {loan: x for loan, x in self.reserved.items() if loan != event.loan_id}
-                return self.but(reserved=rest)
+                return self.but(reserved=_without(self.reserved, event.loan_id))
+            case DebtIncurred():
+                debt = Debt(
+                    principal=event.principal,
+                    interest=event.interest,
+                    due_at=event.due_at,
+                    disbursed_at=stamp.at,
+                )
+                return self.but(
+                    reserved=_without(self.reserved, event.loan_id),
+                    debts=self.debts | {event.loan_id: debt},
+                )
+            case RepaymentAllocated():
+                paid = self
+                for part in event.parts:
+                    paid = paid._paid(part, stamp.at)
+                return paid.but(credit_balance=self.credit_balance + event.credit)
+            case CreditApplied():
+                paid = self._paid(event.part, stamp.at)
+                return paid.but(credit_balance=self.credit_balance - event.part.amount)
+            case DebtBecameOverdue():
+                return self._mark(event.loan_id, overdue=True)
+            case DebtDefaulted():
+                defaults = self.defaults | {event.loan_id: stamp.at}
+                return self._mark(event.loan_id, defaulted=True).but(defaults=defaults)
+            case DebtDefaultReversed():
+                defaults = _without(self.defaults, event.loan_id)
+                return self._mark(event.loan_id, defaulted=False).but(defaults=defaults)
+            case CreditScoreRecomputed():
+                return self.but(credit_score=event.score)
+            case CreditLimitAdjusted():
+                return self.but(credit_limit=event.limit)
+            case UserDeleted():
+                return self.but(status=UserStatus.INACTIVE, deleted_at=stamp.at)
+            case UserErased():
+                return self.but(status=UserStatus.INACTIVE, erased=True)
             case _:
                 assert_never(event)
 
-
-# Commands: what one may ask of a user, and the rule each must meet.
-
-
-def _claim(book: Book, kind: str, text: str, user: UUID) -> str:
-    """Take a phone or an e-mail for a user, by its keyed hash."""
-    print_ = book.fingerprint(kind, text.casefold())
-    taken = Refused(f"{kind}-taken", f"Another user has this {kind}.")
-    book.claim(f"user-{kind}", print_, user, taken)
-    return print_
-
-
-class RegisterUser(Creation[User]):
-    """Register a borrower. Score and limit follow the policy unless they are given."""
-
-    phone: Phone
-    email: Email
-    name: Name
-    credit_score: Annotated[int, Field(ge=0, le=1000)] = SCORE_AT_START
-    credit_limit: Limit | None = None
-    auto_limit_enabled: bool = True
-
-    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
-        limit = self.credit_limit
-        yield UserRegistered(
-            user_id=book.number("USR"),
-            phone=self.phone,
-            email=self.email,
-            name=self.name,
-            phone_hash=_claim(book, "phone", self.phone, id),
-            email_hash=_claim(book, "email", self.email, id),
-            credit_score=self.credit_score,
-            credit_limit=limit_for(self.credit_score) if limit is None else limit,
-            auto_limit_enabled=self.auto_limit_enabled,
+    def _paid(self, part: Part, at: datetime) -> Self:
+        debt = self.debts[part.loan_id]
+        total = self.total_repaid + part.amount
+        if part.amount < debt.outstanding:
+            left = replace(
+                debt,
+                principal=debt.principal - part.principal,
+                interest=debt.interest - part.interest,
+                paid=debt.paid + part.amount,
+            )
+            return self.but(debts=self.debts | {part.loan_id: left}, total_repaid=total)
+        late = at > debt.due_at
+        return self.but(
+            debts=_without(self.debts, part.loan_id),
+            total_repaid=total,
+            completed_on_time=self.completed_on_time + (not late),
+            completed_late=self.completed_late + late,
         )
 
-
-class ChangeContact(Command[User]):
-    """Change name, phone or e-mail; what is left out stays."""
-
-    phone: Phone | None = None
-    email: Email | None = None
-    name: Name | None = None
-
-    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
-        def changed(field: str, wish: str | None) -> str | None:
-            known = book.reveal(aggregate.id, getattr(aggregate, field))
-            return wish if wish is not None and wish != known else None
-
-        phone, email = changed("phone", self.phone), changed("email", self.email)
-        name = changed("name", self.name)
-        if not (phone or email or name):
-            return
-        event = UserContactChanged(
-            phone=phone,
-            email=email,
-            name=name,
-            phone_hash=phone and _claim(book, "phone", phone, aggregate.id),
-            email_hash=email and _claim(book, "email", email, aggregate.id),
-        )
-        if event.phone_hash and event.phone_hash != aggregate.phone_hash:
-            book.release("user-phone", aggregate.phone_hash)
-        if event.email_hash and event.email_hash != aggregate.email_hash:
-            book.release("user-email", aggregate.email_hash)
-        yield event
+    def _mark(self, loan: UUID, **changes: bool) -> Self:
+        return self.but(debts=self.debts | {loan: replace(self.debts[loan], **changes)})
 
 
-class SetCreditLimit(Command[User]):
-    """Set the limit by hand. Switches the automatic limit off unless it is kept."""
-
-    limit: Limit
-    reason: Note
-    keep_auto: bool = False
-
-    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
-        auto = aggregate.auto_limit_enabled and self.keep_auto
-        if (self.limit, auto) != (aggregate.credit_limit, aggregate.auto_limit_enabled):
-            yield CreditLimitSet(limit=self.limit, auto_limit_enabled=auto, reason=self.reason)
-
-
-class SetCreditScore(Command[User]):
-    """Set the score by hand; the policy recomputes it at its next moment."""
-
-    score: Annotated[int, Field(ge=0, le=1000)]
-    reason: Note
-
-    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
-        if self.score != aggregate.credit_score:
-            yield CreditScoreSet(score=self.score, reason=self.reason)
-
-
-class EnableAutoLimit(Command[User]):
-    """Let the policy move the limit, from its next moment on."""
-
-    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
-        require(not aggregate.auto_limit_enabled, "already-done", "The automatic limit is on.")
-        yield AutoLimitEnabled()
-
-
-class DisableAutoLimit(Command[User]):
-    """Leave the limit where it is."""
-
-    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
-        require(aggregate.auto_limit_enabled, "already-done", "The automatic limit is off.")
-        yield AutoLimitDisabled()
-
-
-class SuspendUser(Command[User]):
-    """Stop a user from borrowing, for a reason."""
-
-    reason: Note
-
-    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
-        require_legal(aggregate.status, "suspend", LEGAL)
-        yield UserSuspended(reason=self.reason)
-
-
-class ReinstateUser(Command[User]):
-    """End a suspension."""
-
-    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
-        require_legal(aggregate.status, "reinstate", LEGAL)
-        yield UserReinstated()
-
-
-class DeactivateUser(Command[User]):
-    """Set a user aside without blame."""
-
-    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
-        require_legal(aggregate.status, "deactivate", LEGAL)
-        yield UserDeactivated()
-
-
-class ActivateUser(Command[User]):
-    """Bring an inactive user back."""
-
-    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
-        require_legal(aggregate.status, "activate", LEGAL)
-        yield UserActivated()
+def _without(mapping: dict[UUID, V], key: UUID) -> dict[UUID, V]:
+    return {other: value for other, value in mapping.items() if other != key}

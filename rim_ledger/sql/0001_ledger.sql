@@ -63,6 +63,15 @@ CREATE TABLE ledger.secrets (
     PRIMARY KEY (owner, purpose)
 );
 
+-- What the clock looks at again, and when: due dates, unknown top-ups.
+CREATE TABLE ledger.reminders (
+    what      text COLLATE "C" NOT NULL,
+    stream_id uuid             NOT NULL,
+    at        timestamptz      NOT NULL,
+    PRIMARY KEY (what, stream_id)
+);
+CREATE INDEX reminders_at ON ledger.reminders (at);
+
 -- Business ids are handed out in blocks; gaps are allowed, repetition is not.
 CREATE TABLE ledger.numbers (
     prefix text   NOT NULL,

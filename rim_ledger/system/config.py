@@ -36,6 +36,9 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
     ),
     ("lending", "maxOpenLoans"): Known("Unfinished loans that a user may have.", 3, 1, 100),
     ("lending", "autoApprove"): Known("Whether good requests are approved at once.", default=False),
+    ("lending", "autoDisburse"): Known(
+        "Whether an approved loan is disbursed without being asked for.", default=False
+    ),
     ("lending", "autoApproveMinScore"): Known(
         "Lowest credit score that is approved automatically.", 650, 0, 1000
     ),

@@ -5,14 +5,9 @@ from decimal import Decimal
 import pytest
 
 from rim_ledger.core import Command, Refused
-from rim_ledger.lending.user import (
-    LEGAL,
+from rim_ledger.lending.standing import (
     ActivateUser,
-    AutoLimitDisabled,
-    AutoLimitEnabled,
     ChangeContact,
-    CreditLimitSet,
-    CreditScoreSet,
     DeactivateUser,
     DisableAutoLimit,
     EnableAutoLimit,
@@ -21,6 +16,13 @@ from rim_ledger.lending.user import (
     SetCreditLimit,
     SetCreditScore,
     SuspendUser,
+)
+from rim_ledger.lending.user import (
+    LEGAL,
+    AutoLimitDisabled,
+    AutoLimitEnabled,
+    CreditLimitSet,
+    CreditScoreSet,
     User,
     UserContactChanged,
     UserStatus,

@@ -1,0 +1,80 @@
+"""The clock: runs what has fallen due, from the reminders that were committed with the events."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection
+
+from rim_ledger.book import Book, Reminder
+from rim_ledger.core import SYSTEM, Refused, Stamp, Unavailable
+from rim_ledger.lending.disbursement import DisburseLoan
+from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.lending.lateness import look_for_default, look_for_overdue
+from rim_ledger.lending.loan import Loan
+from rim_ledger.store import Store
+
+PAGE: Final = 1000
+INTERVAL: Final = 1.0
+"""Seconds between two looks at the reminders."""
+
+
+def _untold(done: int) -> None:
+    """Nobody wants to know how far it is."""
+
+
+async def tick(
+    dispatch: Dispatch, at: datetime | None = None, told: Callable[[int], None] = _untold
+) -> int:
+    """Run what is due at a business time (UTC, now when left out), each once; how many that was."""
+    moment, done = at or dispatch.world.now(), set[Reminder]()
+    async with await AsyncConnection.connect(dispatch.url, autocommit=True) as connection:
+        while True:
+            due = await Store(connection).due(moment, PAGE + len(done))
+            if not (fresh := [each for each in due if each not in done]):
+                return len(done)
+            await asyncio.gather(*(_run(dispatch, *each, moment) for each in fresh))
+            done.update(fresh)
+            told(len(done))
+
+
+async def run(dispatch: Dispatch) -> None:
+    """Tick for ever. A database that is away is waited for."""
+    while True:
+        try:
+            await tick(dispatch)
+        except (psycopg.OperationalError, Unavailable):
+            await asyncio.sleep(INTERVAL)
+        await asyncio.sleep(INTERVAL)
+
+
+async def _run(dispatch: Dispatch, what: str, stream: UUID, at: datetime) -> None:
+    stamp = Stamp(at=at, actor=SYSTEM)
+    match what:
+        case "overdue":
+            await dispatch.ledger.submit(look_for_overdue(stream), stamp)
+        case "default":
+            await dispatch.ledger.submit(look_for_default(stream), stamp)
+        case "query-top-up":
+            await dispatch.query(stream)
+        case "disburse":
+            await _disburse(dispatch, stream, stamp)
+        case _:
+            raise LookupError(f"nobody knows what '{what}' reminds of")
+
+
+async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
+    """A loan that may not be disbursed any more is left to a person."""
+    ledger = dispatch.ledger
+
+    def forget(book: Book) -> UUID:
+        book.forget("disburse", loan)
+        return loan
+
+    try:
+        await dispatch.disburse(lambda: ledger.execute(Loan, loan, DisburseLoan(), stamp))
+    except Refused:
+        await ledger.submit(forget, stamp)

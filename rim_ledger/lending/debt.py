@@ -1,0 +1,178 @@
+"""What a user owes: incurring it, sharing out payments, falling late, and the score after it.
+
+Each function writes the user's side and the loan's side into the same book, so that the two
+always agree.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from rim_ledger.book import Book
+from rim_ledger.lending.loan import (
+    Loan,
+    LoanBecameOverdue,
+    LoanCompleted,
+    LoanDefaulted,
+    LoanDefaultReversed,
+    LoanRepaid,
+)
+from rim_ledger.lending.policy import (
+    LIMIT_VERSION,
+    SCORE_VERSION,
+    ScoreInputs,
+    next_limit,
+    score,
+)
+from rim_ledger.lending.user import (
+    CreditApplied,
+    CreditLimitAdjusted,
+    CreditScoreRecomputed,
+    Debt,
+    DebtBecameOverdue,
+    DebtDefaulted,
+    DebtDefaultReversed,
+    DebtIncurred,
+    Part,
+    RepaymentAllocated,
+    User,
+)
+from rim_ledger.values import ZERO
+
+YEAR = timedelta(days=365)
+
+
+def split(debt: Debt, loan: UUID, amount: Decimal) -> Part:
+    """As much of a debt as an amount covers: interest first, principal first once defaulted."""
+    if debt.defaulted:
+        principal = min(amount, debt.principal)
+        return Part(
+            loan_id=loan, principal=principal, interest=min(amount - principal, debt.interest)
+        )
+    fee = min(amount, debt.interest)
+    return Part(loan_id=loan, principal=min(amount - fee, debt.principal), interest=fee)
+
+
+def allocate(user: User, amount: Decimal, named: UUID | None) -> tuple[tuple[Part, ...], Decimal]:
+    """Share a payment out (domain §3): what goes to which loan, and what becomes credit.
+
+    Credit below zero is filled first; then the named loan, then the others by due date, time of
+    disbursement and id.
+    """
+    rest = amount - (filled := min(amount, max(ZERO, -user.credit_balance)))
+    parts = []
+    for loan in _in_order(user, named):
+        if rest:
+            parts.append(part := split(user.debts[loan], loan, rest))
+            rest -= part.amount
+    return tuple(parts), filled + rest
+
+
+def repay(
+    book: Book, user: UUID, amount: Decimal, named: UUID | None, transaction: UUID
+) -> RepaymentAllocated:
+    """Let a payment reach the user's loans; what it was shared out into."""
+    parts, credit = allocate(book.read(User, user), amount, named)
+    allocated = RepaymentAllocated(transaction_id=transaction, parts=parts, credit=credit)
+    book.append(User, user, [allocated])
+    for part in parts:
+        _pay(book, user, part, transaction)
+    return allocated
+
+
+def incur(book: Book, loan: Loan, due_at: datetime) -> None:
+    """Turn what was reserved into a debt, and pay it from the user's credit as far as that goes."""
+    fee = loan.amount_due - loan.amount
+    debt = DebtIncurred(loan_id=loan.id, principal=loan.amount, interest=fee, due_at=due_at)
+    book.append(User, loan.user_id, [debt])
+    user = book.read(User, loan.user_id)
+    if user.credit_balance > ZERO:
+        part = split(user.debts[loan.id], loan.id, user.credit_balance)
+        book.append(User, user.id, [CreditApplied(part=part)])
+        _pay(book, user.id, part, None)
+
+
+def fall_overdue(book: Book, loan: Loan) -> None:
+    """Past due with something outstanding: once a loan."""
+    book.append(Loan, loan.id, [LoanBecameOverdue()])
+    book.append(User, loan.user_id, [DebtBecameOverdue(loan_id=loan.id)])
+    judge_again(book, loan.user_id)
+
+
+def default(book: Book, loan: Loan, event: LoanDefaulted) -> None:
+    """The lender no longer expects the money; the limit falls to zero while it is automatic."""
+    book.append(Loan, loan.id, [event])
+    book.append(User, loan.user_id, [DebtDefaulted(loan_id=loan.id)])
+    judge_again(book, loan.user_id, defaulted=True)
+
+
+def reverse_default(book: Book, loan: Loan, event: LoanDefaultReversed) -> None:
+    """The default was a mistake: score and limit are computed without it."""
+    book.append(Loan, loan.id, [event])
+    book.append(User, loan.user_id, [DebtDefaultReversed(loan_id=loan.id)])
+    judge_again(book, loan.user_id)
+
+
+def judge_again(
+    book: Book, user_id: UUID, *, completed: bool = False, defaulted: bool = False
+) -> None:
+    """Recompute the score, and the limit while it is automatic (domain §1)."""
+    user = book.read(User, user_id)
+    inputs = score_inputs(user, book.stamp.at)
+    if (points := score(inputs)) != user.credit_score:
+        event = CreditScoreRecomputed(score=points, policy=SCORE_VERSION, inputs=inputs)
+        book.append(User, user_id, [event])
+    if not user.auto_limit_enabled:
+        return
+    if defaulted:
+        limit, reason = ZERO, "a loan defaulted"
+    elif any(debt.overdue or debt.defaulted for debt in user.debts.values()):
+        return
+    else:
+        limit = next_limit(user.credit_limit, points, completed=completed)
+        reason = "a loan was completed" if completed else "the score changed"
+    if limit != user.credit_limit:
+        adjusted = CreditLimitAdjusted(
+            limit=limit, policy=LIMIT_VERSION, score=points, reason=reason
+        )
+        book.append(User, user_id, [adjusted])
+
+
+def score_inputs(user: User, at: datetime) -> ScoreInputs:
+    """What score-v1 looks at, as of a business time."""
+    late = [(at - debt.due_at).days for debt in user.debts.values() if debt.overdue]
+    return ScoreInputs(
+        on_time_completions=user.completed_on_time,
+        late_completions=user.completed_late,
+        defaults_last_year=sum(at - YEAR < when <= at for when in user.defaults.values()),
+        days_past_due=max(0, *late, 0),
+        months_registered=max(0, _months(user.created_at, at)),
+    )
+
+
+def _in_order(user: User, named: UUID | None) -> Iterator[UUID]:
+    def urgency(loan: UUID) -> tuple[bool, datetime, datetime, UUID]:
+        debt = user.debts[loan]
+        return loan != named, debt.due_at, debt.disbursed_at, loan
+
+    yield from sorted(user.debts, key=urgency)
+
+
+def _pay(book: Book, user: UUID, part: Part, transaction: UUID | None) -> None:
+    paid = LoanRepaid(
+        amount=part.amount,
+        principal=part.principal,
+        interest=part.interest,
+        transaction_id=transaction,
+    )
+    book.append(Loan, part.loan_id, [paid])
+    if not book.read(Loan, part.loan_id).outstanding_amount:
+        book.append(Loan, part.loan_id, [LoanCompleted()])
+        judge_again(book, user, completed=True)
+
+
+def _months(start: datetime, end: datetime) -> int:
+    begin, finish = start.astimezone(UTC), end.astimezone(UTC)
+    months = (finish.year - begin.year) * 12 + finish.month - begin.month
+    return months - ((finish.day, finish.time()) < (begin.day, begin.time()))

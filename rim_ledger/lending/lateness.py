@@ -1,0 +1,86 @@
+"""Falling overdue and defaulting: by the clock, or by hand with a reason."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from rim_ledger.book import Book, Work
+from rim_ledger.core import Command, Event, require_legal
+from rim_ledger.lending.debt import default, fall_overdue, reverse_default
+from rim_ledger.lending.loan import (
+    LEGAL,
+    Loan,
+    LoanDefaulted,
+    LoanDefaultReversed,
+    LoanStatus,
+)
+from rim_ledger.system.config import setting
+from rim_ledger.values import Note
+
+PAYING: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING)
+
+
+class MarkDefaulted(Command[Loan]):
+    """Give a loan up before the clock does, for a reason."""
+
+    reason: Note
+
+    def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+        require_legal(aggregate.status, "default", LEGAL)
+        default(book, aggregate, LoanDefaulted(reason=self.reason))
+        return ()
+
+
+class ReverseDefault(Command[Loan]):
+    """The default was a mistake. From now on the clock leaves this loan alone."""
+
+    reason: Note
+
+    def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+        require_legal(aggregate.status, "reverse-default", LEGAL)
+        reverse_default(book, aggregate, LoanDefaultReversed(reason=self.reason))
+        return ()
+
+
+def look_for_overdue(id: UUID) -> Work:
+    """The clock's decision at the due date. A loan that was repaid in time is let go."""
+
+    def work(book: Book) -> UUID:
+        loan = book.read(Loan, id)
+        book.forget("overdue", id)
+        if loan.status in PAYING and not loan.overdue:
+            due = _due(loan)
+            if book.stamp.at > due:
+                fall_overdue(book, loan)
+                book.remind("default", id, due + _patience(book))
+            else:
+                book.remind("overdue", id, due)
+        return id
+
+    return work
+
+
+def look_for_default(id: UUID) -> Work:
+    """The clock's decision some days after the due date, as many as are configured by then."""
+
+    def work(book: Book) -> UUID:
+        loan = book.read(Loan, id)
+        book.forget("default", id)
+        if loan.status in PAYING and not loan.left_alone:
+            if book.stamp.at > (last := _due(loan) + _patience(book)):
+                default(book, loan, LoanDefaulted())
+            else:
+                book.remind("default", id, last)
+        return id
+
+    return work
+
+
+def _due(loan: Loan) -> datetime:
+    assert loan.due_date is not None, "a loan that was disbursed is due some day"
+    return loan.due_date
+
+
+def _patience(book: Book) -> timedelta:
+    return timedelta(days=setting(book, "lending", "defaultAfterDays"))

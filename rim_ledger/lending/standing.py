@@ -1,0 +1,200 @@
+"""Who may borrow and how much: registering users, their contact, standing, score and limit."""
+
+from collections.abc import Iterable
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from rim_ledger.book import Book
+from rim_ledger.core import Command, Creation, Event, Refused, require, require_legal
+from rim_ledger.lending.policy import SCORE_AT_START, limit_for
+from rim_ledger.lending.user import (
+    LEGAL,
+    AutoLimitDisabled,
+    AutoLimitEnabled,
+    CreditLimitSet,
+    CreditScoreSet,
+    User,
+    UserActivated,
+    UserContactChanged,
+    UserDeactivated,
+    UserDeleted,
+    UserErased,
+    UserRegistered,
+    UserReinstated,
+    UserSuspended,
+)
+from rim_ledger.values import ZERO, Email, Limit, Name, Note, Phone
+
+
+def _claim(book: Book, kind: str, text: str, user: UUID) -> str:
+    """Take a phone or an e-mail for a user, by its keyed hash."""
+    print_ = book.fingerprint(kind, text.casefold())
+    taken = Refused(f"{kind}-taken", f"Another user has this {kind}.")
+    book.claim(f"user-{kind}", print_, user, taken)
+    return print_
+
+
+class RegisterUser(Creation[User]):
+    """Register a borrower. Score and limit follow the policy unless they are given."""
+
+    phone: Phone
+    email: Email
+    name: Name
+    credit_score: Annotated[int, Field(ge=0, le=1000)] = SCORE_AT_START
+    credit_limit: Limit | None = None
+    auto_limit_enabled: bool = True
+
+    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
+        limit = self.credit_limit
+        yield UserRegistered(
+            user_id=book.number("USR"),
+            phone=self.phone,
+            email=self.email,
+            name=self.name,
+            phone_hash=_claim(book, "phone", self.phone, id),
+            email_hash=_claim(book, "email", self.email, id),
+            credit_score=self.credit_score,
+            credit_limit=limit_for(self.credit_score) if limit is None else limit,
+            auto_limit_enabled=self.auto_limit_enabled,
+        )
+
+
+class ChangeContact(Command[User]):
+    """Change name, phone or e-mail; what is left out stays."""
+
+    phone: Phone | None = None
+    email: Email | None = None
+    name: Name | None = None
+
+    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        def changed(field: str, wish: str | None) -> str | None:
+            known = book.reveal(aggregate.id, getattr(aggregate, field))
+            return wish if wish is not None and wish != known else None
+
+        phone, email = changed("phone", self.phone), changed("email", self.email)
+        name = changed("name", self.name)
+        if not (phone or email or name):
+            return
+        event = UserContactChanged(
+            phone=phone,
+            email=email,
+            name=name,
+            phone_hash=phone and _claim(book, "phone", phone, aggregate.id),
+            email_hash=email and _claim(book, "email", email, aggregate.id),
+        )
+        if event.phone_hash and event.phone_hash != aggregate.phone_hash:
+            book.release("user-phone", aggregate.phone_hash)
+        if event.email_hash and event.email_hash != aggregate.email_hash:
+            book.release("user-email", aggregate.email_hash)
+        yield event
+
+
+class SetCreditLimit(Command[User]):
+    """Set the limit by hand. Switches the automatic limit off unless it is kept."""
+
+    limit: Limit
+    reason: Note
+    keep_auto: bool = False
+
+    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        auto = aggregate.auto_limit_enabled and self.keep_auto
+        if (self.limit, auto) != (aggregate.credit_limit, aggregate.auto_limit_enabled):
+            yield CreditLimitSet(limit=self.limit, auto_limit_enabled=auto, reason=self.reason)
+
+
+class SetCreditScore(Command[User]):
+    """Set the score by hand; the policy recomputes it at its next moment."""
+
+    score: Annotated[int, Field(ge=0, le=1000)]
+    reason: Note
+
+    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        if self.score != aggregate.credit_score:
+            yield CreditScoreSet(score=self.score, reason=self.reason)
+
+
+class EnableAutoLimit(Command[User]):
+    """Let the policy move the limit, from its next moment on."""
+
+    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require(not aggregate.auto_limit_enabled, "already-done", "The automatic limit is on.")
+        yield AutoLimitEnabled()
+
+
+class DisableAutoLimit(Command[User]):
+    """Leave the limit where it is."""
+
+    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require(aggregate.auto_limit_enabled, "already-done", "The automatic limit is off.")
+        yield AutoLimitDisabled()
+
+
+class SuspendUser(Command[User]):
+    """Stop a user from borrowing, for a reason."""
+
+    reason: Note
+
+    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        _require_present(aggregate)
+        require_legal(aggregate.status, "suspend", LEGAL)
+        yield UserSuspended(reason=self.reason)
+
+
+class ReinstateUser(Command[User]):
+    """End a suspension."""
+
+    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require_legal(aggregate.status, "reinstate", LEGAL)
+        yield UserReinstated()
+
+
+class DeactivateUser(Command[User]):
+    """Set a user aside without blame."""
+
+    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require_legal(aggregate.status, "deactivate", LEGAL)
+        yield UserDeactivated()
+
+
+class ActivateUser(Command[User]):
+    """Bring an inactive user back."""
+
+    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        _require_present(aggregate)
+        require_legal(aggregate.status, "activate", LEGAL)
+        yield UserActivated()
+
+
+class DeleteUser(Command[User]):
+    """Hide a user who owes nothing and has no loan under way. The history stays."""
+
+    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require(aggregate.deleted_at is None, "already-done", "The user is deleted.")
+        _require_settled(aggregate)
+        yield UserDeleted()
+
+
+class EraseUser(Command[User]):
+    """Destroy the key of a person's words, everywhere and for ever. Figures and proofs stay."""
+
+    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require(not aggregate.erased, "already-done", "The user is erased.")
+        _require_settled(aggregate)
+        credit = f"The user has {aggregate.credit_balance} naira of credit; refund it first."
+        require(aggregate.credit_balance == ZERO, "credit-left", credit)
+        book.release("user-phone", aggregate.phone_hash)
+        book.release("user-email", aggregate.email_hash)
+        book.erase(aggregate.id)
+        yield UserErased()
+
+
+def _require_present(user: User) -> None:
+    gone = user.erased or user.deleted_at is not None
+    require(not gone, "user-gone", "The user is deleted or erased, and stays so.")
+
+
+def _require_settled(user: User) -> None:
+    words = f"The user has {user.unfinished} unfinished loans; they must end first."
+    require(not user.unfinished, "unfinished-loans", words)

@@ -1,0 +1,163 @@
+"""A transaction: money that came in, or airtime that went out. Its amount never changes."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, ClassVar, Final, Self, assert_never
+from uuid import UUID
+
+from rim_ledger.core import Aggregate, Event, Personal, PersonalMap, Stamp
+from rim_ledger.lending.user import Part
+from rim_ledger.values import ZERO, Network
+
+
+class TransactionType(StrEnum):
+    AIRTIME = "airtime"
+    REPAYMENT = "repayment"
+
+
+class TransactionStatus(StrEnum):
+    PENDING = "pending"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    REFUNDED = "refunded"
+
+
+class PaymentMethod(StrEnum):
+    BANK_TRANSFER = "bank_transfer"
+    CARD = "card"
+    WALLET = "wallet"
+    CASH = "cash"
+
+
+LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
+    TransactionStatus.PENDING: ("complete", "fail"),
+    TransactionStatus.COMPLETED: (),
+    TransactionStatus.FAILED: (),
+    TransactionStatus.REFUNDED: (),
+}
+
+
+# Events: what can happen to a transaction.
+
+
+class TransactionRecorded(Event):
+    transaction_id: str
+    user_id: UUID
+    type: TransactionType
+    amount: Decimal
+    payment_method: PaymentMethod | None = None
+    provider: str | None = None
+    reference: str | None = None
+    network: Network | None = None
+    loan_id: UUID | None = None
+    description: Personal = None
+    metadata: PersonalMap = {}
+
+
+class TransactionCompleted(Event):
+    """The money is there. What went to which loan; the rest is the user's credit."""
+
+    reference: str | None = None
+    parts: tuple[Part, ...] = ()
+    unallocated: Decimal = ZERO
+
+
+class TransactionFailed(Event):
+    reason: Personal
+    funds_captured: bool = False
+
+
+class TransactionNoted(Event):
+    note: Personal
+
+
+TransactionEvent = TransactionCompleted | TransactionFailed | TransactionNoted
+
+
+# The aggregate: what those events add up to.
+
+
+class Transaction(Aggregate):
+    BUSINESS_ID: ClassVar[str | None] = "transaction_id"
+
+    transaction_id: str
+    user_id: UUID
+    type: TransactionType
+    amount: Decimal
+    payment_method: PaymentMethod | None
+    provider: str | None
+    reference: str | None
+    network: Network | None
+    loan_id: UUID | None
+    description: str | None
+    metadata: dict[str, Any]
+    created_at: datetime
+    status: TransactionStatus = TransactionStatus.PENDING
+    parts: tuple[Part, ...] = ()
+    unallocated: Decimal = ZERO
+    failure_reason: str | None = None
+    funds_captured: bool = False
+    notes: str | None = None
+
+    @property
+    def person(self) -> UUID:
+        return self.user_id
+
+    @property
+    def disburses(self) -> bool:
+        """Whether this is a loan's top-up, which moves with its loan only."""
+        return self.type is TransactionType.AIRTIME and self.loan_id is not None
+
+    @property
+    def source(self) -> str | None:
+        """Whom the reference belongs to: the provider, or the payment method without one."""
+        return self.provider or self.payment_method
+
+    @property
+    def allocations(self) -> list[dict[str, Any]]:
+        """What each loan got, in naira."""
+        return [{"loanId": part.loan_id, "amount": part.amount} for part in self.parts]
+
+    @property
+    def occurred_at(self) -> datetime:
+        return self.created_at
+
+    @classmethod
+    def begin(cls, id: UUID, event: TransactionRecorded, stamp: Stamp) -> Self:
+        return cls(
+            id=id,
+            transaction_id=event.transaction_id,
+            user_id=event.user_id,
+            type=event.type,
+            amount=event.amount,
+            payment_method=event.payment_method,
+            provider=event.provider,
+            reference=event.reference,
+            network=event.network,
+            loan_id=event.loan_id,
+            description=event.description,
+            metadata=event.metadata,
+            created_at=stamp.at,
+        )
+
+    def evolve(self, event: TransactionEvent, stamp: Stamp) -> Self:
+        match event:
+            case TransactionCompleted():
+                return self.but(
+                    status=TransactionStatus.COMPLETED,
+                    reference=event.reference or self.reference,
+                    parts=event.parts,
+                    unallocated=event.unallocated,
+                )
+            case TransactionFailed():
+                return self.but(
+                    status=TransactionStatus.FAILED,
+                    failure_reason=event.reason,
+                    funds_captured=event.funds_captured,
+                )
+            case TransactionNoted():
+                return self.but(notes=event.note)
+            case _:
+                assert_never(event)

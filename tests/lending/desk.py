@@ -1,0 +1,139 @@
+"""A lending desk in memory: one borrower, whose loans can be brought into any status."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from rim_ledger.book import Work
+from rim_ledger.core import SYSTEM, Actor, Command, Event, Refused
+from rim_ledger.lending.disbursement import DisburseLoan, record_reply
+from rim_ledger.lending.lateness import MarkDefaulted
+from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.request import ApproveLoan, RejectLoan, RequestLoan
+from rim_ledger.lending.standing import RegisterUser, SetCreditLimit
+from rim_ledger.lending.telco import Answer, Reply
+from rim_ledger.lending.user import User
+from rim_ledger.payments.payment import RecordRepayment
+from rim_ledger.payments.transaction import PaymentMethod, Transaction
+from rim_ledger.system.config import SetConfig
+from rim_ledger.values import Network
+from tests.spec import Memory
+
+OFFICER = Actor(type="admin", id=UUID(int=1), name="bisi", role="loan_officer")
+
+
+class Desk(Memory):
+    """A memory with one borrower in it."""
+
+    def __init__(self, limit: float | None = 1000, auto: bool = True) -> None:
+        super().__init__()
+        self.ada = self.world.new_id()
+        ada = RegisterUser(
+            phone="08031234567",
+            email="ada@example.com",
+            name="Ada",
+            credit_limit=limit,  # type: ignore[arg-type]
+            auto_limit_enabled=auto,
+        )
+        self.perform(User, self.ada, ada)
+
+    @property
+    def user(self) -> User:
+        return self.book().read(User, self.ada)
+
+    def loan(self, loan: UUID) -> Loan:
+        return self.book().read(Loan, loan)
+
+    def transaction(self, id: UUID) -> Transaction:
+        return self.book().read(Transaction, id)
+
+    def configure(self, key: str, value: Any) -> None:
+        self.run(SetConfig(category="lending", key=key, value=value).work)
+
+    def run(self, work: Work, actor: Actor = SYSTEM) -> list[Event]:
+        """Commit a decision that is not a command, such as the clock's."""
+        book = self.book(actor)
+        work(book)
+        return self.keep(book)
+
+    def request(self, amount: float | Decimal = 100, **terms: Any) -> UUID:
+        loan = self.world.new_id()
+        wish = RequestLoan(user_id=self.ada, amount=amount, network=Network.MTN, **terms)  # type: ignore[arg-type]
+        self.perform(Loan, loan, wish)
+        return loan
+
+    def approved(self, amount: float | Decimal = 100, **terms: Any) -> UUID:
+        loan = self.request(amount, **terms)
+        self.perform(Loan, loan, ApproveLoan())
+        return loan
+
+    def approved_beyond(self, loan: UUID) -> UUID:
+        """A second approved loan, requested while more of them were allowed."""
+        self.configure("maxOpenLoans", value=9)
+        self.perform(User, self.ada, SetCreditLimit(limit=5000, reason="for now"))
+        other = self.approved(1)
+        self.configure("maxOpenLoans", value=1)
+        assert other != loan
+        return other
+
+    def ask(self, loan: UUID) -> str:
+        """Request the disbursement; the reference that the telco would hear."""
+        self.perform(Loan, loan, DisburseLoan())
+        reference = self.loan(loan).reference
+        assert reference is not None
+        return reference
+
+    def reply(self, loan: UUID, reference: str, answer: Answer) -> list[Event]:
+        words = Reply(answer, telco_reference="T-1", reason="no such number")
+        return self.run(record_reply(loan, reference, words))
+
+    def disbursed(self, amount: float | Decimal = 100, **terms: Any) -> UUID:
+        loan = self.approved(amount, **terms)
+        self.reply(loan, self.ask(loan), Answer.DELIVERED)
+        return loan
+
+    def pay(self, amount: float | Decimal, loan: UUID | None = None) -> UUID:
+        """A repayment in cash, settled at once."""
+        transaction = self.world.new_id()
+        wish = RecordRepayment(
+            user_id=self.ada,
+            amount=amount,  # type: ignore[arg-type]
+            payment_method=PaymentMethod.CASH,
+            loan_id=loan,
+        )
+        self.perform(Transaction, transaction, wish)
+        return transaction
+
+    def loan_that_is(self, status: str) -> UUID:
+        match status:
+            case "pending":
+                return self.request()
+            case "approved":
+                return self.approved()
+            case "rejected":
+                loan = self.request()
+                self.perform(Loan, loan, RejectLoan(reason="no history"))
+                return loan
+        loan = self.disbursed()
+        steps: dict[str, tuple[float, Command[Loan] | None]] = {
+            "disbursed": (0, None),
+            "repaying": (10, None),
+            "defaulted": (0, MarkDefaulted(reason="cannot be found")),
+            "completed": (115, None),
+        }
+        paid, command = steps[status]
+        if paid:
+            self.pay(paid, loan)
+        if command:
+            self.perform(Loan, loan, command)
+        return loan
+
+
+def refused(wish: Callable[[], object]) -> str:
+    """The code that a wish is refused with."""
+    with pytest.raises(Refused) as refusal:
+        wish()
+    return refusal.value.code

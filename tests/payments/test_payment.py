@@ -1,0 +1,270 @@
+"""Payments: recorded, completed, failed; references; the netting law under any order of things."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from rim_ledger.core import Actor, Command, Forbidden, Refused
+from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault, look_for_overdue
+from rim_ledger.lending.loan import OPEN, Loan
+from rim_ledger.lending.standing import EraseUser, SuspendUser
+from rim_ledger.lending.telco import Answer
+from rim_ledger.lending.user import User
+from rim_ledger.payments.payment import (
+    AddNote,
+    CompleteTransaction,
+    FailTransaction,
+    PurchaseAirtime,
+    RecordRepayment,
+)
+from rim_ledger.payments.transaction import LEGAL, PaymentMethod, Transaction
+from rim_ledger.values import Network
+from tests.lending.desk import Desk, refused
+from tests.spec import names
+
+CARD = PaymentMethod.CARD
+COMMANDS: dict[str, Command[Transaction]] = {
+    "complete": CompleteTransaction(),
+    "fail": FailTransaction(reason="the card was declined"),
+}
+
+
+def record(desk: Desk, amount: Any = 50, method: PaymentMethod = CARD, **terms: Any) -> UUID:
+    id_ = desk.world.new_id()
+    wish = RecordRepayment(user_id=desk.ada, amount=amount, payment_method=method, **terms)
+    desk.perform(Transaction, id_, wish)
+    return id_
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("status", ["pending", "completed", "failed"])
+def test_the_table_of_transitions(status: str, command: str) -> None:
+    desk = Desk()
+    payment = record(desk)
+    if status != "pending":
+        desk.perform(Transaction, payment, COMMANDS[{"completed": "complete"}.get(status, "fail")])
+    wish = COMMANDS[command]
+    if command in LEGAL[status]:
+        desk.perform(Transaction, payment, wish)
+        assert desk.transaction(payment).status == {"complete": "completed"}.get(command, "failed")
+    else:
+        assert refused(lambda: desk.perform(Transaction, payment, wish)) == "invalid-transition"
+
+
+def test_a_repayment_waits_until_its_money_is_there() -> None:
+    desk = Desk()
+    loan = desk.disbursed()
+    payment = record(desk, 115)
+    assert desk.loan(loan).amount_paid == 0
+    events = names(desk.perform(Transaction, payment, CompleteTransaction(reference="P-7")))
+    assert events[:3] == ["RepaymentAllocated", "LoanRepaid", "LoanCompleted"]
+    assert events[-1] == "TransactionCompleted"
+    assert (desk.loan(loan).status, desk.transaction(payment).reference) == ("completed", "P-7")
+
+
+def test_a_repayment_is_accepted_in_every_standing() -> None:
+    desk = Desk()
+    desk.disbursed()
+    desk.perform(User, desk.ada, SuspendUser(reason="asked by the police"))
+    desk.pay(115)
+    assert desk.user.repayment_status == "Completed"
+
+
+def test_a_named_loan_must_be_open_and_the_payers_own() -> None:
+    desk = Desk()
+    assert refused(lambda: record(desk, loan_id=desk.request())) == "loan-not-open"
+    assert refused(lambda: record(desk, loan_id=UUID(int=9))) == "not-found"
+
+
+def test_money_for_a_loan_that_was_repaid_meanwhile_goes_to_the_others() -> None:
+    desk = Desk()
+    first, second = desk.disbursed(), desk.disbursed()
+    waiting = record(desk, 50, loan_id=first)
+    desk.pay(115, first)
+    desk.perform(Transaction, waiting, CompleteTransaction())
+    assert desk.loan(second).amount_paid == 50
+
+
+def test_a_reference_stands_for_one_payment_unless_that_failed() -> None:
+    desk = Desk()
+    first = record(desk, reference="R-1", provider="paystack")
+    twice = {"reference": "R-1", "provider": "paystack"}
+    assert refused(lambda: record(desk, **twice)) == "reference-taken"
+    record(desk, reference="R-1", provider="flutterwave")
+    record(desk, reference="R-1")
+    assert refused(lambda: record(desk, reference="R-1")) == "reference-taken"
+    record(desk, method=PaymentMethod.WALLET, reference="R-1")
+    desk.perform(Transaction, first, FailTransaction(reason="declined"))
+    record(desk, **twice)
+
+
+def test_a_reference_that_comes_with_the_money_must_agree() -> None:
+    desk = Desk()
+    payment = record(desk, reference="R-1")
+    other = CompleteTransaction(reference="R-2")
+    assert refused(lambda: desk.perform(Transaction, payment, other)) == "reference-differs"
+    desk.perform(Transaction, payment, CompleteTransaction(reference="R-1"))
+    late = record(desk)
+    again = CompleteTransaction(reference="R-1")
+    assert refused(lambda: desk.perform(Transaction, late, again)) == "reference-taken"
+
+
+def test_cash_needs_a_permission_of_its_own() -> None:
+    desk = Desk()
+    wish = RecordRepayment(user_id=desk.ada, amount=5, payment_method=PaymentMethod.CASH)
+    book = desk.book()
+    book.rights = {("transactions", "write")}
+    with pytest.raises(Forbidden, match=r"transactions\.cash:write"):
+        list(wish.begin(desk.world.new_id(), book))
+
+
+def test_nobody_handles_a_payment_of_their_own() -> None:
+    desk = Desk()
+    wish = RecordRepayment(user_id=desk.ada, amount=5, payment_method=CARD)
+    book = desk.book(Actor(type="admin", id=UUID(int=3), name="ada"))
+    book.contacts = frozenset({desk.user.phone_hash})
+    with pytest.raises(Forbidden, match="your own"):
+        list(wish.begin(desk.world.new_id(), book))
+
+
+def test_a_sale_of_airtime_touches_no_loan() -> None:
+    desk = Desk()
+    loan = desk.disbursed()
+    sale = desk.world.new_id()
+    wish = PurchaseAirtime(
+        type="airtime",
+        user_id=desk.ada,
+        amount=200,
+        network=Network.GLO,
+        payment_method=PaymentMethod.CASH,
+    )
+    assert names(desk.perform(Transaction, sale, wish)) == [
+        "TransactionRecorded",
+        "TransactionCompleted",
+    ]
+    assert (desk.loan(loan).amount_paid, desk.user.credit_balance) == (0, 0)
+
+
+def test_words_about_a_payment_are_sealed() -> None:
+    desk = Desk()
+    payment = record(desk, description="from her brother Emeka", metadata={"teller": "Emeka"})
+    desk.perform(Transaction, payment, AddNote(note="Emeka called"))
+    assert desk.perform(Transaction, payment, AddNote(note="Emeka called")) == []
+    assert "Emeka" not in str(desk.transaction(payment))
+
+
+def test_an_erased_person_stays_erased() -> None:
+    desk = Desk()
+    desk.perform(User, desk.ada, EraseUser())
+    assert desk.book().reveal(desk.ada, desk.user.name) is None
+    assert refused(lambda: record(desk)) == "erased"
+    again = Desk()
+    again.world.count = 100
+    assert refused(lambda: desk.perform(User, desk.ada, EraseUser())) == "already-done"
+
+
+class Payments(RuleBasedStateMachine):
+    """Loans and payments in any order: the two sides agree and no kobo is lost."""
+
+    @initialize()
+    def open(self) -> None:
+        self.desk = Desk(limit=100_000, auto=False)
+        self.desk.configure("maxOpenLoans", value=100)
+        self.loans, self.waiting = list[UUID](), list[UUID]()
+        self.received = Decimal(0)
+
+    @rule(
+        amount=st.decimals("0.01", 2000, places=2),
+        rate=st.decimals(0, 40, places=2),
+        days=st.integers(1, 60),
+        answer=st.sampled_from(Answer),
+    )
+    def lend(self, amount: Decimal, rate: Decimal, days: int, answer: Answer) -> None:
+        try:
+            loan = self.desk.approved(amount, interest_rate=rate, repayment_period=days)
+            reference = self.desk.ask(loan)
+        except Refused as refusal:
+            if refusal.code != "outstanding-debt":
+                raise
+            return
+        self.loans.append(loan)
+        self.desk.reply(loan, reference, answer)
+
+    @rule(amount=st.decimals("0.01", 3000, places=2), named=st.integers(0, 5))
+    def pay(self, amount: Decimal, named: int) -> None:
+        opened = [loan for loan in self.loans if self.desk.loan(loan).status in OPEN]
+        self.desk.pay(amount, opened[named] if named < len(opened) else None)
+        self.received += amount
+
+    @rule(amount=st.decimals("0.01", 3000, places=2))
+    def promise(self, amount: Decimal) -> None:
+        self.waiting.append(record(self.desk, amount))
+
+    @rule(choice=st.randoms(), fails=st.booleans())
+    def settle(self, choice: Any, fails: bool) -> None:
+        if not self.waiting:
+            return
+        payment = choice.choice(self.waiting)
+        self.waiting.remove(payment)
+        wish = COMMANDS["fail" if fails else "complete"]
+        self.desk.perform(Transaction, payment, wish)
+        if not fails:
+            self.received += self.desk.transaction(payment).amount
+
+    @rule(choice=st.randoms(), back=st.booleans())
+    def default(self, choice: Any, back: bool) -> None:
+        if self.loans:
+            command = ReverseDefault(reason="found") if back else MarkDefaulted(reason="lost")
+            try:
+                self.desk.perform(Loan, choice.choice(self.loans), command)
+            except Refused as refusal:
+                if refusal.code != "invalid-transition":
+                    raise
+
+    @rule(days=st.integers(1, 40))
+    def wait(self, days: int) -> None:
+        self.desk.world.time += timedelta(days=days)
+        for (what, loan), at in list(self.desk.reminders.items()):
+            if what == "overdue" and at and at <= self.desk.world.time:
+                self.desk.run(look_for_overdue(loan))
+
+    @invariant()
+    def the_netting_law_holds(self) -> None:
+        loans = [self.desk.loan(loan) for loan in self.loans]
+        lent = [loan for loan in loans if loan.disbursed_at]
+        outstanding = sum(loan.outstanding_amount for loan in lent)
+        due = sum(loan.amount_due for loan in lent)
+        assert outstanding - self.desk.user.credit_balance == due - self.received
+
+    @invariant()
+    def credit_never_stands_beside_open_debt(self) -> None:
+        user = self.desk.user
+        assert not (user.debts and user.credit_balance)
+
+    @invariant()
+    def the_loan_and_the_users_side_agree(self) -> None:
+        user = self.desk.user
+        for loan in map(self.desk.loan, self.loans):
+            debt = user.debts.get(loan.id)
+            assert (debt is not None) == (loan.status in OPEN)
+            assert (loan.id in user.reserved) == (loan.status == "approved")
+            assert loan.amount_due >= loan.amount_paid >= 0
+            if debt:
+                assert debt.outstanding == loan.outstanding_amount > 0
+                assert debt.paid == loan.amount_paid
+            completed = loan.disbursed_at is not None and not loan.outstanding_amount
+            assert completed == (loan.status == "completed")
+
+    @invariant()
+    def replaying_the_log_gives_the_same_state(self) -> None:
+        assert self.desk.replayed() == self.desk.streams
+
+
+TestPayments = Payments.TestCase
+TestPayments.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)

@@ -1,0 +1,160 @@
+"""Top-ups on the real ledger: counted in the telco's own book."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from rim_ledger import clock
+from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.core import Refused, Stamp
+from rim_ledger.ledger import Ledger, Receipt
+from rim_ledger.lending.disbursement import DisburseLoan
+from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.request import ApproveLoan, RequestLoan
+from rim_ledger.lending.standing import RegisterUser
+from rim_ledger.lending.telco import SimulatedTelco
+from rim_ledger.lending.user import User
+from rim_ledger.system.config import SetConfig
+from rim_ledger.values import Network
+from rim_ledger.vault import Vault
+from rim_ledger.world import RealWorld
+from tests.sample import STAMP
+
+WORLD = RealWorld()
+VAULT = Vault(b"a secret of the tests", WORLD)
+Story = Callable[[Dispatch, Receipt], Awaitable[None]]
+
+
+def lend(database: str, phone: str, story: Story) -> list[str]:
+    """Bring a loan to approval and tell its story; the references of the top-ups that were sent."""
+
+    async def tell() -> None:
+        async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
+            dispatch = Dispatch(database, ledger, SimulatedTelco(database), WORLD)
+            ada = RegisterUser(phone=phone, email="ada@example.com", name="Ada")
+            user = await ledger.execute(User, None, ada, stamp())
+            wish = RequestLoan(user_id=user.id, amount=100, network=Network.MTN)
+            loan = await ledger.execute(Loan, None, wish, stamp())
+            await ledger.execute(Loan, loan.id, ApproveLoan(), stamp())
+            await story(dispatch, loan)
+
+    asyncio.run(tell())
+    with psycopg.connect(database) as connection:
+        rows = connection.execute("SELECT reference FROM ledger.simulated_top_ups ORDER BY id")
+        return [reference for (reference,) in rows]
+
+
+def stamp() -> Stamp:
+    return Stamp(at=datetime.now(UTC), actor=STAMP.actor)
+
+
+async def disburse(dispatch: Dispatch, loan: Receipt) -> Loan:
+    ledger = dispatch.ledger
+    await dispatch.disburse(lambda: ledger.execute(Loan, loan.id, DisburseLoan(), stamp()))
+    return loan_in(dispatch, loan)
+
+
+def loan_in(dispatch: Dispatch, loan: Receipt) -> Loan:
+    found = dispatch.ledger.streams[loan.id].aggregate
+    assert isinstance(found, Loan)
+    return found
+
+
+async def tick(dispatch: Dispatch, **later: float) -> int:
+    return await clock.tick(dispatch, datetime.now(UTC) + timedelta(**later))
+
+
+@pytest.mark.parametrize("phone", ["08031234567", "08031239004"])
+def test_a_top_up_is_sent_once_even_if_its_callback_comes_twice(database: str, phone: str) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        lent = await disburse(dispatch, loan)
+        assert (lent.status, lent.disbursement) == ("disbursed", "delivered")
+        with pytest.raises(Refused, match="'disburse' is not possible"):
+            await disburse(dispatch, loan)
+        assert await tick(dispatch, seconds=30) == 0
+
+    assert len(lend(database, phone, story)) == 1
+
+
+def test_a_definite_failure_is_tried_again_under_a_new_reference(database: str) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        for attempt in (1, 2):
+            failed = await disburse(dispatch, loan)
+            assert (failed.status, failed.disbursement) == ("approved", "failed")
+            assert failed.reference == f"DSB-{loan.business_id}-{attempt}"
+
+    assert lend(database, "08031239001", story) == []
+
+
+def test_no_answer_but_delivered_is_found_out_by_asking(database: str) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        assert (await disburse(dispatch, loan)).disbursement == "unknown"
+        with pytest.raises(Refused, match="wait for its outcome"):
+            await disburse(dispatch, loan)
+        assert await tick(dispatch) == 0
+        assert await tick(dispatch, seconds=6) == 1
+        assert loan_in(dispatch, loan).disbursement == "delivered"
+        assert await tick(dispatch, days=62) == 2
+
+    assert len(lend(database, "08031239002", story)) == 1
+
+
+def test_no_answer_and_never_delivered_fails_when_asked(database: str) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        assert (await disburse(dispatch, loan)).disbursement == "unknown"
+        assert await tick(dispatch, seconds=6) == 1
+        assert loan_in(dispatch, loan).disbursement == "failed"
+
+    assert lend(database, "08031239003", story) == []
+
+
+def test_a_request_whose_sender_died_is_asked_about_and_never_sent(database: str) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        await dispatch.ledger.execute(Loan, loan.id, DisburseLoan(), stamp())
+        assert await tick(dispatch, seconds=6) == 1
+        assert loan_in(dispatch, loan).disbursement == "failed"
+
+    assert lend(database, "08031234567", story) == []
+
+
+def test_the_clock_leaves_a_top_up_alone_that_somebody_has_in_hand(database: str) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        await dispatch.ledger.execute(Loan, loan.id, DisburseLoan(), stamp())
+        async with dispatch._lease(loan.id) as free:
+            assert free
+            assert await tick(dispatch, seconds=6) == 1
+            assert loan_in(dispatch, loan).disbursement == "requested"
+
+    assert lend(database, "08031234567", story) == []
+
+
+def test_the_clock_disburses_what_was_approved_when_that_is_on(database: str) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        ledger = dispatch.ledger
+        on = SetConfig(category="lending", key="autoDisburse", value=True)
+        await ledger.submit(on.work, stamp())
+        user = loan_in(dispatch, loan).user_id
+        wish = RequestLoan(user_id=user, amount=50, network=Network.MTN)
+        second = await ledger.execute(Loan, None, wish, stamp())
+        await ledger.execute(Loan, second.id, ApproveLoan(), stamp())
+        assert await tick(dispatch, seconds=1) == 1
+        assert loan_in(dispatch, second).status == "disbursed"
+        assert loan_in(dispatch, loan).status == "approved"
+
+    assert len(lend(database, "08031234567", story)) == 1
+
+
+def test_the_clock_marks_what_fell_due_and_defaults_it_later(database: str) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        await disburse(dispatch, loan)
+        assert await tick(dispatch, days=29) == 0
+        assert await tick(dispatch, days=31) == 1
+        assert loan_in(dispatch, loan).overdue
+        assert await tick(dispatch, days=62) == 1
+        assert loan_in(dispatch, loan).status == "defaulted"
+
+    lend(database, "08031234567", story)
