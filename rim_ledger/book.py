@@ -1,5 +1,6 @@
 """What one decision sees and writes: streams, claimed names, personal keys, numbers."""
 
+import re
 from collections.abc import Callable, Container, Iterable
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -102,7 +103,7 @@ class Book:
     def read(self, kind: type[A], id: UUID | str) -> A:
         """The aggregate, or NotFound."""
         if (aggregate := self.find(kind, id)) is None:
-            raise NotFound(kind.__name__.lower(), id)
+            raise NotFound(_words(kind), id)
         return aggregate
 
     def version(self, id: UUID) -> int:
@@ -221,6 +222,10 @@ class Book:
         if (key := self._key(person)) is None:
             raise Refused("erased", "This person was erased; nothing is written about them.")
         return self._vault.seal(event, person, key, stream, event_id)
+
+
+def _words(kind: type[Aggregate]) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
 
 
 Work = Callable[[Book], UUID]

@@ -2,6 +2,8 @@
 
 from typing import Any, Final, get_args
 
+from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated, AdminRoleEvent
+from rim_ledger.admin.admin_user import AdminCreated, AdminUser, AdminUserEvent
 from rim_ledger.core import Aggregate, Event
 from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
 from rim_ledger.lending.user import User, UserEvent, UserRegistered
@@ -12,6 +14,8 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     User: UserRegistered | UserEvent,
     Loan: LoanRequested | LoanEvent,
     Transaction: TransactionRecorded | TransactionEvent,
+    AdminRole: AdminRoleCreated | AdminRoleEvent,
+    AdminUser: AdminCreated | AdminUserEvent,
     SystemConfig: SystemConfigSet | SystemConfigReset,
 }
 

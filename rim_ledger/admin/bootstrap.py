@@ -1,0 +1,156 @@
+"""The beginning: the built-in roles and the first super-admin, made where they are missing."""
+
+from base64 import urlsafe_b64encode
+from typing import Final
+from uuid import UUID, uuid5
+
+from pydantic import SecretStr, TypeAdapter, ValidationError
+
+from rim_ledger.admin.admin_role import (
+    NAMESPACE,
+    SUPERADMIN,
+    AdminRole,
+    AdminRoleChanged,
+    CreateRole,
+    builtin_id,
+)
+from rim_ledger.admin.admin_user import AdminUser, CreateAdmin
+from rim_ledger.admin.passwords import Password
+from rim_ledger.admin.permissions import ALL, RESOURCES, Permission, permissions
+from rim_ledger.book import Book, Right, perform
+from rim_ledger.core import SYSTEM, Invalid, Refused, Stamp
+from rim_ledger.ledger import Ledger
+from rim_ledger.world import World
+
+FIRST_ADMIN: Final = uuid5(NAMESPACE, "admin.admin")
+USERNAME: Final = "admin"
+EMAIL: Final = "admin@rim.example"
+"""At a domain that RFC 2606 keeps for nobody: change it to your own."""
+
+
+def _may(read: str = "", write: str = "", delete: str = "") -> frozenset[Right]:
+    """Rights from words: writing and deleting go with reading."""
+    both = {(each, "read") for each in f"{read} {write} {delete}".split()}
+    return frozenset(
+        both
+        | {(each, "write") for each in write.split()}
+        | {(each, "delete") for each in delete.split()}
+    )
+
+
+BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
+    "superadmin": ("Everything. Cannot be changed or deleted.", ALL),
+    "loan_officer": (
+        "Registers borrowers; decides, disburses and follows their loans.",
+        _may(
+            read="users.pii transactions tickets journal config notifications",
+            write="users users.credit loans loans.approval loans.disbursement loans.default"
+            " simulations",
+        ),
+    ),
+    "finance": (
+        "Records money, refunds, reverses and reconciles it; keeps the books.",
+        _may(
+            read="users users.pii users.credit loans loans.disbursement journal events config"
+            " notifications",
+            write="transactions transactions.cash transactions.refund transactions.reversal"
+            " transactions.reconciliation statements loans.default simulations",
+        ),
+    ),
+    "support_agent": (
+        "Answers borrowers; sees their loans and payments.",
+        _may(
+            read="users users.pii loans transactions agents departments templates notifications",
+            write="tickets",
+        ),
+    ),
+    "support_lead": (
+        "Runs the support desk: every ticket, its agents and departments.",
+        _may(
+            read="users users.pii users.credit loans transactions templates notifications"
+            " activity_logs",
+            write="tickets tickets.all agents departments",
+            delete="agents departments",
+        ),
+    ),
+    "marketing": (
+        "Writes templates and broadcasts, and sends them; sees no personal data.",
+        _may(
+            read="users notifications",
+            write="broadcasts broadcasts.send templates",
+            delete="broadcasts templates",
+        ),
+    ),
+    "analyst": (
+        "Reads the figures, without personal data.",
+        _may(
+            read="users users.credit loans loans.approval loans.disbursement loans.default"
+            " transactions transactions.refund transactions.reversal transactions.reconciliation"
+            " statements tickets tickets.all agents departments events journal broadcasts"
+            " notifications config",
+            write="simulations",
+        ),
+    ),
+    "auditor": (
+        "Reads everything and writes nothing.",
+        frozenset((resource, "read") for resource in RESOURCES),
+    ),
+}
+
+
+async def bootstrap(ledger: Ledger, password: str | None, world: World) -> str | None:
+    """Make what is missing. Safe to repeat, and in two processes at once.
+
+    Answers the password that was made up for the first super-admin, to be told once; None when
+    it was given or when that admin was there already. Raises Invalid (`weak-password`) for a
+    given password that is too weak.
+    """
+    made_up = urlsafe_b64encode(world.random(18)).decode()
+    admin = CreateAdmin(
+        id=FIRST_ADMIN,
+        username=USERNAME,
+        email=EMAIL,
+        role_id=SUPERADMIN,
+        password=_checked(made_up if password is None else password),
+    )
+    there = False
+
+    def roles(book: Book) -> UUID:
+        nonlocal there
+        for name, (description, rights) in BUILT_IN.items():
+            _make_role(book, name, description, permissions(rights))
+        there = book.find(AdminUser, FIRST_ADMIN) is not None
+        return SUPERADMIN
+
+    stamp = Stamp(at=world.now(), actor=SYSTEM)
+    await ledger.submit(roles, stamp)
+    if there:
+        return None
+    ready = await admin.hashed()
+    try:
+        await ledger.execute(AdminUser, FIRST_ADMIN, ready, stamp)
+    except Refused as refusal:
+        if refusal.code != "already-exists":
+            raise
+        return None
+    return made_up if password is None else None
+
+
+def _make_role(book: Book, name: str, description: str, given: list[Permission]) -> None:
+    """Make a role once; super-admins also get what a later release of the program adds.
+    A name that somebody else's role has by now stays with it."""
+    stream = builtin_id(name)
+    role = book.find(AdminRole, stream)
+    if role is None:
+        if book.holder("role-name", name) is None:
+            wish = CreateRole(name=name, description=description, permissions=given)
+            perform(book, AdminRole, stream, wish)
+    elif stream == SUPERADMIN and role.permissions != given:
+        book.append(AdminRole, stream, [AdminRoleChanged(permissions=given)])
+
+
+def _checked(password: str) -> SecretStr:
+    try:
+        return TypeAdapter(Password).validate_python(SecretStr(password))
+    except ValidationError as error:
+        raise Invalid("weak-password", error.errors()[0]["msg"], "/password") from None

@@ -1,0 +1,110 @@
+"""What an admin may be allowed to do: a resource, and the actions on it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, with_config
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
+
+from rim_ledger.book import Right
+
+RESOURCES: Final = (
+    "users",
+    "users.pii",
+    "users.credit",
+    "loans",
+    "loans.approval",
+    "loans.disbursement",
+    "loans.default",
+    "transactions",
+    "transactions.cash",
+    "transactions.refund",
+    "transactions.reversal",
+    "transactions.reconciliation",
+    "statements",
+    "simulations",
+    "tickets",
+    "tickets.all",
+    "agents",
+    "departments",
+    "admins",
+    "roles",
+    "api_keys",
+    "activity_logs",
+    "audit_logs",
+    "events",
+    "journal",
+    "history.import",
+    "erasure",
+    "alerts",
+    "broadcasts",
+    "broadcasts.send",
+    "notifications",
+    "integrations",
+    "config",
+    "templates",
+    "security_settings",
+    "backups",
+    "backups.restore",
+)
+ACTIONS: Final = ("read", "write", "delete")
+
+
+def _one_of(known: Sequence[str], what: str) -> AfterValidator:
+    def check(word: str) -> str:
+        if word not in known:
+            raise PydanticCustomError(f"unknown_{what}", f"there is no such {what}")
+        return word
+
+    return AfterValidator(check)
+
+
+Resource = Annotated[
+    str, _one_of(RESOURCES, "resource"), WithJsonSchema({"type": "string", "enum": [*RESOURCES]})
+]
+Action = Annotated[
+    str, _one_of(ACTIONS, "action"), WithJsonSchema({"type": "string", "enum": [*ACTIONS]})
+]
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class Permission(TypedDict):
+    """Actions on a resource. What no permission names is denied.
+
+    In a form the words must be known ones; in an event they are whatever was known then.
+    """
+
+    resource: Resource
+    actions: list[Action]
+
+
+def rights(permissions: Iterable[Permission]) -> frozenset[Right]:
+    """Each (resource, action) that the permissions give."""
+    return frozenset(
+        (permission["resource"], action)
+        for permission in permissions
+        for action in permission["actions"]
+    )
+
+
+def permissions(given: Iterable[Right]) -> list[Permission]:
+    """Rights as permissions: each resource once, resources and actions in their fixed order."""
+    wanted = frozenset(given)
+    found = (
+        Permission(resource=resource, actions=actions)
+        for resource in RESOURCES
+        if (actions := [action for action in ACTIONS if (resource, action) in wanted])
+    )
+    return list(found)
+
+
+Permissions = Annotated[
+    list[Permission],
+    Field(max_length=200),
+    AfterValidator(lambda wish: permissions(rights(wish))),
+]
+"""A list of permissions, put in order and freed of duplicates."""
+
+ALL: Final = frozenset((resource, action) for resource in RESOURCES for action in ACTIONS)
+"""Every right there is."""

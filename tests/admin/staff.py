@@ -1,0 +1,66 @@
+"""A small staff to tell stories about: forms that are ready, and who asks."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, CreateRole
+from rim_ledger.admin.admin_user import AdminUser, CreateAdmin
+from rim_ledger.admin.bootstrap import BUILT_IN
+from rim_ledger.admin.permissions import permissions
+from rim_ledger.book import Book, perform
+from rim_ledger.core import Actor, Command, Creation, Event
+from tests.spec import Memory
+
+PASSWORD = SecretStr("a horse that reads slowly")
+
+
+def creation(username: str, role: UUID, **more: Any) -> CreateAdmin:
+    """A form as a client fills it in."""
+    fields = {"email": f"{username}@rim.example", "password": PASSWORD}
+    return CreateAdmin(username=username, role_id=role, **(fields | more))
+
+
+def hashed(username: str, role: UUID = SUPERADMIN, **more: Any) -> CreateAdmin:
+    """The same form, ready for the ledger."""
+    return asyncio.run(creation(username, role, **more).hashed())
+
+
+class Staff(Memory):
+    """A memory that begins with the super-admin's role and one whom the tests call root."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        given = permissions(BUILT_IN["superadmin"][1])
+        role = CreateRole(name="superadmin", permissions=given)
+        self.perform(AdminRole, SUPERADMIN, role)
+        self.root = self.hire("root", SUPERADMIN)
+
+    def role(self, name: str, *rights: tuple[str, str]) -> UUID:
+        role = self.world.new_id()
+        self.perform(AdminRole, role, CreateRole(name=name, permissions=permissions(rights)))
+        return role
+
+    def hire(self, username: str, role: UUID, **more: Any) -> UUID:
+        admin = self.world.new_id()
+        self.perform(AdminUser, admin, hashed(username, role, **more))
+        return admin
+
+    def known(self, id: UUID) -> AdminUser:
+        return self.book().read(AdminUser, id)
+
+    def ask(
+        self,
+        by: UUID,
+        kind: type[AdminUser | AdminRole],
+        id: UUID,
+        command: Command[Any] | Creation[Any],
+    ) -> list[Event]:
+        """Perform a command as an admin, with the rights of their role."""
+        admin = self.known(by)
+        book: Book = self.book(Actor(type="admin", id=by, name=admin.username))
+        book.rights = book.read(AdminRole, admin.role_id).rights
+        perform(book, kind, id, command)
+        return self.keep(book)
