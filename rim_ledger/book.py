@@ -116,8 +116,8 @@ class Book:
             raise Refused("already-exists", f"The id {id} is taken.")
         self.append(kind, id, events)
         if kind.BUSINESS_ID:
-            name = getattr(self.read(kind, id), kind.BUSINESS_ID)
-            self.claim("business-id", name, id, Refused("already-exists", f"{name} is taken."))
+            # Numbers are handed out once, so this name need not be looked for.
+            self.claims["business-id", getattr(self.read(kind, id), kind.BUSINESS_ID)] = id
 
     def append(self, kind: type[Aggregate], id: UUID, events: Iterable[Event]) -> None:
         """Add events to the end of a stream, their personal words sealed."""

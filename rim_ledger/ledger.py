@@ -36,7 +36,7 @@ from rim_ledger.world import World
 GROUP_MAX: Final = 500
 CACHE_MAX: Final = 20_000
 ATTEMPTS_MAX: Final = 5
-NUMBERS_AT_ONCE: Final = 32
+NUMBERS_AT_ONCE: Final = 256
 LOADS_MAX: Final = 20 * GROUP_MAX
 PATIENCE: Final = 10.0
 """Seconds that a command waits for a lost database to come back."""

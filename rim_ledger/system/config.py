@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final, Self, assert_never
 from uuid import UUID, uuid5
 
@@ -49,6 +50,7 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
 }
 
 
+@cache
 def config_id(category: str, key: str) -> UUID:
     """The stream of a setting: the same for everybody, so that nobody makes it twice."""
     return uuid5(NAMESPACE, f"{category}.{key}")
