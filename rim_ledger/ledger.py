@@ -435,9 +435,12 @@ class Ledger:
         assert self._store is not None, "the ledger is used as an async context manager"
         return self._store
 
-    async def _connect(self) -> None:
+    async def _connect(self, gone: int | None = None) -> None:
         connection = await AsyncConnection.connect(self._url, autocommit=True)
         self._store, self._backend = Store(connection), connection.info.backend_pid
+        if gone:
+            await self._end_session(gone)
+        await self._store.be_humble()
 
     async def _reconnect(self) -> None:
         """Come back to the database, and see the old session ended before anything is decided:
@@ -447,8 +450,7 @@ class Ledger:
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while True:
             try:
-                await self._connect()
-                await self._end_session(gone)
+                await self._connect(gone)
             except (psycopg.OperationalError, psycopg.InterfaceError):
                 if asyncio.get_running_loop().time() > deadline:
                     raise Unavailable(
@@ -459,10 +461,10 @@ class Ledger:
                 break
         self.numbers.clear()
 
-    async def _end_session(self, backend: int | None) -> None:
+    async def _end_session(self, backend: int) -> None:
         query = (
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE pid = %s AND pid <> pg_backend_pid() AND usename = current_user"
+            " WHERE pid = %s AND pid <> pg_backend_pid() AND usename = session_user"
         )
         while (await self._connected.connection.execute(query, [backend])).rowcount:  # noqa: ASYNC110
             await asyncio.sleep(0.02)

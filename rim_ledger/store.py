@@ -164,6 +164,13 @@ class Store:
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self.connection = connection
 
+    async def be_humble(self) -> None:
+        """Act as the role that may only add to the log, where there is one."""
+        await self.connection.execute(
+            "SELECT set_config('role', rolname, false) FROM pg_roles"
+            " WHERE rolname = 'rim_service' AND pg_has_role(session_user, oid, 'member')"
+        )
+
     async def write(self, draft: Draft) -> None:
         """Commit the draft, or raise Moved when the head is not where it was."""
         try:
@@ -176,7 +183,7 @@ class Store:
 
     async def lock(self) -> None:
         """Keep every other writer out until the transaction ends. Readers are not kept out."""
-        await self.connection.execute("LOCK TABLE ledger.events IN EXCLUSIVE MODE")
+        await self.connection.execute("SELECT ledger.keep_writers_out()")
 
     async def after(self, position: int) -> list[Line]:
         """The next page of the log."""

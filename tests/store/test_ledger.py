@@ -297,3 +297,20 @@ def test_a_database_that_stays_away_is_said_so(
         return away.value.code
 
     assert on_ledger(database, story) == "store-unavailable"
+
+
+def test_the_service_may_add_to_the_log_and_nothing_else(database: str) -> None:
+    async def story() -> None:
+        async with ledger(database) as one:
+            await one.submit(open_jar(WORLD.new_id(), label="salt"), STAMP)
+            connection = one._connected.connection
+            for statement in (
+                "UPDATE ledger.events SET name = 'x'",
+                "DELETE FROM ledger.events",
+                "TRUNCATE ledger.events",
+                "ALTER TABLE ledger.events DISABLE TRIGGER ALL",
+            ):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    await connection.execute(statement)
+
+    asyncio.run(story())
