@@ -1,4 +1,4 @@
-"""The beginning: the built-in roles and the first super-admin, made where they are missing."""
+"""The beginning: built-in roles, settings and the first super-admin, where they are missing."""
 
 from base64 import urlsafe_b64encode
 from typing import Final
@@ -20,6 +20,7 @@ from rim_ledger.admin.permissions import ALL, RESOURCES, Permission, permissions
 from rim_ledger.book import Book, Right, perform
 from rim_ledger.core import SYSTEM, Invalid, Refused, Stamp
 from rim_ledger.ledger import Ledger
+from rim_ledger.system.config import set_defaults
 from rim_ledger.world import World
 
 FIRST_ADMIN: Final = uuid5(NAMESPACE, "admin.admin")
@@ -115,15 +116,16 @@ async def bootstrap(ledger: Ledger, password: str | None, world: World) -> str |
     )
     there = False
 
-    def roles(book: Book) -> UUID:
+    def make(book: Book) -> UUID:
         nonlocal there
         for name, (description, rights) in BUILT_IN.items():
             _make_role(book, name, description, permissions(rights))
+        set_defaults(book)
         there = book.find(AdminUser, FIRST_ADMIN) is not None
         return SUPERADMIN
 
     stamp = Stamp(at=world.now(), actor=SYSTEM)
-    await ledger.submit(roles, stamp)
+    await ledger.submit(make, stamp)
     if there:
         return None
     ready = await admin.hashed()

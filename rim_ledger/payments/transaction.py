@@ -100,6 +100,8 @@ class Transaction(Aggregate):
     failure_reason: str | None = None
     funds_captured: bool = False
     notes: str | None = None
+    reconciled_at: datetime | None = None
+    reconciled_by: UUID | None = None
 
     @property
     def person(self) -> UUID:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from enum import StrEnum
 from functools import cache
 from typing import Any, Final, Self, assert_never
 from uuid import UUID, uuid5
@@ -56,6 +57,15 @@ def config_id(category: str, key: str) -> UUID:
     return uuid5(NAMESPACE, f"{category}.{key}")
 
 
+class DataType(StrEnum):
+    """What kind of value a setting holds."""
+
+    STRING = "string"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    JSON = "json"
+
+
 class SystemConfigSet(Event):
     category: str
     key: str
@@ -71,7 +81,18 @@ class SystemConfig(Aggregate):
     category: str
     key: str
     description: str
+    data_type: DataType
     value: Any = None
+    updated_by: UUID | None = None
+
+    @property
+    def shown(self) -> Any:
+        """The value as clients know it: exact numbers, which events keep as text, are numbers;
+        a known setting that was reset shows its default."""
+        if self.value is None and (known := KNOWN.get((self.category, self.key))):
+            return known.default
+        text = isinstance(self.value, str) and self.data_type is DataType.NUMBER
+        return Decimal(self.value) if text else self.value
 
     @classmethod
     def begin(cls, id: UUID, event: SystemConfigSet, stamp: Stamp) -> Self:
@@ -80,17 +101,41 @@ class SystemConfig(Aggregate):
             category=event.category,
             key=event.key,
             description=event.description,
+            data_type=_data_type(event),
             value=event.value,
+            updated_by=_admin(stamp),
         )
 
     def evolve(self, event: SystemConfigSet | SystemConfigReset, stamp: Stamp) -> Self:
         match event:
             case SystemConfigSet():
-                return self.but(value=event.value, description=event.description)
+                return self.but(
+                    value=event.value,
+                    description=event.description,
+                    data_type=_data_type(event),
+                    updated_by=_admin(stamp),
+                )
             case SystemConfigReset():
-                return self.but(value=None)
+                return self.but(value=None, updated_by=_admin(stamp))
             case _:
                 assert_never(event)
+
+
+def _admin(stamp: Stamp) -> UUID | None:
+    return stamp.actor.id if stamp.actor.type == "admin" else None
+
+
+def _data_type(event: SystemConfigSet) -> DataType:
+    known = KNOWN.get((event.category, event.key))
+    match known.default if known else event.value:
+        case bool():
+            return DataType.BOOLEAN
+        case int() | float() | Decimal():
+            return DataType.NUMBER
+        case str():
+            return DataType.STRING
+        case _:
+            return DataType.JSON
 
 
 class SetConfig(Timed):
@@ -115,6 +160,18 @@ class SetConfig(Timed):
             )
             book.append(SystemConfig, stream, [event])
         return stream
+
+
+def set_defaults(book: Book) -> None:
+    """Make every known setting that is not there yet, at its default, for lists to show."""
+    for (category, key), known in KNOWN.items():
+        if book.find(SystemConfig, config_id(category, key)) is None:
+            value = known.default
+            plain = str(value) if isinstance(value, Decimal) else value
+            event = SystemConfigSet(
+                category=category, key=key, value=plain, description=known.description
+            )
+            book.append(SystemConfig, config_id(category, key), [event])
 
 
 class ResetConfig(Command[SystemConfig]):
