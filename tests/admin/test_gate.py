@@ -32,6 +32,7 @@ from rim_ledger.book import Book, perform
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Refused, Unauthenticated
 from rim_ledger.ledger import Admit, Ledger, Receipt
+from rim_ledger.system.config import KNOWN
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
 from tests.admin.staff import PASSWORD, creation
@@ -100,6 +101,7 @@ def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) ->
             "AdminRoleGranted": 1,
             "AdminCreated": 1,
             "AdminLoggedIn": 1,
+            "SystemConfigSet": len(KNOWN),
         }
 
 
