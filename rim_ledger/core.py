@@ -73,6 +73,11 @@ class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     key: str | None = None
     causation: UUID | None = None
 
+    @property
+    def admin(self) -> UUID | None:
+        """The admin who acted, if it was one."""
+        return self.actor.id if self.actor.type == "admin" else None
+
 
 class Event(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     """A fact, in the past tense. The class name is the name kept in the log, for ever."""

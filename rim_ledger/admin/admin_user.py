@@ -164,7 +164,7 @@ class AdminUser(Aggregate):
             phone_hash=event.phone_hash,
             role_id=event.role_id,
             created_at=stamp.at,
-            created_by=stamp.actor.id,
+            created_by=stamp.admin,
         )
 
     def evolve(self, event: AdminUserEvent, stamp: Stamp) -> Self:  # noqa: PLR0911 - a line an event

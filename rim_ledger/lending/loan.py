@@ -254,13 +254,13 @@ class Loan(Aggregate):
                     status=LoanStatus.APPROVED,
                     auto_approved=event.automatic,
                     approved_at=stamp.at,
-                    approved_by=None if event.automatic else stamp.actor.id,
+                    approved_by=None if event.automatic else stamp.admin,
                 )
             case LoanRejected():
                 return self.but(
                     status=LoanStatus.REJECTED,
                     rejected_at=stamp.at,
-                    rejected_by=stamp.actor.id,
+                    rejected_by=stamp.admin,
                     rejection_reason=event.reason,
                 )
             case LoanApprovalRevoked():

@@ -103,7 +103,7 @@ class SystemConfig(Aggregate):
             description=event.description,
             data_type=_data_type(event),
             value=event.value,
-            updated_by=_admin(stamp),
+            updated_by=stamp.admin,
         )
 
     def evolve(self, event: SystemConfigSet | SystemConfigReset, stamp: Stamp) -> Self:
@@ -113,16 +113,12 @@ class SystemConfig(Aggregate):
                     value=event.value,
                     description=event.description,
                     data_type=_data_type(event),
-                    updated_by=_admin(stamp),
+                    updated_by=stamp.admin,
                 )
             case SystemConfigReset():
-                return self.but(value=None, updated_by=_admin(stamp))
+                return self.but(value=None, updated_by=stamp.admin)
             case _:
                 assert_never(event)
-
-
-def _admin(stamp: Stamp) -> UUID | None:
-    return stamp.actor.id if stamp.actor.type == "admin" else None
 
 
 def _data_type(event: SystemConfigSet) -> DataType:

@@ -1,0 +1,35 @@
+"""Every read table, each after the tables that it refers to."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from projections.admin import AdminRoleRow, AdminUserRow
+from projections.audit import AuditLogRow
+from projections.lending import LoanRow, UserRow
+from projections.payments import TransactionRow
+from projections.system import SystemConfigRow
+from projections.tables import Row
+from rim_ledger.core import Aggregate
+
+TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
+    {
+        row.TABLE: row
+        for row in (
+            AdminRoleRow,
+            AdminUserRow,
+            UserRow,
+            LoanRow,
+            TransactionRow,
+            SystemConfigRow,
+            AuditLogRow,
+        )
+    }
+)
+
+ROW_OF: Final[Mapping[type[Any], type[Row]]] = MappingProxyType(
+    {row.OF: row for row in TABLES.values()}
+)
+
+HIDDEN: Final[frozenset[type[Aggregate]]] = frozenset()
+"""Entities that only rules look at: their events are audited, and no table shows them."""

@@ -1,0 +1,170 @@
+"""The columns of read tables, and the words in which a table's declaration describes them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum, StrEnum, auto
+from types import MappingProxyType, NoneType, UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin
+from uuid import UUID
+
+from msgspec import Struct
+from pydantic import WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+
+class Mark(Enum):
+    """What one word says of a column."""
+
+    UNIQUE = auto()
+    INDEXED = auto()
+    PERSONAL = auto()
+
+
+Unique: Final = Mark.UNIQUE
+"""No two rows agree in it."""
+Indexed: Final = Mark.INDEXED
+"""Lists are filtered by it."""
+Personal: Final = Mark.PERSONAL
+"""Sealed in the log, clear in the table, null once the person is erased."""
+
+
+class UniqueWhile(Struct, frozen=True):
+    """No two rows agree in it among those that meet an SQL condition."""
+
+    condition: str
+
+
+class References(Struct, frozen=True):
+    """The id of a row in another table."""
+
+    table: str
+
+
+class Copied(Struct, frozen=True):
+    """Always what `column` says in the row of `table` that our column `by` names."""
+
+    table: str
+    column: str
+    by: str
+
+
+class Taken(Struct, frozen=True):
+    """The attribute that the column takes, where it does not have the column's own name."""
+
+    attribute: str
+
+
+class Sql(Struct, frozen=True):
+    """The type in the database, where the type in Python does not tell."""
+
+    type: str
+
+
+class Shown(Struct, frozen=True):
+    """How the wire writes a value: an SQL expression in which {} is the column."""
+
+    expression: str
+
+
+class Masked(Struct, frozen=True):
+    """How a value is written for readers who may not see it."""
+
+    expression: str
+
+
+_number = {"type": "number", "multipleOf": 0.01, "examples": [5000.0]}
+
+Key = UUID
+"""The primary key."""
+Moment = datetime
+Naira = Annotated[Decimal, Sql("numeric(14, 2)"), WithJsonSchema(_number)]
+Percent = Annotated[
+    Decimal,
+    Sql("numeric(10, 6)"),
+    Shown("trim_scale({})"),
+    WithJsonSchema({"type": "number", "minimum": 0, "examples": [15]}),
+]
+Json = Annotated[Any, Sql("json")]
+PhoneText = Annotated[str, Personal, Masked("left({0}, 4) || '******' || right({0}, 4)")]
+EmailText = Annotated[
+    str, Personal, Masked("left({0}, 1) || '***' || substr({0}, strpos({0}, '@'))")
+]
+NameText = Annotated[str, Personal, Masked("left({0}, 1) || '***'")]
+
+SQL_TYPES: Final[Mapping[Any, str]] = MappingProxyType(
+    {UUID: "uuid", str: "text", int: "bigint", bool: "boolean", datetime: "timestamptz"}
+)
+TIME: Final = Shown("""to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""")
+
+
+class Column(Struct, frozen=True, kw_only=True):
+    """One column: its name in the database, its name on the wire, and what is said of it."""
+
+    name: str
+    wire: str
+    sql_type: str
+    optional: bool
+    words: tuple[str, ...] = ()
+    unique: bool = False
+    unique_while: str | None = None
+    indexed: bool = False
+    personal: bool = False
+    references: str | None = None
+    copied: Copied | None = None
+    source: str
+    written: str = "{}"
+    masked: str | None = None
+
+    @property
+    def definition(self) -> str:
+        """The column in CREATE TABLE."""
+        null = "" if self.optional or self.copied else " NOT NULL"
+        words = ", ".join(f"'{word}'" for word in self.words)
+        check = f" CHECK ({self.name} IN ({words}))" if words else ""
+        return f"{self.name} {self.sql_type}{null}{check}"
+
+    def shown(self, *, masked: bool) -> str:
+        """The SQL of the value on the wire, over the table's alias t."""
+        expression = self.masked if masked and self.masked else self.written
+        return expression.format(f"t.{self.name}")
+
+
+def read_column(name: str, annotation: Any) -> Column:
+    """The column that an annotation such as `Annotated[str | None, Indexed]` declares."""
+    kind, words, optional = _unfold(annotation)
+    marks = [word for word in words if isinstance(word, Mark)]
+    said = {type(word): word for word in words if not isinstance(word, Mark)}
+    names = tuple(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ()
+    written = said.get(Shown) or (TIME if kind is datetime else Shown("{}"))
+    return Column(
+        name=name,
+        wire=to_camel(name),
+        sql_type=said[Sql].type if Sql in said else SQL_TYPES[str if names else kind],
+        optional=optional or kind is Any,
+        words=tuple(word.value for word in names),
+        unique=Mark.UNIQUE in marks,
+        unique_while=said[UniqueWhile].condition if UniqueWhile in said else None,
+        indexed=bool({Mark.INDEXED, Mark.UNIQUE} & set(marks)) or UniqueWhile in said,
+        personal=Mark.PERSONAL in marks,
+        references=said[References].table if References in said else None,
+        copied=said.get(Copied),
+        source=said[Taken].attribute if Taken in said else name,
+        written=written.expression,
+        masked=said[Masked].expression if Masked in said else None,
+    )
+
+
+def _unfold(annotation: Any) -> tuple[Any, list[Any], bool]:
+    """The bare type, the words around it at any depth, and whether it may be null."""
+    words: list[Any] = []
+    optional = False
+    while True:
+        if get_origin(annotation) is Annotated:
+            annotation, *more = get_args(annotation)
+            words += more
+        elif get_origin(annotation) in (Union, UnionType):
+            optional = True
+            (annotation,) = (each for each in get_args(annotation) if each is not NoneType)
+        else:
+            return annotation, words, optional

@@ -1,0 +1,95 @@
+"""From events to what tables show: the one fold that the follower and a rebuild share."""
+
+from datetime import datetime
+from itertools import compress
+from operator import ne
+from typing import Any, Final
+
+from eventsourcing.persistence import StoredEvent
+from msgspec import Struct
+
+from projections.audit import AuditLog
+from projections.catalogue import ROW_OF
+from projections.log import Line
+from projections.tables import Row
+from rim_ledger.catalogue import ENTITY_OF, EVENTS
+from rim_ledger.codec import Codec, Recorded
+from rim_ledger.core import Aggregate
+
+_codec: Final = Codec(EVENTS)
+
+
+class Poisoned(Exception):
+    """The tables cannot follow: an event cannot be read, folded or shown. Nobody skips it."""
+
+    def __init__(self, line: Line, cause: str) -> None:
+        place = f"position {line.position} ({line.name}, {line.stream} version {line.version})"
+        super().__init__(f"the read tables stopped at {place}: {cause}")
+        self.position, self.cause = line.position, cause
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """A stream as far as it was folded, and the values that its row takes, still sealed."""
+
+    aggregate: Aggregate
+    version: int
+    recorded_at: datetime
+    row: type[Row] | None
+    values: tuple[Any, ...]
+
+
+def fold(before: Entry | None, line: Line) -> tuple[Entry, AuditLog]:
+    """The stream after one more event, and what the audit log says about that event.
+
+    Raises Poisoned when the event is not the next one or cannot be folded.
+    """
+    if line.version != (before.version + 1 if before else 1):
+        raise Poisoned(line, f"the stream stands at version {before.version if before else 0}")
+    try:
+        stored = StoredEvent(line.stream, line.version, line.name, line.body)
+        recorded: Recorded = _codec.to_domain_event(stored)
+        event, stamp = recorded.event, recorded.stamp
+        kind = ENTITY_OF[type(event)]
+        aggregate = (
+            before.aggregate.evolve(event, stamp)
+            if before
+            else kind.begin(line.stream, event, stamp)
+        )
+        row = ROW_OF.get(kind)
+        values = row.VALUES(aggregate) if row else ()
+        after = Entry(aggregate, line.version, line.recorded_at, row, values)
+        return after, _audit(before, after, recorded, line)
+    except Exception as error:
+        raise Poisoned(line, f"{type(error).__name__}: {error}") from error
+
+
+def _audit(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -> AuditLog:
+    stamp, actor = recorded.stamp, recorded.stamp.actor
+    return AuditLog(
+        id=recorded.id,
+        position=line.position,
+        action=line.name,
+        entity=type(after.aggregate).__name__,
+        entity_id=line.stream,
+        user_id=actor.id if actor.type == "admin" else None,
+        user_name=actor.name,
+        user_role=actor.role,
+        actor_type=actor.type,
+        actor_id=actor.id,
+        changes=_changes(before, after),
+        ip_address=stamp.ip,
+        user_agent=stamp.user_agent,
+        request_id=stamp.request_id,
+        timestamp=stamp.at,
+        recorded_at=line.recorded_at,
+        version=line.version,
+    )
+
+
+def _changes(before: Entry | None, after: Entry) -> dict[str, Any]:
+    if after.row is None:
+        return {}
+    news = after.values
+    olds = before.values if before else (None,) * len(news)
+    changed = compress(zip(after.row.WIRES, olds, news, strict=True), map(ne, olds, news))
+    return {wire: {"old": old, "new": new} for wire, old, new in changed}

@@ -1,0 +1,160 @@
+"""Follows the log: folds page after page, and writes each together with its position."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection
+
+from projections import log, schema
+from projections.audit import AuditLog
+from projections.catalogue import TABLES
+from projections.fold import Entry, Poisoned, fold
+from projections.log import Line
+from projections.writer import Unwritable, persons_of, rows_of, write
+from rim_ledger.store import CHANNEL
+from rim_ledger.vault import Keys, Vault
+
+PAGE: Final = 2_000
+KNOWN_MAX: Final = 50_000
+POLL: Final = 0.25
+"""Seconds until the follower looks by itself, should it not hear of new events."""
+PAUSE_MAX: Final = 5.0
+"""Seconds between two attempts to come back to a lost database, at most."""
+
+
+class Follower:
+    """One set of tables, and as much of the streams as it takes to bring them forward quickly."""
+
+    def __init__(self, connection: AsyncConnection[Any], vault: Vault, tables: str = schema.LIVE):
+        self._connection, self._tables = connection, tables
+        self._unwrap = lru_cache(KNOWN_MAX)(vault.unwrap)
+        self._known: dict[UUID, Entry] = {}
+        self._position = -1
+
+    async def advance(self, upto: int | None = None, limit: int = PAGE) -> int:
+        """Write the next page, if there is one; how many events it had.
+
+        Whoever else advanced the tables in the meantime is noticed: the position is read under
+        the lock that every writer of the tables holds.
+        """
+        async with self._connection.transaction():
+            # The tables can be had again from the log, so nothing waits for the disk.
+            await self._connection.execute("SET LOCAL synchronous_commit = off")
+            await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", [schema.LOCK])
+            if (position := await self._stored_position()) != self._position:
+                self._known.clear()
+            lines = await log.page(self._connection, position, upto, limit)
+            touched = await self._write(position, lines) if lines else {}
+        self._position = position + len(lines)
+        self._remember(touched)
+        return len(lines)
+
+    async def _write(self, position: int, lines: list[Line]) -> dict[UUID, Entry]:
+        """Fold and write a page; the entries it touched, as they are now."""
+        touched = await self._load({line.stream for line in lines}, position)
+        audit: list[AuditLog] = []
+        for expected, line in enumerate(lines, position + 1):
+            if line.position != expected:
+                raise Poisoned(line, f"position {expected} is missing")
+            touched[line.stream], trace = fold(touched.get(line.stream), line)
+            audit.append(trace)
+        last = position + len(lines)
+        keys = await self.keys(touched.values())
+        touched |= await self._load(await self._rows_of_erased(touched, keys), last)
+        try:
+            await write(self._connection, self._tables, rows_of(touched.values(), audit, keys))
+        except Unwritable as error:
+            if len(lines) == 1:
+                raise Poisoned(lines[0], str(error)) from None
+            raise
+        moved = await self._connection.execute(
+            f"UPDATE {self._tables}.tracking SET position = %s WHERE position = %s".encode(),
+            [last, position],
+        )
+        assert moved.rowcount == 1, "nobody else writes the tables while their lock is held"
+        if self._tables == schema.LIVE:
+            await self._connection.execute("SELECT pg_notify('read', %s)", [str(last)])
+        return touched
+
+    async def keys(self, entries: Iterable[Entry]) -> Keys:
+        """The keys of the persons in these entries; None for whoever was erased."""
+        cursor = await self._connection.execute(
+            "SELECT person, wrapped FROM ledger.personal_keys WHERE person = ANY (%b)",
+            [list(persons_of(entries))],
+        )
+        return {person: self._unwrap(person, wrapped) async for person, wrapped in cursor}
+
+    async def _rows_of_erased(self, touched: dict[UUID, Entry], keys: Keys) -> set[UUID]:
+        """Rows in which words of an erased person may still stand, though nothing happened to
+        them: they are written once more when something happens to the person."""
+        erased = [person for person in touched if keys.get(person, ...) is None]
+        ids = set[UUID]()
+        for row in TABLES.values():
+            if erased and row.PERSON not in (None, "id"):
+                query = f"SELECT id FROM {self._tables}.{row.TABLE} WHERE {row.PERSON} = ANY (%b)"
+                cursor = await self._connection.execute(query.encode(), [erased])
+                ids |= {stream async for (stream,) in cursor}
+        return ids - touched.keys()
+
+    async def _load(self, ids: set[UUID], position: int) -> dict[UUID, Entry]:
+        """These streams as they were at a position; those that are not known, from the log."""
+        entries = {each: self._known[each] for each in ids if each in self._known}
+        if missing := ids - entries.keys():
+            for line in await log.streams(self._connection, missing, position):
+                entries[line.stream], _ = fold(entries.get(line.stream), line)
+        return entries
+
+    async def _stored_position(self) -> int:
+        cursor = await self._connection.execute(
+            f"SELECT position FROM {self._tables}.tracking".encode()
+        )
+        row = await cursor.fetchone()
+        assert row is not None, "the tables know how far they are"
+        return int(row[0])
+
+    def _remember(self, touched: dict[UUID, Entry]) -> None:
+        """Keep what was touched last; the oldest entries are loaded again when needed."""
+        for stream, entry in touched.items():
+            self._known.pop(stream, None)
+            self._known[stream] = entry
+        while len(self._known) > KNOWN_MAX:
+            del self._known[next(iter(self._known))]
+
+
+async def follow(
+    url: str, vault: Vault, notice: Callable[[str], None] = lambda _: None, page: int = PAGE
+) -> None:
+    """Keep the tables up with the log until cancelled.
+
+    Comes back by itself when the database was away, which `notice` is told. Raises Poisoned when
+    an event cannot be shown: nothing after it is. Raises Outdated when the tables are to be
+    rebuilt first.
+    """
+    pause = 0.1
+    while True:
+        try:
+            async with await AsyncConnection.connect(url, autocommit=True) as connection:
+                await schema.create(connection)
+                await connection.execute(f"LISTEN {CHANNEL}".encode())
+                follower = Follower(connection, vault)
+                while True:
+                    while await _advance(follower, page):
+                        pause = 0.1
+                    async for _ in connection.notifies(timeout=POLL, stop_after=1):
+                        pass
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            notice(f"the read tables wait for the database: {type(error).__name__}")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, PAUSE_MAX)
+
+
+async def _advance(follower: Follower, page: int) -> int:
+    """A page; when it cannot be written, event by event, so that the error names the right one."""
+    try:
+        return await follower.advance(limit=page)
+    except Unwritable:
+        return await follower.advance(limit=1)

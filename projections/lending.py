@@ -1,0 +1,79 @@
+"""Users and loans as clients see them."""
+
+from typing import Annotated
+from uuid import UUID
+
+from projections.columns import (
+    Copied,
+    EmailText,
+    Indexed,
+    Json,
+    Key,
+    Moment,
+    Naira,
+    NameText,
+    Percent,
+    Personal,
+    PhoneText,
+    References,
+    Unique,
+)
+from projections.tables import Row
+from rim_ledger.lending.loan import Disbursement, Loan, LoanStatus
+from rim_ledger.lending.user import RepaymentStatus, User, UserStatus
+from rim_ledger.values import Network
+
+
+class UserRow(Row, table="users", of=User, person="id"):
+    """A borrower, with standing, score and limit."""
+
+    id: Key
+    user_id: Annotated[str, Unique]
+    phone: Annotated[PhoneText | None, Indexed]
+    email: Annotated[EmailText | None, Indexed]
+    name: NameText | None
+    credit_score: int
+    repayment_status: RepaymentStatus
+    total_repaid: Naira
+    status: Annotated[UserStatus, Indexed]
+    credit_limit: Naira
+    auto_limit_enabled: bool
+    total_loans: int
+    credit_balance: Naira
+    exposure: Naira
+    erased: bool
+    deleted_at: Moment | None
+    created_at: Annotated[Moment, Indexed]
+    updated_at: Moment
+
+
+class LoanRow(Row, table="loans", of=Loan, person="user_id"):
+    """A loan, from its request to its end."""
+
+    id: Key
+    loan_id: Annotated[str, Unique]
+    user_id: Annotated[UUID, Indexed, References("users")]
+    user_phone: Annotated[PhoneText | None, Copied("users", "phone", by="user_id")]
+    user_email: Annotated[EmailText | None, Copied("users", "email", by="user_id")]
+    amount: Naira
+    status: Annotated[LoanStatus, Indexed]
+    disbursement: Disbursement
+    network: Annotated[Network, Indexed]
+    interest_rate: Percent
+    repayment_period: int
+    due_date: Annotated[Moment | None, Indexed]
+    amount_due: Naira
+    amount_paid: Naira
+    outstanding_amount: Naira
+    approved_at: Moment | None
+    approved_by: Annotated[UUID | None, References("admin_users")]
+    rejected_at: Moment | None
+    rejected_by: Annotated[UUID | None, References("admin_users")]
+    rejection_reason: Annotated[str | None, Personal]
+    disbursed_at: Moment | None
+    completed_at: Moment | None
+    defaulted_at: Moment | None
+    telco_reference: str | None
+    metadata: Annotated[Json, Personal]
+    created_at: Annotated[Moment, Indexed]
+    updated_at: Moment

@@ -1,0 +1,55 @@
+"""Transactions as clients see them."""
+
+from typing import Annotated
+from uuid import UUID
+
+from projections.columns import (
+    Copied,
+    EmailText,
+    Indexed,
+    Json,
+    Key,
+    Moment,
+    Naira,
+    Personal,
+    PhoneText,
+    References,
+    Unique,
+)
+from projections.tables import Row
+from rim_ledger.payments.transaction import (
+    PaymentMethod,
+    Transaction,
+    TransactionStatus,
+    TransactionType,
+)
+from rim_ledger.values import Network
+
+
+class TransactionRow(Row, table="transactions", of=Transaction, person="user_id"):
+    """Money that moved: airtime sold or lent, or a repayment."""
+
+    id: Key
+    transaction_id: Annotated[str, Unique]
+    user_id: Annotated[UUID, Indexed, References("users")]
+    user_phone: Annotated[PhoneText | None, Copied("users", "phone", by="user_id")]
+    user_email: Annotated[EmailText | None, Copied("users", "email", by="user_id")]
+    type: Annotated[TransactionType, Indexed]
+    amount: Naira
+    status: Annotated[TransactionStatus, Indexed]
+    payment_method: PaymentMethod | None
+    description: Annotated[str | None, Personal]
+    reference: Annotated[str | None, Indexed]
+    provider: str | None
+    network: Network | None
+    loan_id: Annotated[UUID | None, Indexed, References("loans")]
+    allocations: Json
+    unallocated: Naira
+    failure_reason: Annotated[str | None, Personal]
+    occurred_at: Moment
+    reconciled_at: Moment | None
+    reconciled_by: Annotated[UUID | None, References("admin_users")]
+    notes: Annotated[str | None, Personal]
+    metadata: Annotated[Json, Personal]
+    created_at: Annotated[Moment, Indexed]
+    updated_at: Moment

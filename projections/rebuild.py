@@ -1,0 +1,164 @@
+"""Fills the tables anew beside the live ones, compares, and puts them in their place at once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from projections import log, schema
+from projections.audit import AuditLog
+from projections.catalogue import TABLES
+from projections.compare import Difference, differences
+from projections.fold import Entry, fold
+from projections.follower import Follower
+from projections.log import Line
+from projections.statements import fills
+from projections.writer import copy, rows_of, unquoted
+from rim_ledger.vault import Vault
+
+NEXT: Final = "read_next"
+PAST: Final = "read_past"
+STRETCH: Final = 5000
+LOCK: Final = 7_264_003
+
+Progress = Callable[[int, int], None]
+"""Is told how many events are done, of how many."""
+
+
+def silent(done: int, total: int) -> None:
+    """Tells nobody."""
+
+
+class Rebuilt(Struct, frozen=True):
+    """What a rebuild came to: how far the new tables are, and where the old ones were wrong."""
+
+    position: int
+    differences: tuple[Difference, ...]
+    swapped: bool
+
+
+class Busy(Exception):
+    """Another rebuild is under way."""
+
+
+async def prepare(url: str, vault: Vault, progress: Progress = silent) -> bool:
+    """Make the tables, or rebuild those of another version of the program; whether that was so."""
+    async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        if await schema.found(connection) == schema.fingerprint():
+            return False
+    await rebuild(url, vault, progress)
+    return True
+
+
+async def rebuild(
+    url: str, vault: Vault, progress: Progress = silent, *, check: bool = False
+) -> Rebuilt:
+    """Build the tables from the log alone and swap them in; with `check`, only compare.
+
+    Reads go on meanwhile, and so does the follower. What an interrupted rebuild left is dropped
+    by the next. Raises Busy, or Poisoned or Unwritable when an event cannot be shown.
+    """
+    async with (
+        await AsyncConnection.connect(url, autocommit=True) as source,
+        await AsyncConnection.connect(url, autocommit=True) as connection,
+    ):
+        await _claim(connection)
+        await _drop(connection, NEXT, PAST)
+        await _run(connection, schema.bare(NEXT))
+        follower, upto = Follower(connection, vault, NEXT), await log.head(connection)
+        async for done in _fill(connection, source, follower, upto):
+            progress(done, upto)
+        await _run(connection, schema.finish(NEXT))
+        await _run(connection, [f"ANALYZE {NEXT}.{table}" for table in TABLES])
+        rebuilt = await _settle(connection, follower, vault, check=check)
+        await _drop(connection, NEXT, PAST)
+        return rebuilt
+
+
+async def compare(url: str, vault: Vault) -> list[Difference]:
+    """Where the live tables are not what the log says; nothing is changed."""
+    return list((await rebuild(url, vault, check=True)).differences)
+
+
+async def _claim(connection: AsyncConnection[Any]) -> None:
+    cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+    if await cursor.fetchone() != (True,):
+        raise Busy("Another rebuild is under way.")
+
+
+async def _settle(
+    connection: AsyncConnection[Any], follower: Follower, vault: Vault, *, check: bool
+) -> Rebuilt:
+    """Bring both sets of tables to one position; there, compare and swap."""
+    before = await schema.found(connection)
+    sets = [follower]
+    if before == schema.fingerprint():
+        sets.append(Follower(connection, vault))
+    for each in sets:
+        while await each.advance():
+            pass
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", [schema.LOCK])
+        upto = await log.head(connection)
+        for each in sets:
+            while await each.advance(upto):
+                pass
+        found = await differences(connection, schema.LIVE, NEXT) if len(sets) > 1 else []
+        if not check:
+            if before is not None:
+                await _run(connection, [f"ALTER SCHEMA {schema.LIVE} RENAME TO {PAST}"])
+            await _run(connection, [f"ALTER SCHEMA {NEXT} RENAME TO {schema.LIVE}"])
+            await connection.execute("SELECT pg_notify('read', %s)", [str(upto)])
+    return Rebuilt(upto, tuple(found), not check)
+
+
+async def _drop(connection: AsyncConnection[Any], *schemas: str) -> None:
+    await _run(connection, [f"DROP SCHEMA IF EXISTS {each} CASCADE" for each in schemas])
+
+
+async def _fill(
+    connection: AsyncConnection[Any], source: AsyncConnection[Any], follower: Follower, upto: int
+) -> AsyncIterator[int]:
+    """Copy every row into the bare tables, stream by stream, so that each is written once.
+
+    Reading, folding and copying go on at the same time. Yields how many events are done.
+    """
+    done, entry, copying = 0, None, asyncio.create_task(asyncio.sleep(0))
+    async for lines in _stretches(source, upto):
+        ended, audit = list[Entry](), list[AuditLog]()
+        for line in lines:
+            if entry and line.version == 1:
+                ended.append(entry)
+                entry = None
+            entry, trace = fold(entry, line)
+            audit.append(trace)
+        await copying
+        rows = rows_of(ended, audit, await follower.keys(ended))
+        copying = asyncio.create_task(copy(connection, NEXT, rows))
+        done += len(lines)
+        yield done
+    await copying
+    assert done == upto, "the log has every position"
+    if entry:
+        await copy(connection, NEXT, rows_of([entry], [], await follower.keys([entry])))
+    copies = [each for row in TABLES.values() for each in fills(row, NEXT)]
+    await _run(connection, [*copies, f"UPDATE {NEXT}.tracking SET position = {upto}"])
+
+
+async def _stretches(source: AsyncConnection[Any], upto: int) -> AsyncIterator[list[Line]]:
+    """The log in the order of its streams; while one stretch is worked on, the next is read."""
+    lines = await log.stretch(source, log.FIRST, upto, STRETCH)
+    while lines:
+        place = (lines[-1].stream, lines[-1].version)
+        coming = asyncio.create_task(log.stretch(source, place, upto, STRETCH))
+        await asyncio.sleep(0)  # The question goes out now.
+        yield lines
+        lines = await coming
+
+
+async def _run(connection: AsyncConnection[Any], statements: list[str]) -> None:
+    with unquoted():
+        for statement in statements:
+            await connection.execute(statement.encode())

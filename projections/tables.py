@@ -1,0 +1,87 @@
+"""A read table is declared once; its SQL, its JSON and its schema follow from the declaration."""
+
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any, ClassVar, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from projections.columns import Column, read_column
+
+UPDATED = "updated_at"
+VERSION = "version"
+
+
+class Row(BaseModel):
+    """A row as clients see it, and the table it lies in.
+
+    A column takes the attribute of the same name from what the row is `of`. The column
+    `updated_at` takes the time at which the last event was recorded. Every table has a column
+    `version` besides, the version of the stream, which the wire shows as ETag only.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, serialize_by_alias=True, frozen=True)
+
+    TABLE: ClassVar[str]
+    OF: ClassVar[type[Any]]
+    COLUMNS: ClassVar[Mapping[str, Column]]
+    BUSINESS_ID: ClassVar[str | None]
+    NEWEST: ClassVar[str]
+    """The column by which a list is ordered, the newest first, when nobody asks otherwise."""
+    PERSON: ClassVar[str | None]
+    """The column that names whose personal words the row holds."""
+    TOGETHER: ClassVar[tuple[str, ...]]
+    """Columns in which no two rows agree, taken together."""
+    TAKEN: ClassVar[tuple[Column, ...]]
+    """The columns that are taken from the aggregate."""
+    WIRES: ClassVar[tuple[str, ...]]
+    """Their names on the wire, in the same order."""
+    SEALED: ClassVar[tuple[int, ...]]
+    """Where in that order personal words stand."""
+    VALUES: ClassVar[Callable[[Any], tuple[Any, ...]]]
+    """Their values, in the same order."""
+
+    def __init_subclass__(
+        cls,
+        *,
+        table: str,
+        of: type[Any],
+        newest: str = "created_at",
+        person: str | None = None,
+        together: tuple[str, ...] = (),
+        **options: Any,
+    ) -> None:
+        super().__init_subclass__(**options)
+        hints = get_type_hints(cls, include_extras=True)
+        columns = {
+            name: read_column(name, hint)
+            for name, hint in hints.items()
+            if get_origin(hint) is not ClassVar and name in cls.__annotations__
+        }
+        cls.TABLE, cls.OF, cls.NEWEST, cls.PERSON = table, of, newest, person
+        cls.TOGETHER = together
+        cls.COLUMNS = MappingProxyType(columns)
+        cls.BUSINESS_ID = getattr(of, "BUSINESS_ID", None)
+        cls.TAKEN = tuple(c for c in columns.values() if not c.copied and c.name != UPDATED)
+        cls.WIRES = tuple(column.wire for column in cls.TAKEN)
+        cls.SEALED = tuple(i for i, column in enumerate(cls.TAKEN) if column.personal)
+        cls.VALUES = attrgetter(*(column.source for column in cls.TAKEN))
+
+    @classmethod
+    def written(cls) -> list[str]:
+        """The columns that a page of events fills, in the order of `TAKEN`, then the stream's."""
+        names = [column.name for column in cls.TAKEN]
+        return [*names, VERSION, *([UPDATED] if UPDATED in cls.COLUMNS else [])]
+
+    @classmethod
+    def json(cls, masked: bool) -> str:  # type: ignore[override]
+        """The SQL of a row's JSON on the wire, as text, over the table's alias t.
+
+        Times are RFC 3339 in UTC with microseconds, naira have two decimals, nulls are kept.
+        `masked` hides phones, e-mails and names but for what tells them apart.
+        """
+        columns = cls.COLUMNS.values()
+        shown = ", ".join(f'{each.shown(masked=masked)} AS "{each.wire}"' for each in columns)
+        return f"(SELECT row_to_json(w)::text FROM (SELECT {shown}) w)"

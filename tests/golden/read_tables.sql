@@ -1,0 +1,190 @@
+CREATE SCHEMA read;
+CREATE TABLE read.tracking (name text PRIMARY KEY, position bigint NOT NULL);
+INSERT INTO read.tracking VALUES ('read', 0);
+CREATE TABLE read.admin_roles (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    description text NOT NULL,
+    permissions json,
+    user_count bigint NOT NULL,
+    archived boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.admin_users (
+    id uuid NOT NULL,
+    username text NOT NULL,
+    email text,
+    name text,
+    phone text,
+    role text,
+    role_id uuid NOT NULL,
+    status text NOT NULL CHECK (status IN ('active', 'inactive', 'suspended')),
+    last_login timestamptz,
+    two_factor_enabled boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    created_by uuid,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.users (
+    id uuid NOT NULL,
+    user_id text NOT NULL,
+    phone text,
+    email text,
+    name text,
+    credit_score bigint NOT NULL,
+    repayment_status text NOT NULL CHECK (repayment_status IN ('Overdue', 'Partial', 'Pending', 'Completed')),
+    total_repaid numeric(14, 2) NOT NULL,
+    status text NOT NULL CHECK (status IN ('active', 'inactive', 'suspended')),
+    credit_limit numeric(14, 2) NOT NULL,
+    auto_limit_enabled boolean NOT NULL,
+    total_loans bigint NOT NULL,
+    credit_balance numeric(14, 2) NOT NULL,
+    exposure numeric(14, 2) NOT NULL,
+    erased boolean NOT NULL,
+    deleted_at timestamptz,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.loans (
+    id uuid NOT NULL,
+    loan_id text NOT NULL,
+    user_id uuid NOT NULL,
+    user_phone text,
+    user_email text,
+    amount numeric(14, 2) NOT NULL,
+    status text NOT NULL CHECK (status IN ('pending', 'approved', 'rejected', 'disbursed', 'repaying', 'completed', 'defaulted')),
+    disbursement text NOT NULL CHECK (disbursement IN ('none', 'requested', 'unknown', 'failed', 'delivered')),
+    network text NOT NULL CHECK (network IN ('MTN', 'Airtel', 'Glo', '9mobile')),
+    interest_rate numeric(10, 6) NOT NULL,
+    repayment_period bigint NOT NULL,
+    due_date timestamptz,
+    amount_due numeric(14, 2) NOT NULL,
+    amount_paid numeric(14, 2) NOT NULL,
+    outstanding_amount numeric(14, 2) NOT NULL,
+    approved_at timestamptz,
+    approved_by uuid,
+    rejected_at timestamptz,
+    rejected_by uuid,
+    rejection_reason text,
+    disbursed_at timestamptz,
+    completed_at timestamptz,
+    defaulted_at timestamptz,
+    telco_reference text,
+    metadata json,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.transactions (
+    id uuid NOT NULL,
+    transaction_id text NOT NULL,
+    user_id uuid NOT NULL,
+    user_phone text,
+    user_email text,
+    type text NOT NULL CHECK (type IN ('airtime', 'repayment')),
+    amount numeric(14, 2) NOT NULL,
+    status text NOT NULL CHECK (status IN ('pending', 'completed', 'failed', 'refunded')),
+    payment_method text CHECK (payment_method IN ('bank_transfer', 'card', 'wallet', 'cash')),
+    description text,
+    reference text,
+    provider text,
+    network text CHECK (network IN ('MTN', 'Airtel', 'Glo', '9mobile')),
+    loan_id uuid,
+    allocations json,
+    unallocated numeric(14, 2) NOT NULL,
+    failure_reason text,
+    occurred_at timestamptz NOT NULL,
+    reconciled_at timestamptz,
+    reconciled_by uuid,
+    notes text,
+    metadata json,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.system_config (
+    id uuid NOT NULL,
+    category text NOT NULL,
+    key text NOT NULL,
+    value json,
+    description text NOT NULL,
+    data_type text NOT NULL CHECK (data_type IN ('string', 'number', 'boolean', 'json')),
+    updated_at timestamptz NOT NULL,
+    updated_by uuid,
+    version bigint NOT NULL
+);
+CREATE TABLE read.audit_logs (
+    id uuid NOT NULL,
+    position bigint NOT NULL,
+    action text NOT NULL,
+    entity text NOT NULL,
+    entity_id uuid NOT NULL,
+    user_id uuid,
+    user_name text NOT NULL,
+    user_role text,
+    actor_type text NOT NULL,
+    actor_id uuid,
+    changes json,
+    ip_address text,
+    user_agent text,
+    request_id text,
+    timestamp timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+ALTER TABLE read.admin_roles ADD PRIMARY KEY (id);
+ALTER TABLE read.admin_roles ADD CONSTRAINT admin_roles_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX admin_roles_created_at ON read.admin_roles (created_at DESC, id);
+ALTER TABLE read.admin_users ADD PRIMARY KEY (id);
+ALTER TABLE read.admin_users ADD CONSTRAINT admin_users_username UNIQUE (username) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.admin_users ADD CONSTRAINT admin_users_email UNIQUE (email) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX admin_users_role_id ON read.admin_users (role_id);
+CREATE INDEX admin_users_status ON read.admin_users (status);
+CREATE INDEX admin_users_created_at ON read.admin_users (created_at DESC, id);
+ALTER TABLE read.users ADD PRIMARY KEY (id);
+ALTER TABLE read.users ADD CONSTRAINT users_user_id UNIQUE (user_id) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX users_phone ON read.users (phone);
+CREATE INDEX users_email ON read.users (email);
+CREATE INDEX users_status ON read.users (status);
+CREATE INDEX users_created_at ON read.users (created_at DESC, id);
+ALTER TABLE read.loans ADD PRIMARY KEY (id);
+ALTER TABLE read.loans ADD CONSTRAINT loans_loan_id UNIQUE (loan_id) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX loans_user_id ON read.loans (user_id);
+CREATE INDEX loans_status ON read.loans (status);
+CREATE INDEX loans_network ON read.loans (network);
+CREATE INDEX loans_due_date ON read.loans (due_date);
+CREATE INDEX loans_created_at ON read.loans (created_at DESC, id);
+ALTER TABLE read.transactions ADD PRIMARY KEY (id);
+ALTER TABLE read.transactions ADD CONSTRAINT transactions_transaction_id UNIQUE (transaction_id) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX transactions_user_id ON read.transactions (user_id);
+CREATE INDEX transactions_type ON read.transactions (type);
+CREATE INDEX transactions_status ON read.transactions (status);
+CREATE INDEX transactions_reference ON read.transactions (reference);
+CREATE INDEX transactions_loan_id ON read.transactions (loan_id);
+CREATE INDEX transactions_created_at ON read.transactions (created_at DESC, id);
+ALTER TABLE read.system_config ADD PRIMARY KEY (id);
+CREATE INDEX system_config_category ON read.system_config (category);
+CREATE INDEX system_config_key ON read.system_config (key);
+CREATE INDEX system_config_updated_at ON read.system_config (updated_at DESC, id);
+ALTER TABLE read.system_config ADD CONSTRAINT system_config_category_key UNIQUE (category, key) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.audit_logs ADD PRIMARY KEY (id);
+ALTER TABLE read.audit_logs ADD CONSTRAINT audit_logs_position UNIQUE (position) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX audit_logs_action ON read.audit_logs (action);
+CREATE INDEX audit_logs_entity ON read.audit_logs (entity);
+CREATE INDEX audit_logs_entity_id ON read.audit_logs (entity_id);
+CREATE INDEX audit_logs_user_id ON read.audit_logs (user_id);
+CREATE INDEX audit_logs_timestamp ON read.audit_logs (timestamp DESC, id);
+ALTER TABLE read.admin_users ADD FOREIGN KEY (role_id) REFERENCES read.admin_roles (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.admin_users ADD FOREIGN KEY (created_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.loans ADD FOREIGN KEY (user_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.loans ADD FOREIGN KEY (approved_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.loans ADD FOREIGN KEY (rejected_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.transactions ADD FOREIGN KEY (user_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.transactions ADD FOREIGN KEY (loan_id) REFERENCES read.loans (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.transactions ADD FOREIGN KEY (reconciled_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.system_config ADD FOREIGN KEY (updated_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.audit_logs ADD FOREIGN KEY (user_id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;

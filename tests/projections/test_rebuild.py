@@ -1,0 +1,145 @@
+"""The tables can be had again from the log, beside the live ones, at any time."""
+
+import asyncio
+
+import psycopg
+import pytest
+
+from projections import rebuild as rebuilding
+from projections.follower import follow
+from projections.rebuild import Busy, Difference, prepare, rebuild
+from projections.schema import Outdated
+from rim_ledger.lending.user import AutoLimitDisabled, User
+from tests.projections.story import (
+    ADA,
+    EVENTS,
+    LOAN,
+    START,
+    VAULT,
+    opens,
+    rebuilt_equals_live,
+    rows,
+    told,
+    written,
+)
+
+
+def change(url: str, statement: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(statement.encode())
+
+
+def test_a_tampered_table_is_reported_and_mended(database: str) -> None:
+    told(database, *START)
+    change(database, f"UPDATE read.users SET credit_limit = 99999 WHERE id = '{ADA}'")
+    change(database, f"DELETE FROM read.loans WHERE id = '{LOAN}'")
+    found = asyncio.run(rebuild(database, VAULT)).differences
+    assert found == (
+        Difference("users", ADA, ("credit_limit",)),
+        Difference("loans", LOAN, ("missing",)),
+    )
+    assert rows(database, f"SELECT credit_limit FROM read.users WHERE id = '{ADA}'") != [(99999,)]
+    assert rebuilt_equals_live(database)
+
+
+def test_a_check_reports_and_changes_nothing(database: str) -> None:
+    told(database, *START)
+    change(database, "UPDATE read.loans SET user_phone = 'x'")
+    checked = asyncio.run(rebuild(database, VAULT, check=True))
+    assert checked.differences == (Difference("loans", LOAN, ("user_phone",)),)
+    assert not checked.swapped
+    assert rows(database, "SELECT user_phone FROM read.loans") == [("x",)]
+    assert schemas(database) == ["read"]
+
+
+def schemas(url: str) -> list[str]:
+    query = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'read%' ORDER BY 1"
+    return [name for (name,) in rows(url, query)]
+
+
+def test_the_tables_of_a_rebuild_are_made_as_the_live_ones_are(database: str) -> None:
+    query = (
+        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'read' UNION ALL SELECT"
+        " conrelid::regclass || pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE connamespace = 'read'::regnamespace ORDER BY 1"
+    )
+    told(database, *START)
+    before = rows(database, query)
+    asyncio.run(rebuild(database, VAULT))
+    assert rows(database, query) == before
+
+
+def test_a_rebuild_tells_how_far_it_is(database: str) -> None:
+    told(database, *START)
+    steps: list[tuple[int, int]] = []
+    asyncio.run(rebuild(database, VAULT, lambda done, total: steps.append((done, total))))
+    assert steps[-1] == (EVENTS, EVENTS)
+
+
+def test_what_an_interrupted_rebuild_left_is_dropped_by_the_next(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(database, *START)
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(rebuild(database, VAULT, interrupt))
+    assert schemas(database) == ["read", "read_next"]
+    assert asyncio.run(rebuild(database, VAULT)).differences == ()
+    assert schemas(database) == ["read"]
+
+
+def test_there_is_one_rebuild_at_a_time(database: str) -> None:
+    told(database, *START)
+    with psycopg.connect(database) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [rebuilding.LOCK])
+        with pytest.raises(Busy):
+            asyncio.run(rebuild(database, VAULT))
+
+
+def test_reads_and_the_follower_go_on_during_rebuilds(database: str) -> None:
+    reads = 0
+
+    async def read() -> None:
+        nonlocal reads
+        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+            while True:
+                cursor = await connection.execute(
+                    "SELECT count(*) FROM read.loans t JOIN read.users u ON u.id = t.user_id"
+                )
+                assert await cursor.fetchone() == (1,)
+                reads += 1
+
+    async def story() -> None:
+        tasks = [asyncio.create_task(read()), asyncio.create_task(follow(database, VAULT))]
+        for _ in range(5):
+            await written(database, opens(User, ADA, AutoLimitDisabled()))
+            assert (await rebuild(database, VAULT)).differences == ()
+        assert not any(task.done() for task in tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    told(database, *START)
+    asyncio.run(story())
+    assert reads > 5
+    assert rebuilt_equals_live(database)
+
+
+def test_tables_of_another_version_are_rebuilt_before_they_are_followed(database: str) -> None:
+    told(database, *START)
+    change(database, "COMMENT ON SCHEMA read IS 'of yesterday'")
+    with pytest.raises(Outdated):
+        asyncio.run(follow(database, VAULT))
+    assert asyncio.run(prepare(database, VAULT))
+    assert not asyncio.run(prepare(database, VAULT))
+    assert rebuilt_equals_live(database)
+
+
+def test_the_first_tables_are_built_from_the_log_at_once(database: str) -> None:
+    asyncio.run(written(database, *START))
+    assert asyncio.run(prepare(database, VAULT))
+    assert rows(database, "SELECT position FROM read.tracking") == [(EVENTS,)]
+    assert schemas(database) == ["read"]

@@ -1,0 +1,67 @@
+"""What the declarations come to: SQL, JSON and schemas."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from projections import schema
+from projections.catalogue import HIDDEN, ROW_OF, TABLES
+from projections.columns import Column
+from projections.tables import Row
+from rim_ledger.catalogue import ENTITIES
+from rim_ledger.lending.loan import LoanStatus
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "read_tables.sql"
+
+
+def columns() -> list[tuple[type[Row], Column]]:
+    return [(row, column) for row in TABLES.values() for column in row.COLUMNS.values()]
+
+
+def test_every_entity_has_a_table_or_is_hidden_on_purpose() -> None:
+    shown = set(ROW_OF) & set(ENTITIES)
+    assert shown | HIDDEN == set(ENTITIES)
+    assert not shown & HIDDEN
+
+
+def test_every_column_has_a_source() -> None:
+    for row in TABLES.values():
+        missing = [c.name for c in row.TAKEN if c.source not in dir(row.OF)]
+        assert not missing, f"{row.OF.__name__} lacks what {row.TABLE} shows: {missing}"
+
+
+def test_a_table_refers_only_to_tables_before_it_or_to_itself() -> None:
+    order = list(TABLES)
+    for row, column in columns():
+        source = column.copied.table if column.copied else column.references
+        if source:
+            assert order.index(source) <= order.index(row.TABLE), f"{row.TABLE}.{column.name}"
+
+
+def test_the_tables_are_the_golden_ones() -> None:
+    statements = [*schema.bare("read"), *schema.finish("read")]
+    ddl = "".join(f"{statement};\n" for statement in statements if "COMMENT" not in statement)
+    if os.environ.get("GOLDEN") == "write":
+        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.write_text(ddl)
+    assert ddl == GOLDEN.read_text(), "the tables changed; GOLDEN=write accepts that"
+
+
+def test_a_column_says_what_its_annotation_says() -> None:
+    loans = TABLES["loans"].COLUMNS
+    assert loans["amount"].sql_type == "numeric(14, 2)"
+    assert not loans["amount"].optional
+    assert loans["due_date"].optional
+    assert loans["due_date"].indexed
+    assert loans["loan_id"].unique
+    assert loans["user_phone"].personal
+    assert loans["status"].words == tuple(status.value for status in LoanStatus)
+    assert loans["user_id"].references == "users"
+    assert TABLES["loans"].BUSINESS_ID == "loan_id"
+
+
+@pytest.mark.parametrize("row", TABLES.values(), ids=list(TABLES))
+def test_the_schema_of_a_row_speaks_the_language_of_the_wire(row: type[Row]) -> None:
+    written = row.model_json_schema(mode="serialization")
+    assert list(written["properties"]) == [column.wire for column in row.COLUMNS.values()]
