@@ -4,24 +4,36 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test fast check bench
+.PHONY: help run setup test fast check demo golden soak real bench
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
 
+run: $(VENV)/installed ## Run the whole service in the foreground; Ctrl-C stops it
+	@exec $(BIN)/python -P -m api.cli up
+
 setup: $(VENV)/ready ## Install the project and its tools into .venv
 
-$(VENV)/ready: pyproject.toml constraints.txt
+# Debian keeps what makes environments in a package of its own.
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	{ echo "Python's venv is missing. On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/ready: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
 	@touch $@
 
 test: setup ## Run every test, on a PostgreSQL of its own
 	$(BIN)/python -m pytest
 
 fast: setup ## Run the rules alone, without a database
-	$(BIN)/python -m pytest --ignore tests/store
+	$(BIN)/python -m pytest --ignore tests/store --ignore tests/projections --ignore tests/api --ignore tests/process
 
 check: setup ## Lint, types, layers and tests: what CI runs
 	$(BIN)/ruff check .
@@ -29,6 +41,19 @@ check: setup ## Lint, types, layers and tests: what CI runs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+demo: setup ## Fill an empty running service with a small book of loans (RIM_ADMIN_PASSWORD)
+	$(BIN)/python -m tests.demo
+
+real: setup ## Lend real loans again in a running service (NANO_LOANS, RIM_ADMIN_PASSWORD)
+	$(BIN)/python -m tests.real_loans "$(NANO_LOANS)"
+
+golden: setup ## Pin schemas, tables and reference pages as they are now; review the diff
+	GOLDEN=write $(BIN)/python -m pytest -q -p no:randomly tests/test_events.py tests/test_reference.py \
+	tests/projections/test_tables.py tests/api/test_description.py
+
+soak: setup ## The long runs: kills under load, floods, random input
+	$(BIN)/python -m pytest -m soak --timeout 3600
 
 bench: setup ## Measure the peers; needs BENCH_URL, a PostgreSQL that may be filled
 	$(BIN)/python -m tests.bench.peers --url "$(BENCH_URL)"

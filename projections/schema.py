@@ -89,7 +89,7 @@ def _keys(schema: str, row: type[Row]) -> list[str]:
                 f"{add} EXCLUDE ({name} WITH =) WHERE ({column.unique_while}) {later}"
             )
         elif column.name == row.NEWEST:
-            statements.append(f"CREATE INDEX {index} ON {table} ({name} DESC, id)")
+            statements.append(f"CREATE INDEX {index} ON {table} ({name}, id)")
         elif column.indexed:
             statements.append(f"CREATE INDEX {index} ON {table} ({name})")
     if row.TOGETHER:

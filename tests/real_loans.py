@@ -165,8 +165,8 @@ class Importer:
         self.client, self.told = client, told
         self.refused = defaultdict[str, int](int)
         self.position = self.lines = 0
-        self.clerk = self._log_in("admin", password)
-        self.officer = self._take_on(password)
+        self.clerk = log_in(client, "admin", password)
+        self.officer = take_on(client, self.clerk, OFFICER, password)
 
     def run(self, rows: list[Row]) -> None:
         first = {row.customer: row for row in reversed(rows)}
@@ -206,24 +206,30 @@ class Importer:
             if (cursor := found["nextCursor"]) is None:
                 return
 
-    def _log_in(self, username: str, password: str) -> dict[str, str]:
-        body = {"username": username, "password": password}
-        answer = self.client.post("/v1/auth/login", json=body)
-        assert answer.status_code == 200, answer.text
-        return {"Authorization": f"Bearer {answer.json()['token']}"}
 
-    def _take_on(self, password: str) -> dict[str, str]:
-        roles = self.client.get("/v1/admin-roles", headers=self.clerk).json()["items"]
-        superadmin = next(role["id"] for role in roles if role["name"] == "superadmin")
-        body = {
-            "username": OFFICER,
-            "email": "officer@nano.example",
-            "roleId": superadmin,
-            "password": password,
-        }
-        answer = self.client.post("/v1/admin-users", json=body, headers=self.clerk)
-        assert answer.status_code in (201, 409), answer.text
-        return self._log_in(OFFICER, password)
+def log_in(client: httpx.Client, username: str, password: str) -> dict[str, str]:
+    """The header that says who asks."""
+    body = {"username": username, "password": password}
+    answer = client.post("/v1/auth/login", json=body)
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json()['token']}"}
+
+
+def take_on(
+    client: httpx.Client, caller: dict[str, str], username: str, password: str
+) -> dict[str, str]:
+    """A second super-admin, since nobody approves what they requested; the header to ask with."""
+    roles = client.get("/v1/admin-roles", headers=caller).json()["items"]
+    superadmin = next(role["id"] for role in roles if role["name"] == "superadmin")
+    body = {
+        "username": username,
+        "email": f"{username}@rim.example",
+        "roleId": superadmin,
+        "password": password,
+    }
+    answer = client.post("/v1/admin-users", json=body, headers=caller)
+    assert answer.status_code in (201, 409), answer.text
+    return log_in(client, username, password)
 
 
 def compare(rows: list[Row], importer: Importer) -> list[str]:

@@ -1,14 +1,14 @@
 """Recording payments and settling them: a repayment reaches the user's loans in one commit."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from pydantic import Field
 
 from rim_ledger.book import Book
-from rim_ledger.core import Command, Creation, Event, Refused, require, require_legal
+from rim_ledger.core import Command, Creation, Event, Invalid, Refused, require, require_legal
 from rim_ledger.lending.debt import repay
 from rim_ledger.lending.loan import OPEN, Loan
 from rim_ledger.lending.request import require_no_conflict
@@ -25,61 +25,61 @@ from rim_ledger.payments.transaction import (
 )
 from rim_ledger.values import AnyId, Money, Name, Network, Note, Reference, Word
 
-Method = Annotated[PaymentMethod, Field(strict=False)]
 
+class RecordTransaction(Creation[Transaction]):
+    """Record a repayment, which names how it is paid and may name a loan, or a sale of airtime,
+    which names a network. Cash is there at once; everything else waits to be completed.
+    No telco is called, and a repayment is accepted in every standing of the user."""
 
-class Payment(Creation[Transaction]):
-    """What both kinds of payment say. Cash is there at once; the others wait to be completed."""
-
+    type: Annotated[TransactionType, Field(strict=False)]
     user_id: AnyId
     amount: Money
+    payment_method: Annotated[PaymentMethod, Field(strict=False)] | None = None
     provider: Name | None = None
     reference: Reference | None = None
+    loan_id: AnyId | None = None
+    network: Annotated[Network, Field(strict=False)] | None = None
     description: Note | None = None
     metadata: dict[Word, str | int | float | bool | None] = {}
 
-    def _record(self, id: UUID, book: Book, user: User, **rest: Any) -> Iterable[Event]:
-        yield TransactionRecorded(
-            transaction_id=book.number("TXN"),
-            user_id=user.id,
-            amount=self.amount,
-            provider=self.provider,
-            reference=self.reference,
-            description=self.description,
-            metadata=self.metadata,
-            **rest,
-        )
-        claim_reference(book, id, self.provider or rest["payment_method"], self.reference)
-
-    def _payer(self, book: Book, method: PaymentMethod | None) -> User:
-        if method is PaymentMethod.CASH:
+    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
+        self._require_fitting_fields()
+        cash = self.payment_method is PaymentMethod.CASH
+        if cash:
             book.need("transactions.cash", "write")
         user = book.read(User, self.user_id)
         require_no_conflict(book, user)
         require(not user.erased, "erased", "This user was erased; nothing is recorded any more.")
-        return user
-
-
-class RecordRepayment(Payment):
-    """Money from a borrower. Accepted in every standing of the user."""
-
-    type: Literal["repayment"] = "repayment"
-    payment_method: Method
-    loan_id: AnyId | None = None
-
-    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
-        user = self._payer(book, self.payment_method)
         loan = self._named(book, user)
-        yield from self._record(
-            id,
-            book,
-            user,
-            type=TransactionType.REPAYMENT,
+        claim_reference(book, id, self.provider or self.payment_method, self.reference)
+        yield TransactionRecorded(
+            transaction_id=book.number("TXN"),
+            user_id=user.id,
+            type=self.type,
+            amount=self.amount,
             payment_method=self.payment_method,
+            provider=self.provider,
+            reference=self.reference,
+            network=self.network,
             loan_id=loan,
+            description=self.description,
+            metadata=self.metadata,
         )
-        if self.payment_method is PaymentMethod.CASH:
+        if cash and self.type is TransactionType.REPAYMENT:
             yield _completed(repay(book, user.id, self.amount, loan, id))
+        elif cash:
+            yield TransactionCompleted()
+
+    def _require_fitting_fields(self) -> None:
+        repayment = self.type is TransactionType.REPAYMENT
+        if repayment and self.payment_method is None:
+            raise Invalid("missing", "A repayment says how it is paid.", "/paymentMethod")
+        if repayment and self.network is not None:
+            raise Invalid("not-fitting", "A repayment has no network.", "/network")
+        if not repayment and self.network is None:
+            raise Invalid("missing", "A sale of airtime names a network.", "/network")
+        if not repayment and self.loan_id is not None:
+            raise Invalid("not-fitting", "A sale of airtime pays no loan.", "/loanId")
 
     def _named(self, book: Book, user: User) -> UUID | None:
         if self.loan_id is None:
@@ -90,31 +90,6 @@ class RecordRepayment(Payment):
         status = f"The loan {loan.loan_id} is {loan.status}; only an open loan is repaid."
         require(loan.status in OPEN, "loan-not-open", status)
         return loan.id
-
-
-class PurchaseAirtime(Payment):
-    """A sale of airtime, paid for at once. It is recorded; no telco is called."""
-
-    type: Literal["airtime"]
-    network: Annotated[Network, Field(strict=False)]
-    payment_method: Method | None = None
-
-    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
-        user = self._payer(book, self.payment_method)
-        yield from self._record(
-            id,
-            book,
-            user,
-            type=TransactionType.AIRTIME,
-            payment_method=self.payment_method,
-            network=self.network,
-        )
-        if self.payment_method is PaymentMethod.CASH:
-            yield TransactionCompleted()
-
-
-RecordTransaction = Annotated[RecordRepayment | PurchaseAirtime, Field(discriminator="type")]
-"""Either kind of payment, told apart by `type`."""
 
 
 class CompleteTransaction(Command[Transaction]):

@@ -16,8 +16,8 @@ from rim_ledger.lending.request import ApproveLoan, RejectLoan, RequestLoan
 from rim_ledger.lending.standing import RegisterUser, SetCreditLimit
 from rim_ledger.lending.telco import Answer, Reply
 from rim_ledger.lending.user import User
-from rim_ledger.payments.payment import RecordRepayment
-from rim_ledger.payments.transaction import PaymentMethod, Transaction
+from rim_ledger.payments.payment import RecordTransaction
+from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
 from rim_ledger.system.config import SetConfig
 from rim_ledger.values import Network
 from tests.spec import Memory
@@ -98,7 +98,8 @@ class Desk(Memory):
     def pay(self, amount: float | Decimal, loan: UUID | None = None) -> UUID:
         """A repayment in cash, settled at once."""
         transaction = self.world.new_id()
-        wish = RecordRepayment(
+        wish = RecordTransaction(
+            type=TransactionType.REPAYMENT,
             user_id=self.ada,
             amount=amount,  # type: ignore[arg-type]
             payment_method=PaymentMethod.CASH,

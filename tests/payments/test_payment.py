@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rim_ledger.core import Actor, Command, Forbidden, Refused
+from rim_ledger.core import Actor, Command, Forbidden, Invalid, Refused
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault, look_for_overdue
 from rim_ledger.lending.loan import OPEN, Loan
 from rim_ledger.lending.standing import EraseUser, SuspendUser
@@ -20,10 +20,9 @@ from rim_ledger.payments.payment import (
     AddNote,
     CompleteTransaction,
     FailTransaction,
-    PurchaseAirtime,
-    RecordRepayment,
+    RecordTransaction,
 )
-from rim_ledger.payments.transaction import LEGAL, PaymentMethod, Transaction
+from rim_ledger.payments.transaction import LEGAL, PaymentMethod, Transaction, TransactionType
 from rim_ledger.values import Network
 from tests.lending.desk import Desk, refused
 from tests.spec import names
@@ -37,7 +36,13 @@ COMMANDS: dict[str, Command[Transaction]] = {
 
 def record(desk: Desk, amount: Any = 50, method: PaymentMethod = CARD, **terms: Any) -> UUID:
     id_ = desk.world.new_id()
-    wish = RecordRepayment(user_id=desk.ada, amount=amount, payment_method=method, **terms)
+    wish = RecordTransaction(
+        type=TransactionType.REPAYMENT,
+        user_id=desk.ada,
+        amount=amount,
+        payment_method=method,
+        **terms,
+    )
     desk.perform(Transaction, id_, wish)
     return id_
 
@@ -117,7 +122,12 @@ def test_a_reference_that_comes_with_the_money_must_agree() -> None:
 
 def test_cash_needs_a_permission_of_its_own() -> None:
     desk = Desk()
-    wish = RecordRepayment(user_id=desk.ada, amount=5, payment_method=PaymentMethod.CASH)
+    wish = RecordTransaction(
+        type=TransactionType.REPAYMENT,
+        user_id=desk.ada,
+        amount=5,
+        payment_method=PaymentMethod.CASH,
+    )
     book = desk.book()
     book.rights = {("transactions", "write")}
     with pytest.raises(Forbidden, match=r"transactions\.cash:write"):
@@ -126,7 +136,9 @@ def test_cash_needs_a_permission_of_its_own() -> None:
 
 def test_nobody_handles_a_payment_of_their_own() -> None:
     desk = Desk()
-    wish = RecordRepayment(user_id=desk.ada, amount=5, payment_method=CARD)
+    wish = RecordTransaction(
+        type=TransactionType.REPAYMENT, user_id=desk.ada, amount=5, payment_method=CARD
+    )
     book = desk.book(Actor(type="admin", id=UUID(int=3), name="ada"))
     book.contacts = frozenset({desk.user.phone_hash})
     with pytest.raises(Forbidden, match="your own"):
@@ -137,8 +149,8 @@ def test_a_sale_of_airtime_touches_no_loan() -> None:
     desk = Desk()
     loan = desk.disbursed()
     sale = desk.world.new_id()
-    wish = PurchaseAirtime(
-        type="airtime",
+    wish = RecordTransaction(
+        type=TransactionType.AIRTIME,
         user_id=desk.ada,
         amount=200,
         network=Network.GLO,
@@ -149,6 +161,25 @@ def test_a_sale_of_airtime_touches_no_loan() -> None:
         "TransactionCompleted",
     ]
     assert (desk.loan(loan).amount_paid, desk.user.credit_balance) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("type_", "terms", "pointer"),
+    [
+        ("repayment", {}, "/paymentMethod"),
+        ("repayment", {"payment_method": CARD, "network": Network.GLO}, "/network"),
+        ("airtime", {}, "/network"),
+        ("airtime", {"network": Network.GLO, "loan_id": UUID(int=9)}, "/loanId"),
+    ],
+)
+def test_a_payment_has_the_fields_of_its_kind(
+    type_: TransactionType, terms: dict[str, Any], pointer: str
+) -> None:
+    desk = Desk()
+    wish = RecordTransaction(type=type_, user_id=desk.ada, amount=5, **terms)
+    with pytest.raises(Invalid) as refusal:
+        desk.perform(Transaction, desk.world.new_id(), wish)
+    assert refusal.value.more["pointer"] == pointer
 
 
 def test_words_about_a_payment_are_sealed() -> None:

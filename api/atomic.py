@@ -1,0 +1,136 @@
+"""Bulk, all or none: every line in one decision."""
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from api.body import read_body
+from api.call import Reply
+from api.commands import Wish, key_for, receipt_fields
+from api.problem import Malformed, TooLarge, encoded, status_of
+from rim_ledger.admin import gate
+from rim_ledger.admin.passwords import WithPassword
+from rim_ledger.book import Book
+from rim_ledger.core import Invalid, Refused
+from rim_ledger.ledger import Receipt
+
+if TYPE_CHECKING:
+    from api.bulk import Sender
+
+LINES_MAX: Final = 1000
+BODY_MAX: Final = 16 * 1024 * 1024
+MEDIA_TYPE: Final = b"application/x-ndjson"
+
+
+class Aborted(Refused):
+    """Another line was refused, so this one did not happen either."""
+
+    def __init__(self) -> None:
+        super().__init__("aborted", "Another line was refused, so nothing was done.")
+
+
+class _Failed(Exception):
+    """Which line was refused, and why."""
+
+    def __init__(self, number: int, refusal: Refused) -> None:
+        super().__init__()
+        self.number, self.refusal = number, refusal
+
+
+class _Batch(Struct):
+    """The lines of a file, and what became of each in the last decision."""
+
+    wishes: dict[int, Wish]
+    receipts: list[Receipt] = []
+
+    def work(self, book: Book) -> UUID:
+        """Every line in order, each seeing what those before it did."""
+        receipts: list[Receipt] = []
+        stamp = book.stamp
+        for number, wish in self.wishes.items():
+            book.stamp = msgspec.structs.replace(stamp, key=wish.stamp.key)
+            try:
+                book.need(*wish.route.needs)
+                stream = wish.work(book)
+            except Refused as refusal:
+                raise _Failed(number, refusal) from None
+            aggregate = book.read(wish.route.kind, stream)
+            name = aggregate.BUSINESS_ID
+            business_id = getattr(aggregate, name) if name else None
+            receipts.append(Receipt(stream, business_id, book.version(stream), 0))
+        self.receipts = receipts
+        return receipts[-1].id
+
+
+async def perform_all(sender: "Sender") -> Reply:
+    """200 and every receipt; or the status of the line that was refused, and nothing happened."""
+    desk, call = sender.desk, sender.call
+    body = await read_body(call.receive, call.headers, BODY_MAX)
+    texts = {n: text for n, text in enumerate(body.split(b"\n"), 1) if text.strip()}
+    if len(texts) > LINES_MAX:
+        raise TooLarge("too-many-lines", f"An atomic file has at most {LINES_MAX} lines.")
+    batch, failures = _Batch({}), dict[int, Refused]()
+    for number, text in texts.items():
+        try:
+            batch.wishes[number] = await _ready(sender, text)
+        except Refused as refusal:
+            failures[number] = refusal
+    if not texts:
+        raise Malformed("no-lines", "The file has no lines.")
+    if failures:
+        return _undone(sender, texts, failures)
+    key = _key(call.header(b"idempotency-key"), batch.wishes)
+    said = hashlib.sha256(body).hexdigest()
+    idempotency = key_for(desk, sender.admin, key, f"POST {call.path}", said)
+    try:
+        receipt = await desk.ledger.submit(
+            batch.work,
+            call.stamp(desk.world),
+            idempotency,
+            lambda book: gate.enter(book, sender.token),
+        )
+    except _Failed as failed:
+        return _undone(sender, texts, {failed.number: failed.refusal})
+    return _done(batch, receipt)
+
+
+async def _ready(sender: "Sender", text: bytes) -> Wish:
+    wish = sender.read(text)
+    if wish.route.run:
+        raise Invalid("not-atomic", "This goes on after its decision, so it goes alone.", "/op")
+    if isinstance(wish.command, WithPassword):
+        wish.command = await wish.command.hashed()
+    return wish
+
+
+def _key(header: str | None, wishes: dict[int, Wish]) -> str | None:
+    """One key for the file: its own, or one made of the keys that all its lines carry."""
+    keys = [wish.stamp.key for wish in wishes.values()]
+    if header is not None or None in keys:
+        return header
+    return "atomic " + hashlib.sha256("\n".join(map(str, keys)).encode()).hexdigest()
+
+
+def _done(batch: _Batch, receipt: Receipt) -> Reply:
+    """An answer a line. A file that was sent before learns its position again, and no more."""
+    answers = []
+    for nth, (number, wish) in enumerate(batch.wishes.items()):
+        answer: dict[str, Any] = {"line": number, "status": wish.status}
+        if receipt.replayed:
+            answer |= {"replayed": True, "receipt": {"position": receipt.position}}
+        else:
+            own = msgspec.structs.replace(batch.receipts[nth], position=receipt.position)
+            answer["receipt"] = receipt_fields(wish.route.kind, own)
+        answers.append(encoded(answer) + b"\n")
+    headers = [(b"ledger-position", b"%d" % receipt.position)]
+    return Reply(200, b"".join(answers), headers, MEDIA_TYPE)
+
+
+def _undone(sender: "Sender", texts: dict[int, bytes], failures: dict[int, Refused]) -> Reply:
+    """Why nothing was done: each line that was refused, and the others aborted."""
+    answers = [sender.failed(number, failures.get(number) or Aborted()) for number in texts]
+    status = min(status_of(refusal) for refusal in failures.values())
+    return Reply(status, b"".join(answers), [], MEDIA_TYPE)

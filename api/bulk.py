@@ -1,0 +1,188 @@
+"""POST /v1/bulk: a command a line in, an answer a line out, in the same order."""
+
+import asyncio
+import json
+import re
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+from pydantic import Field, ValidationError
+
+from api import problem
+from api.atomic import perform_all
+from api.body import BODY_MAX, Chunks, Disconnected, read_json, require_media_type
+from api.call import Call, Reply
+from api.commands import Wish, errors_in, fill, key_for, receipt_fields
+from api.problem import InvalidFields, TooLarge
+from api.routes import AnyRoute, Other, Parameters, Route
+from rim_ledger.core import Form, Invalid, Refused, Unavailable
+from rim_ledger.ledger import Receipt
+
+if TYPE_CHECKING:
+    from api.desk import Desk
+
+MEDIA_TYPE: Final = b"application/x-ndjson"
+WINDOW: Final = 500
+"""Lines that are under way at once."""
+UNREAD_MAX: Final = 200_000
+"""Answers kept for a client who sends everything before reading anything."""
+OP: Final = re.compile(r"(POST|PATCH|PUT|DELETE) (/[!-~]{1,500})")
+
+
+class Line(Form):
+    """One command, as a single request would give it."""
+
+    op: Annotated[str, Field(examples=["POST /v1/users"])]
+    key: str | None = None
+    body: Any = None
+    version: Annotated[int, Field(ge=1)] | None = None
+
+
+class Sender(Struct, frozen=True):
+    """Who sends the lines."""
+
+    desk: "Desk"
+    call: Call
+    token: str
+    admin: UUID
+
+    def read(self, text: bytes) -> Wish:
+        """The command in a line; Refused when there is none."""
+        if len(text) > BODY_MAX:
+            raise TooLarge("body-too-large", f"A line has at most {BODY_MAX} bytes.")
+        value = read_json(text)
+        try:
+            line = Line.model_validate(value)
+        except ValidationError as error:
+            raise InvalidFields(errors_in(error, value)) from None
+        if (op := OP.fullmatch(line.op)) is None:
+            raise Invalid("invalid-op", "An op is a method and a path.", "/op")
+        route, parameters = self.desk.table.find(op[1], op[2])
+        if not isinstance(route, Route):
+            raise Invalid("invalid-op", "This op is no command.", "/op")
+        body = {} if line.body is None else line.body
+        return Wish(
+            route,
+            parameters,
+            fill(route, parameters, body),
+            None if line.version is None else frozenset([line.version]),
+            self.token,
+            self.call.stamp(self.desk.world, line.key),
+            key_for(self.desk, self.admin, line.key, line.op, body),
+        )
+
+    def failed(self, number: int, error: Exception) -> bytes:
+        """The answer to a line that came to nothing."""
+        if not isinstance(error, Refused | Unavailable):
+            self.desk.note_unexpected(error, self.call.id)
+        said = problem.problem(error, self.call.path, self.call.id)
+        answer = {"line": number, "status": said["status"], "problem": said}
+        if getattr(error, "replayed", False):
+            answer["replayed"] = True
+        return problem.encoded(answer) + b"\n"
+
+
+def done(number: int, wish: Wish, receipt: Receipt) -> bytes:
+    """The answer to a line that was carried out."""
+    fields = receipt_fields(wish.route.kind, receipt)
+    answer: dict[str, Any] = {"line": number, "status": wish.status, "receipt": fields}
+    if receipt.replayed:
+        answer["replayed"] = True
+    return json.dumps(answer).encode() + b"\n"
+
+
+async def answer_bulk(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
+    """Streams the answers as they are decided; `?atomic=true` decides all lines as one."""
+    token = call.token
+    sender = Sender(desk, call, token, await desk.caller(call, token))
+    require_media_type(call.headers, MEDIA_TYPE)
+    match call.query:
+        case b"" | b"atomic=false":
+            await _stream(sender)
+            return None
+        case b"atomic=true":
+            return await perform_all(sender)
+        case _:
+            wrong = {"pointer": "atomic", "code": "invalid-parameter", "detail": "true or false"}
+            raise InvalidFields([wrong], "invalid-parameter")
+
+
+async def _stream(sender: Sender) -> None:
+    call = sender.call
+    headers = [
+        (b"content-type", MEDIA_TYPE),
+        (b"cache-control", b"no-store"),
+        (b"x-request-id", call.id.encode()),
+    ]
+    await call.send({"type": "http.response.start", "status": 200, "headers": headers})
+    answers: asyncio.Queue[bytes | None] = asyncio.Queue(UNREAD_MAX)
+    writing = asyncio.create_task(_write(call, answers))
+    try:
+        await _carry_out(sender, answers)
+    except Disconnected:
+        pass  # what was read is carried out; nobody is there to hear of it
+    finally:
+        await answers.put(None)
+        await writing
+
+
+async def _carry_out(sender: Sender, answers: "asyncio.Queue[bytes | None]") -> None:
+    """Each line reaches the ledger in its turn; nobody waits for the answer of the one before,
+    unless that goes on after its decision."""
+    under_way: deque[asyncio.Future[bytes]] = deque()
+    number = 0
+    async for text in lines(sender.call):
+        number += 1
+        if not text.strip():
+            continue
+        try:
+            wish = sender.read(text)
+        except Exception as error:
+            answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+            answer.set_result(sender.failed(number, error))
+        else:
+            answer = asyncio.create_task(_one(sender, number, wish))
+            if wish.takes_time:
+                await asyncio.wait([answer])
+        under_way.append(answer)
+        while under_way and (under_way[0].done() or len(under_way) >= WINDOW):
+            await answers.put(await under_way.popleft())
+    for answer in under_way:
+        await answers.put(await answer)
+
+
+async def _one(sender: Sender, number: int, wish: Wish) -> bytes:
+    try:
+        return done(number, wish, await wish.submit(sender.desk))
+    except Exception as error:
+        return sender.failed(number, error)
+
+
+async def _write(call: Call, answers: "asyncio.Queue[bytes | None]") -> None:
+    more = True
+    while more:
+        parts = [await answers.get()]
+        while not answers.empty():
+            parts.append(answers.get_nowait())
+        more = parts[-1] is not None
+        body = b"".join(part for part in parts if part)
+        await call.send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+async def lines(call: Call) -> AsyncIterator[bytes]:
+    """The lines of a body as they arrive; one above the limit comes cut off just above it."""
+    rest = b""
+    async for chunk in Chunks(call.receive):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line
+        rest = rest[: BODY_MAX + 1]
+    yield rest
+
+
+ROUTES: list[AnyRoute] = [
+    Other("POST", "/v1/bulk", answer_bulk, "Many commands, one a line", Line),
+]

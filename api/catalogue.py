@@ -1,0 +1,17 @@
+"""Every route there is."""
+
+from typing import Final
+
+from api import admin, bulk, health, lending, payments, system
+from api.routes import AnyRoute, Table
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (
+    *admin.ROUTES,
+    *lending.ROUTES,
+    *payments.ROUTES,
+    *system.ROUTES,
+    *bulk.ROUTES,
+    *health.ROUTES,
+)
+
+TABLE: Final = Table(ROUTES)

@@ -1,0 +1,186 @@
+"""The command `rim-ledger`: each process of the service, and what people do by hand."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Annotated, Final
+
+import psycopg
+from cyclopts import App, Parameter
+from psycopg_pool import PoolTimeout
+
+from api import status as standing
+from api.database import Unfit, database, filled_database, first_line, open_ledger, prepare, vault
+from api.progress import progress
+from api.settings import Settings
+from api.supervisor import first_login
+from api.supervisor import up as run_everything
+from api.telco import telco
+from projections import follower
+from projections import rebuild as rebuilding
+from projections.fold import Poisoned
+from rim_ledger import clock as due
+from rim_ledger.core import Unavailable
+from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.postgres import PostgresUnavailable
+from rim_ledger.world import RealWorld
+
+INTERRUPTED: Final = 130
+"""The exit code of a command that was not let finish."""
+
+log = logging.getLogger("rim_ledger")
+
+app = App(
+    name="rim-ledger",
+    help="The ledger behind airtime lending. Settings come from the environment.",
+    version=lambda: version("rim-ledger"),
+    suppress_keyboard_interrupt=False,
+)
+
+
+@app.command
+def up() -> None:
+    """Run everything in the foreground: PostgreSQL, API, follower and clock."""
+    run_everything(Settings.load(first_login=True))
+
+
+# Named, not imported: what speaks HTTP takes its time, and only this command needs it.
+app.command("api.server:serve", name="serve")
+
+
+@app.command
+def follow() -> None:
+    """Run the follower, which keeps the read tables up to date."""
+    settings = Settings.load()
+    with filled_database(settings) as url:
+        asyncio.run(follower.follow(url, vault(settings), log.warning))
+
+
+@app.command
+def clock() -> None:
+    """Run the clock, which does what falls due."""
+    settings = Settings.load()
+
+    async def run(url: str) -> None:
+        async with _dispatch(settings, url) as dispatch:
+            await due.run(dispatch)
+
+    with filled_database(settings) as url:
+        asyncio.run(run(url))
+
+
+@app.command
+def tick(*, at: str | None = None) -> None:
+    """Do once what the clock owes.
+
+    Parameters
+    ----------
+    at:
+        The business time to do it at, ISO 8601 with an offset; only in development.
+    """
+    settings = Settings.load()
+    moment = _moment(at, settings) if at else None
+
+    async def run(url: str) -> int:
+        async with _dispatch(settings, url) as dispatch:
+            return await due.tick(dispatch, moment)
+
+    with filled_database(settings) as url:
+        print(f"things that were due: {asyncio.run(run(url))}")
+
+
+@app.command
+def init() -> None:
+    """Bring the database up to date, with its read tables and its first admin."""
+    settings = Settings.load(first_login=True)
+    with database(settings) as url:
+        lacking = prepare(settings, url, first_login)
+    if lacking:
+        print(f"added: {', '.join(lacking)}")
+    print("the database is up to date")
+
+
+@app.command
+def rebuild(*, check: bool = False) -> None:
+    """Fill the read tables anew from the log, beside the live ones, and swap them in.
+
+    Parameters
+    ----------
+    check:
+        Only compare, and change nothing.
+    """
+    settings = Settings.load()
+    try:
+        with filled_database(settings) as url, progress("events") as told:
+            work = rebuilding.rebuild(url, vault(settings), told, check=check)
+            rebuilt = asyncio.run(work)
+    except KeyboardInterrupt:
+        print("interrupted; the tables in use are as they were", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    for each in rebuilt.differences:
+        print(f"{each.table} {each.id} differed in {', '.join(each.columns)}")
+    verb = "swapped in" if rebuilt.swapped else "compared"
+    print(f"{verb} at position {rebuilt.position}; {len(rebuilt.differences)} rows differed")
+    if check and rebuilt.differences:
+        raise SystemExit(1)
+
+
+@app.command
+def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
+    """Show whether the service runs, how long the log is and who lags behind.
+
+    Parameters
+    ----------
+    json_:
+        As JSON, for programs.
+    """
+    now = standing.status(Settings.load())
+    print(json.dumps(now) if json_ else standing.text(now))
+
+
+def main() -> None:
+    """Run the command line; what can be foreseen ends in one line and exit code 1."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    # All that runs here knows how to end on an interrupt; a shell may have switched them off.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    with contextlib.suppress(KeyboardInterrupt):
+        try:
+            app()
+        except (Unfit, Unavailable, PostgresUnavailable, Poisoned, rebuilding.Busy) as error:
+            _fail(str(error))
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            _fail(f"the database cannot be reached: {first_line(error)}")
+
+
+@contextlib.asynccontextmanager
+async def _dispatch(settings: Settings, url: str) -> AsyncIterator[Dispatch]:
+    async with open_ledger(settings, url) as ledger:
+        yield Dispatch(url, ledger, telco(settings, url), RealWorld())
+
+
+def _fail(line: str) -> None:
+    print(f"rim-ledger: {line}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+def _moment(text: str, settings: Settings) -> datetime:
+    if settings.production:
+        raise Unfit("--at moves the time, which is only for development")
+    with contextlib.suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo:
+            return moment.astimezone(UTC)
+    raise Unfit("--at is a time with an offset, such as 2026-01-31T09:00:00+01:00")
+
+
+if __name__ == "__main__":
+    main()

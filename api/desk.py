@@ -1,0 +1,183 @@
+"""What every request finds ready: the ledger, the read tables, and who was let in before."""
+
+import logging
+import re
+import traceback
+from collections.abc import AsyncIterator, Container, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from uuid import UUID
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from msgspec import Struct
+from psycopg import AsyncConnection, InterfaceError, OperationalError
+from psycopg.errors import UndefinedTable
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from api import reads
+from api.call import Call, Networks
+from api.commands import Wish
+from api.health import Metrics
+from api.position import PATIENCE, ReadPosition
+from api.routes import Table
+from api.settings import Settings
+from api.telco import telco
+from projections.catalogue import ROW_OF
+from rim_ledger.admin import gate
+from rim_ledger.book import Book, Right
+from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.core import Actor, Invalid, Unavailable
+from rim_ledger.ledger import Ledger, Receipt
+from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.vault import Vault
+from rim_ledger.world import RealWorld, World
+
+TOKENS_MAX: Final = 10_000
+READERS_MAX: Final = 8
+POSITION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+log = logging.getLogger("rim_ledger.api")
+
+
+class Rights(Struct, frozen=True):
+    """Who asks, and everything they may do."""
+
+    actor: Actor
+    given: Container[Right]
+
+    def may(self, resource: str, action: str) -> bool:
+        return (resource, action) in self.given
+
+    @property
+    def sees_persons(self) -> bool:
+        """Whether they may see who a person is."""
+        return self.may("users.pii", "read")
+
+
+class Desk(Struct):
+    """The parts of one API process."""
+
+    ledger: Ledger
+    vault: Vault
+    world: World
+    pool: AsyncConnectionPool[AsyncConnection[Any]]
+    tables: ReadPosition
+    request_key: bytes
+    cursor_key: bytes
+    proxies: Networks
+    metrics: Metrics
+    table: Table
+    dispatch: Dispatch
+    callers: dict[str, UUID] = {}
+
+    async def caller(self, call: Call, token: str) -> UUID:
+        """The admin whose token this is, as far as was known lately; the decision asks again.
+
+        Raises Unauthenticated for a token nobody has.
+        """
+        if admin := self.callers.get(token):
+            return admin
+        await self.rights(call, token)
+        return self.callers[token]
+
+    async def rights(self, call: Call, token: str, *needs: Right) -> Rights:
+        """Admit a caller without a command, exactly: Unauthenticated, or Forbidden."""
+        found: Rights | None = None
+
+        def admit(book: Book) -> None:
+            nonlocal found
+            gate.enter(book, token)
+            for need in needs:
+                book.need(*need)
+            found = Rights(book.stamp.actor, book.rights or ())
+
+        def work(book: Book) -> UUID:
+            assert book.stamp.actor.id is not None, "whoever holds a session is an admin"
+            return book.stamp.actor.id
+
+        receipt = await self.ledger.submit(work, call.stamp(self.world), None, admit)
+        assert found is not None, "what was admitted was looked at"
+        self.callers[token] = receipt.id
+        while len(self.callers) > TOKENS_MAX:
+            del self.callers[next(iter(self.callers))]
+        return found
+
+    async def wait_for(self, call: Call) -> None:
+        """Let the read tables come as far as the request's Ledger-Position says."""
+        if (text := call.header(b"ledger-position")) is None:
+            return
+        if not POSITION.fullmatch(text):
+            words = "A position is a whole number."
+            raise Invalid("invalid-position", words, "Ledger-Position")
+        position = int(text)
+        if position > self.ledger.head and position > await self.last_position():
+            words = "The ledger has not come that far."
+            raise Invalid("invalid-position", words, "Ledger-Position")
+        await self.tables.require(position)
+
+    async def last_position(self) -> int:
+        """The last position in the store, whoever wrote it."""
+        ((position,),) = await self.rows("SELECT coalesce(max(position), 0) FROM ledger.events")
+        return int(position)
+
+    async def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """What a query finds, in one snapshot. Raises Unavailable without a database."""
+        try:
+            async with self.pool.connection() as connection:
+                return await (await connection.execute(query.encode(), values)).fetchall()
+        except (OperationalError, InterfaceError, UndefinedTable, PoolTimeout):
+            words = "The read tables cannot be reached."
+            raise Unavailable("store-unavailable", words) from None
+
+    def note_unexpected(self, error: BaseException, request_id: str) -> None:
+        """Count and log an error that is no refusal: where it was, and not what was asked."""
+        self.metrics.errors.inc()
+        place = "".join(traceback.format_tb(error.__traceback__))
+        log.error("request %s: unexpected %s at\n%s", request_id, type(error).__name__, place)
+
+    async def row_after(self, wish: Wish, receipt: Receipt) -> bytes | None:
+        """The row as this command left it; None when that takes long, or is not the caller's."""
+        row = ROW_OF.get(wish.route.kind)
+        if row is None or not wish.may_read or not await self.tables.wait(receipt.position):
+            return None
+        found = await reads.find(self, row, {"id": str(receipt.id)}, sees=wish.sees_persons)
+        return found.text.encode() if found.text else None
+
+
+@asynccontextmanager
+async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
+    """Connect to everything, and close it in order."""
+    world = RealWorld()
+    vault = Vault(settings.secret_key, world)
+    url = settings.database_url
+    assert url, "whoever opens the desk has found or started a database"
+    pool = AsyncConnectionPool[AsyncConnection[Any]](
+        url,
+        min_size=1,
+        max_size=READERS_MAX,
+        timeout=PATIENCE,
+        kwargs={"autocommit": True},
+        open=False,
+    )
+    async with Ledger(url, ENTITY_OF, vault, world) as ledger, pool, ReadPosition(url) as tables:
+        dispatch = Dispatch(url, ledger, telco(settings, url), world)
+        yield Desk(
+            ledger=ledger,
+            vault=vault,
+            world=world,
+            pool=pool,
+            tables=tables,
+            request_key=_derive(settings.secret_key, b"rim-ledger requests"),
+            cursor_key=_derive(settings.secret_key, b"rim-ledger cursors"),
+            proxies=settings.trusted_proxies,
+            metrics=Metrics(),
+            table=table,
+            dispatch=dispatch,
+        )
+        await dispatch.drain()
+
+
+def _derive(secret: bytes, purpose: bytes) -> bytes:
+    return HKDF(hashes.SHA256(), 32, salt=None, info=purpose).derive(secret)

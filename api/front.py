@@ -1,0 +1,81 @@
+"""The outermost layer: finds the route, answers, and turns every refusal into a problem."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter
+from typing import Any, Final
+
+from api import problem
+from api.call import Call, Reply
+from api.commands import answer_command
+from api.desk import Desk
+from api.reads import answer_list, answer_one
+from api.routes import AnyRoute, List, One, Parameters, Route
+from rim_ledger.core import Refused, Unavailable
+
+App = Callable[..., Awaitable[None]]
+Message = MutableMapping[str, Any]
+
+DOCUMENTS: Final = ("/docs", "/docs/oauth2-redirect", "/openapi.json")
+
+
+class Front:
+    """Every request of the API. What only describes the API goes on to FastAPI."""
+
+    def __init__(self, inner: App, state: Any) -> None:
+        self._inner, self._state = inner, state
+
+    async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["path"] in DOCUMENTS:
+            await self._inner(scope, receive, send)
+            return
+        started = perf_counter()
+        desk: Desk = self._state.desk
+        call = Call(scope, receive, send, desk.world, desk.proxies)
+        route: AnyRoute | None = None
+        try:
+            route, parameters = desk.table.find(call.method, call.path)
+            reply = await answer(desk, call, route, parameters)
+        except (Refused, Unavailable) as refusal:
+            reply = refused(refusal, call)
+        except Exception as error:
+            desk.note_unexpected(error, call.id)
+            reply = refused(error, call)
+        if reply is not None:
+            await _send(send, call, reply)
+        template = route.path if route else "none"
+        status = reply.status if reply else 200
+        desk.metrics.note(call.method, template, status, started)
+
+
+async def answer(desk: Desk, call: Call, route: AnyRoute, parameters: Parameters) -> Reply | None:
+    """What the route says; None when it has sent its answer by itself."""
+    match route:
+        case Route():
+            return await answer_command(desk, call, route, parameters)
+        case List():
+            return await answer_list(desk, call, route, parameters)
+        case One():
+            return await answer_one(desk, call, route, parameters)
+        case _:
+            return await route.answer(desk, call, parameters)
+
+
+def refused(refusal: Exception, call: Call) -> Reply:
+    """A refusal as RFC 9457 wants it."""
+    body = problem.problem(refusal, call.path, call.id)
+    headers = problem.headers_of(refusal)
+    return Reply(body["status"], problem.encoded(body), headers, problem.MEDIA_TYPE)
+
+
+async def _send(send: Any, call: Call, reply: Reply) -> None:
+    headers = [
+        (b"content-length", b"%d" % len(reply.body)),
+        (b"cache-control", b"no-store"),
+        (b"x-request-id", call.id.encode()),
+        *reply.headers,
+    ]
+    if reply.body:
+        headers.append((b"content-type", reply.media_type))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    body = b"" if call.method == "HEAD" else reply.body
+    await send({"type": "http.response.body", "body": body})

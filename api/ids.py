@@ -1,0 +1,26 @@
+"""The two ids that everything answers to: its UUID and, where it has one, its business id."""
+
+import re
+from typing import Any, Final
+from uuid import UUID
+
+from rim_ledger.book import Book
+from rim_ledger.core import Aggregate, NotFound
+
+BUSINESS_ID: Final = re.compile(r"[A-Z]{2,5}-\d{4}-\d{6,12}", re.ASCII)
+CANONICAL: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def resolve(book: Book, kind: type[Aggregate], text: str) -> UUID:
+    """The stream of a thing by either id; NotFound when there is none, or the text is no id."""
+    if CANONICAL.fullmatch(text):
+        return UUID(text)
+    if BUSINESS_ID.fullmatch(text):
+        return book.read(kind, text).id
+    raise missing(kind)
+
+
+def missing(kind: type[Any]) -> NotFound:
+    """What to say when a path leads to nothing; the path itself is not repeated."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
+    return NotFound(words, "of that id")

@@ -1,0 +1,248 @@
+"""The OpenAPI document, made from the routes: forms, rows, examples and every status."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from api.commands import wire_name
+from api.examples import EITHER_ID, example
+from api.filters import LIMIT, LIMIT_MAX, is_filter
+from api.routes import AnyRoute, List, One, Other, Route
+from projections.catalogue import ROW_OF
+from projections.columns import Column
+from projections.tables import Row
+from rim_ledger.core import Creation
+
+Schema = dict[str, Any]
+
+SENTENCES: Final = {
+    "400": "The body, the query or the cursor cannot be read.",
+    "401": "No live session.",
+    "403": "The caller lacks the permission.",
+    "404": "There is no such thing, or none the caller may know of.",
+    "409": "A rule or the present state forbids it.",
+    "412": "The thing has another version than If-Match says.",
+    "413": "The body is too large.",
+    "415": "The body has another media type.",
+    "422": "The fields are not as described, or cannot be meant.",
+    "429": "Too many attempts.",
+    "503": "The store is busy, or the read tables are behind.",
+}
+ALWAYS: Final = ("400", "401", "403", "404", "422", "503")
+OF_COMMANDS: Final = (*ALWAYS, "409", "412", "413", "415")
+PROBLEM: Final[Schema] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance", "code", "requestId"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "code": {"type": "string", "examples": ["invalid-transition"]},
+        "requestId": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "detail"],
+                "properties": {name: {"type": "string"} for name in ("pointer", "code", "detail")},
+            },
+        },
+        "current": {"type": "string"},
+        "command": {"type": "string"},
+        "allowed": {"type": "array", "items": {"type": "string"}},
+    },
+}
+
+
+def document(routes: Iterable[AnyRoute]) -> Schema:
+    """OpenAPI 3.1 of these routes."""
+    routes = list(routes)
+    forms = {form for route in routes if (form := _form(route))}
+    rows = {route.row for route in routes if isinstance(route, List | One)}
+    ordered = sorted(forms | rows, key=lambda model: model.__name__)
+    modes = [(model, "validation") for model in ordered]
+    _, definitions = models_json_schema(modes, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    schemas = definitions["$defs"] | {"Problem": PROBLEM}
+    paths: dict[str, Schema] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    bearer = {"type": "http", "scheme": "bearer"}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "RIM Ledger", "version": "1"},
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": {"session": bearer}},
+        "security": [{"session": []}],
+    }
+
+
+def _form(route: AnyRoute) -> type[BaseModel] | None:
+    match route:
+        case Route():
+            return route.command
+        case Other():
+            return route.form
+        case _:
+            return None
+
+
+def _operation(route: AnyRoute, schemas: Mapping[str, Schema]) -> Schema:
+    names = re.findall(r"\{(\w+)\}", route.path)
+    operation: Schema = {
+        "operationId": _operation_id(route),
+        "summary": route.summary,
+        "tags": [route.path.split("/")[2 if route.path.startswith("/v1/") else 1]],
+        "parameters": [_path_parameter(name) for name in names],
+    }
+    if words := (_form(route) or BaseModel).__doc__ if not isinstance(route, List | One) else None:
+        operation["description"] = " ".join(words.split())
+    match route:
+        case Route():
+            _describe_command(operation, route, schemas)
+        case List():
+            operation["parameters"] += [*_list_parameters(route.row), _POSITION]
+            operation["responses"] = {"200": _json(_page(route.row))} | _problems(ALWAYS)
+        case One():
+            operation["parameters"].append(_POSITION)
+            operation["responses"] = {"200": _json(_ref(route.row))} | _problems(ALWAYS)
+        case Other():
+            _describe_other(operation, route)
+    return operation
+
+
+def _operation_id(route: AnyRoute) -> str:
+    words = re.findall(r"\w+", route.path.removeprefix("/v1"))
+    return "-".join([route.method.lower(), *words]).replace("_", "-")
+
+
+def _describe_command(operation: Schema, route: Route, schemas: Mapping[str, Schema]) -> None:
+    made = issubclass(route.command, Creation)
+    resource, action = route.needs
+    operation["description"] += f" Needs the permission {resource}:{action}."
+    operation["parameters"] += [_KEY, _IF_MATCH, _PREFER]
+    schema = schemas[route.command.__name__]
+    in_path = set(re.findall(r"\{(\w+)\}", route.path)) & (schema["properties"].keys() - {"id"})
+    if in_path:
+        schema = _without(schema, in_path)
+        body = schema
+    else:
+        body = _ref(route.command)
+    operation["requestBody"] = {
+        "required": bool(schema.get("required")),
+        "content": {"application/json": {"schema": body, "example": example(schema, schemas)}},
+    }
+    row = ROW_OF.get(route.kind)
+    shapes = [_receipt(route), *([_ref(row)] if row else [])]
+    answer = _json({"anyOf": shapes})
+    answer["headers"] = {
+        name: {"schema": {"type": "string"}} for name in ("ETag", "Ledger-Position")
+    }
+    operation["responses"] = {"201" if made else "200": answer} | _problems(OF_COMMANDS)
+
+
+def _describe_other(operation: Schema, route: Other) -> None:
+    if route.public:
+        operation["security"] = []
+    answer: Schema = {"description": "Done."}
+    if route.gives is not None:
+        given = dict(route.gives)
+        answer = _json({"type": "object", "required": [*given], "properties": given})
+    if route.form is not None:
+        media_type = "application/x-ndjson" if route.path == "/v1/bulk" else "application/json"
+        content = {media_type: {"schema": _ref(route.form)}}
+        operation["requestBody"] = {"required": True, "content": content}
+    statuses = ("503",) if route.path.count("/") == 1 else (*OF_COMMANDS, "429")
+    operation["responses"] = {str(route.status): answer} | _problems(statuses)
+
+
+def _receipt(route: Route) -> Schema:
+    business = {wire_name(route.kind.BUSINESS_ID): _STRING} if route.kind.BUSINESS_ID else {}
+    number = {"type": "integer", "minimum": 0}
+    own = {"id": {"type": "string", "format": "uuid"}, **business}
+    receipt = {"type": "object", "properties": own | {"version": number, "position": number}}
+    return receipt | {"required": ["id", "version"]}
+
+
+def _page(row: type[Row]) -> Schema:
+    cursor = {"anyOf": [_STRING, {"type": "null"}]}
+    items = {"type": "array", "items": _ref(row)}
+    return {
+        "type": "object",
+        "required": ["items", "nextCursor"],
+        "properties": {"items": items, "nextCursor": cursor},
+    }
+
+
+def _list_parameters(row: type[Row]) -> list[Schema]:
+    columns = [column for column in row.COLUMNS.values() if is_filter(row, column)]
+    sorts = [sign + c.wire for c in columns if c.name != "id" for sign in ("", "-")]
+    limit = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT}
+    parameters = [_query("limit", limit), _query("cursor", _STRING)]
+    parameters.append(_query("sort", {"type": "string", "enum": sorts}))
+    for column in columns:
+        parameters.append(_query(column.wire, {"type": "array", "items": _of(column)}))
+        if column.sql_type == "timestamptz":
+            parameters += [_query(column.wire + end, _of(column)) for end in ("From", "To")]
+    if "deleted_at" in row.COLUMNS:
+        parameters.append(_query("deleted", {"type": "boolean"}))
+    return parameters
+
+
+def _of(column: Column) -> Schema:
+    if column.words:
+        return {"type": "string", "enum": list(column.words)}
+    if column.sql_type == "uuid":
+        return EITHER_ID
+    if column.sql_type == "timestamptz":
+        return {"type": "string", "format": "date-time"}
+    return {"type": {"bigint": "integer", "boolean": "boolean"}.get(column.sql_type, "string")}
+
+
+def _without(schema: Schema, names: set[str]) -> Schema:
+    fields = {name: each for name, each in schema["properties"].items() if name not in names}
+    required = [name for name in schema.get("required", []) if name not in names]
+    return schema | {"properties": fields, "required": required}
+
+
+def _problems(statuses: Iterable[str]) -> Schema:
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {each: {"description": SENTENCES[each], "content": content} for each in statuses}
+
+
+def _json(schema: Schema) -> Schema:
+    return {"description": "Done.", "content": {"application/json": {"schema": schema}}}
+
+
+def _ref(model: type[BaseModel]) -> Schema:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _path_parameter(name: str) -> Schema:
+    schema = EITHER_ID if name == "id" else _STRING
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _query(name: str, schema: Schema) -> Schema:
+    return {"name": name, "in": "query", "schema": schema}
+
+
+def _header(name: str, schema: Schema, words: str) -> Schema:
+    return {"name": name, "in": "header", "schema": schema, "description": words}
+
+
+_STRING: Final[Schema] = {"type": "string"}
+_POSITION: Final = _header(
+    "Ledger-Position", {"type": "integer", "minimum": 0}, "Answer from this position on."
+)
+_KEY: Final = _header(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    "The same key and request once more get the first answer again.",
+)
+_IF_MATCH: Final = _header("If-Match", _STRING, 'The version that must be current, such as "3".')
+_PREFER: Final = _header("Prefer", _STRING, "return=representation answers the row.")

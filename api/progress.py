@@ -1,0 +1,34 @@
+"""How far a long command is: a bar on a terminal, plain lines elsewhere."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import Progress
+
+STEPS = 10
+"""Lines that tell of progress where there is no terminal."""
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A function to be told how many are done, of how many. It writes to standard error."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with Progress(console=console) as bar:
+            task = bar.add_task(what, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+    else:
+        yield _lines(console, what)
+
+
+def _lines(console: Console, what: str) -> Callable[[int, int], None]:
+    told = 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        if (step := STEPS * done // max(1, total)) > told:
+            told = step
+            console.print(f"{what}: {done} of {total}", highlight=False)
+
+    return tell

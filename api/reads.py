@@ -1,0 +1,158 @@
+"""Rows as PostgreSQL writes them: one statement gives the rows and the position they reflect."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from msgspec import Struct
+
+from api.call import Call, Reply
+from api.filters import Order, Query, Test, make_cursor, read_query
+from api.ids import BUSINESS_ID, CANONICAL, missing
+from api.problem import encoded
+from api.routes import List, One, Parameters
+from projections.tables import Row
+from rim_ledger.vault import opened
+
+if TYPE_CHECKING:
+    from api.desk import Desk
+
+SEALED: Final = re.compile(r'"(~1\.[\w=-]+\.([0-9a-f]{32})\.[^"\\]*)"')
+"""Sealed words inside a JSON text, and whose they are."""
+
+HIDDEN: Final = '"***"'
+
+TRACKING: Final = "FROM read.tracking k LEFT JOIN"
+"""What is joined on the right may be missing: the position is answered all the same."""
+
+
+class Found(Struct, frozen=True):
+    """A row's JSON (None when there is no such row), its version, and the tables' position."""
+
+    position: int
+    version: int = 0
+    text: str | None = None
+
+
+async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameters) -> Reply:
+    """One row with its version as ETag."""
+    rights = await desk.rights(call, call.token, route.needs)
+    await desk.wait_for(call)
+    found = await find(desk, route.row, parameters, sees=rights.sees_persons)
+    if found.text is None:
+        raise missing(route.row.OF)
+    headers = [
+        (b"ledger-position", b"%d" % found.position),
+        (b"etag", b'"%d"' % found.version),
+    ]
+    return Reply(200, found.text.encode(), headers)
+
+
+async def find(desk: "Desk", row: type[Row], names: Parameters, *, sees: bool) -> Found:
+    """The row whose columns have these values; an `id` may be a business id."""
+    tests = [_named(row, column, text) for column, text in names.items()]
+    where, values = _all(tests)
+    query = (
+        f"SELECT k.position, t.version, {row.json(not sees)} {TRACKING}"
+        f" read.{row.TABLE} t ON {where} WHERE k.name = 'read'"
+    )
+    ((position, version, text),) = await desk.rows(query, values)
+    if version is None:
+        return Found(position)
+    return Found(position, version, await unsealed(desk, text, sees=sees))
+
+
+async def answer_list(desk: "Desk", call: Call, route: List, parameters: Parameters) -> Reply:
+    """`{"items": [...], "nextCursor": ...}`."""
+    rights = await desk.rights(call, call.token, route.needs)
+    sees = rights.sees_persons
+    scope = "/".join(parameters.values())
+    query = read_query(route.row, call.query, desk.cursor_key, scope, sees=sees)
+    await desk.wait_for(call)
+    rows = await desk.rows(*_page(route, query, parameters, sees=sees))
+    if route.of and not rows[0][1]:
+        raise missing(route.of[1].OF)
+    items = [item for _, _, *item in rows if item[0] is not None]
+    cursor = "null"
+    if len(items) > query.limit:
+        last, place, _ = items[query.limit - 1]
+        cursor = f'"{make_cursor(desk.cursor_key, query.scope, place, last)}"'
+    text = ",".join(text for _, _, text in items[: query.limit])
+    body = f'{{"items":[{await unsealed(desk, text, sees=sees)}],"nextCursor":{cursor}}}'
+    return Reply(200, body.encode(), [(b"ledger-position", b"%d" % rows[0][0])])
+
+
+def _page(route: List, query: Query, parameters: Parameters, *, sees: bool) -> Test:
+    """The statement of a list. Each row: position, whether the owner is there, id, place, JSON."""
+    row, order = route.row, query.order
+    tests, owner, owners = query.tests, "true", list[Any]()
+    if route.of:
+        column, table = route.of
+        where, owners = _named(table, "id", parameters["id"])
+        known = f"(SELECT t.id FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
+        owner = f"{known} IS NOT NULL"
+        tests = [*tests, (f"t.{column} = {known}", owners)]
+    if query.after:
+        tests = [*tests, _beyond(order, *query.after)]
+    by, way = f"t.{order.column.name}", "DESC" if order.descending else "ASC"
+    nulls = " NULLS LAST" if order.column.optional else ""
+    in_order = f"ORDER BY {by} {way}{nulls}, t.id {way}"
+    where, values = _all(tests)
+    statement = (
+        f"SELECT k.position, {owner}, page.id, page.place, page.json {TRACKING} LATERAL"  # noqa: S608 - declared names
+        f" (SELECT t.id, {by}::text AS place, {row.json(not sees)} AS json,"
+        f" row_number() OVER ({in_order}) AS nth FROM read.{row.TABLE} t WHERE {where}"
+        f" {in_order} LIMIT {query.limit + 1}) page ON true"
+        " WHERE k.name = 'read' ORDER BY page.nth"
+    )
+    return statement, [*owners, *values]
+
+
+def _beyond(order: Order, place: Any, last: UUID) -> Test:
+    """Rows that come after a place; those without a value come last."""
+    by, sign = f"t.{order.column.name}", "<" if order.descending else ">"
+    if place is None:
+        return f"({by} IS NULL AND t.id {sign} %s)", [last]
+    later = f"({by}, t.id) {sign} (%s::{order.column.sql_type}, %s)"
+    return (f"({later} OR {by} IS NULL)" if order.column.optional else later), [place, last]
+
+
+def _named(row: type[Row], column: str, text: str) -> Test:
+    """The test for a value in a path. What cannot be there is not found, rather than refused."""
+    if column != "id":
+        return f"t.{column} = %s", [text]
+    if CANONICAL.fullmatch(text):
+        return "t.id = %s::uuid", [text]
+    if row.BUSINESS_ID and BUSINESS_ID.fullmatch(text):
+        return f"t.{row.BUSINESS_ID} = %s", [text]
+    return "false", []
+
+
+def _all(tests: Iterable[Test]) -> Test:
+    texts, values = ["true"], list[Any]()
+    for text, more in tests:
+        texts.append(text)
+        values += more
+    return " AND ".join(texts), values
+
+
+async def unsealed(desk: "Desk", text: str, *, sees: bool) -> str:
+    """JSON with its sealed words opened for those who may see them, and hidden from others."""
+    persons = {UUID(person) for _, person in SEALED.findall(text)}
+    if not persons:
+        return text
+    if not sees:
+        return SEALED.sub(HIDDEN, text)
+    query = "SELECT person, wrapped FROM ledger.personal_keys WHERE person = ANY (%s)"
+    wrapped = await desk.rows(query, [list(persons)])
+    keys = {person: desk.vault.unwrap(person, key) for person, key in wrapped}
+    return SEALED.sub(lambda found: _opened(found[1], keys), text)
+
+
+def _opened(token: str, keys: Mapping[UUID, Any]) -> str:
+    try:
+        return encoded(opened(token, keys)).decode()
+    except (InvalidTag, ValueError):
+        return "null"  # somebody wrote down what only looks sealed

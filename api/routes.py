@@ -1,0 +1,124 @@
+"""What can be asked: every route is a line of data, found by its words."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from uuid import UUID
+
+from msgspec import Struct
+
+from api.problem import MethodNotAllowed, NoRoute
+from projections.tables import Row
+from rim_ledger.book import Right
+from rim_ledger.core import Aggregate, Form
+from rim_ledger.ledger import Receipt
+
+if TYPE_CHECKING:
+    from api.call import Call, Reply
+    from api.desk import Desk
+
+Parameters = Mapping[str, str]
+Run: TypeAlias = "Callable[[Desk, Callable[[], Awaitable[Receipt]]], Awaitable[Receipt]]"
+Answer: TypeAlias = "Callable[[Desk, Call, Parameters], Awaitable[Reply | None]]"
+WORDS_MAX: Final = 16
+
+
+class Route(Struct, frozen=True):
+    """A command: where it is asked for, what it is about, and which right it needs.
+
+    A path's words other than `id` belong to the command. `stream` finds the stream where the path
+    has no id; `run` is given the decision and carries out what follows it, such as a top-up.
+    """
+
+    method: str
+    path: str
+    kind: type[Aggregate]
+    command: type[Form]
+    needs: Right
+    summary: str
+    stream: Callable[[Parameters], UUID] | None = None
+    run: "Run | None" = None
+
+
+class List(Struct, frozen=True):
+    """A list of rows. `of` names the column that an id in the path must equal."""
+
+    path: str
+    row: type[Row]
+    needs: Right
+    summary: str
+    of: tuple[str, type[Row]] | None = None
+    method: str = "GET"
+
+
+class One(Struct, frozen=True):
+    """One row, found by the columns that its path names."""
+
+    path: str
+    row: type[Row]
+    needs: Right
+    summary: str
+    method: str = "GET"
+
+
+class Other(Struct, frozen=True):
+    """Anything else: answers by itself, or streams and answers None."""
+
+    method: str
+    path: str
+    answer: "Answer"
+    summary: str
+    form: type[Form] | None = None
+    public: bool = False
+    status: int = 200
+    gives: Mapping[str, Any] | None = None
+    """JSON Schema of the answer's properties."""
+
+
+AnyRoute = Route | List | One | Other
+
+
+def resource(path: str, row: type[Row], name: str) -> list[AnyRoute]:
+    """The two reads that nearly every table has."""
+    words = path.rsplit("/", 1)[1].replace("-", " ")
+    return [
+        List(path, row, (name, "read"), f"List {words}"),
+        One(path + "/{id}", row, (name, "read"), f"One of the {words}"),
+    ]
+
+
+class Table:
+    """The routes by their words: finding one costs the same however many there are."""
+
+    def __init__(self, routes: Iterable[AnyRoute]) -> None:
+        self._tree: dict[str, Any] = {}
+        for route in routes:
+            node = self._tree
+            for word in route.path.split("/")[1:]:
+                node = node.setdefault("*" if word.startswith("{") else word, {})
+            methods = node.setdefault("", {})
+            assert route.method not in methods, f"{route.method} {route.path} is there twice"
+            methods[route.method] = route
+
+    def find(self, method: str, path: str) -> tuple[AnyRoute, dict[str, str]]:
+        """The route and the path's parameters; NoRoute or MethodNotAllowed."""
+        words = path.split("/")[1:]
+        methods = _walk(self._tree, words, 0) if len(words) <= WORDS_MAX else None
+        if not methods:
+            raise NoRoute("no-such-path", "There is nothing at this path.")
+        if (route := methods.get("GET" if method == "HEAD" else method)) is None:
+            raise MethodNotAllowed(sorted(methods))
+        parts = zip(route.path.split("/")[1:], words, strict=True)
+        return route, {name[1:-1]: word for name, word in parts if name.startswith("{")}
+
+
+def _walk(node: dict[str, Any], words: list[str], at: int) -> dict[str, AnyRoute] | None:
+    """The methods at a path. A fixed word goes before a parameter."""
+    if at == len(words):
+        return node.get("")
+    word = words[at]
+    if not word:
+        return None
+    for each in (word, "*"):
+        if each in node and (found := _walk(node[each], words, at + 1)):
+            return found
+    return None

@@ -1,0 +1,120 @@
+"""The whole service in one process: API, ledger, follower, on a real database."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+from typing import Any, Protocol, Self
+
+import httpx
+import psycopg
+import pytest
+from fastapi import FastAPI
+
+from api.app import create_app
+from api.settings import Settings
+from projections import schema
+from projections.follower import follow
+from rim_ledger.admin.bootstrap import bootstrap
+from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.ledger import Ledger
+from rim_ledger.vault import Vault
+from rim_ledger.world import RealWorld
+
+PASSWORD = "correct horse battery staple"
+SECRET = b"a secret of the tests, 32 bytes."
+PROXIES = (ip_network("127.0.0.0/8"),)
+ADA = {"phone": "08031234567", "email": "ada@example.com", "name": "Ada"}
+WORLD = RealWorld()
+
+
+class Client:
+    """An admin at a keyboard."""
+
+    def __init__(self, http: httpx.AsyncClient, app: FastAPI, token: str = "") -> None:
+        self.http, self.app = http, app
+        self.headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    async def ask(self, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
+        headers = self.headers | more.pop("headers", {})
+        if body is not None:
+            more["json"] = body
+        return await self.http.request(method, path, headers=headers, **more)
+
+    async def get(self, path: str, **more: Any) -> httpx.Response:
+        return await self.ask("GET", path, **more)
+
+    async def post(self, path: str, body: Any = None, **more: Any) -> httpx.Response:
+        return await self.ask("POST", path, body, **more)
+
+    async def as_(self, username: str) -> Self:
+        """The same service, asked by somebody else."""
+        body = {"username": username, "password": PASSWORD}
+        answer = await self.http.post("/v1/auth/login", json=body)
+        assert answer.status_code == 200, answer.text
+        return type(self)(self.http, self.app, answer.json()["token"])
+
+    async def take_on(self, username: str, *permissions: dict[str, Any]) -> Self:
+        """A new admin who may do only this, logged in."""
+        role = await self.post("/v1/admin-roles", {"name": username, "permissions": permissions})
+        admin = {"username": username, "email": f"{username}@example.com", "password": PASSWORD}
+        made = await self.post("/v1/admin-users", admin | {"roleId": role.json()["id"]})
+        assert made.status_code == 201, made.text
+        return await self.as_(username)
+
+    async def user(self, number: int = 0, **more: Any) -> dict[str, Any]:
+        """A registered borrower with a limit of 100,000; the receipt."""
+        body = {"phone": f"0803{number:07}", "email": f"u{number}@example.com", "name": "Ada"}
+        answer = await self.post("/v1/users", {**body, "creditLimit": 100_000, **more})
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
+
+    async def caught_up(self) -> dict[str, str]:
+        """The header that makes a read wait for everything written so far."""
+        return {"Ledger-Position": str(self.app.state.desk.ledger.head)}
+
+
+@asynccontextmanager
+async def running(database: str, *, following: bool = True) -> AsyncIterator[Client]:
+    vault = Vault(SECRET, WORLD)
+    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+        await schema.create(connection)
+    async with Ledger(database, ENTITY_OF, vault, WORLD) as ledger:
+        await bootstrap(ledger, PASSWORD, WORLD)
+    follower = asyncio.create_task(follow(database, vault)) if following else None
+    settings = Settings(secret_key=SECRET, trusted_proxies=PROXIES)
+    app = create_app(settings.on(database))
+    transport = httpx.ASGITransport(app=app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://rim.test") as http,
+    ):
+        yield await Client(http, app).as_("admin")
+    if follower:
+        follower.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await follower
+
+
+Story = Callable[[Client], Awaitable[None]]
+
+
+class Tell(Protocol):
+    """Runs a story with the service and its super-admin."""
+
+    def __call__(self, story: Story, *, following: bool = True) -> None: ...
+
+
+@pytest.fixture
+def tell(database: str) -> Tell:
+    """Run a story with the service and its super-admin."""
+
+    def run(story: Story, *, following: bool = True) -> None:
+        async def whole() -> None:
+            async with running(database, following=following) as client:
+                await story(client)
+
+        asyncio.run(whole())
+
+    return run

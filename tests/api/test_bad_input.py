@@ -1,0 +1,121 @@
+"""No input, however bad, gets a 500."""
+
+import json
+
+import pytest
+
+from tests.api.conftest import ADA, Client, Tell
+
+JSON = {"content-type": "application/json"}
+DEEP = b'{"metadata":' + b'{"a":' * 30 + b"1" + b"}" * 31
+
+BODIES = {
+    "no JSON": (b"{", 400),
+    "invalid UTF-8": (b'{"name":"\xff"}', 400),
+    "a byte order mark": (b"\xef\xbb\xbf{}", 400),
+    "NaN": (b'{"creditLimit":NaN}', 400),
+    "Infinity": (b'{"creditLimit":-Infinity}', 400),
+    "NUL": (b'{"name":"a\\u0000"}', 400),
+    "half a surrogate pair": (b'{"name":"\\ud800"}', 400),
+    "half a pair as a name": (b'{"\\uDFFF":1}', 400),
+    "a name twice": (b'{"name":"a","name":"b"}', 400),
+    "thirty levels": (DEEP, 400),
+    "ten thousand levels": (b"[" * 10_000, 400),
+    "forty-one digits": (b'{"creditLimit":' + b"1" * 41 + b"}", 400),
+    "10^400": (b'{"creditLimit":1e400}', 422),
+    "an exponent beyond all": (b'{"creditLimit":1e99999999999999999999}', 400),
+    "more decimals than a float tells": (b'{"creditLimit":100.000000000000000001}', 422),
+    "minus zero": (b'{"creditLimit":-0.0}', 422),
+    "a list": (b"[]", 422),
+    "null": (b"null", 422),
+    "a text": (b'"x"', 422),
+    "an unknown field": (json.dumps(ADA | {"totalLoans": 1}).encode(), 422),
+    "an amount as text": (json.dumps(ADA | {"creditLimit": "100"}).encode(), 422),
+    "two mebibytes": (b'"' + b"x" * 2 * 1024 * 1024 + b'"', 413),
+}
+
+
+def test_no_body_gets_a_500(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        for name, (body, status) in BODIES.items():
+            answer = await admin.post("/v1/users", content=body, headers=JSON)
+            assert answer.status_code == status, f"{name}: {answer.text}"
+            assert answer.headers["content-type"] == "application/problem+json"
+
+    tell(story)
+
+
+def test_a_body_that_grows_too_large_is_stopped_on_the_way(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        async def endless():  # type: ignore[no-untyped-def]
+            for _ in range(40):
+                yield b" " * 64 * 1024
+
+        answer = await admin.post("/v1/users", content=endless(), headers=JSON)
+        assert (answer.status_code, answer.json()["code"]) == (413, "body-too-large")
+        form = {"content-type": "text/xml"}
+        answer = await admin.post("/v1/users", content=b"<a/>", headers=form)
+        assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
+
+    tell(story)
+
+
+QUERIES = [
+    ("limit=0", 422, "invalid-parameter"),
+    ("limit=201", 422, "invalid-parameter"),
+    ("limit=x", 422, "invalid-parameter"),
+    ("limit=10&limit=10", 422, "invalid-parameter"),
+    ("limit=%D9%A1", 422, "invalid-parameter"),
+    ("nothing=1", 422, "unknown-parameter"),
+    ("amount=1", 422, "unknown-parameter"),
+    ("status=gone", 422, "invalid-parameter"),
+    ("userId=USR-1", 422, "invalid-parameter"),
+    ("createdAtFrom=yesterday", 422, "invalid-parameter"),
+    ("createdAtFrom=2026-01-01T00:00:00", 422, "invalid-parameter"),
+    ("createdAtTo=99999-01-01T00:00:00Z", 422, "invalid-parameter"),
+    ("sort=amount", 422, "invalid-parameter"),
+    ("sort=--createdAt", 422, "invalid-parameter"),
+    ("deleted=true", 422, "unknown-parameter"),
+    ("status=%00", 400, "malformed-query"),
+    ("status=%FF", 400, "malformed-query"),
+    ("cursor=", 400, "invalid-cursor"),
+    ("cursor=A&cursor=A", 422, "invalid-parameter"),
+    ("cursor=AAAA", 400, "invalid-cursor"),
+    ("cursor=%E2%82%A6", 400, "invalid-cursor"),
+]
+
+
+@pytest.mark.parametrize("path", ["/v1/loans", "/v1/users/{user}/loans"])
+def test_no_query_gets_a_500(tell: Tell, path: str) -> None:
+    async def story(admin: Client) -> None:
+        user = await admin.user()
+        for query, status, code in QUERIES:
+            where = path.format(user=user["id"])
+            answer = await admin.get(f"{where}?{query}", headers=await admin.caught_up())
+            assert (answer.status_code, answer.json()["code"]) == (status, code), query
+
+    tell(story)
+
+
+HEADERS = [
+    ("Authorization", "Bearer", 401),
+    ("Authorization", "Basic YTpi", 401),
+    ("Authorization", "Bearer \xff", 401),
+    ("Ledger-Position", "x", 422),
+    ("Ledger-Position", "-1", 422),
+    ("Ledger-Position", "999999999999", 422),
+    ("X-Request-Id", "\xff", 200),
+    ("X-Forwarded-For", "not, an, address", 200),
+    ("Prefer", "\xff", 200),
+    ("If-Match", "\xff", 200),
+]
+
+
+def test_no_header_gets_a_500(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        for name, value, status in HEADERS:
+            header = {name: value.encode("latin-1")}
+            answer = await admin.get("/v1/users", headers=header)
+            assert answer.status_code == status, f"{name}: {value}: {answer.text}"
+
+    tell(story)

@@ -1,0 +1,45 @@
+"""The OpenAPI document and the pages for operators."""
+
+from api.catalogue import ROUTES
+from api.commands import fill
+from api.openapi import document
+from api.routes import Route
+from tests.api.conftest import Client, Tell
+
+
+def test_every_route_is_described_and_every_example_is_a_command() -> None:
+    said = document(ROUTES)
+    for route in ROUTES:
+        operation = said["paths"][route.path][route.method.lower()]
+        assert operation["responses"]
+        if isinstance(route, Route):
+            example = operation["requestBody"]["content"]["application/json"]["example"]
+            fill(route, {"category": "lending", "key": "autoApprove"}, example)
+
+
+def test_every_reference_in_the_document_leads_somewhere() -> None:
+    said = document(ROUTES)
+
+    def references(value: object) -> set[str]:
+        if isinstance(value, list):
+            return {each for part in value for each in references(part)}
+        if not isinstance(value, dict):
+            return set()
+        own = {value["$ref"]} if isinstance(value.get("$ref"), str) else set()
+        return own | {each for part in value.values() for each in references(part)}
+
+    known = {f"#/components/schemas/{name}" for name in said["components"]["schemas"]}
+    assert references(said) <= known
+
+
+def test_operators_are_told_whether_it_lives_and_is_ready(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        nobody = Client(admin.http, admin.app)
+        assert (await nobody.get("/healthz")).status_code == 200
+        ready = await nobody.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+        counted = (await nobody.get("/metrics")).text
+        assert 'route="/v1/auth/login",status="200"' in counted
+        assert (await nobody.get("/openapi.json")).json()["openapi"] == "3.1.0"
+
+    tell(story)

@@ -1,0 +1,133 @@
+"""Fills an empty running service with a small believable book of loans.
+
+    python -m tests.demo --url http://127.0.0.1:8000 --password ...
+
+Twenty-four borrowers and some fifty loans in every state, made through POST /v1/bulk by a clerk
+and a loan officer. Sent again, it changes nothing: every line has a key.
+"""
+
+import argparse
+import json
+import os
+import random
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import httpx
+
+from tests.real_loans import log_in, take_on
+
+NAMES = """Adaeze Okafor, Babatunde Adeyemi, Chiamaka Eze, Danjuma Bello, Ebele Nwosu, Folake Ojo,
+Garba Sani, Hadiza Musa, Ifeanyi Obi, Jumoke Alabi, Kelechi Umeh, Ladi Audu, Maryam Yusuf,
+Ngozi Ibe, Olumide Akin, Patience Udo, Quadri Lawal, Rashidat Abiola, Segun Balogun, Tariye Briggs,
+Uche Anya, Victoria Etim, Wale Coker, Zainab Aliyu""".replace("\n", " ").split(", ")
+NETWORKS = ["MTN", "Airtel", "Glo", "9mobile"]
+PREFIXES = ["0803", "0802", "0805", "0809"]
+AMOUNTS = [200, 300, 500, 500, 1000, 1000, 1500, 2000]
+FATES = ["repaid", "repaid", "repaid", "repaying", "disbursed", "approved", "pending", "rejected"]
+
+
+def identity(*words: object) -> UUID:
+    """The same id for the same words, so that a second run repeats nothing."""
+    return uuid5(NAMESPACE_URL, "/".join(map(str, ("rim-demo", *words))))
+
+
+class Story:
+    """What the clerk and the officer send, drawn from a fixed seed."""
+
+    def __init__(self) -> None:
+        self.chance = random.Random(2026)
+        self.now = datetime.now(UTC).replace(microsecond=0)
+        self.fates: dict[UUID, str] = {}
+        self.amounts: dict[UUID, int] = {}
+        self.users: dict[UUID, UUID] = {}
+
+    def line(self, op: str, key: object, days_ago: float = 0, **body: Any) -> dict[str, Any]:
+        at = {"occurredAt": (self.now - timedelta(days=days_ago)).isoformat()}
+        return {"op": op, "key": f"demo-{key}", "body": body | (at if days_ago else {})}
+
+    def borrowers(self) -> Iterator[dict[str, Any]]:
+        for number, name in enumerate(NAMES):
+            first, last = name.lower().split()
+            yield self.line(
+                "POST /v1/users",
+                f"user-{number}",
+                days_ago=6.9,
+                id=str(identity("user", number)),
+                phone=f"{PREFIXES[number % 4]}555{number:04}",
+                email=f"{first}.{last}@rim.example",
+                name=name,
+                creditLimit=5000,
+            )
+
+    def requests(self) -> Iterator[dict[str, Any]]:
+        for number in range(len(NAMES)):
+            for turn in range(self.chance.choice([1, 2, 2, 3])):
+                loan, user = identity("loan", number, turn), identity("user", number)
+                self.fates[loan], self.users[loan] = self.chance.choice(FATES), user
+                self.amounts[loan] = self.chance.choice(AMOUNTS)
+                yield self.line(
+                    "POST /v1/loans",
+                    f"loan-{number}-{turn}",
+                    days_ago=6,
+                    id=str(loan),
+                    userId=str(user),
+                    amount=self.amounts[loan],
+                    network=NETWORKS[number % 4],
+                )
+
+    def decisions(self) -> Iterator[dict[str, Any]]:
+        for loan, fate in self.fates.items():
+            path = f"POST /v1/loans/{loan}"
+            if fate == "rejected":
+                yield self.line(f"{path}/reject", f"reject-{loan}", 5.9, reason="income unclear")
+            elif fate != "pending":
+                yield self.line(f"{path}/approve", f"approve-{loan}", 5.9)
+            if fate in ("repaid", "repaying", "disbursed"):
+                yield self.line(f"{path}/disburse", f"disburse-{loan}")
+
+    def payments(self) -> Iterator[dict[str, Any]]:
+        for loan, fate in self.fates.items():
+            if fate in ("repaid", "repaying"):
+                due = self.amounts[loan] * 1.15
+                yield self.line(
+                    "POST /v1/transactions",
+                    f"pay-{loan}",
+                    type="repayment",
+                    userId=str(self.users[loan]),
+                    loanId=str(loan),
+                    amount=round(due if fate == "repaid" else due / 3, 2),
+                    paymentMethod="cash",
+                )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--password", default=os.environ.get("RIM_ADMIN_PASSWORD", ""))
+    given = parser.parse_args()
+    story = Story()
+    with httpx.Client(base_url=given.url, timeout=60) as client:
+        clerk = log_in(client, "admin", given.password)
+        officer = take_on(client, clerk, "demo.officer", given.password)
+        outcomes = Counter[int]()
+        for token, lines in (
+            (clerk, story.borrowers()),
+            (clerk, story.requests()),
+            (officer, story.decisions()),
+            (officer, story.payments()),
+        ):
+            text = "".join(json.dumps(line) + "\n" for line in lines)
+            headers = token | {"Content-Type": "application/x-ndjson"}
+            answer = client.post("/v1/bulk", content=text, headers=headers)
+            answer.raise_for_status()
+            outcomes.update(json.loads(each)["status"] for each in answer.text.splitlines())
+    done = outcomes[200] + outcomes[201]
+    print(f"{done} commands carried out, {outcomes.total() - done} refused; see {given.url}/docs")
+
+
+if __name__ == "__main__":
+    main()

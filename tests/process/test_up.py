@@ -1,0 +1,262 @@
+"""The whole service starts with one command, and nothing of it outlives the command."""
+
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+from api import database as databases
+from api import supervisor
+from api.database import Unfit
+from api.settings import Settings
+from tests.process.service import (
+    PATIENCE,
+    TREE,
+    Service,
+    a_service,
+    a_taken_port,
+    is_ready,
+    stop,
+    wait_for,
+)
+
+PASSWORD = "a long enough Passw0rd"
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with a_service() as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[Service, str]]:
+    """A service that runs, for the tests that leave it running."""
+    with a_service() as service:
+        process, url, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
+        yield service, url
+        stop(process)
+
+
+def test_it_is_alive_and_ready_and_says_where(running: tuple[Service, str]) -> None:
+    _, url = running
+    for path in ("/healthz", "/readyz"):
+        answer = httpx.get(url + path)
+        assert answer.status_code == 200
+        assert "server" not in answer.headers
+
+
+def test_a_second_one_on_the_same_home_is_refused_kindly(running: tuple[Service, str]) -> None:
+    service, url = running
+    second = service.run("up")
+    assert second.returncode == 1
+    assert second.stderr == (
+        f"rim-ledger: RIM Ledger already runs on {service.home}: stop it first, or set another"
+        " RIM_HOME\n"
+    )
+    assert is_ready(url)
+
+
+def test_status_tells_address_database_position_and_lag(running: tuple[Service, str]) -> None:
+    service, url = running
+    now = service.run("status", "--json", RIM_PORT=url.rsplit(":", 1)[1])
+    assert now.returncode == 0, now.stderr
+    told = json.loads(now.stdout)
+    assert (told["address"], told["ready"]) == (url, True)
+    assert told["position"] > 0
+    assert all(each["lag"] >= 0 for each in told["followers"])
+    assert f"position  {told['position']}" in service.run("status").stdout
+
+
+def test_a_tick_runs_beside_it_and_takes_a_time_with_an_offset(
+    running: tuple[Service, str],
+) -> None:
+    service, _ = running
+    assert service.run("tick", "--at", "2026-01-31T09:00:00+01:00").returncode == 0
+    naive = service.run("tick", "--at", "2026-01-31T09:00:00")
+    assert (naive.returncode, naive.stderr.count("\n")) == (1, 1)
+    assert "with an offset" in naive.stderr
+
+
+def test_a_rebuild_beside_it_tells_its_progress_and_finds_the_tables_right(
+    running: tuple[Service, str],
+) -> None:
+    service, _ = running
+    for more in (["--check"], []):
+        answer = service.run("rebuild", *more)
+        assert answer.returncode == 0, answer.stderr
+        assert re.fullmatch(
+            r"(compared|swapped in) at position \d+; 0 rows differed\n", answer.stdout
+        )
+        assert answer.stderr.startswith("events: ")
+
+
+@pytest.mark.parametrize("victim", ["follow", "serve", "clock"])
+def test_a_killed_child_is_started_again(running: tuple[Service, str], victim: str) -> None:
+    service, url = running
+    first = service.child(victim)
+    first.kill()
+    second = wait_for(lambda: (found := service.child(victim)).pid != first.pid and found)
+    assert second.is_running()
+    wait_for(lambda: is_ready(url))
+
+
+def test_a_killed_postgres_is_started_again(running: tuple[Service, str]) -> None:
+    service, url = running
+    (pid_file,) = (service.home / "postgres").glob("pg*/postmaster.pid")
+    psutil.Process(int(pid_file.read_text().split()[0])).kill()
+    wait_for(lambda: service.run("status").returncode == 0)
+    wait_for(lambda: is_ready(url))
+
+
+@pytest.mark.parametrize("wish", [signal.SIGTERM, signal.SIGINT])
+def test_a_wish_to_stop_leaves_nothing_running(service: Service, wish: int) -> None:
+    process, _, _ = service.up()
+    assert service.processes()
+    process.send_signal(wish)
+    said = stop(process, wish)
+    assert said.splitlines()[-1] == "rim-ledger: stopped"
+    assert not service.processes()
+
+
+def test_a_wish_to_stop_is_heard_during_the_start(service: Service) -> None:
+    process = service.start("up")
+    wait_for((service.home / "up.lock").exists)
+    process.terminate()
+    stop(process)
+    assert not service.processes()
+
+
+def test_nothing_outlives_a_killed_supervisor_and_the_next_start_goes_well(
+    service: Service,
+) -> None:
+    process, _, said = service.up()
+    assert "the first login is admin" in said
+    secret = (service.home / "secret.key").read_bytes()
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not service.processes())
+    process, url, said = service.up()
+    assert is_ready(url)
+    assert "the first login" not in said
+    assert (service.home / "secret.key").read_bytes() == secret
+    stop(process)
+
+
+def test_a_taken_port_is_said_before_anything_is_started(service: Service) -> None:
+    with a_taken_port() as port:
+        answer = service.run("up", RIM_PORT=str(port))
+    assert answer.returncode == 1
+    assert answer.stderr == (
+        f"rim-ledger: cannot listen on 127.0.0.1:{port}: Address already in use; set another"
+        " RIM_PORT\n"
+    )
+    assert not (service.home / "postgres").exists()
+
+
+def test_a_ledger_of_another_secret_is_left_alone(service: Service, database: str) -> None:
+    first, second = "first" * 8, "second" * 8
+    assert service.run("init", DATABASE_URL=database, RIM_SECRET_KEY=first).returncode == 0
+    for name in ("init", "follow"):
+        again = service.run(name, DATABASE_URL=database, RIM_SECRET_KEY=second)
+        assert (again.returncode, again.stderr.count("\n")) == (1, 1)
+        assert "RIM_SECRET_KEY" in again.stderr
+
+
+def test_each_process_runs_alone_on_one_database(service: Service, database: str) -> None:
+    outcome = service.run("init", DATABASE_URL=database, RIM_ADMIN_PASSWORD=PASSWORD)
+    assert outcome.returncode == 0, outcome.stderr
+    assert PASSWORD not in outcome.stdout + outcome.stderr
+    alone: list[subprocess.Popen[str]] = [
+        service.start(name, DATABASE_URL=database) for name in ("serve", "follow", "clock")
+    ]
+    assert alone[0].stdout
+    url = alone[0].stdout.readline().split()[-1]
+    wait_for(lambda: is_ready(url))
+    for process in alone:
+        stop(process)
+
+
+def test_a_password_made_of_the_name_is_refused(service: Service, database: str) -> None:
+    answer = service.run("init", DATABASE_URL=database, RIM_ADMIN_PASSWORD="admin-admin-1")
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("rim-ledger: RIM_ADMIN_PASSWORD is not right: ")
+    assert answer.stderr.count("\n") == 1
+
+
+def test_a_child_that_keeps_crashing_stops_everything(
+    database: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(supervisor, "BACK_OFF_MAX", 0.1)
+    monkeypatch.setenv("PYTHONPATH", str(TREE))
+    child = supervisor.Child("no-such-command")
+    with pytest.raises(Unfit, match="no-such-command crashed 5 times in a minute"):
+        wait_for(lambda: child.tend(database))
+    assert capfd.readouterr().out.count("it is started again in 0.1 s") == 4
+
+
+def test_a_database_that_is_away_is_said_in_one_line(service: Service) -> None:
+    with a_taken_port() as port:
+        pass
+    away = f"postgresql://nobody:hush@127.0.0.1:{port}/nothing"
+    names = ("up", "init", "serve", "follow", "clock", "tick", "rebuild", "status")
+    commands = {name: service.start(name, DATABASE_URL=away) for name in names}
+    for name, process in commands.items():
+        said, _ = process.communicate(timeout=PATIENCE)
+        assert (name, process.returncode, said.count("\n")) == (name, 1, 1), said
+        assert "hush" not in said
+        assert "reached" in said
+
+
+def test_an_old_postgres_is_refused(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(databases, "VERSION_MIN", 99)
+    settings = Settings(secret_key=b"s" * 32).on(database)
+    with (
+        pytest.raises(Unfit, match="DATABASE_URL is PostgreSQL 18; this needs 99 or newer"),
+        databases.database(settings),
+    ):
+        pass
+
+
+def test_a_database_without_a_ledger_is_told_how_to_get_one(service: Service, server: str) -> None:
+    empty = server.replace("/rim_ledger?", "/postgres?")
+    for name in ("follow", "status"):
+        answer = service.run(name, DATABASE_URL=empty)
+        assert answer.returncode == 1
+        assert answer.stderr == (
+            "rim-ledger: this database holds no ledger yet: run rim-ledger init first\n"
+        )
+
+
+def test_init_says_what_it_did_and_can_be_repeated(service: Service, server: str) -> None:
+    name = "init_of_nothing"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    url = server.replace("/rim_ledger?", f"/{name}?")
+    first, second = (service.run("init", DATABASE_URL=url) for _ in range(2))
+    assert "added: migration 0001_ledger.sql" in first.stdout
+    assert "the first login is admin" in first.stdout
+    assert first.stderr == second.stderr == ""
+    assert second.stdout == "the database is up to date\n"
+
+
+def test_production_runs_with_secrets_of_its_own_and_shows_none(service: Service) -> None:
+    secret = "a secret of production, of some length"
+    process, url, said = service.up(
+        RIM_ENV="production",
+        RIM_SECRET_KEY=secret,
+        RIM_ADMIN_PASSWORD=PASSWORD,
+        RIM_WORKERS="2",
+    )
+    assert is_ready(url)
+    said += stop(process)
+    assert PASSWORD not in said
+    assert secret not in said
+    assert not (service.home / "secret.key").exists()
+    assert not service.processes()

@@ -1,0 +1,185 @@
+"""Writes the reference pages that follow from the code: events, routes, rights, settings."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from msgspec.structs import fields
+
+from api.catalogue import ROUTES
+from api.routes import List, One, Other, Route
+from api.settings import Settings, variable
+from projections.catalogue import TABLES
+from rim_ledger.admin.bootstrap import BUILT_IN
+from rim_ledger.admin.permissions import RESOURCES
+from rim_ledger.catalogue import ENTITIES
+from rim_ledger.core import Event
+from rim_ledger.system.config import KNOWN
+from rim_ledger.vault import personal_fields
+
+DOCS: Final = Path(__file__).parents[1] / "docs" / "reference"
+
+
+def _words(of: object) -> str:
+    """The first paragraph of a docstring, without the base classes' words."""
+    doc = vars(of).get("__doc__") or ""
+    return " ".join(inspect.cleandoc(doc).split("\n\n")[0].split())
+
+
+def _type(annotation: Any) -> str:
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    text = text or re.sub(r"\w+\.", "", str(annotation))
+    return text.replace("Personal | None", "text").replace("Personal", "text").replace("|", "or")
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    heads = list(heads)
+    yield "| " + " | ".join(heads) + " |"
+    yield "|" + "---|" * len(heads)
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("\n", " ") for cell in row) + " |"
+    yield ""
+
+
+def events() -> Iterator[str]:
+    yield "# Events"
+    yield ""
+    yield "Every fact the ledger knows, by the stream it happens to. The name is the name in the"
+    yield "log. `data` has the fields below in camelCase; fields marked * are sealed under the"
+    yield "person's key. Who, when and from where stand in `stamp`, beside `data`."
+    yield ""
+    for entity, union in ENTITIES.items():
+        yield f"## {entity.__name__}"
+        yield ""
+        yield from _table(
+            ("event", "schema", "data", "meaning"),
+            (_event(event) for event in get_args(union)),
+        )
+
+
+def _event(event: type[Event]) -> Iterator[str]:
+    sealed = personal_fields(event)
+    given = [
+        f"`{field.encode_name}`{'*' if field.name in sealed else ''}" for field in fields(event)
+    ]
+    yield f"`{event.__name__}`"
+    yield str(event.SCHEMA)
+    yield ", ".join(given)
+    yield _words(event)
+
+
+def routes() -> Iterator[str]:
+    yield "# Routes"
+    yield ""
+    yield "Each with the right it needs. A command is also an `op` of `POST /v1/bulk`."
+    yield ""
+    yield from _table(("route", "needs", "what it does"), (_route(route) for route in ROUTES))
+
+
+def _route(route: Route | List | One | Other) -> tuple[str, str, str]:
+    right = ":".join(route.needs) if not isinstance(route, Other) else ""
+    if isinstance(route, Other):
+        right = "nothing" if route.public else "a session"
+    words = _words(route.command) if isinstance(route, Route) else f"{route.summary}."
+    return f"`{route.method} {route.path}`", right, words
+
+
+def rights() -> Iterator[str]:
+    yield "# Rights and roles"
+    yield ""
+    yield "A right is a resource and an action: read, write or delete (r, w, d below). What no role"
+    yield "gives is denied. These are the roles that a new ledger has."
+    yield ""
+
+    def cell(role: str, resource: str) -> str:
+        held = BUILT_IN[role][1]
+        return "".join(each[0] for each in ("read", "write", "delete") if (resource, each) in held)
+
+    yield from _table(
+        ("resource", *BUILT_IN),
+        ((each, *(cell(role, each) for role in BUILT_IN)) for each in RESOURCES),
+    )
+
+
+def settings() -> Iterator[str]:
+    yield "# Settings"
+    yield ""
+    yield "## Of the service, from the environment"
+    yield ""
+    yield from _table(
+        ("variable", "what it is"),
+        (
+            (f"`{variable(name)}`", field.description or "")
+            for name, field in Settings.model_fields.items()
+        ),
+    )
+    yield "## Of the lender, from `/v1/system-config`"
+    yield ""
+    yield from _table(
+        ("setting", "default", "range", "what it is"),
+        (
+            (
+                f"`{category}/{key}`",
+                str(known.default).lower()
+                if isinstance(known.default, bool)
+                else str(known.default),
+                "true or false"
+                if isinstance(known.default, bool)
+                else f"{known.least} to {known.most}",
+                known.description,
+            )
+            for (category, key), known in KNOWN.items()
+        ),
+    )
+
+
+def tables() -> Iterator[str]:
+    yield "# Read tables"
+    yield ""
+    yield "In the schema `read`. Each also has `version`, the version of the stream behind the row."
+    yield ""
+    for row in TABLES.values():
+        yield f"## {row.TABLE}"
+        yield ""
+        yield _words(row)
+        yield ""
+        yield from _table(
+            ("column", "on the wire", "type", "what is said of it"),
+            (
+                (f"`{c.name}`", f"`{c.wire}`", c.sql_type, ", ".join(_said(c)))
+                for c in row.COLUMNS.values()
+            ),
+        )
+
+
+def _said(column: Any) -> Iterator[str]:
+    if column.key:
+        yield "primary key"
+    if column.unique:
+        yield "unique"
+    elif column.indexed:
+        yield "indexed"
+    if column.personal:
+        yield "personal"
+    if column.references:
+        yield f"references {column.references}"
+    if column.copied:
+        yield f"copy of {column.copied.table}.{column.copied.column}"
+    if column.words:
+        yield " / ".join(column.words)
+
+
+PAGES: Final[dict[str, Callable[[], Iterator[str]]]] = {
+    "events.md": events,
+    "routes.md": routes,
+    "rights.md": rights,
+    "settings.md": settings,
+    "tables.md": tables,
+}
+
+
+def text(page: str) -> str:
+    """What a page of the reference has to say."""
+    return "\n".join(PAGES[page]()).rstrip() + "\n"
