@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from projections.admin import AdminRoleRow, AdminUserRow
 from projections.audit import AuditLogRow
+from projections.journal import JournalEntryRow, JournalLineRow
 from projections.lending import LoanRow, UserRow
 from projections.payments import TransactionRow
 from projections.system import SystemConfigRow
@@ -23,6 +24,8 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             TransactionRow,
             SystemConfigRow,
             AuditLogRow,
+            JournalEntryRow,
+            JournalLineRow,
         )
     }
 )
@@ -33,3 +36,6 @@ ROW_OF: Final[Mapping[type[Any], type[Row]]] = MappingProxyType(
 
 HIDDEN: Final[frozenset[type[Aggregate]]] = frozenset()
 """Entities that only rules look at: their events are audited, and no table shows them."""
+
+TRACES: Final[tuple[type[Row], ...]] = (AuditLogRow, JournalEntryRow, JournalLineRow)
+"""Tables that are only ever added to."""
