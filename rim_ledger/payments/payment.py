@@ -125,7 +125,9 @@ class FailTransaction(Command[Transaction]):
         require_legal(aggregate.status, "fail", LEGAL)
         if aggregate.reference:
             book.release(*_reference(aggregate.source, aggregate.reference))
-        yield TransactionFailed(reason=self.reason, funds_captured=self.funds_captured)
+        erased = book.read(User, aggregate.user_id).erased  # figures go on, words do not
+        reason = None if erased else self.reason
+        yield TransactionFailed(reason=reason, funds_captured=self.funds_captured)
 
 
 class AddNote(Command[Transaction]):
