@@ -24,6 +24,7 @@ class Known(Struct, frozen=True):
     default: bool | int | Decimal
     least: int = 0
     most: int = 0
+    places: int = 0
 
 
 KNOWN: Final[dict[tuple[str, str], Known]] = {
@@ -32,6 +33,7 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         Decimal(15),
         0,
         1000,
+        places=6,
     ),
     ("lending", "repaymentPeriod"): Known(
         "Days from disbursement to the due date, when the request names none.", 30, 1, 365
@@ -45,7 +47,11 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         "Lowest credit score that is approved automatically.", 650, 0, 1000
     ),
     ("lending", "autoApproveMaxAmount"): Known(
-        "Largest amount in naira that is approved automatically.", Decimal(5000), 0, 100_000_000
+        "Largest amount in naira that is approved automatically.",
+        Decimal(5000),
+        0,
+        100_000_000,
+        places=2,
     ),
     ("lending", "defaultAfterDays"): Known("Days past due until a loan defaults.", 30, 1, 3650),
 }
@@ -54,7 +60,7 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
 @cache
 def config_id(category: str, key: str) -> UUID:
     """The stream of a setting: the same for everybody, so that nobody makes it twice."""
-    return uuid5(NAMESPACE, f"{category}.{key}")
+    return uuid5(NAMESPACE, f"{category}/{key}")  # words may have dots, but no slash
 
 
 class DataType(StrEnum):
@@ -209,4 +215,8 @@ def _checked(known: Known, value: JsonValue) -> JsonValue:
     if not known.least <= value <= known.most:
         span = f"from {known.least} to {known.most}"
         raise Invalid("out-of-range", f"The value is {span}, not {value}.", "/value")
+    if round(exact := Decimal(str(value)), known.places) != exact:
+        raise Invalid(
+            "decimals", f"The value has at most {known.places} decimals, not {value}.", "/value"
+        )
     return value if whole else str(value)
