@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final, Self, assert_never
+from typing import Annotated, Any, Final, Self, assert_never
 from uuid import UUID, uuid5
 
 from msgspec import Struct
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Command, Event, Invalid, Stamp, Timed, require
@@ -146,7 +146,7 @@ class SetConfig(Timed):
     category: Word
     key: Word
     value: JsonValue
-    description: str = ""
+    description: Annotated[str, Field(max_length=2000)] = ""
 
     def work(self, book: Book) -> UUID:
         """Decide on the setting's stream, which the name alone determines; its id."""
@@ -199,19 +199,19 @@ def _same_kind(key: str, old: Any, new: JsonValue) -> JsonValue:
         return "number" if number else type(value).__name__
 
     if old is not None and kind(new) != kind(old):
-        raise Invalid("wrong-type", f"{key} is a {kind(old)}; {new!r} is not.", "/value")
+        raise Invalid("wrong-type", f"{key} is a {kind(old)}, not a {kind(new)}.", "/value")
     return new
 
 
 def _checked(known: Known, value: JsonValue) -> JsonValue:
     if isinstance(known.default, bool):
         if not isinstance(value, bool):
-            raise Invalid("wrong-type", f"The value is true or false, not {value!r}.", "/value")
+            raise Invalid("wrong-type", "The value is true or false.", "/value")
         return value
     whole = isinstance(known.default, int)
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         kind = "a whole number" if whole else "a number"
-        raise Invalid("wrong-type", f"The value is {kind}, not {value!r}.", "/value")
+        raise Invalid("wrong-type", f"The value is {kind}.", "/value")
     if not known.least <= value <= known.most:
         span = f"from {known.least} to {known.most}"
         raise Invalid("out-of-range", f"The value is {span}, not {value}.", "/value")

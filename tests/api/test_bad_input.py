@@ -142,3 +142,14 @@ def test_no_sum_stops_the_read_tables(tell: Tell) -> None:
         assert '"creditBalance":1999999999999.98' in shown.text
 
     tell(story)
+
+
+def test_free_fields_are_bounded(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        loan = {"userId": (await admin.user())["id"], "amount": 10, "network": "MTN"}
+        for metadata in ({"a": "x" * 501}, {f"k{n}": n for n in range(51)}):
+            answer = await admin.post("/v1/loans", loan | {"metadata": metadata})
+            assert answer.status_code == 422
+            assert answer.json()["errors"][0]["pointer"].startswith("/metadata")
+
+    tell(story)

@@ -71,6 +71,12 @@ def test_another_setting_keeps_its_type() -> None:
         put(memory, "colour", 3, "panel")
 
 
+def test_a_refusal_does_not_repeat_a_long_value() -> None:
+    with pytest.raises(Refused) as refusal:
+        put(Memory(), "interestRate", "x" * 1000)
+    assert len(refusal.value.detail) < 100
+
+
 def test_dots_in_names_never_make_two_settings_one() -> None:
     assert config_id("a.b", "c") != config_id("a", "b.c")
 
