@@ -153,8 +153,8 @@ CREATE TABLE read.journal_lines (
     position bigint NOT NULL,
     recorded_at timestamptz NOT NULL,
     account text NOT NULL,
-    debit numeric(14, 2) NOT NULL,
-    credit numeric(14, 2) NOT NULL,
+    debit numeric(20, 2) NOT NULL,
+    credit numeric(20, 2) NOT NULL,
     version bigint NOT NULL
 );
 ALTER TABLE read.admin_roles ADD PRIMARY KEY (id);
