@@ -33,8 +33,9 @@ RULES: Final = {
     "amountPaid": (
         "allocation-v1",
         (
-            "payments go to the loan they name, then by due date, disbursement and id; inside a loan "
-            "interest before principal, principal first once it defaulted; less what was reversed"
+            "payments go to the loan they name, then by due date, disbursement and id; inside a "
+            "loan interest before principal, principal first once it defaulted; less what was "
+            "reversed"
         ),
     ),
     "outstandingAmount": ("outstanding-v1", "amountDue − amountPaid"),
