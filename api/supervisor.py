@@ -26,7 +26,8 @@ DATABASE_LOOK: Final = 1.0
 BACK_OFF_MAX: Final = 5.0
 """Seconds at most until a child that crashed is started again."""
 CRASHES_MAX, CRASHES_WITHIN = 5, 60.0
-"""So many crashes of one child in so many seconds stop everything."""
+"""So many crashes of the API in so many seconds stop everything. Without a follower or a clock
+people are served on, and told: `/readyz` says how far the read tables lag."""
 STOP: Final = {"serve": 5.5, "follow": 7.0, "clock": 8.0}
 """Seconds after the wish to stop at which a child of each kind that still lives is killed."""
 
@@ -42,7 +43,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
 
     def tend(self, url: str) -> None:
-        """Start the process if it should run and does not. Raises Unfit when it keeps crashing."""
+        """Start the process if it should run and does not. Raises Unfit for an API that crashes."""
         now = time.monotonic()
         if self._process and (code := self._process.poll()) is not None:
             self._ended(code, now, away=not answers(url))
@@ -82,7 +83,7 @@ class Child:
             self._crashes.append(now)
         recent = [crash for crash in self._crashes if crash > now - CRASHES_WITHIN]
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        if len(recent) == CRASHES_MAX:
+        if len(recent) == CRASHES_MAX and self.command == "serve":
             raise Unfit(f"{self.command} crashed {CRASHES_MAX} times in a minute (last: {how})")
         wait = BACK_OFF_MAX if away else min(BACK_OFF_MAX, 0.25 * 2 ** len(recent))
         self._due = now + wait

@@ -262,13 +262,17 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
 
 
 class EditAdmin(Command[AdminUser]):
-    """Change e-mail, name or phone; what is left out stays."""
+    """Change e-mail, name or phone of oneself, or of an admin with no more rights than the
+    caller; what is left out stays."""
 
     email: Email | None = None
     name: Name | None = None
     phone: Phone | None = None
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
+        if book.stamp.actor.id != aggregate.id:
+            refuse_escalation(book.read(AdminRole, aggregate.role_id).rights, book)
+
         def changed(field: str, wish: str | None) -> str | None:
             known = book.reveal(aggregate.id, getattr(aggregate, field))
             return wish if wish is not None and wish != known else None

@@ -28,6 +28,7 @@ from rim_ledger.lending.request import (
     require_grounded,
     require_no_conflict,
     require_no_late_debt,
+    require_not_before,
 )
 from rim_ledger.lending.telco import Answer, Reply
 from rim_ledger.lending.user import User
@@ -50,6 +51,7 @@ class DisburseLoan(Command[Loan]):
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "disburse", LEGAL)
+        require_not_before(aggregate.approved_at, self.occurred_at)
         require_grounded(aggregate)
         user = book.read(User, aggregate.user_id)
         require_no_conflict(book, user)
@@ -106,7 +108,10 @@ def _request(loan: Loan, book: Book) -> Iterable[Event]:
     book.remind("query-top-up", loan.id, book.now + FIRST_QUERY)
     book.forget("disburse", loan.id)
     yield LoanDisbursementRequested(
-        transaction_id=_record(loan, reference, book), reference=reference, attempt=attempt
+        transaction_id=_record(loan, reference, book),
+        reference=reference,
+        attempt=attempt,
+        asked_at=book.now,
     )
 
 

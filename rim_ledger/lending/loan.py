@@ -99,6 +99,7 @@ class LoanDisbursementRequested(Event):
     transaction_id: UUID
     reference: str
     attempt: int
+    asked_at: datetime
 
 
 class LoanDisbursementUnknown(Event):
@@ -294,7 +295,7 @@ class Loan(Aggregate):
                 return self.but(
                     disbursement=Disbursement.REQUESTED,
                     attempt=event.attempt,
-                    asked_at=stamp.at,
+                    asked_at=event.asked_at,
                     reference=event.reference,
                     transaction_id=event.transaction_id,
                 )
@@ -320,7 +321,9 @@ class Loan(Aggregate):
                     amount_paid=self.amount_paid + event.amount,
                 )
             case LoanCompleted():
-                return self.but(status=LoanStatus.COMPLETED, completed_at=stamp.at)
+                # A receipt may be dated back, but no loan ends before it was lent.
+                done = max(stamp.at, self.disbursed_at or stamp.at)
+                return self.but(status=LoanStatus.COMPLETED, completed_at=done)
             case LoanRepaymentReversed():
                 left = self.amount_paid - event.amount
                 open_ = LoanStatus.REPAYING if left else LoanStatus.DISBURSED

@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from rim_ledger.core import Actor, Stamp
+from rim_ledger.core import SYSTEM, Actor, Stamp
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.request import ApproveLoan, RevokeApproval
+from rim_ledger.lending.request import ApproveLoan, RejectLoan, RevokeApproval
 from rim_ledger.lending.standing import DeleteUser, EraseUser, SetCreditLimit, SuspendUser
 from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User
@@ -217,3 +217,22 @@ def test_a_late_success_after_the_approval_was_revoked_is_shown_as_a_dispute() -
     desk.reply(loan, reference, Answer.FAILED)
     desk.perform(Loan, loan, RevokeApproval(reason="the telco declined"))
     assert names(desk.reply(loan, reference, Answer.DELIVERED)) == ["LoanDisbursementDisputed"]
+
+
+def test_nothing_is_dated_before_what_it_follows_from() -> None:
+    desk = Desk()
+    loan, early = desk.request(), START - timedelta(hours=1)
+    wishes = (ApproveLoan(occurred_at=early), RejectLoan(occurred_at=early, reason="no"))
+    for wish in wishes:
+        assert refused(lambda c=wish: desk.perform(Loan, loan, c)) == "occurred-too-early"  # type: ignore[misc]
+    desk.perform(Loan, loan, ApproveLoan(occurred_at=START))
+    late = DisburseLoan(occurred_at=early)
+    assert refused(lambda: desk.perform(Loan, loan, late)) == "occurred-too-early"
+
+
+def test_a_receipt_that_is_dated_back_ends_no_loan_before_it_was_lent() -> None:
+    desk = Desk()
+    loan = desk.disbursed()
+    desk.stamp = Stamp(at=START - timedelta(days=1), actor=SYSTEM)
+    desk.pay(115)
+    assert desk.loan(loan).completed_at == START
