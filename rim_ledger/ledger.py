@@ -175,6 +175,7 @@ class Ledger:
         self._task: asyncio.Task[None] | None = None
         self._group = _Group(self)
         self._draft: Draft | None = None
+        self._landed = False
 
     async def __aenter__(self) -> Self:
         await self._connect()
@@ -252,7 +253,7 @@ class Ledger:
                 item.future.set_exception(item.answer or AssertionError("no answer was decided"))
 
     async def _commit(self, group: list[_Item]) -> None:
-        self._draft = None
+        self._draft, self._landed = None, False
         for _ in range(ATTEMPTS_MAX):
             try:
                 await self._try(group)
@@ -273,7 +274,8 @@ class Ledger:
         try:
             async with self._connected.connection.transaction():
                 await self._connected.lock()
-                if await self._catch_up():
+                await self._catch_up()
+                if self._landed:
                     return  # the fold has told the cache, and maybe of what came after it
                 await self._decide_and_write(group, accept=False)
         except BaseException:
@@ -282,7 +284,7 @@ class Ledger:
         self._accept()
 
     async def _decide_and_write(self, group: list[_Item], *, accept: bool = True) -> None:
-        self._draft = await self._decide(group)
+        self._draft, self._landed = await self._decide(group), False
         await self._connected.write(self._draft)
         if accept:
             self._accept()
@@ -420,23 +422,23 @@ class Ledger:
             )
             self.streams[stream] = Entry(after, version)
 
-    async def _catch_up(self) -> bool:
-        """Fold what was written since; true when that is the draft, whose commit went unanswered.
+    async def _catch_up(self) -> None:
+        """Fold what was written since, and notice the draft if its commit went unanswered.
 
         A draft lies in the log whole or not at all, and only directly after the head it was
-        decided on, so its first event tells.
+        decided on, so its first event tells. That is kept, as this way is not gone twice: the
+        connection may break again further on.
         """
-        draft, ours = self._draft, False
+        draft = self._draft
         while lines := await self._connected.after(self._head):
             for line in lines:
                 position = line.notification.id
                 if draft and draft.bodies and position == draft.head + 1:
-                    ours = line.notification.state.decode() == draft.bodies[0]
+                    self._landed = line.notification.state.decode() == draft.bodies[0]
                 self._fold(line)
                 self._head, self._recorded_at = position, line.recorded_at
             self.claims.clear()
             self.keys.clear()
-        return ours
 
     @property
     def _connected(self) -> Store:

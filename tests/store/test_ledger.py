@@ -11,7 +11,7 @@ import pytest
 from rim_ledger.book import Book
 from rim_ledger.core import NotFound, Refused, Unavailable
 from rim_ledger.ledger import Idempotency, Ledger, Receipt
-from rim_ledger.store import Draft, Store
+from rim_ledger.store import Draft, Line, Store
 from rim_ledger.vault import Vault, opened
 from rim_ledger.world import RealWorld
 from tests.sample import JARS, STAMP, Jar, add_coin, erase_owner, open_jar
@@ -198,6 +198,58 @@ def test_a_commit_whose_answer_was_lost_is_looked_up_and_never_repeated(
     assert on_ledger(database, story).position == 2
     assert coins(database, jar) == 2
     assert positions_are_dense(database)
+
+
+def test_an_unanswered_commit_is_known_together_with_what_another_process_wrote_on_it(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jar = WORLD.new_id()
+    write = Store.write
+
+    async def lose_the_answer(self: Store, draft: Draft) -> None:
+        monkeypatch.setattr(Store, "write", write)
+        await write(self, draft)
+        async with ledger(database) as other:
+            await other.submit(add_coin(jar), STAMP)
+        await self.connection.close()
+        raise psycopg.OperationalError("the connection was lost")
+
+    async def story(ledger: Ledger) -> list[int]:
+        await ledger.submit(open_jar(jar), STAMP)
+        monkeypatch.setattr(Store, "write", lose_the_answer)
+        return [(await ledger.submit(add_coin(jar), STAMP)).version for _ in range(2)]
+
+    assert on_ledger(database, story) == [2, 4]
+    assert coins(database, jar) == 3
+
+
+def test_an_unanswered_commit_is_not_forgotten_when_the_connection_breaks_again(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jar = WORLD.new_id()
+    write, after = Store.write, Store.after
+
+    async def lose_the_answer(self: Store, draft: Draft) -> None:
+        monkeypatch.setattr(Store, "write", write)
+        monkeypatch.setattr(Store, "after", break_on_the_second_page)
+        await write(self, draft)
+        await self.connection.close()
+        raise psycopg.OperationalError("the connection was lost")
+
+    async def break_on_the_second_page(self: Store, position: int) -> list[Line]:
+        if not (lines := await after(self, position)):
+            monkeypatch.setattr(Store, "after", after)
+            await self.connection.close()
+            raise psycopg.OperationalError("the connection was lost again")
+        return lines
+
+    async def story(ledger: Ledger) -> Receipt:
+        await ledger.submit(open_jar(jar), STAMP)
+        monkeypatch.setattr(Store, "write", lose_the_answer)
+        return await ledger.submit(add_coin(jar), STAMP)
+
+    assert on_ledger(database, story).version == 2
+    assert coins(database, jar) == 1
 
 
 def test_a_session_killed_between_commands_goes_unnoticed(database: str) -> None:
