@@ -26,7 +26,7 @@ CALL_MAX: Final = 30.0
 """Seconds after which a telco that says nothing has given no answer."""
 
 AT_ONCE: Final = 16
-"""Top-ups under way at once in this process; each holds a database session as its lease."""
+"""Top-ups and queries under way at once in this process; each holds a session as its lease."""
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from msgspec import Struct
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 
 from rim_ledger.values import Network
 
@@ -69,23 +69,31 @@ class SimulatedTelco:
             return Reply(Answer.FAILED, reason="The telco declined the number.")
         if ending == SILENT:
             return Reply(Answer.UNKNOWN)
-        async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
-            await connection.execute(
-                "INSERT INTO ledger.simulated_top_ups (reference, network, amount)"
-                " VALUES (%s, %s, %s)",
-                [order.reference, order.network, order.amount],
-            )
+        try:
+            async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
+                await connection.execute(
+                    "INSERT INTO ledger.simulated_top_ups (reference, network, amount)"
+                    " VALUES (%s, %s, %s)",
+                    [order.reference, order.network, order.amount],
+                )
+        except OperationalError:
+            return Reply(Answer.UNKNOWN)
         if ending == SILENT_BUT_DELIVERED:
             return Reply(Answer.UNKNOWN)
         return self._delivered(order.reference, callbacks=2 if ending == TWICE else 1)
 
     async def query(self, reference: str) -> Reply:
-        async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
-            cursor = await connection.execute(
-                "SELECT FROM ledger.simulated_top_ups WHERE reference = %s LIMIT 1", [reference]
-            )
-            if await cursor.fetchone() is None:
-                return Reply(Answer.FAILED, reason="The telco never received this top-up.")
+        try:
+            async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
+                cursor = await connection.execute(
+                    "SELECT FROM ledger.simulated_top_ups WHERE reference = %s LIMIT 1",
+                    [reference],
+                )
+                known = await cursor.fetchone() is not None
+        except OperationalError:
+            return Reply(Answer.UNKNOWN)
+        if not known:
+            return Reply(Answer.FAILED, reason="The telco never received this top-up.")
         return self._delivered(reference)
 
     @staticmethod

@@ -26,6 +26,7 @@ from tests.sample import STAMP
 
 WORLD = RealWorld()
 VAULT = Vault(b"a secret of the tests", WORLD)
+AWAY = "postgresql://nobody@/nothing?host=/nowhere"
 Story = Callable[[Dispatch, Receipt], Awaitable[None]]
 
 
@@ -185,6 +186,27 @@ def test_a_request_that_was_committed_is_acknowledged_though_its_sending_fails(
         assert (await disburse(dispatch, loan)).disbursement == "requested"
         monkeypatch.undo()
         assert await tick(dispatch, seconds=6) == 1
+
+
+def test_a_telco_that_cannot_be_reached_leaves_the_outcome_unknown(database: str) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        dispatch.telco = SimulatedTelco(AWAY)
+        assert (await disburse(dispatch, loan)).disbursement == "unknown"
+        await tick(dispatch, seconds=30)
+        assert loan_in(dispatch, loan).disbursement == "unknown"
+        dispatch.telco = SimulatedTelco(database)
+        await tick(dispatch, seconds=120)
+        assert loan_in(dispatch, loan).disbursement == "failed"
+
+    assert lend(database, "08031234567", story) == []
+
+
+def test_a_request_stands_although_nobody_could_send_it_yet(database: str) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        dispatch.url = AWAY
+        assert (await disburse(dispatch, loan)).disbursement == "requested"
+        dispatch.url = database
+        await tick(dispatch, seconds=30)
         assert loan_in(dispatch, loan).disbursement == "failed"
 
     assert lend(database, "08031234567", story) == []
