@@ -91,7 +91,12 @@ class Service:
         """The child of `up` that runs a command."""
 
         def those() -> list[psutil.Process]:
-            return [each for each in self.processes() if ["api.child", name] == each.cmdline()[3:5]]
+            found = []
+            for process in self.processes():
+                with contextlib.suppress(psutil.Error):
+                    if ["api.child", name] == process.cmdline()[3:5]:
+                        found.append(process)
+            return found
 
         return wait_for(those)[0]
 

@@ -1,0 +1,140 @@
+"""Many requests at once through two API processes: limits hold, keys act once, reads follow."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.process.service import a_service, stop
+from tests.process.trial import PASSWORD
+from tests.real_loans import log_in
+
+Story = Callable[[httpx.AsyncClient], Awaitable[None]]
+LIMIT = 10_000
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with a_service() as service:
+        process, url, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD, RIM_WORKERS="2")
+        yield url
+        stop(process)
+
+
+@pytest.fixture(scope="module")
+def token(address: str) -> dict[str, str]:
+    with httpx.Client(base_url=address, timeout=30) as http:
+        return log_in(http, "admin", PASSWORD)
+
+
+@pytest.fixture
+def tell(address: str, token: dict[str, str]) -> Callable[[Story], None]:
+    """Run a story with a client that opens a connection a request, so that both answer."""
+
+    async def whole(story: Story) -> None:
+        limits = httpx.Limits(max_keepalive_connections=0)
+        async with httpx.AsyncClient(
+            base_url=address, headers=token, limits=limits, timeout=30
+        ) as http:
+            await story(http)
+
+    return lambda story: asyncio.run(whole(story))
+
+
+async def register(http: httpx.AsyncClient, number: int) -> str:
+    body = {
+        "phone": f"0803{number:07}",
+        "email": f"{number}@rim.example",
+        "name": "Ada",
+        "creditLimit": LIMIT,
+    }
+    answer = await http.post("/v1/users", json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+async def at_once(
+    http: httpx.AsyncClient, count: int, path: str, body: dict[str, Any], **more: Any
+) -> list[httpx.Response]:
+    return await asyncio.gather(*(http.post(path, json=body, **more) for _ in range(count)))
+
+
+def test_fifty_loan_requests_at_once_never_exceed_the_limit(tell: Callable[[Story], None]) -> None:
+    async def story(http: httpx.AsyncClient) -> None:
+        config = await http.put("/v1/system-config/lending/maxOpenLoans", json={"value": 50})
+        assert config.status_code == 200, config.text
+        user = await register(http, 1)
+        wish = {"userId": user, "amount": 1_500, "network": "MTN"}
+        answers = await at_once(http, 50, "/v1/loans", wish)
+        statuses = Counter(answer.status_code for answer in answers)
+        assert statuses == {201: 6, 409: 44}
+        refusals = {answer.json()["code"] for answer in answers if answer.status_code == 409}
+        assert refusals == {"credit-limit-exceeded"}
+        newest = max((a.headers.get("Ledger-Position", "0") for a in answers), key=int)
+        row = await http.get(f"/v1/users/{user}", headers={"Ledger-Position": newest})
+        assert row.json()["exposure"] == 9_000
+
+    tell(story)
+
+
+def test_one_key_twenty_times_at_once_acts_once(tell: Callable[[Story], None]) -> None:
+    async def story(http: httpx.AsyncClient) -> None:
+        user = await register(http, 2)
+        payment = {"type": "repayment", "userId": user, "amount": 100.01, "paymentMethod": "cash"}
+        key = {"Idempotency-Key": "twenty at once"}
+        answers = await at_once(http, 20, "/v1/transactions", payment, headers=key)
+        done = [answer for answer in answers if answer.status_code == 201]
+        others = [answer.json()["code"] for answer in answers if answer.status_code != 201]
+        replayed = [each for each in done if "Idempotency-Replayed" in each.headers]
+        assert set(others) <= {"request-in-progress"}
+        assert (len(done) - len(replayed), len(replayed) + len(others)) == (1, 19)
+        assert len({answer.text for answer in done}) == 1
+        position = {"Ledger-Position": done[0].headers["Ledger-Position"]}
+        paid = await http.get(f"/v1/users/{user}/transactions", headers=position)
+        assert [each["amount"] for each in paid.json()["items"]] == [100.01]
+
+    tell(story)
+
+
+def test_a_key_stands_for_one_request_even_when_two_come_at_once(
+    tell: Callable[[Story], None],
+) -> None:
+    async def story(http: httpx.AsyncClient) -> None:
+        user = await register(http, 3)
+        key = {"Idempotency-Key": "two requests"}
+        wishes = [{"userId": user, "amount": amount, "network": "MTN"} for amount in (100, 200)]
+        answers = await asyncio.gather(
+            *(http.post("/v1/loans", json=wishes[n % 2], headers=key) for n in range(10))
+        )
+        first = next(n for n, answer in enumerate(answers) if answer.status_code == 201) % 2
+        for n, answer in enumerate(answers):
+            if n % 2 == first:
+                assert answer.status_code == 201, answer.text
+            else:
+                assert (answer.status_code, answer.json()["code"]) == (
+                    422,
+                    "idempotency-key-reused",
+                )
+
+    tell(story)
+
+
+def test_whoever_writes_reads_it_at_once_at_the_position_of_the_receipt(
+    tell: Callable[[Story], None],
+) -> None:
+    async def story(http: httpx.AsyncClient) -> None:
+        user = await register(http, 4)
+        for score in range(20):
+            command = {"score": score, "reason": "a look at the payments"}
+            done = await http.post(f"/v1/users/{user}/credit-score", json=command)
+            position = done.headers["Ledger-Position"]
+            row = await http.get(f"/v1/users/{user}", headers={"Ledger-Position": position})
+            assert row.status_code == 200, row.text
+            assert row.json()["creditScore"] == score
+            assert int(row.headers["Ledger-Position"]) >= int(position)
+            assert row.headers["ETag"] == done.headers["ETag"]
+
+    tell(story)
