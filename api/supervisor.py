@@ -23,6 +23,8 @@ PAUSE: Final = 0.1
 """Seconds between two looks at the children."""
 DATABASE_LOOK: Final = 1.0
 """Seconds between two looks at the database."""
+AWAY: Final = 1.0
+"""Seconds until a child is started again that ended while the database was away."""
 BACK_OFF_MAX: Final = 5.0
 """Seconds at most until a child that crashed is started again."""
 CRASHES_MAX, CRASHES_WITHIN = 5, 60.0
@@ -85,7 +87,7 @@ class Child:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         if len(recent) == CRASHES_MAX and self.command == "serve":
             raise Unfit(f"{self.command} crashed {CRASHES_MAX} times in a minute (last: {how})")
-        wait = BACK_OFF_MAX if away else min(BACK_OFF_MAX, 0.25 * 2 ** len(recent))
+        wait = AWAY if away else min(BACK_OFF_MAX, 0.25 * 2 ** len(recent))
         self._due = now + wait
         _say(f"{self.command} ended with {how}; it is started again in {wait:g} s")
 

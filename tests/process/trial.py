@@ -73,8 +73,7 @@ class Trial:
             case "up":
                 self.process.kill()
                 self.process.wait()
-                wait_for(lambda: not self.service.processes())
-                self._reader.join(PATIENCE)
+                self._reader.join(PATIENCE)  # It reads as long as any child lives.
                 self.start()
             case child:
                 self.service.child(child).kill()
