@@ -1,5 +1,6 @@
 """The outermost layer: finds the route, answers, and turns every refusal into a problem."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any, Final
@@ -9,7 +10,7 @@ from api.call import Call, Reply
 from api.commands import answer_command
 from api.desk import Desk
 from api.reads import answer_list, answer_one
-from api.routes import AnyRoute, List, One, Parameters, Route
+from api.routes import AnyRoute, List, One, Other, Parameters, Route
 from rim_ledger.core import Refused, Unavailable
 
 App = Callable[..., Awaitable[None]]
@@ -37,6 +38,11 @@ class Front:
             reply = await answer(desk, call, route, parameters)
         except (Refused, Unavailable) as refusal:
             reply = refused(refusal, call)
+        except asyncio.CancelledError:  # The process stops and has waited for this long enough.
+            if isinstance(route, Other):
+                raise  # Its answer may have begun.
+            words = "The service is stopping. Please ask again under the same key."
+            reply = refused(Unavailable("busy", words), call)
         except Exception as error:
             desk.note_unexpected(error, call.id)
             reply = refused(error, call)

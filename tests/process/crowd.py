@@ -106,9 +106,10 @@ class Crowd:
                 except UNANSWERED:
                     await asyncio.sleep(0.1)
                 else:
-                    said = answer.json()
-                    if answer.status_code < 500 and said.get("code") != "request-in-progress":
-                        break
+                    if answer.status_code < 500:
+                        said = answer.json()
+                        if said.get("code") != "request-in-progress":
+                            break
                     if answer.status_code == 500:
                         self.broken.append(f"{path}: {answer.text}")
                     await asyncio.sleep(0.2)
