@@ -17,7 +17,7 @@ from api.database import STOPPING, Unfit, answers, database, prepare
 from api.listener import address, listen
 from api.settings import Settings
 from api.status import is_ready
-from rim_ledger.postgres import EmbeddedPostgres
+from rim_ledger.postgres import EmbeddedPostgres, PostgresUnavailable
 
 PAUSE: Final = 0.1
 """Seconds between two looks at the children."""
@@ -143,12 +143,18 @@ def _stop(children: list[Child]) -> None:
 
 
 def _revive(settings: Settings) -> None:
-    """Start our own PostgreSQL again if somebody killed it."""
+    """Start our own PostgreSQL again if somebody killed it, and again if that is killed too."""
     home = settings.home / "postgres"
-    if EmbeddedPostgres.running(home) is None:
+    for left in reversed(range(CRASHES_MAX)):
+        if EmbeddedPostgres.running(home) is not None:
+            return
         _say("PostgreSQL is gone; it is started again")
-        with EmbeddedPostgres(home):
-            pass  # We still use it since the start, so leaving does not stop it.
+        try:
+            with EmbeddedPostgres(home):
+                pass  # We still use it since the start, so leaving does not stop it.
+        except PostgresUnavailable:
+            if not left:
+                raise
 
 
 @contextlib.contextmanager
