@@ -186,6 +186,9 @@ def test_a_request_that_was_committed_is_acknowledged_though_its_sending_fails(
         assert (await disburse(dispatch, loan)).disbursement == "requested"
         monkeypatch.undo()
         assert await tick(dispatch, seconds=6) == 1
+        assert loan_in(dispatch, loan).disbursement == "failed"
+
+    assert lend(database, "08031234567", story) == []
 
 
 def test_a_telco_that_cannot_be_reached_leaves_the_outcome_unknown(database: str) -> None:
