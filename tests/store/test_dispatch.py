@@ -195,7 +195,8 @@ def test_a_telco_that_cannot_be_reached_leaves_the_outcome_unknown(database: str
     async def story(dispatch: Dispatch, loan: Receipt) -> None:
         dispatch.telco = SimulatedTelco(AWAY)
         assert (await disburse(dispatch, loan)).disbursement == "unknown"
-        await tick(dispatch, seconds=30)
+        with pytest.raises(psycopg.OperationalError):
+            await tick(dispatch, seconds=30)
         assert loan_in(dispatch, loan).disbursement == "unknown"
         dispatch.telco = SimulatedTelco(database)
         await tick(dispatch, seconds=120)
