@@ -1,53 +1,56 @@
 """The clock: runs what has fallen due, from the reminders that were committed with the events."""
 
 import asyncio
-from collections.abc import Callable
+import logging
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-import psycopg
 from psycopg import AsyncConnection
 
 from rim_ledger.book import Book, Reminder
-from rim_ledger.core import SYSTEM, Refused, Stamp, Unavailable
+from rim_ledger.core import SYSTEM, Refused, Stamp
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.lateness import look_for_default, look_for_overdue
 from rim_ledger.lending.loan import Loan
 from rim_ledger.store import Store
 
+log = logging.getLogger(__name__)
+
 PAGE: Final = 1000
 INTERVAL: Final = 1.0
 """Seconds between two looks at the reminders."""
 
 
-def _untold(done: int) -> None:
-    """Nobody wants to know how far it is."""
+async def tick(dispatch: Dispatch, at: datetime | None = None) -> int:
+    """Run what is due at a business time (UTC, now when left out), each once; how many that was.
 
-
-async def tick(
-    dispatch: Dispatch, at: datetime | None = None, told: Callable[[int], None] = _untold
-) -> int:
-    """Run what is due at a business time (UTC, now when left out), each once; how many that was."""
+    What fails keeps nothing else from running; its error is raised when all is done.
+    """
     moment, done = at or dispatch.world.now(), set[Reminder]()
+    failed: list[BaseException] = []
     async with await AsyncConnection.connect(dispatch.url, autocommit=True) as connection:
         while True:
             due = await Store(connection).due(moment, PAGE + len(done))
             if not (fresh := [each for each in due if each not in done]):
-                return len(done)
-            await asyncio.gather(*(_run(dispatch, *each, moment) for each in fresh))
+                break
+            work = (_run(dispatch, *each, moment) for each in fresh)
+            outcomes = await asyncio.gather(*work, return_exceptions=True)
+            failed += [each for each in outcomes if each is not None]
             done.update(fresh)
-            told(len(done))
+    if failed:
+        raise failed[0]
+    return len(done)
 
 
 async def run(dispatch: Dispatch) -> None:
-    """Tick for ever. A database that is away is waited for."""
+    """Tick for ever. What fails, such as a database that is away, is tried again."""
     while True:
         try:
             await tick(dispatch)
-        except (psycopg.OperationalError, Unavailable):
-            await asyncio.sleep(INTERVAL)
+        except Exception as error:
+            log.warning("something that was due could not be done: %s", type(error).__name__)
         await asyncio.sleep(INTERVAL)
 
 

@@ -56,7 +56,7 @@ class Dispatch:
 
     async def query(self, loan: UUID) -> None:
         """Ask about a top-up that is requested or unknown, unless somebody has it in hand."""
-        async with self._lease(loan) as free:
+        async with self._at_once, self._lease(loan) as free:
             flight = await self._look(loan)
             if free and flight.order and flight.disbursement in IN_FLIGHT:
                 await self._record(loan, flight.order, await self._ask(flight.order, again=True))

@@ -34,15 +34,17 @@ class Service:
         ours = {"PYTHONPATH": str(TREE), "RIM_HOME": str(self.home), "RIM_PORT": "0"}
         return kept | ours | settings
 
-    def run(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command to its end."""
+    def run(
+        self, *arguments: str, patience: float = PATIENCE, **settings: str
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end, within some seconds."""
         return subprocess.run(
             command(*arguments),
             env=self.environment(**settings),
             cwd=self.home.parent,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=patience,
             check=False,
         )
 

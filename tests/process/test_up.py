@@ -29,12 +29,6 @@ from tests.process.service import (
 PASSWORD = "a long enough Passw0rd"
 
 
-@pytest.fixture
-def service() -> Iterator[Service]:
-    with a_service() as service:
-        yield service
-
-
 @pytest.fixture(scope="module")
 def running() -> Iterator[tuple[Service, str]]:
     """A service that runs, for the tests that leave it running."""

@@ -158,3 +158,17 @@ def test_the_clock_marks_what_fell_due_and_defaults_it_later(database: str) -> N
         assert loan_in(dispatch, loan).status == "defaulted"
 
     lend(database, "08031234567", story)
+
+
+def test_what_the_clock_cannot_do_keeps_nothing_else_waiting(database: str) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        await disburse(dispatch, loan)
+        async with await psycopg.AsyncConnection.connect(database) as connection:
+            await connection.execute(
+                "INSERT INTO ledger.reminders VALUES ('a mystery', gen_random_uuid(), now())"
+            )
+        with pytest.raises(LookupError, match="nobody knows what 'a mystery' reminds of"):
+            await tick(dispatch, days=31)
+        assert loan_in(dispatch, loan).overdue
+
+    lend(database, "08031234567", story)

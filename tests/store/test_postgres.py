@@ -27,9 +27,11 @@ needs_root = pytest.mark.skipif(not ROOT, reason="only root changes to another u
 needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
 
 USER = """
+import signal
 import sys
 from pathlib import Path
 from rim_ledger.postgres import EmbeddedPostgres
+signal.signal(signal.SIGINT, signal.default_int_handler)  # The shell may have switched it off.
 with EmbeddedPostgres(Path(sys.argv[1]), durable=False) as url:
     print(url, flush=True)
     sys.stdin.read()

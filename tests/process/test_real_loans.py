@@ -1,0 +1,31 @@
+"""Real loans, lent and repaid again through a real service."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.demo import fill
+from tests.process.service import Service
+from tests.real_loans import lines_of, run
+
+PASSWORD = "lent and repaid again"
+FILE = os.environ.get("NANO_LOANS", "")
+
+
+@pytest.mark.skipif(not FILE, reason="NANO_LOANS names no file of real loans")
+def test_real_loans_come_to_the_figures_of_their_file(service: Service) -> None:
+    _, address, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
+    path, told = Path(FILE), list[int]()
+    outcome = run(path, address, PASSWORD, told.append)
+    assert outcome.differences == []
+    assert outcome.refused == {"invalid-fields": 4}
+    assert outcome.lines == sum(told) == lines_of(path)
+    assert service.run("rebuild", "--check", patience=120).returncode == 0
+
+
+def test_the_demo_fills_an_empty_service_only(service: Service) -> None:
+    _, address, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
+    done, refused = fill(address, PASSWORD)
+    assert (done > 150, refused) == (True, 0)
+    assert fill(address, PASSWORD) == (0, 0)
