@@ -1,5 +1,6 @@
 """The reference says what the code does: generated pages are pinned, and every code is told of."""
 
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 
@@ -9,6 +10,7 @@ from tests import reference
 from tests.golden import pinned
 from tests.problem_codes import fields, problems
 
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 PROBLEMS = (reference.DOCS / "problems.md").read_text()
 
 
@@ -41,6 +43,14 @@ def test_every_code_of_a_field_is_documented_and_no_other() -> None:
     said = fields()
     assert not [each for each in said if not any(fnmatch(one, each) for one in told)]
     assert not [one for one in told if not any(fnmatch(one, each) for each in said)]
+
+
+def test_every_link_in_the_documents_leads_somewhere() -> None:
+    pages = [reference.DOCS.parents[1] / "README.md", *reference.DOCS.parent.rglob("*.md")]
+    links = [(page, link) for page in pages for link in LINK.findall(page.read_text())]
+    assert not [(page.name, link) for page, link in links if not (page.parent / link).exists()]
+    linked = {(page.parent / link).resolve() for page, link in links}
+    assert not [page.name for page in pages[1:] if page.name != "index.md" and page not in linked]
 
 
 def _same(said: tuple[str, int], told: tuple[str, int]) -> bool:

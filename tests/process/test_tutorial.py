@@ -1,4 +1,4 @@
-"""The tutorial is true: its commands are run in bash on a service of their own."""
+"""What README and tutorial show is true: their commands are run on a service of their own."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ import pytest
 
 from tests.process.service import TREE, Service, a_service, stop, wait_for
 
-TEXT: Final = (TREE / "docs" / "tutorial" / "lend-and-repay.md").read_text()
+PAGES: Final = ("README.md", "docs/tutorial/lend-and-repay.md")
 PASSWORD: Final = "correct horse battery"
 LANGUAGES: Final = ("bash", "psql")
 SHIFTING: Final = re.compile(
@@ -22,13 +22,13 @@ SHIFTING: Final = re.compile(
 
 NEEDED: Final = ("bash", "curl")
 pytestmark = pytest.mark.skipif(
-    not all(map(shutil.which, NEEDED)), reason=f"the tutorial needs {' and '.join(NEEDED)}"
+    not all(map(shutil.which, NEEDED)), reason=f"they need {' and '.join(NEEDED)}"
 )
 
 
-def blocks() -> list[tuple[str, str, str]]:
-    """Each block of commands with its language, and the output that the text shows after it."""
-    found = re.findall(r"```(\w+)\n(.*?)```", TEXT, re.DOTALL)
+def blocks(page: str) -> list[tuple[str, str, str]]:
+    """Each block of commands with its language, and the output that the page shows after it."""
+    found = re.findall(r"```(\w+)\n(.*?)```", (TREE / page).read_text(), re.DOTALL)
     after = [*found[1:], ("", "")]
     return [
         (language, commands, shown if next_ == "text" else "")
@@ -46,9 +46,12 @@ def service() -> Iterator[tuple[Service, str]]:
         stop(process)
 
 
-def test_the_tutorial_runs_and_shows_what_it_says(service: tuple[Service, str]) -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_run_and_answer_what_the_page_says(
+    page: str, service: tuple[Service, str]
+) -> None:
     home, url = service
-    told = [each for each in blocks() if each[0] == "bash" or shutil.which("psql")]
+    told = [each for each in blocks(page) if each[0] == "bash" or shutil.which("psql")]
     parts = [f"{commands}\necho; echo '--- {n}'" for n, (_, commands, _) in enumerate(told)]
     outcome = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "exec 2>&1\n" + "\n".join(parts)],
