@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from projections.admin import AdminRoleRow, AdminUserRow
 from projections.audit import AuditLogRow
+from projections.journal import JournalEntryRow, JournalLineRow
 from projections.lending import LoanRow, UserRow
 from projections.payments import TransactionRow
 from projections.system import SystemConfigRow
@@ -22,6 +23,8 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             TransactionRow,
             SystemConfigRow,
             AuditLogRow,
+            JournalEntryRow,
+            JournalLineRow,
         )
     }
 )
@@ -29,3 +32,6 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
 ROW_OF: Final[Mapping[type[Any], type[Row]]] = MappingProxyType(
     {row.OF: row for row in TABLES.values()}
 )
+
+TRACES: Final[tuple[type[Row], ...]] = (AuditLogRow, JournalEntryRow, JournalLineRow)
+"""Tables that are only ever added to."""

@@ -4,17 +4,22 @@ from datetime import datetime
 from itertools import compress
 from operator import ne
 from typing import Any, Final
+from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 from msgspec import Struct
 
 from projections.audit import AuditLog
 from projections.catalogue import ROW_OF
+from projections.journal import JournalEntry, JournalLine, Posting, postings
 from projections.log import Line
 from projections.tables import Row
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import Aggregate
+from rim_ledger.lending.loan import Loan
+from rim_ledger.payments.transaction import Transaction
+from rim_ledger.values import ZERO
 
 _codec: Final = Codec(EVENTS)
 
@@ -38,8 +43,12 @@ class Entry(Struct, frozen=True, gc=False):
     values: tuple[Any, ...]
 
 
-def fold(before: Entry | None, line: Line) -> tuple[Entry, AuditLog]:
-    """The stream after one more event, and what the audit log says about that event.
+Trace = AuditLog | JournalEntry | JournalLine
+"""A row that an event leaves for ever, beside what it does to its object's own row."""
+
+
+def fold(before: Entry | None, line: Line) -> tuple[Entry, list[Trace]]:
+    """The stream after one more event, and the traces that the event leaves.
 
     Raises Poisoned when the event is not the next one or cannot be folded.
     """
@@ -58,7 +67,9 @@ def fold(before: Entry | None, line: Line) -> tuple[Entry, AuditLog]:
         row = ROW_OF.get(kind)
         values = row.VALUES(aggregate) if row else ()
         after = Entry(aggregate, line.version, line.recorded_at, row, values)
-        return after, _audit(before, after, recorded, line)
+        posted = postings(event, before.aggregate if before else None, aggregate)
+        entry = _journal(after, recorded, line, posted) if posted else []
+        return after, [_audit(before, after, recorded, line), *entry]
     except Exception as error:
         raise Poisoned(line, f"{type(error).__name__}: {error}") from error
 
@@ -84,6 +95,34 @@ def _audit(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -
         recorded_at=line.recorded_at,
         version=line.version,
     )
+
+
+def _journal(after: Entry, recorded: Recorded, line: Line, posted: list[Posting]) -> list[Trace]:
+    entry = JournalEntry(
+        id=recorded.id,
+        position=line.position,
+        at=recorded.stamp.at,
+        event=line.name,
+        loan_id=after.aggregate.id if isinstance(after.aggregate, Loan) else None,
+        transaction_id=after.aggregate.id if isinstance(after.aggregate, Transaction) else None,
+        user_id=after.aggregate.person,
+        lines=[each.shown for each in posted],
+        version=line.version,
+    )
+    lines = [
+        JournalLine(
+            id=UUID(int=recorded.id.int ^ number),
+            entry_id=recorded.id,
+            position=line.position,
+            recorded_at=line.recorded_at,
+            account=each.account,
+            debit=max(each.debit, ZERO),
+            credit=max(-each.debit, ZERO),
+            version=line.version,
+        )
+        for number, each in enumerate(posted, 1)
+    ]
+    return [entry, *lines]
 
 
 def _changes(before: Entry | None, after: Entry) -> dict[str, Any]:

@@ -10,9 +10,8 @@ import psycopg
 from psycopg import AsyncConnection
 
 from projections import log, schema
-from projections.audit import AuditLog
 from projections.catalogue import TABLES
-from projections.fold import Entry, Poisoned, fold
+from projections.fold import Entry, Poisoned, Trace, fold
 from projections.log import Line
 from projections.writer import Unwritable, persons_of, rows_of, write
 from rim_ledger.store import CHANNEL
@@ -56,17 +55,17 @@ class Follower:
     async def _write(self, position: int, lines: list[Line]) -> dict[UUID, Entry]:
         """Fold and write a page; the entries it touched, as they are now."""
         touched = await self._load({line.stream for line in lines}, position)
-        audit: list[AuditLog] = []
+        traces: list[Trace] = []
         for expected, line in enumerate(lines, position + 1):
             if line.position != expected:
                 raise Poisoned(line, f"position {expected} is missing")
-            touched[line.stream], trace = fold(touched.get(line.stream), line)
-            audit.append(trace)
+            touched[line.stream], left = fold(touched.get(line.stream), line)
+            traces += left
         last = position + len(lines)
         keys = await self.keys(touched.values())
         touched |= await self._load(await self._rows_of_erased(touched, keys), last)
         try:
-            await write(self._connection, self._tables, rows_of(touched.values(), audit, keys))
+            await write(self._connection, self._tables, rows_of(touched.values(), traces, keys))
         except Unwritable as error:
             if len(lines) == 1:
                 raise Poisoned(lines[0], str(error)) from None

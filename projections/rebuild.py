@@ -8,10 +8,9 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from projections import log, schema
-from projections.audit import AuditLog
 from projections.catalogue import TABLES
 from projections.compare import Difference, differences
-from projections.fold import Entry, fold
+from projections.fold import Entry, Trace, fold
 from projections.follower import Follower
 from projections.log import Line
 from projections.statements import fills
@@ -127,15 +126,15 @@ async def _fill(
     """
     done, entry, copying = 0, None, asyncio.create_task(asyncio.sleep(0))
     async for lines in _stretches(source, upto):
-        ended, audit = list[Entry](), list[AuditLog]()
+        ended, traces = list[Entry](), list[Trace]()
         for line in lines:
             if entry and line.version == 1:
                 ended.append(entry)
                 entry = None
-            entry, trace = fold(entry, line)
-            audit.append(trace)
+            entry, left = fold(entry, line)
+            traces += left
         await copying
-        rows = rows_of(ended, audit, await follower.keys(ended))
+        rows = rows_of(ended, traces, await follower.keys(ended))
         copying = asyncio.create_task(copy(connection, NEXT, rows))
         done += len(lines)
         yield done

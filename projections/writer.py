@@ -10,9 +10,8 @@ import psycopg
 from cryptography.exceptions import InvalidTag
 from psycopg import AsyncConnection
 
-from projections.audit import AuditLog, AuditLogRow
-from projections.catalogue import TABLES
-from projections.fold import Entry
+from projections.catalogue import ROW_OF, TABLES, TRACES
+from projections.fold import Entry, Trace
 from projections.statements import upsert
 from projections.tables import UPDATED, Row
 from rim_ledger.vault import Keys, opened
@@ -28,7 +27,7 @@ def persons_of(entries: Iterable[Entry]) -> set[UUID]:
     return {each.aggregate.person for each in entries if each.row and each.row.PERSON}
 
 
-def rows_of(entries: Iterable[Entry], audit: Iterable[AuditLog], keys: Keys) -> Rows:
+def rows_of(entries: Iterable[Entry], traces: Iterable[Trace], keys: Keys) -> Rows:
     """What is to be written; personal words whose key was destroyed are null.
 
     Raises Unwritable when sealed words cannot be opened.
@@ -38,8 +37,9 @@ def rows_of(entries: Iterable[Entry], audit: Iterable[AuditLog], keys: Keys) -> 
         for entry in entries:
             if entry.row is not None:
                 rows[entry.row].append(_values(entry.row, entry, keys))
-    take = AuditLogRow.VALUES
-    rows[AuditLogRow] = [(*take(each), each.version) for each in audit]
+    for trace in traces:
+        row = ROW_OF[type(trace)]
+        rows[row].append((*row.VALUES(trace), trace.version))
     return rows
 
 
@@ -71,12 +71,12 @@ def unquoted() -> Iterator[None]:
 async def write(connection: AsyncConnection[Any], schema: str, rows: Rows) -> None:
     """Insert or replace the rows, one statement a table. Raises Unwritable.
 
-    The audit log is only ever added to: a line that is there already is an error.
+    Traces are only ever added: one that is there already is an error.
     """
-    await copy(connection, schema, {AuditLogRow: rows[AuditLogRow]})
+    await copy(connection, schema, {row: rows[row] for row in TRACES})
     with unquoted():
         for row in TABLES.values():
-            if row is not AuditLogRow and (page := rows[row]):
+            if row not in TRACES and (page := rows[row]):
                 names = row.written()
                 body = encode([dict(zip(names, values, strict=True)) for values in page])
                 await connection.execute(upsert(row, schema), [body.decode()])

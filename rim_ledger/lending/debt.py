@@ -4,7 +4,7 @@ Each function writes the user's side and the loan's side into the same book, so 
 always agree.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -17,6 +17,8 @@ from rim_ledger.lending.loan import (
     LoanDefaulted,
     LoanDefaultReversed,
     LoanRepaid,
+    LoanRepaymentReversed,
+    LoanStatus,
 )
 from rim_ledger.lending.policy import (
     LIMIT_VERSION,
@@ -29,13 +31,17 @@ from rim_ledger.lending.user import (
     CreditApplied,
     CreditLimitAdjusted,
     CreditScoreRecomputed,
+    CreditTakenBack,
     Debt,
     DebtBecameOverdue,
+    DebtCancelled,
     DebtDefaulted,
     DebtDefaultReversed,
     DebtIncurred,
+    DebtReopened,
     Part,
     RepaymentAllocated,
+    RepaymentReversed,
     User,
 )
 from rim_ledger.values import ZERO
@@ -86,11 +92,40 @@ def incur(book: Book, loan: Loan, due_at: datetime) -> None:
     fee = loan.amount_due - loan.amount
     debt = DebtIncurred(loan_id=loan.id, principal=loan.amount, interest=fee, due_at=due_at)
     book.append(User, loan.user_id, [debt])
-    user = book.read(User, loan.user_id)
-    if user.credit_balance > ZERO:
-        part = split(user.debts[loan.id], loan.id, user.credit_balance)
-        book.append(User, user.id, [CreditApplied(part=part)])
-        _pay(book, user.id, part, None)
+    _spend_credit(book, loan.user_id)
+
+
+def take_back(
+    book: Book, user: UUID, transaction: UUID, parts: Sequence[Part], credit: Decimal
+) -> None:
+    """Undo a payment: its parts are owed again, on loans that it had repaid as well.
+
+    Credit that the payment had left and that has paid for loans since is taken back from them,
+    as far as there is any; what was refunded meanwhile stays as credit below zero.
+    """
+    for part in parts:
+        _reopen(book, part.loan_id)
+    reversed_ = RepaymentReversed(transaction_id=transaction, parts=tuple(parts), credit=credit)
+    book.append(User, user, [reversed_])
+    for part in parts:
+        _owe_again(book, part, transaction)
+    while (now := book.read(User, user)).credit_balance < ZERO and now.applied:
+        loan, applied = next(reversed(now.applied.items()))
+        amount = min(applied.amount, -now.credit_balance)
+        principal = min(amount, applied.principal)
+        part = Part(loan_id=loan, principal=principal, interest=amount - principal)
+        _take_credit_back(book, user, part)
+    _spend_credit(book, user)
+    judge_again(book, user)
+
+
+def cancel(book: Book, loan: Loan) -> None:
+    """Undo a disbursement; credit that had paid for it is credit again, or pays for others."""
+    if applied := book.read(User, loan.user_id).applied.get(loan.id):
+        _take_credit_back(book, loan.user_id, applied)
+    book.append(User, loan.user_id, [DebtCancelled(loan_id=loan.id, principal=loan.amount)])
+    _spend_credit(book, loan.user_id)
+    judge_again(book, loan.user_id)
 
 
 def fall_overdue(book: Book, loan: Loan) -> None:
@@ -157,6 +192,53 @@ def _in_order(user: User, named: UUID | None) -> Iterator[UUID]:
         return loan != named, debt.due_at, debt.disbursed_at, loan
 
     yield from sorted(user.debts, key=urgency)
+
+
+def _spend_credit(book: Book, user_id: UUID) -> None:
+    """Credit never stands beside open debt."""
+    while (user := book.read(User, user_id)).credit_balance > ZERO and user.debts:
+        loan = next(_in_order(user, None))
+        part = split(user.debts[loan], loan, user.credit_balance)
+        book.append(User, user_id, [CreditApplied(part=part)])
+        _pay(book, user_id, part, None)
+
+
+def _take_credit_back(book: Book, user: UUID, part: Part) -> None:
+    _reopen(book, part.loan_id)
+    book.append(User, user, [CreditTakenBack(part=part)])
+    _owe_again(book, part, None)
+
+
+def _reopen(book: Book, id: UUID) -> None:
+    """Let a repaid loan be owed again, and the clock look at it again."""
+    loan = book.read(Loan, id)
+    if loan.status is not LoanStatus.COMPLETED:
+        return
+    assert loan.due_date, "it was lent"
+    assert loan.disbursed_at, "it was lent"
+    assert loan.completed_at, "it was repaid"
+    reopened = DebtReopened(
+        loan_id=id,
+        paid=loan.amount_paid,
+        due_at=loan.due_date,
+        disbursed_at=loan.disbursed_at,
+        late=loan.completed_at > loan.due_date,
+        overdue=loan.overdue,
+        defaulted=loan.defaulted_at is not None,
+    )
+    book.append(User, loan.user_id, [reopened])
+    if not loan.historical:
+        book.remind("default" if loan.overdue else "overdue", id, loan.due_date)
+
+
+def _owe_again(book: Book, part: Part, transaction: UUID | None) -> None:
+    event = LoanRepaymentReversed(
+        amount=part.amount,
+        principal=part.principal,
+        interest=part.interest,
+        transaction_id=transaction,
+    )
+    book.append(Loan, part.loan_id, [event])
 
 
 def _pay(book: Book, user: UUID, part: Part, transaction: UUID | None) -> None:

@@ -41,9 +41,9 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     LoanStatus.PENDING: ("approve", "reject"),
     LoanStatus.APPROVED: ("revoke-approval", "disburse"),
     LoanStatus.REJECTED: (),
-    LoanStatus.DISBURSED: ("default",),
-    LoanStatus.REPAYING: ("default",),
-    LoanStatus.COMPLETED: (),
+    LoanStatus.DISBURSED: ("default", "reverse-disbursement"),
+    LoanStatus.REPAYING: ("default", "reverse-disbursement"),
+    LoanStatus.COMPLETED: ("reverse-disbursement",),
     LoanStatus.DEFAULTED: ("reverse-default",),
 }
 
@@ -138,6 +138,22 @@ class LoanCompleted(Event):
     pass
 
 
+class LoanRepaymentReversed(Event):
+    """Money that had reached the loan does not count: from a transaction, or from credit."""
+
+    amount: Decimal
+    principal: Decimal
+    interest: Decimal
+    transaction_id: UUID | None = None
+
+
+class LoanDisbursementReversed(Event):
+    """The airtime came back: the loan stands approved again."""
+
+    reason: Personal
+    telco_reference: str
+
+
 class LoanBecameOverdue(Event):
     pass
 
@@ -164,6 +180,8 @@ LoanEvent = (
     | LoanDisbursementDisputed
     | LoanRepaid
     | LoanCompleted
+    | LoanRepaymentReversed
+    | LoanDisbursementReversed
     | LoanBecameOverdue
     | LoanDefaulted
     | LoanDefaultReversed
@@ -303,6 +321,23 @@ class Loan(Aggregate):
                 )
             case LoanCompleted():
                 return self.but(status=LoanStatus.COMPLETED, completed_at=stamp.at)
+            case LoanRepaymentReversed():
+                left = self.amount_paid - event.amount
+                open_ = LoanStatus.REPAYING if left else LoanStatus.DISBURSED
+                return self.but(
+                    status=LoanStatus.DEFAULTED if self.defaulted_at else open_,
+                    amount_paid=left,
+                    completed_at=None,
+                )
+            case LoanDisbursementReversed():
+                return self.but(
+                    status=LoanStatus.APPROVED,
+                    disbursement=Disbursement.NONE,
+                    telco_reference=event.telco_reference,
+                    disbursed_at=None,
+                    due_date=None,
+                    overdue=False,
+                )
             case LoanBecameOverdue():
                 return self.but(overdue=True)
             case LoanDefaulted():

@@ -59,6 +59,15 @@ class Debt(Struct, frozen=True, kw_only=True, gc=False):
     def outstanding(self) -> Decimal:
         return self.principal + self.interest
 
+    def after(self, part: "Part", sign: int) -> "Debt":
+        """The debt once a part was paid (1) or taken back (-1)."""
+        return replace(
+            self,
+            principal=self.principal - sign * part.principal,
+            interest=self.interest - sign * part.interest,
+            paid=self.paid + sign * part.amount,
+        )
+
 
 class Part(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """What one loan gets of a payment, in naira."""
@@ -70,6 +79,18 @@ class Part(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     @property
     def amount(self) -> Decimal:
         return self.principal + self.interest
+
+    def plus(self, other: "Part") -> "Part":
+        """Both parts of the same loan together."""
+        return replace(
+            self,
+            principal=self.principal + other.principal,
+            interest=self.interest + other.interest,
+        )
+
+    def minus(self, other: "Part") -> "Part":
+        """What is left of this part without the other."""
+        return self.plus(replace(other, principal=-other.principal, interest=-other.interest))
 
 
 # Events: what can happen to a user.
@@ -168,6 +189,47 @@ class CreditApplied(Event):
     part: Part
 
 
+class RepaymentReversed(Event):
+    """A payment turned out not to count: its parts are owed again, its credit is gone."""
+
+    transaction_id: UUID
+    parts: tuple[Part, ...]
+    credit: Decimal
+
+
+class CreditTakenBack(Event):
+    """Credit that had paid for a loan is credit again."""
+
+    part: Part
+
+
+class CreditRefunded(Event):
+    """Credit was paid back to the person."""
+
+    amount: Decimal
+    payment_method: str
+    reference: str
+
+
+class DebtReopened(Event):
+    """A loan that was repaid is about to be owed again."""
+
+    loan_id: UUID
+    paid: Decimal
+    due_at: datetime
+    disbursed_at: datetime
+    late: bool
+    overdue: bool
+    defaulted: bool
+
+
+class DebtCancelled(Event):
+    """A disbursement was reversed: the amount is reserved again, and nothing is owed."""
+
+    loan_id: UUID
+    principal: Decimal
+
+
 class DebtBecameOverdue(Event):
     loan_id: UUID
 
@@ -216,6 +278,11 @@ UserEvent = (
     | DebtIncurred
     | RepaymentAllocated
     | CreditApplied
+    | RepaymentReversed
+    | CreditTakenBack
+    | CreditRefunded
+    | DebtReopened
+    | DebtCancelled
     | DebtBecameOverdue
     | DebtDefaulted
     | DebtDefaultReversed
@@ -247,6 +314,7 @@ class User(Aggregate):
     reserved: dict[UUID, Decimal] = {}
     debts: dict[UUID, Debt] = {}
     credit_balance: Decimal = ZERO
+    applied: dict[UUID, Part] = {}
     total_repaid: Decimal = ZERO
     completed_on_time: int = 0
     completed_late: int = 0
@@ -348,7 +416,46 @@ class User(Aggregate):
                 return paid.but(credit_balance=self.credit_balance + event.credit)
             case CreditApplied():
                 paid = self._paid(event.part, stamp.at)
-                return paid.but(credit_balance=self.credit_balance - event.part.amount)
+                loan, before = event.part.loan_id, self.applied.get(event.part.loan_id)
+                return paid.but(
+                    credit_balance=self.credit_balance - event.part.amount,
+                    applied=self.applied
+                    | {loan: event.part.plus(before) if before else event.part},
+                )
+            case RepaymentReversed():
+                owing = self
+                for part in event.parts:
+                    owing = owing._unpaid(part)
+                return owing.but(credit_balance=self.credit_balance - event.credit)
+            case CreditTakenBack():
+                left = self.applied[event.part.loan_id].minus(event.part)
+                rest = _without(self.applied, event.part.loan_id)
+                return self._unpaid(event.part).but(
+                    credit_balance=self.credit_balance + event.part.amount,
+                    applied=rest | {left.loan_id: left} if left.amount else rest,
+                )
+            case CreditRefunded():
+                return self.but(credit_balance=self.credit_balance - event.amount)
+            case DebtReopened():
+                debt = Debt(
+                    principal=ZERO,
+                    interest=ZERO,
+                    due_at=event.due_at,
+                    disbursed_at=event.disbursed_at,
+                    paid=event.paid,
+                    overdue=event.overdue,
+                    defaulted=event.defaulted,
+                )
+                return self.but(
+                    debts=self.debts | {event.loan_id: debt},
+                    completed_on_time=self.completed_on_time - (not event.late),
+                    completed_late=self.completed_late - event.late,
+                )
+            case DebtCancelled():
+                return self.but(
+                    debts=_without(self.debts, event.loan_id),
+                    reserved=self.reserved | {event.loan_id: event.principal},
+                )
             case DebtBecameOverdue():
                 return self._mark(event.loan_id, overdue=True)
             case DebtDefaulted():
@@ -372,13 +479,9 @@ class User(Aggregate):
         debt = self.debts[part.loan_id]
         total = self.total_repaid + part.amount
         if part.amount < debt.outstanding:
-            left = replace(
-                debt,
-                principal=debt.principal - part.principal,
-                interest=debt.interest - part.interest,
-                paid=debt.paid + part.amount,
+            return self.but(
+                debts=self.debts | {part.loan_id: debt.after(part, 1)}, total_repaid=total
             )
-            return self.but(debts=self.debts | {part.loan_id: left}, total_repaid=total)
         late = at > debt.due_at
         return self.but(
             debts=_without(self.debts, part.loan_id),
@@ -386,6 +489,11 @@ class User(Aggregate):
             completed_on_time=self.completed_on_time + (not late),
             completed_late=self.completed_late + late,
         )
+
+    def _unpaid(self, part: Part) -> Self:
+        owed = self.debts[part.loan_id].after(part, -1)
+        total = self.total_repaid - part.amount
+        return self.but(debts=self.debts | {part.loan_id: owed}, total_repaid=total)
 
     def _mark(self, loan: UUID, **changes: bool) -> Self:
         return self.but(debts=self.debts | {loan: replace(self.debts[loan], **changes)})

@@ -98,7 +98,7 @@ class CompleteTransaction(Command[Transaction]):
     reference: Reference | None = None
 
     def decide(self, aggregate: Transaction, book: Book) -> Iterable[Event]:
-        _require_own_life(aggregate)
+        require_own_life(aggregate)
         require_legal(aggregate.status, "complete", LEGAL)
         require_no_conflict(book, book.read(User, aggregate.user_id))
         if self.reference:
@@ -121,7 +121,7 @@ class FailTransaction(Command[Transaction]):
     funds_captured: bool = False
 
     def decide(self, aggregate: Transaction, book: Book) -> Iterable[Event]:
-        _require_own_life(aggregate)
+        require_own_life(aggregate)
         require_legal(aggregate.status, "fail", LEGAL)
         if aggregate.reference:
             book.release(*_reference(aggregate.source, aggregate.reference))
@@ -149,7 +149,8 @@ def _reference(source: str | None, reference: str) -> tuple[str, str]:
     return "payment-reference", msgspec.json.encode([source, reference]).decode()
 
 
-def _require_own_life(transaction: Transaction) -> None:
+def require_own_life(transaction: Transaction) -> None:
+    """The top-up of a loan is completed, failed and reversed with its loan."""
     words = f"{transaction.transaction_id} is the top-up of a loan and moves with that loan only."
     require(not transaction.disburses, "follows-loan", words)
 

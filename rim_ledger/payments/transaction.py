@@ -33,8 +33,8 @@ class PaymentMethod(StrEnum):
 
 LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     TransactionStatus.PENDING: ("complete", "fail"),
-    TransactionStatus.COMPLETED: (),
-    TransactionStatus.FAILED: (),
+    TransactionStatus.COMPLETED: ("reverse",),
+    TransactionStatus.FAILED: ("refund",),
     TransactionStatus.REFUNDED: (),
 }
 
@@ -73,7 +73,38 @@ class TransactionNoted(Event):
     note: Personal
 
 
-TransactionEvent = TransactionCompleted | TransactionFailed | TransactionNoted
+class TransactionReversed(Event):
+    """It does not count any more: a chargeback, a duplicate, an error. Its shares are undone."""
+
+    reason: Personal
+
+
+class TransactionRefunded(Event):
+    """Money that was captured for a failed payment went back."""
+
+    reason: Personal
+
+
+class TransactionReconciled(Event):
+    """Found in the provider's books, on this line of a statement if one is named."""
+
+    note: Personal = None
+    statement_line: str | None = None
+
+
+class TransactionReconciliationUndone(Event):
+    reason: Personal
+
+
+TransactionEvent = (
+    TransactionCompleted
+    | TransactionFailed
+    | TransactionNoted
+    | TransactionReversed
+    | TransactionRefunded
+    | TransactionReconciled
+    | TransactionReconciliationUndone
+)
 
 
 # The aggregate: what those events add up to.
@@ -102,6 +133,7 @@ class Transaction(Aggregate):
     notes: str | None = None
     reconciled_at: datetime | None = None
     reconciled_by: UUID | None = None
+    statement_line: str | None = None
 
     @property
     def person(self) -> UUID:
@@ -161,5 +193,16 @@ class Transaction(Aggregate):
                 )
             case TransactionNoted():
                 return self.but(notes=event.note)
+            case TransactionReversed() | TransactionRefunded():
+                return self.but(status=TransactionStatus.REFUNDED)
+            case TransactionReconciled():
+                return self.but(
+                    reconciled_at=stamp.at,
+                    reconciled_by=stamp.admin,
+                    statement_line=event.statement_line,
+                    notes=event.note or self.notes,
+                )
+            case TransactionReconciliationUndone():
+                return self.but(reconciled_at=None, reconciled_by=None, statement_line=None)
             case _:
                 assert_never(event)

@@ -136,6 +136,27 @@ CREATE TABLE read.audit_logs (
     recorded_at timestamptz NOT NULL,
     version bigint NOT NULL
 );
+CREATE TABLE read.journal_entries (
+    id uuid NOT NULL,
+    position bigint NOT NULL,
+    at timestamptz NOT NULL,
+    event text NOT NULL,
+    loan_id uuid,
+    transaction_id uuid,
+    user_id uuid NOT NULL,
+    lines json,
+    version bigint NOT NULL
+);
+CREATE TABLE read.journal_lines (
+    id uuid NOT NULL,
+    entry_id uuid NOT NULL,
+    position bigint NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    account text NOT NULL,
+    debit numeric(14, 2) NOT NULL,
+    credit numeric(14, 2) NOT NULL,
+    version bigint NOT NULL
+);
 ALTER TABLE read.admin_roles ADD PRIMARY KEY (id);
 ALTER TABLE read.admin_roles ADD CONSTRAINT admin_roles_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX admin_roles_created_at ON read.admin_roles (created_at, id);
@@ -178,6 +199,18 @@ CREATE INDEX audit_logs_entity ON read.audit_logs (entity);
 CREATE INDEX audit_logs_entity_id ON read.audit_logs (entity_id);
 CREATE INDEX audit_logs_user_id ON read.audit_logs (user_id);
 CREATE INDEX audit_logs_timestamp ON read.audit_logs (timestamp, id);
+ALTER TABLE read.journal_entries ADD PRIMARY KEY (id);
+ALTER TABLE read.journal_entries ADD CONSTRAINT journal_entries_position UNIQUE (position) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX journal_entries_at ON read.journal_entries (at, id);
+CREATE INDEX journal_entries_event ON read.journal_entries (event);
+CREATE INDEX journal_entries_loan_id ON read.journal_entries (loan_id);
+CREATE INDEX journal_entries_transaction_id ON read.journal_entries (transaction_id);
+CREATE INDEX journal_entries_user_id ON read.journal_entries (user_id);
+ALTER TABLE read.journal_lines ADD PRIMARY KEY (id);
+CREATE INDEX journal_lines_entry_id ON read.journal_lines (entry_id);
+CREATE INDEX journal_lines_position ON read.journal_lines (position);
+CREATE INDEX journal_lines_recorded_at ON read.journal_lines (recorded_at, id);
+CREATE INDEX journal_lines_account ON read.journal_lines (account);
 ALTER TABLE read.admin_users ADD FOREIGN KEY (role_id) REFERENCES read.admin_roles (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.admin_users ADD FOREIGN KEY (created_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.loans ADD FOREIGN KEY (user_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;
@@ -188,3 +221,7 @@ ALTER TABLE read.transactions ADD FOREIGN KEY (loan_id) REFERENCES read.loans (i
 ALTER TABLE read.transactions ADD FOREIGN KEY (reconciled_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.system_config ADD FOREIGN KEY (updated_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.audit_logs ADD FOREIGN KEY (user_id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.journal_entries ADD FOREIGN KEY (loan_id) REFERENCES read.loans (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.journal_entries ADD FOREIGN KEY (transaction_id) REFERENCES read.transactions (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.journal_entries ADD FOREIGN KEY (user_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.journal_lines ADD FOREIGN KEY (entry_id) REFERENCES read.journal_entries (id) DEFERRABLE INITIALLY DEFERRED;

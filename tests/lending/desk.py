@@ -1,5 +1,6 @@
 """A lending desk in memory: one borrower, whose loans can be brought into any status."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -7,8 +8,10 @@ from uuid import UUID
 
 import pytest
 
+from projections.journal import postings
 from rim_ledger.book import Work
-from rim_ledger.core import SYSTEM, Actor, Command, Event, Refused
+from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.core import SYSTEM, Actor, Aggregate, Command, Event, Refused
 from rim_ledger.lending.disbursement import DisburseLoan, record_reply
 from rim_ledger.lending.lateness import MarkDefaulted
 from rim_ledger.lending.loan import Loan
@@ -30,6 +33,9 @@ class Desk(Memory):
 
     def __init__(self, limit: float | None = 1000, auto: bool = True) -> None:
         super().__init__()
+        self.accounts = defaultdict[str, Decimal](Decimal)
+        self.folded: dict[UUID, Aggregate] = {}
+        self.posted_up_to = 0
         self.ada = self.world.new_id()
         ada = RegisterUser(
             phone="08031234567",
@@ -58,6 +64,23 @@ class Desk(Memory):
         book = self.book(actor)
         work(book)
         return self.keep(book)
+
+    def journal(self) -> defaultdict[str, Decimal]:
+        """The balance of every account (debit above zero), posted from the log as far as it is."""
+        for each in self.log[self.posted_up_to :]:
+            before = self.folded.get(each.originator_id)
+            after = (
+                before.evolve(each.event, each.stamp)
+                if before
+                else ENTITY_OF[type(each.event)].begin(each.originator_id, each.event, each.stamp)
+            )
+            self.folded[each.originator_id] = after
+            lines = postings(each.event, before, after)
+            assert sum(line.debit for line in lines) == 0
+            for line in lines:
+                self.accounts[line.account] += line.debit
+        self.posted_up_to = len(self.log)
+        return self.accounts
 
     def request(self, amount: float | Decimal = 100, **terms: Any) -> UUID:
         loan = self.world.new_id()

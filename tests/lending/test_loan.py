@@ -26,6 +26,7 @@ from rim_ledger.lending.standing import (
     SuspendUser,
 )
 from rim_ledger.lending.user import User
+from rim_ledger.payments.reversal import ReverseDisbursement
 from rim_ledger.values import Network, interest
 from tests.lending.desk import OFFICER, Desk, refused
 from tests.spec import names
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Command[Loan]] = {
     "disburse": DisburseLoan(),
     "default": MarkDefaulted(reason="cannot be found"),
     "reverse-default": ReverseDefault(reason="was found"),
+    "reverse-disbursement": ReverseDisbursement(reason="wrong number", telco_reference="T-9"),
 }
 AFTER = {
     "approve": "approved",
@@ -44,6 +46,7 @@ AFTER = {
     "revoke-approval": "pending",
     "disburse": "approved",
     "default": "defaulted",
+    "reverse-disbursement": "approved",
 }
 STATUSES = ["pending", "approved", "rejected", "disbursed", "repaying", "defaulted", "completed"]
 
@@ -68,7 +71,9 @@ def test_a_request_may_bring_its_own_terms() -> None:
 def test_the_table_of_transitions(status: str, command: str) -> None:
     desk = Desk()
     loan = desk.loan_that_is(status)
-    if command in LEGAL[status]:
+    if command == "reverse-disbursement" and status in ("repaying", "completed"):
+        assert refused(lambda: desk.perform(Loan, loan, COMMANDS[command])) == "loan-was-paid"
+    elif command in LEGAL[status]:
         desk.perform(Loan, loan, COMMANDS[command])
         assert desk.loan(loan).status == AFTER.get(command, "disbursed")
     else:

@@ -22,6 +22,12 @@ from rim_ledger.payments.payment import (
     FailTransaction,
     RecordTransaction,
 )
+from rim_ledger.payments.reversal import (
+    RefundCredit,
+    RefundTransaction,
+    ReverseDisbursement,
+    ReverseTransaction,
+)
 from rim_ledger.payments.transaction import LEGAL, PaymentMethod, Transaction, TransactionType
 from rim_ledger.values import Network
 from tests.lending.desk import Desk, refused
@@ -30,8 +36,11 @@ from tests.spec import names
 CARD = PaymentMethod.CARD
 COMMANDS: dict[str, Command[Transaction]] = {
     "complete": CompleteTransaction(),
-    "fail": FailTransaction(reason="the card was declined"),
+    "fail": FailTransaction(reason="the card was declined", funds_captured=True),
+    "reverse": ReverseTransaction(reason="charged back"),
+    "refund": RefundTransaction(reason="never used"),
 }
+AFTER = {"complete": "completed", "fail": "failed", "reverse": "refunded", "refund": "refunded"}
 
 
 def record(desk: Desk, amount: Any = 50, method: PaymentMethod = CARD, **terms: Any) -> UUID:
@@ -48,16 +57,17 @@ def record(desk: Desk, amount: Any = 50, method: PaymentMethod = CARD, **terms: 
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("status", ["pending", "completed", "failed"])
+@pytest.mark.parametrize("status", ["pending", "completed", "failed", "refunded"])
 def test_the_table_of_transitions(status: str, command: str) -> None:
     desk = Desk()
     payment = record(desk)
-    if status != "pending":
-        desk.perform(Transaction, payment, COMMANDS[{"completed": "complete"}.get(status, "fail")])
+    steps = {"pending": (), "completed": ("complete",), "failed": ("fail",)}
+    for step in steps.get(status, ("complete", "reverse")):
+        desk.perform(Transaction, payment, COMMANDS[step])
     wish = COMMANDS[command]
     if command in LEGAL[status]:
         desk.perform(Transaction, payment, wish)
-        assert desk.transaction(payment).status == {"complete": "completed"}.get(command, "failed")
+        assert desk.transaction(payment).status == AFTER[command]
     else:
         assert refused(lambda: desk.perform(Transaction, payment, wish)) == "invalid-transition"
 
@@ -207,8 +217,8 @@ class Payments(RuleBasedStateMachine):
     def open(self) -> None:
         self.desk = Desk(limit=100_000, auto=False)
         self.desk.configure("maxOpenLoans", value=100)
-        self.loans, self.waiting = list[UUID](), list[UUID]()
-        self.received = Decimal(0)
+        self.loans, self.waiting, self.paid = list[UUID](), list[UUID](), list[UUID]()
+        self.received = self.refunded = Decimal(0)
 
     @rule(
         amount=st.decimals("0.01", 2000, places=2),
@@ -230,7 +240,8 @@ class Payments(RuleBasedStateMachine):
     @rule(amount=st.decimals("0.01", 3000, places=2), named=st.integers(0, 5))
     def pay(self, amount: Decimal, named: int) -> None:
         opened = [loan for loan in self.loans if self.desk.loan(loan).status in OPEN]
-        self.desk.pay(amount, opened[named] if named < len(opened) else None)
+        named_loan = opened[named] if named < len(opened) else None
+        self.paid.append(self.desk.pay(amount, named_loan))
         self.received += amount
 
     @rule(amount=st.decimals("0.01", 3000, places=2))
@@ -246,7 +257,42 @@ class Payments(RuleBasedStateMachine):
         wish = COMMANDS["fail" if fails else "complete"]
         self.desk.perform(Transaction, payment, wish)
         if not fails:
+            self.paid.append(payment)
             self.received += self.desk.transaction(payment).amount
+
+    @rule(choice=st.randoms())
+    def reverse(self, choice: Any) -> None:
+        if self.paid:
+            payment = choice.choice(self.paid)
+            self.paid.remove(payment)
+            self.desk.perform(Transaction, payment, COMMANDS["reverse"])
+            self.received -= self.desk.transaction(payment).amount
+
+    @rule(share=st.decimals("0.01", 1, places=2))
+    def refund_credit(self, share: Decimal) -> None:
+        if (credit := self.desk.user.credit_balance) > 0:
+            amount = max(Decimal("0.01"), (credit * share).quantize(Decimal("0.01")))
+            self.desk.perform(
+                User,
+                self.desk.ada,
+                RefundCredit(
+                    amount=amount,
+                    payment_method=PaymentMethod.CARD,
+                    reference=f"F-{self.desk.world.new_id()}",
+                ),
+            )
+            self.refunded += amount
+
+    @rule(choice=st.randoms())
+    def reverse_disbursement(self, choice: Any) -> None:
+        if self.loans:
+            loan = choice.choice(self.loans)
+            back = ReverseDisbursement(reason="wrong number", telco_reference="T-9")
+            try:
+                self.desk.perform(Loan, loan, back)
+            except Refused as refusal:
+                if refusal.code not in ("invalid-transition", "loan-was-paid"):
+                    raise
 
     @rule(choice=st.randoms(), back=st.booleans())
     def default(self, choice: Any, back: bool) -> None:
@@ -271,12 +317,20 @@ class Payments(RuleBasedStateMachine):
         lent = [loan for loan in loans if loan.disbursed_at]
         outstanding = sum(loan.outstanding_amount for loan in lent)
         due = sum(loan.amount_due for loan in lent)
-        assert outstanding - self.desk.user.credit_balance == due - self.received
+        credit = self.desk.user.credit_balance
+        assert outstanding - credit == due - self.received + self.refunded
 
     @invariant()
     def credit_never_stands_beside_open_debt(self) -> None:
         user = self.desk.user
-        assert not (user.debts and user.credit_balance)
+        assert not (user.debts and user.credit_balance > 0)
+        assert user.total_repaid == sum(self.desk.loan(loan).amount_paid for loan in self.loans)
+
+    @invariant()
+    def what_was_received_is_allocated_or_credit(self) -> None:
+        for payment in map(self.desk.transaction, self.paid):
+            shared = sum((each["amount"] for each in payment.allocations), payment.unallocated)
+            assert shared == payment.amount
 
     @invariant()
     def the_loan_and_the_users_side_agree(self) -> None:
@@ -291,6 +345,21 @@ class Payments(RuleBasedStateMachine):
                 assert debt.paid == loan.amount_paid
             completed = loan.disbursed_at is not None and not loan.outstanding_amount
             assert completed == (loan.status == "completed")
+
+    @invariant()
+    def the_journal_balances_and_agrees(self) -> None:
+        book = self.desk.journal()
+        user = self.desk.user
+        loans = [self.desk.loan(loan) for loan in self.loans]
+        lent = [loan for loan in loans if loan.disbursed_at]
+        lost = [loan.outstanding_amount for loan in lent if loan.status == "defaulted"]
+        receivable = sum(loan.outstanding_amount for loan in lent)
+        assert sum(book.values()) == 0
+        assert -book["2110"] == user.credit_balance
+        assert book["1200.MTN"] + book["1210"] == receivable
+        assert (-book["1290"], book["5100"]) == (sum(lost), sum(lost))
+        assert book["2100"] == 0
+        assert -book["4100"] == sum(loan.amount_due - loan.amount for loan in lent)
 
     @invariant()
     def replaying_the_log_gives_the_same_state(self) -> None:

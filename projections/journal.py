@@ -1,0 +1,195 @@
+"""The journal: what each event posts, in double entry (domain §9). Amounts are naira.
+
+An entry follows from one event and the object as it stood before and after, so that it can be
+made again at any time and names the event behind it. The whole fee of a loan is income on the day
+of its disbursement: that is the lender's policy.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from projections.columns import Indexed, Json, Key, Moment, Naira, References, Unique
+from projections.tables import Row
+from rim_ledger.core import Aggregate, Event
+from rim_ledger.lending.loan import (
+    Loan,
+    LoanDefaulted,
+    LoanDefaultReversed,
+    LoanDisbursed,
+    LoanDisbursementDisputed,
+    LoanDisbursementReversed,
+    LoanRepaid,
+    LoanRepaymentReversed,
+    LoanStatus,
+)
+from rim_ledger.lending.user import CreditRefunded
+from rim_ledger.payments.transaction import (
+    Transaction,
+    TransactionCompleted,
+    TransactionFailed,
+    TransactionRefunded,
+    TransactionReversed,
+    TransactionStatus,
+    TransactionType,
+)
+from rim_ledger.values import ZERO
+
+ACCOUNTS: Final = {
+    "1100": "Airtime float",
+    "1190": "Airtime in dispute",
+    "1200": "Loans receivable",
+    "1210": "Interest receivable",
+    "1290": "Loan loss allowance",
+    "1300": "Cash clearing",
+    "2100": "Unallocated receipts",
+    "2110": "Customer credit",
+    "2120": "Refunds payable",
+    "4100": "Interest income",
+    "4300": "Airtime margin",
+    "5100": "Impairment",
+}
+"""Each account by its number; a network, provider or payment method may follow after a dot."""
+
+
+class Posting(Struct, frozen=True, gc=False):
+    """An amount on the debit side of an account; below zero, on the credit side."""
+
+    account: str
+    debit: Decimal
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The line on the wire."""
+        debit, credit = max(self.debit, ZERO), max(-self.debit, ZERO)
+        return {"account": self.account, "debit": debit, "credit": credit}
+
+
+class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
+    """What one event posted."""
+
+    id: UUID
+    position: int
+    at: datetime
+    event: str
+    loan_id: UUID | None
+    transaction_id: UUID | None
+    user_id: UUID
+    lines: list[dict[str, Any]]
+    version: int
+
+
+class JournalLine(Struct, frozen=True, kw_only=True, gc=False):
+    """One line of an entry, for sums over an account."""
+
+    id: UUID
+    entry_id: UUID
+    position: int
+    recorded_at: datetime
+    account: str
+    debit: Decimal
+    credit: Decimal
+    version: int
+
+
+class JournalEntryRow(Row, table="journal_entries", of=JournalEntry, newest="at"):
+    """An entry of the journal: its lines sum to zero, and `id` is the event's behind it."""
+
+    id: Key
+    position: Annotated[int, Unique]
+    at: Annotated[Moment, Indexed]
+    event: Annotated[str, Indexed]
+    loan_id: Annotated[UUID | None, Indexed, References("loans")]
+    transaction_id: Annotated[UUID | None, Indexed, References("transactions")]
+    user_id: Annotated[UUID, Indexed, References("users")]
+    lines: Json
+
+
+class JournalLineRow(Row, table="journal_lines", of=JournalLine, newest="recorded_at"):
+    """One line of an entry. The trial balance is their sum by account."""
+
+    id: Key
+    entry_id: Annotated[UUID, Indexed, References("journal_entries")]
+    position: Annotated[int, Indexed]
+    recorded_at: Moment
+    account: Annotated[str, Indexed]
+    debit: Naira
+    credit: Naira
+
+
+def postings(event: Event, before: Aggregate | None, after: Aggregate) -> list[Posting]:
+    """The lines of an event's entry: they sum to zero, and none of them is zero."""
+    return [line for line in _lines(event, before, after) if line.debit]
+
+
+def _lines(event: Event, before: Any, after: Any) -> Iterator[Posting]:
+    match event, after:
+        case _, Loan():
+            yield from _of_loan(event, before, after)
+        case _, Transaction():
+            yield from _of_transaction(event, before, after)
+        case CreditRefunded(), _:
+            yield from _move(event.amount, "2110", f"1300.{event.payment_method}")
+
+
+def _of_loan(event: Event, before: Loan, after: Loan) -> Iterator[Posting]:
+    airtime, fee = f"1100.{after.network}", after.amount_due - after.amount
+    lent = f"1200.{after.network}"
+    match event:
+        case LoanDisbursed():
+            yield from _move(after.amount, lent, airtime)
+            yield from _move(fee, "1210", "4100")
+        case LoanDisbursementReversed():
+            yield from _move(after.amount, airtime, lent)
+            yield from _move(fee, "4100", "1210")
+        case LoanDisbursementDisputed():
+            yield from _move(after.amount, "1190", airtime)
+        case LoanRepaid():
+            yield from _paid(event, lent, 1)
+            if before.status is LoanStatus.DEFAULTED:
+                yield from _move(event.amount, "1290", "5100")
+        case LoanRepaymentReversed():
+            yield from _paid(event, lent, -1)
+            if after.status is LoanStatus.DEFAULTED:
+                yield from _move(event.amount, "5100", "1290")
+        case LoanDefaulted():
+            yield from _move(after.outstanding_amount, "5100", "1290")
+        case LoanDefaultReversed():
+            yield from _move(after.outstanding_amount, "1290", "5100")
+
+
+def _of_transaction(
+    event: Event, before: Transaction | None, after: Transaction
+) -> Iterator[Posting]:
+    cash = f"1300.{after.source or 'other'}"
+    match event:
+        case TransactionCompleted() if after.type is TransactionType.REPAYMENT:
+            yield from _move(after.amount, cash, "2100")
+            yield from _move(after.unallocated, "2100", "2110")
+        case TransactionReversed() if after.type is TransactionType.REPAYMENT:
+            yield from _move(after.amount, "2100", cash)
+            yield from _move(after.unallocated, "2110", "2100")
+        case TransactionCompleted() if not after.disburses:
+            yield from _move(after.amount, cash, f"1100.{after.network}")
+        case TransactionReversed() if not after.disburses:
+            yield from _move(after.amount, f"1100.{after.network}", cash)
+        case TransactionFailed() if event.funds_captured:
+            yield from _move(after.amount, cash, "2120")
+        case TransactionRefunded() if before and before.status is TransactionStatus.FAILED:
+            yield from _move(after.amount, "2120", cash)
+
+
+def _paid(event: LoanRepaid | LoanRepaymentReversed, lent: str, sign: int) -> Iterator[Posting]:
+    source = "2110" if event.transaction_id is None else "2100"
+    yield Posting(source, sign * event.amount)
+    yield Posting("1210", -sign * event.interest)
+    yield Posting(lent, -sign * event.principal)
+
+
+def _move(amount: Decimal, debit: str, credit: str) -> Iterator[Posting]:
+    yield Posting(debit, amount)
+    yield Posting(credit, -amount)

@@ -1,0 +1,129 @@
+"""Undoing and settling payments: reversals, refunds, and reconciling with a provider's books."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import Field
+
+from rim_ledger.book import Book
+from rim_ledger.core import Command, Event, Refused, require, require_legal
+from rim_ledger.lending.debt import cancel, take_back
+from rim_ledger.lending.loan import LEGAL as LOAN_LEGAL
+from rim_ledger.lending.loan import Loan, LoanDisbursementReversed
+from rim_ledger.lending.request import require_no_conflict
+from rim_ledger.lending.user import CreditRefunded, User
+from rim_ledger.payments.payment import claim_reference, require_own_life
+from rim_ledger.payments.transaction import (
+    LEGAL,
+    PaymentMethod,
+    Transaction,
+    TransactionReconciled,
+    TransactionReconciliationUndone,
+    TransactionRefunded,
+    TransactionReversed,
+    TransactionStatus,
+    TransactionType,
+)
+from rim_ledger.values import Money, Note, Reference
+
+
+class ReverseTransaction(Command[Transaction]):
+    """Undo a completed payment, for a reason: a chargeback, a duplicate, an error."""
+
+    reason: Note
+
+    def decide(self, aggregate: Transaction, book: Book) -> Iterable[Event]:
+        require_own_life(aggregate)
+        require_legal(aggregate.status, "reverse", LEGAL)
+        require_no_conflict(book, book.read(User, aggregate.user_id))
+        if aggregate.type is TransactionType.REPAYMENT:
+            shares = aggregate.parts, aggregate.unallocated
+            take_back(book, aggregate.user_id, aggregate.id, *shares)
+        yield TransactionReversed(reason=self.reason)
+
+
+class RefundTransaction(Command[Transaction]):
+    """Give back what was captured for a payment that failed, for a reason."""
+
+    reason: Note
+
+    def decide(self, aggregate: Transaction, book: Book) -> Iterable[Event]:
+        require_own_life(aggregate)
+        require_legal(aggregate.status, "refund", LEGAL)
+        require_no_conflict(book, book.read(User, aggregate.user_id))
+        nothing = "No money was captured for this payment, so there is none to give back."
+        require(aggregate.funds_captured, "nothing-captured", nothing)
+        yield TransactionRefunded(reason=self.reason)
+
+
+class RefundCredit(Command[User]):
+    """Pay credit back to the person. The reference is the payment's, at its method."""
+
+    amount: Money
+    payment_method: Annotated[PaymentMethod, Field(strict=False)]
+    reference: Reference
+
+    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, aggregate)
+        if self.payment_method is PaymentMethod.CASH:
+            book.need("transactions.cash", "write")
+        there = f"The user has {aggregate.credit_balance} naira of credit, not {self.amount}."
+        require(self.amount <= aggregate.credit_balance, "credit-too-small", there)
+        claim_reference(book, book.new_id(), self.payment_method, self.reference)
+        yield CreditRefunded(
+            amount=self.amount, payment_method=self.payment_method, reference=self.reference
+        )
+
+
+class Reconcile(Command[Transaction]):
+    """Say that a payment was found in the provider's books; its amount never changes."""
+
+    notes: Note | None = None
+    statement_line: Reference | None = None
+
+    def decide(self, aggregate: Transaction, book: Book) -> Iterable[Event]:
+        pending = "A pending payment is completed or failed before it is reconciled."
+        require(aggregate.status is not TransactionStatus.PENDING, "still-pending", pending)
+        done = "The payment is reconciled; undo that first."
+        require(aggregate.reconciled_at is None, "already-reconciled", done)
+        if self.statement_line:
+            settled = f"The statement line {self.statement_line} settles another payment."
+            taken = Refused("statement-line-taken", settled)
+            book.claim("statement-line", self.statement_line, aggregate.id, taken)
+        yield TransactionReconciled(note=self.notes, statement_line=self.statement_line)
+
+
+class UndoReconciliation(Command[Transaction]):
+    """Take a reconciliation back, for a reason; its statement line is free again."""
+
+    reason: Note
+
+    def decide(self, aggregate: Transaction, book: Book) -> Iterable[Event]:
+        open_ = "The payment is not reconciled."
+        require(aggregate.reconciled_at is not None, "not-reconciled", open_)
+        if aggregate.statement_line:
+            book.release("statement-line", aggregate.statement_line)
+        yield TransactionReconciliationUndone(reason=self.reason)
+
+
+class ReverseDisbursement(Command[Loan]):
+    """The telco took the airtime back. Legal while nothing but credit was paid for the loan."""
+
+    reason: Note
+    telco_reference: Reference
+
+    def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+        require_legal(aggregate.status, "reverse-disbursement", LOAN_LEGAL)
+        user = book.read(User, aggregate.user_id)
+        require_no_conflict(book, user)
+        credit = user.applied.get(aggregate.id)
+        paid = f"{aggregate.amount_paid} naira were paid for the loan; reverse the payments first."
+        only = aggregate.amount_paid == (credit.amount if credit else 0)
+        require(only, "loan-was-paid", paid)
+        assert aggregate.transaction_id, "what was disbursed has its transaction"
+        reversed_ = TransactionReversed(reason=self.reason)
+        book.append(Transaction, aggregate.transaction_id, [reversed_])
+        cancel(book, aggregate)
+        book.forget("overdue", aggregate.id)
+        book.forget("default", aggregate.id)
+        yield LoanDisbursementReversed(reason=self.reason, telco_reference=self.telco_reference)
