@@ -23,9 +23,9 @@ from tests.problem_codes import PACKAGES, TREE, modules
 LINES_MAX: Final = 300
 LARGE: Final = {
     "rim_ledger/ledger.py": 510,  # the group commit, which is one thought
-    "rim_ledger/lending/user.py": 430,  # 22 events and the fold over them
+    "rim_ledger/lending/user.py": 510,  # 27 events and the fold over them
     "rim_ledger/admin/admin_user.py": 430,  # an admin's events, fold and commands
-    "rim_ledger/lending/loan.py": 320,  # 15 events and the fold over them
+    "rim_ledger/lending/loan.py": 360,  # 17 events and the fold over them
 }
 """Files that may be longer, and why."""
 MEDIAN_MAX: Final = 120
@@ -35,6 +35,7 @@ FORBIDDEN: Final = re.compile(r"Manager|Service|Helper|Util|Base(?!d)|Dto|Impl|D
 ENTRY_POINTS: Final = {
     "api.cli": {name for name in vars(api.cli) if name in api.cli.app},
     "api.server": {"serve"},  # named to the command line, not imported
+    "projections.journal": {"ACCOUNTS"},  # what the numbers in the tables mean
     "rim_ledger.recorder": {"LedgerFactory"},  # named in PERSISTENCE_MODULE
 }
 """What is used from outside of the three packages."""
