@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from api import admin, bulk, health, lending, payments, system
+from api import admin, bulk, health, journal, lending, payments, system
 from api.routes import AnyRoute, Table
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
     *admin.ROUTES,
     *lending.ROUTES,
     *payments.ROUTES,
+    *journal.ROUTES,
     *system.ROUTES,
     *bulk.ROUTES,
     *health.ROUTES,

@@ -69,7 +69,7 @@ class _Wrong(ValueError):
 
 def read_query(row: type[Row], query: bytes, key: bytes, scope: str, *, sees: bool) -> Query:
     """The question in a query string. Raises InvalidFields, Forbidden, or Malformed (cursor)."""
-    given = _parameters(query)
+    given = parameters_in(query)
     once = {name: texts[0] for name, texts in given.items() if name in ONCE}
     errors: list[dict[str, str]] = []
 
@@ -101,7 +101,8 @@ def read_query(row: type[Row], query: bytes, key: bytes, scope: str, *, sees: bo
     return Query([test for test in (*tests, hidden) if test], order, limit, after, scope)
 
 
-def _parameters(query: bytes) -> Mapping[str, list[str]]:
+def parameters_in(query: bytes) -> Mapping[str, list[str]]:
+    """A query string's parameters, each with its texts. Raises Malformed."""
     try:
         pairs = parse_qsl(
             query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=500
@@ -155,6 +156,8 @@ def _test(row: type[Row], name: str, texts: list[str], *, sees: bool) -> Test:
             if len(texts) > 1:
                 raise _Wrong("it stands here too often")
             return f"t.{ranged.name} {sign} %s", [_moment(texts[0])]
+    if name in row.ALSO:
+        return row.ALSO[name], [texts]
     column = columns.get(name)
     if column is None or not is_filter(row, column):
         raise _Wrong("there is no such parameter", "unknown-parameter")
@@ -209,13 +212,18 @@ def _value(column: Column, text: str) -> Any:
             return Decimal(text)
 
 
+def moment(text: str) -> datetime | None:
+    """The time that a text says, in UTC; None when it says none."""
+    try:
+        return _time.validate_python(text) if MOMENT.fullmatch(text) else None
+    except ValidationError:
+        return None
+
+
 def _moment(text: str) -> datetime:
-    if MOMENT.fullmatch(text):
-        try:
-            return _time.validate_python(text)
-        except ValidationError:
-            pass
-    raise _Wrong("a time looks like 2026-01-31T08:00:00Z (a + is written %2B)")
+    if (time := moment(text)) is None:
+        raise _Wrong("a time looks like 2026-01-31T08:00:00Z (a + is written %2B)")
+    return time
 
 
 def make_cursor(key: bytes, scope: str, value: Any, last: UUID) -> str:

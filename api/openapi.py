@@ -188,6 +188,8 @@ def _list_parameters(row: type[Row]) -> list[Schema]:
         parameters.append(_query(column.wire, {"type": "array", "items": _of(column)}))
         if column.sql_type == "timestamptz":
             parameters += [_query(column.wire + end, _of(column)) for end in ("From", "To")]
+    several = {"type": "array", "items": _STRING}
+    parameters += [_query(name, several) for name in row.ALSO]
     if "deleted_at" in row.COLUMNS:
         parameters.append(_query("deleted", {"type": "boolean"}))
     return parameters

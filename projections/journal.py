@@ -96,7 +96,15 @@ class JournalLine(Struct, frozen=True, kw_only=True, gc=False):
     version: int
 
 
-class JournalEntryRow(Row, table="journal_entries", of=JournalEntry, newest="at"):
+HAS_ACCOUNT: Final = (
+    "EXISTS (SELECT FROM read.journal_lines l WHERE l.entry_id = t.id"
+    " AND ARRAY[l.account, split_part(l.account, '.', 1)] && %s::text[])"
+)
+
+
+class JournalEntryRow(
+    Row, table="journal_entries", of=JournalEntry, newest="at", also={"account": HAS_ACCOUNT}
+):
     """An entry of the journal: its lines sum to zero, and `id` is the event's behind it."""
 
     id: Key

@@ -32,6 +32,9 @@ class Row(BaseModel):
     """The column by which a list is ordered, the newest first, when nobody asks otherwise."""
     PERSON: ClassVar[str | None]
     """The column that names whose personal words the row holds."""
+    ALSO: ClassVar[Mapping[str, str]]
+    """Filters by what is in other tables: a name on the wire, and its SQL, which takes a list of
+    texts, over the table's alias t."""
     TOGETHER: ClassVar[tuple[str, ...]]
     """Columns in which no two rows agree, taken together."""
     TAKEN: ClassVar[tuple[Column, ...]]
@@ -51,6 +54,7 @@ class Row(BaseModel):
         newest: str = "created_at",
         person: str | None = None,
         together: tuple[str, ...] = (),
+        also: Mapping[str, str] = MappingProxyType({}),
         **options: Any,
     ) -> None:
         super().__init_subclass__(**options)
@@ -61,7 +65,7 @@ class Row(BaseModel):
             if get_origin(hint) is not ClassVar and name in cls.__annotations__
         }
         cls.TABLE, cls.OF, cls.NEWEST, cls.PERSON = table, of, newest, person
-        cls.TOGETHER = together
+        cls.TOGETHER, cls.ALSO = together, also
         cls.COLUMNS = MappingProxyType(columns)
         cls.BUSINESS_ID = getattr(of, "BUSINESS_ID", None)
         cls.TAKEN = tuple(c for c in columns.values() if not c.copied and c.name != UPDATED)

@@ -63,6 +63,15 @@ class Client:
         assert made.status_code == 201, made.text
         return await self.as_(username)
 
+    async def take_on_superadmin(self, username: str) -> Self:
+        """Another super-admin, who may approve what this one requested."""
+        roles = (await self.get("/v1/admin-roles", headers=await self.caught_up())).json()["items"]
+        role = next(each["id"] for each in roles if each["name"] == "superadmin")
+        admin = {"username": username, "email": f"{username}@example.com", "password": PASSWORD}
+        made = await self.post("/v1/admin-users", admin | {"roleId": role})
+        assert made.status_code == 201, made.text
+        return await self.as_(username)
+
     async def user(self, number: int = 0, **more: Any) -> dict[str, Any]:
         """A registered borrower with a limit of 100,000; the receipt."""
         body = {"phone": f"0803{number:07}", "email": f"u{number}@example.com", "name": "Ada"}

@@ -1,13 +1,16 @@
 """Real loans, lent and repaid again through a real service."""
 
+import json
 import os
+from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.demo import fill
 from tests.process.service import Service
-from tests.real_loans import lines_of, run
+from tests.real_loans import lines_of, log_in, read, run
 
 PASSWORD = "lent and repaid again"
 FILE = os.environ.get("NANO_LOANS", "")
@@ -21,6 +24,14 @@ def test_real_loans_come_to_the_figures_of_their_file(service: Service) -> None:
     assert outcome.differences == []
     assert outcome.refused == {"invalid-fields": 4}
     assert outcome.lines == sum(told) == lines_of(path)
+    with httpx.Client(base_url=address) as client:
+        clerk = log_in(client, "admin", PASSWORD)
+        sums = client.get("/v1/trial-balance", headers=clerk).text
+    balances = json.loads(sums, parse_float=Decimal)
+    lent = [row for row in read(path) if row.amount]
+    income = {each["account"]: each["balance"] for each in balances["accounts"]}["4100"]
+    assert -income == sum(row.total_due - (row.amount or 0) for row in lent)
+    assert balances["totalDebit"] == balances["totalCredit"]
     assert service.run("rebuild", "--check", patience=120).returncode == 0
 
 

@@ -1,0 +1,199 @@
+"""The routes of the journal: entries, the trial balance at any moment, and both as CSV."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from api.call import Call, Reply
+from api.filters import moment, parameters_in, read_query
+from api.problem import InvalidFields
+from api.routes import AnyRoute, List, One, Other, Parameters
+from projections.journal import ACCOUNTS, JournalEntryRow
+from projections.writer import encode
+from rim_ledger.values import ZERO
+
+if TYPE_CHECKING:
+    from api.desk import Desk
+
+READ: Final = ("journal", "read")
+CSV: Final = b"text/csv; charset=utf-8"
+BATCH: Final = 2_000
+
+LINES: Final = """
+SELECT t.position, t.at, t.event, t.id, t.loan_id, t.transaction_id, t.user_id,
+       l.account, l.debit, l.credit
+  FROM read.journal_entries t JOIN read.journal_lines l ON l.entry_id = t.id
+ WHERE {where} ORDER BY t.position, l.id"""
+HEADS: Final = [
+    "position",
+    "at",
+    "event",
+    "id",
+    "loanId",
+    "transactionId",
+    "userId",
+    "account",
+    "debit",
+    "credit",
+]
+
+BALANCE: Final = """
+SELECT account, sum(debit), sum(credit), sum(debit) - sum(credit)
+  FROM read.journal_lines WHERE position <= %s GROUP BY account ORDER BY account"""
+
+AT: Final = "SELECT recorded_at FROM ledger.events WHERE position = %s"
+
+
+class Balance(Struct, frozen=True):
+    """The sums of every account up to a position (naira), and when that was recorded."""
+
+    position: int
+    at: datetime | None
+    accounts: list[tuple[Any, ...]]
+
+
+async def trial_balance(desk: "Desk", call: Call, _: Parameters) -> Reply:
+    """The balance of every account as of a position or a time; debits equal credits."""
+    found = await _balance(desk, call)
+    accounts = [
+        {"account": account, "name": _name(account), "debit": debit, "credit": credit}
+        | {"balance": balance}
+        for account, debit, credit, balance in found.accounts
+    ]
+    body = {
+        "position": found.position,
+        "at": _rfc3339(found.at) if found.at else None,
+        "accounts": accounts,
+        "totalDebit": sum((each["debit"] for each in accounts), ZERO),
+        "totalCredit": sum((each["credit"] for each in accounts), ZERO),
+    }
+    return Reply(200, encode(body), [(b"ledger-position", b"%d" % found.position)])
+
+
+async def trial_balance_csv(desk: "Desk", call: Call, _: Parameters) -> Reply:
+    """The trial balance as a table."""
+    found = await _balance(desk, call)
+    rows = [(account, _name(account), *sums) for account, *sums in found.accounts]
+    text = _csv([("account", "name", "debit", "credit", "balance"), *rows])
+    headers = [(b"ledger-position", b"%d" % found.position), _attached("trial-balance")]
+    return Reply(200, text, headers, CSV)
+
+
+async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
+    """Every line of the journal, with the filters of the list, in the order of the log."""
+    rights = await desk.rights(call, call.token, READ)
+    row = JournalEntryRow
+    query = read_query(row, call.query, desk.cursor_key, "", sees=rights.sees_persons)
+    await desk.wait_for(call)
+    where = " AND ".join(["true", *(test for test, _ in query.tests)])
+    values = [value for _, more in query.tests for value in more]
+    headers = [
+        (b"content-type", CSV),
+        (b"cache-control", b"no-store"),
+        (b"x-request-id", call.id.encode()),
+        _attached("journal"),
+    ]
+    await call.send({"type": "http.response.start", "status": 200, "headers": headers})
+    async with (
+        desk.pool.connection() as connection,
+        connection.transaction(),
+        connection.cursor(name="journal") as cursor,
+    ):
+        await cursor.execute(LINES.format(where=where).encode(), values)
+        batch: list[Iterable[Any]] = [HEADS]
+        while batch:
+            part = {"type": "http.response.body", "body": _csv(batch), "more_body": True}
+            await call.send(part)
+            batch = list(await cursor.fetchmany(BATCH))
+    await call.send({"type": "http.response.body", "body": b""})
+    return None
+
+
+async def _balance(desk: "Desk", call: Call) -> Balance:
+    await desk.rights(call, call.token, READ)
+    given = parameters_in(call.query)
+    if unknown := given.keys() - {"asOf"}:
+        raise InvalidFields(
+            [
+                _wrong(name, "unknown-parameter", "there is no such parameter")
+                for name in sorted(unknown)
+            ],
+            "unknown-parameter",
+        )
+    await desk.wait_for(call)
+    ((shown,),) = await desk.rows("SELECT position FROM read.tracking WHERE name = 'read'")
+    position = await _position(desk, given["asOf"], shown) if "asOf" in given else shown
+    at = await desk.rows(AT, [position])
+    accounts = await desk.rows(BALANCE, [position])
+    return Balance(position, at[0][0] if at else None, accounts)
+
+
+async def _position(desk: "Desk", texts: list[str], shown: int) -> int:
+    """The position that an `asOf` means: itself, or the last one recorded by a time."""
+    text = "" if len(texts) > 1 else texts[0]
+    if re.fullmatch(r"[0-9]{1,18}", text, re.ASCII) and int(text) <= shown:
+        return int(text)
+    if (time := moment(text)) is None:
+        words = f"this is a position up to {shown}, or a time with an offset"
+        raise InvalidFields([_wrong("asOf", "invalid-parameter", words)], "invalid-parameter")
+    first, last = 0, shown
+    while first < last:  # Times of recording never go back, so the place is found by halving.
+        middle = (first + last + 1) // 2
+        ((recorded_at,),) = await desk.rows(AT, [middle])
+        first, last = (middle, last) if recorded_at <= time else (first, middle - 1)
+    return first
+
+
+def _wrong(name: str, code: str, words: str) -> dict[str, str]:
+    return {"pointer": name, "code": code, "detail": words}
+
+
+def _name(account: str) -> str:
+    number, _, part = account.partition(".")
+    return f"{ACCOUNTS[number]}, {part}" if part else ACCOUNTS[number]
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _csv(rows: Iterable[Iterable[Any]]) -> bytes:
+    target = io.StringIO()
+    csv.writer(target, lineterminator="\r\n").writerows(
+        [_rfc3339(each) if isinstance(each, datetime) else each for each in row] for row in rows
+    )
+    return target.getvalue().encode()
+
+
+def _attached(name: str) -> tuple[bytes, bytes]:
+    return b"content-disposition", f'attachment; filename="{name}.csv"'.encode()
+
+
+NUMBER = {"type": "number"}
+ACCOUNT = {
+    "account": {"type": "string"},
+    "name": {"type": "string"},
+    "debit": NUMBER,
+    "credit": NUMBER,
+    "balance": NUMBER,
+}
+GIVES = {
+    "position": {"type": "integer"},
+    "at": {"type": ["string", "null"], "format": "date-time"},
+    "accounts": {"type": "array", "items": {"type": "object", "properties": ACCOUNT}},
+    "totalDebit": NUMBER,
+    "totalCredit": NUMBER,
+}
+
+ROUTES: list[AnyRoute] = [
+    List("/v1/journal", JournalEntryRow, READ, "Entries of the journal"),
+    One("/v1/journal/{id}", JournalEntryRow, READ, "One entry"),
+    Other("GET", "/v1/journal.csv", journal_csv, "The journal as CSV"),
+    Other("GET", "/v1/trial-balance", trial_balance, "Trial balance", gives=GIVES),
+    Other("GET", "/v1/trial-balance.csv", trial_balance_csv, "Trial balance as CSV"),
+]
