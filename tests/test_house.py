@@ -35,7 +35,6 @@ FORBIDDEN: Final = re.compile(r"Manager|Service|Helper|Util|Base(?!d)|Dto|Impl|D
 ENTRY_POINTS: Final = {
     "api.cli": {name for name in vars(api.cli) if name in api.cli.app},
     "api.server": {"serve"},  # named to the command line, not imported
-    "projections.journal": {"ACCOUNTS"},  # what the numbers in the tables mean
     "rim_ledger.recorder": {"LedgerFactory"},  # named in PERSISTENCE_MODULE
 }
 """What is used from outside of the three packages."""
