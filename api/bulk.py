@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MEDIA_TYPE: Final = b"application/x-ndjson"
 WINDOW: Final = 500
 """Lines that are under way at once."""
+WEIGHT_MAX: Final = 4 * 1024 * 1024
+"""Bytes of the lines under way, above which the next one waits."""
 UNREAD_MAX: Final = 200_000
 """Answers kept for a client who sends everything before reading anything."""
 OP: Final = re.compile(r"(POST|PATCH|PUT|DELETE) (/[!-~]{1,500})")
@@ -132,8 +134,8 @@ async def _stream(sender: Sender) -> None:
 async def _carry_out(sender: Sender, answers: "asyncio.Queue[bytes | None]") -> None:
     """Each line reaches the ledger in its turn; nobody waits for the answer of the one before,
     unless that goes on after its decision."""
-    under_way: deque[asyncio.Future[bytes]] = deque()
-    number = 0
+    under_way: deque[tuple[int, asyncio.Future[bytes]]] = deque()
+    number = weight = 0
     async for text in lines(sender.call):
         number += 1
         if not text.strip():
@@ -147,10 +149,15 @@ async def _carry_out(sender: Sender, answers: "asyncio.Queue[bytes | None]") -> 
             answer = asyncio.create_task(_one(sender, number, wish))
             if wish.takes_time:
                 await asyncio.wait([answer])
-        under_way.append(answer)
-        while under_way and (under_way[0].done() or len(under_way) >= WINDOW):
-            await answers.put(await under_way.popleft())
-    for answer in under_way:
+        under_way.append((len(text), answer))
+        weight += len(text)
+        while under_way and (
+            under_way[0][1].done() or len(under_way) >= WINDOW or weight > WEIGHT_MAX
+        ):
+            size, first = under_way.popleft()
+            weight -= size
+            await answers.put(await first)
+    for _, answer in under_way:
         await answers.put(await answer)
 
 

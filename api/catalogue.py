@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from api import admin, bulk, health, journal, lending, payments, system
+from api import admin, bulk, explain, health, journal, lending, payments, system
 from api.routes import AnyRoute, Table
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
     *admin.ROUTES,
     *lending.ROUTES,
+    *explain.ROUTES,
     *payments.ROUTES,
     *journal.ROUTES,
     *system.ROUTES,

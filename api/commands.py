@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 KEY: Final = re.compile(r"[ -~]{1,255}")
 ETAG: Final = re.compile(r'"(\d{1,18})"')
+PREFERRED: Final = re.compile(rb'(?i)(?:^|,)\s*return\s*=\s*"?representation"?\s*(?:[,;]|$)')
+"""In a Prefer header, alone or beside other preferences (RFC 7240)."""
 AHEAD, BACK = timedelta(minutes=5), timedelta(days=7)
 
 
@@ -199,7 +201,7 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         idempotency,
     )
     receipt = await wish.submit(desk)
-    if call.headers.get(b"prefer", b"").replace(b" ", b"").lower() == b"return=representation":
+    if PREFERRED.search(call.headers.get(b"prefer", b"")):
         row = await desk.row_after(wish, receipt)
         if row is not None:
             return _reply(wish, receipt, row, [(b"preference-applied", b"return=representation")])

@@ -121,7 +121,7 @@ def _beyond(order: Order, place: Any, last: UUID) -> Test:
 
 def _named(row: type[Row], column: str, text: str) -> Test:
     """The test for a value in a path. What cannot be there is not found, rather than refused."""
-    if column != "id":
+    if column != "id" and "\0" not in text:
         return f"t.{column} = %s", [text]
     if CANONICAL.fullmatch(text):
         return "t.id = %s::uuid", [text]

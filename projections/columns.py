@@ -78,7 +78,8 @@ _number = {"type": "number", "multipleOf": 0.01, "examples": [5000.0]}
 Key = UUID
 """The primary key."""
 Moment = datetime
-Naira = Annotated[Decimal, Sql("numeric(14, 2)"), WithJsonSchema(_number)]
+Naira = Annotated[Decimal, Sql("numeric(20, 2)"), WithJsonSchema(_number)]
+"""Six digits more than a command may name: sums and interest must never stop the tables."""
 Percent = Annotated[
     Decimal,
     Sql("numeric(10, 6)"),
@@ -91,6 +92,18 @@ EmailText = Annotated[
     str, Personal, Masked("left({0}, 1) || '***' || substr({0}, strpos({0}, '@'))")
 ]
 NameText = Annotated[str, Personal, Masked("left({0}, 1) || '***'")]
+Words = Annotated[str, Personal, Masked("left({0}, 0) || '***'")]
+"""What somebody wrote about a person."""
+
+
+def free_fields(*clear: str) -> Masked:
+    """Hides the values of a JSON object, but for those under the names that are no person's."""
+    names = ", ".join(f"'{name}'" for name in ("", *clear))
+    shown = f"CASE WHEN m.key IN ({names}) THEN m.value ELSE '\"***\"' END"
+    return Masked(
+        f"(SELECT coalesce(json_object_agg(m.key, {shown}), '{{{{}}}}') FROM json_each({{0}}) m)"
+    )
+
 
 SQL_TYPES: Final[Mapping[Any, str]] = MappingProxyType(
     {UUID: "uuid", str: "text", int: "bigint", bool: "boolean", datetime: "timestamptz"}

@@ -1,6 +1,6 @@
 """Users and loans as clients see them."""
 
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from projections.columns import (
@@ -17,11 +17,17 @@ from projections.columns import (
     PhoneText,
     References,
     Unique,
+    Words,
+    free_fields,
 )
 from projections.tables import Row
 from rim_ledger.lending.loan import Disbursement, Loan, LoanStatus
 from rim_ledger.lending.user import RepaymentStatus, User, UserStatus
 from rim_ledger.values import Network
+
+DECISION_CLEAR: Final = free_fields(
+    "creditScore", "previousLoans", "autoApproved", "policy", "reasons"
+)
 
 
 class UserRow(Row, table="users", of=User, person="id"):
@@ -69,11 +75,11 @@ class LoanRow(Row, table="loans", of=Loan, person="user_id"):
     approved_by: Annotated[UUID | None, References("admin_users")]
     rejected_at: Moment | None
     rejected_by: Annotated[UUID | None, References("admin_users")]
-    rejection_reason: Annotated[str | None, Personal]
+    rejection_reason: Words | None
     disbursed_at: Moment | None
     completed_at: Moment | None
     defaulted_at: Moment | None
     telco_reference: str | None
-    metadata: Annotated[Json, Personal]
+    metadata: Annotated[Json, Personal, DECISION_CLEAR]
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment

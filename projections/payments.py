@@ -15,6 +15,8 @@ from projections.columns import (
     PhoneText,
     References,
     Unique,
+    Words,
+    free_fields,
 )
 from projections.tables import Row
 from rim_ledger.payments.transaction import (
@@ -38,18 +40,18 @@ class TransactionRow(Row, table="transactions", of=Transaction, person="user_id"
     amount: Naira
     status: Annotated[TransactionStatus, Indexed]
     payment_method: PaymentMethod | None
-    description: Annotated[str | None, Personal]
+    description: Words | None
     reference: Annotated[str | None, Indexed]
     provider: str | None
     network: Network | None
     loan_id: Annotated[UUID | None, Indexed, References("loans")]
     allocations: Json
     unallocated: Naira
-    failure_reason: Annotated[str | None, Personal]
+    failure_reason: Words | None
     occurred_at: Moment
     reconciled_at: Moment | None
     reconciled_by: Annotated[UUID | None, References("admin_users")]
-    notes: Annotated[str | None, Personal]
-    metadata: Annotated[Json, Personal]
+    notes: Words | None
+    metadata: Annotated[Json, Personal, free_fields()]
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment

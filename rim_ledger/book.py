@@ -121,6 +121,9 @@ class Book:
 
     def append(self, kind: type[Aggregate], id: UUID, events: Iterable[Event]) -> None:
         """Add events to the end of a stream, their personal words sealed."""
+        known = self._entry(id).aggregate
+        if known is not None and not isinstance(known, kind):
+            raise Refused("already-exists", f"The id {id} is taken.")
         for event in events:
             entry = self._entry(id)
             person = self._person(entry, kind, id, event)

@@ -270,10 +270,15 @@ class Ledger:
             with contextlib.suppress(Moved):
                 await self._decide_and_write(group)
                 return
-        async with self._connected.connection.transaction():
-            await self._connected.lock()
-            if not await self._catch_up():
+        try:
+            async with self._connected.connection.transaction():
+                await self._connected.lock()
+                if await self._catch_up():
+                    return  # the fold has told the cache, and maybe of what came after it
                 await self._decide_and_write(group, accept=False)
+        except BaseException:
+            self.numbers.clear()  # what was reserved in this transaction is not ours any more
+            raise
         self._accept()
 
     async def _decide_and_write(self, group: list[_Item], *, accept: bool = True) -> None:
@@ -288,7 +293,10 @@ class Ledger:
             group[0].answer = error
             return
         for item in group:
-            await self._commit([item])
+            try:
+                await self._commit([item])
+            except Exception as failure:
+                item.answer = failure
 
     def _accept(self) -> None:
         """The draft is durable: what it says is now what is known."""

@@ -39,8 +39,9 @@ released AS (
      USING head, unnest(%(free_kinds)b::text[], %(free_names)b::text[]) AS f (kind, name)
      WHERE head.position = %(head)s AND claims.kind = f.kind AND claims.name = f.name),
 keys AS (
-    INSERT INTO ledger.personal_keys (person, wrapped)
-    SELECT k.* FROM head, unnest(%(persons)b::uuid[], %(wrapped)b::bytea[]) k
+    INSERT INTO ledger.personal_keys (person, wrapped, erased_at)
+    SELECT k.*, CASE WHEN k.wrapped IS NULL THEN %(at)s END
+      FROM head, unnest(%(persons)b::uuid[], %(wrapped)b::bytea[]) AS k (person, wrapped)
      WHERE head.position = %(head)s),
 erased AS (
     UPDATE ledger.personal_keys SET wrapped = NULL, erased_at = %(at)s
@@ -140,7 +141,9 @@ class Draft(Struct):
             "free_kinds": [kind for kind, _ in free],
             "free_names": [name for _, name in free],
             "persons": list(self.keys),
-            "wrapped": list(self.keys.values()),
+            # A statement does not see its own rows, so a key made and destroyed in one group is
+            # never written at all.
+            "wrapped": [None if each in self.erased else key for each, key in self.keys.items()],
             "erased": list(self.erased),
             "owners": [owner for owner, _ in self.secrets],
             "purposes": [purpose for _, purpose in self.secrets],

@@ -119,6 +119,12 @@ Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_clean
 Reference = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[!-~]+$")]
 Word = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
 
+Metadata = Annotated[
+    dict[Word, Annotated[str, Field(max_length=500)] | int | float | bool | None],
+    Field(max_length=50),
+]
+"""Free fields: 50 at most, a text in them at most 500 characters long."""
+
 
 def _utc(value: datetime) -> datetime:
     if not 1970 <= value.year <= 2200:

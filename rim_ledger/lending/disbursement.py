@@ -78,10 +78,11 @@ def record_reply(id: UUID, reference: str, reply: Reply) -> Work:
 def _outcome(loan: Loan, reference: str, reply: Reply, book: Book) -> Iterable[Event]:
     current = reference == loan.reference
     waiting = current and loan.status is LoanStatus.APPROVED
+    known = current and loan.disbursement is Disbursement.DELIVERED
     unsettled = waiting and loan.disbursement is not Disbursement.FAILED
     if reply.answer is Answer.DELIVERED and waiting:
         yield from _deliver(loan.id, reply.telco_reference, book)
-    elif reply.answer is Answer.DELIVERED and not current:
+    elif reply.answer is Answer.DELIVERED and not known:
         yield LoanDisbursementDisputed(reference=reference, telco_reference=reply.telco_reference)
     elif reply.answer is Answer.FAILED and unsettled:
         book.forget("query-top-up", loan.id)

@@ -1,6 +1,7 @@
 """Carrying top-ups to the telco: one process at a time for each loan, and never twice."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -27,6 +28,8 @@ CALL_MAX: Final = 30.0
 AT_ONCE: Final = 16
 """Top-ups under way at once in this process; each holds a database session as its lease."""
 
+log = logging.getLogger(__name__)
+
 
 class _Flight(Struct):
     """What a top-up needs to know of its loan, the phone in the clear."""
@@ -52,6 +55,10 @@ class Dispatch:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         await asyncio.wait([task], timeout=PATIENCE)
+        if task.done() and (error := task.exception()):
+            # What was acknowledged stays so: the request is durable, and the clock asks about it.
+            log.warning("a top-up was left to the clock: %s", type(error).__name__)
+            return receipt
         return (task.result() if task.done() else None) or receipt
 
     async def query(self, loan: UUID) -> None:

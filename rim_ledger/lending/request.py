@@ -23,7 +23,7 @@ from rim_ledger.lending.loan import (
 )
 from rim_ledger.lending.user import CreditReleased, CreditReserved, User, UserStatus
 from rim_ledger.system.config import setting
-from rim_ledger.values import AnyId, Money, Network, Note, Rate, Word, interest
+from rim_ledger.values import AnyId, Metadata, Money, Network, Note, Rate, interest
 
 HISTORICAL_AFTER: Final = timedelta(days=7)
 
@@ -36,7 +36,7 @@ class RequestLoan(Creation[Loan]):
     network: Annotated[Network, Field(strict=False)]
     repayment_period: Annotated[int, Field(ge=1, le=365)] | None = None
     interest_rate: Rate | None = None
-    metadata: dict[Word, str | int | float | bool | None] = {}
+    metadata: Metadata = {}
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         self._require_right_to_terms(book)
@@ -116,7 +116,7 @@ class RevokeApproval(Command[Loan]):
 class SetLoanMetadata(Command[Loan]):
     """Replace the free fields of a loan."""
 
-    metadata: dict[Word, str | int | float | bool | None]
+    metadata: Metadata
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
         if book.reveal(aggregate.person, aggregate.notes) != self.metadata:

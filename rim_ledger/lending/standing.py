@@ -9,6 +9,7 @@ from pydantic import Field
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Creation, Event, Refused, require, require_legal
 from rim_ledger.lending.policy import SCORE_AT_START, limit_for
+from rim_ledger.lending.request import require_no_conflict
 from rim_ledger.lending.user import (
     LEGAL,
     AutoLimitDisabled,
@@ -37,7 +38,8 @@ def _claim(book: Book, kind: str, text: str, user: UUID) -> str:
 
 
 class RegisterUser(Creation[User]):
-    """Register a borrower. Score and limit follow the policy unless they are given."""
+    """Register a borrower. Score and limit follow the policy unless they are given, which needs
+    the permission users.credit."""
 
     phone: Phone
     email: Email
@@ -48,6 +50,8 @@ class RegisterUser(Creation[User]):
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         limit = self.credit_limit
+        if {"credit_score", "credit_limit", "auto_limit_enabled"} & self.model_fields_set:
+            book.need("users.credit", "write")
         yield UserRegistered(
             user_id=book.number("USR"),
             phone=self.phone,
@@ -99,6 +103,7 @@ class SetCreditLimit(Command[User]):
     keep_auto: bool = False
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, aggregate)
         auto = aggregate.auto_limit_enabled and self.keep_auto
         if (self.limit, auto) != (aggregate.credit_limit, aggregate.auto_limit_enabled):
             yield CreditLimitSet(limit=self.limit, auto_limit_enabled=auto, reason=self.reason)
@@ -111,6 +116,7 @@ class SetCreditScore(Command[User]):
     reason: Note
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, aggregate)
         if self.score != aggregate.credit_score:
             yield CreditScoreSet(score=self.score, reason=self.reason)
 

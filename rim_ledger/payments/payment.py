@@ -23,7 +23,7 @@ from rim_ledger.payments.transaction import (
     TransactionRecorded,
     TransactionType,
 )
-from rim_ledger.values import AnyId, Money, Name, Network, Note, Reference, Word
+from rim_ledger.values import AnyId, Metadata, Money, Name, Network, Note, Reference
 
 
 class RecordTransaction(Creation[Transaction]):
@@ -40,7 +40,7 @@ class RecordTransaction(Creation[Transaction]):
     loan_id: AnyId | None = None
     network: Annotated[Network, Field(strict=False)] | None = None
     description: Note | None = None
-    metadata: dict[Word, str | int | float | bool | None] = {}
+    metadata: Metadata = {}
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         self._require_fitting_fields()
@@ -125,7 +125,9 @@ class FailTransaction(Command[Transaction]):
         require_legal(aggregate.status, "fail", LEGAL)
         if aggregate.reference:
             book.release(*_reference(aggregate.source, aggregate.reference))
-        yield TransactionFailed(reason=self.reason, funds_captured=self.funds_captured)
+        erased = book.read(User, aggregate.user_id).erased  # figures go on, words do not
+        reason = None if erased else self.reason
+        yield TransactionFailed(reason=reason, funds_captured=self.funds_captured)
 
 
 class AddNote(Command[Transaction]):

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final, Self, assert_never
+from typing import Annotated, Any, Final, Self, assert_never
 from uuid import UUID, uuid5
 
 from msgspec import Struct
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Command, Event, Invalid, Stamp, Timed, require
@@ -24,6 +24,7 @@ class Known(Struct, frozen=True):
     default: bool | int | Decimal
     least: int = 0
     most: int = 0
+    places: int = 0
 
 
 KNOWN: Final[dict[tuple[str, str], Known]] = {
@@ -32,6 +33,7 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         Decimal(15),
         0,
         1000,
+        places=6,
     ),
     ("lending", "repaymentPeriod"): Known(
         "Days from disbursement to the due date, when the request names none.", 30, 1, 365
@@ -45,7 +47,11 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         "Lowest credit score that is approved automatically.", 650, 0, 1000
     ),
     ("lending", "autoApproveMaxAmount"): Known(
-        "Largest amount in naira that is approved automatically.", Decimal(5000), 0, 100_000_000
+        "Largest amount in naira that is approved automatically.",
+        Decimal(5000),
+        0,
+        100_000_000,
+        places=2,
     ),
     ("lending", "defaultAfterDays"): Known("Days past due until a loan defaults.", 30, 1, 3650),
 }
@@ -54,7 +60,7 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
 @cache
 def config_id(category: str, key: str) -> UUID:
     """The stream of a setting: the same for everybody, so that nobody makes it twice."""
-    return uuid5(NAMESPACE, f"{category}.{key}")
+    return uuid5(NAMESPACE, f"{category}/{key}")  # words may have dots, but no slash
 
 
 class DataType(StrEnum):
@@ -140,7 +146,7 @@ class SetConfig(Timed):
     category: Word
     key: Word
     value: JsonValue
-    description: str = ""
+    description: Annotated[str, Field(max_length=2000)] = ""
 
     def work(self, book: Book) -> UUID:
         """Decide on the setting's stream, which the name alone determines; its id."""
@@ -193,20 +199,24 @@ def _same_kind(key: str, old: Any, new: JsonValue) -> JsonValue:
         return "number" if number else type(value).__name__
 
     if old is not None and kind(new) != kind(old):
-        raise Invalid("wrong-type", f"{key} is a {kind(old)}; {new!r} is not.", "/value")
+        raise Invalid("wrong-type", f"{key} is a {kind(old)}, not a {kind(new)}.", "/value")
     return new
 
 
 def _checked(known: Known, value: JsonValue) -> JsonValue:
     if isinstance(known.default, bool):
         if not isinstance(value, bool):
-            raise Invalid("wrong-type", f"The value is true or false, not {value!r}.", "/value")
+            raise Invalid("wrong-type", "The value is true or false.", "/value")
         return value
     whole = isinstance(known.default, int)
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         kind = "a whole number" if whole else "a number"
-        raise Invalid("wrong-type", f"The value is {kind}, not {value!r}.", "/value")
+        raise Invalid("wrong-type", f"The value is {kind}.", "/value")
     if not known.least <= value <= known.most:
         span = f"from {known.least} to {known.most}"
         raise Invalid("out-of-range", f"The value is {span}, not {value}.", "/value")
+    if round(exact := Decimal(str(value)), known.places) != exact:
+        raise Invalid(
+            "decimals", f"The value has at most {known.places} decimals, not {value}.", "/value"
+        )
     return value if whole else str(value)

@@ -119,3 +119,37 @@ def test_no_header_gets_a_500(tell: Tell) -> None:
             assert answer.status_code == status, f"{name}: {value}: {answer.text}"
 
     tell(story)
+
+
+def test_a_path_with_a_nul_leads_nowhere(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        for path in ("/v1/system-config/a%00/b", "/v1/users/%00"):
+            assert (await admin.get(path)).status_code == 404
+
+    tell(story)
+
+
+def test_no_sum_stops_the_read_tables(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        most = 999_999_999_999.99
+        user = await admin.user(creditLimit=most)
+        loan = {"userId": user["id"], "amount": most, "network": "MTN", "interestRate": 1000}
+        assert (await admin.post("/v1/loans", loan)).status_code == 201
+        cash = {"type": "repayment", "userId": user["id"], "amount": most, "paymentMethod": "cash"}
+        for _ in range(2):
+            assert (await admin.post("/v1/transactions", cash)).status_code == 201
+        shown = await admin.get(f"/v1/users/{user['id']}", headers=await admin.caught_up())
+        assert '"creditBalance":1999999999999.98' in shown.text
+
+    tell(story)
+
+
+def test_free_fields_are_bounded(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        loan = {"userId": (await admin.user())["id"], "amount": 10, "network": "MTN"}
+        for metadata in ({"a": "x" * 501}, {f"k{n}": n for n in range(51)}):
+            answer = await admin.post("/v1/loans", loan | {"metadata": metadata})
+            assert answer.status_code == 422
+            assert answer.json()["errors"][0]["pointer"].startswith("/metadata")
+
+    tell(story)

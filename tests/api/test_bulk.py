@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 
+from api import bulk
 from tests.api.conftest import ADA, Client, Tell
 
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -114,5 +116,26 @@ def test_bulk_asks_who_is_there_before_it_reads(tell: Tell) -> None:
         answer: httpx.Response = await nobody.post("/v1/bulk", content=b"{", headers=NDJSON)
         assert answer.status_code == 401
         assert (await admin.post("/v1/bulk", ADA)).status_code == 415
+
+    tell(story)
+
+
+def test_heavy_lines_wait_for_each_other(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.bulk.WEIGHT_MAX", 0)
+    under_way, most, carry_out = 0, 0, bulk._one
+
+    async def counted(*more: Any) -> bytes:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        answer = await carry_out(*more)
+        under_way -= 1
+        return answer
+
+    monkeypatch.setattr("api.bulk._one", counted)
+
+    async def story(admin: Client) -> None:
+        answers = await send(admin, [{"op": "POST /v1/users/x/activate"}] * 5)
+        assert ([answer["status"] for answer in answers], most) == ([404] * 5, 1)
 
     tell(story)

@@ -167,7 +167,7 @@ def test_a_command_may_lie_five_minutes_ahead_and_a_week_back(tell: Tell) -> Non
 
 def test_prefer_representation_answers_the_row(tell: Tell) -> None:
     async def story(admin: Client) -> None:
-        prefer = {"Prefer": "return=representation"}
+        prefer = {"Prefer": 'respond-async, return="representation"; wait=5'}
         answer = await admin.post("/v1/users", ADA, headers=prefer)
         assert answer.status_code == 201
         assert answer.headers["preference-applied"] == "return=representation"

@@ -159,3 +159,26 @@ def test_head_tells_what_get_would(tell: Tell) -> None:
         assert told.content == b""
 
     tell(story)
+
+
+def test_what_was_written_about_a_person_is_for_those_who_may_see_persons(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        user = await admin.user()
+        said = {"userId": user["id"], "amount": 10, "metadata": {"sister": "Ngozi", "policy": "x"}}
+        loan = (await admin.post("/v1/loans", said | {"network": "MTN"})).json()["id"]
+        await admin.post(f"/v1/loans/{loan}/reject", {"reason": "Ngozi said no"})
+        paid = {"type": "repayment", "paymentMethod": "card", "description": "from Ngozi"}
+        transaction = (await admin.post("/v1/transactions", said | paid)).json()["id"]
+        resources = ("loans", "transactions")
+        reads = [{"resource": each, "actions": ["read"]} for each in resources]
+        clerk = await admin.take_on("clerk", *reads)
+        for path in (f"/v1/loans/{loan}", f"/v1/transactions/{transaction}"):
+            shown = await admin.get(path, headers=await admin.caught_up())
+            assert "Ngozi" in shown.text
+            masked = await clerk.get(path)
+            assert "Ngozi" not in masked.text
+            assert masked.json()["metadata"].keys() == shown.json()["metadata"].keys()
+            assert masked.json()["metadata"]["sister"] == "***"
+        assert (await clerk.get(f"/v1/loans/{loan}")).json()["metadata"]["policy"] == "decision-v1"
+
+    tell(story)

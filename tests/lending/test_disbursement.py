@@ -208,3 +208,12 @@ def test_who_owes_or_waits_is_neither_deleted_nor_erased() -> None:
     desk.reply(loan, desk.ask(loan), Answer.DELIVERED)
     desk.pay(120)
     assert refused(lambda: desk.perform(User, desk.ada, EraseUser())) == "credit-left"
+
+
+def test_a_late_success_after_the_approval_was_revoked_is_shown_as_a_dispute() -> None:
+    desk = Desk()
+    loan = desk.approved()
+    reference = desk.ask(loan)
+    desk.reply(loan, reference, Answer.FAILED)
+    desk.perform(Loan, loan, RevokeApproval(reason="the telco declined"))
+    assert names(desk.reply(loan, reference, Answer.DELIVERED)) == ["LoanDisbursementDisputed"]

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from rim_ledger.book import perform
 from rim_ledger.core import Command, Refused
 from rim_ledger.lending.standing import (
     ActivateUser,
@@ -139,3 +140,32 @@ def test_the_automatic_limit_is_switched_once() -> None:
     given(User, ADA).when(DisableAutoLimit()).then(AutoLimitDisabled())
     given(User, ADA, DisableAutoLimit()).when(EnableAutoLimit()).then(AutoLimitEnabled())
     given(User, ADA, DisableAutoLimit()).when(DisableAutoLimit()).refused("already-done")
+
+
+def test_score_and_limit_are_given_at_registration_by_those_who_may_set_them() -> None:
+    memory = Memory()
+    rich = RegisterUser(
+        phone="08031234567", email="ada@example.com", name="Ada Obi", credit_limit=10**6
+    )
+    book = memory.book()
+    book.rights = {("users", "write")}
+    with pytest.raises(Refused) as refusal:
+        perform(book, User, memory.world.new_id(), rich)
+    assert refusal.value.code == "forbidden"
+    perform(book, User, memory.world.new_id(), ADA)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [SetCreditLimit(limit=9, reason="me"), SetCreditScore(score=999, reason="me")],
+    ids=lambda command: type(command).__name__,
+)
+def test_nobody_sets_their_own_score_or_limit(command: Command[User]) -> None:
+    memory = Memory()
+    user = memory.world.new_id()
+    memory.perform(User, user, ADA)
+    book = memory.book()
+    book.contacts = frozenset({memory.book().read(User, user).phone_hash})
+    with pytest.raises(Refused) as refusal:
+        perform(book, User, user, command)
+    assert refusal.value.code == "conflict-of-interest"

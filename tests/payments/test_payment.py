@@ -210,6 +210,15 @@ def test_an_erased_person_stays_erased() -> None:
     assert refused(lambda: desk.perform(User, desk.ada, EraseUser())) == "already-done"
 
 
+def test_a_payment_that_waits_for_an_erased_person_can_still_be_failed() -> None:
+    desk = Desk()
+    waiting = record(desk)
+    desk.perform(User, desk.ada, EraseUser())
+    desk.perform(Transaction, waiting, FailTransaction(reason="Ada never paid"))
+    failed = desk.transaction(waiting)
+    assert (failed.status, failed.failure_reason) == ("failed", None)
+
+
 class Payments(RuleBasedStateMachine):
     """Loans and payments in any order: the two sides agree and no kobo is lost."""
 

@@ -41,7 +41,7 @@ def test_the_tables_are_the_golden_ones() -> None:
 
 def test_a_column_says_what_its_annotation_says() -> None:
     loans = TABLES["loans"].COLUMNS
-    assert loans["amount"].sql_type == "numeric(14, 2)"
+    assert loans["amount"].sql_type == "numeric(20, 2)"
     assert not loans["amount"].optional
     assert loans["due_date"].optional
     assert loans["due_date"].indexed

@@ -172,3 +172,19 @@ def test_what_the_clock_cannot_do_keeps_nothing_else_waiting(database: str) -> N
         assert loan_in(dispatch, loan).overdue
 
     lend(database, "08031234567", story)
+
+
+def test_a_request_that_was_committed_is_acknowledged_though_its_sending_fails(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        async def break_down(*_: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(dispatch, "_ask", break_down)
+        assert (await disburse(dispatch, loan)).disbursement == "requested"
+        monkeypatch.undo()
+        assert await tick(dispatch, seconds=6) == 1
+        assert loan_in(dispatch, loan).disbursement == "failed"
+
+    assert lend(database, "08031234567", story) == []

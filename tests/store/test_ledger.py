@@ -8,6 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from rim_ledger.book import Book
 from rim_ledger.core import NotFound, Refused, Unavailable
 from rim_ledger.ledger import Idempotency, Ledger, Receipt
 from rim_ledger.store import Draft, Store
@@ -314,3 +315,85 @@ def test_the_service_may_add_to_the_log_and_nothing_else(database: str) -> None:
                     await connection.execute(statement)
 
     asyncio.run(story())
+
+
+def test_who_is_erased_in_the_group_that_made_them_leaves_no_key(database: str) -> None:
+    jar = WORLD.new_id()
+
+    async def story(ledger: Ledger) -> None:
+        works = [open_jar(jar, owner="Ada Obi"), erase_owner(jar)]
+        await asyncio.gather(*(ledger.submit(work, STAMP) for work in works))
+
+    on_ledger(database, story)
+    ((wrapped, erased_at),) = rows(database, "SELECT wrapped, erased_at FROM ledger.personal_keys")
+    assert (wrapped, erased_at is None) == (None, False)
+
+
+def test_a_commit_that_was_looked_up_does_not_hide_what_came_after_it(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jar = WORLD.new_id()
+    write = Store.write
+
+    async def story() -> list[int]:
+        async with ledger(database) as one, ledger(database) as two:
+
+            async def lose_the_answer(self: Store, draft: Draft) -> None:
+                monkeypatch.setattr(Store, "write", write)
+                await write(self, draft)
+                await two.submit(add_coin(jar), STAMP)
+                await self.connection.close()
+                raise psycopg.OperationalError("the connection was lost")
+
+            await one.submit(open_jar(jar), STAMP)
+            monkeypatch.setattr(Store, "write", lose_the_answer)
+            first = await one.submit(add_coin(jar), STAMP)
+            return [first.version, (await one.submit(add_coin(jar), STAMP)).version]
+
+    assert asyncio.run(story()) == [2, 4]
+
+
+def test_a_fault_of_the_store_fails_its_own_command_alone(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jars = [WORLD.new_id() for _ in range(3)]
+    write = Store.write
+
+    async def break_on_kaputt(self: Store, draft: Draft) -> None:
+        if len(draft.streams) == 1 and ("label", "kaputt") in draft.claims:
+            raise ZeroDivisionError
+        await write(self, draft)
+
+    async def story(ledger: Ledger) -> list[Receipt | BaseException]:
+        monkeypatch.setattr(Store, "write", break_on_kaputt)
+        labels = [None, "nul \0 byte", "kaputt"]
+        works = [open_jar(jar, label=label) for jar, label in zip(jars, labels, strict=True)]
+        answers = (ledger.submit(work, STAMP) for work in works)
+        return await asyncio.gather(*answers, return_exceptions=True)
+
+    answers = on_ledger(database, story)
+    kinds = (Receipt, psycopg.DataError, ZeroDivisionError)
+    assert all(isinstance(*each) for each in zip(answers, kinds, strict=True))
+    assert rows(database, "SELECT count(*) FROM ledger.events") == [(1,)]
+
+
+def test_numbers_that_were_reserved_in_a_failed_commit_are_not_handed_out(database: str) -> None:
+    jar, others = WORLD.new_id(), [WORLD.new_id() for _ in range(3)]
+
+    def reserve_in_vain(book: Book) -> UUID:
+        book.read(Jar, jar)
+        book.number("JAR")
+        return open_jar(others[0], label="nul \0 byte")(book)
+
+    async def story() -> set[str | None]:
+        async with ledger(database) as one, ledger(database) as two, ledger(database) as three:
+            with pytest.raises(NotFound):
+                await two.submit(reserve_in_vain, STAMP)
+            await one.submit(open_jar(jar), STAMP)
+            with pytest.raises(psycopg.DataError):
+                await two.submit(reserve_in_vain, STAMP)
+            opened_there = await three.submit(open_jar(others[1]), STAMP)
+            opened_here = await two.submit(open_jar(others[2]), STAMP)
+            return {opened_there.business_id, opened_here.business_id}
+
+    assert len(asyncio.run(story())) == 2

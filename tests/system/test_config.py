@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from rim_ledger.core import Refused
+from rim_ledger.lending.standing import RegisterUser
+from rim_ledger.lending.user import User
 from rim_ledger.system.config import (
     KNOWN,
     ResetConfig,
@@ -50,6 +52,8 @@ def test_a_setting_acts_from_its_next_reading_until_it_is_reset() -> None:
         ("maxOpenLoans", 0, "out-of-range"),
         ("interestRate", 1001, "out-of-range"),
         ("interestRate", "15", "wrong-type"),
+        ("interestRate", 1e-7, "decimals"),
+        ("autoApproveMaxAmount", 0.005, "decimals"),
     ],
 )
 def test_a_known_setting_refuses_what_it_cannot_be(key: str, bad: Any, code: str) -> None:
@@ -65,3 +69,21 @@ def test_another_setting_keeps_its_type() -> None:
     assert put(memory, "colour", "green", "panel") == ["SystemConfigSet"]
     with pytest.raises(Refused, match="colour is a str"):
         put(memory, "colour", 3, "panel")
+
+
+def test_a_refusal_does_not_repeat_a_long_value() -> None:
+    with pytest.raises(Refused) as refusal:
+        put(Memory(), "interestRate", "x" * 1000)
+    assert len(refusal.value.detail) < 100
+
+
+def test_dots_in_names_never_make_two_settings_one() -> None:
+    assert config_id("a.b", "c") != config_id("a", "b.c")
+
+
+def test_a_setting_never_lands_in_the_stream_of_something_else() -> None:
+    memory = Memory()
+    ada = RegisterUser(phone="08031234567", email="ada@example.com", name="Ada")
+    memory.perform(User, config_id("panel", "colour"), ada)
+    with pytest.raises(Refused, match="is taken"):
+        put(memory, "colour", "green", "panel")
