@@ -28,7 +28,7 @@ LARGE: Final = {
     "rim_ledger/lending/loan.py": 360,  # 17 events and the fold over them
 }
 """Files that may be longer, and why."""
-MEDIAN_MAX: Final = 120
+MEDIAN_MAX: Final = 150
 
 FORBIDDEN: Final = re.compile(r"Manager|Service|Helper|Util|Base(?!d)|Dto|Impl|Data(?!Type)|Info")
 
