@@ -23,8 +23,10 @@ from api.supervisor import first_login
 from api.supervisor import up as run_everything
 from api.telco import telco
 from projections import follower
-from projections import rebuild as rebuilding
 from projections.fold import Poisoned
+from projections.rebuild import Busy
+from projections.rebuild import rebuild as rebuild_tables
+from projections.schema import Outdated
 from rim_ledger import clock as due
 from rim_ledger.core import Unavailable
 from rim_ledger.lending.dispatch import Dispatch
@@ -118,7 +120,7 @@ def rebuild(*, check: bool = False) -> None:
     settings = Settings.load()
     try:
         with filled_database(settings) as url, progress("events") as told:
-            work = rebuilding.rebuild(url, vault(settings), told, check=check)
+            work = rebuild_tables(url, vault(settings), told, check=check)
             rebuilt = asyncio.run(work)
     except KeyboardInterrupt:
         print("interrupted; the tables in use are as they were", file=sys.stderr)
@@ -155,7 +157,7 @@ def main() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         try:
             app()
-        except (Unfit, Unavailable, PostgresUnavailable, Poisoned, rebuilding.Busy) as error:
+        except (Unfit, Unavailable, PostgresUnavailable, Poisoned, Outdated, Busy) as error:
             _fail(str(error))
         except (psycopg.OperationalError, PoolTimeout) as error:
             _fail(f"the database cannot be reached: {first_line(error)}")

@@ -2,19 +2,17 @@
 
 import asyncio
 import contextlib
-import logging
 import signal
 from collections.abc import Callable, Iterator
 from typing import Final
 
 import psycopg
 from cryptography.exceptions import InvalidTag
-from psycopg import AsyncConnection, pq
+from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from api.settings import Settings
-from projections import schema
-from projections.rebuild import rebuild
+from projections import rebuild
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Refused
@@ -29,8 +27,6 @@ CONNECT: Final = 5
 """Seconds to wait for an answer."""
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that ask a process to stop."""
-
-log = logging.getLogger("rim_ledger")
 
 
 class Unfit(Exception):
@@ -86,7 +82,7 @@ def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) ->
         if password := asyncio.run(_begin(settings, url)):
             lacking.append("the first admin")
             first_login(password)
-    if asyncio.run(_update_tables(settings, url)):
+    if asyncio.run(rebuild.prepare(url, vault(settings))):
         lacking.append("read tables of this version")
     return lacking
 
@@ -98,17 +94,6 @@ async def _begin(settings: Settings, url: str) -> str | None:
             return await bootstrap(ledger, given.get_secret_value() if given else None, RealWorld())
         except Refused as refusal:
             raise Unfit(f"RIM_ADMIN_PASSWORD is not right: {refusal.detail}") from refusal
-
-
-async def _update_tables(settings: Settings, url: str) -> bool:
-    """Make the read tables, or rebuild those that an earlier version of the program made."""
-    async with await AsyncConnection.connect(url, autocommit=True) as connection:
-        await schema.create(connection)
-        if await schema.found(connection) == schema.fingerprint():
-            return False
-    log.info("the read tables are those of another version and are rebuilt")
-    await rebuild(url, vault(settings))
-    return True
 
 
 @contextlib.contextmanager

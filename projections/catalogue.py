@@ -11,7 +11,6 @@ from projections.lending import LoanRow, UserRow
 from projections.payments import TransactionRow
 from projections.system import SystemConfigRow
 from projections.tables import Row
-from rim_ledger.core import Aggregate
 
 TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
     {
@@ -33,9 +32,6 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
 ROW_OF: Final[Mapping[type[Any], type[Row]]] = MappingProxyType(
     {row.OF: row for row in TABLES.values()}
 )
-
-HIDDEN: Final[frozenset[type[Aggregate]]] = frozenset()
-"""Entities that only rules look at: their events are audited, and no table shows them."""
 
 TRACES: Final[tuple[type[Row], ...]] = (AuditLogRow, JournalEntryRow, JournalLineRow)
 """Tables that are only ever added to."""

@@ -21,6 +21,7 @@ NEXT: Final = "read_next"
 PAST: Final = "read_past"
 STRETCH: Final = 5000
 LOCK: Final = 7_264_003
+PREPARING: Final = 7_264_004
 
 Progress = Callable[[int, int], None]
 """Is told how many events are done, of how many."""
@@ -42,13 +43,17 @@ class Busy(Exception):
     """Another rebuild is under way."""
 
 
-async def prepare(url: str, vault: Vault, progress: Progress = silent) -> bool:
-    """Make the tables, or rebuild those of another version of the program; whether that was so."""
+async def prepare(url: str, vault: Vault) -> bool:
+    """Make the tables, or rebuild those of another version of the program; whether that was so.
+
+    Whoever comes second waits, and finds them made.
+    """
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute("SELECT pg_advisory_lock(%s)", [PREPARING])
         if await schema.found(connection) == schema.fingerprint():
             return False
-    await rebuild(url, vault, progress)
-    return True
+        await rebuild(url, vault)
+        return True
 
 
 async def rebuild(
@@ -74,11 +79,6 @@ async def rebuild(
         rebuilt = await _settle(connection, follower, vault, check=check)
         await _drop(connection, NEXT, PAST)
         return rebuilt
-
-
-async def compare(url: str, vault: Vault) -> list[Difference]:
-    """Where the live tables are not what the log says; nothing is changed."""
-    return list((await rebuild(url, vault, check=True)).differences)
 
 
 async def _claim(connection: AsyncConnection[Any]) -> None:

@@ -54,7 +54,10 @@ async def create(connection: AsyncConnection[Any], schema: str = LIVE) -> None:
             for statement in [*bare(schema), *finish(schema)]:
                 await connection.execute(statement.encode())
         elif there != fingerprint():
-            raise Outdated(f"The tables in {schema} are of another version: rebuild them.")
+            words = (
+                "the read tables are those of another version of the program: run rim-ledger init"
+            )
+            raise Outdated(words)
 
 
 async def found(connection: AsyncConnection[Any], schema: str = LIVE) -> str | None:

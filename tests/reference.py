@@ -1,10 +1,9 @@
-"""Writes the reference pages that follow from the code: events, routes, rights, settings."""
+"""The reference pages that follow from the code: events, routes, rights, settings, tables."""
 
 import inspect
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
 from msgspec.structs import fields
 
@@ -12,6 +11,7 @@ from api.catalogue import ROUTES
 from api.routes import List, One, Other, Route
 from api.settings import Settings, variable
 from projections.catalogue import TABLES
+from projections.columns import Column
 from rim_ledger.admin.bootstrap import BUILT_IN
 from rim_ledger.admin.permissions import RESOURCES
 from rim_ledger.catalogue import ENTITIES
@@ -26,12 +26,6 @@ def _words(of: object) -> str:
     """The first paragraph of a docstring, without the base classes' words."""
     doc = vars(of).get("__doc__") or ""
     return " ".join(inspect.cleandoc(doc).split("\n\n")[0].split())
-
-
-def _type(annotation: Any) -> str:
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    text = text or re.sub(r"\w+\.", "", str(annotation))
-    return text.replace("Personal | None", "text").replace("Personal", "text").replace("|", "or")
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
@@ -154,11 +148,13 @@ def tables() -> Iterator[str]:
         )
 
 
-def _said(column: Any) -> Iterator[str]:
-    if column.key:
+def _said(column: Column) -> Iterator[str]:
+    if column.name == "id":
         yield "primary key"
     if column.unique:
         yield "unique"
+    elif column.unique_while:
+        yield f"unique while {column.unique_while}"
     elif column.indexed:
         yield "indexed"
     if column.personal:
@@ -167,6 +163,8 @@ def _said(column: Any) -> Iterator[str]:
         yield f"references {column.references}"
     if column.copied:
         yield f"copy of {column.copied.table}.{column.copied.column}"
+    if column.optional:
+        yield "may be null"
     if column.words:
         yield " / ".join(column.words)
 

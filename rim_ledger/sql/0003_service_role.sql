@@ -13,6 +13,8 @@ COMMENT ON FUNCTION ledger.keep_writers_out IS
 DO $$
 BEGIN
     CREATE ROLE rim_service NOLOGIN;
+    -- Since PostgreSQL 16, whoever makes a role may grant it, but not act as it before that.
+    GRANT rim_service TO CURRENT_USER;
 EXCEPTION
     WHEN duplicate_object OR unique_violation THEN NULL;
     WHEN insufficient_privilege THEN

@@ -1,10 +1,13 @@
 """The OpenAPI document and the pages for operators."""
 
+import json
+
 from api.catalogue import ROUTES
 from api.commands import fill
 from api.openapi import document
 from api.routes import Route
 from tests.api.conftest import Client, Tell
+from tests.golden import pinned
 
 
 def test_every_route_is_described_and_every_example_is_a_command() -> None:
@@ -15,6 +18,11 @@ def test_every_route_is_described_and_every_example_is_a_command() -> None:
         if isinstance(route, Route):
             example = operation["requestBody"]["content"]["application/json"]["example"]
             fill(route, {"category": "lending", "key": "autoApprove"}, example)
+
+
+def test_the_document_is_the_pinned_one() -> None:
+    text = json.dumps(document(ROUTES), indent=1) + "\n"
+    assert pinned("openapi.json", text) == text, "clients see a change; make golden accepts it"
 
 
 def test_every_reference_in_the_document_leads_somewhere() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-def pinned(name: str, text: str) -> str:
+def pinned(name: str, text: str, place: Path = HERE) -> str:
     """The text that is pinned under a name; while GOLDEN=write is set, first pin this one."""
-    path = HERE / name
+    path = place / name
     if os.environ.get("GOLDEN") == "write":
         path.write_text(text)
     return path.read_text()

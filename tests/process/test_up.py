@@ -240,6 +240,19 @@ def test_init_says_what_it_did_and_can_be_repeated(service: Service, server: str
     assert second.stdout == "the database is up to date\n"
 
 
+def test_init_rebuilds_the_tables_of_an_earlier_version(service: Service, database: str) -> None:
+    assert service.run("init", DATABASE_URL=database).returncode == 0
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("COMMENT ON SCHEMA read IS 'an earlier version'")
+    early = service.run("follow", DATABASE_URL=database)
+    assert (early.returncode, early.stderr.count("\n")) == (1, 1)
+    assert early.stderr.endswith("run rim-ledger init\n")
+    again = service.run("init", DATABASE_URL=database)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "added: read tables of this version\n" in again.stdout
+    assert service.run("init", DATABASE_URL=database).stdout == "the database is up to date\n"
+
+
 def test_production_runs_with_secrets_of_its_own_and_shows_none(service: Service) -> None:
     secret = "a secret of production, of some length"
     process, url, said = service.up(

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 
 from projections import schema
 from projections.follower import Follower
-from projections.rebuild import compare
+from projections.rebuild import rebuild
 from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated
 from rim_ledger.admin.admin_user import AdminCreated, AdminUser
 from rim_ledger.book import Book
@@ -154,4 +154,4 @@ def head(url: str) -> int:
 
 
 def rebuilt_equals_live(url: str) -> bool:
-    return asyncio.run(compare(url, VAULT)) == []
+    return not asyncio.run(rebuild(url, VAULT, check=True)).differences

@@ -1,0 +1,73 @@
+"""What README and tutorial show is true: their commands are run on a service of their own."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import Final
+
+import httpx
+import pytest
+
+from tests.process.service import TREE, Service, a_service, stop, wait_for
+
+PAGES: Final = ("README.md", "docs/tutorial/lend-and-repay.md")
+PASSWORD: Final = "correct horse battery"
+LANGUAGES: Final = ("bash", "psql")
+SHIFTING: Final = re.compile(
+    r"\b[0-9a-f]{8}-[0-9a-f-]*…?|~1\.[\w-]+"  # ids, sealed words
+    r"|\d{4}-\d\d-\d\dT[\d:.]+Z|-20\d\d-|curl/[\d.]+"  # times, years
+)
+"""What differs from run to run."""
+
+NEEDED: Final = ("bash", "curl")
+pytestmark = pytest.mark.skipif(
+    not all(map(shutil.which, NEEDED)), reason=f"they need {' and '.join(NEEDED)}"
+)
+
+
+def blocks(page: str) -> list[tuple[str, str, str]]:
+    """Each block of commands with its language, and the output that the page shows after it."""
+    found = re.findall(r"```(\w+)\n(.*?)```", (TREE / page).read_text(), re.DOTALL)
+    after = [*found[1:], ("", "")]
+    return [
+        (language, commands, shown if next_ == "text" else "")
+        for (language, commands), (next_, shown) in zip(found, after, strict=True)
+        if language in LANGUAGES
+    ]
+
+
+@pytest.fixture
+def service() -> Iterator[tuple[Service, str]]:
+    with a_service() as service:
+        process, url, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
+        wait_for(lambda: httpx.get(f"{url}/readyz").json()["lag"] == 0)
+        yield service, url
+        stop(process)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_run_and_answer_what_the_page_says(
+    page: str, service: tuple[Service, str]
+) -> None:
+    home, url = service
+    told = [each for each in blocks(page) if each[0] == "bash" or shutil.which("psql")]
+    parts = [f"{commands}\necho; echo '--- {n}'" for n, (_, commands, _) in enumerate(told)]
+    outcome = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "exec 2>&1\n" + "\n".join(parts)],
+        env=home.environment(RIM=url, PAGER="cat"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    said = re.split(r"^--- \d+$", outcome.stdout, flags=re.MULTILINE)
+    for (_, commands, shown), output in zip(told, said[:-1], strict=True):
+        for piece in re.split(r"…|\n", plain(shown)):
+            assert piece.strip(' ",') in plain(output), commands
+
+
+def plain(text: str) -> str:
+    """Without ids, times and the width of a table, which are others each time."""
+    return re.sub(r" +|-{4,}[-+]*", " ", SHIFTING.sub("", text))
