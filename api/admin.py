@@ -123,10 +123,12 @@ SESSION = {
 MYSELF = ADMIN | {"permissions": {"type": "array", "items": {"type": "object"}}}
 
 ROUTES: list[AnyRoute] = [
-    Other("POST", AUTH + "/login", log_in, "Log in", gate.LogIn, public=True, gives=SESSION),
+    Other("POST", AUTH + "/login", log_in, "Log in", form=gate.LogIn, public=True, gives=SESSION),
     Other("POST", AUTH + "/logout", log_out, "Log out", status=204),
     Other("GET", AUTH + "/me", me, "Who asks", gives=MYSELF),
-    Other("POST", AUTH + "/password", change_password, "New password", ChangePassword, status=204),
+    Other(
+        "POST", AUTH + "/password", change_password, "New password", form=ChangePassword, status=204
+    ),
     *resource(ADMINS, AdminUserRow, "admins"),
     Route("POST", ADMINS, AdminUser, CreateAdmin, WRITE, "Take an admin on"),
     Route("PATCH", ONE_ADMIN, AdminUser, EditAdmin, WRITE, "Change e-mail, name or phone"),

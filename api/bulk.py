@@ -191,5 +191,5 @@ async def lines(call: Call) -> AsyncIterator[bytes]:
 
 
 ROUTES: list[AnyRoute] = [
-    Other("POST", "/v1/bulk", answer_bulk, "Many commands, one a line", Line),
+    Other("POST", "/v1/bulk", answer_bulk, "Many commands, one a line", form=Line),
 ]

@@ -63,6 +63,8 @@ async def answer(desk: Desk, call: Call, route: AnyRoute, parameters: Parameters
         case One():
             return await answer_one(desk, call, route, parameters)
         case _:
+            if route.needs:
+                await desk.rights(call, call.token, route.needs)
             return await route.answer(desk, call, parameters)
 
 

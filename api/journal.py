@@ -86,9 +86,7 @@ async def trial_balance_csv(desk: "Desk", call: Call, _: Parameters) -> Reply:
 
 async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
     """Every line of the journal, with the filters of the list, in the order of the log."""
-    rights = await desk.rights(call, call.token, READ)
-    row = JournalEntryRow
-    query = read_query(row, call.query, desk.cursor_key, "", sees=rights.sees_persons)
+    query = read_query(JournalEntryRow, call.query, desk.cursor_key, "", sees=False)
     await desk.wait_for(call)
     where = " AND ".join(["true", *(test for test, _ in query.tests)])
     values = [value for _, more in query.tests for value in more]
@@ -115,7 +113,6 @@ async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
 
 
 async def _balance(desk: "Desk", call: Call) -> Balance:
-    await desk.rights(call, call.token, READ)
     given = parameters_in(call.query)
     if unknown := given.keys() - {"asOf"}:
         raise InvalidFields(
@@ -193,7 +190,7 @@ GIVES = {
 ROUTES: list[AnyRoute] = [
     List("/v1/journal", JournalEntryRow, READ, "Entries of the journal"),
     One("/v1/journal/{id}", JournalEntryRow, READ, "One entry"),
-    Other("GET", "/v1/journal.csv", journal_csv, "The journal as CSV"),
-    Other("GET", "/v1/trial-balance", trial_balance, "Trial balance", gives=GIVES),
-    Other("GET", "/v1/trial-balance.csv", trial_balance_csv, "Trial balance as CSV"),
+    Other("GET", "/v1/journal.csv", journal_csv, "The journal as CSV", READ),
+    Other("GET", "/v1/trial-balance", trial_balance, "Trial balance", READ, gives=GIVES),
+    Other("GET", "/v1/trial-balance.csv", trial_balance_csv, "Trial balance as CSV", READ),
 ]

@@ -61,12 +61,14 @@ class One(Struct, frozen=True):
 
 
 class Other(Struct, frozen=True):
-    """Anything else: answers by itself, or streams and answers None."""
+    """Anything else: answers by itself, or streams and answers None. Without a right that it
+    needs, it sees itself to who may ask."""
 
     method: str
     path: str
     answer: "Answer"
     summary: str
+    needs: Right | None = None
     form: type[Form] | None = None
     public: bool = False
     status: int = 200

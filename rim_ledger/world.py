@@ -21,13 +21,21 @@ class World(Protocol):
 
 
 class RealWorld:
-    """The clock and the randomness of this machine."""
+    """The clock and the randomness of this machine. Each id is greater than the one before, so
+    that what was made together stays in its order."""
+
+    def __init__(self) -> None:
+        self._moment, self._last = 0, 0
 
     def now(self) -> datetime:
         return datetime.now(UTC)
 
     def new_id(self) -> UUID:
-        return uuid7(time.time_ns() // 1_000_000, os.urandom(10))
+        if (moment := time.time_ns() // 1_000_000) > self._moment:
+            self._moment, self._last = moment, uuid7(moment, os.urandom(10)).int
+        else:
+            self._last += 1
+        return UUID(int=self._last)
 
     def random(self, size: int) -> bytes:
         return os.urandom(size)

@@ -73,8 +73,8 @@ def routes() -> Iterator[str]:
 
 
 def _route(route: Route | List | One | Other) -> tuple[str, str, str]:
-    right = ":".join(route.needs) if not isinstance(route, Other) else ""
-    if isinstance(route, Other):
+    right = ":".join(route.needs or ())
+    if isinstance(route, Other) and not right:
         right = "nothing" if route.public else "a session"
     words = _words(route.command) if isinstance(route, Route) else f"{route.summary}."
     return f"`{route.method} {route.path}`", right, words

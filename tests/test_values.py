@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from rim_ledger.values import Money, Rate, Time, due_date, interest, normal_phone
+from rim_ledger.world import RealWorld
 
 MONEY, RATE, TIME = TypeAdapter(Money), TypeAdapter(Rate), TypeAdapter(Time)
 
@@ -77,3 +78,10 @@ def test_a_loan_is_due_at_the_end_of_the_lagos_day() -> None:
 def test_a_time_has_an_offset_and_is_of_this_age(bad: Any) -> None:
     with pytest.raises(ValidationError):
         TIME.validate_python(bad)
+
+
+def test_ids_of_one_process_are_in_the_order_they_were_made() -> None:
+    world = RealWorld()
+    ids = [world.new_id() for _ in range(10_000)]
+    assert ids == sorted(set(ids))
+    assert {each.version for each in ids} == {7}
