@@ -28,8 +28,8 @@ AWAY: Final = 1.0
 BACK_OFF_MAX: Final = 5.0
 """Seconds at most until a child that crashed is started again."""
 CRASHES_MAX, CRASHES_WITHIN = 5, 60.0
-"""So many crashes of the API in so many seconds stop everything. Without a follower or a clock
-people are served on, and told: `/readyz` says how far the read tables lag."""
+"""So many crashes of an essential child in so many seconds stop everything. Without a follower or
+a clock people are served on, and told: `/readyz` says how far the read tables lag."""
 STOP: Final = {"serve": 5.5, "follow": 7.0, "clock": 8.0}
 """Seconds after the wish to stop at which a child of each kind that still lives is killed."""
 
@@ -37,15 +37,22 @@ STOP: Final = {"serve": 5.5, "follow": 7.0, "clock": 8.0}
 class Child:
     """One process of the service, started again when it ends unasked."""
 
-    def __init__(self, command: str, *arguments: str, inherit: tuple[int, ...] = ()) -> None:
-        self.command = command
+    def __init__(
+        self,
+        command: str,
+        *arguments: str,
+        inherit: tuple[int, ...] = (),
+        essential: bool = False,
+    ) -> None:
+        self.command, self._essential = command, essential
         self._arguments, self._inherit = arguments, inherit
         self._crashes: deque[float] = deque(maxlen=CRASHES_MAX)
         self._due = 0.0
         self._process: subprocess.Popen[bytes] | None = None
 
     def tend(self, url: str) -> None:
-        """Start the process if it should run and does not. Raises Unfit for an API that crashes."""
+        """Start the process if it should run and does not. Raises Unfit for one we cannot do
+        without, when it keeps crashing."""
         now = time.monotonic()
         if self._process and (code := self._process.poll()) is not None:
             self._ended(code, now, away=not answers(url))
@@ -85,7 +92,7 @@ class Child:
             self._crashes.append(now)
         recent = [crash for crash in self._crashes if crash > now - CRASHES_WITHIN]
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        if len(recent) == CRASHES_MAX and self.command == "serve":
+        if len(recent) == CRASHES_MAX and self._essential:
             raise Unfit(f"{self.command} crashed {CRASHES_MAX} times in a minute (last: {how})")
         wait = AWAY if away else min(BACK_OFF_MAX, 0.25 * 2 ** len(recent))
         self._due = now + wait
@@ -106,7 +113,10 @@ def up(settings: Settings) -> None:
 
 def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None:
     fd = listener.fileno()
-    children = [Child("serve", "--fd", str(fd), inherit=(fd,)) for _ in range(settings.workers)]
+    children = [
+        Child("serve", "--fd", str(fd), inherit=(fd,), essential=True)
+        for _ in range(settings.workers)
+    ]
     children += [Child("follow"), Child("clock")]
     ready, look = False, time.monotonic() + DATABASE_LOOK
     try:

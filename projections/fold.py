@@ -111,7 +111,7 @@ def _journal(after: Entry, recorded: Recorded, line: Line, posted: list[Posting]
     )
     lines = [
         JournalLine(
-            id=UUID(int=recorded.id.int ^ number),
+            id=UUID(int=line.position << 8 | number),  # named by its place: no two agree
             entry_id=recorded.id,
             position=line.position,
             recorded_at=line.recorded_at,

@@ -189,7 +189,7 @@ def test_a_child_that_keeps_crashing_stops_everything(
 ) -> None:
     monkeypatch.setattr(supervisor, "BACK_OFF_MAX", 0.1)
     monkeypatch.setenv("PYTHONPATH", str(TREE))
-    child = supervisor.Child("no-such-command")
+    child = supervisor.Child("no-such-command", essential=True)
     with pytest.raises(Unfit, match="no-such-command crashed 5 times in a minute"):
         wait_for(lambda: child.tend(database))
     assert capfd.readouterr().out.count("it is started again in 0.1 s") == 4
