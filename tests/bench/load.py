@@ -125,10 +125,12 @@ async def drive(
     seconds: float = inf,
     requests: float = inf,
     watch: Mapping[str, Sequence[int]] | None = None,
+    rest: Callable[[], object] = lambda: None,
     patience: float = 30.0,
 ) -> Report:
     """Plays every script on a connection of its own until the time or the requests are used up.
 
+    CPU time is counted until `rest` returns: what the server still owes then belongs to the load.
     Raises TimeoutError when an answer is still missing `patience` seconds after the end.
     """
     watch = watch or {}
@@ -148,6 +150,7 @@ async def drive(
     finally:
         gc.enable()
     elapsed, own = perf_counter() - start, process_time() - own
+    rest()
     cpu = {group: cpu_seconds(pids) - before[group] for group, pids in watch.items()}
     delays = sorted(tally.delays) or [0.0]
     p50, p95, p99 = (delays[ceil(len(delays) * part) - 1] * 1000 for part in (0.50, 0.95, 0.99))
@@ -173,6 +176,8 @@ def run(
     seconds: float = inf,
     requests: float = inf,
     watch: Mapping[str, Sequence[int]] | None = None,
+    rest: Callable[[], object] = lambda: None,
 ) -> Report:
     """`drive` in a uvloop of its own."""
-    return uvloop.run(drive(base_url, scripts, seconds=seconds, requests=requests, watch=watch))
+    work = drive(base_url, scripts, seconds=seconds, requests=requests, watch=watch, rest=rest)
+    return uvloop.run(work)

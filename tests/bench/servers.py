@@ -41,6 +41,10 @@ class Peer(Protocol):
         """What one connection says, for ever; each keeps to users of its own."""
         ...
 
+    def rest(self) -> None:
+        """Wait until nothing that was asked for is still being worked on."""
+        ...
+
     def stop(self) -> None:
         """End every process that was started; harmless when there is none."""
         ...
@@ -116,6 +120,9 @@ class AsgiPeer:
     def make_scenario(self, connection_index: int) -> Scenario:
         own = range(connection_index, self.users, self.connections)
         return borrow_and_repay([user_id(number) for number in own])
+
+    def rest(self) -> None:
+        """What it answers is done."""
 
     def stop(self) -> None:
         if self.process is not None:
