@@ -1,7 +1,7 @@
 """RIM Ledger as a peer: the same loan by its own routes, and all its processes counted."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
@@ -15,16 +15,12 @@ from .service import Service
 
 HALF = 288.69  # of 500.50 naira and 15.36 % of it
 LONG_AGO = timedelta(days=8)
-Step = tuple[str, dict[str, Any]]
+Body = dict[str, Any]
 
 
-def open_loan(user: UUID, loan: UUID) -> Iterator[Step]:
-    """A loan whose airtime was delivered: requested and approved, then disbursed.
-
-    It is said to have been requested long ago, as then no telco is asked for the airtime.
-    """
-    request = {
-        "id": str(loan),
+def loan_of(user: UUID) -> Body:
+    """A loan that is said to have been requested long ago: then no telco is asked for airtime."""
+    return {
         "userId": str(user),
         "amount": 500.50,
         "network": "MTN",
@@ -32,30 +28,31 @@ def open_loan(user: UUID, loan: UUID) -> Iterator[Step]:
         "interestRate": 15.36,
         "occurredAt": (datetime.now(UTC) - LONG_AGO).isoformat(),
     }
-    yield "/v1/loans", request
-    yield f"/v1/loans/{loan}/disburse", {}
 
 
-def repay(user: UUID, loan: UUID) -> Step:
-    """Half of a loan, in cash, which is there at once."""
-    body = {"userId": str(user), "loanId": str(loan), "amount": HALF}
-    return "/v1/transactions", {"type": "repayment", "paymentMethod": "cash", **body}
-
-
-def life(user: UUID) -> Iterator[Step]:
-    """A loan from its request to its end."""
-    loan = uuid4()
-    yield from open_loan(user, loan)
-    yield repay(user, loan)
-    yield repay(user, loan)
+def half_of(user: UUID, loan: str) -> Body:
+    """Half of a loan, repaid in cash, which is there at once."""
+    body = {"userId": str(user), "loanId": loan, "amount": HALF}
+    return {"type": "repayment", "paymentMethod": "cash", **body}
 
 
 def borrow_and_repay(users: Sequence[UUID], headers: Mapping[str, str], *, keyed: bool) -> Scenario:
-    """Opens a loan, repays it in two parts, and goes on with the next user."""
+    """Requests a loan, has it disbursed, repays it in two parts; then the next user's turn.
+
+    `keyed` gives every command an Idempotency-Key of its own.
+    """
+
+    def post(path: str, body: Body) -> bytes:
+        key = {"Idempotency-Key": str(uuid4())} if keyed else {}
+        return request("POST", path, json.dumps(body).encode(), {**headers, **key})
+
     for user in cycle(users):
-        for path, body in life(user):
-            key = {"Idempotency-Key": str(uuid4())} if keyed else {}
-            yield request("POST", path, json.dumps(body).encode(), {**headers, **key})
+        requested = yield post("/v1/loans", loan_of(user))
+        if requested.status == 201:
+            loan = json.loads(requested.body)["id"]
+            yield post(f"/v1/loans/{loan}/disburse", {})
+            for _ in range(2):
+                yield post("/v1/transactions", half_of(user, loan))
 
 
 @dataclass

@@ -72,9 +72,11 @@ class Service:
         """Send commands in one file; each is carried out, or this raises."""
         text = "".join(json.dumps(line) + "\n" for line in lines)
         headers = self.headers | {"Content-Type": "application/x-ndjson"}
-        answer = httpx.post(f"{self.base_url}/v1/bulk", content=text, headers=headers, timeout=600)
+        path = f"{self.base_url}/v1/bulk"
+        answer = httpx.post(path, content=text, headers=headers, timeout=600)
         refused = [line for line in answer.text.splitlines() if '"receipt"' not in line]
-        assert answer.is_success and not refused, refused[:1] or answer.text
+        assert answer.is_success, answer.text
+        assert not refused, refused[0]
 
     def settle(self) -> None:
         """Wait until the read tables show everything."""
