@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from .bodies import user_id
 from .scenario import Scenario, request
-from .servers import Running
+from .servers import Running, loan_body
 from .service import Service
 
 HALF = 288.69  # of 500.50 naira and 15.36 % of it
@@ -20,14 +20,7 @@ Body = dict[str, Any]
 
 def loan_of(user: UUID) -> Body:
     """A loan that is said to have been requested long ago: then no telco is asked for airtime."""
-    return {
-        "userId": str(user),
-        "amount": 500.50,
-        "network": "MTN",
-        "repaymentPeriod": 30,
-        "interestRate": 15.36,
-        "occurredAt": (datetime.now(UTC) - LONG_AGO).isoformat(),
-    }
+    return loan_body(user) | {"occurredAt": (datetime.now(UTC) - LONG_AGO).isoformat()}
 
 
 def half_of(user: UUID, loan: str) -> Body:

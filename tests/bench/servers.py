@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from .bodies import user_id
@@ -50,6 +50,17 @@ class Peer(Protocol):
         ...
 
 
+def loan_body(user: UUID) -> dict[str, Any]:
+    """A request for a loan."""
+    return {
+        "userId": str(user),
+        "amount": 500.50,
+        "network": "MTN",
+        "repaymentPeriod": 30,
+        "interestRate": 15.36,
+    }
+
+
 def borrow_and_repay(
     users: Sequence[UUID], headers: Mapping[str, str] | None = None, *, keyed: bool = False
 ) -> Scenario:
@@ -63,14 +74,7 @@ def borrow_and_repay(
         return request("POST", path, json.dumps(body).encode(), {**(headers or {}), **key})
 
     for user in cycle(users):
-        opened = yield post(
-            "/loans",
-            userId=str(user),
-            amount=500.50,
-            network="MTN",
-            repaymentPeriod=30,
-            interestRate=15.36,
-        )
+        opened = yield post("/loans", **loan_body(user))
         if opened.status == 201:
             loan = json.loads(opened.body)["id"]
             for half_of_577_38 in (288.69, 288.69):

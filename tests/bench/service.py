@@ -45,7 +45,7 @@ class Service:
             for key, value in LENDING.items():
                 answer = client.put(f"/v1/system-config/lending/{key}", json={"value": value})
                 assert answer.is_success, answer.text
-        self.bulk({"op": "POST /v1/users", "body": _user(number)} for number in range(users))
+        self.bulk({"op": "POST /v1/users", "body": registration(number)} for number in range(users))
         self.settle()
 
     def run(self, name: str) -> None:
@@ -119,7 +119,8 @@ class Service:
         return {"env": os.environ | settings, "cwd": self._home.name}
 
 
-def _user(number: int) -> dict[str, Any]:
+def registration(number: int) -> dict[str, Any]:
+    """A user who may borrow as much as the load asks for."""
     return {
         "id": str(user_id(number)),
         "phone": f"0803{number:07}",
