@@ -84,5 +84,5 @@ def _open(library: Library, number: int, count: int, ids: list[str]) -> Scenario
 
 def _read(library: Library, words: Sequence[str]) -> Scenario:
     requests = [request("GET", library.loans + each, b"", library.headers()) for each in words]
-    for each in cycle(requests):
-        yield each  # noqa: UP028 - answers are sent in, which a cycle does not take
+    for each in cycle(requests):  # noqa: UP028 - answers are sent in, which no cycle takes
+        yield each
