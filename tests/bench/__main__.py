@@ -12,7 +12,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from api.progress import progress
 from rim_ledger.postgres import EmbeddedPostgres
 
 from . import page
@@ -59,14 +58,13 @@ def main() -> None:
         reads = compare_reads(url, seconds=said.seconds / 2, rounds=said.rounds, told=tell)
         for comparison in reads.values():
             console.print(comparison.table())
-        with fresh_database(url, "flow") as database, progress("events") as told:
+        with fresh_database(url, "flow") as database:
             flow = measure(
                 database,
                 seconds=said.seconds,
                 followed=said.followed,
                 events=said.events,
                 say=console.print,
-                told=told,
             )
         for name, figure in flow.items():
             console.print(f"{name}: {figure:,.0f}")

@@ -14,7 +14,9 @@ import psycopg
 import uvloop
 from psycopg import AsyncConnection
 
-from .filling import Told, fill
+from api.progress import progress
+
+from .filling import fill
 from .load import drive, run
 from .rim import RimPeer
 from .scenario import Scenario, Script, request
@@ -30,7 +32,7 @@ Figures = dict[str, float]
 
 
 def measure(
-    url: str, *, seconds: float, followed: int, events: int, say: Callable[[str], None], told: Told
+    url: str, *, seconds: float, followed: int, events: int, say: Callable[[str], None]
 ) -> Figures:
     """Every figure, on one database that is filled as it goes."""
     peer = RimPeer()
@@ -44,12 +46,12 @@ def measure(
         figures |= _visible(peer, service, seconds)
         service.stop("follow")
         say("following live")
-        figures |= _followed(service, followed, told)
+        figures |= _followed(service, followed)
         service.stop()
         say("rebuilding, with all tables, audit and comparison")
         figures |= {f"rebuild {name}": each for name, each in _rebuilt(service).items()}
         say("many events")
-        asyncio.run(fill(url, SECRET, events, 500_000, told))
+        _fill(url, events, 500_000)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("DROP SCHEMA read CASCADE")  # nothing to compare with
         figures |= {f"large rebuild {name}": each for name, each in _rebuilt(service).items()}
@@ -123,7 +125,12 @@ async def _watch(listener: "AsyncConnection[Any]", shown: list[tuple[float, int]
         shown.append((perf_counter(), int(notice.payload)))  # noqa: PERF401 - each at its moment
 
 
-def _followed(service: Service, events: int, told: Told) -> Figures:
+def _fill(url: str, events: int, first: int) -> None:
+    with progress("events written") as told:
+        asyncio.run(fill(url, SECRET, events, first, told))
+
+
+def _followed(service: Service, events: int) -> Figures:
     with psycopg.connect(service.database_url, autocommit=True) as connection:
 
         def position(query: str) -> int:
@@ -133,15 +140,16 @@ def _followed(service: Service, events: int, told: Told) -> Figures:
 
         shown = "SELECT position FROM read.tracking"
         goal = position(TAIL) + events
-        asyncio.run(fill(service.database_url, SECRET, goal, 200_000, told))
+        _fill(service.database_url, goal, 200_000)
         begin, end = position(shown), position(TAIL)
         service.start("follow")
         while (first := position(shown)) == begin:
             sleep(0.01)
         begun = perf_counter()
-        while (now := position(shown)) < end:
-            told(now, end)
-            sleep(0.05)
+        with progress("events followed") as told:
+            while (now := position(shown)) < end:
+                told(now, end)
+                sleep(0.05)
         return {"followed events/s": (end - first) / (perf_counter() - begun)}
 
 
