@@ -17,7 +17,7 @@ from rim_ledger.lending.request import RequestLoan
 from rim_ledger.lending.standing import RegisterUser
 from rim_ledger.lending.user import User
 from rim_ledger.payments.payment import RecordTransaction
-from rim_ledger.payments.transaction import Transaction
+from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
 from rim_ledger.values import Network
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
@@ -75,7 +75,11 @@ def _life(number: int) -> Callable[[Book], UUID]:
             book.stamp = stamp
             perform(book, Loan, loan, DisburseLoan())
             half = RecordTransaction(
-                type="repayment", user_id=user, loan_id=loan, amount=HALF, payment_method="cash"
+                type=TransactionType.REPAYMENT,
+                user_id=user,
+                loan_id=loan,
+                amount=HALF,
+                payment_method=PaymentMethod.CASH,
             )
             for _ in range(2):
                 perform(book, Transaction, None, half)

@@ -3,9 +3,12 @@
 import argparse
 import os
 import platform
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 from typing import NamedTuple
 
 import psutil
@@ -33,7 +36,8 @@ PEERS = """\
   telco is waited for. `rim with keys` gives every command an Idempotency-Key.
 
 CPU is in seconds for 1,000 commands, until the read tables show the last of them; `api` is every
-process of the peer.
+process of the peer. `cores` is how many it and PostgreSQL kept busy. When that is far below what
+the machine has, the disk or other work is what was waited for; see the conditions.
 """
 
 
@@ -63,6 +67,19 @@ class Goal(NamedTuple):
         return [self.name, f"{sign} {goal}", found, "met" if met else "missed"]
 
 
+def synced_write_ms() -> float:
+    """What a commit waits for at least: the median time of a small write that reaches the disk."""
+    times = []
+    with tempfile.TemporaryFile(dir="/tmp") as file:
+        for _ in range(200):
+            begun = perf_counter()
+            file.write(bytes(8192))
+            file.flush()
+            os.fsync(file.fileno())
+            times.append(1000 * (perf_counter() - begun))
+    return median(times)
+
+
 def conditions(url: str, said: argparse.Namespace) -> dict[str, str]:
     """The machine and the run."""
     with psycopg.connect(url) as connection:
@@ -72,6 +89,7 @@ def conditions(url: str, said: argparse.Namespace) -> dict[str, str]:
         "day": f"{datetime.now(UTC):%Y-%m-%d}",
         "cores": str(os.cpu_count()),
         "load of the machine at the end": f"{psutil.getloadavg()[0]:.1f}",
+        "a synced write at the end, ms": f"{synced_write_ms():.1f}",
         "Python": platform.python_version(),
         "PostgreSQL": f"{version}, fsync {row[0] if row else 'unknown'}",
         "connections": "64",
@@ -140,7 +158,16 @@ def _lines(results: Results) -> Iterator[str]:
 
 def _compared(comparison: Comparison) -> Iterator[str]:
     first = comparison.standings[0].name
-    heads = ("peer", "a second", f"× {first}", "p50 ms", "p99 ms", "CPU api", "CPU PostgreSQL")
+    heads = (
+        "peer",
+        "a second",
+        f"× {first}",
+        "p50 ms",
+        "p99 ms",
+        "CPU api",
+        "CPU PostgreSQL",
+        "cores",
+    )
 
     def cpu(one: Standing, group: str) -> str:
         watched = one.rounds[0].cpu
@@ -155,6 +182,7 @@ def _compared(comparison: Comparison) -> Iterator[str]:
             f"{one.p99_ms:.1f}",
             cpu(one, "api"),
             cpu(one, "postgres"),
+            f"{one.cores:.1f}",
         ]
         for one in comparison.standings
     )

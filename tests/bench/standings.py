@@ -48,6 +48,11 @@ class Standing:
         return self.middle(lambda report: 1000 * report.cpu.get(group, 0.0) / report.completed)
 
     @property
+    def cores(self) -> float:
+        """How many cores the peer and PostgreSQL kept busy."""
+        return self.middle(lambda report: sum(report.cpu.values()) / report.seconds)
+
+    @property
     def generator_share(self) -> float:
         """How much of one core the generator used; near 1 it is the bottleneck itself."""
         return self.middle(lambda report: report.generator_cpu / report.seconds)
