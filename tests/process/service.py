@@ -89,7 +89,12 @@ class Service:
         """The child of `up` that runs a command."""
 
         def those() -> list[psutil.Process]:
-            return [each for each in self.processes() if ["api.child", name] == each.cmdline()[3:5]]
+            found = []
+            for each in self.processes():
+                with contextlib.suppress(psutil.Error):  # it may just have ended
+                    if ["api.child", name] == each.cmdline()[3:5]:
+                        found.append(each)
+            return found
 
         return wait_for(those)[0]
 
