@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp
+from starlette.types import Receive, Scope, Send
 
 from api.catalogue import ROUTES, TABLE
 from api.desk import open_desk
@@ -17,8 +18,12 @@ from api.settings import Settings
 class Api(FastAPI):
     """FastAPI for what describes the API; the routes themselves are data, answered in front."""
 
-    def build_middleware_stack(self) -> ASGIApp:
-        return Front(super().build_middleware_stack(), self.state)
+    @cached_property
+    def front(self) -> Front:
+        return Front(super().__call__, self.state)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.front(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, Self
@@ -37,6 +38,9 @@ GROUP_MAX: Final = 500
 CACHE_MAX: Final = 20_000
 ATTEMPTS_MAX: Final = 5
 NUMBERS_AT_ONCE: Final = 256
+NUMBERS_MAX: Final = 8192
+"""Numbers reserved at once: as many again as this process has had, between these two. So a busy
+process rarely asks, and a quiet one leaves a small gap when it ends."""
 LOADS_MAX: Final = 20 * GROUP_MAX
 PATIENCE: Final = 10.0
 """Seconds that a command waits for a lost database to come back."""
@@ -168,6 +172,7 @@ class Ledger:
         self.claims: dict[Claim, UUID | None] = {}
         self.keys: dict[UUID, AESGCM | None] = {}
         self.numbers: dict[tuple[str, int], range] = {}
+        self._reserved: Counter[tuple[str, int]] = Counter()
         self._waiting: list[_Item] = []
         self._wake = asyncio.Event()
         self._store: Store | None = None
@@ -403,8 +408,10 @@ class Ledger:
             self._group.secrets |= await store.secrets(list(secrets))
         numbers = [each.number for each in missing if each.number]
         for prefix, year in set(numbers):
-            count = max(NUMBERS_AT_ONCE, 2 * numbers.count((prefix, year)))
+            again = min(self._reserved[prefix, year], NUMBERS_MAX)
+            count = max(NUMBERS_AT_ONCE, 2 * numbers.count((prefix, year)), again)
             block = await store.reserve(prefix, year, count)
+            self._reserved[prefix, year] += count
             self.numbers[prefix, year] = self._group.numbers[prefix, year] = block
 
     def _fold(self, line: Line) -> None:

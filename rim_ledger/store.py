@@ -68,6 +68,8 @@ outcomes AS (
      WHERE head.position = %(head)s)
 SELECT position, CASE WHEN %(notify)s THEN pg_notify('ledger', '') END FROM head"""
 
+HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
+
 CLAIMS: Final = """
 SELECT kind, name, stream_id FROM ledger.claims
   JOIN unnest(%s::text[], %s::text[]) AS wanted (kind, name) USING (kind, name)"""
@@ -123,6 +125,12 @@ class Draft(Struct):
     reminders: dict[Reminder, datetime | None] = {}
     outcomes: list[Outcome] = []
 
+    @property
+    def leaves_nothing(self) -> bool:
+        """Whether the group only looked, as those do who are admitted to read."""
+        written = (self.streams, self.claims, self.keys, self.erased, self.secrets)
+        return not any((*written, self.reminders, self.outcomes))
+
     def parameters(self) -> dict[str, Any]:
         held = [(claim, holder) for claim, holder in self.claims.items() if holder]
         coming = [(*reminder, at) for reminder, at in self.reminders.items() if at]
@@ -177,7 +185,10 @@ class Store:
     async def write(self, draft: Draft) -> None:
         """Commit the draft, or raise Moved when the head is not where it was."""
         try:
-            cursor = await self.connection.execute(WRITE, draft.parameters())
+            if draft.leaves_nothing:
+                cursor = await self.connection.execute(HEAD)
+            else:
+                cursor = await self.connection.execute(WRITE, draft.parameters())
         except errors.UniqueViolation as error:
             raise Moved from error
         row = await cursor.fetchone()

@@ -45,7 +45,8 @@ class Report:
 
 @dataclass(slots=True)
 class Tally:
-    unsent: float
+    interval: float = 0.0  # seconds between two requests of all connections together
+    next_at: float = 0.0
     deadline: float = inf
     delays: list[float] = field(default_factory=list)
     failures: int = 0
@@ -53,7 +54,16 @@ class Tally:
     lost: int = 0
 
     def may_send(self) -> bool:
-        return self.unsent > 0 and perf_counter() < self.deadline
+        return perf_counter() < self.deadline
+
+    def wait(self) -> float:
+        """Seconds until the next request's turn; 0 where nobody asks for a pace."""
+        if not self.interval:
+            return 0.0
+        now = perf_counter()
+        turn = max(now, self.next_at)
+        self.next_at = turn + self.interval
+        return turn - now
 
     def note(self, delay: float, response: Response) -> None:
         self.delays.append(delay)
@@ -98,7 +108,13 @@ class Connection(asyncio.Protocol):
             self._finished = True
             self._transport.close()
             return
-        self.tally.unsent -= 1
+        if wait := self.tally.wait():
+            asyncio.get_running_loop().call_later(wait, self._write)
+        else:
+            self._write()
+
+    def _write(self) -> None:
+        assert self._script.request is not None, "there was one when its turn was given"
         self._sent_at = perf_counter()
         self._transport.write(self._script.request)
 
@@ -113,7 +129,6 @@ async def _converse(connection: Connection, reconnect: Callable[[], Awaitable[Co
     connection.send_next()
     while await connection.lost:
         connection.tally.lost += 1
-        connection.tally.unsent += 1
         connection = await reconnect()
         connection.send_next()
 
@@ -123,18 +138,21 @@ async def drive(
     scripts: Sequence[Script],
     *,
     seconds: float = inf,
-    requests: float = inf,
+    pace: float = inf,
     watch: Mapping[str, Sequence[int]] | None = None,
+    rest: Callable[[], object] = lambda: None,
     patience: float = 30.0,
 ) -> Report:
-    """Plays every script on a connection of its own until the time or the requests are used up.
+    """Plays every script on a connection of its own until the time is used up or it ends,
+    with at most `pace` requests a second.
 
+    CPU time is counted until `rest` returns: what the server still owes then belongs to the load.
     Raises TimeoutError when an answer is still missing `patience` seconds after the end.
     """
     watch = watch or {}
     url = urlsplit(base_url)
     host, port = url.hostname or "127.0.0.1", url.port or 80
-    tally = Tally(unsent=requests)
+    tally = Tally(interval=1 / pace)
     connects = [partial(_connect, host, port, script, tally) for script in scripts]
     connections = [await connect() for connect in connects]
     await asyncio.sleep(SETTLING)
@@ -148,6 +166,7 @@ async def drive(
     finally:
         gc.enable()
     elapsed, own = perf_counter() - start, process_time() - own
+    rest()
     cpu = {group: cpu_seconds(pids) - before[group] for group, pids in watch.items()}
     delays = sorted(tally.delays) or [0.0]
     p50, p95, p99 = (delays[ceil(len(delays) * part) - 1] * 1000 for part in (0.50, 0.95, 0.99))
@@ -171,8 +190,9 @@ def run(
     scripts: Sequence[Script],
     *,
     seconds: float = inf,
-    requests: float = inf,
     watch: Mapping[str, Sequence[int]] | None = None,
+    rest: Callable[[], object] = lambda: None,
 ) -> Report:
     """`drive` in a uvloop of its own."""
-    return uvloop.run(drive(base_url, scripts, seconds=seconds, requests=requests, watch=watch))
+    work = drive(base_url, scripts, seconds=seconds, watch=watch, rest=rest)
+    return uvloop.run(work)

@@ -65,11 +65,14 @@ def compare(
             running = peer.start(database_url)
             scripts = [Script(peer.make_scenario(index)) for index in range(connections)]
             run(running.base_url, scripts, seconds=warm_up)
+            peer.rest()
             turns.append((peer, running, scripts, []))
         for _ in range(rounds):
             for peer, running, scripts, reports in turns:
                 watch = {"api": running.pids, "postgres": postmaster(url)}
-                reports.append(run(running.base_url, scripts, seconds=seconds, watch=watch))
+                reports.append(
+                    run(running.base_url, scripts, seconds=seconds, watch=watch, rest=peer.rest)
+                )
                 if told:
                     told(peer.name, reports[-1])
     return Comparison(tuple(Standing(peer.name, tuple(reports)) for peer, _, _, reports in turns))

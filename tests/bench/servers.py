@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from .bodies import user_id
@@ -41,9 +41,24 @@ class Peer(Protocol):
         """What one connection says, for ever; each keeps to users of its own."""
         ...
 
+    def rest(self) -> None:
+        """Wait until nothing that was asked for is still being worked on."""
+        ...
+
     def stop(self) -> None:
         """End every process that was started; harmless when there is none."""
         ...
+
+
+def loan_body(user: UUID) -> dict[str, Any]:
+    """A request for a loan."""
+    return {
+        "userId": str(user),
+        "amount": 500.50,
+        "network": "MTN",
+        "repaymentPeriod": 30,
+        "interestRate": 15.36,
+    }
 
 
 def borrow_and_repay(
@@ -59,14 +74,7 @@ def borrow_and_repay(
         return request("POST", path, json.dumps(body).encode(), {**(headers or {}), **key})
 
     for user in cycle(users):
-        opened = yield post(
-            "/loans",
-            userId=str(user),
-            amount=500.50,
-            network="MTN",
-            repaymentPeriod=30,
-            interestRate=15.36,
-        )
+        opened = yield post("/loans", **loan_body(user))
         if opened.status == 201:
             loan = json.loads(opened.body)["id"]
             for half_of_577_38 in (288.69, 288.69):
@@ -116,6 +124,9 @@ class AsgiPeer:
     def make_scenario(self, connection_index: int) -> Scenario:
         own = range(connection_index, self.users, self.connections)
         return borrow_and_repay([user_id(number) for number in own])
+
+    def rest(self) -> None:
+        """What it answers is done."""
 
     def stop(self) -> None:
         if self.process is not None:

@@ -45,7 +45,12 @@ class Standing:
 
     def cpu_per_1000(self, group: str) -> float:
         """CPU seconds for 1,000 requests in the group "api" or "postgres"."""
-        return self.middle(lambda report: 1000 * report.cpu[group] / report.completed)
+        return self.middle(lambda report: 1000 * report.cpu.get(group, 0.0) / report.completed)
+
+    @property
+    def cores(self) -> float:
+        """How many cores the peer and PostgreSQL kept busy."""
+        return self.middle(lambda report: sum(report.cpu.values()) / report.seconds)
 
     @property
     def generator_share(self) -> float:

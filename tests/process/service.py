@@ -128,9 +128,9 @@ def a_service() -> Iterator[Service]:
             service.end()
 
 
-def wait_for(condition: Callable[[], Any]) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     """What the condition answers, once that is something."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "this took too long"
         time.sleep(0.05)

@@ -1,0 +1,88 @@
+"""Fills a ledger with the lives of loans, decided by the real rules, faster than HTTP would."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from rim_ledger.admin.bootstrap import FIRST_ADMIN
+from rim_ledger.book import Book, perform
+from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.core import Actor, Stamp
+from rim_ledger.ledger import Ledger
+from rim_ledger.lending.disbursement import DisburseLoan
+from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.request import RequestLoan
+from rim_ledger.lending.standing import RegisterUser
+from rim_ledger.lending.user import User
+from rim_ledger.payments.payment import RecordTransaction
+from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
+from rim_ledger.values import Network
+from rim_ledger.vault import Vault
+from rim_ledger.world import RealWorld
+
+LOANS = 10
+"""Of each user; a life is a user with so many loans, each repaid in two parts."""
+AT_ONCE = 100
+HALF = Decimal("288.69")
+
+Told = Callable[[int, int], object]
+
+
+async def fill(url: str, secret: str, events: int, first: int, told: Told) -> None:
+    """Write lives of users numbered from `first` on, until the log has so many events."""
+    world = RealWorld()
+    vault = Vault(secret.encode(), world)
+    actor = Actor(type="admin", id=FIRST_ADMIN, name="admin", role="superadmin")
+    async with Ledger(url, ENTITY_OF, vault, world) as ledger:
+        while ledger.head < events:
+            stamp = Stamp(
+                at=datetime.now(UTC),
+                actor=actor,
+                ip="127.0.0.1",
+                user_agent="bench",
+                request_id="1",
+            )
+            lives = (_life(number) for number in range(first, first + AT_ONCE))
+            await asyncio.gather(*(ledger.submit(life, stamp) for life in lives))
+            first += AT_ONCE
+            told(min(ledger.head, events), events)
+
+
+def _life(number: int) -> Callable[[Book], UUID]:
+    register = RegisterUser(
+        phone=f"0803{number:07}",
+        email=f"user{number}@example.com",
+        name=f"User {number}",
+        credit_limit=Decimal(1_000_000),
+        auto_limit_enabled=False,
+    )
+
+    def work(book: Book) -> UUID:
+        user = perform(book, User, None, register)
+        request = RequestLoan(
+            user_id=user,
+            amount=Decimal("500.50"),
+            network=Network.MTN,
+            repayment_period=30,
+            interest_rate=Decimal("15.36"),
+        )
+        stamp = book.stamp
+        for _ in range(LOANS):
+            book.stamp = Stamp(at=stamp.at - timedelta(days=8), actor=stamp.actor)
+            loan = perform(book, Loan, None, request)
+            book.stamp = stamp
+            perform(book, Loan, loan, DisburseLoan())
+            half = RecordTransaction(
+                type=TransactionType.REPAYMENT,
+                user_id=user,
+                loan_id=loan,
+                amount=HALF,
+                payment_method=PaymentMethod.CASH,
+            )
+            for _ in range(2):
+                perform(book, Transaction, None, half)
+        return user
+
+    return work

@@ -1,0 +1,131 @@
+"""RIM Ledger in its own processes on a given database, ready to be asked by one admin."""
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+import psutil
+import psycopg
+
+from tests.process.service import command, wait_for
+from tests.real_loans import log_in
+
+from .bodies import user_id
+from .servers import ROOT, free_port, wait_until_listening
+
+PASSWORD = "benchmarks wait for nobody"
+SECRET = "what the benchmark seals its words under"
+# Every loan is approved at once, as the other peers do, and nobody runs out of loans.
+LENDING = {"autoApprove": True, "autoApproveMinScore": 0, "maxOpenLoans": 100}
+LIMIT = 1_000_000
+STOPPING = 20.0  # seconds
+TAIL = "SELECT coalesce(max(position), 0) FROM ledger.events"
+
+
+class Service:
+    """The commands of `rim-ledger` on one database, and the header that says who asks."""
+
+    def __init__(self, database_url: str) -> None:
+        self.database_url, self.base_url = database_url, ""
+        self.headers: dict[str, str] = {}
+        self._home = tempfile.TemporaryDirectory(prefix="rim-bench-", dir="/tmp")
+        self._port = free_port()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def begin(self, users: int) -> None:
+        """Make the tables and the users, and start API and follower."""
+        self.run("init")
+        self.start("follow")
+        self.serve()
+        with httpx.Client(base_url=self.base_url, headers=self.headers, timeout=60) as client:
+            for key, value in LENDING.items():
+                answer = client.put(f"/v1/system-config/lending/{key}", json={"value": value})
+                assert answer.is_success, answer.text
+        self.bulk({"op": "POST /v1/users", "body": registration(number)} for number in range(users))
+        self.settle()
+
+    def run(self, name: str) -> None:
+        """A command that ends by itself."""
+        subprocess.run(self._words(name), check=True, stdout=subprocess.DEVNULL, **self._place())
+
+    def start(self, name: str) -> psutil.Process:
+        """A command that runs until it is stopped, or done."""
+        options = {"stdout": subprocess.DEVNULL, **self._place()}
+        process = subprocess.Popen(self._words(name), **options)
+        self._processes[name] = process
+        return psutil.Process(process.pid)
+
+    def serve(self) -> psutil.Process:
+        """Start the API and log in."""
+        process = self.start("serve")
+        wait_until_listening(self._processes["serve"], self._port)
+        self.base_url = f"http://127.0.0.1:{self._port}"
+        with httpx.Client(base_url=self.base_url, timeout=60) as client:
+            self.headers = log_in(client, "admin", PASSWORD)
+        return process
+
+    def bulk(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Send commands in one file; each is carried out, or this raises."""
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        headers = self.headers | {"Content-Type": "application/x-ndjson"}
+        path = f"{self.base_url}/v1/bulk"
+        answer = httpx.post(path, content=text, headers=headers, timeout=600)
+        refused = [line for line in answer.text.splitlines() if '"receipt"' not in line]
+        assert answer.is_success, answer.text
+        assert not refused, refused[0]
+
+    def settle(self) -> None:
+        """Wait until the read tables show everything."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            query = f"SELECT position = ({TAIL}) FROM read.tracking"
+            wait_for(lambda: connection.execute(query).fetchone() == (True,), 120)
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        return tuple(process.pid for process in self._processes.values())
+
+    def stop(self, *names: str) -> None:
+        """Stop these commands, or all of them."""
+        stopping = [self._processes.pop(name) for name in names or tuple(self._processes)]
+        for process in stopping:
+            process.terminate()
+        for process in stopping:
+            try:
+                process.wait(STOPPING)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def end(self) -> None:
+        self.stop()
+        self._home.cleanup()
+
+    def _words(self, name: str) -> list[str]:
+        return command(*name.split())
+
+    def _place(self) -> dict[str, Any]:
+        settings = {
+            "DATABASE_URL": self.database_url,
+            "PYTHONPATH": str(ROOT),
+            "RIM_ADMIN_PASSWORD": PASSWORD,
+            "RIM_HOME": self._home.name,
+            "RIM_PORT": str(self._port),
+            "RIM_SECRET_KEY": SECRET,
+        }
+        return {"env": os.environ | settings, "cwd": self._home.name}
+
+
+def registration(number: int) -> dict[str, Any]:
+    """A user who may borrow as much as the load asks for."""
+    return {
+        "id": str(user_id(number)),
+        "phone": f"0803{number:07}",
+        "email": f"user{number}@example.com",
+        "name": f"User {number}",
+        "creditLimit": LIMIT,
+        "autoLimitEnabled": False,
+    }
