@@ -182,6 +182,15 @@ class Book:
         """Keep a secret, committed together with the events."""
         self.secrets[owner, purpose] = text
 
+    def keep_sealed(self, owner: UUID, purpose: str, text: str) -> None:
+        """Keep a secret that must be read again: encrypted, where a hash would not do."""
+        self.keep_secret(owner, purpose, self._vault.wrap_secret(owner, purpose, text))
+
+    def unsealed(self, owner: UUID, purpose: str) -> str | None:
+        """A secret that was kept sealed, in the clear."""
+        sealed = self.secret(owner, purpose)
+        return None if sealed is None else self._vault.unwrap_secret(owner, purpose, sealed)
+
     def remind(self, what: str, stream: UUID, at: datetime) -> None:
         """Have the clock look at a stream again; a later wish replaces an earlier one."""
         self.reminders[what, stream] = at

@@ -24,11 +24,13 @@ Keys = Mapping[UUID, AESGCM | None]
 
 
 class Vault:
-    """Wraps the persons' keys under the master secret, and fingerprints what must be unique."""
+    """Wraps the persons' keys and shared secrets under the master secret, and fingerprints what
+    must be unique."""
 
     def __init__(self, secret: bytes, world: World) -> None:
         self._wrapper = AESGCM(_derive(secret, b"rim-ledger personal keys"))
         self._fingerprint_key = _derive(secret, b"rim-ledger fingerprints")
+        self._secrets = AESGCM(_derive(secret, b"rim-ledger secrets"))
         self._world = world
 
     def fingerprint(self, kind: str, text: str) -> str:
@@ -46,6 +48,18 @@ class Vault:
         if wrapped is None:
             return None
         return AESGCM(self._wrapper.decrypt(wrapped[:NONCE], wrapped[NONCE:], person.bytes))
+
+    def wrap_secret(self, owner: UUID, purpose: str, text: str) -> str:
+        """A secret that will be needed again, bound to its owner and its purpose."""
+        nonce = self._world.random(NONCE)
+        sealed = self._secrets.encrypt(nonce, text.encode(), owner.bytes + purpose.encode())
+        return urlsafe_b64encode(nonce + sealed).decode()
+
+    def unwrap_secret(self, owner: UUID, purpose: str, wrapped: str) -> str:
+        """The secret again. Raises InvalidTag when it was wrapped for something else."""
+        sealed = urlsafe_b64decode(wrapped)
+        place = owner.bytes + purpose.encode()
+        return self._secrets.decrypt(sealed[:NONCE], sealed[NONCE:], place).decode()
 
     def seal(self, event: Event, person: UUID, key: AESGCM, stream: UUID, event_id: UUID) -> Event:
         """The event with each personal field encrypted and bound to its place in the log."""

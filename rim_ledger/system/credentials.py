@@ -1,0 +1,98 @@
+"""Secrets shared with a provider: kept sealed beside the events, and known by an imprint."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from rim_ledger.book import Book
+from rim_ledger.core import Form, FrozenMeta
+from rim_ledger.system.signature import signing_key
+
+API_KEY: Final = "apiKey"
+API_SECRET: Final = "apiSecret"  # noqa: S105 - what it is for, not what it is
+LEAST, MOST = 8, 500
+TELLING: Final = 12
+"""Characters a secret has before its last four are shown: they are too much of a shorter one."""
+
+
+class Imprint(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
+    """What may be known of a secret: enough to recognise it by, not to guess it from."""
+
+    fingerprint: str
+    last4: str | None = None
+
+
+class Credential(Struct, metaclass=FrozenMeta):
+    """A secret that is set: its imprint, and since when."""
+
+    imprint: Imprint
+    set_at: datetime
+
+
+def shown(credential: Credential | None) -> dict[str, Any]:
+    """A secret as clients see it: whether there is one, and which."""
+    if credential is None:
+        return {"set": False, "last4": None, "fingerprint": None, "setAt": None}
+    return {
+        "set": True,
+        "last4": credential.imprint.last4,
+        "fingerprint": credential.imprint.fingerprint,
+        "setAt": f"{credential.set_at:%Y-%m-%dT%H:%M:%S.%fZ}",
+    }
+
+
+def _usable(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if not all("!" <= each <= "~" for each in text):
+        raise PydanticCustomError("secret", "a secret has printable ASCII characters, no spaces")
+    try:
+        strong = len(signing_key(text)) >= LEAST
+    except ValueError:
+        raise PydanticCustomError("secret", "what follows whsec_ is base64") from None
+    if not strong:
+        raise PydanticCustomError("secret", f"what follows whsec_ stands for {LEAST} bytes or more")
+    return secret
+
+
+Secret = Annotated[
+    SecretStr,
+    Field(min_length=LEAST, max_length=MOST),
+    AfterValidator(_usable),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "password",
+            "writeOnly": True,
+            "minLength": LEAST,
+            "maxLength": MOST,
+        }
+    ),
+]
+
+
+class WithCredentials(Form):
+    """A form with secrets, each of them optional. They can be set, never read."""
+
+    api_key: Secret | None = None
+    api_secret: Secret | None = None
+
+
+def keep(
+    book: Book, owner: UUID, purpose: str, secret: SecretStr | None, known: Credential | None
+) -> Imprint | None:
+    """Keep a secret, if one is given and it is not the one that is kept already; its imprint."""
+    if secret is None:
+        return None
+    text = secret.get_secret_value()
+    imprint = Imprint(
+        fingerprint=book.fingerprint(purpose, text)[:16],
+        last4=text[-4:] if len(text) >= TELLING else None,
+    )
+    if known and known.imprint == imprint:
+        return None
+    book.keep_sealed(owner, purpose, text)
+    return imprint
