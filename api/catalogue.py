@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from api import admin, bulk, explain, health, journal, lending, payments, system
+from api import admin, bulk, callbacks, explain, health, journal, lending, payments, system
 from api.routes import AnyRoute, Table
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
@@ -10,6 +10,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     *lending.ROUTES,
     *explain.ROUTES,
     *payments.ROUTES,
+    *callbacks.ROUTES,
     *journal.ROUTES,
     *system.ROUTES,
     *bulk.ROUTES,

@@ -9,7 +9,7 @@ from projections.audit import AuditLogRow
 from projections.journal import JournalEntryRow, JournalLineRow
 from projections.lending import LoanRow, UserRow
 from projections.payments import TransactionRow
-from projections.system import SystemConfigRow
+from projections.system import ApiIntegrationRow, SystemConfigRow
 from projections.tables import Row
 
 TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
@@ -22,6 +22,7 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             LoanRow,
             TransactionRow,
             SystemConfigRow,
+            ApiIntegrationRow,
             AuditLogRow,
             JournalEntryRow,
             JournalLineRow,

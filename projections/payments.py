@@ -49,6 +49,8 @@ class TransactionRow(Row, table="transactions", of=Transaction, person="user_id"
     unallocated: Naira
     failure_reason: Words | None
     occurred_at: Moment
+    quarantine: Annotated[bool, Indexed]
+    provider_claim: Json
     reconciled_at: Moment | None
     reconciled_by: Annotated[UUID | None, References("admin_users")]
     notes: Words | None

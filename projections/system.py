@@ -1,4 +1,4 @@
-"""Settings as clients see them."""
+"""Settings and integrations as clients see them."""
 
 from typing import Annotated
 from uuid import UUID
@@ -6,6 +6,12 @@ from uuid import UUID
 from projections.columns import Indexed, Json, Key, Moment, References, Taken
 from projections.tables import Row
 from rim_ledger.system.config import DataType, SystemConfig
+from rim_ledger.system.integration import (
+    ApiIntegration,
+    IntegrationStatus,
+    IntegrationType,
+    TestResult,
+)
 
 
 class SystemConfigRow(
@@ -21,3 +27,21 @@ class SystemConfigRow(
     data_type: DataType
     updated_at: Moment
     updated_by: Annotated[UUID | None, References("admin_users")]
+
+
+class ApiIntegrationRow(Row, table="api_integrations", of=ApiIntegration):
+    """A provider outside. Of its secrets one learns whether they are set, and which they are."""
+
+    id: Key
+    name: str
+    type: Annotated[IntegrationType, Indexed]
+    provider: Annotated[str, Indexed]
+    status: Annotated[IntegrationStatus, Indexed]
+    api_key: Json
+    api_secret: Json
+    base_url: str
+    last_tested: Moment | None
+    last_test_result: TestResult | None
+    config: Json
+    created_at: Annotated[Moment, Indexed]
+    updated_at: Moment

@@ -9,6 +9,7 @@ from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
 from rim_ledger.lending.user import User, UserEvent, UserRegistered
 from rim_ledger.payments.transaction import Transaction, TransactionEvent, TransactionRecorded
 from rim_ledger.system.config import SystemConfig, SystemConfigReset, SystemConfigSet
+from rim_ledger.system.integration import ApiIntegration, IntegrationCreated, IntegrationEvent
 
 ENTITIES: Final[dict[type[Aggregate], Any]] = {
     User: UserRegistered | UserEvent,
@@ -17,6 +18,7 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     AdminRole: AdminRoleCreated | AdminRoleEvent,
     AdminUser: AdminCreated | AdminUserEvent,
     SystemConfig: SystemConfigSet | SystemConfigReset,
+    ApiIntegration: IntegrationCreated | IntegrationEvent,
 }
 
 ENTITY_OF: Final[dict[type[Event], type[Aggregate]]] = {

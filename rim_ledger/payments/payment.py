@@ -115,7 +115,8 @@ class CompleteTransaction(Command[Transaction]):
 
 
 class FailTransaction(Command[Transaction]):
-    """The money did not come, or was captured and cannot be used. The reference is free again."""
+    """The money did not come, or was captured and cannot be used. Its reference may be taken
+    by another transaction."""
 
     reason: Note
     funds_captured: bool = False
@@ -123,8 +124,6 @@ class FailTransaction(Command[Transaction]):
     def decide(self, aggregate: Transaction, book: Book) -> Iterable[Event]:
         require_own_life(aggregate)
         require_legal(aggregate.status, "fail", LEGAL)
-        if aggregate.reference:
-            book.release(*_reference(aggregate.source, aggregate.reference))
         erased = book.read(User, aggregate.user_id).erased  # figures go on, words do not
         reason = None if erased else self.reason
         yield TransactionFailed(reason=reason, funds_captured=self.funds_captured)
@@ -141,10 +140,19 @@ class AddNote(Command[Transaction]):
 
 
 def claim_reference(book: Book, id: UUID, source: str | None, reference: str | None) -> None:
-    """A reference of one provider stands for one transaction, unless that failed."""
+    """A reference of one provider stands for one transaction; one that failed makes room."""
     if reference:
+        kind, name = _reference(source, reference)
+        if (before := find_payment(book, source, reference)) and before.failed:
+            book.release(kind, name)
         taken = f"The reference {reference} of {source} belongs to another transaction."
-        book.claim(*_reference(source, reference), id, Refused("reference-taken", taken))
+        book.claim(kind, name, id, Refused("reference-taken", taken))
+
+
+def find_payment(book: Book, source: str | None, reference: str) -> Transaction | None:
+    """The transaction that a provider's reference stands for."""
+    holder = book.holder(*_reference(source, reference))
+    return book.find(Transaction, holder) if holder else None
 
 
 def _reference(source: str | None, reference: str) -> tuple[str, str]:

@@ -73,6 +73,15 @@ class TransactionNoted(Event):
     note: Personal
 
 
+class TransactionQuarantined(Event):
+    """A provider said something else than what was recorded: staff have to look at it."""
+
+    type: str
+    amount: Decimal
+    provider: str
+    message_id: str
+
+
 class TransactionReversed(Event):
     """It does not count any more: a chargeback, a duplicate, an error. Its shares are undone."""
 
@@ -100,6 +109,7 @@ TransactionEvent = (
     TransactionCompleted
     | TransactionFailed
     | TransactionNoted
+    | TransactionQuarantined
     | TransactionReversed
     | TransactionRefunded
     | TransactionReconciled
@@ -134,6 +144,7 @@ class Transaction(Aggregate):
     reconciled_at: datetime | None = None
     reconciled_by: UUID | None = None
     statement_line: str | None = None
+    quarantined: TransactionQuarantined | None = None
 
     @property
     def person(self) -> UUID:
@@ -145,6 +156,11 @@ class Transaction(Aggregate):
         return self.type is TransactionType.AIRTIME and self.loan_id is not None
 
     @property
+    def failed(self) -> bool:
+        """Whether it failed, even if what was captured for it has gone back since."""
+        return self.status is TransactionStatus.FAILED or self.funds_captured
+
+    @property
     def source(self) -> str | None:
         """Whom the reference belongs to: the provider, or the payment method without one."""
         return self.provider or self.payment_method
@@ -153,6 +169,19 @@ class Transaction(Aggregate):
     def allocations(self) -> list[dict[str, Any]]:
         """What each loan got, in naira."""
         return [{"loanId": part.loan_id, "amount": part.amount} for part in self.parts]
+
+    @property
+    def quarantine(self) -> bool:
+        """Whether staff have to look at it, because a provider contradicts what is recorded."""
+        return self.quarantined is not None
+
+    @property
+    def provider_claim(self) -> dict[str, Any] | None:
+        """What the provider said instead, and in which message."""
+        if (said := self.quarantined) is None:
+            return None
+        words = {"type": said.type, "amount": said.amount, "provider": said.provider}
+        return words | {"messageId": said.message_id}
 
     @property
     def occurred_at(self) -> datetime:
@@ -176,7 +205,9 @@ class Transaction(Aggregate):
             created_at=stamp.at,
         )
 
-    def evolve(self, event: TransactionEvent, stamp: Stamp) -> Self:
+    def evolve(  # noqa: PLR0911 - a line an event
+        self, event: TransactionEvent, stamp: Stamp
+    ) -> Self:
         match event:
             case TransactionCompleted():
                 return self.but(
@@ -184,23 +215,28 @@ class Transaction(Aggregate):
                     reference=event.reference or self.reference,
                     parts=event.parts,
                     unallocated=event.unallocated,
+                    quarantined=None,
                 )
             case TransactionFailed():
                 return self.but(
                     status=TransactionStatus.FAILED,
                     failure_reason=event.reason,
                     funds_captured=event.funds_captured,
+                    quarantined=None,
                 )
             case TransactionNoted():
                 return self.but(notes=event.note)
             case TransactionReversed() | TransactionRefunded():
-                return self.but(status=TransactionStatus.REFUNDED)
+                return self.but(status=TransactionStatus.REFUNDED, quarantined=None)
+            case TransactionQuarantined():
+                return self.but(quarantined=event)
             case TransactionReconciled():
                 return self.but(
                     reconciled_at=stamp.at,
                     reconciled_by=stamp.admin,
                     statement_line=event.statement_line,
                     notes=event.note or self.notes,
+                    quarantined=None,
                 )
             case TransactionReconciliationUndone():
                 return self.but(reconciled_at=None, reconciled_by=None, statement_line=None)

@@ -98,6 +98,8 @@ CREATE TABLE read.transactions (
     unallocated numeric(20, 2) NOT NULL,
     failure_reason text,
     occurred_at timestamptz NOT NULL,
+    quarantine boolean NOT NULL,
+    provider_claim json,
     reconciled_at timestamptz,
     reconciled_by uuid,
     notes text,
@@ -115,6 +117,22 @@ CREATE TABLE read.system_config (
     data_type text NOT NULL CHECK (data_type IN ('string', 'number', 'boolean', 'json')),
     updated_at timestamptz NOT NULL,
     updated_by uuid,
+    version bigint NOT NULL
+);
+CREATE TABLE read.api_integrations (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    type text NOT NULL CHECK (type IN ('telecom', 'payment_gateway', 'sms', 'email')),
+    provider text NOT NULL,
+    status text NOT NULL CHECK (status IN ('active', 'inactive', 'error')),
+    api_key json,
+    api_secret json,
+    base_url text NOT NULL,
+    last_tested timestamptz,
+    last_test_result text CHECK (last_test_result IN ('success', 'failed')),
+    config json,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
     version bigint NOT NULL
 );
 CREATE TABLE read.audit_logs (
@@ -186,12 +204,18 @@ CREATE INDEX transactions_type ON read.transactions (type);
 CREATE INDEX transactions_status ON read.transactions (status);
 CREATE INDEX transactions_reference ON read.transactions (reference);
 CREATE INDEX transactions_loan_id ON read.transactions (loan_id);
+CREATE INDEX transactions_quarantine ON read.transactions (quarantine);
 CREATE INDEX transactions_created_at ON read.transactions (created_at, id);
 ALTER TABLE read.system_config ADD PRIMARY KEY (id);
 CREATE INDEX system_config_category ON read.system_config (category);
 CREATE INDEX system_config_key ON read.system_config (key);
 CREATE INDEX system_config_updated_at ON read.system_config (updated_at, id);
 ALTER TABLE read.system_config ADD CONSTRAINT system_config_category_key UNIQUE (category, key) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.api_integrations ADD PRIMARY KEY (id);
+CREATE INDEX api_integrations_type ON read.api_integrations (type);
+CREATE INDEX api_integrations_provider ON read.api_integrations (provider);
+CREATE INDEX api_integrations_status ON read.api_integrations (status);
+CREATE INDEX api_integrations_created_at ON read.api_integrations (created_at, id);
 ALTER TABLE read.audit_logs ADD PRIMARY KEY (id);
 ALTER TABLE read.audit_logs ADD CONSTRAINT audit_logs_position UNIQUE (position) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX audit_logs_action ON read.audit_logs (action);
