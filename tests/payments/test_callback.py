@@ -143,8 +143,8 @@ def test_a_reference_means_the_newest_payment_that_has_it() -> None:
     desk.payment = record(desk, 50, provider="paystack", reference="P-1")
     desk.hear()
     assert desk.heard.status == "completed"
-    again = lambda: record(desk, 50, provider="paystack", reference="P-1")  # noqa: E731
-    assert refused(again) == "reference-taken"
+    twice = {"provider": "paystack", "reference": "P-1"}
+    assert refused(lambda: record(desk, 50, **twice)) == "reference-taken"
 
 
 def test_a_payment_that_is_not_known_may_be_known_later() -> None:
