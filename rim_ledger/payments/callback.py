@@ -47,8 +47,8 @@ def stranger() -> Unauthenticated:
 def enter(book: Book, integration: UUID, message: Message) -> None:
     """Admit a payment gateway by its signature: the decision is then made in its name.
 
-    Raises Unauthenticated, in the same words and after the same work, whether the signature, the
-    time, the integration or its standing is at fault.
+    Raises Unauthenticated, in the same words whether the signature, the time, the integration or
+    its standing is at fault.
     """
     secret = book.unsealed(integration, API_SECRET)
     signed = message.is_signed(secret or NOBODYS, book.now)
