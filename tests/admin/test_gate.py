@@ -45,6 +45,7 @@ class Clock(RealWorld):
     """The real world, with hours that can be let pass."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.ahead = timedelta(0)
 
     def now(self) -> datetime:
