@@ -124,7 +124,7 @@ class FailTransaction(Command[Transaction]):
         require_own_life(aggregate)
         require_legal(aggregate.status, "fail", LEGAL)
         if aggregate.reference:
-            book.release(*_reference(aggregate.source, aggregate.reference))
+            book.release(*reference_claim(aggregate.source, aggregate.reference))
         erased = book.read(User, aggregate.user_id).erased  # figures go on, words do not
         reason = None if erased else self.reason
         yield TransactionFailed(reason=reason, funds_captured=self.funds_captured)
@@ -144,10 +144,11 @@ def claim_reference(book: Book, id: UUID, source: str | None, reference: str | N
     """A reference of one provider stands for one transaction, unless that failed."""
     if reference:
         taken = f"The reference {reference} of {source} belongs to another transaction."
-        book.claim(*_reference(source, reference), id, Refused("reference-taken", taken))
+        book.claim(*reference_claim(source, reference), id, Refused("reference-taken", taken))
 
 
-def _reference(source: str | None, reference: str) -> tuple[str, str]:
+def reference_claim(source: str | None, reference: str) -> tuple[str, str]:
+    """The name under which a payment holds its reference."""
     return "payment-reference", msgspec.json.encode([source, reference]).decode()
 
 
