@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from api import admin, bulk, explain, health, journal, lending, payments, system
+from api import admin, bulk, explain, health, journal, lending, payments, statements, system
 from api.routes import AnyRoute, Table
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
@@ -11,6 +11,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     *explain.ROUTES,
     *payments.ROUTES,
     *journal.ROUTES,
+    *statements.ROUTES,
     *system.ROUTES,
     *bulk.ROUTES,
     *health.ROUTES,
