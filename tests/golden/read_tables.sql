@@ -182,7 +182,7 @@ CREATE TABLE read.statement_lines (
     transaction_id uuid,
     date text,
     reference text,
-    amount numeric(14, 2),
+    amount numeric(20, 2),
     provider text,
     differs json,
     reason text,
