@@ -1,5 +1,6 @@
 """The routes of statements: a provider's file in CSV, settled against the payments."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -54,6 +55,9 @@ class Import:
                 await self._decide(finish(statement))
             elif some[-1].line > self.statement.lines:
                 await self._decide(settle(statement, some))
+            else:
+                await asyncio.sleep(0)  # Settled before; others have their turn meanwhile.
+                continue
             yield
 
     async def _decide(self, work: Work, idempotency: Idempotency | None = None) -> Receipt:
