@@ -88,7 +88,7 @@ async def answer_upload(desk: "Desk", call: Call, _path: Parameters) -> Reply | 
     and the summary last. Needs statements:write and transactions.reconciliation:write.
     """
     token = call.token
-    actor = (await desk.rights(call, token, WRITE, RECONCILIATION)).actor
+    actor = (await desk.rights(call, token, RECONCILIATION)).actor
     assert actor.id, "whoever holds a session is an admin"
     require_media_type(call.headers, CSV)
     upload = await receive_file(call.receive)
@@ -151,6 +151,7 @@ ROUTES: list[AnyRoute] = [
         STATEMENTS,
         answer_upload,
         "Settle a statement",
+        WRITE,
         status=201,
         gives={"id": {"type": "string", "format": "uuid"}, **_counts},
         media_type=CSV.decode(),
