@@ -103,7 +103,7 @@ async def answer_upload(desk: "Desk", call: Call, _path: Parameters) -> Reply | 
         # Whoever began it made it, also when that request comes again under its key.
         status = 201 if receipt.version == 1 else 200
         if NDJSON in call.headers.get(b"accept", b""):
-            await _stream(task, call, status, headers)
+            await _stream(desk, call, task, status, headers)
             return None
         async for _ in task.settle():
             pass
@@ -111,7 +111,7 @@ async def answer_upload(desk: "Desk", call: Call, _path: Parameters) -> Reply | 
     return Reply(status, problem.encoded(task.statement.summary), headers)
 
 
-async def _stream(task: Import, call: Call, status: int, headers: Headers) -> None:
+async def _stream(desk: "Desk", call: Call, task: Import, status: int, headers: Headers) -> None:
     """`{"progress": …}` after every decision, and the summary last; or `{"problem": …}`."""
     own = [
         (b"content-type", NDJSON),
@@ -123,8 +123,10 @@ async def _stream(task: Import, call: Call, status: int, headers: Headers) -> No
         async for _ in task.settle():
             await _say(call, {"progress": task.statement.summary})
         last = task.statement.summary
-    except (Refused, Unavailable) as refusal:
-        last = {"problem": problem.problem(refusal, call.path, call.id)}
+    except Exception as error:
+        if not isinstance(error, Refused | Unavailable):
+            desk.note_unexpected(error, call.id)
+        last = {"problem": problem.problem(error, call.path, call.id)}
     await _say(call, last, more=False)
 
 

@@ -161,7 +161,8 @@ def test_an_interrupted_import_goes_on_where_it_stopped(
         await pay(admin, (await admin.user())["id"], references)
         with monkeypatch.context() as patched:
             patched.setattr(statements, "settle", settle_some)
-            assert (await upload(admin, whole)).status_code == 500
+            said = (await upload(admin, whole, **NDJSON)).text.splitlines()
+            assert json.loads(said[-1])["problem"]["status"] == 500
         (half,) = (await admin.get("/v1/statements", headers=await admin.caught_up())).json()[
             "items"
         ]
