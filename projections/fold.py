@@ -80,7 +80,7 @@ def _traces(before: Entry | None, after: Entry, recorded: Recorded, line: Line) 
     if posted := postings(event, before.aggregate if before else None, after.aggregate):
         traces += _journal(after, recorded, line, posted)
     if isinstance(event, StatementLinesSettled):
-        traces += found_lines(line.stream, recorded.id, line.version, event)
+        traces += found_lines(line.stream, line.position, line.version, event)
     return traces
 
 

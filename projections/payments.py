@@ -117,12 +117,12 @@ class StatementLineRow(
 
 
 def found_lines(
-    statement: UUID, event_id: UUID, version: int, event: StatementLinesSettled
+    statement: UUID, position: int, version: int, event: StatementLinesSettled
 ) -> Iterator[FoundLine]:
     """The rows of the lines that one event settled."""
     for number, each in enumerate(event.findings, 1):
         yield FoundLine(
-            id=UUID(int=event_id.int ^ number),
+            id=UUID(int=position << 20 | number),  # named by its place: no two agree
             statement_id=statement,
             line=each.line,
             outcome=each.outcome,
