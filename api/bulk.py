@@ -191,5 +191,12 @@ async def lines(call: Call) -> AsyncIterator[bytes]:
 
 
 ROUTES: list[AnyRoute] = [
-    Other("POST", "/v1/bulk", answer_bulk, "Many commands, one a line", form=Line),
+    Other(
+        "POST",
+        "/v1/bulk",
+        answer_bulk,
+        "Many commands, one a line",
+        form=Line,
+        media_type=MEDIA_TYPE.decode(),
+    ),
 ]

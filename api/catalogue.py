@@ -2,7 +2,18 @@
 
 from typing import Final
 
-from api import admin, bulk, callbacks, explain, health, journal, lending, payments, system
+from api import (
+    admin,
+    bulk,
+    callbacks,
+    explain,
+    health,
+    journal,
+    lending,
+    payments,
+    statements,
+    system,
+)
 from api.routes import AnyRoute, Table
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
@@ -12,6 +23,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     *payments.ROUTES,
     *callbacks.ROUTES,
     *journal.ROUTES,
+    *statements.ROUTES,
     *system.ROUTES,
     *bulk.ROUTES,
     *health.ROUTES,

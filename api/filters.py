@@ -67,7 +67,15 @@ class _Wrong(ValueError):
         self.code = code
 
 
-def read_query(row: type[Row], query: bytes, key: bytes, scope: str, *, sees: bool) -> Query:
+def read_query(
+    row: type[Row],
+    query: bytes,
+    key: bytes,
+    scope: str,
+    *,
+    sees: bool,
+    order: str | None = None,
+) -> Query:
     """The question in a query string. Raises InvalidFields, Forbidden, or Malformed (cursor)."""
     given = parameters_in(query)
     once = {name: texts[0] for name, texts in given.items() if name in ONCE}
@@ -83,7 +91,8 @@ def read_query(row: type[Row], query: bytes, key: bytes, scope: str, *, sees: bo
             return None
 
     limit = read("limit", lambda: _limit(once.get("limit", str(LIMIT))))
-    order = read("sort", lambda: _order(row, once.get("sort", f"-{row.COLUMNS[row.NEWEST].wire}")))
+    usual = order or f"-{row.COLUMNS[row.NEWEST].wire}"
+    sort = read("sort", lambda: _order(row, once.get("sort", usual)))
     cursor = read("cursor", lambda: once.get("cursor"))
     hidden = read("deleted", lambda: _deleted(row, once.get("deleted")))
     tests = [
@@ -91,14 +100,14 @@ def read_query(row: type[Row], query: bytes, key: bytes, scope: str, *, sees: bo
         for name, texts in given.items()
         if name not in ONCE
     ]
-    if errors or limit is None or order is None:
+    if errors or limit is None or sort is None:
         raise InvalidFields(errors, errors[0]["code"])
-    if order.column.personal and not sees:
+    if sort.column.personal and not sees:
         raise Forbidden("forbidden", "This order needs the permission users.pii:read.")
     asked = sorted((name, sorted(t)) for name, t in given.items() if name not in UNBOUND)
     scope = json.dumps([row.TABLE, scope, asked])
     after = None if cursor is None else open_cursor(key, scope, cursor)
-    return Query([test for test in (*tests, hidden) if test], order, limit, after, scope)
+    return Query([test for test in (*tests, hidden) if test], sort, limit, after, scope)
 
 
 def parameters_in(query: bytes) -> Mapping[str, list[str]]:

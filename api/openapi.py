@@ -91,6 +91,13 @@ def _form(route: AnyRoute) -> type[BaseModel] | None:
             return None
 
 
+def _words(route: AnyRoute) -> str | None:
+    """What a form says of itself; without one, what the answer says."""
+    if form := _form(route):
+        return form.__doc__
+    return route.answer.__doc__ if isinstance(route, Other) else None
+
+
 def _operation(route: AnyRoute, schemas: Mapping[str, Schema]) -> Schema:
     names = re.findall(r"\{(\w+)\}", route.path)
     operation: Schema = {
@@ -99,14 +106,14 @@ def _operation(route: AnyRoute, schemas: Mapping[str, Schema]) -> Schema:
         "tags": [route.path.split("/")[2 if route.path.startswith("/v1/") else 1]],
         "parameters": [_path_parameter(name) for name in names],
     }
-    if words := (_form(route) or BaseModel).__doc__ if not isinstance(route, List | One) else None:
+    if words := _words(route):
         operation["description"] = " ".join(words.split())
     match route:
         case Route():
             _describe_command(operation, route, schemas)
         case List():
             operation["parameters"] += [*_list_parameters(route.row), _POSITION]
-            operation["responses"] = {"200": _json(_page(route.row))} | _problems(ALWAYS)
+            operation["responses"] = {"200": _json(_page(route))} | _problems(ALWAYS)
         case One():
             operation["parameters"].append(_POSITION)
             operation["responses"] = {"200": _json(_ref(route.row))} | _problems(ALWAYS)
@@ -152,9 +159,8 @@ def _describe_other(operation: Schema, route: Other) -> None:
     if route.gives is not None:
         given = dict(route.gives)
         answer = _json({"type": "object", "required": [*given], "properties": given})
-    if route.form is not None:
-        media_type = "application/x-ndjson" if route.path == "/v1/bulk" else "application/json"
-        content = {media_type: {"schema": _ref(route.form)}}
+    if route.form is not None or route.media_type == "text/csv":
+        content = {route.media_type: {"schema": _ref(route.form) if route.form else _STRING}}
         operation["requestBody"] = {"required": True, "content": content}
     statuses = ("503",) if route.path.count("/") == 1 else (*OF_COMMANDS, "429")
     operation["responses"] = {str(route.status): answer} | _problems(statuses)
@@ -168,14 +174,15 @@ def _receipt(route: Route) -> Schema:
     return receipt | {"required": ["id", "version"]}
 
 
-def _page(row: type[Row]) -> Schema:
+def _page(route: List) -> Schema:
     cursor = {"anyOf": [_STRING, {"type": "null"}]}
-    items = {"type": "array", "items": _ref(row)}
-    return {
+    items = {"type": "array", "items": _ref(route.row)}
+    page: Schema = {
         "type": "object",
         "required": ["items", "nextCursor"],
         "properties": {"items": items, "nextCursor": cursor},
     }
+    return {"allOf": [_ref(route.of[1]), page]} if route.of and route.with_owner else page
 
 
 def _list_parameters(row: type[Row]) -> list[Schema]:

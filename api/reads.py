@@ -69,8 +69,10 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     rights = await desk.rights(call, call.token, route.needs)
     sees = rights.sees_persons
     scope = "/".join(parameters.values())
-    query = read_query(route.row, call.query, desk.cursor_key, scope, sees=sees)
+    key, order = desk.cursor_key, route.order
+    query = read_query(route.row, call.query, key, scope, sees=sees, order=order)
     await desk.wait_for(call)
+    owner = await _owner(desk, route, parameters, sees=sees)
     rows = await desk.rows(*_page(route, query, parameters, sees=sees))
     if route.of and not rows[0][1]:
         raise missing(route.of[1].OF)
@@ -80,8 +82,16 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
         last, place, _ = items[query.limit - 1]
         cursor = f'"{make_cursor(desk.cursor_key, query.scope, place, last)}"'
     text = ",".join(text for _, _, text in items[: query.limit])
-    body = f'{{"items":[{await unsealed(desk, text, sees=sees)}],"nextCursor":{cursor}}}'
+    body = f'{{{owner}"items":[{await unsealed(desk, text, sees=sees)}],"nextCursor":{cursor}}}'
     return Reply(200, body.encode(), [(b"ledger-position", b"%d" % rows[0][0])])
+
+
+async def _owner(desk: "Desk", route: List, parameters: Parameters, *, sees: bool) -> str:
+    """The fields of the owner's row, where a list shows them before its items."""
+    if not (route.of and route.with_owner):
+        return ""
+    found = await find(desk, route.of[1], parameters, sees=sees)
+    return f"{found.text[1:-1]}," if found.text else ""
 
 
 def _page(route: List, query: Query, parameters: Parameters, *, sees: bool) -> Test:

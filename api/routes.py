@@ -40,13 +40,17 @@ class Route(Struct, frozen=True):
 
 
 class List(Struct, frozen=True):
-    """A list of rows. `of` names the column that an id in the path must equal."""
+    """A list of rows. `of` names the column that an id in the path must equal, and in whose table;
+    `with_owner` puts that table's row around the items."""
 
     path: str
     row: type[Row]
     needs: Right
     summary: str
     of: tuple[str, type[Row]] | None = None
+    with_owner: bool = False
+    order: str | None = None
+    """How it is sorted when nobody asks otherwise, where that is not the newest first."""
     method: str = "GET"
 
 
@@ -74,6 +78,8 @@ class Other(Struct, frozen=True):
     status: int = 200
     gives: Mapping[str, Any] | None = None
     """JSON Schema of the answer's properties."""
+    media_type: str = "application/json"
+    """What its body is, if it has one."""
 
 
 AnyRoute = Route | List | One | Other

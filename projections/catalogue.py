@@ -8,7 +8,7 @@ from projections.admin import AdminRoleRow, AdminUserRow
 from projections.audit import AuditLogRow
 from projections.journal import JournalEntryRow, JournalLineRow
 from projections.lending import LoanRow, UserRow
-from projections.payments import TransactionRow
+from projections.payments import StatementLineRow, StatementRow, TransactionRow
 from projections.system import ApiIntegrationRow, SystemConfigRow
 from projections.tables import Row
 
@@ -21,11 +21,13 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             UserRow,
             LoanRow,
             TransactionRow,
+            StatementRow,
             SystemConfigRow,
             ApiIntegrationRow,
             AuditLogRow,
             JournalEntryRow,
             JournalLineRow,
+            StatementLineRow,
         )
     }
 )
@@ -34,5 +36,10 @@ ROW_OF: Final[Mapping[type[Any], type[Row]]] = MappingProxyType(
     {row.OF: row for row in TABLES.values()}
 )
 
-TRACES: Final[tuple[type[Row], ...]] = (AuditLogRow, JournalEntryRow, JournalLineRow)
+TRACES: Final[tuple[type[Row], ...]] = (
+    AuditLogRow,
+    JournalEntryRow,
+    JournalLineRow,
+    StatementLineRow,
+)
 """Tables that are only ever added to."""

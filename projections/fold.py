@@ -13,11 +13,13 @@ from projections.audit import AuditLog
 from projections.catalogue import ROW_OF
 from projections.journal import JournalEntry, JournalLine, Posting, postings
 from projections.log import Line
+from projections.payments import FoundLine, found_lines
 from projections.tables import Row
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import Aggregate
 from rim_ledger.lending.loan import Loan
+from rim_ledger.payments.statement import StatementLinesSettled
 from rim_ledger.payments.transaction import Transaction
 from rim_ledger.values import ZERO
 
@@ -43,7 +45,7 @@ class Entry(Struct, frozen=True, gc=False):
     values: tuple[Any, ...]
 
 
-Trace = AuditLog | JournalEntry | JournalLine
+Trace = AuditLog | JournalEntry | JournalLine | FoundLine
 """A row that an event leaves for ever, beside what it does to its object's own row."""
 
 
@@ -67,11 +69,19 @@ def fold(before: Entry | None, line: Line) -> tuple[Entry, list[Trace]]:
         row = ROW_OF.get(kind)
         values = row.VALUES(aggregate) if row else ()
         after = Entry(aggregate, line.version, line.recorded_at, row, values)
-        posted = postings(event, before.aggregate if before else None, aggregate)
-        entry = _journal(after, recorded, line, posted) if posted else []
-        return after, [_audit(before, after, recorded, line), *entry]
+        return after, _traces(before, after, recorded, line)
     except Exception as error:
         raise Poisoned(line, f"{type(error).__name__}: {error}") from error
+
+
+def _traces(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -> list[Trace]:
+    traces: list[Trace] = [_audit(before, after, recorded, line)]
+    event = recorded.event
+    if posted := postings(event, before.aggregate if before else None, after.aggregate):
+        traces += _journal(after, recorded, line, posted)
+    if isinstance(event, StatementLinesSettled):
+        traces += found_lines(line.stream, line.position, line.version, event)
+    return traces
 
 
 def _audit(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -> AuditLog:

@@ -1,7 +1,11 @@
-"""Transactions as clients see them."""
+"""Transactions and statements as clients see them."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Annotated, Any
 from uuid import UUID
+
+from msgspec import Struct
 
 from projections.columns import (
     Copied,
@@ -19,6 +23,7 @@ from projections.columns import (
     free_fields,
 )
 from projections.tables import Row
+from rim_ledger.payments.statement import Finding, LineOutcome, Statement, StatementLinesSettled
 from rim_ledger.payments.transaction import (
     PaymentMethod,
     Transaction,
@@ -57,3 +62,84 @@ class TransactionRow(Row, table="transactions", of=Transaction, person="user_id"
     metadata: Annotated[Json, Personal, free_fields()]
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment
+
+
+class StatementRow(Row, table="statements", of=Statement):
+    """A provider's file: how many of its lines came to what. Its lines lie in a table beside."""
+
+    id: Key
+    sha256: Annotated[str, Unique]
+    lines: int
+    matched: int
+    mismatched: int
+    unknown: int
+    duplicate: int
+    already_reconciled: int
+    refused: int
+    invalid: int
+    finished_at: Moment | None
+    created_at: Annotated[Moment, Indexed]
+    created_by: Annotated[UUID | None, References("admin_users")]
+    updated_at: Moment
+
+
+class FoundLine(Struct, frozen=True, kw_only=True, gc=False):
+    """What one line of a statement came to."""
+
+    id: UUID
+    statement_id: UUID
+    line: int
+    outcome: LineOutcome
+    transaction_id: UUID | None
+    date: str | None
+    reference: str | None
+    amount: Decimal | None
+    provider: str | None
+    differs: dict[str, Any] | None
+    reason: str | None
+    version: int
+
+
+class StatementLineRow(
+    Row, table="statement_lines", of=FoundLine, newest="line", together=("statement_id", "line")
+):
+    """A line of a statement, what it came to, and what differs. Its narration is kept nowhere."""
+
+    id: Key
+    statement_id: Annotated[UUID, References("statements")]
+    line: int
+    outcome: Annotated[LineOutcome, Indexed]
+    transaction_id: Annotated[UUID | None, Indexed, References("transactions")]
+    date: str | None
+    reference: Annotated[str | None, Indexed]
+    amount: Naira | None
+    provider: str | None
+    differs: Json
+    reason: str | None
+
+
+def found_lines(
+    statement: UUID, position: int, version: int, event: StatementLinesSettled
+) -> Iterator[FoundLine]:
+    """The rows of the lines that one event settled."""
+    for number, each in enumerate(event.findings, 1):
+        yield FoundLine(
+            id=UUID(int=position << 20 | number),  # named by its place: no two agree
+            statement_id=statement,
+            line=each.line,
+            outcome=each.outcome,
+            transaction_id=each.transaction_id,
+            date=each.date,
+            reference=each.reference,
+            amount=each.amount,
+            provider=each.provider,
+            differs=_differs(each),
+            reason=each.reason,
+            version=version,
+        )
+
+
+def _differs(found: Finding) -> dict[str, Any] | None:
+    if found.expected is None:
+        return None
+    return {"amount": {"statement": found.amount, "transaction": found.expected}}

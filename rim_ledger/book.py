@@ -1,7 +1,7 @@
 """What one decision sees and writes: streams, claimed names, personal keys, numbers."""
 
 import re
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -41,10 +41,18 @@ class Missing(Exception):
         person: UUID | None = None,
         number: tuple[str, int] | None = None,
         secret: Secret | None = None,
+        *,
+        together: "Sequence[Missing]" = (),
     ) -> None:
         super().__init__()
         self.stream, self.claim, self.person = stream, claim, person
         self.number, self.secret = number, secret
+        self._together = together
+
+    @property
+    def each(self) -> "Sequence[Missing]":
+        """Everything that is missing, one by one."""
+        return self._together or (self,)
 
 
 class View(Protocol):
@@ -88,6 +96,17 @@ class Book:
         """Refuse a caller without a right."""
         if not self.may(resource, action):
             raise Forbidden("forbidden", f"This needs the permission {resource}:{action}.")
+
+    def look_ahead(self, looks: Iterable[Callable[[], object]]) -> None:
+        """Have all that these looks come upon loaded together, rather than one by one."""
+        missing: list[Missing] = []
+        for look in looks:
+            try:
+                look()
+            except Missing as miss:
+                missing.append(miss)
+        if missing:
+            raise Missing(together=missing)
 
     @property
     def now(self) -> datetime:

@@ -7,6 +7,7 @@ from rim_ledger.admin.admin_user import AdminCreated, AdminUser, AdminUserEvent
 from rim_ledger.core import Aggregate, Event
 from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
 from rim_ledger.lending.user import User, UserEvent, UserRegistered
+from rim_ledger.payments.statement import Statement, StatementEvent, StatementStarted
 from rim_ledger.payments.transaction import Transaction, TransactionEvent, TransactionRecorded
 from rim_ledger.system.config import SystemConfig, SystemConfigReset, SystemConfigSet
 from rim_ledger.system.integration import ApiIntegration, IntegrationCreated, IntegrationEvent
@@ -15,6 +16,7 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     User: UserRegistered | UserEvent,
     Loan: LoanRequested | LoanEvent,
     Transaction: TransactionRecorded | TransactionEvent,
+    Statement: StatementStarted | StatementEvent,
     AdminRole: AdminRoleCreated | AdminRoleEvent,
     AdminUser: AdminCreated | AdminUserEvent,
     SystemConfig: SystemConfigSet | SystemConfigReset,

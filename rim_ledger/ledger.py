@@ -331,7 +331,7 @@ class Ledger:
                 except Missing as miss:
                     if not missing:
                         view, into = view.copy(), self._empty_draft()
-                    missing.append(miss)
+                    missing += miss.each
             await self._load(missing)
         return draft
 

@@ -142,7 +142,7 @@ class AddNote(Command[Transaction]):
 def claim_reference(book: Book, id: UUID, source: str | None, reference: str | None) -> None:
     """A reference of one provider stands for one transaction; one that failed makes room."""
     if reference:
-        kind, name = _reference(source, reference)
+        kind, name = reference_claim(source, reference)
         if (before := find_payment(book, source, reference)) and before.failed:
             book.release(kind, name)
         taken = f"The reference {reference} of {source} belongs to another transaction."
@@ -151,11 +151,12 @@ def claim_reference(book: Book, id: UUID, source: str | None, reference: str | N
 
 def find_payment(book: Book, source: str | None, reference: str) -> Transaction | None:
     """The transaction that a provider's reference stands for."""
-    holder = book.holder(*_reference(source, reference))
+    holder = book.holder(*reference_claim(source, reference))
     return book.find(Transaction, holder) if holder else None
 
 
-def _reference(source: str | None, reference: str) -> tuple[str, str]:
+def reference_claim(source: str | None, reference: str) -> tuple[str, str]:
+    """The name under which a payment holds its reference."""
     return "payment-reference", msgspec.json.encode([source, reference]).decode()
 
 

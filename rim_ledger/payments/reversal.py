@@ -82,6 +82,7 @@ class Reconcile(Command[Transaction]):
     statement_line: Reference | None = None
 
     def decide(self, aggregate: Transaction, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, book.read(User, aggregate.user_id))
         pending = "A pending payment is completed or failed before it is reconciled."
         require(aggregate.status is not TransactionStatus.PENDING, "still-pending", pending)
         done = "The payment is reconciled; undo that first."

@@ -108,6 +108,23 @@ CREATE TABLE read.transactions (
     updated_at timestamptz NOT NULL,
     version bigint NOT NULL
 );
+CREATE TABLE read.statements (
+    id uuid NOT NULL,
+    sha256 text NOT NULL,
+    lines bigint NOT NULL,
+    matched bigint NOT NULL,
+    mismatched bigint NOT NULL,
+    unknown bigint NOT NULL,
+    duplicate bigint NOT NULL,
+    already_reconciled bigint NOT NULL,
+    refused bigint NOT NULL,
+    invalid bigint NOT NULL,
+    finished_at timestamptz,
+    created_at timestamptz NOT NULL,
+    created_by uuid,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
 CREATE TABLE read.system_config (
     id uuid NOT NULL,
     category text NOT NULL,
@@ -175,6 +192,20 @@ CREATE TABLE read.journal_lines (
     credit numeric(20, 2) NOT NULL,
     version bigint NOT NULL
 );
+CREATE TABLE read.statement_lines (
+    id uuid NOT NULL,
+    statement_id uuid NOT NULL,
+    line bigint NOT NULL,
+    outcome text NOT NULL CHECK (outcome IN ('matched', 'mismatched', 'unknown', 'duplicate', 'alreadyReconciled', 'refused', 'invalid')),
+    transaction_id uuid,
+    date text,
+    reference text,
+    amount numeric(20, 2),
+    provider text,
+    differs json,
+    reason text,
+    version bigint NOT NULL
+);
 ALTER TABLE read.admin_roles ADD PRIMARY KEY (id);
 ALTER TABLE read.admin_roles ADD CONSTRAINT admin_roles_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX admin_roles_created_at ON read.admin_roles (created_at, id);
@@ -206,6 +237,9 @@ CREATE INDEX transactions_reference ON read.transactions (reference);
 CREATE INDEX transactions_loan_id ON read.transactions (loan_id);
 CREATE INDEX transactions_quarantine ON read.transactions (quarantine);
 CREATE INDEX transactions_created_at ON read.transactions (created_at, id);
+ALTER TABLE read.statements ADD PRIMARY KEY (id);
+ALTER TABLE read.statements ADD CONSTRAINT statements_sha256 UNIQUE (sha256) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX statements_created_at ON read.statements (created_at, id);
 ALTER TABLE read.system_config ADD PRIMARY KEY (id);
 CREATE INDEX system_config_category ON read.system_config (category);
 CREATE INDEX system_config_key ON read.system_config (key);
@@ -235,6 +269,12 @@ CREATE INDEX journal_lines_entry_id ON read.journal_lines (entry_id);
 CREATE INDEX journal_lines_position ON read.journal_lines (position);
 CREATE INDEX journal_lines_recorded_at ON read.journal_lines (recorded_at, id);
 CREATE INDEX journal_lines_account ON read.journal_lines (account);
+ALTER TABLE read.statement_lines ADD PRIMARY KEY (id);
+CREATE INDEX statement_lines_line ON read.statement_lines (line, id);
+CREATE INDEX statement_lines_outcome ON read.statement_lines (outcome);
+CREATE INDEX statement_lines_transaction_id ON read.statement_lines (transaction_id);
+CREATE INDEX statement_lines_reference ON read.statement_lines (reference);
+ALTER TABLE read.statement_lines ADD CONSTRAINT statement_lines_statement_id_line UNIQUE (statement_id, line) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.admin_users ADD FOREIGN KEY (role_id) REFERENCES read.admin_roles (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.admin_users ADD FOREIGN KEY (created_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.loans ADD FOREIGN KEY (user_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;
@@ -243,9 +283,12 @@ ALTER TABLE read.loans ADD FOREIGN KEY (rejected_by) REFERENCES read.admin_users
 ALTER TABLE read.transactions ADD FOREIGN KEY (user_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.transactions ADD FOREIGN KEY (loan_id) REFERENCES read.loans (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.transactions ADD FOREIGN KEY (reconciled_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.statements ADD FOREIGN KEY (created_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.system_config ADD FOREIGN KEY (updated_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.audit_logs ADD FOREIGN KEY (user_id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.journal_entries ADD FOREIGN KEY (loan_id) REFERENCES read.loans (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.journal_entries ADD FOREIGN KEY (transaction_id) REFERENCES read.transactions (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.journal_entries ADD FOREIGN KEY (user_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.journal_lines ADD FOREIGN KEY (entry_id) REFERENCES read.journal_entries (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.statement_lines ADD FOREIGN KEY (statement_id) REFERENCES read.statements (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.statement_lines ADD FOREIGN KEY (transaction_id) REFERENCES read.transactions (id) DEFERRABLE INITIALLY DEFERRED;

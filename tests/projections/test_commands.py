@@ -1,6 +1,7 @@
 """What commands write can be shown: a day of work, followed event by event."""
 
 import asyncio
+from decimal import Decimal
 
 from rim_ledger.admin.bootstrap import FIRST_ADMIN, bootstrap
 from rim_ledger.catalogue import ENTITY_OF
@@ -13,6 +14,10 @@ from rim_ledger.lending.request import ApproveLoan, RequestLoan
 from rim_ledger.lending.standing import DeleteUser, EraseUser, RegisterUser
 from rim_ledger.lending.telco import SimulatedTelco
 from rim_ledger.lending.user import User
+from rim_ledger.payments.payment import RecordTransaction
+from rim_ledger.payments.settling import StatementLine, begin, finish, settle
+from rim_ledger.payments.statement import Finding, LineOutcome
+from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
 from rim_ledger.values import Network
 from tests.projections.story import VAULT, WORLD, followed, rebuilt_equals_live, rows
 
@@ -51,4 +56,47 @@ def test_a_day_of_work_is_shown_whatever_the_page(database: str) -> None:
     assert rows(database, "SELECT phone, erased FROM read.users WHERE deleted_at IS NOT NULL") == [
         (None, True)
     ]
+    assert rebuilt_equals_live(database)
+
+
+def test_the_lines_of_a_statement_are_shown_and_rebuilt(database: str) -> None:
+    def line(number: int, reference: str, amount: str) -> StatementLine:
+        said = {"date": "2026-01-05", "amount": amount, "provider": "paystack"}
+        return StatementLine.model_validate({"line": number, "reference": reference, **said})
+
+    async def story() -> None:
+        async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
+            await bootstrap(ledger, None, WORLD)
+            staff = Stamp(at=WORLD.now(), actor=ADMIN)
+            ada = RegisterUser(phone="08031234567", email="ada@example.com", name="Ada")
+            user = await ledger.execute(User, None, ada, staff)
+            payment = RecordTransaction(
+                type=TransactionType.REPAYMENT,
+                user_id=user.id,
+                amount=Decimal(50),
+                payment_method=PaymentMethod.CARD,
+                provider="paystack",
+                reference="R-1",
+            )
+            await ledger.execute(Transaction, None, payment, staff)
+            statement = (await ledger.submit(begin("5a" * 32), staff)).id
+            unread = Finding(line=2, outcome=LineOutcome.INVALID, reason="This is not CSV.")
+            await ledger.submit(settle(statement, [line(1, "R-1", "49.5"), unread]), staff)
+            await ledger.submit(settle(statement, [line(3, "R-1", "50")]), staff)
+            await ledger.submit(finish(statement), staff)
+        await followed(database, page=3)
+
+    asyncio.run(story())
+    query = (
+        "SELECT line, outcome, differs::text, l.reason, t.status FROM read.statement_lines l"
+        " LEFT JOIN read.transactions t ON t.id = l.transaction_id ORDER BY line"
+    )
+    differs = '{"amount":{"statement":49.50,"transaction":50.00}}'
+    assert rows(database, query) == [
+        (1, "mismatched", differs, None, "completed"),
+        (2, "invalid", None, "This is not CSV.", None),
+        (3, "matched", None, None, "completed"),
+    ]
+    query = "SELECT lines, matched, mismatched, invalid, finished_at IS NULL FROM read.statements"
+    assert rows(database, query) == [(3, 1, 1, 1, False)]
     assert rebuilt_equals_live(database)

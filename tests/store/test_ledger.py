@@ -1,7 +1,8 @@
 """The ledger on real PostgreSQL: groups, races, lost connections, keys and names."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -76,6 +77,30 @@ def test_a_group_is_decided_in_order_of_arrival_and_each_sees_the_one_before(dat
     assert [type(answer) for answer in answers] == [Receipt] * 11 + [Refused] * 5
     assert coins(database, jar) == Jar.ROOM
     assert positions_are_dense(database)
+
+
+def test_what_a_decision_looks_at_ahead_is_loaded_together(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jars = [WORLD.new_id() for _ in range(50)]
+    loads: list[int] = []
+    streams = Store.streams
+
+    async def counted(store: Store, ids: Iterable[UUID]) -> list[Line]:
+        loads.append(len(ids := list(ids)))
+        return await streams(store, ids)
+
+    def look(book: Book) -> UUID:
+        book.look_ahead(partial(book.read, Jar, jar) for jar in jars)
+        return jars[0]
+
+    async def fill(ledger: Ledger) -> None:
+        await asyncio.gather(*(ledger.submit(open_jar(jar), STAMP) for jar in jars))
+
+    on_ledger(database, fill)
+    monkeypatch.setattr(Store, "streams", counted)
+    on_ledger(database, lambda ledger: ledger.submit(look, STAMP))
+    assert loads == [50]
 
 
 def test_two_processes_never_overfill_and_leave_no_hole(database: str) -> None:

@@ -1,0 +1,161 @@
+"""The routes of statements: a provider's file in CSV, settled against the payments."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from api import problem
+from api.body import require_media_type
+from api.call import Call, Headers, Reply
+from api.commands import key_for
+from api.csv_lines import Upload, read_lines, receive_file
+from api.payments import RECONCILIATION
+from api.routes import AnyRoute, List, Other, Parameters
+from projections.payments import StatementLineRow, StatementRow
+from rim_ledger.admin import gate
+from rim_ledger.book import Book, Work
+from rim_ledger.core import Refused, Unavailable
+from rim_ledger.ledger import Idempotency, Receipt
+from rim_ledger.payments.settling import begin, finish, settle
+from rim_ledger.payments.statement import LineOutcome, Statement
+
+if TYPE_CHECKING:
+    from api.desk import Desk
+
+STATEMENTS: Final = "/v1/statements"
+READ, WRITE = ("statements", "read"), ("statements", "write")
+CSV, NDJSON = b"text/csv", b"application/x-ndjson"
+LINES_AT_ONCE: Final = 200
+"""Lines that are settled in one decision."""
+
+
+class Import:
+    """One file on its way into the ledger; another one of the same file may be under way."""
+
+    def __init__(self, desk: "Desk", call: Call, token: str, upload: Upload) -> None:
+        self._desk, self._call, self._token = desk, call, token
+        self._sha256, self._lines = upload.sha256, read_lines(upload.text)
+        self.statement: Statement
+        self.position = 0
+
+    async def begin(self, idempotency: Idempotency | None) -> Receipt:
+        """Begin, or find what was done with the file before."""
+        receipt = await self._decide(begin(self._sha256), idempotency)
+        if receipt.replayed:
+            await self._decide(lambda _: receipt.id)
+        return receipt
+
+    async def settle(self) -> AsyncIterator[None]:
+        """Settle what is left of the file. Yields after every decision."""
+        statement = self.statement.id
+        while self.statement.finished_at is None:
+            if not (some := list(islice(self._lines, LINES_AT_ONCE))):
+                await self._decide(finish(statement))
+            elif some[-1].line > self.statement.lines:
+                await self._decide(settle(statement, some))
+            else:
+                await asyncio.sleep(0)  # Settled before; others have their turn meanwhile.
+                continue
+            yield
+
+    async def _decide(self, work: Work, idempotency: Idempotency | None = None) -> Receipt:
+        def whole(book: Book) -> UUID:
+            stream = work(book)
+            self.statement = book.read(Statement, stream)
+            return stream
+
+        stamp = self._call.stamp(self._desk.world, idempotency.key if idempotency else None)
+        receipt = await self._desk.ledger.submit(whole, stamp, idempotency, self._admit)
+        self.position = receipt.position
+        return receipt
+
+    def _admit(self, book: Book) -> None:
+        gate.enter(book, self._token)
+        book.need(*WRITE)
+        book.need(*RECONCILIATION)
+
+
+async def answer_upload(desk: "Desk", call: Call, _path: Parameters) -> Reply | None:
+    """Settles a provider's statement: `date,reference,amount,provider,narration`, header first.
+
+    Each line is looked for by provider (or payment method, where the payment names no provider),
+    reference and amount. A pending payment that matches is completed, and every match is
+    reconciled. The answer counts the lines by outcome, `GET /v1/statements/{id}` lists them.
+    The narration is not kept. The same file once more answers 200 with the first result, or goes
+    on where it was interrupted. With `Accept: application/x-ndjson` progress comes line by line,
+    and the summary last. Needs statements:write and transactions.reconciliation:write.
+    """
+    token = call.token
+    actor = (await desk.rights(call, token, RECONCILIATION)).actor
+    assert actor.id, "whoever holds a session is an admin"
+    require_media_type(call.headers, CSV)
+    upload = await receive_file(call.receive)
+    with upload.text:
+        op, key = f"{call.method} {call.path}", call.header(b"idempotency-key")
+        idempotency = key_for(desk, actor.id, key, op, upload.sha256)
+        task = Import(desk, call, token, upload)
+        receipt = await task.begin(idempotency)
+        headers = [(b"location", f"{STATEMENTS}/{receipt.id}".encode())]
+        if receipt.replayed:
+            headers.append((b"idempotency-replayed", b"true"))
+        # Whoever began it made it, also when that request comes again under its key.
+        status = 201 if receipt.version == 1 else 200
+        if NDJSON in call.headers.get(b"accept", b""):
+            await _stream(desk, call, task, status, headers)
+            return None
+        async for _ in task.settle():
+            pass
+    headers.append((b"ledger-position", b"%d" % task.position))
+    return Reply(status, problem.encoded(task.statement.summary), headers)
+
+
+async def _stream(desk: "Desk", call: Call, task: Import, status: int, headers: Headers) -> None:
+    """`{"progress": …}` after every decision, and the summary last; or `{"problem": …}`."""
+    own = [
+        (b"content-type", NDJSON),
+        (b"cache-control", b"no-store"),
+        (b"x-request-id", call.id.encode()),
+    ]
+    await call.send({"type": "http.response.start", "status": status, "headers": own + headers})
+    try:
+        async for _ in task.settle():
+            await _say(call, {"progress": task.statement.summary})
+        last = task.statement.summary
+    except Exception as error:
+        if not isinstance(error, Refused | Unavailable):
+            desk.note_unexpected(error, call.id)
+        last = {"problem": problem.problem(error, call.path, call.id)}
+    await _say(call, last, more=False)
+
+
+async def _say(call: Call, line: dict[str, Any], *, more: bool = True) -> None:
+    body = problem.encoded(line) + b"\n"
+    await call.send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+_counts: Final = {name: {"type": "integer", "minimum": 0} for name in ("lines", *LineOutcome)}
+
+ROUTES: list[AnyRoute] = [
+    List(STATEMENTS, StatementRow, READ, "List statements"),
+    List(
+        STATEMENTS + "/{id}",
+        StatementLineRow,
+        READ,
+        "One statement, and its lines as items",
+        ("statement_id", StatementRow),
+        with_owner=True,
+        order="line",
+    ),
+    Other(
+        "POST",
+        STATEMENTS,
+        answer_upload,
+        "Settle a statement",
+        WRITE,
+        status=201,
+        gives={"id": {"type": "string", "format": "uuid"}, **_counts},
+        media_type=CSV.decode(),
+    ),
+]

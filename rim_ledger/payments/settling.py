@@ -1,0 +1,165 @@
+"""Settling the lines of a statement: each finds its payment by provider, reference and amount."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from rim_ledger.book import Book, Work, perform
+from rim_ledger.core import Form, Refused
+from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.user import User
+from rim_ledger.payments.payment import CompleteTransaction, reference_claim
+from rim_ledger.payments.reversal import Reconcile
+from rim_ledger.payments.statement import (
+    Finding,
+    LineOutcome,
+    Statement,
+    StatementFinished,
+    StatementLinesSettled,
+    StatementStarted,
+)
+from rim_ledger.payments.transaction import Transaction, TransactionStatus
+from rim_ledger.values import Money, Name, Reference
+
+
+def _day(text: str) -> str:
+    try:
+        if re.match(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+            return datetime.fromisoformat(text).date().isoformat()
+    except ValueError:
+        pass
+    raise PydanticCustomError("date", "a date looks like 2026-01-31")
+
+
+def _amount(text: Any) -> Any:
+    if isinstance(text, str) and re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,20})?", text, re.ASCII):
+        return Decimal(text)
+    raise PydanticCustomError("amount", "an amount looks like 1500.00")
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise PydanticCustomError("printable", "this has a character that cannot be printed")
+    return text
+
+
+class StatementLine(Form):
+    """A payment as the provider booked it."""
+
+    line: int
+    date: Annotated[str, Field(max_length=40), AfterValidator(_day)]
+    reference: Reference
+    amount: Annotated[Money, BeforeValidator(_amount)]
+    provider: Annotated[Name, AfterValidator(_printable)]
+
+    def found(self, outcome: LineOutcome, **more: Any) -> Finding:
+        """What the line came to."""
+        return Finding(
+            line=self.line,
+            outcome=outcome,
+            date=self.date,
+            reference=self.reference,
+            amount=self.amount,
+            provider=self.provider,
+            **more,
+        )
+
+
+def begin(sha256: str) -> Work:
+    """Begin a statement, or find the one that this file was before."""
+
+    def work(book: Book) -> UUID:
+        if known := book.holder("statement", sha256):
+            return known
+        fresh = book.new_id()
+        book.claim("statement", sha256, fresh, Refused("already-exists", "This file is known."))
+        book.open_stream(Statement, fresh, [StatementStarted(sha256=sha256)])
+        return fresh
+
+    return work
+
+
+def settle(statement: UUID, lines: Sequence[StatementLine | Finding]) -> Work:
+    """Settle the next lines of a file in one decision, but for those settled before.
+
+    A line comes as a finding where reading the file has told everything about it.
+    """
+
+    def work(book: Book) -> UUID:
+        before = book.read(Statement, statement)
+        rest = [each for each in lines if each.line > before.lines]
+        names = {each.line: f"{before.sha256[:16]}/{each.line}" for each in rest}
+        book.look_ahead(
+            look
+            for each in rest
+            if isinstance(each, StatementLine)
+            for look in _looks(book, each, names[each.line])
+        )
+        findings = tuple(
+            each if isinstance(each, Finding) else _settle(book, each, names[each.line])
+            for each in rest
+        )
+        if findings:
+            book.append(Statement, statement, [StatementLinesSettled(findings=findings)])
+        return statement
+
+    return work
+
+
+def finish(statement: UUID) -> Work:
+    """Say that every line was settled, once."""
+
+    def work(book: Book) -> UUID:
+        if book.read(Statement, statement).finished_at is None:
+            book.append(Statement, statement, [StatementFinished()])
+        return statement
+
+    return work
+
+
+def _settle(book: Book, line: StatementLine, name: str) -> Finding:
+    if (transaction := _payment(book, line)) is None:
+        return line.found(LineOutcome.UNKNOWN)
+    found = partial(line.found, transaction_id=transaction.id)
+    if transaction.amount != line.amount:
+        return found(LineOutcome.MISMATCHED, expected=transaction.amount)
+    if transaction.reconciled_at:
+        return found(LineOutcome.ALREADY_RECONCILED)
+    try:
+        _reconcile(book, transaction, name)
+    except Refused as refusal:
+        return found(LineOutcome.REFUSED, reason=refusal.detail)
+    return found(LineOutcome.MATCHED)
+
+
+def _reconcile(book: Book, transaction: Transaction, name: str) -> None:
+    """Complete and reconcile a payment, or refuse before anything of it is written."""
+    if book.holder("statement-line", name):
+        raise Refused("statement-line-taken", f"The line {name} settles another payment.")
+    if transaction.status is TransactionStatus.PENDING:
+        perform(book, Transaction, transaction.id, CompleteTransaction())
+    perform(book, Transaction, transaction.id, Reconcile(statement_line=name))
+
+
+def _payment(book: Book, line: StatementLine) -> Transaction | None:
+    holder = book.holder(*reference_claim(line.provider, line.reference))
+    return book.find(Transaction, holder) if holder else None
+
+
+def _looks(book: Book, line: StatementLine, name: str) -> Iterator[Callable[[], object]]:
+    """What settling a line comes upon, so that the lines' streams are loaded together."""
+    yield partial(book.holder, "statement-line", name)
+    yield partial(_debtor, book, line)
+
+
+def _debtor(book: Book, line: StatementLine) -> None:
+    if transaction := _payment(book, line):
+        for loan in book.read(User, transaction.user_id).debts:
+            book.read(Loan, loan)

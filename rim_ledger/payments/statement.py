@@ -1,0 +1,106 @@
+"""A provider's statement: what each of its lines was found to be, line after line.
+
+The narration of a line is about a person and is needed for nothing here: it is never stored.
+"""
+
+from collections import Counter
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Self, assert_never
+from uuid import UUID
+
+from msgspec import Struct
+
+from rim_ledger.core import Aggregate, Event, FrozenMeta, Stamp
+
+
+class LineOutcome(StrEnum):
+    """What a line came to. Every line has one outcome, and is counted under its name."""
+
+    MATCHED = "matched"
+    """The payment was found and is reconciled now; a pending one was completed first."""
+    MISMATCHED = "mismatched"
+    """The payment has another amount. Nothing was changed."""
+    UNKNOWN = "unknown"
+    """No payment has this reference at this provider."""
+    DUPLICATE = "duplicate"
+    """An earlier line of the same file has the same provider and reference."""
+    ALREADY_RECONCILED = "alreadyReconciled"
+    REFUSED = "refused"
+    """A rule forbids it to this caller, such as a payment of their own."""
+    INVALID = "invalid"
+    """The line cannot be read: a field is missing, or is no date, no amount."""
+
+
+class Finding(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
+    """A line of a statement and what it came to. Lines count from 1, below the header."""
+
+    line: int
+    outcome: LineOutcome
+    date: str | None = None
+    reference: str | None = None
+    amount: Decimal | None = None
+    provider: str | None = None
+    transaction_id: UUID | None = None
+    expected: Decimal | None = None
+    """The amount of the payment, where it is another one."""
+    reason: str | None = None
+
+
+# Events: what can happen to a statement.
+
+
+class StatementStarted(Event):
+    sha256: str
+
+
+class StatementLinesSettled(Event):
+    """The next lines of the file; the payments they settle moved in the same commit."""
+
+    findings: tuple[Finding, ...]
+
+
+class StatementFinished(Event):
+    """Every line of the file was settled."""
+
+
+StatementEvent = StatementLinesSettled | StatementFinished
+
+
+class Statement(Aggregate):
+    """One file, known by the hash of its bytes, as far as its lines are settled."""
+
+    sha256: str
+    created_at: datetime
+    created_by: UUID | None
+    lines: int = 0
+    matched: int = 0
+    mismatched: int = 0
+    unknown: int = 0
+    duplicate: int = 0
+    already_reconciled: int = 0
+    refused: int = 0
+    invalid: int = 0
+    finished_at: datetime | None = None
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """How many lines came to what, as clients see it."""
+        counts = {each.value: getattr(self, each.name.lower()) for each in LineOutcome}
+        return {"id": self.id, "lines": self.lines, **counts}
+
+    @classmethod
+    def begin(cls, id: UUID, event: StatementStarted, stamp: Stamp) -> Self:
+        return cls(id=id, sha256=event.sha256, created_at=stamp.at, created_by=stamp.admin)
+
+    def evolve(self, event: StatementEvent, stamp: Stamp) -> Self:
+        match event:
+            case StatementLinesSettled():
+                found = Counter(each.outcome.name.lower() for each in event.findings)
+                counts = {name: getattr(self, name) + more for name, more in found.items()}
+                return self.but(lines=event.findings[-1].line, **counts)
+            case StatementFinished():
+                return self.but(finished_at=stamp.at)
+            case _:
+                assert_never(event)
