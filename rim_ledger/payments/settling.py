@@ -130,6 +130,8 @@ def _settle(book: Book, line: StatementLine, name: str) -> Finding:
     found = partial(line.found, transaction_id=transaction.id)
     if transaction.amount != line.amount:
         return found(LineOutcome.MISMATCHED, expected=transaction.amount)
+    if transaction.failed and not transaction.funds_captured:
+        return found(LineOutcome.MISMATCHED, reason="The payment failed, and no money came in.")
     if transaction.reconciled_at:
         return found(LineOutcome.ALREADY_RECONCILED)
     try:

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import pytest
 from msgspec.structs import replace
 
 from rim_ledger.core import SYSTEM
@@ -97,12 +98,24 @@ def test_another_amount_changes_nothing_and_says_what_was_expected() -> None:
     assert desk.transaction(payment).status == "pending"
 
 
-def test_a_reference_that_no_payment_has_is_unknown_also_after_the_payment_failed() -> None:
+def test_a_reference_that_no_payment_has_is_unknown() -> None:
+    desk = Desk()
+    pending(desk, "R-1")
+    assert [each.outcome for each in settled(desk, line(1, "R-9"))] == [LineOutcome.UNKNOWN]
+
+
+@pytest.mark.parametrize(
+    ("captured", "outcome"), [(False, LineOutcome.MISMATCHED), (True, LineOutcome.MATCHED)]
+)
+def test_a_failed_payment_agrees_with_the_line_of_money_that_was_captured(
+    captured: bool, outcome: LineOutcome
+) -> None:
     desk = Desk()
     payment = pending(desk, "R-1")
-    desk.perform(Transaction, payment, FailTransaction(reason="no money"))
-    outcomes = [each.outcome for each in settled(desk, line(1, "R-1"), line(2, "R-9"))]
-    assert outcomes == [LineOutcome.UNKNOWN] * 2
+    fail = FailTransaction(reason="no money", funds_captured=captured)
+    desk.perform(Transaction, payment, fail)
+    assert [each.outcome for each in settled(desk, line(1, "R-1"))] == [outcome]
+    assert desk.transaction(payment).status == "failed"
 
 
 def test_what_is_reconciled_stays_as_it_is() -> None:
