@@ -113,8 +113,8 @@ def _journal(after: Entry, recorded: Recorded, line: Line, posted: list[Posting]
         position=line.position,
         at=recorded.stamp.at,
         event=line.name,
-        loan_id=after.aggregate.id if isinstance(after.aggregate, Loan) else None,
-        transaction_id=after.aggregate.id if isinstance(after.aggregate, Transaction) else None,
+        loan_id=_named(Loan, "loan_id", recorded, after),
+        transaction_id=_named(Transaction, "transaction_id", recorded, after),
         user_id=after.aggregate.person,
         lines=[each.shown for each in posted],
         version=line.version,
@@ -133,6 +133,14 @@ def _journal(after: Entry, recorded: Recorded, line: Line, posted: list[Posting]
         for number, each in enumerate(posted, 1)
     ]
     return [entry, *lines]
+
+
+def _named(kind: type[Aggregate], field: str, recorded: Recorded, after: Entry) -> UUID | None:
+    """The loan or the transaction that an entry is about, or that its event names."""
+    if isinstance(after.aggregate, kind):
+        return after.aggregate.id
+    named: UUID | None = getattr(recorded.event, field, None)
+    return named
 
 
 def _changes(before: Entry | None, after: Entry) -> dict[str, Any]:

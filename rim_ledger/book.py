@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
@@ -25,10 +26,12 @@ Reminder = tuple[str, UUID]
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """A stream as far as it is known: nothing yet, or an aggregate at a version."""
+    """A stream as far as it is known: nothing yet, or an aggregate at a version, and the id of
+    its last event."""
 
     aggregate: Aggregate | None = None
     version: int = 0
+    last: UUID | None = None
 
 
 class Missing(Exception):
@@ -129,6 +132,10 @@ class Book:
         """How many events the stream has."""
         return self._entry(id).version
 
+    def act_upon(self, id: UUID) -> None:
+        """Say that this decision follows from the last event of a stream, not from a person."""
+        self.stamp = msgspec.structs.replace(self.stamp, causation=self._entry(id).last)
+
     def open_stream(self, kind: type[Aggregate], id: UUID, events: Iterable[Event]) -> None:
         """Begin a stream; refused when the id is taken, by whatever kind."""
         if self._entry(id).version:
@@ -153,7 +160,7 @@ class Book:
                 if entry.aggregate
                 else kind.begin(id, sealed, self.stamp)
             )
-            self.streams[id] = Entry(after, entry.version + 1)
+            self.streams[id] = Entry(after, entry.version + 1, event_id)
             self.events.append(
                 Recorded(
                     originator_id=id,

@@ -427,7 +427,7 @@ class Ledger:
                 if entry.aggregate
                 else kind.begin(stream, event, stamp)
             )
-            self.streams[stream] = Entry(after, version)
+            self.streams[stream] = Entry(after, version, recorded.id)
 
     async def _catch_up(self) -> None:
         """Fold what was written since, and notice the draft if its commit went unanswered.

@@ -99,7 +99,7 @@ class Memory:
                 if before
                 else kind.begin(each.originator_id, each.event, each.stamp)
             )
-            streams[each.originator_id] = Entry(after, each.originator_version)
+            streams[each.originator_id] = Entry(after, each.originator_version, each.id)
         return streams
 
     def perform(

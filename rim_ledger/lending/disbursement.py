@@ -71,6 +71,7 @@ def record_reply(id: UUID, reference: str, reply: Reply) -> Work:
     """What the telco said of a reference of a loan. Said twice, it changes nothing."""
 
     def work(book: Book) -> UUID:
+        book.act_upon(id)
         book.append(Loan, id, _outcome(book.read(Loan, id), reference, reply, book))
         return id
 

@@ -47,6 +47,7 @@ def look_for_overdue(id: UUID) -> Work:
     """The clock's decision at the due date. A loan that was repaid in time is let go."""
 
     def work(book: Book) -> UUID:
+        book.act_upon(id)
         loan = book.read(Loan, id)
         book.forget("overdue", id)
         if loan.status in PAYING and not loan.overdue:
@@ -65,6 +66,7 @@ def look_for_default(id: UUID) -> Work:
     """The clock's decision some days after the due date, as many as are configured by then."""
 
     def work(book: Book) -> UUID:
+        book.act_upon(id)
         loan = book.read(Loan, id)
         book.forget("default", id)
         if loan.status in PAYING and not loan.left_alone:

@@ -41,6 +41,11 @@ def test_every_entry_names_its_event_and_sums_to_zero(tell: Tell) -> None:
             assert entry["userId"] == made["user"]["id"]
         lent = await admin.get(f"/v1/journal?loanId={made['loan']['loanId']}&account=1210")
         assert [entry["event"] for entry in lent.json()["items"]] == ["LoanRepaid", "LoanDisbursed"]
+        paid = await admin.get(f"/v1/journal?transactionId={made['payment']['transactionId']}")
+        assert [entry["event"] for entry in paid.json()["items"]] == [
+            "TransactionCompleted",
+            "LoanRepaid",
+        ]
         float_ = (await admin.get("/v1/journal?account=1100.MTN")).json()["items"]
         assert [entry["event"] for entry in float_] == ["LoanDisbursed"]
         one = await admin.get(f"/v1/journal/{page[0]['id']}")

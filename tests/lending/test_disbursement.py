@@ -236,3 +236,13 @@ def test_a_receipt_that_is_dated_back_ends_no_loan_before_it_was_lent() -> None:
     desk.stamp = Stamp(at=START - timedelta(days=1), actor=SYSTEM)
     desk.pay(115)
     assert desk.loan(loan).completed_at == START
+
+
+def test_what_a_process_records_names_the_event_it_acted_upon() -> None:
+    desk = Desk()
+    loan = desk.approved()
+    reference = desk.ask(loan)
+    requested = desk.log[-1]
+    desk.reply(loan, reference, Answer.DELIVERED)
+    assert desk.log[-1].stamp.causation == requested.id
+    assert requested.stamp.causation is None

@@ -138,3 +138,25 @@ def test_whoever_writes_reads_it_at_once_at_the_position_of_the_receipt(
             assert row.headers["ETag"] == done.headers["ETag"]
 
     tell(story)
+
+
+def test_a_reference_recorded_twenty_times_at_once_is_one_payment(
+    tell: Callable[[Story], None],
+) -> None:
+    async def story(http: httpx.AsyncClient) -> None:
+        user = await register(http, 77)
+        body = {
+            "type": "repayment",
+            "userId": user,
+            "amount": 50,
+            "paymentMethod": "card",
+            "provider": "paystack",
+            "reference": "R-1",
+        }
+        answers = await at_once(http, 20, "/v1/transactions", body)
+        statuses = Counter(answer.status_code for answer in answers)
+        assert statuses == {201: 1, 409: 19}
+        codes = {answer.json()["code"] for answer in answers if answer.status_code == 409}
+        assert codes == {"reference-taken"}
+
+    tell(story)
