@@ -27,45 +27,65 @@ def sources(row: type[Row]) -> list[Source]:
 
 @cache
 def upsert(row: type[Row], schema: str) -> bytes:
-    """Write a page of rows, given as a JSON array of objects.
-
-    Copied columns are filled in, and what other tables copy from these rows is mended.
-    """
-    types = {column.name: column.sql_type for column in row.TAKEN}
-    types |= {VERSION: "bigint", UPDATED: "timestamptz"}
-    fields = ", ".join(f"{name} {types[name]}" for name in row.written())
+    """Write a page of rows, given as a JSON array of objects; copied columns are filled in."""
     names, values, joins = row.written(), [f"p.{name}" for name in row.written()], ""
     for source in sources(row):
         alias = f"by_{source.by}"
         names += [ours for ours, _ in source.copies]
         values += [f"{alias}.{theirs}" for _, theirs in source.copies]
         joins += f" LEFT JOIN {schema}.{source.table} {alias} ON {alias}.id = p.{source.by}"
-    page = f"page AS MATERIALIZED (SELECT * FROM json_to_recordset(%s::json) AS p ({fields}))"
-    mended = [
-        f", {other.TABLE}_by_{source.by} AS ({_mend(other, source, schema)})"
-        for other in TABLES.values()
-        for source in sources(other)
-        if source.table == row.TABLE
-    ]
     changes = ", ".join(f"{name} = excluded.{name}" for name in names if name != "id")
     return (
-        f"WITH {page}{''.join(mended)}"
-        f" INSERT INTO {schema}.{row.TABLE} ({', '.join(names)})"
-        f" SELECT {', '.join(values)} FROM page p{joins}"
+        f"INSERT INTO {schema}.{row.TABLE} ({', '.join(names)})"
+        f" SELECT {', '.join(values)} FROM {_page(row)}{joins}"
         f" ON CONFLICT (id) DO UPDATE SET {changes}"
     ).encode()
 
 
-def _mend(other: type[Row], source: Source, schema: str) -> str:
-    """Where a page changes what `other` copies. It still sees the source as it was before."""
-    changes = ", ".join(f"{ours} = p.{theirs}" for ours, theirs in source.copies)
-    before = ", ".join(f"s.{theirs}" for _, theirs in source.copies)
-    after = ", ".join(f"p.{theirs}" for _, theirs in source.copies)
+@cache
+def sources_changed(row: type[Row], schema: str) -> bytes | None:
+    """Which rows of a page will differ in what other tables copy; None if none copies.
+
+    Asked before the page is written. Mostly the answer is nobody, and copies are left alone.
+    """
+    copied = {theirs for _, source in copies_of(row) for _, theirs in source.copies}
+    if not copied:
+        return None
+    differs = " OR ".join(f"s.{name} IS DISTINCT FROM p.{name}" for name in sorted(copied))
     return (
-        f"UPDATE {schema}.{other.TABLE} t SET {changes}"
-        f" FROM page p JOIN {schema}.{source.table} s USING (id)"
-        f" WHERE t.{source.by} = p.id AND ({before}) IS DISTINCT FROM ({after})"
-    )
+        f"SELECT p.id FROM {_page(row)} JOIN {schema}.{row.TABLE} s USING (id) WHERE {differs}"
+    ).encode()
+
+
+@cache
+def mends(row: type[Row], schema: str) -> list[bytes]:
+    """Write what other tables copy from these rows once more, given their ids."""
+    return [
+        (
+            f"UPDATE {schema}.{other.TABLE} t"
+            f" SET {', '.join(f'{ours} = s.{theirs}' for ours, theirs in source.copies)}"
+            f" FROM {schema}.{source.table} s"
+            f" WHERE s.id = t.{source.by} AND t.{source.by} = ANY (%b)"
+        ).encode()
+        for other, source in copies_of(row)
+    ]
+
+
+def copies_of(row: type[Row]) -> list[tuple[type[Row], Source]]:
+    """The tables that copy columns of this one, and how."""
+    return [
+        (other, source)
+        for other in TABLES.values()
+        for source in sources(other)
+        if source.table == row.TABLE
+    ]
+
+
+def _page(row: type[Row]) -> str:
+    types = {column.name: column.sql_type for column in row.TAKEN}
+    types |= {VERSION: "bigint", UPDATED: "timestamptz"}
+    fields = ", ".join(f"{name} {types[name]}" for name in row.written())
+    return f"json_to_recordset(%s::json) AS p ({fields})"
 
 
 def fills(row: type[Row], schema: str) -> list[str]:

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 
 from projections.catalogue import ROW_OF, TABLES, TRACES
 from projections.fold import Entry, Trace
-from projections.statements import upsert
+from projections.statements import mends, sources_changed, upsert
 from projections.tables import UPDATED, Row
 from rim_ledger.vault import Keys, opened
 
@@ -79,8 +79,19 @@ async def write(connection: AsyncConnection[Any], schema: str, rows: Rows) -> No
             if row not in TRACES and (page := rows[row]):
                 names = row.written()
                 body = encode([dict(zip(names, values, strict=True)) for values in page])
-                await connection.execute(upsert(row, schema), [body.decode()])
+                await _upsert(connection, schema, row, body.decode())
         await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+async def _upsert(connection: AsyncConnection[Any], schema: str, row: type[Row], page: str) -> None:
+    changed: list[UUID] = []
+    if question := sources_changed(row, schema):
+        cursor = await connection.execute(question, [page])
+        changed = [each async for (each,) in cursor]
+    await connection.execute(upsert(row, schema), [page])
+    if changed:
+        for statement in mends(row, schema):
+            await connection.execute(statement, [changed])
 
 
 async def copy(connection: AsyncConnection[Any], schema: str, rows: Rows) -> None:

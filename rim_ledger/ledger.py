@@ -457,7 +457,7 @@ class Ledger:
         self._store, self._backend = Store(connection), connection.info.backend_pid
         if gone:
             await self._end_session(gone)
-        await self._store.be_humble()
+        await self._store.prepare()
 
     async def _reconnect(self) -> None:
         """Come back to the database, and see the old session ended before anything is decided:

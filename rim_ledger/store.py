@@ -14,6 +14,10 @@ from rim_ledger.book import Claim, Reminder, Secret
 CHANNEL: Final = "ledger"
 PAGE: Final = 1000
 
+INDEXES_ONLY: Final = "SET enable_seqscan = off"
+"""Plans are kept, those of foreign keys too, and one that was made while a table was empty would
+read the whole of it long after it has grown."""
+
 EVENTS: Final = """
 SELECT position, stream_id, version, name, convert_to(body, 'UTF8') AS body, recorded_at
   FROM ledger.events"""
@@ -175,8 +179,9 @@ class Store:
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self.connection = connection
 
-    async def be_humble(self) -> None:
+    async def prepare(self) -> None:
         """Act as the role that may only add to the log, where there is one."""
+        await self.connection.execute(INDEXES_ONLY)
         await self.connection.execute(
             "SELECT set_config('role', rolname, false) FROM pg_roles"
             " WHERE rolname = 'rim_service' AND pg_has_role(session_user, oid, 'member')"
