@@ -100,6 +100,7 @@ class UndoReconciliation(Command[Transaction]):
     reason: Note
 
     def decide(self, aggregate: Transaction, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, book.read(User, aggregate.user_id))
         open_ = "The payment is not reconciled."
         require(aggregate.reconciled_at is not None, "not-reconciled", open_)
         if aggregate.statement_line:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.core import Command
+from rim_ledger.core import Command, Forbidden
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.lateness import MarkDefaulted, look_for_overdue
 from rim_ledger.lending.loan import Loan
@@ -225,3 +225,13 @@ def test_somebody_with_credit_or_credit_below_zero_is_not_erased() -> None:
     assert refused(lambda: desk.perform(User, desk.ada, EraseUser())) == "credit-left"
     desk.perform(User, desk.ada, refund(200))
     desk.perform(User, desk.ada, EraseUser())
+
+
+@pytest.mark.parametrize("command", [Reconcile(), UndoReconciliation(reason="mine"), WRONG])
+def test_nobody_settles_a_payment_of_their_own(command: Command[Transaction]) -> None:
+    desk = Desk()
+    payment = desk.pay(5)
+    book = desk.book()
+    book.contacts = frozenset({desk.user.email_hash})
+    with pytest.raises(Forbidden, match="your own"):
+        list(command.decide(desk.transaction(payment), book))
