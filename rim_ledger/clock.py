@@ -19,6 +19,8 @@ from rim_ledger.store import Store
 log = logging.getLogger(__name__)
 
 PAGE: Final = 1000
+PATIENCE: Final = 60.0
+"""Seconds after which something that is stuck is given up, to be looked at again."""
 INTERVAL: Final = 1.0
 """Seconds between two looks at the reminders."""
 
@@ -35,7 +37,7 @@ async def tick(dispatch: Dispatch, at: datetime | None = None) -> int:
             due = await Store(connection).due(moment, PAGE + len(done))
             if not (fresh := [each for each in due if each not in done]):
                 break
-            work = (_run(dispatch, *each, moment) for each in fresh)
+            work = (asyncio.wait_for(_run(dispatch, *each, moment), PATIENCE) for each in fresh)
             outcomes = await asyncio.gather(*work, return_exceptions=True)
             failed += [each for each in outcomes if each is not None]
             done.update(fresh)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 from psycopg import AsyncConnection
 
-from rim_ledger.book import Book, Claim, Entry, Missing, Secret, Work, perform
+from rim_ledger.book import Book, Claim, Entry, Missing, Work, perform
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import (
     Aggregate,
@@ -30,6 +30,7 @@ from rim_ledger.core import (
     Unauthenticated,
     Unavailable,
 )
+from rim_ledger.group import Group
 from rim_ledger.store import Draft, Line, Moved, Outcome, Store
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
@@ -91,66 +92,6 @@ class _Kept(Struct, omit_defaults=True):
     refused: dict[str, Any] | None = None
 
 
-class _Group:
-    """What is known while a group is decided: the cache, under the group's own writes."""
-
-    def __init__(self, ledger: "Ledger") -> None:
-        self._ledger = ledger
-        self.streams: dict[UUID, Entry] = {}
-        self.claims: dict[Claim, UUID | None] = {}
-        self.keys: dict[UUID, AESGCM | None] = {}
-        self.numbers = dict(ledger.numbers)
-        self.secrets: dict[Secret, str | None] = {}
-        self.outcomes: dict[tuple[str, str], Outcome] = {}
-
-    def copy(self) -> "_Group":
-        """The same knowledge, for trials whose writes do not count."""
-        other = _Group(self._ledger)
-        other.streams, other.claims = dict(self.streams), dict(self.claims)
-        other.keys, other.numbers = dict(self.keys), dict(self.numbers)
-        other.secrets, other.outcomes = dict(self.secrets), dict(self.outcomes)
-        return other
-
-    def stream(self, id: UUID) -> Entry:
-        entry = self.streams.get(id) or self._ledger.streams.get(id)
-        if entry is None:
-            raise Missing(stream=id)
-        return entry
-
-    def claim(self, claim: Claim) -> UUID | None:
-        for known in (self.claims, self._ledger.claims):
-            if claim in known:
-                return known[claim]
-        raise Missing(claim=claim)
-
-    def key(self, person: UUID) -> AESGCM | None:
-        for known in (self.keys, self._ledger.keys):
-            if person in known:
-                return known[person]
-        raise Missing(person=person)
-
-    def number(self, prefix: str, year: int, nth: int) -> int:
-        block = self.numbers.get((prefix, year), range(0))
-        if nth >= len(block):
-            raise Missing(number=(prefix, year))
-        return block[nth]
-
-    def secret(self, secret: Secret) -> str | None:
-        if secret not in self.secrets:
-            raise Missing(secret=secret)
-        return self.secrets[secret]
-
-    def take(self, book: Book) -> None:
-        """Let the rest of the group see what this decision wrote."""
-        self.streams |= book.streams
-        self.claims |= book.claims
-        self.keys |= {person: key for person, (key, _) in book.keys.items()}
-        self.keys |= dict.fromkeys(book.erased)
-        self.secrets |= book.secrets
-        for block, taken in book.numbers.items():
-            self.numbers[block] = self.numbers[block][taken:]
-
-
 class Ledger:
     """Every stream in the system, in one ordered log.
 
@@ -175,10 +116,11 @@ class Ledger:
         self._reserved: Counter[tuple[str, int]] = Counter()
         self._waiting: list[_Item] = []
         self._wake = asyncio.Event()
+        self._ended = False
         self._store: Store | None = None
         self._backend: int | None = None
         self._task: asyncio.Task[None] | None = None
-        self._group = _Group(self)
+        self._group = Group(self)
         self._draft: Draft | None = None
         self._landed = False
 
@@ -216,6 +158,8 @@ class Ledger:
         admit: Admit = admit_all,
     ) -> Receipt:
         """Decide and commit. Raises Refused, or Unavailable when the store cannot be reached."""
+        if self._ended:
+            raise _ended()
         item = _Item(work, stamp, idempotency, admit, asyncio.get_running_loop().create_future())
         self._waiting.append(item)
         self._wake.set()
@@ -233,6 +177,20 @@ class Ledger:
         return await self.submit(lambda book: perform(book, kind, id, command), stamp, idempotency)
 
     async def _run(self) -> None:
+        """Commit group after group. Should that ever end, nobody is left waiting for it."""
+        try:
+            await self._write_groups()
+        finally:
+            self._ended = True
+            self._fail(self._waiting)
+
+    @staticmethod
+    def _fail(items: list[_Item]) -> None:
+        for item in items:
+            if not item.future.done():
+                item.future.set_exception(_ended())
+
+    async def _write_groups(self) -> None:
         while True:
             await self._wake.wait()
             group = self._waiting[:GROUP_MAX]
@@ -335,7 +293,7 @@ class Ledger:
             await self._load(missing)
         return draft
 
-    def _decide_one(self, item: _Item, view: _Group, draft: Draft) -> None:
+    def _decide_one(self, item: _Item, view: Group, draft: Draft) -> None:
         key = item.idempotency
         book = Book(view, self._vault, self._world, item.stamp)
         try:
@@ -361,7 +319,7 @@ class Ledger:
             view.outcomes[key.caller, key.key] = outcome
             draft.outcomes.append(outcome)
 
-    def _take(self, book: Book, stream: UUID, view: _Group, draft: Draft) -> Receipt:
+    def _take(self, book: Book, stream: UUID, view: Group, draft: Draft) -> Receipt:
         view.take(book)
         for recorded in book.events:
             stored = self._codec.to_stored_event(recorded)
@@ -383,8 +341,8 @@ class Ledger:
     def _empty_draft(self) -> Draft:
         return Draft(head=self._head, at=max(self._world.now(), self._recorded_at))
 
-    async def _open_group(self, group: list[_Item]) -> _Group:
-        view = _Group(self)
+    async def _open_group(self, group: list[_Item]) -> Group:
+        view = Group(self)
         if keys := [(k.caller, k.key) for item in group if (k := item.idempotency)]:
             for outcome in await self._connected.outcomes(keys):
                 view.outcomes[outcome.caller, outcome.key] = outcome
@@ -490,6 +448,10 @@ class Ledger:
         """Keep the cache small: the oldest entries go first, and are loaded again when needed."""
         for cache in (self.streams, self.claims, self.keys):
             _forget_oldest(cache)
+
+
+def _ended() -> Unavailable:
+    return Unavailable("busy", "This process writes no more. Please ask again.")
 
 
 def _forget_oldest(cache: dict[Any, Any]) -> None:

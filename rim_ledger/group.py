@@ -1,0 +1,78 @@
+"""What is known while a group of commands is decided."""
+
+from typing import Protocol
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from rim_ledger.book import Book, Claim, Entry, Missing, Secret
+from rim_ledger.store import Outcome
+
+
+class Known(Protocol):
+    """The caches under a group: what was committed, as far as it is loaded."""
+
+    streams: dict[UUID, Entry]
+    claims: dict[Claim, UUID | None]
+    keys: dict[UUID, AESGCM | None]
+    numbers: dict[tuple[str, int], range]
+
+
+class Group:
+    """What is known while a group is decided: the cache, under the group's own writes."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self.streams: dict[UUID, Entry] = {}
+        self.claims: dict[Claim, UUID | None] = {}
+        self.keys: dict[UUID, AESGCM | None] = {}
+        self.numbers = dict(known.numbers)
+        self.secrets: dict[Secret, str | None] = {}
+        self.outcomes: dict[tuple[str, str], Outcome] = {}
+
+    def copy(self) -> "Group":
+        """The same knowledge, for trials whose writes do not count."""
+        other = Group(self._known)
+        other.streams, other.claims = dict(self.streams), dict(self.claims)
+        other.keys, other.numbers = dict(self.keys), dict(self.numbers)
+        other.secrets, other.outcomes = dict(self.secrets), dict(self.outcomes)
+        return other
+
+    def stream(self, id: UUID) -> Entry:
+        entry = self.streams.get(id) or self._known.streams.get(id)
+        if entry is None:
+            raise Missing(stream=id)
+        return entry
+
+    def claim(self, claim: Claim) -> UUID | None:
+        for known in (self.claims, self._known.claims):
+            if claim in known:
+                return known[claim]
+        raise Missing(claim=claim)
+
+    def key(self, person: UUID) -> AESGCM | None:
+        for known in (self.keys, self._known.keys):
+            if person in known:
+                return known[person]
+        raise Missing(person=person)
+
+    def number(self, prefix: str, year: int, nth: int) -> int:
+        block = self.numbers.get((prefix, year), range(0))
+        if nth >= len(block):
+            raise Missing(number=(prefix, year))
+        return block[nth]
+
+    def secret(self, secret: Secret) -> str | None:
+        if secret not in self.secrets:
+            raise Missing(secret=secret)
+        return self.secrets[secret]
+
+    def take(self, book: Book) -> None:
+        """Let the rest of the group see what this decision wrote."""
+        self.streams |= book.streams
+        self.claims |= book.claims
+        self.keys |= {person: key for person, (key, _) in book.keys.items()}
+        self.keys |= dict.fromkeys(book.erased)
+        self.secrets |= book.secrets
+        for block, taken in book.numbers.items():
+            self.numbers[block] = self.numbers[block][taken:]
