@@ -349,21 +349,24 @@ class Ledger:
         return view
 
     async def _load(self, missing: list[Missing]) -> None:
+        """Learn what is missing. That something is not there is believed of an answer only, and
+        not of a question that went unanswered."""
         store = self._connected
         if ids := {each.stream for each in missing if each.stream}:
+            lines = await store.streams(ids)
             self.streams |= dict.fromkeys(ids, Entry())
-            for line in await store.streams(ids):
+            for line in lines:
                 self._fold(line)
         if claims := {each.claim for each in missing if each.claim}:
-            self.claims |= dict.fromkeys(claims)
-            self.claims |= await store.claims(list(claims))
+            held = await store.claims(list(claims))
+            self.claims |= dict.fromkeys(claims) | held
         if persons := {each.person for each in missing if each.person}:
             rows = await store.keys(persons)
             for person in persons:
                 self.keys[person] = self._vault.unwrap(person, rows.get(person))
         if secrets := {each.secret for each in missing if each.secret}:
-            self._group.secrets |= dict.fromkeys(secrets)
-            self._group.secrets |= await store.secrets(list(secrets))
+            kept = await store.secrets(list(secrets))
+            self._group.secrets |= dict.fromkeys(secrets) | kept
         numbers = [each.number for each in missing if each.number]
         for prefix, year in set(numbers):
             again = min(self._reserved[prefix, year], NUMBERS_MAX)

@@ -474,3 +474,25 @@ def test_numbers_that_were_reserved_in_a_failed_commit_are_not_handed_out(databa
             return {opened_there.business_id, opened_here.business_id}
 
     assert len(asyncio.run(story())) == 2
+
+
+@pytest.mark.parametrize("question", ["streams", "claims"])
+def test_a_question_that_went_unanswered_teaches_nothing(
+    database: str, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    jar, other = WORLD.new_id(), WORLD.new_id()
+    ask = getattr(Store, question)
+
+    async def lose_the_answer(self: Store, asked: Any) -> Any:
+        monkeypatch.setattr(Store, question, ask)
+        await self.connection.close()
+        raise psycopg.OperationalError("the connection was lost")
+
+    on_ledger(database, lambda ledger: ledger.submit(open_jar(jar, label="salt"), STAMP))
+    monkeypatch.setattr(Store, question, lose_the_answer)
+    if question == "streams":
+        receipt = on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
+        assert receipt.version == 2
+    else:
+        with pytest.raises(Refused):
+            on_ledger(database, lambda ledger: ledger.submit(open_jar(other, label="salt"), STAMP))
