@@ -9,6 +9,7 @@ from time import perf_counter, sleep
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import psutil
 import psycopg
 import uvloop
@@ -24,6 +25,7 @@ from .service import SECRET, Service, registration
 
 CONNECTIONS = 64
 BULK = 5_000
+STATEMENT = 20_000
 PACE = 1_000
 TAIL = "SELECT coalesce(max(position), 0) FROM ledger.events"
 MEGABYTE = 1024 * 1024
@@ -42,6 +44,8 @@ def measure(
         service, figures = peer.service, Figures()
         say("commands one by one, and in bulk")
         figures |= _bulk(service, seconds)
+        say(f"a statement of {STATEMENT:,} lines")
+        figures |= _statement(service)
         say(f"from commit to visible at {PACE:,} commands/s")
         figures |= _visible(peer, service, seconds)
         service.stop("follow")
@@ -83,6 +87,28 @@ def _bulk(service: Service, seconds: float) -> Figures:
     bulk = BULK / (perf_counter() - begun)
     service.settle()
     return {"single registrations/s": single.rate, "bulk registrations/s": bulk}
+
+
+def _statement(service: Service) -> Figures:
+    """Settle a provider's statement against as many payments that wait for their money."""
+    user = str(uuid4())
+    service.bulk([{"op": "POST /v1/users", "body": registration(900_000) | {"id": user}}])
+    terms = {"type": "repayment", "userId": user, "amount": 100, "provider": "bench"}
+    body = terms | {"paymentMethod": "bank_transfer"}
+    references = [f"S-{number}" for number in range(STATEMENT)]
+    service.bulk(
+        {"op": "POST /v1/transactions", "body": body | {"reference": each}} for each in references
+    )
+    lines = [f"2026-01-05,{each},100.00,bench,\n" for each in references]
+    text = "".join(["date,reference,amount,provider,narration\n", *lines])
+    headers = service.headers | {"Content-Type": "text/csv"}
+    begun = perf_counter()
+    path = f"{service.base_url}/v1/statements"
+    answer = httpx.post(path, content=text, headers=headers, timeout=600)
+    rate = STATEMENT / (perf_counter() - begun)
+    assert answer.json()["matched"] == STATEMENT, answer.text
+    service.settle()
+    return {"statement lines/s": rate}
 
 
 def _visible(peer: RimPeer, service: Service, seconds: float) -> Figures:
