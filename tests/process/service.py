@@ -16,6 +16,8 @@ from typing import Any
 import httpx
 import psutil
 
+from rim_ledger.postgres import EmbeddedPostgres
+
 TREE = Path(__file__).parents[2]
 PATIENCE = 20.0
 """Seconds that anything may take that should be quick; only a failing test waits so long."""
@@ -99,6 +101,19 @@ class Service:
             return found
 
         return wait_for(those)[0]
+
+    def postmaster(self) -> psutil.Process:
+        """The server of its PostgreSQL, once that answers."""
+
+        def found() -> psutil.Process | None:
+            for file in (self.home / "postgres").glob("pg*/postmaster.pid"):
+                # While it starts, the file may be empty or name the one before.
+                with contextlib.suppress(OSError, IndexError, psutil.NoSuchProcess):
+                    if EmbeddedPostgres.running(self.home / "postgres"):
+                        return psutil.Process(int(file.read_text().split()[0]))
+            return None
+
+        return wait_for(found)  # type: ignore[no-any-return]
 
     def end(self) -> None:
         """Leave nothing behind, not even after a test that failed."""

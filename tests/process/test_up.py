@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Iterator
 
 import httpx
-import psutil
 import psycopg
 import pytest
 
@@ -103,9 +102,10 @@ def test_a_killed_child_is_started_again(running: tuple[Service, str], victim: s
 
 def test_a_killed_postgres_is_started_again(running: tuple[Service, str]) -> None:
     service, url = running
-    (pid_file,) = (service.home / "postgres").glob("pg*/postmaster.pid")
-    psutil.Process(int(pid_file.read_text().split()[0])).kill()
-    wait_for(lambda: service.run("status").returncode == 0)
+    first = service.postmaster()
+    first.kill()
+    second = wait_for(lambda: (found := service.postmaster()) != first and found)
+    assert second.is_running()
     wait_for(lambda: is_ready(url))
 
 

@@ -1,14 +1,12 @@
 """The service under a crowd, while its processes are killed; and what must hold afterwards."""
 
 import asyncio
-import contextlib
 import random
 import threading
 from decimal import Decimal
 from typing import Any, Final
 
 import httpx
-import psutil
 import psycopg
 
 from projections import log
@@ -67,9 +65,9 @@ class Trial:
         assert self.process.poll() is None, "it ended by itself:\n" + "".join(self.said)
         match victim:
             case "postmaster":
-                self._postmaster().kill()
+                self.service.postmaster().kill()
             case "backend":
-                chance.choice(wait_for(lambda: self._postmaster().children())).kill()
+                chance.choice(wait_for(lambda: self.service.postmaster().children())).kill()
             case "up":
                 self.process.kill()
                 self.process.wait()
@@ -77,17 +75,6 @@ class Trial:
                 self.start()
             case child:
                 self.service.child(child).kill()
-
-    def _postmaster(self) -> psutil.Process:
-        def found() -> psutil.Process | None:
-            for file in (self.service.home / "postgres").glob("pg*/postmaster.pid"):
-                # While it starts, the file may be empty or name the one before.
-                with contextlib.suppress(OSError, IndexError, psutil.NoSuchProcess):
-                    if self.database:
-                        return psutil.Process(int(file.read_text().split()[0]))
-            return None
-
-        return wait_for(found)  # type: ignore[no-any-return]
 
     def run(self, *arguments: str) -> str:
         """A command on its home, with all the time it needs; what it printed."""

@@ -119,7 +119,10 @@ def pid_file(home: Path) -> Path:
 
 
 def postmaster(home: Path) -> int:
-    return int(pid_file(home).read_text().split()[0])
+    """The process id of the server, or 0 while its file is absent or still empty."""
+    with contextlib.suppress(FileNotFoundError):
+        return int((pid_file(home).read_text().split() or ["0"])[0])
+    return 0
 
 
 def entered(user: "subprocess.Popen[str]") -> str:
@@ -282,10 +285,10 @@ def test_a_backend_that_outlives_its_server_is_waited_for(home: Path) -> None:
 def test_a_server_in_crash_recovery_is_waited_for(home: Path, start: Start) -> None:
     with EmbeddedPostgres(home) as url:
         ask(url, "CREATE TABLE kept AS SELECT generate_series(1, 1000000) AS number")
-        os.kill(postmaster(home), signal.SIGKILL)
-    crashed = pid_file(home).read_text()
+        crashed = postmaster(home)
+        os.kill(crashed, signal.SIGKILL)
     other = start(home)
-    wait_for(lambda: pid_file(home).exists() and pid_file(home).read_text() != crashed)
+    wait_for(lambda: postmaster(home) not in (0, crashed))
     recovering = postmaster(home)
     other.kill()
     other.wait()
