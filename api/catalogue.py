@@ -6,6 +6,7 @@ from api import (
     admin,
     bulk,
     callbacks,
+    events,
     explain,
     health,
     journal,
@@ -16,7 +17,7 @@ from api import (
 )
 from api.routes import AnyRoute, Table
 
-ROUTES: Final[tuple[AnyRoute, ...]] = (
+_OWN: Final[tuple[AnyRoute, ...]] = (
     *admin.ROUTES,
     *lending.ROUTES,
     *explain.ROUTES,
@@ -26,7 +27,10 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     *statements.ROUTES,
     *system.ROUTES,
     *bulk.ROUTES,
+    *events.ROUTES,
     *health.ROUTES,
 )
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (*_OWN, *events.of_each(_OWN))
 
 TABLE: Final = Table(ROUTES)

@@ -1,13 +1,15 @@
 """What every request finds ready: the ledger, the read tables, and who was let in before."""
 
+import asyncio
 import logging
 import re
 import traceback
-from collections.abc import AsyncIterator, Container, Sequence
+from collections.abc import AsyncIterator, Container, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
@@ -19,7 +21,7 @@ from api import reads
 from api.call import Call, Networks
 from api.commands import Wish
 from api.health import Metrics
-from api.position import PATIENCE, ReadPosition
+from api.position import PATIENCE, LogPosition, ReadPosition
 from api.routes import Table
 from api.settings import Settings
 from api.telco import telco
@@ -30,7 +32,7 @@ from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Unavailable
 from rim_ledger.ledger import Ledger, Receipt
 from rim_ledger.lending.dispatch import Dispatch
-from rim_ledger.vault import Vault
+from rim_ledger.vault import Keys, Vault
 from rim_ledger.world import RealWorld, World
 
 TOKENS_MAX: Final = 10_000
@@ -64,6 +66,7 @@ class Desk(Struct):
     world: World
     pool: AsyncConnectionPool[AsyncConnection[Any]]
     tables: ReadPosition
+    log: LogPosition
     request_key: bytes
     cursor_key: bytes
     proxies: Networks
@@ -71,6 +74,8 @@ class Desk(Struct):
     table: Table
     dispatch: Dispatch
     callers: dict[str, UUID] = {}
+    stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    """Set when the process is to end, for answers that would go on for ever."""
 
     async def caller(self, call: Call, token: str) -> UUID:
         """The admin whose token this is, as far as was known lately; the decision asks again.
@@ -124,12 +129,29 @@ class Desk(Struct):
 
     async def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What a query finds, in one snapshot. Raises Unavailable without a database."""
+        async with self.reader() as connection:
+            return await (await connection.execute(query.encode(), values)).fetchall()
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection to read with. Raises Unavailable without a database."""
         try:
             async with self.pool.connection() as connection:
-                return await (await connection.execute(query.encode(), values)).fetchall()
+                yield connection
         except (OperationalError, InterfaceError, UndefinedTable, PoolTimeout):
             words = "The read tables cannot be reached."
             raise Unavailable("store-unavailable", words) from None
+
+    async def keys_of(self, persons: Iterable[UUID], *, sees: bool) -> Keys:
+        """The keys of these persons for a reader who may see them, and None for whoever was
+        erased; for others only the latter."""
+        if not (wanted := list(persons)):
+            return {}
+        query = "SELECT person, wrapped FROM ledger.personal_keys WHERE person = ANY (%s)"
+        wrapped = await self.rows(query, [wanted])
+        return {
+            person: self.vault.unwrap(person, key) for person, key in wrapped if sees or key is None
+        }
 
     def note_unexpected(self, error: BaseException, request_id: str) -> None:
         """Count and log an error that is no refusal: where it was, and not what was asked."""
@@ -161,7 +183,12 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         kwargs={"autocommit": True},
         open=False,
     )
-    async with Ledger(url, ENTITY_OF, vault, world) as ledger, pool, ReadPosition(url) as tables:
+    async with (
+        Ledger(url, ENTITY_OF, vault, world) as ledger,
+        pool,
+        ReadPosition(url) as tables,
+        LogPosition(url) as log_position,
+    ):
         dispatch = Dispatch(url, ledger, telco(settings, url), world)
         yield Desk(
             ledger=ledger,
@@ -169,6 +196,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             world=world,
             pool=pool,
             tables=tables,
+            log=log_position,
             request_key=_derive(settings.secret_key, b"rim-ledger requests"),
             cursor_key=_derive(settings.secret_key, b"rim-ledger cursors"),
             proxies=settings.trusted_proxies,

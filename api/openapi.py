@@ -155,6 +155,7 @@ def _describe_command(operation: Schema, route: Route, schemas: Mapping[str, Sch
 def _describe_other(operation: Schema, route: Other) -> None:
     if route.public:
         operation["security"] = []
+    operation["parameters"] += [_query(name, schema) for name, schema in route.query.items()]
     answer: Schema = {"description": "Done."}
     if route.gives is not None:
         given = dict(route.gives)

@@ -64,6 +64,13 @@ async def find(desk: "Desk", row: type[Row], names: Parameters, *, sees: bool) -
     return Found(position, version, await unsealed(desk, text, sees=sees))
 
 
+async def find_id(desk: "Desk", row: type[Row], names: Parameters) -> UUID | None:
+    """The id of the row whose columns have these values."""
+    where, values = _all(_named(row, column, text) for column, text in names.items())
+    found = await desk.rows(f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}", values)  # noqa: S608
+    return found[0][0] if found else None
+
+
 async def answer_list(desk: "Desk", call: Call, route: List, parameters: Parameters) -> Reply:
     """`{"items": [...], "nextCursor": ...}`."""
     rights = await desk.rights(call, call.token, route.needs)
@@ -155,9 +162,7 @@ async def unsealed(desk: "Desk", text: str, *, sees: bool) -> str:
         return text
     if not sees:
         return SEALED.sub(HIDDEN, text)
-    query = "SELECT person, wrapped FROM ledger.personal_keys WHERE person = ANY (%s)"
-    wrapped = await desk.rows(query, [list(persons)])
-    keys = {person: desk.vault.unwrap(person, key) for person, key in wrapped}
+    keys = await desk.keys_of(persons, sees=sees)
     return SEALED.sub(lambda found: _opened(found[1], keys), text)
 
 

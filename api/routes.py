@@ -80,6 +80,8 @@ class Other(Struct, frozen=True):
     """JSON Schema of the answer's properties."""
     media_type: str = "application/json"
     """What its body is, if it has one."""
+    query: Mapping[str, Any] = {}
+    """JSON Schema of the parameters of its query string."""
 
 
 AnyRoute = Route | List | One | Other
