@@ -1,19 +1,22 @@
 """Rows as PostgreSQL writes them: one statement gives the rows and the position they reflect."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from msgspec import Struct
 
+from api.as_of import only
 from api.call import Call, Reply
-from api.filters import Order, Query, Test, make_cursor, read_query
+from api.filters import Query, Test, all_of, beyond, make_cursor, parameters_in, read_query
 from api.ids import BUSINESS_ID, CANONICAL, missing
+from api.past import Past, moment_of
 from api.problem import encoded
 from api.routes import List, One, Parameters
 from projections.tables import Row
+from rim_ledger.catalogue import ENTITIES
 from rim_ledger.vault import opened
 
 if TYPE_CHECKING:
@@ -39,8 +42,14 @@ class Found(Struct, frozen=True):
 async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameters) -> Reply:
     """One row with its version as ETag."""
     rights = await desk.rights(call, call.token, route.needs)
+    given = parameters_in(call.query)
+    only(given, *(["asOf"] if route.row.OF in ENTITIES else []))
     await desk.wait_for(call)
-    found = await find(desk, route.row, parameters, sees=rights.sees_persons)
+    sees = rights.sees_persons
+    if "asOf" in given:
+        found = await _find_then(desk, route.row, parameters, given["asOf"], sees=sees)
+    else:
+        found = await find(desk, route.row, parameters, sees=sees)
     if found.text is None:
         raise missing(route.row.OF)
     headers = [
@@ -53,7 +62,7 @@ async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameter
 async def find(desk: "Desk", row: type[Row], names: Parameters, *, sees: bool) -> Found:
     """The row whose columns have these values; an `id` may be a business id."""
     tests = [_named(row, column, text) for column, text in names.items()]
-    where, values = _all(tests)
+    where, values = all_of(tests)
     query = (
         f"SELECT k.position, t.version, {row.json(not sees)} {TRACKING}"
         f" read.{row.TABLE} t ON {where} WHERE k.name = 'read'"
@@ -64,9 +73,18 @@ async def find(desk: "Desk", row: type[Row], names: Parameters, *, sees: bool) -
     return Found(position, version, await unsealed(desk, text, sees=sees))
 
 
+async def _find_then(
+    desk: "Desk", row: type[Row], names: Parameters, as_of: list[str], *, sees: bool
+) -> Found:
+    position = await moment_of(desk, as_of)
+    stream = await find_id(desk, row, names)
+    then = await Past(desk, row, position, sees).one(stream) if stream else None
+    return Found(position, then.version, then.text) if then else Found(position)
+
+
 async def find_id(desk: "Desk", row: type[Row], names: Parameters) -> UUID | None:
     """The id of the row whose columns have these values."""
-    where, values = _all(_named(row, column, text) for column, text in names.items())
+    where, values = all_of(_named(row, column, text) for column, text in names.items())
     found = await desk.rows(f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}", values)  # noqa: S608
     return found[0][0] if found else None
 
@@ -79,6 +97,8 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     key, order = desk.cursor_key, route.order
     query = read_query(route.row, call.query, key, scope, sees=sees, order=order)
     await desk.wait_for(call)
+    if query.as_of is not None:
+        return await _list_then(desk, route, query, parameters, sees=sees)
     owner = await _owner(desk, route, parameters, sees=sees)
     rows = await desk.rows(*_page(route, query, parameters, sees=sees))
     if route.of and not rows[0][1]:
@@ -91,6 +111,25 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     text = ",".join(text for _, _, text in items[: query.limit])
     body = f'{{{owner}"items":[{await unsealed(desk, text, sees=sees)}],"nextCursor":{cursor}}}'
     return Reply(200, body.encode(), [(b"ledger-position", b"%d" % rows[0][0])])
+
+
+async def _list_then(
+    desk: "Desk", route: List, query: Query, parameters: Parameters, *, sees: bool
+) -> Reply:
+    assert query.as_of is not None, "the list of the past is asked for"
+    position, tests = await moment_of(desk, [query.as_of]), list[Test]()
+    if route.of:
+        column, table = route.of
+        if (owner := await find_id(desk, table, parameters)) is None:
+            raise missing(table.OF)
+        tests = [(f"t.{column} = %s", [owner])]
+    found = await Past(desk, route.row, position, sees).page(query, tests)
+    cursor = "null"
+    if found.following:
+        cursor = f'"{make_cursor(desk.cursor_key, query.scope, *found.following)}"'
+    items = ",".join(each.text for each in found.items)
+    body = f'{{"items":[{items}],"nextCursor":{cursor}}}'
+    return Reply(200, body.encode(), [(b"ledger-position", b"%d" % position)])
 
 
 async def _owner(desk: "Desk", route: List, parameters: Parameters, *, sees: bool) -> str:
@@ -112,11 +151,11 @@ def _page(route: List, query: Query, parameters: Parameters, *, sees: bool) -> T
         owner = f"{known} IS NOT NULL"
         tests = [*tests, (f"t.{column} = {known}", owners)]
     if query.after:
-        tests = [*tests, _beyond(order, *query.after)]
+        tests = [*tests, beyond(order, *query.after)]
     by, way = f"t.{order.column.name}", "DESC" if order.descending else "ASC"
     nulls = " NULLS LAST" if order.column.optional else ""
     in_order = f"ORDER BY {by} {way}{nulls}, t.id {way}"
-    where, values = _all(tests)
+    where, values = all_of(tests)
     statement = (
         f"SELECT k.position, {owner}, page.id, page.place, page.json {TRACKING} LATERAL"  # noqa: S608 - declared names
         f" (SELECT t.id, {by}::text AS place, {row.json(not sees)} AS json,"
@@ -125,15 +164,6 @@ def _page(route: List, query: Query, parameters: Parameters, *, sees: bool) -> T
         " WHERE k.name = 'read' ORDER BY page.nth"
     )
     return statement, [*owners, *values]
-
-
-def _beyond(order: Order, place: Any, last: UUID) -> Test:
-    """Rows that come after a place; those without a value come last."""
-    by, sign = f"t.{order.column.name}", "<" if order.descending else ">"
-    if place is None:
-        return f"({by} IS NULL AND t.id {sign} %s)", [last]
-    later = f"({by}, t.id) {sign} (%s::{order.column.sql_type}, %s)"
-    return (f"({later} OR {by} IS NULL)" if order.column.optional else later), [place, last]
 
 
 def _named(row: type[Row], column: str, text: str) -> Test:
@@ -145,14 +175,6 @@ def _named(row: type[Row], column: str, text: str) -> Test:
     if row.BUSINESS_ID and BUSINESS_ID.fullmatch(text):
         return f"t.{row.BUSINESS_ID} = %s", [text]
     return "false", []
-
-
-def _all(tests: Iterable[Test]) -> Test:
-    texts, values = ["true"], list[Any]()
-    for text, more in tests:
-        texts.append(text)
-        values += more
-    return " AND ".join(texts), values
 
 
 async def unsealed(desk: "Desk", text: str, *, sees: bool) -> str:
