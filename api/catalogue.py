@@ -12,6 +12,7 @@ from api import (
     journal,
     lending,
     payments,
+    proofs,
     statements,
     system,
 )
@@ -28,6 +29,7 @@ _OWN: Final[tuple[AnyRoute, ...]] = (
     *system.ROUTES,
     *bulk.ROUTES,
     *events.ROUTES,
+    *proofs.ROUTES,
     *health.ROUTES,
 )
 

@@ -16,6 +16,7 @@ import psycopg
 from cyclopts import App, Parameter
 from psycopg_pool import PoolTimeout
 
+from api import sealing
 from api import status as standing
 from api.database import Unfit, database, filled_database, first_line, open_ledger, prepare, vault
 from api.progress import progress
@@ -28,6 +29,7 @@ from projections.fold import Poisoned
 from projections.rebuild import Busy
 from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
+from projections.seals import Contradiction
 from rim_ledger import clock as due
 from rim_ledger.core import Unavailable
 from rim_ledger.lending.dispatch import Dispatch
@@ -36,6 +38,9 @@ from rim_ledger.world import RealWorld
 
 INTERRUPTED: Final = 130
 """The exit code of a command that was not let finish."""
+
+STOPPED: Final = (Poisoned, Outdated, Busy, Contradiction)
+"""What a follower of the log ends with when it cannot go on."""
 
 log = logging.getLogger("rim_ledger")
 
@@ -49,7 +54,7 @@ app = App(
 
 @app.command
 def up() -> None:
-    """Run everything in the foreground: PostgreSQL, API, follower and clock."""
+    """Run everything in the foreground: PostgreSQL, API, follower, clock and sealer."""
     run_everything(Settings.load(first_login=True))
 
 
@@ -80,6 +85,27 @@ def clock() -> None:
 
 
 @app.command
+def seal() -> None:
+    """Run the sealer, which signs what the log has."""
+    settings = Settings.load()
+    with filled_database(settings) as url:
+        asyncio.run(sealing.seal(settings, url))
+
+
+@app.command
+def verify() -> None:
+    """Compare every event with its seal, and the seals with every signed checkpoint."""
+    settings = Settings.load()
+    with filled_database(settings) as url:
+        faults, words = asyncio.run(sealing.verify(settings, url))
+    for fault in faults:
+        print(fault)
+    print(f"{words}: {'not ' if faults else ''}as they were signed")
+    if faults:
+        raise SystemExit(1)
+
+
+@app.command
 def tick(*, at: str | None = None) -> None:
     """Do once what the clock owes.
 
@@ -104,6 +130,7 @@ def init() -> None:
     """Bring the database up to date, with its read tables and its first admin."""
     settings = Settings.load(first_login=True)
     with database(settings) as url:
+        sealing.require_true(settings, url)
         lacking = prepare(settings, url, first_login)
     if lacking:
         print(f"added: {', '.join(lacking)}")
@@ -160,7 +187,7 @@ def main() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         try:
             app()
-        except (Unfit, Unavailable, PostgresUnavailable, Poisoned, Outdated, Busy) as error:
+        except (Unfit, Unavailable, PostgresUnavailable, *STOPPED) as error:
             _fail(str(error))
         except (psycopg.OperationalError, PoolTimeout) as error:
             _fail(f"the database cannot be reached: {first_line(error)}")
