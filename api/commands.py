@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Container
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -21,10 +21,10 @@ from api.problem import InvalidFields
 from api.routes import Parameters, Route
 from rim_ledger.admin import gate
 from rim_ledger.admin.passwords import WithPassword
-from rim_ledger.book import Book, perform
+from rim_ledger.book import Book, Right, perform
 from rim_ledger.core import Aggregate, Creation, Form, Invalid, Refused, Stale, Stamp
 from rim_ledger.core import Command as CommandForm
-from rim_ledger.ledger import Idempotency, Receipt
+from rim_ledger.outcomes import Idempotency, Receipt
 
 if TYPE_CHECKING:
     from api.desk import Desk
@@ -46,15 +46,14 @@ class Wish(Struct):
     token: str
     stamp: Stamp
     idempotency: Idempotency | None
-    may_read: bool = False
-    sees_persons: bool = False
+    given: Container[Right] = ()
+    """What the caller may do, as it was decided on."""
 
     def admit(self, book: Book) -> None:
         """The caller is known and may ask for this."""
         gate.enter(book, self.token)
         book.need(*self.route.needs)
-        self.may_read = book.may(self.route.needs[0].partition(".")[0], "read")
-        self.sees_persons = book.may("users.pii", "read")
+        self.given = book.rights or ()
 
     def work(self, book: Book) -> UUID:
         """The decision; the id of the stream it is about."""
@@ -82,12 +81,15 @@ class Wish(Struct):
             return
         raise Stale("stale-version", f"This is at version {version} now; read it again.")
 
-    async def submit(self, desk: "Desk") -> Receipt:
-        """Decide and commit, or carry out; Refused when the answer is no."""
+    async def hash_password(self, desk: "Desk") -> None:
+        """Have a new password hashed. That is dear: nobody has it done who may not ask for it."""
         if isinstance(self.command, WithPassword):
-            # Hashing is dear: nobody has it done who may not ask for it.
             await desk.ledger.submit(_caller, self.stamp, None, self.admit)
             self.command = await self.command.hashed()
+
+    async def submit(self, desk: "Desk") -> Receipt:
+        """Decide and commit, or carry out; Refused when the answer is no."""
+        await self.hash_password(desk)
 
         def request() -> Awaitable[Receipt]:
             return desk.ledger.submit(self.work, self.stamp, self.idempotency, self.admit)

@@ -10,7 +10,7 @@ from api.problem import MethodNotAllowed, NoRoute
 from projections.tables import Row
 from rim_ledger.book import Right
 from rim_ledger.core import Aggregate, Form
-from rim_ledger.ledger import Receipt
+from rim_ledger.outcomes import Receipt
 
 if TYPE_CHECKING:
     from api.call import Call, Reply
@@ -99,7 +99,11 @@ class Table:
 
     def __init__(self, routes: Iterable[AnyRoute]) -> None:
         self._tree: dict[str, Any] = {}
+        self.reading: dict[type[Row], Right] = {}
+        """The right to read one row of each table."""
         for route in routes:
+            if isinstance(route, One):
+                self.reading[route.row] = route.needs
             node = self._tree
             for word in route.path.split("/")[1:]:
                 node = node.setdefault("*" if word.startswith("{") else word, {})

@@ -17,7 +17,7 @@ from projections.payments import StatementLineRow, StatementRow
 from rim_ledger.admin import gate
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Refused, Unavailable
-from rim_ledger.ledger import Idempotency, Receipt
+from rim_ledger.outcomes import Idempotency, Receipt
 from rim_ledger.payments.settling import begin, finish, settle
 from rim_ledger.payments.statement import LineOutcome, Statement
 
