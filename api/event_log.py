@@ -18,6 +18,7 @@ from projections import log
 from projections.cloud_events import Reader, persons_in, shown
 from projections.log import Line, Wanted
 from projections.tables import Row
+from rim_ledger.activity import Activity
 from rim_ledger.book import Right
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.core import Aggregate
@@ -110,9 +111,14 @@ class Sight(Struct, frozen=True):
     origin: str
 
     @classmethod
-    async def of(cls, desk: "Desk", call: Call, needs: Right) -> "Sight":
-        """Raises Unauthenticated or Forbidden when they may read no more."""
-        rights = await desk.rights(call, call.token, needs)
+    async def of(
+        cls, desk: "Desk", call: Call, needs: Right, activity: Activity | None = None
+    ) -> "Sight":
+        """Raises Unauthenticated or Forbidden when they may read no more. Whoever is shown
+        persons in the clear leaves the activity in the log."""
+        rights = await desk.rights(
+            call, call.token, needs, activity=activity, logged=lambda rights: rights.sees_persons
+        )
         host = call.header(b"host") or ""
         return cls(rights.sees_persons, f"http://{host}" if HOST.fullmatch(host) else "")
 

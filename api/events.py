@@ -9,7 +9,7 @@ from api.event_log import SCAN, Question, Sight, about, pages, read_question
 from api.event_schemas import answer_async_api, answer_schema, answer_schemas
 from api.filters import LIMIT
 from api.live import SSE, Live, resumed
-from api.routes import AnyRoute, One, Other, Parameters
+from api.routes import AnyRoute, One, Other, Parameters, activity_of
 from projections import log
 from projections.tables import Row
 from rim_ledger.book import Right
@@ -36,9 +36,10 @@ async def answer_events(
     says. Personal words are hidden from readers without users.pii, and null once erased.
     """
     media_type = _wanted(call)
-    sight = await Sight.of(desk, call, needs)
-    await desk.wait_for(call)
     live, paged = media_type == SSE, media_type not in (SSE, NDJSON)
+    activity = activity_of("List" if paged else "Export", call.path, parameters)
+    sight = await Sight.of(desk, call, needs, activity)
+    await desk.wait_for(call)
     question = await read_question(desk, call, live=live, paged=paged)
     if row is not None:
         question = await about(desk, question, row, parameters)

@@ -166,6 +166,8 @@ def test_persons_are_hidden_shown_and_after_erasure_gone(tell: Tell) -> None:
         assert (shown["data"]["phone"], shown["data"]["name"]) == ("+2348031234567", "Ada")
         assert (hidden["data"]["phone"], hidden["data"]["name"]) == ("***", "***")
         assert hidden | {"data": 0} == shown | {"data": 0}
+        log = "SELECT admin_name FROM ledger.activity WHERE action = 'Export'"
+        assert await admin.app.state.desk.rows(log) == [("admin",)]
         assert (await admin.post(f"/v1/users/{user['id']}/erase", {})).status_code == 200
         for reader in (admin, watcher):
             (gone,) = await everything(reader, query)
