@@ -1,5 +1,6 @@
 """Which events are asked for, and those events, page by page, as their reader may see them."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -26,7 +27,7 @@ from rim_ledger.core import Aggregate
 if TYPE_CHECKING:
     from api.desk import Desk
 
-PAGE: Final = 1_000
+PAGE: Final = 2_000
 """Events that are read and sent at a time: others are answered in between."""
 SCAN: Final = 100_000
 """Positions that are looked through at a time for events that may be rare."""
@@ -90,18 +91,38 @@ async def about(
 
 
 async def pages(desk: "Desk", question: Question) -> AsyncIterator[tuple[list[Line], int]]:
-    """The events that are asked for, a page at a time, and the position that is done by then."""
+    """The events that are asked for, a page at a time, and the position that is done by then.
+
+    While a page is worked on, the database reads the next.
+    """
     after, left = question.after, question.limit
-    while after < question.upto and left != 0:
-        until = question.upto
-        if question.wanted.is_sparse:
-            until = min(until, after + SCAN)
-        count = PAGE if left is None else min(PAGE, left)
+    coming = _begin_page(desk, question, after, left)
+    try:
+        while coming is not None:
+            lines, after = await coming
+            left = left if left is None else left - len(lines)
+            coming = _begin_page(desk, question, after, left)
+            yield lines, after
+    finally:
+        if coming is not None:
+            coming.cancel()
+
+
+def _begin_page(
+    desk: "Desk", question: Question, after: int, left: int | None
+) -> "asyncio.Task[tuple[list[Line], int]] | None":
+    """Begin to read the next page, if there is one."""
+    if after >= question.upto or left == 0:
+        return None
+    until = min(question.upto, after + SCAN) if question.wanted.is_sparse else question.upto
+    count = PAGE if left is None else min(PAGE, left)
+
+    async def read() -> tuple[list[Line], int]:
         async with desk.reader() as connection:
             lines = await log.matching(connection, question.wanted, after, until, count)
-        after = lines[-1].position if len(lines) == count else until
-        left = left if left is None else left - len(lines)
-        yield lines, after
+        return lines, lines[-1].position if len(lines) == count else until
+
+    return asyncio.create_task(read())
 
 
 class Sight(Struct, frozen=True):

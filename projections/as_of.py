@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 
 from projections import log
 from projections.catalogue import TABLES
-from projections.fold import Entry, fold
+from projections.fold import Entry, step
 from projections.statements import shows, sources
 from projections.tables import Row
 from projections.writer import encode, persons_of, rows_of
@@ -42,7 +42,7 @@ async def folded(
     """These streams as they stood at a position; those that had not begun are not among them."""
     entries: dict[UUID, Entry] = {}
     for line in await log.streams(connection, ids, position):
-        entries[line.stream], _ = fold(entries.get(line.stream), line)
+        entries[line.stream], _ = step(entries.get(line.stream), line)
     return entries
 
 
