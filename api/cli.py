@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Final
 
 import psycopg
@@ -58,8 +59,9 @@ def up() -> None:
     run_everything(Settings.load(first_login=True))
 
 
-# Named, not imported: what speaks HTTP takes its time, and only this command needs it.
+# Named, not imported: what speaks HTTP or Parquet takes its time, and only these need it.
 app.command("api.server:serve", name="serve")
+app.command("api.export:export", name="export")
 
 
 @app.command
@@ -93,11 +95,24 @@ def seal() -> None:
 
 
 @app.command
-def verify() -> None:
-    """Compare every event with its seal, and the seals with every signed checkpoint."""
-    settings = Settings.load()
-    with filled_database(settings) as url:
-        faults, words = asyncio.run(sealing.verify(settings, url))
+def verify(*, export: Path | None = None, key: Path | None = None) -> None:
+    """Compare every event with its seal, and the seals with every signed checkpoint.
+
+    Parameters
+    ----------
+    export:
+        A directory that rim-ledger export wrote: then that is verified, without a database.
+    key:
+        The file of the public key for it, such as RIM_HOME/checkpoints/key.
+    """
+    if export is not None:
+        from api.export import verify_export  # noqa: PLC0415 - Parquet takes its time to load
+
+        faults, words = verify_export(export, key)
+    else:
+        settings = Settings.load()
+        with filled_database(settings) as url:
+            faults, words = asyncio.run(sealing.verify(settings, url))
     for fault in faults:
         print(fault)
     print(f"{words}: {'not ' if faults else ''}as they were signed")

@@ -23,24 +23,29 @@ SEALED: Final = re.compile(rb'"~1\.[\w=-]+\.([0-9a-f]{32})\.')
 HIDDEN: Final = "***"
 
 
-class _Actor(Struct):
+class Actor(Struct):
+    """Who acted, as it is written."""
+
     type: str
     id: str | None = None
     name: str = ""
+    role: str | None = None
 
 
-class _Stamp(Struct, rename="camel"):
+class Stamp(Struct, rename="camel"):
+    """The stamp, as it is written."""
+
     at: str
-    actor: _Actor
+    actor: Actor
     request_id: str | None = None
     causation: str | None = None
 
 
-class _Stored(Struct):
+class Stored(Struct):
     """The body of an event, as far as the wire needs it: most of it passes through as it is."""
 
     id: str
-    stamp: _Stamp
+    stamp: Stamp
     data: Raw
     schema: int = 1
 
@@ -78,7 +83,7 @@ class Reader(Struct, frozen=True):
     origin: str
 
 
-_read: Final = msgspec.json.Decoder(_Stored)
+_stored: Final = msgspec.json.Decoder(Stored)
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -88,18 +93,23 @@ def persons_in(lines: Iterable[Line]) -> set[UUID]:
     return {UUID(person.decode()) for body in bodies for person in SEALED.findall(body)}
 
 
+def read(line: Line, reader: Reader) -> tuple[Stored, bool]:
+    """The body of an event for this reader, and whether a person in it was erased."""
+    stored, event, erased = _stored.decode(line.body), EVENTS[line.name], False
+    if stored.schema != event.SCHEMA:
+        today = event.upcast(stored.schema, msgspec.json.decode(stored.data))
+        stored.data = Raw(_encoder.encode(msgspec.convert(today, event)))
+    if b'"~1.' in line.body:
+        stored.data, erased = _unsealed(stored.data, event, reader)
+    return stored, erased
+
+
 def shown(line: Line, reader: Reader) -> bytes:
     """The event as JSON, its personal words opened, hidden, or null where they were erased.
 
     An event of an older schema is shown in today's shape.
     """
-    stored, event = _read.decode(line.body), EVENTS[line.name]
-    data, erased = stored.data, False
-    if stored.schema != event.SCHEMA:
-        today = event.upcast(stored.schema, msgspec.json.decode(data))
-        data = Raw(_encoder.encode(msgspec.convert(today, event)))
-    if b'"~1.' in bytes(data):
-        data, erased = _unsealed(data, event, reader)
+    event, stored, erased = EVENTS[line.name], *read(line, reader)
     stamp = stored.stamp
     return _encoder.encode(
         CloudEvent(
@@ -111,7 +121,7 @@ def shown(line: Line, reader: Reader) -> bytes:
             time=stamp.at,
             datacontenttype="application/json",
             dataschema=f"{reader.origin}{schema_path(event)}",
-            data=data,
+            data=stored.data,
             position=line.position,
             stream_version=line.version,
             recorded_at=line.recorded_at.astimezone(UTC),
