@@ -11,7 +11,13 @@ from msgspec.structs import replace
 from pydantic import Field
 
 from rim_ledger.admin.admin_role import AdminRole
-from rim_ledger.admin.admin_user import AdminLoggedIn, AdminStatus, AdminUser, ChangePassword
+from rim_ledger.admin.admin_user import (
+    AdminLoggedIn,
+    AdminSeen,
+    AdminStatus,
+    AdminUser,
+    ChangePassword,
+)
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.admin.passwords import TriedPassword, verify
 from rim_ledger.admin.security_settings import DEFAULTS, SETTINGS, current, require_address
@@ -24,6 +30,9 @@ TOKEN: Final = 32
 """Bytes of a token: 256 bits."""
 
 SESSION: Final = timedelta(hours=12)
+SIGHTINGS: Final = 10
+"""How often at most the use of a session is noted within the time that it may be left alone: who
+is logged out for doing nothing has done nothing for nine tenths of it at least."""
 
 NOBODY: Final = UUID(int=0)
 """Whose password is looked for when nobody has the name: that takes as long."""
@@ -52,19 +61,24 @@ def token_hash(token: str) -> str:
 
 
 def enter(book: Book, token_hash: str) -> None:
-    """Admit the admin whose live session this is: sets actor, rights and contacts of the decision.
+    """Admit the admin whose live session this is: sets actor, rights and contacts of the decision,
+    and notes now and then that the session is used.
 
     Raises Unauthenticated when there is no such session, or none any more; Forbidden
     (`ip-blocked`) when nobody may come in from the caller's address.
     """
     holder = book.holder("session", token_hash)
     admin = book.find(AdminUser, holder) if holder else None
-    expires_at = admin.sessions.get(token_hash) if admin else None
-    if admin is None or expires_at is None or expires_at <= book.now:
+    session = admin.sessions.get(token_hash) if admin else None
+    settings = current(book)
+    if admin is None or session is None or not session.is_live(book.now, settings.idle):
         raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
-    require_address(book, current(book))
+    require_address(book, settings)
     book.rights = _act_as(admin, book).rights
     book.contacts = frozenset(filter(None, (admin.email_hash, admin.phone_hash)))
+    if book.now >= session.seen_at + settings.idle / SIGHTINGS:
+        seen = AdminSeen(session=token_hash, idle_at=book.stamp.at + settings.idle)
+        book.append(AdminUser, admin.id, [seen])
 
 
 async def log_in(
@@ -157,12 +171,15 @@ def _begin_session(book: Book, admin_id: UUID, verified: str, token: str) -> Log
     if not still or before.status is not AdminStatus.ACTIVE:
         raise _invalid()
     role = _act_as(before, book)
-    session, expires_at = token_hash(token), book.now + SESSION
+    session, now = token_hash(token), book.stamp.at
+    begun = AdminLoggedIn(
+        session=session, expires_at=now + SESSION, idle_at=now + current(book).idle
+    )
     book.claim("session", session, admin_id, Refused("already-exists", "The token is taken."))
-    book.append(AdminUser, admin_id, [AdminLoggedIn(session=session, expires_at=expires_at)])
+    book.append(AdminUser, admin_id, [begun])
     for ended in before.sessions.keys() - book.read(AdminUser, admin_id).sessions.keys():
         book.release("session", ended)
-    return LoggedIn(token, expires_at, admin_id, before.username, role.name)
+    return LoggedIn(token, begun.expires_at, admin_id, before.username, role.name)
 
 
 def _act_as(admin: AdminUser, book: Book) -> AdminRole:
