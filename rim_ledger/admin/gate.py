@@ -114,7 +114,7 @@ async def log_in(
 
     def begin(book: Book) -> UUID:
         nonlocal opened
-        opened = _begin_session(book, admin_id, known, token)
+        opened = begin_session(book, admin_id, known, token)
         return opened.admin_id
 
     async with attempts.attempt(name, stamp.ip, settings) as attempt:
@@ -164,7 +164,7 @@ async def change_password(
     return await ledger.submit(change, stamp, admit=admit)
 
 
-def _begin_session(book: Book, admin_id: UUID, verified: str, token: str) -> LoggedIn:
+def begin_session(book: Book, admin_id: UUID, verified: str, token: str) -> LoggedIn:
     """Begin a session, if the password that was verified is still the one and the admin active.
     Sessions that have expired or are too many end here."""
     before = book.read(AdminUser, admin_id)
