@@ -35,7 +35,7 @@ from rim_ledger.admin.session import SESSIONS_MAX, Session, closed, opened, seen
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Forbidden, Unauthenticated
 from tests.admin.staff import Staff
-from tests.spec import START
+from tests.spec import START, names
 
 OFFICE, CAFE = "203.0.113.7", "198.51.100.20"
 STANDING: dict[str, tuple[str, Command[AdminUser], str]] = {
@@ -90,6 +90,18 @@ def test_what_was_seen_closed_or_opened_leaves_the_other_sessions_alone() -> Non
     assert opened(both, "three", three) == both | {"three": three}
     late = Session(at + SESSION, at, at + 30 * MINUTE)
     assert opened(both, "late", late) == {"one": one, "late": late}
+
+
+def test_use_is_noted_when_a_tenth_of_the_timeout_has_passed_since_it_was_noted_last() -> None:
+    staff = Staff()
+    book = staff.book()
+    begin_session(book, staff.root, staff.kept_secrets[staff.root, "password"], "token")
+    staff.keep(book)
+    for minutes, noted in ((0, 0), (2.99, 0), (3, 1), (3, 0), (5.99, 0), (20, 1)):
+        staff.world.time = START + minutes * MINUTE
+        book = staff.book()
+        enter(book, token_hash("token"))
+        assert names(staff.keep(book)) == ["AdminSeen"] * noted
 
 
 class Token(Struct):

@@ -1,8 +1,8 @@
 """Two thousand walks of forty steps through loans, payments and sessions (make soak).
 
 SOAK_WALKS says how many. After every step: the netting law, a journal that balances and agrees
-with loans and credit, two sides that agree, tokens that admit as long as they should, and a replay that
-gives the same state.
+with loans and credit, two sides that agree, tokens that admit as long as they should, and a replay
+that gives the same state.
 """
 
 import os
