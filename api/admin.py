@@ -1,4 +1,4 @@
-"""The routes of administration: sessions, admins, roles, the audit log."""
+"""The routes of administration: sessions, admins, roles, security settings, the audit log."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -9,9 +9,9 @@ from api.body import BODY_MAX, read_body, read_json, require_media_type
 from api.call import Call, Reply
 from api.commands import errors_in
 from api.problem import InvalidFields, encoded
-from api.routes import AnyRoute, Other, Parameters, Route, resource
+from api.routes import AnyRoute, One, Other, Parameters, Route, resource
 from projections.activity import AdminActivityLogRow
-from projections.admin import AdminRoleRow, AdminUserRow
+from projections.admin import AdminRoleRow, AdminUserRow, SecuritySettingsRow
 from projections.audit import AuditLogRow
 from rim_ledger.admin import gate
 from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditRole
@@ -30,6 +30,7 @@ from rim_ledger.admin.admin_user import (
     SuspendAdmin,
 )
 from rim_ledger.admin.permissions import ALL, permissions
+from rim_ledger.admin.security_settings import SETTINGS, EditSecuritySettings, SecuritySettings
 from rim_ledger.book import perform
 from rim_ledger.core import Form
 
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
 AUTH = "/v1/auth"
 ADMINS, ONE_ADMIN = "/v1/admin-users", "/v1/admin-users/{id}"
 ROLES, ONE_ROLE = "/v1/admin-roles", "/v1/admin-roles/{id}"
+SECURITY = "/v1/security-settings"
 WRITE, WRITE_ROLES = ("admins", "write"), ("roles", "write")
+READ_SECURITY, WRITE_SECURITY = ("security_settings", "read"), ("security_settings", "write")
 
 
 F = TypeVar("F", bound=Form)
@@ -58,9 +61,8 @@ async def _form(call: Call, form: type[F]) -> F:
 async def log_in(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """A password for a token."""
     form = await _form(call, gate.LogIn)
-    session = await gate.log_in(
-        desk.ledger, call.stamp(desk.world), form.username, form.password, desk.world
-    )
+    stamp = call.stamp(desk.world)
+    session = await gate.log_in(desk.ledger, desk.attempts, stamp, form, desk.world)
     admin = {"id": session.admin_id, "username": session.username, "role": session.role}
     body = {"token": session.token, "expiresAt": _rfc3339(session.expires_at), "admin": admin}
     return Reply(200, encoded(body), [_position(desk)])
@@ -97,10 +99,10 @@ async def change_password(desk: "Desk", call: Call, _: Parameters) -> Reply:
     form = await _form(call, ChangePassword)
     receipt = await gate.change_password(
         desk.ledger,
+        desk.attempts,
         call.stamp(desk.world),
         admin,
         form,
-        desk.world,
         admit=lambda book: gate.enter(book, token),
     )
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
@@ -144,6 +146,16 @@ ROUTES: list[AnyRoute] = [
     Route("POST", ROLES, AdminRole, CreateRole, WRITE_ROLES, "Make a role"),
     Route("PATCH", ONE_ROLE, AdminRole, EditRole, WRITE_ROLES, "Change a role"),
     Route("DELETE", ONE_ROLE, AdminRole, DeleteRole, ("roles", "delete"), "Put a role away"),
+    One(SECURITY, SecuritySettingsRow, READ_SECURITY, "How people get in"),
+    Route(
+        "PATCH",
+        SECURITY,
+        SecuritySettings,
+        EditSecuritySettings,
+        WRITE_SECURITY,
+        "Change how people get in",
+        lambda _: SETTINGS,
+    ),
     *resource("/v1/admin-activity-logs", AdminActivityLogRow, "activity_logs"),
     *resource("/v1/audit-logs", AuditLogRow, "audit_logs"),
 ]

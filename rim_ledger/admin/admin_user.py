@@ -17,6 +17,7 @@ from rim_ledger.admin.admin_role import (
     role_to_grant,
 )
 from rim_ledger.admin.passwords import Password, TriedPassword, WithPassword
+from rim_ledger.admin.session import Session, closed, opened, seen
 from rim_ledger.book import Book
 from rim_ledger.core import (
     Aggregate,
@@ -30,9 +31,6 @@ from rim_ledger.core import (
     require_legal,
 )
 from rim_ledger.values import Email, Id, Name, Note, Phone
-
-SESSIONS_MAX: Final = 20
-"""Sessions of one admin; the newest stay."""
 
 
 class AdminStatus(StrEnum):
@@ -105,10 +103,19 @@ class AdminPasswordChanged(Event):
 
 
 class AdminLoggedIn(Event):
-    """A session began. It is named by the hash of its token."""
+    """A session began. It is named by the hash of its token. It ends at `expires_at`, and at
+    `idle_at` when it is left alone until then."""
 
     session: str
     expires_at: datetime
+    idle_at: datetime | None = None
+
+
+class AdminSeen(Event):
+    """A session was used, for the first time in a while."""
+
+    session: str
+    idle_at: datetime
 
 
 class AdminLoggedOut(Event):
@@ -128,6 +135,7 @@ AdminUserEvent = (
     | AdminActivated
     | AdminPasswordChanged
     | AdminLoggedIn
+    | AdminSeen
     | AdminLoggedOut
     | AdminSessionsRevoked
 )
@@ -149,8 +157,8 @@ class AdminUser(Aggregate):
     status: AdminStatus = AdminStatus.ACTIVE
     last_login: datetime | None = None
     two_factor_enabled: bool = False
-    sessions: dict[str, datetime] = {}
-    """The hash of each token, and when it expires."""
+    sessions: dict[str, Session] = {}
+    """By the hash of each token."""
 
     @classmethod
     def begin(cls, id: UUID, event: AdminCreated, stamp: Stamp) -> Self:
@@ -188,12 +196,15 @@ class AdminUser(Aggregate):
             case AdminPasswordChanged() | AdminSessionsRevoked():
                 return self.but(sessions={})
             case AdminLoggedIn():
-                live = [each for each in self.sessions.items() if each[1] > stamp.at]
-                live.append((event.session, event.expires_at))
-                return self.but(sessions=dict(live[-SESSIONS_MAX:]), last_login=stamp.at)
+                idle_at = event.idle_at or event.expires_at
+                begun = Session(event.expires_at, stamp.at, idle_at)
+                sessions = opened(self.sessions, event.session, begun)
+                return self.but(sessions=sessions, last_login=stamp.at)
+            case AdminSeen():
+                sessions = seen(self.sessions, event.session, stamp.at, event.idle_at)
+                return self.but(sessions=sessions)
             case AdminLoggedOut():
-                rest = {each: at for each, at in self.sessions.items() if each != event.session}
-                return self.but(sessions=rest)
+                return self.but(sessions=closed(self.sessions, event.session))
             case _:
                 assert_never(event)
 
