@@ -19,6 +19,7 @@ from api import reads
 from api.call import Call, Networks
 from api.commands import Wish
 from api.health import Metrics
+from api.outbox import sender
 from api.position import PATIENCE, ReadPosition
 from api.routes import Table
 from api.settings import Settings
@@ -31,6 +32,7 @@ from rim_ledger.core import Actor, Invalid, Unavailable
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.outcomes import Receipt
+from rim_ledger.sending import Sender
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld, World
 
@@ -72,6 +74,7 @@ class Desk(Struct):
     metrics: Metrics
     table: Table
     dispatch: Dispatch
+    sender: Sender
     callers: dict[str, UUID] = {}
 
     async def caller(self, call: Call, token: str) -> UUID:
@@ -180,6 +183,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             metrics=Metrics(),
             table=table,
             dispatch=dispatch,
+            sender=sender(settings, world),
         )
         await dispatch.drain()
 
