@@ -1,4 +1,4 @@
-"""The routes of administration: sessions, admins, roles, the audit log."""
+"""The routes of administration: sessions, admins, roles, security settings, the audit log."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -9,8 +9,8 @@ from api.body import BODY_MAX, read_body, read_json, require_media_type
 from api.call import Call, Reply
 from api.commands import errors_in
 from api.problem import InvalidFields, encoded
-from api.routes import AnyRoute, Other, Parameters, Route, resource
-from projections.admin import AdminRoleRow, AdminUserRow
+from api.routes import AnyRoute, One, Other, Parameters, Route, resource
+from projections.admin import AdminRoleRow, AdminUserRow, SecuritySettingsRow
 from projections.audit import AuditLogRow
 from rim_ledger.admin import gate
 from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditRole
@@ -29,6 +29,7 @@ from rim_ledger.admin.admin_user import (
     SuspendAdmin,
 )
 from rim_ledger.admin.permissions import ALL, permissions
+from rim_ledger.admin.security_settings import SETTINGS, EditSecuritySettings, SecuritySettings
 from rim_ledger.book import perform
 from rim_ledger.core import Form
 
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
 AUTH = "/v1/auth"
 ADMINS, ONE_ADMIN = "/v1/admin-users", "/v1/admin-users/{id}"
 ROLES, ONE_ROLE = "/v1/admin-roles", "/v1/admin-roles/{id}"
+SECURITY = "/v1/security-settings"
 WRITE, WRITE_ROLES = ("admins", "write"), ("roles", "write")
+READ_SECURITY, WRITE_SECURITY = ("security_settings", "read"), ("security_settings", "write")
 
 
 F = TypeVar("F", bound=Form)
@@ -143,5 +146,15 @@ ROUTES: list[AnyRoute] = [
     Route("POST", ROLES, AdminRole, CreateRole, WRITE_ROLES, "Make a role"),
     Route("PATCH", ONE_ROLE, AdminRole, EditRole, WRITE_ROLES, "Change a role"),
     Route("DELETE", ONE_ROLE, AdminRole, DeleteRole, ("roles", "delete"), "Put a role away"),
+    One(SECURITY, SecuritySettingsRow, READ_SECURITY, "How people get in"),
+    Route(
+        "PATCH",
+        SECURITY,
+        SecuritySettings,
+        EditSecuritySettings,
+        WRITE_SECURITY,
+        "Change how people get in",
+        lambda _: SETTINGS,
+    ),
     *resource("/v1/audit-logs", AuditLogRow, "audit_logs"),
 ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from projections.admin import AdminRoleRow, AdminUserRow
+from projections.admin import AdminRoleRow, AdminUserRow, SecuritySettingsRow
 from projections.audit import AuditLogRow
 from projections.journal import JournalEntryRow, JournalLineRow
 from projections.lending import LoanRow, UserRow
@@ -18,6 +18,7 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
         for row in (
             AdminRoleRow,
             AdminUserRow,
+            SecuritySettingsRow,
             UserRow,
             LoanRow,
             TransactionRow,

@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr
 from rim_ledger.admin.admin_role import AdminRole
 from rim_ledger.admin.admin_user import AdminLoggedIn, AdminStatus, AdminUser, ChangePassword
 from rim_ledger.admin.passwords import TriedPassword, verify
+from rim_ledger.admin.security_settings import current, require_address
 from rim_ledger.book import Book, perform
 from rim_ledger.core import Actor, Form, Invalid, Refused, Stamp, Unauthenticated
 from rim_ledger.ledger import Admit, Ledger, admit_all
@@ -101,13 +102,15 @@ def token_hash(token: str) -> str:
 def enter(book: Book, token_hash: str) -> None:
     """Admit the admin whose live session this is: sets actor, rights and contacts of the decision.
 
-    Raises Unauthenticated when there is no such session, or none any more.
+    Raises Unauthenticated when there is no such session, or none any more; Forbidden
+    (`ip-blocked`) when nobody may come in from the caller's address.
     """
     holder = book.holder("session", token_hash)
     admin = book.find(AdminUser, holder) if holder else None
     expires_at = admin.sessions.get(token_hash) if admin else None
     if admin is None or expires_at is None or expires_at <= book.now:
         raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
+    require_address(book, current(book))
     book.rights = _act_as(admin, book).rights
     book.contacts = frozenset(filter(None, (admin.email_hash, admin.phone_hash)))
 
@@ -126,6 +129,7 @@ async def log_in(
     def look_up(book: Book) -> UUID:
         nonlocal found
         found = None
+        require_address(book, current(book))
         holder = book.holder("admin-username", name)
         hash_ = book.secret(holder, "password") if holder else None
         if holder is None or hash_ is None:

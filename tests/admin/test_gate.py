@@ -104,6 +104,7 @@ def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) ->
             "AdminCreated": 1,
             "AdminLoggedIn": 1,
             "SystemConfigSet": len(KNOWN),
+            "SecuritySettingsChanged": 1,
         }
 
 
