@@ -1,14 +1,11 @@
 """The routes of administration: sessions, admins, roles, security settings, the audit log."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from api.body import BODY_MAX, read_body, read_json, require_media_type
 from api.call import Call, Reply
-from api.commands import errors_in
-from api.problem import InvalidFields, encoded
+from api.commands import read_form
+from api.problem import encoded
 from api.routes import AnyRoute, One, Other, Parameters, Route, resource
 from projections.admin import AdminRoleRow, AdminUserRow, SecuritySettingsRow
 from projections.audit import AuditLogRow
@@ -31,7 +28,6 @@ from rim_ledger.admin.admin_user import (
 from rim_ledger.admin.permissions import ALL, permissions
 from rim_ledger.admin.security_settings import SETTINGS, EditSecuritySettings, SecuritySettings
 from rim_ledger.book import perform
-from rim_ledger.core import Form
 
 if TYPE_CHECKING:
     from api.desk import Desk
@@ -44,22 +40,9 @@ WRITE, WRITE_ROLES = ("admins", "write"), ("roles", "write")
 READ_SECURITY, WRITE_SECURITY = ("security_settings", "read"), ("security_settings", "write")
 
 
-F = TypeVar("F", bound=Form)
-
-
-async def _form(call: Call, form: type[F]) -> F:
-    body = await read_body(call.receive, call.headers, BODY_MAX)
-    require_media_type(call.headers, b"application/json")
-    value = read_json(body)
-    try:
-        return form.model_validate(value)
-    except ValidationError as error:
-        raise InvalidFields(errors_in(error, value)) from None
-
-
 async def log_in(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """A password for a token."""
-    form = await _form(call, gate.LogIn)
+    form = await read_form(call, gate.LogIn)
     session = await gate.log_in(
         desk.ledger, call.stamp(desk.world), form.username, form.password, desk.world
     )
@@ -96,14 +79,14 @@ async def change_password(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """Another password for oneself; every session ends."""
     token = call.token
     admin = await desk.caller(call, token)
-    form = await _form(call, ChangePassword)
+    form = await read_form(call, ChangePassword)
     receipt = await gate.change_password(
         desk.ledger,
         call.stamp(desk.world),
         admin,
         form,
         desk.world,
-        admit=lambda book: gate.enter(book, token),
+        admit=lambda book: gate.enter_in_person(book, token),
     )
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
 

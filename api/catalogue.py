@@ -4,6 +4,7 @@ from typing import Final
 
 from api import (
     admin,
+    api_keys,
     bulk,
     callbacks,
     explain,
@@ -18,6 +19,7 @@ from api.routes import AnyRoute, Table
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
     *admin.ROUTES,
+    *api_keys.ROUTES,
     *lending.ROUTES,
     *explain.ROUTES,
     *payments.ROUTES,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Container
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -33,6 +33,7 @@ KEY: Final = re.compile(r"[ -~]{1,255}")
 ETAG: Final = re.compile(r'"(\d{1,18})"')
 PREFERRED: Final = re.compile(rb'(?i)(?:^|,)\s*return\s*=\s*"?representation"?\s*(?:[,;]|$)')
 """In a Prefer header, alone or beside other preferences (RFC 7240)."""
+F = TypeVar("F", bound=Form)
 AHEAD, BACK = timedelta(minutes=5), timedelta(days=7)
 
 
@@ -139,6 +140,17 @@ def fill(route: Route, parameters: Parameters, body: Any) -> Form:
         return route.command.model_validate(body)
     except ValidationError as error:
         raise InvalidFields(errors_in(error, body)) from None
+
+
+async def read_form(call: Call, form: type[F]) -> F:
+    """The form in a request's body."""
+    body = await read_body(call.receive, call.headers, BODY_MAX)
+    require_media_type(call.headers, b"application/json")
+    value = read_json(body)
+    try:
+        return form.model_validate(value)
+    except ValidationError as error:
+        raise InvalidFields(errors_in(error, value)) from None
 
 
 def errors_in(error: ValidationError, body: Any) -> list[dict[str, str]]:

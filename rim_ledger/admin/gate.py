@@ -13,8 +13,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import Field, SecretStr
 
+from rim_ledger.admin import machines
 from rim_ledger.admin.admin_role import AdminRole
-from rim_ledger.admin.admin_user import AdminLoggedIn, AdminStatus, AdminUser, ChangePassword
+from rim_ledger.admin.admin_user import AdminStatus, AdminUser, ChangePassword
+from rim_ledger.admin.admin_user_events import AdminLoggedIn
+from rim_ledger.admin.api_key import ApiKey, require_session
 from rim_ledger.admin.passwords import TriedPassword, verify
 from rim_ledger.admin.security_settings import current, require_address
 from rim_ledger.book import Book, perform
@@ -100,19 +103,39 @@ def token_hash(token: str) -> str:
 
 
 def enter(book: Book, token_hash: str) -> None:
-    """Admit the admin whose live session this is: sets actor, rights and contacts of the decision.
+    """Admit the admin whose live session this is, or whose API key: sets actor, rights and
+    contacts of the decision. A key never gives more than its owner may do now.
 
-    Raises Unauthenticated when there is no such session, or none any more; Forbidden
+    Raises Unauthenticated when there is no such session or key, or none any more; Forbidden
     (`ip-blocked`) when nobody may come in from the caller's address.
     """
-    holder = book.holder("session", token_hash)
-    admin = book.find(AdminUser, holder) if holder else None
-    expires_at = admin.sessions.get(token_hash) if admin else None
-    if admin is None or expires_at is None or expires_at <= book.now:
+    holder = book.holder("token", token_hash)
+    key = book.find(ApiKey, holder) if holder else None
+    admin = book.find(AdminUser, key.owner if key else holder) if holder else None
+    if not admin or not (_key_lives(key, admin, book) if key else _lives(token_hash, admin, book)):
         raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
     require_address(book, current(book))
-    book.rights = _act_as(admin, book).rights
+    role = _act_as(admin, book, key)
+    if key:
+        machines.require_admitted(key, book)
+        machines.note_use(key, book)
+    book.rights = role.rights & key.rights if key else role.rights
     book.contacts = frozenset(filter(None, (admin.email_hash, admin.phone_hash)))
+
+
+def enter_in_person(book: Book, token_hash: str) -> None:
+    """Admit an admin who has logged in, and no machine that acts for one."""
+    enter(book, token_hash)
+    require_session(book)
+
+
+def _lives(session: str, admin: AdminUser, book: Book) -> bool:
+    expires_at = admin.sessions.get(session)
+    return expires_at is not None and book.now < expires_at
+
+
+def _key_lives(key: ApiKey, admin: AdminUser, book: Book) -> bool:
+    return key.lives(book.now) and admin.status is AdminStatus.ACTIVE
 
 
 async def log_in(
@@ -229,17 +252,23 @@ def _begin_session(book: Book, admin_id: UUID, verified: str, token: str) -> Log
         raise _invalid()
     role = _act_as(before, book)
     session, expires_at = token_hash(token), book.now + SESSION
-    book.claim("session", session, admin_id, Refused("already-exists", "The token is taken."))
+    book.claim("token", session, admin_id, Refused("already-exists", "The token is taken."))
     book.append(AdminUser, admin_id, [AdminLoggedIn(session=session, expires_at=expires_at)])
     for ended in before.sessions.keys() - book.read(AdminUser, admin_id).sessions.keys():
-        book.release("session", ended)
+        book.release("token", ended)
     return LoggedIn(token, expires_at, admin_id, before.username, role.name)
 
 
-def _act_as(admin: AdminUser, book: Book) -> AdminRole:
+def _act_as(admin: AdminUser, book: Book, key: ApiKey | None = None) -> AdminRole:
     """Put the admin's name and role, as they are now, into the stamp."""
     role = book.read(AdminRole, admin.role_id)
-    actor = Actor(type="admin", id=admin.id, name=admin.username, role=role.name)
+    actor = Actor(
+        type="admin",
+        id=admin.id,
+        name=admin.username,
+        role=role.name,
+        api_key=key.id if key else None,
+    )
     book.stamp = replace(book.stamp, actor=actor)
     return role
 
