@@ -43,9 +43,8 @@ READ_SECURITY, WRITE_SECURITY = ("security_settings", "read"), ("security_settin
 async def log_in(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """A password for a token."""
     form = await read_form(call, gate.LogIn)
-    session = await gate.log_in(
-        desk.ledger, call.stamp(desk.world), form.username, form.password, desk.world
-    )
+    stamp = call.stamp(desk.world)
+    session = await gate.log_in(desk.ledger, desk.attempts, stamp, form, desk.world)
     admin = {"id": session.admin_id, "username": session.username, "role": session.role}
     body = {"token": session.token, "expiresAt": _rfc3339(session.expires_at), "admin": admin}
     return Reply(200, encoded(body), [_position(desk)])
@@ -82,10 +81,10 @@ async def change_password(desk: "Desk", call: Call, _: Parameters) -> Reply:
     form = await read_form(call, ChangePassword)
     receipt = await gate.change_password(
         desk.ledger,
+        desk.attempts,
         call.stamp(desk.world),
         admin,
         form,
-        desk.world,
         admit=lambda book: gate.enter_in_person(book, token),
     )
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])

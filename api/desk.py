@@ -26,6 +26,7 @@ from api.settings import Settings
 from api.telco import telco
 from projections.catalogue import ROW_OF
 from rim_ledger.admin import gate
+from rim_ledger.admin.attempts import Attempts
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Unavailable
@@ -64,6 +65,7 @@ class Desk(Struct):
     """The parts of one API process."""
 
     ledger: Ledger
+    attempts: Attempts
     vault: Vault
     world: World
     pool: AsyncConnectionPool[AsyncConnection[Any]]
@@ -169,10 +171,16 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         kwargs={"autocommit": True},
         open=False,
     )
-    async with Ledger(url, ENTITY_OF, vault, world) as ledger, pool, ReadPosition(url) as tables:
+    async with (
+        Ledger(url, ENTITY_OF, vault, world) as ledger,
+        Attempts(url, vault, world) as attempts,
+        pool,
+        ReadPosition(url) as tables,
+    ):
         dispatch = Dispatch(url, ledger, telco(settings, url), world)
         yield Desk(
             ledger=ledger,
+            attempts=attempts,
             vault=vault,
             world=world,
             pool=pool,

@@ -1,25 +1,23 @@
 """The gate: a password opens a session, and its token admits each request from then on."""
 
 import hashlib
-import math
 from base64 import urlsafe_b64encode
-from collections import deque
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 from msgspec.structs import replace
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from rim_ledger.admin import machines
 from rim_ledger.admin.admin_role import AdminRole
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser, ChangePassword
 from rim_ledger.admin.admin_user_events import AdminLoggedIn
 from rim_ledger.admin.api_key import ApiKey, require_session
+from rim_ledger.admin.attempts import Attempts
 from rim_ledger.admin.passwords import TriedPassword, verify
-from rim_ledger.admin.security_settings import current, require_address
+from rim_ledger.admin.security_settings import DEFAULTS, SETTINGS, current, require_address
 from rim_ledger.book import Book, perform
 from rim_ledger.core import Actor, Form, Invalid, Refused, Stamp, Unauthenticated
 from rim_ledger.ledger import Admit, Ledger, admit_all
@@ -30,9 +28,9 @@ TOKEN: Final = 32
 """Bytes of a token: 256 bits."""
 
 SESSION: Final = timedelta(hours=12)
-FAILURES_MAX: Final = 5
-WINDOW: Final = timedelta(minutes=15)
-NAMES_MAX: Final = 10_000
+
+NOBODY: Final = UUID(int=0)
+"""Whose password is looked for when nobody has the name: that takes as long."""
 
 
 class LogIn(Form):
@@ -50,51 +48,6 @@ class LoggedIn(Struct, frozen=True):
     admin_id: UUID
     username: str
     role: str
-
-
-class TooManyAttempts(Refused):
-    """Too many wrong passwords for one name. `retry_after` is in whole seconds."""
-
-    def __init__(self, retry_after: int) -> None:
-        minutes = math.ceil(retry_after / 60)
-        super().__init__(
-            "too-many-attempts",
-            f"Too many wrong passwords. Please try again in {minutes} min.",
-            retryAfter=retry_after,
-        )
-        self.retry_after = retry_after
-
-
-class Failures:
-    """Wrong passwords of late, by user name; known or not, a name counts alike.
-
-    They are counted in the memory of this process: another process counts its own, and a restart
-    forgets. At most NAMES_MAX names are remembered, the oldest go first.
-    """
-
-    def __init__(self) -> None:
-        self._times: dict[str, deque[datetime]] = {}
-
-    def refuse(self, name: str, now: datetime) -> None:
-        """Raise TooManyAttempts while the last FAILURES_MAX lie within the window."""
-        times = self._times.get(name)
-        if times is None or len(times) < FAILURES_MAX:
-            return
-        if (wait := times[0] + WINDOW - now) > timedelta(0):
-            raise TooManyAttempts(math.ceil(wait.total_seconds()))
-
-    def note(self, name: str, now: datetime) -> None:
-        times = self._times.pop(name, None) or deque(maxlen=FAILURES_MAX)
-        self._times[name] = times
-        times.append(now)
-        if len(self._times) > NAMES_MAX:
-            del self._times[next(iter(self._times))]
-
-    def forget(self, name: str) -> None:
-        self._times.pop(name, None)
-
-
-_failures: WeakKeyDictionary[Ledger, Failures] = WeakKeyDictionary()
 
 
 def token_hash(token: str) -> str:
@@ -139,81 +92,77 @@ def _key_lives(key: ApiKey, admin: AdminUser, book: Book) -> bool:
 
 
 async def log_in(
-    ledger: Ledger, stamp: Stamp, username: str, password: SecretStr, world: World
+    ledger: Ledger,
+    attempts: Attempts,
+    stamp: Stamp,
+    form: LogIn,
+    world: World,
 ) -> LoggedIn:
     """Open a session for an active admin.
 
-    Raises Unauthenticated with the one code `invalid-credentials`, after the same time, whether
-    the name, the password or the standing is at fault; TooManyAttempts after five of those.
+    Raises Unauthenticated with the one code `invalid-credentials`, after the same work, whether
+    the name, the password or the standing is at fault; TooManyAttempts, without a look at the
+    password, after too many of those; Forbidden (`ip-blocked`) for a blocked address.
     """
-    name = username.lower()
-    found: tuple[UUID, str] | None = None
+    name = form.username.lower()
+    settings, admin_id, known = DEFAULTS, NOBODY, ""
 
     def look_up(book: Book) -> UUID:
-        nonlocal found
-        found = None
-        require_address(book, current(book))
-        holder = book.holder("admin-username", name)
-        hash_ = book.secret(holder, "password") if holder else None
-        if holder is None or hash_ is None:
-            raise _invalid()
-        found = book.read(AdminUser, holder).id, hash_
-        return holder
+        nonlocal settings, admin_id, known
+        settings = current(book)
+        require_address(book, settings)
+        admin_id = book.holder("admin-username", name) or NOBODY
+        admin = book.find(AdminUser, admin_id)
+        kept = book.secret(admin_id, "password") or ""
+        known = kept if admin and admin.status is AdminStatus.ACTIVE else ""
+        return SETTINGS
 
-    failures = _failures.setdefault(ledger, Failures())
-    failures.refuse(name, world.now())
-    try:
-        await ledger.submit(look_up, stamp)
-    except Unauthenticated:
-        found = None
-    await _verify(
-        failures, name, found[1] if found else None, password, world=world, wrong=_invalid()
-    )
-    assert found is not None, "a password was right, so there is an admin who has it"
+    await ledger.submit(look_up, stamp)
     token = urlsafe_b64encode(world.random(TOKEN)).decode().rstrip("=")
     opened: LoggedIn | None = None
 
     def begin(book: Book) -> UUID:
         nonlocal opened
-        opened = _begin_session(book, *found, token)
+        opened = _begin_session(book, admin_id, known, token)
         return opened.admin_id
 
-    try:
+    async with attempts.attempt(name, stamp.ip, settings) as attempt:
+        if not await verify(known, form.password):
+            raise _invalid()
         await ledger.submit(begin, stamp)
-    except Unauthenticated:
-        failures.note(name, world.now())
-        raise
-    failures.forget(name)
-    assert opened is not None
+        await attempt.forgive()
+    assert opened is not None, "what was committed was decided"
     return opened
 
 
 async def change_password(
     ledger: Ledger,
+    attempts: Attempts,
     stamp: Stamp,
     admin_id: UUID,
     form: ChangePassword,
-    world: World,
     *,
     admit: Admit = admit_all,
 ) -> Receipt:
     """Change one's own password, which ends all of one's sessions.
 
-    Raises Invalid (`wrong-password`) when the present one is not right, TooManyAttempts after
-    five of those; wrong passwords at the log-in count as well.
+    Raises Invalid (`wrong-password`) when the present one is not right, TooManyAttempts after too
+    many of those; what failed at the log-in counts as well.
     """
-    name, known = "", ""
+    settings, name, known = DEFAULTS, "", ""
 
     def look_up(book: Book) -> UUID:
-        nonlocal name, known
+        nonlocal settings, name, known
+        settings = current(book)
         name = book.read(AdminUser, admin_id).username
         known = book.secret(admin_id, "password") or ""
         return admin_id
 
     wrong = Invalid("wrong-password", "This is not your present password.", "/currentPassword")
-    failures = _failures.setdefault(ledger, Failures())
     await ledger.submit(look_up, stamp, admit=admit)
-    await _verify(failures, name, known, form.current_password, world=world, wrong=wrong)
+    async with attempts.attempt(name, stamp.ip, settings):
+        if not await verify(known, form.current_password):
+            raise wrong
     ready = await form.hashed()
 
     def change(book: Book) -> UUID:
@@ -222,25 +171,6 @@ async def change_password(
         return perform(book, AdminUser, admin_id, ready)
 
     return await ledger.submit(change, stamp, admit=admit)
-
-
-async def _verify(
-    failures: Failures,
-    name: str,
-    known: str | None,
-    password: SecretStr,
-    *,
-    world: World,
-    wrong: Refused,
-) -> None:
-    """Raise `wrong` unless the password is right. The failures are looked at again afterwards,
-    so that guesses made all at once learn no more than guesses made one by one."""
-    failures.refuse(name, world.now())
-    right = await verify(known, password)
-    failures.refuse(name, world.now())
-    if not right:
-        failures.note(name, world.now())
-        raise wrong
 
 
 def _begin_session(book: Book, admin_id: UUID, verified: str, token: str) -> LoggedIn:

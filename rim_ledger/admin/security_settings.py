@@ -125,7 +125,7 @@ class EditSecuritySettings(Command[SecuritySettings]):
     max_login_attempts: Annotated[int, Field(ge=3, le=100)] | None = None
     lockout_duration: Annotated[int, Field(ge=1, le=1440, description="Minutes.")] | None = None
     two_factor_required: bool | None = None
-    two_factor_method: TwoFactorMethod | None = None
+    two_factor_method: Annotated[TwoFactorMethod, Field(strict=False)] | None = None
     ip_whitelist: AddressRules | None = None
     ip_blacklist: AddressRules | None = None
 

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Self, TypeVar
 from uuid import UUID
 
 import psycopg
 import pytest
 from pydantic import SecretStr
 
+from rim_ledger.admin import gate
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, builtin_id
 from rim_ledger.admin.admin_user import (
     AdminUser,
@@ -18,19 +19,13 @@ from rim_ledger.admin.admin_user import (
     LogOut,
     SuspendAdmin,
 )
+from rim_ledger.admin.attempts import Attempts, TooManyAttempts
 from rim_ledger.admin.bootstrap import BUILT_IN, FIRST_ADMIN, bootstrap
-from rim_ledger.admin.gate import (
-    FAILURES_MAX,
-    LoggedIn,
-    TooManyAttempts,
-    change_password,
-    enter,
-    log_in,
-    token_hash,
-)
+from rim_ledger.admin.gate import LoggedIn, LogIn, enter, token_hash
+from rim_ledger.admin.security_settings import DEFAULTS
 from rim_ledger.book import Book, perform
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import Actor, Invalid, Refused, Unauthenticated
+from rim_ledger.core import Actor, Invalid, Refused, Stamp, Unauthenticated
 from rim_ledger.ledger import Admit, Ledger
 from rim_ledger.outcomes import Receipt
 from rim_ledger.system.config import KNOWN
@@ -53,17 +48,37 @@ class Clock(RealWorld):
         return datetime.now(UTC) + self.ahead
 
 
-def ledger(url: str, world: Clock) -> Ledger:
-    return Ledger(url, ENTITY_OF, Vault(b"a secret of the tests", world), world)
+class Process(Ledger):
+    """What decides in an API process: its ledger, and the attempts that all of them count."""
+
+    def __init__(self, url: str, world: Clock) -> None:
+        vault = Vault(b"a secret of the tests", world)
+        super().__init__(url, ENTITY_OF, vault, world)
+        self.attempts = Attempts(url, vault, world)
+
+    async def __aenter__(self) -> Self:
+        await self.attempts.__aenter__()
+        return await super().__aenter__()
+
+    async def __aexit__(self, *error: object) -> None:
+        await super().__aexit__(*error)
+        await self.attempts.__aexit__(*error)
 
 
-def on_ledger(url: str, story: Callable[[Ledger, Clock], Awaitable[T]]) -> T:
+def on_ledger(url: str, story: Callable[[Process, Clock], Awaitable[T]]) -> T:
     async def told() -> T:
         world = Clock()
-        async with ledger(url, world) as opened:
+        async with Process(url, world) as opened:
             return await story(opened, world)
 
     return asyncio.run(told())
+
+
+async def log_in(
+    process: Process, stamp: Stamp, username: str, password: SecretStr, world: Clock
+) -> LoggedIn:
+    form = LogIn(username=username, password=password)
+    return await gate.log_in(process, process.attempts, stamp, form, world)
 
 
 def first(password: SecretStr = PASSWORD) -> tuple[str, SecretStr]:
@@ -85,7 +100,7 @@ async def asks(ledger: Ledger, session: LoggedIn) -> Receipt:
 
 
 def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) -> None:
-    async def story(ledger: Ledger, world: Clock) -> None:
+    async def story(ledger: Process, world: Clock) -> None:
         password = await bootstrap(ledger, None, world)
         assert password is not None
         assert len(password) == 24
@@ -111,7 +126,7 @@ def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) ->
 def test_two_processes_that_begin_at_once_tell_one_password(database: str) -> None:
     async def story() -> list[str | None]:
         world = Clock()
-        async with ledger(database, world) as one, ledger(database, world) as two:
+        async with Process(database, world) as one, Process(database, world) as two:
             told = await asyncio.gather(bootstrap(one, None, world), bootstrap(two, None, world))
             (password,) = [each for each in told if each]
             assert await log_in(two, STAMP, *first(SecretStr(password)), world)
@@ -121,7 +136,7 @@ def test_two_processes_that_begin_at_once_tell_one_password(database: str) -> No
 
 
 def test_a_weak_given_password_stops_the_beginning(database: str) -> None:
-    async def story(ledger: Ledger, world: Clock) -> None:
+    async def story(ledger: Process, world: Clock) -> None:
         with pytest.raises(Invalid, match="12 to 128 characters"):
             await bootstrap(ledger, "too short", world)
 
@@ -129,7 +144,7 @@ def test_a_weak_given_password_stops_the_beginning(database: str) -> None:
 
 
 def test_a_session_admits_until_it_is_ended(database: str) -> None:
-    async def story(ledger: Ledger, world: Clock) -> None:
+    async def story(ledger: Process, world: Clock) -> None:
         await bootstrap(ledger, PASSWORD.get_secret_value(), world)
         one, two = [await log_in(ledger, STAMP, "ADMIN", PASSWORD, world) for _ in range(2)]
         assert one.token != two.token
@@ -152,7 +167,7 @@ def test_a_session_admits_until_it_is_ended(database: str) -> None:
 def test_rights_and_name_come_from_the_role_as_it_is_now(database: str) -> None:
     seen: list[tuple[Actor, bool, bool]] = []
 
-    async def story(ledger: Ledger, world: Clock) -> None:
+    async def story(ledger: Process, world: Clock) -> None:
         await bootstrap(ledger, PASSWORD.get_secret_value(), world)
         auditor = await creation("eve", builtin_id("auditor")).hashed()
         eve = (await ledger.execute(AdminUser, None, auditor, STAMP)).id
@@ -173,7 +188,7 @@ def test_rights_and_name_come_from_the_role_as_it_is_now(database: str) -> None:
 def test_a_suspended_admin_is_out_at_once_and_in_another_process_too(database: str) -> None:
     async def story() -> None:
         world = Clock()
-        async with ledger(database, world) as one, ledger(database, world) as two:
+        async with Process(database, world) as one, Process(database, world) as two:
             await bootstrap(one, PASSWORD.get_secret_value(), world)
             form = await creation("ada", SUPERADMIN).hashed()
             ada = (await one.execute(AdminUser, None, form, STAMP)).id
@@ -194,11 +209,11 @@ def test_a_suspended_admin_is_out_at_once_and_in_another_process_too(database: s
 def test_unknown_names_and_wrong_passwords_look_alike_and_are_limited(database: str) -> None:
     wrong = SecretStr("a guess")
 
-    async def story(ledger: Ledger, world: Clock) -> None:
+    async def story(ledger: Process, world: Clock) -> None:
         await bootstrap(ledger, PASSWORD.get_secret_value(), world)
         for name in ("admin", "nobody"):
             details = set()
-            for _ in range(FAILURES_MAX):
+            for _ in range(DEFAULTS.max_login_attempts):
                 with pytest.raises(Unauthenticated) as refusal:
                     await log_in(ledger, STAMP, name, wrong, world)
                 details.add((refusal.value.code, refusal.value.detail))
@@ -213,27 +228,29 @@ def test_unknown_names_and_wrong_passwords_look_alike_and_are_limited(database: 
 
 
 def test_guesses_made_all_at_once_are_limited_too(database: str) -> None:
-    async def story(ledger: Ledger, world: Clock) -> list[LoggedIn | BaseException]:
+    async def story(ledger: Process, world: Clock) -> list[LoggedIn | BaseException]:
         await bootstrap(ledger, PASSWORD.get_secret_value(), world)
         guesses = [SecretStr(f"guess {n}") for n in range(8)] + [PASSWORD]
         tries = (log_in(ledger, STAMP, "admin", each, world) for each in guesses)
         return await asyncio.gather(*tries, return_exceptions=True)
 
     kinds = [type(each) for each in on_ledger(database, story)]
-    assert kinds == [Unauthenticated] * FAILURES_MAX + [TooManyAttempts] * 4
+    assert kinds == [Unauthenticated] * DEFAULTS.max_login_attempts + [TooManyAttempts] * 4
 
 
 def test_changing_the_password_needs_the_present_one_and_ends_all_sessions(database: str) -> None:
     new = SecretStr("a horse that writes")
 
-    async def story(ledger: Ledger, world: Clock) -> None:
+    async def story(ledger: Process, world: Clock) -> None:
         await bootstrap(ledger, PASSWORD.get_secret_value(), world)
         session = await log_in(ledger, STAMP, *first(), world)
 
         async def change(current: SecretStr) -> Receipt:
             form = ChangePassword(current_password=current, password=new)
             admit = by(session)
-            return await change_password(ledger, STAMP, FIRST_ADMIN, form, world, admit=admit)
+            return await gate.change_password(
+                ledger, ledger.attempts, STAMP, FIRST_ADMIN, form, admit=admit
+            )
 
         with pytest.raises(Invalid, match="not your present password"):
             await change(SecretStr("a guess"))
@@ -251,7 +268,7 @@ def test_changing_the_password_needs_the_present_one_and_ends_all_sessions(datab
 def test_two_superadmins_who_demote_each_other_at_once_leave_one(database: str, how: str) -> None:
     async def story() -> list[Receipt | BaseException]:
         world = Clock()
-        async with ledger(database, world) as one, ledger(database, world) as two:
+        async with Process(database, world) as one, Process(database, world) as two:
             await bootstrap(one, PASSWORD.get_secret_value(), world)
             form = await creation("ada", SUPERADMIN).hashed()
             ada = (await one.execute(AdminUser, None, form, STAMP)).id
