@@ -26,7 +26,12 @@ from rim_ledger.admin.admin_user import (
     SuspendAdmin,
 )
 from rim_ledger.admin.permissions import ALL, permissions
-from rim_ledger.admin.security_settings import SETTINGS, EditSecuritySettings, SecuritySettings
+from rim_ledger.admin.security_settings import (
+    SETTINGS,
+    EditSecuritySettings,
+    SecuritySettings,
+    TwoFactorMethod,
+)
 from rim_ledger.book import perform
 
 if TYPE_CHECKING:
@@ -45,21 +50,40 @@ async def log_in(desk: "Desk", call: Call, _: Parameters) -> Reply:
     form = await read_form(call, gate.LogIn)
     stamp = call.stamp(desk.world)
     session = await gate.log_in(desk.ledger, desk.attempts, stamp, form, desk.world)
+    if isinstance(session, gate.LoggedIn):
+        return session_reply(desk, session)
+    asked = await desk.second_factor.challenge(stamp, session)
+    body = {
+        "challenge": asked.challenge,
+        "methods": [asked.method],
+        "expiresAt": rfc3339(asked.expires_at),
+    }
+    return Reply(200, encoded(body), [position(desk)])
+
+
+def session_reply(desk: "Desk", session: gate.LoggedIn) -> Reply:
+    """A session that was opened; its token is told once."""
     admin = {"id": session.admin_id, "username": session.username, "role": session.role}
-    body = {"token": session.token, "expiresAt": _rfc3339(session.expires_at), "admin": admin}
-    return Reply(200, encoded(body), [_position(desk)])
+    body = {
+        "token": session.token,
+        "expiresAt": rfc3339(session.expires_at),
+        "enrolOnly": session.enrol_only,
+        "admin": admin,
+    }
+    return Reply(200, encoded(body), [position(desk)])
 
 
 async def log_out(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """End this session; the others stay."""
     token = call.token
-    admin = await desk.caller(call, token)
+    admin = (await desk.rights(call, token, enrolling=True)).actor.id
+    assert admin is not None, "whoever holds a session is an admin"
     command = LogOut(session=token)
     receipt = await desk.ledger.submit(
         lambda book: perform(book, AdminUser, admin, command),
         call.stamp(desk.world),
         None,
-        lambda book: gate.enter(book, token),
+        lambda book: gate.enter_in_person(book, token, enrolling=True),
     )
     desk.callers.pop(token, None)
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
@@ -67,11 +91,11 @@ async def log_out(desk: "Desk", call: Call, _: Parameters) -> Reply:
 
 async def me(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """Who asks, and what they may do."""
-    rights = await desk.rights(call, call.token)
+    rights = await desk.rights(call, call.token, enrolling=True)
     actor = rights.actor
     body = {"id": actor.id, "username": actor.name, "role": actor.role}
     given = [right for right in sorted(ALL) if rights.may(*right)]
-    return Reply(200, encoded(body | {"permissions": permissions(given)}), [_position(desk)])
+    return Reply(200, encoded(body | {"permissions": permissions(given)}), [position(desk)])
 
 
 async def change_password(desk: "Desk", call: Call, _: Parameters) -> Reply:
@@ -90,11 +114,13 @@ async def change_password(desk: "Desk", call: Call, _: Parameters) -> Reply:
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
 
 
-def _position(desk: "Desk") -> tuple[bytes, bytes]:
+def position(desk: "Desk") -> tuple[bytes, bytes]:
+    """How far the log is known to go."""
     return b"ledger-position", b"%d" % desk.ledger.head
 
 
-def _rfc3339(moment: datetime) -> str:
+def rfc3339(moment: datetime) -> str:
+    """A time as the wire writes it."""
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -102,13 +128,28 @@ TEXT = {"type": "string"}
 ADMIN = {"id": {"type": "string", "format": "uuid"}, "username": TEXT, "role": TEXT}
 SESSION = {
     "token": TEXT,
+    "enrolOnly": {"type": "boolean"},
     "expiresAt": {"type": "string", "format": "date-time"},
     "admin": {"type": "object", "required": [*ADMIN], "properties": ADMIN},
+}
+CHALLENGE = {
+    "challenge": TEXT,
+    "methods": {"type": "array", "items": {"type": "string", "enum": [*TwoFactorMethod]}},
+    "expiresAt": {"type": "string", "format": "date-time"},
 }
 MYSELF = ADMIN | {"permissions": {"type": "array", "items": {"type": "object"}}}
 
 ROUTES: list[AnyRoute] = [
-    Other("POST", AUTH + "/login", log_in, "Log in", form=gate.LogIn, public=True, gives=SESSION),
+    Other(
+        "POST",
+        AUTH + "/login",
+        log_in,
+        "Log in",
+        form=gate.LogIn,
+        public=True,
+        gives=SESSION,
+        or_gives=CHALLENGE,
+    ),
     Other("POST", AUTH + "/logout", log_out, "Log out", status=204),
     Other("GET", AUTH + "/me", me, "Who asks", gives=MYSELF),
     Other(

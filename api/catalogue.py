@@ -12,6 +12,7 @@ from api import (
     journal,
     lending,
     payments,
+    second_factor,
     statements,
     system,
 )
@@ -19,6 +20,7 @@ from api.routes import AnyRoute, Table
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
     *admin.ROUTES,
+    *second_factor.ROUTES,
     *api_keys.ROUTES,
     *lending.ROUTES,
     *explain.ROUTES,

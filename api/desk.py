@@ -27,6 +27,8 @@ from api.telco import telco
 from projections.catalogue import ROW_OF
 from rim_ledger.admin import gate
 from rim_ledger.admin.attempts import Attempts
+from rim_ledger.admin.challenge import Challenges
+from rim_ledger.admin.second_factor import SecondFactor
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Unavailable
@@ -77,6 +79,7 @@ class Desk(Struct):
     table: Table
     dispatch: Dispatch
     sender: Sender
+    second_factor: SecondFactor
     callers: dict[str, UUID] = {}
 
     async def caller(self, call: Call, token: str) -> UUID:
@@ -89,13 +92,15 @@ class Desk(Struct):
         await self.rights(call, token)
         return self.callers[token]
 
-    async def rights(self, call: Call, token: str, *needs: Right) -> Rights:
+    async def rights(
+        self, call: Call, token: str, *needs: Right, enrolling: bool = False
+    ) -> Rights:
         """Admit a caller without a command, exactly: Unauthenticated, or Forbidden."""
         found: Rights | None = None
 
         def admit(book: Book) -> None:
             nonlocal found
-            gate.enter(book, token)
+            gate.enter(book, token, enrolling=enrolling)
             for need in needs:
                 book.need(*need)
             found = Rights(book.stamp.actor, book.rights or ())
@@ -178,6 +183,8 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         ReadPosition(url) as tables,
     ):
         dispatch = Dispatch(url, ledger, telco(settings, url), world)
+        outbox = sender(settings, world)
+        challenges = Challenges(pool)
         yield Desk(
             ledger=ledger,
             attempts=attempts,
@@ -191,7 +198,8 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             metrics=Metrics(),
             table=table,
             dispatch=dispatch,
-            sender=sender(settings, world),
+            sender=outbox,
+            second_factor=SecondFactor(ledger, attempts, challenges, outbox, world),
         )
         await dispatch.drain()
 

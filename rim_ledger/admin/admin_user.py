@@ -199,7 +199,7 @@ def _own_names(username: str, email: str | None) -> list[str]:
     return [username, *([email.partition("@")[0]] if email else [])]
 
 
-def _require_other(admin: AdminUser, book: Book) -> None:
+def require_other(admin: AdminUser, book: Book) -> None:
     """Refuse what nobody may do to themselves."""
     itself = book.stamp.actor.id == admin.id
     require(not itself, "self-action", "Another admin must do this.")
@@ -287,7 +287,7 @@ class AssignRole(Command[AdminUser]):
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
         role = role_to_grant(self.role_id, book)
-        _require_other(aggregate, book)
+        require_other(aggregate, book)
         if role.id == aggregate.role_id:
             return
         _require_another_superadmin(aggregate, book)
@@ -303,7 +303,7 @@ class SuspendAdmin(Command[AdminUser]):
     reason: Note
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
-        _require_other(aggregate, book)
+        require_other(aggregate, book)
         require_legal(aggregate.status, "suspend", LEGAL)
         _require_another_superadmin(aggregate, book)
         close_sessions(aggregate, book)
@@ -322,7 +322,7 @@ class DeactivateAdmin(Command[AdminUser]):
     """Set an admin aside without blame. Ends their sessions, and their API keys for good."""
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
-        _require_other(aggregate, book)
+        require_other(aggregate, book)
         require_legal(aggregate.status, "deactivate", LEGAL)
         _require_another_superadmin(aggregate, book)
         close_sessions(aggregate, book)
@@ -365,7 +365,7 @@ class ResetPassword(_SetPassword):
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
         require_session(book)
         refuse_escalation(book.read(AdminRole, aggregate.role_id).rights, book)
-        _require_other(aggregate, book)
+        require_other(aggregate, book)
         yield from super().decide(aggregate, book)
 
 
