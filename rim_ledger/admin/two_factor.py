@@ -46,7 +46,7 @@ class EnrolTwoFactor(Form):
     """Prepare a second factor for oneself; without a method, the one of the security settings.
     It counts once a code of it is confirmed."""
 
-    method: TwoFactorMethod | None = None
+    method: Annotated[TwoFactorMethod, Field(strict=False)] | None = None
 
 
 class ConfirmTwoFactor(Form):
