@@ -7,6 +7,7 @@ from api.call import Call, Reply
 from api.commands import read_form
 from api.problem import encoded
 from api.routes import AnyRoute, One, Other, Parameters, Route, resource
+from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, SecuritySettingsRow
 from projections.audit import AuditLogRow
 from rim_ledger.admin import gate
@@ -179,5 +180,6 @@ ROUTES: list[AnyRoute] = [
         "Change how people get in",
         lambda _: SETTINGS,
     ),
+    *resource("/v1/admin-activity-logs", AdminActivityLogRow, "activity_logs"),
     *resource("/v1/audit-logs", AuditLogRow, "audit_logs"),
 ]

@@ -18,7 +18,8 @@ from api.body import BODY_MAX, read_body, read_json, require_media_type
 from api.call import Call, Reply
 from api.ids import resolve
 from api.problem import InvalidFields
-from api.routes import Parameters, Route
+from api.routes import Parameters, Route, activity_of
+from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.book import Book, Right, perform
@@ -53,8 +54,14 @@ class Wish(Struct):
     def admit(self, book: Book) -> None:
         """The caller is known and may ask for this."""
         gate.enter(book, self.token)
+        book.activities.append(self.activity)
         book.need(*self.route.needs)
         self.given = book.rights or ()
+
+    @property
+    def activity(self) -> Activity:
+        """What the log of activities says of it."""
+        return activity_of(type(self.command).__name__, self.route.path, self.parameters)
 
     def work(self, book: Book) -> UUID:
         """The decision; the id of the stream it is about."""
@@ -109,6 +116,7 @@ class Wish(Struct):
 
 
 def _caller(book: Book) -> UUID:
+    book.activities.clear()  # Only asks whether; what comes of it is logged when it is done.
     assert book.stamp.actor.id is not None, "whoever was admitted is somebody"
     return book.stamp.actor.id
 
@@ -210,7 +218,9 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         key = call.header(b"idempotency-key")
         idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
     except Refused:
-        await desk.rights(call, token, route.needs)  # whoever may not ask learns only that
+        # Whoever may not ask learns only that.
+        asked = activity_of(route.command.__name__, route.path, parameters)
+        await desk.rights(call, token, route.needs, activity=asked)
         raise
     wish = Wish(
         route,

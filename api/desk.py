@@ -3,7 +3,7 @@
 import logging
 import re
 import traceback
-from collections.abc import AsyncIterator, Container, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -25,6 +25,7 @@ from api.routes import Table
 from api.settings import Settings
 from api.telco import telco
 from projections.catalogue import ROW_OF
+from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.admin.challenge import Challenges
@@ -93,17 +94,29 @@ class Desk(Struct):
         return self.callers[token]
 
     async def rights(
-        self, call: Call, token: str, *needs: Right, enrolling: bool = False
+        self,
+        call: Call,
+        token: str,
+        *needs: Right,
+        enrolling: bool = False,
+        activity: Activity | None = None,
+        logged: Callable[[Rights], bool] = lambda _: False,
     ) -> Rights:
-        """Admit a caller without a command, exactly: Unauthenticated, or Forbidden."""
+        """Admit a caller without a command, exactly: Unauthenticated, or Forbidden.
+
+        A denial of the activity is logged, and what else `logged` says of those who may.
+        """
         found: Rights | None = None
 
         def admit(book: Book) -> None:
             nonlocal found
             gate.enter(book, token, enrolling=enrolling)
+            book.activities += [activity] if activity else []
             for need in needs:
                 book.need(*need)
             found = Rights(book.stamp.actor, book.rights or ())
+            if not logged(found):
+                book.activities.clear()
 
         def work(book: Book) -> UUID:
             assert book.stamp.actor.id is not None, "whoever holds a session is an admin"

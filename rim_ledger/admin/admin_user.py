@@ -29,6 +29,7 @@ from rim_ledger.admin.admin_user_events import (
     AdminPasswordChanged,
     AdminPasswordResetBegun,
     AdminReinstated,
+    AdminSeen,
     AdminSessionsRevoked,
     AdminSuspended,
     AdminTwoFactorConfirmed,
@@ -41,6 +42,7 @@ from rim_ledger.admin.admin_user_events import (
 from rim_ledger.admin.api_key import ApiKey, ApiKeyRevoked, require_session
 from rim_ledger.admin.passwords import Password, TriedPassword, WithPassword
 from rim_ledger.admin.security_settings import TwoFactorMethod
+from rim_ledger.admin.session import Session, closed, opened, seen
 from rim_ledger.book import Book
 from rim_ledger.core import (
     Aggregate,
@@ -53,9 +55,6 @@ from rim_ledger.core import (
     require_legal,
 )
 from rim_ledger.values import Email, Id, Name, Note, Phone
-
-SESSIONS_MAX: Final = 20
-"""Sessions of one admin; the newest stay."""
 
 
 class AdminStatus(StrEnum):
@@ -105,8 +104,8 @@ class AdminUser(Aggregate):
     """The token that was sent last, unless it was used."""
     epoch: int = 0
     """How often everybody was shut out: what was begun before that is over."""
-    sessions: dict[str, datetime] = {}
-    """The hash of each token, and when it expires."""
+    sessions: dict[str, Session] = {}
+    """By the hash of each token."""
     api_keys: frozenset[UUID] = frozenset()
 
     @property
@@ -163,16 +162,16 @@ class AdminUser(Aggregate):
             case AdminTwoFactorDisabled() | AdminTwoFactorReset():
                 return self._shut_out(two_factor=None, pending_factor=None)
             case AdminLoggedIn():
-                live = [each for each in self.sessions.items() if each[1] > stamp.at]
-                live.append((event.session, event.expires_at))
-                return self.but(
-                    sessions=dict(live[-SESSIONS_MAX:]),
-                    last_login=stamp.at,
-                    step=event.step or self.step,
-                )
+                idle_at = event.idle_at or event.expires_at
+                begun = Session(event.expires_at, stamp.at, idle_at)
+                sessions = opened(self.sessions, event.session, begun)
+                step = event.step or self.step
+                return self.but(sessions=sessions, last_login=stamp.at, step=step)
+            case AdminSeen():
+                sessions = seen(self.sessions, event.session, stamp.at, event.idle_at)
+                return self.but(sessions=sessions)
             case AdminLoggedOut():
-                rest = {each: at for each, at in self.sessions.items() if each != event.session}
-                return self.but(sessions=rest)
+                return self.but(sessions=closed(self.sessions, event.session))
             case AdminApiKeyAdded():
                 return self.but(api_keys=self.api_keys | {event.key_id})
             case AdminApiKeyRemoved():

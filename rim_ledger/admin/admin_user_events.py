@@ -86,13 +86,22 @@ class AdminTwoFactorReset(Event):
 
 
 class AdminLoggedIn(Event):
-    """A session began. It is named by the hash of its token. With a second factor: the time step
-    of the app's code, which is thereby used up, or that a recovery code was."""
+    """A session began. It is named by the hash of its token. It ends at `expires_at`, and at
+    `idle_at` when it is left alone until then. Of a second factor it tells the time step of the
+    app's code, which is thereby used up, or that a recovery code was."""
 
     session: str
     expires_at: datetime
+    idle_at: datetime | None = None
     step: int | None = None
     recovery: bool = False
+
+
+class AdminSeen(Event):
+    """A session was used, for the first time in a while."""
+
+    session: str
+    idle_at: datetime
 
 
 class AdminLoggedOut(Event):
@@ -128,6 +137,7 @@ AdminUserEvent = (
     | AdminTwoFactorDisabled
     | AdminTwoFactorReset
     | AdminLoggedIn
+    | AdminSeen
     | AdminLoggedOut
     | AdminSessionsRevoked
     | AdminApiKeyAdded

@@ -13,7 +13,7 @@ from pydantic import Field
 from rim_ledger.admin import machines
 from rim_ledger.admin.admin_role import AdminRole
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser, ChangePassword
-from rim_ledger.admin.admin_user_events import AdminLoggedIn
+from rim_ledger.admin.admin_user_events import AdminLoggedIn, AdminSeen
 from rim_ledger.admin.api_key import ApiKey, require_session
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.admin.passwords import TriedPassword, verify
@@ -29,6 +29,9 @@ TOKEN: Final = 32
 """Bytes of a token: 256 bits."""
 
 SESSION: Final = timedelta(hours=12)
+SIGHTINGS: Final = 10
+"""How often at most the use of a session is noted within the time that it may be left alone: who
+is logged out for doing nothing has done nothing for nine tenths of it at least."""
 
 NOBODY: Final = UUID(int=0)
 """Whose password is looked for when nobody has the name: that takes as long."""
@@ -72,7 +75,8 @@ def new_token(world: World) -> str:
 
 def enter(book: Book, token_hash: str, *, enrolling: bool = False) -> None:
     """Admit the admin whose live session this is, or whose API key: sets actor, rights and
-    contacts of the decision. A key never gives more than its owner may do now.
+    contacts of the decision, and notes now and then that session or key is used. A key never
+    gives more than its owner may do now.
 
     Raises Unauthenticated when there is no such session or key, or none any more; Forbidden
     (`ip-blocked`) when nobody may come in from the caller's address, or (`two-factor-required`)
@@ -81,14 +85,15 @@ def enter(book: Book, token_hash: str, *, enrolling: bool = False) -> None:
     holder = book.holder("token", token_hash)
     key = book.find(ApiKey, holder) if holder else None
     admin = book.find(AdminUser, key.owner if key else holder) if holder else None
-    if not admin or not (_key_lives(key, admin, book) if key else _lives(token_hash, admin, book)):
-        raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
+    session = admin.sessions.get(token_hash) if admin else None
     settings = current(book)
+    lives = key.lives(book.now) if key else session and session.is_live(book.now, settings.idle)
+    if not admin or not lives or admin.status is not AdminStatus.ACTIVE:
+        raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
     require_address(book, settings)
     role = _act_as(admin, book, key)
     if key:
         machines.require_admitted(key, book)
-        machines.note_use(key, book)
     book.rights = role.rights & key.rights if key else role.rights
     if must_enrol(admin, settings):
         if not enrolling:
@@ -96,21 +101,17 @@ def enter(book: Book, token_hash: str, *, enrolling: bool = False) -> None:
             raise Forbidden("two-factor-required", words)
         book.rights = frozenset()
     book.contacts = frozenset(filter(None, (admin.email_hash, admin.phone_hash)))
+    if key:
+        machines.note_use(key, book)
+    elif session and book.now >= session.seen_at + settings.idle / SIGHTINGS:
+        seen = AdminSeen(session=token_hash, idle_at=book.stamp.at + settings.idle)
+        book.append(AdminUser, admin.id, [seen])
 
 
 def enter_in_person(book: Book, token_hash: str, *, enrolling: bool = False) -> None:
     """Admit an admin who has logged in, and no machine that acts for one."""
     enter(book, token_hash, enrolling=enrolling)
     require_session(book)
-
-
-def _lives(session: str, admin: AdminUser, book: Book) -> bool:
-    expires_at = admin.sessions.get(session)
-    return expires_at is not None and book.now < expires_at
-
-
-def _key_lives(key: ApiKey, admin: AdminUser, book: Book) -> bool:
-    return key.lives(book.now) and admin.status is AdminStatus.ACTIVE
 
 
 async def log_in(
@@ -207,14 +208,21 @@ def open_session(
     """Begin a session of an admin who has proved to be one, and say with which code. Sessions
     that have expired or are too many end here."""
     role = _act_as(before, book)
-    session, expires_at = token_hash(token), book.now + SESSION
+    session, now = token_hash(token), book.stamp.at
+    settings = current(book)
+    begun = AdminLoggedIn(
+        session=session,
+        expires_at=now + SESSION,
+        idle_at=now + settings.idle,
+        step=step,
+        recovery=recovery,
+    )
     book.claim("token", session, before.id, Refused("already-exists", "The token is taken."))
-    event = AdminLoggedIn(session=session, expires_at=expires_at, step=step, recovery=recovery)
-    book.append(AdminUser, before.id, [event])
+    book.append(AdminUser, before.id, [begun])
     for ended in before.sessions.keys() - book.read(AdminUser, before.id).sessions.keys():
         book.release("token", ended)
-    enrol_only = must_enrol(before, current(book))
-    return LoggedIn(token, expires_at, before.id, before.username, role.name, enrol_only)
+    enrol_only = must_enrol(before, settings)
+    return LoggedIn(token, begun.expires_at, before.id, before.username, role.name, enrol_only)
 
 
 def _act_as(admin: AdminUser, book: Book, key: ApiKey | None = None) -> AdminRole:

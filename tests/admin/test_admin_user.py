@@ -9,7 +9,6 @@ from pydantic import SecretStr, ValidationError
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, DeleteRole
 from rim_ledger.admin.admin_user import (
     LEGAL,
-    SESSIONS_MAX,
     ActivateAdmin,
     AdminStatus,
     AdminUser,
@@ -25,6 +24,7 @@ from rim_ledger.admin.admin_user import (
 )
 from rim_ledger.admin.admin_user_events import AdminContactChanged, AdminLoggedIn
 from rim_ledger.admin.gate import SESSION
+from rim_ledger.admin.session import SESSIONS_MAX
 from rim_ledger.book import perform
 from rim_ledger.core import Command, Forbidden, Refused
 from tests.admin.staff import PASSWORD, Staff, creation

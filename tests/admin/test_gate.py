@@ -8,6 +8,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 from pydantic import SecretStr
 
 from rim_ledger.admin import gate
@@ -54,7 +55,11 @@ class Process(Ledger):
     def __init__(self, url: str, world: Clock) -> None:
         vault = Vault(b"a secret of the tests", world)
         super().__init__(url, ENTITY_OF, vault, world)
+        self.world = world
         self.attempts = Attempts(url, vault, world)
+
+    def stamp(self) -> Stamp:
+        return replace(STAMP, at=self.world.now())
 
     async def __aenter__(self) -> Self:
         await self.attempts.__aenter__()
@@ -74,29 +79,23 @@ def on_ledger(url: str, story: Callable[[Process, Clock], Awaitable[T]]) -> T:
     return asyncio.run(told())
 
 
-async def log_in(
-    process: Process, stamp: Stamp, username: str, password: SecretStr, world: Clock
-) -> LoggedIn:
+async def log_in(process: Process, username: str, password: SecretStr = PASSWORD) -> LoggedIn:
     form = LogIn(username=username, password=password)
-    return await gate.log_in(process, process.attempts, stamp, form, world)
-
-
-def first(password: SecretStr = PASSWORD) -> tuple[str, SecretStr]:
-    return "admin", password
+    return await gate.log_in(process, process.attempts, process.stamp(), form, process.world)
 
 
 def by(session: LoggedIn) -> Admit:
     return lambda book: enter(book, token_hash(session.token))
 
 
-async def asks(ledger: Ledger, session: LoggedIn) -> Receipt:
+async def asks(ledger: Process, session: LoggedIn) -> Receipt:
     """A request that changes nothing: the admin looks at their own role."""
 
     def work(book: Book) -> UUID:
         assert book.stamp.actor.type == "admin"
         return book.read(AdminRole, SUPERADMIN).id
 
-    return await ledger.submit(work, STAMP, admit=by(session))
+    return await ledger.submit(work, ledger.stamp(), admit=by(session))
 
 
 def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) -> None:
@@ -106,7 +105,7 @@ def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) ->
         assert len(password) == 24
         assert await bootstrap(ledger, None, world) is None
         assert await bootstrap(ledger, "another given password", world) is None
-        session = await log_in(ledger, STAMP, *first(SecretStr(password)), world)
+        session = await log_in(ledger, "admin", SecretStr(password))
         assert (session.admin_id, session.role) == (FIRST_ADMIN, "superadmin")
         assert session.expires_at - world.now() > timedelta(hours=11, minutes=59)
 
@@ -129,7 +128,7 @@ def test_two_processes_that_begin_at_once_tell_one_password(database: str) -> No
         async with Process(database, world) as one, Process(database, world) as two:
             told = await asyncio.gather(bootstrap(one, None, world), bootstrap(two, None, world))
             (password,) = [each for each in told if each]
-            assert await log_in(two, STAMP, *first(SecretStr(password)), world)
+            assert await log_in(two, "admin", SecretStr(password))
             return told
 
     assert asyncio.run(story()).count(None) == 1
@@ -146,11 +145,11 @@ def test_a_weak_given_password_stops_the_beginning(database: str) -> None:
 def test_a_session_admits_until_it_is_ended(database: str) -> None:
     async def story(ledger: Process, world: Clock) -> None:
         await bootstrap(ledger, PASSWORD.get_secret_value(), world)
-        one, two = [await log_in(ledger, STAMP, "ADMIN", PASSWORD, world) for _ in range(2)]
+        one, two = [await log_in(ledger, "ADMIN") for _ in range(2)]
         assert one.token != two.token
         assert await asks(ledger, one)
         out = LogOut(session=token_hash(one.token))
-        await ledger.submit(lambda book: perform(book, AdminUser, FIRST_ADMIN, out), STAMP)
+        await ledger.submit(lambda book: perform(book, AdminUser, FIRST_ADMIN, out), ledger.stamp())
         with pytest.raises(Unauthenticated):
             await asks(ledger, one)
         assert await asks(ledger, two)
@@ -170,15 +169,15 @@ def test_rights_and_name_come_from_the_role_as_it_is_now(database: str) -> None:
     async def story(ledger: Process, world: Clock) -> None:
         await bootstrap(ledger, PASSWORD.get_secret_value(), world)
         auditor = await creation("eve", builtin_id("auditor")).hashed()
-        eve = (await ledger.execute(AdminUser, None, auditor, STAMP)).id
-        session = await log_in(ledger, STAMP, "eve", PASSWORD, world)
+        eve = (await ledger.execute(AdminUser, None, auditor, ledger.stamp())).id
+        session = await log_in(ledger, "eve")
 
         def work(book: Book) -> UUID:
             may = book.may("loans", "read"), book.may("loans", "write")
             seen.append((book.stamp.actor, *may))
             return book.read(AdminUser, eve).id
 
-        await ledger.submit(work, STAMP, admit=by(session))
+        await ledger.submit(work, ledger.stamp(), admit=by(session))
         actor = Actor(type="admin", id=eve, name="eve", role="auditor")
         assert seen[-1] == (actor, True, False)
 
@@ -191,16 +190,16 @@ def test_a_suspended_admin_is_out_at_once_and_in_another_process_too(database: s
         async with Process(database, world) as one, Process(database, world) as two:
             await bootstrap(one, PASSWORD.get_secret_value(), world)
             form = await creation("ada", SUPERADMIN).hashed()
-            ada = (await one.execute(AdminUser, None, form, STAMP)).id
-            session = await log_in(two, STAMP, "ada", PASSWORD, world)
+            ada = (await one.execute(AdminUser, None, form, one.stamp())).id
+            session = await log_in(two, "ada")
             assert await asks(one, session)
             assert await asks(two, session)
-            await one.execute(AdminUser, ada, SuspendAdmin(reason="lost a laptop"), STAMP)
+            await one.execute(AdminUser, ada, SuspendAdmin(reason="lost a laptop"), one.stamp())
             for each in (one, two):
                 with pytest.raises(Unauthenticated):
                     await asks(each, session)
                 with pytest.raises(Unauthenticated) as refusal:
-                    await log_in(each, STAMP, "ada", PASSWORD, world)
+                    await log_in(each, "ada")
                 assert refusal.value.code == "invalid-credentials"
 
     asyncio.run(story())
@@ -215,14 +214,14 @@ def test_unknown_names_and_wrong_passwords_look_alike_and_are_limited(database: 
             details = set()
             for _ in range(DEFAULTS.max_login_attempts):
                 with pytest.raises(Unauthenticated) as refusal:
-                    await log_in(ledger, STAMP, name, wrong, world)
+                    await log_in(ledger, name, wrong)
                 details.add((refusal.value.code, refusal.value.detail))
             with pytest.raises(TooManyAttempts) as limit:
-                await log_in(ledger, STAMP, name, PASSWORD, world)
+                await log_in(ledger, name)
             assert details == {("invalid-credentials", "The user name or the password is wrong.")}
             assert 890 < limit.value.retry_after <= 900
         world.ahead = timedelta(minutes=15)
-        assert await log_in(ledger, STAMP, *first(), world)
+        assert await log_in(ledger, "admin")
 
     on_ledger(database, story)
 
@@ -231,7 +230,7 @@ def test_guesses_made_all_at_once_are_limited_too(database: str) -> None:
     async def story(ledger: Process, world: Clock) -> list[LoggedIn | BaseException]:
         await bootstrap(ledger, PASSWORD.get_secret_value(), world)
         guesses = [SecretStr(f"guess {n}") for n in range(8)] + [PASSWORD]
-        tries = (log_in(ledger, STAMP, "admin", each, world) for each in guesses)
+        tries = (log_in(ledger, "admin", each) for each in guesses)
         return await asyncio.gather(*tries, return_exceptions=True)
 
     kinds = [type(each) for each in on_ledger(database, story)]
@@ -243,13 +242,13 @@ def test_changing_the_password_needs_the_present_one_and_ends_all_sessions(datab
 
     async def story(ledger: Process, world: Clock) -> None:
         await bootstrap(ledger, PASSWORD.get_secret_value(), world)
-        session = await log_in(ledger, STAMP, *first(), world)
+        session = await log_in(ledger, "admin")
 
         async def change(current: SecretStr) -> Receipt:
             form = ChangePassword(current_password=current, password=new)
             admit = by(session)
             return await gate.change_password(
-                ledger, ledger.attempts, STAMP, FIRST_ADMIN, form, admit=admit
+                ledger, ledger.attempts, ledger.stamp(), FIRST_ADMIN, form, admit=admit
             )
 
         with pytest.raises(Invalid, match="not your present password"):
@@ -258,8 +257,8 @@ def test_changing_the_password_needs_the_present_one_and_ends_all_sessions(datab
         with pytest.raises(Unauthenticated):
             await asks(ledger, session)
         with pytest.raises(Unauthenticated):
-            await log_in(ledger, STAMP, *first(), world)
-        assert await log_in(ledger, STAMP, *first(new), world)
+            await log_in(ledger, "admin")
+        assert await log_in(ledger, "admin", new)
 
     on_ledger(database, story)
 
@@ -271,12 +270,12 @@ def test_two_superadmins_who_demote_each_other_at_once_leave_one(database: str, 
         async with Process(database, world) as one, Process(database, world) as two:
             await bootstrap(one, PASSWORD.get_secret_value(), world)
             form = await creation("ada", SUPERADMIN).hashed()
-            ada = (await one.execute(AdminUser, None, form, STAMP)).id
+            ada = (await one.execute(AdminUser, None, form, one.stamp())).id
             demote = AssignRole(role_id=builtin_id("auditor"))
             command = SuspendAdmin(reason="a quarrel") if how == "suspend" else demote
             return await asyncio.gather(
-                one.execute(AdminUser, ada, command, STAMP),
-                two.execute(AdminUser, FIRST_ADMIN, command, STAMP),
+                one.execute(AdminUser, ada, command, one.stamp()),
+                two.execute(AdminUser, FIRST_ADMIN, command, two.stamp()),
                 return_exceptions=True,
             )
 

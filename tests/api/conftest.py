@@ -92,9 +92,29 @@ class Client:
         assert answer.status_code == 201, answer.text
         return dict(answer.json())
 
+    def at(self, process: "Client") -> Self:
+        """The same admin with the same token, asking another API process."""
+        other = type(self)(process.http, process.app)
+        other.headers = self.headers
+        return other
+
     async def caught_up(self) -> dict[str, str]:
         """The header that makes a read wait for everything written so far."""
         return {"Ledger-Position": str(self.app.state.desk.ledger.head)}
+
+
+@asynccontextmanager
+async def serving(database: str) -> AsyncIterator[Client]:
+    """One API process on a ledger that was begun; nobody is logged in."""
+    with tempfile.TemporaryDirectory(prefix="rim-ledger-") as home:
+        settings = Settings(secret_key=SECRET, trusted_proxies=PROXIES, home=Path(home))
+        app = create_app(settings.on(database))
+        transport = httpx.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://rim.test") as http,
+        ):
+            yield Client(http, app)
 
 
 @asynccontextmanager
@@ -105,15 +125,8 @@ async def running(database: str, *, following: bool = True) -> AsyncIterator[Cli
     async with Ledger(database, ENTITY_OF, vault, WORLD) as ledger:
         await bootstrap(ledger, PASSWORD, WORLD)
     follower = asyncio.create_task(follow(database, vault)) if following else None
-    with tempfile.TemporaryDirectory(prefix="rim-ledger-") as home:
-        settings = Settings(secret_key=SECRET, trusted_proxies=PROXIES, home=Path(home))
-        app = create_app(settings.on(database))
-        transport = httpx.ASGITransport(app=app)
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://rim.test") as http,
-        ):
-            yield await Client(http, app).as_("admin")
+    async with serving(database) as client:
+        yield await client.as_("admin")
     if follower:
         follower.cancel()
         with contextlib.suppress(asyncio.CancelledError):
