@@ -26,6 +26,7 @@ from rim_ledger.admin.admin_user import (
     RevokeSessions,
     SuspendAdmin,
 )
+from rim_ledger.admin.one_time import AcceptInvitation, FinishReset, choose_password
 from rim_ledger.admin.permissions import ALL, permissions
 from rim_ledger.admin.security_settings import (
     SETTINGS,
@@ -115,6 +116,21 @@ async def change_password(desk: "Desk", call: Call, _: Parameters) -> Reply:
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
 
 
+async def accept_invitation(desk: "Desk", call: Call, _: Parameters) -> Reply:
+    """A first password."""
+    return await _choose_password(desk, call, await read_form(call, AcceptInvitation))
+
+
+async def finish_reset(desk: "Desk", call: Call, _: Parameters) -> Reply:
+    """Another password, for one that was reset."""
+    return await _choose_password(desk, call, await read_form(call, FinishReset))
+
+
+async def _choose_password(desk: "Desk", call: Call, form: AcceptInvitation | FinishReset) -> Reply:
+    receipt = await choose_password(desk.ledger, call.stamp(desk.world), form)
+    return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
+
+
 def position(desk: "Desk") -> tuple[bytes, bytes]:
     """How far the log is known to go."""
     return b"ledger-position", b"%d" % desk.ledger.head
@@ -155,6 +171,24 @@ ROUTES: list[AnyRoute] = [
     Other("GET", AUTH + "/me", me, "Who asks", gives=MYSELF),
     Other(
         "POST", AUTH + "/password", change_password, "New password", form=ChangePassword, status=204
+    ),
+    Other(
+        "POST",
+        AUTH + "/invitation",
+        accept_invitation,
+        "Choose a first password",
+        form=AcceptInvitation,
+        public=True,
+        status=204,
+    ),
+    Other(
+        "POST",
+        AUTH + "/reset",
+        finish_reset,
+        "Choose another password",
+        form=FinishReset,
+        public=True,
+        status=204,
     ),
     *resource(ADMINS, AdminUserRow, "admins"),
     Route("POST", ADMINS, AdminUser, CreateAdmin, WRITE, "Take an admin on"),

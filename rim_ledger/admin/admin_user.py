@@ -1,7 +1,7 @@
 """An admin: somebody of the lender's staff, with a role, a standing and sessions."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
@@ -55,6 +55,10 @@ from rim_ledger.core import (
     require_legal,
 )
 from rim_ledger.values import Email, Id, Name, Note, Phone
+
+INVITATION_LIFE: Final = timedelta(days=7)
+RESET_LIFE: Final = timedelta(hours=1)
+"""How long a token that was sent may be used."""
 
 
 class AdminStatus(StrEnum):
@@ -194,7 +198,8 @@ def _claim_email(book: Book, email: str, admin: UUID) -> str:
     return print_
 
 
-def _own_names(username: str, email: str | None) -> list[str]:
+def own_names(username: str, email: str | None) -> list[str]:
+    """What a password must not be made of."""
     return [username, *([email.partition("@")[0]] if email else [])]
 
 
@@ -220,8 +225,15 @@ def close_sessions(admin: AdminUser, book: Book) -> None:
         book.release("token", session)
 
 
+def void_token(admin: AdminUser, book: Book) -> None:
+    """Let the token that was sent last lead nowhere; the event after this says why."""
+    if admin.one_time:
+        book.release("token", admin.one_time.token)
+
+
 class CreateAdmin(WithPassword, Creation[AdminUser]):
-    """Take somebody on, with a role that gives nothing the caller lacks."""
+    """Take somebody on, with a role that gives nothing the caller lacks. Without a password they
+    are sent an invitation, and choose one themselves."""
 
     username: Username
     email: Email
@@ -234,7 +246,8 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
         taken = Refused("username-taken", f"Another admin is named {self.username}.")
         book.claim("admin-username", self.username, id, taken)
         email_hash = _claim_email(book, self.email, id)
-        self.keep_password(book, id, _own_names(self.username, self.email))
+        if self.password:
+            self.keep_password(book, id, own_names(self.username, self.email))
         book.append(AdminRole, role.id, [AdminRoleGranted(admin_id=id)])
         yield AdminCreated(
             username=self.username,
@@ -245,6 +258,9 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
             phone=self.phone,
             phone_hash=self.phone and book.fingerprint("phone", self.phone),
         )
+        if not self.password:
+            token = self.claim_token(book, id)
+            yield AdminInvited(token=token, expires_at=book.now + INVITATION_LIFE)
 
 
 class EditAdmin(Command[AdminUser]):
@@ -344,8 +360,9 @@ class _SetPassword(WithPassword, Command[AdminUser]):
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
         email = book.reveal(aggregate.id, aggregate.email)
-        self.keep_password(book, aggregate.id, _own_names(aggregate.username, email))
+        self.keep_password(book, aggregate.id, own_names(aggregate.username, email))
         close_sessions(aggregate, book)
+        void_token(aggregate, book)
         yield AdminPasswordChanged()
 
 
@@ -359,13 +376,21 @@ class ChangePassword(_SetPassword):
 
 
 class ResetPassword(_SetPassword):
-    """Give an admin with no more rights than the caller a new password. Ends their sessions."""
+    """Give an admin with no more rights than the caller a new password, or, without one, have them
+    sent a token to choose it with: the former one ends at once. Ends their sessions."""
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
         require_session(book)
         refuse_escalation(book.read(AdminRole, aggregate.role_id).rights, book)
         require_other(aggregate, book)
-        yield from super().decide(aggregate, book)
+        if self.password:
+            yield from super().decide(aggregate, book)
+            return
+        book.keep_secret(aggregate.id, "password", "")
+        close_sessions(aggregate, book)
+        void_token(aggregate, book)
+        token = self.claim_token(book, aggregate.id)
+        yield AdminPasswordResetBegun(token=token, expires_at=book.now + RESET_LIFE)
 
 
 class LogOut(Command[AdminUser]):

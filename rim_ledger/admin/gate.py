@@ -91,7 +91,7 @@ def enter(book: Book, token_hash: str, *, enrolling: bool = False) -> None:
     if not admin or not lives or admin.status is not AdminStatus.ACTIVE:
         raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
     require_address(book, settings)
-    role = _act_as(admin, book, key)
+    role = act_as(admin, book, key)
     if key:
         machines.require_admitted(key, book)
     book.rights = role.rights & key.rights if key else role.rights
@@ -207,7 +207,7 @@ def open_session(
 ) -> LoggedIn:
     """Begin a session of an admin who has proved to be one, and say with which code. Sessions
     that have expired or are too many end here."""
-    role = _act_as(before, book)
+    role = act_as(before, book)
     session, now = token_hash(token), book.stamp.at
     settings = current(book)
     begun = AdminLoggedIn(
@@ -225,7 +225,7 @@ def open_session(
     return LoggedIn(token, begun.expires_at, before.id, before.username, role.name, enrol_only)
 
 
-def _act_as(admin: AdminUser, book: Book, key: ApiKey | None = None) -> AdminRole:
+def act_as(admin: AdminUser, book: Book, key: ApiKey | None = None) -> AdminRole:
     """Put the admin's name and role, as they are now, into the stamp."""
     role = book.read(AdminRole, admin.role_id)
     actor = Actor(
