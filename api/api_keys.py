@@ -8,6 +8,7 @@ from api.commands import key_for, read_form, receipt_fields
 from api.problem import encoded
 from api.routes import AnyRoute, Other, Parameters, Route, resource
 from projections.admin import ApiKeyRow
+from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.admin.api_key import ApiKey
 from rim_ledger.admin.machines import CreateApiKey, RevokeApiKey
@@ -36,6 +37,7 @@ async def make_key(desk: "Desk", call: Call, _: Parameters) -> Reply:
 
     def admit(book: Book) -> None:
         gate.enter(book, token)
+        book.activities.append(Activity(action="CreateApiKey", resource="api-keys"))
         book.need(*WRITE)
 
     receipt = await desk.ledger.submit(

@@ -46,6 +46,11 @@ def test_an_event_names_the_key_beside_its_owner(tell: Tell) -> None:
         made = (await admin.post(KEYS, {"name": "importer", "permissions": [USERS]})).json()
         user = await admin.with_token(made["key"]).post("/v1/users", ADA)
         assert user.status_code == 201
+        log = (await admin.get("/v1/admin-activity-logs")).json()["items"]
+        assert [(each["action"], each["resource"]) for each in log][:2] == [
+            ("RegisterUser", "users"),
+            ("CreateApiKey", "api-keys"),
+        ]
         query = "SELECT body::json #>> '{stamp,actor,apiKey}' FROM ledger.events WHERE name = %s"
         assert await admin.app.state.desk.rows(query, ["UserRegistered"]) == [(made["id"],)]
 
