@@ -10,7 +10,7 @@ from api.problem import encoded
 from api.routes import AnyRoute, Other, Parameters, Route
 from rim_ledger.admin import gate, two_factor
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.second_factor import Verify
+from rim_ledger.admin.second_factor import AnswerChallenge
 from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.book import Book
 from rim_ledger.ledger import Admit
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 async def verify(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """A code for a token."""
-    form = await read_form(call, Verify)
+    form = await read_form(call, AnswerChallenge)
     session = await desk.second_factor.verify(call.stamp(desk.world), form)
     return session_reply(desk, session)
 
@@ -85,7 +85,7 @@ ROUTES: list[AnyRoute] = [
         AUTH + "/login/verify",
         verify,
         "Answer a challenge",
-        form=Verify,
+        form=AnswerChallenge,
         public=True,
         gives=SESSION,
     ),

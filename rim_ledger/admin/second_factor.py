@@ -29,7 +29,7 @@ from rim_ledger.world import World
 BODY: Final = "Your RIM Ledger code is {}. It is valid for 10 minutes. Tell it to nobody."
 
 
-class Verify(Form):
+class AnswerChallenge(Form):
     """The answer to a challenge: a code of the second factor, or one for recovery."""
 
     challenge: str = Field(min_length=1, max_length=200)
@@ -63,6 +63,14 @@ class _Known(Struct):
     settings: SecuritySettings
 
 
+class _Asked(Struct):
+    """A challenge that begins, and where its code is sent to, if it is of a kind that is sent."""
+
+    challenge: Challenge
+    method: TwoFactorMethod
+    to: str = ""
+
+
 class SecondFactor:
     """Carries out what takes more than one decision."""
 
@@ -83,7 +91,7 @@ class SecondFactor:
         method, expires_at = await self._ask(stamp, due.admin_id, token_hash(token), due.epoch)
         return Challenged(token, method, expires_at)
 
-    async def verify(self, stamp: Stamp, form: Verify) -> LoggedIn:
+    async def verify(self, stamp: Stamp, form: AnswerChallenge) -> LoggedIn:
         """Open a session for whoever answers a challenge.
 
         Raises Unauthenticated (`invalid-challenge`, `invalid-code`), and TooManyAttempts after
@@ -207,31 +215,32 @@ class SecondFactor:
     ) -> tuple[TwoFactorMethod, datetime]:
         """Begin a challenge under a name, and send its code if it is of a kind that is sent."""
         now, code = self._world.now(), two_factor.new_code(self._world)
-        asked = Challenge(name, id, 0, now + two_factor.LIFE)
-        method, to = TwoFactorMethod.APP, ""
+        asked: _Asked | None = None
 
         def look(book: Book) -> UUID:
-            nonlocal asked, method, to
+            nonlocal asked
             admin = book.read(AdminUser, id)
-            if (wanted := admin.two_factor or admin.pending_factor) is None:
+            if (method := admin.two_factor or admin.pending_factor) is None:
                 raise _over()
-            method, since = wanted, admin.epoch if epoch is None else epoch
-            asked = replace(asked, epoch=since)
+            since = admin.epoch if epoch is None else epoch
+            waiting = Challenge(name, id, since, now + two_factor.LIFE)
+            asked = _Asked(waiting, method)
             if method in two_factor.CHANNELS:
-                to = two_factor.contact(book, admin, method) or ""
-                asked = replace(asked, code=two_factor.code_print(book, admin, code))
+                known_by = two_factor.code_print(book, admin, code)
+                to = two_factor.contact(book, admin, method)
+                asked = _Asked(replace(waiting, code=known_by), method, to)
             return id
 
         await self._ledger.submit(look, stamp)
-        channel = two_factor.CHANNELS.get(method)
-        if channel:
+        assert asked is not None, "what was looked up was there"
+        if channel := two_factor.CHANNELS.get(asked.method):
             self._sender.require(channel)
-        await self._challenges.put(asked, now)
+        await self._challenges.put(asked.challenge, now)
         if channel:
             subject = "Your code" if channel is Channel.EMAIL else None
             reference = str(self._world.new_id())
-            await self._sender.send(channel, to, subject, BODY.format(code), reference)
-        return method, asked.expires_at
+            await self._sender.send(channel, asked.to, subject, BODY.format(code), reference)
+        return asked.method, asked.challenge.expires_at
 
 
 def _enrolment(id: UUID) -> str:

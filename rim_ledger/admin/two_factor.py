@@ -100,8 +100,8 @@ def enrol(book: Book, id: UUID, method: TwoFactorMethod, secret: str | None) -> 
     if settings.two_factor_required and method not in _enough(settings):
         words = f"The security settings ask for the method {settings.two_factor_method}."
         raise Refused("two-factor-method", words)
-    if method in CHANNELS and contact(book, admin, method) is None:
-        raise Refused("no-phone", "No phone is known to send codes to.")
+    if method in CHANNELS:
+        contact(book, admin, method)
     if secret:
         book.keep_sealed(id, "totp", secret)
     book.append(AdminUser, id, [AdminTwoFactorEnrolled(method=method)])
@@ -147,10 +147,12 @@ def use_up(book: Book, admin: AdminUser, accepted: Accepted) -> None:
         book.keep_secret(admin.id, "recovery", " ".join(left))
 
 
-def contact(book: Book, admin: AdminUser, method: TwoFactorMethod) -> str | None:
-    """Where codes are sent to, in the clear."""
+def contact(book: Book, admin: AdminUser, method: TwoFactorMethod) -> str:
+    """Where codes are sent to, in the clear; refused when that is not known."""
     sealed = admin.phone if method is TwoFactorMethod.SMS else admin.email
     text: str | None = book.reveal(admin.id, sealed)
+    if text is None:
+        raise Refused("no-phone", "No phone is known to send codes to.")
     return text
 
 
@@ -231,6 +233,6 @@ def _recovery(book: Book, id: UUID) -> list[str]:
 
 def _forget(admin: AdminUser, book: Book) -> None:
     """Empty what was kept for a second factor, and end the sessions."""
-    book.keep_secret(admin.id, "totp", "")
+    book.keep_sealed(admin.id, "totp", "")
     book.keep_secret(admin.id, "recovery", "")
     close_sessions(admin, book)

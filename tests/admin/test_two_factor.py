@@ -147,7 +147,8 @@ def test_whoever_has_a_code_does_without() -> None:
     events = done(staff, lambda book: disable(book, ada, code(staff, 1), None))
     assert events == [AdminTwoFactorDisabled()]
     assert checked(staff, ada, CODES[0].replace("-", "")) is None
-    assert staff.kept_secrets[ada, "totp"] == staff.kept_secrets[ada, "recovery"] == ""
+    book = staff.book()
+    assert book.unsealed(ada, "totp") == book.secret(ada, "recovery") == ""
 
 
 def test_a_lost_second_factor_is_taken_away_and_so_is_one_that_is_prepared() -> None:
