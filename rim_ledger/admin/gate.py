@@ -151,7 +151,7 @@ async def log_in(
         if not still or admin.status is not AdminStatus.ACTIVE:
             raise _invalid()
         due = FactorDue(admin_id, admin.epoch)
-        opened = due if admin.two_factor else open_session(book, admin, token)
+        opened = due if admin.two_factor else begin_session(book, admin, token)
         return admin_id
 
     async with attempts.attempt(name, stamp.ip, settings) as attempt:
@@ -202,7 +202,7 @@ async def change_password(
     return await ledger.submit(change, stamp, admit=admit)
 
 
-def open_session(
+def begin_session(
     book: Book, before: AdminUser, token: str, step: int | None = None, *, recovery: bool = False
 ) -> LoggedIn:
     """Begin a session of an admin who has proved to be one, and say with which code. Sessions

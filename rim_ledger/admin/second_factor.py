@@ -12,7 +12,7 @@ from rim_ledger.admin import two_factor
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.admin.challenge import Challenge, Challenges
-from rim_ledger.admin.gate import FactorDue, LoggedIn, new_token, open_session, token_hash
+from rim_ledger.admin.gate import FactorDue, LoggedIn, begin_session, new_token, token_hash
 from rim_ledger.admin.security_settings import (
     SecuritySettings,
     TwoFactorMethod,
@@ -124,7 +124,7 @@ class SecondFactor:
             admin, accepted = accept(book)
             two_factor.use_up(book, admin, accepted)
             recovery = accepted.recovery is not None
-            opened = open_session(book, admin, token, accepted.step, recovery=recovery)
+            opened = begin_session(book, admin, token, accepted.step, recovery=recovery)
             return admin_id
 
         async with self._attempts.attempt(known.username, stamp.ip, known.settings) as attempt:

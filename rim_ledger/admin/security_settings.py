@@ -116,18 +116,62 @@ class EditSecuritySettings(Command[SecuritySettings]):
     """Change how people get in; what is left out stays. Holds from the next request, in every
     process. Nobody locks out the address that they ask from."""
 
-    password_min_length: Annotated[int, Field(ge=PASSWORD_LEAST, le=PASSWORD_MOST)] | None = None
-    password_require_uppercase: bool | None = None
-    password_require_lowercase: bool | None = None
-    password_require_numbers: bool | None = None
-    password_require_special_chars: bool | None = None
-    session_timeout: Annotated[int, Field(ge=5, le=1440, description="Minutes.")] | None = None
-    max_login_attempts: Annotated[int, Field(ge=3, le=100)] | None = None
-    lockout_duration: Annotated[int, Field(ge=1, le=1440, description="Minutes.")] | None = None
-    two_factor_required: bool | None = None
-    two_factor_method: Annotated[TwoFactorMethod, Field(strict=False)] | None = None
-    ip_whitelist: AddressRules | None = None
-    ip_blacklist: AddressRules | None = None
+    password_min_length: Annotated[
+        int | None,
+        Field(
+            ge=PASSWORD_LEAST,
+            le=PASSWORD_MOST,
+            description="Characters that a new password needs.",
+        ),
+    ] = None
+    password_require_uppercase: Annotated[
+        bool | None, Field(description="Whether a new password needs a capital letter.")
+    ] = None
+    password_require_lowercase: Annotated[
+        bool | None, Field(description="Whether a new password needs a small letter.")
+    ] = None
+    password_require_numbers: Annotated[
+        bool | None, Field(description="Whether a new password needs a digit.")
+    ] = None
+    password_require_special_chars: Annotated[
+        bool | None,
+        Field(description="Whether a new password needs a character that is no letter or digit."),
+    ] = None
+    session_timeout: Annotated[
+        int | None,
+        Field(ge=5, le=1440, description="Minutes after which an unused session ends."),
+    ] = None
+    max_login_attempts: Annotated[
+        int | None,
+        Field(
+            ge=3,
+            le=100,
+            description="Failures to get in, within `lockoutDuration`, that lock an account; ten"
+            " times as many lock an address.",
+        ),
+    ] = None
+    lockout_duration: Annotated[
+        int | None,
+        Field(ge=1, le=1440, description="Minutes that a lockout lasts, from the last failure on."),
+    ] = None
+    two_factor_required: Annotated[
+        bool | None, Field(description="Whether every admin needs a second factor.")
+    ] = None
+    two_factor_method: Annotated[
+        Annotated[TwoFactorMethod, Field(strict=False)] | None,
+        Field(
+            description="Which second factor is offered first; where one is required, this or an "
+            "app is enough."
+        ),
+    ] = None
+    ip_whitelist: Annotated[
+        AddressRules | None,
+        Field(description="The only addresses that admins may come from; all, when it is empty."),
+    ] = None
+    ip_blacklist: Annotated[
+        AddressRules | None,
+        Field(description="Addresses that no admin may come from, even on the whitelist."),
+    ] = None
 
     def decide(self, aggregate: SecuritySettings, book: Book) -> Iterable[Event]:
         changes = {

@@ -1,6 +1,7 @@
 """A small staff to tell stories about: forms that are ready, and who asks."""
 
 import asyncio
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -24,8 +25,9 @@ def creation(username: str, role: UUID, **more: Any) -> CreateAdmin:
     return CreateAdmin(username=username, role_id=role, **(fields | more))
 
 
+@cache
 def hashed(username: str, role: UUID = SUPERADMIN, **more: Any) -> CreateAdmin:
-    """The same form, ready for the ledger."""
+    """The same form, ready for the ledger. Hashing is slow, so the same form is hashed once."""
     return asyncio.run(creation(username, role, **more).hashed())
 
 

@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from rim_ledger.admin.attempts import IP_SHARE, KEPT, Attempts, Newest, TooManyAttempts
 from rim_ledger.admin.security_settings import DEFAULTS
@@ -16,13 +19,14 @@ from tests.spec import START, TestWorld
 SETTINGS = DEFAULTS.but(max_login_attempts=3)
 HERE, THERE = "203.0.113.7", "198.51.100.20"
 MINUTE = timedelta(minutes=1)
+NAMES, PLACES = ("ada", "bola"), (HERE, THERE)
 
 
 class Gate:
     """Two processes at one gate."""
 
     def __init__(self, url: str) -> None:
-        self.world = TestWorld()
+        self.world, self.settings = TestWorld(), SETTINGS
         vault = Vault(b"a secret of the tests", self.world)
         self.one, self.two = (Attempts(url, vault, self.world) for _ in range(2))
 
@@ -30,11 +34,11 @@ class Gate:
         """Attempts that are not right, now here and now there."""
         for nth in range(times):
             with pytest.raises(Refused, match="wrong"):
-                async with (self.one, self.two)[nth % 2].attempt(name, ip, SETTINGS):
+                async with (self.one, self.two)[nth % 2].attempt(name, ip, self.settings):
                     raise Refused("wrong", "wrong")
 
     async def succeed(self, name: str = "ada", ip: str | None = HERE) -> None:
-        async with self.one.attempt(name, ip, SETTINGS) as attempt:
+        async with self.one.attempt(name, ip, self.settings) as attempt:
             await attempt.forgive()
 
     async def locked(self, name: str = "ada", ip: str | None = HERE) -> int:
@@ -42,7 +46,7 @@ class Gate:
         waits = set()
         for each in (self.one, self.two):
             try:
-                async with each.attempt(name, ip, SETTINGS):
+                async with each.attempt(name, ip, self.settings):
                     waits.add(0)
             except TooManyAttempts as refusal:
                 waits.add(refusal.retry_after)
@@ -219,3 +223,86 @@ def test_without_a_database_nobody_is_let_try(database: str) -> None:
                     raise AssertionError("the gate is closed")
 
     asyncio.run(story())
+
+
+class Lockout(RuleBasedStateMachine):
+    """Any story of failures: the gate agrees with a list of all that ever failed."""
+
+    url: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        with psycopg.connect(self.url) as connection:
+            connection.execute("TRUNCATE ledger.attempts")
+        self.runner, self.gate = asyncio.Runner(), Gate(self.url)
+        self.failures: list[tuple[datetime, str, str]] = []
+        for each in (self.gate.one, self.gate.two):
+            self.runner.run(each.__aenter__())
+
+    def teardown(self) -> None:
+        for each in (self.gate.one, self.gate.two):
+            self.runner.run(each.__aexit__())
+        self.runner.close()
+
+    def wait(self, name: str, ip: str) -> int:
+        """Seconds to wait, by the list alone."""
+        most, lockout = self.gate.settings.max_login_attempts, self.gate.settings.lockout
+        ends = [self.gate.world.time]
+        for of, allowed in ((name, most), (ip, most * IP_SHARE)):
+            times = [at for at, *whom in self.failures if of in whom][-allowed:]
+            if len(times) == allowed and times[-1] - times[0] < lockout:
+                ends.append(times[-1] + lockout)
+        return int((max(ends) - ends[0]).total_seconds())
+
+    @rule(name=st.sampled_from(NAMES), ip=st.sampled_from(PLACES), times=st.integers(1, 12))
+    def fail(self, name: str, ip: str, times: int) -> None:
+        for _ in range(times):
+            if self.wait(name, ip):
+                assert self.runner.run(self.gate.locked(name, ip)) == self.wait(name, ip)
+                return
+            self.runner.run(self.gate.fail(name, ip))
+            self.failures.append((self.gate.world.time, name, ip))
+
+    @rule(ip=st.sampled_from(PLACES), times=st.integers(10, 40))
+    def try_many_names(self, ip: str, times: int) -> None:
+        for _ in range(times):
+            self.fail(f"guess {len(self.failures)}", ip, 1)
+
+    @rule(name=st.sampled_from(NAMES), ip=st.sampled_from(PLACES))
+    def succeed(self, name: str, ip: str) -> None:
+        if not self.wait(name, ip):
+            self.runner.run(self.gate.succeed(name, ip))
+            self.failures = [each for each in self.failures if each[1:] != (name, ip)]
+
+    @rule(name=st.sampled_from(NAMES))
+    def unlock(self, name: str) -> None:
+        forgotten = self.runner.run(self.gate.two.forget(name))
+        rest = [each for each in self.failures if each[1] != name]
+        assert forgotten == len(self.failures) - len(rest)
+        self.failures = rest
+
+    @rule(minutes=st.sampled_from([1, 4, 15, 59, 60]))
+    def time_passes(self, minutes: int) -> None:
+        self.gate.world.time += minutes * MINUTE
+
+    @rule(most=st.integers(3, 5), lockout=st.sampled_from([1, 15, 60]))
+    def set_the_limits(self, most: int, lockout: int) -> None:
+        changes = {"max_login_attempts": most, "lockout_duration": lockout}
+        self.gate.settings = self.gate.settings.but(**changes)
+
+    @invariant()
+    def each_waits_as_long_as_the_list_says(self) -> None:
+        for name in NAMES:
+            for ip in PLACES:
+                assert self.runner.run(self.gate.locked(name, ip)) == self.wait(name, ip)
+
+
+def test_any_story_of_failures_locks_whom_and_as_long_as_it_should(database: str) -> None:
+    machine = type("LockoutHere", (Lockout,), {"url": database})
+    few = settings(
+        max_examples=12,
+        stateful_step_count=15,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    run_state_machine_as_test(machine, settings=few)
