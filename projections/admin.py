@@ -14,12 +14,14 @@ from projections.columns import (
     PhoneText,
     References,
     Sql,
+    Taken,
     Unique,
     UniqueWhile,
 )
 from projections.tables import Row
 from rim_ledger.admin.admin_role import AdminRole
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser
+from rim_ledger.admin.api_key import ApiKey
 from rim_ledger.admin.security_settings import SecuritySettings, TwoFactorMethod
 
 
@@ -70,4 +72,20 @@ class SecuritySettingsRow(Row, table="security_settings", of=SecuritySettings, n
     two_factor_method: TwoFactorMethod
     ip_whitelist: Annotated[list[str], Sql("json")]
     ip_blacklist: Annotated[list[str], Sql("json")]
+    updated_at: Moment
+
+
+class ApiKeyRow(Row, table="api_keys", of=ApiKey):
+    """A machine's access: what it may do at most, for whom, until when. The key is nowhere."""
+
+    id: Key
+    name: str
+    admin_id: Annotated[UUID, Indexed, References("admin_users"), Taken("owner")]
+    username: Annotated[str, Copied("admin_users", "username", by="admin_id")]
+    permissions: Json
+    ip_whitelist: Annotated[list[str], Sql("json")]
+    expires_at: Moment | None
+    last_used_at: Moment | None
+    revoked_at: Annotated[Moment | None, Indexed]
+    created_at: Annotated[Moment, Indexed]
     updated_at: Moment

@@ -3,7 +3,9 @@
 from typing import Any, Final, get_args
 
 from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated, AdminRoleEvent
-from rim_ledger.admin.admin_user import AdminCreated, AdminUser, AdminUserEvent
+from rim_ledger.admin.admin_user import AdminUser
+from rim_ledger.admin.admin_user_events import AdminCreated, AdminUserEvent
+from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyEvent
 from rim_ledger.admin.security_settings import SecuritySettings, SecuritySettingsChanged
 from rim_ledger.core import Aggregate, Event
 from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
@@ -21,6 +23,7 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     Statement: StatementStarted | StatementEvent,
     AdminRole: AdminRoleCreated | AdminRoleEvent,
     AdminUser: AdminCreated | AdminUserEvent,
+    ApiKey: ApiKeyCreated | ApiKeyEvent,
     SecuritySettings: SecuritySettingsChanged,
     SystemConfig: SystemConfigSet | SystemConfigReset,
     ApiIntegration: IntegrationCreated | IntegrationEvent,

@@ -10,19 +10,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import Field
 
+from rim_ledger.admin import machines
 from rim_ledger.admin.admin_role import AdminRole
-from rim_ledger.admin.admin_user import (
-    AdminLoggedIn,
-    AdminSeen,
-    AdminStatus,
-    AdminUser,
-    ChangePassword,
-)
+from rim_ledger.admin.admin_user import AdminStatus, AdminUser, ChangePassword
+from rim_ledger.admin.admin_user_events import AdminLoggedIn, AdminSeen
+from rim_ledger.admin.api_key import ApiKey, require_session
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.admin.passwords import TriedPassword, verify
 from rim_ledger.admin.security_settings import DEFAULTS, SETTINGS, current, require_address
+from rim_ledger.admin.two_factor import must_enrol
 from rim_ledger.book import Book, perform
-from rim_ledger.core import Actor, Form, Invalid, Refused, Stamp, Unauthenticated
+from rim_ledger.core import Actor, Forbidden, Form, Invalid, Refused, Stamp, Unauthenticated
 from rim_ledger.ledger import Admit, Ledger, admit_all
 from rim_ledger.outcomes import Receipt
 from rim_ledger.world import World
@@ -54,6 +52,15 @@ class LoggedIn(Struct, frozen=True):
     admin_id: UUID
     username: str
     role: str
+    enrol_only: bool = False
+    """Whether it may do nothing but enrol a second factor."""
+
+
+class FactorDue(Struct, frozen=True):
+    """The password was right, and now the second factor is asked for."""
+
+    admin_id: UUID
+    epoch: int
 
 
 def token_hash(token: str) -> str:
@@ -61,25 +68,50 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def enter(book: Book, token_hash: str) -> None:
-    """Admit the admin whose live session this is: sets actor, rights and contacts of the decision,
-    and notes now and then that the session is used.
+def new_token(world: World) -> str:
+    """A token that nobody can guess."""
+    return urlsafe_b64encode(world.random(TOKEN)).decode().rstrip("=")
 
-    Raises Unauthenticated when there is no such session, or none any more; Forbidden
-    (`ip-blocked`) when nobody may come in from the caller's address.
+
+def enter(book: Book, token_hash: str, *, enrolling: bool = False) -> None:
+    """Admit the admin whose live session this is, or whose API key: sets actor, rights and
+    contacts of the decision, and notes now and then that session or key is used. A key never
+    gives more than its owner may do now.
+
+    Raises Unauthenticated when there is no such session or key, or none any more; Forbidden
+    (`ip-blocked`) when nobody may come in from the caller's address, or (`two-factor-required`)
+    when the admin must enrol a second factor first and is not about to: then there are no rights.
     """
-    holder = book.holder("session", token_hash)
-    admin = book.find(AdminUser, holder) if holder else None
+    holder = book.holder("token", token_hash)
+    key = book.find(ApiKey, holder) if holder else None
+    admin = book.find(AdminUser, key.owner if key else holder) if holder else None
     session = admin.sessions.get(token_hash) if admin else None
     settings = current(book)
-    if admin is None or session is None or not session.is_live(book.now, settings.idle):
+    lives = key.lives(book.now) if key else session and session.is_live(book.now, settings.idle)
+    if not admin or not lives or admin.status is not AdminStatus.ACTIVE:
         raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
     require_address(book, settings)
-    book.rights = _act_as(admin, book).rights
+    role = act_as(admin, book, key)
+    if key:
+        machines.require_admitted(key, book)
+    book.rights = role.rights & key.rights if key else role.rights
+    if must_enrol(admin, settings):
+        if not enrolling:
+            words = "The security settings ask for a second factor: enrol one first."
+            raise Forbidden("two-factor-required", words)
+        book.rights = frozenset()
     book.contacts = frozenset(filter(None, (admin.email_hash, admin.phone_hash)))
-    if book.now >= session.seen_at + settings.idle / SIGHTINGS:
+    if key:
+        machines.note_use(key, book)
+    elif session and book.now >= session.seen_at + settings.idle / SIGHTINGS:
         seen = AdminSeen(session=token_hash, idle_at=book.stamp.at + settings.idle)
         book.append(AdminUser, admin.id, [seen])
+
+
+def enter_in_person(book: Book, token_hash: str, *, enrolling: bool = False) -> None:
+    """Admit an admin who has logged in, and no machine that acts for one."""
+    enter(book, token_hash, enrolling=enrolling)
+    require_session(book)
 
 
 async def log_in(
@@ -88,8 +120,8 @@ async def log_in(
     stamp: Stamp,
     form: LogIn,
     world: World,
-) -> LoggedIn:
-    """Open a session for an active admin.
+) -> LoggedIn | FactorDue:
+    """Open a session for an active admin, or say that the second factor is due.
 
     Raises Unauthenticated with the one code `invalid-credentials`, after the same work, whether
     the name, the password or the standing is at fault; TooManyAttempts, without a look at the
@@ -109,19 +141,25 @@ async def log_in(
         return SETTINGS
 
     await ledger.submit(look_up, stamp)
-    token = urlsafe_b64encode(world.random(TOKEN)).decode().rstrip("=")
-    opened: LoggedIn | None = None
+    token = new_token(world)
+    opened: LoggedIn | FactorDue | None = None
 
     def begin(book: Book) -> UUID:
         nonlocal opened
-        opened = begin_session(book, admin_id, known, token)
-        return opened.admin_id
+        admin = book.read(AdminUser, admin_id)
+        still = book.secret(admin_id, "password") == known
+        if not still or admin.status is not AdminStatus.ACTIVE:
+            raise _invalid()
+        due = FactorDue(admin_id, admin.epoch)
+        opened = due if admin.two_factor else begin_session(book, admin, token)
+        return admin_id
 
     async with attempts.attempt(name, stamp.ip, settings) as attempt:
         if not await verify(known, form.password):
             raise _invalid()
         await ledger.submit(begin, stamp)
-        await attempt.forgive()
+        if isinstance(opened, LoggedIn):  # A password alone makes up for no wrong codes.
+            await attempt.forgive()
     assert opened is not None, "what was committed was decided"
     return opened
 
@@ -164,29 +202,39 @@ async def change_password(
     return await ledger.submit(change, stamp, admit=admit)
 
 
-def begin_session(book: Book, admin_id: UUID, verified: str, token: str) -> LoggedIn:
-    """Begin a session, if the password that was verified is still the one and the admin active.
-    Sessions that have expired or are too many end here."""
-    before = book.read(AdminUser, admin_id)
-    still = book.secret(admin_id, "password") == verified
-    if not still or before.status is not AdminStatus.ACTIVE:
-        raise _invalid()
-    role = _act_as(before, book)
+def begin_session(
+    book: Book, before: AdminUser, token: str, step: int | None = None, *, recovery: bool = False
+) -> LoggedIn:
+    """Begin a session of an admin who has proved to be one, and say with which code. Sessions
+    that have expired or are too many end here."""
+    role = act_as(before, book)
     session, now = token_hash(token), book.stamp.at
+    settings = current(book)
     begun = AdminLoggedIn(
-        session=session, expires_at=now + SESSION, idle_at=now + current(book).idle
+        session=session,
+        expires_at=now + SESSION,
+        idle_at=now + settings.idle,
+        step=step,
+        recovery=recovery,
     )
-    book.claim("session", session, admin_id, Refused("already-exists", "The token is taken."))
-    book.append(AdminUser, admin_id, [begun])
-    for ended in before.sessions.keys() - book.read(AdminUser, admin_id).sessions.keys():
-        book.release("session", ended)
-    return LoggedIn(token, begun.expires_at, admin_id, before.username, role.name)
+    book.claim("token", session, before.id, Refused("already-exists", "The token is taken."))
+    book.append(AdminUser, before.id, [begun])
+    for ended in before.sessions.keys() - book.read(AdminUser, before.id).sessions.keys():
+        book.release("token", ended)
+    enrol_only = must_enrol(before, settings)
+    return LoggedIn(token, begun.expires_at, before.id, before.username, role.name, enrol_only)
 
 
-def _act_as(admin: AdminUser, book: Book) -> AdminRole:
+def act_as(admin: AdminUser, book: Book, key: ApiKey | None = None) -> AdminRole:
     """Put the admin's name and role, as they are now, into the stamp."""
     role = book.read(AdminRole, admin.role_id)
-    actor = Actor(type="admin", id=admin.id, name=admin.username, role=role.name)
+    actor = Actor(
+        type="admin",
+        id=admin.id,
+        name=admin.username,
+        role=role.name,
+        api_key=key.id if key else None,
+    )
     book.stamp = replace(book.stamp, actor=actor)
     return role
 

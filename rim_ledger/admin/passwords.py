@@ -22,7 +22,7 @@ from rim_ledger.admin.security_settings import (
     current,
 )
 from rim_ledger.book import Book
-from rim_ledger.core import Form, Invalid
+from rim_ledger.core import Form, Invalid, Refused
 
 LEAST_WITHOUT_NAMES: Final = 8
 """Characters that must remain when the account's own names are taken out."""
@@ -123,22 +123,41 @@ def missing_in(text: str, settings: SecuritySettings) -> list[str]:
 
 class WithPassword(Form):
     """A form with a new password. Whoever submits it awaits `hashed()` first, because hashing
-    is too slow for a decision; the ledger keeps the hash, and no event has either."""
+    is too slow for a decision; the ledger keeps the hash, and no event has either.
+
+    Without a password its owner is sent a token to choose one with; that is `promised()` first.
+    """
 
     FIELD: ClassVar[str] = "/password"
 
-    password: Password
+    password: Password | None = None
     _hash: str = PrivateAttr(default="")
+    _token: str = PrivateAttr(default="")
 
     async def hashed(self) -> Self:
         """The same form, with the hash of its password beside it."""
+        assert self.password, "there is a password to hash"
         ready = self.model_copy()
         ready._hash = await hash_password(self.password)
         return ready
 
+    def promised(self, token: str) -> Self:
+        """The same form, with the hash of the token that will be sent."""
+        ready = self.model_copy()
+        ready._token = token
+        return ready
+
+    def claim_token(self, book: Book, owner: UUID) -> str:
+        """Let the token lead to its owner; its hash."""
+        assert self._token, "the token is made up before the decision"
+        taken = Refused("already-exists", "The token is taken.")
+        book.claim("token", self._token, owner, taken)
+        return self._token
+
     def keep_password(self, book: Book, owner: UUID, own_names: Iterable[str]) -> None:
         """Keep the hash, or refuse a password that the settings do not allow, or that is little
         more than the owner's names."""
+        assert self.password, "there is a password to keep"
         assert self._hash, "the password is hashed before the decision"
         text = _normal(self.password)
         if lacking := missing_in(text, current(book)):

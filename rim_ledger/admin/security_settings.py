@@ -159,7 +159,10 @@ class EditSecuritySettings(Command[SecuritySettings]):
     ] = None
     two_factor_method: Annotated[
         Annotated[TwoFactorMethod, Field(strict=False)] | None,
-        Field(description="Which second factor is offered first."),
+        Field(
+            description="Which second factor is offered first; where one is required, this or an "
+            "app is enough."
+        ),
     ] = None
     ip_whitelist: Annotated[
         AddressRules | None,

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, CreateRole
 from rim_ledger.admin.admin_user import AdminUser, CreateAdmin
+from rim_ledger.admin.api_key import ApiKey
 from rim_ledger.admin.bootstrap import BUILT_IN
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.book import Book, perform
@@ -56,7 +57,7 @@ class Staff(Memory):
     def ask(
         self,
         by: UUID,
-        kind: type[AdminUser | AdminRole],
+        kind: type[AdminUser | AdminRole | ApiKey],
         id: UUID,
         command: Command[Any] | Creation[Any],
     ) -> list[Event]:

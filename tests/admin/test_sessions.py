@@ -95,7 +95,7 @@ def test_what_was_seen_closed_or_opened_leaves_the_other_sessions_alone() -> Non
 def test_use_is_noted_when_a_tenth_of_the_timeout_has_passed_since_it_was_noted_last() -> None:
     staff = Staff()
     book = staff.book()
-    begin_session(book, staff.root, staff.kept_secrets[staff.root, "password"], "token")
+    begin_session(book, book.read(AdminUser, staff.root), "token")
     staff.keep(book)
     for minutes, noted in ((0, 0), (2.99, 0), (3, 1), (3, 0), (5.99, 0), (20, 1)):
         staff.world.time = START + minutes * MINUTE
@@ -161,7 +161,7 @@ class Sessions(RuleBasedStateMachine):
             return
         name = f"token {len(self.tokens)}"
         book = self.staff.book()
-        begin_session(book, self.ada, self.staff.kept_secrets[self.ada, "password"], name)
+        begin_session(book, book.read(AdminUser, self.ada), name)
         self.staff.keep(book)
         self.tokens[name] = Token(self.now, self.now, self.now, self.now + self.timeout)
         open_ = [each for each in self.tokens.values() if not each.closed]
@@ -243,7 +243,7 @@ class Sessions(RuleBasedStateMachine):
         admin = self.staff.known(self.ada)
         open_ = {token_hash(name) for name, each in self.tokens.items() if not each.closed}
         claims = self.staff.claims.items()
-        held = {name for (kind, name), holder in claims if kind == "session" and holder}
+        held = {name for (kind, name), holder in claims if kind == "token" and holder}
         assert set(admin.sessions) == held == open_
         assert admin.status == AdminStatus(self.status)
 

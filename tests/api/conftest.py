@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import json
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 import httpx
@@ -53,7 +56,17 @@ class Client:
         body = {"username": username, "password": PASSWORD}
         answer = await self.http.post("/v1/auth/login", json=body)
         assert answer.status_code == 200, answer.text
-        return type(self)(self.http, self.app, answer.json()["token"])
+        return self.with_token(answer.json()["token"])
+
+    def with_token(self, token: str) -> Self:
+        """The same service, asked under another token."""
+        return type(self)(self.http, self.app, token)
+
+    def outbox(self) -> list[dict[str, Any]]:
+        """The messages that were sent so far."""
+        path: Path = self.app.state.desk.sender.path
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
 
     async def take_on(self, username: str, *permissions: dict[str, Any]) -> Self:
         """A new admin who may do only this, logged in."""
@@ -93,14 +106,15 @@ class Client:
 @asynccontextmanager
 async def serving(database: str) -> AsyncIterator[Client]:
     """One API process on a ledger that was begun; nobody is logged in."""
-    settings = Settings(secret_key=SECRET, trusted_proxies=PROXIES)
-    app = create_app(settings.on(database))
-    transport = httpx.ASGITransport(app=app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://rim.test") as http,
-    ):
-        yield Client(http, app)
+    with tempfile.TemporaryDirectory(prefix="rim-ledger-") as home:
+        settings = Settings(secret_key=SECRET, trusted_proxies=PROXIES, home=Path(home))
+        app = create_app(settings.on(database))
+        transport = httpx.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://rim.test") as http,
+        ):
+            yield Client(http, app)
 
 
 @asynccontextmanager
