@@ -20,6 +20,7 @@ from api.call import Call, Networks
 from api.commands import Wish
 from api.health import Metrics
 from api.position import PATIENCE, ReadPosition
+from api.rate import Rates
 from api.routes import Table
 from api.settings import Settings
 from api.telco import telco
@@ -68,6 +69,7 @@ class Desk(Struct):
     cursor_key: bytes
     proxies: Networks
     metrics: Metrics
+    rates: Rates
     table: Table
     dispatch: Dispatch
     callers: dict[str, UUID] = {}
@@ -173,6 +175,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             cursor_key=_derive(settings.secret_key, b"rim-ledger cursors"),
             proxies=settings.trusted_proxies,
             metrics=Metrics(),
+            rates=Rates(settings.rate_limit),
             table=table,
             dispatch=dispatch,
         )

@@ -44,6 +44,8 @@ def _split(value: Any) -> Any:
 
 
 Absolute = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
+Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)]
 
 
@@ -107,6 +109,17 @@ class Settings(BaseSettings):
         default="development",
         description="development or production, which refuses generated secrets and simulators; "
         "default: development",
+    )
+    rate_limit: int = Field(
+        default=120_000,
+        ge=0,
+        description="the requests that one caller may make in a minute to each API process, a"
+        " tenth of them without a session, or 0 for any number; default: 120000",
+    )
+    cors_origins: Origins = Field(
+        default=(),
+        description="the origins, parted by commas, whose pages may ask this API from a browser,"
+        " such as https://desk.example.com; default: none",
     )
     trusted_proxies: Networks = Field(
         default=(),
