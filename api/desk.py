@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.errors import UndefinedTable
@@ -18,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from api import reads
 from api.call import Call, Networks
 from api.commands import Wish
+from api.database import open_vault
 from api.health import Metrics
 from api.position import PATIENCE, ReadPosition
 from api.rate import Rates
@@ -29,6 +28,7 @@ from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Unavailable
+from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger, Receipt
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.vault import Vault
@@ -152,9 +152,9 @@ class Desk(Struct):
 async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
     """Connect to everything, and close it in order."""
     world = RealWorld()
-    vault = Vault(settings.secret_key, world)
     url = settings.database_url
     assert url, "whoever opens the desk has found or started a database"
+    vault = open_vault(settings, url)
     pool = AsyncConnectionPool[AsyncConnection[Any]](
         url,
         min_size=1,
@@ -171,8 +171,8 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             world=world,
             pool=pool,
             tables=tables,
-            request_key=_derive(settings.secret_key, b"rim-ledger requests"),
-            cursor_key=_derive(settings.secret_key, b"rim-ledger cursors"),
+            request_key=vault.key(Purpose.REQUEST),
+            cursor_key=vault.key(Purpose.CURSOR),
             proxies=settings.trusted_proxies,
             metrics=Metrics(),
             rates=Rates(settings.rate_limit),
@@ -180,7 +180,3 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             dispatch=dispatch,
         )
         await dispatch.drain()
-
-
-def _derive(secret: bytes, purpose: bytes) -> bytes:
-    return HKDF(hashes.SHA256(), 32, salt=None, info=purpose).derive(secret)

@@ -17,7 +17,7 @@ from api.secret_file import SECRET_MIN, SecretUnusable, kept_secret
 from rim_ledger.admin.passwords import LEAST, MOST, Password
 
 PREFIX = "RIM_"
-SECRETS = ("admin_password", "database_url", "secret_key")
+SECRETS = ("admin_password", "database_url", "secret_key", "secret_key_previous")
 """Settings whose values are never shown."""
 
 
@@ -102,8 +102,15 @@ class Settings(BaseSettings):
         default=b"",
         min_length=SECRET_MIN,
         repr=False,
-        description=f"the secret that wraps the keys of personal words, at least {SECRET_MIN} "
-        "characters, the same for ever; default: the file RIM_HOME/secret.key",
+        description=f"the secret that wraps the ring of keys, at least {SECRET_MIN} characters; "
+        "rim-ledger rotate-keys changes it; default: the file RIM_HOME/secret.key",
+    )
+    secret_key_previous: bytes = Field(
+        default=b"",
+        min_length=SECRET_MIN,
+        repr=False,
+        description=f"while it is being changed, the RIM_SECRET_KEY before, at least {SECRET_MIN} "
+        "characters; default: none",
     )
     env: Literal["development", "production"] = Field(
         default="development",
@@ -136,6 +143,11 @@ class Settings(BaseSettings):
     def production(self) -> bool:
         """Whether real people's money is at stake: nothing generated, nothing simulated."""
         return self.env == "production"
+
+    @property
+    def secrets(self) -> list[bytes]:
+        """The master secret, and the one before it while that still counts."""
+        return [each for each in (self.secret_key, self.secret_key_previous) if each]
 
     @classmethod
     def load(cls, *, first_login: bool = False) -> Self:

@@ -31,6 +31,7 @@ from rim_ledger.admin.gate import (
 from rim_ledger.book import Book, perform
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Refused, Unauthenticated
+from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Admit, Ledger, Receipt
 from rim_ledger.system.config import KNOWN
 from rim_ledger.vault import Vault
@@ -53,7 +54,7 @@ class Clock(RealWorld):
 
 
 def ledger(url: str, world: Clock) -> Ledger:
-    return Ledger(url, ENTITY_OF, Vault(b"a secret of the tests", world), world)
+    return Ledger(url, ENTITY_OF, Vault(derived(b"a secret of the tests"), world), world)
 
 
 def on_ledger(url: str, story: Callable[[Ledger, Clock], Awaitable[T]]) -> T:
