@@ -12,10 +12,9 @@ from api.call import Reply
 from api.commands import Wish, key_for, receipt_fields
 from api.problem import Malformed, TooLarge, encoded, status_of
 from rim_ledger.admin import gate
-from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.book import Book
 from rim_ledger.core import Invalid, Refused
-from rim_ledger.ledger import Receipt
+from rim_ledger.outcomes import Receipt
 
 if TYPE_CHECKING:
     from api.bulk import Sender
@@ -53,6 +52,7 @@ class _Batch(Struct):
         for number, wish in self.wishes.items():
             book.stamp = msgspec.structs.replace(stamp, key=wish.stamp.key)
             try:
+                book.activities.append(wish.activity)
                 book.need(*wish.route.needs)
                 stream = wish.work(book)
             except Refused as refusal:
@@ -75,7 +75,9 @@ async def perform_all(sender: "Sender") -> Reply:
     batch, failures = _Batch({}), dict[int, Refused]()
     for number, text in texts.items():
         try:
-            batch.wishes[number] = await _ready(sender, text)
+            wish = _ready(sender, text)
+            await wish.hash_password(desk)
+            batch.wishes[number] = wish
         except Refused as refusal:
             failures[number] = refusal
     if not texts:
@@ -97,12 +99,10 @@ async def perform_all(sender: "Sender") -> Reply:
     return _done(batch, receipt)
 
 
-async def _ready(sender: "Sender", text: bytes) -> Wish:
+def _ready(sender: "Sender", text: bytes) -> Wish:
     wish = sender.read(text)
     if wish.route.run:
         raise Invalid("not-atomic", "This goes on after its decision, so it goes alone.", "/op")
-    if isinstance(wish.command, WithPassword):
-        wish.command = await wish.command.hashed()
     return wish
 
 

@@ -19,7 +19,7 @@ from api.commands import Wish, errors_in, fill, key_for, receipt_fields
 from api.problem import InvalidFields, TooLarge, TooSlow
 from api.routes import AnyRoute, Other, Parameters, Route
 from rim_ledger.core import Form, Invalid, Refused, Unavailable
-from rim_ledger.ledger import Receipt
+from rim_ledger.outcomes import Receipt
 
 if TYPE_CHECKING:
     from api.desk import Desk

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Container
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -18,13 +18,14 @@ from api.body import BODY_MAX, read_body, read_json, require_media_type
 from api.call import Call, Reply
 from api.ids import resolve
 from api.problem import InvalidFields
-from api.routes import Parameters, Route
+from api.routes import Parameters, Route, activity_of
+from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.admin.passwords import WithPassword
-from rim_ledger.book import Book, perform
+from rim_ledger.book import Book, Right, perform
 from rim_ledger.core import Aggregate, Creation, Form, Invalid, Refused, Stale, Stamp
 from rim_ledger.core import Command as CommandForm
-from rim_ledger.ledger import Idempotency, Receipt
+from rim_ledger.outcomes import Idempotency, Receipt
 
 if TYPE_CHECKING:
     from api.desk import Desk
@@ -46,15 +47,20 @@ class Wish(Struct):
     token: str
     stamp: Stamp
     idempotency: Idempotency | None
-    may_read: bool = False
-    sees_persons: bool = False
+    given: Container[Right] = ()
+    """What the caller may do, as it was decided on."""
 
     def admit(self, book: Book) -> None:
         """The caller is known and may ask for this."""
         gate.enter(book, self.token)
+        book.activities.append(self.activity)
         book.need(*self.route.needs)
-        self.may_read = book.may(self.route.needs[0].partition(".")[0], "read")
-        self.sees_persons = book.may("users.pii", "read")
+        self.given = book.rights or ()
+
+    @property
+    def activity(self) -> Activity:
+        """What the log of activities says of it."""
+        return activity_of(type(self.command).__name__, self.route.path, self.parameters)
 
     def work(self, book: Book) -> UUID:
         """The decision; the id of the stream it is about."""
@@ -82,12 +88,15 @@ class Wish(Struct):
             return
         raise Stale("stale-version", f"This is at version {version} now; read it again.")
 
-    async def submit(self, desk: "Desk") -> Receipt:
-        """Decide and commit, or carry out; Refused when the answer is no."""
+    async def hash_password(self, desk: "Desk") -> None:
+        """Have a new password hashed. That is dear: nobody has it done who may not ask for it."""
         if isinstance(self.command, WithPassword):
-            # Hashing is dear: nobody has it done who may not ask for it.
             await desk.ledger.submit(_caller, self.stamp, None, self.admit)
             self.command = await self.command.hashed()
+
+    async def submit(self, desk: "Desk") -> Receipt:
+        """Decide and commit, or carry out; Refused when the answer is no."""
+        await self.hash_password(desk)
 
         def request() -> Awaitable[Receipt]:
             return desk.ledger.submit(self.work, self.stamp, self.idempotency, self.admit)
@@ -106,6 +115,7 @@ class Wish(Struct):
 
 
 def _caller(book: Book) -> UUID:
+    book.activities.clear()  # Only asks whether; what comes of it is logged when it is done.
     assert book.stamp.actor.id is not None, "whoever was admitted is somebody"
     return book.stamp.actor.id
 
@@ -196,7 +206,9 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         key = call.header(b"idempotency-key")
         idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
     except Refused:
-        await desk.rights(call, token, route.needs)  # whoever may not ask learns only that
+        # Whoever may not ask learns only that.
+        asked = activity_of(route.command.__name__, route.path, parameters)
+        await desk.rights(call, token, route.needs, activity=asked)
         raise
     wish = Wish(
         route,

@@ -3,7 +3,7 @@
 import logging
 import re
 import traceback
-from collections.abc import AsyncIterator, Container, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -24,16 +24,19 @@ from api.routes import Table
 from api.settings import Settings
 from api.telco import telco
 from projections.catalogue import ROW_OF
+from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Unavailable
 from rim_ledger.key_ring import Purpose
-from rim_ledger.ledger import Ledger, Receipt
+from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.outcomes import Receipt
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld, World
 
+SEES_PERSONS: Final = ("users.pii", "read")
 TOKENS_MAX: Final = 10_000
 READERS_MAX: Final = 8
 POSITION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -54,7 +57,7 @@ class Rights(Struct, frozen=True):
     @property
     def sees_persons(self) -> bool:
         """Whether they may see who a person is."""
-        return self.may("users.pii", "read")
+        return SEES_PERSONS in self.given
 
 
 class Desk(Struct):
@@ -84,16 +87,29 @@ class Desk(Struct):
         await self.rights(call, token)
         return self.callers[token]
 
-    async def rights(self, call: Call, token: str, *needs: Right) -> Rights:
-        """Admit a caller without a command, exactly: Unauthenticated, or Forbidden."""
+    async def rights(
+        self,
+        call: Call,
+        token: str,
+        *needs: Right,
+        activity: Activity | None = None,
+        logged: Callable[[Rights], bool] = lambda _: False,
+    ) -> Rights:
+        """Admit a caller without a command, exactly: Unauthenticated, or Forbidden.
+
+        A denial of the activity is logged, and what else `logged` says of those who may.
+        """
         found: Rights | None = None
 
         def admit(book: Book) -> None:
             nonlocal found
             gate.enter(book, token)
+            book.activities += [activity] if activity else []
             for need in needs:
                 book.need(*need)
             found = Rights(book.stamp.actor, book.rights or ())
+            if not logged(found):
+                book.activities.clear()
 
         def work(book: Book) -> UUID:
             assert book.stamp.actor.id is not None, "whoever holds a session is an admin"
@@ -142,9 +158,12 @@ class Desk(Struct):
     async def row_after(self, wish: Wish, receipt: Receipt) -> bytes | None:
         """The row as this command left it; None when that takes long, or is not the caller's."""
         row = ROW_OF.get(wish.route.kind)
-        if row is None or not wish.may_read or not await self.tables.wait(receipt.position):
+        if row is None or self.table.reading.get(row) not in wish.given:
             return None
-        found = await reads.find(self, row, {"id": str(receipt.id)}, sees=wish.sees_persons)
+        if not await self.tables.wait(receipt.position):
+            return None
+        sees = SEES_PERSONS in wish.given
+        found = await reads.find(self, row, {"id": str(receipt.id)}, sees=sees)
         return found.text.encode() if found.text else None
 
 

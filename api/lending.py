@@ -7,7 +7,6 @@ from api.routes import AnyRoute, List, Route, resource
 from projections.lending import LoanRow, UserRow
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Event
-from rim_ledger.ledger import Receipt
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.loan import Loan
@@ -33,6 +32,7 @@ from rim_ledger.lending.standing import (
     SuspendUser,
 )
 from rim_ledger.lending.user import User
+from rim_ledger.outcomes import Receipt
 
 if TYPE_CHECKING:
     from api.desk import Desk

@@ -12,12 +12,12 @@ from api.call import Call, Reply
 from api.filters import Order, Query, Test, make_cursor, read_query
 from api.ids import BUSINESS_ID, CANONICAL, missing
 from api.problem import encoded
-from api.routes import List, One, Parameters
+from api.routes import List, One, Parameters, activity_of
 from projections.tables import Row
 from rim_ledger.vault import opened
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.desk import Desk, Rights
 
 SEALED: Final = re.compile(r'"(~1\.[\w=-]+\.([0-9a-f]{32})\.[^"\\]*)"')
 """Sealed words inside a JSON text, and whose they are."""
@@ -38,7 +38,7 @@ class Found(Struct, frozen=True):
 
 async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameters) -> Reply:
     """One row with its version as ETag."""
-    rights = await desk.rights(call, call.token, route.needs)
+    rights = await _rights(desk, call, route, parameters, "Read")
     await desk.wait_for(call)
     found = await find(desk, route.row, parameters, sees=rights.sees_persons)
     if found.text is None:
@@ -48,6 +48,19 @@ async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameter
         (b"etag", b'"%d"' % found.version),
     ]
     return Reply(200, found.text.encode(), headers)
+
+
+async def _rights(
+    desk: "Desk", call: Call, route: List | One, parameters: Parameters, action: str
+) -> "Rights":
+    """Admit a reader. Whoever is shown persons in the clear leaves a line in the log."""
+    return await desk.rights(
+        call,
+        call.token,
+        route.needs,
+        activity=activity_of(action, route.path, parameters),
+        logged=lambda rights: rights.sees_persons and route.row.SHOWS_PERSONS,
+    )
 
 
 async def find(desk: "Desk", row: type[Row], names: Parameters, *, sees: bool) -> Found:
@@ -66,7 +79,7 @@ async def find(desk: "Desk", row: type[Row], names: Parameters, *, sees: bool) -
 
 async def answer_list(desk: "Desk", call: Call, route: List, parameters: Parameters) -> Reply:
     """`{"items": [...], "nextCursor": ...}`."""
-    rights = await desk.rights(call, call.token, route.needs)
+    rights = await _rights(desk, call, route, parameters, "List")
     sees = rights.sees_persons
     scope = "/".join(parameters.values())
     key, order = desk.cursor_key, route.order

@@ -1,16 +1,19 @@
 """What can be asked: every route is a line of data, found by its words."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct
 
+from api.ids import BUSINESS_ID, CANONICAL
 from api.problem import MethodNotAllowed, NoRoute
 from projections.tables import Row
+from rim_ledger.activity import Activity
 from rim_ledger.book import Right
 from rim_ledger.core import Aggregate, Form
-from rim_ledger.ledger import Receipt
+from rim_ledger.outcomes import Receipt
 
 if TYPE_CHECKING:
     from api.call import Call, Reply
@@ -20,6 +23,8 @@ Parameters = Mapping[str, str]
 Run: TypeAlias = "Callable[[Desk, Callable[[], Awaitable[Receipt]]], Awaitable[Receipt]]"
 Answer: TypeAlias = "Callable[[Desk, Call, Parameters], Awaitable[Reply | None]]"
 WORDS_MAX: Final = 16
+NAMED: Final = re.compile(f"{CANONICAL.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
+"""A thing's id, or a setting's name."""
 
 
 class Route(Struct, frozen=True):
@@ -73,6 +78,8 @@ class Other(Struct, frozen=True):
     answer: "Answer"
     summary: str
     needs: Right | None = None
+    exports: bool = False
+    """Whether it takes so much along that the log of activities says who did."""
     form: type[Form] | None = None
     public: bool = False
     status: int = 200
@@ -94,12 +101,24 @@ def resource(path: str, row: type[Row], name: str) -> list[AnyRoute]:
     ]
 
 
+def activity_of(action: str, path: str, parameters: Parameters) -> Activity:
+    """What the log of activities says of a request. A word that cannot be a name is left out: it
+    may be anything that somebody typed."""
+    named = [word for word in parameters.values() if NAMED.fullmatch(word)]
+    resource_id = "/".join(named) or None
+    return Activity(action=action, resource=path.split("/")[2], resource_id=resource_id)
+
+
 class Table:
     """The routes by their words: finding one costs the same however many there are."""
 
     def __init__(self, routes: Iterable[AnyRoute]) -> None:
         self._tree: dict[str, Any] = {}
+        self.reading: dict[type[Row], Right] = {}
+        """The right to read one row of each table."""
         for route in routes:
+            if isinstance(route, One):
+                self.reading[route.row] = route.needs
             node = self._tree
             for word in route.path.split("/")[1:]:
                 node = node.setdefault("*" if word.startswith("{") else word, {})

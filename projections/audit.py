@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from projections.columns import Indexed, Json, Key, Moment, References, Unique
+from projections.columns import Indexed, Json, Key, Moment, References, Sealed, Unique
 from projections.tables import Row
 
 
@@ -48,7 +48,7 @@ class AuditLogRow(Row, table="audit_logs", of=AuditLog, newest="timestamp"):
     user_role: str | None
     actor_type: str
     actor_id: UUID | None
-    changes: Json
+    changes: Annotated[Json, Sealed]
     ip_address: str | None
     user_agent: str | None
     request_id: str | None

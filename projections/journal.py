@@ -27,7 +27,7 @@ from rim_ledger.lending.loan import (
     LoanRepaymentReversed,
     LoanStatus,
 )
-from rim_ledger.lending.user import CreditRefunded
+from rim_ledger.lending.user_events import CreditRefunded
 from rim_ledger.payments.transaction import (
     Transaction,
     TransactionCompleted,

@@ -6,7 +6,8 @@ from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated, AdminRoleEv
 from rim_ledger.admin.admin_user import AdminCreated, AdminUser, AdminUserEvent
 from rim_ledger.core import Aggregate, Event
 from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
-from rim_ledger.lending.user import User, UserEvent, UserRegistered
+from rim_ledger.lending.user import User
+from rim_ledger.lending.user_events import UserEvent, UserRegistered
 from rim_ledger.payments.statement import Statement, StatementEvent, StatementStarted
 from rim_ledger.payments.transaction import Transaction, TransactionEvent, TransactionRecorded
 from rim_ledger.system.config import SystemConfig, SystemConfigReset, SystemConfigSet

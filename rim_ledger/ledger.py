@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Any, Final, Self
 from uuid import UUID
 
-import msgspec
 import psycopg
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 from psycopg import AsyncConnection
 
+from rim_ledger.activity import logged
 from rim_ledger.book import Book, Claim, Entry, Missing, Work, perform
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import (
@@ -21,16 +21,11 @@ from rim_ledger.core import (
     Command,
     Creation,
     Event,
-    Forbidden,
-    Invalid,
-    NotFound,
-    Refused,
-    Stale,
     Stamp,
-    Unauthenticated,
     Unavailable,
 )
 from rim_ledger.group import Group
+from rim_ledger.outcomes import Idempotency, Receipt, kept, replayed
 from rim_ledger.store import Draft, Line, Moved, Outcome, Store
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
@@ -48,32 +43,12 @@ PATIENCE: Final = 10.0
 
 EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
-REFUSALS: Final = {kind.__name__: kind for kind in (Refused, NotFound, Invalid, Stale)}
-
 Admit = Callable[[Book], None]
 """Sees to it that the caller may ask at all: sets actor and rights, or refuses."""
 
 
 def admit_all(book: Book) -> None:
     """Nobody is kept out: the stamp already says who asks."""
-
-
-class Receipt(Struct, frozen=True):
-    """What was acknowledged: the stream, its version and the last position, all durable."""
-
-    id: UUID
-    business_id: str | None
-    version: int
-    position: int
-    replayed: bool = False
-
-
-class Idempotency(Struct, frozen=True):
-    """The key a caller gave a request, and a hash of what the request said."""
-
-    caller: str
-    key: str
-    request_hash: str
 
 
 class _Item(Struct):
@@ -83,13 +58,6 @@ class _Item(Struct):
     admit: Admit
     future: "asyncio.Future[Receipt]"
     answer: Receipt | Exception | None = None
-
-
-class _Kept(Struct, omit_defaults=True):
-    """An answer as it is stored under an idempotency key."""
-
-    receipt: Receipt | None = None
-    refused: dict[str, Any] | None = None
 
 
 class Ledger:
@@ -294,28 +262,26 @@ class Ledger:
         return draft
 
     def _decide_one(self, item: _Item, view: Group, draft: Draft) -> None:
+        """The answer to one item, and what it leaves in the draft. Raises Missing."""
         key = item.idempotency
         book = Book(view, self._vault, self._world, item.stamp)
         try:
             item.admit(book)
             if key and (before := view.outcomes.get((key.caller, key.key))):
-                item.answer = _replay(before, key)
+                item.answer = replayed(before, key)
                 return
             stream = item.work(book)
-        except (Unauthenticated, Forbidden) as refusal:
-            item.answer = refusal
-            return
-        except Refused as refusal:
-            item.answer = refusal
         except Missing:
             raise
         except Exception as error:
             item.answer = error
-            return
         else:
             item.answer = self._take(book, stream, view, draft)
-        if key:
-            outcome = Outcome(key.caller, key.key, key.request_hash, _keep(item.answer))
+        for activity in book.activities:
+            line = self._world.new_id()
+            draft.activities.append(logged(activity, book.stamp, item.answer, id=line, at=draft.at))
+        if key and (text := kept(item.answer)):
+            outcome = Outcome(key.caller, key.key, key.request_hash, text)
             view.outcomes[key.caller, key.key] = outcome
             draft.outcomes.append(outcome)
 
@@ -460,30 +426,3 @@ def _ended() -> Unavailable:
 def _forget_oldest(cache: dict[Any, Any]) -> None:
     while len(cache) > CACHE_MAX:
         del cache[next(iter(cache))]
-
-
-def _keep(answer: Receipt | Exception) -> str:
-    if isinstance(answer, Receipt):
-        return msgspec.json.encode(_Kept(receipt=answer)).decode()
-    assert isinstance(answer, Refused)
-    kind = type(answer).__name__
-    refused = {"kind": kind, "code": answer.code, "detail": answer.detail, "more": answer.more}
-    return msgspec.json.encode(_Kept(refused=refused)).decode()
-
-
-def _replay(before: Outcome, key: Idempotency) -> Receipt | Refused:
-    """The first answer again; for another request under the same key, a refusal."""
-    if before.request_hash != key.request_hash:
-        return Invalid(
-            "idempotency-key-reused",
-            f"The key {key.key} was used for another request; take a new key.",
-            "Idempotency-Key",
-        )
-    kept = msgspec.json.decode(before.outcome, type=_Kept)
-    if kept.receipt:
-        return msgspec.structs.replace(kept.receipt, replayed=True)
-    assert kept.refused is not None
-    again = Refused.__new__(REFUSALS[kept.refused["kind"]])
-    Refused.__init__(again, kept.refused["code"], kept.refused["detail"], **kept.refused["more"])
-    again.replayed = True
-    return again

@@ -18,7 +18,8 @@ from rim_ledger.admin.admin_user import AdminLoggedIn, AdminStatus, AdminUser, C
 from rim_ledger.admin.passwords import TriedPassword, verify
 from rim_ledger.book import Book, perform
 from rim_ledger.core import Actor, Form, Invalid, Refused, Stamp, Unauthenticated
-from rim_ledger.ledger import Admit, Ledger, Receipt, admit_all
+from rim_ledger.ledger import Admit, Ledger, admit_all
+from rim_ledger.outcomes import Receipt
 from rim_ledger.world import World
 
 TOKEN: Final = 32

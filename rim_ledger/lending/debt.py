@@ -27,12 +27,12 @@ from rim_ledger.lending.policy import (
     next_limit,
     score,
 )
-from rim_ledger.lending.user import (
+from rim_ledger.lending.user import Debt, User
+from rim_ledger.lending.user_events import (
     CreditApplied,
     CreditLimitAdjusted,
     CreditScoreRecomputed,
     CreditTakenBack,
-    Debt,
     DebtBecameOverdue,
     DebtCancelled,
     DebtDefaulted,
@@ -42,7 +42,6 @@ from rim_ledger.lending.user import (
     Part,
     RepaymentAllocated,
     RepaymentReversed,
-    User,
 )
 from rim_ledger.values import ZERO
 

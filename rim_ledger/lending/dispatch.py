@@ -12,11 +12,12 @@ from psycopg import AsyncConnection
 
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Actor, Stamp
-from rim_ledger.ledger import Ledger, Receipt
+from rim_ledger.ledger import Ledger
 from rim_ledger.lending.disbursement import record_reply
 from rim_ledger.lending.loan import IN_FLIGHT, Disbursement, Loan
 from rim_ledger.lending.telco import Answer, Reply, Telco, TopUp
 from rim_ledger.lending.user import User
+from rim_ledger.outcomes import Receipt
 from rim_ledger.world import World
 
 PATIENCE: Final = 5.0

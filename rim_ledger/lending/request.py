@@ -30,7 +30,8 @@ from rim_ledger.lending.loan import (
     LoanRejected,
     LoanRequested,
 )
-from rim_ledger.lending.user import CreditReleased, CreditReserved, User, UserStatus
+from rim_ledger.lending.user import User, UserStatus
+from rim_ledger.lending.user_events import CreditReleased, CreditReserved
 from rim_ledger.system.config import setting
 from rim_ledger.values import AnyId, Metadata, Money, Network, Note, Rate, interest
 

@@ -10,13 +10,12 @@ from rim_ledger.book import Book
 from rim_ledger.core import Command, Creation, Event, Refused, require, require_legal
 from rim_ledger.lending.policy import SCORE_AT_START, limit_for
 from rim_ledger.lending.request import require_no_conflict
-from rim_ledger.lending.user import (
-    LEGAL,
+from rim_ledger.lending.user import LEGAL, User
+from rim_ledger.lending.user_events import (
     AutoLimitDisabled,
     AutoLimitEnabled,
     CreditLimitSet,
     CreditScoreSet,
-    User,
     UserActivated,
     UserContactChanged,
     UserDeactivated,

@@ -13,8 +13,38 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.core import Aggregate, Event, Personal, Stamp
-from rim_ledger.lending.policy import ScoreInputs
+from rim_ledger.core import Aggregate, Stamp
+from rim_ledger.lending.user_events import (
+    AutoLimitDisabled,
+    AutoLimitEnabled,
+    CreditApplied,
+    CreditLimitAdjusted,
+    CreditLimitSet,
+    CreditRefunded,
+    CreditReleased,
+    CreditReserved,
+    CreditScoreRecomputed,
+    CreditScoreSet,
+    CreditTakenBack,
+    DebtBecameOverdue,
+    DebtCancelled,
+    DebtDefaulted,
+    DebtDefaultReversed,
+    DebtIncurred,
+    DebtReopened,
+    Part,
+    RepaymentAllocated,
+    RepaymentReversed,
+    UserActivated,
+    UserContactChanged,
+    UserDeactivated,
+    UserDeleted,
+    UserErased,
+    UserEvent,
+    UserRegistered,
+    UserReinstated,
+    UserSuspended,
+)
 from rim_ledger.values import ZERO
 
 V = TypeVar("V")
@@ -67,233 +97,6 @@ class Debt(Struct, frozen=True, kw_only=True, gc=False):
             interest=self.interest - sign * part.interest,
             paid=self.paid + sign * part.amount,
         )
-
-
-class Part(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """What one loan gets of a payment, in naira."""
-
-    loan_id: UUID
-    principal: Decimal
-    interest: Decimal
-
-    @property
-    def amount(self) -> Decimal:
-        return self.principal + self.interest
-
-    def plus(self, other: "Part") -> "Part":
-        """Both parts of the same loan together."""
-        return replace(
-            self,
-            principal=self.principal + other.principal,
-            interest=self.interest + other.interest,
-        )
-
-    def minus(self, other: "Part") -> "Part":
-        """What is left of this part without the other."""
-        return self.plus(replace(other, principal=-other.principal, interest=-other.interest))
-
-
-# Events: what can happen to a user.
-
-
-class UserRegistered(Event):
-    user_id: str
-    phone: Personal
-    email: Personal
-    name: Personal
-    phone_hash: str
-    email_hash: str
-    credit_score: int
-    credit_limit: Decimal
-    auto_limit_enabled: bool
-
-
-class UserContactChanged(Event):
-    """Only what changed is set."""
-
-    phone: Personal = None
-    email: Personal = None
-    name: Personal = None
-    phone_hash: str | None = None
-    email_hash: str | None = None
-
-
-class CreditLimitSet(Event):
-    limit: Decimal
-    auto_limit_enabled: bool
-    reason: Personal
-
-
-class CreditScoreSet(Event):
-    score: int
-    reason: Personal
-
-
-class AutoLimitEnabled(Event):
-    pass
-
-
-class AutoLimitDisabled(Event):
-    pass
-
-
-class UserSuspended(Event):
-    reason: Personal
-
-
-class UserReinstated(Event):
-    pass
-
-
-class UserDeactivated(Event):
-    pass
-
-
-class UserActivated(Event):
-    pass
-
-
-class CreditReserved(Event):
-    """A loan was requested: its amount counts against the limit from now on."""
-
-    loan_id: UUID
-    amount: Decimal
-
-
-class CreditReleased(Event):
-    """A loan was rejected: its amount no longer counts."""
-
-    loan_id: UUID
-
-
-class DebtIncurred(Event):
-    """A loan was disbursed: what was reserved is now owed."""
-
-    loan_id: UUID
-    principal: Decimal
-    interest: Decimal
-    due_at: datetime
-
-
-class RepaymentAllocated(Event):
-    """A payment came in and was shared out; `credit` is what no loan could take."""
-
-    transaction_id: UUID
-    parts: tuple[Part, ...]
-    credit: Decimal
-
-
-class CreditApplied(Event):
-    """Credit paid for a loan that was just disbursed."""
-
-    part: Part
-
-
-class RepaymentReversed(Event):
-    """A payment turned out not to count: its parts are owed again, its credit is gone."""
-
-    transaction_id: UUID
-    parts: tuple[Part, ...]
-    credit: Decimal
-
-
-class CreditTakenBack(Event):
-    """Credit that had paid for a loan is credit again."""
-
-    part: Part
-
-
-class CreditRefunded(Event):
-    """Credit was paid back to the person."""
-
-    amount: Decimal
-    payment_method: str
-    reference: str
-
-
-class DebtReopened(Event):
-    """A loan that was repaid is about to be owed again."""
-
-    loan_id: UUID
-    paid: Decimal
-    due_at: datetime
-    disbursed_at: datetime
-    late: bool
-    overdue: bool
-    defaulted: bool
-
-
-class DebtCancelled(Event):
-    """A disbursement was reversed: the amount is reserved again, and nothing is owed."""
-
-    loan_id: UUID
-    principal: Decimal
-
-
-class DebtBecameOverdue(Event):
-    loan_id: UUID
-
-
-class DebtDefaulted(Event):
-    loan_id: UUID
-
-
-class DebtDefaultReversed(Event):
-    loan_id: UUID
-
-
-class CreditScoreRecomputed(Event):
-    score: int
-    policy: str
-    inputs: ScoreInputs
-
-
-class CreditLimitAdjusted(Event):
-    limit: Decimal
-    policy: str
-    score: int
-    reason: str
-
-
-class UserDeleted(Event):
-    pass
-
-
-class UserErased(Event):
-    """The key of this person's words was destroyed in the same commit."""
-
-
-UserEvent = (
-    UserContactChanged
-    | CreditLimitSet
-    | CreditScoreSet
-    | AutoLimitEnabled
-    | AutoLimitDisabled
-    | UserSuspended
-    | UserReinstated
-    | UserDeactivated
-    | UserActivated
-    | CreditReserved
-    | CreditReleased
-    | DebtIncurred
-    | RepaymentAllocated
-    | CreditApplied
-    | RepaymentReversed
-    | CreditTakenBack
-    | CreditRefunded
-    | DebtReopened
-    | DebtCancelled
-    | DebtBecameOverdue
-    | DebtDefaulted
-    | DebtDefaultReversed
-    | CreditScoreRecomputed
-    | CreditLimitAdjusted
-    | UserDeleted
-    | UserErased
-)
-
-
-# The aggregate: what those events add up to.
 
 
 class User(Aggregate):

@@ -11,7 +11,8 @@ from rim_ledger.lending.debt import cancel, take_back
 from rim_ledger.lending.loan import LEGAL as LOAN_LEGAL
 from rim_ledger.lending.loan import Loan, LoanDisbursementReversed
 from rim_ledger.lending.request import require_no_conflict
-from rim_ledger.lending.user import CreditRefunded, User
+from rim_ledger.lending.user import User
+from rim_ledger.lending.user_events import CreditRefunded
 from rim_ledger.payments.payment import claim_reference, require_own_life
 from rim_ledger.payments.transaction import (
     LEGAL,

@@ -15,7 +15,7 @@ from rim_ledger.book import Book, Work, perform
 from rim_ledger.core import Form, Refused
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
-from rim_ledger.payments.payment import CompleteTransaction, reference_claim
+from rim_ledger.payments.payment import CompleteTransaction, find_payment
 from rim_ledger.payments.reversal import Reconcile
 from rim_ledger.payments.statement import (
     Finding,
@@ -125,7 +125,7 @@ def finish(statement: UUID) -> Work:
 
 
 def _settle(book: Book, line: StatementLine, name: str) -> Finding:
-    if (transaction := _payment(book, line)) is None:
+    if (transaction := find_payment(book, line.provider, line.reference)) is None:
         return line.found(LineOutcome.UNKNOWN)
     found = partial(line.found, transaction_id=transaction.id)
     if transaction.amount != line.amount:
@@ -150,11 +150,6 @@ def _reconcile(book: Book, transaction: Transaction, name: str) -> None:
     perform(book, Transaction, transaction.id, Reconcile(statement_line=name))
 
 
-def _payment(book: Book, line: StatementLine) -> Transaction | None:
-    holder = book.holder(*reference_claim(line.provider, line.reference))
-    return book.find(Transaction, holder) if holder else None
-
-
 def _looks(book: Book, line: StatementLine, name: str) -> Iterator[Callable[[], object]]:
     """What settling a line comes upon, so that the lines' streams are loaded together."""
     yield partial(book.holder, "statement-line", name)
@@ -162,6 +157,6 @@ def _looks(book: Book, line: StatementLine, name: str) -> Iterator[Callable[[], 
 
 
 def _debtor(book: Book, line: StatementLine) -> None:
-    if transaction := _payment(book, line):
+    if transaction := find_payment(book, line.provider, line.reference):
         for loan in book.read(User, transaction.user_id).debts:
             book.read(Loan, loan)

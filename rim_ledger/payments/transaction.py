@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
 from rim_ledger.core import Aggregate, Event, Personal, PersonalMap, Stamp
-from rim_ledger.lending.user import Part
+from rim_ledger.lending.user_events import Part
 from rim_ledger.values import ZERO, Network
 
 

@@ -32,7 +32,8 @@ from rim_ledger.book import Book, perform
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Refused, Unauthenticated
 from rim_ledger.key_ring import derived
-from rim_ledger.ledger import Admit, Ledger, Receipt
+from rim_ledger.ledger import Admit, Ledger
+from rim_ledger.outcomes import Receipt
 from rim_ledger.system.config import KNOWN
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from api.catalogue import ROUTES
 from api.problem import MethodNotAllowed, NoRoute
 from api.routes import Route, Table
-from rim_ledger.ledger import Receipt
+from rim_ledger.outcomes import Receipt
 from tests.api.conftest import ADA, Client, Tell
 
 TABLE = Table(ROUTES)

@@ -18,15 +18,13 @@ from rim_ledger.lending.standing import (
     SetCreditScore,
     SuspendUser,
 )
-from rim_ledger.lending.user import (
-    LEGAL,
+from rim_ledger.lending.user import LEGAL, User, UserStatus
+from rim_ledger.lending.user_events import (
     AutoLimitDisabled,
     AutoLimitEnabled,
     CreditLimitSet,
     CreditScoreSet,
-    User,
     UserContactChanged,
-    UserStatus,
 )
 from tests.spec import Memory, given, names
 

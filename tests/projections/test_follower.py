@@ -14,10 +14,10 @@ from projections.follower import follow
 from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated
 from rim_ledger.core import SYSTEM, Stamp
 from rim_ledger.lending.loan import Loan, LoanRejected
-from rim_ledger.lending.user import (
+from rim_ledger.lending.user import User
+from rim_ledger.lending.user_events import (
     AutoLimitDisabled,
     CreditScoreSet,
-    User,
     UserContactChanged,
     UserErased,
     UserSuspended,

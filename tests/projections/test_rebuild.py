@@ -9,7 +9,8 @@ from projections import rebuild as rebuilding
 from projections.follower import follow
 from projections.rebuild import Busy, Difference, prepare, rebuild
 from projections.schema import Outdated
-from rim_ledger.lending.user import AutoLimitDisabled, User
+from rim_ledger.lending.user import User
+from rim_ledger.lending.user_events import AutoLimitDisabled
 from tests.projections.story import (
     ADA,
     EVENTS,

@@ -11,7 +11,7 @@ from rim_ledger import clock
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Refused, Stamp
 from rim_ledger.key_ring import derived
-from rim_ledger.ledger import Ledger, Receipt
+from rim_ledger.ledger import Ledger
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.loan import Loan
@@ -19,6 +19,7 @@ from rim_ledger.lending.request import ApproveLoan, RequestLoan
 from rim_ledger.lending.standing import RegisterUser
 from rim_ledger.lending.telco import SimulatedTelco
 from rim_ledger.lending.user import User
+from rim_ledger.outcomes import Receipt
 from rim_ledger.system.config import SetConfig
 from rim_ledger.values import Network
 from rim_ledger.vault import Vault

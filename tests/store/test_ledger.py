@@ -12,7 +12,8 @@ import pytest
 from rim_ledger.book import Book
 from rim_ledger.core import NotFound, Refused, Unavailable
 from rim_ledger.key_ring import derived
-from rim_ledger.ledger import Idempotency, Ledger, Receipt
+from rim_ledger.ledger import Ledger
+from rim_ledger.outcomes import Idempotency, Receipt
 from rim_ledger.store import Draft, Line, Store
 from rim_ledger.vault import Vault, opened
 from rim_ledger.world import RealWorld

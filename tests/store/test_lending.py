@@ -8,11 +8,12 @@ import psycopg
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Refused
 from rim_ledger.key_ring import derived
-from rim_ledger.ledger import Ledger, Receipt
+from rim_ledger.ledger import Ledger
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.request import RequestLoan
 from rim_ledger.lending.standing import RegisterUser
 from rim_ledger.lending.user import User
+from rim_ledger.outcomes import Receipt
 from rim_ledger.system.config import SetConfig
 from rim_ledger.values import Network
 from rim_ledger.vault import Vault

@@ -1,0 +1,66 @@
+"""What became of a wish, and how the answer is kept for whoever asks again under the same key."""
+
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from rim_ledger.core import Forbidden, Invalid, NotFound, Refused, Stale, Unauthenticated
+from rim_ledger.store import Outcome
+
+REFUSALS: Final = {kind.__name__: kind for kind in (Refused, NotFound, Invalid, Stale)}
+
+
+class Receipt(Struct, frozen=True):
+    """What was acknowledged: the stream, its version and the last position, all durable."""
+
+    id: UUID
+    business_id: str | None
+    version: int
+    position: int
+    replayed: bool = False
+
+
+class Idempotency(Struct, frozen=True):
+    """The key a caller gave a request, and a hash of what the request said."""
+
+    caller: str
+    key: str
+    request_hash: str
+
+
+class _Kept(Struct, omit_defaults=True):
+    """An answer as it is stored under an idempotency key."""
+
+    receipt: Receipt | None = None
+    refused: dict[str, Any] | None = None
+
+
+def kept(answer: Receipt | Exception) -> str | None:
+    """An answer as it is stored; None where nothing was decided, as for a caller kept out."""
+    if isinstance(answer, Receipt):
+        return msgspec.json.encode(_Kept(receipt=answer)).decode()
+    if not isinstance(answer, Refused) or isinstance(answer, Unauthenticated | Forbidden):
+        return None
+    kind = type(answer).__name__
+    refused = {"kind": kind, "code": answer.code, "detail": answer.detail, "more": answer.more}
+    return msgspec.json.encode(_Kept(refused=refused)).decode()
+
+
+def replayed(before: Outcome, key: Idempotency) -> Receipt | Refused:
+    """The first answer again; for another request under the same key, a refusal."""
+    if before.request_hash != key.request_hash:
+        return Invalid(
+            "idempotency-key-reused",
+            f"The key {key.key} was used for another request; take a new key.",
+            "Idempotency-Key",
+        )
+    first = msgspec.json.decode(before.outcome, type=_Kept)
+    if first.receipt:
+        return msgspec.structs.replace(first.receipt, replayed=True)
+    assert first.refused is not None
+    again = Refused.__new__(REFUSALS[first.refused["kind"]])
+    Refused.__init__(again, first.refused["code"], first.refused["detail"], **first.refused["more"])
+    again.replayed = True
+    return again
