@@ -9,6 +9,7 @@ from api import problem
 from api.call import Call, Reply
 from api.commands import answer_command
 from api.desk import Desk
+from api.health import PROBES
 from api.reads import answer_list, answer_one
 from api.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of
 from rim_ledger.core import Refused, Unavailable
@@ -36,7 +37,8 @@ class Front:
         call = Call(scope, receive, send, desk.world, desk.proxies)
         route: AnyRoute | None = None
         try:
-            desk.rates.note(call, desk.callers, started)
+            if path not in PROBES:
+                desk.rates.note(call, desk.callers, started)
             route, parameters = desk.table.find(call.method, call.path)
             reply = await answer(desk, call, route, parameters)
         except (Refused, Unavailable) as refusal:

@@ -7,6 +7,7 @@ import pytest
 
 from api import rate
 from api.call import Call
+from api.health import PROBES
 from api.rate import RateLimited, Rates
 from rim_ledger.world import RealWorld
 from tests.api.conftest import Client, Tell
@@ -97,13 +98,17 @@ def test_answers_tell_what_is_left_and_then_that_nothing_is(tell: Tell) -> None:
         bulk = await admin.post("/v1/bulk", headers={"content-type": "application/x-ndjson"})
         assert bulk.headers["ratelimit"].startswith('"caller";r=27;t='), "streams tell it too"
 
-        answers: list[httpx.Response] = [await admin.http.get("/healthz") for _ in range(4)]
-        assert [each.status_code for each in answers] == [200, 200, 200, 429]
+        answers: list[httpx.Response] = [await admin.http.get("/v1/users") for _ in range(4)]
+        assert [each.status_code for each in answers] == [401, 401, 401, 429]
         assert answers[0].headers["ratelimit-policy"] == '"address";q=3;w=60'
         refused = answers[-1]
         assert refused.json()["code"] == "rate-limited"
         assert 1 <= int(refused.headers["retry-after"]) <= 60
         assert refused.headers["retry-after"] == refused.headers["ratelimit"].rpartition("=")[2]
         assert (await admin.get("/v1/auth/me")).status_code == 200, "who is known is not troubled"
+        for path in PROBES:
+            probe = await admin.http.get(path)
+            assert probe.status_code == 200, "nor who watches over the service"
+            assert "ratelimit" not in probe.headers
 
     tell(story)
