@@ -11,7 +11,7 @@ from api.call import Headers
 from api.front import DOCS, App, Message
 from api.settings import Settings
 
-CLOSED: Final = b"default-src 'none'; frame-ancestors 'none'"
+CLOSED: Final = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 """The Content-Security-Policy of what is no page: nothing is loaded, nobody frames it."""
 ALWAYS: Final[Headers] = [
     (b"x-content-type-options", b"nosniff"),
