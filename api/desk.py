@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.errors import UndefinedTable
@@ -18,9 +16,11 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from api import reads
 from api.call import Call, Networks
 from api.commands import Wish
+from api.database import open_vault
 from api.health import Metrics
 from api.outbox import sender
 from api.position import PATIENCE, ReadPosition
+from api.rate import Rates
 from api.routes import Table
 from api.settings import Settings
 from api.telco import telco
@@ -33,6 +33,7 @@ from rim_ledger.admin.second_factor import SecondFactor
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Unavailable
+from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.outcomes import Receipt
@@ -77,6 +78,7 @@ class Desk(Struct):
     cursor_key: bytes
     proxies: Networks
     metrics: Metrics
+    rates: Rates
     table: Table
     dispatch: Dispatch
     sender: Sender
@@ -178,9 +180,9 @@ class Desk(Struct):
 async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
     """Connect to everything, and close it in order."""
     world = RealWorld()
-    vault = Vault(settings.secret_key, world)
     url = settings.database_url
     assert url, "whoever opens the desk has found or started a database"
+    vault = open_vault(settings, url)
     pool = AsyncConnectionPool[AsyncConnection[Any]](
         url,
         min_size=1,
@@ -205,17 +207,14 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             world=world,
             pool=pool,
             tables=tables,
-            request_key=_derive(settings.secret_key, b"rim-ledger requests"),
-            cursor_key=_derive(settings.secret_key, b"rim-ledger cursors"),
+            request_key=vault.key(Purpose.REQUEST),
+            cursor_key=vault.key(Purpose.CURSOR),
             proxies=settings.trusted_proxies,
             metrics=Metrics(),
+            rates=Rates(settings.rate_limit),
             table=table,
             dispatch=dispatch,
             sender=outbox,
             second_factor=SecondFactor(ledger, attempts, challenges, outbox, world),
         )
         await dispatch.drain()
-
-
-def _derive(secret: bytes, purpose: bytes) -> bytes:
-    return HKDF(hashes.SHA256(), 32, salt=None, info=purpose).derive(secret)

@@ -1,4 +1,4 @@
-"""The reference pages that follow from the code: events, routes, rights, settings, tables."""
+"""The reference pages that follow from the code: events, routes, roles, settings, tables."""
 
 import inspect
 import json
@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from api.catalogue import ROUTES
-from api.routes import List, One, Other, Route
+from api.routes import AnyRoute, List, One, Other, Route
 from api.settings import Settings, variable
 from projections.catalogue import TABLES, VIEWS
 from projections.columns import Column
@@ -98,6 +98,36 @@ def rights() -> Iterator[str]:
     yield from _table(
         ("resource", *BUILT_IN),
         ((each, *(cell(role, each) for role in BUILT_IN)) for each in RESOURCES),
+    )
+
+
+def verdict(route: AnyRoute, role: str) -> str:
+    """What becomes of somebody with a built-in role who asks for a route."""
+    if route.needs:
+        return "allowed" if route.needs in BUILT_IN[role][1] else "denied"
+    return "public" if isinstance(route, Other) and route.public else "own"
+
+
+def permissions() -> Iterator[str]:
+    yield "# Who may ask for what"
+    yield ""
+    yield "Every route, and every role that a new ledger has: [what the roles hold](rights.md),"
+    yield "[which right a route needs](routes.md)."
+    yield ""
+    yield "- *denied*: 403, whatever else the request says"
+    yield "- *allowed*: as far as the rules; one that asks for a further right, or forbids acting"
+    yield "  for oneself, may still refuse"
+    yield "- *own*: open to every session, and about that session; each line of bulk is judged by"
+    yield "  its own route"
+    yield "- *public*: needs no session. A password or a signature in the request counts instead,"
+    yield "  and what operators ask tells about nobody"
+    yield ""
+    yield from _table(
+        ("route", *BUILT_IN),
+        (
+            (f"`{route.method} {route.path}`", *(verdict(route, role) for role in BUILT_IN))
+            for route in ROUTES
+        ),
     )
 
 
@@ -197,6 +227,7 @@ PAGES: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "events.md": events,
     "routes.md": routes,
     "rights.md": rights,
+    "permissions.md": permissions,
     "settings.md": settings,
     "tables.md": tables,
 }

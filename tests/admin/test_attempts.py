@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from rim_ledger.admin.attempts import IP_SHARE, KEPT, Attempts, Newest, TooManyAttempts
 from rim_ledger.admin.security_settings import DEFAULTS
 from rim_ledger.core import Refused, Unavailable
+from rim_ledger.key_ring import derived
 from rim_ledger.vault import Vault
 from tests.spec import START, TestWorld
 
@@ -27,7 +28,7 @@ class Gate:
 
     def __init__(self, url: str) -> None:
         self.world, self.settings = TestWorld(), SETTINGS
-        vault = Vault(b"a secret of the tests", self.world)
+        vault = Vault(derived(b"a secret of the tests"), self.world)
         self.one, self.two = (Attempts(url, vault, self.world) for _ in range(2))
 
     async def fail(self, name: str = "ada", ip: str | None = HERE, times: int = 1) -> None:
@@ -217,7 +218,9 @@ def test_without_a_database_nobody_is_let_try(database: str) -> None:
     async def story() -> None:
         world = TestWorld()
         nowhere = database.replace("dbname=", "dbname=no_").replace("/test_", "/no_")
-        async with Attempts(nowhere, Vault(b"a secret", world), world, patience=0.2) as attempts:
+        async with Attempts(
+            nowhere, Vault(derived(b"a secret"), world), world, patience=0.2
+        ) as attempts:
             with pytest.raises(Unavailable):
                 async with attempts.attempt("ada", HERE, SETTINGS):
                     raise AssertionError("the gate is closed")

@@ -27,6 +27,7 @@ from rim_ledger.admin.security_settings import DEFAULTS
 from rim_ledger.book import Book, perform
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Refused, Stamp, Unauthenticated
+from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Admit, Ledger
 from rim_ledger.outcomes import Receipt
 from rim_ledger.system.config import KNOWN
@@ -53,7 +54,7 @@ class Process(Ledger):
     """What decides in an API process: its ledger, and the attempts that all of them count."""
 
     def __init__(self, url: str, world: Clock) -> None:
-        vault = Vault(b"a secret of the tests", world)
+        vault = Vault(derived(b"a secret of the tests"), world)
         super().__init__(url, ENTITY_OF, vault, world)
         self.world = world
         self.attempts = Attempts(url, vault, world)

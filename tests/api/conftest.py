@@ -21,6 +21,7 @@ from projections import schema
 from projections.follower import follow
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Ledger
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
@@ -119,7 +120,7 @@ async def serving(database: str) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def running(database: str, *, following: bool = True) -> AsyncIterator[Client]:
-    vault = Vault(SECRET, WORLD)
+    vault = Vault(derived(SECRET), WORLD)
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
         await schema.create(connection)
     async with Ledger(database, ENTITY_OF, vault, WORLD) as ledger:
