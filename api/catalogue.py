@@ -4,6 +4,7 @@ from typing import Final
 
 from api import (
     admin,
+    api_keys,
     bulk,
     callbacks,
     explain,
@@ -11,6 +12,7 @@ from api import (
     journal,
     lending,
     payments,
+    second_factor,
     statements,
     system,
 )
@@ -18,6 +20,8 @@ from api.routes import AnyRoute, Table
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
     *admin.ROUTES,
+    *second_factor.ROUTES,
+    *api_keys.ROUTES,
     *lending.ROUTES,
     *explain.ROUTES,
     *payments.ROUTES,
