@@ -14,7 +14,7 @@ WINDOW: Final = 60
 STRANGERS: Final = 10
 """Whoever has not been admitted by a token may ask so many times less often."""
 CALLERS_MAX: Final = 100_000
-"""Callers that are told apart within a minute; any others share one count."""
+"""Addresses that are told apart within a minute; any others share one count."""
 
 
 class RateLimited(Refused):
@@ -52,7 +52,7 @@ class Rates:
         token = call.token_hash
         caller = token if token in known else _site(call.ip)
         most, name, policy = self._known if caller is token else self._strange
-        if caller not in self._asked and len(self._asked) >= CALLERS_MAX:
+        if caller is not token and caller not in self._asked and len(self._asked) >= CALLERS_MAX:
             caller = None
         self._asked[caller] = asked = self._asked.get(caller, 0) + 1
         left, wait = max(0, most - asked), ceil(self._until - now)

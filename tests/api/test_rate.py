@@ -76,8 +76,10 @@ def test_however_many_callers_there_are_the_counts_stay_few(
         _asks(rates, _call(ip=f"192.0.2.{number}"))
     with pytest.raises(RateLimited):
         _asks(rates, _call(ip="192.0.2.9"))
-    _asks(rates, _call(ip="192.0.2.0"))  # Who was there before is not troubled.
-    assert len(rates._asked) == 4
+    _asks(rates, _call(ip="192.0.2.0"))  # Who was there before is not troubled,
+    known = _call(token="mine")  # nor who has a session.
+    assert _asks(rates, known, {known.token_hash}).startswith('"caller";r=19;')
+    assert len(rates._asked) == 5
 
 
 def test_zero_counts_nobody() -> None:
