@@ -1,5 +1,6 @@
 """Reads a request's body: bounded, and as strict JSON that means one thing only."""
 
+import asyncio
 import json
 import math
 import re
@@ -7,10 +8,14 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMappi
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from api.problem import Malformed, TooLarge, WrongType
+from api.problem import Malformed, TooLarge, TooSlow, WrongType
 from rim_ledger.core import Unavailable
 
 BODY_MAX: Final = 1024 * 1024
+BODY_SECONDS: Final = 60.0
+"""A body that is read as a whole is there within so many seconds."""
+PAUSE_MAX: Final = 60.0
+"""Seconds that a body which is read piece by piece may pause."""
 DEPTH_MAX: Final = 20
 DIGITS_MAX: Final = 40
 SUSPECT: Final = re.compile(r"\\u(0000|[dD][89a-fA-F])")
@@ -24,10 +29,12 @@ class Disconnected(Unavailable):
 
 
 class Chunks:
-    """A body, piece by piece, as it arrives."""
+    """A body, piece by piece, as it arrives. Raises TooSlow for a long pause; given a number of
+    seconds, also when it has not all come by then."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, seconds: float | None = None) -> None:
         self._receive, self._more = receive, True
+        self._until = seconds and asyncio.get_running_loop().time() + seconds
 
     def __aiter__(self) -> "Chunks":
         return self
@@ -35,7 +42,12 @@ class Chunks:
     async def __anext__(self) -> bytes:
         if not self._more:
             raise StopAsyncIteration
-        message = await self._receive()
+        until = self._until or asyncio.get_running_loop().time() + PAUSE_MAX
+        try:
+            async with asyncio.timeout_at(until):
+                message = await self._receive()
+        except TimeoutError:
+            raise TooSlow("request-timeout", "The body did not come in time.") from None
         if message["type"] == "http.disconnect":
             raise Disconnected("disconnected", "The client left.")
         self._more = message.get("more_body", False)
@@ -51,7 +63,7 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
         raise too_large
     parts: list[bytes] = []
     size = 0
-    async for part in Chunks(receive):
+    async for part in Chunks(receive, BODY_SECONDS):
         size += len(part)
         if size > limit:
             raise too_large

@@ -16,7 +16,7 @@ from api.atomic import perform_all
 from api.body import BODY_MAX, Chunks, Disconnected, read_json, require_media_type
 from api.call import Call, Reply
 from api.commands import Wish, errors_in, fill, key_for, receipt_fields
-from api.problem import InvalidFields, TooLarge
+from api.problem import InvalidFields, TooLarge, TooSlow
 from api.routes import AnyRoute, Other, Parameters, Route
 from rim_ledger.core import Form, Invalid, Refused, Unavailable
 from rim_ledger.outcomes import Receipt
@@ -114,12 +114,7 @@ async def answer_bulk(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
 
 async def _stream(sender: Sender) -> None:
     call = sender.call
-    headers = [
-        (b"content-type", MEDIA_TYPE),
-        (b"cache-control", b"no-store"),
-        (b"x-request-id", call.id.encode()),
-    ]
-    await call.send({"type": "http.response.start", "status": 200, "headers": headers})
+    await call.start(200, [(b"content-type", MEDIA_TYPE)])
     answers: asyncio.Queue[bytes | None] = asyncio.Queue(UNREAD_MAX)
     writing = asyncio.create_task(_write(call, answers))
     try:
@@ -136,29 +131,42 @@ async def _carry_out(sender: Sender, answers: "asyncio.Queue[bytes | None]") -> 
     unless that goes on after its decision."""
     under_way: deque[tuple[int, asyncio.Future[bytes]]] = deque()
     number = weight = 0
-    async for text in lines(sender.call):
-        number += 1
-        if not text.strip():
-            continue
-        try:
-            wish = sender.read(text)
-        except Exception as error:
-            answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-            answer.set_result(sender.failed(number, error))
-        else:
-            answer = asyncio.create_task(_one(sender, number, wish))
-            if wish.takes_time:
-                await asyncio.wait([answer])
-        under_way.append((len(text), answer))
-        weight += len(text)
-        while under_way and (
-            under_way[0][1].done() or len(under_way) >= WINDOW or weight > WEIGHT_MAX
-        ):
-            size, first = under_way.popleft()
-            weight -= size
-            await answers.put(await first)
+    try:
+        async for text in lines(sender.call):
+            number += 1
+            if not text.strip():
+                continue
+            answer = await _begin(sender, number, text)
+            under_way.append((len(text), answer))
+            weight += len(text)
+            while under_way and (
+                under_way[0][1].done() or len(under_way) >= WINDOW or weight > WEIGHT_MAX
+            ):
+                size, first = under_way.popleft()
+                weight -= size
+                await answers.put(await first)
+    except TooSlow as error:  # What was read is carried out; the line that is missing says why.
+        under_way.append((0, _told(sender.failed(number + 1, error))))
     for _, answer in under_way:
         await answers.put(await answer)
+
+
+async def _begin(sender: Sender, number: int, text: bytes) -> asyncio.Future[bytes]:
+    """A line on its way, and its answer to come."""
+    try:
+        wish = sender.read(text)
+    except Exception as error:
+        return _told(sender.failed(number, error))
+    answer = asyncio.create_task(_one(sender, number, wish))
+    if wish.takes_time:
+        await asyncio.wait([answer])
+    return answer
+
+
+def _told(text: bytes) -> asyncio.Future[bytes]:
+    answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    answer.set_result(text)
+    return answer
 
 
 async def _one(sender: Sender, number: int, wish: Wish) -> bytes:

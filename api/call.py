@@ -31,7 +31,9 @@ class Reply(Struct):
 class Call:
     """A request: who asks, from where, and where its body can be read."""
 
-    __slots__ = ("headers", "id", "ip", "method", "path", "query", "receive", "send")
+    __slots__ = (
+        "headers", "id", "ip", "limits", "method", "path", "query", "receive", "send", "token_hash"
+    )  # fmt: skip
 
     def __init__(
         self, scope: Mapping[str, Any], receive: Receive, send: Any, world: World, proxies: Networks
@@ -47,6 +49,9 @@ class Call:
         self.id = _request_id(self.headers) or str(world.new_id())
         peer = scope.get("client")
         self.ip = _client_ip(peer[0] if peer else "", self.headers, proxies)
+        self.token_hash = _token_hash(self.headers)
+        self.limits: Headers = []
+        """What is left of what the caller may ask for; every answer tells it."""
 
     def header(self, name: bytes) -> str | None:
         """A header's text, or None when the request has none of that name."""
@@ -56,10 +61,15 @@ class Call:
     @property
     def token(self) -> str:
         """The hash of the bearer token; Unauthenticated when there is none."""
-        scheme, _, token = (self.header(b"authorization") or "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        if not self.token_hash:
             raise Unauthenticated("unauthenticated", "This needs a bearer token; log in first.")
-        return token_hash(token.strip())
+        return self.token_hash
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the head of an answer: these headers, and those that every answer has."""
+        own = [(b"cache-control", b"no-store"), (b"x-request-id", self.id.encode())]
+        headers = [*own, *self.limits, *headers]
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     def stamp(self, world: World, key: str | None = None) -> Stamp:
         """The stamp of what this request asks for; who asks is filled in on admission."""
@@ -72,6 +82,13 @@ class Call:
             request_id=self.id,
             key=key,
         )
+
+
+def _token_hash(headers: Mapping[bytes, bytes]) -> str:
+    """What the ledger knows the bearer token by; empty without one."""
+    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    known = scheme.lower() == "bearer" and token.strip()
+    return token_hash(known) if known else ""
 
 
 def _request_id(headers: Mapping[bytes, bytes]) -> str | None:

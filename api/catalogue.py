@@ -4,6 +4,7 @@ from typing import Final
 
 from api import (
     admin,
+    api_keys,
     bulk,
     callbacks,
     events,
@@ -13,6 +14,7 @@ from api import (
     lending,
     payments,
     proofs,
+    second_factor,
     statements,
     system,
 )
@@ -20,6 +22,8 @@ from api.routes import AnyRoute, Table
 
 _OWN: Final[tuple[AnyRoute, ...]] = (
     *admin.ROUTES,
+    *second_factor.ROUTES,
+    *api_keys.ROUTES,
     *lending.ROUTES,
     *explain.ROUTES,
     *payments.ROUTES,

@@ -19,7 +19,15 @@ from psycopg_pool import PoolTimeout
 
 from api import sealing
 from api import status as standing
-from api.database import Unfit, database, filled_database, first_line, open_ledger, prepare, vault
+from api.database import (
+    Unfit,
+    database,
+    filled_database,
+    first_line,
+    open_ledger,
+    open_vault,
+    prepare,
+)
 from api.progress import progress
 from api.settings import Settings
 from api.supervisor import first_login
@@ -32,16 +40,27 @@ from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
 from projections.seals import Contradiction
 from rim_ledger import clock as due
+from rim_ledger.admin.attempts import Attempts
 from rim_ledger.core import Unavailable
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.postgres import PostgresUnavailable
+from rim_ledger.rotation import Underway, rotate
 from rim_ledger.world import RealWorld
 
 INTERRUPTED: Final = 130
 """The exit code of a command that was not let finish."""
 
-STOPPED: Final = (Poisoned, Outdated, Busy, Contradiction)
-"""What a follower of the log ends with when it cannot go on."""
+FORESEEN: Final = (
+    Unfit,
+    Unavailable,
+    PostgresUnavailable,
+    Poisoned,
+    Outdated,
+    Busy,
+    Underway,
+    Contradiction,
+)
+"""What says in one line why a command cannot go on."""
 
 log = logging.getLogger("rim_ledger")
 
@@ -70,7 +89,7 @@ def follow() -> None:
     settings = Settings.load()
     _collect_rarely()
     with filled_database(settings) as url:
-        asyncio.run(follower.follow(url, vault(settings), log.warning))
+        asyncio.run(follower.follow(url, open_vault(settings, url), log.warning))
 
 
 @app.command
@@ -153,6 +172,25 @@ def init() -> None:
 
 
 @app.command
+def unlock(username: str) -> None:
+    """Let somebody try again at once who failed too often to get in.
+
+    Parameters
+    ----------
+    username:
+        The name that was tried.
+    """
+    settings = Settings.load()
+
+    async def run(url: str) -> int:
+        async with Attempts(url, open_vault(settings, url), RealWorld()) as attempts:
+            return await attempts.forget(username)
+
+    with filled_database(settings) as url:
+        print(f"failures forgotten: {asyncio.run(run(url))}")
+
+
+@app.command
 def rebuild(*, check: bool = False) -> None:
     """Fill the read tables anew from the log, beside the live ones, and swap them in.
 
@@ -165,7 +203,7 @@ def rebuild(*, check: bool = False) -> None:
     _collect_rarely()
     try:
         with filled_database(settings) as url, progress("events") as told:
-            work = rebuild_tables(url, vault(settings), told, check=check)
+            work = rebuild_tables(url, open_vault(settings, url), told, check=check)
             rebuilt = asyncio.run(work)
     except KeyboardInterrupt:
         print("interrupted; the tables in use are as they were", file=sys.stderr)
@@ -176,6 +214,24 @@ def rebuild(*, check: bool = False) -> None:
     print(f"{verb} at position {rebuilt.position}; {len(rebuilt.differences)} rows differed")
     if check and rebuilt.differences:
         raise SystemExit(1)
+
+
+@app.command
+def rotate_keys() -> None:
+    """Wrap all keys and secrets anew, under new keys that RIM_SECRET_KEY wraps.
+
+    To change RIM_SECRET_KEY itself, set RIM_SECRET_KEY_PREVIOUS to what it was. The service may
+    run meanwhile. What is interrupted goes on from there the next time.
+    """
+    settings = Settings.load()
+    try:
+        with filled_database(settings) as url, progress("keys") as told:
+            rotated = rotate(url, settings.secrets, RealWorld(), told)
+    except KeyboardInterrupt:
+        print("interrupted; nothing is lost, run it again to go on", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    how = "the interrupted rotation is complete" if rotated.resumed else "the keys are rotated"
+    print(f"{how}; wrapped anew: {rotated.wrapped}")
 
 
 @app.command
@@ -202,7 +258,7 @@ def main() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         try:
             app()
-        except (Unfit, Unavailable, PostgresUnavailable, *STOPPED) as error:
+        except FORESEEN as error:
             _fail(str(error))
         except (psycopg.OperationalError, PoolTimeout) as error:
             _fail(f"the database cannot be reached: {first_line(error)}")

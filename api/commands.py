@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Container
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -21,11 +21,13 @@ from api.problem import InvalidFields
 from api.routes import Parameters, Route, activity_of
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
+from rim_ledger.admin.one_time import send_token
 from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.book import Book, Right, perform
 from rim_ledger.core import Aggregate, Creation, Form, Invalid, Refused, Stale, Stamp
 from rim_ledger.core import Command as CommandForm
 from rim_ledger.outcomes import Idempotency, Receipt
+from rim_ledger.sending import Channel
 
 if TYPE_CHECKING:
     from api.desk import Desk
@@ -34,6 +36,7 @@ KEY: Final = re.compile(r"[ -~]{1,255}")
 ETAG: Final = re.compile(r'"(\d{1,18})"')
 PREFERRED: Final = re.compile(rb'(?i)(?:^|,)\s*return\s*=\s*"?representation"?\s*(?:[,;]|$)')
 """In a Prefer header, alone or beside other preferences (RFC 7240)."""
+F = TypeVar("F", bound=Form)
 AHEAD, BACK = timedelta(minutes=5), timedelta(days=7)
 
 
@@ -47,8 +50,12 @@ class Wish(Struct):
     token: str
     stamp: Stamp
     idempotency: Idempotency | None
+    noted: int = 0
+    """How many events the admission itself recorded."""
     given: Container[Right] = ()
     """What the caller may do, as it was decided on."""
+    promised: str = ""
+    """A token that is sent once its hash is committed."""
 
     def admit(self, book: Book) -> None:
         """The caller is known and may ask for this."""
@@ -84,24 +91,40 @@ class Wish(Struct):
         return resolve(book, self.route.kind, self.parameters["id"])
 
     def _require_current(self, book: Book, stream: UUID) -> None:
-        if self.versions is None or (version := book.version(stream)) in self.versions:
+        # That somebody is let in may be noted in the very stream that the command is about.
+        own = sum(each.originator_id == stream for each in book.events[: self.noted])
+        if self.versions is None or (version := book.version(stream) - own) in self.versions:
             return
         raise Stale("stale-version", f"This is at version {version} now; read it again.")
 
-    async def hash_password(self, desk: "Desk") -> None:
-        """Have a new password hashed. That is dear: nobody has it done who may not ask for it."""
-        if isinstance(self.command, WithPassword):
-            await desk.ledger.submit(_caller, self.stamp, None, self.admit)
+    async def prepare(self, desk: "Desk") -> None:
+        """Have a new password hashed; without one, make up the token that will be sent. Hashing
+        is dear: nobody has it done who may not ask for it."""
+        if not isinstance(self.command, WithPassword):
+            return
+        await desk.ledger.submit(_caller, self.stamp, None, self.admit)
+        if self.command.password:
             self.command = await self.command.hashed()
+        else:
+            desk.sender.require(Channel.EMAIL)
+            self.promised = gate.new_token(desk.world)
+            self.command = self.command.promised(gate.token_hash(self.promised))
+
+    async def deliver(self, desk: "Desk", receipt: Receipt) -> None:
+        """Send the token that was promised, now that it is one."""
+        if self.promised and not receipt.replayed:
+            await send_token(desk.ledger, desk.sender, desk.world, receipt.id, self.promised)
 
     async def submit(self, desk: "Desk") -> Receipt:
         """Decide and commit, or carry out; Refused when the answer is no."""
-        await self.hash_password(desk)
+        await self.prepare(desk)
 
         def request() -> Awaitable[Receipt]:
             return desk.ledger.submit(self.work, self.stamp, self.idempotency, self.admit)
 
-        return await (self.route.run(desk, request) if self.route.run else request())
+        receipt = await (self.route.run(desk, request) if self.route.run else request())
+        await self.deliver(desk, receipt)
+        return receipt
 
     @property
     def takes_time(self) -> bool:
@@ -147,6 +170,17 @@ def fill(route: Route, parameters: Parameters, body: Any) -> Form:
         return route.command.model_validate(body)
     except ValidationError as error:
         raise InvalidFields(errors_in(error, body)) from None
+
+
+async def read_form(call: Call, form: type[F]) -> F:
+    """The form in a request's body."""
+    body = await read_body(call.receive, call.headers, BODY_MAX)
+    require_media_type(call.headers, b"application/json")
+    value = read_json(body)
+    try:
+        return form.model_validate(value)
+    except ValidationError as error:
+        raise InvalidFields(errors_in(error, value)) from None
 
 
 def errors_in(error: ValidationError, body: Any) -> list[dict[str, str]]:

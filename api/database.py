@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import psycopg
-from cryptography.exceptions import InvalidTag
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -16,6 +15,7 @@ from projections import rebuild
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Refused
+from rim_ledger.key_ring import WrongSecret, open_ring
 from rim_ledger.ledger import Ledger
 from rim_ledger.migrate import migrate
 from rim_ledger.postgres import EmbeddedPostgres
@@ -54,21 +54,26 @@ def filled_database(settings: Settings) -> Iterator[str]:
     """The same, for those who need its tables to be there."""
     with database(settings) as url:
         with psycopg.connect(url, connect_timeout=CONNECT) as connection:
-            found = connection.execute("SELECT to_regclass('ledger.events')").fetchone()
+            found = connection.execute("SELECT to_regclass('ledger.key_ring')").fetchone()
             if found == (None,):
-                raise Unfit("this database holds no ledger yet: run rim-ledger init first")
-        _check_secret(settings, url)
+                raise Unfit("this database holds no ledger of this version: run rim-ledger init")
+        open_vault(settings, url)  # A wrong secret stops us here, before anything is begun.
         yield url
 
 
-def vault(settings: Settings) -> Vault:
-    """What opens personal words."""
-    return Vault(settings.secret_key, RealWorld())
+def open_vault(settings: Settings, url: str) -> Vault:
+    """What opens personal words and shared secrets. Raises Unfit when the master secret is not the
+    one that the ledger was written with."""
+    world = RealWorld()
+    try:
+        return Vault(open_ring(url, settings.secrets, world), world)
+    except WrongSecret as error:
+        raise Unfit(str(error)) from None
 
 
 def open_ledger(settings: Settings, url: str) -> Ledger:
     """The ledger in a database, for an `async with`."""
-    return Ledger(url, ENTITY_OF, vault(settings), RealWorld())
+    return Ledger(url, ENTITY_OF, open_vault(settings, url), RealWorld())
 
 
 def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) -> list[str]:
@@ -77,12 +82,12 @@ def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) ->
     `first_login` is told the password of the first admin, if one had to be made up.
     """
     lacking = [f"migration {name}" for name in migrate(url)]
-    _check_secret(settings, url)
+    vault = open_vault(settings, url)
     with _uninterrupted():  # The password is told now or never.
         if password := asyncio.run(_begin(settings, url)):
             lacking.append("the first admin")
             first_login(password)
-    if asyncio.run(rebuild.prepare(url, vault(settings))):
+    if asyncio.run(rebuild.prepare(url, vault)):
         lacking.append("read tables of this version")
     return lacking
 
@@ -132,18 +137,3 @@ def _check(url: str) -> None:
         raise Unfit(f"DATABASE_URL cannot be reached: {first_line(error)}") from error
     if major < VERSION_MIN:
         raise Unfit(f"DATABASE_URL is PostgreSQL {major}; this needs {VERSION_MIN} or newer")
-
-
-def _check_secret(settings: Settings, url: str) -> None:
-    """Stop before anything is sealed under a secret that the ledger was not written with."""
-    query = "SELECT person, wrapped FROM ledger.personal_keys WHERE wrapped IS NOT NULL LIMIT 1"
-    with psycopg.connect(url) as connection:
-        row = connection.execute(query).fetchone()
-    try:
-        if row:
-            vault(settings).unwrap(*row)
-    except InvalidTag:
-        raise Unfit(
-            "RIM_SECRET_KEY (or RIM_HOME/secret.key) is not the secret that this ledger was"
-            " written with: bring the right one back"
-        ) from None

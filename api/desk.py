@@ -10,8 +10,6 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.errors import UndefinedTable
@@ -20,20 +18,28 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from api import reads
 from api.call import Call, Networks
 from api.commands import Wish
+from api.database import open_vault
 from api.health import Metrics
+from api.outbox import sender
 from api.position import PATIENCE, LogPosition, ReadPosition
+from api.rate import Rates
 from api.routes import Table
 from api.settings import Settings
 from api.telco import telco
 from projections.catalogue import ROW_OF
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
+from rim_ledger.admin.attempts import Attempts
+from rim_ledger.admin.challenge import Challenges
+from rim_ledger.admin.second_factor import SecondFactor
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Unavailable
+from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.outcomes import Receipt
+from rim_ledger.sending import Sender
 from rim_ledger.vault import Keys, Vault
 from rim_ledger.world import RealWorld, World
 
@@ -65,6 +71,7 @@ class Desk(Struct):
     """The parts of one API process."""
 
     ledger: Ledger
+    attempts: Attempts
     vault: Vault
     world: World
     pool: AsyncConnectionPool[AsyncConnection[Any]]
@@ -74,8 +81,11 @@ class Desk(Struct):
     cursor_key: bytes
     proxies: Networks
     metrics: Metrics
+    rates: Rates
     table: Table
     dispatch: Dispatch
+    sender: Sender
+    second_factor: SecondFactor
     callers: dict[str, UUID] = {}
     stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set when the process is to end, for answers that would go on for ever."""
@@ -95,6 +105,7 @@ class Desk(Struct):
         call: Call,
         token: str,
         *needs: Right,
+        enrolling: bool = False,
         activity: Activity | None = None,
         logged: Callable[[Rights], bool] = lambda _: False,
     ) -> Rights:
@@ -106,7 +117,7 @@ class Desk(Struct):
 
         def admit(book: Book) -> None:
             nonlocal found
-            gate.enter(book, token)
+            gate.enter(book, token, enrolling=enrolling)
             book.activities += [activity] if activity else []
             for need in needs:
                 book.need(*need)
@@ -191,9 +202,9 @@ class Desk(Struct):
 async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
     """Connect to everything, and close it in order."""
     world = RealWorld()
-    vault = Vault(settings.secret_key, world)
     url = settings.database_url
     assert url, "whoever opens the desk has found or started a database"
+    vault = open_vault(settings, url)
     pool = AsyncConnectionPool[AsyncConnection[Any]](
         url,
         min_size=1,
@@ -204,27 +215,30 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
     )
     async with (
         Ledger(url, ENTITY_OF, vault, world) as ledger,
+        Attempts(url, vault, world) as attempts,
         pool,
         ReadPosition(url) as tables,
         LogPosition(url) as log_position,
     ):
         dispatch = Dispatch(url, ledger, telco(settings, url), world)
+        outbox = sender(settings, world)
+        challenges = Challenges(pool)
         yield Desk(
             ledger=ledger,
+            attempts=attempts,
             vault=vault,
             world=world,
             pool=pool,
             tables=tables,
             log=log_position,
-            request_key=_derive(settings.secret_key, b"rim-ledger requests"),
-            cursor_key=_derive(settings.secret_key, b"rim-ledger cursors"),
+            request_key=vault.key(Purpose.REQUEST),
+            cursor_key=vault.key(Purpose.CURSOR),
             proxies=settings.trusted_proxies,
             metrics=Metrics(),
+            rates=Rates(settings.rate_limit),
             table=table,
             dispatch=dispatch,
+            sender=outbox,
+            second_factor=SecondFactor(ledger, attempts, challenges, outbox, world),
         )
         await dispatch.drain()
-
-
-def _derive(secret: bytes, purpose: bytes) -> bytes:
-    return HKDF(hashes.SHA256(), 32, salt=None, info=purpose).derive(secret)

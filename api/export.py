@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 from psycopg import AsyncConnection
 
-from api.database import Unfit, filled_database, vault
+from api.database import Unfit, filled_database, open_vault
 from api.progress import progress
 from api.settings import Settings
 from projections import export as parquet
@@ -68,7 +68,7 @@ async def _segments(
     settings: Settings, url: str, place: Path, wanted: Manifest, *, follow: bool
 ) -> None:
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
-        signer = await seals.known_signer(connection, vault(settings))
+        signer = await seals.known_signer(connection, open_vault(settings, url))
         wanted = Manifest(
             first=wanted.first, types=wanted.types, key=signer.key if signer else None
         )

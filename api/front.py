@@ -1,4 +1,4 @@
-"""The outermost layer: finds the route, answers, and turns every refusal into a problem."""
+"""The front: finds the route, answers, and turns every refusal into a problem."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -9,6 +9,7 @@ from api import problem
 from api.call import Call, Reply
 from api.commands import answer_command
 from api.desk import Desk
+from api.health import PROBES
 from api.reads import answer_list, answer_one
 from api.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of
 from rim_ledger.core import Refused, Unavailable
@@ -16,7 +17,8 @@ from rim_ledger.core import Refused, Unavailable
 App = Callable[..., Awaitable[None]]
 Message = MutableMapping[str, Any]
 
-DOCUMENTS: Final = ("/docs", "/docs/oauth2-redirect", "/openapi.json")
+DOCS, ASSETS, OPENAPI = "/docs", "/docs/assets/", "/openapi.json"
+DOCUMENTS: Final = (DOCS, OPENAPI)
 
 
 class Front:
@@ -26,7 +28,8 @@ class Front:
         self._inner, self._state = inner, state
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or scope["path"] in DOCUMENTS:
+        path: str = scope.get("path", "")
+        if scope["type"] != "http" or path in DOCUMENTS or path.startswith(ASSETS):
             await self._inner(scope, receive, send)
             return
         started = perf_counter()
@@ -34,6 +37,8 @@ class Front:
         call = Call(scope, receive, send, desk.world, desk.proxies)
         route: AnyRoute | None = None
         try:
+            if path not in PROBES:
+                desk.rates.note(call, desk.callers, started)
             route, parameters = desk.table.find(call.method, call.path)
             reply = await answer(desk, call, route, parameters)
         except (Refused, Unavailable) as refusal:
@@ -83,14 +88,9 @@ def refused(refusal: Exception, call: Call) -> Reply:
 
 
 async def _send(send: Any, call: Call, reply: Reply) -> None:
-    headers = [
-        (b"content-length", b"%d" % len(reply.body)),
-        (b"cache-control", b"no-store"),
-        (b"x-request-id", call.id.encode()),
-        *reply.headers,
-    ]
+    headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers]
     if reply.body:
         headers.append((b"content-type", reply.media_type))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await call.start(reply.status, headers)
     body = b"" if call.method == "HEAD" else reply.body
     await send({"type": "http.response.body", "body": body})

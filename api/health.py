@@ -14,6 +14,8 @@ from rim_ledger.core import Unavailable
 if TYPE_CHECKING:
     from api.desk import Desk
 
+PROBES: Final = ("/healthz", "/readyz", "/metrics")
+"""What those who watch over the service ask for as often as they like."""
 LAG_MAX: Final = 10_000
 """Events that the read tables may be behind and still count as ready."""
 

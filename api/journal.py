@@ -87,13 +87,7 @@ async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
     await desk.wait_for(call)
     where = " AND ".join(["true", *(test for test, _ in query.tests)])
     values = [value for _, more in query.tests for value in more]
-    headers = [
-        (b"content-type", CSV),
-        (b"cache-control", b"no-store"),
-        (b"x-request-id", call.id.encode()),
-        _attached("journal"),
-    ]
-    await call.send({"type": "http.response.start", "status": 200, "headers": headers})
+    await call.start(200, [(b"content-type", CSV), _attached("journal")])
     async with (
         desk.pool.connection() as connection,
         connection.transaction(),

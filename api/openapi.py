@@ -24,16 +24,17 @@ SENTENCES: Final = {
     "401": "No live session.",
     "403": "The caller lacks the permission.",
     "404": "There is no such thing, or none the caller may know of.",
+    "408": "The body did not come in time.",
     "409": "A rule or the present state forbids it.",
     "412": "The thing has another version than If-Match says.",
     "413": "The body is too large.",
     "415": "The body has another media type.",
     "422": "The fields are not as described, or cannot be meant.",
-    "429": "Too many attempts.",
+    "429": "Too many attempts, or more requests in this minute than one caller may make.",
     "503": "The store is busy, or the read tables are behind.",
 }
-ALWAYS: Final = ("400", "401", "403", "404", "422", "503")
-OF_COMMANDS: Final = (*ALWAYS, "409", "412", "413", "415")
+ALWAYS: Final = ("400", "401", "403", "404", "422", "429", "503")
+OF_COMMANDS: Final = (*ALWAYS, "408", "409", "412", "413", "415")
 PROBLEM: Final[Schema] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance", "code", "requestId"],
@@ -159,14 +160,19 @@ def _describe_other(operation: Schema, route: Other) -> None:
         operation["security"] = []
     operation["parameters"] += [_query(name, schema) for name, schema in route.query.items()]
     answer: Schema = {"description": "Done."}
-    if route.gives is not None:
-        given = dict(route.gives)
-        answer = _json({"type": "object", "required": [*given], "properties": given})
+    shapes = [_object(given) for given in (route.gives, route.or_gives) if given is not None]
+    if shapes:
+        answer = _json(shapes[0] if len(shapes) == 1 else {"anyOf": shapes})
     if route.form is not None or route.media_type == "text/csv":
         content = {route.media_type: {"schema": _ref(route.form) if route.form else _STRING}}
         operation["requestBody"] = {"required": True, "content": content}
-    statuses = ("503",) if route.path.count("/") == 1 else (*OF_COMMANDS, "429")
+    statuses = ("503",) if route.path.count("/") == 1 else OF_COMMANDS
     operation["responses"] = {str(route.status): answer} | _problems(statuses)
+
+
+def _object(properties: Mapping[str, Any]) -> Schema:
+    given = dict(properties)
+    return {"type": "object", "required": [*given], "properties": given}
 
 
 def _receipt(route: Route) -> Schema:

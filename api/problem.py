@@ -16,7 +16,7 @@ from rim_ledger.core import (
 )
 
 MEDIA_TYPE: Final = b"application/problem+json"
-OWN_STATUS: Final = {"too-many-attempts": 429}
+OWN_STATUS: Final = {"too-many-attempts": 429, "rate-limited": 429}
 """Codes whose status is not that of their class."""
 
 
@@ -26,6 +26,10 @@ class Malformed(Refused):
 
 class TooLarge(Refused):
     """A body above the limit of its route."""
+
+
+class TooSlow(Refused):
+    """A body that does not come."""
 
 
 class WrongType(Refused):
@@ -62,6 +66,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     Unavailable: 503,
     Malformed: 400,
     TooLarge: 413,
+    TooSlow: 408,
     WrongType: 415,
     InvalidFields: 422,
     NoRoute: 404,
@@ -105,6 +110,8 @@ def headers_of(refusal: Exception) -> list[tuple[bytes, bytes]]:
     headers = []
     if isinstance(refusal, Unauthenticated):
         headers.append((b"www-authenticate", b'Bearer realm="rim-ledger"'))
+    if isinstance(refusal, TooLarge | TooSlow):  # The rest of the body is not waited for.
+        headers.append((b"connection", b"close"))
     if isinstance(refusal, MethodNotAllowed):
         headers.append((b"allow", refusal.allow.encode()))
     if status_of(refusal) in {429, 503}:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 from psycopg.errors import UndefinedTable
 
-from api.database import Unfit, vault
+from api.database import Unfit, open_vault
 from api.outside import Outside
 from api.progress import progress
 from api.settings import Settings
@@ -15,7 +15,6 @@ from projections import seals
 from projections.seals import Contradiction
 from projections.signed_note import Untrue
 from projections.verify import Verification
-from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
 
 FAULTS_MAX: Final = 100
@@ -30,13 +29,14 @@ async def seal(settings: Settings, url: str) -> None:
     """Seal until cancelled, and keep every checkpoint outside as well."""
     outside, world = Outside(settings.home), RealWorld()
     async with await _connect(url) as connection:
-        await _require_true(connection, outside, vault(settings))
-        signer = await seals.signer(connection, vault(settings), world)
+        await _require_true(connection, outside, settings, url)
+        vault = open_vault(settings, url)
+        signer = await seals.signer(connection, vault, world)
 
     def keep(note: str) -> None:
         outside.keep(note, signer.open(note), signer, world.now())
 
-    await seals.seal(url, vault(settings), world, keep, log.warning)
+    await seals.seal(url, vault, world, keep, log.warning)
 
 
 def require_true(settings: Settings, url: str) -> None:
@@ -45,17 +45,20 @@ def require_true(settings: Settings, url: str) -> None:
 
     async def look() -> None:
         async with await _connect(url) as connection:
-            await _require_true(connection, outside, vault(settings))
+            await _require_true(connection, outside, settings, url)
 
     if outside.latest is not None:
         asyncio.run(look())
 
 
-async def _require_true(connection: Connection, outside: Outside, kept_by: Vault) -> None:
+async def _require_true(
+    connection: Connection, outside: Outside, settings: Settings, url: str
+) -> None:
     if (note := outside.latest) is None:
         return
     try:
-        verifier, signer = outside.verifier, await seals.known_signer(connection, kept_by)
+        signer = await seals.known_signer(connection, open_vault(settings, url))
+        verifier = outside.verifier
         wrong: str | None = "this is not the log that was signed there"
         if signer and verifier and verifier.key == signer.key:
             wrong = await seals.contradicts(connection, note, verifier)
@@ -74,7 +77,7 @@ async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
     """Compare every event with its seal: what is wrong, and what was looked at."""
     outside = Outside(settings.home)
     async with await _connect(url) as connection:
-        if (signer := await seals.known_signer(connection, vault(settings))) is None:
+        if (signer := await seals.known_signer(connection, open_vault(settings, url))) is None:
             raise Unfit("nothing is sealed yet: rim-ledger up or rim-ledger seal does it")
         try:
             verifier = outside.verifier or signer

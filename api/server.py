@@ -10,12 +10,14 @@ from cyclopts import Parameter
 from api.app import create_app
 from api.database import filled_database
 from api.listener import BACKLOG, address, listen
+from api.protocol import BoundedProtocol
 from api.settings import Settings
 
 GRACE: Final = 5
 """Seconds that requests under way have to finish once the process is asked to stop."""
 KEEP_ALIVE: Final = 15
-"""Seconds that a connection may stay silent between two requests."""
+"""Seconds that a connection may stay silent between two requests; less than HEAD_SECONDS, so that
+one on which nothing more comes just ends."""
 GARBAGE_SOME, GARBAGE_MUCH = 1_000, 100_000
 """Containers made and not yet collected: worth a rest, and too many to wait for one."""
 
@@ -56,7 +58,7 @@ def serve(*, fd: Annotated[int | None, Parameter(show=False)] = None) -> None:
         config = uvicorn.Config(
             create_app(settings.on(url)),
             loop="uvloop",
-            http="httptools",
+            http=BoundedProtocol,
             ws="none",
             lifespan="on",
             log_config=None,

@@ -14,10 +14,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.secret_file import SECRET_MIN, SecretUnusable, kept_secret
-from rim_ledger.admin.passwords import LEAST, MOST, Password
+from rim_ledger.admin.passwords import FirstPassword
 
 PREFIX = "RIM_"
-SECRETS = ("admin_password", "database_url", "secret_key")
+SECRETS = ("admin_password", "database_url", "secret_key", "secret_key_previous")
 """Settings whose values are never shown."""
 
 
@@ -44,6 +44,8 @@ def _split(value: Any) -> Any:
 
 
 Absolute = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
+Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)]
 
 
@@ -91,22 +93,40 @@ class Settings(BaseSettings):
         description="the URL of a PostgreSQL 15 or newer, postgresql://user:password@host:port/"
         "name; default: a PostgreSQL of our own in RIM_HOME/postgres",
     )
-    admin_password: Password | None = Field(
+    admin_password: FirstPassword | None = Field(
         default=None,
-        description=f"the password of the first super-admin `admin`, {LEAST} to {MOST} "
-        "characters, none that is tried first; default: one is made and printed once",
+        description="the password of the first super-admin `admin`, 12 to 128 characters, "
+        "none that is tried first; default: one is made and printed once",
     )
     secret_key: bytes = Field(
         default=b"",
         min_length=SECRET_MIN,
         repr=False,
-        description=f"the secret that wraps the keys of personal words, at least {SECRET_MIN} "
-        "characters, the same for ever; default: the file RIM_HOME/secret.key",
+        description=f"the secret that wraps the ring of keys, at least {SECRET_MIN} characters; "
+        "rim-ledger rotate-keys changes it; default: the file RIM_HOME/secret.key",
+    )
+    secret_key_previous: bytes = Field(
+        default=b"",
+        min_length=SECRET_MIN,
+        repr=False,
+        description=f"while it is being changed, the RIM_SECRET_KEY before, at least {SECRET_MIN} "
+        "characters; default: none",
     )
     env: Literal["development", "production"] = Field(
         default="development",
         description="development or production, which refuses generated secrets and simulators; "
         "default: development",
+    )
+    rate_limit: int = Field(
+        default=120_000,
+        ge=0,
+        description="the requests that one caller may make in a minute to each API process, a"
+        " tenth of them without a session, or 0 for any number; default: 120000",
+    )
+    cors_origins: Origins = Field(
+        default=(),
+        description="the origins, parted by commas, whose pages may ask this API from a browser,"
+        " such as https://desk.example.com; default: none",
     )
     trusted_proxies: Networks = Field(
         default=(),
@@ -123,6 +143,11 @@ class Settings(BaseSettings):
     def production(self) -> bool:
         """Whether real people's money is at stake: nothing generated, nothing simulated."""
         return self.env == "production"
+
+    @property
+    def secrets(self) -> list[bytes]:
+        """The master secret, and the one before it while that still counts."""
+        return [each for each in (self.secret_key, self.secret_key_previous) if each]
 
     @classmethod
     def load(cls, *, first_login: bool = False) -> Self:

@@ -118,12 +118,7 @@ async def answer_upload(desk: "Desk", call: Call, _path: Parameters) -> Reply | 
 
 async def _stream(desk: "Desk", call: Call, task: Import, status: int, headers: Headers) -> None:
     """`{"progress": …}` after every decision, and the summary last; or `{"problem": …}`."""
-    own = [
-        (b"content-type", NDJSON),
-        (b"cache-control", b"no-store"),
-        (b"x-request-id", call.id.encode()),
-    ]
-    await call.send({"type": "http.response.start", "status": status, "headers": own + headers})
+    await call.start(status, [(b"content-type", NDJSON), *headers])
     try:
         async for _ in task.settle():
             await _say(call, {"progress": task.statement.summary})

@@ -27,7 +27,7 @@ def status(settings: Settings) -> dict[str, Any]:
             ((head,),) = connection.execute(HEAD).fetchall()
             followers = connection.execute(FOLLOWERS).fetchall()
     except psycopg.errors.UndefinedTable as error:
-        raise Unfit("this database holds no ledger yet: run rim-ledger init first") from error
+        raise Unfit("this database holds no ledger of this version: run rim-ledger init") from error
     return {
         "address": f"http://{settings.host}:{settings.port}",
         "ready": is_ready(settings.host, settings.port),

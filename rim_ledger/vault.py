@@ -9,57 +9,84 @@ from typing import Any, Final, get_args, get_type_hints
 from uuid import UUID
 
 import msgspec
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from rim_ledger.core import Event
+from rim_ledger.key_ring import KEY, KEY_ID, NONCE, Purpose, Ring
 from rim_ledger.world import World
 
 MARK: Final = "~1."
-NONCE: Final = 12
+WRAPPED: Final = "~"
+"""How a wrapped secret begins; its key's number and a full stop follow."""
 
 Keys = Mapping[UUID, AESGCM | None]
 """The keys at hand; None for a person who was erased."""
 
 
 class Vault:
-    """Wraps the persons' keys and shared secrets under the master secret, and fingerprints what
-    must be unique."""
+    """Wraps the persons' keys and shared secrets under the keys of the ring, and fingerprints what
+    must be unique. What is wrapped begins with the number of the key that opens it."""
 
-    def __init__(self, secret: bytes, world: World) -> None:
-        self._wrapper = AESGCM(_derive(secret, b"rim-ledger personal keys"))
-        self._fingerprint_key = _derive(secret, b"rim-ledger fingerprints")
-        self._secrets = AESGCM(_derive(secret, b"rim-ledger secrets"))
-        self._world = world
+    def __init__(self, ring: Ring, world: World) -> None:
+        self._ring, self._world = ring, world
+        self._wrappers: dict[tuple[Purpose, int], AESGCM] = {}
+        self._fingerprint_key = self.key(Purpose.FINGERPRINT)
+
+    def key(self, purpose: Purpose) -> bytes:
+        """The key of a purpose that needs no other one."""
+        return self._ring.key(purpose, self.newest(purpose))
+
+    def newest(self, purpose: Purpose) -> int:
+        """The number of the key that wraps now."""
+        return self._ring.newest(purpose)
 
     def fingerprint(self, kind: str, text: str) -> str:
-        """A keyed hash: equal for equal text, and of no use without the secret."""
+        """A keyed hash: equal for equal text, and of no use without the key."""
         words = f"{kind}\0{text}".encode()
         return hmac.new(self._fingerprint_key, words, hashlib.sha256).hexdigest()
 
     def make_key(self, person: UUID) -> tuple[AESGCM, bytes]:
         """A new key for a person, and its wrapped form for the database."""
-        key, nonce = self._world.random(32), self._world.random(NONCE)
-        return AESGCM(key), nonce + self._wrapper.encrypt(nonce, key, person.bytes)
+        key = self._world.random(KEY)
+        return AESGCM(key), self._wrap(Purpose.PERSONAL, key, person.bytes)
 
     def unwrap(self, person: UUID, wrapped: bytes | None) -> AESGCM | None:
         """The key in a row of the database; None when it was destroyed."""
         if wrapped is None:
             return None
-        return AESGCM(self._wrapper.decrypt(wrapped[:NONCE], wrapped[NONCE:], person.bytes))
+        return AESGCM(self._unwrap(Purpose.PERSONAL, wrapped, person.bytes))
 
     def wrap_secret(self, owner: UUID, purpose: str, text: str) -> str:
         """A secret that will be needed again, bound to its owner and its purpose."""
-        nonce = self._world.random(NONCE)
-        sealed = self._secrets.encrypt(nonce, text.encode(), owner.bytes + purpose.encode())
-        return urlsafe_b64encode(nonce + sealed).decode()
+        place = owner.bytes + purpose.encode()
+        wrapped = self._wrap(Purpose.SECRET, text.encode(), place)
+        number = int.from_bytes(wrapped[:KEY_ID], "big")
+        return f"{WRAPPED}{number}.{urlsafe_b64encode(wrapped[KEY_ID:]).decode()}"
 
     def unwrap_secret(self, owner: UUID, purpose: str, wrapped: str) -> str:
         """The secret again. Raises InvalidTag when it was wrapped for something else."""
-        sealed = urlsafe_b64decode(wrapped)
-        place = owner.bytes + purpose.encode()
-        return self._secrets.decrypt(sealed[:NONCE], sealed[NONCE:], place).decode()
+        number, _, sealed = wrapped.removeprefix(WRAPPED).partition(".")
+        whole = int(number).to_bytes(KEY_ID, "big") + urlsafe_b64decode(sealed)
+        return self._unwrap(Purpose.SECRET, whole, owner.bytes + purpose.encode()).decode()
+
+    def wrapped_anew(self, person: UUID, wrapped: bytes) -> bytes:
+        """The same person's key under the newest key of the ring."""
+        key = self._unwrap(Purpose.PERSONAL, wrapped, person.bytes)
+        return self._wrap(Purpose.PERSONAL, key, person.bytes)
+
+    def _wrap(self, purpose: Purpose, secret: bytes, place: bytes) -> bytes:
+        number, nonce = self.newest(purpose), self._world.random(NONCE)
+        sealed = self._wrapper(purpose, number).encrypt(nonce, secret, place)
+        return number.to_bytes(KEY_ID, "big") + nonce + sealed
+
+    def _unwrap(self, purpose: Purpose, wrapped: bytes, place: bytes) -> bytes:
+        number, sealed = int.from_bytes(wrapped[:KEY_ID], "big"), wrapped[KEY_ID:]
+        return self._wrapper(purpose, number).decrypt(sealed[:NONCE], sealed[NONCE:], place)
+
+    def _wrapper(self, purpose: Purpose, number: int) -> AESGCM:
+        if (wrapper := self._wrappers.get((purpose, number))) is None:
+            wrapper = self._wrappers[purpose, number] = AESGCM(self._ring.key(purpose, number))
+        return wrapper
 
     def seal(self, event: Event, person: UUID, key: AESGCM, stream: UUID, event_id: UUID) -> Event:
         """The event with each personal field encrypted and bound to its place in the log."""
@@ -108,7 +135,3 @@ def personal_fields(event: type[Event]) -> tuple[str, ...]:
         for meta in get_args(hint)[1:]
         if isinstance(meta, msgspec.Meta) and (meta.extra or {}).get("personal")
     )
-
-
-def _derive(secret: bytes, purpose: bytes) -> bytes:
-    return HKDF(hashes.SHA256(), 32, salt=None, info=purpose).derive(secret)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import api.catalogue  # noqa: F401 - brings in every module that refuses something
+import api.app  # noqa: F401 - brings in every module that refuses something
 from api.problem import OWN_STATUS, InvalidFields, status_of
 from rim_ledger.core import Refused, Unavailable
 

@@ -1,19 +1,23 @@
-"""The reference pages that follow from the code: events, routes, rights, settings, tables."""
+"""The reference pages that follow from the code: events, routes, roles, settings, tables."""
 
 import inspect
+import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, get_args
 
 from msgspec.structs import fields
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 
 from api.catalogue import ROUTES
-from api.routes import List, One, Other, Route
+from api.routes import AnyRoute, List, One, Other, Route
 from api.settings import Settings, variable
 from projections.catalogue import TABLES, VIEWS
 from projections.columns import Column
 from rim_ledger.admin.bootstrap import BUILT_IN
 from rim_ledger.admin.permissions import RESOURCES
+from rim_ledger.admin.security_settings import DEFAULTS, FIELDS, EditSecuritySettings
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Event
 from rim_ledger.system.config import KNOWN
@@ -99,6 +103,36 @@ def rights() -> Iterator[str]:
     )
 
 
+def verdict(route: AnyRoute, role: str) -> str:
+    """What becomes of somebody with a built-in role who asks for a route."""
+    if route.needs:
+        return "allowed" if route.needs in BUILT_IN[role][1] else "denied"
+    return "public" if isinstance(route, Other) and route.public else "own"
+
+
+def permissions() -> Iterator[str]:
+    yield "# Who may ask for what"
+    yield ""
+    yield "Every route, and every role that a new ledger has: [what the roles hold](rights.md),"
+    yield "[which right a route needs](routes.md)."
+    yield ""
+    yield "- *denied*: 403, whatever else the request says"
+    yield "- *allowed*: as far as the rules; one that asks for a further right, or forbids acting"
+    yield "  for oneself, may still refuse"
+    yield "- *own*: open to every session, and about that session; each line of bulk is judged by"
+    yield "  its own route"
+    yield "- *public*: needs no session. A password or a signature in the request counts instead,"
+    yield "  and what operators ask tells about nobody"
+    yield ""
+    yield from _table(
+        ("route", *BUILT_IN),
+        (
+            (f"`{route.method} {route.path}`", *(verdict(route, role) for role in BUILT_IN))
+            for route in ROUTES
+        ),
+    )
+
+
 def settings() -> Iterator[str]:
     yield "# Settings"
     yield ""
@@ -129,6 +163,26 @@ def settings() -> Iterator[str]:
             for (category, key), known in KNOWN.items()
         ),
     )
+    yield "## Of security, from `/v1/security-settings`"
+    yield ""
+    yield from _table(
+        ("setting", "default", "range", "what it is"),
+        (
+            (
+                f"`{to_camel(name)}`",
+                json.dumps(getattr(DEFAULTS, name)),
+                " to ".join(str(bound) for bound in _bounds(field)),
+                field.description or "",
+            )
+            for name, field in EditSecuritySettings.model_fields.items()
+            if name in FIELDS
+        ),
+    )
+
+
+def _bounds(field: FieldInfo) -> Iterator[int]:
+    for bound in field.metadata:
+        yield from (getattr(bound, name) for name in ("ge", "le") if hasattr(bound, name))
 
 
 def tables() -> Iterator[str]:
@@ -175,6 +229,7 @@ PAGES: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "events.md": events,
     "routes.md": routes,
     "rights.md": rights,
+    "permissions.md": permissions,
     "settings.md": settings,
     "tables.md": tables,
 }

@@ -13,6 +13,7 @@ from rim_ledger.book import Book, Claim, Entry, Reminder, Secret, perform
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.codec import Recorded
 from rim_ledger.core import SYSTEM, Actor, Aggregate, Command, Creation, Event, Refused, Stamp
+from rim_ledger.key_ring import derived
 from rim_ledger.vault import Vault, opened, personal_fields
 from rim_ledger.world import uuid7
 
@@ -46,7 +47,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.world = TestWorld()
-        self.vault = Vault(b"a secret of the tests", self.world)
+        self.vault = Vault(derived(b"a secret of the tests"), self.world)
         self.streams: dict[UUID, Entry] = {}
         self.claims: dict[Claim, UUID | None] = {}
         self.keys: dict[UUID, AESGCM | None] = {}

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import json
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 import httpx
@@ -18,6 +21,7 @@ from projections import schema
 from projections.follower import follow
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Ledger
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
@@ -53,7 +57,17 @@ class Client:
         body = {"username": username, "password": PASSWORD}
         answer = await self.http.post("/v1/auth/login", json=body)
         assert answer.status_code == 200, answer.text
-        return type(self)(self.http, self.app, answer.json()["token"])
+        return self.with_token(answer.json()["token"])
+
+    def with_token(self, token: str) -> Self:
+        """The same service, asked under another token."""
+        return type(self)(self.http, self.app, token)
+
+    def outbox(self) -> list[dict[str, Any]]:
+        """The messages that were sent so far."""
+        path: Path = self.app.state.desk.sender.path
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
 
     async def take_on(self, username: str, *permissions: dict[str, Any]) -> Self:
         """A new admin who may do only this, logged in."""
@@ -79,27 +93,41 @@ class Client:
         assert answer.status_code == 201, answer.text
         return dict(answer.json())
 
+    def at(self, process: "Client") -> Self:
+        """The same admin with the same token, asking another API process."""
+        other = type(self)(process.http, process.app)
+        other.headers = self.headers
+        return other
+
     async def caught_up(self) -> dict[str, str]:
         """The header that makes a read wait for everything written so far."""
         return {"Ledger-Position": str(self.app.state.desk.ledger.head)}
 
 
 @asynccontextmanager
+async def serving(database: str) -> AsyncIterator[Client]:
+    """One API process on a ledger that was begun; nobody is logged in."""
+    with tempfile.TemporaryDirectory(prefix="rim-ledger-") as home:
+        settings = Settings(secret_key=SECRET, trusted_proxies=PROXIES, home=Path(home))
+        app = create_app(settings.on(database))
+        transport = httpx.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://rim.test") as http,
+        ):
+            yield Client(http, app)
+
+
+@asynccontextmanager
 async def running(database: str, *, following: bool = True) -> AsyncIterator[Client]:
-    vault = Vault(SECRET, WORLD)
+    vault = Vault(derived(SECRET), WORLD)
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
         await schema.create(connection)
     async with Ledger(database, ENTITY_OF, vault, WORLD) as ledger:
         await bootstrap(ledger, PASSWORD, WORLD)
     follower = asyncio.create_task(follow(database, vault)) if following else None
-    settings = Settings(secret_key=SECRET, trusted_proxies=PROXIES)
-    app = create_app(settings.on(database))
-    transport = httpx.ASGITransport(app=app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://rim.test") as http,
-    ):
-        yield await Client(http, app).as_("admin")
+    async with serving(database) as client:
+        yield await client.as_("admin")
     if follower:
         follower.cancel()
         with contextlib.suppress(asyncio.CancelledError):

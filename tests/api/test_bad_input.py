@@ -1,9 +1,11 @@
 """No input, however bad, gets a 500."""
 
+import asyncio
 import json
 
 import pytest
 
+from api import body
 from tests.api.conftest import ADA, Client, Tell
 
 JSON = {"content-type": "application/json"}
@@ -37,8 +39,8 @@ BODIES = {
 
 def test_no_body_gets_a_500(tell: Tell) -> None:
     async def story(admin: Client) -> None:
-        for name, (body, status) in BODIES.items():
-            answer = await admin.post("/v1/users", content=body, headers=JSON)
+        for name, (said, status) in BODIES.items():
+            answer = await admin.post("/v1/users", content=said, headers=JSON)
             assert answer.status_code == status, f"{name}: {answer.text}"
             assert answer.headers["content-type"] == "application/problem+json"
 
@@ -56,6 +58,43 @@ def test_a_body_that_grows_too_large_is_stopped_on_the_way(tell: Tell) -> None:
         form = {"content-type": "text/xml"}
         answer = await admin.post("/v1/users", content=b"<a/>", headers=form)
         assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
+
+    tell(story)
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body, "BODY_SECONDS", 0.02)
+
+    async def never():  # type: ignore[no-untyped-def]
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async def story(admin: Client) -> None:
+        answer = await admin.post("/v1/users", content=never(), headers=JSON)
+        assert (answer.status_code, answer.json()["code"]) == (408, "request-timeout")
+        assert answer.headers["connection"] == "close"
+
+    tell(story)
+
+
+def test_lines_that_stop_coming_end_the_answer_with_a_line_that_says_so(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body, "PAUSE_MAX", 0.02)
+
+    async def paused():  # type: ignore[no-untyped-def]
+        yield json.dumps({"op": "POST /v1/users", "body": ADA}).encode() + b"\n"
+        await asyncio.Event().wait()
+
+    async def story(admin: Client) -> None:
+        form = {"content-type": "application/x-ndjson"}
+        answer = await admin.post("/v1/bulk", content=paused(), headers=form)
+        first, last = [json.loads(line) for line in answer.text.splitlines()]
+        assert (first["line"], first["status"]) == (1, 201), "what came is carried out"
+        assert (last["line"], last["status"]) == (2, 408)
+        assert last["problem"]["code"] == "request-timeout"
 
     tell(story)
 

@@ -11,6 +11,7 @@ import pytest
 
 from projections import seals
 from projections.seals import Sealer, signer
+from rim_ledger.key_ring import derived
 from rim_ledger.vault import Vault
 from tests.api.conftest import SECRET, WORLD, Client, Tell
 
@@ -20,7 +21,7 @@ SCRIPT = Path(__file__).parents[2] / "docs" / "reference" / "verify_proof.py"
 async def sealed(database: str) -> None:
     connection = await psycopg.AsyncConnection.connect(database, autocommit=True)
     async with connection:
-        sealer = Sealer(connection, await signer(connection, Vault(SECRET, WORLD), WORLD))
+        sealer = Sealer(connection, await signer(connection, Vault(derived(SECRET), WORLD), WORLD))
         while await sealer.advance():
             pass
 

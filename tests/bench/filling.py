@@ -10,6 +10,7 @@ from rim_ledger.admin.bootstrap import FIRST_ADMIN
 from rim_ledger.book import Book, perform
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Stamp
+from rim_ledger.key_ring import open_ring
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.loan import Loan
@@ -33,7 +34,7 @@ Told = Callable[[int, int], object]
 async def fill(url: str, secret: str, events: int, first: int, told: Told) -> None:
     """Write lives of users numbered from `first` on, until the log has so many events."""
     world = RealWorld()
-    vault = Vault(secret.encode(), world)
+    vault = Vault(open_ring(url, [secret.encode()], world), world)
     actor = Actor(type="admin", id=FIRST_ADMIN, name="admin", role="superadmin")
     async with Ledger(url, ENTITY_OF, vault, world) as ledger:
         while ledger.head < events:

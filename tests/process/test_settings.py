@@ -36,6 +36,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("RIM_WORKERS", "1.5", "1 to 64"),
         ("RIM_ENV", "staging", "development or production"),
         ("RIM_TRUSTED_PROXIES", "10.0.0.0/8,gateway", "10.0.0.0/8"),
+        ("RIM_RATE_LIMIT", "-1", "0 for any number"),
+        ("RIM_CORS_ORIGINS", "*", "https://desk.example.com"),
+        ("RIM_CORS_ORIGINS", "https://desk.example.com/app", "the origins"),
         ("RIM_SECRET_KEY", "too-short-secret", "at least 32 characters"),
         ("RIM_ADMIN_PASSWORD", "short-pw", "12 to 128 characters"),
         ("RIM_ADMIN_PASSWORD", "Password1234", "none that is tried first"),
@@ -104,6 +107,11 @@ def test_an_empty_setting_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None
 def test_proxies_are_networks_parted_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIM_TRUSTED_PROXIES", "10.0.0.0/8, ::1")
     assert [str(each) for each in Settings.load().trusted_proxies] == ["10.0.0.0/8", "::1/128"]
+
+
+def test_origins_are_parted_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RIM_CORS_ORIGINS", "https://a.example, http://localhost:3000")
+    assert Settings.load().cors_origins == ("https://a.example", "http://localhost:3000")
 
 
 def test_settings_are_frozen_show_no_secret_and_each_says_what_is_right(

@@ -224,7 +224,7 @@ def test_a_database_without_a_ledger_is_told_how_to_get_one(service: Service, se
         answer = service.run(name, DATABASE_URL=empty)
         assert answer.returncode == 1
         assert answer.stderr == (
-            "rim-ledger: this database holds no ledger yet: run rim-ledger init first\n"
+            "rim-ledger: this database holds no ledger of this version: run rim-ledger init\n"
         )
 
 

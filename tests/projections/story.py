@@ -17,6 +17,7 @@ from rim_ledger.admin.admin_user import AdminCreated, AdminUser
 from rim_ledger.book import Book
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import SYSTEM, Actor, Aggregate, Event, Stamp
+from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Ledger, Work
 from rim_ledger.lending.loan import Decision, Loan, LoanRequested
 from rim_ledger.lending.user import User
@@ -26,7 +27,7 @@ from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
 
 WORLD = RealWorld()
-VAULT = Vault(b"a secret of the tests", WORLD)
+VAULT = Vault(derived(b"a secret of the tests"), WORLD)
 ROLE, ADMIN, ADA, BOLA, LOAN = (WORLD.new_id() for _ in range(5))
 AT = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
 STAMP = Stamp(

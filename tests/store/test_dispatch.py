@@ -10,6 +10,7 @@ import pytest
 from rim_ledger import clock
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Refused, Stamp
+from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
@@ -26,7 +27,7 @@ from rim_ledger.world import RealWorld
 from tests.sample import STAMP
 
 WORLD = RealWorld()
-VAULT = Vault(b"a secret of the tests", WORLD)
+VAULT = Vault(derived(b"a secret of the tests"), WORLD)
 AWAY = "postgresql://nobody@/nothing?host=/nowhere"
 Story = Callable[[Dispatch, Receipt], Awaitable[None]]
 

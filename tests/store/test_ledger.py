@@ -11,6 +11,7 @@ import pytest
 
 from rim_ledger.book import Book
 from rim_ledger.core import NotFound, Refused, Unavailable
+from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Ledger
 from rim_ledger.outcomes import Idempotency, Receipt
 from rim_ledger.store import Draft, Line, Store
@@ -20,7 +21,7 @@ from tests.sample import JARS, STAMP, Jar, add_coin, erase_owner, open_jar
 
 T = TypeVar("T")
 WORLD = RealWorld()
-VAULT = Vault(b"a secret of the tests", WORLD)
+VAULT = Vault(derived(b"a secret of the tests"), WORLD)
 
 
 def ledger(url: str) -> Ledger:

@@ -7,6 +7,7 @@ import psycopg
 
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Refused
+from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.request import RequestLoan
@@ -20,7 +21,7 @@ from rim_ledger.world import RealWorld
 from tests.sample import STAMP
 
 WORLD = RealWorld()
-VAULT = Vault(b"a secret of the tests", WORLD)
+VAULT = Vault(derived(b"a secret of the tests"), WORLD)
 
 
 def test_fifty_requests_at_once_in_two_processes_never_exceed_the_limit(database: str) -> None:
