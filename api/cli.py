@@ -78,9 +78,10 @@ def up() -> None:
     run_everything(Settings.load(first_login=True))
 
 
-# Named, not imported: what speaks HTTP or Parquet takes its time, and only these need it.
+# Named, not imported: what speaks HTTP, Parquet or DuckDB takes its time, and only these need it.
 app.command("api.server:serve", name="serve")
 app.command("api.export:export", name="export")
+app.command("api.replay:replay", name="replay")
 
 
 @app.command

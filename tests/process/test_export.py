@@ -2,6 +2,8 @@
 
 import json
 
+import duckdb
+
 from tests.process.service import Service, stop, wait_for
 from tests.process.test_seals import PASSWORD, SEALING
 
@@ -28,4 +30,18 @@ def test_the_log_is_written_out_and_verified_without_its_database(service: Servi
     assert f"{size} events" in verified.stdout
     for wrong in (["--types", "Nothing"], ["--from", "0"], ["--from", "2"]):
         refused = service.run("export", "--to", place, *wrong)
+        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
+
+
+def test_the_tables_as_they_were_are_written_into_a_file(service: Service) -> None:
+    made = service.run("init", RIM_ADMIN_PASSWORD=PASSWORD)
+    assert made.returncode == 0, made.stderr
+    place = service.home.parent / "then.duckdb"
+    written = service.run("replay", "--into", str(place), "--until", "2")
+    assert written.returncode == 0, written.stderr
+    assert written.stdout == f"{place}: the tables at position 2\n"
+    with duckdb.connect(str(place), read_only=True) as tables:
+        assert tables.execute("SELECT count(*) FROM audit_logs").fetchone() == (2,)
+    for wrong in (["--into", str(place)], ["--into", f"{place}.2", "--until", "soon"]):
+        refused = service.run("replay", *wrong)
         assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
