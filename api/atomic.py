@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from api.body import read_body
 from api.call import Reply
-from api.commands import Wish, key_for, receipt_fields
+from api.commands import key_for, receipt_fields
 from api.problem import Malformed, TooLarge, encoded, status_of
+from api.wish import Wish
 from rim_ledger.admin import gate
 from rim_ledger.book import Book
 from rim_ledger.core import Invalid, Refused

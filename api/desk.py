@@ -15,7 +15,6 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from api import reads
 from api.call import Call, Networks
-from api.commands import Wish
 from api.database import open_vault
 from api.health import Metrics
 from api.outbox import sender
@@ -24,6 +23,7 @@ from api.rate import Rates
 from api.routes import Table
 from api.settings import Settings
 from api.telco import telco
+from api.wish import Wish
 from projections.catalogue import ROW_OF
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
@@ -112,8 +112,8 @@ class Desk(Struct):
 
         def admit(book: Book) -> None:
             nonlocal found
-            gate.enter(book, token, enrolling=enrolling)
             book.activities += [activity] if activity else []
+            gate.enter(book, token, enrolling=enrolling)
             for need in needs:
                 book.need(*need)
             found = Rights(book.stamp.actor, book.rights or ())
