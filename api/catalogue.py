@@ -12,6 +12,7 @@ from api import (
     lending,
     payments,
     statements,
+    support,
     system,
 )
 from api.routes import AnyRoute, Table
@@ -24,6 +25,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     *callbacks.ROUTES,
     *journal.ROUTES,
     *statements.ROUTES,
+    *support.ROUTES,
     *system.ROUTES,
     *bulk.ROUTES,
     *health.ROUTES,

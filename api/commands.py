@@ -16,13 +16,24 @@ from pydantic import ValidationError
 
 from api.body import BODY_MAX, read_body, read_json, require_media_type
 from api.call import Call, Reply
-from api.ids import resolve
+from api.ids import missing, resolve
 from api.problem import InvalidFields
 from api.routes import Parameters, Route
 from rim_ledger.admin import gate
 from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.book import Book, Right, perform
-from rim_ledger.core import Aggregate, Creation, Form, Invalid, Refused, Stale, Stamp
+from rim_ledger.core import (
+    SYSTEM,
+    A,
+    Actor,
+    Aggregate,
+    Creation,
+    Form,
+    Invalid,
+    Refused,
+    Stale,
+    Stamp,
+)
 from rim_ledger.core import Command as CommandForm
 from rim_ledger.outcomes import Idempotency, Receipt
 
@@ -46,14 +57,15 @@ class Wish(Struct):
     token: str
     stamp: Stamp
     idempotency: Idempotency | None
+    actor: Actor = SYSTEM
     given: Container[Right] = ()
-    """What the caller may do, as it was decided on."""
+    """Who the caller was and what they might do, as it was decided on."""
 
     def admit(self, book: Book) -> None:
         """The caller is known and may ask for this."""
         gate.enter(book, self.token)
         book.need(*self.route.needs)
-        self.given = book.rights or ()
+        self.actor, self.given = book.stamp.actor, book.rights or ()
 
     def work(self, book: Book) -> UUID:
         """The decision; the id of the stream it is about."""
@@ -63,7 +75,7 @@ class Wish(Struct):
             return perform(book, route.kind, None, command)
         stream = self.stream(book)
         if isinstance(command, CommandForm):
-            book.read(route.kind, stream)
+            require_known(book, route.kind, stream)
         self._require_current(book, stream)
         if isinstance(command, CommandForm):
             return perform(book, route.kind, stream, command)
@@ -72,9 +84,7 @@ class Wish(Struct):
 
     def stream(self, book: Book) -> UUID:
         """The stream that the path names."""
-        if self.route.stream:
-            return self.route.stream(self.parameters)
-        return resolve(book, self.route.kind, self.parameters["id"])
+        return named(book, self.route, self.parameters)
 
     def _require_current(self, book: Book, stream: UUID) -> None:
         if self.versions is None or (version := book.version(stream)) in self.versions:
@@ -105,6 +115,20 @@ class Wish(Struct):
     def status(self) -> int:
         """The status of the answer when it is done."""
         return 201 if isinstance(self.command, Creation) else 200
+
+
+def named(book: Book, route: Route, parameters: Parameters) -> UUID:
+    """The stream that a path names."""
+    if route.stream:
+        return route.stream(parameters)
+    return resolve(book, route.kind, parameters["id"])
+
+
+def require_known(book: Book, kind: type[A], stream: UUID) -> A:
+    """What a path names; NotFound when there is none, or none that the caller may know of."""
+    if not (aggregate := book.read(kind, stream)).known_to(book):
+        raise missing(kind)
+    return aggregate
 
 
 def _caller(book: Book) -> UUID:
@@ -198,7 +222,7 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         key = call.header(b"idempotency-key")
         idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
     except Refused:
-        await desk.rights(call, token, route.needs)  # whoever may not ask learns only that
+        await _require_may_ask(desk, call, route, parameters)  # who may not, learns only that
         raise
     wish = Wish(
         route,
@@ -215,6 +239,21 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         if row is not None:
             return _reply(wish, receipt, row, [(b"preference-applied", b"return=representation")])
     return _reply(wish, receipt, receipt_json(route.kind, receipt), [])
+
+
+async def _require_may_ask(desk: "Desk", call: Call, route: Route, parameters: Parameters) -> None:
+    """Refuse a caller who lacks the right, or may not know of the thing that the path names."""
+
+    def admit(book: Book) -> None:
+        gate.enter(book, call.token)
+        book.need(*route.needs)
+
+    def work(book: Book) -> UUID:
+        if route.kind.known_to is not Aggregate.known_to and "id" in parameters:
+            require_known(book, route.kind, named(book, route, parameters))
+        return _caller(book)
+
+    await desk.ledger.submit(work, call.stamp(desk.world), None, admit)
 
 
 def receipt_json(kind: type[Aggregate], receipt: Receipt) -> bytes:

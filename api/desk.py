@@ -146,8 +146,8 @@ class Desk(Struct):
             return None
         if not await self.tables.wait(receipt.position):
             return None
-        sees = SEES_PERSONS in wish.given
-        found = await reads.find(self, row, {"id": str(receipt.id)}, sees=sees)
+        rights = Rights(wish.actor, wish.given)
+        found = await reads.find(self, row, {"id": str(receipt.id)}, rights)
         return found.text.encode() if found.text else None
 
 

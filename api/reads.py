@@ -17,7 +17,7 @@ from projections.tables import Row
 from rim_ledger.vault import opened
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.desk import Desk, Rights
 
 SEALED: Final = re.compile(r'"(~1\.[\w=-]+\.([0-9a-f]{32})\.[^"\\]*)"')
 """Sealed words inside a JSON text, and whose they are."""
@@ -40,7 +40,7 @@ async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameter
     """One row with its version as ETag."""
     rights = await desk.rights(call, call.token, route.needs)
     await desk.wait_for(call)
-    found = await find(desk, route.row, parameters, sees=rights.sees_persons)
+    found = await find(desk, route.row, parameters, rights)
     if found.text is None:
         raise missing(route.row.OF)
     headers = [
@@ -50,10 +50,12 @@ async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameter
     return Reply(200, found.text.encode(), headers)
 
 
-async def find(desk: "Desk", row: type[Row], names: Parameters, *, sees: bool) -> Found:
-    """The row whose columns have these values; an `id` may be a business id."""
+async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> Found:
+    """The row whose columns have these values, if the caller sees it; an `id` may be a business
+    id."""
+    sees = rights.sees_persons
     tests = [_named(row, column, text) for column, text in names.items()]
-    where, values = _all(tests)
+    where, values = _all([*tests, *seen(row, rights)])
     query = (
         f"SELECT k.position, t.version, {row.json(not sees)} {TRACKING}"
         f" read.{row.TABLE} t ON {where} WHERE k.name = 'read'"
@@ -72,8 +74,8 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     key, order = desk.cursor_key, route.order
     query = read_query(route.row, call.query, key, scope, sees=sees, order=order)
     await desk.wait_for(call)
-    owner = await _owner(desk, route, parameters, sees=sees)
-    rows = await desk.rows(*_page(route, query, parameters, sees=sees))
+    owner = await _owner(desk, route, parameters, rights)
+    rows = await desk.rows(*_page(route, query, parameters, rights))
     if route.of and not rows[0][1]:
         raise missing(route.of[1].OF)
     items = [item for _, _, *item in rows if item[0] is not None]
@@ -86,21 +88,21 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     return Reply(200, body.encode(), [(b"ledger-position", b"%d" % rows[0][0])])
 
 
-async def _owner(desk: "Desk", route: List, parameters: Parameters, *, sees: bool) -> str:
+async def _owner(desk: "Desk", route: List, parameters: Parameters, rights: "Rights") -> str:
     """The fields of the owner's row, where a list shows them before its items."""
     if not (route.of and route.with_owner):
         return ""
-    found = await find(desk, route.of[1], parameters, sees=sees)
+    found = await find(desk, route.of[1], parameters, rights)
     return f"{found.text[1:-1]}," if found.text else ""
 
 
-def _page(route: List, query: Query, parameters: Parameters, *, sees: bool) -> Test:
+def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -> Test:
     """The statement of a list. Each row: position, whether the owner is there, id, place, JSON."""
-    row, order = route.row, query.order
-    tests, owner, owners = query.tests, "true", list[Any]()
+    row, order, sees = route.row, query.order, rights.sees_persons
+    tests, owner, owners = [*query.tests, *seen(row, rights)], "true", list[Any]()
     if route.of:
         column, table = route.of
-        where, owners = _named(table, "id", parameters["id"])
+        where, owners = _all([_named(table, "id", parameters["id"]), *seen(table, rights)])
         known = f"(SELECT t.id FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
         owner = f"{known} IS NOT NULL"
         tests = [*tests, (f"t.{column} = {known}", owners)]
@@ -118,6 +120,13 @@ def _page(route: List, query: Query, parameters: Parameters, *, sees: bool) -> T
         " WHERE k.name = 'read' ORDER BY page.nth"
     )
     return statement, [*owners, *values]
+
+
+def seen(row: type[Row], rights: "Rights") -> list[Test]:
+    """The test for the rows that the caller sees, where that is not all of them."""
+    if row.SEEN is None or rights.may(*row.SEEN.all):
+        return []
+    return [(row.SEEN.where, [rights.actor.id] * row.SEEN.where.count("%s"))]
 
 
 def _beyond(order: Order, place: Any, last: UUID) -> Test:

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 from projections.admin import AdminRoleRow, AdminUserRow
 from projections.audit import AuditLogRow
+from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.journal import JournalEntryRow, JournalLineRow
 from projections.lending import LoanRow, UserRow
 from projections.payments import StatementLineRow, StatementRow, TransactionRow
+from projections.support import DepartmentRow, SupportAgentRow, TicketRow
 from projections.system import ApiIntegrationRow, SystemConfigRow
 from projections.tables import Row
 
@@ -22,12 +24,17 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             LoanRow,
             TransactionRow,
             StatementRow,
+            DepartmentRow,
+            SupportAgentRow,
+            TicketRow,
             SystemConfigRow,
             ApiIntegrationRow,
             AuditLogRow,
             JournalEntryRow,
             JournalLineRow,
             StatementLineRow,
+            ChatMessageRow,
+            TicketHistoryRow,
         )
     }
 )
@@ -41,5 +48,7 @@ TRACES: Final[tuple[type[Row], ...]] = (
     JournalEntryRow,
     JournalLineRow,
     StatementLineRow,
+    ChatMessageRow,
+    TicketHistoryRow,
 )
 """Tables that are only ever added to."""

@@ -5,10 +5,22 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, ClassVar, get_origin, get_type_hints
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from projections.columns import Column, read_column
+from rim_ledger.book import Right
+
+
+class Seen(Struct, frozen=True):
+    """The rows that a caller sees who lacks the right to all of them; to others they are as if
+    they were not there. Commands ask `Aggregate.known_to`, which says the same."""
+
+    all: Right
+    where: str
+    """SQL over the table's alias t, in which each %s is the caller's id."""
+
 
 UPDATED = "updated_at"
 VERSION = "version"
@@ -35,6 +47,8 @@ class Row(BaseModel):
     ALSO: ClassVar[Mapping[str, str]]
     """Filters by what is in other tables: a name on the wire, and its SQL, which takes a list of
     texts, over the table's alias t."""
+    SEEN: ClassVar[Seen | None]
+    """Which of the rows a caller sees, where that is not all of them."""
     TOGETHER: ClassVar[tuple[str, ...]]
     """Columns in which no two rows agree, taken together."""
     TAKEN: ClassVar[tuple[Column, ...]]
@@ -55,6 +69,7 @@ class Row(BaseModel):
         person: str | None = None,
         together: tuple[str, ...] = (),
         also: Mapping[str, str] = MappingProxyType({}),
+        seen: Seen | None = None,
         **options: Any,
     ) -> None:
         super().__init_subclass__(**options)
@@ -65,10 +80,10 @@ class Row(BaseModel):
             if get_origin(hint) is not ClassVar and name in cls.__annotations__
         }
         cls.TABLE, cls.OF, cls.NEWEST, cls.PERSON = table, of, newest, person
-        cls.TOGETHER, cls.ALSO = together, also
+        cls.TOGETHER, cls.ALSO, cls.SEEN = together, also, seen
         cls.COLUMNS = MappingProxyType(columns)
         cls.BUSINESS_ID = getattr(of, "BUSINESS_ID", None)
-        cls.TAKEN = tuple(c for c in columns.values() if not c.copied and c.name != UPDATED)
+        cls.TAKEN = tuple(c for c in columns.values() if c.taken and c.name != UPDATED)
         cls.WIRES = tuple(column.wire for column in cls.TAKEN)
         cls.SEALED = tuple(i for i, column in enumerate(cls.TAKEN) if column.personal)
         cls.VALUES = attrgetter(*(column.source for column in cls.TAKEN))

@@ -152,6 +152,11 @@ class AdminUser(Aggregate):
     sessions: dict[str, datetime] = {}
     """The hash of each token, and when it expires."""
 
+    @property
+    def display_name(self) -> str | None:
+        """What others know the admin by: the name, or else the user name."""
+        return self.name or self.username
+
     @classmethod
     def begin(cls, id: UUID, event: AdminCreated, stamp: Stamp) -> Self:
         return cls(
