@@ -4,6 +4,7 @@ from typing import Final
 
 from api import (
     admin,
+    attachments,
     bulk,
     callbacks,
     explain,
@@ -26,6 +27,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     *journal.ROUTES,
     *statements.ROUTES,
     *support.ROUTES,
+    *attachments.ROUTES,
     *system.ROUTES,
     *bulk.ROUTES,
     *health.ROUTES,

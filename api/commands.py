@@ -75,7 +75,9 @@ class Wish(Struct):
             return perform(book, route.kind, None, command)
         stream = self.stream(book)
         if isinstance(command, CommandForm):
-            require_known(book, route.kind, stream)
+            aggregate = book.find(route.kind, stream)
+            if aggregate is None or not command.reaches(aggregate, book):
+                raise missing(route.kind)
         self._require_current(book, stream)
         if isinstance(command, CommandForm):
             return perform(book, route.kind, stream, command)
@@ -126,7 +128,7 @@ def named(book: Book, route: Route, parameters: Parameters) -> UUID:
 
 def require_known(book: Book, kind: type[A], stream: UUID) -> A:
     """What a path names; NotFound when there is none, or none that the caller may know of."""
-    if not (aggregate := book.read(kind, stream)).known_to(book):
+    if (aggregate := book.find(kind, stream)) is None or not aggregate.known_to(book):
         raise missing(kind)
     return aggregate
 

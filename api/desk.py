@@ -22,6 +22,7 @@ from api.health import Metrics
 from api.position import PATIENCE, ReadPosition
 from api.routes import Table
 from api.settings import Settings
+from api.storage import Storage
 from api.telco import telco
 from projections.catalogue import ROW_OF
 from rim_ledger.admin import gate
@@ -72,6 +73,7 @@ class Desk(Struct):
     metrics: Metrics
     table: Table
     dispatch: Dispatch
+    storage: Storage
     callers: dict[str, UUID] = {}
 
     async def caller(self, call: Call, token: str) -> UUID:
@@ -180,6 +182,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             metrics=Metrics(),
             table=table,
             dispatch=dispatch,
+            storage=Storage(settings.storage_url),
         )
         await dispatch.drain()
 

@@ -100,12 +100,15 @@ async def copy(connection: AsyncConnection[Any], schema: str, rows: Rows) -> Non
     with unquoted():
         for row, page in rows.items():
             json = [i for i, column in enumerate(row.TAKEN) if column.sql_type == "json"]
+            lists = [i for i, column in enumerate(row.TAKEN) if column.sql_type.endswith("[]")]
             names = ", ".join(row.written())
             statement = f"COPY {schema}.{row.TABLE} ({names}) FROM STDIN".encode()
             if page:
                 async with connection.cursor().copy(statement) as target:
                     for values in page:
                         line = list(values)
+                        for place in lists:
+                            line[place] = list(line[place])
                         for place in json:
                             if line[place] is not None:
                                 line[place] = encode(line[place]).decode()

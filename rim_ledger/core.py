@@ -164,6 +164,10 @@ class Timed(Form):
 class Command(Timed, Generic[A]):
     """A wish, in the imperative, with the rule it must meet."""
 
+    def reaches(self, aggregate: A, book: Book) -> bool:
+        """Whether the caller may ask it of this; to others it is as if it were not there."""
+        return aggregate.known_to(book)
+
     @abstractmethod
     def decide(self, aggregate: A, book: Book) -> Iterable[Event]:
         """The events to add to the aggregate's stream, or Refused. Pure but for the book."""

@@ -36,6 +36,12 @@ class AssignTicket(Command[Ticket]):
 
     assigned_to: Id
 
+    def reaches(self, aggregate: Ticket, book: Book) -> bool:
+        """Everybody saw a ticket of no department until it was claimed, so whoever claims it too
+        late hears that."""
+        claims = aggregate.active and self.assigned_to == book.stamp.actor.id
+        return (claims and aggregate.department is None) or super().reaches(aggregate, book)
+
     def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "assign", LEGAL)
         caller, has = book.stamp.actor.id, aggregate.assigned_to

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 import httpx
@@ -92,14 +94,15 @@ async def running(database: str, *, following: bool = True) -> AsyncIterator[Cli
     async with Ledger(database, ENTITY_OF, vault, WORLD) as ledger:
         await bootstrap(ledger, PASSWORD, WORLD)
     follower = asyncio.create_task(follow(database, vault)) if following else None
-    settings = Settings(secret_key=SECRET, trusted_proxies=PROXIES)
-    app = create_app(settings.on(database))
-    transport = httpx.ASGITransport(app=app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://rim.test") as http,
-    ):
-        yield await Client(http, app).as_("admin")
+    with tempfile.TemporaryDirectory(prefix="rim-api-") as place:
+        settings = Settings(secret_key=SECRET, trusted_proxies=PROXIES, home=Path(place))
+        app = create_app(settings.on(database))
+        transport = httpx.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://rim.test") as http,
+        ):
+            yield await Client(http, app).as_("admin")
     if follower:
         follower.cancel()
         with contextlib.suppress(asyncio.CancelledError):
