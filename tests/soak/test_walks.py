@@ -1,7 +1,8 @@
-"""Two thousand walks of forty steps through loans and payments (make soak).
+"""Two thousand walks of forty steps through loans, payments and tickets (make soak).
 
 SOAK_WALKS says how many. After every step: the netting law, a journal that balances and agrees
-with loans and credit, two sides that agree, and a replay that gives the same state.
+with loans and credit, two sides that agree, and a replay that gives the same state; at the support
+desk: history, loads and lists that are what one counts.
 """
 
 import os
@@ -12,13 +13,14 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.lending.test_loan import LoanRequests
 from tests.payments.test_payment import Payments
+from tests.support.test_walks import Tickets
 
 WALKS = int(os.environ.get("SOAK_WALKS", "2000"))
 
 pytestmark = pytest.mark.soak
 
 
-@pytest.mark.parametrize("machine", [LoanRequests, Payments])
-def test_no_walk_breaks_a_law(machine: type[LoanRequests | Payments]) -> None:
+@pytest.mark.parametrize("machine", [LoanRequests, Payments, Tickets])
+def test_no_walk_breaks_a_law(machine: type[LoanRequests | Payments | Tickets]) -> None:
     long = settings(max_examples=WALKS, stateful_step_count=40, deadline=None, database=None)
     run_state_machine_as_test(machine, settings=long)
