@@ -10,6 +10,7 @@ from api.call import Call, Reply
 from api.commands import errors_in
 from api.problem import InvalidFields, encoded
 from api.routes import AnyRoute, Other, Parameters, Route, resource
+from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow
 from projections.audit import AuditLogRow
 from rim_ledger.admin import gate
@@ -143,5 +144,6 @@ ROUTES: list[AnyRoute] = [
     Route("POST", ROLES, AdminRole, CreateRole, WRITE_ROLES, "Make a role"),
     Route("PATCH", ONE_ROLE, AdminRole, EditRole, WRITE_ROLES, "Change a role"),
     Route("DELETE", ONE_ROLE, AdminRole, DeleteRole, ("roles", "delete"), "Put a role away"),
+    *resource("/v1/admin-activity-logs", AdminActivityLogRow, "activity_logs"),
     *resource("/v1/audit-logs", AuditLogRow, "audit_logs"),
 ]

@@ -52,6 +52,7 @@ class _Batch(Struct):
         for number, wish in self.wishes.items():
             book.stamp = msgspec.structs.replace(stamp, key=wish.stamp.key)
             try:
+                book.activities.append(wish.activity)
                 book.need(*wish.route.needs)
                 stream = wish.work(book)
             except Refused as refusal:

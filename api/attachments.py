@@ -199,5 +199,5 @@ ROUTES: list[AnyRoute] = [
         gives=GIVES,
         media_type="multipart/form-data",
     ),
-    Other("GET", ONE + "/attachments/{aid}", fetch, "One file of a ticket", READ),
+    Other("GET", ONE + "/attachments/{aid}", fetch, "One file of a ticket", READ, exports=True),
 ]

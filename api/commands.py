@@ -18,7 +18,8 @@ from api.body import BODY_MAX, read_body, read_json, require_media_type
 from api.call import Call, Reply
 from api.ids import missing, resolve
 from api.problem import InvalidFields
-from api.routes import Parameters, Route
+from api.routes import Parameters, Route, activity_of
+from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.book import Book, Right, perform
@@ -64,8 +65,14 @@ class Wish(Struct):
     def admit(self, book: Book) -> None:
         """The caller is known and may ask for this."""
         gate.enter(book, self.token)
+        book.activities.append(self.activity)
         book.need(*self.route.needs)
         self.actor, self.given = book.stamp.actor, book.rights or ()
+
+    @property
+    def activity(self) -> Activity:
+        """What the log of activities says of it."""
+        return activity_of(type(self.command).__name__, self.route.path, self.parameters)
 
     def work(self, book: Book) -> UUID:
         """The decision; the id of the stream it is about."""
@@ -134,6 +141,7 @@ def require_known(book: Book, kind: type[A], stream: UUID) -> A:
 
 
 def _caller(book: Book) -> UUID:
+    book.activities.clear()  # Only asks whether; what comes of it is logged when it is done.
     assert book.stamp.actor.id is not None, "whoever was admitted is somebody"
     return book.stamp.actor.id
 
@@ -224,7 +232,10 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         key = call.header(b"idempotency-key")
         idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
     except Refused:
-        await _require_may_ask(desk, call, route, parameters)  # who may not, learns only that
+        # Whoever may not ask learns only that, and nothing of what they may not know of.
+        asked = activity_of(route.command.__name__, route.path, parameters)
+        await desk.rights(call, token, route.needs, activity=asked)
+        await _look_for(desk, call, route, parameters)
         raise
     wish = Wish(
         route,
@@ -243,19 +254,16 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
     return _reply(wish, receipt, receipt_json(route.kind, receipt), [])
 
 
-async def _require_may_ask(desk: "Desk", call: Call, route: Route, parameters: Parameters) -> None:
-    """Refuse a caller who lacks the right, or may not know of the thing that the path names."""
-
-    def admit(book: Book) -> None:
-        gate.enter(book, call.token)
-        book.need(*route.needs)
+async def _look_for(desk: "Desk", call: Call, route: Route, parameters: Parameters) -> None:
+    """NotFound where a path leads to something of which only some may know, and not the caller."""
 
     def work(book: Book) -> UUID:
-        if route.kind.known_to is not Aggregate.known_to and "id" in parameters:
-            require_known(book, route.kind, named(book, route, parameters))
+        gate.enter(book, call.token)
+        require_known(book, route.kind, named(book, route, parameters))
         return _caller(book)
 
-    await desk.ledger.submit(work, call.stamp(desk.world), None, admit)
+    if route.kind.known_to is not Aggregate.known_to and "id" in parameters:
+        await desk.ledger.submit(work, call.stamp(desk.world))
 
 
 def receipt_json(kind: type[Aggregate], receipt: Receipt) -> bytes:

@@ -3,7 +3,7 @@
 import logging
 import re
 import traceback
-from collections.abc import AsyncIterator, Container, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -25,6 +25,7 @@ from api.settings import Settings
 from api.storage import Storage
 from api.telco import telco
 from projections.catalogue import ROW_OF
+from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
@@ -86,16 +87,29 @@ class Desk(Struct):
         await self.rights(call, token)
         return self.callers[token]
 
-    async def rights(self, call: Call, token: str, *needs: Right) -> Rights:
-        """Admit a caller without a command, exactly: Unauthenticated, or Forbidden."""
+    async def rights(
+        self,
+        call: Call,
+        token: str,
+        *needs: Right,
+        activity: Activity | None = None,
+        logged: Callable[[Rights], bool] = lambda _: False,
+    ) -> Rights:
+        """Admit a caller without a command, exactly: Unauthenticated, or Forbidden.
+
+        A denial of the activity is logged, and what else `logged` says of those who may.
+        """
         found: Rights | None = None
 
         def admit(book: Book) -> None:
             nonlocal found
             gate.enter(book, token)
+            book.activities += [activity] if activity else []
             for need in needs:
                 book.need(*need)
             found = Rights(book.stamp.actor, book.rights or ())
+            if not logged(found):
+                book.activities.clear()
 
         def work(book: Book) -> UUID:
             assert book.stamp.actor.id is not None, "whoever holds a session is an admin"

@@ -10,7 +10,7 @@ from api.call import Call, Reply
 from api.commands import answer_command
 from api.desk import Desk
 from api.reads import answer_list, answer_one
-from api.routes import AnyRoute, List, One, Other, Parameters, Route
+from api.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of
 from rim_ledger.core import Refused, Unavailable
 
 App = Callable[..., Awaitable[None]]
@@ -64,7 +64,14 @@ async def answer(desk: Desk, call: Call, route: AnyRoute, parameters: Parameters
             return await answer_one(desk, call, route, parameters)
         case _:
             if route.needs:
-                await desk.rights(call, call.token, route.needs)
+                action = "Export" if route.exports else "Read"
+                await desk.rights(
+                    call,
+                    call.token,
+                    route.needs,
+                    activity=activity_of(action, route.path, parameters),
+                    logged=lambda _: route.exports,
+                )
             return await route.answer(desk, call, parameters)
 
 

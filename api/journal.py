@@ -190,7 +190,14 @@ GIVES = {
 ROUTES: list[AnyRoute] = [
     List("/v1/journal", JournalEntryRow, READ, "Entries of the journal"),
     One("/v1/journal/{id}", JournalEntryRow, READ, "One entry"),
-    Other("GET", "/v1/journal.csv", journal_csv, "The journal as CSV", READ),
+    Other("GET", "/v1/journal.csv", journal_csv, "The journal as CSV", READ, exports=True),
     Other("GET", "/v1/trial-balance", trial_balance, "Trial balance", READ, gives=GIVES),
-    Other("GET", "/v1/trial-balance.csv", trial_balance_csv, "Trial balance as CSV", READ),
+    Other(
+        "GET",
+        "/v1/trial-balance.csv",
+        trial_balance_csv,
+        "Trial balance as CSV",
+        READ,
+        exports=True,
+    ),
 ]

@@ -12,7 +12,7 @@ from api.call import Call, Reply
 from api.filters import Order, Query, Test, make_cursor, read_query
 from api.ids import BUSINESS_ID, CANONICAL, missing
 from api.problem import encoded
-from api.routes import List, One, Parameters
+from api.routes import List, One, Parameters, activity_of
 from projections.tables import Row
 from rim_ledger.vault import opened
 
@@ -38,7 +38,7 @@ class Found(Struct, frozen=True):
 
 async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameters) -> Reply:
     """One row with its version as ETag."""
-    rights = await desk.rights(call, call.token, route.needs)
+    rights = await _rights(desk, call, route, parameters, "Read")
     await desk.wait_for(call)
     found = await find(desk, route.row, parameters, rights)
     if found.text is None:
@@ -48,6 +48,19 @@ async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameter
         (b"etag", b'"%d"' % found.version),
     ]
     return Reply(200, found.text.encode(), headers)
+
+
+async def _rights(
+    desk: "Desk", call: Call, route: List | One, parameters: Parameters, action: str
+) -> "Rights":
+    """Admit a reader. Whoever is shown persons in the clear leaves a line in the log."""
+    return await desk.rights(
+        call,
+        call.token,
+        route.needs,
+        activity=activity_of(action, route.path, parameters),
+        logged=lambda rights: rights.sees_persons and route.row.SHOWS_PERSONS,
+    )
 
 
 async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> Found:
@@ -68,7 +81,7 @@ async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights"
 
 async def answer_list(desk: "Desk", call: Call, route: List, parameters: Parameters) -> Reply:
     """`{"items": [...], "nextCursor": ...}`."""
-    rights = await desk.rights(call, call.token, route.needs)
+    rights = await _rights(desk, call, route, parameters, "List")
     sees = rights.sees_persons
     scope = "/".join(parameters.values())
     key, order = desk.cursor_key, route.order
@@ -105,7 +118,7 @@ def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -
         where, owners = _all([_named(table, "id", parameters["id"]), *seen(table, rights)])
         known = f"(SELECT t.id FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
         owner = f"{known} IS NOT NULL"
-        tests = [*tests, (f"t.{column} = {known}", owners)]
+        tests = [*tests, _belonging(route, column, (known, owners), rights)]
     if query.after:
         tests = [*tests, _beyond(order, *query.after)]
     by, way = f"t.{order.column.name}", "DESC" if order.descending else "ASC"
@@ -120,6 +133,20 @@ def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -
         " WHERE k.name = 'read' ORDER BY page.nth"
     )
     return statement, [*owners, *values]
+
+
+def _belonging(route: List, column: str, owner: Test, rights: "Rights") -> Test:
+    """The test for rows of an owner, or of something of theirs that the caller sees."""
+    known, owners = owner
+    if not route.through:
+        return f"t.{column} = {known}", owners
+    texts, values = ["SELECT NULL::uuid"], list[Any]()
+    for row, by, right in route.through:
+        if rights.may(*right):
+            where, more = _all([(f"t.{by} = {known}", owners), *seen(row, rights)])
+            texts.append(f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}")  # noqa: S608
+            values += more
+    return f"t.{column} IN ({' UNION ALL '.join(texts)})", values
 
 
 def seen(row: type[Row], rights: "Rights") -> list[Test]:

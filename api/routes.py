@@ -1,13 +1,16 @@
 """What can be asked: every route is a line of data, found by its words."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct
 
+from api.ids import BUSINESS_ID, CANONICAL
 from api.problem import MethodNotAllowed, NoRoute
 from projections.tables import Row
+from rim_ledger.activity import Activity
 from rim_ledger.book import Right
 from rim_ledger.core import Aggregate, Form
 from rim_ledger.outcomes import Receipt
@@ -20,6 +23,8 @@ Parameters = Mapping[str, str]
 Run: TypeAlias = "Callable[[Desk, Callable[[], Awaitable[Receipt]]], Awaitable[Receipt]]"
 Answer: TypeAlias = "Callable[[Desk, Call, Parameters], Awaitable[Reply | None]]"
 WORDS_MAX: Final = 16
+NAMED: Final = re.compile(f"{CANONICAL.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
+"""A thing's id, or a setting's name."""
 
 
 class Route(Struct, frozen=True):
@@ -51,6 +56,9 @@ class List(Struct, frozen=True):
     with_owner: bool = False
     order: str | None = None
     """How it is sorted when nobody asks otherwise, where that is not the newest first."""
+    through: tuple[tuple[type[Row], str, Right], ...] = ()
+    """Where `of` names no owner, but something of theirs: the tables it may be in, their column
+    for the owner, and the right to see it there."""
     method: str = "GET"
 
 
@@ -73,6 +81,8 @@ class Other(Struct, frozen=True):
     answer: "Answer"
     summary: str
     needs: Right | None = None
+    exports: bool = False
+    """Whether it takes so much along that the log of activities says who did."""
     form: type[Form] | None = None
     public: bool = False
     status: int = 200
@@ -92,6 +102,14 @@ def resource(path: str, row: type[Row], name: str) -> list[AnyRoute]:
         List(path, row, (name, "read"), f"List {words}"),
         One(path + "/{id}", row, (name, "read"), f"One of the {words}"),
     ]
+
+
+def activity_of(action: str, path: str, parameters: Parameters) -> Activity:
+    """What the log of activities says of a request. A word that cannot be a name is left out: it
+    may be anything that somebody typed."""
+    named = [word for word in parameters.values() if NAMED.fullmatch(word)]
+    resource_id = "/".join(named) or None
+    return Activity(action=action, resource=path.split("/")[2], resource_id=resource_id)
 
 
 class Table:

@@ -14,6 +14,7 @@ from api.csv_lines import Upload, read_lines, receive_file
 from api.payments import RECONCILIATION
 from api.routes import AnyRoute, List, Other, Parameters
 from projections.payments import StatementLineRow, StatementRow
+from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Refused, Unavailable
@@ -88,7 +89,11 @@ async def answer_upload(desk: "Desk", call: Call, _path: Parameters) -> Reply | 
     and the summary last. Needs statements:write and transactions.reconciliation:write.
     """
     token = call.token
-    actor = (await desk.rights(call, token, RECONCILIATION)).actor
+    asked = Activity(action="ImportStatement", resource="statements")
+    rights = await desk.rights(
+        call, token, WRITE, RECONCILIATION, activity=asked, logged=lambda _: True
+    )
+    actor = rights.actor
     assert actor.id, "whoever holds a session is an admin"
     require_media_type(call.headers, CSV)
     upload = await receive_file(call.receive)

@@ -12,8 +12,10 @@ from api.ids import CANONICAL, missing
 from api.lending import ONE_USER
 from api.problem import InvalidFields, encoded
 from api.routes import AnyRoute, List, Other, Parameters, Route, resource
+from projections.audit import TimelineRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
-from projections.lending import UserRow
+from projections.lending import LoanRow, UserRow
+from projections.payments import TransactionRow
 from projections.support import DepartmentRow, SupportAgentRow, TicketRow
 from rim_ledger.admin import gate
 from rim_ledger.book import Book
@@ -118,6 +120,19 @@ _count = {"type": "integer", "minimum": 0}
 ROUTES: list[AnyRoute] = [
     *resource(TICKETS, TicketRow, "tickets"),
     List(ONE_USER + "/tickets", TicketRow, READ, "A user's tickets", ("customer_id", UserRow)),
+    List(
+        ONE_USER + "/timeline",
+        TimelineRow,
+        ("users", "read"),
+        "What happened to a user's loans, payments and tickets, in order",
+        ("entity_id", UserRow),
+        order="position",
+        through=(
+            (LoanRow, "user_id", ("loans", "read")),
+            (TransactionRow, "user_id", ("transactions", "read")),
+            (TicketRow, "customer_id", READ),
+        ),
+    ),
     List(ONE + "/messages", ChatMessageRow, READ, "What was said", ("ticket_id", TicketRow)),
     List(ONE + "/history", TicketHistoryRow, READ, "What was done", ("ticket_id", TicketRow)),
     Route("POST", TICKETS, Ticket, OpenTicket, WRITE, "Open a ticket"),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from projections.columns import Indexed, Json, Key, Moment, References, Unique
+from projections.columns import Indexed, Json, Key, Moment, References, Sealed, Unique
 from projections.tables import Row
 
 
@@ -48,9 +48,23 @@ class AuditLogRow(Row, table="audit_logs", of=AuditLog, newest="timestamp"):
     user_role: str | None
     actor_type: str
     actor_id: UUID | None
-    changes: Json
+    changes: Annotated[Json, Sealed]
     ip_address: str | None
     user_agent: str | None
     request_id: str | None
     timestamp: Annotated[Moment, Indexed]
     recorded_at: Moment
+
+
+class TimelineRow(Row, table="audit_logs", of=AuditLog, newest="position"):
+    """One event of what a user has: which, what it changed, who did it, and when."""
+
+    id: Key
+    position: Annotated[int, Unique]
+    action: Annotated[str, Indexed]
+    entity: Annotated[str, Indexed]
+    entity_id: Annotated[UUID, Indexed]
+    changes: Annotated[Json, Sealed]
+    user_name: str
+    actor_type: str
+    timestamp: Annotated[Moment, Indexed]

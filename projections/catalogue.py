@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow
 from projections.audit import AuditLogRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
@@ -38,6 +39,9 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
         )
     }
 )
+
+VIEWS: Final[tuple[type[Row], ...]] = (AdminActivityLogRow,)
+"""What is shown as a table is, though no event builds it."""
 
 ROW_OF: Final[Mapping[type[Any], type[Row]]] = MappingProxyType(
     {row.OF: row for row in TABLES.values()}

@@ -19,6 +19,7 @@ class Mark(Enum):
     UNIQUE = auto()
     INDEXED = auto()
     PERSONAL = auto()
+    SEALED = auto()
 
 
 Unique: Final = Mark.UNIQUE
@@ -27,6 +28,9 @@ Indexed: Final = Mark.INDEXED
 """Lists are filtered by it."""
 Personal: Final = Mark.PERSONAL
 """Sealed in the log, clear in the table, null once the person is erased."""
+
+Sealed: Final = Mark.SEALED
+"""Sealed in the table too: opened for a reader who may see persons, hidden from others."""
 
 
 class UniqueWhile(Struct, frozen=True):
@@ -135,6 +139,7 @@ class Column(Struct, frozen=True, kw_only=True):
     copied: Copied | None = None
     generated: str | None = None
     source: str
+    sealed: bool = False
     written: str = "{}"
     masked: str | None = None
 
@@ -176,6 +181,7 @@ def read_column(name: str, annotation: Any) -> Column:
         unique_while=said[UniqueWhile].condition if UniqueWhile in said else None,
         indexed=bool({Mark.INDEXED, Mark.UNIQUE} & set(marks)) or UniqueWhile in said,
         personal=Mark.PERSONAL in marks,
+        sealed=Mark.SEALED in marks,
         references=said[References].table if References in said else None,
         copied=said.get(Copied),
         generated=said[Generated].expression if Generated in said else None,

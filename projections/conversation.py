@@ -15,6 +15,7 @@ from projections.columns import (
     Key,
     Moment,
     References,
+    Sealed,
 )
 from projections.tables import Row
 from rim_ledger.codec import Recorded
@@ -60,10 +61,10 @@ class ChatMessageRow(Row, table="chat_messages", of=ChatMessage):
     ticket_id: Annotated[UUID, Indexed, References("tickets")]
     number: int
     sender_id: Annotated[UUID | None, Indexed]
-    sender_name: str | None
+    sender_name: Annotated[str | None, Sealed]
     sender_type: Sender
-    message: str | None
-    attachments: Json
+    message: Annotated[str | None, Sealed]
+    attachments: Annotated[Json, Sealed]
     read_by_agents: Annotated[int | None, Copied("tickets", "read_by_agents", by="ticket_id")]
     read_by_customer: Annotated[int | None, Copied("tickets", "read_by_customer", by="ticket_id")]
     is_read: Annotated[
@@ -83,8 +84,8 @@ class TicketHistoryRow(Row, table="ticket_history", of=TicketHistory, newest="ti
     ticket_id: Annotated[UUID, Indexed, References("tickets")]
     action: Annotated[str, Indexed]
     performed_by: Annotated[UUID | None, Indexed, References("admin_users")]
-    performed_by_name: str | None
-    details: str | None
+    performed_by_name: Annotated[str | None, Sealed]
+    details: Annotated[str | None, Sealed]
     timestamp: Annotated[Moment, Indexed]
 
 

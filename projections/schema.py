@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
-from projections.catalogue import TABLES
+from projections.catalogue import TABLES, VIEWS
 from projections.tables import VERSION, Row
 
 LIVE: Final = "read"
@@ -20,6 +20,7 @@ def bare(schema: str) -> list[str]:
         f"CREATE TABLE {schema}.tracking (name text PRIMARY KEY, position bigint NOT NULL)",
         f"INSERT INTO {schema}.tracking VALUES ('read', 0)",
         *(_table(schema, row) for row in TABLES.values()),
+        *(f"CREATE VIEW {schema}.{row.TABLE} AS {row.VIEW}" for row in VIEWS),
     ]
 
 
@@ -36,6 +37,7 @@ def fingerprint() -> str:
     rows = TABLES.values()
     words = [each for row in rows for each in (_table("", row), *_keys("", row))]
     words += [each for row in rows for each in _references("", row)]
+    words += [f"{row.TABLE} {row.VIEW}" for row in VIEWS]
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 

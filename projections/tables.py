@@ -49,6 +49,8 @@ class Row(BaseModel):
     texts, over the table's alias t."""
     SEEN: ClassVar[Seen | None]
     """Which of the rows a caller sees, where that is not all of them."""
+    VIEW: ClassVar[str | None]
+    """Where the rows are, if nothing builds them: an SQL query."""
     TOGETHER: ClassVar[tuple[str, ...]]
     """Columns in which no two rows agree, taken together."""
     TAKEN: ClassVar[tuple[Column, ...]]
@@ -57,6 +59,8 @@ class Row(BaseModel):
     """Their names on the wire, in the same order."""
     SEALED: ClassVar[tuple[int, ...]]
     """Where in that order personal words stand."""
+    SHOWS_PERSONS: ClassVar[bool]
+    """Whether anything in it is hidden from those who may not see persons."""
     VALUES: ClassVar[Callable[[Any], tuple[Any, ...]]]
     """Their values, in the same order."""
 
@@ -70,6 +74,7 @@ class Row(BaseModel):
         together: tuple[str, ...] = (),
         also: Mapping[str, str] = MappingProxyType({}),
         seen: Seen | None = None,
+        view: str | None = None,
         **options: Any,
     ) -> None:
         super().__init_subclass__(**options)
@@ -80,12 +85,13 @@ class Row(BaseModel):
             if get_origin(hint) is not ClassVar and name in cls.__annotations__
         }
         cls.TABLE, cls.OF, cls.NEWEST, cls.PERSON = table, of, newest, person
-        cls.TOGETHER, cls.ALSO, cls.SEEN = together, also, seen
+        cls.TOGETHER, cls.ALSO, cls.SEEN, cls.VIEW = together, also, seen, view
         cls.COLUMNS = MappingProxyType(columns)
         cls.BUSINESS_ID = getattr(of, "BUSINESS_ID", None)
         cls.TAKEN = tuple(c for c in columns.values() if c.taken and c.name != UPDATED)
         cls.WIRES = tuple(column.wire for column in cls.TAKEN)
         cls.SEALED = tuple(i for i, column in enumerate(cls.TAKEN) if column.personal)
+        cls.SHOWS_PERSONS = any(each.masked or each.sealed for each in columns.values())
         cls.VALUES = attrgetter(*(column.source for column in cls.TAKEN))
 
     @classmethod

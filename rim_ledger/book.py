@@ -10,6 +10,7 @@ import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
+from rim_ledger.activity import Activity
 from rim_ledger.codec import Recorded
 from rim_ledger.core import Aggregate, Command, Creation, Event, Forbidden, NotFound, Refused, Stamp
 from rim_ledger.lists import Claim, amended, moves
@@ -91,6 +92,8 @@ class Book:
         """The caller's own phone and e-mail, as fingerprints."""
         self.secrets: dict[Secret, str] = {}
         self.reminders: dict[Reminder, datetime | None] = {}
+        self.activities: list[Activity] = []
+        """What the caller does or tries. It is logged with the outcome, also with a refusal."""
         self._fresh: set[UUID] = set()
 
     def may(self, resource: str, action: str) -> bool:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 from psycopg import AsyncConnection
 
+from rim_ledger.activity import logged
 from rim_ledger.book import Book, Entry, Missing, Work, perform
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import (
@@ -20,10 +21,7 @@ from rim_ledger.core import (
     Command,
     Creation,
     Event,
-    Forbidden,
-    Refused,
     Stamp,
-    Unauthenticated,
     Unavailable,
 )
 from rim_ledger.group import Group
@@ -265,6 +263,7 @@ class Ledger:
         return draft
 
     def _decide_one(self, item: _Item, view: Group, draft: Draft) -> None:
+        """The answer to one item, and what it leaves in the draft. Raises Missing."""
         key = item.idempotency
         book = Book(view, self._vault, self._world, item.stamp)
         try:
@@ -273,20 +272,17 @@ class Ledger:
                 item.answer = replayed(before, key)
                 return
             stream = item.work(book)
-        except (Unauthenticated, Forbidden) as refusal:
-            item.answer = refusal
-            return
-        except Refused as refusal:
-            item.answer = refusal
         except Missing:
             raise
         except Exception as error:
             item.answer = error
-            return
         else:
             item.answer = self._take(book, stream, view, draft)
-        if key:
-            outcome = Outcome(key.caller, key.key, key.request_hash, kept(item.answer))
+        for activity in book.activities:
+            line = self._world.new_id()
+            draft.activities.append(logged(activity, book.stamp, item.answer, id=line, at=draft.at))
+        if key and (text := kept(item.answer)):
+            outcome = Outcome(key.caller, key.key, key.request_hash, text)
             view.outcomes[key.caller, key.key] = outcome
             draft.outcomes.append(outcome)
 

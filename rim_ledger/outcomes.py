@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from rim_ledger.core import Invalid, NotFound, Refused, Stale
+from rim_ledger.core import Forbidden, Invalid, NotFound, Refused, Stale, Unauthenticated
 from rim_ledger.store import Outcome
 
 REFUSALS: Final = {kind.__name__: kind for kind in (Refused, NotFound, Invalid, Stale)}
@@ -37,11 +37,12 @@ class _Kept(Struct, omit_defaults=True):
     refused: dict[str, Any] | None = None
 
 
-def kept(answer: Receipt | Exception) -> str:
-    """An answer as it is stored."""
+def kept(answer: Receipt | Exception) -> str | None:
+    """An answer as it is stored; None where nothing was decided, as for a caller kept out."""
     if isinstance(answer, Receipt):
         return msgspec.json.encode(_Kept(receipt=answer)).decode()
-    assert isinstance(answer, Refused)
+    if not isinstance(answer, Refused) or isinstance(answer, Unauthenticated | Forbidden):
+        return None
     kind = type(answer).__name__
     refused = {"kind": kind, "code": answer.code, "detail": answer.detail, "more": answer.more}
     return msgspec.json.encode(_Kept(refused=refused)).decode()

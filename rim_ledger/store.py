@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+import msgspec
 from eventsourcing.persistence import Notification
 from msgspec import Struct
 from psycopg import AsyncConnection, errors
 
+from rim_ledger.activity import AdminActivityLog
 from rim_ledger.book import Reminder, Secret
 from rim_ledger.lists import Claim
 
@@ -70,6 +72,10 @@ outcomes AS (
     INSERT INTO ledger.outcomes
     SELECT o.*, %(at)s FROM head, unnest(%(callers)b::text[], %(keys)b::text[], %(hashes)b::text[],
                                          %(outcomes)b::text[]) o
+     WHERE head.position = %(head)s),
+activities AS (
+    INSERT INTO ledger.activity
+    SELECT a.* FROM head, json_populate_recordset(NULL::ledger.activity, %(activities)s::json) a
      WHERE head.position = %(head)s)
 SELECT position, CASE WHEN %(notify)s THEN pg_notify('ledger', '') END FROM head"""
 
@@ -135,12 +141,13 @@ class Draft(Struct):
     secrets: dict[Secret, str] = {}
     reminders: dict[Reminder, datetime | None] = {}
     outcomes: list[Outcome] = []
+    activities: list[AdminActivityLog] = []
 
     @property
     def leaves_nothing(self) -> bool:
         """Whether the group only looked, as those do who are admitted to read."""
         written = (self.streams, self.claims, self.keys, self.erased, self.secrets)
-        return not any((*written, self.reminders, self.outcomes))
+        return not any((*written, self.reminders, self.outcomes, self.activities))
 
     def parameters(self) -> dict[str, Any]:
         held = [(claim, holder) for claim, holder in self.claims.items() if holder]
@@ -176,6 +183,7 @@ class Draft(Struct):
             "keys": [each.key for each in self.outcomes],
             "hashes": [each.request_hash for each in self.outcomes],
             "outcomes": [each.outcome for each in self.outcomes],
+            "activities": msgspec.json.encode(self.activities).decode(),
             "notify": bool(self.streams),
         }
 

@@ -10,7 +10,7 @@ from msgspec.structs import fields
 from api.catalogue import ROUTES
 from api.routes import List, One, Other, Route
 from api.settings import Settings, variable
-from projections.catalogue import TABLES
+from projections.catalogue import TABLES, VIEWS
 from projections.columns import Column
 from rim_ledger.admin.bootstrap import BUILT_IN
 from rim_ledger.admin.permissions import RESOURCES
@@ -134,7 +134,7 @@ def tables() -> Iterator[str]:
     yield ""
     yield "In the schema `read`. Each also has `version`, the version of the stream behind the row."
     yield ""
-    for row in TABLES.values():
+    for row in (*TABLES.values(), *VIEWS):
         yield f"## {row.TABLE}"
         yield ""
         yield _words(row)

@@ -315,6 +315,49 @@ def test_waiting_tickets_are_given_away_on_request_and_told_again_under_the_same
     tell(story)
 
 
+def test_a_users_timeline_tells_in_order_what_the_reader_may_see(tell: Tell) -> None:
+    async def story(lead: Client) -> None:
+        desk = await Desk(lead).begin()
+        other = await desk.department("Other")
+        eve = await desk.agent("eve", department=other)
+        loan = {"userId": desk.customer, "amount": 100, "network": "MTN"}
+        made = (await lead.post("/v1/loans", loan)).json()["id"]
+        ticket = await desk.open(department=desk.billing)
+        payment = {"type": "repayment", "userId": desk.customer, "amount": 5}
+        paid = await lead.post("/v1/transactions", payment | {"paymentMethod": "cash"})
+        assert paid.status_code == 201, paid.text
+        await lead.post(f"/v1/tickets/{ticket}/priority", {"priority": "urgent"})
+        theirs = await desk.open(department=other)
+        path = f"/v1/users/{desk.customer}/timeline"
+        rows = await desk.items(path)
+        told = [(row["entity"], row["action"], row["entityId"]) for row in rows]
+        money = paid.json()["id"]
+        assert told == [
+            ("Loan", "LoanRequested", made),
+            ("Ticket", "TicketOpened", ticket),
+            ("Transaction", "TransactionRecorded", money),
+            ("Transaction", "TransactionCompleted", money),
+            ("Ticket", "TicketPriorityChanged", ticket),
+            ("Ticket", "TicketOpened", theirs),
+        ]
+        assert [row["position"] for row in rows] == sorted(row["position"] for row in rows)
+        assert rows[4]["changes"] == {"priority": {"old": "medium", "new": "urgent"}}
+        assert rows[1]["changes"]["subject"]["new"] == QUESTION["subject"]
+        assert [row["entityId"] for row in await desk.items(path, eve)] == [theirs]
+        pages = []
+        cursor: str | None = ""
+        while cursor is not None:
+            more = f"&cursor={cursor}" if cursor else ""
+            page = await desk.row(f"{path}?limit=4{more}")
+            pages.append(len(page["items"]))
+            cursor = page["nextCursor"]
+        assert pages == [4, 2]
+        assert len(await desk.items(f"{path}?entity=Ticket")) == 3
+        assert (await lead.get(f"/v1/users/{ticket}/timeline")).status_code == 404
+
+    tell(story)
+
+
 def test_thirty_two_agents_give_away_five_hundred_tickets_at_once(
     tell: Tell, database: str
 ) -> None:

@@ -294,6 +294,7 @@ CREATE TABLE read.ticket_history (
     timestamp timestamptz NOT NULL,
     version bigint NOT NULL
 );
+CREATE VIEW read.admin_activity_logs AS SELECT *, 1::bigint AS version FROM ledger.activity;
 ALTER TABLE read.admin_roles ADD PRIMARY KEY (id);
 ALTER TABLE read.admin_roles ADD CONSTRAINT admin_roles_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX admin_roles_created_at ON read.admin_roles (created_at, id);

@@ -1,0 +1,34 @@
+"""What admins did or tried, as clients see it."""
+
+from typing import Annotated
+from uuid import UUID
+
+from projections.columns import Indexed, Json, Key, Moment, References
+from projections.tables import Row
+from rim_ledger.activity import AdminActivityLog
+
+
+class AdminActivityLogRow(
+    Row,
+    table="admin_activity_logs",
+    of=AdminActivityLog,
+    newest="timestamp",
+    view="SELECT *, 1::bigint AS version FROM ledger.activity",
+):
+    """Something that an admin did or tried: a command, a log-in, a denial, a look at persons.
+
+    `details.outcome` is done, or the code of the refusal. adminId is null where somebody tried
+    to log in under a name that nobody has.
+    """
+
+    id: Key
+    admin_id: Annotated[UUID | None, Indexed, References("admin_users")]
+    admin_name: str
+    action: Annotated[str, Indexed]
+    resource: Annotated[str, Indexed]
+    resource_id: str | None
+    details: Json
+    ip_address: str | None
+    user_agent: str | None
+    request_id: str | None
+    timestamp: Annotated[Moment, Indexed]

@@ -1,0 +1,58 @@
+"""What admins did or tried. It is no event: nothing of the ledger's state follows from it."""
+
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from rim_ledger.core import Refused, Stamp
+
+DONE: Final = "done"
+FAILED: Final = "failed"
+
+
+class Activity(Struct, frozen=True, kw_only=True):
+    """What was asked for. Names and ids only: no word that a person or a client wrote."""
+
+    action: str
+    resource: str
+    resource_id: str | None = None
+    details: dict[str, Any] = {}
+
+
+class AdminActivityLog(Struct, frozen=True, kw_only=True):
+    """What was asked for, by whom, from where, and how it ended."""
+
+    id: UUID
+    admin_id: UUID | None
+    admin_name: str
+    action: str
+    resource: str
+    resource_id: str | None
+    details: dict[str, Any]
+    ip_address: str | None
+    user_agent: str | None
+    request_id: str | None
+    timestamp: datetime
+
+
+def logged(
+    activity: Activity, stamp: Stamp, answer: object, *, id: UUID, at: datetime
+) -> AdminActivityLog:
+    """The line for an activity: `details.outcome` is done, or the code of the refusal."""
+    refused = answer.code if isinstance(answer, Refused) else FAILED
+    outcome = refused if isinstance(answer, Exception) else DONE
+    return AdminActivityLog(
+        id=id,
+        admin_id=stamp.admin,
+        admin_name=stamp.actor.name if stamp.admin else "",
+        action=activity.action,
+        resource=activity.resource,
+        resource_id=activity.resource_id,
+        details={"outcome": outcome} | activity.details,
+        ip_address=stamp.ip,
+        user_agent=stamp.user_agent,
+        request_id=stamp.request_id,
+        timestamp=at,
+    )

@@ -1,0 +1,148 @@
+"""The log of activities: what admins did, tried, looked at and took along, through HTTP."""
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.api.conftest import ADA, Client, Tell
+
+LOG = "/v1/admin-activity-logs"
+
+
+async def lines(client: Client, **filters: str) -> list[dict[str, Any]]:
+    """The newest first."""
+    answer = await client.get(LOG, params=filters)
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["items"])
+
+
+def told(line: dict[str, Any]) -> tuple[str, str, str | None, str]:
+    return line["action"], line["resource"], line["resourceId"], line["details"]["outcome"]
+
+
+def test_a_command_leaves_a_line_with_who_what_and_from_where(tell: Tell) -> None:
+    async def story(client: Client) -> None:
+        me = (await client.get("/v1/auth/me")).json()
+        headers = {"X-Request-Id": "the-request", "User-Agent": "a panel"}
+        made = await client.post("/v1/users", ADA, headers=headers)
+        (line,) = await lines(client, action="RegisterUser")
+        assert told(line) == ("RegisterUser", "users", None, "done")
+        assert (line["adminId"], line["adminName"]) == (me["id"], "admin")
+        assert (line["requestId"], line["userAgent"]) == ("the-request", "a panel")
+        assert line["ipAddress"]
+        one = await client.get(f"{LOG}/{line['id']}")
+        assert one.json() == line
+        user = made.json()["id"]
+        await client.post(f"/v1/users/{user}/suspend", {"reason": "a word nobody shall see"})
+        (line,) = await lines(client, action="SuspendUser")
+        assert told(line) == ("SuspendUser", "users", user, "done")
+        assert "a word" not in str(line)
+
+    tell(story)
+
+
+def test_a_refusal_is_logged_with_its_code_and_a_replay_is_not(tell: Tell) -> None:
+    async def story(client: Client) -> None:
+        user = (await client.user())["id"]
+        key = {"Idempotency-Key": "once"}
+        for _ in range(2):
+            answer = await client.post(f"/v1/users/{user}/reinstate", {}, headers=key)
+            assert answer.status_code == 409
+        (line,) = await lines(client, action="ReinstateUser")
+        assert told(line) == ("ReinstateUser", "users", user, "invalid-transition")
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "action", "resource"),
+    [
+        ("POST", "/v1/users", ADA, "RegisterUser", "users"),
+        ("POST", "/v1/users", {"phone": "no phone"}, "RegisterUser", "users"),
+        ("GET", "/v1/loans", None, "List", "loans"),
+        ("GET", "/v1/admin-users/+2348031234567", None, "Read", "admin-users"),
+        ("GET", "/v1/journal.csv", None, "Export", "journal.csv"),
+        ("GET", "/v1/trial-balance", None, "Read", "trial-balance"),
+    ],
+)
+def test_a_denial_is_logged_and_an_id_that_is_none_is_not_kept(
+    tell: Tell, method: str, path: str, body: Any, action: str, resource: str
+) -> None:
+    async def story(client: Client) -> None:
+        clerk = await client.take_on("clerk", {"resource": "config", "actions": ["read"]})
+        assert (await clerk.ask(method, path, body)).status_code == 403
+        (line,) = [each for each in await lines(client) if each["adminName"] == "clerk"][:1]
+        assert told(line) == (action, resource, None, "forbidden")
+
+    tell(story)
+
+
+def test_whoever_is_shown_persons_leaves_a_line_and_whoever_is_not_does_not(tell: Tell) -> None:
+    async def story(client: Client) -> None:
+        user = (await client.user())["id"]
+        reading = {"resource": "users", "actions": ["read"]}
+        clerk = await client.take_on("clerk", reading)
+        seeing = await client.take_on(
+            "seer", reading, {"resource": "users.pii", "actions": ["read"]}
+        )
+        headers = await client.caught_up()
+        for reader in (clerk, seeing):
+            for path in (f"/v1/users/{user}", "/v1/users"):
+                assert (await reader.get(path, headers=headers)).status_code == 200
+        found = [each for each in await lines(client) if each["resource"] == "users"]
+        assert [(each["adminName"], *told(each)) for each in found[:2]] == [
+            ("seer", "List", "users", None, "done"),
+            ("seer", "Read", "users", user, "done"),
+        ]
+        assert not [each for each in found if each["adminName"] == "clerk"]
+        assert (await client.get("/v1/system-config")).status_code == 200
+        assert (await lines(client))[0]["resource"] != "system-config"
+
+    tell(story)
+
+
+def test_what_is_taken_along_is_logged(tell: Tell) -> None:
+    async def story(client: Client) -> None:
+        for path in ("/v1/journal.csv", "/v1/trial-balance.csv"):
+            assert (await client.get(path)).status_code == 200
+        found = [told(each) for each in await lines(client, action="Export")]
+        assert found == [
+            ("Export", "trial-balance.csv", None, "done"),
+            ("Export", "journal.csv", None, "done"),
+        ]
+
+    tell(story)
+
+
+def test_each_line_of_a_file_is_logged_once(tell: Tell) -> None:
+    async def story(client: Client) -> None:
+        persons = [ADA | {"phone": f"0803123456{n}", "email": f"{n}@example.com"} for n in range(3)]
+        ops = [{"op": "POST /v1/users", "body": person} for person in persons]
+        body = "".join(json.dumps(op) + "\n" for op in ops)
+        for path in ("/v1/bulk", "/v1/bulk?atomic=true"):
+            kind = {"Content-Type": "application/x-ndjson"}
+            await client.http.post(path, content=body, headers=client.headers | kind)
+        found = await lines(client, action="RegisterUser")
+        outcomes = [each["details"]["outcome"] for each in found]
+        assert outcomes == ["failed", "done", "done", "done"]
+
+    tell(story)
+
+
+def test_nobody_rewrites_it(tell: Tell, database: str) -> None:
+    async def story(client: Client) -> None:
+        await client.user()
+        for method in ("PUT", "PATCH", "POST", "DELETE"):
+            answer = await client.ask(method, LOG, {})
+            assert answer.status_code == 405
+            assert answer.headers["allow"] == "GET"
+
+    tell(story)
+    for statement in ("UPDATE ledger.activity SET action = ''", "DELETE FROM ledger.activity"):
+        with (
+            psycopg.connect(database) as connection,
+            pytest.raises(psycopg.errors.InsufficientPrivilege, match="never changed"),
+        ):
+            connection.execute(statement.encode())
