@@ -3,12 +3,14 @@
 import asyncio
 import json
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
 from projections.rebuild import rebuild
+from rim_ledger.clock import tick
 from rim_ledger.vault import Vault
 from tests.api.conftest import ADA, PASSWORD, SECRET, WORLD, Client, Tell
 
@@ -354,6 +356,29 @@ def test_a_users_timeline_tells_in_order_what_the_reader_may_see(tell: Tell) -> 
         assert pages == [4, 2]
         assert len(await desk.items(f"{path}?entity=Ticket")) == 3
         assert (await lead.get(f"/v1/users/{ticket}/timeline")).status_code == 404
+
+    tell(story)
+
+
+def test_the_clock_tells_of_broken_promises_and_closes_what_stayed_resolved(tell: Tell) -> None:
+    async def story(lead: Client) -> None:
+        desk = await Desk(lead).begin()
+        late, answered, resolved = await desk.open(), await desk.open(), await desk.open()
+        await lead.post(f"/v1/tickets/{answered}/messages", {"message": "Hello"})
+        await lead.post(f"/v1/tickets/{resolved}/resolve", {"resolution": "done"})
+        dispatch = lead.app.state.desk.dispatch
+        now = WORLD.now()
+        assert await tick(dispatch, now) == 0
+        await tick(dispatch, now + timedelta(hours=5))
+        assert ids(await desk.items("/v1/tickets?breached=true")) == {late}
+        await tick(dispatch, now + timedelta(hours=73))
+        assert ids(await desk.items("/v1/tickets?breached=true")) == {late, answered}
+        assert ids(await desk.items("/v1/tickets?status=closed")) == {resolved}
+        row = await desk.row(f"/v1/tickets/{late}")
+        assert (row["responseOverdue"], row["resolutionOverdue"]) == (True, True)
+        history = await desk.items(f"/v1/tickets/{resolved}/history")
+        told = (history[0]["action"], history[0]["performedBy"], history[0]["performedByName"])
+        assert told == ("TicketClosed", None, "system")
 
     tell(story)
 
