@@ -13,7 +13,7 @@ from api.file_types import media_type, safe_name
 from api.ids import CANONICAL, missing, resolve
 from api.multipart import Upload
 from api.problem import encoded
-from api.routes import AnyRoute, Other, Parameters
+from api.routes import AnyRoute, Other, Parameters, activity_of
 from api.support import ONE, READ, WRITE
 from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right, perform
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from api.desk import Desk
 
+FILES: Final = ONE + "/attachments"
 NAMESPACE: Final = UUID("5e3a0b52-8d1c-5b7e-9a44-1f6c2d7e8b90")
 
 
@@ -90,6 +91,7 @@ async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
         await desk.storage.keep(stored, seal_file(upload.file, secret, file.bytes, desk.world))
 
     def work(book: Book) -> UUID:
+        book.activities.append(activity_of("AddAttachment", FILES, parameters))
         return perform(book, Ticket, access.find(book), command)
 
     try:
@@ -191,7 +193,7 @@ GIVES: Final = {
 ROUTES: list[AnyRoute] = [
     Other(
         "POST",
-        ONE + "/attachments",
+        FILES,
         add,
         "Add a file",
         WRITE,
@@ -199,5 +201,5 @@ ROUTES: list[AnyRoute] = [
         gives=GIVES,
         media_type="multipart/form-data",
     ),
-    Other("GET", ONE + "/attachments/{aid}", fetch, "One file of a ticket", READ, exports=True),
+    Other("GET", FILES + "/{aid}", fetch, "One file of a ticket", READ, exports=True),
 ]

@@ -11,7 +11,7 @@ from api.commands import errors_in, key_for
 from api.ids import CANONICAL, missing
 from api.lending import ONE_USER
 from api.problem import InvalidFields, encoded
-from api.routes import AnyRoute, List, Other, Parameters, Route, resource
+from api.routes import AnyRoute, List, Other, Parameters, Route, activity_of, resource
 from projections.audit import TimelineRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.lending import LoanRow, UserRow
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from api.desk import Desk
 
 TICKETS, ONE = "/v1/tickets", "/v1/tickets/{id}"
+AUTO_ASSIGN = "/v1/tickets/auto-assign"
 AGENTS, ONE_AGENT = "/v1/support-agents", "/v1/support-agents/{id}"
 DEPARTMENTS, ONE_DEPARTMENT = "/v1/departments", "/v1/departments/{id}"
 READ, WRITE = ("tickets", "read"), ("tickets", "write")
@@ -68,7 +69,7 @@ SELECT count(*) FROM ledger.events
 """How many tickets a request gave away; its events stand together at the end."""
 
 
-async def auto_assign(desk: "Desk", call: Call, _: Parameters) -> Reply:
+async def auto_assign(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Give waiting tickets away; `assigned` says how many."""
     token = call.token
     caller = await desk.caller(call, token)
@@ -77,6 +78,7 @@ async def auto_assign(desk: "Desk", call: Call, _: Parameters) -> Reply:
 
     def admit(book: Book) -> None:
         gate.enter(book, token)
+        book.activities.append(activity_of("AutoAssign", AUTO_ASSIGN, parameters))
         book.need(*WRITE)
 
     def work(book: Book) -> UUID:
@@ -153,7 +155,7 @@ ROUTES: list[AnyRoute] = [
     Route("POST", ONE + "/messages/read", Ticket, MarkMessagesRead, WRITE, "Mark as read"),
     Other(
         "POST",
-        TICKETS + "/auto-assign",
+        AUTO_ASSIGN,
         auto_assign,
         "Give waiting tickets to available agents",
         WRITE,

@@ -300,6 +300,8 @@ def test_waiting_tickets_are_given_away_on_request_and_told_again_under_the_same
         again = await ann.post("/v1/tickets/auto-assign", {}, headers=key)
         assert first.json() == again.json()
         assert (first.json()["assigned"], again.headers["Idempotency-Replayed"]) == (4, "true")
+        (line,) = await desk.items("/v1/admin-activity-logs?action=AutoAssign")
+        assert (line["adminName"], line["details"]["outcome"]) == ("ann", "done")
         rows = await desk.items("/v1/support-agents")
         assert [row["activeTickets"] for row in rows] == [2, 2]
         assert (await ann.post("/v1/tickets/auto-assign")).json()["assigned"] == 0
