@@ -76,7 +76,7 @@ async def perform_all(sender: "Sender") -> Reply:
     for number, text in texts.items():
         try:
             wish = _ready(sender, text)
-            await wish.hash_password(desk)
+            await wish.prepare(desk)
             batch.wishes[number] = wish
         except Refused as refusal:
             failures[number] = refusal
@@ -96,6 +96,9 @@ async def perform_all(sender: "Sender") -> Reply:
         )
     except _Failed as failed:
         return _undone(sender, texts, {failed.number: failed.refusal})
+    if not receipt.replayed:
+        for wish, own in zip(batch.wishes.values(), batch.receipts, strict=True):
+            await wish.deliver(desk, own)
     return _done(batch, receipt)
 
 

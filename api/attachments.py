@@ -8,9 +8,10 @@ from uuid import UUID, uuid5
 from msgspec import Struct
 
 from api.call import Call, Reply
-from api.commands import key_for, require_known
+from api.commands import key_for
 from api.file_types import media_type, safe_name
 from api.ids import CANONICAL, missing, resolve
+from api.known import require_known
 from api.multipart import Upload
 from api.problem import encoded
 from api.routes import AnyRoute, Other, Parameters, activity_of

@@ -4,6 +4,7 @@ from typing import Final
 
 from api import (
     admin,
+    api_keys,
     attachments,
     bulk,
     callbacks,
@@ -12,6 +13,7 @@ from api import (
     journal,
     lending,
     payments,
+    second_factor,
     statements,
     support,
     system,
@@ -20,6 +22,8 @@ from api.routes import AnyRoute, Table
 
 ROUTES: Final[tuple[AnyRoute, ...]] = (
     *admin.ROUTES,
+    *second_factor.ROUTES,
+    *api_keys.ROUTES,
     *lending.ROUTES,
     *explain.ROUTES,
     *payments.ROUTES,

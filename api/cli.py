@@ -29,6 +29,7 @@ from projections.rebuild import Busy
 from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
 from rim_ledger import clock as due
+from rim_ledger.admin.attempts import Attempts
 from rim_ledger.core import Unavailable
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.postgres import PostgresUnavailable
@@ -108,6 +109,25 @@ def init() -> None:
     if lacking:
         print(f"added: {', '.join(lacking)}")
     print("the database is up to date")
+
+
+@app.command
+def unlock(username: str) -> None:
+    """Let somebody try again at once who failed too often to get in.
+
+    Parameters
+    ----------
+    username:
+        The name that was tried.
+    """
+    settings = Settings.load()
+
+    async def run(url: str) -> int:
+        async with Attempts(url, vault(settings), RealWorld()) as attempts:
+            return await attempts.forget(username)
+
+    with filled_database(settings) as url:
+        print(f"failures forgotten: {asyncio.run(run(url))}")
 
 
 @app.command

@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Container
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -16,16 +16,17 @@ from pydantic import ValidationError
 
 from api.body import BODY_MAX, read_body, read_json, require_media_type
 from api.call import Call, Reply
-from api.ids import missing, resolve
+from api.ids import missing
+from api.known import look_for, named
 from api.problem import InvalidFields
 from api.routes import Parameters, Route, activity_of
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
+from rim_ledger.admin.one_time import send_token
 from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.book import Book, Right, perform
 from rim_ledger.core import (
     SYSTEM,
-    A,
     Actor,
     Aggregate,
     Creation,
@@ -37,6 +38,7 @@ from rim_ledger.core import (
 )
 from rim_ledger.core import Command as CommandForm
 from rim_ledger.outcomes import Idempotency, Receipt
+from rim_ledger.sending import Channel
 
 if TYPE_CHECKING:
     from api.desk import Desk
@@ -45,6 +47,7 @@ KEY: Final = re.compile(r"[ -~]{1,255}")
 ETAG: Final = re.compile(r'"(\d{1,18})"')
 PREFERRED: Final = re.compile(rb'(?i)(?:^|,)\s*return\s*=\s*"?representation"?\s*(?:[,;]|$)')
 """In a Prefer header, alone or beside other preferences (RFC 7240)."""
+F = TypeVar("F", bound=Form)
 AHEAD, BACK = timedelta(minutes=5), timedelta(days=7)
 
 
@@ -61,6 +64,8 @@ class Wish(Struct):
     actor: Actor = SYSTEM
     given: Container[Right] = ()
     """Who the caller was and what they might do, as it was decided on."""
+    promised: str = ""
+    """A token that is sent once its hash is committed."""
 
     def admit(self, book: Book) -> None:
         """The caller is known and may ask for this."""
@@ -80,7 +85,7 @@ class Wish(Struct):
         _set_time(book, command)
         if isinstance(command, Creation):
             return perform(book, route.kind, None, command)
-        stream = self.stream(book)
+        stream = named(book, route, self.parameters)
         if isinstance(command, CommandForm):
             aggregate = book.find(route.kind, stream)
             if aggregate is None or not command.reaches(aggregate, book):
@@ -91,29 +96,39 @@ class Wish(Struct):
         decided: UUID = command.work(book)  # type: ignore[attr-defined]
         return decided
 
-    def stream(self, book: Book) -> UUID:
-        """The stream that the path names."""
-        return named(book, self.route, self.parameters)
-
     def _require_current(self, book: Book, stream: UUID) -> None:
         if self.versions is None or (version := book.version(stream)) in self.versions:
             return
         raise Stale("stale-version", f"This is at version {version} now; read it again.")
 
-    async def hash_password(self, desk: "Desk") -> None:
-        """Have a new password hashed. That is dear: nobody has it done who may not ask for it."""
-        if isinstance(self.command, WithPassword):
-            await desk.ledger.submit(_caller, self.stamp, None, self.admit)
+    async def prepare(self, desk: "Desk") -> None:
+        """Have a new password hashed; without one, make up the token that will be sent. Hashing
+        is dear: nobody has it done who may not ask for it."""
+        if not isinstance(self.command, WithPassword):
+            return
+        await desk.ledger.submit(_caller, self.stamp, None, self.admit)
+        if self.command.password:
             self.command = await self.command.hashed()
+        else:
+            desk.sender.require(Channel.EMAIL)
+            self.promised = gate.new_token(desk.world)
+            self.command = self.command.promised(gate.token_hash(self.promised))
+
+    async def deliver(self, desk: "Desk", receipt: Receipt) -> None:
+        """Send the token that was promised, now that it is one."""
+        if self.promised and not receipt.replayed:
+            await send_token(desk.ledger, desk.sender, desk.world, receipt.id, self.promised)
 
     async def submit(self, desk: "Desk") -> Receipt:
         """Decide and commit, or carry out; Refused when the answer is no."""
-        await self.hash_password(desk)
+        await self.prepare(desk)
 
         def request() -> Awaitable[Receipt]:
             return desk.ledger.submit(self.work, self.stamp, self.idempotency, self.admit)
 
-        return await (self.route.run(desk, request) if self.route.run else request())
+        receipt = await (self.route.run(desk, request) if self.route.run else request())
+        await self.deliver(desk, receipt)
+        return receipt
 
     @property
     def takes_time(self) -> bool:
@@ -124,20 +139,6 @@ class Wish(Struct):
     def status(self) -> int:
         """The status of the answer when it is done."""
         return 201 if isinstance(self.command, Creation) else 200
-
-
-def named(book: Book, route: Route, parameters: Parameters) -> UUID:
-    """The stream that a path names."""
-    if route.stream:
-        return route.stream(parameters)
-    return resolve(book, route.kind, parameters["id"])
-
-
-def require_known(book: Book, kind: type[A], stream: UUID) -> A:
-    """What a path names; NotFound when there is none, or none that the caller may know of."""
-    if (aggregate := book.find(kind, stream)) is None or not aggregate.known_to(book):
-        raise missing(kind)
-    return aggregate
 
 
 def _caller(book: Book) -> UUID:
@@ -173,6 +174,17 @@ def fill(route: Route, parameters: Parameters, body: Any) -> Form:
         return route.command.model_validate(body)
     except ValidationError as error:
         raise InvalidFields(errors_in(error, body)) from None
+
+
+async def read_form(call: Call, form: type[F]) -> F:
+    """The form in a request's body."""
+    body = await read_body(call.receive, call.headers, BODY_MAX)
+    require_media_type(call.headers, b"application/json")
+    value = read_json(body)
+    try:
+        return form.model_validate(value)
+    except ValidationError as error:
+        raise InvalidFields(errors_in(error, value)) from None
 
 
 def errors_in(error: ValidationError, body: Any) -> list[dict[str, str]]:
@@ -235,7 +247,7 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         # Whoever may not ask learns only that, and nothing of what they may not know of.
         asked = activity_of(route.command.__name__, route.path, parameters)
         await desk.rights(call, token, route.needs, activity=asked)
-        await _look_for(desk, call, route, parameters)
+        await look_for(desk, call, route, parameters)
         raise
     wish = Wish(
         route,
@@ -252,18 +264,6 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         if row is not None:
             return _reply(wish, receipt, row, [(b"preference-applied", b"return=representation")])
     return _reply(wish, receipt, receipt_json(route.kind, receipt), [])
-
-
-async def _look_for(desk: "Desk", call: Call, route: Route, parameters: Parameters) -> None:
-    """NotFound where a path leads to something of which only some may know, and not the caller."""
-
-    def work(book: Book) -> UUID:
-        gate.enter(book, call.token)
-        require_known(book, route.kind, named(book, route, parameters))
-        return _caller(book)
-
-    if route.kind.known_to is not Aggregate.known_to and "id" in parameters:
-        await desk.ledger.submit(work, call.stamp(desk.world))
 
 
 def receipt_json(kind: type[Aggregate], receipt: Receipt) -> bytes:

@@ -19,6 +19,7 @@ from api import reads
 from api.call import Call, Networks
 from api.commands import Wish
 from api.health import Metrics
+from api.outbox import sender
 from api.position import PATIENCE, ReadPosition
 from api.routes import Table
 from api.settings import Settings
@@ -27,12 +28,16 @@ from api.telco import telco
 from projections.catalogue import ROW_OF
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
+from rim_ledger.admin.attempts import Attempts
+from rim_ledger.admin.challenge import Challenges
+from rim_ledger.admin.second_factor import SecondFactor
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Unavailable
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.outcomes import Receipt
+from rim_ledger.sending import Sender
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld, World
 
@@ -64,6 +69,7 @@ class Desk(Struct):
     """The parts of one API process."""
 
     ledger: Ledger
+    attempts: Attempts
     vault: Vault
     world: World
     pool: AsyncConnectionPool[AsyncConnection[Any]]
@@ -75,6 +81,8 @@ class Desk(Struct):
     table: Table
     dispatch: Dispatch
     storage: Storage
+    sender: Sender
+    second_factor: SecondFactor
     callers: dict[str, UUID] = {}
 
     async def caller(self, call: Call, token: str) -> UUID:
@@ -92,6 +100,7 @@ class Desk(Struct):
         call: Call,
         token: str,
         *needs: Right,
+        enrolling: bool = False,
         activity: Activity | None = None,
         logged: Callable[[Rights], bool] = lambda _: False,
     ) -> Rights:
@@ -103,7 +112,7 @@ class Desk(Struct):
 
         def admit(book: Book) -> None:
             nonlocal found
-            gate.enter(book, token)
+            gate.enter(book, token, enrolling=enrolling)
             book.activities += [activity] if activity else []
             for need in needs:
                 book.need(*need)
@@ -182,10 +191,18 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         kwargs={"autocommit": True},
         open=False,
     )
-    async with Ledger(url, ENTITY_OF, vault, world) as ledger, pool, ReadPosition(url) as tables:
+    async with (
+        Ledger(url, ENTITY_OF, vault, world) as ledger,
+        Attempts(url, vault, world) as attempts,
+        pool,
+        ReadPosition(url) as tables,
+    ):
         dispatch = Dispatch(url, ledger, telco(settings, url), world)
+        outbox = sender(settings, world)
+        challenges = Challenges(pool)
         yield Desk(
             ledger=ledger,
+            attempts=attempts,
             vault=vault,
             world=world,
             pool=pool,
@@ -197,6 +214,8 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             table=table,
             dispatch=dispatch,
             storage=Storage(settings.storage_url),
+            sender=outbox,
+            second_factor=SecondFactor(ledger, attempts, challenges, outbox, world),
         )
         await dispatch.drain()
 

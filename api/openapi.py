@@ -156,15 +156,20 @@ def _describe_other(operation: Schema, route: Other) -> None:
     if route.public:
         operation["security"] = []
     answer: Schema = {"description": "Done."}
-    if route.gives is not None:
-        given = dict(route.gives)
-        answer = _json({"type": "object", "required": [*given], "properties": given})
+    shapes = [_object(given) for given in (route.gives, route.or_gives) if given is not None]
+    if shapes:
+        answer = _json(shapes[0] if len(shapes) == 1 else {"anyOf": shapes})
     if route.form is not None or route.media_type in BODIES:
         schema = _ref(route.form) if route.form else BODIES[route.media_type]
         content = {route.media_type: {"schema": schema}}
         operation["requestBody"] = {"required": True, "content": content}
     statuses = ("503",) if route.path.count("/") == 1 else (*OF_COMMANDS, "429")
     operation["responses"] = {str(route.status): answer} | _problems(statuses)
+
+
+def _object(properties: Mapping[str, Any]) -> Schema:
+    given = dict(properties)
+    return {"type": "object", "required": [*given], "properties": given}
 
 
 def _receipt(route: Route) -> Schema:

@@ -88,6 +88,8 @@ class Other(Struct, frozen=True):
     status: int = 200
     gives: Mapping[str, Any] | None = None
     """JSON Schema of the answer's properties."""
+    or_gives: Mapping[str, Any] | None = None
+    """The same of another answer that it may give."""
     media_type: str = "application/json"
     """What its body is, if it has one."""
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.secret_file import SECRET_MIN, SecretUnusable, kept_secret
-from rim_ledger.admin.passwords import LEAST, MOST, Password
+from rim_ledger.admin.passwords import FirstPassword
 
 PREFIX = "RIM_"
 SECRETS = ("admin_password", "database_url", "secret_key")
@@ -98,10 +98,10 @@ class Settings(BaseSettings):
         description="the URL of a PostgreSQL 15 or newer, postgresql://user:password@host:port/"
         "name; default: a PostgreSQL of our own in RIM_HOME/postgres",
     )
-    admin_password: Password | None = Field(
+    admin_password: FirstPassword | None = Field(
         default=None,
-        description=f"the password of the first super-admin `admin`, {LEAST} to {MOST} "
-        "characters, none that is tried first; default: one is made and printed once",
+        description="the password of the first super-admin `admin`, 12 to 128 characters, "
+        "none that is tried first; default: one is made and printed once",
     )
     secret_key: bytes = Field(
         default=b"",

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from projections.activity import AdminActivityLogRow
-from projections.admin import AdminRoleRow, AdminUserRow
+from projections.admin import AdminRoleRow, AdminUserRow, ApiKeyRow, SecuritySettingsRow
 from projections.audit import AuditLogRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.journal import JournalEntryRow, JournalLineRow
@@ -21,6 +21,8 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
         for row in (
             AdminRoleRow,
             AdminUserRow,
+            ApiKeyRow,
+            SecuritySettingsRow,
             UserRow,
             LoanRow,
             TransactionRow,

@@ -3,7 +3,10 @@
 from typing import Any, Final, get_args
 
 from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated, AdminRoleEvent
-from rim_ledger.admin.admin_user import AdminCreated, AdminUser, AdminUserEvent
+from rim_ledger.admin.admin_user import AdminUser
+from rim_ledger.admin.admin_user_events import AdminCreated, AdminUserEvent
+from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyEvent
+from rim_ledger.admin.security_settings import SecuritySettings, SecuritySettingsChanged
 from rim_ledger.core import Aggregate, Event
 from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
 from rim_ledger.lending.user import User
@@ -27,12 +30,14 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     Ticket: TicketOpened | TicketEvent,
     AdminRole: AdminRoleCreated | AdminRoleEvent,
     AdminUser: AdminCreated | AdminUserEvent,
+    ApiKey: ApiKeyCreated | ApiKeyEvent,
+    SecuritySettings: SecuritySettingsChanged,
     SystemConfig: SystemConfigSet | SystemConfigReset,
     ApiIntegration: IntegrationCreated | IntegrationEvent,
 }
 
 ENTITY_OF: Final[dict[type[Event], type[Aggregate]]] = {
-    event: entity for entity, events in ENTITIES.items() for event in get_args(events)
+    event: entity for entity, events in ENTITIES.items() for event in get_args(events) or (events,)
 }
 
 EVENTS: Final[dict[str, type[Event]]] = {event.__name__: event for event in ENTITY_OF}

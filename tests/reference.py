@@ -1,11 +1,14 @@
 """The reference pages that follow from the code: events, routes, rights, settings, tables."""
 
 import inspect
+import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, get_args
 
 from msgspec.structs import fields
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 
 from api.catalogue import ROUTES
 from api.routes import List, One, Other, Route
@@ -14,6 +17,7 @@ from projections.catalogue import TABLES, VIEWS
 from projections.columns import Column
 from rim_ledger.admin.bootstrap import BUILT_IN
 from rim_ledger.admin.permissions import RESOURCES
+from rim_ledger.admin.security_settings import DEFAULTS, FIELDS, EditSecuritySettings
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Event
 from rim_ledger.system.config import KNOWN
@@ -127,6 +131,26 @@ def settings() -> Iterator[str]:
             for (category, key), known in KNOWN.items()
         ),
     )
+    yield "## Of security, from `/v1/security-settings`"
+    yield ""
+    yield from _table(
+        ("setting", "default", "range", "what it is"),
+        (
+            (
+                f"`{to_camel(name)}`",
+                json.dumps(getattr(DEFAULTS, name)),
+                " to ".join(str(bound) for bound in _bounds(field)),
+                field.description or "",
+            )
+            for name, field in EditSecuritySettings.model_fields.items()
+            if name in FIELDS
+        ),
+    )
+
+
+def _bounds(field: FieldInfo) -> Iterator[int]:
+    for bound in field.metadata:
+        yield from (getattr(bound, name) for name in ("ge", "le") if hasattr(bound, name))
 
 
 def tables() -> Iterator[str]:

@@ -1,9 +1,9 @@
 """An admin: somebody of the lender's staff, with a role, a standing and sessions."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final, Self, assert_never
+from typing import Annotated, Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field
@@ -16,14 +16,39 @@ from rim_ledger.admin.admin_role import (
     refuse_escalation,
     role_to_grant,
 )
+from rim_ledger.admin.admin_user_events import (
+    AdminActivated,
+    AdminApiKeyAdded,
+    AdminApiKeyRemoved,
+    AdminContactChanged,
+    AdminCreated,
+    AdminDeactivated,
+    AdminInvited,
+    AdminLoggedIn,
+    AdminLoggedOut,
+    AdminPasswordChanged,
+    AdminPasswordResetBegun,
+    AdminReinstated,
+    AdminSeen,
+    AdminSessionsRevoked,
+    AdminSuspended,
+    AdminTwoFactorConfirmed,
+    AdminTwoFactorDisabled,
+    AdminTwoFactorEnrolled,
+    AdminTwoFactorReset,
+    AdminUserEvent,
+    AdminUserRoleChanged,
+)
+from rim_ledger.admin.api_key import ApiKey, ApiKeyRevoked, require_session
 from rim_ledger.admin.passwords import Password, TriedPassword, WithPassword
+from rim_ledger.admin.security_settings import TwoFactorMethod
+from rim_ledger.admin.session import Session, closed, opened, seen
 from rim_ledger.book import Book
 from rim_ledger.core import (
     Aggregate,
     Command,
     Creation,
     Event,
-    Personal,
     Refused,
     Stamp,
     require,
@@ -31,8 +56,9 @@ from rim_ledger.core import (
 )
 from rim_ledger.values import Email, Id, Name, Note, Phone
 
-SESSIONS_MAX: Final = 20
-"""Sessions of one admin; the newest stay."""
+INVITATION_LIFE: Final = timedelta(days=7)
+RESET_LIFE: Final = timedelta(hours=1)
+"""How long a token that was sent may be used."""
 
 
 class AdminStatus(StrEnum):
@@ -57,82 +83,6 @@ Username = Annotated[
 """A name to log in with; capital letters count as small ones."""
 
 
-# Events: what can happen to an admin.
-
-
-class AdminCreated(Event):
-    username: str
-    email: Personal
-    email_hash: str
-    role_id: UUID
-    name: Personal = None
-    phone: Personal = None
-    phone_hash: str | None = None
-
-
-class AdminContactChanged(Event):
-    """Only what changed is set."""
-
-    email: Personal = None
-    email_hash: str | None = None
-    name: Personal = None
-    phone: Personal = None
-    phone_hash: str | None = None
-
-
-class AdminUserRoleChanged(Event):
-    role_id: UUID
-
-
-class AdminSuspended(Event):
-    reason: Personal
-
-
-class AdminReinstated(Event):
-    pass
-
-
-class AdminDeactivated(Event):
-    pass
-
-
-class AdminActivated(Event):
-    pass
-
-
-class AdminPasswordChanged(Event):
-    """The password itself is kept as a hash beside the events."""
-
-
-class AdminLoggedIn(Event):
-    """A session began. It is named by the hash of its token."""
-
-    session: str
-    expires_at: datetime
-
-
-class AdminLoggedOut(Event):
-    session: str
-
-
-class AdminSessionsRevoked(Event):
-    pass
-
-
-AdminUserEvent = (
-    AdminContactChanged
-    | AdminUserRoleChanged
-    | AdminSuspended
-    | AdminReinstated
-    | AdminDeactivated
-    | AdminActivated
-    | AdminPasswordChanged
-    | AdminLoggedIn
-    | AdminLoggedOut
-    | AdminSessionsRevoked
-)
-
-
 # The aggregate: what those events add up to.
 
 
@@ -148,9 +98,23 @@ class AdminUser(Aggregate):
     created_by: UUID | None
     status: AdminStatus = AdminStatus.ACTIVE
     last_login: datetime | None = None
-    two_factor_enabled: bool = False
-    sessions: dict[str, datetime] = {}
-    """The hash of each token, and when it expires."""
+    two_factor: TwoFactorMethod | None = None
+    """The second factor that is asked for at the log-in."""
+    pending_factor: TwoFactorMethod | None = None
+    """One that is prepared and not confirmed yet."""
+    step: int = 0
+    """The time step of the last code of an app that was accepted: none up to it is again."""
+    one_time: AdminInvited | AdminPasswordResetBegun | None = None
+    """The token that was sent last, unless it was used."""
+    epoch: int = 0
+    """How often everybody was shut out: what was begun before that is over."""
+    sessions: dict[str, Session] = {}
+    """By the hash of each token."""
+    api_keys: frozenset[UUID] = frozenset()
+
+    @property
+    def two_factor_enabled(self) -> bool:
+        return self.two_factor is not None
 
     @property
     def display_name(self) -> str | None:
@@ -172,7 +136,7 @@ class AdminUser(Aggregate):
             created_by=stamp.admin,
         )
 
-    def evolve(self, event: AdminUserEvent, stamp: Stamp) -> Self:  # noqa: PLR0911 - a line an event
+    def evolve(self, event: AdminUserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
         match event:
             case AdminContactChanged():
                 return self.but(
@@ -183,24 +147,49 @@ class AdminUser(Aggregate):
                     phone_hash=event.phone_hash or self.phone_hash,
                 )
             case AdminUserRoleChanged():
-                return self.but(role_id=event.role_id, sessions={})
+                return self._shut_out(role_id=event.role_id)
             case AdminSuspended():
-                return self.but(status=AdminStatus.SUSPENDED, sessions={})
+                return self._shut_out(status=AdminStatus.SUSPENDED)
             case AdminDeactivated():
-                return self.but(status=AdminStatus.INACTIVE, sessions={})
+                return self._shut_out(status=AdminStatus.INACTIVE, api_keys=frozenset())
             case AdminReinstated() | AdminActivated():
                 return self.but(status=AdminStatus.ACTIVE)
-            case AdminPasswordChanged() | AdminSessionsRevoked():
-                return self.but(sessions={})
+            case AdminPasswordChanged():
+                return self._shut_out(one_time=None)
+            case AdminSessionsRevoked():
+                return self._shut_out()
+            case AdminInvited():
+                return self.but(one_time=event)
+            case AdminPasswordResetBegun():
+                return self._shut_out(one_time=event)
+            case AdminTwoFactorEnrolled():
+                return self.but(pending_factor=event.method)
+            case AdminTwoFactorConfirmed():
+                return self._shut_out(
+                    two_factor=self.pending_factor, pending_factor=None, step=event.step
+                )
+            case AdminTwoFactorDisabled() | AdminTwoFactorReset():
+                return self._shut_out(two_factor=None, pending_factor=None)
             case AdminLoggedIn():
-                live = [each for each in self.sessions.items() if each[1] > stamp.at]
-                live.append((event.session, event.expires_at))
-                return self.but(sessions=dict(live[-SESSIONS_MAX:]), last_login=stamp.at)
+                idle_at = event.idle_at or event.expires_at
+                begun = Session(event.expires_at, stamp.at, idle_at)
+                sessions = opened(self.sessions, event.session, begun)
+                step = event.step or self.step
+                return self.but(sessions=sessions, last_login=stamp.at, step=step)
+            case AdminSeen():
+                sessions = seen(self.sessions, event.session, stamp.at, event.idle_at)
+                return self.but(sessions=sessions)
             case AdminLoggedOut():
-                rest = {each: at for each, at in self.sessions.items() if each != event.session}
-                return self.but(sessions=rest)
+                return self.but(sessions=closed(self.sessions, event.session))
+            case AdminApiKeyAdded():
+                return self.but(api_keys=self.api_keys | {event.key_id})
+            case AdminApiKeyRemoved():
+                return self.but(api_keys=self.api_keys - {event.key_id})
             case _:
                 assert_never(event)
+
+    def _shut_out(self, **changes: Any) -> Self:
+        return self.but(sessions={}, epoch=self.epoch + 1, **changes)
 
 
 # Commands: what one may ask of an admin, and the rule each must meet.
@@ -214,11 +203,12 @@ def _claim_email(book: Book, email: str, admin: UUID) -> str:
     return print_
 
 
-def _own_names(username: str, email: str | None) -> list[str]:
+def own_names(username: str, email: str | None) -> list[str]:
+    """What a password must not be made of."""
     return [username, *([email.partition("@")[0]] if email else [])]
 
 
-def _require_other(admin: AdminUser, book: Book) -> None:
+def require_other(admin: AdminUser, book: Book) -> None:
     """Refuse what nobody may do to themselves."""
     itself = book.stamp.actor.id == admin.id
     require(not itself, "self-action", "Another admin must do this.")
@@ -234,13 +224,21 @@ def _require_another_superadmin(admin: AdminUser, book: Book) -> None:
     require(active, "last-superadmin", "At least one active super-admin must remain.")
 
 
-def _close_sessions(admin: AdminUser, book: Book) -> None:
+def close_sessions(admin: AdminUser, book: Book) -> None:
+    """Let the tokens of an admin's sessions be forgotten, as the event after this ends them."""
     for session in admin.sessions:
-        book.release("session", session)
+        book.release("token", session)
+
+
+def void_token(admin: AdminUser, book: Book) -> None:
+    """Let the token that was sent last lead nowhere; the event after this says why."""
+    if admin.one_time:
+        book.release("token", admin.one_time.token)
 
 
 class CreateAdmin(WithPassword, Creation[AdminUser]):
-    """Take somebody on, with a role that gives nothing the caller lacks."""
+    """Take somebody on, with a role that gives nothing the caller lacks. Without a password they
+    are sent an invitation, and choose one themselves."""
 
     username: Username
     email: Email
@@ -253,7 +251,8 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
         taken = Refused("username-taken", f"Another admin is named {self.username}.")
         book.claim("admin-username", self.username, id, taken)
         email_hash = _claim_email(book, self.email, id)
-        self.keep_password(book, id, _own_names(self.username, self.email))
+        if self.password:
+            self.keep_password(book, id, own_names(self.username, self.email))
         book.append(AdminRole, role.id, [AdminRoleGranted(admin_id=id)])
         yield AdminCreated(
             username=self.username,
@@ -264,6 +263,9 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
             phone=self.phone,
             phone_hash=self.phone and book.fingerprint("phone", self.phone),
         )
+        if not self.password:
+            token = self.claim_token(book, id)
+            yield AdminInvited(token=token, expires_at=book.now + INVITATION_LIFE)
 
 
 class EditAdmin(Command[AdminUser]):
@@ -305,11 +307,11 @@ class AssignRole(Command[AdminUser]):
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
         role = role_to_grant(self.role_id, book)
-        _require_other(aggregate, book)
+        require_other(aggregate, book)
         if role.id == aggregate.role_id:
             return
         _require_another_superadmin(aggregate, book)
-        _close_sessions(aggregate, book)
+        close_sessions(aggregate, book)
         book.append(AdminRole, aggregate.role_id, [AdminRoleWithdrawn(admin_id=aggregate.id)])
         book.append(AdminRole, role.id, [AdminRoleGranted(admin_id=aggregate.id)])
         yield AdminUserRoleChanged(role_id=role.id)
@@ -321,10 +323,10 @@ class SuspendAdmin(Command[AdminUser]):
     reason: Note
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
-        _require_other(aggregate, book)
+        require_other(aggregate, book)
         require_legal(aggregate.status, "suspend", LEGAL)
         _require_another_superadmin(aggregate, book)
-        _close_sessions(aggregate, book)
+        close_sessions(aggregate, book)
         yield AdminSuspended(reason=self.reason)
 
 
@@ -337,13 +339,16 @@ class ReinstateAdmin(Command[AdminUser]):
 
 
 class DeactivateAdmin(Command[AdminUser]):
-    """Set an admin aside without blame. Ends their sessions."""
+    """Set an admin aside without blame. Ends their sessions, and their API keys for good."""
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
-        _require_other(aggregate, book)
+        require_other(aggregate, book)
         require_legal(aggregate.status, "deactivate", LEGAL)
         _require_another_superadmin(aggregate, book)
-        _close_sessions(aggregate, book)
+        close_sessions(aggregate, book)
+        for key in sorted(aggregate.api_keys):
+            book.release("token", book.read(ApiKey, key).token)
+            book.append(ApiKey, key, [ApiKeyRevoked()])
         yield AdminDeactivated()
 
 
@@ -360,8 +365,9 @@ class _SetPassword(WithPassword, Command[AdminUser]):
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
         email = book.reveal(aggregate.id, aggregate.email)
-        self.keep_password(book, aggregate.id, _own_names(aggregate.username, email))
-        _close_sessions(aggregate, book)
+        self.keep_password(book, aggregate.id, own_names(aggregate.username, email))
+        close_sessions(aggregate, book)
+        void_token(aggregate, book)
         yield AdminPasswordChanged()
 
 
@@ -375,12 +381,21 @@ class ChangePassword(_SetPassword):
 
 
 class ResetPassword(_SetPassword):
-    """Give an admin with no more rights than the caller a new password. Ends their sessions."""
+    """Give an admin with no more rights than the caller a new password, or, without one, have them
+    sent a token to choose it with: the former one ends at once. Ends their sessions."""
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
+        require_session(book)
         refuse_escalation(book.read(AdminRole, aggregate.role_id).rights, book)
-        _require_other(aggregate, book)
-        yield from super().decide(aggregate, book)
+        require_other(aggregate, book)
+        if self.password:
+            yield from super().decide(aggregate, book)
+            return
+        book.keep_secret(aggregate.id, "password", "")
+        close_sessions(aggregate, book)
+        void_token(aggregate, book)
+        token = self.claim_token(book, aggregate.id)
+        yield AdminPasswordResetBegun(token=token, expires_at=book.now + RESET_LIFE)
 
 
 class LogOut(Command[AdminUser]):
@@ -390,7 +405,7 @@ class LogOut(Command[AdminUser]):
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
         if self.session in aggregate.sessions:
-            book.release("session", self.session)
+            book.release("token", self.session)
             yield AdminLoggedOut(session=self.session)
 
 
@@ -399,5 +414,5 @@ class RevokeSessions(Command[AdminUser]):
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
         if aggregate.sessions:
-            _close_sessions(aggregate, book)
+            close_sessions(aggregate, book)
             yield AdminSessionsRevoked()

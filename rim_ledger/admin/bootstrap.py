@@ -6,6 +6,7 @@ from uuid import UUID, uuid5
 
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
+from rim_ledger.admin import security_settings
 from rim_ledger.admin.admin_role import (
     NAMESPACE,
     SUPERADMIN,
@@ -15,7 +16,7 @@ from rim_ledger.admin.admin_role import (
     builtin_id,
 )
 from rim_ledger.admin.admin_user import AdminUser, CreateAdmin
-from rim_ledger.admin.passwords import Password
+from rim_ledger.admin.passwords import FirstPassword
 from rim_ledger.admin.permissions import ALL, RESOURCES, Permission, permissions
 from rim_ledger.book import Book, Right, perform
 from rim_ledger.core import SYSTEM, Invalid, Refused, Stamp
@@ -121,6 +122,7 @@ async def bootstrap(ledger: Ledger, password: str | None, world: World) -> str |
         for name, (description, rights) in BUILT_IN.items():
             _make_role(book, name, description, permissions(rights))
         set_defaults(book)
+        security_settings.set_defaults(book)
         there = book.find(AdminUser, FIRST_ADMIN) is not None
         return SUPERADMIN
 
@@ -153,6 +155,6 @@ def _make_role(book: Book, name: str, description: str, given: list[Permission])
 
 def _checked(password: str) -> SecretStr:
     try:
-        return TypeAdapter(Password).validate_python(SecretStr(password))
+        return TypeAdapter(FirstPassword).validate_python(SecretStr(password))
     except ValidationError as error:
         raise Invalid("weak-password", error.errors()[0]["msg"], "/password") from None

@@ -1,23 +1,26 @@
 """The gate: a password opens a session, and its token admits each request from then on."""
 
 import hashlib
-import math
 from base64 import urlsafe_b64encode
-from collections import deque
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 from msgspec.structs import replace
-from pydantic import Field, SecretStr
+from pydantic import Field
 
+from rim_ledger.admin import machines
 from rim_ledger.admin.admin_role import AdminRole
-from rim_ledger.admin.admin_user import AdminLoggedIn, AdminStatus, AdminUser, ChangePassword
+from rim_ledger.admin.admin_user import AdminStatus, AdminUser, ChangePassword
+from rim_ledger.admin.admin_user_events import AdminLoggedIn, AdminSeen
+from rim_ledger.admin.api_key import ApiKey, require_session
+from rim_ledger.admin.attempts import Attempts
 from rim_ledger.admin.passwords import TriedPassword, verify
+from rim_ledger.admin.security_settings import DEFAULTS, SETTINGS, current, require_address
+from rim_ledger.admin.two_factor import must_enrol
 from rim_ledger.book import Book, perform
-from rim_ledger.core import Actor, Form, Invalid, Refused, Stamp, Unauthenticated
+from rim_ledger.core import Actor, Forbidden, Form, Invalid, Refused, Stamp, Unauthenticated
 from rim_ledger.ledger import Admit, Ledger, admit_all
 from rim_ledger.outcomes import Receipt
 from rim_ledger.world import World
@@ -26,9 +29,12 @@ TOKEN: Final = 32
 """Bytes of a token: 256 bits."""
 
 SESSION: Final = timedelta(hours=12)
-FAILURES_MAX: Final = 5
-WINDOW: Final = timedelta(minutes=15)
-NAMES_MAX: Final = 10_000
+SIGHTINGS: Final = 10
+"""How often at most the use of a session is noted within the time that it may be left alone: who
+is logged out for doing nothing has done nothing for nine tenths of it at least."""
+
+NOBODY: Final = UUID(int=0)
+"""Whose password is looked for when nobody has the name: that takes as long."""
 
 
 class LogIn(Form):
@@ -46,51 +52,15 @@ class LoggedIn(Struct, frozen=True):
     admin_id: UUID
     username: str
     role: str
+    enrol_only: bool = False
+    """Whether it may do nothing but enrol a second factor."""
 
 
-class TooManyAttempts(Refused):
-    """Too many wrong passwords for one name. `retry_after` is in whole seconds."""
+class FactorDue(Struct, frozen=True):
+    """The password was right, and now the second factor is asked for."""
 
-    def __init__(self, retry_after: int) -> None:
-        minutes = math.ceil(retry_after / 60)
-        super().__init__(
-            "too-many-attempts",
-            f"Too many wrong passwords. Please try again in {minutes} min.",
-            retryAfter=retry_after,
-        )
-        self.retry_after = retry_after
-
-
-class Failures:
-    """Wrong passwords of late, by user name; known or not, a name counts alike.
-
-    They are counted in the memory of this process: another process counts its own, and a restart
-    forgets. At most NAMES_MAX names are remembered, the oldest go first.
-    """
-
-    def __init__(self) -> None:
-        self._times: dict[str, deque[datetime]] = {}
-
-    def refuse(self, name: str, now: datetime) -> None:
-        """Raise TooManyAttempts while the last FAILURES_MAX lie within the window."""
-        times = self._times.get(name)
-        if times is None or len(times) < FAILURES_MAX:
-            return
-        if (wait := times[0] + WINDOW - now) > timedelta(0):
-            raise TooManyAttempts(math.ceil(wait.total_seconds()))
-
-    def note(self, name: str, now: datetime) -> None:
-        times = self._times.pop(name, None) or deque(maxlen=FAILURES_MAX)
-        self._times[name] = times
-        times.append(now)
-        if len(self._times) > NAMES_MAX:
-            del self._times[next(iter(self._times))]
-
-    def forget(self, name: str) -> None:
-        self._times.pop(name, None)
-
-
-_failures: WeakKeyDictionary[Ledger, Failures] = WeakKeyDictionary()
+    admin_id: UUID
+    epoch: int
 
 
 def token_hash(token: str) -> str:
@@ -98,95 +68,130 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def enter(book: Book, token_hash: str) -> None:
-    """Admit the admin whose live session this is: sets actor, rights and contacts of the decision.
+def new_token(world: World) -> str:
+    """A token that nobody can guess."""
+    return urlsafe_b64encode(world.random(TOKEN)).decode().rstrip("=")
 
-    Raises Unauthenticated when there is no such session, or none any more.
+
+def enter(book: Book, token_hash: str, *, enrolling: bool = False) -> None:
+    """Admit the admin whose live session this is, or whose API key: sets actor, rights and
+    contacts of the decision, and notes now and then that session or key is used. A key never
+    gives more than its owner may do now.
+
+    Raises Unauthenticated when there is no such session or key, or none any more; Forbidden
+    (`ip-blocked`) when nobody may come in from the caller's address, or (`two-factor-required`)
+    when the admin must enrol a second factor first and is not about to: then there are no rights.
     """
-    holder = book.holder("session", token_hash)
-    admin = book.find(AdminUser, holder) if holder else None
-    expires_at = admin.sessions.get(token_hash) if admin else None
-    if admin is None or expires_at is None or expires_at <= book.now:
+    holder = book.holder("token", token_hash)
+    key = book.find(ApiKey, holder) if holder else None
+    admin = book.find(AdminUser, key.owner if key else holder) if holder else None
+    session = admin.sessions.get(token_hash) if admin else None
+    settings = current(book)
+    lives = key.lives(book.now) if key else session and session.is_live(book.now, settings.idle)
+    if not admin or not lives or admin.status is not AdminStatus.ACTIVE:
         raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
-    book.rights = _act_as(admin, book).rights
+    require_address(book, settings)
+    role = act_as(admin, book, key)
+    if key:
+        machines.require_admitted(key, book)
+    book.rights = role.rights & key.rights if key else role.rights
+    if must_enrol(admin, settings):
+        if not enrolling:
+            words = "The security settings ask for a second factor: enrol one first."
+            raise Forbidden("two-factor-required", words)
+        book.rights = frozenset()
     book.contacts = frozenset(filter(None, (admin.email_hash, admin.phone_hash)))
+    if key:
+        machines.note_use(key, book)
+    elif session and book.now >= session.seen_at + settings.idle / SIGHTINGS:
+        seen = AdminSeen(session=token_hash, idle_at=book.stamp.at + settings.idle)
+        book.append(AdminUser, admin.id, [seen])
+
+
+def enter_in_person(book: Book, token_hash: str, *, enrolling: bool = False) -> None:
+    """Admit an admin who has logged in, and no machine that acts for one."""
+    enter(book, token_hash, enrolling=enrolling)
+    require_session(book)
 
 
 async def log_in(
-    ledger: Ledger, stamp: Stamp, username: str, password: SecretStr, world: World
-) -> LoggedIn:
-    """Open a session for an active admin.
+    ledger: Ledger,
+    attempts: Attempts,
+    stamp: Stamp,
+    form: LogIn,
+    world: World,
+) -> LoggedIn | FactorDue:
+    """Open a session for an active admin, or say that the second factor is due.
 
-    Raises Unauthenticated with the one code `invalid-credentials`, after the same time, whether
-    the name, the password or the standing is at fault; TooManyAttempts after five of those.
+    Raises Unauthenticated with the one code `invalid-credentials`, after the same work, whether
+    the name, the password or the standing is at fault; TooManyAttempts, without a look at the
+    password, after too many of those; Forbidden (`ip-blocked`) for a blocked address.
     """
-    name = username.lower()
-    found: tuple[UUID, str] | None = None
+    name = form.username.lower()
+    settings, admin_id, known = DEFAULTS, NOBODY, ""
 
     def look_up(book: Book) -> UUID:
-        nonlocal found
-        found = None
-        holder = book.holder("admin-username", name)
-        hash_ = book.secret(holder, "password") if holder else None
-        if holder is None or hash_ is None:
-            raise _invalid()
-        found = book.read(AdminUser, holder).id, hash_
-        return holder
+        nonlocal settings, admin_id, known
+        settings = current(book)
+        require_address(book, settings)
+        admin_id = book.holder("admin-username", name) or NOBODY
+        admin = book.find(AdminUser, admin_id)
+        kept = book.secret(admin_id, "password") or ""
+        known = kept if admin and admin.status is AdminStatus.ACTIVE else ""
+        return SETTINGS
 
-    failures = _failures.setdefault(ledger, Failures())
-    failures.refuse(name, world.now())
-    try:
-        await ledger.submit(look_up, stamp)
-    except Unauthenticated:
-        found = None
-    await _verify(
-        failures, name, found[1] if found else None, password, world=world, wrong=_invalid()
-    )
-    assert found is not None, "a password was right, so there is an admin who has it"
-    token = urlsafe_b64encode(world.random(TOKEN)).decode().rstrip("=")
-    opened: LoggedIn | None = None
+    await ledger.submit(look_up, stamp)
+    token = new_token(world)
+    opened: LoggedIn | FactorDue | None = None
 
     def begin(book: Book) -> UUID:
         nonlocal opened
-        opened = _begin_session(book, *found, token)
-        return opened.admin_id
+        admin = book.read(AdminUser, admin_id)
+        still = book.secret(admin_id, "password") == known
+        if not still or admin.status is not AdminStatus.ACTIVE:
+            raise _invalid()
+        due = FactorDue(admin_id, admin.epoch)
+        opened = due if admin.two_factor else begin_session(book, admin, token)
+        return admin_id
 
-    try:
+    async with attempts.attempt(name, stamp.ip, settings) as attempt:
+        if not await verify(known, form.password):
+            raise _invalid()
         await ledger.submit(begin, stamp)
-    except Unauthenticated:
-        failures.note(name, world.now())
-        raise
-    failures.forget(name)
-    assert opened is not None
+        if isinstance(opened, LoggedIn):  # A password alone makes up for no wrong codes.
+            await attempt.forgive()
+    assert opened is not None, "what was committed was decided"
     return opened
 
 
 async def change_password(
     ledger: Ledger,
+    attempts: Attempts,
     stamp: Stamp,
     admin_id: UUID,
     form: ChangePassword,
-    world: World,
     *,
     admit: Admit = admit_all,
 ) -> Receipt:
     """Change one's own password, which ends all of one's sessions.
 
-    Raises Invalid (`wrong-password`) when the present one is not right, TooManyAttempts after
-    five of those; wrong passwords at the log-in count as well.
+    Raises Invalid (`wrong-password`) when the present one is not right, TooManyAttempts after too
+    many of those; what failed at the log-in counts as well.
     """
-    name, known = "", ""
+    settings, name, known = DEFAULTS, "", ""
 
     def look_up(book: Book) -> UUID:
-        nonlocal name, known
+        nonlocal settings, name, known
+        settings = current(book)
         name = book.read(AdminUser, admin_id).username
         known = book.secret(admin_id, "password") or ""
         return admin_id
 
     wrong = Invalid("wrong-password", "This is not your present password.", "/currentPassword")
-    failures = _failures.setdefault(ledger, Failures())
     await ledger.submit(look_up, stamp, admit=admit)
-    await _verify(failures, name, known, form.current_password, world=world, wrong=wrong)
+    async with attempts.attempt(name, stamp.ip, settings):
+        if not await verify(known, form.current_password):
+            raise wrong
     ready = await form.hashed()
 
     def change(book: Book) -> UUID:
@@ -197,45 +202,39 @@ async def change_password(
     return await ledger.submit(change, stamp, admit=admit)
 
 
-async def _verify(
-    failures: Failures,
-    name: str,
-    known: str | None,
-    password: SecretStr,
-    *,
-    world: World,
-    wrong: Refused,
-) -> None:
-    """Raise `wrong` unless the password is right. The failures are looked at again afterwards,
-    so that guesses made all at once learn no more than guesses made one by one."""
-    failures.refuse(name, world.now())
-    right = await verify(known, password)
-    failures.refuse(name, world.now())
-    if not right:
-        failures.note(name, world.now())
-        raise wrong
+def begin_session(
+    book: Book, before: AdminUser, token: str, step: int | None = None, *, recovery: bool = False
+) -> LoggedIn:
+    """Begin a session of an admin who has proved to be one, and say with which code. Sessions
+    that have expired or are too many end here."""
+    role = act_as(before, book)
+    session, now = token_hash(token), book.stamp.at
+    settings = current(book)
+    begun = AdminLoggedIn(
+        session=session,
+        expires_at=now + SESSION,
+        idle_at=now + settings.idle,
+        step=step,
+        recovery=recovery,
+    )
+    book.claim("token", session, before.id, Refused("already-exists", "The token is taken."))
+    book.append(AdminUser, before.id, [begun])
+    for ended in before.sessions.keys() - book.read(AdminUser, before.id).sessions.keys():
+        book.release("token", ended)
+    enrol_only = must_enrol(before, settings)
+    return LoggedIn(token, begun.expires_at, before.id, before.username, role.name, enrol_only)
 
 
-def _begin_session(book: Book, admin_id: UUID, verified: str, token: str) -> LoggedIn:
-    """Begin a session, if the password that was verified is still the one and the admin active.
-    Sessions that have expired or are too many end here."""
-    before = book.read(AdminUser, admin_id)
-    still = book.secret(admin_id, "password") == verified
-    if not still or before.status is not AdminStatus.ACTIVE:
-        raise _invalid()
-    role = _act_as(before, book)
-    session, expires_at = token_hash(token), book.now + SESSION
-    book.claim("session", session, admin_id, Refused("already-exists", "The token is taken."))
-    book.append(AdminUser, admin_id, [AdminLoggedIn(session=session, expires_at=expires_at)])
-    for ended in before.sessions.keys() - book.read(AdminUser, admin_id).sessions.keys():
-        book.release("session", ended)
-    return LoggedIn(token, expires_at, admin_id, before.username, role.name)
-
-
-def _act_as(admin: AdminUser, book: Book) -> AdminRole:
+def act_as(admin: AdminUser, book: Book, key: ApiKey | None = None) -> AdminRole:
     """Put the admin's name and role, as they are now, into the stamp."""
     role = book.read(AdminRole, admin.role_id)
-    actor = Actor(type="admin", id=admin.id, name=admin.username, role=role.name)
+    actor = Actor(
+        type="admin",
+        id=admin.id,
+        name=admin.username,
+        role=role.name,
+        api_key=key.id if key else None,
+    )
     book.stamp = replace(book.stamp, actor=actor)
     return role
 

@@ -4,6 +4,8 @@ import asyncio
 import unicodedata
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from importlib.resources import files
 from typing import Annotated, ClassVar, Final, Self
 from uuid import UUID
 
@@ -12,27 +14,18 @@ from argon2.exceptions import VerifyMismatchError
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from rim_ledger.admin.security_settings import (
+    DEFAULTS,
+    PASSWORD_LEAST,
+    PASSWORD_MOST,
+    SecuritySettings,
+    current,
+)
 from rim_ledger.book import Book
-from rim_ledger.core import Form, Invalid
+from rim_ledger.core import Form, Invalid, Refused
 
-LEAST: Final = 12
-MOST: Final = 128
 LEAST_WITHOUT_NAMES: Final = 8
 """Characters that must remain when the account's own names are taken out."""
-
-_FIRST_TRIED: Final = """
-111111111111 000000000000 aaaaaaaaaaaa 123123123123 112233445566 123456789012 1234567890123
-12345678901234 1234567890123456 0123456789012 1q2w3e4r5t6y 1qaz2wsx3edc 1qaz2wsx3edc4rfv
-abcdefghijkl abcdefghijklm abcdefg12345 abcd12345678 abcdef123456 password1234 password12345
-password123456 passwordpassword password@123 password@1234 p@ssw0rd1234 p@ssword1234
-qwertyuiop12 qwertyuiop123 qwerty123456 qwertyqwerty qwertyuiopas qwertyuiopasdfgh
-asdfghjkl123 asdfghjklqwe iloveyou1234 iloveyouforever letmeinletmein letmein12345
-welcome12345 welcome123456 welcometonigeria administrator administrator1 admin1234567
-admin12345678 adminadminadmin superadmin123 changeme1234 changemechangeme changemeplease
-footballfootball princess1234 sunshine1234 trustno1trustno1 nigeria12345 naijanaija12
-"""
-COMMON: Final = frozenset(_FIRST_TRIED.split())
-"""Passwords of twelve characters and more that are guessed first."""
 
 # OWASP's minimum: 19 MiB, two passes, one lane.
 _argon2id = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -66,52 +59,111 @@ def _normal(password: SecretStr) -> str:
     return unicodedata.normalize("NFKC", password.get_secret_value())
 
 
-def _strong(password: SecretStr) -> SecretStr:
-    text = _normal(password)
-    if not LEAST <= len(text) <= MOST:
-        raise PydanticCustomError("length", f"a password has {LEAST} to {MOST} characters")
-    if text.casefold() in COMMON:
+@cache
+def common() -> frozenset[str]:
+    """Passwords that are tried first, in small letters."""
+    return frozenset(files("rim_ledger.admin").joinpath("common_passwords.txt").read_text().split())
+
+
+def _has(least: int) -> AfterValidator:
+    def check(password: SecretStr) -> SecretStr:
+        if not least <= len(_normal(password)) <= PASSWORD_MOST:
+            span = f"{least} to {PASSWORD_MOST}"
+            raise PydanticCustomError("length", f"a password has {span} characters")
+        return password
+
+    return AfterValidator(check)
+
+
+def _uncommon(password: SecretStr) -> SecretStr:
+    if _normal(password).casefold() in common():
         raise PydanticCustomError("common", "this password is among the first to be tried")
     return password
 
 
 Password = Annotated[
     SecretStr,
-    AfterValidator(_strong),
+    _has(PASSWORD_LEAST),
+    AfterValidator(_uncommon),
     WithJsonSchema(
         {
             "type": "string",
             "format": "password",
             "writeOnly": True,
-            "minLength": LEAST,
-            "maxLength": MOST,
+            "minLength": PASSWORD_LEAST,
+            "maxLength": PASSWORD_MOST,
         }
     ),
 ]
+"""What no setting allows is refused here; the settings ask for more in the decision."""
+
+FirstPassword = Annotated[Password, _has(DEFAULTS.password_min_length)]
+"""The password of the first admin, chosen while the settings are what they begin as."""
 
 TriedPassword = Annotated[SecretStr, Field(max_length=1024)]
 """What somebody claims to be their password."""
 
 
+def missing_in(text: str, settings: SecuritySettings) -> list[str]:
+    """What a password lacks of all that the settings ask for, in words."""
+    least = settings.password_min_length
+    rules = [
+        (len(text) >= least, True, f"{least} to {PASSWORD_MOST} characters"),
+        (any(c.isupper() for c in text), settings.password_require_uppercase, "a capital letter"),
+        (any(c.islower() for c in text), settings.password_require_lowercase, "a small letter"),
+        (any(c.isdecimal() for c in text), settings.password_require_numbers, "a digit"),
+        (
+            not all(c.isalnum() for c in text),
+            settings.password_require_special_chars,
+            "a character that is neither letter nor digit",
+        ),
+    ]
+    return [words for met, asked, words in rules if asked and not met]
+
+
 class WithPassword(Form):
     """A form with a new password. Whoever submits it awaits `hashed()` first, because hashing
-    is too slow for a decision; the ledger keeps the hash, and no event has either."""
+    is too slow for a decision; the ledger keeps the hash, and no event has either.
+
+    Without a password its owner is sent a token to choose one with; that is `promised()` first.
+    """
 
     FIELD: ClassVar[str] = "/password"
 
-    password: Password
+    password: Password | None = None
     _hash: str = PrivateAttr(default="")
+    _token: str = PrivateAttr(default="")
 
     async def hashed(self) -> Self:
         """The same form, with the hash of its password beside it."""
+        assert self.password, "there is a password to hash"
         ready = self.model_copy()
         ready._hash = await hash_password(self.password)
         return ready
 
+    def promised(self, token: str) -> Self:
+        """The same form, with the hash of the token that will be sent."""
+        ready = self.model_copy()
+        ready._token = token
+        return ready
+
+    def claim_token(self, book: Book, owner: UUID) -> str:
+        """Let the token lead to its owner; its hash."""
+        assert self._token, "the token is made up before the decision"
+        taken = Refused("already-exists", "The token is taken.")
+        book.claim("token", self._token, owner, taken)
+        return self._token
+
     def keep_password(self, book: Book, owner: UUID, own_names: Iterable[str]) -> None:
-        """Keep the hash, or refuse a password that is little more than the owner's names."""
+        """Keep the hash, or refuse a password that the settings do not allow, or that is little
+        more than the owner's names."""
+        assert self.password, "there is a password to keep"
         assert self._hash, "the password is hashed before the decision"
-        rest = _normal(self.password).casefold()
+        text = _normal(self.password)
+        if lacking := missing_in(text, current(book)):
+            words = f"The password needs {' and '.join(lacking)}."
+            raise Invalid("weak-password", words, self.FIELD)
+        rest = text.casefold()
         for name in sorted(own_names, key=len, reverse=True):
             rest = rest.replace(name.casefold(), "")
         if len(rest) < LEAST_WITHOUT_NAMES:

@@ -1,6 +1,7 @@
 """A small staff to tell stories about: forms that are ready, and who asks."""
 
 import asyncio
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from pydantic import SecretStr
 
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, CreateRole
 from rim_ledger.admin.admin_user import AdminUser, CreateAdmin
+from rim_ledger.admin.api_key import ApiKey
 from rim_ledger.admin.bootstrap import BUILT_IN
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.book import Book, perform
@@ -23,8 +25,9 @@ def creation(username: str, role: UUID, **more: Any) -> CreateAdmin:
     return CreateAdmin(username=username, role_id=role, **(fields | more))
 
 
+@cache
 def hashed(username: str, role: UUID = SUPERADMIN, **more: Any) -> CreateAdmin:
-    """The same form, ready for the ledger."""
+    """The same form, ready for the ledger. Hashing is slow, so the same form is hashed once."""
     return asyncio.run(creation(username, role, **more).hashed())
 
 
@@ -54,7 +57,7 @@ class Staff(Memory):
     def ask(
         self,
         by: UUID,
-        kind: type[AdminUser | AdminRole],
+        kind: type[AdminUser | AdminRole | ApiKey],
         id: UUID,
         command: Command[Any] | Creation[Any],
     ) -> list[Event]:

@@ -9,10 +9,7 @@ from pydantic import SecretStr, ValidationError
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, DeleteRole
 from rim_ledger.admin.admin_user import (
     LEGAL,
-    SESSIONS_MAX,
     ActivateAdmin,
-    AdminContactChanged,
-    AdminLoggedIn,
     AdminStatus,
     AdminUser,
     AssignRole,
@@ -25,7 +22,9 @@ from rim_ledger.admin.admin_user import (
     RevokeSessions,
     SuspendAdmin,
 )
+from rim_ledger.admin.admin_user_events import AdminContactChanged, AdminLoggedIn
 from rim_ledger.admin.gate import SESSION
+from rim_ledger.admin.session import SESSIONS_MAX
 from rim_ledger.book import perform
 from rim_ledger.core import Command, Forbidden, Refused
 from tests.admin.staff import PASSWORD, Staff, creation
@@ -63,7 +62,7 @@ def sessions_of(staff: Staff, admin: UUID, *tokens: str) -> None:
     """Open sessions, as the gate does once a password was right."""
     book = staff.book()
     for token in tokens:
-        book.claim("session", token, admin, Refused("taken", "taken"))
+        book.claim("token", token, admin, Refused("taken", "taken"))
         expires_at = staff.world.now() + SESSION
         book.append(AdminUser, admin, [AdminLoggedIn(session=token, expires_at=expires_at)])
     staff.keep(book)
@@ -205,8 +204,8 @@ def test_what_shuts_an_admin_out_ends_every_session_and_frees_its_claim(what: st
     }[what]
     staff.ask(staff.root, AdminUser, ada, command)
     assert staff.known(ada).sessions == {}
-    assert staff.claim(("session", "one")) is None
-    assert staff.claim(("session", "two")) is None
+    assert staff.claim(("token", "one")) is None
+    assert staff.claim(("token", "two")) is None
 
 
 def test_logging_out_ends_one_session_once() -> None:
@@ -215,7 +214,7 @@ def test_logging_out_ends_one_session_once() -> None:
     assert names(staff.perform(AdminUser, staff.root, LogOut(session="one"))) == ["AdminLoggedOut"]
     assert staff.perform(AdminUser, staff.root, LogOut(session="one")) == []
     assert list(staff.known(staff.root).sessions) == ["two"]
-    assert staff.claim(("session", "one")) is None
+    assert staff.claim(("token", "one")) is None
 
 
 def test_sessions_are_few_and_expired_ones_are_forgotten() -> None:

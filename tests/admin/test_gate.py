@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Self, TypeVar
 from uuid import UUID
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 from pydantic import SecretStr
 
+from rim_ledger.admin import gate
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, builtin_id
 from rim_ledger.admin.admin_user import (
     AdminUser,
@@ -18,19 +20,13 @@ from rim_ledger.admin.admin_user import (
     LogOut,
     SuspendAdmin,
 )
+from rim_ledger.admin.attempts import Attempts, TooManyAttempts
 from rim_ledger.admin.bootstrap import BUILT_IN, FIRST_ADMIN, bootstrap
-from rim_ledger.admin.gate import (
-    FAILURES_MAX,
-    LoggedIn,
-    TooManyAttempts,
-    change_password,
-    enter,
-    log_in,
-    token_hash,
-)
+from rim_ledger.admin.gate import LoggedIn, LogIn, enter, token_hash
+from rim_ledger.admin.security_settings import DEFAULTS
 from rim_ledger.book import Book, perform
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import Actor, Invalid, Refused, Unauthenticated
+from rim_ledger.core import Actor, Invalid, Refused, Stamp, Unauthenticated
 from rim_ledger.ledger import Admit, Ledger
 from rim_ledger.outcomes import Receipt
 from rim_ledger.system.config import KNOWN
@@ -53,45 +49,63 @@ class Clock(RealWorld):
         return datetime.now(UTC) + self.ahead
 
 
-def ledger(url: str, world: Clock) -> Ledger:
-    return Ledger(url, ENTITY_OF, Vault(b"a secret of the tests", world), world)
+class Process(Ledger):
+    """What decides in an API process: its ledger, and the attempts that all of them count."""
+
+    def __init__(self, url: str, world: Clock) -> None:
+        vault = Vault(b"a secret of the tests", world)
+        super().__init__(url, ENTITY_OF, vault, world)
+        self.world = world
+        self.attempts = Attempts(url, vault, world)
+
+    def stamp(self) -> Stamp:
+        return replace(STAMP, at=self.world.now())
+
+    async def __aenter__(self) -> Self:
+        await self.attempts.__aenter__()
+        return await super().__aenter__()
+
+    async def __aexit__(self, *error: object) -> None:
+        await super().__aexit__(*error)
+        await self.attempts.__aexit__(*error)
 
 
-def on_ledger(url: str, story: Callable[[Ledger, Clock], Awaitable[T]]) -> T:
+def on_ledger(url: str, story: Callable[[Process, Clock], Awaitable[T]]) -> T:
     async def told() -> T:
         world = Clock()
-        async with ledger(url, world) as opened:
+        async with Process(url, world) as opened:
             return await story(opened, world)
 
     return asyncio.run(told())
 
 
-def first(password: SecretStr = PASSWORD) -> tuple[str, SecretStr]:
-    return "admin", password
+async def log_in(process: Process, username: str, password: SecretStr = PASSWORD) -> LoggedIn:
+    form = LogIn(username=username, password=password)
+    return await gate.log_in(process, process.attempts, process.stamp(), form, process.world)
 
 
 def by(session: LoggedIn) -> Admit:
     return lambda book: enter(book, token_hash(session.token))
 
 
-async def asks(ledger: Ledger, session: LoggedIn) -> Receipt:
+async def asks(ledger: Process, session: LoggedIn) -> Receipt:
     """A request that changes nothing: the admin looks at their own role."""
 
     def work(book: Book) -> UUID:
         assert book.stamp.actor.type == "admin"
         return book.read(AdminRole, SUPERADMIN).id
 
-    return await ledger.submit(work, STAMP, admit=by(session))
+    return await ledger.submit(work, ledger.stamp(), admit=by(session))
 
 
 def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) -> None:
-    async def story(ledger: Ledger, world: Clock) -> None:
+    async def story(ledger: Process, world: Clock) -> None:
         password = await bootstrap(ledger, None, world)
         assert password is not None
         assert len(password) == 24
         assert await bootstrap(ledger, None, world) is None
         assert await bootstrap(ledger, "another given password", world) is None
-        session = await log_in(ledger, STAMP, *first(SecretStr(password)), world)
+        session = await log_in(ledger, "admin", SecretStr(password))
         assert (session.admin_id, session.role) == (FIRST_ADMIN, "superadmin")
         assert session.expires_at - world.now() > timedelta(hours=11, minutes=59)
 
@@ -104,23 +118,24 @@ def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) ->
             "AdminCreated": 1,
             "AdminLoggedIn": 1,
             "SystemConfigSet": len(KNOWN),
+            "SecuritySettingsChanged": 1,
         }
 
 
 def test_two_processes_that_begin_at_once_tell_one_password(database: str) -> None:
     async def story() -> list[str | None]:
         world = Clock()
-        async with ledger(database, world) as one, ledger(database, world) as two:
+        async with Process(database, world) as one, Process(database, world) as two:
             told = await asyncio.gather(bootstrap(one, None, world), bootstrap(two, None, world))
             (password,) = [each for each in told if each]
-            assert await log_in(two, STAMP, *first(SecretStr(password)), world)
+            assert await log_in(two, "admin", SecretStr(password))
             return told
 
     assert asyncio.run(story()).count(None) == 1
 
 
 def test_a_weak_given_password_stops_the_beginning(database: str) -> None:
-    async def story(ledger: Ledger, world: Clock) -> None:
+    async def story(ledger: Process, world: Clock) -> None:
         with pytest.raises(Invalid, match="12 to 128 characters"):
             await bootstrap(ledger, "too short", world)
 
@@ -128,13 +143,13 @@ def test_a_weak_given_password_stops_the_beginning(database: str) -> None:
 
 
 def test_a_session_admits_until_it_is_ended(database: str) -> None:
-    async def story(ledger: Ledger, world: Clock) -> None:
+    async def story(ledger: Process, world: Clock) -> None:
         await bootstrap(ledger, PASSWORD.get_secret_value(), world)
-        one, two = [await log_in(ledger, STAMP, "ADMIN", PASSWORD, world) for _ in range(2)]
+        one, two = [await log_in(ledger, "ADMIN") for _ in range(2)]
         assert one.token != two.token
         assert await asks(ledger, one)
         out = LogOut(session=token_hash(one.token))
-        await ledger.submit(lambda book: perform(book, AdminUser, FIRST_ADMIN, out), STAMP)
+        await ledger.submit(lambda book: perform(book, AdminUser, FIRST_ADMIN, out), ledger.stamp())
         with pytest.raises(Unauthenticated):
             await asks(ledger, one)
         assert await asks(ledger, two)
@@ -151,18 +166,18 @@ def test_a_session_admits_until_it_is_ended(database: str) -> None:
 def test_rights_and_name_come_from_the_role_as_it_is_now(database: str) -> None:
     seen: list[tuple[Actor, bool, bool]] = []
 
-    async def story(ledger: Ledger, world: Clock) -> None:
+    async def story(ledger: Process, world: Clock) -> None:
         await bootstrap(ledger, PASSWORD.get_secret_value(), world)
         auditor = await creation("eve", builtin_id("auditor")).hashed()
-        eve = (await ledger.execute(AdminUser, None, auditor, STAMP)).id
-        session = await log_in(ledger, STAMP, "eve", PASSWORD, world)
+        eve = (await ledger.execute(AdminUser, None, auditor, ledger.stamp())).id
+        session = await log_in(ledger, "eve")
 
         def work(book: Book) -> UUID:
             may = book.may("loans", "read"), book.may("loans", "write")
             seen.append((book.stamp.actor, *may))
             return book.read(AdminUser, eve).id
 
-        await ledger.submit(work, STAMP, admit=by(session))
+        await ledger.submit(work, ledger.stamp(), admit=by(session))
         actor = Actor(type="admin", id=eve, name="eve", role="auditor")
         assert seen[-1] == (actor, True, False)
 
@@ -172,19 +187,19 @@ def test_rights_and_name_come_from_the_role_as_it_is_now(database: str) -> None:
 def test_a_suspended_admin_is_out_at_once_and_in_another_process_too(database: str) -> None:
     async def story() -> None:
         world = Clock()
-        async with ledger(database, world) as one, ledger(database, world) as two:
+        async with Process(database, world) as one, Process(database, world) as two:
             await bootstrap(one, PASSWORD.get_secret_value(), world)
             form = await creation("ada", SUPERADMIN).hashed()
-            ada = (await one.execute(AdminUser, None, form, STAMP)).id
-            session = await log_in(two, STAMP, "ada", PASSWORD, world)
+            ada = (await one.execute(AdminUser, None, form, one.stamp())).id
+            session = await log_in(two, "ada")
             assert await asks(one, session)
             assert await asks(two, session)
-            await one.execute(AdminUser, ada, SuspendAdmin(reason="lost a laptop"), STAMP)
+            await one.execute(AdminUser, ada, SuspendAdmin(reason="lost a laptop"), one.stamp())
             for each in (one, two):
                 with pytest.raises(Unauthenticated):
                     await asks(each, session)
                 with pytest.raises(Unauthenticated) as refusal:
-                    await log_in(each, STAMP, "ada", PASSWORD, world)
+                    await log_in(each, "ada")
                 assert refusal.value.code == "invalid-credentials"
 
     asyncio.run(story())
@@ -193,46 +208,48 @@ def test_a_suspended_admin_is_out_at_once_and_in_another_process_too(database: s
 def test_unknown_names_and_wrong_passwords_look_alike_and_are_limited(database: str) -> None:
     wrong = SecretStr("a guess")
 
-    async def story(ledger: Ledger, world: Clock) -> None:
+    async def story(ledger: Process, world: Clock) -> None:
         await bootstrap(ledger, PASSWORD.get_secret_value(), world)
         for name in ("admin", "nobody"):
             details = set()
-            for _ in range(FAILURES_MAX):
+            for _ in range(DEFAULTS.max_login_attempts):
                 with pytest.raises(Unauthenticated) as refusal:
-                    await log_in(ledger, STAMP, name, wrong, world)
+                    await log_in(ledger, name, wrong)
                 details.add((refusal.value.code, refusal.value.detail))
             with pytest.raises(TooManyAttempts) as limit:
-                await log_in(ledger, STAMP, name, PASSWORD, world)
+                await log_in(ledger, name)
             assert details == {("invalid-credentials", "The user name or the password is wrong.")}
             assert 890 < limit.value.retry_after <= 900
         world.ahead = timedelta(minutes=15)
-        assert await log_in(ledger, STAMP, *first(), world)
+        assert await log_in(ledger, "admin")
 
     on_ledger(database, story)
 
 
 def test_guesses_made_all_at_once_are_limited_too(database: str) -> None:
-    async def story(ledger: Ledger, world: Clock) -> list[LoggedIn | BaseException]:
+    async def story(ledger: Process, world: Clock) -> list[LoggedIn | BaseException]:
         await bootstrap(ledger, PASSWORD.get_secret_value(), world)
         guesses = [SecretStr(f"guess {n}") for n in range(8)] + [PASSWORD]
-        tries = (log_in(ledger, STAMP, "admin", each, world) for each in guesses)
+        tries = (log_in(ledger, "admin", each) for each in guesses)
         return await asyncio.gather(*tries, return_exceptions=True)
 
     kinds = [type(each) for each in on_ledger(database, story)]
-    assert kinds == [Unauthenticated] * FAILURES_MAX + [TooManyAttempts] * 4
+    assert kinds == [Unauthenticated] * DEFAULTS.max_login_attempts + [TooManyAttempts] * 4
 
 
 def test_changing_the_password_needs_the_present_one_and_ends_all_sessions(database: str) -> None:
     new = SecretStr("a horse that writes")
 
-    async def story(ledger: Ledger, world: Clock) -> None:
+    async def story(ledger: Process, world: Clock) -> None:
         await bootstrap(ledger, PASSWORD.get_secret_value(), world)
-        session = await log_in(ledger, STAMP, *first(), world)
+        session = await log_in(ledger, "admin")
 
         async def change(current: SecretStr) -> Receipt:
             form = ChangePassword(current_password=current, password=new)
             admit = by(session)
-            return await change_password(ledger, STAMP, FIRST_ADMIN, form, world, admit=admit)
+            return await gate.change_password(
+                ledger, ledger.attempts, ledger.stamp(), FIRST_ADMIN, form, admit=admit
+            )
 
         with pytest.raises(Invalid, match="not your present password"):
             await change(SecretStr("a guess"))
@@ -240,8 +257,8 @@ def test_changing_the_password_needs_the_present_one_and_ends_all_sessions(datab
         with pytest.raises(Unauthenticated):
             await asks(ledger, session)
         with pytest.raises(Unauthenticated):
-            await log_in(ledger, STAMP, *first(), world)
-        assert await log_in(ledger, STAMP, *first(new), world)
+            await log_in(ledger, "admin")
+        assert await log_in(ledger, "admin", new)
 
     on_ledger(database, story)
 
@@ -250,15 +267,15 @@ def test_changing_the_password_needs_the_present_one_and_ends_all_sessions(datab
 def test_two_superadmins_who_demote_each_other_at_once_leave_one(database: str, how: str) -> None:
     async def story() -> list[Receipt | BaseException]:
         world = Clock()
-        async with ledger(database, world) as one, ledger(database, world) as two:
+        async with Process(database, world) as one, Process(database, world) as two:
             await bootstrap(one, PASSWORD.get_secret_value(), world)
             form = await creation("ada", SUPERADMIN).hashed()
-            ada = (await one.execute(AdminUser, None, form, STAMP)).id
+            ada = (await one.execute(AdminUser, None, form, one.stamp())).id
             demote = AssignRole(role_id=builtin_id("auditor"))
             command = SuspendAdmin(reason="a quarrel") if how == "suspend" else demote
             return await asyncio.gather(
-                one.execute(AdminUser, ada, command, STAMP),
-                two.execute(AdminUser, FIRST_ADMIN, command, STAMP),
+                one.execute(AdminUser, ada, command, one.stamp()),
+                two.execute(AdminUser, FIRST_ADMIN, command, two.stamp()),
                 return_exceptions=True,
             )
 

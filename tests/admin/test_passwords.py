@@ -1,29 +1,95 @@
-"""Passwords: long enough, not among the first to be tried, hashed and never shown."""
+"""Passwords: as the settings ask, not among the first to be tried, hashed and never shown."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
-from rim_ledger.admin.admin_user import ChangePassword
-from rim_ledger.admin.passwords import COMMON, LEAST, Password, hash_password, verify
+from rim_ledger.admin.admin_role import SUPERADMIN
+from rim_ledger.admin.admin_user import AdminUser, ChangePassword, ResetPassword
+from rim_ledger.admin.passwords import (
+    FirstPassword,
+    Password,
+    common,
+    hash_password,
+    missing_in,
+    verify,
+)
+from rim_ledger.admin.security_settings import (
+    DEFAULTS,
+    PASSWORD_LEAST,
+    SETTINGS,
+    SecuritySettings,
+    SecuritySettingsChanged,
+)
+from rim_ledger.core import Invalid
+from tests.admin.staff import Staff
 
 password: TypeAdapter[SecretStr] = TypeAdapter(Password)
+first: TypeAdapter[SecretStr] = TypeAdapter(FirstPassword)
 
 
-@pytest.mark.parametrize("bad", ["", "eleven char", "x" * 129, "PasswordPassword", "123456789012"])
-def test_a_weak_password_is_refused(bad: str) -> None:
+@pytest.mark.parametrize(
+    "bad", ["", "7 chars", "x" * 129, "PasswordPassword", "123456789012", "qwertyuiop", "Trustno1"]
+)
+def test_a_password_that_no_setting_allows_is_refused(bad: str) -> None:
     with pytest.raises(ValidationError):
         password.validate_python(bad)
 
 
-@pytest.mark.parametrize("good", ["twelve chars", "x" * 128, "пароль длинный"])
+@pytest.mark.parametrize("good", ["8 chars.", "x" * 128, "пароль длинный"])
 def test_any_characters_make_a_password(good: str) -> None:
     assert password.validate_python(good).get_secret_value() == good
 
 
-def test_the_blocklist_holds_only_what_the_length_would_let_through() -> None:
-    assert all(len(each) >= LEAST and each == each.casefold() for each in COMMON)
+def test_the_first_admin_begins_with_what_the_settings_begin_with() -> None:
+    with pytest.raises(ValidationError, match="12 to 128 characters"):
+        first.validate_python("eleven char")
+    assert first.validate_python("twelve chars")
+
+
+def test_the_blocklist_holds_thousands_and_only_what_the_length_would_let_through() -> None:
+    assert len(common()) > 10_000
+    assert all(len(each) >= PASSWORD_LEAST and each == each.casefold() for each in common())
+
+
+@pytest.mark.parametrize(
+    ("setting", "bad", "good", "words"),
+    [
+        ({"password_min_length": 14}, "thirteen char", "fourteen chars", "14 to 128 characters"),
+        ({"password_min_length": 8}, "7 chars", "8 chars.", "8 to 128 characters"),
+        ({"password_require_uppercase": True}, "all in small", "Not in small", "capital"),
+        ({"password_require_lowercase": True}, "ALL IN CAPITALS", "Not IN CAPITALS", "small"),
+        ({"password_require_numbers": True}, "without any", "without 1 or 2", "digit"),
+        ({"password_require_special_chars": True}, "onlyletters1", "only-letters", "neither"),
+    ],
+)
+def test_the_settings_say_what_a_password_needs(
+    setting: dict[str, Any], bad: str, good: str, words: str
+) -> None:
+    settings = DEFAULTS.but(**{"password_min_length": 8} | setting)
+    (lacking,) = missing_in(bad, settings)
+    assert words in lacking
+    assert missing_in(good, settings) == []
+
+
+def test_a_password_that_the_settings_do_not_allow_is_refused_with_all_that_it_lacks() -> None:
+    staff = Staff()
+    ada = staff.hire("ada", SUPERADMIN)
+    book = staff.book()
+    event = SecuritySettingsChanged(password_min_length=20, password_require_numbers=True)
+    book.append(SecuritySettings, SETTINGS, [event])
+    staff.keep(book)
+
+    def reset(text: str) -> ResetPassword:
+        return asyncio.run(ResetPassword(password=SecretStr(text)).hashed())
+
+    with pytest.raises(Invalid) as refusal:
+        staff.ask(staff.root, AdminUser, ada, reset("a short one"))
+    assert refusal.value.code == "weak-password"
+    assert refusal.value.detail == "The password needs 20 to 128 characters and a digit."
+    assert staff.ask(staff.root, AdminUser, ada, reset("a long one with the digit 1"))
 
 
 def test_a_hash_is_salted_and_knows_its_password_however_it_was_composed() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -55,7 +56,17 @@ class Client:
         body = {"username": username, "password": PASSWORD}
         answer = await self.http.post("/v1/auth/login", json=body)
         assert answer.status_code == 200, answer.text
-        return type(self)(self.http, self.app, answer.json()["token"])
+        return self.with_token(answer.json()["token"])
+
+    def with_token(self, token: str) -> Self:
+        """The same service, asked under another token."""
+        return type(self)(self.http, self.app, token)
+
+    def outbox(self) -> list[dict[str, Any]]:
+        """The messages that were sent so far."""
+        path: Path = self.app.state.desk.sender.path
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
 
     async def take_on(self, username: str, *permissions: dict[str, Any]) -> Self:
         """A new admin who may do only this, logged in."""
@@ -81,9 +92,29 @@ class Client:
         assert answer.status_code == 201, answer.text
         return dict(answer.json())
 
+    def at(self, process: "Client") -> Self:
+        """The same admin with the same token, asking another API process."""
+        other = type(self)(process.http, process.app)
+        other.headers = self.headers
+        return other
+
     async def caught_up(self) -> dict[str, str]:
         """The header that makes a read wait for everything written so far."""
         return {"Ledger-Position": str(self.app.state.desk.ledger.head)}
+
+
+@asynccontextmanager
+async def serving(database: str) -> AsyncIterator[Client]:
+    """One API process on a ledger that was begun; nobody is logged in."""
+    with tempfile.TemporaryDirectory(prefix="rim-ledger-") as home:
+        settings = Settings(secret_key=SECRET, trusted_proxies=PROXIES, home=Path(home))
+        app = create_app(settings.on(database))
+        transport = httpx.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://rim.test") as http,
+        ):
+            yield Client(http, app)
 
 
 @asynccontextmanager
@@ -94,15 +125,8 @@ async def running(database: str, *, following: bool = True) -> AsyncIterator[Cli
     async with Ledger(database, ENTITY_OF, vault, WORLD) as ledger:
         await bootstrap(ledger, PASSWORD, WORLD)
     follower = asyncio.create_task(follow(database, vault)) if following else None
-    with tempfile.TemporaryDirectory(prefix="rim-api-") as place:
-        settings = Settings(secret_key=SECRET, trusted_proxies=PROXIES, home=Path(place))
-        app = create_app(settings.on(database))
-        transport = httpx.ASGITransport(app=app)
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://rim.test") as http,
-        ):
-            yield await Client(http, app).as_("admin")
+    async with serving(database) as client:
+        yield await client.as_("admin")
     if follower:
         follower.cancel()
         with contextlib.suppress(asyncio.CancelledError):

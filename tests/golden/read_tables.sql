@@ -29,6 +29,37 @@ CREATE TABLE read.admin_users (
     updated_at timestamptz NOT NULL,
     version bigint NOT NULL
 );
+CREATE TABLE read.api_keys (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    admin_id uuid NOT NULL,
+    username text,
+    permissions json,
+    ip_whitelist json NOT NULL,
+    expires_at timestamptz,
+    last_used_at timestamptz,
+    revoked_at timestamptz,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.security_settings (
+    id uuid NOT NULL,
+    password_min_length bigint NOT NULL,
+    password_require_uppercase boolean NOT NULL,
+    password_require_lowercase boolean NOT NULL,
+    password_require_numbers boolean NOT NULL,
+    password_require_special_chars boolean NOT NULL,
+    session_timeout bigint NOT NULL,
+    max_login_attempts bigint NOT NULL,
+    lockout_duration bigint NOT NULL,
+    two_factor_required boolean NOT NULL,
+    two_factor_method text NOT NULL CHECK (two_factor_method IN ('sms', 'email', 'app')),
+    ip_whitelist json NOT NULL,
+    ip_blacklist json NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
 CREATE TABLE read.users (
     id uuid NOT NULL,
     user_id text NOT NULL,
@@ -304,6 +335,12 @@ ALTER TABLE read.admin_users ADD CONSTRAINT admin_users_email UNIQUE (email) DEF
 CREATE INDEX admin_users_role_id ON read.admin_users (role_id);
 CREATE INDEX admin_users_status ON read.admin_users (status);
 CREATE INDEX admin_users_created_at ON read.admin_users (created_at, id);
+ALTER TABLE read.api_keys ADD PRIMARY KEY (id);
+CREATE INDEX api_keys_admin_id ON read.api_keys (admin_id);
+CREATE INDEX api_keys_revoked_at ON read.api_keys (revoked_at);
+CREATE INDEX api_keys_created_at ON read.api_keys (created_at, id);
+ALTER TABLE read.security_settings ADD PRIMARY KEY (id);
+CREATE INDEX security_settings_updated_at ON read.security_settings (updated_at, id);
 ALTER TABLE read.users ADD PRIMARY KEY (id);
 ALTER TABLE read.users ADD CONSTRAINT users_user_id UNIQUE (user_id) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX users_phone ON read.users (phone);
@@ -395,6 +432,7 @@ CREATE INDEX ticket_history_performed_by ON read.ticket_history (performed_by);
 CREATE INDEX ticket_history_timestamp ON read.ticket_history (timestamp, id);
 ALTER TABLE read.admin_users ADD FOREIGN KEY (role_id) REFERENCES read.admin_roles (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.admin_users ADD FOREIGN KEY (created_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.api_keys ADD FOREIGN KEY (admin_id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.loans ADD FOREIGN KEY (user_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.loans ADD FOREIGN KEY (approved_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.loans ADD FOREIGN KEY (rejected_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;

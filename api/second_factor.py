@@ -1,0 +1,125 @@
+"""The routes of the second factor: at the log-in, and for oneself."""
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from api.admin import AUTH, ONE_ADMIN, SESSION, WRITE, position, rfc3339, session_reply
+from api.call import Call, Reply
+from api.commands import read_form
+from api.problem import encoded
+from api.routes import AnyRoute, Other, Parameters, Route
+from rim_ledger.admin import gate, two_factor
+from rim_ledger.admin.admin_user import AdminUser
+from rim_ledger.admin.second_factor import AnswerChallenge
+from rim_ledger.admin.security_settings import TwoFactorMethod
+from rim_ledger.book import Book
+from rim_ledger.ledger import Admit
+
+if TYPE_CHECKING:
+    from api.desk import Desk
+
+
+async def verify(desk: "Desk", call: Call, _: Parameters) -> Reply:
+    """A code for a token."""
+    form = await read_form(call, AnswerChallenge)
+    session = await desk.second_factor.verify(call.stamp(desk.world), form)
+    return session_reply(desk, session)
+
+
+async def enrol(desk: "Desk", call: Call, _: Parameters) -> Reply:
+    """The secret of an app and its picture, told once; for the other methods a code is sent."""
+    admin, admit = await _person(desk, call)
+    form = await read_form(call, two_factor.EnrolTwoFactor)
+    enrolled = await desk.second_factor.enrol(call.stamp(desk.world), admin, form, admit)
+    body = {"method": enrolled.method, "expiresAt": rfc3339(enrolled.expires_at)}
+    if enrolled.secret:
+        uri = two_factor.uri(enrolled.secret, enrolled.username)
+        told = {"secret": enrolled.secret, "otpauthUri": uri, "qrSvg": two_factor.qr_svg(uri)}
+        body |= told
+    return Reply(200, encoded(body), [position(desk)])
+
+
+async def confirm(desk: "Desk", call: Call, _: Parameters) -> Reply:
+    """The recovery codes, told once. Every session ends."""
+    admin, admit = await _person(desk, call)
+    form = await read_form(call, two_factor.ConfirmTwoFactor)
+    stamp = call.stamp(desk.world)
+    receipt, codes = await desk.second_factor.confirm(stamp, admin, form, admit)
+    headers = [(b"ledger-position", b"%d" % receipt.position)]
+    return Reply(200, encoded({"recoveryCodes": codes}), headers)
+
+
+async def disable(desk: "Desk", call: Call, _: Parameters) -> Reply:
+    """204 when it is done, and every session ends; 202 when a code was sent first."""
+    admin, admit = await _person(desk, call)
+    form = await read_form(call, two_factor.DisableTwoFactor)
+    receipt = await desk.second_factor.disable(call.stamp(desk.world), admin, form, admit)
+    if receipt is None:
+        return Reply(202, b"", [position(desk)])
+    return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
+
+
+async def _person(desk: "Desk", call: Call) -> tuple[UUID, Admit]:
+    """Who has logged in, though it be only to enrol; and what admits them again."""
+    token = call.token
+
+    def admit(book: Book) -> None:
+        gate.enter_in_person(book, token, enrolling=True)
+
+    rights = await desk.rights(call, token, enrolling=True)
+    assert rights.actor.id is not None, "whoever holds a session is an admin"
+    return rights.actor.id, admit
+
+
+TEXT = {"type": "string"}
+ENROLMENT = {
+    "method": {"type": "string", "enum": [*TwoFactorMethod]},
+    "expiresAt": {"type": "string", "format": "date-time"},
+}
+OF_AN_APP = ENROLMENT | {"secret": TEXT, "otpauthUri": TEXT, "qrSvg": TEXT}
+CODES = {"recoveryCodes": {"type": "array", "items": TEXT}}
+
+ROUTES: list[AnyRoute] = [
+    Other(
+        "POST",
+        AUTH + "/login/verify",
+        verify,
+        "Answer a challenge",
+        form=AnswerChallenge,
+        public=True,
+        gives=SESSION,
+    ),
+    Other(
+        "POST",
+        AUTH + "/2fa/enrol",
+        enrol,
+        "Prepare a second factor",
+        form=two_factor.EnrolTwoFactor,
+        gives=OF_AN_APP,
+        or_gives=ENROLMENT,
+    ),
+    Other(
+        "POST",
+        AUTH + "/2fa/confirm",
+        confirm,
+        "Let it count",
+        form=two_factor.ConfirmTwoFactor,
+        gives=CODES,
+    ),
+    Other(
+        "POST",
+        AUTH + "/2fa/disable",
+        disable,
+        "Do without",
+        form=two_factor.DisableTwoFactor,
+        status=204,
+    ),
+    Route(
+        "POST",
+        ONE_ADMIN + "/reset-2fa",
+        AdminUser,
+        two_factor.ResetTwoFactor,
+        WRITE,
+        "Take a second factor away",
+    ),
+]

@@ -1,0 +1,81 @@
+"""An API key: a machine acts with it for the admin who made it, within the rights it was given."""
+
+from datetime import datetime, timedelta
+from typing import Final, Self, assert_never
+from uuid import UUID
+
+from rim_ledger.admin.permissions import Permission, rights
+from rim_ledger.book import Book, Right
+from rim_ledger.core import Aggregate, Event, Forbidden, Stamp
+
+NOTED_EVERY: Final = timedelta(hours=1)
+"""How exactly the time of the last use is known."""
+
+
+class ApiKeyCreated(Event):
+    """The key itself is told once; here it is known by its hash."""
+
+    name: str
+    owner: UUID
+    token: str
+    permissions: list[Permission]
+    expires_at: datetime | None = None
+    ip_whitelist: list[str] = []
+
+
+class ApiKeyUsed(Event):
+    """Recorded once an hour at most."""
+
+
+class ApiKeyRevoked(Event):
+    pass
+
+
+ApiKeyEvent = ApiKeyUsed | ApiKeyRevoked
+
+
+class ApiKey(Aggregate):
+    name: str
+    owner: UUID
+    token: str
+    permissions: list[Permission]
+    rights: frozenset[Right]
+    expires_at: datetime | None
+    ip_whitelist: list[str]
+    created_at: datetime
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    @classmethod
+    def begin(cls, id: UUID, event: ApiKeyCreated, stamp: Stamp) -> Self:
+        return cls(
+            id=id,
+            name=event.name,
+            owner=event.owner,
+            token=event.token,
+            permissions=event.permissions,
+            rights=rights(event.permissions),
+            expires_at=event.expires_at,
+            ip_whitelist=event.ip_whitelist,
+            created_at=stamp.at,
+        )
+
+    def evolve(self, event: ApiKeyEvent, stamp: Stamp) -> Self:
+        match event:
+            case ApiKeyUsed():
+                return self.but(last_used_at=stamp.at)
+            case ApiKeyRevoked():
+                return self.but(revoked_at=stamp.at)
+            case _:
+                assert_never(event)
+
+    def lives(self, now: datetime) -> bool:
+        """Whether it was neither revoked nor has run out."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+def require_session(book: Book) -> None:
+    """Refuse a machine what only a person may do, who has logged in."""
+    if book.stamp.actor.api_key:
+        words = "An API key may not do this; log in for it."
+        raise Forbidden("session-required", words)

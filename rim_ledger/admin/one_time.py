@@ -1,0 +1,121 @@
+"""One-time tokens: invited, or reset, somebody chooses a password with what was sent to them."""
+
+from typing import Annotated, ClassVar, Final
+from uuid import UUID
+
+from pydantic import Field, SecretStr
+
+from rim_ledger.admin.admin_user import (
+    AdminStatus,
+    AdminUser,
+    close_sessions,
+    own_names,
+    void_token,
+)
+from rim_ledger.admin.admin_user_events import (
+    AdminInvited,
+    AdminPasswordChanged,
+    AdminPasswordResetBegun,
+)
+from rim_ledger.admin.gate import act_as, token_hash
+from rim_ledger.admin.passwords import Password, WithPassword
+from rim_ledger.admin.security_settings import current, require_address
+from rim_ledger.book import Book
+from rim_ledger.core import SYSTEM, Stamp, Unauthenticated
+from rim_ledger.ledger import Ledger
+from rim_ledger.outcomes import Receipt
+from rim_ledger.sending import Channel, Sender
+from rim_ledger.world import World
+
+INVITED: Final = "You are invited to RIM Ledger"
+INVITATION: Final = """You are invited to RIM Ledger as {}. Choose a password with this token, once
+and within seven days, at /v1/auth/invitation:
+
+{}"""
+RESET: Final = "Choose a new password"
+RESETTING: Final = """Your password for RIM Ledger as {} was reset. Choose another with this token,
+once and within an hour, at /v1/auth/reset:
+
+{}"""
+
+
+class _ChoosePassword(WithPassword):
+    """What both ways to choose a password have in common."""
+
+    SENT_WITH: ClassVar[type[AdminInvited | AdminPasswordResetBegun]]
+
+    token: Annotated[SecretStr, Field(min_length=1, max_length=200)]
+    password: Password
+
+
+class AcceptInvitation(_ChoosePassword):
+    """Choose one's first password, with the token of an invitation."""
+
+    SENT_WITH = AdminInvited
+
+
+class FinishReset(_ChoosePassword):
+    """Choose another password, with the token of a reset. Ends all sessions."""
+
+    SENT_WITH = AdminPasswordResetBegun
+
+
+async def choose_password(
+    ledger: Ledger, stamp: Stamp, form: AcceptInvitation | FinishReset
+) -> Receipt:
+    """Take the password of whoever holds a token, which is one no more.
+
+    Raises Unauthenticated (`invalid-token`), Invalid (`weak-password`), and Forbidden
+    (`ip-blocked`) for a blocked address.
+    """
+    token = token_hash(form.token.get_secret_value())
+
+    def holder(book: Book) -> AdminUser:
+        require_address(book, current(book))
+        id = book.holder("token", token)  # noqa: A001 - the schema's own word
+        admin = book.find(AdminUser, id) if id else None
+        sent = admin.one_time if admin and admin.status is AdminStatus.ACTIVE else None
+        if not admin or not isinstance(sent, form.SENT_WITH) or sent.token != token:
+            raise _invalid()
+        if sent.expires_at <= book.now:
+            raise _invalid()
+        return admin
+
+    # Hashing is dear: nobody has it done without a token.
+    await ledger.submit(lambda book: holder(book).id, stamp)
+    ready = await form.hashed()
+
+    def choose(book: Book) -> UUID:
+        admin = holder(book)
+        act_as(admin, book)
+        email = book.reveal(admin.id, admin.email)
+        ready.keep_password(book, admin.id, own_names(admin.username, email))
+        close_sessions(admin, book)
+        void_token(admin, book)
+        book.append(AdminUser, admin.id, [AdminPasswordChanged()])
+        return admin.id
+
+    return await ledger.submit(choose, stamp)
+
+
+async def send_token(ledger: Ledger, sender: Sender, world: World, id: UUID, token: str) -> None:
+    """Send an admin the token that a decision has promised."""
+    to, subject, body = "", INVITED, ""
+
+    def look(book: Book) -> UUID:
+        nonlocal to, subject, body
+        admin = book.read(AdminUser, id)
+        to = book.reveal(id, admin.email) or ""
+        words = INVITATION
+        if isinstance(admin.one_time, AdminPasswordResetBegun):
+            subject, words = RESET, RESETTING
+        body = words.format(admin.username, token)
+        return id
+
+    await ledger.submit(look, Stamp(at=world.now(), actor=SYSTEM))
+    await sender.send(Channel.EMAIL, to, subject, body, str(world.new_id()))
+
+
+def _invalid() -> Unauthenticated:
+    words = "This token is unknown, was used, or is too old. Ask for another one."
+    return Unauthenticated("invalid-token", words)

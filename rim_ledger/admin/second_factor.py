@@ -1,0 +1,256 @@
+"""The way through the second factor: a challenge at the log-in, enrolling, doing without."""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+from pydantic import Field
+
+from rim_ledger.admin import two_factor
+from rim_ledger.admin.admin_user import AdminUser
+from rim_ledger.admin.attempts import Attempts
+from rim_ledger.admin.challenge import Challenge, Challenges
+from rim_ledger.admin.gate import FactorDue, LoggedIn, begin_session, new_token, token_hash
+from rim_ledger.admin.security_settings import (
+    SecuritySettings,
+    TwoFactorMethod,
+    current,
+    require_address,
+)
+from rim_ledger.book import Book
+from rim_ledger.core import Form, Invalid, Stamp, Unauthenticated, require
+from rim_ledger.ledger import Admit, Ledger, admit_all
+from rim_ledger.outcomes import Receipt
+from rim_ledger.sending import Channel, Sender
+from rim_ledger.world import World
+
+BODY: Final = "Your RIM Ledger code is {}. It is valid for 10 minutes. Tell it to nobody."
+
+
+class AnswerChallenge(Form):
+    """The answer to a challenge: a code of the second factor, or one for recovery."""
+
+    challenge: str = Field(min_length=1, max_length=200)
+    code: two_factor.Code
+
+
+class Challenged(Struct, frozen=True):
+    """What a log-in waits for. The challenge is told once; the ledger knows its hash only."""
+
+    challenge: str
+    method: TwoFactorMethod
+    expires_at: datetime
+
+
+class Enrolment(Struct, frozen=True):
+    """A second factor that is prepared. The secret of an app is told once; elsewhere a code was
+    sent."""
+
+    method: TwoFactorMethod
+    expires_at: datetime
+    username: str
+    secret: str | None
+
+
+class _Known(Struct):
+    """What was looked up of an admin before something is tried."""
+
+    username: str
+    epoch: int
+    method: TwoFactorMethod | None
+    settings: SecuritySettings
+
+
+class _Asked(Struct):
+    """A challenge that begins, and where its code is sent to, if it is of a kind that is sent."""
+
+    challenge: Challenge
+    method: TwoFactorMethod
+    to: str = ""
+
+
+class SecondFactor:
+    """Carries out what takes more than one decision."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        attempts: Attempts,
+        challenges: Challenges,
+        sender: Sender,
+        world: World,
+    ) -> None:
+        self._ledger, self._attempts, self._challenges = ledger, attempts, challenges
+        self._sender, self._world = sender, world
+
+    async def challenge(self, stamp: Stamp, due: FactorDue) -> Challenged:
+        """Ask for the second factor, after the password was right."""
+        token = new_token(self._world)
+        method, expires_at = await self._ask(stamp, due.admin_id, token_hash(token), due.epoch)
+        return Challenged(token, method, expires_at)
+
+    async def verify(self, stamp: Stamp, form: AnswerChallenge) -> LoggedIn:
+        """Open a session for whoever answers a challenge.
+
+        Raises Unauthenticated (`invalid-challenge`, `invalid-code`), and TooManyAttempts after
+        too many of the latter; wrong passwords count as well.
+        """
+        asked = await self._challenges.try_at(token_hash(form.challenge), self._world.now())
+        if asked is None:
+            raise _over()
+        admin_id, code = asked.admin_id, two_factor.plain(form.code)
+        token = new_token(self._world)
+        known = await self._look(stamp, admin_id)
+        opened: LoggedIn | None = None
+
+        def accept(book: Book) -> tuple[AdminUser, two_factor.Accepted]:
+            require_address(book, current(book))
+            admin = book.read(AdminUser, admin_id)
+            if admin.epoch != asked.epoch:
+                raise _over()
+            if (accepted := two_factor.check(book, admin, code, asked.code)) is None:
+                words = "This code is wrong, was used, or is too old."
+                raise Unauthenticated("invalid-code", words)
+            return admin, accepted
+
+        def look(book: Book) -> UUID:
+            accept(book)
+            return admin_id
+
+        def begin(book: Book) -> UUID:
+            nonlocal opened
+            admin, accepted = accept(book)
+            two_factor.use_up(book, admin, accepted)
+            recovery = accepted.recovery is not None
+            opened = begin_session(book, admin, token, accepted.step, recovery=recovery)
+            return admin_id
+
+        async with self._attempts.attempt(known.username, stamp.ip, known.settings) as attempt:
+            await self._ledger.submit(look, stamp)
+            # Whoever ends the challenge goes on. The code itself is used up by the decision.
+            if not await self._challenges.take(asked.id):
+                raise _over()
+            await self._ledger.submit(begin, stamp)
+            await attempt.forgive()
+        assert opened is not None, "what was committed was decided"
+        return opened
+
+    async def enrol(
+        self, stamp: Stamp, id: UUID, form: two_factor.EnrolTwoFactor, admit: Admit
+    ) -> Enrolment:
+        """Prepare a second factor for oneself: a secret is told, or a code sent."""
+        known = await self._look(stamp, id, admit)
+        method = form.method or known.settings.two_factor_method
+        if sent := two_factor.CHANNELS.get(method):
+            self._sender.require(sent)
+        secret = None if sent else two_factor.new_secret(self._world)
+
+        def work(book: Book) -> UUID:
+            two_factor.enrol(book, id, method, secret)
+            return id
+
+        await self._ledger.submit(work, stamp, admit=admit)
+        _, expires_at = await self._ask(stamp, id, _enrolment(id))
+        return Enrolment(method, expires_at, known.username, secret)
+
+    async def confirm(
+        self, stamp: Stamp, id: UUID, form: two_factor.ConfirmTwoFactor, admit: Admit
+    ) -> tuple[Receipt, list[str]]:
+        """Let the prepared second factor count; the recovery codes are told once."""
+        known = await self._look(stamp, id, admit)
+        asked = await self._challenges.try_at(_enrolment(id), self._world.now())
+        if asked is None or asked.epoch != known.epoch:
+            raise two_factor.nothing_to_confirm()
+        code, recovery = two_factor.plain(form.code), two_factor.new_recovery_codes(self._world)
+
+        def work(book: Book) -> UUID:
+            two_factor.confirm(book, id, code, asked.code, recovery)
+            return id
+
+        async with self._attempts.attempt(known.username, stamp.ip, known.settings):
+            receipt = await self._ledger.submit(work, stamp, admit=admit)
+        await self._challenges.take(asked.id)
+        return receipt, recovery
+
+    async def disable(
+        self, stamp: Stamp, id: UUID, form: two_factor.DisableTwoFactor, admit: Admit
+    ) -> Receipt | None:
+        """Do without the second factor; None when a code was sent first."""
+        known = await self._look(stamp, id, admit)
+        require(known.method is not None, "already-done", "There is no second factor.")
+        if form.code is None:
+            if known.method not in two_factor.CHANNELS:
+                words = "Send a code of the app along, or one for recovery."
+                raise Invalid("code-needed", words, "/code")
+            await self._ask(stamp, id, _disabling(id))
+            return None
+        asked = await self._challenges.try_at(_disabling(id), self._world.now())
+        sent = asked.code if asked and asked.epoch == known.epoch else None
+        code = two_factor.plain(form.code)
+
+        def work(book: Book) -> UUID:
+            two_factor.disable(book, id, code, sent)
+            return id
+
+        async with self._attempts.attempt(known.username, stamp.ip, known.settings):
+            return await self._ledger.submit(work, stamp, admit=admit)
+
+    async def _look(self, stamp: Stamp, id: UUID, admit: Admit = admit_all) -> _Known:
+        found: _Known | None = None
+
+        def look(book: Book) -> UUID:
+            nonlocal found
+            admin = book.read(AdminUser, id)
+            found = _Known(admin.username, admin.epoch, admin.two_factor, current(book))
+            return id
+
+        await self._ledger.submit(look, stamp, admit=admit)
+        assert found is not None, "what was looked up was there"
+        return found
+
+    async def _ask(
+        self, stamp: Stamp, id: UUID, name: str, epoch: int | None = None
+    ) -> tuple[TwoFactorMethod, datetime]:
+        """Begin a challenge under a name, and send its code if it is of a kind that is sent."""
+        now, code = self._world.now(), two_factor.new_code(self._world)
+        asked: _Asked | None = None
+
+        def look(book: Book) -> UUID:
+            nonlocal asked
+            admin = book.read(AdminUser, id)
+            if (method := admin.two_factor or admin.pending_factor) is None:
+                raise _over()
+            since = admin.epoch if epoch is None else epoch
+            waiting = Challenge(name, id, since, now + two_factor.LIFE)
+            asked = _Asked(waiting, method)
+            if method in two_factor.CHANNELS:
+                known_by = two_factor.code_print(book, admin, code)
+                to = two_factor.contact(book, admin, method)
+                asked = _Asked(replace(waiting, code=known_by), method, to)
+            return id
+
+        await self._ledger.submit(look, stamp)
+        assert asked is not None, "what was looked up was there"
+        if channel := two_factor.CHANNELS.get(asked.method):
+            self._sender.require(channel)
+        await self._challenges.put(asked.challenge, now)
+        if channel:
+            subject = "Your code" if channel is Channel.EMAIL else None
+            reference = str(self._world.new_id())
+            await self._sender.send(channel, asked.to, subject, BODY.format(code), reference)
+        return asked.method, asked.challenge.expires_at
+
+
+def _enrolment(id: UUID) -> str:
+    return f"enrolment of {id}"
+
+
+def _disabling(id: UUID) -> str:
+    return f"disabling by {id}"
+
+
+def _over() -> Unauthenticated:
+    words = "This challenge was answered, is too old, or had too many wrong codes: log in again."
+    return Unauthenticated("invalid-challenge", words)

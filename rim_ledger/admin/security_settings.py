@@ -1,0 +1,184 @@
+"""The security settings: one set for the whole service, read anew by every decision."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final, Self
+from uuid import UUID, uuid5
+
+from pydantic import Field
+
+from rim_ledger.admin.addresses import AddressRules, admits
+from rim_ledger.admin.admin_role import NAMESPACE
+from rim_ledger.book import Book
+from rim_ledger.core import Aggregate, Command, Event, Forbidden, Stamp, require
+
+SETTINGS: Final = uuid5(NAMESPACE, "security-settings")
+"""The one stream of all settings: the same for everybody, so that nobody makes it twice."""
+
+PASSWORD_LEAST: Final = 8
+PASSWORD_MOST: Final = 128
+
+
+class TwoFactorMethod(StrEnum):
+    """Where the code of a second factor comes from."""
+
+    SMS = "sms"
+    EMAIL = "email"
+    APP = "app"
+
+
+class SecuritySettingsChanged(Event):
+    """Only what changed is set; the first of these says how everything stood at the beginning."""
+
+    password_min_length: int | None = None
+    password_require_uppercase: bool | None = None
+    password_require_lowercase: bool | None = None
+    password_require_numbers: bool | None = None
+    password_require_special_chars: bool | None = None
+    session_timeout: int | None = None
+    max_login_attempts: int | None = None
+    lockout_duration: int | None = None
+    two_factor_required: bool | None = None
+    two_factor_method: TwoFactorMethod | None = None
+    ip_whitelist: list[str] | None = None
+    ip_blacklist: list[str] | None = None
+
+
+FIELDS: Final = SecuritySettingsChanged.__struct_fields__
+
+
+class SecuritySettings(Aggregate):
+    """Timeout and lockout are in minutes."""
+
+    password_min_length: int = 12
+    password_require_uppercase: bool = False
+    password_require_lowercase: bool = False
+    password_require_numbers: bool = False
+    password_require_special_chars: bool = False
+    session_timeout: int = 30
+    max_login_attempts: int = 5
+    lockout_duration: int = 15
+    two_factor_required: bool = False
+    two_factor_method: TwoFactorMethod = TwoFactorMethod.APP
+    ip_whitelist: list[str] = []
+    ip_blacklist: list[str] = []
+
+    @property
+    def idle(self) -> timedelta:
+        """How long a session may be left alone."""
+        return timedelta(minutes=self.session_timeout)
+
+    @property
+    def lockout(self) -> timedelta:
+        """How long somebody waits who failed too often."""
+        return timedelta(minutes=self.lockout_duration)
+
+    def admits(self, ip: str | None) -> bool:
+        """Whether an address may come in."""
+        return admits(ip, self.ip_whitelist, self.ip_blacklist)
+
+    @classmethod
+    def begin(cls, id: UUID, event: SecuritySettingsChanged, stamp: Stamp) -> Self:
+        return cls(id=id).evolve(event, stamp)
+
+    def evolve(self, event: SecuritySettingsChanged, stamp: Stamp) -> Self:
+        return self.but(**_said(event))
+
+
+DEFAULTS: Final = SecuritySettings(id=SETTINGS)
+
+
+def _said(wish: Any) -> dict[str, Any]:
+    """The fields that an event or a form speaks of."""
+    return {field: value for field in FIELDS if (value := getattr(wish, field)) is not None}
+
+
+def current(book: Book) -> SecuritySettings:
+    """The settings as they are at this decision."""
+    return book.find(SecuritySettings, SETTINGS) or DEFAULTS
+
+
+def require_address(book: Book, settings: SecuritySettings) -> None:
+    """Refuse a caller whose address is blocked."""
+    if not settings.admits(book.stamp.ip):
+        raise Forbidden("ip-blocked", "Nobody is let in from this address.")
+
+
+def set_defaults(book: Book) -> None:
+    """Say how everything stands at the beginning, unless that was said."""
+    if book.find(SecuritySettings, SETTINGS) is None:
+        event = SecuritySettingsChanged(**_said(DEFAULTS))
+        book.append(SecuritySettings, SETTINGS, [event])
+
+
+class EditSecuritySettings(Command[SecuritySettings]):
+    """Change how people get in; what is left out stays. Holds from the next request, in every
+    process. Nobody locks out the address that they ask from."""
+
+    password_min_length: Annotated[
+        int | None,
+        Field(
+            ge=PASSWORD_LEAST,
+            le=PASSWORD_MOST,
+            description="Characters that a new password needs.",
+        ),
+    ] = None
+    password_require_uppercase: Annotated[
+        bool | None, Field(description="Whether a new password needs a capital letter.")
+    ] = None
+    password_require_lowercase: Annotated[
+        bool | None, Field(description="Whether a new password needs a small letter.")
+    ] = None
+    password_require_numbers: Annotated[
+        bool | None, Field(description="Whether a new password needs a digit.")
+    ] = None
+    password_require_special_chars: Annotated[
+        bool | None,
+        Field(description="Whether a new password needs a character that is no letter or digit."),
+    ] = None
+    session_timeout: Annotated[
+        int | None,
+        Field(ge=5, le=1440, description="Minutes after which an unused session ends."),
+    ] = None
+    max_login_attempts: Annotated[
+        int | None,
+        Field(
+            ge=3,
+            le=100,
+            description="Failures to get in, within `lockoutDuration`, that lock an account; ten"
+            " times as many lock an address.",
+        ),
+    ] = None
+    lockout_duration: Annotated[
+        int | None,
+        Field(ge=1, le=1440, description="Minutes that a lockout lasts, from the last failure on."),
+    ] = None
+    two_factor_required: Annotated[
+        bool | None, Field(description="Whether every admin needs a second factor.")
+    ] = None
+    two_factor_method: Annotated[
+        Annotated[TwoFactorMethod, Field(strict=False)] | None,
+        Field(
+            description="Which second factor is offered first; where one is required, this or an "
+            "app is enough."
+        ),
+    ] = None
+    ip_whitelist: Annotated[
+        AddressRules | None,
+        Field(description="The only addresses that admins may come from; all, when it is empty."),
+    ] = None
+    ip_blacklist: Annotated[
+        AddressRules | None,
+        Field(description="Addresses that no admin may come from, even on the whitelist."),
+    ] = None
+
+    def decide(self, aggregate: SecuritySettings, book: Book) -> Iterable[Event]:
+        changes = {
+            field: wish for field, wish in _said(self).items() if wish != getattr(aggregate, field)
+        }
+        if not changes:
+            return
+        words = "These lists would lock out the address that you ask from."
+        require(aggregate.but(**changes).admits(book.stamp.ip), "self-lockout", words)
+        yield SecuritySettingsChanged(**changes)

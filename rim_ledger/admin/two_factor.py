@@ -1,0 +1,238 @@
+"""The second factor: the codes of an app, codes that were sent, and codes for recovery."""
+
+import io
+from base64 import b32encode
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from hmac import compare_digest
+from typing import Annotated, Final
+from uuid import UUID
+
+import segno
+from msgspec import Struct
+from pydantic import Field, SecretStr
+from pyotp import TOTP
+
+from rim_ledger.admin.admin_role import AdminRole, refuse_escalation
+from rim_ledger.admin.admin_user import AdminUser, close_sessions, require_other
+from rim_ledger.admin.admin_user_events import (
+    AdminTwoFactorConfirmed,
+    AdminTwoFactorDisabled,
+    AdminTwoFactorEnrolled,
+    AdminTwoFactorReset,
+)
+from rim_ledger.admin.api_key import require_session
+from rim_ledger.admin.security_settings import SecuritySettings, TwoFactorMethod, current
+from rim_ledger.book import Book
+from rim_ledger.core import Command, Event, Form, Invalid, Refused, require
+from rim_ledger.sending import Channel
+from rim_ledger.world import World
+
+ISSUER: Final = "RIM Ledger"
+SECRET: Final = 20
+"""Bytes of an app's secret: the 160 bits of SHA-1 (RFC 4226, 4)."""
+PERIOD: Final = 30
+DRIFT: Final = 1
+"""Steps that a clock may be wrong by, either way."""
+LIFE: Final = timedelta(minutes=10)
+"""How long a challenge, and a code that was sent, may be answered."""
+RECOVERY_CODES: Final = 10
+CHANNELS: Final = {TwoFactorMethod.SMS: Channel.SMS, TwoFactorMethod.EMAIL: Channel.EMAIL}
+
+Code = Annotated[SecretStr, Field(min_length=1, max_length=64)]
+
+
+class EnrolTwoFactor(Form):
+    """Prepare a second factor for oneself; without a method, the one of the security settings.
+    It counts once a code of it is confirmed."""
+
+    method: Annotated[TwoFactorMethod, Field(strict=False)] | None = None
+
+
+class ConfirmTwoFactor(Form):
+    """Show that the second factor works. Ends all sessions; the recovery codes are told once."""
+
+    code: Code
+
+
+class DisableTwoFactor(Form):
+    """Do without the second factor again, knowing a code of it or one for recovery. Without a
+    code, one is sent. Ends all sessions."""
+
+    code: Code | None = None
+
+
+class ResetTwoFactor(Command[AdminUser]):
+    """Take the second factor of an admin away, who has no more rights than the caller and has
+    lost it. Ends their sessions."""
+
+    def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
+        require_session(book)
+        refuse_escalation(book.read(AdminRole, aggregate.role_id).rights, book)
+        require_other(aggregate, book)
+        there = aggregate.two_factor or aggregate.pending_factor
+        require(there is not None, "already-done", "The admin has no second factor.")
+        _forget(aggregate, book)
+        yield AdminTwoFactorReset()
+
+
+class Accepted(Struct, frozen=True):
+    """A code that was right: the time step it belongs to, or the recovery code it was."""
+
+    step: int | None = None
+    recovery: str | None = None
+
+
+def must_enrol(admin: AdminUser, settings: SecuritySettings) -> bool:
+    """Whether the settings ask for a second factor that the admin does not have."""
+    return settings.two_factor_required and admin.two_factor not in _enough(settings)
+
+
+def _enough(settings: SecuritySettings) -> Sequence[TwoFactorMethod]:
+    """An app is as good as whatever the settings ask for."""
+    return settings.two_factor_method, TwoFactorMethod.APP
+
+
+def enrol(book: Book, id: UUID, method: TwoFactorMethod, secret: str | None) -> None:
+    """Prepare a second factor; an app comes with a secret."""
+    admin, settings = book.read(AdminUser, id), current(book)
+    require(admin.two_factor is None, "already-done", "There is a second factor: disable it first.")
+    if settings.two_factor_required and method not in _enough(settings):
+        words = f"The security settings ask for the method {settings.two_factor_method}."
+        raise Refused("two-factor-method", words)
+    if method in CHANNELS:
+        contact(book, admin, method)
+    if secret:
+        book.keep_sealed(id, "totp", secret)
+    book.append(AdminUser, id, [AdminTwoFactorEnrolled(method=method)])
+
+
+def confirm(book: Book, id: UUID, code: str, sent: str | None, recovery: Sequence[str]) -> None:
+    """Let the prepared second factor count, if the code is one of it."""
+    admin = book.read(AdminUser, id)
+    if (method := admin.pending_factor) is None:
+        raise nothing_to_confirm()
+    if (accepted := _accepted(book, admin, method, code, sent=sent, after=0)) is None:
+        raise wrong_code()
+    book.keep_secret(id, "recovery", " ".join(_print(book, id, each) for each in recovery))
+    close_sessions(admin, book)
+    book.append(AdminUser, id, [AdminTwoFactorConfirmed(step=accepted.step or 0)])
+
+
+def disable(book: Book, id: UUID, code: str, sent: str | None) -> None:
+    """Do without the second factor, if the code is right."""
+    admin = book.read(AdminUser, id)
+    if check(book, admin, code, sent) is None:
+        raise wrong_code()
+    _forget(admin, book)
+    book.append(AdminUser, id, [AdminTwoFactorDisabled()])
+
+
+def check(book: Book, admin: AdminUser, code: str, sent: str | None) -> Accepted | None:
+    """What is right about a code, if anything. `sent` is the keyed hash of what was sent to be
+    answered; a time step of an app that was accepted before is not again."""
+    if admin.two_factor is None:
+        return None
+    if accepted := _accepted(book, admin, admin.two_factor, code, sent=sent, after=admin.step):
+        return accepted
+    tried = _print(book, admin.id, code)
+    found = [each for each in _recovery(book, admin.id) if compare_digest(each, tried)]
+    return Accepted(recovery=found[0]) if found else None
+
+
+def use_up(book: Book, admin: AdminUser, accepted: Accepted) -> None:
+    """A recovery code is one no more; whoever says so records an event as well."""
+    if accepted.recovery:
+        left = [each for each in _recovery(book, admin.id) if each != accepted.recovery]
+        book.keep_secret(admin.id, "recovery", " ".join(left))
+
+
+def contact(book: Book, admin: AdminUser, method: TwoFactorMethod) -> str:
+    """Where codes are sent to, in the clear; refused when that is not known."""
+    sealed = admin.phone if method is TwoFactorMethod.SMS else admin.email
+    text: str | None = book.reveal(admin.id, sealed)
+    if text is None:
+        raise Refused("no-phone", "No phone is known to send codes to.")
+    return text
+
+
+def plain(code: SecretStr) -> str:
+    """A code without the blanks and dashes that people read it by."""
+    return code.get_secret_value().replace(" ", "").replace("-", "").upper()
+
+
+def new_secret(world: World) -> str:
+    """A secret for an app."""
+    return b32encode(world.random(SECRET)).decode()
+
+
+def new_code(world: World) -> str:
+    """Six digits, to be sent."""
+    return f"{int.from_bytes(world.random(16)) % 10**6:06}"
+
+
+def new_recovery_codes(world: World) -> list[str]:
+    """Codes of 80 bits each, in groups that can be read."""
+    texts = [b32encode(world.random(10)).decode() for _ in range(RECOVERY_CODES)]
+    return ["-".join(text[at : at + 4] for at in range(0, 16, 4)) for text in texts]
+
+
+def uri(secret: str, username: str) -> str:
+    """What an app reads the secret from."""
+    return TOTP(secret).provisioning_uri(name=username, issuer_name=ISSUER)
+
+
+def qr_svg(text: str) -> str:
+    """A picture of a text for a camera, as SVG."""
+    picture = io.BytesIO()
+    segno.make(text, error="m").save(picture, kind="svg", scale=4, xmldecl=False)
+    return picture.getvalue().decode().strip()
+
+
+def wrong_code() -> Invalid:
+    return Invalid("wrong-code", "This code is wrong, was used, or is too old.", "/code")
+
+
+def nothing_to_confirm() -> Refused:
+    return Refused("no-enrolment", "There is nothing to confirm, or no longer: enrol first.")
+
+
+def _accepted(
+    book: Book,
+    admin: AdminUser,
+    method: TwoFactorMethod,
+    code: str,
+    *,
+    sent: str | None,
+    after: int,
+) -> Accepted | None:
+    if method in CHANNELS:
+        return Accepted() if sent and compare_digest(sent, code_print(book, admin, code)) else None
+    secret = book.unsealed(admin.id, "totp")
+    assert secret is not None, "an app was enrolled, so there is its secret"
+    now = int(book.now.timestamp()) // PERIOD
+    for step in range(now - DRIFT, now + DRIFT + 1):
+        right = TOTP(secret).generate_otp(step)
+        if compare_digest(right.encode(), code.encode()) and step > after:
+            return Accepted(step=step)
+    return None
+
+
+def code_print(book: Book, admin: AdminUser, code: str) -> str:
+    """What a code that was sent is known by."""
+    return book.fingerprint("code", f"{admin.id} {admin.epoch} {code}")
+
+
+def _print(book: Book, id: UUID, recovery: str) -> str:
+    return book.fingerprint("recovery", f"{id} {recovery.replace('-', '')}")
+
+
+def _recovery(book: Book, id: UUID) -> list[str]:
+    return (book.secret(id, "recovery") or "").split()
+
+
+def _forget(admin: AdminUser, book: Book) -> None:
+    """Empty what was kept for a second factor, and end the sessions."""
+    book.keep_sealed(admin.id, "totp", "")
+    book.keep_secret(admin.id, "recovery", "")
+    close_sessions(admin, book)

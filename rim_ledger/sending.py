@@ -1,0 +1,27 @@
+"""Messages to people: the port that every provider of SMS and e-mail stands behind."""
+
+from enum import StrEnum
+from typing import Protocol
+
+
+class Channel(StrEnum):
+    """The way a message takes."""
+
+    SMS = "sms"
+    EMAIL = "email"
+
+
+class Sender(Protocol):
+    """Hands messages over to whoever delivers them."""
+
+    def require(self, channel: Channel) -> None:
+        """Refuse (`no-sender`) where messages of this kind cannot go out at all, so that nothing
+        is decided that only a message would complete."""
+
+    async def send(
+        self, channel: Channel, to: str, subject: str | None, body: str, reference: str
+    ) -> None:
+        """Hand one message over, under a reference of its own; an SMS has no subject.
+
+        Raises Refused (`no-sender`), and Unavailable (`not-sent`) when it certainly did not go.
+        """

@@ -1,0 +1,187 @@
+"""API keys: never more than their owner may do, within their time, ended with their owner."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from msgspec.structs import replace
+from pydantic import ValidationError
+
+from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, EditRole
+from rim_ledger.admin.admin_user import AdminUser, DeactivateAdmin, ReinstateAdmin, SuspendAdmin
+from rim_ledger.admin.admin_user_events import AdminApiKeyAdded, AdminApiKeyRemoved
+from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyRevoked, ApiKeyUsed
+from rim_ledger.admin.gate import enter
+from rim_ledger.admin.machines import KEYS_MAX, CreateApiKey, RevokeApiKey
+from rim_ledger.admin.permissions import permissions
+from rim_ledger.book import Book
+from rim_ledger.core import Event, Forbidden, Invalid, Refused, Unauthenticated
+from tests.admin.staff import Staff
+from tests.spec import names
+
+READ, WRITE = ("loans", "read"), ("loans", "write")
+
+
+def key(token: str = "a hash", *rights: tuple[str, str], **more: object) -> CreateApiKey:
+    form = {"name": "importer", "permissions": permissions(rights or [READ]), **more}
+    return CreateApiKey.model_validate(form).known_by(token)
+
+
+def made(staff: Staff, by: UUID, *rights: tuple[str, str], **more: object) -> UUID:
+    one = staff.world.new_id()
+    staff.ask(by, ApiKey, one, key(f"hash of {one}", *rights, **more))
+    return one
+
+
+def used(staff: Staff, one: UUID, ip: str | None = None) -> tuple[Book, list[Event]]:
+    """What a request with the key finds, and what it records."""
+    book = staff.book()
+    book.stamp = replace(book.stamp, ip=ip)
+    enter(book, f"hash of {one}")
+    return book, staff.keep(book)
+
+
+def test_a_key_is_known_by_its_hash_and_acts_for_its_owner_within_its_own_rights() -> None:
+    staff = Staff()
+    one = staff.world.new_id()
+    added, created = staff.ask(staff.root, ApiKey, one, key(f"hash of {one}"))
+    assert added == AdminApiKeyAdded(key_id=one)
+    assert isinstance(created, ApiKeyCreated)
+    assert (created.owner, created.token) == (staff.root, f"hash of {one}")
+    book, events = used(staff, one)
+    assert names(events) == ["ApiKeyUsed"]
+    actor = book.stamp.actor
+    assert (actor.id, actor.name, actor.role, actor.api_key) == (
+        staff.root,
+        "root",
+        "superadmin",
+        one,
+    )
+    assert book.may(*READ)
+    assert not book.may(*WRITE)
+
+
+def test_a_key_never_gives_more_than_its_owner_may_do_now() -> None:
+    staff = Staff()
+    clerk = staff.role("clerk", READ, WRITE, ("api_keys", "write"))
+    ada = staff.hire("ada", clerk)
+    one = made(staff, ada, READ, WRITE)
+    assert used(staff, one)[0].may(*WRITE)
+    staff.perform(AdminRole, clerk, EditRole(permissions=permissions([READ])))
+    book, _ = used(staff, one)
+    assert (book.may(*READ), book.may(*WRITE)) == (True, False)
+
+
+def test_nobody_gives_a_key_what_they_lack() -> None:
+    staff = Staff()
+    ada = staff.hire("ada", staff.role("clerk", READ))
+    with pytest.raises(Forbidden) as refusal:
+        staff.ask(ada, ApiKey, staff.world.new_id(), key("a hash", READ, WRITE))
+    assert refusal.value.code == "privilege-escalation"
+    assert refusal.value.more == {"lacking": ["loans:write"]}
+
+
+def test_a_key_makes_no_keys() -> None:
+    staff = Staff()
+    one = made(staff, staff.root, ("api_keys", "write"), READ)
+    book, _ = used(staff, one)
+    with pytest.raises(Forbidden) as refusal:
+        list(key("another").begin(staff.world.new_id(), book))
+    assert refusal.value.code == "session-required"
+
+
+def test_a_key_runs_out() -> None:
+    staff = Staff()
+    in_a_day = staff.world.now() + timedelta(days=1)
+    one = made(staff, staff.root, expires_at=in_a_day.isoformat())
+    used(staff, one)
+    staff.world.pass_days(1)
+    with pytest.raises(Unauthenticated):
+        used(staff, one)
+    with pytest.raises(Invalid) as refusal:
+        made(staff, staff.root, expires_at=in_a_day.isoformat())
+    assert refusal.value.code == "expires-in-past"
+
+
+def test_a_key_is_let_in_from_its_own_addresses_only() -> None:
+    staff = Staff()
+    one = made(staff, staff.root, ip_whitelist=["203.0.113.0/24", "2001:db8::1"])
+    for ip in ("203.0.113.9", "2001:db8::1", "::ffff:203.0.113.9"):
+        used(staff, one, ip)
+    for other in ("203.0.114.1", "2001:db8::2", None):
+        with pytest.raises(Forbidden) as refusal:
+            used(staff, one, other)
+        assert refusal.value.code == "ip-blocked"
+
+
+def test_its_use_is_noted_once_an_hour() -> None:
+    staff = Staff()
+    one = made(staff, staff.root)
+    assert used(staff, one)[1] == [ApiKeyUsed()]
+    staff.world.pass_days(0.9 / 24)
+    assert used(staff, one)[1] == []
+    staff.world.pass_days(0.2 / 24)
+    assert used(staff, one)[1] == [ApiKeyUsed()]
+    assert staff.book().read(ApiKey, one).last_used_at == staff.world.now()
+
+
+def test_a_revoked_key_is_one_no_more() -> None:
+    staff = Staff()
+    one = made(staff, staff.root)
+    events = staff.ask(staff.root, ApiKey, one, RevokeApiKey())
+    assert events == [AdminApiKeyRemoved(key_id=one), ApiKeyRevoked()]
+    with pytest.raises(Unauthenticated):
+        used(staff, one)
+    with pytest.raises(Refused) as refusal:
+        staff.ask(staff.root, ApiKey, one, RevokeApiKey())
+    assert refusal.value.code == "already-done"
+    assert staff.claim(("token", f"hash of {one}")) is None
+
+
+def test_nobody_ends_a_key_that_may_do_more_than_they_may() -> None:
+    staff = Staff()
+    ada = staff.hire("ada", staff.role("clerk", READ))
+    theirs, own = made(staff, staff.root, READ, WRITE), made(staff, ada)
+    with pytest.raises(Forbidden) as refusal:
+        staff.ask(ada, ApiKey, theirs, RevokeApiKey())
+    assert refusal.value.code == "privilege-escalation"
+    assert staff.ask(ada, ApiKey, own, RevokeApiKey())
+
+
+def test_keys_rest_while_their_owner_is_suspended_and_end_when_deactivated() -> None:
+    staff = Staff()
+    ada = staff.hire("ada", SUPERADMIN)
+    one = made(staff, ada)
+    staff.ask(staff.root, AdminUser, ada, SuspendAdmin(reason="lost a laptop"))
+    with pytest.raises(Unauthenticated):
+        used(staff, one)
+    staff.perform(AdminUser, ada, ReinstateAdmin())
+    used(staff, one)
+    events = staff.ask(staff.root, AdminUser, ada, DeactivateAdmin())
+    assert names(events) == ["ApiKeyRevoked", "AdminDeactivated"]
+    assert staff.book().read(ApiKey, one).revoked_at is not None
+    assert not staff.known(ada).api_keys
+
+
+def test_an_admin_has_a_bounded_number_of_living_keys() -> None:
+    staff = Staff()
+    keys = [made(staff, staff.root) for _ in range(KEYS_MAX)]
+    with pytest.raises(Refused) as refusal:
+        made(staff, staff.root)
+    assert refusal.value.code == "too-many-keys"
+    staff.ask(staff.root, ApiKey, keys[0], RevokeApiKey())
+    assert made(staff, staff.root)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"permissions": []},
+        {"permissions": [{"resource": "gold", "actions": ["read"]}]},
+        {"ip_whitelist": ["10.0.0.1/8"]},
+        {"name": " "},
+    ],
+)
+def test_a_key_needs_a_name_known_rights_and_true_addresses(more: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        key("a hash", **more)

@@ -1,0 +1,63 @@
+"""The development sender: a line a message, whoever writes at the same time; none in production."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from api.outbox import Outbox, sender
+from api.settings import Settings
+from rim_ledger.core import Refused, Unavailable
+from rim_ledger.sending import Channel
+from tests.spec import TestWorld
+
+SECRET = b"a secret of the tests, 32 bytes."
+
+
+def test_each_message_is_a_line_of_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
+    home = tmp_path / "not made yet"
+    outbox = sender(Settings(secret_key=SECRET, home=home), TestWorld())
+    asyncio.run(outbox.send(Channel.EMAIL, "ada@rim.example", "Hello", "Two\nlines", "M-1"))
+    asyncio.run(outbox.send(Channel.SMS, "+2348031234567", None, "Your code is 1", "M-2"))
+    first, second = map(json.loads, (home / "outbox.ndjson").read_text().splitlines())
+    assert first == {
+        "at": "2026-01-05T09:00:00.000000Z",
+        "channel": "email",
+        "to": "ada@rim.example",
+        "subject": "Hello",
+        "body": "Two\nlines",
+        "reference": "M-1",
+    }
+    assert (second["channel"], second["subject"]) == ("sms", None)
+    assert (home / "outbox.ndjson").stat().st_mode & 0o777 == 0o600
+
+
+def test_messages_sent_at_once_never_mix_their_lines(tmp_path: Path) -> None:
+    async def story() -> None:
+        outboxes = [Outbox(tmp_path, TestWorld()) for _ in range(2)]
+        sends = (
+            each.send(Channel.SMS, str(n), None, "x" * 5000, "M")
+            for n in range(50)
+            for each in outboxes
+        )
+        await asyncio.gather(*sends)
+
+    asyncio.run(story())
+    lines = (tmp_path / "outbox.ndjson").read_text().splitlines()
+    told = sorted(int(json.loads(line)["to"]) for line in lines)
+    assert told == sorted([*range(50), *range(50)])
+
+
+def test_a_message_that_cannot_be_written_is_not_taken_for_sent(tmp_path: Path) -> None:
+    (tmp_path / "outbox.ndjson").mkdir()
+    with pytest.raises(Unavailable) as refusal:
+        asyncio.run(Outbox(tmp_path, TestWorld()).send(Channel.SMS, "1", None, "x", "M"))
+    assert refusal.value.code == "not-sent"
+
+
+def test_in_production_nobody_sends_yet(tmp_path: Path) -> None:
+    settings = Settings(secret_key=SECRET, home=tmp_path, env="production")
+    with pytest.raises(Refused) as refusal:
+        sender(settings, TestWorld()).require(Channel.EMAIL)
+    assert refusal.value.code == "no-sender"

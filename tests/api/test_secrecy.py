@@ -1,0 +1,151 @@
+"""What is secret is told once, to whom it is for, and is found nowhere else."""
+
+import logging
+import re
+from collections.abc import Iterable
+
+import httpx
+import pytest
+
+from tests.api.conftest import PASSWORD, Client, Tell
+from tests.api.factors import (
+    DISABLE,
+    Clock,
+    answered,
+    challenge,
+    enrolled,
+    enrolled_by_message,
+    sent_code,
+)
+from tests.api.test_one_time import INVITATION, OTHER, RESET, choose, invite, sent_token
+
+TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?")
+"""Its microseconds are six digits, like a code."""
+
+
+class Told:
+    """What was told so far, apart from what it was: each answer's path and text."""
+
+    def __init__(self, client: Client) -> None:
+        self.answers: list[tuple[str, str]] = []
+        self.once: set[str] = set()
+        self.never: set[str] = {PASSWORD, OTHER}
+        client.http.event_hooks["response"].append(self._note)
+
+    async def _note(self, answer: httpx.Response) -> None:
+        await answer.aread()
+        self.answers.append((answer.request.url.path, answer.text))
+
+    def says(self, secret: str) -> list[str]:
+        """The paths whose answers told a secret."""
+        return [path for path, text in self.answers if found(secret, text)]
+
+
+def found(secret: str, text: str) -> bool:
+    """Whether a secret stands in a text as a word of its own, or a long one anywhere."""
+    if len(secret) > 8:
+        return secret in text
+    return bool(re.search(rf"(?<!\w){re.escape(secret)}(?!\w)", TIME.sub("", text)))
+
+
+async def dump(client: Client) -> str:
+    """Every row of every table, as text."""
+    desk = client.app.state.desk
+    tables = await desk.rows(
+        "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables"
+        " WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"
+    )
+    assert ("ledger.events",) in tables
+    assert ("ledger.secrets",) in tables
+    assert ("read.audit_logs",) in tables
+    texts = []
+    for (table,) in tables:
+        texts += [text for (text,) in await desk.rows(f"SELECT t::text FROM {table} t")]
+    return "\n".join(texts)
+
+
+async def live_through_it_all(admin: Client, told: Told) -> Client:
+    """Log-ins, second factors, keys, invitations, resets, and what goes wrong with each."""
+    clock = Clock(admin)
+    assert (
+        await admin.http.post("/v1/auth/login", json={"username": "admin", "password": "a guess 7"})
+    ).status_code == 401
+    told.never |= {"a guess 7", "a guess 8", "wrong code 9"}
+
+    key = (
+        await admin.post(
+            "/v1/api-keys",
+            {"name": "robot", "permissions": [{"resource": "users", "actions": ["read"]}]},
+            headers={"Idempotency-Key": "k1"},
+        )
+    ).json()["key"]
+    assert (await admin.with_token(key).get("/v1/users")).status_code == 200
+
+    one = await invite(admin)
+    invitation = sent_token(admin)
+    await choose(admin, INVITATION, "x" * 43)
+    assert await choose(admin, INVITATION, invitation) == (204, "")
+    assert (await admin.post(f"/v1/admin-users/{one}/reset-password")).status_code == 200
+    reset = sent_token(admin)
+    assert await choose(admin, RESET, reset, PASSWORD) == (204, "")
+
+    ada = await admin.as_("ada")
+    session = ada.headers["Authorization"].removeprefix("Bearer ")
+    await enrolled_by_message(ada, "email")
+    asked_ada = await challenge(ada, "ada")
+    code = sent_code(ada)
+    assert (await answered(ada, asked_ada, "wrong code 9")).status_code == 401
+    assert (await answered(ada, asked_ada, code)).status_code == 200
+
+    secret, recovery = await enrolled(admin, clock)
+    asked = [await challenge(admin) for _ in range(3)]
+    totp = clock.code(secret)
+    tokens = [(await answered(admin, asked[0], totp)).json()["token"]]
+    assert (await answered(admin, asked[1], totp)).status_code == 401
+    tokens.append((await answered(admin, asked[2], recovery[0])).json()["token"])
+    admin = admin.with_token(tokens[0])
+    assert (await admin.post(DISABLE, {"code": "wrong code 9"})).status_code == 422
+    for body in (
+        {"currentPassword": "a guess 8", "newPassword": OTHER},
+        {"currentPassword": PASSWORD, "newPassword": "admin-admin-admin"},
+        {"currentPassword": PASSWORD, "newPassword": "7 chars"},
+        {"currentPassword": PASSWORD, "newPassword": OTHER},
+    ):
+        changed = await admin.post("/v1/auth/password", body)
+    assert changed.status_code == 204
+    told.once |= {key, session, secret, asked_ada, *asked, *recovery, *tokens}
+    told.never |= {invitation, reset, code, totp, "admin-admin-admin", "7 chars"}
+    return admin
+
+
+def test_no_secret_is_in_a_table_an_event_a_log_line_or_an_answer_that_should_not_have_it(
+    tell: Tell, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def story(admin: Client) -> None:
+        told = Told(admin)
+        await live_through_it_all(admin, told)
+        desk = admin.app.state.desk
+        assert await desk.tables.wait(desk.ledger.head)
+        tables = await dump(admin)
+        logs = "\n".join(record.getMessage() for record in caplog.records)
+        printed = "".join(capfd.readouterr())
+        assert "AdminTwoFactorConfirmed" in tables
+        for place in (tables, logs, printed):
+            assert not leaks(told.once | told.never, place)
+        assert {secret for secret in told.once if len(told.says(secret)) != 1} == set()
+        assert {secret for secret in told.never if told.says(secret)} == set()
+
+    tell(story)
+
+
+def leaks(secrets: Iterable[str], place: str) -> list[str]:
+    spelt = {secret.replace("-", "") for secret in secrets if secret.count("-") == 3}
+    return [secret for secret in {*secrets, *spelt} if found(secret, place)]
+
+
+def test_the_search_would_find_a_secret() -> None:
+    assert leaks(["123456"], 'code="123456"')
+    assert leaks(["ABCD-EFGH-IJKL-MNOP"], "x ABCDEFGHIJKLMNOP y")
+    assert not leaks(["123456"], "2026-01-05 09:00:00.123456+00 a123456b")
