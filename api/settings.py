@@ -18,7 +18,7 @@ from api.secret_file import SECRET_MIN, SecretUnusable, kept_secret
 from rim_ledger.admin.passwords import FirstPassword
 
 PREFIX = "RIM_"
-SECRETS = ("admin_password", "database_url", "secret_key")
+SECRETS = ("admin_password", "attachments", "database_url", "secret_key")
 """Settings whose values are never shown."""
 
 

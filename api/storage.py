@@ -1,6 +1,7 @@
 """Where files are kept: a directory, or any object store that a URL names."""
 
 from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
 from functools import cached_property
 from typing import Final
 
@@ -12,6 +13,8 @@ from rim_ledger.core import Unavailable
 
 PART: Final = 64 * 1024
 """Bytes that are read at once, at least."""
+PATIENCE: Final = timedelta(seconds=10)
+"""How long an object store that does not answer is asked again; then the caller is told."""
 
 
 class Storage:
@@ -24,7 +27,7 @@ class Storage:
     def _store(self) -> ObjectStore:
         if self._url.startswith("file:"):
             return from_url(self._url, mkdir=True)
-        return from_url(self._url)
+        return from_url(self._url, retry_config={"retry_timeout": PATIENCE})
 
     async def keep(self, name: str, parts: Iterable[bytes]) -> None:
         """Keep a file whole; Unavailable when that cannot be done."""
