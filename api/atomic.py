@@ -61,9 +61,9 @@ class _Batch(Struct):
             aggregate = book.read(wish.route.kind, stream)
             name = aggregate.BUSINESS_ID
             business_id = getattr(aggregate, name) if name else None
-            receipts.append(Receipt(stream, business_id, book.version(stream), 0))
+            receipts.append(Receipt(aggregate.id, business_id, book.version(stream), 0))
         self.receipts = receipts
-        return receipts[-1].id
+        return stream
 
 
 async def perform_all(sender: "Sender") -> Reply:

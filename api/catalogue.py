@@ -5,6 +5,7 @@ from typing import Final
 from api import (
     admin,
     api_keys,
+    attachments,
     bulk,
     callbacks,
     explain,
@@ -14,6 +15,7 @@ from api import (
     payments,
     second_factor,
     statements,
+    support,
     system,
 )
 from api.routes import AnyRoute, Table
@@ -28,6 +30,8 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     *callbacks.ROUTES,
     *journal.ROUTES,
     *statements.ROUTES,
+    *support.ROUTES,
+    *attachments.ROUTES,
     *system.ROUTES,
     *bulk.ROUTES,
     *health.ROUTES,

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from api.body import BODY_MAX, read_body, read_json, require_media_type
 from api.call import Call, Reply
+from api.known import look_for
 from api.problem import InvalidFields
 from api.routes import Parameters, Route, activity_of
 from api.wish import Wish
@@ -117,9 +118,10 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         key = call.header(b"idempotency-key")
         idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
     except Refused:
-        # Whoever may not ask learns only that.
+        # Whoever may not ask learns only that, and nothing of what they may not know of.
         asked = activity_of(route.command.__name__, route.path, parameters)
         await desk.rights(call, token, route.needs, activity=asked)
+        await look_for(desk, call, route, parameters)
         raise
     wish = Wish(
         route,

@@ -22,6 +22,7 @@ from api.position import PATIENCE, ReadPosition
 from api.rate import Rates
 from api.routes import Table
 from api.settings import Settings
+from api.storage import Storage
 from api.telco import telco
 from api.wish import Wish
 from projections.catalogue import ROW_OF
@@ -81,6 +82,7 @@ class Desk(Struct):
     rates: Rates
     table: Table
     dispatch: Dispatch
+    storage: Storage
     sender: Sender
     second_factor: SecondFactor
     callers: dict[str, UUID] = {}
@@ -171,8 +173,8 @@ class Desk(Struct):
             return None
         if not await self.tables.wait(receipt.position):
             return None
-        sees = SEES_PERSONS in wish.given
-        found = await reads.find(self, row, {"id": str(receipt.id)}, sees=sees)
+        rights = Rights(wish.actor, wish.given)
+        found = await reads.find(self, row, {"id": str(receipt.id)}, rights)
         return found.text.encode() if found.text else None
 
 
@@ -214,6 +216,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             rates=Rates(settings.rate_limit),
             table=table,
             dispatch=dispatch,
+            storage=Storage(settings.storage_url),
             sender=outbox,
             second_factor=SecondFactor(ledger, attempts, challenges, outbox, world),
         )

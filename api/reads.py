@@ -40,7 +40,7 @@ async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameter
     """One row with its version as ETag."""
     rights = await _rights(desk, call, route, parameters, "Read")
     await desk.wait_for(call)
-    found = await find(desk, route.row, parameters, sees=rights.sees_persons)
+    found = await find(desk, route.row, parameters, rights)
     if found.text is None:
         raise missing(route.row.OF)
     headers = [
@@ -63,10 +63,12 @@ async def _rights(
     )
 
 
-async def find(desk: "Desk", row: type[Row], names: Parameters, *, sees: bool) -> Found:
-    """The row whose columns have these values; an `id` may be a business id."""
+async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> Found:
+    """The row whose columns have these values, if the caller sees it; an `id` may be a business
+    id."""
+    sees = rights.sees_persons
     tests = [_named(row, column, text) for column, text in names.items()]
-    where, values = _all(tests)
+    where, values = _all([*tests, *seen(row, rights)])
     query = (
         f"SELECT k.position, t.version, {row.json(not sees)} {TRACKING}"
         f" read.{row.TABLE} t ON {where} WHERE k.name = 'read'"
@@ -85,8 +87,8 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     key, order = desk.cursor_key, route.order
     query = read_query(route.row, call.query, key, scope, sees=sees, order=order)
     await desk.wait_for(call)
-    owner = await _owner(desk, route, parameters, sees=sees)
-    rows = await desk.rows(*_page(route, query, parameters, sees=sees))
+    owner = await _owner(desk, route, parameters, rights)
+    rows = await desk.rows(*_page(route, query, parameters, rights))
     if route.of and not rows[0][1]:
         raise missing(route.of[1].OF)
     items = [item for _, _, *item in rows if item[0] is not None]
@@ -99,24 +101,24 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     return Reply(200, body.encode(), [(b"ledger-position", b"%d" % rows[0][0])])
 
 
-async def _owner(desk: "Desk", route: List, parameters: Parameters, *, sees: bool) -> str:
+async def _owner(desk: "Desk", route: List, parameters: Parameters, rights: "Rights") -> str:
     """The fields of the owner's row, where a list shows them before its items."""
     if not (route.of and route.with_owner):
         return ""
-    found = await find(desk, route.of[1], parameters, sees=sees)
+    found = await find(desk, route.of[1], parameters, rights)
     return f"{found.text[1:-1]}," if found.text else ""
 
 
-def _page(route: List, query: Query, parameters: Parameters, *, sees: bool) -> Test:
+def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -> Test:
     """The statement of a list. Each row: position, whether the owner is there, id, place, JSON."""
-    row, order = route.row, query.order
-    tests, owner, owners = query.tests, "true", list[Any]()
+    row, order, sees = route.row, query.order, rights.sees_persons
+    tests, owner, owners = [*query.tests, *seen(row, rights)], "true", list[Any]()
     if route.of:
         column, table = route.of
-        where, owners = _named(table, "id", parameters["id"])
+        where, owners = _all([_named(table, "id", parameters["id"]), *seen(table, rights)])
         known = f"(SELECT t.id FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
         owner = f"{known} IS NOT NULL"
-        tests = [*tests, (f"t.{column} = {known}", owners)]
+        tests = [*tests, _belonging(route, column, (known, owners), rights)]
     if query.after:
         tests = [*tests, _beyond(order, *query.after)]
     by, way = f"t.{order.column.name}", "DESC" if order.descending else "ASC"
@@ -131,6 +133,27 @@ def _page(route: List, query: Query, parameters: Parameters, *, sees: bool) -> T
         " WHERE k.name = 'read' ORDER BY page.nth"
     )
     return statement, [*owners, *values]
+
+
+def _belonging(route: List, column: str, owner: Test, rights: "Rights") -> Test:
+    """The test for rows of an owner, or of something of theirs that the caller sees."""
+    known, owners = owner
+    if not route.through:
+        return f"t.{column} = {known}", owners
+    texts, values = ["SELECT NULL::uuid"], list[Any]()
+    for row, by, right in route.through:
+        if rights.may(*right):
+            where, more = _all([(f"t.{by} = {known}", owners), *seen(row, rights)])
+            texts.append(f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}")  # noqa: S608
+            values += more
+    return f"t.{column} IN ({' UNION ALL '.join(texts)})", values
+
+
+def seen(row: type[Row], rights: "Rights") -> list[Test]:
+    """The test for the rows that the caller sees, where that is not all of them."""
+    if row.SEEN is None or rights.may(*row.SEEN.all):
+        return []
+    return [(row.SEEN.where, [rights.actor.id] * row.SEEN.where.count("%s"))]
 
 
 def _beyond(order: Order, place: Any, last: UUID) -> Test:

@@ -10,7 +10,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from api.ids import resolve
+from api.ids import missing
+from api.known import named
 from api.routes import Parameters, Route, activity_of
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
@@ -75,20 +76,16 @@ class Wish(Struct):
         _set_time(book, command)
         if isinstance(command, Creation):
             return perform(book, route.kind, None, command)
-        stream = self.stream(book)
+        stream = named(book, route, self.parameters)
         if isinstance(command, CommandForm):
-            book.read(route.kind, stream)
+            aggregate = book.find(route.kind, stream)
+            if aggregate is None or not command.reaches(aggregate, book):
+                raise missing(route.kind)
         self._require_current(book, stream)
         if isinstance(command, CommandForm):
             return perform(book, route.kind, stream, command)
         decided: UUID = command.work(book)  # type: ignore[attr-defined]
         return decided
-
-    def stream(self, book: Book) -> UUID:
-        """The stream that the path names."""
-        if self.route.stream:
-            return self.route.stream(self.parameters)
-        return resolve(book, self.route.kind, self.parameters["id"])
 
     def _require_current(self, book: Book, stream: UUID) -> None:
         # That somebody is let in may be noted in the very stream that the command is about.
