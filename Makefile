@@ -42,7 +42,7 @@ check: setup ## Lint, types, layers and tests: what CI runs
 	$(BIN)/lint-imports
 	$(MAKE) test
 
-demo: setup ## Fill an empty running service with a small book of loans (RIM_ADMIN_PASSWORD)
+demo: setup ## Fill an empty running service with a book of loans and tickets (RIM_ADMIN_PASSWORD)
 	$(BIN)/python -m tests.demo
 
 real: setup ## Lend real loans again in a running service (NANO_LOANS, RIM_ADMIN_PASSWORD)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from api.call import Call, Reply
 from api.commands import read_form
@@ -11,6 +12,7 @@ from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, SecuritySettingsRow
 from projections.audit import AuditLogRow
 from rim_ledger.admin import gate
+from rim_ledger.admin.acting import at_the_gate
 from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditRole
 from rim_ledger.admin.admin_user import (
     ActivateAdmin,
@@ -34,7 +36,7 @@ from rim_ledger.admin.security_settings import (
     SecuritySettings,
     TwoFactorMethod,
 )
-from rim_ledger.book import perform
+from rim_ledger.book import Book, perform
 
 if TYPE_CHECKING:
     from api.desk import Desk
@@ -81,8 +83,13 @@ async def log_out(desk: "Desk", call: Call, _: Parameters) -> Reply:
     admin = (await desk.rights(call, token, enrolling=True)).actor.id
     assert admin is not None, "whoever holds a session is an admin"
     command = LogOut(session=token)
+
+    def work(book: Book) -> UUID:
+        book.activities.append(at_the_gate("LogOut"))
+        return perform(book, AdminUser, admin, command)
+
     receipt = await desk.ledger.submit(
-        lambda book: perform(book, AdminUser, admin, command),
+        work,
         call.stamp(desk.world),
         None,
         lambda book: gate.enter_in_person(book, token, enrolling=True),

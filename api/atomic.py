@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from api.body import read_body
 from api.call import Reply
-from api.commands import Wish, key_for, receipt_fields
+from api.commands import key_for, receipt_fields
 from api.problem import Malformed, TooLarge, encoded, status_of
+from api.wish import Wish
 from rim_ledger.admin import gate
 from rim_ledger.book import Book
 from rim_ledger.core import Invalid, Refused
@@ -60,9 +61,9 @@ class _Batch(Struct):
             aggregate = book.read(wish.route.kind, stream)
             name = aggregate.BUSINESS_ID
             business_id = getattr(aggregate, name) if name else None
-            receipts.append(Receipt(stream, business_id, book.version(stream), 0))
+            receipts.append(Receipt(aggregate.id, business_id, book.version(stream), 0))
         self.receipts = receipts
-        return receipts[-1].id
+        return stream
 
 
 async def perform_all(sender: "Sender") -> Reply:

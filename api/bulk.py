@@ -15,9 +15,10 @@ from api import problem
 from api.atomic import perform_all
 from api.body import BODY_MAX, Chunks, Disconnected, read_json, require_media_type
 from api.call import Call, Reply
-from api.commands import Wish, errors_in, fill, key_for, receipt_fields
+from api.commands import errors_in, fill, key_for, receipt_fields
 from api.problem import InvalidFields, TooLarge, TooSlow
 from api.routes import AnyRoute, Other, Parameters, Route
+from api.wish import Wish
 from rim_ledger.core import Form, Invalid, Refused, Unavailable
 from rim_ledger.outcomes import Receipt
 

@@ -5,6 +5,7 @@ from typing import Final
 from api import (
     admin,
     api_keys,
+    attachments,
     bulk,
     callbacks,
     events,
@@ -16,6 +17,7 @@ from api import (
     proofs,
     second_factor,
     statements,
+    support,
     system,
 )
 from api.routes import AnyRoute, Table
@@ -30,6 +32,8 @@ _OWN: Final[tuple[AnyRoute, ...]] = (
     *callbacks.ROUTES,
     *journal.ROUTES,
     *statements.ROUTES,
+    *support.ROUTES,
+    *attachments.ROUTES,
     *system.ROUTES,
     *bulk.ROUTES,
     *events.ROUTES,

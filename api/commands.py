@@ -4,30 +4,25 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Awaitable, Container
-from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
-import msgspec
-from msgspec import Struct
 from pydantic import ValidationError
 
 from api.body import BODY_MAX, read_body, read_json, require_media_type
 from api.call import Call, Reply
-from api.ids import resolve
+from api.known import look_for
 from api.problem import InvalidFields
 from api.routes import Parameters, Route, activity_of
-from rim_ledger.activity import Activity
-from rim_ledger.admin import gate
-from rim_ledger.admin.one_time import send_token
-from rim_ledger.admin.passwords import WithPassword
-from rim_ledger.book import Book, Right, perform
-from rim_ledger.core import Aggregate, Creation, Form, Invalid, Refused, Stale, Stamp
-from rim_ledger.core import Command as CommandForm
+from api.wish import Wish
+from rim_ledger.core import (
+    Aggregate,
+    Form,
+    Invalid,
+    Refused,
+)
 from rim_ledger.outcomes import Idempotency, Receipt
-from rim_ledger.sending import Channel
 
 if TYPE_CHECKING:
     from api.desk import Desk
@@ -37,123 +32,6 @@ ETAG: Final = re.compile(r'"(\d{1,18})"')
 PREFERRED: Final = re.compile(rb'(?i)(?:^|,)\s*return\s*=\s*"?representation"?\s*(?:[,;]|$)')
 """In a Prefer header, alone or beside other preferences (RFC 7240)."""
 F = TypeVar("F", bound=Form)
-AHEAD, BACK = timedelta(minutes=5), timedelta(days=7)
-
-
-class Wish(Struct):
-    """A checked command, and all that its decision needs to know about the request."""
-
-    route: Route
-    parameters: Parameters
-    command: Form
-    versions: frozenset[int] | None
-    token: str
-    stamp: Stamp
-    idempotency: Idempotency | None
-    noted: int = 0
-    """How many events the admission itself recorded."""
-    given: Container[Right] = ()
-    """What the caller may do, as it was decided on."""
-    promised: str = ""
-    """A token that is sent once its hash is committed."""
-
-    def admit(self, book: Book) -> None:
-        """The caller is known and may ask for this."""
-        gate.enter(book, self.token)
-        book.activities.append(self.activity)
-        book.need(*self.route.needs)
-        self.given = book.rights or ()
-
-    @property
-    def activity(self) -> Activity:
-        """What the log of activities says of it."""
-        return activity_of(type(self.command).__name__, self.route.path, self.parameters)
-
-    def work(self, book: Book) -> UUID:
-        """The decision; the id of the stream it is about."""
-        command, route = self.command, self.route
-        _set_time(book, command)
-        if isinstance(command, Creation):
-            return perform(book, route.kind, None, command)
-        stream = self.stream(book)
-        if isinstance(command, CommandForm):
-            book.read(route.kind, stream)
-        self._require_current(book, stream)
-        if isinstance(command, CommandForm):
-            return perform(book, route.kind, stream, command)
-        decided: UUID = command.work(book)  # type: ignore[attr-defined]
-        return decided
-
-    def stream(self, book: Book) -> UUID:
-        """The stream that the path names."""
-        if self.route.stream:
-            return self.route.stream(self.parameters)
-        return resolve(book, self.route.kind, self.parameters["id"])
-
-    def _require_current(self, book: Book, stream: UUID) -> None:
-        # That somebody is let in may be noted in the very stream that the command is about.
-        own = sum(each.originator_id == stream for each in book.events[: self.noted])
-        if self.versions is None or (version := book.version(stream) - own) in self.versions:
-            return
-        raise Stale("stale-version", f"This is at version {version} now; read it again.")
-
-    async def prepare(self, desk: "Desk") -> None:
-        """Have a new password hashed; without one, make up the token that will be sent. Hashing
-        is dear: nobody has it done who may not ask for it."""
-        if not isinstance(self.command, WithPassword):
-            return
-        await desk.ledger.submit(_caller, self.stamp, None, self.admit)
-        if self.command.password:
-            self.command = await self.command.hashed()
-        else:
-            desk.sender.require(Channel.EMAIL)
-            self.promised = gate.new_token(desk.world)
-            self.command = self.command.promised(gate.token_hash(self.promised))
-
-    async def deliver(self, desk: "Desk", receipt: Receipt) -> None:
-        """Send the token that was promised, now that it is one."""
-        if self.promised and not receipt.replayed:
-            await send_token(desk.ledger, desk.sender, desk.world, receipt.id, self.promised)
-
-    async def submit(self, desk: "Desk") -> Receipt:
-        """Decide and commit, or carry out; Refused when the answer is no."""
-        await self.prepare(desk)
-
-        def request() -> Awaitable[Receipt]:
-            return desk.ledger.submit(self.work, self.stamp, self.idempotency, self.admit)
-
-        receipt = await (self.route.run(desk, request) if self.route.run else request())
-        await self.deliver(desk, receipt)
-        return receipt
-
-    @property
-    def takes_time(self) -> bool:
-        """Whether there is more to it than one decision."""
-        return self.route.run is not None or isinstance(self.command, WithPassword)
-
-    @property
-    def status(self) -> int:
-        """The status of the answer when it is done."""
-        return 201 if isinstance(self.command, Creation) else 200
-
-
-def _caller(book: Book) -> UUID:
-    book.activities.clear()  # Only asks whether; what comes of it is logged when it is done.
-    assert book.stamp.actor.id is not None, "whoever was admitted is somebody"
-    return book.stamp.actor.id
-
-
-def _set_time(book: Book, command: Form) -> None:
-    """A command may say when it happened: a little ahead of now, and not long ago."""
-    at = getattr(command, "occurred_at", None)
-    if at is None:
-        return
-    if at > book.now + AHEAD:
-        words = "This lies more than 5 minutes in the future."
-        raise Invalid("occurred-in-future", words, "/occurredAt")
-    if at < book.now - BACK:
-        book.need("history.import", "write")
-    book.stamp = msgspec.structs.replace(book.stamp, at=at)
 
 
 def fill(route: Route, parameters: Parameters, body: Any) -> Form:
@@ -240,9 +118,10 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         key = call.header(b"idempotency-key")
         idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
     except Refused:
-        # Whoever may not ask learns only that.
+        # Whoever may not ask learns only that, and nothing of what they may not know of.
         asked = activity_of(route.command.__name__, route.path, parameters)
         await desk.rights(call, token, route.needs, activity=asked)
+        await look_for(desk, call, route, parameters)
         raise
     wish = Wish(
         route,

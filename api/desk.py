@@ -17,7 +17,6 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from api import reads
 from api.call import Call, Networks
-from api.commands import Wish
 from api.database import open_vault
 from api.health import Metrics
 from api.outbox import sender
@@ -25,7 +24,9 @@ from api.position import PATIENCE, LogPosition, ReadPosition
 from api.rate import Rates
 from api.routes import Table
 from api.settings import Settings
+from api.storage import Storage
 from api.telco import telco
+from api.wish import Wish
 from projections.catalogue import ROW_OF
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
@@ -84,6 +85,7 @@ class Desk(Struct):
     rates: Rates
     table: Table
     dispatch: Dispatch
+    storage: Storage
     sender: Sender
     second_factor: SecondFactor
     callers: dict[str, UUID] = {}
@@ -117,8 +119,8 @@ class Desk(Struct):
 
         def admit(book: Book) -> None:
             nonlocal found
-            gate.enter(book, token, enrolling=enrolling)
             book.activities += [activity] if activity else []
+            gate.enter(book, token, enrolling=enrolling)
             for need in needs:
                 book.need(*need)
             found = Rights(book.stamp.actor, book.rights or ())
@@ -193,8 +195,8 @@ class Desk(Struct):
             return None
         if not await self.tables.wait(receipt.position):
             return None
-        sees = SEES_PERSONS in wish.given
-        found = await reads.find(self, row, {"id": str(receipt.id)}, sees=sees)
+        rights = Rights(wish.actor, wish.given)
+        found = await reads.find(self, row, {"id": str(receipt.id)}, rights)
         return found.text.encode() if found.text else None
 
 
@@ -238,6 +240,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             rates=Rates(settings.rate_limit),
             table=table,
             dispatch=dispatch,
+            storage=Storage(settings.storage_url),
             sender=outbox,
             second_factor=SecondFactor(ledger, attempts, challenges, outbox, world),
         )

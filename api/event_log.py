@@ -25,7 +25,7 @@ from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.core import Aggregate
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.desk import Desk, Rights
 
 PAGE: Final = 2_000
 """Events that are read and sent at a time: others are answered in between."""
@@ -76,14 +76,17 @@ async def read_question(desk: "Desk", call: Call, *, live: bool, paged: bool) ->
 
 
 async def about(
-    desk: "Desk", question: Question, row: type[Row], parameters: Parameters
+    desk: "Desk", question: Question, row: type[Row], parameters: Parameters, rights: "Rights"
 ) -> Question:
-    """The same question about the one stream that the path names; NotFound if there is none."""
-    if "id" in parameters:
-        text = parameters["id"]
-        stream = await _stream(desk, text) if _is_id(text) else None
+    """The same question about the one stream that the path names; NotFound if there is none, or
+    none that the caller sees."""
+    text = parameters.get("id", "")
+    if BUSINESS_ID.fullmatch(text) and row.SEEN is None:
+        stream: UUID | None = await _stream(desk, text)
     else:
-        stream = await find_id(desk, row, parameters)
+        known = CANONICAL.fullmatch(text) and row.SEEN is None
+        named = UUID(text) if known else await find_id(desk, row, parameters, rights)
+        stream = row.OF.stream_of(named) if named else None
     first = await desk.rows(FIRST, [stream])
     if not first or ENTITY_OF[EVENTS[first[0][0]]] is not row.OF:
         raise missing(row.OF)
@@ -128,7 +131,7 @@ def _begin_page(
 class Sight(Struct, frozen=True):
     """What a reader may see, as it was looked up last."""
 
-    sees: bool
+    rights: "Rights"
     origin: str
 
     @classmethod
@@ -141,12 +144,13 @@ class Sight(Struct, frozen=True):
             call, call.token, needs, activity=activity, logged=lambda rights: rights.sees_persons
         )
         host = call.header(b"host") or ""
-        return cls(rights.sees_persons, f"http://{host}" if HOST.fullmatch(host) else "")
+        return cls(rights, f"http://{host}" if HOST.fullmatch(host) else "")
 
     async def shown(self, desk: "Desk", lines: list[Line]) -> list[bytes]:
         """The events as JSON."""
-        keys = await desk.keys_of(persons_in(lines), sees=self.sees)
-        reader = Reader(self.sees, keys, self.origin)
+        sees = self.rights.sees_persons
+        keys = await desk.keys_of(persons_in(lines), sees=sees)
+        reader = Reader(sees, keys, self.origin)
         return [shown(line, reader) for line in lines]
 
 
@@ -173,10 +177,6 @@ async def _stream(desk: "Desk", text: str) -> UUID:
         return _uuid("entityId", text)
     found = await desk.rows(OF_BUSINESS_ID, [text])
     return UUID(str(found[0][0])) if found else UUID(int=0)
-
-
-def _is_id(text: str) -> bool:
-    return bool(CANONICAL.fullmatch(text) or BUSINESS_ID.fullmatch(text))
 
 
 def _uuid(name: str, text: str) -> UUID:

@@ -41,8 +41,9 @@ async def answer_events(
     sight = await Sight.of(desk, call, needs, activity)
     await desk.wait_for(call)
     question = await read_question(desk, call, live=live, paged=paged)
-    if row is not None:
-        question = await about(desk, question, row, parameters)
+    look = partial(about, desk, question, row, parameters) if row else None
+    if look:
+        question = await look(sight.rights)
     if paged:
         return await _page(desk, question, sight)
     if live:
@@ -51,7 +52,7 @@ async def answer_events(
         return Reply(200)
     await _begin(call, media_type, question.upto)
     if live:
-        await Live(desk, call, needs, sight).run(question)
+        await Live(desk, call, needs, sight, look).run(question)
     else:
         async for lines, _ in pages(desk, question):
             body = b"".join(each + b"\n" for each in await sight.shown(desk, lines))

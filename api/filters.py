@@ -192,6 +192,8 @@ def _test(row: type[Row], name: str, texts: list[str], *, sees: bool) -> Test:
         raise Forbidden("forbidden", "This filter needs the permission users.pii:read.")
     if column.sql_type == "uuid":
         return _id_test(column, texts)
+    if column.sql_type == "text[]":
+        return f"t.{column.name} && %s::text[]", [texts]
     values = [_value(column, text) for text in texts]
     return f"t.{column.name} = ANY (%s::{column.sql_type}[])", [values]
 

@@ -9,10 +9,14 @@ from api.as_of import NUMBER
 from api.call import Call
 from api.event_log import Question, Sight, pages
 from rim_ledger.book import Right
-from rim_ledger.core import Forbidden, Invalid, Unauthenticated, Unavailable
+from rim_ledger.core import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from collections.abc import Awaitable, Callable
+
+    from api.desk import Desk, Rights
+
+    Look = Callable[[Rights], Awaitable[object]]
 
 SSE: Final = b"text/event-stream"
 CHECK: Final = 2.0
@@ -35,8 +39,12 @@ class Live:
     """One reader's stream. It ends when the reader leaves or may read no more, or the process
     stops; whoever comes back with Last-Event-ID misses nothing."""
 
-    def __init__(self, desk: "Desk", call: Call, needs: Right, sight: Sight) -> None:
+    def __init__(
+        self, desk: "Desk", call: Call, needs: Right, sight: Sight, look: "Look | None" = None
+    ) -> None:
+        """`look` raises NotFound when a reader may know no more of what the stream is about."""
         self._desk, self._call, self._needs, self._sight = desk, call, needs, sight
+        self._look = look
         self._now = asyncio.get_running_loop().time
         self._checked = self._told = self._now()
 
@@ -56,7 +64,7 @@ class Live:
                     if ended.done():
                         return
                 await self._wait(question.after, ended)
-        except (Unauthenticated, Forbidden, Unavailable):
+        except (Unauthenticated, Forbidden, NotFound, Unavailable):
             pass  # Whoever comes back hears why.
         finally:
             ended.cancel()
@@ -73,6 +81,8 @@ class Live:
     async def _check(self) -> None:
         if self._now() > self._checked + CHECK:
             self._sight = await Sight.of(self._desk, self._call, self._needs)
+            if self._look:
+                await self._look(self._sight.rights)
             self._checked = self._now()
 
     async def _send(self, text: bytes) -> None:

@@ -163,8 +163,9 @@ def _describe_other(operation: Schema, route: Other) -> None:
     shapes = [_object(given) for given in (route.gives, route.or_gives) if given is not None]
     if shapes:
         answer = _json(shapes[0] if len(shapes) == 1 else {"anyOf": shapes})
-    if route.form is not None or route.media_type == "text/csv":
-        content = {route.media_type: {"schema": _ref(route.form) if route.form else _STRING}}
+    if route.form is not None or route.media_type in BODIES:
+        schema = _ref(route.form) if route.form else BODIES[route.media_type]
+        content = {route.media_type: {"schema": schema}}
         operation["requestBody"] = {"required": True, "content": content}
     statuses = ("503",) if route.path.count("/") == 1 else OF_COMMANDS
     operation["responses"] = {str(route.status): answer} | _problems(statuses)
@@ -256,6 +257,16 @@ def _header(name: str, schema: Schema, words: str) -> Schema:
 
 
 _STRING: Final[Schema] = {"type": "string"}
+_FILE: Final[Schema] = {"type": "string", "contentMediaType": "application/octet-stream"}
+BODIES: Final[Mapping[str, Schema]] = {
+    "text/csv": _STRING,
+    "multipart/form-data": {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": _FILE},
+    },
+}
+"""Bodies that no form describes."""
 _POSITION: Final = _header(
     "Ledger-Position", {"type": "integer", "minimum": 0}, "Answer from this position on."
 )

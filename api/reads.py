@@ -45,11 +45,10 @@ async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameter
     given = parameters_in(call.query)
     only(given, *(["asOf"] if route.row.OF in ENTITIES else []))
     await desk.wait_for(call)
-    sees = rights.sees_persons
     if "asOf" in given:
-        found = await _find_then(desk, route.row, parameters, given["asOf"], sees=sees)
+        found = await _find_then(desk, route.row, parameters, given["asOf"], rights)
     else:
-        found = await find(desk, route.row, parameters, sees=sees)
+        found = await find(desk, route.row, parameters, rights)
     if found.text is None:
         raise missing(route.row.OF)
     headers = [
@@ -72,10 +71,12 @@ async def _rights(
     )
 
 
-async def find(desk: "Desk", row: type[Row], names: Parameters, *, sees: bool) -> Found:
-    """The row whose columns have these values; an `id` may be a business id."""
+async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> Found:
+    """The row whose columns have these values, if the caller sees it; an `id` may be a business
+    id."""
+    sees = rights.sees_persons
     tests = [_named(row, column, text) for column, text in names.items()]
-    where, values = all_of(tests)
+    where, values = all_of([*tests, *seen(row, rights)])
     query = (
         f"SELECT k.position, t.version, {row.json(not sees)} {TRACKING}"
         f" read.{row.TABLE} t ON {where} WHERE k.name = 'read'"
@@ -87,17 +88,18 @@ async def find(desk: "Desk", row: type[Row], names: Parameters, *, sees: bool) -
 
 
 async def _find_then(
-    desk: "Desk", row: type[Row], names: Parameters, as_of: list[str], *, sees: bool
+    desk: "Desk", row: type[Row], names: Parameters, as_of: list[str], rights: "Rights"
 ) -> Found:
     position = await moment_of(desk, as_of)
-    stream = await find_id(desk, row, names)
-    then = await Past(desk, row, position, sees).one(stream) if stream else None
+    stream = await find_id(desk, row, names, rights)
+    then = await Past(desk, row, position, rights.sees_persons).one(stream) if stream else None
     return Found(position, then.version, then.text) if then else Found(position)
 
 
-async def find_id(desk: "Desk", row: type[Row], names: Parameters) -> UUID | None:
-    """The id of the row whose columns have these values."""
-    where, values = all_of(_named(row, column, text) for column, text in names.items())
+async def find_id(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> UUID | None:
+    """The id of the row whose columns have these values, if the caller sees it."""
+    tests = [_named(row, column, text) for column, text in names.items()]
+    where, values = all_of([*tests, *seen(row, rights)])
     found = await desk.rows(f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}", values)  # noqa: S608
     return found[0][0] if found else None
 
@@ -111,9 +113,9 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     query = read_query(route.row, call.query, key, scope, sees=sees, order=order)
     await desk.wait_for(call)
     if query.as_of is not None:
-        return await _list_then(desk, route, query, parameters, sees=sees)
-    owner = await _owner(desk, route, parameters, sees=sees)
-    rows = await desk.rows(*_page(route, query, parameters, sees=sees))
+        return await _list_then(desk, route, query, parameters, rights)
+    owner = await _owner(desk, route, parameters, rights)
+    rows = await desk.rows(*_page(route, query, parameters, rights))
     if route.of and not rows[0][1]:
         raise missing(route.of[1].OF)
     items = [item for _, _, *item in rows if item[0] is not None]
@@ -127,16 +129,17 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
 
 
 async def _list_then(
-    desk: "Desk", route: List, query: Query, parameters: Parameters, *, sees: bool
+    desk: "Desk", route: List, query: Query, parameters: Parameters, rights: "Rights"
 ) -> Reply:
+    """The same list as it was; whether the caller sees a row is said by how it is now."""
     assert query.as_of is not None, "the list of the past is asked for"
-    position, tests = await moment_of(desk, [query.as_of]), list[Test]()
+    position, tests = await moment_of(desk, [query.as_of]), seen(route.row, rights)
     if route.of:
         column, table = route.of
-        if (owner := await find_id(desk, table, parameters)) is None:
+        if (owner := await find_id(desk, table, parameters, rights)) is None:
             raise missing(table.OF)
-        tests = [(f"t.{column} = %s", [owner])]
-    found = await Past(desk, route.row, position, sees).page(query, tests)
+        tests = [*tests, _belonging(route, column, ("%s::uuid", [owner]), rights)]
+    found = await Past(desk, route.row, position, rights.sees_persons).page(query, tests)
     cursor = "null"
     if found.following:
         cursor = f'"{make_cursor(desk.cursor_key, query.scope, *found.following)}"'
@@ -145,24 +148,24 @@ async def _list_then(
     return Reply(200, body.encode(), [(b"ledger-position", b"%d" % position)])
 
 
-async def _owner(desk: "Desk", route: List, parameters: Parameters, *, sees: bool) -> str:
+async def _owner(desk: "Desk", route: List, parameters: Parameters, rights: "Rights") -> str:
     """The fields of the owner's row, where a list shows them before its items."""
     if not (route.of and route.with_owner):
         return ""
-    found = await find(desk, route.of[1], parameters, sees=sees)
+    found = await find(desk, route.of[1], parameters, rights)
     return f"{found.text[1:-1]}," if found.text else ""
 
 
-def _page(route: List, query: Query, parameters: Parameters, *, sees: bool) -> Test:
+def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -> Test:
     """The statement of a list. Each row: position, whether the owner is there, id, place, JSON."""
-    row, order = route.row, query.order
-    tests, owner, owners = query.tests, "true", list[Any]()
+    row, order, sees = route.row, query.order, rights.sees_persons
+    tests, owner, owners = [*query.tests, *seen(row, rights)], "true", list[Any]()
     if route.of:
         column, table = route.of
-        where, owners = _named(table, "id", parameters["id"])
+        where, owners = all_of([_named(table, "id", parameters["id"]), *seen(table, rights)])
         known = f"(SELECT t.id FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
         owner = f"{known} IS NOT NULL"
-        tests = [*tests, (f"t.{column} = {known}", owners)]
+        tests = [*tests, _belonging(route, column, (known, owners), rights)]
     if query.after:
         tests = [*tests, beyond(order, *query.after)]
     by, way = f"t.{order.column.name}", "DESC" if order.descending else "ASC"
@@ -177,6 +180,27 @@ def _page(route: List, query: Query, parameters: Parameters, *, sees: bool) -> T
         " WHERE k.name = 'read' ORDER BY page.nth"
     )
     return statement, [*owners, *values]
+
+
+def _belonging(route: List, column: str, owner: Test, rights: "Rights") -> Test:
+    """The test for rows of an owner, or of something of theirs that the caller sees."""
+    known, owners = owner
+    if not route.through:
+        return f"t.{column} = {known}", owners
+    texts, values = ["SELECT NULL::uuid"], list[Any]()
+    for row, by, right in route.through:
+        if rights.may(*right):
+            where, more = all_of([(f"t.{by} = {known}", owners), *seen(row, rights)])
+            texts.append(f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}")  # noqa: S608
+            values += more
+    return f"t.{column} IN ({' UNION ALL '.join(texts)})", values
+
+
+def seen(row: type[Row], rights: "Rights") -> list[Test]:
+    """The test for the rows that the caller sees, where that is not all of them."""
+    if row.SEEN is None or rights.may(*row.SEEN.all):
+        return []
+    return [(row.SEEN.where, [rights.actor.id] * row.SEEN.where.count("%s"))]
 
 
 def _named(row: type[Row], column: str, text: str) -> Test:

@@ -56,6 +56,9 @@ class List(Struct, frozen=True):
     with_owner: bool = False
     order: str | None = None
     """How it is sorted when nobody asks otherwise, where that is not the newest first."""
+    through: tuple[tuple[type[Row], str, Right], ...] = ()
+    """Where `of` names no owner, but something of theirs: the tables it may be in, their column
+    for the owner, and the right to see it there."""
     method: str = "GET"
 
 

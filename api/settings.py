@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network
@@ -17,7 +18,7 @@ from api.secret_file import SECRET_MIN, SecretUnusable, kept_secret
 from rim_ledger.admin.passwords import FirstPassword
 
 PREFIX = "RIM_"
-SECRETS = ("admin_password", "database_url", "secret_key", "secret_key_previous")
+SECRETS = ("admin_password", "attachments", "database_url", "secret_key", "secret_key_previous")
 """Settings whose values are never shown."""
 
 
@@ -34,6 +35,12 @@ def _postgres_url(url: str) -> str:
         conninfo_to_dict(url)
     except ProgrammingError:
         raise ValueError from None
+    return url
+
+
+def _store_url(url: str) -> str:
+    if not re.match(r"(file|s3|gs|az)://[^\s]+$", url):
+        raise ValueError
     return url
 
 
@@ -133,11 +140,23 @@ class Settings(BaseSettings):
         description="the addresses or networks, parted by commas, whose X-Forwarded-For is "
         "believed, such as 10.0.0.0/8; default: none",
     )
+    attachments: Annotated[str, AfterValidator(_store_url)] | None = Field(
+        default=None,
+        repr=False,
+        description="the URL of an object store for the files of tickets, file:///a/directory, "
+        "s3://bucket/prefix, gs://… or az://…, whose own variables name the credentials; default: "
+        "RIM_HOME/attachments",
+    )
     pg_user: str | None = Field(
         default=None,
         description="the account that runs our own PostgreSQL when root starts it; default: "
         "postgres, or else nobody",
     )
+
+    @property
+    def storage_url(self) -> str:
+        """Where the files of tickets are kept."""
+        return self.attachments or (self.home / "attachments").as_uri()
 
     @property
     def production(self) -> bool:

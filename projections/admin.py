@@ -45,6 +45,7 @@ class AdminUserRow(Row, table="admin_users", of=AdminUser, person="id"):
     username: Annotated[str, Unique]
     email: Annotated[EmailText | None, Unique]
     name: NameText | None
+    display_name: NameText | None
     phone: PhoneText | None
     role: Annotated[str, Copied("admin_roles", "name", by="role_id")]
     role_id: Annotated[UUID, Indexed, References("admin_roles")]

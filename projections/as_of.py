@@ -54,12 +54,14 @@ async def rows_then(
     A row that had not begun is not among them.
     """
     row = page.row
-    entries = await folded(connection, page.ids, page.position)
+    streams = map(row.OF.stream_of, page.ids)
+    entries = await folded(connection, streams, page.position)
     others = {}
     for source in sources(row):
         named = attrgetter(row.COLUMNS[source.by].source)
         ids = {named(entry.aggregate) for entry in entries.values()} - {None}
-        others[source] = await folded(connection, ids, page.position)
+        streams = map(TABLES[source.table].OF.stream_of, ids)
+        others[source] = await folded(connection, streams, page.position)
     everybody = [*entries.values(), *(each for one in others.values() for each in one.values())]
     keys = await keys_of(persons_of(everybody))
     written = [_written(row, entries, keys)]

@@ -54,3 +54,17 @@ class AuditLogRow(Row, table="audit_logs", of=AuditLog, newest="timestamp"):
     request_id: str | None
     timestamp: Annotated[Moment, Indexed]
     recorded_at: Moment
+
+
+class TimelineRow(Row, table="audit_logs", of=AuditLog, newest="position"):
+    """One event of what a user has: which, what it changed, who did it, and when."""
+
+    id: Key
+    position: Annotated[int, Unique]
+    action: Annotated[str, Indexed]
+    entity: Annotated[str, Indexed]
+    entity_id: Annotated[UUID, Indexed]
+    changes: Annotated[Json, Sealed]
+    user_name: str
+    actor_type: str
+    timestamp: Annotated[Moment, Indexed]

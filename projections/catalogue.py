@@ -7,9 +7,11 @@ from typing import Any, Final
 from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, ApiKeyRow, SecuritySettingsRow
 from projections.audit import AuditLogRow
+from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.journal import JournalEntryRow, JournalLineRow
 from projections.lending import LoanRow, UserRow
 from projections.payments import StatementLineRow, StatementRow, TransactionRow
+from projections.support import DepartmentRow, SupportAgentRow, TicketRow
 from projections.system import ApiIntegrationRow, SystemConfigRow
 from projections.tables import Row
 
@@ -25,12 +27,17 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             LoanRow,
             TransactionRow,
             StatementRow,
+            DepartmentRow,
+            SupportAgentRow,
+            TicketRow,
             SystemConfigRow,
             ApiIntegrationRow,
             AuditLogRow,
             JournalEntryRow,
             JournalLineRow,
             StatementLineRow,
+            ChatMessageRow,
+            TicketHistoryRow,
         )
     }
 )
@@ -47,5 +54,7 @@ TRACES: Final[tuple[type[Row], ...]] = (
     JournalEntryRow,
     JournalLineRow,
     StatementLineRow,
+    ChatMessageRow,
+    TicketHistoryRow,
 )
 """Tables that are only ever added to."""

@@ -53,6 +53,12 @@ class Copied(Struct, frozen=True):
     by: str
 
 
+class Generated(Struct, frozen=True):
+    """What an SQL expression over other columns of the same row comes to."""
+
+    expression: str
+
+
 class Taken(Struct, frozen=True):
     """The attribute that the column takes, where it does not have the column's own name."""
 
@@ -91,6 +97,8 @@ Percent = Annotated[
     WithJsonSchema({"type": "number", "minimum": 0, "examples": [15]}),
 ]
 Json = Annotated[Any, Sql("json")]
+Tags = Annotated[list[str], Sql("text[]")]
+"""Words; rows are found by each of them."""
 PhoneText = Annotated[str, Personal, Masked("left({0}, 4) || '******' || right({0}, 4)")]
 EmailText = Annotated[
     str, Personal, Masked("left({0}, 1) || '***' || substr({0}, strpos({0}, '@'))")
@@ -129,16 +137,24 @@ class Column(Struct, frozen=True, kw_only=True):
     personal: bool = False
     references: str | None = None
     copied: Copied | None = None
+    generated: str | None = None
     source: str
     sealed: bool = False
     written: str = "{}"
     masked: str | None = None
 
     @property
+    def taken(self) -> bool:
+        """Whether it takes an attribute of what the row is of."""
+        return not (self.copied or self.generated)
+
+    @property
     def definition(self) -> str:
         """The column in CREATE TABLE."""
         null = "" if self.optional or self.copied else " NOT NULL"
         words = ", ".join(f"'{word}'" for word in self.words)
+        if self.generated:
+            return f"{self.name} {self.sql_type} GENERATED ALWAYS AS ({self.generated}) STORED"
         check = f" CHECK ({self.name} IN ({words}))" if words else ""
         return f"{self.name} {self.sql_type}{null}{check}"
 
@@ -168,6 +184,7 @@ def read_column(name: str, annotation: Any) -> Column:
         sealed=Mark.SEALED in marks,
         references=said[References].table if References in said else None,
         copied=said.get(Copied),
+        generated=said[Generated].expression if Generated in said else None,
         source=said[Taken].attribute if Taken in said else name,
         written=written.expression,
         masked=said[Masked].expression if Masked in said else None,

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from projections.audit import AuditLog
 from projections.catalogue import ROW_OF
+from projections.conversation import ChatMessage, TicketHistory, said_and_done
 from projections.journal import JournalEntry, JournalLine, Posting, postings
 from projections.log import Line
 from projections.payments import FoundLine, found_lines
@@ -21,6 +22,7 @@ from rim_ledger.core import Aggregate
 from rim_ledger.lending.loan import Loan
 from rim_ledger.payments.statement import StatementLinesSettled
 from rim_ledger.payments.transaction import Transaction
+from rim_ledger.support.ticket import Ticket
 from rim_ledger.values import ZERO
 
 _codec: Final = Codec(EVENTS)
@@ -45,7 +47,7 @@ class Entry(Struct, frozen=True, gc=False):
     values: tuple[Any, ...]
 
 
-Trace = AuditLog | JournalEntry | JournalLine | FoundLine
+Trace = AuditLog | JournalEntry | JournalLine | FoundLine | ChatMessage | TicketHistory
 """A row that an event leaves for ever, beside what it does to its object's own row."""
 
 
@@ -89,6 +91,8 @@ def _traces(before: Entry | None, after: Entry, recorded: Recorded, line: Line) 
         traces += _journal(after, recorded, line, posted)
     if isinstance(event, StatementLinesSettled):
         traces += found_lines(line.stream, line.position, line.version, event)
+    if isinstance(after.aggregate, Ticket):
+        traces += said_and_done(after.aggregate, recorded)
     return traces
 
 
@@ -99,7 +103,7 @@ def _audit(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -
         position=line.position,
         action=line.name,
         entity=type(after.aggregate).__name__,
-        entity_id=line.stream,
+        entity_id=after.aggregate.id,
         user_id=actor.id if actor.type == "admin" else None,
         user_name=actor.name,
         user_role=actor.role,

@@ -23,6 +23,7 @@ SCHEMA: Final = "main"
 ARROW: Final[dict[str, Any]] = {
     "uuid": pa.string(),
     "text": pa.string(),
+    "text[]": pa.list_(pa.string()),
     "json": pa.string(),
     "bigint": pa.int64(),
     "boolean": pa.bool_(),
@@ -74,7 +75,10 @@ def _types(row: type[Row]) -> dict[str, str]:
 
 
 def _table(row: type[Row]) -> str:
-    columns = ", ".join(f'"{name}" {each}' for name, each in _types(row).items())
+    # What PostgreSQL computes from other columns is left out: DuckDB has other functions for it.
+    computed = {column.name for column in row.COLUMNS.values() if column.generated}
+    types = {name: each for name, each in _types(row).items() if name not in computed}
+    columns = ", ".join(f'"{name}" {each}' for name, each in types.items())
     return f"CREATE TABLE {row.TABLE} ({columns})"
 
 
@@ -93,6 +97,8 @@ def _array(sql_type: str, values: tuple[Any, ...]) -> Any:
     match sql_type:
         case "uuid":
             values = tuple(each and str(each) for each in values)
+        case "text[]":
+            values = tuple(None if each is None else list(each) for each in values)
         case "json":
             values = tuple(None if each is None else encode(each).decode() for each in values)
     return pa.array(values, ARROW[sql_type])

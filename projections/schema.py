@@ -96,7 +96,8 @@ def _keys(schema: str, row: type[Row]) -> list[str]:
         elif column.name == row.NEWEST:
             statements.append(f"CREATE INDEX {index} ON {table} ({name}, id)")
         elif column.indexed:
-            statements.append(f"CREATE INDEX {index} ON {table} ({name})")
+            how = "USING gin " if column.sql_type.endswith("[]") else ""
+            statements.append(f"CREATE INDEX {index} ON {table} {how}({name})")
     if row.TOGETHER:
         names = ", ".join(row.TOGETHER)
         constraint = f"{row.TABLE}_{'_'.join(row.TOGETHER)}"

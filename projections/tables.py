@@ -5,10 +5,22 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, ClassVar, get_origin, get_type_hints
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from projections.columns import Column, read_column
+from rim_ledger.book import Right
+
+
+class Seen(Struct, frozen=True):
+    """The rows that a caller sees who lacks the right to all of them; to others they are as if
+    they were not there. Commands ask `Aggregate.known_to`, which says the same."""
+
+    all: Right
+    where: str
+    """SQL over the table's alias t, in which each %s is the caller's id."""
+
 
 UPDATED = "updated_at"
 VERSION = "version"
@@ -37,6 +49,8 @@ class Row(BaseModel):
     ALSO: ClassVar[Mapping[str, str]]
     """Filters by what is in other tables: a name on the wire, and its SQL, which takes a list of
     texts, over the table's alias t."""
+    SEEN: ClassVar[Seen | None]
+    """Which of the rows a caller sees, where that is not all of them."""
     VIEW: ClassVar[str | None]
     """Where the rows are, if nothing builds them: an SQL query."""
     TOGETHER: ClassVar[tuple[str, ...]]
@@ -61,6 +75,7 @@ class Row(BaseModel):
         person: str | None = None,
         together: tuple[str, ...] = (),
         also: Mapping[str, str] = MappingProxyType({}),
+        seen: Seen | None = None,
         view: str | None = None,
         **options: Any,
     ) -> None:
@@ -72,10 +87,10 @@ class Row(BaseModel):
             if get_origin(hint) is not ClassVar and name in cls.__annotations__
         }
         cls.TABLE, cls.OF, cls.NEWEST, cls.PERSON = table, of, newest, person
-        cls.TOGETHER, cls.ALSO, cls.VIEW = together, also, view
+        cls.TOGETHER, cls.ALSO, cls.SEEN, cls.VIEW = together, also, seen, view
         cls.COLUMNS = MappingProxyType(columns)
         cls.BUSINESS_ID = getattr(of, "BUSINESS_ID", None)
-        cls.TAKEN = tuple(c for c in columns.values() if not c.copied and c.name != UPDATED)
+        cls.TAKEN = tuple(c for c in columns.values() if c.taken and c.name != UPDATED)
         cls.WIRES = tuple(column.wire for column in cls.TAKEN)
         cls.SEALED = tuple(i for i, column in enumerate(cls.TAKEN) if column.personal)
         cls.SHOWS_PERSONS = any(each.masked or each.sealed for each in columns.values())

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 
 from projections.catalogue import ROW_OF, TABLES, TRACES
 from projections.fold import Entry, Trace
-from projections.statements import mends, sources_changed, upsert
+from projections.statements import mends, sources, sources_changed, upsert
 from projections.tables import ERASED, UPDATED, Row
 from rim_ledger.vault import Keys, opened
 
@@ -73,12 +73,13 @@ def unquoted() -> Iterator[None]:
 async def write(connection: AsyncConnection[Any], schema: str, rows: Rows) -> None:
     """Insert or replace the rows, one statement a table. Raises Unwritable.
 
-    Traces are only ever added: one that is there already is an error.
+    Traces are only ever added: one that is there already is an error, where it copies nothing.
     """
-    await copy(connection, schema, {row: rows[row] for row in TRACES})
+    added = {row: rows[row] for row in TRACES if not sources(row)}
+    await copy(connection, schema, added)
     with unquoted():
         for row in TABLES.values():
-            if row not in TRACES and (page := rows[row]):
+            if row not in added and (page := rows[row]):
                 names = row.written()
                 body = encode([dict(zip(names, values, strict=True)) for values in page])
                 await _upsert(connection, schema, row, body.decode())
@@ -101,12 +102,15 @@ async def copy(connection: AsyncConnection[Any], schema: str, rows: Rows) -> Non
     with unquoted():
         for row, page in rows.items():
             json = [i for i, column in enumerate(row.TAKEN) if column.sql_type == "json"]
+            lists = [i for i, column in enumerate(row.TAKEN) if column.sql_type.endswith("[]")]
             names = ", ".join(row.written())
             statement = f"COPY {schema}.{row.TABLE} ({names}) FROM STDIN".encode()
             if page:
                 async with connection.cursor().copy(statement) as target:
                     for values in page:
                         line = list(values)
+                        for place in lists:
+                            line[place] = list(line[place])
                         for place in json:
                             if line[place] is not None:
                                 line[place] = encode(line[place]).decode()

@@ -1,7 +1,7 @@
 """What one decision sees and writes: streams, claimed names, personal keys, numbers."""
 
 import re
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -13,11 +13,11 @@ from msgspec import Struct
 from rim_ledger.activity import Activity
 from rim_ledger.codec import Recorded
 from rim_ledger.core import Aggregate, Command, Creation, Event, Forbidden, NotFound, Refused, Stamp
+from rim_ledger.lists import Claim, amended, moves
 from rim_ledger.vault import Vault, opened, personal_fields
 from rim_ledger.world import World
 
 A = TypeVar("A", bound=Aggregate)
-Claim = tuple[str, str]
 Right = tuple[str, str]
 """A resource and an action: ("loans", "write")."""
 Secret = tuple[UUID, str]
@@ -46,11 +46,12 @@ class Missing(Exception):
         number: tuple[str, int] | None = None,
         secret: Secret | None = None,
         *,
+        listing: tuple[str, int] | None = None,
         together: "Sequence[Missing]" = (),
     ) -> None:
         super().__init__()
         self.stream, self.claim, self.person = stream, claim, person
-        self.number, self.secret = number, secret
+        self.number, self.secret, self.listing = number, secret, listing
         self._together = together
 
     @property
@@ -67,6 +68,7 @@ class View(Protocol):
     def key(self, person: UUID) -> AESGCM | None: ...
     def number(self, prefix: str, year: int, nth: int) -> int: ...
     def secret(self, secret: Secret) -> str | None: ...
+    def listed(self, kind: str, count: int) -> Mapping[str, UUID]: ...
 
 
 class Book:
@@ -164,6 +166,7 @@ class Book:
                 else kind.begin(id, sealed, self.stamp)
             )
             self.streams[id] = Entry(after, entry.version + 1, event_id)
+            self.claims |= moves(entry.aggregate, after, id)
             self.events.append(
                 Recorded(
                     originator_id=id,
@@ -189,6 +192,10 @@ class Book:
     def release(self, kind: str, name: str) -> None:
         """Give a name back."""
         self.claims[kind, name] = None
+
+    def listed(self, kind: str, count: int) -> list[UUID]:
+        """The first streams on a list, `count` at most, in the order of their names there."""
+        return [*amended(self._view.listed, self.claims, kind, count).values()]
 
     def fingerprint(self, kind: str, text: str) -> str:
         """A keyed hash, to claim or compare personal words by."""
@@ -278,7 +285,7 @@ def perform(
 ) -> UUID:
     """Write what a command decides into the book; the id of the stream it is about."""
     if isinstance(command, Creation):
-        stream = command.id or id or book.new_id()
+        stream = command.stream or id or book.new_id()
         book.open_stream(kind, stream, command.begin(stream, book))
         return stream
     assert id is not None, "a command is about a stream"

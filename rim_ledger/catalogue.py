@@ -13,6 +13,10 @@ from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import UserEvent, UserRegistered
 from rim_ledger.payments.statement import Statement, StatementEvent, StatementStarted
 from rim_ledger.payments.transaction import Transaction, TransactionEvent, TransactionRecorded
+from rim_ledger.support.department import Department, DepartmentCreated, DepartmentEvent
+from rim_ledger.support.support_agent import AgentCreated, SupportAgent, SupportAgentEvent
+from rim_ledger.support.ticket import Ticket
+from rim_ledger.support.ticket_events import TicketEvent, TicketOpened
 from rim_ledger.system.config import SystemConfig, SystemConfigReset, SystemConfigSet
 from rim_ledger.system.integration import ApiIntegration, IntegrationCreated, IntegrationEvent
 
@@ -21,6 +25,9 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     Loan: LoanRequested | LoanEvent,
     Transaction: TransactionRecorded | TransactionEvent,
     Statement: StatementStarted | StatementEvent,
+    Department: DepartmentCreated | DepartmentEvent,
+    SupportAgent: AgentCreated | SupportAgentEvent,
+    Ticket: TicketOpened | TicketEvent,
     AdminRole: AdminRoleCreated | AdminRoleEvent,
     AdminUser: AdminCreated | AdminUserEvent,
     ApiKey: ApiKeyCreated | ApiKeyEvent,

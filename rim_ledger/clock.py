@@ -15,6 +15,7 @@ from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.lateness import look_for_default, look_for_overdue
 from rim_ledger.lending.loan import Loan
 from rim_ledger.store import Store
+from rim_ledger.support.deadlines import look_at_ticket
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,8 @@ async def _run(dispatch: Dispatch, what: str, stream: UUID, at: datetime) -> Non
             await dispatch.ledger.submit(look_for_overdue(stream), stamp)
         case "default":
             await dispatch.ledger.submit(look_for_default(stream), stamp)
+        case "ticket":
+            await dispatch.ledger.submit(look_at_ticket(stream), stamp)
         case "query-top-up":
             await dispatch.query(stream)
         case "disburse":

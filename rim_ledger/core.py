@@ -10,6 +10,7 @@ from typing import (
     Annotated,
     Any,
     ClassVar,
+    Final,
     Generic,
     Literal,
     Self,
@@ -92,8 +93,14 @@ class Event(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
         raise LookupError(f"{cls.__name__} was never written with schema {schema}: {sorted(data)}")
 
 
+NOWHERE: Final[frozenset[tuple[str, str]]] = frozenset()
+
+
 class Aggregate(Struct, metaclass=FrozenMeta):
-    """What the events of one stream add up to. Never stored, always replayed."""
+    """What the events of one stream add up to. Never stored, always replayed.
+
+    Its `id` is that of its stream, but where one thing is a profile of another and shares its id.
+    """
 
     BUSINESS_ID: ClassVar[str | None] = None
 
@@ -108,10 +115,25 @@ class Aggregate(Struct, metaclass=FrozenMeta):
     def evolve(self, event: Any, stamp: Stamp) -> Self:
         """The aggregate after one more event. Total: no rule is checked here."""
 
+    @classmethod
+    def stream_of(cls, id: UUID) -> UUID:
+        """The stream of the one with this id: the id itself, unless another kind shares it."""
+        return id
+
     @property
     def person(self) -> UUID:
         """Whose personal words this stream's events carry: they are sealed under that key."""
         return self.id
+
+    @property
+    def lists(self) -> frozenset[tuple[str, str]]:
+        """The lists it stands on, and under which name: `Book.listed` finds it there. They follow
+        from the state and are kept together with the events."""
+        return NOWHERE
+
+    def known_to(self, book: Book) -> bool:
+        """Whether the caller may know of it; for others it is as if it were not there."""
+        return True
 
     def but(self, **changes: Any) -> Self:
         return replace(self, **changes)
@@ -149,6 +171,10 @@ class Timed(Form):
 class Command(Timed, Generic[A]):
     """A wish, in the imperative, with the rule it must meet."""
 
+    def reaches(self, aggregate: A, book: Book) -> bool:
+        """Whether the caller may ask it of this; to others it is as if it were not there."""
+        return aggregate.known_to(book)
+
     @abstractmethod
     def decide(self, aggregate: A, book: Book) -> Iterable[Event]:
         """The events to add to the aggregate's stream, or Refused. Pure but for the book."""
@@ -158,6 +184,11 @@ class Creation(Timed, Generic[A]):
     """A wish for something new. A client may name it before it is made."""
 
     id: Id | None = None
+
+    @property
+    def stream(self) -> UUID | None:
+        """The stream that it begins, where the wish says which."""
+        return self.id
 
     @abstractmethod
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:

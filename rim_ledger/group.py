@@ -1,11 +1,13 @@
 """What is known while a group of commands is decided."""
 
+from collections.abc import Mapping
 from typing import Protocol
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from rim_ledger.book import Book, Claim, Entry, Missing, Secret
+from rim_ledger.book import Book, Entry, Missing, Secret
+from rim_ledger.lists import Claim, amended
 from rim_ledger.store import Outcome
 
 
@@ -28,6 +30,8 @@ class Group:
         self.keys: dict[UUID, AESGCM | None] = {}
         self.numbers = dict(known.numbers)
         self.secrets: dict[Secret, str | None] = {}
+        self.lists: dict[str, tuple[int, dict[str, UUID]]] = {}
+        """Of each list that was asked for: how many names at most, and these."""
         self.outcomes: dict[tuple[str, str], Outcome] = {}
 
     def copy(self) -> "Group":
@@ -36,6 +40,7 @@ class Group:
         other.streams, other.claims = dict(self.streams), dict(self.claims)
         other.keys, other.numbers = dict(self.keys), dict(self.numbers)
         other.secrets, other.outcomes = dict(self.secrets), dict(self.outcomes)
+        other.lists = dict(self.lists)
         return other
 
     def stream(self, id: UUID) -> Entry:
@@ -66,6 +71,15 @@ class Group:
         if secret not in self.secrets:
             raise Missing(secret=secret)
         return self.secrets[secret]
+
+    def listed(self, kind: str, count: int) -> Mapping[str, UUID]:
+        return amended(self._committed, self.claims, kind, count)
+
+    def _committed(self, kind: str, count: int) -> Mapping[str, UUID]:
+        most, names = self.lists.get(kind, (0, {}))
+        if most < count and len(names) == most:
+            raise Missing(listing=(kind, count))
+        return names
 
     def take(self, book: Book) -> None:
         """Let the rest of the group see what this decision wrote."""

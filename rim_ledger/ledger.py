@@ -14,7 +14,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from rim_ledger.activity import logged
-from rim_ledger.book import Book, Claim, Entry, Missing, Work, perform
+from rim_ledger.book import Book, Entry, Missing, Work, perform
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import (
     Aggregate,
@@ -25,6 +25,7 @@ from rim_ledger.core import (
     Unavailable,
 )
 from rim_ledger.group import Group
+from rim_ledger.lists import Claim
 from rim_ledger.outcomes import Idempotency, Receipt, kept, replayed
 from rim_ledger.store import Draft, Line, Moved, Outcome, Store
 from rim_ledger.vault import Vault
@@ -302,7 +303,8 @@ class Ledger:
         assert entry.aggregate is not None, "a decision names a stream that is there"
         name = entry.aggregate.BUSINESS_ID
         business_id = getattr(entry.aggregate, name) if name else None
-        return Receipt(stream, business_id, entry.version, draft.head + len(draft.streams))
+        position = draft.head + len(draft.streams)
+        return Receipt(entry.aggregate.id, business_id, entry.version, position)
 
     def _empty_draft(self) -> Draft:
         return Draft(head=self._head, at=max(self._world.now(), self._recorded_at))
@@ -333,6 +335,8 @@ class Ledger:
         if secrets := {each.secret for each in missing if each.secret}:
             kept = await store.secrets(list(secrets))
             self._group.secrets |= dict.fromkeys(secrets) | kept
+        if lists := dict(sorted(each.listing for each in missing if each.listing)):
+            self._group.lists |= await store.listed(lists)
         numbers = [each.number for each in missing if each.number]
         for prefix, year in set(numbers):
             again = min(self._reserved[prefix, year], NUMBERS_MAX)

@@ -1,6 +1,6 @@
 """The SQL of the ledger: load what a group of decisions reads, write what it decided."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -11,7 +11,8 @@ from msgspec import Struct
 from psycopg import AsyncConnection, errors
 
 from rim_ledger.activity import AdminActivityLog
-from rim_ledger.book import Claim, Reminder, Secret
+from rim_ledger.book import Reminder, Secret
+from rim_ledger.lists import Claim
 
 CHANNEL: Final = "ledger"
 PAGE: Final = 1000
@@ -83,6 +84,12 @@ HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
 CLAIMS: Final = """
 SELECT kind, name, stream_id FROM ledger.claims
   JOIN unnest(%s::text[], %s::text[]) AS wanted (kind, name) USING (kind, name)"""
+
+LISTED: Final = """
+SELECT w.kind, l.name, l.stream_id
+  FROM unnest(%s::text[], %s::int8[]) AS w (kind, count),
+       LATERAL (SELECT name, stream_id FROM ledger.claims WHERE kind = w.kind
+                 ORDER BY name LIMIT w.count) l"""
 
 SECRETS: Final = """
 SELECT owner, purpose, secret FROM ledger.secrets
@@ -226,6 +233,16 @@ class Store:
         columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
         cursor = await self.connection.execute(CLAIMS, columns)
         return {(kind, name): stream async for kind, name, stream in cursor}
+
+    async def listed(self, wanted: Mapping[str, int]) -> dict[str, tuple[int, dict[str, UUID]]]:
+        """The first names of some lists; `wanted` says how many of each."""
+        found: dict[str, tuple[int, dict[str, UUID]]] = {
+            kind: (count, {}) for kind, count in wanted.items()
+        }
+        columns = [list(wanted), list(wanted.values())]
+        async for kind, name, stream in await self.connection.execute(LISTED, columns):
+            found[kind][1][name] = stream
+        return found
 
     async def keys(self, persons: Iterable[UUID]) -> dict[UUID, bytes | None]:
         cursor = await self.connection.execute(

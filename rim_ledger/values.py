@@ -115,6 +115,8 @@ AnyId = Annotated[
 """A UUID, or the business id of what is meant."""
 
 Note = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_clean)]
+Text = Annotated[str, Field(min_length=1, max_length=10_000), AfterValidator(_clean)]
+"""What somebody has to say, kept and given back as it was written."""
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_clean)]
 Reference = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[!-~]+$")]
 Word = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]

@@ -1,9 +1,10 @@
-"""Fills an empty running service with a small believable book of loans.
+"""Fills an empty running service with a small believable book of loans and tickets.
 
     python -m tests.demo --url http://127.0.0.1:8000 --password ...
 
-Twenty-four borrowers and some fifty loans in every state, made through POST /v1/bulk by a clerk
-and a loan officer. A service that has users already is left alone.
+Twenty-four borrowers, some fifty loans in every state, and a support desk with two departments,
+three agents and a dozen tickets, made through POST /v1/bulk by a clerk and a loan officer. A
+service that has users already is left alone.
 """
 
 import argparse
@@ -26,6 +27,15 @@ Uche Anya, Victoria Etim, Wale Coker, Zainab Aliyu""".replace("\n", " ").split("
 NETWORKS = ["MTN", "Airtel", "Glo", "9mobile"]
 PREFIXES = ["0803", "0802", "0805", "0809"]
 AMOUNTS = [200, 300, 500, 500, 1000, 1000, 1500, 2000]
+AGENTS = {"Amina Lawal": "Care", "Tunde Bakare": "Care", "Chidi Okoro": "Payments"}
+QUESTIONS = [
+    ("Airtime never came", "I was told it was sent, and my balance is the same.", "transaction"),
+    ("How do I pay back?", "Can I pay in two parts, and to which account?", "billing"),
+    ("New phone number", "I have another line now. How do I change it?", "account"),
+    ("Why was my request refused?", "I paid everything back last month.", "loan"),
+]
+PRIORITIES = ["low", "medium", "medium", "high", "urgent"]
+ENDINGS = ["open", "answered", "resolved", "closed"]
 FATES = ["repaid", "repaid", "repaid", "repaying", "disbursed", "approved", "pending", "rejected"]
 
 
@@ -102,6 +112,46 @@ class Story:
                     paymentMethod="cash",
                 )
 
+    def desk(self, role: str, password: str) -> Iterator[dict[str, Any]]:
+        for name in ("Care", "Payments"):
+            department = {"id": str(identity("department", name)), "name": name}
+            yield self.line("POST /v1/departments", f"department-{name}", **department)
+        for name, department in AGENTS.items():
+            first = name.split()[0].lower()
+            admin = {"id": str(identity("admin", name)), "username": f"demo.{first}", "name": name}
+            contact = {"email": f"demo.{first}@rim.example", "password": password, "roleId": role}
+            yield self.line("POST /v1/admin-users", f"admin-{first}", **admin, **contact)
+            place = {"department": str(identity("department", department)), "tier": 1}
+            yield self.line("POST /v1/support-agents", f"agent-{first}", id=admin["id"], **place)
+
+    def tickets(self) -> Iterator[dict[str, Any]]:
+        agents = [str(identity("admin", name)) for name in AGENTS]
+        for number in range(12):
+            subject, description, category = QUESTIONS[number % 4]
+            ticket, ending = str(identity("ticket", number)), ENDINGS[number // 3]
+            path = f"POST /v1/tickets/{ticket}"
+            yield self.line(
+                "POST /v1/tickets",
+                f"ticket-{number}",
+                days_ago=2 if ending == "closed" else 0,
+                id=ticket,
+                customerId=str(identity("user", number)),
+                subject=subject,
+                description=description,
+                category=category,
+                priority=self.chance.choice(PRIORITIES),
+                tags=[category],
+            )
+            if ending == "open":
+                continue
+            yield self.line(f"{path}/assign", f"assign-{number}", assignedTo=agents[number % 3])
+            said = "Thank you for writing. We are looking into it."
+            yield self.line(f"{path}/messages", f"message-{number}", message=said)
+            if ending != "answered":
+                yield self.line(f"{path}/resolve", f"resolve-{number}", resolution="Explained.")
+            if ending == "closed":
+                yield self.line(f"{path}/close", f"close-{number}")
+
 
 def fill(url: str, password: str) -> tuple[int, int]:
     """How many commands were carried out, and how many refused; (0, 0) in a service with users."""
@@ -112,11 +162,15 @@ def fill(url: str, password: str) -> tuple[int, int]:
         if client.get("/v1/users", params={"limit": 1}, headers=clerk).json()["items"]:
             return 0, 0
         officer = take_on(client, clerk, "demo.officer", password)
+        roles = client.get("/v1/admin-roles", headers=clerk).json()["items"]
+        role = next(each["id"] for each in roles if each["name"] == "support_agent")
         for token, lines in (
             (clerk, story.borrowers()),
             (clerk, story.requests()),
             (officer, story.decisions()),
             (officer, story.payments()),
+            (clerk, story.desk(role, password)),
+            (clerk, story.tickets()),
         ):
             text = "".join(json.dumps(line) + "\n" for line in lines)
             headers = token | {"Content-Type": "application/x-ndjson"}

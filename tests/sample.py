@@ -5,9 +5,11 @@ from typing import Any, ClassVar, Self, assert_never
 from uuid import UUID
 
 from rim_ledger.book import Book
-from rim_ledger.core import SYSTEM, Aggregate, Event, Personal, Refused, Stamp, require
+from rim_ledger.core import NOWHERE, SYSTEM, Aggregate, Event, Personal, Refused, Stamp, require
 from rim_ledger.ledger import Work
 
+EMPTY = "empty-jar"
+"""The list of the jars without coins, by number."""
 STAMP = Stamp(at=datetime(2026, 1, 1, tzinfo=UTC), actor=SYSTEM)
 
 
@@ -34,6 +36,10 @@ class Jar(Aggregate):
     number: str
     owner: str | None = None
     coins: int = 0
+
+    @property
+    def lists(self) -> frozenset[tuple[str, str]]:
+        return frozenset([(EMPTY, self.number)]) if self.coins == 0 else NOWHERE
 
     @classmethod
     def begin(cls, id: UUID, event: Any, stamp: Stamp) -> Self:

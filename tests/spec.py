@@ -9,11 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec.structs import replace
 
-from rim_ledger.book import Book, Claim, Entry, Reminder, Secret, perform
+from rim_ledger.book import Book, Entry, Reminder, Secret, perform
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.codec import Recorded
 from rim_ledger.core import SYSTEM, Actor, Aggregate, Command, Creation, Event, Refused, Stamp
 from rim_ledger.key_ring import derived
+from rim_ledger.lists import Claim
 from rim_ledger.vault import Vault, opened, personal_fields
 from rim_ledger.world import uuid7
 
@@ -72,6 +73,10 @@ class Memory:
 
     def secret(self, secret: Secret) -> str | None:
         return self.kept_secrets.get(secret)
+
+    def listed(self, kind: str, count: int) -> dict[str, UUID]:
+        own = ((name, stream) for (each, name), stream in self.claims.items() if each == kind)
+        return dict(sorted((name, stream) for name, stream in own if stream)[:count])
 
     def book(self, actor: Actor = SYSTEM) -> Book:
         stamp = self.stamp or Stamp(at=self.world.now(), actor=actor)

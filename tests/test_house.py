@@ -18,6 +18,7 @@ from rim_ledger.admin.admin_user import LogOut
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF
 from rim_ledger.core import Aggregate, Command, Creation, Event, Form
 from rim_ledger.lending.standing import DisableAutoLimit, EnableAutoLimit
+from rim_ledger.support.conversation import AddAttachment
 from tests.problem_codes import PACKAGES, TREE, modules
 
 LINES_MAX: Final = 300
@@ -44,6 +45,7 @@ ENTRY_POINTS: Final = {
 INTERNAL: Final[dict[type[Form], str]] = {
     EnableAutoLimit: "the switch of POST /v1/users/{id}/auto-limit",
     DisableAutoLimit: "the same",
+    AddAttachment: "POST /v1/tickets/{id}/attachments, which looks at the file",
     LogOut: "POST /v1/auth/logout, which knows the session from its token",
 }
 """Commands without a route of their own, and who gives them instead."""

@@ -116,6 +116,11 @@ class AdminUser(Aggregate):
     def two_factor_enabled(self) -> bool:
         return self.two_factor is not None
 
+    @property
+    def display_name(self) -> str | None:
+        """What others know the admin by: the name, or else the user name."""
+        return self.name or self.username
+
     @classmethod
     def begin(cls, id: UUID, event: AdminCreated, stamp: Stamp) -> Self:
         return cls(

@@ -7,11 +7,10 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from msgspec import Struct
-from msgspec.structs import replace
 from pydantic import Field
 
 from rim_ledger.admin import machines
-from rim_ledger.admin.admin_role import AdminRole
+from rim_ledger.admin.acting import NOBODY, act_as, at_the_gate, failures_logged
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser, ChangePassword
 from rim_ledger.admin.admin_user_events import AdminLoggedIn, AdminSeen
 from rim_ledger.admin.api_key import ApiKey, require_session
@@ -20,7 +19,7 @@ from rim_ledger.admin.passwords import TriedPassword, verify
 from rim_ledger.admin.security_settings import DEFAULTS, SETTINGS, current, require_address
 from rim_ledger.admin.two_factor import must_enrol
 from rim_ledger.book import Book, perform
-from rim_ledger.core import Actor, Forbidden, Form, Invalid, Refused, Stamp, Unauthenticated
+from rim_ledger.core import Forbidden, Form, Invalid, Refused, Stamp, Unauthenticated
 from rim_ledger.ledger import Admit, Ledger, admit_all
 from rim_ledger.outcomes import Receipt
 from rim_ledger.world import World
@@ -32,9 +31,6 @@ SESSION: Final = timedelta(hours=12)
 SIGHTINGS: Final = 10
 """How often at most the use of a session is noted within the time that it may be left alone: who
 is logged out for doing nothing has done nothing for nine tenths of it at least."""
-
-NOBODY: Final = UUID(int=0)
-"""Whose password is looked for when nobody has the name: that takes as long."""
 
 
 class LogIn(Form):
@@ -89,9 +85,10 @@ def enter(book: Book, token_hash: str, *, enrolling: bool = False) -> None:
     settings = current(book)
     lives = key.lives(book.now) if key else session and session.is_live(book.now, settings.idle)
     if not admin or not lives or admin.status is not AdminStatus.ACTIVE:
+        book.activities.clear()  # Nobody did this.
         raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
-    require_address(book, settings)
     role = act_as(admin, book, key)
+    require_address(book, settings)
     if key:
         machines.require_admitted(key, book)
     book.rights = role.rights & key.rights if key else role.rights
@@ -140,7 +137,6 @@ async def log_in(
         known = kept if admin and admin.status is AdminStatus.ACTIVE else ""
         return SETTINGS
 
-    await ledger.submit(look_up, stamp)
     token = new_token(world)
     opened: LoggedIn | FactorDue | None = None
 
@@ -151,15 +147,19 @@ async def log_in(
         if not still or admin.status is not AdminStatus.ACTIVE:
             raise _invalid()
         due = FactorDue(admin_id, admin.epoch)
+        act_as(admin, book)
         opened = due if admin.two_factor else begin_session(book, admin, token)
+        book.activities.append(at_the_gate("LogIn"))
         return admin_id
 
-    async with attempts.attempt(name, stamp.ip, settings) as attempt:
-        if not await verify(known, form.password):
-            raise _invalid()
-        await ledger.submit(begin, stamp)
-        if isinstance(opened, LoggedIn):  # A password alone makes up for no wrong codes.
-            await attempt.forgive()
+    async with failures_logged(ledger, stamp, "LogIn", lambda: admin_id):
+        await ledger.submit(look_up, stamp)
+        async with attempts.attempt(name, stamp.ip, settings) as attempt:
+            if not await verify(known, form.password):
+                raise _invalid()
+            await ledger.submit(begin, stamp)
+            if isinstance(opened, LoggedIn):  # A password alone makes up for no wrong codes.
+                await attempt.forgive()
     assert opened is not None, "what was committed was decided"
     return opened
 
@@ -189,14 +189,16 @@ async def change_password(
 
     wrong = Invalid("wrong-password", "This is not your present password.", "/currentPassword")
     await ledger.submit(look_up, stamp, admit=admit)
-    async with attempts.attempt(name, stamp.ip, settings):
-        if not await verify(known, form.current_password):
-            raise wrong
-    ready = await form.hashed()
+    async with failures_logged(ledger, stamp, "ChangePassword", lambda: admin_id):
+        async with attempts.attempt(name, stamp.ip, settings):
+            if not await verify(known, form.current_password):
+                raise wrong
+        ready = await form.hashed()
 
     def change(book: Book) -> UUID:
         if book.secret(admin_id, "password") != known:
             raise wrong
+        book.activities.append(at_the_gate("ChangePassword"))
         return perform(book, AdminUser, admin_id, ready)
 
     return await ledger.submit(change, stamp, admit=admit)
@@ -223,20 +225,6 @@ def begin_session(
         book.release("token", ended)
     enrol_only = must_enrol(before, settings)
     return LoggedIn(token, begun.expires_at, before.id, before.username, role.name, enrol_only)
-
-
-def act_as(admin: AdminUser, book: Book, key: ApiKey | None = None) -> AdminRole:
-    """Put the admin's name and role, as they are now, into the stamp."""
-    role = book.read(AdminRole, admin.role_id)
-    actor = Actor(
-        type="admin",
-        id=admin.id,
-        name=admin.username,
-        role=role.name,
-        api_key=key.id if key else None,
-    )
-    book.stamp = replace(book.stamp, actor=actor)
-    return role
 
 
 def _invalid() -> Unauthenticated:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, SecretStr
 
+from rim_ledger.admin.acting import act_as, at_the_gate
 from rim_ledger.admin.admin_user import (
     AdminStatus,
     AdminUser,
@@ -17,7 +18,7 @@ from rim_ledger.admin.admin_user_events import (
     AdminPasswordChanged,
     AdminPasswordResetBegun,
 )
-from rim_ledger.admin.gate import act_as, token_hash
+from rim_ledger.admin.gate import token_hash
 from rim_ledger.admin.passwords import Password, WithPassword
 from rim_ledger.admin.security_settings import current, require_address
 from rim_ledger.book import Book
@@ -93,6 +94,7 @@ async def choose_password(
         close_sessions(admin, book)
         void_token(admin, book)
         book.append(AdminUser, admin.id, [AdminPasswordChanged()])
+        book.activities.append(at_the_gate("ChoosePassword"))
         return admin.id
 
     return await ledger.submit(choose, stamp)

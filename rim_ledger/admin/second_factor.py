@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from pydantic import Field
 
 from rim_ledger.admin import two_factor
+from rim_ledger.admin.acting import at_the_gate, failures_logged
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.admin.challenge import Challenge, Challenges
@@ -125,9 +126,13 @@ class SecondFactor:
             two_factor.use_up(book, admin, accepted)
             recovery = accepted.recovery is not None
             opened = begin_session(book, admin, token, accepted.step, recovery=recovery)
+            book.activities.append(at_the_gate("AnswerChallenge"))
             return admin_id
 
-        async with self._attempts.attempt(known.username, stamp.ip, known.settings) as attempt:
+        async with (
+            failures_logged(self._ledger, stamp, "AnswerChallenge", lambda: admin_id),
+            self._attempts.attempt(known.username, stamp.ip, known.settings) as attempt,
+        ):
             await self._ledger.submit(look, stamp)
             # Whoever ends the challenge goes on. The code itself is used up by the decision.
             if not await self._challenges.take(asked.id):
@@ -148,6 +153,7 @@ class SecondFactor:
         secret = None if sent else two_factor.new_secret(self._world)
 
         def work(book: Book) -> UUID:
+            book.activities.append(at_the_gate("EnrolTwoFactor"))
             two_factor.enrol(book, id, method, secret)
             return id
 
@@ -167,9 +173,13 @@ class SecondFactor:
 
         def work(book: Book) -> UUID:
             two_factor.confirm(book, id, code, asked.code, recovery)
+            book.activities.append(at_the_gate("ConfirmTwoFactor"))
             return id
 
-        async with self._attempts.attempt(known.username, stamp.ip, known.settings):
+        async with (
+            failures_logged(self._ledger, stamp, "ConfirmTwoFactor", lambda: id),
+            self._attempts.attempt(known.username, stamp.ip, known.settings),
+        ):
             receipt = await self._ledger.submit(work, stamp, admit=admit)
         await self._challenges.take(asked.id)
         return receipt, recovery
@@ -192,9 +202,13 @@ class SecondFactor:
 
         def work(book: Book) -> UUID:
             two_factor.disable(book, id, code, sent)
+            book.activities.append(at_the_gate("DisableTwoFactor"))
             return id
 
-        async with self._attempts.attempt(known.username, stamp.ip, known.settings):
+        async with (
+            failures_logged(self._ledger, stamp, "DisableTwoFactor", lambda: id),
+            self._attempts.attempt(known.username, stamp.ip, known.settings),
+        ):
             return await self._ledger.submit(work, stamp, admit=admit)
 
     async def _look(self, stamp: Stamp, id: UUID, admit: Admit = admit_all) -> _Known:

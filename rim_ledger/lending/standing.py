@@ -25,6 +25,7 @@ from rim_ledger.lending.user_events import (
     UserReinstated,
     UserSuspended,
 )
+from rim_ledger.support.ticket import tickets_of
 from rim_ledger.values import ZERO, Email, Limit, Name, Note, Phone
 
 
@@ -177,7 +178,7 @@ class DeleteUser(Command[User]):
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
         require(aggregate.deleted_at is None, "already-done", "The user is deleted.")
-        _require_settled(aggregate)
+        _require_settled(aggregate, book)
         yield UserDeleted()
 
 
@@ -186,7 +187,7 @@ class EraseUser(Command[User]):
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
         require(not aggregate.erased, "already-done", "The user is erased.")
-        _require_settled(aggregate)
+        _require_settled(aggregate, book)
         credit = f"The user has {aggregate.credit_balance} naira of credit; refund it first."
         require(aggregate.credit_balance == ZERO, "credit-left", credit)
         book.release("user-phone", aggregate.phone_hash)
@@ -200,6 +201,8 @@ def _require_present(user: User) -> None:
     require(not gone, "user-gone", "The user is deleted or erased, and stays so.")
 
 
-def _require_settled(user: User) -> None:
+def _require_settled(user: User, book: Book) -> None:
     words = f"The user has {user.unfinished} unfinished loans; they must end first."
     require(not user.unfinished, "unfinished-loans", words)
+    asks = "The user has tickets that are not resolved."
+    require(not book.listed(tickets_of(user.id), 1), "unresolved-tickets", asks)

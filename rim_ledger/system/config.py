@@ -54,6 +54,12 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         places=2,
     ),
     ("lending", "defaultAfterDays"): Known("Days past due until a loan defaults.", 30, 1, 3650),
+    ("support", "firstResponseHours"): Known(
+        "Hours until an agent shall have answered a ticket.", 4, 1, 8760
+    ),
+    ("support", "resolutionHours"): Known(
+        "Hours until a ticket shall be resolved, from when it was opened or reopened.", 48, 1, 8760
+    ),
 }
 
 

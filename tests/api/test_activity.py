@@ -146,3 +146,46 @@ def test_nobody_rewrites_it(tell: Tell, database: str) -> None:
             pytest.raises(psycopg.errors.InsufficientPrivilege, match="never changed"),
         ):
             connection.execute(statement.encode())
+
+
+def test_getting_in_is_logged_and_so_is_failing_to(tell: Tell) -> None:
+    async def story(client: Client) -> None:
+        me = (await client.get("/v1/auth/me")).json()["id"]
+        clerk = await client.take_on("clerk", {"resource": "config", "actions": ["read"]})
+        for name in ("admin", "nobody"):
+            body = {"username": name, "password": "not the password"}
+            assert (await client.http.post("/v1/auth/login", json=body)).status_code == 401
+        wrong = {"currentPassword": "not the password", "newPassword": "another good passw0rd"}
+        assert (await client.post("/v1/auth/password", wrong)).status_code == 422
+        assert (await clerk.post("/v1/auth/logout")).status_code == 204
+        assert (await clerk.get("/v1/system-config")).status_code == 401
+        found = [
+            (each["action"], each["adminName"], each["details"]["outcome"])
+            for each in await lines(client, resource="auth")
+        ]
+        assert found == [
+            ("LogOut", "clerk", "done"),
+            ("ChangePassword", "admin", "wrong-password"),
+            ("LogIn", "", "invalid-credentials"),
+            ("LogIn", "admin", "invalid-credentials"),
+            ("LogIn", "clerk", "done"),
+            ("LogIn", "admin", "done"),
+        ]
+        assert "nobody" not in str(await lines(client))
+        failed = await lines(client, adminId=me, action="LogIn")
+        assert [each["details"]["outcome"] for each in failed] == ["invalid-credentials", "done"]
+
+    tell(story)
+
+
+def test_a_blocked_address_is_logged_with_whose_session_it_was(tell: Tell) -> None:
+    async def story(client: Client) -> None:
+        rules = {"ipBlacklist": ["203.0.113.0/24"]}
+        assert (await client.ask("PATCH", "/v1/security-settings", rules)).status_code == 200
+        there = {"X-Forwarded-For": "203.0.113.7"}
+        assert (await client.get("/v1/loans", headers=there)).status_code == 403
+        line = (await lines(client))[0]
+        assert told(line) == ("List", "loans", None, "ip-blocked")
+        assert (line["adminName"], line["ipAddress"]) == ("admin", "203.0.113.7")
+
+    tell(story)

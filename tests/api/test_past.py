@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import ADA, Client, Tell
+from tests.api.streaming import Stream
 from tests.api.test_journal import lend_and_repay
+from tests.api.test_support import Desk
 
 READS = [{"resource": each, "actions": ["read"]} for each in ("users", "loans", "transactions")]
 
@@ -158,5 +160,75 @@ def test_a_past_that_cannot_be_meant_is_refused(tell: Tell) -> None:
         clerk = await admin.take_on("clerk", READS[0])
         assert (await clerk.get("/v1/loans?asOf=5")).status_code == 403
         assert (await admin.get("/v1/users/USR-2020-999999/loans?asOf=5")).status_code == 404
+
+    tell(story)
+
+
+def test_tickets_agents_and_departments_have_a_past_too(tell: Tell) -> None:
+    async def story(lead: Client) -> None:
+        desk = await Desk(lead).begin()
+        ann = await desk.agent("ann")
+        ticket = await desk.open(department=desk.billing, tags=["slow"])
+        paths = [f"/v1/tickets/{ticket}", f"/v1/support-agents/{desk.ids[ann]}"]
+        paths.append(f"/v1/departments/{desk.billing}")
+        seen = []
+        for step, body in (
+            ("assign", {"assignedTo": desk.ids[ann]}),
+            ("messages", {"message": "Hello"}),
+            ("priority", {"priority": "urgent"}),
+            ("resolve", {"resolution": "done"}),
+        ):
+            answer = await ann.post(f"{paths[0]}/{step}", body)
+            assert answer.status_code in (200, 201), answer.text
+            head = lead.app.state.desk.ledger.head
+            listed = (await desk.row("/v1/tickets?tag=slow"))["items"]
+            seen.append((head, await answers(lead, paths, head), listed))
+        for head, now, listed in seen:
+            assert await answers_then(lead, paths, head) == now
+            then = await lead.get(f"/v1/tickets?tag=slow&asOf={head}")
+            assert then.json()["items"] == listed
+        told = (await lead.get(f"{paths[1]}/events")).json()["items"]
+        assert [each["entity"] for each in told[:1]] == ["SupportAgent"]
+        listed = await lead.get(f"/v1/support-agents?asOf={seen[0][0]}")
+        assert [row["activeTickets"] for row in listed.json()["items"]] == [1]
+
+    tell(story)
+
+
+def test_nobody_sees_more_of_the_past_than_of_the_present(tell: Tell) -> None:
+    async def story(lead: Client) -> None:
+        desk = await Desk(lead).begin()
+        other = await desk.department("Other")
+        ann, eve = await desk.agent("ann"), await desk.agent("eve", department=other)
+        ticket = await desk.open(department=desk.billing)
+        fresh, head = await lead.caught_up(), lead.app.state.desk.ledger.head
+        for who, status in ((ann, 200), (eve, 404)):
+            for path in (f"?asOf={head}", "/events"):
+                answer = await who.get(f"/v1/tickets/{ticket}{path}", headers=fresh)
+                assert answer.status_code == status, (path, answer.text)
+        listed = await ann.get(f"/v1/tickets?asOf={head}")
+        assert [row["id"] for row in listed.json()["items"]] == [ticket]
+        for path in ("/v1/tickets", f"/v1/users/{desk.customer}/tickets"):
+            assert (await eve.get(f"{path}?asOf={head}")).json()["items"] == []
+
+    tell(story)
+
+
+def test_a_live_stream_ends_when_its_object_is_hidden(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.live.CHECK", 0.05)
+
+    async def story(lead: Client) -> None:
+        desk = await Desk(lead).begin()
+        other, ann = await desk.department("Other"), await desk.agent("ann")
+        ticket = await desk.open(department=desk.billing)
+        await lead.get("/v1/tickets", headers=await lead.caught_up())
+        async with Stream.open(ann, f"/v1/tickets/{ticket}/events") as stream:
+            assert (await stream.event() or (0, {}))[1]["type"] == "TicketOpened"
+            moved = await lead.post(f"/v1/tickets/{ticket}/department", {"department": other})
+            assert moved.status_code == 200, moved.text
+            while await stream.event() is not None:
+                pass
 
     tell(story)

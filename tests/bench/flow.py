@@ -1,4 +1,4 @@
-"""What happens behind the commands: bulk, visibility, following, rebuilding, memory."""
+"""What happens behind the commands: bulk, support, visibility, following, rebuilding, memory."""
 
 import asyncio
 import json
@@ -17,6 +17,7 @@ from psycopg import AsyncConnection
 
 from api.progress import progress
 
+from .desk import measure_desk
 from .filling import fill
 from .history import measure_history
 from .load import drive, run
@@ -47,6 +48,8 @@ def measure(
         figures |= _bulk(service, seconds)
         say(f"a statement of {STATEMENT:,} lines")
         figures |= _statement(service)
+        say("messages and lists of the support desk")
+        figures |= measure_desk(service, seconds)
         say(f"from commit to visible at {PACE:,} commands/s")
         figures |= _visible(peer, service, seconds)
         service.stop("follow")

@@ -17,6 +17,7 @@ CREATE TABLE read.admin_users (
     username text NOT NULL,
     email text,
     name text,
+    display_name text,
     phone text,
     role text,
     role_id uuid NOT NULL,
@@ -156,6 +157,68 @@ CREATE TABLE read.statements (
     updated_at timestamptz NOT NULL,
     version bigint NOT NULL
 );
+CREATE TABLE read.departments (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    description text NOT NULL,
+    tier bigint NOT NULL,
+    agent_count bigint NOT NULL,
+    archived boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.support_agents (
+    id uuid NOT NULL,
+    name text,
+    email text,
+    phone text,
+    department uuid NOT NULL,
+    tier bigint NOT NULL,
+    active_tickets bigint NOT NULL,
+    status text NOT NULL CHECK (status IN ('available', 'busy', 'away')),
+    last_assigned_at timestamptz,
+    archived boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.tickets (
+    id uuid NOT NULL,
+    ticket_number text NOT NULL,
+    customer_id uuid NOT NULL,
+    customer_name text,
+    customer_phone text,
+    customer_email text,
+    subject text,
+    description text,
+    category text NOT NULL CHECK (category IN ('technical', 'billing', 'account', 'loan', 'general', 'transaction')),
+    priority text NOT NULL CHECK (priority IN ('low', 'medium', 'high', 'urgent')),
+    status text NOT NULL CHECK (status IN ('open', 'in-progress', 'resolved', 'closed', 'escalated')),
+    assigned_to uuid,
+    assigned_to_name text,
+    department uuid,
+    escalated_to uuid,
+    escalated_to_name text,
+    resolution text,
+    resolved_at timestamptz,
+    resolved_by uuid,
+    closed_at timestamptz,
+    last_message_at timestamptz,
+    message_count bigint NOT NULL,
+    read_by_agents bigint NOT NULL,
+    read_by_customer bigint NOT NULL,
+    tags text[] NOT NULL,
+    response_due_at timestamptz NOT NULL,
+    responded_at timestamptz,
+    response_overdue boolean NOT NULL,
+    resolution_due_at timestamptz NOT NULL,
+    resolution_overdue boolean NOT NULL,
+    breached boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
 CREATE TABLE read.system_config (
     id uuid NOT NULL,
     category text NOT NULL,
@@ -237,6 +300,31 @@ CREATE TABLE read.statement_lines (
     reason text,
     version bigint NOT NULL
 );
+CREATE TABLE read.chat_messages (
+    id uuid NOT NULL,
+    ticket_id uuid NOT NULL,
+    number bigint NOT NULL,
+    sender_id uuid,
+    sender_name text,
+    sender_type text NOT NULL CHECK (sender_type IN ('customer', 'agent', 'system')),
+    message text,
+    attachments json,
+    read_by_agents bigint,
+    read_by_customer bigint,
+    is_read boolean GENERATED ALWAYS AS (number <= CASE sender_type WHEN 'customer' THEN read_by_agents ELSE read_by_customer END) STORED,
+    created_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.ticket_history (
+    id uuid NOT NULL,
+    ticket_id uuid NOT NULL,
+    action text NOT NULL,
+    performed_by uuid,
+    performed_by_name text,
+    details text,
+    timestamp timestamptz NOT NULL,
+    version bigint NOT NULL
+);
 CREATE VIEW read.admin_activity_logs AS SELECT *, 1::bigint AS version FROM ledger.activity;
 ALTER TABLE read.admin_roles ADD PRIMARY KEY (id);
 ALTER TABLE read.admin_roles ADD CONSTRAINT admin_roles_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
@@ -278,6 +366,26 @@ CREATE INDEX transactions_created_at ON read.transactions (created_at, id);
 ALTER TABLE read.statements ADD PRIMARY KEY (id);
 ALTER TABLE read.statements ADD CONSTRAINT statements_sha256 UNIQUE (sha256) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX statements_created_at ON read.statements (created_at, id);
+ALTER TABLE read.departments ADD PRIMARY KEY (id);
+ALTER TABLE read.departments ADD CONSTRAINT departments_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX departments_created_at ON read.departments (created_at, id);
+ALTER TABLE read.support_agents ADD PRIMARY KEY (id);
+ALTER TABLE read.support_agents ADD CONSTRAINT support_agents_email UNIQUE (email) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX support_agents_department ON read.support_agents (department);
+CREATE INDEX support_agents_status ON read.support_agents (status);
+CREATE INDEX support_agents_created_at ON read.support_agents (created_at, id);
+ALTER TABLE read.tickets ADD PRIMARY KEY (id);
+ALTER TABLE read.tickets ADD CONSTRAINT tickets_ticket_number UNIQUE (ticket_number) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX tickets_customer_id ON read.tickets (customer_id);
+CREATE INDEX tickets_category ON read.tickets (category);
+CREATE INDEX tickets_priority ON read.tickets (priority);
+CREATE INDEX tickets_status ON read.tickets (status);
+CREATE INDEX tickets_assigned_to ON read.tickets (assigned_to);
+CREATE INDEX tickets_department ON read.tickets (department);
+CREATE INDEX tickets_escalated_to ON read.tickets (escalated_to);
+CREATE INDEX tickets_tags ON read.tickets USING gin (tags);
+CREATE INDEX tickets_breached ON read.tickets (breached);
+CREATE INDEX tickets_created_at ON read.tickets (created_at, id);
 ALTER TABLE read.system_config ADD PRIMARY KEY (id);
 CREATE INDEX system_config_category ON read.system_config (category);
 CREATE INDEX system_config_key ON read.system_config (key);
@@ -313,6 +421,15 @@ CREATE INDEX statement_lines_outcome ON read.statement_lines (outcome);
 CREATE INDEX statement_lines_transaction_id ON read.statement_lines (transaction_id);
 CREATE INDEX statement_lines_reference ON read.statement_lines (reference);
 ALTER TABLE read.statement_lines ADD CONSTRAINT statement_lines_statement_id_line UNIQUE (statement_id, line) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.chat_messages ADD PRIMARY KEY (id);
+CREATE INDEX chat_messages_ticket_id ON read.chat_messages (ticket_id);
+CREATE INDEX chat_messages_sender_id ON read.chat_messages (sender_id);
+CREATE INDEX chat_messages_created_at ON read.chat_messages (created_at, id);
+ALTER TABLE read.ticket_history ADD PRIMARY KEY (id);
+CREATE INDEX ticket_history_ticket_id ON read.ticket_history (ticket_id);
+CREATE INDEX ticket_history_action ON read.ticket_history (action);
+CREATE INDEX ticket_history_performed_by ON read.ticket_history (performed_by);
+CREATE INDEX ticket_history_timestamp ON read.ticket_history (timestamp, id);
 ALTER TABLE read.admin_users ADD FOREIGN KEY (role_id) REFERENCES read.admin_roles (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.admin_users ADD FOREIGN KEY (created_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.api_keys ADD FOREIGN KEY (admin_id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
@@ -323,6 +440,13 @@ ALTER TABLE read.transactions ADD FOREIGN KEY (user_id) REFERENCES read.users (i
 ALTER TABLE read.transactions ADD FOREIGN KEY (loan_id) REFERENCES read.loans (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.transactions ADD FOREIGN KEY (reconciled_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.statements ADD FOREIGN KEY (created_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.support_agents ADD FOREIGN KEY (id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.support_agents ADD FOREIGN KEY (department) REFERENCES read.departments (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.tickets ADD FOREIGN KEY (customer_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.tickets ADD FOREIGN KEY (assigned_to) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.tickets ADD FOREIGN KEY (department) REFERENCES read.departments (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.tickets ADD FOREIGN KEY (escalated_to) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.tickets ADD FOREIGN KEY (resolved_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.system_config ADD FOREIGN KEY (updated_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.audit_logs ADD FOREIGN KEY (user_id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.journal_entries ADD FOREIGN KEY (loan_id) REFERENCES read.loans (id) DEFERRABLE INITIALLY DEFERRED;
@@ -331,3 +455,6 @@ ALTER TABLE read.journal_entries ADD FOREIGN KEY (user_id) REFERENCES read.users
 ALTER TABLE read.journal_lines ADD FOREIGN KEY (entry_id) REFERENCES read.journal_entries (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.statement_lines ADD FOREIGN KEY (statement_id) REFERENCES read.statements (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.statement_lines ADD FOREIGN KEY (transaction_id) REFERENCES read.transactions (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.chat_messages ADD FOREIGN KEY (ticket_id) REFERENCES read.tickets (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.ticket_history ADD FOREIGN KEY (ticket_id) REFERENCES read.tickets (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.ticket_history ADD FOREIGN KEY (performed_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;

@@ -10,7 +10,7 @@ import pytest
 
 from tests.process.service import a_service, stop
 from tests.process.trial import PASSWORD
-from tests.real_loans import log_in
+from tests.real_loans import log_in, take_on
 
 Story = Callable[[httpx.AsyncClient], Awaitable[None]]
 LIMIT = 10_000
@@ -158,5 +158,31 @@ def test_a_reference_recorded_twenty_times_at_once_is_one_payment(
         assert statuses == {201: 1, 409: 19}
         codes = {answer.json()["code"] for answer in answers if answer.status_code == 409}
         assert codes == {"reference-taken"}
+
+    tell(story)
+
+
+def test_of_ten_who_claim_a_ticket_at_once_one_has_it(
+    tell: Callable[[Story], None], address: str, token: dict[str, str]
+) -> None:
+    with httpx.Client(base_url=address, timeout=30) as client:
+        callers = [token, take_on(client, token, "second", PASSWORD)]
+
+    async def story(http: httpx.AsyncClient) -> None:
+        user = await register(http, 88)
+        mine = [(await http.get("/v1/auth/me", headers=each)).json()["id"] for each in callers]
+        question = {"subject": "Where is it?", "description": "Gone.", "category": "loan"}
+        for _ in range(5):
+            opened = await http.post("/v1/tickets", json=question | {"customerId": user})
+            path = f"/v1/tickets/{opened.json()['id']}/assign"
+            answers = await asyncio.gather(
+                *(
+                    http.post(path, json={"assignedTo": mine[n % 2]}, headers=callers[n % 2])
+                    for n in range(10)
+                )
+            )
+            assert Counter(each.status_code for each in answers) == {200: 1, 409: 9}
+            lost = {each.json()["code"] for each in answers if each.status_code == 409}
+            assert lost == {"already-assigned"}
 
     tell(story)

@@ -44,6 +44,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("RIM_ADMIN_PASSWORD", "Password1234", "none that is tried first"),
         ("DATABASE_URL", "mysql://root:hush@db/x", "postgresql://"),
         ("DATABASE_URL", "postgresql://a:hush@[broken/x", "postgresql://"),
+        ("RIM_ATTACHMENTS", "ftp://files.example/hush", "RIM_HOME/attachments"),
         ("RIM_PROT", "8000", "did you mean RIM_PORT?"),
         ("RIM_COLOUR", "blue", "there are RIM_HOME"),
     ],

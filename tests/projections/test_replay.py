@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 
 from projections.catalogue import TABLES
 from projections.replay import replay
-from projections.tables import Row
+from projections.tables import UPDATED, Row
 from rim_ledger.lending.user import CreditScoreSet, User, UserErased
 from tests.projections.story import ADA, BOLA, EVENTS, START, erases, followed, opens, written
 
@@ -23,7 +23,7 @@ OF_POSTGRES = "(extract(epoch FROM {}) * 1000000)::bigint"
 def known(row: type[Row]) -> list[str]:
     """The columns that are nobody's words."""
     personal = {"changes"} | {each.name for each in row.COLUMNS.values() if each.personal}
-    copies = {each.name for each in row.COLUMNS.values() if each.copied}
+    copies = {each.name for each in row.COLUMNS.values() if not each.taken and each.name != UPDATED}
     return [name for name in (*row.COLUMNS, "version") if name not in personal | copies]
 
 

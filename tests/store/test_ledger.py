@@ -195,9 +195,7 @@ def test_a_name_is_held_by_one_stream(database: str) -> None:
 
     answers = asyncio.run(story())
     assert sum(isinstance(answer, Receipt) for answer in answers) == 1
-    assert rows(database, "SELECT count(*) FROM ledger.claims WHERE kind <> 'business-id'") == [
-        (1,)
-    ]
+    assert rows(database, "SELECT count(*) FROM ledger.claims WHERE kind = 'label'") == [(1,)]
     assert rows(database, "SELECT count(*) FROM ledger.events") == [(1,)]
 
 

@@ -1,0 +1,206 @@
+"""The files of a ticket: looked at, sealed and stored as they come, opened as they go."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+from uuid import UUID, uuid5
+
+from msgspec import Struct
+
+from api.call import Call, Reply
+from api.commands import key_for
+from api.file_types import media_type, safe_name
+from api.ids import CANONICAL, missing, resolve
+from api.known import require_known
+from api.multipart import Upload
+from api.problem import encoded
+from api.routes import AnyRoute, Other, Parameters, activity_of
+from api.support import ONE, READ, WRITE
+from rim_ledger.admin import gate
+from rim_ledger.book import Book, Right, perform
+from rim_ledger.core import Forbidden, Refused
+from rim_ledger.outcomes import Receipt
+from rim_ledger.sealed_file import open_file, seal_file
+from rim_ledger.support.conversation import AddAttachment, require_room
+from rim_ledger.support.ticket import Attachment, Ticket
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    from api.desk import Desk
+
+FILES: Final = ONE + "/attachments"
+NAMESPACE: Final = UUID("5e3a0b52-8d1c-5b7e-9a44-1f6c2d7e8b90")
+
+
+class Access(Struct):
+    """A ticket that the caller may read or write, as the last decision found it."""
+
+    desk: "Desk"
+    call: Call
+    id: str
+    right: Right
+    ticket: Ticket | None = None
+
+    def admit(self, book: Book) -> None:
+        gate.enter(book, self.call.token)
+        book.need(*self.right)
+
+    def find(self, book: Book) -> UUID:
+        self.ticket = require_known(book, Ticket, resolve(book, Ticket, self.id))
+        return self.ticket.id
+
+    async def look(self) -> tuple[Ticket, int]:
+        """The ticket, and the position at which it is so; NotFound when there is none."""
+        call, desk = self.call, self.desk
+        receipt = await desk.ledger.submit(self.find, call.stamp(desk.world), None, self.admit)
+        assert self.ticket is not None, "what was found is there"
+        return self.ticket, receipt.position
+
+    async def key(self, person: UUID) -> "AESGCM | None":
+        """The key of a person's files; None once the person was erased."""
+        query = "SELECT wrapped FROM ledger.personal_keys WHERE person = %s"
+        rows = await self.desk.rows(query, [person])
+        return self.desk.vault.unwrap(person, rows[0][0]) if rows else None
+
+
+async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+    """Take one file in: a form with the file in it, at most 10 MiB. A later message shows it."""
+    caller = await desk.caller(call, call.token)
+    access = Access(desk, call, parameters["id"], WRITE)
+    ticket, _ = await access.look()
+    require_room(ticket)
+    with Upload() as upload:
+        await upload.receive(call.receive, call.headers)
+        name = safe_name(upload.name)
+        kind = media_type(name, upload.file)
+        key = call.header(b"idempotency-key")
+        said = [name, upload.sha256]
+        idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
+        own = "/".join((str(ticket.id), str(caller), str(key), *said))
+        command = AddAttachment(
+            attachment_id=desk.world.new_id() if key is None else uuid5(NAMESPACE, own),
+            name=name,
+            size=upload.size,
+            media_type=kind,
+            sha256=upload.sha256,
+        )
+        secret = await access.key(ticket.person)
+        if secret is None:
+            raise Refused("erased", "This person was erased; nothing is written about them.")
+        file, stored = command.attachment_id, str(command.attachment_id)
+        await desk.storage.keep(stored, seal_file(upload.file, secret, file.bytes, desk.world))
+
+    def work(book: Book) -> UUID:
+        book.activities.append(activity_of("AddAttachment", FILES, parameters))
+        return perform(book, Ticket, access.find(book), command)
+
+    try:
+        receipt = await desk.ledger.submit(
+            work, call.stamp(desk.world, key), idempotency, access.admit
+        )
+    except (Refused, Forbidden):
+        await desk.storage.drop(stored)
+        raise
+    return _taken(ticket, command, receipt)
+
+
+def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
+    url = f"/v1/tickets/{ticket.id}/attachments/{command.attachment_id}"
+    body: dict[str, Any] = {
+        "id": command.attachment_id,
+        "ticketId": ticket.id,
+        "name": command.name,
+        "url": url,
+        "size": command.size,
+        "type": command.media_type,
+        "sha256": command.sha256,
+        "version": receipt.version,
+        "position": receipt.position,
+    }
+    headers = [
+        (b"location", url.encode()),
+        (b"ledger-position", b"%d" % receipt.position),
+        (b"etag", b'"%d"' % receipt.version),
+    ]
+    if receipt.replayed:
+        headers.append((b"idempotency-replayed", b"true"))
+    return Reply(201, encoded(body), headers)
+
+
+async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> Reply | None:
+    """One file of a ticket, to be saved and never to be shown in place."""
+    access, name = Access(desk, call, parameters["id"], READ), parameters["aid"]
+    ticket, position = await access.look()
+    id_ = UUID(name) if CANONICAL.fullmatch(name) else None
+    file = ticket.attachments.get(id_) if id_ else None
+    key = await access.key(ticket.person)
+    if id_ is None or file is None or key is None:
+        raise missing(Attachment)
+    shown: str | None = None
+
+    def reveal(book: Book) -> UUID:
+        nonlocal shown
+        shown = book.reveal(ticket.person, file.name)
+        return ticket.id
+
+    await desk.ledger.submit(reveal, call.stamp(desk.world))
+    parts = open_file(desk.storage.read(str(id_)), key, id_.bytes)
+    first = await anext(parts)
+    headers = [
+        (b"content-type", file.media_type.encode()),
+        (b"content-length", b"%d" % file.size),
+        (b"content-disposition", _disposition(shown or "file")),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-security-policy", b"default-src 'none'; sandbox"),
+        (b"cache-control", b"no-store"),
+        (b"x-request-id", call.id.encode()),
+        (b"ledger-position", b"%d" % position),
+    ]
+    await call.send({"type": "http.response.start", "status": 200, "headers": headers})
+    if call.method != "HEAD":
+        await _send(call, first, parts)
+    await call.send({"type": "http.response.body", "body": b""})
+    return None
+
+
+async def _send(call: Call, first: bytes, parts: AsyncIterator[bytes]) -> None:
+    await call.send({"type": "http.response.body", "body": first, "more_body": True})
+    async for part in parts:
+        await call.send({"type": "http.response.body", "body": part, "more_body": True})
+
+
+def _disposition(name: str) -> bytes:
+    """RFC 6266: the name in ASCII for old clients, and as it is for the others."""
+    plain = "".join(each if " " <= each <= "~" and each not in '"\\%' else "_" for each in name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}".encode()
+
+
+_text: Final = {"type": "string"}
+_uuid: Final = {"type": "string", "format": "uuid"}
+_number: Final = {"type": "integer", "minimum": 0}
+GIVES: Final = {
+    "id": _uuid,
+    "ticketId": _uuid,
+    "name": _text,
+    "url": _text,
+    "size": _number,
+    "type": _text,
+    "sha256": _text,
+    "version": _number,
+    "position": _number,
+}
+
+ROUTES: list[AnyRoute] = [
+    Other(
+        "POST",
+        FILES,
+        add,
+        "Add a file",
+        WRITE,
+        status=201,
+        gives=GIVES,
+        media_type="multipart/form-data",
+    ),
+    Other("GET", FILES + "/{aid}", fetch, "One file of a ticket", READ, exports=True),
+]

@@ -1,0 +1,189 @@
+"""The routes of the support desk: tickets, what is said in them, agents and departments."""
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from api.body import BODY_MAX, read_body, read_json, require_media_type
+from api.call import Call, Reply
+from api.commands import errors_in, key_for
+from api.ids import CANONICAL, missing
+from api.lending import ONE_USER
+from api.problem import InvalidFields, encoded
+from api.routes import AnyRoute, List, Other, Parameters, Route, activity_of, resource
+from projections.audit import TimelineRow
+from projections.conversation import ChatMessageRow, TicketHistoryRow
+from projections.lending import LoanRow, UserRow
+from projections.payments import TransactionRow
+from projections.support import DepartmentRow, SupportAgentRow, TicketRow
+from rim_ledger.admin import gate
+from rim_ledger.book import Book
+from rim_ledger.support.assignment import TICKETS_MAX, AutoAssign
+from rim_ledger.support.conversation import MarkMessagesRead, PostMessage
+from rim_ledger.support.department import Department
+from rim_ledger.support.filing import (
+    ChangeCategory,
+    ChangeDepartment,
+    ChangePriority,
+    OpenTicket,
+    TagTicket,
+    UntagTicket,
+)
+from rim_ledger.support.handling import (
+    AcceptEscalation,
+    AssignTicket,
+    CloseTicket,
+    EscalateTicket,
+    ReopenTicket,
+    ResolveTicket,
+    StartWork,
+    UnassignTicket,
+)
+from rim_ledger.support.staff import (
+    ArchiveDepartment,
+    CreateAgent,
+    CreateDepartment,
+    RetireAgent,
+    SetAvailability,
+    UpdateAgent,
+    UpdateDepartment,
+)
+from rim_ledger.support.support_agent import SupportAgent, agent_stream
+from rim_ledger.support.ticket import Ticket
+
+if TYPE_CHECKING:
+    from api.desk import Desk
+
+TICKETS, ONE = "/v1/tickets", "/v1/tickets/{id}"
+AUTO_ASSIGN = "/v1/tickets/auto-assign"
+AGENTS, ONE_AGENT = "/v1/support-agents", "/v1/support-agents/{id}"
+DEPARTMENTS, ONE_DEPARTMENT = "/v1/departments", "/v1/departments/{id}"
+READ, WRITE = ("tickets", "read"), ("tickets", "write")
+STAFF, DESKS = ("agents", "write"), ("departments", "write")
+
+GIVEN = """
+SELECT count(*) FROM ledger.events
+ WHERE position > %s - 2 * %s AND position <= %s AND name = 'TicketAssigned'
+   AND body::json #>> '{stamp,key}' = %s"""
+"""How many tickets a request gave away; its events stand together at the end."""
+
+
+async def auto_assign(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+    """Give waiting tickets away; `assigned` says how many."""
+    token = call.token
+    caller = await desk.caller(call, token)
+    form, key = await _wish(call), call.header(b"idempotency-key")
+    said, given = form.model_dump(mode="json"), 0
+
+    def admit(book: Book) -> None:
+        gate.enter(book, token)
+        book.activities.append(activity_of("AutoAssign", AUTO_ASSIGN, parameters))
+        book.need(*WRITE)
+
+    def work(book: Book) -> UUID:
+        nonlocal given
+        given = form.assign(book)
+        return caller
+
+    receipt = await desk.ledger.submit(
+        work,
+        call.stamp(desk.world, key),
+        key_for(desk, caller, key, f"POST {call.path}", said),
+        admit,
+    )
+    headers = [(b"ledger-position", b"%d" % receipt.position)]
+    if receipt.replayed:
+        values = [receipt.position, TICKETS_MAX, receipt.position, key]
+        ((given,),) = await desk.rows(GIVEN, values)
+        headers.append((b"idempotency-replayed", b"true"))
+    return Reply(200, encoded({"assigned": given, "position": receipt.position}), headers)
+
+
+async def _wish(call: Call) -> AutoAssign:
+    body = await read_body(call.receive, call.headers, BODY_MAX)
+    if body:
+        require_media_type(call.headers, b"application/json")
+    said = read_json(body) if body else {}
+    try:
+        return AutoAssign.model_validate(said)
+    except ValidationError as error:
+        raise InvalidFields(errors_in(error, said)) from None
+
+
+def _agent(parameters: Parameters) -> UUID:
+    if not CANONICAL.fullmatch(parameters["id"]):
+        raise missing(SupportAgent)
+    return agent_stream(UUID(parameters["id"]))
+
+
+_count = {"type": "integer", "minimum": 0}
+
+ROUTES: list[AnyRoute] = [
+    *resource(TICKETS, TicketRow, "tickets"),
+    List(ONE_USER + "/tickets", TicketRow, READ, "A user's tickets", ("customer_id", UserRow)),
+    List(
+        ONE_USER + "/timeline",
+        TimelineRow,
+        ("users", "read"),
+        "What happened to a user's loans, payments and tickets, in order",
+        ("entity_id", UserRow),
+        order="position",
+        through=(
+            (LoanRow, "user_id", ("loans", "read")),
+            (TransactionRow, "user_id", ("transactions", "read")),
+            (TicketRow, "customer_id", READ),
+        ),
+    ),
+    List(ONE + "/messages", ChatMessageRow, READ, "What was said", ("ticket_id", TicketRow)),
+    List(ONE + "/history", TicketHistoryRow, READ, "What was done", ("ticket_id", TicketRow)),
+    Route("POST", TICKETS, Ticket, OpenTicket, WRITE, "Open a ticket"),
+    Route("POST", ONE + "/assign", Ticket, AssignTicket, WRITE, "Assign"),
+    Route("POST", ONE + "/unassign", Ticket, UnassignTicket, WRITE, "Put back"),
+    Route("POST", ONE + "/start", Ticket, StartWork, WRITE, "Start work"),
+    Route("POST", ONE + "/escalate", Ticket, EscalateTicket, WRITE, "Escalate"),
+    Route("POST", ONE + "/accept", Ticket, AcceptEscalation, WRITE, "Accept an escalation"),
+    Route("POST", ONE + "/resolve", Ticket, ResolveTicket, WRITE, "Resolve"),
+    Route("POST", ONE + "/reopen", Ticket, ReopenTicket, WRITE, "Reopen"),
+    Route("POST", ONE + "/close", Ticket, CloseTicket, WRITE, "Close"),
+    Route("POST", ONE + "/priority", Ticket, ChangePriority, WRITE, "Set the priority"),
+    Route("POST", ONE + "/category", Ticket, ChangeCategory, WRITE, "Set the category"),
+    Route("POST", ONE + "/department", Ticket, ChangeDepartment, WRITE, "Set the department"),
+    Route("POST", ONE + "/tags", Ticket, TagTicket, WRITE, "Tag"),
+    Route("POST", ONE + "/untag", Ticket, UntagTicket, WRITE, "Untag"),
+    Route("POST", ONE + "/messages", Ticket, PostMessage, WRITE, "Say something"),
+    Route("POST", ONE + "/messages/read", Ticket, MarkMessagesRead, WRITE, "Mark as read"),
+    Other(
+        "POST",
+        AUTO_ASSIGN,
+        auto_assign,
+        "Give waiting tickets to available agents",
+        WRITE,
+        form=AutoAssign,
+        gives={"assigned": _count, "position": _count},
+    ),
+    *resource(AGENTS, SupportAgentRow, "agents"),
+    Route("POST", AGENTS, SupportAgent, CreateAgent, STAFF, "Have an admin at the support desk"),
+    Route("PATCH", ONE_AGENT, SupportAgent, UpdateAgent, STAFF, "Move an agent", _agent),
+    Route("DELETE", ONE_AGENT, SupportAgent, RetireAgent, ("agents", "delete"), "Retire", _agent),
+    Route(
+        "POST",
+        ONE_AGENT + "/availability",
+        SupportAgent,
+        SetAvailability,
+        ("agents", "read"),
+        "Take tickets, or not",
+        _agent,
+    ),
+    *resource(DEPARTMENTS, DepartmentRow, "departments"),
+    Route("POST", DEPARTMENTS, Department, CreateDepartment, DESKS, "Open a department"),
+    Route("PATCH", ONE_DEPARTMENT, Department, UpdateDepartment, DESKS, "Change a department"),
+    Route(
+        "DELETE",
+        ONE_DEPARTMENT,
+        Department,
+        ArchiveDepartment,
+        ("departments", "delete"),
+        "Archive a department",
+    ),
+]

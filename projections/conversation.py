@@ -1,0 +1,146 @@
+"""What was said and done in a ticket: its messages, and its history."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from projections.columns import (
+    Copied,
+    Generated,
+    Indexed,
+    Json,
+    Key,
+    Moment,
+    References,
+    Sealed,
+)
+from projections.tables import Row
+from rim_ledger.codec import Recorded
+from rim_ledger.support.ticket import Ticket
+from rim_ledger.support.ticket_events import MessagePosted, MessagesRead, Sender
+
+
+class ChatMessage(Struct, frozen=True, kw_only=True, gc=False):
+    """What somebody said. Its words stay sealed; whoever may read them opens them."""
+
+    id: UUID
+    ticket_id: UUID
+    number: int
+    sender_id: UUID | None
+    sender_name: str | None
+    sender_type: Sender
+    message: str | None
+    attachments: list[dict[str, Any]]
+    created_at: datetime
+    version: int
+
+
+class TicketHistory(Struct, frozen=True, kw_only=True, gc=False):
+    """What somebody did to a ticket, with their name as it was then."""
+
+    id: UUID
+    ticket_id: UUID
+    action: str
+    performed_by: UUID | None
+    performed_by_name: str | None
+    details: str | None
+    timestamp: datetime
+    version: int
+
+
+class ChatMessageRow(Row, table="chat_messages", of=ChatMessage):
+    """A message of a ticket, with its files. It is read once the other side has read so far.
+
+    Names and words of persons stay sealed in it; whoever may read them opens them.
+    """
+
+    id: Key
+    ticket_id: Annotated[UUID, Indexed, References("tickets")]
+    number: int
+    sender_id: Annotated[UUID | None, Indexed]
+    sender_name: Annotated[str | None, Sealed]
+    sender_type: Sender
+    message: Annotated[str | None, Sealed]
+    attachments: Annotated[Json, Sealed]
+    read_by_agents: Annotated[int | None, Copied("tickets", "read_by_agents", by="ticket_id")]
+    read_by_customer: Annotated[int | None, Copied("tickets", "read_by_customer", by="ticket_id")]
+    is_read: Annotated[
+        bool,
+        Generated(
+            "number <= CASE sender_type WHEN 'customer' THEN read_by_agents"
+            " ELSE read_by_customer END"
+        ),
+    ]
+    created_at: Annotated[Moment, Indexed]
+
+
+class TicketHistoryRow(Row, table="ticket_history", of=TicketHistory, newest="timestamp"):
+    """One event of a ticket: what was done, by whom, and why. Words about persons stay sealed."""
+
+    id: Key
+    ticket_id: Annotated[UUID, Indexed, References("tickets")]
+    action: Annotated[str, Indexed]
+    performed_by: Annotated[UUID | None, Indexed, References("admin_users")]
+    performed_by_name: Annotated[str | None, Sealed]
+    details: Annotated[str | None, Sealed]
+    timestamp: Annotated[Moment, Indexed]
+
+
+DETAILS = (
+    "reason",
+    "resolution",
+    "priority",
+    "category",
+    "tag",
+    "name",
+    "assigned_to",
+    "to",
+    "department",
+)
+"""The fields of events that say more than the event's name; the first that is there is shown."""
+
+
+def said_and_done(ticket: Ticket, recorded: Recorded) -> Iterator[ChatMessage | TicketHistory]:
+    """What an event leaves in the message list and in the history."""
+    event, stamp = recorded.event, recorded.stamp
+    if isinstance(event, MessagesRead):
+        return
+    if isinstance(event, MessagePosted):
+        yield ChatMessage(
+            id=recorded.id,
+            ticket_id=ticket.id,
+            number=ticket.messages,
+            sender_id=stamp.actor.id,
+            sender_name=event.sender_name or stamp.actor.name,
+            sender_type=event.sender_type,
+            message=event.message,
+            attachments=[_file(ticket, each) for each in event.attachments],
+            created_at=stamp.at,
+            version=recorded.originator_version,
+        )
+    said = (getattr(event, field, None) for field in DETAILS)
+    details = next((each for each in said if each is not None), None)
+    yield TicketHistory(
+        id=recorded.id,
+        ticket_id=ticket.id,
+        action=type(event).__name__,
+        performed_by=stamp.admin,
+        performed_by_name=getattr(event, "sender_name", None) or stamp.actor.name,
+        details=None if details is None else str(details),
+        timestamp=stamp.at,
+        version=recorded.originator_version,
+    )
+
+
+def _file(ticket: Ticket, id: UUID) -> dict[str, Any]:
+    file = ticket.attachments[id]
+    return {
+        "id": id,
+        "name": file.name,
+        "url": f"/v1/tickets/{ticket.id}/attachments/{id}",
+        "size": file.size,
+        "type": file.media_type,
+    }

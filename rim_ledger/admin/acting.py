@@ -1,0 +1,62 @@
+"""Who acts: the admin in the stamp of a decision, and in the log of what was tried at the gate."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from rim_ledger.activity import Activity
+from rim_ledger.admin.admin_role import AdminRole
+from rim_ledger.admin.admin_user import AdminUser
+from rim_ledger.admin.api_key import ApiKey
+from rim_ledger.book import Book
+from rim_ledger.core import Actor, Refused, Stamp
+from rim_ledger.ledger import Ledger
+
+NOBODY: Final = UUID(int=0)
+"""Who is looked for when nobody has the name: that takes as long."""
+
+
+def act_as(admin: AdminUser, book: Book, key: ApiKey | None = None) -> AdminRole:
+    """Put the admin's name and role, as they are now, into the stamp."""
+    role = book.read(AdminRole, admin.role_id)
+    actor = Actor(
+        type="admin",
+        id=admin.id,
+        name=admin.username,
+        role=role.name,
+        api_key=key.id if key else None,
+    )
+    book.stamp = replace(book.stamp, actor=actor)
+    return role
+
+
+def at_the_gate(action: str) -> Activity:
+    """What the log of activities says of getting in, and of what one gets in with."""
+    return Activity(action=action, resource="auth")
+
+
+@asynccontextmanager
+async def failures_logged(
+    ledger: Ledger, stamp: Stamp, action: str, who: Callable[[], UUID]
+) -> AsyncIterator[None]:
+    """Log what is refused within, as something that an admin tried, if it was one.
+
+    It takes as long for NOBODY.
+    """
+    try:
+        yield
+    except Refused as refusal:
+        refused = refusal
+
+        def work(book: Book) -> UUID:
+            if admin := book.find(AdminUser, who()):
+                act_as(admin, book)
+            book.activities.append(at_the_gate(action))
+            raise refused
+
+        with suppress(Refused):
+            await ledger.submit(work, stamp)
+        raise

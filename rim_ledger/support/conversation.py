@@ -1,0 +1,101 @@
+"""What is said in a ticket: messages, the files that go with them, and who has read what."""
+
+from collections.abc import Iterable
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from rim_ledger.book import Book
+from rim_ledger.core import Command, Event, Invalid, require, require_legal
+from rim_ledger.lending.user import User
+from rim_ledger.support.deadlines import overdue, wind
+from rim_ledger.support.ticket import LEGAL, Ticket, TicketStatus
+from rim_ledger.support.ticket_events import (
+    AttachmentAdded,
+    MessagePosted,
+    MessagesRead,
+    Sender,
+    TicketStarted,
+)
+from rim_ledger.values import Id, Text
+
+ATTACHMENTS_MAX: Final = 5
+"""Files of one message."""
+UNPOSTED_MAX: Final = 20
+"""Files of one ticket that go with no message yet."""
+
+SENDERS: Final = {"admin": Sender.AGENT, "user": Sender.CUSTOMER}
+
+
+class PostMessage(Command[Ticket]):
+    """Say something in a ticket, with at most five of its files that went with no message yet.
+    An agent's first answer on an assigned open ticket starts the work."""
+
+    message: Text
+    attachment_ids: Annotated[list[Id], Field(max_length=ATTACHMENTS_MAX)] = []
+
+    def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
+        require_legal(aggregate.status, "message", LEGAL)
+        files = tuple(dict.fromkeys(self.attachment_ids))
+        for number, each in enumerate(files):
+            file = aggregate.attachments.get(each)
+            if file is None or file.posted:
+                words = "The ticket has no such file that goes with no message yet."
+                raise Invalid("unknown-attachment", words, f"/attachmentIds/{number}")
+        sender = SENDERS.get(book.stamp.actor.type, Sender.SYSTEM)
+        answers = sender is Sender.AGENT
+        if answers:
+            yield from overdue(aggregate, book.stamp.at)
+        yield MessagePosted(
+            sender_type=sender,
+            message=self.message,
+            sender_name=_customer_name(aggregate, book) if sender is Sender.CUSTOMER else None,
+            attachments=files,
+        )
+        if answers and aggregate.status is TicketStatus.OPEN and aggregate.assigned_to:
+            yield TicketStarted()
+        wind(book, aggregate.id)
+
+
+class MarkMessagesRead(Command[Ticket]):
+    """Say that one's own side has read everything the other said so far."""
+
+    def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
+        by_customer = book.stamp.actor.type == "user"
+        read = aggregate.read_by_customer if by_customer else aggregate.read_by_agents
+        if read < aggregate.messages:
+            reader = Sender.CUSTOMER if by_customer else Sender.AGENT
+            yield MessagesRead(reader=reader, number=aggregate.messages)
+
+
+class AddAttachment(Command[Ticket]):
+    """Take a file in that was looked at and stored; a later message shows it."""
+
+    attachment_id: Id
+    name: str
+    size: int
+    media_type: str
+    sha256: str
+
+    def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
+        require_room(aggregate)
+        yield AttachmentAdded(
+            attachment_id=self.attachment_id,
+            name=self.name,
+            size=self.size,
+            media_type=self.media_type,
+            sha256=self.sha256,
+        )
+
+
+def require_room(ticket: Ticket) -> None:
+    """Refuse another file where none may be added."""
+    require_legal(ticket.status, "attach", LEGAL)
+    unposted = sum(not file.posted for file in ticket.attachments.values())
+    full = f"{UNPOSTED_MAX} files of this ticket go with no message yet; send some first."
+    require(unposted < UNPOSTED_MAX, "too-many-attachments", full)
+
+
+def _customer_name(ticket: Ticket, book: Book) -> str | None:
+    name: str | None = book.reveal(ticket.customer_id, book.read(User, ticket.customer_id).name)
+    return name

@@ -1,0 +1,75 @@
+"""The clocks of a ticket: what was promised until when, and when it closes by itself."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from rim_ledger.book import Book, Work
+from rim_ledger.core import Event
+from rim_ledger.support.ticket import Ticket, TicketStatus
+from rim_ledger.support.ticket_events import (
+    TicketClosed,
+    TicketResolutionOverdue,
+    TicketResponseOverdue,
+)
+from rim_ledger.system.config import setting
+
+REMINDER: Final = "ticket"
+SETTLED_AFTER: Final = timedelta(hours=72)
+"""How long a resolved ticket may be reopened; then it closes."""
+
+
+def response_due(book: Book) -> datetime:
+    """Until when an agent shall have answered what is asked now."""
+    return book.stamp.at + timedelta(hours=setting(book, "support", "firstResponseHours"))
+
+
+def resolution_due(book: Book) -> datetime:
+    """Until when it shall be resolved."""
+    return book.stamp.at + timedelta(hours=setting(book, "support", "resolutionHours"))
+
+
+def overdue(ticket: Ticket, at: datetime) -> Iterator[Event]:
+    """The promises that are broken by a time and of which the ticket does not tell yet."""
+    if not ticket.active:
+        return
+    if not (ticket.responded_at or ticket.response_overdue) and at > ticket.response_due_at:
+        yield TicketResponseOverdue()
+    if not ticket.resolution_overdue and at > ticket.resolution_due_at:
+        yield TicketResolutionOverdue()
+
+
+def next_look(ticket: Ticket) -> datetime | None:
+    """When something falls due by itself; None when nothing does."""
+    if ticket.status is TicketStatus.RESOLVED and ticket.resolved_at:
+        return ticket.resolved_at + SETTLED_AFTER
+    times = []
+    if ticket.active and not (ticket.responded_at or ticket.response_overdue):
+        times.append(ticket.response_due_at)
+    if ticket.active and not ticket.resolution_overdue:
+        times.append(ticket.resolution_due_at)
+    return min(times, default=None)
+
+
+def wind(book: Book, id: UUID) -> None:
+    """Have the clock look at a ticket when something falls due."""
+    if at := next_look(book.read(Ticket, id)):
+        book.remind(REMINDER, id, at)
+    else:
+        book.forget(REMINDER, id)
+
+
+def look_at_ticket(id: UUID) -> Work:
+    """The clock's decision: tell of broken promises, and close what stayed resolved."""
+
+    def work(book: Book) -> UUID:
+        book.act_upon(id)
+        ticket, at = book.read(Ticket, id), book.stamp.at
+        book.append(Ticket, id, overdue(ticket, at))
+        if ticket.status is TicketStatus.RESOLVED and (due := next_look(ticket)) and at >= due:
+            book.append(Ticket, id, [TicketClosed()])
+        wind(book, id)
+        return id
+
+    return work

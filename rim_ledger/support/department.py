@@ -1,0 +1,89 @@
+"""A department of the support desk. It also knows its agents, and of which tier each is."""
+
+from datetime import datetime
+from typing import Self, assert_never
+from uuid import UUID
+
+from rim_ledger.core import Aggregate, Event, Stamp
+
+# Events: what can happen to a department.
+
+
+class DepartmentCreated(Event):
+    name: str
+    description: str
+    tier: int
+
+
+class DepartmentChanged(Event):
+    """Only what changed is set."""
+
+    name: str | None = None
+    description: str | None = None
+    tier: int | None = None
+
+
+class DepartmentArchived(Event):
+    """The department is kept for the record; its name is free again."""
+
+
+class DepartmentJoined(Event):
+    """An agent belongs to the department from now on, or is of another tier there."""
+
+    agent_id: UUID
+    tier: int
+
+
+class DepartmentLeft(Event):
+    """An agent no longer belongs to the department."""
+
+    agent_id: UUID
+
+
+DepartmentEvent = DepartmentChanged | DepartmentArchived | DepartmentJoined | DepartmentLeft
+
+
+# The aggregate: what those events add up to.
+
+
+class Department(Aggregate):
+    name: str
+    description: str
+    tier: int
+    created_at: datetime
+    agents: dict[UUID, int] = {}
+    """Its agents, and the tier of each."""
+    archived: bool = False
+
+    @property
+    def agent_count(self) -> int:
+        return len(self.agents)
+
+    @classmethod
+    def begin(cls, id: UUID, event: DepartmentCreated, stamp: Stamp) -> Self:
+        return cls(
+            id=id,
+            name=event.name,
+            description=event.description,
+            tier=event.tier,
+            created_at=stamp.at,
+        )
+
+    def evolve(self, event: DepartmentEvent, stamp: Stamp) -> Self:
+        match event:
+            case DepartmentChanged():
+                description = event.description
+                return self.but(
+                    name=event.name or self.name,
+                    description=self.description if description is None else description,
+                    tier=event.tier or self.tier,
+                )
+            case DepartmentArchived():
+                return self.but(archived=True)
+            case DepartmentJoined():
+                return self.but(agents=self.agents | {event.agent_id: event.tier})
+            case DepartmentLeft():
+                rest = {each: tier for each, tier in self.agents.items() if each != event.agent_id}
+                return self.but(agents=rest)
+            case _:
+                assert_never(event)

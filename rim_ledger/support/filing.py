@@ -1,0 +1,122 @@
+"""Opening a ticket, and putting it where it belongs."""
+
+from collections.abc import Iterable
+from typing import Annotated, Final
+from uuid import UUID
+
+from pydantic import Field
+
+from rim_ledger.book import Book
+from rim_ledger.core import Command, Creation, Event, require, require_legal
+from rim_ledger.lending.user import User
+from rim_ledger.support.deadlines import resolution_due, response_due, wind
+from rim_ledger.support.handling import require_customer
+from rim_ledger.support.holding import open_department
+from rim_ledger.support.ticket import LEGAL, Ticket
+from rim_ledger.support.ticket_events import (
+    Category,
+    Priority,
+    TicketCategoryChanged,
+    TicketDepartmentChanged,
+    TicketOpened,
+    TicketPriorityChanged,
+    TicketTagged,
+    TicketUntagged,
+)
+from rim_ledger.values import AnyId, Id, Name, Text, Word
+
+TAGS_MAX: Final = 20
+
+AnyCategory = Annotated[Category, Field(strict=False)]
+AnyPriority = Annotated[Priority, Field(strict=False)]
+
+
+class OpenTicket(Creation[Ticket]):
+    """Open a ticket for a customer. An agent's answer and a resolution are owed from now on,
+    within the hours that are configured."""
+
+    customer_id: AnyId
+    subject: Name
+    description: Text
+    category: AnyCategory
+    priority: AnyPriority = Priority.MEDIUM
+    department: Id | None = None
+    tags: Annotated[list[Word], Field(max_length=TAGS_MAX)] = []
+
+    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
+        customer = book.read(User, self.customer_id)
+        require_customer(customer)
+        if self.department:
+            open_department(book, self.department)
+        yield TicketOpened(
+            ticket_number=book.number("TKT"),
+            customer_id=customer.id,
+            subject=self.subject,
+            description=self.description,
+            category=self.category,
+            priority=self.priority,
+            response_due_at=response_due(book),
+            resolution_due_at=resolution_due(book),
+            department=self.department,
+            tags=tuple(dict.fromkeys(self.tags)),
+        )
+        wind(book, id)
+
+
+class ChangePriority(Command[Ticket]):
+    """Say how soon a ticket wants looking at."""
+
+    priority: AnyPriority
+
+    def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
+        require_legal(aggregate.status, "priority", LEGAL)
+        if self.priority is not aggregate.priority:
+            yield TicketPriorityChanged(priority=self.priority)
+
+
+class ChangeCategory(Command[Ticket]):
+    """Say what a ticket is about."""
+
+    category: AnyCategory
+
+    def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
+        require_legal(aggregate.status, "category", LEGAL)
+        if self.category is not aggregate.category:
+            yield TicketCategoryChanged(category=self.category)
+
+
+class ChangeDepartment(Command[Ticket]):
+    """Hand a ticket to another department, or to none. Whoever has it keeps it."""
+
+    department: Id | None
+
+    def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
+        require_legal(aggregate.status, "department", LEGAL)
+        if self.department:
+            open_department(book, self.department)
+        if self.department != aggregate.department:
+            yield TicketDepartmentChanged(department=self.department)
+
+
+class TagTicket(Command[Ticket]):
+    """Put a word on a ticket, to find it by. A ticket has at most twenty."""
+
+    tag: Word
+
+    def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
+        require_legal(aggregate.status, "tag", LEGAL)
+        if self.tag not in aggregate.tags:
+            full = f"A ticket has at most {TAGS_MAX} tags."
+            require(len(aggregate.tags) < TAGS_MAX, "too-many-tags", full)
+            yield TicketTagged(tag=self.tag)
+
+
+class UntagTicket(Command[Ticket]):
+    """Take a word off a ticket."""
+
+    tag: Word
+
+    def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
+        require_legal(aggregate.status, "untag", LEGAL)
+        if self.tag in aggregate.tags:
+            yield TicketUntagged(tag=self.tag)

@@ -1,0 +1,129 @@
+"""A support agent: an admin at the support desk, with a department, a tier and tickets."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, Self, assert_never
+from uuid import UUID, uuid5
+
+from rim_ledger.core import NOWHERE, Aggregate, Event, Stamp
+
+NAMESPACE: Final = UUID("b1e5c0de-4f7a-5d21-8a63-90c7d5e4f3a2")
+AVAILABLE: Final = "agent-available"
+"""The list of the agents who take tickets now."""
+
+
+def agent_stream(admin: UUID) -> UUID:
+    """The stream of an admin's profile as an agent; it shares the admin's id."""
+    return uuid5(NAMESPACE, str(admin))
+
+
+class AgentStatus(StrEnum):
+    """Whether an agent takes tickets: by themselves, when asked to, or not at all."""
+
+    AVAILABLE = "available"
+    BUSY = "busy"
+    AWAY = "away"
+
+
+# Events: what can happen to an agent.
+
+
+class AgentCreated(Event):
+    """An admin works at the support desk from now on; `tickets` are those they had before."""
+
+    admin_id: UUID
+    department: UUID
+    tier: int
+    tickets: tuple[UUID, ...] = ()
+
+
+class AgentAvailabilityChanged(Event):
+    status: AgentStatus
+
+
+class AgentTierChanged(Event):
+    tier: int
+
+
+class AgentMoved(Event):
+    department: UUID
+
+
+class AgentRetired(Event):
+    """The profile is kept for the record; the admin stays."""
+
+
+class AgentTicketTaken(Event):
+    """A ticket that is not resolved yet is the agent's from now on."""
+
+    ticket_id: UUID
+
+
+class AgentTicketLeft(Event):
+    """The ticket was resolved, or is somebody else's now."""
+
+    ticket_id: UUID
+
+
+SupportAgentEvent = (
+    AgentAvailabilityChanged
+    | AgentTierChanged
+    | AgentMoved
+    | AgentRetired
+    | AgentTicketTaken
+    | AgentTicketLeft
+)
+
+
+# The aggregate: what those events add up to.
+
+
+class SupportAgent(Aggregate):
+    department: UUID
+    tier: int
+    created_at: datetime
+    tickets: frozenset[UUID] = frozenset()
+    status: AgentStatus = AgentStatus.AVAILABLE
+    last_assigned_at: datetime | None = None
+    archived: bool = False
+
+    @property
+    def active_tickets(self) -> int:
+        return len(self.tickets)
+
+    @property
+    def lists(self) -> frozenset[tuple[str, str]]:
+        ready = self.status is AgentStatus.AVAILABLE and not self.archived
+        return frozenset([(AVAILABLE, str(self.id))]) if ready else NOWHERE
+
+    @classmethod
+    def stream_of(cls, id: UUID) -> UUID:
+        return agent_stream(id)
+
+    @classmethod
+    def begin(cls, id: UUID, event: AgentCreated, stamp: Stamp) -> Self:
+        return cls(
+            id=event.admin_id,
+            department=event.department,
+            tier=event.tier,
+            created_at=stamp.at,
+            tickets=frozenset(event.tickets),
+        )
+
+    def evolve(self, event: SupportAgentEvent, stamp: Stamp) -> Self:
+        match event:
+            case AgentAvailabilityChanged():
+                return self.but(status=event.status)
+            case AgentTierChanged():
+                return self.but(tier=event.tier)
+            case AgentMoved():
+                return self.but(department=event.department)
+            case AgentRetired():
+                return self.but(archived=True, status=AgentStatus.AWAY)
+            case AgentTicketTaken():
+                taken = self.tickets | {event.ticket_id}
+                return self.but(tickets=taken, last_assigned_at=stamp.at)
+            case AgentTicketLeft():
+                return self.but(tickets=self.tickets - {event.ticket_id})
+            case _:
+                assert_never(event)

@@ -1,0 +1,265 @@
+"""A ticket: a customer's question, until it is answered, resolved and closed."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, Final, Self, assert_never
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from rim_ledger.book import Book
+from rim_ledger.core import NOWHERE, Aggregate, Stamp
+from rim_ledger.support.support_agent import SupportAgent, agent_stream
+from rim_ledger.support.ticket_events import (
+    AttachmentAdded,
+    Category,
+    MessagePosted,
+    MessagesRead,
+    Priority,
+    Sender,
+    TicketAssigned,
+    TicketCategoryChanged,
+    TicketClosed,
+    TicketDepartmentChanged,
+    TicketEscalated,
+    TicketEscalationAccepted,
+    TicketEvent,
+    TicketOpened,
+    TicketPriorityChanged,
+    TicketReopened,
+    TicketResolutionOverdue,
+    TicketResolved,
+    TicketResponseOverdue,
+    TicketStarted,
+    TicketTagged,
+    TicketUnassigned,
+    TicketUntagged,
+)
+
+
+class TicketStatus(StrEnum):
+    """Where a ticket stands."""
+
+    OPEN = "open"
+    IN_PROGRESS = "in-progress"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+    ESCALATED = "escalated"
+
+
+ACTIVE: Final = (TicketStatus.OPEN, TicketStatus.IN_PROGRESS, TicketStatus.ESCALATED)
+SAID: Final = ("message", "attach")
+EDITED: Final = ("priority", "category", "department", "tag", "untag")
+
+LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
+    TicketStatus.OPEN: ("assign", "unassign", "start", "escalate", "resolve", *SAID, *EDITED),
+    TicketStatus.IN_PROGRESS: ("assign", "unassign", "escalate", "resolve", *SAID, *EDITED),
+    TicketStatus.ESCALATED: ("accept", "escalate", "resolve", *SAID, *EDITED),
+    TicketStatus.RESOLVED: ("reopen", "close", *SAID, *EDITED),
+    TicketStatus.CLOSED: (),
+}
+URGENCY: Final = (Priority.URGENT, Priority.HIGH, Priority.MEDIUM, Priority.LOW)
+
+
+class Attachment(Struct, frozen=True, kw_only=True, gc=False):
+    """A file of a ticket; its name is sealed. It is shown once it goes with a message."""
+
+    name: str | None
+    size: int
+    media_type: str
+    sha256: str
+    posted: bool = False
+
+
+def waiting_in(department: UUID | None) -> str:
+    """The list of a department's tickets that nobody has, the most urgent and oldest first."""
+    return f"ticket-waiting.{department or 'none'}"
+
+
+def tickets_in(department: UUID) -> str:
+    """The list of a department's tickets that are not resolved."""
+    return f"ticket-in-department.{department}"
+
+
+def tickets_of(customer: UUID) -> str:
+    """The list of a customer's tickets that are not resolved."""
+    return f"ticket-of-customer.{customer}"
+
+
+def tickets_with(admin: UUID) -> str:
+    """The list of the tickets that somebody has, and that are not resolved."""
+    return f"ticket-with.{admin}"
+
+
+class Ticket(Aggregate):
+    BUSINESS_ID: ClassVar[str | None] = "ticket_number"
+
+    ticket_number: str
+    customer_id: UUID
+    subject: str | None
+    description: str | None
+    category: Category
+    priority: Priority
+    created_at: datetime
+    response_due_at: datetime
+    resolution_due_at: datetime
+    department: UUID | None
+    tags: tuple[str, ...]
+    status: TicketStatus = TicketStatus.OPEN
+    assigned_to: UUID | None = None
+    escalated_to: UUID | None = None
+    resolution: str | None = None
+    resolved_at: datetime | None = None
+    resolved_by: UUID | None = None
+    closed_at: datetime | None = None
+    last_message_at: datetime | None = None
+    messages: int = 0
+    """How many were posted; each message is known by its number."""
+    message_count: int = 0
+    """How many of them customers and agents posted."""
+    read_by_agents: int = 0
+    read_by_customer: int = 0
+    attachments: dict[UUID, Attachment] = {}
+    responded_at: datetime | None = None
+    response_overdue: bool = False
+    resolution_overdue: bool = False
+
+    @property
+    def person(self) -> UUID:
+        return self.customer_id
+
+    @property
+    def active(self) -> bool:
+        """Whether something is still to be done."""
+        return self.status in ACTIVE
+
+    @property
+    def breached(self) -> bool:
+        """Whether somebody waited for longer than was promised."""
+        return self.response_overdue or self.resolution_overdue
+
+    @property
+    def lists(self) -> frozenset[tuple[str, str]]:
+        if not self.active:
+            return NOWHERE
+        own = str(self.id)
+        names = [(tickets_of(self.customer_id), own)]
+        if self.department:
+            names.append((tickets_in(self.department), own))
+        if self.assigned_to:
+            names.append((tickets_with(self.assigned_to), own))
+        elif self.status is not TicketStatus.ESCALATED:
+            place = f"{URGENCY.index(self.priority)}.{self.created_at:%Y%m%d%H%M%S%f}.{own}"
+            names.append((waiting_in(self.department), place))
+        return frozenset(names)
+
+    def known_to(self, book: Book) -> bool:
+        """The table's declaration says the same in SQL (`projections.support.TicketRow`)."""
+        if book.may("tickets.all", "read"):
+            return True
+        caller = book.stamp.actor.id
+        if caller is None or caller in (self.assigned_to, self.escalated_to):
+            return caller is not None
+        if self.department is None:
+            return self.assigned_to is None
+        agent = book.find(SupportAgent, agent_stream(caller))
+        return agent is not None and not agent.archived and agent.department == self.department
+
+    @classmethod
+    def begin(cls, id: UUID, event: TicketOpened, stamp: Stamp) -> Self:
+        return cls(
+            id=id,
+            ticket_number=event.ticket_number,
+            customer_id=event.customer_id,
+            subject=event.subject,
+            description=event.description,
+            category=event.category,
+            priority=event.priority,
+            created_at=stamp.at,
+            response_due_at=event.response_due_at,
+            resolution_due_at=event.resolution_due_at,
+            department=event.department,
+            tags=event.tags,
+        )
+
+    def evolve(self, event: TicketEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
+        match event:
+            case TicketAssigned():
+                return self.but(assigned_to=event.assigned_to)
+            case TicketUnassigned():
+                return self.but(assigned_to=None, status=TicketStatus.OPEN)
+            case TicketStarted():
+                return self.but(status=TicketStatus.IN_PROGRESS)
+            case TicketEscalated():
+                return self.but(status=TicketStatus.ESCALATED, escalated_to=event.to)
+            case TicketEscalationAccepted():
+                return self.but(
+                    status=TicketStatus.IN_PROGRESS,
+                    assigned_to=event.assigned_to,
+                    escalated_to=None,
+                )
+            case TicketResolved():
+                return self.but(
+                    status=TicketStatus.RESOLVED,
+                    resolution=event.resolution,
+                    resolved_at=stamp.at,
+                    resolved_by=stamp.admin,
+                    responded_at=self.responded_at or stamp.at,
+                )
+            case TicketReopened():
+                return self.but(
+                    status=TicketStatus.IN_PROGRESS,
+                    resolution=None,
+                    resolved_at=None,
+                    resolved_by=None,
+                    escalated_to=None,
+                    resolution_due_at=event.resolution_due_at,
+                )
+            case TicketClosed():
+                return self.but(status=TicketStatus.CLOSED, closed_at=stamp.at)
+            case TicketPriorityChanged():
+                return self.but(priority=event.priority)
+            case TicketCategoryChanged():
+                return self.but(category=event.category)
+            case TicketDepartmentChanged():
+                return self.but(department=event.department)
+            case TicketTagged():
+                return self.but(tags=(*self.tags, event.tag))
+            case TicketUntagged():
+                return self.but(tags=tuple(tag for tag in self.tags if tag != event.tag))
+            case MessagePosted():
+                return self._with_message(event, stamp)
+            case MessagesRead():
+                if event.reader is Sender.CUSTOMER:
+                    return self.but(read_by_customer=event.number)
+                return self.but(read_by_agents=event.number)
+            case AttachmentAdded():
+                file = Attachment(
+                    name=event.name,
+                    size=event.size,
+                    media_type=event.media_type,
+                    sha256=event.sha256,
+                )
+                return self.but(attachments=self.attachments | {event.attachment_id: file})
+            case TicketResponseOverdue():
+                return self.but(response_overdue=True)
+            case TicketResolutionOverdue():
+                return self.but(resolution_overdue=True)
+            case _:
+                assert_never(event)
+
+    def _with_message(self, event: MessagePosted, stamp: Stamp) -> Self:
+        by_agent = event.sender_type is Sender.AGENT
+        posted = {
+            each: msgspec.structs.replace(self.attachments[each], posted=True)
+            for each in event.attachments
+        }
+        return self.but(
+            messages=self.messages + 1,
+            message_count=self.message_count + (event.sender_type is not Sender.SYSTEM),
+            last_message_at=stamp.at,
+            attachments=self.attachments | posted,
+            responded_at=self.responded_at or (stamp.at if by_agent else None),
+        )

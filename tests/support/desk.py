@@ -1,0 +1,127 @@
+"""A support desk in memory: a customer, a department, agents of each tier, a lead."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, AdminRoleCreated
+from rim_ledger.admin.admin_user import AdminCreated, AdminUser
+from rim_ledger.admin.permissions import permissions
+from rim_ledger.book import Book, Right, perform
+from rim_ledger.core import Actor, Command, Creation, Event
+from rim_ledger.lending.standing import RegisterUser
+from rim_ledger.lending.user import User
+from rim_ledger.support.deadlines import look_at_ticket
+from rim_ledger.support.department import Department
+from rim_ledger.support.filing import OpenTicket
+from rim_ledger.support.handling import (
+    AssignTicket,
+    CloseTicket,
+    EscalateTicket,
+    ResolveTicket,
+    StartWork,
+)
+from rim_ledger.support.staff import CreateAgent, CreateDepartment
+from rim_ledger.support.support_agent import SupportAgent, agent_stream
+from rim_ledger.support.ticket import Ticket
+from rim_ledger.support.ticket_events import Category
+from tests.spec import Memory
+
+AGENT: frozenset[Right] = frozenset([("tickets", "read"), ("tickets", "write"), ("agents", "read")])
+LEAD = AGENT | {("tickets.all", "read"), ("tickets.all", "write"), ("agents", "write")}
+
+
+class SupportDesk(Memory):
+    """A memory in which tickets can be brought into any status."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        everything = permissions([("users", "read")])
+        role = AdminRoleCreated(name="staff", description="", permissions=everything)
+        self.run(lambda book: book.append(AdminRole, SUPERADMIN, [role]))
+        self.rights: dict[UUID, frozenset[Right]] = {}
+        self.customer = self.world.new_id()
+        ada = RegisterUser(phone="08031234567", email="ada@example.com", name="Ada")
+        self.perform(User, self.customer, ada)
+        self.lead = self.admin("lead", LEAD)
+        self.billing = self.department("Billing")
+        self.ann, self.bob = (self.agent(name) for name in ("ann", "bob"))
+        self.cyn, self.dan = self.agent("cyn", tier=2), self.agent("dan", tier=3)
+
+    def run(self, work: Any) -> list[Event]:
+        book = self.book()
+        work(book)
+        return self.keep(book)
+
+    def admin(self, name: str, rights: frozenset[Right] = AGENT) -> UUID:
+        admin = self.world.new_id()
+        made = AdminCreated(
+            username=name, email=f"{name}@rim.example", email_hash=name, role_id=SUPERADMIN
+        )
+        self.run(lambda book: book.append(AdminUser, admin, [made]))
+        self.rights[admin] = rights
+        return admin
+
+    def department(self, name: str, tier: int = 1) -> UUID:
+        department = self.world.new_id()
+        self.perform(Department, department, CreateDepartment(name=name, tier=tier))
+        return department
+
+    def agent(self, name: str, tier: int = 1, department: UUID | None = None) -> UUID:
+        admin = self.admin(name)
+        wish = CreateAgent(id=admin, department=department or self.billing, tier=tier)
+        self.perform(SupportAgent, agent_stream(admin), wish)
+        return admin
+
+    def profile(self, admin: UUID) -> SupportAgent:
+        return self.book().read(SupportAgent, agent_stream(admin))
+
+    def ticket(self, id: UUID) -> Ticket:
+        return self.book().read(Ticket, id)
+
+    def as_(self, admin: UUID | None) -> Book:
+        """The book of a decision that an admin asks for, or the system."""
+        if admin is None:
+            return self.book()
+        book = self.book(Actor(type="admin", id=admin, name=self.name(admin)))
+        book.rights = self.rights[admin]
+        return book
+
+    def name(self, admin: UUID) -> str:
+        return self.book().read(AdminUser, admin).username
+
+    def ask(
+        self, by: UUID | None, id: UUID, command: Command[Any] | Creation[Any], kind: Any = Ticket
+    ) -> list[Event]:
+        book = self.as_(by)
+        perform(book, kind, id, command)
+        return self.keep(book)
+
+    def open(self, **more: Any) -> UUID:
+        ticket = self.world.new_id()
+        fields = {"subject": "No airtime", "description": "It never came."} | more
+        fields.setdefault("category", Category.TRANSACTION)
+        self.ask(None, ticket, OpenTicket(customer_id=self.customer, **fields))
+        return ticket
+
+    def assigned(self, to: UUID, **more: Any) -> UUID:
+        ticket = self.open(**more)
+        self.ask(self.lead, ticket, AssignTicket(assigned_to=to))
+        return ticket
+
+    def tick(self, ticket: UUID) -> list[Event]:
+        return self.run(look_at_ticket(ticket))
+
+    def ticket_that_is(self, status: str) -> UUID:
+        """A ticket in a status; ann has it."""
+        ticket = self.assigned(self.ann)
+        steps: dict[str, Iterable[Command[Ticket]]] = {
+            "open": (),
+            "in-progress": (StartWork(),),
+            "escalated": (EscalateTicket(to=self.cyn, reason="too hard"),),
+            "resolved": (ResolveTicket(resolution="sent again"),),
+            "closed": (ResolveTicket(resolution="sent again"), CloseTicket()),
+        }
+        for command in steps[status]:
+            self.ask(self.ann, ticket, command)
+        return ticket
