@@ -167,6 +167,7 @@ def init() -> None:
     with database(settings) as url:
         sealing.require_true(settings, url)
         lacking = prepare(settings, url, first_login)
+        sealing.make_key(settings, url)
     if lacking:
         print(f"added: {', '.join(lacking)}")
     print("the database is up to date")

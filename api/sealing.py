@@ -39,6 +39,16 @@ async def seal(settings: Settings, url: str) -> None:
     await seals.seal(url, vault, world, keep, log.warning)
 
 
+def make_key(settings: Settings, url: str) -> None:
+    """See to it that the log has the key it is signed with, before anything is answered."""
+
+    async def make() -> None:
+        async with await _connect(url) as connection:
+            await seals.signer(connection, open_vault(settings, url), RealWorld())
+
+    asyncio.run(make())
+
+
 def require_true(settings: Settings, url: str) -> None:
     """Raise Unfit when the store contradicts the last checkpoint that was kept outside of it."""
     outside = Outside(settings.home)

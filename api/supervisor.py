@@ -15,7 +15,7 @@ from typing import Final
 
 from api.database import STOPPING, Unfit, answers, database, prepare
 from api.listener import address, listen
-from api.sealing import require_true
+from api.sealing import make_key, require_true
 from api.settings import Settings
 from api.status import is_ready
 from rim_ledger.postgres import EmbeddedPostgres, PostgresUnavailable
@@ -109,6 +109,7 @@ def up(settings: Settings) -> None:
         with database(settings) as url:
             require_true(settings, url)
             prepare(settings, url, first_login)
+            make_key(settings, url)
             _keep_running(settings, url, listener)
         _say("stopped")
 
