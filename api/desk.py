@@ -5,9 +5,11 @@ import re
 import traceback
 from collections.abc import AsyncIterator, Callable, Container, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.errors import UndefinedTable
@@ -20,7 +22,7 @@ from api.health import Metrics
 from api.outbox import sender
 from api.position import PATIENCE, ReadPosition
 from api.rate import Rates
-from api.routes import Table
+from api.routes import Table, activity_of
 from api.settings import Settings
 from api.storage import Storage
 from api.telco import telco
@@ -167,15 +169,26 @@ class Desk(Struct):
         log.error("request %s: unexpected %s at\n%s", request_id, type(error).__name__, place)
 
     async def row_after(self, wish: Wish, receipt: Receipt) -> bytes | None:
-        """The row as this command left it; None when that takes long, or is not the caller's."""
+        """The row as this command left it; None when that takes long, or is not the caller's.
+        Whoever is shown persons in the clear leaves a line in the log, also at a replay."""
         row = ROW_OF.get(wish.route.kind)
         if row is None or self.table.reading.get(row) not in wish.given:
             return None
         if not await self.tables.wait(receipt.position):
             return None
         rights = Rights(wish.actor, wish.given)
-        found = await reads.find(self, row, {"id": str(receipt.id)}, rights)
+        named = {"id": str(receipt.id)}
+        if rights.sees_persons and row.SHOWS_PERSONS:
+            await self.ledger.submit(partial(_note_shown, wish, receipt.id), wish.stamp)
+        found = await reads.find(self, row, named, rights)
         return found.text.encode() if found.text else None
+
+
+def _note_shown(wish: Wish, shown: UUID, book: Book) -> UUID:
+    """Log who is shown a row, though the command has ended their session."""
+    book.stamp = msgspec.structs.replace(book.stamp, actor=wish.actor)
+    book.activities.append(activity_of("Read", wish.route.path, {"id": str(shown)}))
+    return book.read(wish.route.kind, shown).id
 
 
 @asynccontextmanager

@@ -103,6 +103,19 @@ def test_whoever_is_shown_persons_leaves_a_line_and_whoever_is_not_does_not(tell
     tell(story)
 
 
+def test_whoever_prefers_a_row_to_a_receipt_leaves_a_line_also_for_a_replay(tell: Tell) -> None:
+    async def story(client: Client) -> None:
+        headers = {"Idempotency-Key": "once"}
+        user = (await client.post("/v1/users", ADA, headers=headers)).json()["id"]
+        again = await client.post(
+            "/v1/users", ADA, headers={**headers, "Prefer": "return=representation"}
+        )
+        assert (again.json()["name"], again.headers["Idempotency-Replayed"]) == ("Ada", "true")
+        assert told((await lines(client))[0]) == ("Read", "users", user, "done")
+
+    tell(story)
+
+
 def test_what_is_taken_along_is_logged(tell: Tell) -> None:
     async def story(client: Client) -> None:
         for path in ("/v1/journal.csv", "/v1/trial-balance.csv"):
