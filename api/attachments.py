@@ -78,7 +78,8 @@ class Access(Struct):
 
 async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Take one file in: a form with the file in it, at most 10 MiB. A later message shows it."""
-    caller = await desk.caller(call, call.token)
+    asked = activity_of("AddAttachment", FILES, parameters)
+    caller = await desk.caller(call, call.token, asked)
     access = Access(desk, call, parameters["id"], WRITE)
     ticket, _ = await access.look()
     if (key := call.header(b"idempotency-key")) is None:  # Else it may have been taken before.
@@ -104,7 +105,7 @@ async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
         await desk.storage.keep(stored, seal_file(upload.file, secret, file.bytes, desk.world))
 
     def work(book: Book) -> UUID:
-        book.activities.append(activity_of("AddAttachment", FILES, parameters))
+        book.activities.append(asked)
         return perform(book, Ticket, access.find(book), command)
 
     try:

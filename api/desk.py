@@ -22,7 +22,7 @@ from api.health import Metrics
 from api.outbox import sender
 from api.position import PATIENCE, ReadPosition
 from api.rate import Rates
-from api.routes import Table, activity_of
+from api.routes import SEES_PERSONS, Table, activity_of
 from api.settings import Settings
 from api.storage import Storage
 from api.telco import telco
@@ -44,7 +44,6 @@ from rim_ledger.sending import Sender
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld, World
 
-SEES_PERSONS: Final = ("users.pii", "read")
 TOKENS_MAX: Final = 10_000
 READERS_MAX: Final = 8
 POSITION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -89,14 +88,14 @@ class Desk(Struct):
     second_factor: SecondFactor
     callers: dict[str, UUID] = {}
 
-    async def caller(self, call: Call, token: str) -> UUID:
+    async def caller(self, call: Call, token: str, asked: Activity) -> UUID:
         """The admin whose token this is, as far as was known lately; the decision asks again.
 
         Raises Unauthenticated for a token nobody has.
         """
         if admin := self.callers.get(token):
             return admin
-        await self.rights(call, token)
+        await self.rights(call, token, activity=asked)
         return self.callers[token]
 
     async def rights(
@@ -104,8 +103,8 @@ class Desk(Struct):
         call: Call,
         token: str,
         *needs: Right,
-        enrolling: bool = False,
-        activity: Activity | None = None,
+        activity: Activity,
+        enter: Callable[[Book, str], None] = gate.enter,
         logged: Callable[[Rights], bool] = lambda _: False,
     ) -> Rights:
         """Admit a caller without a command, exactly: Unauthenticated, or Forbidden.
@@ -116,8 +115,8 @@ class Desk(Struct):
 
         def admit(book: Book) -> None:
             nonlocal found
-            book.activities += [activity] if activity else []
-            gate.enter(book, token, enrolling=enrolling)
+            book.activities.append(activity)
+            enter(book, token)
             for need in needs:
                 book.need(*need)
             found = Rights(book.stamp.actor, book.rights or ())

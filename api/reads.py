@@ -12,8 +12,9 @@ from api.call import Call, Reply
 from api.filters import Order, Query, Test, make_cursor, read_query
 from api.ids import BUSINESS_ID, CANONICAL, missing
 from api.problem import encoded
-from api.routes import List, One, Parameters, activity_of
+from api.routes import SEES_PERSONS, List, One, Parameters, activity_of
 from projections.tables import Row
+from rim_ledger.core import Forbidden
 from rim_ledger.vault import opened
 
 if TYPE_CHECKING:
@@ -85,7 +86,12 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     sees = rights.sees_persons
     scope = "/".join(parameters.values())
     key, order = desk.cursor_key, route.order
-    query = read_query(route.row, call.query, key, scope, sees=sees, order=order)
+    try:
+        query = read_query(route.row, call.query, key, scope, sees=sees, order=order)
+    except Forbidden:
+        asked = activity_of("List", route.path, parameters)
+        await desk.rights(call, call.token, SEES_PERSONS, activity=asked)
+        raise
     await desk.wait_for(call)
     owner = await _owner(desk, route, parameters, rights)
     rows = await desk.rows(*_page(route, query, parameters, rights))
