@@ -6,6 +6,7 @@ import re
 import traceback
 from collections.abc import AsyncIterator, Callable, Container, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from api.health import Metrics
 from api.outbox import sender
 from api.position import PATIENCE, LogPosition, ReadPosition
 from api.rate import Rates
-from api.routes import Table
+from api.routes import SEES_PERSONS, Table, activity_of
 from api.settings import Settings
 from api.storage import Storage
 from api.telco import telco
@@ -44,7 +45,6 @@ from rim_ledger.sending import Sender
 from rim_ledger.vault import Keys, Vault
 from rim_ledger.world import RealWorld, World
 
-SEES_PERSONS: Final = ("users.pii", "read")
 TOKENS_MAX: Final = 10_000
 READERS_MAX: Final = 8
 POSITION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -92,14 +92,14 @@ class Desk(Struct):
     stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set when the process is to end, for answers that would go on for ever."""
 
-    async def caller(self, call: Call, token: str) -> UUID:
+    async def caller(self, call: Call, token: str, asked: Activity) -> UUID:
         """The admin whose token this is, as far as was known lately; the decision asks again.
 
         Raises Unauthenticated for a token nobody has.
         """
         if admin := self.callers.get(token):
             return admin
-        await self.rights(call, token)
+        await self.rights(call, token, activity=asked)
         return self.callers[token]
 
     async def rights(
@@ -107,8 +107,8 @@ class Desk(Struct):
         call: Call,
         token: str,
         *needs: Right,
-        enrolling: bool = False,
-        activity: Activity | None = None,
+        activity: Activity,
+        enter: Callable[[Book, str], None] = gate.enter,
         logged: Callable[[Rights], bool] = lambda _: False,
     ) -> Rights:
         """Admit a caller without a command, exactly: Unauthenticated, or Forbidden.
@@ -119,8 +119,8 @@ class Desk(Struct):
 
         def admit(book: Book) -> None:
             nonlocal found
-            book.activities += [activity] if activity else []
-            gate.enter(book, token, enrolling=enrolling)
+            book.activities.append(activity)
+            enter(book, token)
             for need in needs:
                 book.need(*need)
             found = Rights(book.stamp.actor, book.rights or ())
@@ -189,15 +189,26 @@ class Desk(Struct):
         log.error("request %s: unexpected %s at\n%s", request_id, type(error).__name__, place)
 
     async def row_after(self, wish: Wish, receipt: Receipt) -> bytes | None:
-        """The row as this command left it; None when that takes long, or is not the caller's."""
+        """The row as this command left it; None when that takes long, or is not the caller's.
+        Whoever is shown persons in the clear leaves a line in the log, also at a replay."""
         row = ROW_OF.get(wish.route.kind)
         if row is None or self.table.reading.get(row) not in wish.given:
             return None
         if not await self.tables.wait(receipt.position):
             return None
         rights = Rights(wish.actor, wish.given)
-        found = await reads.find(self, row, {"id": str(receipt.id)}, rights)
+        named = {"id": str(receipt.id)}
+        if rights.sees_persons and row.SHOWS_PERSONS:
+            await self.ledger.submit(partial(_note_shown, wish, receipt.id), wish.stamp)
+        found = await reads.find(self, row, named, rights)
         return found.text.encode() if found.text else None
+
+
+def _note_shown(wish: Wish, shown: UUID, book: Book) -> UUID:
+    """Log who is shown a row, though the command has ended their session."""
+    book.stamp = msgspec.structs.replace(book.stamp, actor=wish.actor)
+    book.activities.append(activity_of("Read", wish.route.path, {"id": str(shown)}))
+    return book.read(wish.route.kind, shown).id
 
 
 @asynccontextmanager

@@ -128,6 +128,9 @@ def _begin_page(
     return asyncio.create_task(read())
 
 
+FOLLOWED: Final = Activity(action="Follow", resource="events")
+
+
 class Sight(Struct, frozen=True):
     """What a reader may see, as it was looked up last."""
 
@@ -139,9 +142,14 @@ class Sight(Struct, frozen=True):
         cls, desk: "Desk", call: Call, needs: Right, activity: Activity | None = None
     ) -> "Sight":
         """Raises Unauthenticated or Forbidden when they may read no more. Whoever is shown
-        persons in the clear leaves the activity in the log."""
+        persons in the clear leaves the activity in the log; without one, this is a second look
+        at who reads already."""
         rights = await desk.rights(
-            call, call.token, needs, activity=activity, logged=lambda rights: rights.sees_persons
+            call,
+            call.token,
+            needs,
+            activity=activity or FOLLOWED,
+            logged=lambda rights: activity is not None and rights.sees_persons,
         )
         host = call.header(b"host") or ""
         return cls(rights, f"http://{host}" if HOST.fullmatch(host) else "")

@@ -14,9 +14,10 @@ from api.filters import Query, Test, all_of, beyond, make_cursor, parameters_in,
 from api.ids import BUSINESS_ID, CANONICAL, missing
 from api.past import Past, moment_of
 from api.problem import encoded
-from api.routes import List, One, Parameters, activity_of
+from api.routes import SEES_PERSONS, List, One, Parameters, activity_of
 from projections.tables import Row
 from rim_ledger.catalogue import ENTITIES
+from rim_ledger.core import Forbidden
 from rim_ledger.vault import opened
 
 if TYPE_CHECKING:
@@ -110,7 +111,12 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     sees = rights.sees_persons
     scope = "/".join(parameters.values())
     key, order = desk.cursor_key, route.order
-    query = read_query(route.row, call.query, key, scope, sees=sees, order=order)
+    try:
+        query = read_query(route.row, call.query, key, scope, sees=sees, order=order)
+    except Forbidden:
+        asked = activity_of("List", route.path, parameters)
+        await desk.rights(call, call.token, SEES_PERSONS, activity=asked)
+        raise
     await desk.wait_for(call)
     if query.as_of is not None:
         return await _list_then(desk, route, query, parameters, rights)

@@ -23,6 +23,7 @@ Parameters = Mapping[str, str]
 Run: TypeAlias = "Callable[[Desk, Callable[[], Awaitable[Receipt]]], Awaitable[Receipt]]"
 Answer: TypeAlias = "Callable[[Desk, Call, Parameters], Awaitable[Reply | None]]"
 WORDS_MAX: Final = 16
+SEES_PERSONS: Final[Right] = ("users.pii", "read")
 NAMED: Final = re.compile(f"{CANONICAL.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
 """A thing's id, or a setting's name."""
 
