@@ -16,6 +16,7 @@ from api import (
     payments,
     proofs,
     second_factor,
+    simulations,
     statements,
     support,
     system,
@@ -38,6 +39,7 @@ _OWN: Final[tuple[AnyRoute, ...]] = (
     *bulk.ROUTES,
     *events.ROUTES,
     *proofs.ROUTES,
+    *simulations.ROUTES,
     *health.ROUTES,
 )
 

@@ -82,6 +82,7 @@ def up() -> None:
 app.command("api.server:serve", name="serve")
 app.command("api.export:export", name="export")
 app.command("api.replay:replay", name="replay")
+app.command("api.backtest:backtest", name="backtest")
 
 
 @app.command

@@ -38,6 +38,7 @@ ENTRY_POINTS: Final = {
     "api.server": {"serve"},  # named to the command line, not imported
     "api.export": {"export"},  # the same
     "api.replay": {"replay"},  # the same
+    "api.backtest": {"backtest"},  # the same
     "rim_ledger.recorder": {"LedgerFactory"},  # named in PERSISTENCE_MODULE
 }
 """What is used from outside of the three packages."""
