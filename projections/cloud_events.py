@@ -76,7 +76,7 @@ class CloudEvent(Struct, rename="lower", omit_defaults=True, kw_only=True):
 
 class Reader(Struct, frozen=True):
     """Who the events are shown to: whether they may see persons, the persons' keys (None for
-    whoever was erased), and the address under which they find the schemas."""
+    whoever was erased), and the address before the path of a schema, if it is known."""
 
     sees: bool
     keys: Keys

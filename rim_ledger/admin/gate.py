@@ -69,10 +69,11 @@ def new_token(world: World) -> str:
     return urlsafe_b64encode(world.random(TOKEN)).decode().rstrip("=")
 
 
-def enter(book: Book, token_hash: str, *, enrolling: bool = False) -> None:
+def enter(book: Book, token_hash: str, *, enrolling: bool = False, again: bool = False) -> None:
     """Admit the admin whose live session this is, or whose API key: sets actor, rights and
-    contacts of the decision, and notes now and then that session or key is used. A key never
-    gives more than its owner may do now.
+    contacts of the decision, and notes now and then that session or key is used; not when the
+    service looks `again` at somebody who entered before. A key never gives more than its owner may
+    do now.
 
     Raises Unauthenticated when there is no such session or key, or none any more; Forbidden
     (`ip-blocked`) when nobody may come in from the caller's address, or (`two-factor-required`)
@@ -98,6 +99,8 @@ def enter(book: Book, token_hash: str, *, enrolling: bool = False) -> None:
             raise Forbidden("two-factor-required", words)
         book.rights = frozenset()
     book.contacts = frozenset(filter(None, (admin.email_hash, admin.phone_hash)))
+    if again:
+        return
     if key:
         machines.note_use(key, book)
     elif session and book.now >= session.seen_at + settings.idle / SIGHTINGS:
@@ -109,6 +112,11 @@ def enter_in_person(book: Book, token_hash: str, *, enrolling: bool = False) -> 
     """Admit an admin who has logged in, and no machine that acts for one."""
     enter(book, token_hash, enrolling=enrolling)
     require_session(book)
+
+
+def enter_again(book: Book, token_hash: str) -> None:
+    """Admit whoever entered before, for an answer that goes on; that is no new sign of life."""
+    enter(book, token_hash, again=True)
 
 
 def enter_to_enrol(book: Book, token_hash: str) -> None:
