@@ -57,7 +57,7 @@ class CloudEvent(Struct, rename="lower", omit_defaults=True, kw_only=True):
     id: str
     source: str
     type: str
-    subject: str
+    subject: UUID
     time: str
     datacontenttype: str
     dataschema: str
@@ -117,7 +117,7 @@ def shown(line: Line, reader: Reader) -> bytes:
             id=stored.id,
             source=SOURCE,
             type=line.name,
-            subject=str(line.stream),
+            subject=line.stream,
             time=stamp.at,
             datacontenttype="application/json",
             dataschema=f"{reader.origin}{schema_path(event)}",
