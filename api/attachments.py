@@ -112,7 +112,7 @@ async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
         receipt = await desk.ledger.submit(
             work, call.stamp(desk.world, key), idempotency, access.admit
         )
-    except Refused:
+    except Refused:  # After any other error the event may be there all the same.
         # The same file under the same key has the same name, and may have been taken before.
         if not await access.keeps(ticket, file):
             await desk.storage.drop(stored)
@@ -169,7 +169,6 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> Reply | Non
         (b"content-type", file.media_type.encode()),
         (b"content-length", b"%d" % file.size),
         (b"content-disposition", _disposition(shown or "file")),
-        (b"content-security-policy", b"sandbox"),  # Beside the one of every answer.
         (b"ledger-position", b"%d" % position),
     ]
     await call.start(200, headers)

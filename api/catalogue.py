@@ -8,11 +8,13 @@ from api import (
     attachments,
     bulk,
     callbacks,
+    events,
     explain,
     health,
     journal,
     lending,
     payments,
+    proofs,
     second_factor,
     statements,
     support,
@@ -20,7 +22,7 @@ from api import (
 )
 from api.routes import AnyRoute, Table
 
-ROUTES: Final[tuple[AnyRoute, ...]] = (
+_OWN: Final[tuple[AnyRoute, ...]] = (
     *admin.ROUTES,
     *second_factor.ROUTES,
     *api_keys.ROUTES,
@@ -34,7 +36,11 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     *attachments.ROUTES,
     *system.ROUTES,
     *bulk.ROUTES,
+    *events.ROUTES,
+    *proofs.ROUTES,
     *health.ROUTES,
 )
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (*_OWN, *events.of_each(_OWN))
 
 TABLE: Final = Table(ROUTES)

@@ -1,9 +1,10 @@
 """What every request finds ready: the ledger, the read tables, and who was let in before."""
 
+import asyncio
 import logging
 import re
 import traceback
-from collections.abc import AsyncIterator, Callable, Container, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -20,7 +21,7 @@ from api.call import Call, Networks
 from api.database import open_vault
 from api.health import Metrics
 from api.outbox import sender
-from api.position import PATIENCE, ReadPosition
+from api.position import PATIENCE, LogPosition, ReadPosition
 from api.rate import Rates
 from api.routes import SEES_PERSONS, Table, activity_of
 from api.settings import Settings
@@ -41,7 +42,7 @@ from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.outcomes import Receipt
 from rim_ledger.sending import Sender
-from rim_ledger.vault import Vault
+from rim_ledger.vault import Keys, Vault
 from rim_ledger.world import RealWorld, World
 
 TOKENS_MAX: Final = 10_000
@@ -76,6 +77,7 @@ class Desk(Struct):
     world: World
     pool: AsyncConnectionPool[AsyncConnection[Any]]
     tables: ReadPosition
+    log: LogPosition
     request_key: bytes
     cursor_key: bytes
     proxies: Networks
@@ -87,6 +89,8 @@ class Desk(Struct):
     sender: Sender
     second_factor: SecondFactor
     callers: dict[str, UUID] = {}
+    stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    """Set when the process is to end, for answers that would go on for ever."""
 
     async def caller(self, call: Call, token: str, asked: Activity) -> UUID:
         """The admin whose token this is, as far as was known lately; the decision asks again.
@@ -154,12 +158,29 @@ class Desk(Struct):
 
     async def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What a query finds, in one snapshot. Raises Unavailable without a database."""
+        async with self.reader() as connection:
+            return await (await connection.execute(query.encode(), values)).fetchall()
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection to read with. Raises Unavailable without a database."""
         try:
             async with self.pool.connection() as connection:
-                return await (await connection.execute(query.encode(), values)).fetchall()
+                yield connection
         except (OperationalError, InterfaceError, UndefinedTable, PoolTimeout):
             words = "The read tables cannot be reached."
             raise Unavailable("store-unavailable", words) from None
+
+    async def keys_of(self, persons: Iterable[UUID], *, sees: bool) -> Keys:
+        """The keys of these persons for a reader who may see them, and None for whoever was
+        erased; for others only the latter."""
+        if not (wanted := list(persons)):
+            return {}
+        query = "SELECT person, wrapped FROM ledger.personal_keys WHERE person = ANY (%s)"
+        wrapped = await self.rows(query, [wanted])
+        return {
+            person: self.vault.unwrap(person, key) for person, key in wrapped if sees or key is None
+        }
 
     def note_unexpected(self, error: BaseException, request_id: str) -> None:
         """Count and log an error that is no refusal: where it was, and not what was asked."""
@@ -210,6 +231,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         Attempts(url, vault, world) as attempts,
         pool,
         ReadPosition(url) as tables,
+        LogPosition(url) as log_position,
     ):
         dispatch = Dispatch(url, ledger, telco(settings, url), world)
         outbox = sender(settings, world)
@@ -221,6 +243,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             world=world,
             pool=pool,
             tables=tables,
+            log=log_position,
             request_key=vault.key(Purpose.REQUEST),
             cursor_key=vault.key(Purpose.CURSOR),
             proxies=settings.trusted_proxies,

@@ -93,6 +93,8 @@ class Other(Struct, frozen=True):
     """The same of another answer that it may give."""
     media_type: str = "application/json"
     """What its body is, if it has one."""
+    query: Mapping[str, Any] = {}
+    """JSON Schema of the parameters of its query string."""
 
 
 AnyRoute = Route | List | One | Other
