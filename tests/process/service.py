@@ -19,7 +19,7 @@ import psutil
 from rim_ledger.postgres import EmbeddedPostgres
 
 TREE = Path(__file__).parents[2]
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that anything may take that should be quick; only a failing test waits so long."""
 
 
