@@ -157,7 +157,7 @@ def stop(process: "subprocess.Popen[str]", wish: int = signal.SIGTERM) -> str:
     begun = time.monotonic()
     process.send_signal(wish)
     said, _ = process.communicate(timeout=PATIENCE)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 20  # 10 on a machine of one's own.
     assert process.returncode == 0, said
     return said
 
