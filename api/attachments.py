@@ -14,7 +14,7 @@ from api.ids import CANONICAL, missing, resolve
 from api.known import require_known
 from api.multipart import Upload
 from api.problem import encoded
-from api.routes import AnyRoute, Other, Parameters, activity_of
+from api.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
 from api.support import ONE, READ, WRITE
 from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right, perform
@@ -144,9 +144,12 @@ def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
 
 
 async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> Reply | None:
-    """One file of a ticket, to be saved and never to be shown in place."""
+    """One file of a ticket, to be saved and never to be shown in place. It may show anything about
+    a person, so it is for those who may see persons."""
     access, name = Access(desk, call, parameters["id"], READ), parameters["aid"]
     ticket, position = await access.look()
+    asked = activity_of("Export", FILES, parameters)
+    await desk.rights(call, call.token, READ, SEES_PERSONS, activity=asked, logged=lambda _: True)
     id_ = UUID(name) if CANONICAL.fullmatch(name) else None
     file = ticket.attachments.get(id_) if id_ else None
     key = await access.key(ticket.person)
@@ -213,5 +216,5 @@ ROUTES: list[AnyRoute] = [
         gives=GIVES,
         media_type="multipart/form-data",
     ),
-    Other("GET", FILES + "/{aid}", fetch, "One file of a ticket", READ, exports=True),
+    Other("GET", FILES + "/{aid}", fetch, "One file of a ticket", READ),
 ]

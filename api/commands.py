@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import re
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
@@ -21,6 +22,7 @@ from rim_ledger.core import (
     Form,
     Invalid,
     Refused,
+    Unavailable,
 )
 from rim_ledger.outcomes import Idempotency, Receipt
 
@@ -134,7 +136,9 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
     )
     receipt = await wish.submit(desk)
     if PREFERRED.search(call.headers.get(b"prefer", b"")):
-        row = await desk.row_after(wish, receipt)
+        row = None
+        with suppress(Unavailable):  # It is done, so there is a receipt at least.
+            row = await desk.row_after(wish, receipt)
         if row is not None:
             return _reply(wish, receipt, row, [(b"preference-applied", b"return=representation")])
     return _reply(wish, receipt, receipt_json(route.kind, receipt), [])
