@@ -8,6 +8,7 @@ from api import (
     attachments,
     bulk,
     callbacks,
+    customer,
     explain,
     health,
     journal,
@@ -23,6 +24,7 @@ from api.routes import AnyRoute, Table
 ROUTES: Final[tuple[AnyRoute, ...]] = (
     *admin.ROUTES,
     *second_factor.ROUTES,
+    *customer.ROUTES,
     *api_keys.ROUTES,
     *lending.ROUTES,
     *explain.ROUTES,

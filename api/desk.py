@@ -34,6 +34,7 @@ from rim_ledger.admin.second_factor import SecondFactor
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Unavailable
+from rim_ledger.customers.phone_code import PhoneCodes
 from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
@@ -61,9 +62,14 @@ class Rights(Struct, frozen=True):
         return (resource, action) in self.given
 
     @property
+    def own(self) -> bool:
+        """Whether it is a borrower, who sees what is their own, and nothing else."""
+        return self.actor.type == "user"
+
+    @property
     def sees_persons(self) -> bool:
         """Whether they may see who a person is."""
-        return SEES_PERSONS in self.given
+        return self.own or SEES_PERSONS in self.given
 
 
 class Desk(Struct):
@@ -85,17 +91,20 @@ class Desk(Struct):
     storage: Storage
     sender: Sender
     second_factor: SecondFactor
-    callers: dict[str, UUID] = {}
+    phone_codes: PhoneCodes
+    callers: dict[str, Actor] = {}
 
-    async def caller(self, call: Call, token: str) -> UUID:
-        """The admin whose token this is, as far as was known lately; the decision asks again.
+    async def caller(self, call: Call, token: str, *, own: bool = False) -> UUID:
+        """Whose token this is, as far as was known lately; the decision asks again.
 
-        Raises Unauthenticated for a token nobody has.
+        Raises Unauthenticated for a token nobody has, and Forbidden for a borrower's where that
+        is not open to borrowers.
         """
-        if admin := self.callers.get(token):
-            return admin
-        await self.rights(call, token)
-        return self.callers[token]
+        actor = self.callers.get(token)
+        if actor is None or (actor.type == "user" and not own):
+            actor = (await self.rights(call, token, own=own)).actor
+        assert actor.id is not None, "whoever holds a session is somebody"
+        return actor.id
 
     async def rights(
         self,
@@ -103,6 +112,7 @@ class Desk(Struct):
         token: str,
         *needs: Right,
         enrolling: bool = False,
+        own: bool = False,
         activity: Activity | None = None,
         logged: Callable[[Rights], bool] = lambda _: False,
     ) -> Rights:
@@ -115,7 +125,7 @@ class Desk(Struct):
         def admit(book: Book) -> None:
             nonlocal found
             book.activities += [activity] if activity else []
-            gate.enter(book, token, enrolling=enrolling)
+            gate.enter(book, token, enrolling=enrolling, own=own)
             for need in needs:
                 book.need(*need)
             found = Rights(book.stamp.actor, book.rights or ())
@@ -123,12 +133,12 @@ class Desk(Struct):
                 book.activities.clear()
 
         def work(book: Book) -> UUID:
-            assert book.stamp.actor.id is not None, "whoever holds a session is an admin"
+            assert book.stamp.actor.id is not None, "whoever holds a session is somebody"
             return book.stamp.actor.id
 
-        receipt = await self.ledger.submit(work, call.stamp(self.world), None, admit)
+        await self.ledger.submit(work, call.stamp(self.world), None, admit)
         assert found is not None, "what was admitted was looked at"
-        self.callers[token] = receipt.id
+        self.callers[token] = found.actor
         while len(self.callers) > TOKENS_MAX:
             del self.callers[next(iter(self.callers))]
         return found
@@ -196,12 +206,14 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
     async with (
         Ledger(url, ENTITY_OF, vault, world) as ledger,
         Attempts(url, vault, world) as attempts,
+        Attempts(url, vault, world, gate="borrowers") as at_codes,
         pool,
         ReadPosition(url) as tables,
     ):
         dispatch = Dispatch(url, ledger, telco(settings, url), world)
         outbox = sender(settings, world)
         challenges = Challenges(pool)
+        phone_codes = PhoneCodes(ledger, at_codes, challenges, outbox, world)
         yield Desk(
             ledger=ledger,
             attempts=attempts,
@@ -219,5 +231,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             storage=Storage(settings.storage_url),
             sender=outbox,
             second_factor=SecondFactor(ledger, attempts, challenges, outbox, world),
+            phone_codes=phone_codes,
         )
         await dispatch.drain()
+        await phone_codes.drain()

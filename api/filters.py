@@ -74,6 +74,7 @@ def read_query(
     scope: str,
     *,
     sees: bool,
+    own: bool = False,
     order: str | None = None,
 ) -> Query:
     """The question in a query string. Raises InvalidFields, Forbidden, or Malformed (cursor)."""
@@ -92,11 +93,11 @@ def read_query(
 
     limit = read("limit", lambda: _limit(once.get("limit", str(LIMIT))))
     usual = order or f"-{row.COLUMNS[row.NEWEST].wire}"
-    sort = read("sort", lambda: _order(row, once.get("sort", usual)))
+    sort = read("sort", lambda: _order(row, once.get("sort", usual), own))
     cursor = read("cursor", lambda: once.get("cursor"))
     hidden = read("deleted", lambda: _deleted(row, once.get("deleted")))
     tests = [
-        read(name, partial(_test, row, name, texts, sees=sees))
+        read(name, partial(_test, row, name, texts, sees=sees, own=own))
         for name, texts in given.items()
         if name not in ONCE
     ]
@@ -133,8 +134,8 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _order(row: type[Row], text: str) -> Order:
-    column = _by_wire(row).get(text.removeprefix("-"))
+def _order(row: type[Row], text: str, own: bool) -> Order:
+    column = _by_wire(row, own).get(text.removeprefix("-"))
     if column is None or not (column.indexed or column.name == row.NEWEST):
         raise _Wrong("one cannot sort by this")
     return Order(column, descending=text.startswith("-"))
@@ -152,20 +153,21 @@ def _deleted(row: type[Row], text: str | None) -> Test | None:
 
 
 @cache
-def _by_wire(row: type[Row]) -> Mapping[str, Column]:
-    return {column.wire: column for column in row.COLUMNS.values()}
+def _by_wire(row: type[Row], own: bool) -> Mapping[str, Column]:
+    """The columns by their names; those that are internal are not there for borrowers."""
+    return {each.wire: each for each in row.COLUMNS.values() if not (own and each.internal)}
 
 
-def _test(row: type[Row], name: str, texts: list[str], *, sees: bool) -> Test:
+def _test(row: type[Row], name: str, texts: list[str], *, sees: bool, own: bool) -> Test:
     """The condition that a filter stands for."""
-    columns = _by_wire(row)
+    columns = _by_wire(row, own)
     for ending, sign in (("From", ">="), ("To", "<=")):
         ranged = columns.get(name.removesuffix(ending)) if name.endswith(ending) else None
         if ranged and ranged.sql_type == "timestamptz" and is_filter(row, ranged):
             if len(texts) > 1:
                 raise _Wrong("it stands here too often")
             return f"t.{ranged.name} {sign} %s", [_moment(texts[0])]
-    if name in row.ALSO:
+    if name in row.ALSO and not own:
         return row.ALSO[name], [texts]
     column = columns.get(name)
     if column is None or not is_filter(row, column):

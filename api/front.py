@@ -74,6 +74,7 @@ async def answer(desk: Desk, call: Call, route: AnyRoute, parameters: Parameters
                     call,
                     call.token,
                     route.needs,
+                    own=route.own,
                     activity=activity_of(action, route.path, parameters),
                     logged=lambda _: route.exports,
                 )

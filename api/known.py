@@ -11,7 +11,7 @@ from rim_ledger.book import Book
 from rim_ledger.core import A, Aggregate
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.desk import Desk, Rights
 
 
 def named(book: Book, route: Route, parameters: Parameters) -> UUID:
@@ -28,14 +28,17 @@ def require_known(book: Book, kind: type[A], stream: UUID) -> A:
     return aggregate
 
 
-async def look_for(desk: "Desk", call: Call, route: Route, parameters: Parameters) -> None:
+async def look_for(
+    desk: "Desk", call: Call, route: Route, parameters: Parameters, rights: "Rights"
+) -> None:
     """NotFound where a path leads to something of which only some may know, and not the caller."""
 
     def work(book: Book) -> UUID:
-        gate.enter(book, call.token)
+        gate.enter(book, call.token, own=route.own)
         stream = named(book, route, parameters)
         require_known(book, route.kind, stream)
         return stream
 
-    if route.kind.known_to is not Aggregate.known_to and "id" in parameters:
+    hides = rights.own or route.kind.known_to is not Aggregate.known_to
+    if hides and "id" in parameters:
         await desk.ledger.submit(work, call.stamp(desk.world))

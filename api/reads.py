@@ -58,6 +58,7 @@ async def _rights(
         call,
         call.token,
         route.needs,
+        own=route.own,
         activity=activity_of(action, route.path, parameters),
         logged=lambda rights: rights.sees_persons and route.row.SHOWS_PERSONS,
     )
@@ -70,7 +71,7 @@ async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights"
     tests = [_named(row, column, text) for column, text in names.items()]
     where, values = _all([*tests, *seen(row, rights)])
     query = (
-        f"SELECT k.position, t.version, {row.json(not sees)} {TRACKING}"
+        f"SELECT k.position, t.version, {row.json(not sees, own=rights.own)} {TRACKING}"
         f" read.{row.TABLE} t ON {where} WHERE k.name = 'read'"
     )
     ((position, version, text),) = await desk.rows(query, values)
@@ -85,7 +86,7 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     sees = rights.sees_persons
     scope = "/".join(parameters.values())
     key, order = desk.cursor_key, route.order
-    query = read_query(route.row, call.query, key, scope, sees=sees, order=order)
+    query = read_query(route.row, call.query, key, scope, sees=sees, own=rights.own, order=order)
     await desk.wait_for(call)
     owner = await _owner(desk, route, parameters, rights)
     rows = await desk.rows(*_page(route, query, parameters, rights))
@@ -111,7 +112,8 @@ async def _owner(desk: "Desk", route: List, parameters: Parameters, rights: "Rig
 
 def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -> Test:
     """The statement of a list. Each row: position, whether the owner is there, id, place, JSON."""
-    row, order, sees = route.row, query.order, rights.sees_persons
+    row, order = route.row, query.order
+    json = row.json(not rights.sees_persons, own=rights.own)
     tests, owner, owners = [*query.tests, *seen(row, rights)], "true", list[Any]()
     if route.of:
         column, table = route.of
@@ -127,7 +129,7 @@ def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -
     where, values = _all(tests)
     statement = (
         f"SELECT k.position, {owner}, page.id, page.place, page.json {TRACKING} LATERAL"  # noqa: S608 - declared names
-        f" (SELECT t.id, {by}::text AS place, {row.json(not sees)} AS json,"
+        f" (SELECT t.id, {by}::text AS place, {json} AS json,"
         f" row_number() OVER ({in_order}) AS nth FROM read.{row.TABLE} t WHERE {where}"
         f" {in_order} LIMIT {query.limit + 1}) page ON true"
         " WHERE k.name = 'read' ORDER BY page.nth"
@@ -150,7 +152,10 @@ def _belonging(route: List, column: str, owner: Test, rights: "Rights") -> Test:
 
 
 def seen(row: type[Row], rights: "Rights") -> list[Test]:
-    """The test for the rows that the caller sees, where that is not all of them."""
+    """The test for the rows that the caller sees, where that is not all of them. What a borrower
+    sees that has no owner by itself is reached through something that has."""
+    if rights.own:
+        return [(f"t.{row.PERSON} = %s", [rights.actor.id])] if row.PERSON else []
     if row.SEEN is None or rights.may(*row.SEEN.all):
         return []
     return [(row.SEEN.where, [rights.actor.id] * row.SEEN.where.count("%s"))]

@@ -42,6 +42,8 @@ class Route(Struct, frozen=True):
     summary: str
     stream: Callable[[Parameters], UUID] | None = None
     run: "Run | None" = None
+    own: bool = False
+    """Whether borrowers may ask for it as well, as far as it is theirs."""
 
 
 class List(Struct, frozen=True):
@@ -59,6 +61,8 @@ class List(Struct, frozen=True):
     through: tuple[tuple[type[Row], str, Right], ...] = ()
     """Where `of` names no owner, but something of theirs: the tables it may be in, their column
     for the owner, and the right to see it there."""
+    own: bool = False
+    """Whether borrowers may ask for it as well, as far as it is theirs."""
     method: str = "GET"
 
 
@@ -69,6 +73,8 @@ class One(Struct, frozen=True):
     row: type[Row]
     needs: Right
     summary: str
+    own: bool = False
+    """Whether borrowers may ask for it as well, as far as it is theirs."""
     method: str = "GET"
 
 
@@ -85,6 +91,8 @@ class Other(Struct, frozen=True):
     """Whether it takes so much along that the log of activities says who did."""
     form: type[Form] | None = None
     public: bool = False
+    own: bool = False
+    """Whether borrowers may ask for it as well, as far as it is theirs."""
     status: int = 200
     gives: Mapping[str, Any] | None = None
     """JSON Schema of the answer's properties."""
@@ -97,12 +105,12 @@ class Other(Struct, frozen=True):
 AnyRoute = Route | List | One | Other
 
 
-def resource(path: str, row: type[Row], name: str) -> list[AnyRoute]:
+def resource(path: str, row: type[Row], name: str, *, own: bool = False) -> list[AnyRoute]:
     """The two reads that nearly every table has."""
     words = path.rsplit("/", 1)[1].replace("-", " ")
     return [
-        List(path, row, (name, "read"), f"List {words}"),
-        One(path + "/{id}", row, (name, "read"), f"One of the {words}"),
+        List(path, row, (name, "read"), f"List {words}", own=own),
+        One(path + "/{id}", row, (name, "read"), f"One of the {words}", own=own),
     ]
 
 
