@@ -18,7 +18,7 @@ from api.routes import AnyRoute, Other, Parameters, activity_of
 from api.support import ONE, READ, WRITE
 from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right, perform
-from rim_ledger.core import Forbidden, Refused
+from rim_ledger.core import Refused
 from rim_ledger.outcomes import Receipt
 from rim_ledger.sealed_file import open_file, seal_file
 from rim_ledger.support.conversation import AddAttachment, require_room
@@ -100,7 +100,7 @@ async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
         receipt = await desk.ledger.submit(
             work, call.stamp(desk.world, key), idempotency, access.admit
         )
-    except (Refused, Forbidden):
+    except Refused:  # After any other error the event may be there all the same.
         await desk.storage.drop(stored)
         raise
     return _taken(ticket, command, receipt)
@@ -152,13 +152,9 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> Reply | Non
         (b"content-type", file.media_type.encode()),
         (b"content-length", b"%d" % file.size),
         (b"content-disposition", _disposition(shown or "file")),
-        (b"x-content-type-options", b"nosniff"),
-        (b"content-security-policy", b"default-src 'none'; sandbox"),
-        (b"cache-control", b"no-store"),
-        (b"x-request-id", call.id.encode()),
         (b"ledger-position", b"%d" % position),
     ]
-    await call.send({"type": "http.response.start", "status": 200, "headers": headers})
+    await call.start(200, headers)
     if call.method != "HEAD":
         await _send(call, first, parts)
     await call.send({"type": "http.response.body", "body": b""})

@@ -42,7 +42,8 @@ def test_a_file_goes_with_a_message_and_comes_back_as_it_was(tell: Tell) -> None
         assert (twice.status_code, twice.json()["code"]) == (422, "unknown-attachment")
         (message,) = await desk.items(f"{path}/messages")
         (file,) = message["attachments"]
-        assert file == {"id": told["id"], "url": told["url"], **shown}
+        own = {"id": told["id"], "url": told["url"], "messageId": message["id"]}
+        assert file == own | shown
         got = await lead.get(file["url"])
         assert (got.status_code, got.content) == (200, content)
         assert got.headers["Content-Type"] == "application/pdf"
