@@ -221,10 +221,8 @@ def _said(column: Column) -> Iterator[str]:
         yield f"unique while {column.unique_while}"
     elif column.indexed:
         yield "indexed"
-    if column.personal:
-        yield "personal"
-    if column.internal:
-        yield "not shown to borrowers"
+    marks = {"personal": column.personal, "not shown to borrowers": column.internal}
+    yield from (mark for mark, holds in marks.items() if holds)
     if column.references:
         yield f"references {column.references}"
     if column.copied:

@@ -32,6 +32,11 @@ async def code_for(client: Client, to: str) -> str:
     answer = await ask_for_code(client, to)
     assert answer.status_code == 202, answer.text
     (message,) = (await sent(client))[before:]
+    return code_in(message)
+
+
+def code_in(message: dict[str, Any]) -> str:
+    """The code that a message tells."""
     found = re.search(r"\b\d{6}\b", message["body"])
     assert found
     return found[0]
