@@ -70,7 +70,7 @@ def _admit(call: Call) -> Admit:
     token = call.token
 
     def admit(book: Book) -> None:
-        gate.enter(book, token, own=True)
+        gate.enter_own(book, token)
         book.need(*OWN_SESSION)
 
     return admit

@@ -5,8 +5,7 @@ from uuid import UUID
 
 from api.call import Call
 from api.ids import missing, resolve
-from api.routes import Parameters, Route
-from rim_ledger.admin import gate
+from api.routes import Parameters, Route, entry
 from rim_ledger.book import Book
 from rim_ledger.core import A, Aggregate
 
@@ -34,7 +33,7 @@ async def look_for(
     """NotFound where a path leads to something of which only some may know, and not the caller."""
 
     def work(book: Book) -> UUID:
-        gate.enter(book, call.token, own=route.own)
+        entry(route)(book, call.token)
         stream = named(book, route, parameters)
         require_known(book, route.kind, stream)
         return stream

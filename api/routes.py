@@ -11,7 +11,8 @@ from api.ids import BUSINESS_ID, CANONICAL
 from api.problem import MethodNotAllowed, NoRoute
 from projections.tables import Row
 from rim_ledger.activity import Activity
-from rim_ledger.book import Right
+from rim_ledger.admin import gate
+from rim_ledger.book import Book, Right
 from rim_ledger.core import Aggregate, Form
 from rim_ledger.outcomes import Receipt
 
@@ -23,6 +24,7 @@ Parameters = Mapping[str, str]
 Run: TypeAlias = "Callable[[Desk, Callable[[], Awaitable[Receipt]]], Awaitable[Receipt]]"
 Answer: TypeAlias = "Callable[[Desk, Call, Parameters], Awaitable[Reply | None]]"
 WORDS_MAX: Final = 16
+SEES_PERSONS: Final[Right] = ("users.pii", "read")
 NAMED: Final = re.compile(f"{CANONICAL.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
 """A thing's id, or a setting's name."""
 
@@ -100,6 +102,8 @@ class Other(Struct, frozen=True):
     """The same of another answer that it may give."""
     media_type: str = "application/json"
     """What its body is, if it has one."""
+    query: Mapping[str, Any] = {}
+    """JSON Schema of the parameters of its query string."""
 
 
 AnyRoute = Route | List | One | Other
@@ -112,6 +116,11 @@ def resource(path: str, row: type[Row], name: str, *, own: bool = False) -> list
         List(path, row, (name, "read"), f"List {words}", own=own),
         One(path + "/{id}", row, (name, "read"), f"One of the {words}", own=own),
     ]
+
+
+def entry(route: AnyRoute) -> Callable[[Book, str], None]:
+    """Who is let in to a route: admins, and borrowers where it says so."""
+    return gate.enter_own if route.own else gate.enter
 
 
 def activity_of(action: str, path: str, parameters: Parameters) -> Activity:

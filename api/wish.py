@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from api.ids import missing
 from api.known import named
-from api.routes import Parameters, Route, activity_of
+from api.routes import Parameters, Route, activity_of, entry
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.admin.admin_user import AdminUser
@@ -60,7 +60,7 @@ class Wish(Struct):
     def admit(self, book: Book) -> None:
         """The caller is known and may ask for this."""
         book.activities.append(self.activity)
-        gate.enter(book, self.token, own=self.route.own)
+        entry(self.route)(book, self.token)
         self.noted = len(book.events)
         book.need(*self.route.needs)
         self.actor, self.given = book.stamp.actor, book.rights or ()

@@ -162,6 +162,18 @@ def test_nobody_learns_by_a_filter_what_is_not_shown(tell: Tell, query: str) -> 
     tell(story)
 
 
+def test_looking_back_is_for_staff(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        ada = await logged_in(admin)
+        user = await own_id(ada)
+        for path in (f"/v1/users/{user}", "/v1/loans", "/v1/tickets"):
+            assert (await admin.get(f"{path}?asOf=1")).status_code in (200, 404)
+            assert code(await ada.get(f"{path}?asOf=1")) == (422, "unknown-parameter")
+        assert code(await ada.get(f"/v1/users/{user}/events")) == (403, "forbidden")
+
+    tell(story)
+
+
 def test_a_customer_never_sees_the_ticket_of_another(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         ada, bola = await logged_in(admin, 0), await logged_in(admin, 1)
