@@ -132,6 +132,9 @@ def _operation(route: AnyRoute, schemas: Mapping[str, Schema]) -> Schema:
             operation["responses"] = {"200": _json(_ref(route.row))} | _problems(ALWAYS)
         case Other():
             _describe_other(operation, route)
+    if route.own:
+        words = f"{operation.get('description', '')} Borrowers may ask for what is theirs."
+        operation["description"] = words.strip()
     return operation
 
 

@@ -13,6 +13,7 @@ from rim_ledger.admin.acting import NOBODY
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.admin.challenge import Challenge, Challenges
 from rim_ledger.admin.gate import new_token, token_hash
+from rim_ledger.admin.second_factor import BODY
 from rim_ledger.admin.security_settings import DEFAULTS, SETTINGS, current
 from rim_ledger.admin.session import SESSION
 from rim_ledger.admin.two_factor import LIFE, Code, new_code, plain
@@ -35,8 +36,6 @@ SENT_MOST: Final = 5
 SENT_WITHIN: Final = timedelta(hours=1)
 """How many codes may be asked for within which time: for one phone; from one address ten times as
 many. A message costs money, and unasked ones are a nuisance."""
-
-BODY: Final = "Your RIM Ledger code is {}. It is valid for 10 minutes. Tell it to nobody."
 
 log = logging.getLogger(__name__)
 
