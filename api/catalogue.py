@@ -6,6 +6,7 @@ from api import (
     admin,
     api_keys,
     attachments,
+    backups,
     bulk,
     callbacks,
     explain,
@@ -33,6 +34,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     *support.ROUTES,
     *attachments.ROUTES,
     *system.ROUTES,
+    *backups.ROUTES,
     *bulk.ROUTES,
     *health.ROUTES,
 )

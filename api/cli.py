@@ -17,6 +17,7 @@ from cyclopts import App, Parameter
 from psycopg_pool import PoolTimeout
 
 from api import status as standing
+from api.backup_files import archivist
 from api.database import (
     Unfit,
     database,
@@ -38,16 +39,29 @@ from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
 from rim_ledger import clock as due
 from rim_ledger.admin.attempts import Attempts
-from rim_ledger.core import Unavailable
+from rim_ledger.core import Refused, Unavailable
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.postgres import PostgresUnavailable
 from rim_ledger.rotation import Underway, rotate
+from rim_ledger.system.archive import Unsound
+from rim_ledger.system.restore import NotEmpty
 from rim_ledger.world import RealWorld
 
 INTERRUPTED: Final = 130
 """The exit code of a command that was not let finish."""
 
-FORESEEN: Final = (Unfit, Unavailable, PostgresUnavailable, Poisoned, Outdated, Busy, Underway)
+FORESEEN: Final = (
+    Unfit,
+    Refused,
+    Unavailable,
+    PostgresUnavailable,
+    Poisoned,
+    Outdated,
+    Busy,
+    Underway,
+    Unsound,
+    NotEmpty,
+)
 """What says in one line why a command cannot go on."""
 
 log = logging.getLogger("rim_ledger")
@@ -66,8 +80,12 @@ def up() -> None:
     run_everything(Settings.load(first_login=True))
 
 
-# Named, not imported: what speaks HTTP takes its time, and only this command needs it.
+# Named, not imported: what takes its time to load is loaded by the command that needs it.
 app.command("api.server:serve", name="serve")
+app.command("api.backup_commands:backup", name="backup")
+app.command("api.backup_commands:verify_backup", name="verify-backup")
+app.command("api.backup_commands:restore", name="restore")
+app.command("api.backup_commands:outbound", name="outbound")
 
 
 @app.command
@@ -86,7 +104,7 @@ def clock() -> None:
 
     async def run(url: str) -> None:
         async with _dispatch(settings, url) as dispatch:
-            await due.run(dispatch)
+            await due.run(dispatch, archivist(settings, url, dispatch.ledger))
 
     with filled_database(settings) as url:
         asyncio.run(run(url))
@@ -106,7 +124,10 @@ def tick(*, at: str | None = None) -> None:
 
     async def run(url: str) -> int:
         async with _dispatch(settings, url) as dispatch:
-            return await due.tick(dispatch, moment)
+            keeper = archivist(settings, url, dispatch.ledger)
+            done = await due.tick(dispatch, moment, keeper)
+            await keeper.drain()
+            return done
 
     with filled_database(settings) as url:
         print(f"things that were due: {asyncio.run(run(url))}")

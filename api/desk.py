@@ -14,6 +14,7 @@ from psycopg.errors import UndefinedTable
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from api import reads
+from api.backup_files import places
 from api.call import Call, Networks
 from api.database import open_vault
 from api.health import Metrics
@@ -22,7 +23,6 @@ from api.position import PATIENCE, ReadPosition
 from api.rate import Rates
 from api.routes import Table
 from api.settings import Settings
-from api.storage import Storage
 from api.telco import telco
 from api.wish import Wish
 from projections.catalogue import ROW_OF
@@ -34,11 +34,15 @@ from rim_ledger.admin.second_factor import SecondFactor
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Unavailable
+from rim_ledger.erasures import Erasures
 from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.outcomes import Receipt
 from rim_ledger.sending import Sender
+from rim_ledger.storage import Storage
+from rim_ledger.system.archivist import Places
+from rim_ledger.system.guarded import GuardedSender
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld, World
 
@@ -85,6 +89,7 @@ class Desk(Struct):
     storage: Storage
     sender: Sender
     second_factor: SecondFactor
+    places: Places
     callers: dict[str, UUID] = {}
 
     async def caller(self, call: Call, token: str) -> UUID:
@@ -194,13 +199,13 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         open=False,
     )
     async with (
-        Ledger(url, ENTITY_OF, vault, world) as ledger,
+        Ledger(url, ENTITY_OF, vault, world, Erasures(settings.home, world).note) as ledger,
         Attempts(url, vault, world) as attempts,
         pool,
         ReadPosition(url) as tables,
     ):
         dispatch = Dispatch(url, ledger, telco(settings, url), world)
-        outbox = sender(settings, world)
+        outbox = GuardedSender(sender(settings, world), ledger, world)
         challenges = Challenges(pool)
         yield Desk(
             ledger=ledger,
@@ -219,5 +224,6 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             storage=Storage(settings.storage_url),
             sender=outbox,
             second_factor=SecondFactor(ledger, attempts, challenges, outbox, world),
+            places=places(settings),
         )
         await dispatch.drain()
