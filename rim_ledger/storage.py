@@ -46,6 +46,7 @@ class Storage:
         """Keep a file whole and for good, or not at all: it is written aside first, and is on disk
         when this ends. Unavailable when that cannot be done."""
         given = parts if isinstance(parts, AsyncIterable) else iter(parts)
+        self._clear(name)
         try:
             await obstore.put_async(self._store, name, given, max_concurrency=AT_ONCE)
             if self._directory:
@@ -73,12 +74,19 @@ class Storage:
 
     async def drop(self, name: str) -> None:
         """Let go of a file, if it is there."""
+        self._clear(name)
         try:
             await obstore.delete_async(self._store, name)
         except FileNotFoundError:
             pass
         except (BaseError, OSError):
             raise _away() from None
+
+    def _clear(self, name: str) -> None:
+        """Take away what somebody who was killed had begun to write aside."""
+        if self._directory:
+            for begun in self._directory.glob(f"{name}#*"):
+                begun.unlink(missing_ok=True)
 
 
 def _sync(file: Path) -> None:
