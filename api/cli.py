@@ -10,12 +10,14 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Final
 
 import psycopg
 from cyclopts import App, Parameter
 from psycopg_pool import PoolTimeout
 
+from api import sealing
 from api import status as standing
 from api.backup_files import archivist
 from api.database import (
@@ -37,6 +39,7 @@ from projections.fold import Poisoned
 from projections.rebuild import Busy
 from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
+from projections.seals import Contradiction
 from rim_ledger import clock as due
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.core import Refused, Unavailable
@@ -61,6 +64,7 @@ FORESEEN: Final = (
     Underway,
     Unsound,
     NotEmpty,
+    Contradiction,
 )
 """What says in one line why a command cannot go on."""
 
@@ -76,12 +80,14 @@ app = App(
 
 @app.command
 def up() -> None:
-    """Run everything in the foreground: PostgreSQL, API, follower and clock."""
+    """Run everything in the foreground: PostgreSQL, API, follower, clock and sealer."""
     run_everything(Settings.load(first_login=True))
 
 
-# Named, not imported: what takes its time to load is loaded by the command that needs it.
+# Named, not imported: what speaks HTTP, Parquet or DuckDB takes its time, and only these need it.
 app.command("api.server:serve", name="serve")
+app.command("api.export:export", name="export")
+app.command("api.replay:replay", name="replay")
 app.command("api.backup_commands:backup", name="backup")
 app.command("api.backup_commands:verify_backup", name="verify-backup")
 app.command("api.backup_commands:restore", name="restore")
@@ -108,6 +114,40 @@ def clock() -> None:
 
     with filled_database(settings) as url:
         asyncio.run(run(url))
+
+
+@app.command
+def seal() -> None:
+    """Run the sealer, which signs what the log has."""
+    settings = Settings.load()
+    with filled_database(settings) as url:
+        asyncio.run(sealing.seal(settings, url))
+
+
+@app.command
+def verify(*, export: Path | None = None, key: Path | None = None) -> None:
+    """Compare every event with its seal, and the seals with every signed checkpoint.
+
+    Parameters
+    ----------
+    export:
+        A directory that rim-ledger export wrote: then that is verified, without a database.
+    key:
+        The file of the public key for it, such as RIM_HOME/checkpoints/key.
+    """
+    if export is not None:
+        from api.export import verify_export  # noqa: PLC0415 - Parquet takes its time to load
+
+        faults, words = verify_export(export, key)
+    else:
+        settings = Settings.load()
+        with filled_database(settings) as url:
+            faults, words = asyncio.run(sealing.verify(settings, url))
+    for fault in faults:
+        print(fault)
+    print(f"{words}: {'not ' if faults else ''}as they were signed")
+    if faults:
+        raise SystemExit(1)
 
 
 @app.command
@@ -138,7 +178,9 @@ def init() -> None:
     """Bring the database up to date, with its read tables and its first admin."""
     settings = Settings.load(first_login=True)
     with database(settings) as url:
+        sealing.require_true(settings, url)
         lacking = prepare(settings, url, first_login)
+        sealing.make_key(settings, url)
     if lacking:
         print(f"added: {', '.join(lacking)}")
     print("the database is up to date")

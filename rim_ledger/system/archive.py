@@ -59,6 +59,8 @@ class Manifest(Struct, frozen=True, kw_only=True, rename="camel"):
     after: int
     position: int
     made_at: datetime
+    checkpoint: str | None
+    """The last signed note on the log, as far as it goes."""
     migrations: list[str]
     columns: dict[str, list[str]]
     missing: list[UUID]

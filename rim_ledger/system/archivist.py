@@ -35,6 +35,8 @@ from rim_ledger.world import World
 LOCK: Final = 7_264_008
 """Whoever works on backups holds this advisory lock; the database ends it with the session."""
 
+WAITING_MAX: Final = 2
+"""Pieces that are made and not yet taken to the store."""
 HEAD_START: Final = timedelta(seconds=10)
 
 log = logging.getLogger(__name__)
@@ -185,7 +187,7 @@ class Archivist:
             after=(parent.position or 0) if parent else 0,
             told=told,
         )
-        await storage.keep(backup.file, dump.parts())
+        await _pour(dump.parts(), storage, backup.file)
         if (manifest := await archive.manifest()) != dump.manifest:
             raise Unsound(f"the backup {backup.file} cannot be used: it is not what was written")
         return await self._result(backup, manifest)
@@ -234,3 +236,31 @@ class Archivist:
             cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
             row = await cursor.fetchone()
             yield bool(row and row[0])
+
+
+async def _pour(parts: AsyncIterator[bytes], storage: Storage, name: str) -> None:
+    """Keep what a task of our own makes: should this be interrupted, it ends in good order first,
+    and gives its connection back."""
+    pieces = asyncio.Queue[bytes | Exception | None](WAITING_MAX)
+
+    async def make() -> None:
+        try:
+            async for part in parts:
+                await pieces.put(part)
+        except Exception as error:
+            await pieces.put(error)
+        else:
+            await pieces.put(None)
+
+    async def made() -> AsyncIterator[bytes]:
+        while (piece := await pieces.get()) is not None:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+    making = asyncio.create_task(make())
+    try:
+        await storage.keep(name, made())
+    finally:
+        making.cancel()
+        await asyncio.gather(making, return_exceptions=True)

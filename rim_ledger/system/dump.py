@@ -25,6 +25,8 @@ ADDED: Final = """
 SELECT (body::json #>> '{data,attachmentId}')::uuid FROM ledger.events
  WHERE name = 'AttachmentAdded' AND position > %s AND position <= %s ORDER BY position"""
 
+CHECKPOINT: Final = "SELECT note FROM ledger.checkpoints ORDER BY size DESC LIMIT 1"
+
 MIGRATIONS: Final = "SELECT name FROM migrations ORDER BY name"
 
 Progress = Callable[[int, int], None]
@@ -65,6 +67,7 @@ class Dump(Struct, kw_only=True):
             for table, names in columns.items():
                 async for part in self._table(connection, table, names):
                     yield part
+            notes = await _rows(connection, CHECKPOINT)
             migrations = [name for (name,) in await _rows(connection, MIGRATIONS)]
         missing = list[UUID]()
         for file in added:
@@ -80,6 +83,7 @@ class Dump(Struct, kw_only=True):
             after=self.after,
             position=position,
             made_at=at,
+            checkpoint=notes[0][0] if notes else None,
             migrations=migrations,
             columns=columns,
             missing=missing,

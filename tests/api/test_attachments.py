@@ -184,6 +184,29 @@ def test_a_key_takes_a_file_in_once(tell: Tell) -> None:
     tell(story)
 
 
+def test_a_key_used_again_costs_nobody_the_file_that_it_took_in(tell: Tell) -> None:
+    async def story(lead: Client) -> None:
+        desk = await Desk(lead).begin()
+        ticket = await desk.open()
+        number = (await desk.row(f"/v1/tickets/{ticket}"))["ticketNumber"]
+
+        async def send(name: str) -> Any:
+            files, key = one("a.txt", b"words"), {"Idempotency-Key": "k"}
+            return await lead.post(f"/v1/tickets/{name}/attachments", files=files, headers=key)
+
+        file = (await send(ticket)).json()
+        elsewhere = await send(number)
+        assert (elsewhere.status_code, elsewhere.json()["code"]) == (422, "idempotency-key-reused")
+        assert (await lead.get(file["url"])).content == b"words"
+        for command in ("resolve", "close"):
+            body = {"resolution": "done"} if command == "resolve" else None
+            assert (await lead.post(f"/v1/tickets/{ticket}/{command}", body)).status_code == 200
+        again = await send(ticket)
+        assert (again.status_code, again.json()) == (201, file)
+
+    tell(story)
+
+
 def test_a_closed_ticket_takes_no_file_and_an_open_one_twenty_without_a_message(
     tell: Tell,
 ) -> None:

@@ -31,6 +31,7 @@ def write(
         after=after,
         position=after + sum(each.count(b"\n") for each in events),
         made_at=datetime(2026, 1, 5, tzinfo=UTC),
+        checkpoint=None,
         migrations=[],
         columns={"events": ["position"]},
         missing=[],
@@ -112,10 +113,12 @@ def test_another_secret_is_told_apart_from_a_damage(tmp_path: Path) -> None:
 def test_a_manifest_that_names_other_events_than_there_are_is_found(tmp_path: Path) -> None:
     sealer = Sealer(SECRET, WORLD.new_id(), WORLD)
     piece = sealer.piece("events", b"1\n2\n", 2)
-    said = {"parent": None, "after": 0, "made_at": WORLD.now(), "migrations": [], "columns": {}}
+    said = {"parent": None, "after": 0, "made_at": WORLD.now(), "columns": {}}
     manifest = Manifest(
         id=WORLD.new_id(),
         position=3,
+        checkpoint=None,
+        migrations=[],
         missing=[],
         pieces=sealer.pieces,
         **said,  # type: ignore[arg-type]
