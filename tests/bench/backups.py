@@ -1,4 +1,7 @@
-"""What backing up and bringing back cost: python -m tests.bench.backups [--events N]"""
+"""What backing up and bringing back cost.
+
+python -m tests.bench.backups [--events N]
+"""
 
 import argparse
 import asyncio
@@ -11,9 +14,17 @@ from time import perf_counter
 
 import psutil
 
+from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.key_ring import open_ring
+from rim_ledger.ledger import Ledger
 from rim_ledger.postgres import EmbeddedPostgres
+from rim_ledger.system.config import SetConfig
+from rim_ledger.vault import Vault
+from rim_ledger.world import RealWorld
 
 from .filling import fill
+from .service import LENDING
 
 SECRET = "a secret of the bench, of many words"
 MEGABYTE = 1024 * 1024
@@ -27,7 +38,7 @@ def measure(events: int) -> Figures:
         home, other = Path(place) / "home", Path(place) / "other"
         run(home, "init")
         with EmbeddedPostgres(home / "postgres") as url:
-            asyncio.run(fill(url, SECRET, events, 1, lambda *_: None))
+            asyncio.run(_fill(url, events))
             backing_up = run(home, "backup")
         (file,) = (home / "backups").iterdir()
         size = file.stat().st_size
@@ -41,6 +52,16 @@ def measure(events: int) -> Figures:
         "brought back with the read tables, events/s": events / restoring[0],
         "bringing back, MB of memory": restoring[1],
     }
+
+
+async def _fill(url: str, events: int) -> None:
+    world = RealWorld()
+    vault = Vault(open_ring(url, [SECRET.encode()], world), world)
+    async with Ledger(url, ENTITY_OF, vault, world) as ledger:
+        for key, value in LENDING.items():
+            wish = SetConfig(category="lending", key=key, value=value)
+            await ledger.submit(wish.work, Stamp(at=world.now(), actor=SYSTEM))
+    await fill(url, SECRET, events, 1, lambda *_: None)
 
 
 def run(home: Path, *arguments: str) -> tuple[float, float]:
