@@ -1,6 +1,7 @@
 """Reads a whole ledger, as it is at one moment, into the pieces of a backup."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
 
@@ -52,9 +53,7 @@ class Dump(Struct, kw_only=True):
     async def parts(self) -> AsyncIterator[bytes]:
         """The bytes of the backup's file, made as they are asked for."""
         yield self.sealer.head
-        async with await AsyncConnection.connect(self.url) as connection:
-            await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
-            await connection.set_read_only(True)
+        async with _one_moment(self.url) as connection:
             head = "SELECT coalesce(max(position), 0), transaction_timestamp() FROM ledger.events"
             ((position, at),) = await _rows(connection, head)
             columns = dict(await _rows(connection, TABLES))
@@ -123,6 +122,19 @@ class Dump(Struct, kw_only=True):
     def _tell(self, more: int) -> None:
         self.done += more
         self.told(self.done, self.total)
+
+
+@asynccontextmanager
+async def _one_moment(url: str) -> AsyncIterator[AsyncConnection[Any]]:
+    """A connection that sees the ledger as it is at one moment. Closed without a word: there is
+    nothing to take back, and a copy that was interrupted takes no further command."""
+    connection = await AsyncConnection.connect(url)
+    try:
+        await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+        await connection.set_read_only(True)
+        yield connection
+    finally:
+        await connection.close()
 
 
 def _counted(table: str) -> str:
