@@ -79,7 +79,7 @@ def restore(*paths: str) -> None:
         The files, or their URLs in an object store; a full backup first, then those that go on
         from it.
     """
-    settings = Settings.load()
+    settings, left = Settings.load(), "nothing was restored"
     try:
         with database(settings) as url:
             asyncio.run(restoring.require_empty(url))
@@ -87,9 +87,10 @@ def restore(*paths: str) -> None:
             with progress("bytes") as told:
                 files = places(settings).files
                 asyncio.run(restoring.restore(url, chain, files, RealWorld(), told))
+            left = "the ledger is restored; rim-ledger init builds its read tables"
             prepare(settings, url, first_login)
     except KeyboardInterrupt:
-        print("interrupted; rim-ledger init brings to its end what was begun", file=sys.stderr)
+        print(f"interrupted; {left}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
     print(f"restored up to position {chain.last.position}, made {chain.last.made_at}")
     if missing := sum(len(manifest.missing) for _, manifest in chain.links):
