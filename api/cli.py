@@ -7,8 +7,6 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final
@@ -24,7 +22,6 @@ from api.database import (
     database,
     filled_database,
     first_line,
-    open_ledger,
     open_vault,
     prepare,
 )
@@ -32,19 +29,18 @@ from api.progress import progress
 from api.settings import Settings
 from api.supervisor import first_login
 from api.supervisor import up as run_everything
-from api.telco import telco
 from projections import follower
 from projections.fold import Poisoned
 from projections.rebuild import Busy
 from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
 from projections.seals import Contradiction
-from rim_ledger import clock as due
 from rim_ledger.admin.attempts import Attempts
-from rim_ledger.core import Unavailable
-from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.core import Refused, Unavailable
 from rim_ledger.postgres import PostgresUnavailable
 from rim_ledger.rotation import Underway, rotate
+from rim_ledger.system.archive import Unsound
+from rim_ledger.system.restore import NotEmpty
 from rim_ledger.world import RealWorld
 
 INTERRUPTED: Final = 130
@@ -52,12 +48,15 @@ INTERRUPTED: Final = 130
 
 FORESEEN: Final = (
     Unfit,
+    Refused,
     Unavailable,
     PostgresUnavailable,
     Poisoned,
     Outdated,
     Busy,
     Underway,
+    Unsound,
+    NotEmpty,
     Contradiction,
 )
 """What says in one line why a command cannot go on."""
@@ -78,11 +77,17 @@ def up() -> None:
     run_everything(Settings.load(first_login=True))
 
 
-# Named, not imported: what speaks HTTP, Parquet or DuckDB takes its time, and only these need it.
+# Named, not imported: what speaks HTTP, Parquet or DuckDB takes its time, and a few need it only.
 app.command("api.server:serve", name="serve")
 app.command("api.export:export", name="export")
 app.command("api.replay:replay", name="replay")
 app.command("api.backtest:backtest", name="backtest")
+app.command("api.clock_commands:clock", name="clock")
+app.command("api.clock_commands:tick", name="tick")
+app.command("api.backup_commands:backup", name="backup")
+app.command("api.backup_commands:verify_backup", name="verify-backup")
+app.command("api.backup_commands:restore", name="restore")
+app.command("api.backup_commands:outbound", name="outbound")
 
 
 @app.command
@@ -92,19 +97,6 @@ def follow() -> None:
     _collect_rarely()
     with filled_database(settings) as url:
         asyncio.run(follower.follow(url, open_vault(settings, url), log.warning))
-
-
-@app.command
-def clock() -> None:
-    """Run the clock, which does what falls due."""
-    settings = Settings.load()
-
-    async def run(url: str) -> None:
-        async with _dispatch(settings, url) as dispatch:
-            await due.run(dispatch)
-
-    with filled_database(settings) as url:
-        asyncio.run(run(url))
 
 
 @app.command
@@ -139,26 +131,6 @@ def verify(*, export: Path | None = None, key: Path | None = None) -> None:
     print(f"{words}: {'not ' if faults else ''}as they were signed")
     if faults:
         raise SystemExit(1)
-
-
-@app.command
-def tick(*, at: str | None = None) -> None:
-    """Do once what the clock owes.
-
-    Parameters
-    ----------
-    at:
-        The business time to do it at, ISO 8601 with an offset; only in development.
-    """
-    settings = Settings.load()
-    moment = _moment(at, settings) if at else None
-
-    async def run(url: str) -> int:
-        async with _dispatch(settings, url) as dispatch:
-            return await due.tick(dispatch, moment)
-
-    with filled_database(settings) as url:
-        print(f"things that were due: {asyncio.run(run(url))}")
 
 
 @app.command
@@ -267,12 +239,6 @@ def main() -> None:
             _fail(f"the database cannot be reached: {first_line(error)}")
 
 
-@contextlib.asynccontextmanager
-async def _dispatch(settings: Settings, url: str) -> AsyncIterator[Dispatch]:
-    async with open_ledger(settings, url) as ledger:
-        yield Dispatch(url, ledger, telco(settings, url), RealWorld())
-
-
 def _collect_rarely() -> None:
     """The tables' writers make many containers and no cycles: looking for some in every few
     hundred of them took a third of their time."""
@@ -284,16 +250,6 @@ def _collect_rarely() -> None:
 def _fail(line: str) -> None:
     print(f"rim-ledger: {line}", file=sys.stderr)
     raise SystemExit(1)
-
-
-def _moment(text: str, settings: Settings) -> datetime:
-    if settings.production:
-        raise Unfit("--at moves the time, which is only for development")
-    with contextlib.suppress(ValueError):
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo:
-            return moment.astimezone(UTC)
-    raise Unfit("--at is a time with an offset, such as 2026-01-31T09:00:00+01:00")
 
 
 if __name__ == "__main__":

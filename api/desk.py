@@ -17,6 +17,7 @@ from psycopg.errors import UndefinedTable
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from api import reads
+from api.backup_files import places
 from api.call import Call, Networks
 from api.database import open_vault
 from api.health import Metrics
@@ -25,7 +26,6 @@ from api.position import PATIENCE, LogPosition, ReadPosition
 from api.rate import Rates
 from api.routes import SEES_PERSONS, Table, activity_of
 from api.settings import Settings
-from api.storage import Storage
 from api.telco import telco
 from api.wish import Wish
 from projections.catalogue import ROW_OF
@@ -37,11 +37,16 @@ from rim_ledger.admin.second_factor import SecondFactor
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Unavailable
+from rim_ledger.customers.phone_code import PhoneCodes
+from rim_ledger.erasures import Erasures
 from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.outcomes import Receipt
 from rim_ledger.sending import Sender
+from rim_ledger.storage import Storage
+from rim_ledger.system.archivist import Places
+from rim_ledger.system.guarded import GuardedSender
 from rim_ledger.vault import Keys, Vault
 from rim_ledger.world import RealWorld, World
 
@@ -63,9 +68,14 @@ class Rights(Struct, frozen=True):
         return (resource, action) in self.given
 
     @property
+    def own(self) -> bool:
+        """Whether it is a borrower, who sees what is their own, and nothing else."""
+        return self.actor.type == "user"
+
+    @property
     def sees_persons(self) -> bool:
         """Whether they may see who a person is."""
-        return SEES_PERSONS in self.given
+        return self.own or SEES_PERSONS in self.given
 
 
 class Desk(Struct):
@@ -89,18 +99,26 @@ class Desk(Struct):
     storage: Storage
     sender: Sender
     second_factor: SecondFactor
+    places: Places
+    phone_codes: PhoneCodes
     callers: dict[str, UUID] = {}
     stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set when the process is to end, for answers that would go on for ever."""
 
-    async def caller(self, call: Call, token: str, asked: Activity) -> UUID:
-        """The admin whose token this is, as far as was known lately; the decision asks again.
+    async def caller(
+        self,
+        call: Call,
+        token: str,
+        asked: Activity,
+        enter: Callable[[Book, str], None] = gate.enter,
+    ) -> UUID:
+        """Whose token this is, as far as was known lately; the decision asks again.
 
         Raises Unauthenticated for a token nobody has.
         """
-        if admin := self.callers.get(token):
-            return admin
-        await self.rights(call, token, activity=asked)
+        if caller := self.callers.get(token):
+            return caller
+        await self.rights(call, token, activity=asked, enter=enter)
         return self.callers[token]
 
     async def rights(
@@ -129,7 +147,7 @@ class Desk(Struct):
                 book.activities.clear()
 
         def work(book: Book) -> UUID:
-            assert book.stamp.actor.id is not None, "whoever holds a session is an admin"
+            assert book.stamp.actor.id is not None, "whoever holds a session is somebody"
             return book.stamp.actor.id
 
         receipt = await self.ledger.submit(work, call.stamp(self.world), None, admit)
@@ -228,15 +246,17 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         open=False,
     )
     async with (
-        Ledger(url, ENTITY_OF, vault, world) as ledger,
+        Ledger(url, ENTITY_OF, vault, world, Erasures(settings.home, world).note) as ledger,
         Attempts(url, vault, world) as attempts,
+        Attempts(url, vault, world, gate="borrowers") as at_codes,
         pool,
         ReadPosition(url) as tables,
         LogPosition(url) as log_position,
     ):
         dispatch = Dispatch(url, ledger, telco(settings, url), world)
-        outbox = sender(settings, world)
+        outbox = GuardedSender(sender(settings, world), ledger, world)
         challenges = Challenges(pool)
+        phone_codes = PhoneCodes(ledger, at_codes, challenges, outbox, world)
         yield Desk(
             ledger=ledger,
             attempts=attempts,
@@ -256,5 +276,8 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             storage=Storage(settings.storage_url),
             sender=outbox,
             second_factor=SecondFactor(ledger, attempts, challenges, outbox, world),
+            places=places(settings),
+            phone_codes=phone_codes,
         )
         await dispatch.drain()
+        await phone_codes.drain()

@@ -1,7 +1,7 @@
 """Which events are asked for, and those events, page by page, as their reader may see them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, get_args
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from projections.log import Line, Wanted
 from projections.tables import Row
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
-from rim_ledger.book import Right
+from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.core import Aggregate
 
@@ -137,18 +137,24 @@ class Sight(Struct, frozen=True):
 
     @classmethod
     async def of(
-        cls, desk: "Desk", call: Call, needs: Right, activity: Activity | None = None
+        cls,
+        desk: "Desk",
+        call: Call,
+        needs: Right,
+        activity: Activity = FOLLOWED,
+        *,
+        enter: Callable[[Book, str], None] = gate.enter,
+        saw: bool = False,
     ) -> "Sight":
         """Raises Unauthenticated or Forbidden when they may read no more. Whoever is shown
-        persons in the clear leaves the activity in the log; without one, this is a second look
-        at who reads already, and no sign that they are there."""
+        persons in the clear leaves the activity in the log, unless they saw them before."""
         rights = await desk.rights(
             call,
             call.token,
             needs,
-            enter=gate.enter if activity else gate.enter_again,
-            activity=activity or FOLLOWED,
-            logged=lambda rights: activity is not None and rights.sees_persons,
+            enter=enter,
+            activity=activity,
+            logged=lambda rights: rights.sees_persons and not saw,
         )
         return cls(rights)
 

@@ -16,9 +16,17 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.secret_file import SECRET_MIN, SecretUnusable, kept_secret
 from rim_ledger.admin.passwords import FirstPassword
+from rim_ledger.system.backup_settings import StorageLocation
 
 PREFIX = "RIM_"
-SECRETS = ("admin_password", "attachments", "database_url", "secret_key", "secret_key_previous")
+SECRETS = (
+    "admin_password",
+    "attachments",
+    "backups",
+    "database_url",
+    "secret_key",
+    "secret_key_previous",
+)
 """Settings whose values are never shown."""
 
 
@@ -154,6 +162,12 @@ class Settings(BaseSettings):
         "s3://bucket/prefix, gs://… or az://…, whose own variables name the credentials; default: "
         "RIM_HOME/attachments",
     )
+    backups: Annotated[str, AfterValidator(_store_url)] | None = Field(
+        default=None,
+        repr=False,
+        description="the URL of an object store for backups whose storage location is cloud, as of "
+        "RIM_ATTACHMENTS; default: none, and they lie in RIM_HOME/backups",
+    )
     pg_user: str | None = Field(
         default=None,
         description="the account that runs our own PostgreSQL when root starts it; default: "
@@ -164,6 +178,12 @@ class Settings(BaseSettings):
     def storage_url(self) -> str:
         """Where the files of tickets are kept."""
         return self.attachments or (self.home / "attachments").as_uri()
+
+    @property
+    def backup_urls(self) -> dict[StorageLocation, str]:
+        """Where backups are kept, for each storage location that there is."""
+        local = {StorageLocation.LOCAL: (self.home / "backups").as_uri()}
+        return local | ({StorageLocation.CLOUD: self.backups} if self.backups else {})
 
     @property
     def production(self) -> bool:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from api.ids import missing
 from api.known import named
-from api.routes import Parameters, Route, activity_of
+from api.routes import Parameters, Route, activity_of, entry
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.admin.admin_user import AdminUser
@@ -32,6 +32,7 @@ from rim_ledger.core import (
 from rim_ledger.core import Command as CommandForm
 from rim_ledger.outcomes import Idempotency, Receipt
 from rim_ledger.sending import Channel
+from rim_ledger.system.outbound import require_open
 
 if TYPE_CHECKING:
     from api.desk import Desk
@@ -60,7 +61,7 @@ class Wish(Struct):
     def admit(self, book: Book) -> None:
         """The caller is known and may ask for this."""
         book.activities.append(self.activity)
-        gate.enter(book, self.token)
+        entry(self.route)(book, self.token)
         self.noted = len(book.events)
         book.need(*self.route.needs)
         self.actor, self.given = book.stamp.actor, book.rights or ()
@@ -73,6 +74,8 @@ class Wish(Struct):
     def work(self, book: Book) -> UUID:
         """The decision; the id of the stream it is about."""
         command, route = self.command, self.route
+        if self.promised:
+            require_open(book)
         _set_time(book, command)
         if isinstance(command, Creation):
             return perform(book, route.kind, None, command)
@@ -161,13 +164,13 @@ def _ask(book: Book) -> UUID:
 
 
 def _set_time(book: Book, command: Form) -> None:
-    """A command may say when it happened: a little ahead of now, and not long ago."""
+    """Staff may say when it happened: a little ahead of now, and not long ago."""
     at = getattr(command, "occurred_at", None)
     if at is None:
         return
     if at > book.now + AHEAD:
         words = "This lies more than 5 minutes in the future."
         raise Invalid("occurred-in-future", words, "/occurredAt")
-    if at < book.now - BACK:
+    if at < book.now - BACK or book.stamp.customer:
         book.need("history.import", "write")
     book.stamp = msgspec.structs.replace(book.stamp, at=at)

@@ -8,6 +8,7 @@ from rim_ledger.admin.admin_user_events import AdminCreated, AdminUserEvent
 from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyEvent
 from rim_ledger.admin.security_settings import SecuritySettings, SecuritySettingsChanged
 from rim_ledger.core import Aggregate, Event
+from rim_ledger.customers.access import CustomerAccess, CustomerAccessEvent, CustomerLoggedIn
 from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import UserEvent, UserRegistered
@@ -17,11 +18,15 @@ from rim_ledger.support.department import Department, DepartmentCreated, Departm
 from rim_ledger.support.support_agent import AgentCreated, SupportAgent, SupportAgentEvent
 from rim_ledger.support.ticket import Ticket
 from rim_ledger.support.ticket_events import TicketEvent, TicketOpened
+from rim_ledger.system.backup import Backup, BackupEvent, BackupStarted
+from rim_ledger.system.backup_settings import BackupSettings, BackupSettingsEvent
 from rim_ledger.system.config import SystemConfig, SystemConfigReset, SystemConfigSet
 from rim_ledger.system.integration import ApiIntegration, IntegrationCreated, IntegrationEvent
+from rim_ledger.system.outbound import Outbound, OutboundEvent
 
 ENTITIES: Final[dict[type[Aggregate], Any]] = {
     User: UserRegistered | UserEvent,
+    CustomerAccess: CustomerLoggedIn | CustomerAccessEvent,
     Loan: LoanRequested | LoanEvent,
     Transaction: TransactionRecorded | TransactionEvent,
     Statement: StatementStarted | StatementEvent,
@@ -33,6 +38,9 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     ApiKey: ApiKeyCreated | ApiKeyEvent,
     SecuritySettings: SecuritySettingsChanged,
     SystemConfig: SystemConfigSet | SystemConfigReset,
+    BackupSettings: BackupSettingsEvent,
+    Backup: BackupStarted | BackupEvent,
+    Outbound: OutboundEvent,
     ApiIntegration: IntegrationCreated | IntegrationEvent,
 }
 

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from rim_ledger.book import Book
+from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Creation, Event, Refused, require, require_legal
+from rim_ledger.customers.access import end_sessions
 from rim_ledger.lending.policy import IN_FORCE, limit_for
 from rim_ledger.lending.request import require_no_conflict
 from rim_ledger.lending.user import LEGAL, User
@@ -21,6 +22,7 @@ from rim_ledger.lending.user_events import (
     UserDeactivated,
     UserDeleted,
     UserErased,
+    UserPhoneVerified,
     UserRegistered,
     UserReinstated,
     UserSuspended,
@@ -90,9 +92,19 @@ class ChangeContact(Command[User]):
         )
         if event.phone_hash and event.phone_hash != aggregate.phone_hash:
             book.release("user-phone", aggregate.phone_hash)
+            end_sessions(book, aggregate.id)
         if event.email_hash and event.email_hash != aggregate.email_hash:
             book.release("user-email", aggregate.email_hash)
         yield event
+
+
+class VerifyPhone(Command[User]):
+    """Say that the phone was made sure to be still this user's: numbers that nobody uses are given
+    to others. Who was not heard of for 180 days gets no code to log in with until then."""
+
+    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        _require_present(aggregate)
+        yield UserPhoneVerified()
 
 
 class SetCreditLimit(Command[User]):
@@ -145,6 +157,7 @@ class SuspendUser(Command[User]):
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
         _require_present(aggregate)
         require_legal(aggregate.status, "suspend", LEGAL)
+        end_sessions(book, aggregate.id)
         yield UserSuspended(reason=self.reason)
 
 
@@ -179,6 +192,7 @@ class DeleteUser(Command[User]):
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
         require(aggregate.deleted_at is None, "already-done", "The user is deleted.")
         _require_settled(aggregate, book)
+        end_sessions(book, aggregate.id)
         yield UserDeleted()
 
 
@@ -190,10 +204,28 @@ class EraseUser(Command[User]):
         _require_settled(aggregate, book)
         credit = f"The user has {aggregate.credit_balance} naira of credit; refund it first."
         require(aggregate.credit_balance == ZERO, "credit-left", credit)
-        book.release("user-phone", aggregate.phone_hash)
-        book.release("user-email", aggregate.email_hash)
-        book.erase(aggregate.id)
-        yield UserErased()
+        yield from _erase(aggregate, book)
+
+
+def erase_again(id: UUID) -> Work:
+    """Erase somebody who was erased before the ledger was brought back from an older backup. That
+    was decided then, so no rule is asked now."""
+
+    def work(book: Book) -> UUID:
+        user = book.read(User, id)
+        if not user.erased:
+            book.append(User, id, _erase(user, book))
+        return id
+
+    return work
+
+
+def _erase(user: User, book: Book) -> Iterable[Event]:
+    book.release("user-phone", user.phone_hash)
+    book.release("user-email", user.email_hash)
+    end_sessions(book, user.id)
+    book.erase(user.id)
+    yield UserErased()
 
 
 def _require_present(user: User) -> None:
