@@ -55,7 +55,7 @@ async def answer_events(
         await Live(desk, call, needs, sight, look).run(question)
     else:
         async for lines, _ in pages(desk, question):
-            body = b"".join(each + b"\n" for each in await sight.shown(desk, lines))
+            body = b"\n".join([*await sight.shown(desk, lines), b""])
             await call.send({"type": "http.response.body", "body": body, "more_body": True})
     await call.send({"type": "http.response.body", "body": b""})
     return None
