@@ -42,6 +42,7 @@ from rim_ledger.core import Unavailable
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.postgres import PostgresUnavailable
 from rim_ledger.rotation import Underway, rotate
+from rim_ledger.system.outside import Outside
 from rim_ledger.world import RealWorld
 
 INTERRUPTED: Final = 130
@@ -219,7 +220,8 @@ def main() -> None:
 @contextlib.asynccontextmanager
 async def _dispatch(settings: Settings, url: str) -> AsyncIterator[Dispatch]:
     async with open_ledger(settings, url) as ledger:
-        yield Dispatch(url, ledger, telco(settings, url), RealWorld())
+        outside = Outside(development=not settings.production)
+        yield Dispatch(url, ledger, telco(settings, url), RealWorld(), outside)
 
 
 def _collect_rarely() -> None:

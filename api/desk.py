@@ -39,6 +39,7 @@ from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.outcomes import Receipt
 from rim_ledger.sending import Sender
+from rim_ledger.system.outside import Outside
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld, World
 
@@ -81,6 +82,7 @@ class Desk(Struct):
     metrics: Metrics
     rates: Rates
     table: Table
+    outside: Outside
     dispatch: Dispatch
     storage: Storage
     sender: Sender
@@ -199,7 +201,8 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         pool,
         ReadPosition(url) as tables,
     ):
-        dispatch = Dispatch(url, ledger, telco(settings, url), world)
+        outside = Outside(development=not settings.production)
+        dispatch = Dispatch(url, ledger, telco(settings, url), world, outside)
         outbox = sender(settings, world)
         challenges = Challenges(pool)
         yield Desk(
@@ -215,6 +218,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             metrics=Metrics(),
             rates=Rates(settings.rate_limit),
             table=table,
+            outside=outside,
             dispatch=dispatch,
             storage=Storage(settings.storage_url),
             sender=outbox,

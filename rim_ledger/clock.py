@@ -68,6 +68,8 @@ async def _run(dispatch: Dispatch, what: str, stream: UUID, at: datetime) -> Non
             await dispatch.ledger.submit(look_at_ticket(stream), stamp)
         case "query-top-up":
             await dispatch.query(stream)
+        case "test-integration":
+            await dispatch.test(stream)
         case "disburse":
             await _disburse(dispatch, stream, stamp)
         case _:

@@ -241,7 +241,9 @@ CREATE TABLE read.api_integrations (
     base_url text NOT NULL,
     last_tested timestamptz,
     last_test_result text CHECK (last_test_result IN ('success', 'failed')),
+    last_test_reason text,
     config json,
+    archived boolean NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     version bigint NOT NULL
