@@ -4,6 +4,7 @@ from typing import Final
 
 from api import (
     admin,
+    alerts,
     api_keys,
     attachments,
     bulk,
@@ -32,6 +33,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     *statements.ROUTES,
     *support.ROUTES,
     *attachments.ROUTES,
+    *alerts.ROUTES,
     *system.ROUTES,
     *bulk.ROUTES,
     *health.ROUTES,

@@ -26,6 +26,7 @@ from api.database import (
     open_vault,
     prepare,
 )
+from api.outbox import sender
 from api.progress import progress
 from api.settings import Settings
 from api.supervisor import first_login
@@ -33,6 +34,7 @@ from api.supervisor import up as run_everything
 from api.telco import telco
 from projections import follower
 from projections.fold import Poisoned
+from projections.measures import TableMeasures
 from projections.rebuild import Busy
 from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
@@ -40,6 +42,8 @@ from rim_ledger import clock as due
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.core import Unavailable
 from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.notifications import alarm as alarms
+from rim_ledger.notifications.alarm import Alarm
 from rim_ledger.postgres import PostgresUnavailable
 from rim_ledger.rotation import Underway, rotate
 from rim_ledger.system.outside import Outside
@@ -86,8 +90,8 @@ def clock() -> None:
     settings = Settings.load()
 
     async def run(url: str) -> None:
-        async with _dispatch(settings, url) as dispatch:
-            await due.run(dispatch)
+        async with _clockwork(settings, url) as (dispatch, alarm):
+            await asyncio.gather(due.run(dispatch), alarms.run(alarm))
 
     with filled_database(settings) as url:
         asyncio.run(run(url))
@@ -106,8 +110,10 @@ def tick(*, at: str | None = None) -> None:
     moment = _moment(at, settings) if at else None
 
     async def run(url: str) -> int:
-        async with _dispatch(settings, url) as dispatch:
-            return await due.tick(dispatch, moment)
+        async with _clockwork(settings, url) as (dispatch, alarm):
+            done = await due.tick(dispatch, moment)
+            await alarm.look(moment)
+            return done
 
     with filled_database(settings) as url:
         print(f"things that were due: {asyncio.run(run(url))}")
@@ -218,10 +224,11 @@ def main() -> None:
 
 
 @contextlib.asynccontextmanager
-async def _dispatch(settings: Settings, url: str) -> AsyncIterator[Dispatch]:
+async def _clockwork(settings: Settings, url: str) -> AsyncIterator[tuple[Dispatch, Alarm]]:
     async with open_ledger(settings, url) as ledger:
-        outside = Outside(development=not settings.production)
-        yield Dispatch(url, ledger, telco(settings, url), RealWorld(), outside)
+        world, outside = RealWorld(), Outside(development=not settings.production)
+        alarm = Alarm(url, ledger, TableMeasures(url), sender(settings, world), world)
+        yield Dispatch(url, ledger, telco(settings, url), world, outside), alarm
 
 
 def _collect_rarely() -> None:

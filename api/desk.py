@@ -1,5 +1,6 @@
 """What every request finds ready: the ledger, the read tables, and who was let in before."""
 
+import asyncio
 import logging
 import re
 import traceback
@@ -34,6 +35,7 @@ from rim_ledger.admin.second_factor import SecondFactor
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Unavailable
+from rim_ledger.faults import note_fault
 from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
@@ -88,6 +90,8 @@ class Desk(Struct):
     sender: Sender
     second_factor: SecondFactor
     callers: dict[str, UUID] = {}
+    notes: set[asyncio.Task[None]] = set()
+    """Unexpected errors that are being noted."""
 
     async def caller(self, call: Call, token: str) -> UUID:
         """The admin whose token this is, as far as was known lately; the decision asks again.
@@ -166,7 +170,11 @@ class Desk(Struct):
         """Count and log an error that is no refusal: where it was, and not what was asked."""
         self.metrics.errors.inc()
         place = "".join(traceback.format_tb(error.__traceback__))
-        log.error("request %s: unexpected %s at\n%s", request_id, type(error).__name__, place)
+        kind = type(error).__name__
+        log.error("request %s: unexpected %s at\n%s", request_id, kind, place)
+        note = asyncio.create_task(note_fault(self.dispatch.url, self.world, f"api: {kind}"))
+        self.notes.add(note)
+        note.add_done_callback(self.notes.discard)
 
     async def row_after(self, wish: Wish, receipt: Receipt) -> bytes | None:
         """The row as this command left it; None when that takes long, or is not the caller's."""
@@ -205,7 +213,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         dispatch = Dispatch(url, ledger, telco(settings, url), world, outside)
         outbox = sender(settings, world)
         challenges = Challenges(pool)
-        yield Desk(
+        desk = Desk(
             ledger=ledger,
             attempts=attempts,
             vault=vault,
@@ -224,4 +232,6 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             sender=outbox,
             second_factor=SecondFactor(ledger, attempts, challenges, outbox, world),
         )
+        yield desk
         await dispatch.drain()
+        await asyncio.gather(*desk.notes)

@@ -11,6 +11,7 @@ from rim_ledger.core import Aggregate, Event
 from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import UserEvent, UserRegistered
+from rim_ledger.notifications.alert import AlertCreated, AlertEvent, SystemAlert
 from rim_ledger.payments.statement import Statement, StatementEvent, StatementStarted
 from rim_ledger.payments.transaction import Transaction, TransactionEvent, TransactionRecorded
 from rim_ledger.support.department import Department, DepartmentCreated, DepartmentEvent
@@ -32,6 +33,7 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     AdminUser: AdminCreated | AdminUserEvent,
     ApiKey: ApiKeyCreated | ApiKeyEvent,
     SecuritySettings: SecuritySettingsChanged,
+    SystemAlert: AlertCreated | AlertEvent,
     SystemConfig: SystemConfigSet | SystemConfigReset,
     ApiIntegration: IntegrationCreated | IntegrationEvent,
 }

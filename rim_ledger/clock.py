@@ -10,6 +10,7 @@ from psycopg import AsyncConnection
 
 from rim_ledger.book import Book, Reminder
 from rim_ledger.core import SYSTEM, Refused, Stamp
+from rim_ledger.faults import note_fault
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.lateness import look_for_default, look_for_overdue
@@ -53,7 +54,9 @@ async def run(dispatch: Dispatch) -> None:
         try:
             await tick(dispatch)
         except Exception as error:
-            log.warning("something that was due could not be done: %s", type(error).__name__)
+            kind = type(error).__name__
+            log.warning("something that was due could not be done: %s", kind)
+            await note_fault(dispatch.url, dispatch.world, f"clock: {kind}")
         await asyncio.sleep(INTERVAL)
 
 

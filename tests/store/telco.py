@@ -14,8 +14,9 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from rim_ledger import clock
+from rim_ledger.book import Book
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.core import SYSTEM, A, Stamp
 from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.disbursement import DisburseLoan
@@ -192,17 +193,23 @@ class Lender:
         request = self.ledger.execute(Loan, loan, DisburseLoan(), self.stamp())
         await self.dispatch.disburse(lambda: request)
         await self.dispatch.drain()
-        return self.loan(loan)
+        return await self.loan(loan)
 
-    def loan(self, id: UUID) -> Loan:
-        found = self.ledger.streams[id].aggregate
-        assert isinstance(found, Loan)
-        return found
+    async def loan(self, id: UUID) -> Loan:
+        return await self._read(Loan, id)
 
-    def provider(self) -> ApiIntegration:
-        found = self.ledger.streams[self.integration].aggregate
-        assert isinstance(found, ApiIntegration)
-        return found
+    async def provider(self) -> ApiIntegration:
+        return await self._read(ApiIntegration, self.integration)
+
+    async def _read(self, kind: type[A], id: UUID) -> A:
+        found: list[A] = []
+
+        def look(book: Book) -> UUID:
+            found.append(book.read(kind, id))
+            return id
+
+        await self.ledger.submit(look, self.stamp())
+        return found[-1]
 
     async def later(self, **time: float) -> int:
         """Let time pass, and the clock do what is due."""
@@ -248,8 +255,10 @@ async def flood(database: str, count: int, *, unknown: float, seed: int) -> int:
             await telco.all_arrive()
             while await lender.later(minutes=3):
                 pass
-            waiting = [each for each in waiting if lender.loan(each).disbursement == "failed"]
-        told = Counter(str(lender.loan(each).telco_reference) for each in loans)
+            standing = await asyncio.gather(*(lender.loan(each) for each in waiting))
+            waiting = [each.id for each in standing if each.disbursement == "failed"]
+        lent = await asyncio.gather(*(lender.loan(each) for each in loans))
+        told = Counter(each.telco_reference for each in lent)
     assert set(telco.heard.values()) == set(telco.delivered.values()) == {1}
     assert told == {f"T-{reference}": 1 for reference in telco.delivered}
     assert len(loans) == count == telco.delivered.total()

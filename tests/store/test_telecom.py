@@ -91,9 +91,9 @@ def test_what_is_not_known_is_asked_about_and_never_sent_again(database: str, mo
             await lender.disburse(loan)
         await lender.later(seconds=6)
         lost = mood in LOST
-        assert lender.loan(loan).disbursement == ("unknown" if lost else "delivered")
+        assert (await lender.loan(loan)).disbursement == ("unknown" if lost else "delivered")
         await lender.later(minutes=3)
-        assert lender.loan(loan).disbursement == ("failed" if lost else "delivered")
+        assert (await lender.loan(loan)).disbursement == ("failed" if lost else "delivered")
         assert telco.heard == {lent.reference: 1}
 
     telco = tell(database, mood, story)
@@ -108,10 +108,10 @@ def test_a_top_up_that_is_still_on_its_way_has_not_failed(database: str) -> None
         loan = await lender.approved(1)
         assert (await lender.disburse(loan)).disbursement == "unknown"
         await lender.later(seconds=6)
-        assert lender.loan(loan).disbursement == "unknown"
+        assert (await lender.loan(loan)).disbursement == "unknown"
         await telco.all_arrive()
         await lender.later(minutes=3)
-        assert lender.loan(loan).disbursement == "delivered"
+        assert (await lender.loan(loan)).disbursement == "delivered"
 
     assert tell(database, Mood.LATE, story).delivered.total() == 1
 
@@ -142,16 +142,16 @@ def test_who_keeps_failing_gets_no_more_until_the_clock_finds_it_well(database: 
         telco.away = True
         for loan in loans[:5]:
             assert (await lender.disburse(loan)).disbursement == "unknown"
-        assert lender.provider().status == "error"
+        assert (await lender.provider()).status == "error"
         heard = len(telco.requests)
         assert (await lender.disburse(loans[5])).disbursement == "failed"
         assert len(telco.requests) == heard
         await lender.later(minutes=1)
-        assert lender.provider().status == "error"
+        assert (await lender.provider()).status == "error"
         telco.away = False
         await lender.later(minutes=5)
-        assert lender.provider().status == "active"
-        assert {lender.loan(loan).disbursement for loan in loans} == {"failed"}
+        assert (await lender.provider()).status == "active"
+        assert {(await lender.loan(loan)).disbursement for loan in loans} == {"failed"}
         assert (await lender.disburse(loans[5])).disbursement == "delivered"
 
     assert tell(database, Mood.DELIVERS, story).delivered.total() == 1
@@ -163,7 +163,7 @@ def test_a_success_between_them_forgives_failures(database: str) -> None:
         for nth, loan in enumerate(loans):
             telco.away = nth != 4
             await lender.disburse(loan)
-        assert lender.provider().status == "active"
+        assert (await lender.provider()).status == "active"
 
     tell(database, Mood.DELIVERS, story)
 
@@ -176,7 +176,7 @@ def test_an_integration_that_was_stopped_is_still_asked_about_what_it_was_sent(
         assert (await lender.disburse(loan)).disbursement == "unknown"
         await lender.wish(DeactivateIntegration())
         await lender.later(seconds=6)
-        assert lender.loan(loan).disbursement == "delivered"
+        assert (await lender.loan(loan)).disbursement == "delivered"
 
     assert tell(database, Mood.HANGS_UP, story).delivered.total() == 1
     assert simulated(database) == 0
