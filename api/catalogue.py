@@ -9,11 +9,13 @@ from api import (
     attachments,
     bulk,
     callbacks,
+    events,
     explain,
     health,
     journal,
     lending,
     payments,
+    proofs,
     second_factor,
     statements,
     support,
@@ -21,7 +23,7 @@ from api import (
 )
 from api.routes import AnyRoute, Table
 
-ROUTES: Final[tuple[AnyRoute, ...]] = (
+_OWN: Final[tuple[AnyRoute, ...]] = (
     *admin.ROUTES,
     *second_factor.ROUTES,
     *api_keys.ROUTES,
@@ -36,7 +38,11 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     *alerts.ROUTES,
     *system.ROUTES,
     *bulk.ROUTES,
+    *events.ROUTES,
+    *proofs.ROUTES,
     *health.ROUTES,
 )
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (*_OWN, *events.of_each(_OWN))
 
 TABLE: Final = Table(ROUTES)

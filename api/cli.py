@@ -7,52 +7,54 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Final
 
 import psycopg
 from cyclopts import App, Parameter
 from psycopg_pool import PoolTimeout
 
+from api import clockwork, sealing
 from api import status as standing
 from api.database import (
     Unfit,
     database,
     filled_database,
     first_line,
-    open_ledger,
     open_vault,
     prepare,
 )
-from api.outbox import sender
 from api.progress import progress
 from api.settings import Settings
 from api.supervisor import first_login
 from api.supervisor import up as run_everything
-from api.telco import telco
 from projections import follower
 from projections.fold import Poisoned
-from projections.measures import TableMeasures
 from projections.rebuild import Busy
 from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
-from rim_ledger import clock as due
+from projections.seals import Contradiction
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.core import Unavailable
-from rim_ledger.lending.dispatch import Dispatch
-from rim_ledger.notifications import alarm as alarms
-from rim_ledger.notifications.alarm import Alarm
 from rim_ledger.postgres import PostgresUnavailable
 from rim_ledger.rotation import Underway, rotate
-from rim_ledger.system.outside import Outside
 from rim_ledger.world import RealWorld
 
 INTERRUPTED: Final = 130
 """The exit code of a command that was not let finish."""
 
-FORESEEN: Final = (Unfit, Unavailable, PostgresUnavailable, Poisoned, Outdated, Busy, Underway)
+FORESEEN: Final = (
+    Unfit,
+    Unavailable,
+    PostgresUnavailable,
+    Poisoned,
+    Outdated,
+    Busy,
+    Underway,
+    Contradiction,
+)
 """What says in one line why a command cannot go on."""
 
 log = logging.getLogger("rim_ledger")
@@ -67,12 +69,14 @@ app = App(
 
 @app.command
 def up() -> None:
-    """Run everything in the foreground: PostgreSQL, API, follower and clock."""
+    """Run everything in the foreground: PostgreSQL, API, follower, clock and sealer."""
     run_everything(Settings.load(first_login=True))
 
 
-# Named, not imported: what speaks HTTP takes its time, and only this command needs it.
+# Named, not imported: what speaks HTTP, Parquet or DuckDB takes its time, and only these need it.
 app.command("api.server:serve", name="serve")
+app.command("api.export:export", name="export")
+app.command("api.replay:replay", name="replay")
 
 
 @app.command
@@ -86,15 +90,44 @@ def follow() -> None:
 
 @app.command
 def clock() -> None:
-    """Run the clock, which does what falls due."""
+    """Run the clock, which does what falls due and watches over the alerts."""
     settings = Settings.load()
-
-    async def run(url: str) -> None:
-        async with _clockwork(settings, url) as (dispatch, alarm):
-            await asyncio.gather(due.run(dispatch), alarms.run(alarm))
-
     with filled_database(settings) as url:
-        asyncio.run(run(url))
+        asyncio.run(clockwork.run(settings, url))
+
+
+@app.command
+def seal() -> None:
+    """Run the sealer, which signs what the log has."""
+    settings = Settings.load()
+    with filled_database(settings) as url:
+        asyncio.run(sealing.seal(settings, url))
+
+
+@app.command
+def verify(*, export: Path | None = None, key: Path | None = None) -> None:
+    """Compare every event with its seal, and the seals with every signed checkpoint.
+
+    Parameters
+    ----------
+    export:
+        A directory that rim-ledger export wrote: then that is verified, without a database.
+    key:
+        The file of the public key for it, such as RIM_HOME/checkpoints/key.
+    """
+    if export is not None:
+        from api.export import verify_export  # noqa: PLC0415 - Parquet takes its time to load
+
+        faults, words = verify_export(export, key)
+    else:
+        settings = Settings.load()
+        with filled_database(settings) as url:
+            faults, words = asyncio.run(sealing.verify(settings, url))
+    for fault in faults:
+        print(fault)
+    print(f"{words}: {'not ' if faults else ''}as they were signed")
+    if faults:
+        raise SystemExit(1)
 
 
 @app.command
@@ -108,15 +141,9 @@ def tick(*, at: str | None = None) -> None:
     """
     settings = Settings.load()
     moment = _moment(at, settings) if at else None
-
-    async def run(url: str) -> int:
-        async with _clockwork(settings, url) as (dispatch, alarm):
-            done = await due.tick(dispatch, moment)
-            await alarm.look(moment)
-            return done
-
     with filled_database(settings) as url:
-        print(f"things that were due: {asyncio.run(run(url))}")
+        done = asyncio.run(clockwork.tick(settings, url, moment))
+    print(f"things that were due: {done}")
 
 
 @app.command
@@ -124,7 +151,9 @@ def init() -> None:
     """Bring the database up to date, with its read tables and its first admin."""
     settings = Settings.load(first_login=True)
     with database(settings) as url:
+        sealing.require_true(settings, url)
         lacking = prepare(settings, url, first_login)
+        sealing.make_key(settings, url)
     if lacking:
         print(f"added: {', '.join(lacking)}")
     print("the database is up to date")
@@ -221,14 +250,6 @@ def main() -> None:
             _fail(str(error))
         except (psycopg.OperationalError, PoolTimeout) as error:
             _fail(f"the database cannot be reached: {first_line(error)}")
-
-
-@contextlib.asynccontextmanager
-async def _clockwork(settings: Settings, url: str) -> AsyncIterator[tuple[Dispatch, Alarm]]:
-    async with open_ledger(settings, url) as ledger:
-        world, outside = RealWorld(), Outside(development=not settings.production)
-        alarm = Alarm(url, ledger, TableMeasures(url), sender(settings, world), world)
-        yield Dispatch(url, ledger, telco(settings, url), world, outside), alarm
 
 
 def _collect_rarely() -> None:

@@ -108,7 +108,8 @@ def key_for(desk: "Desk", caller: UUID, key: str | None, op: str, body: Any) -> 
 async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Parameters) -> Reply:
     """Read, decide, commit; the receipt, or the row when the client prefers that."""
     token = call.token
-    caller = await desk.caller(call, token)
+    asked = activity_of(route.command.__name__, route.path, parameters)
+    caller = await desk.caller(call, token, asked)
     try:
         body = await read_body(call.receive, call.headers, BODY_MAX)
         if body:
@@ -119,7 +120,6 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
     except Refused:
         # Whoever may not ask learns only that, and nothing of what they may not know of.
-        asked = activity_of(route.command.__name__, route.path, parameters)
         await desk.rights(call, token, route.needs, activity=asked)
         await look_for(desk, call, route, parameters)
         raise

@@ -115,6 +115,11 @@ class Aggregate(Struct, metaclass=FrozenMeta):
     def evolve(self, event: Any, stamp: Stamp) -> Self:
         """The aggregate after one more event. Total: no rule is checked here."""
 
+    @classmethod
+    def stream_of(cls, id: UUID) -> UUID:
+        """The stream of the one with this id: the id itself, unless another kind shares it."""
+        return id
+
     @property
     def person(self) -> UUID:
         """Whose personal words this stream's events carry: they are sealed under that key."""

@@ -42,7 +42,8 @@ def test_a_file_goes_with_a_message_and_comes_back_as_it_was(tell: Tell) -> None
         assert (twice.status_code, twice.json()["code"]) == (422, "unknown-attachment")
         (message,) = await desk.items(f"{path}/messages")
         (file,) = message["attachments"]
-        assert file == {"id": told["id"], "url": told["url"], **shown}
+        own = {"id": told["id"], "url": told["url"], "messageId": message["id"]}
+        assert file == own | shown
         got = await lead.get(file["url"])
         assert (got.status_code, got.content) == (200, content)
         assert got.headers["Content-Type"] == "application/pdf"
@@ -179,6 +180,29 @@ def test_a_key_takes_a_file_in_once(tell: Tell) -> None:
         assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
         assert [each.name for each in kept(lead)] == [first.json()["id"]]
         assert (await lead.get(first.json()["url"])).content == b"one"
+
+    tell(story)
+
+
+def test_a_key_used_again_costs_nobody_the_file_that_it_took_in(tell: Tell) -> None:
+    async def story(lead: Client) -> None:
+        desk = await Desk(lead).begin()
+        ticket = await desk.open()
+        number = (await desk.row(f"/v1/tickets/{ticket}"))["ticketNumber"]
+
+        async def send(name: str) -> Any:
+            files, key = one("a.txt", b"words"), {"Idempotency-Key": "k"}
+            return await lead.post(f"/v1/tickets/{name}/attachments", files=files, headers=key)
+
+        file = (await send(ticket)).json()
+        elsewhere = await send(number)
+        assert (elsewhere.status_code, elsewhere.json()["code"]) == (422, "idempotency-key-reused")
+        assert (await lead.get(file["url"])).content == b"words"
+        for command in ("resolve", "close"):
+            body = {"resolution": "done"} if command == "resolve" else None
+            assert (await lead.post(f"/v1/tickets/{ticket}/{command}", body)).status_code == 200
+        again = await send(ticket)
+        assert (again.status_code, again.json()) == (201, file)
 
     tell(story)
 

@@ -252,12 +252,15 @@ def test_the_request_id_and_the_client_address_reach_the_events(tell: Tell) -> N
 
 def test_a_command_that_the_end_of_the_process_cuts_short_may_be_sent_again(tell: Tell) -> None:
     async def story(admin: Client) -> None:
+        under_way, never = asyncio.Event(), asyncio.Event()
+
         async def stay_away(*_: object) -> None:
-            await asyncio.sleep(60)
+            under_way.set()
+            await never.wait()
 
         admin.app.state.desk.ledger.submit = stay_away
         asking = asyncio.create_task(admin.post("/v1/users", ADA))
-        await asyncio.sleep(0.1)
+        await under_way.wait()
         asking.cancel()
         answer = await asking
         assert code(answer) == (503, "busy")
