@@ -157,12 +157,16 @@ def _letter(alert: SystemAlert, message: AlertMessage, book: Book) -> _Letter:
         sealed = admin.email if message.channel is Channel.EMAIL else admin.phone
     to = book.reveal(message.admin_id, sealed) if sealed else None
     body = (
-        f"{WORDS[alert.type]}: {alert.last_value:f}, and the alert's threshold is"
-        f" {alert.threshold:f}."
+        f"{WORDS[alert.type]}: {_plain(alert.last_value)}, and the alert's threshold is"
+        f" {_plain(alert.threshold)}."
     )
     number = f"{alert.id}-{alert.trigger_count}"
     reference = f"ALERT-{number}-{message.admin_id}-{message.channel}"
     return _Letter(message, to, f"Alert: {alert.name}", body, reference)
+
+
+def _plain(value: Decimal | None) -> str:
+    return "unknown" if value is None else f"{value.normalize():f}"
 
 
 def _instead(

@@ -56,7 +56,7 @@ class NoAnswer(Exception):
 
 
 class Answer(Struct, frozen=True):
-    """What a provider answered; where it wants us to go instead, if anywhere."""
+    """What a provider answered; where it wants us to go instead, in its own spelling."""
 
     status: int
     body: bytes
@@ -89,13 +89,15 @@ class Outside:
         except TimeoutError:
             raise NoAnswer("timeout") from None
 
-    async def require_public(self, url: str) -> None:
-        """Blocked when an address leads anywhere but to the internet, in development as well."""
+    async def require_public(self, url: str, location: str) -> None:
+        """Blocked when a redirect leads anywhere but to the internet, in development as well."""
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._addresses(url, local=False)
+                await self._addresses(urljoin(url, location), local=False)
         except (Unreachable, TimeoutError):
             return  # It leads nowhere at all.
+        except ValueError:
+            raise Blocked from None  # It is no address, so nobody knows where it leads.
 
     async def _addresses(self, url: str, *, local: bool) -> Sequence[str]:
         parts = urlsplit(url)
@@ -135,7 +137,7 @@ class Outside:
                 },
             )
             try:
-                return await _exchange(request, url)
+                return await _exchange(request)
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 continue
             except httpx.HTTPError as error:
@@ -144,7 +146,7 @@ class Outside:
         raise Unreachable
 
 
-async def _exchange(request: httpx.Request, url: str) -> Answer:
+async def _exchange(request: httpx.Request) -> Answer:
     """One request on a connection of its own: none is kept that was verified for another name."""
     async with httpx.AsyncHTTPTransport(verify=_certificates(), trust_env=False) as transport:
         answer = await transport.handle_async_request(request)
@@ -156,8 +158,7 @@ async def _exchange(request: httpx.Request, url: str) -> Answer:
                     raise NoAnswer("too-long")
         finally:
             await stream.aclose()
-    location = answer.headers.get("location")
-    return Answer(answer.status_code, body, urljoin(url, location) if location else None)
+    return Answer(answer.status_code, body, answer.headers.get("location"))
 
 
 @cache

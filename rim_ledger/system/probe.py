@@ -62,7 +62,7 @@ async def probe(outside: Outside, line: Line) -> IntegrationTested:
     if answer.status in OK:
         return IntegrationTested(result=TestResult.SUCCESS)
     if answer.status in ELSEWHERE and answer.location:
-        await outside.require_public(answer.location)
+        await outside.require_public(line.base_url, answer.location)
         return _failed("redirect")
     return _failed(f"status-{answer.status}")
 

@@ -1,10 +1,16 @@
 """Integrations over HTTP: tested by a real call, and never against what is not a provider."""
 
+import asyncio
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from api.settings import Settings
+from api.telco import telco
+from rim_ledger.lending.telco import TopUp
 from rim_ledger.system.outside import Outside
+from rim_ledger.values import Network
 from tests.api.conftest import Client, Tell
 from tests.system.provider import Request, a_provider, always, answer
 from tests.system.test_outside import naming
@@ -101,7 +107,10 @@ def test_an_address_inside_a_network_is_blocked(tell: Tell, url: str) -> None:
     tell(story)
 
 
-@pytest.mark.parametrize("to", ["http://169.254.169.254/", "https://10.0.0.1/", "//127.0.0.1/"])
+@pytest.mark.parametrize(
+    "to",
+    ["http://169.254.169.254/", "https://10.0.0.1/", "//127.0.0.1/", "file:///etc", "https://[::1"],
+)
 def test_a_redirect_into_a_network_is_blocked_and_not_followed(tell: Tell, to: str) -> None:
     async def story(admin: Client) -> None:
         async with a_provider(always(answer(307, location=to))) as url:
@@ -164,3 +173,11 @@ def test_integrations_are_found_by_type_status_and_provider_and_archived(tell: T
         assert (await admin.post(one + "/test")).json()["code"] == "already-done"
 
     tell(story)
+
+
+def test_in_production_nothing_is_simulated_and_nothing_is_sent() -> None:
+    settings = Settings(secret_key=b"a secret of the tests, 32 bytes.", env="production")
+    none = telco(settings, "postgresql://nobody@/nothing?host=/nowhere")
+    order = TopUp("DSB-LOAN-2026-000001-1", "+2348031234567", Network.MTN, Decimal(100))
+    assert asyncio.run(none.top_up(order)).answer == "failed"
+    assert asyncio.run(none.query(order.reference)).answer == "unknown"

@@ -150,7 +150,7 @@ def test_a_message_says_what_was_seen_and_names_nobody(database: str) -> None:
             await office.add("email", "sms")
             await office.see(12)
             words = {each[:4] for each in office.post.sent}
-            body = "Overdue loans: 12, and the alert's threshold is 10.00."
+            body = "Overdue loans: 12, and the alert's threshold is 10."
             assert words == {
                 (Channel.EMAIL, "ada@example.com", "Alert: Too many overdue", body),
                 (Channel.EMAIL, "admin@rim.example", "Alert: Too many overdue", body),

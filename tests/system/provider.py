@@ -1,6 +1,7 @@
 """A provider on this machine, over real HTTP: it does as it is told, and keeps a book."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -28,8 +29,8 @@ def answer(status: int, body: bytes = b"{}", **headers: str) -> bytes:
 
 
 @asynccontextmanager
-async def a_provider(answering: Answering) -> AsyncIterator[str]:
-    """A provider that answers so; its base URL."""
+async def a_provider(answering: Answering, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """A provider that answers so, over TLS if it has a certificate; its base URL."""
 
     serving = set[asyncio.Task[None]]()
 
@@ -48,9 +49,10 @@ async def a_provider(answering: Answering) -> AsyncIterator[str]:
     def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         serving.add(asyncio.create_task(serve(reader, writer)))
 
-    server = await asyncio.start_server(begin, "127.0.0.1", 0)
+    server = await asyncio.start_server(begin, "127.0.0.1", 0, ssl=tls)
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        scheme = "https" if tls else "http"
+        yield f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
         for task in serving:

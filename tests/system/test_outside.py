@@ -1,9 +1,17 @@
 """Calls to providers: only to where providers are, bounded, and each name looked up once."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from rim_ledger.system import outside
 from rim_ledger.system.outside import Blocked, NoAnswer, Outside, Unreachable
@@ -118,7 +126,7 @@ def test_a_redirect_is_told_and_not_followed() -> None:
     async def story() -> outside.Answer:
         async with a_provider(always(answer(302, location="/elsewhere"))) as url:
             found = await Outside(development=True).call("GET", url + "/here", {})
-            assert found.location == url + "/elsewhere"
+            assert found.location == "/elsewhere"
             return found
 
     assert asyncio.run(story()).status == 302
@@ -169,3 +177,46 @@ def test_where_nobody_listens_nothing_is_sent() -> None:
     way = Outside(development=False, resolve=naming([]))
     with pytest.raises(Unreachable):
         called("https://provider.example", way)
+
+
+def certified(name: str, place: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """What a provider of this name shows, and what a client believes that knows it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    both = place / "both.pem"
+    both.write_bytes(
+        certificate.public_bytes(Encoding.PEM)
+        + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(both)
+    return server, ssl.create_default_context(
+        cadata=certificate.public_bytes(Encoding.PEM).decode()
+    )
+
+
+@pytest.mark.parametrize("name", ["localhost", "somebody.example"])
+def test_the_certificate_is_that_of_the_name_though_the_address_is_called(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, client = certified(name, tmp_path)
+    monkeypatch.setattr(outside, "_certificates", lambda: client)
+
+    async def story() -> int:
+        async with a_provider(always(answer(200)), server) as url:
+            own = url.replace("127.0.0.1", "localhost")
+            return (await Outside(development=True).call("GET", own, {})).status
+
+    if name == "localhost":
+        assert asyncio.run(story()) == 200
+    else:
+        with pytest.raises(Unreachable):
+            asyncio.run(story())
