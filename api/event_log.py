@@ -139,17 +139,22 @@ class Sight(Struct, frozen=True):
 
     @classmethod
     async def of(
-        cls, desk: "Desk", call: Call, needs: Right, activity: Activity | None = None
+        cls,
+        desk: "Desk",
+        call: Call,
+        needs: Right,
+        activity: Activity = FOLLOWED,
+        *,
+        saw: bool = False,
     ) -> "Sight":
         """Raises Unauthenticated or Forbidden when they may read no more. Whoever is shown
-        persons in the clear leaves the activity in the log; without one, this is a second look
-        at who reads already."""
+        persons in the clear leaves the activity in the log, unless they saw them before."""
         rights = await desk.rights(
             call,
             call.token,
             needs,
-            activity=activity or FOLLOWED,
-            logged=lambda rights: activity is not None and rights.sees_persons,
+            activity=activity,
+            logged=lambda rights: rights.sees_persons and not saw,
         )
         host = call.header(b"host") or ""
         return cls(rights, f"http://{host}" if HOST.fullmatch(host) else "")

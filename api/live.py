@@ -80,7 +80,8 @@ class Live:
 
     async def _check(self) -> None:
         if self._now() > self._checked + CHECK:
-            self._sight = await Sight.of(self._desk, self._call, self._needs)
+            saw = self._sight.rights.sees_persons
+            self._sight = await Sight.of(self._desk, self._call, self._needs, saw=saw)
             if self._look:
                 await self._look(self._sight.rights)
             self._checked = self._now()

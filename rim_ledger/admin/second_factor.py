@@ -101,7 +101,7 @@ class SecondFactor:
         asked = await self._challenges.try_at(token_hash(form.challenge), self._world.now())
         if asked is None:
             raise _over()
-        admin_id, code = asked.admin_id, two_factor.plain(form.code)
+        admin_id, code = asked.holder, two_factor.plain(form.code)
         token = new_token(self._world)
         known = await self._look(stamp, admin_id)
         opened: LoggedIn | None = None

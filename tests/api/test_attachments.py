@@ -110,6 +110,12 @@ def test_what_is_no_good_file_is_refused_and_leaves_nothing(
             422,
             "no-file",
         ),
+        (
+            "multipart/form-data; boundary=x",
+            b"--x\r\nContent-Disposition: form-data; filename=a\r\n\r\n\r\n" * 2,
+            422,
+            "no-file",
+        ),
     ],
 )
 def test_a_body_that_is_no_whole_form_is_refused(
@@ -161,6 +167,26 @@ def test_a_file_is_served_to_those_only_who_see_its_ticket(tell: Tell) -> None:
         nobody = Client(lead.http, lead.app)
         assert (await nobody.get(f"{path}/{file}")).status_code == 401
         assert (await nobody.post(path, files=one("a.txt", b"words"))).status_code == 401
+
+    tell(story)
+
+
+def test_a_file_is_served_to_those_only_who_may_see_persons_and_leaves_a_line(tell: Tell) -> None:
+    async def story(lead: Client) -> None:
+        desk = await Desk(lead).begin()
+        path = f"/v1/tickets/{await desk.open()}/attachments"
+        file = (await lead.post(path, files=one("ada.txt", b"I am Ada"))).json()
+        reader = await lead.take_on(
+            "reader",
+            {"resource": "tickets", "actions": ["read"]},
+            {"resource": "tickets.all", "actions": ["read"]},
+        )
+        denied = await reader.get(file["url"])
+        assert (denied.status_code, denied.json()["code"]) == (403, "forbidden")
+        assert (await lead.get(file["url"])).status_code == 200
+        log = (await lead.get("/v1/admin-activity-logs?action=Export")).json()["items"]
+        found = [(each["adminName"], each["details"]["outcome"]) for each in log]
+        assert found == [("admin", "done"), ("reader", "forbidden")]
 
     tell(story)
 

@@ -5,7 +5,10 @@ from datetime import timedelta
 from uuid import uuid4
 
 import httpx
+import pytest
 
+from api import reads
+from rim_ledger.core import Unavailable
 from tests.api.conftest import ADA, WORLD, Client, Tell
 
 
@@ -161,6 +164,21 @@ def test_a_command_may_lie_five_minutes_ahead_and_a_week_back(tell: Tell) -> Non
         assert code(await at(officer, 1, 601)) == (422, "occurred-in-future")
         assert code(await at(officer, -8, 602)) == (403, "forbidden")
         assert (await at(admin, -800, 603)).status_code == 200
+
+    tell(story)
+
+
+def test_who_prefers_the_row_has_the_receipt_when_the_row_cannot_be_had(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise Unavailable("store-unavailable", "away")
+
+    async def story(admin: Client) -> None:
+        monkeypatch.setattr(reads, "find", away)
+        answer = await admin.post("/v1/users", ADA, headers={"Prefer": "return=representation"})
+        assert (answer.status_code, answer.json()["version"]) == (201, 1)
+        assert "preference-applied" not in answer.headers
 
     tell(story)
 

@@ -348,6 +348,32 @@ def test_a_live_stream_ends_with_the_right_to_read_it(
     tell(story)
 
 
+def test_whoever_comes_to_see_persons_in_a_live_stream_leaves_a_line(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "CHECK", 0.05)
+
+    async def story(admin: Client) -> None:
+        watcher = await admin.take_on("watcher", READ_EVENTS)
+        roles = (await admin.get("/v1/admin-roles", headers=await admin.caught_up())).json()
+        (role,) = [each["id"] for each in roles["items"] if each["name"] == "watcher"]
+        log = "SELECT admin_name FROM ledger.activity WHERE action = 'Follow'"
+        async with Stream.open(watcher, "/v1/events?type=UserRegistered") as stream:
+            assert await stream.block() == "retry: 1000"
+            seeing = [READ_EVENTS, {"resource": "users.pii", "actions": ["read"]}]
+            path = f"/v1/admin-roles/{role}"
+            assert (await admin.ask("PATCH", path, {"permissions": seeing})).status_code == 200
+            shown, number = "***", 0
+            while shown == "***":
+                await admin.user(number := number + 1)
+                _, event = await stream.event() or (0, {})
+                shown = event["data"]["name"]
+            assert shown == "Ada"
+        assert await admin.app.state.desk.rows(log) == [("watcher",)]
+
+    tell(story)
+
+
 async def followed(client: Client, upto: int, leaving_after: int) -> list[int]:
     """The positions up to one, read live by somebody who leaves and comes back ever again."""
     seen = [0]
