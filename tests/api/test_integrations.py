@@ -9,6 +9,7 @@ import pytest
 from api.settings import Settings
 from api.telco import telco
 from rim_ledger.lending.telco import TopUp
+from rim_ledger.system import outside
 from rim_ledger.system.outside import Outside
 from rim_ledger.values import Network
 from tests.api.conftest import Client, Tell
@@ -17,6 +18,13 @@ from tests.system.test_outside import naming
 
 ALL = "/v1/api-integrations"
 SECRET, KEY = "a-secret-of-the-telco", "a-key-of-the-telco"
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, who answers is heard."""
+    for name in ("PATIENCE", "CONNECTING"):
+        monkeypatch.setattr(outside, name, 60.0)
 
 
 async def add(admin: Client, url: str, **more: Any) -> str:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.soak
 def test_no_reference_is_delivered_twice_under_load(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outside, "PATIENCE", 1.0)
+    monkeypatch.setattr(outside, "PATIENCE", 2.0)
     print(f"SOAK_SEED={SEED} SOAK_TOP_UPS={COUNT}", flush=True)
     unknown = asyncio.run(flood(database, COUNT, unknown=0.2, seed=SEED))
     assert unknown > COUNT / 10

@@ -57,6 +57,7 @@ class Mood(StrEnum):
     BREAKS = "delivers and answers 500"
     BABBLES = "delivers and answers with a page"
     LATE = "delivers when we have long stopped waiting"
+    AFTERWARDS = "hangs up, and delivers afterwards"
     LOSES = "hangs up and delivers nothing"
     REFUSES = "answers 503 and delivers nothing"
     ANOTHER = "delivers nothing and speaks of another reference"
@@ -77,11 +78,14 @@ class MoodyTelco:
         self.away = False
         """Whether every answer is a 503."""
         self._on_the_way, self._arrive = list[asyncio.Event](), asyncio.Event()
+        self._afterwards: list[str] = []
 
     async def all_arrive(self) -> None:
         """What was late is delivered now."""
         self._arrive.set()
         await asyncio.gather(*(each.wait() for each in self._on_the_way))
+        self.delivered.update(self._afterwards)
+        self._afterwards.clear()
         self._arrive.clear()
 
     async def answer(self, request: Request) -> bytes | None:
@@ -99,9 +103,14 @@ class MoodyTelco:
         if mood is Mood.LATE:
             self._on_the_way.append(landed)
             await self._arrive.wait()
-        if mood not in (*LOST, Mood.DECLINES):
+        if mood is Mood.AFTERWARDS:
+            self._afterwards.append(reference)
+        elif mood not in (*LOST, Mood.DECLINES):
             self.delivered[reference] += 1
         landed.set()
+        return self._answer(mood, reference)
+
+    def _answer(self, mood: Mood, reference: str) -> bytes | None:
         match mood:
             case Mood.DECLINES:
                 return self.says(reference, "failed", reason="no-such-line")
@@ -115,7 +124,7 @@ class MoodyTelco:
                 return answer(200, b"<html>failed</html>")
             case Mood.ANOTHER:
                 return self.says("DSB-OTHER-1", "failed")
-            case Mood.HANGS_UP | Mood.LOSES:
+            case Mood.HANGS_UP | Mood.AFTERWARDS | Mood.LOSES:
                 return None
         return self.says(reference, "delivered", telcoReference=f"T-{reference}")
 
@@ -250,6 +259,10 @@ async def flood(database: str, count: int, *, unknown: float, seed: int) -> int:
         while waiting:
             for first in range(0, len(waiting), 500):
                 some = waiting[first : first + 500]
+                while (await lender.provider()).status != "active":
+                    # The breaker has opened; the clock closes it, when all has arrived.
+                    await telco.all_arrive()
+                    await lender.later(minutes=3)
                 lent = await asyncio.gather(*(lender.disburse(each) for each in some))
                 open_ += sum(each.disbursement == "unknown" for each in lent)
             await telco.all_arrive()
