@@ -18,6 +18,7 @@ from rim_ledger.system.connecting import (
     UpdateIntegration,
 )
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested
+from rim_ledger.system.outbound import require_open
 from rim_ledger.system.outside import Blocked
 from rim_ledger.system.probe import Line, line_to, probe
 
@@ -42,6 +43,7 @@ async def call_provider(desk: "Desk", wish: "Wish") -> Form:
     assert isinstance(command, TestIntegration)
 
     def see(book: Book, stream: UUID) -> None:
+        require_open(book)
         lines.append(line_to(book, book.read(ApiIntegration, stream)))
 
     await wish.look(desk, see)

@@ -27,7 +27,7 @@ from rim_ledger.system.integration import (
     IntegrationTested,
     TestResult,
 )
-from rim_ledger.system.mending import mend
+from rim_ledger.system.mending import PROBE, mend
 from rim_ledger.system.outbound import LATER, is_open
 from rim_ledger.system.outside import Blocked, Outside
 from rim_ledger.system.probe import Line, line_to, probe
@@ -100,19 +100,24 @@ class Dispatch:
 
     async def test(self, integration: UUID) -> None:
         """Try whether a provider that was put out of use answers again."""
-        lines = list[Line]()
+        line: Line | None = None
 
         def look(book: Book) -> UUID:
-            lines.append(line_to(book, book.read(ApiIntegration, integration)))
+            nonlocal line
+            line = line_to(book, book.read(ApiIntegration, integration))
+            if not is_open(book):
+                book.remind(PROBE, integration, book.now + LATER)
+                line = None
             return integration
 
         await self.ledger.submit(look, Stamp(at=self.world.now(), actor=SYSTEM))
+        if line is None:
+            return
         try:
-            found = await probe(self._outside, lines[-1])
+            found = await probe(self._outside, line)
         except Blocked:
             found = IntegrationTested(result=TestResult.FAILED, reason="blocked")
-        stamp = Stamp(at=self.world.now(), actor=SYSTEM)
-        await self.ledger.submit(mend(lines[-1], found), stamp)
+        await self.ledger.submit(mend(line, found), Stamp(at=self.world.now(), actor=SYSTEM))
 
     async def drain(self) -> None:
         """Wait for what is under way."""

@@ -95,6 +95,24 @@ def test_a_provider_that_does_not_is_told_from_one_that_does(
     tell(story)
 
 
+def test_while_nothing_may_leave_nobody_is_called(tell: Tell) -> None:
+    heard: list[Request] = []
+
+    async def answering(request: Request) -> bytes:
+        heard.append(request)
+        return answer(204, b"")
+
+    async def story(admin: Client) -> None:
+        async with a_provider(answering) as url:
+            one = await add(admin, url)
+            assert (await admin.post("/v1/outbound", {"enabled": False})).status_code == 200
+            tested = await admin.post(one + "/test")
+            assert (tested.status_code, tested.json()["code"]) == (409, "outbound-stopped")
+            assert heard == []
+
+    tell(story)
+
+
 @pytest.mark.parametrize(
     "url",
     [

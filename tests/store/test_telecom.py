@@ -11,6 +11,7 @@ from rim_ledger.core import Refused
 from rim_ledger.lending import dispatch
 from rim_ledger.system import outside
 from rim_ledger.system.connecting import DeactivateIntegration
+from rim_ledger.system.outbound import SwitchOutbound
 from rim_ledger.system.signature import Message
 from rim_ledger.values import Network
 from tests.store.telco import KEY, LOST, SECRET, UNKNOWN, Lender, Mood, MoodyTelco, flood, lending
@@ -164,6 +165,27 @@ def test_who_keeps_failing_gets_no_more_until_the_clock_finds_it_well(database: 
         assert (await lender.disburse(loans[5])).disbursement == "delivered"
 
     assert tell(database, Mood.DELIVERS, story).delivered.total() == 1
+
+
+def test_while_nothing_may_leave_nobody_is_tested_and_later_they_are(database: str) -> None:
+    async def story(lender: Lender, telco: MoodyTelco) -> None:
+        telco.away = True
+        for number in range(5):
+            await lender.disburse(await lender.approved(number))
+        assert (await lender.provider()).status == "error"
+        telco.away = False
+        stop = SwitchOutbound(enabled=False)
+        await lender.ledger.submit(stop.work, lender.stamp())
+        heard = len(telco.requests)
+        await lender.later(minutes=10)
+        assert len(telco.requests) == heard
+        assert (await lender.provider()).status == "error"
+        go = SwitchOutbound(enabled=True)
+        await lender.ledger.submit(go.work, lender.stamp())
+        await lender.later(minutes=20)
+        assert (await lender.provider()).status == "active"
+
+    tell(database, Mood.DELIVERS, story)
 
 
 def test_a_success_between_them_forgives_failures(database: str) -> None:
