@@ -4,6 +4,7 @@ from typing import Final
 
 from api import (
     admin,
+    alerts,
     api_keys,
     attachments,
     backups,
@@ -38,6 +39,7 @@ _OWN: Final[tuple[AnyRoute, ...]] = (
     *statements.ROUTES,
     *support.ROUTES,
     *attachments.ROUTES,
+    *alerts.ROUTES,
     *system.ROUTES,
     *backups.ROUTES,
     *bulk.ROUTES,

@@ -19,9 +19,11 @@ from rim_ledger.outcomes import Receipt
 if TYPE_CHECKING:
     from api.call import Call, Reply
     from api.desk import Desk
+    from api.wish import Wish
 
 Parameters = Mapping[str, str]
 Run: TypeAlias = "Callable[[Desk, Callable[[], Awaitable[Receipt]]], Awaitable[Receipt]]"
+Prepare: TypeAlias = "Callable[[Desk, Wish], Awaitable[Form]]"
 Answer: TypeAlias = "Callable[[Desk, Call, Parameters], Awaitable[Reply | None]]"
 WORDS_MAX: Final = 16
 SEES_PERSONS: Final[Right] = ("users.pii", "read")
@@ -44,6 +46,9 @@ class Route(Struct, frozen=True):
     summary: str
     stream: Callable[[Parameters], UUID] | None = None
     run: "Run | None" = None
+    prepare: "Prepare | None" = None
+    """What goes before the decision, such as a call to a provider; the command that knows of it.
+    The caller may ask for it by then."""
     own: bool = False
     """Whether borrowers may ask for it as well, as far as it is theirs."""
 
