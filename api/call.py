@@ -32,7 +32,8 @@ class Call:
     """A request: who asks, from where, and where its body can be read."""
 
     __slots__ = (
-        "headers", "id", "ip", "limits", "method", "path", "query", "receive", "send", "token_hash"
+        "headers", "id", "ip", "limits", "method", "path", "query", "receive", "send", "started",
+        "token_hash",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +53,8 @@ class Call:
         self.token_hash = _token_hash(self.headers)
         self.limits: Headers = []
         """What is left of what the caller may ask for; every answer tells it."""
+        self.started = False
+        """Whether an answer has begun, after which there can be no other."""
 
     def header(self, name: bytes) -> str | None:
         """A header's text, or None when the request has none of that name."""
@@ -69,6 +72,7 @@ class Call:
         """Send the head of an answer: these headers, and those that every answer has."""
         own = [(b"cache-control", b"no-store"), (b"x-request-id", self.id.encode())]
         headers = [*own, *self.limits, *headers]
+        self.started = True
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     def stamp(self, world: World, key: str | None = None) -> Stamp:

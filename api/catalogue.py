@@ -19,6 +19,7 @@ from api import (
     payments,
     proofs,
     second_factor,
+    simulations,
     statements,
     support,
     system,
@@ -44,6 +45,7 @@ _OWN: Final[tuple[AnyRoute, ...]] = (
     *bulk.ROUTES,
     *events.ROUTES,
     *proofs.ROUTES,
+    *simulations.ROUTES,
     *health.ROUTES,
 )
 

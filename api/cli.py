@@ -81,6 +81,7 @@ def up() -> None:
 app.command("api.server:serve", name="serve")
 app.command("api.export:export", name="export")
 app.command("api.replay:replay", name="replay")
+app.command("api.backtest:backtest", name="backtest")
 app.command("api.clockwork:clock", name="clock")
 app.command("api.clockwork:tick", name="tick")
 app.command("api.backup_commands:backup", name="backup")

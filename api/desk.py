@@ -90,6 +90,7 @@ class Desk(Struct):
     pool: AsyncConnectionPool[AsyncConnection[Any]]
     tables: ReadPosition
     log: LogPosition
+    public_url: str
     request_key: bytes
     cursor_key: bytes
     proxies: Networks
@@ -274,6 +275,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             pool=pool,
             tables=tables,
             log=log_position,
+            public_url=settings.public_url,
             request_key=vault.key(Purpose.REQUEST),
             cursor_key=vault.key(Purpose.CURSOR),
             proxies=settings.trusted_proxies,

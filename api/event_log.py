@@ -1,8 +1,7 @@
 """Which events are asked for, and those events, page by page, as their reader may see them."""
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, get_args
 from uuid import UUID
 
@@ -20,7 +19,8 @@ from projections.cloud_events import Reader, persons_in, shown
 from projections.log import Line, Wanted
 from projections.tables import Row
 from rim_ledger.activity import Activity
-from rim_ledger.book import Right
+from rim_ledger.admin import gate
+from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.core import Aggregate
 
@@ -31,7 +31,6 @@ PAGE: Final = 2_000
 """Events that are read and sent at a time: others are answered in between."""
 SCAN: Final = 100_000
 """Positions that are looked through at a time for events that may be rare."""
-HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}", re.ASCII)
 KINDS: Final[Mapping[str, type[Aggregate]]] = {kind.__name__: kind for kind in ENTITIES}
 OF_BUSINESS_ID: Final = (
     "SELECT stream_id FROM ledger.claims WHERE kind = 'business-id' AND name = %s"
@@ -135,7 +134,6 @@ class Sight(Struct, frozen=True):
     """What a reader may see, as it was looked up last."""
 
     rights: "Rights"
-    origin: str
 
     @classmethod
     async def of(
@@ -145,6 +143,7 @@ class Sight(Struct, frozen=True):
         needs: Right,
         activity: Activity = FOLLOWED,
         *,
+        enter: Callable[[Book, str], None] = gate.enter,
         saw: bool = False,
     ) -> "Sight":
         """Raises Unauthenticated or Forbidden when they may read no more. Whoever is shown
@@ -153,17 +152,17 @@ class Sight(Struct, frozen=True):
             call,
             call.token,
             needs,
+            enter=enter,
             activity=activity,
             logged=lambda rights: rights.sees_persons and not saw,
         )
-        host = call.header(b"host") or ""
-        return cls(rights, f"http://{host}" if HOST.fullmatch(host) else "")
+        return cls(rights)
 
     async def shown(self, desk: "Desk", lines: list[Line]) -> list[bytes]:
         """The events as JSON."""
         sees = self.rights.sees_persons
         keys = await desk.keys_of(persons_in(lines), sees=sees)
-        reader = Reader(sees, keys, self.origin)
+        reader = Reader(sees, keys, desk.public_url)
         return [shown(line, reader) for line in lines]
 
 

@@ -55,7 +55,7 @@ async def answer_events(
         await Live(desk, call, needs, sight, look).run(question)
     else:
         async for lines, _ in pages(desk, question):
-            body = b"".join(each + b"\n" for each in await sight.shown(desk, lines))
+            body = b"\n".join([*await sight.shown(desk, lines), b""])
             await call.send({"type": "http.response.body", "body": body, "more_body": True})
     await call.send({"type": "http.response.body", "body": b""})
     return None
@@ -86,12 +86,10 @@ def _wanted(call: Call) -> bytes:
 async def _begin(call: Call, media_type: bytes, position: int) -> None:
     headers: Headers = [
         (b"content-type", media_type),
-        (b"cache-control", b"no-store"),
-        (b"x-request-id", call.id.encode()),
         (b"ledger-position", b"%d" % position),
         (b"x-accel-buffering", b"no"),  # or a proxy would gather events instead of passing them on
     ]
-    await call.send({"type": "http.response.start", "status": 200, "headers": headers})
+    await call.start(200, headers)
 
 
 STRING: Final = {"type": "string"}

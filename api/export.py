@@ -87,13 +87,12 @@ async def _segments(
 async def _lines(
     settings: Settings, url: str, after: int, names: tuple[str, ...] | None, *, follow: bool
 ) -> None:
-    origin = f"http://{settings.host}:{settings.port}"
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         while True:
             end = await log.head(connection)
             async for page in parquet.lines(connection, names, after, end):
                 erased = await parquet.erased_in(connection, page)
-                reader = Reader(sees=False, keys=erased, origin=origin)
+                reader = Reader(sees=False, keys=erased, origin=settings.public_url)
                 sys.stdout.buffer.write(b"".join(shown(line, reader) + b"\n" for line in page))
             sys.stdout.buffer.flush()
             after = max(after, end)

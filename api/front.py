@@ -1,6 +1,7 @@
 """The front: finds the route, answers, and turns every refusal into a problem."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any, Final
@@ -11,11 +12,13 @@ from api.commands import answer_command
 from api.desk import Desk
 from api.health import PROBES
 from api.reads import answer_list, answer_one
-from api.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry
+from api.routes import AnyRoute, List, One, Parameters, Route, activity_of, entry
 from rim_ledger.core import Refused, Unavailable
 
 App = Callable[..., Awaitable[None]]
 Message = MutableMapping[str, Any]
+
+log = logging.getLogger("rim_ledger.api")
 
 DOCS, ASSETS, OPENAPI = "/docs", "/docs/assets/", "/openapi.json"
 ACTIONS: Final = {"GET": "Read"}
@@ -24,7 +27,11 @@ DOCUMENTS: Final = (DOCS, OPENAPI)
 
 
 class Front:
-    """Every request of the API. What only describes the API goes on to FastAPI."""
+    """Every request of the API. What only describes the API goes on to FastAPI.
+
+    An answer that breaks off after it has begun is left without an end: so the server closes the
+    connection, and nobody takes the part for the whole.
+    """
 
     def __init__(self, inner: App, state: Any) -> None:
         self._inner, self._state = inner, state
@@ -46,14 +53,16 @@ class Front:
         except (Refused, Unavailable) as refusal:
             reply = refused(refusal, call)
         except asyncio.CancelledError:  # The process stops and has waited for this long enough.
-            if isinstance(route, Other):
-                raise  # Its answer may have begun.
+            if call.started:
+                raise
             words = "The service is stopping. Please ask again under the same key."
             reply = refused(Unavailable("busy", words), call)
         except Exception as error:
             desk.note_unexpected(error, call.id)
             reply = refused(error, call)
-        if reply is not None:
+        if reply is not None and call.started:
+            log.warning("request %s: the answer broke off with %s", call.id, reply.status)
+        elif reply is not None:
             await _send(send, call, reply)
         template = route.path if route else "none"
         status = reply.status if reply else 200

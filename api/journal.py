@@ -87,13 +87,13 @@ async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
     await desk.wait_for(call)
     where = " AND ".join(["true", *(test for test, _ in query.tests)])
     values = [value for _, more in query.tests for value in more]
-    await call.start(200, [(b"content-type", CSV), _attached("journal")])
     async with (
-        desk.pool.connection() as connection,
+        desk.reader() as connection,
         connection.transaction(),
         connection.cursor(name="journal") as cursor,
     ):
         await cursor.execute(LINES.format(where=where).encode(), values)
+        await call.start(200, [(b"content-type", CSV), _attached("journal")])
         batch: list[Iterable[Any]] = [HEADS]
         while batch:
             part = {"type": "http.response.body", "body": _csv(batch), "more_body": True}

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from api.as_of import NUMBER
 from api.call import Call
 from api.event_log import Question, Sight, pages
+from rim_ledger.admin import gate
 from rim_ledger.book import Right
 from rim_ledger.core import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 
@@ -81,7 +82,9 @@ class Live:
     async def _check(self) -> None:
         if self._now() > self._checked + CHECK:
             saw = self._sight.rights.sees_persons
-            self._sight = await Sight.of(self._desk, self._call, self._needs, saw=saw)
+            self._sight = await Sight.of(
+                self._desk, self._call, self._needs, enter=gate.enter_again, saw=saw
+            )
             if self._look:
                 await self._look(self._sight.rights)
             self._checked = self._now()

@@ -132,6 +132,13 @@ class Settings(BaseSettings):
         description="development or production, which refuses generated secrets and simulators; "
         "default: development",
     )
+    public_url: str = Field(
+        default="",
+        pattern=r"^https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$",
+        description="the address under which clients reach the service, without a slash at the "
+        "end, such as https://ledger.example.com; events name their schemas under it; default: "
+        "none, and they name the path alone",
+    )
     rate_limit: int = Field(
         default=120_000,
         ge=0,

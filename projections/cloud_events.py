@@ -57,7 +57,7 @@ class CloudEvent(Struct, rename="lower", omit_defaults=True, kw_only=True):
     id: str
     source: str
     type: str
-    subject: str
+    subject: UUID
     time: str
     datacontenttype: str
     dataschema: str
@@ -76,7 +76,7 @@ class CloudEvent(Struct, rename="lower", omit_defaults=True, kw_only=True):
 
 class Reader(Struct, frozen=True):
     """Who the events are shown to: whether they may see persons, the persons' keys (None for
-    whoever was erased), and the address under which they find the schemas."""
+    whoever was erased), and the address before the path of a schema, if it is known."""
 
     sees: bool
     keys: Keys
@@ -117,7 +117,7 @@ def shown(line: Line, reader: Reader) -> bytes:
             id=stored.id,
             source=SOURCE,
             type=line.name,
-            subject=str(line.stream),
+            subject=line.stream,
             time=stamp.at,
             datacontenttype="application/json",
             dataschema=f"{reader.origin}{schema_path(event)}",

@@ -67,21 +67,35 @@ def step(before: Entry | None, line: Line) -> tuple[Entry, Recorded]:
     """The stream after one more event, and that event. Raises Poisoned."""
     if line.version != (before.version + 1 if before else 1):
         raise Poisoned(line, f"the stream stands at version {before.version if before else 0}")
+    aggregate, recorded = evolved(before.aggregate if before else None, line)
+    row = ROW_OF.get(type(aggregate))
     try:
-        stored = StoredEvent(line.stream, line.version, line.name, line.body)
-        recorded: Recorded = _codec.to_domain_event(stored)
-        event, stamp = recorded.event, recorded.stamp
-        kind = ENTITY_OF[type(event)]
-        aggregate = (
-            before.aggregate.evolve(event, stamp)
-            if before
-            else kind.begin(line.stream, event, stamp)
-        )
-        row = ROW_OF.get(kind)
         values = row.VALUES(aggregate) if row else ()
         return Entry(aggregate, line.version, line.recorded_at, row, values), recorded
     except Exception as error:
         raise Poisoned(line, f"{type(error).__name__}: {error}") from error
+
+
+def evolved(before: Aggregate | None, line: Line) -> tuple[Aggregate, Recorded]:
+    """The aggregate after one more event, and that event. Raises Poisoned."""
+    recorded = opened(line)
+    event, stamp = recorded.event, recorded.stamp
+    try:
+        if before:
+            return before.evolve(event, stamp), recorded
+        return ENTITY_OF[type(event)].begin(line.stream, event, stamp), recorded
+    except Exception as error:
+        raise Poisoned(line, f"{type(error).__name__}: {error}") from error
+
+
+def opened(line: Line) -> Recorded:
+    """The event that a line holds. Raises Poisoned."""
+    try:
+        stored = StoredEvent(line.stream, line.version, line.name, line.body)
+        recorded: Recorded = _codec.to_domain_event(stored)
+    except Exception as error:
+        raise Poisoned(line, f"{type(error).__name__}: {error}") from error
+    return recorded
 
 
 def _traces(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -> list[Trace]:

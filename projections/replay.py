@@ -20,6 +20,12 @@ ERASED: Final = (
     "SELECT person FROM ledger.personal_keys WHERE person = ANY (%b) AND wrapped IS NULL"
 )
 SCHEMA: Final = "main"
+SPARING: Final = (
+    "SET memory_limit = '64MB'",
+    "SET threads = 1",
+    "SET preserve_insertion_order = false",
+)
+"""How DuckDB is kept small. Each of its threads takes memory of its own."""
 ARROW: Final[dict[str, Any]] = {
     "uuid": pa.string(),
     "text": pa.string(),
@@ -49,7 +55,8 @@ async def replay(
     partial = into.with_name(f"{into.name}.partial")
     partial.unlink(missing_ok=True)
     with duckdb.connect(str(partial)) as target:
-        target.execute("SET memory_limit = '100MB'")
+        for each in SPARING:
+            target.execute(each)
         for row in TABLES.values():
             target.execute(_table(row))
         async for ended, traces, done in histories(source, upto):

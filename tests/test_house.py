@@ -40,6 +40,7 @@ ENTRY_POINTS: Final = {
     "api.backup_commands": {"backup", "verify_backup", "restore", "outbound"},  # the same
     "api.export": {"export"},  # the same
     "api.replay": {"replay"},  # the same
+    "api.backtest": {"backtest"},  # the same
     "rim_ledger.recorder": {"LedgerFactory"},  # named in PERSISTENCE_MODULE
 }
 """What is used from outside of the three packages."""

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from msgspec import Struct
+
 from rim_ledger.book import Book
 from rim_ledger.lending.loan import (
     Loan,
@@ -21,8 +23,10 @@ from rim_ledger.lending.loan import (
     LoanStatus,
 )
 from rim_ledger.lending.policy import (
+    IN_FORCE,
     LIMIT_VERSION,
     SCORE_VERSION,
+    CreditPolicy,
     ScoreInputs,
     next_limit,
     score,
@@ -148,27 +152,48 @@ def reverse_default(book: Book, loan: Loan, event: LoanDefaultReversed) -> None:
     judge_again(book, loan.user_id)
 
 
+class Judgement(Struct, frozen=True):
+    """What the policy makes of a user at a moment: score and limit, on what grounds."""
+
+    inputs: ScoreInputs
+    score: int
+    limit: Decimal
+    reason: str
+
+
+def judge(
+    user: User,
+    at: datetime,
+    policy: CreditPolicy = IN_FORCE,
+    *,
+    completed: bool = False,
+    defaulted: bool = False,
+) -> Judgement:
+    """Score, and limit while it is automatic, at a moment of the policy (domain §1)."""
+    inputs = score_inputs(user, at)
+    points = score(inputs, policy)
+    late = any(debt.overdue or debt.defaulted for debt in user.debts.values())
+    limit, reason = user.credit_limit, "the score changed"
+    if user.auto_limit_enabled and defaulted:
+        limit, reason = ZERO, "a loan defaulted"
+    elif user.auto_limit_enabled and not late:
+        limit = next_limit(user.credit_limit, points, policy, completed=completed)
+        reason = "a loan was completed" if completed else reason
+    return Judgement(inputs, points, limit, reason)
+
+
 def judge_again(
     book: Book, user_id: UUID, *, completed: bool = False, defaulted: bool = False
 ) -> None:
-    """Recompute the score, and the limit while it is automatic (domain §1)."""
+    """Write down what the policy makes of a user now, as far as that is new."""
     user = book.read(User, user_id)
-    inputs = score_inputs(user, book.stamp.at)
-    if (points := score(inputs)) != user.credit_score:
-        event = CreditScoreRecomputed(score=points, policy=SCORE_VERSION, inputs=inputs)
+    found = judge(user, book.stamp.at, completed=completed, defaulted=defaulted)
+    if found.score != user.credit_score:
+        event = CreditScoreRecomputed(score=found.score, policy=SCORE_VERSION, inputs=found.inputs)
         book.append(User, user_id, [event])
-    if not user.auto_limit_enabled:
-        return
-    if defaulted:
-        limit, reason = ZERO, "a loan defaulted"
-    elif any(debt.overdue or debt.defaulted for debt in user.debts.values()):
-        return
-    else:
-        limit = next_limit(user.credit_limit, points, completed=completed)
-        reason = "a loan was completed" if completed else "the score changed"
-    if limit != user.credit_limit:
+    if found.limit != user.credit_limit:
         adjusted = CreditLimitAdjusted(
-            limit=limit, policy=LIMIT_VERSION, score=points, reason=reason
+            limit=found.limit, policy=LIMIT_VERSION, score=found.score, reason=found.reason
         )
         book.append(User, user_id, [adjusted])
 

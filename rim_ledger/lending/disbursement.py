@@ -12,6 +12,7 @@ from uuid import UUID
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Event, require, require_legal
 from rim_ledger.lending.debt import incur
+from rim_ledger.lending.decision import require_active, require_no_late_debt
 from rim_ledger.lending.loan import (
     LEGAL,
     Disbursement,
@@ -24,10 +25,8 @@ from rim_ledger.lending.loan import (
     LoanStatus,
 )
 from rim_ledger.lending.request import (
-    require_active,
     require_grounded,
     require_no_conflict,
-    require_no_late_debt,
     require_not_before,
 )
 from rim_ledger.lending.telco import Answer, Reply
@@ -58,7 +57,7 @@ class DisburseLoan(Command[Loan]):
         user = book.read(User, aggregate.user_id)
         require_no_conflict(book, user)
         require_active(user)
-        require_no_late_debt(book, user)
+        require_no_late_debt(user, book.now)
         room = f"Loans of {user.exposure} naira exceed the limit of {user.credit_limit} naira."
         require(user.exposure <= user.credit_limit, "credit-limit-exceeded", room)
         most = setting(book, "lending", "maxOpenLoans")

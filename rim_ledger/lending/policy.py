@@ -1,6 +1,5 @@
 """The policies that score a borrower and set the credit limit. Versioned: their inputs are kept."""
 
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -10,17 +9,6 @@ from rim_ledger.values import ZERO
 
 SCORE_VERSION: Final = "score-v1"
 LIMIT_VERSION: Final = "limit-v1"
-
-SCORE_AT_START: Final = 500
-LIMITS: Final[Sequence[tuple[int, Decimal]]] = (
-    (300, ZERO),
-    (450, Decimal("500.00")),
-    (550, Decimal("1000.00")),
-    (650, Decimal("2000.00")),
-    (750, Decimal("5000.00")),
-)
-"""Below this score, this limit in naira."""
-LIMIT_MAX: Final = Decimal("10000.00")
 
 
 class ScoreInputs(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -33,30 +21,60 @@ class ScoreInputs(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     months_registered: int = 0
 
 
-def score(inputs: ScoreInputs) -> int:
+class CreditPolicy(Struct, frozen=True, kw_only=True):
+    """The parameters of score-v1 and limit-v1, in points and naira; as given here, those in force.
+
+    `steps` say below which score which limit; `highest` is the limit beyond them.
+    """
+
+    at_start: int = 500
+    on_time: int = 30
+    on_time_most: int = 10
+    late: int = 20
+    default: int = 200
+    day_past_due: int = 3
+    days_past_due_most: int = 90
+    month: int = 5
+    months_most: int = 20
+    steps: tuple[tuple[int, Decimal], ...] = (
+        (300, ZERO),
+        (450, Decimal("500.00")),
+        (550, Decimal("1000.00")),
+        (650, Decimal("2000.00")),
+        (750, Decimal("5000.00")),
+    )
+    highest: Decimal = Decimal("10000.00")
+
+
+IN_FORCE: Final = CreditPolicy()
+
+
+def score(inputs: ScoreInputs, policy: CreditPolicy = IN_FORCE) -> int:
     """score-v1 (domain §1): 0 to 1000."""
     points = (
-        SCORE_AT_START
-        + 30 * min(10, inputs.on_time_completions)
-        - 20 * inputs.late_completions
-        - 200 * inputs.defaults_last_year
-        - 3 * min(90, inputs.days_past_due)
-        + 5 * min(20, inputs.months_registered)
+        policy.at_start
+        + policy.on_time * min(policy.on_time_most, inputs.on_time_completions)
+        - policy.late * inputs.late_completions
+        - policy.default * inputs.defaults_last_year
+        - policy.day_past_due * min(policy.days_past_due_most, inputs.days_past_due)
+        + policy.month * min(policy.months_most, inputs.months_registered)
     )
     return max(0, min(1000, points))
 
 
-def limit_for(score: int) -> Decimal:
+def limit_for(score: int, policy: CreditPolicy = IN_FORCE) -> Decimal:
     """limit-v1 (domain §1): the limit in naira that a score stands for."""
-    return next((limit for below, limit in LIMITS if score < below), LIMIT_MAX)
+    return next((limit for below, limit in policy.steps if score < below), policy.highest)
 
 
-def next_limit(current: Decimal, score: int, *, completed: bool) -> Decimal:
+def next_limit(
+    current: Decimal, score: int, policy: CreditPolicy = IN_FORCE, *, completed: bool
+) -> Decimal:
     """limit-v1 from one moment to the next: down at once, up one step for a completed loan."""
-    target = limit_for(score)
+    target = limit_for(score, policy)
     if target <= current:
         return target
     if not completed:
         return current
-    steps = [limit for _, limit in LIMITS] + [LIMIT_MAX]
+    steps = [limit for _, limit in policy.steps] + [policy.highest]
     return min(target, next(step for step in steps if step > current))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -16,9 +15,9 @@ from rim_ledger.core import (
     Forbidden,
     Invalid,
     Refused,
-    require,
     require_legal,
 )
+from rim_ledger.lending.decision import Terms, decide_request, require_active
 from rim_ledger.lending.loan import (
     IN_FLIGHT,
     LEGAL,
@@ -30,7 +29,7 @@ from rim_ledger.lending.loan import (
     LoanRejected,
     LoanRequested,
 )
-from rim_ledger.lending.user import User, UserStatus
+from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import CreditReleased, CreditReserved
 from rim_ledger.system.config import setting
 from rim_ledger.values import AnyId, Metadata, Money, Network, Note, Rate, interest
@@ -53,16 +52,9 @@ class RequestLoan(Creation[Loan]):
         self._require_right_to_terms(book)
         user = book.known(User, self.user_id)
         require_no_conflict(book, user)
-        require_active(user)
-        room = f"{self.amount} naira is more than the {user.available} naira that the limit leaves."
-        require(self.amount <= user.available, "credit-limit-exceeded", room)
-        require_no_late_debt(book, user)
-        most = setting(book, "lending", "maxOpenLoans")
-        full = f"The user has {user.unfinished} unfinished loans; {most} are allowed."
-        require(user.unfinished < most, "too-many-open-loans", full)
+        reasons = decide_request(user, self.amount, terms_of(book), book.now)
         rate = setting(book, "lending", "interestRate")
         rate = rate if self.interest_rate is None else self.interest_rate
-        automatic, reasons = _judge(user, self.amount, book)
         decision = Decision(user.credit_score, user.total_loans, user.available, reasons)
         book.append(User, user.id, [CreditReserved(loan_id=id, amount=self.amount)])
         yield LoanRequested(
@@ -77,7 +69,7 @@ class RequestLoan(Creation[Loan]):
             historical=book.stamp.at < book.now - HISTORICAL_AFTER,
             metadata=self.metadata,
         )
-        if automatic:
+        if not reasons:
             _remind_to_disburse(book, id)
             yield LoanApproved(automatic=True)
 
@@ -136,16 +128,9 @@ class SetLoanMetadata(Command[Loan]):
             yield LoanMetadataSet(metadata=self.metadata)
 
 
-def require_active(user: User) -> None:
-    """Only an active user borrows."""
-    status = f"The user is {user.status}; only an active user borrows."
-    require(user.status is UserStatus.ACTIVE, "user-not-active", status)
-
-
-def require_no_late_debt(book: Book, user: User) -> None:
-    """Nobody borrows while a loan is past due or defaulted. By the actual time, not the stated."""
-    late = any(debt.defaulted or debt.due_at < book.now for debt in user.debts.values())
-    require(not late, "outstanding-debt", "The user has a loan that is past due or defaulted.")
+def terms_of(book: Book) -> Terms:
+    """The terms that are configured as of this decision."""
+    return Terms.of(lambda key: setting(book, "lending", key))
 
 
 def require_no_conflict(book: Book, user: User) -> None:
@@ -173,15 +158,3 @@ def require_grounded(loan: Loan) -> None:
 def _remind_to_disburse(book: Book, loan: UUID) -> None:
     if setting(book, "lending", "autoDisburse"):
         book.remind("disburse", loan, book.now)
-
-
-def _judge(user: User, amount: Decimal, book: Book) -> tuple[bool, tuple[str, ...]]:
-    """Whether a request is approved at once, and every reason why not (domain §2)."""
-    reasons = []
-    if not setting(book, "lending", "autoApprove"):
-        reasons.append("automatic approval is off")
-    if user.credit_score < (least := setting(book, "lending", "autoApproveMinScore")):
-        reasons.append(f"the score {user.credit_score} is below {least}")
-    if amount > (most := setting(book, "lending", "autoApproveMaxAmount")):
-        reasons.append(f"the amount {amount} is above {most}")
-    return not reasons, tuple(reasons)

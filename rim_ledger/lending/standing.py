@@ -9,7 +9,7 @@ from pydantic import Field
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Creation, Event, Refused, require, require_legal
 from rim_ledger.customers.access import end_sessions
-from rim_ledger.lending.policy import SCORE_AT_START, limit_for
+from rim_ledger.lending.policy import IN_FORCE, limit_for
 from rim_ledger.lending.request import require_no_conflict
 from rim_ledger.lending.user import LEGAL, User
 from rim_ledger.lending.user_events import (
@@ -46,7 +46,7 @@ class RegisterUser(Creation[User]):
     phone: Phone
     email: Email
     name: Name
-    credit_score: Annotated[int, Field(ge=0, le=1000)] = SCORE_AT_START
+    credit_score: Annotated[int, Field(ge=0, le=1000)] = IN_FORCE.at_start
     credit_limit: Limit | None = None
     auto_limit_enabled: bool = True
 

@@ -192,8 +192,12 @@ class ResetConfig(Command[SystemConfig]):
 
 def setting(book: Book, category: str, key: str) -> Any:
     """The value of a known setting as of this decision, in its own type."""
+    return value_of(category, key, book.find(SystemConfig, config_id(category, key)))
+
+
+def value_of(category: str, key: str, config: SystemConfig | None) -> Any:
+    """The value that a known setting has, in its own type."""
     known = KNOWN[category, key]
-    config = book.find(SystemConfig, config_id(category, key))
     if config is None or config.value is None:
         return known.default
     return type(known.default)(config.value)

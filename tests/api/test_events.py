@@ -18,6 +18,7 @@ from projections.log import Line
 from rim_ledger.catalogue import ENTITIES, EVENTS
 from tests.api.conftest import ADA, Client, Tell
 from tests.api.streaming import Stream
+from tests.api.test_gate import let_pass
 from tests.projections.story import rows
 
 READ_EVENTS = {"resource": "events", "actions": ["read"]}
@@ -79,7 +80,7 @@ def test_an_event_is_a_cloud_event_that_its_schema_describes(tell: Tell) -> None
             "subject": user.json()["id"],
             "time": 0,
             "datacontenttype": "application/json",
-            "dataschema": "http://rim.test/v1/events/schemas/UserRegistered?version=1",
+            "dataschema": "/v1/events/schemas/UserRegistered?version=1",
             "data": 0,
             "position": user.json()["position"],
             "streamversion": 1,
@@ -93,9 +94,23 @@ def test_an_event_is_a_cloud_event_that_its_schema_describes(tell: Tell) -> None
         envelope = async_api()["components"]["schemas"]["CloudEvent"]
         for event in await everything(admin):
             jsonschema_rs.validator_for(envelope).validate(event)
-            schema = await admin.get(event["dataschema"].removeprefix("http://rim.test"))
+            schema = await admin.get(event["dataschema"])
             assert schema.headers["content-type"] == "application/schema+json"
             jsonschema_rs.validator_for(schema.json()).validate(event["data"])
+
+    tell(story)
+
+
+def test_schemas_are_named_under_the_address_that_is_set_and_not_as_a_caller_says(
+    tell: Tell,
+) -> None:
+    async def story(admin: Client) -> None:
+        for address in ("", "https://ledger.example.com"):
+            admin.app.state.desk.public_url = address
+            answer = await admin.get("/v1/events?limit=1", headers={"Host": "evil.example"})
+            (event,) = answer.json()["items"]
+            path = f"/v1/events/schemas/{event['type']}?version=1"
+            assert (event["source"], event["dataschema"]) == ("/rim-ledger", address + path)
 
     tell(story)
 
@@ -344,6 +359,28 @@ def test_a_live_stream_ends_with_the_right_to_read_it(
                     done = await admin.get("/v1/auth/me")
             assert done.status_code < 300, done.text
             assert await stream.event() is None
+
+    tell(story)
+
+
+def test_an_open_stream_does_not_keep_its_session_alive(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "CHECK", 0.0)
+
+    async def story(admin: Client) -> None:
+        watcher = await admin.take_on("watcher", READ_EVENTS)
+        path = "/v1/events?type=UserRegistered"
+        async with Stream.open(watcher, path) as stream:
+            for minutes in (0, 20):  # Looked at again while the session is alive.
+                let_pass(admin, minutes=minutes)
+                await admin.user(minutes)
+                assert await stream.event() is not None
+            let_pass(admin, minutes=40)
+            await admin.user(40)
+            assert await stream.event() is None
+        again = await watcher.get("/v1/events")
+        assert (again.status_code, again.json()["code"]) == (401, "unauthenticated")
 
     tell(story)
 

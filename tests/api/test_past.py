@@ -1,6 +1,6 @@
 """What `?asOf=` answers is what was answered then, byte for byte."""
 
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import pytest
 
@@ -10,6 +10,10 @@ from tests.api.test_journal import lend_and_repay
 from tests.api.test_support import Desk
 
 READS = [{"resource": each, "actions": ["read"]} for each in ("users", "loans", "transactions")]
+
+
+COMMANDS: Final = 9
+"""What happens in each of the lives, beside the registration."""
 
 
 async def answers(client: Client, paths: list[str], position: int) -> dict[str, Any]:
@@ -34,47 +38,69 @@ async def answers_then(client: Client, paths: list[str], as_of: object) -> dict[
     return found
 
 
-def test_objects_are_shown_as_they_were_after_every_command(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        officer = await admin.take_on_superadmin("officer")
-        clerk = await admin.take_on("clerk", *READS)
-        users = [await admin.user(number) for number in range(2)]
-        paths = [f"/v1/users/{each['userId']}" for each in users]
-        seen: list[tuple[int, list[str], dict[str, Any], dict[str, Any]]] = []
+class Seen(NamedTuple):
+    """What two readers were answered after a command, at its position."""
 
-        async def note(answer: Any) -> dict[str, Any]:
+    position: int
+    paths: list[str]
+    shown: dict[str, Any]
+    masked: dict[str, Any]
+
+
+async def lives(admin: Client, clerk: Client, count: int) -> list[Seen]:
+    """So many borrowers who borrow, repay and default one after the other, and what was answered
+    about each after every command."""
+    officer = await admin.take_on_superadmin("officer")
+    seen = list[Seen]()
+    for number in range(count):
+        user = await admin.user(number)
+        own = f"/v1/users/{user['userId']}"
+        paths = [own]
+
+        async def note(answer: Any, paths: list[str] = paths) -> dict[str, Any]:
             receipt: dict[str, Any] = answer.json()
             assert answer.status_code in (200, 201), answer.text
             position = receipt["position"]
             now = await answers(admin, paths, position)
-            seen.append((position, [*paths], now, await answers(clerk, paths, position)))
+            seen.append(Seen(position, [*paths], now, await answers(clerk, paths, position)))
             return receipt
 
         wish = {"amount": 150, "network": "MTN", "metadata": {"sister": "Ngozi"}}
-        for each in users:
-            loan = await note(await admin.post("/v1/loans", wish | {"userId": each["id"]}))
-            path = f"/v1/loans/{loan['loanId']}"
-            paths.append(path)
-            await note(await officer.post(f"{path}/approve"))
-            await note(await admin.ask("PATCH", path, {"metadata": {"aunt": "Bola", "age": 40.5}}))
-            await note(await officer.post(f"{path}/disburse"))
-            pay = {"type": "repayment", "userId": each["id"], "paymentMethod": "cash"}
-            for amount in (50, 130):
-                said = pay | {"amount": amount, "description": "from Ngozi"}
-                paid = await note(await admin.post("/v1/transactions", said))
-                paths.append(f"/v1/transactions/{paid['transactionId']}")
-            await note(await admin.post(f"{paths[-1]}/reverse", {"reason": "a mistake"}))
-            change = {"phone": f"0805000000{len(paths)}", "name": "Ada Obi"}
-            await note(await admin.ask("PATCH", paths[0], change))
-            await note(await admin.post(f"{path}/default", {"reason": "gone"}))
-        assert len(seen) >= 16
-        for position, known, now, masked in seen:
-            assert await answers_then(admin, known, position) == now
-            assert await answers_then(clerk, known, position) == masked
-        last, known, now, _ = seen[-1]
-        at = (await admin.get(f"/v1/trial-balance?asOf={last}")).json()["at"]
-        assert await answers_then(admin, known, at) == now
-        assert set((await answers_then(admin, known, users[0]["position"] - 1)).values()) == {None}
+        loan = await note(await admin.post("/v1/loans", wish | {"userId": user["id"]}))
+        path = f"/v1/loans/{loan['loanId']}"
+        paths.append(path)
+        await note(await officer.post(f"{path}/approve"))
+        await note(await admin.ask("PATCH", path, {"metadata": {"aunt": "Bola", "age": 40.5}}))
+        await note(await officer.post(f"{path}/disburse"))
+        pay = {"type": "repayment", "userId": user["id"], "paymentMethod": "cash"}
+        for amount in (50, 130):
+            said = pay | {"amount": amount, "description": "from Ngozi"}
+            paid = await note(await admin.post("/v1/transactions", said))
+            paths.append(f"/v1/transactions/{paid['transactionId']}")
+        await note(await admin.post(f"{paths[-1]}/reverse", {"reason": "a mistake"}))
+        change = {"phone": f"0805{number:07}", "name": "Ada Obi"}
+        await note(await admin.ask("PATCH", own, change))
+        await note(await admin.post(f"{path}/default", {"reason": "gone"}))
+    return seen
+
+
+async def require_same(admin: Client, clerk: Client, seen: list[Seen]) -> None:
+    """Byte for byte, and version for version."""
+    for each in seen:
+        assert await answers_then(admin, each.paths, each.position) == each.shown
+        assert await answers_then(clerk, each.paths, each.position) == each.masked
+
+
+def test_objects_are_shown_as_they_were_after_every_command(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        clerk = await admin.take_on("clerk", *READS)
+        seen = await lives(admin, clerk, 2)
+        assert len(seen) == 2 * COMMANDS
+        await require_same(admin, clerk, seen)
+        last = seen[-1]
+        at = (await admin.get(f"/v1/trial-balance?asOf={last.position}")).json()["at"]
+        assert await answers_then(admin, last.paths, at) == last.shown
+        assert set((await answers_then(admin, last.paths, 1)).values()) == {None}
 
     tell(story)
 

@@ -1,4 +1,4 @@
-"""What the log's readers cost: sealing, lines, Parquet, looking back."""
+"""What the log's readers cost: sealing, lines, Parquet, tables as of then, looking back."""
 
 import json
 import tempfile
@@ -17,6 +17,7 @@ from .service import Service
 READS = 200
 TAIL = "SELECT coalesce(max(position), 0) FROM ledger.events"
 SEALED = "SELECT coalesce(max(size), 0) FROM ledger.checkpoints"
+LOANS = "SELECT count(*) FROM ledger.events WHERE name = 'LoanRequested'"
 MEGABYTE = 1024 * 1024
 
 Figures = dict[str, float]
@@ -24,25 +25,19 @@ Figures = dict[str, float]
 
 def measure_history(service: Service) -> Figures:
     """Every figure, on the log as it is; the API runs."""
-    return _sealed(service) | _lines(service) | _exported(service) | _looked_back(service)
+    found = _sealed(service) | _lines(service) | _exported(service) | _replayed(service)
+    return found | _tried(service) | _looked_back(service)
 
 
 def _sealed(service: Service) -> Figures:
-    with psycopg.connect(service.database_url, autocommit=True) as connection:
-
-        def number(query: str) -> int:
-            row = connection.execute(query).fetchone()
-            assert row, "an aggregate answers"
-            return int(row[0])
-
-        begin, end = number(SEALED), number(TAIL)
-        process = service.start("seal")
-        while (first := number(SEALED)) == begin:
-            sleep(0.01)
-        begun, before = perf_counter(), process.cpu_times()
-        while (now := number(SEALED)) < end - 1_000:
-            sleep(0.05)
-        took, after = perf_counter() - begun, process.cpu_times()
+    begin, end = _number(service, SEALED), _number(service, TAIL)
+    process = service.start("seal")
+    while (first := _number(service, SEALED)) == begin:
+        sleep(0.01)
+    begun, before = perf_counter(), process.cpu_times()
+    while (now := _number(service, SEALED)) < end - 1_000:
+        sleep(0.05)
+    took, after = perf_counter() - begun, process.cpu_times()
     service.stop("seal")
     spent = after.user + after.system - before.user - before.system
     return {
@@ -66,16 +61,43 @@ def _lines(service: Service) -> Figures:
 
 def _exported(service: Service) -> Figures:
     with tempfile.TemporaryDirectory(prefix="rim-bench-", dir="/tmp") as place:
-        begun, peak = perf_counter(), 0
-        process = service.start(f"export --to {place}")
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            peak = max(peak, process.memory_info().rss)
-            sleep(0.02)
-        took = perf_counter() - begun
-        service.stop(f"export --to {place}")
+        took, megabytes = _ran(service, f"export --to {place}")
         manifest = json.loads((Path(place) / "manifest.json").read_text())
     rows = sum(each["rows"] for each in manifest["segments"])
-    return {"Parquet events/s": rows / took, "Parquet MB": peak / MEGABYTE}
+    return {"Parquet events/s": rows / took, "Parquet MB": megabytes}
+
+
+def _replayed(service: Service) -> Figures:
+    with tempfile.TemporaryDirectory(prefix="rim-bench-", dir="/tmp") as place:
+        took, megabytes = _ran(service, f"replay --into {place}/then.duckdb")
+    return {"replayed events/s": _number(service, TAIL) / took, "replay MB": megabytes}
+
+
+def _tried(service: Service) -> Figures:
+    with tempfile.TemporaryDirectory(prefix="rim-bench-", dir="/tmp") as place:
+        policy = Path(place) / "policy.json"
+        policy.write_text('{"lending": {"autoApprove": true}, "score": {"onTime": 20}}')
+        took, megabytes = _ran(service, f"backtest --policy {policy}")
+    return {"back-test loans/s": _number(service, LOANS) / took, "back-test MB": megabytes}
+
+
+def _ran(service: Service, command: str) -> tuple[float, float]:
+    """How long a command took, in seconds, and how many megabytes."""
+    begun, peak = perf_counter(), 0
+    process = service.start(command)
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        peak = max(peak, process.memory_info().rss)
+        sleep(0.02)
+    took = perf_counter() - begun
+    service.stop(command)
+    return took, peak / MEGABYTE
+
+
+def _number(service: Service, query: str) -> int:
+    with psycopg.connect(service.database_url) as connection:
+        row = connection.execute(query.encode()).fetchone()
+        assert row, "an aggregate answers"
+        return int(row[0])
 
 
 def _looked_back(service: Service) -> Figures:

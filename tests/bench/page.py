@@ -125,6 +125,7 @@ def goals(results: Results) -> list[Goal]:
         Goal("events/s sealed", flow["sealed events/s"], 20_000),
         Goal("events/s as NDJSON", flow["NDJSON events/s"], 80_000),
         Goal("MB of an export to Parquet", flow["Parquet MB"], 300, least=False),
+        Goal("MB of a replay", flow["replay MB"], 300, least=False),
     ]
 
 

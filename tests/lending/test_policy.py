@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_ledger.lending.policy import LIMIT_MAX, ScoreInputs, limit_for, next_limit, score
+from rim_ledger.lending.policy import IN_FORCE, ScoreInputs, limit_for, next_limit, score
 
 COUNT = st.integers(0, 200)
 
@@ -56,6 +56,6 @@ def test_a_limit_rises_one_step_for_a_completed_loan_and_not_otherwise(
     if after > current:
         assert completed
         assert after == min(step for step in steps if step > current)
-    assert after <= max(current, LIMIT_MAX)
+    assert after <= max(current, IN_FORCE.highest)
     if limit_for(points) <= current:
         assert after == limit_for(points)

@@ -4,6 +4,7 @@ import json
 import os
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -33,6 +34,27 @@ def test_real_loans_come_to_the_figures_of_their_file(service: Service) -> None:
     assert -income == sum(row.total_due - (row.amount or 0) for row in lent)
     assert balances["totalDebit"] == balances["totalCredit"]
     assert service.run("rebuild", "--check", patience=120).returncode == 0
+    for policy, against, changed in (({}, None, 0), (policy_of(700), policy_of(600), 1763)):
+        assert tried(service, policy, against)["changedRequests"] == changed
+
+
+def policy_of(score: int) -> dict[str, Any]:
+    terms = {"autoApprove": True, "autoApproveMinScore": score, "autoApproveMaxAmount": 10**8}
+    return {"lending": terms}
+
+
+def tried(
+    service: Service, policy: dict[str, Any], against: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The report of a back-test, as docs/tutorial/try-a-policy.md runs it."""
+    given = ["backtest", "--json"]
+    for option, each in (("--policy", policy), ("--against", against)):
+        if each is not None:
+            file = service.home.parent / f"{option}.json"
+            file.write_text(json.dumps(each))
+            given += [option, str(file)]
+    report: dict[str, Any] = json.loads(service.run(*given, patience=120).stdout)
+    return report
 
 
 def test_the_demo_fills_an_empty_service_only(service: Service) -> None:

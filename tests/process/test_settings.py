@@ -39,6 +39,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("RIM_RATE_LIMIT", "-1", "0 for any number"),
         ("RIM_CORS_ORIGINS", "*", "https://desk.example.com"),
         ("RIM_CORS_ORIGINS", "https://desk.example.com/app", "the origins"),
+        ("RIM_PUBLIC_URL", "ledger.example.com", "https://ledger.example.com"),
+        ("RIM_PUBLIC_URL", "https://ledger.example.com/", "without a slash"),
         ("RIM_SECRET_KEY", "too-short-secret", "at least 32 characters"),
         ("RIM_ADMIN_PASSWORD", "short-pw", "12 to 128 characters"),
         ("RIM_ADMIN_PASSWORD", "Password1234", "none that is tried first"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 import pytest
 from psycopg import AsyncConnection
 
@@ -63,6 +64,12 @@ def asked(place: Path, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query.format(log=table)).fetchall()
 
 
+STORED = """
+SELECT name, count(*), sum((body::json #>> '{data,amount}')::numeric(20, 2))
+  FROM ledger.events GROUP BY name ORDER BY name COLLATE "C\""""
+TOTALS = "SELECT name, count(*), sum(amount) FROM {log} GROUP BY name ORDER BY name"
+
+
 def test_another_program_reads_the_same_log(log: str, tmp_path: Path) -> None:
     held = asyncio.run(exported(log, tmp_path))
     assert [each.rows for each in held.segments] == [10, 10, held.last - 20]
@@ -73,17 +80,42 @@ def test_another_program_reads_the_same_log(log: str, tmp_path: Path) -> None:
     )
     columns = "position, stream, version, name, body, epoch_us(recorded_at)"
     assert asked(tmp_path, f"SELECT {columns} FROM {{log}} ORDER BY position") == stored
-    sums = rows(
-        log,
-        "SELECT name, count(*), sum((body::json #>> '{data,amount}')::numeric(20, 2))"
-        ' FROM ledger.events GROUP BY name ORDER BY name COLLATE "C"',
-    )
-    query = "SELECT name, count(*), sum(amount) FROM {log} GROUP BY name ORDER BY name"
-    assert asked(tmp_path, query) == sums
+    sums = rows(log, STORED)
+    assert asked(tmp_path, TOTALS) == sums
     assert ("TransactionRecorded", 20, Decimal("2192.00")) in sums
     assert asked(tmp_path, "SELECT DISTINCT epoch_us(occurred_at) FROM {log}") == [
         (int(AT.timestamp()) * 1_000_000 + AT.microsecond,)
     ]
+
+
+def test_polars_finds_the_same_totals(log: str, tmp_path: Path) -> None:
+    asyncio.run(exported(log, tmp_path))
+    with pl.SQLContext(log=pl.scan_parquet(tmp_path / "*.parquet")) as context:
+        found = context.execute(TOTALS.format(log="log"), eager=True).rows()
+    assert _with_amounts(found) == _with_amounts(rows(log, STORED))
+
+
+@pytest.mark.filterwarnings("ignore")  # The client of Spark warns of its own libraries.
+def test_a_distributed_engine_finds_the_same_totals(log: str, tmp_path: Path) -> None:
+    spark_connect = pytest.importorskip("pysail.spark", reason="needs the group `cluster`")
+    session = pytest.importorskip("pyspark.sql", reason="needs the group `cluster`").SparkSession
+    asyncio.run(exported(log, tmp_path))
+    server = spark_connect.SparkConnectServer("127.0.0.1", 0)
+    server.start(background=True)
+    address, port = server.listening_address
+    spark = session.builder.remote(f"sc://{address}:{port}").getOrCreate()
+    try:
+        spark.read.parquet(f"{tmp_path}/*.parquet").createOrReplaceTempView("log")
+        found = [tuple(row) for row in spark.sql(TOTALS.format(log="log")).collect()]
+    finally:
+        spark.stop()
+        server.stop()
+    assert found == rows(log, STORED)
+
+
+def _with_amounts(totals: list[Any]) -> list[Any]:
+    """Totals in which a sum of no amounts is 0, as Polars has it."""
+    return [(name, count, amount or 0) for name, count, amount in totals]
 
 
 def test_persons_are_hidden_and_the_erased_are_null(log: str, tmp_path: Path) -> None:

@@ -1,0 +1,112 @@
+"""The route that tries a credit policy on the past."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final
+
+from api import problem
+from api.call import Call, Reply
+from api.commands import read_form
+from api.routes import AnyRoute, Other, Parameters
+from projections.backtest import Backtest, Change
+from projections.writer import encode
+from rim_ledger.core import Refused, Unavailable
+from rim_ledger.lending.proposal import Simulation
+
+if TYPE_CHECKING:
+    from api.desk import Desk
+
+NEEDS: Final = ("simulations", "write")
+NDJSON: Final = b"application/x-ndjson"
+SHOWN_MAX: Final = 1_000
+"""Changes that an answer in one piece lists; as lines, they all come."""
+
+
+async def answer_simulation(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
+    """Decides every loan request of the past again, by the policy that the body proposes.
+
+    Each is decided by the rule that decides requests, on what was known before it. What came of
+    it is compared with what was decided then, or `against` another policy. Nothing is written.
+    With `Accept: application/x-ndjson` each change is a line, and the report the last.
+    """
+    simulation = await read_form(call, Simulation)
+    backtest = Backtest(simulation, await desk.last_position())
+    headers = [(b"ledger-position", b"%d" % backtest.report.position)]
+    if NDJSON in call.headers.get(b"accept", b""):
+        await call.start(200, [(b"content-type", NDJSON), *headers])
+        await _stream(desk, call, backtest)
+        return None
+    changes = list[Change]()
+    async for page in _pages(desk, backtest):
+        changes += page[: SHOWN_MAX - len(changes)]
+    left_out = backtest.report.changed - len(changes)
+    body = backtest.report.shown | {"changes": changes, "changesLeftOut": left_out}
+    return Reply(200, encode(body), headers)
+
+
+async def _pages(desk: "Desk", backtest: Backtest) -> AsyncIterator[list[Change]]:
+    """A connection is taken for each page, so that others are served between two."""
+    while True:
+        async with desk.reader() as connection:
+            page = await backtest.page(connection)
+        if page is None:
+            return
+        yield page
+
+
+async def _stream(desk: "Desk", call: Call, backtest: Backtest) -> None:
+    try:
+        async for page in _pages(desk, backtest):
+            await _say(call, *({"change": each} for each in page))
+        last: dict[str, Any] = {"report": backtest.report.shown}
+    except Exception as error:
+        if not isinstance(error, Refused | Unavailable):
+            desk.note_unexpected(error, call.id)
+        last = {"problem": problem.problem(error, call.path, call.id)}
+    await _say(call, last)
+    await call.send({"type": "http.response.body", "body": b""})
+
+
+async def _say(call: Call, *lines: dict[str, Any]) -> None:
+    body = b"".join(encode(line) + b"\n" for line in lines)
+    await call.send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+_NUMBER: Final = {"type": "integer", "minimum": 0}
+_NAIRA: Final = {"type": "number"}
+_OBJECT: Final = {"type": "object"}
+_LIST: Final = {"type": "array", "items": _OBJECT}
+GIVES: Final[dict[str, Any]] = {
+    "position": _NUMBER,
+    "requests": _NUMBER,
+    "users": _NUMBER,
+    "changedRequests": _NUMBER,
+    "changedUsers": _NUMBER,
+    "exposure": {
+        "type": "object",
+        "required": ["before", "after"],
+        "properties": {"before": _NAIRA, "after": _NAIRA},
+    },
+    "defaultsAvoided": _NUMBER,
+    "lossAvoided": _NAIRA,
+    "incomeLost": _NAIRA,
+    "all": _OBJECT,
+    "stricter": _OBJECT,
+    "looser": _OBJECT,
+    "outcomes": _LIST,
+    "months": _LIST,
+    "changes": _LIST,
+    "changesLeftOut": _NUMBER,
+}
+
+ROUTES: list[AnyRoute] = [
+    Other(
+        "POST",
+        "/v1/simulations",
+        answer_simulation,
+        "Try a credit policy on the past",
+        NEEDS,
+        exports=True,
+        form=Simulation,
+        gives=GIVES,
+    ),
+]

@@ -1,0 +1,79 @@
+"""A user as another credit policy would have had them: the same facts, another score and limit."""
+
+from uuid import UUID
+
+from rim_ledger.core import Stamp
+from rim_ledger.lending.debt import judge
+from rim_ledger.lending.policy import IN_FORCE, CreditPolicy, limit_for
+from rim_ledger.lending.user import User
+from rim_ledger.lending.user_events import (
+    CreditApplied,
+    CreditLimitAdjusted,
+    CreditScoreRecomputed,
+    DebtBecameOverdue,
+    DebtCancelled,
+    DebtDefaulted,
+    DebtDefaultReversed,
+    RepaymentAllocated,
+    RepaymentReversed,
+    UserEvent,
+    UserRegistered,
+)
+
+
+class Shadow:
+    """Follows one user's events. Under a policy of its own, it computes score and limit at the
+    moments at which the ledger does, by the ledger's rule, and does not look at what came out
+    then; without one, it takes what came out."""
+
+    def __init__(
+        self, id: UUID, event: UserRegistered, stamp: Stamp, policy: CreditPolicy | None
+    ) -> None:
+        """What the policy in force gave at the start, the other one gives its own way."""
+        self._policy, self._unjudged = policy, None
+        self._user = User.begin(id, event, stamp)
+        if policy and event.credit_score == IN_FORCE.at_start:
+            self._user = self._user.but(credit_score=policy.at_start)
+        if policy and event.credit_limit == limit_for(event.credit_score):
+            self._user = self._user.but(credit_limit=limit_for(self._user.credit_score, policy))
+
+    _unjudged: Stamp | None
+    """The stamp of a decision that ends with a judgement, while its events still come."""
+
+    def follow(self, event: UserEvent, stamp: Stamp) -> None:
+        """One more event."""
+        if self._policy is None:
+            self._user = self._user.evolve(event, stamp)
+            return
+        if isinstance(event, CreditScoreRecomputed | CreditLimitAdjusted):
+            return
+        if self._unjudged != stamp:
+            self._finish()
+        before, self._user = self._user, self._user.evolve(event, stamp)
+        match event:
+            case RepaymentAllocated() | CreditApplied():
+                for _ in before.debts.keys() - self._user.debts.keys():
+                    self._judge(stamp, completed=True)
+            case DebtBecameOverdue() | DebtDefaultReversed():
+                self._judge(stamp)
+            case DebtDefaulted():
+                self._judge(stamp, defaulted=True)
+            case RepaymentReversed() | DebtCancelled():
+                self._unjudged = stamp
+
+    @property
+    def user(self) -> User:
+        """The user by now, after whole decisions."""
+        self._finish()
+        return self._user
+
+    def _finish(self) -> None:
+        if self._unjudged:
+            stamp, self._unjudged = self._unjudged, None
+            self._judge(stamp)
+
+    def _judge(self, stamp: Stamp, *, completed: bool = False, defaulted: bool = False) -> None:
+        found = judge(
+            self._user, stamp.at, self._policy or IN_FORCE, completed=completed, defaulted=defaulted
+        )
+        self._user = self._user.but(credit_score=found.score, credit_limit=found.limit)

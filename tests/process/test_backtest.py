@@ -1,0 +1,42 @@
+"""The back-test as a command: a report, a list and a picture, and one line for what is wrong."""
+
+import json
+from pathlib import Path
+
+from tests.demo import fill
+from tests.process.service import Service
+
+PASSWORD = "a policy for tomorrow"
+
+
+def test_a_policy_is_tried_on_the_past(service: Service, tmp_path: Path) -> None:
+    _, address, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
+    fill(address, PASSWORD)
+    policy, live = tmp_path / "policy.json", tmp_path / "live.json"
+    live.write_text("{}")
+    policy.write_text('{"lending": {"autoApprove": true, "autoApproveMinScore": 0}}')
+    before = json.loads(service.run("status", "--json").stdout)["position"]
+    same = service.run("backtest", "--policy", str(live))
+    assert "\n0 would have come out otherwise" in same.stdout, same.stderr
+    assert "borrowers: " in same.stderr
+    changes, chart = tmp_path / "changes.ndjson", tmp_path / "chart.svg"
+    given = ["backtest", "--policy", str(policy), "--changes", str(changes)]
+    done = service.run(*given, "--chart", str(chart), "--json")
+    report = json.loads(done.stdout)
+    lines = [json.loads(line) for line in changes.read_text().splitlines()]
+    assert len(lines) == report["changedRequests"] == report["looser"]["requests"] > 0
+    assert {each["after"] for each in lines} == {"approved"}
+    assert chart.read_text().startswith("<svg ")
+    assert json.loads(service.run("status", "--json").stdout)["position"] == before
+    again = service.run(*given)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert "is there already" in again.stderr
+    for text, words in (
+        ("{", "not valid JSON"),
+        ('{"lending": {"autoapprove": 1}}', "autoapprove"),
+    ):
+        policy.write_text(text)
+        wrong = service.run("backtest", "--policy", str(policy))
+        assert wrong.returncode == 1
+        assert words in wrong.stderr
+        assert len(wrong.stderr.splitlines()) == 1

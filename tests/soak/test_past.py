@@ -1,0 +1,27 @@
+"""What was answered after each of many commands is answered again as of then (make soak).
+
+SOAK_COMMANDS says after how many.
+"""
+
+import asyncio
+import os
+
+import pytest
+
+from tests.api.conftest import running
+from tests.api.test_past import COMMANDS, READS, lives, require_same
+
+WANTED = int(os.environ.get("SOAK_COMMANDS", "500"))
+
+pytestmark = pytest.mark.soak
+
+
+def test_the_past_is_answered_byte_for_byte_as_it_was_then(database: str) -> None:
+    async def story() -> None:
+        async with running(database) as admin:
+            clerk = await admin.take_on("clerk", *READS)
+            seen = await lives(admin, clerk, -(-WANTED // COMMANDS))
+            assert len(seen) >= WANTED
+            await require_same(admin, clerk, seen)
+
+    asyncio.run(story())
