@@ -17,6 +17,7 @@ from api import (
     statements,
     support,
     system,
+    templates,
 )
 from api.routes import AnyRoute, Table
 
@@ -32,6 +33,7 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     *statements.ROUTES,
     *support.ROUTES,
     *attachments.ROUTES,
+    *templates.ROUTES,
     *system.ROUTES,
     *bulk.ROUTES,
     *health.ROUTES,

@@ -3,12 +3,13 @@
 import asyncio
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from api.settings import Settings
 from rim_ledger.core import Refused, Unavailable
-from rim_ledger.sending import Channel, Sender
+from rim_ledger.sending import Channel, Heard, Sender
 from rim_ledger.world import World
 
 NAME: Final = "outbox.ndjson"
@@ -24,7 +25,14 @@ class Outbox:
         """Every kind of message fits into a file."""
 
     async def send(
-        self, channel: Channel, to: str, subject: str | None, body: str, reference: str
+        self,
+        channel: Channel,
+        to: str,
+        subject: str | None,
+        body: str,
+        reference: str,
+        *,
+        html: bool = False,
     ) -> None:
         line = {
             "at": f"{self._world.now():%Y-%m-%dT%H:%M:%S.%fZ}",
@@ -38,6 +46,15 @@ class Outbox:
             await asyncio.to_thread(self._append, line)
         except OSError:
             raise Unavailable("not-sent", "The message could not be handed over.") from None
+
+    async def ask(self, channel: Channel, reference: str) -> Heard:
+        return Heard.SENT if await asyncio.to_thread(self._has, reference) else Heard.NEVER
+
+    def _has(self, reference: str) -> bool:
+        own = f'"reference": {json.dumps(reference)}}}'.encode()
+        with suppress(FileNotFoundError), self.path.open("rb") as lines:
+            return any(line.rstrip().endswith(own) for line in lines)
+        return False
 
     def _append(self, line: dict[str, Any]) -> None:
         """In one write to the end of the file, so that processes never mix their lines."""
@@ -56,9 +73,19 @@ class NoSender:
         raise Refused("no-sender", f"No provider of {channel} messages is connected.")
 
     async def send(
-        self, channel: Channel, to: str, subject: str | None, body: str, reference: str
+        self,
+        channel: Channel,
+        to: str,
+        subject: str | None,
+        body: str,
+        reference: str,
+        *,
+        html: bool = False,
     ) -> None:
         self.require(channel)
+
+    async def ask(self, channel: Channel, reference: str) -> Heard:
+        return Heard.UNKNOWN
 
 
 def sender(settings: Settings, world: World) -> Sender:

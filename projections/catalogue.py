@@ -10,6 +10,7 @@ from projections.audit import AuditLogRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.journal import JournalEntryRow, JournalLineRow
 from projections.lending import LoanRow, UserRow
+from projections.notifications import EmailTemplateRow, SmsTemplateRow
 from projections.payments import StatementLineRow, StatementRow, TransactionRow
 from projections.support import DepartmentRow, SupportAgentRow, TicketRow
 from projections.system import ApiIntegrationRow, SystemConfigRow
@@ -30,6 +31,8 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             DepartmentRow,
             SupportAgentRow,
             TicketRow,
+            EmailTemplateRow,
+            SmsTemplateRow,
             SystemConfigRow,
             ApiIntegrationRow,
             AuditLogRow,

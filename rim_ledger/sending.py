@@ -11,6 +11,18 @@ class Channel(StrEnum):
     EMAIL = "email"
 
 
+class Heard(StrEnum):
+    """What a provider knows of a reference."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    NEVER = "never"
+    """It never came there, and it will not."""
+    UNKNOWN = "unknown"
+    """The provider does not tell."""
+
+
 class Sender(Protocol):
     """Hands messages over to whoever delivers them."""
 
@@ -19,9 +31,19 @@ class Sender(Protocol):
         is decided that only a message would complete."""
 
     async def send(
-        self, channel: Channel, to: str, subject: str | None, body: str, reference: str
+        self,
+        channel: Channel,
+        to: str,
+        subject: str | None,
+        body: str,
+        reference: str,
+        *,
+        html: bool = False,
     ) -> None:
         """Hand one message over, under a reference of its own; an SMS has no subject.
 
-        Raises Refused (`no-sender`), and Unavailable (`not-sent`) when it certainly did not go.
+        Raises Refused (`no-sender`), Unavailable (`not-sent`) when it certainly did not go.
         """
+
+    async def ask(self, channel: Channel, reference: str) -> Heard:
+        """What became of a message, as far as the provider tells. Sends nothing; may raise."""

@@ -219,6 +219,34 @@ CREATE TABLE read.tickets (
     updated_at timestamptz NOT NULL,
     version bigint NOT NULL
 );
+CREATE TABLE read.email_templates (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    subject text NOT NULL,
+    body text NOT NULL,
+    variables text[] NOT NULL,
+    type text NOT NULL CHECK (type IN ('transactional', 'marketing', 'notification')),
+    enabled boolean NOT NULL,
+    archived boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.sms_templates (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    message text NOT NULL,
+    variables text[] NOT NULL,
+    encoding text NOT NULL CHECK (encoding IN ('GSM-7', 'UCS-2')),
+    units bigint NOT NULL,
+    segments bigint NOT NULL,
+    offending text[] NOT NULL,
+    enabled boolean NOT NULL,
+    archived boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
 CREATE TABLE read.system_config (
     id uuid NOT NULL,
     category text NOT NULL,
@@ -386,6 +414,15 @@ CREATE INDEX tickets_escalated_to ON read.tickets (escalated_to);
 CREATE INDEX tickets_tags ON read.tickets USING gin (tags);
 CREATE INDEX tickets_breached ON read.tickets (breached);
 CREATE INDEX tickets_created_at ON read.tickets (created_at, id);
+ALTER TABLE read.email_templates ADD PRIMARY KEY (id);
+ALTER TABLE read.email_templates ADD CONSTRAINT email_templates_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX email_templates_type ON read.email_templates (type);
+CREATE INDEX email_templates_enabled ON read.email_templates (enabled);
+CREATE INDEX email_templates_created_at ON read.email_templates (created_at, id);
+ALTER TABLE read.sms_templates ADD PRIMARY KEY (id);
+ALTER TABLE read.sms_templates ADD CONSTRAINT sms_templates_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX sms_templates_enabled ON read.sms_templates (enabled);
+CREATE INDEX sms_templates_created_at ON read.sms_templates (created_at, id);
 ALTER TABLE read.system_config ADD PRIMARY KEY (id);
 CREATE INDEX system_config_category ON read.system_config (category);
 CREATE INDEX system_config_key ON read.system_config (key);
