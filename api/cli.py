@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Annotated, Final
 
@@ -26,12 +27,14 @@ from api.database import (
     open_vault,
     prepare,
 )
+from api.outbox import sender
 from api.progress import progress
 from api.settings import Settings
 from api.supervisor import first_login
 from api.supervisor import up as run_everything
 from api.telco import telco
 from projections import follower
+from projections.audience import find_audience
 from projections.fold import Poisoned
 from projections.rebuild import Busy
 from projections.rebuild import rebuild as rebuild_tables
@@ -40,6 +43,7 @@ from rim_ledger import clock as due
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.core import Unavailable
 from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.notifications.courier import Courier
 from rim_ledger.postgres import PostgresUnavailable
 from rim_ledger.rotation import Underway, rotate
 from rim_ledger.world import RealWorld
@@ -86,7 +90,8 @@ def clock() -> None:
 
     async def run(url: str) -> None:
         async with _dispatch(settings, url) as dispatch:
-            await due.run(dispatch)
+            courier = _courier(settings, url, dispatch)
+            await asyncio.gather(due.run(dispatch), courier.run())
 
     with filled_database(settings) as url:
         asyncio.run(run(url))
@@ -106,7 +111,8 @@ def tick(*, at: str | None = None) -> None:
 
     async def run(url: str) -> int:
         async with _dispatch(settings, url) as dispatch:
-            return await due.tick(dispatch, moment)
+            done = await due.tick(dispatch, moment)
+            return done + await _courier(settings, url, dispatch).carry(moment)
 
     with filled_database(settings) as url:
         print(f"things that were due: {asyncio.run(run(url))}")
@@ -220,6 +226,11 @@ def main() -> None:
 async def _dispatch(settings: Settings, url: str) -> AsyncIterator[Dispatch]:
     async with open_ledger(settings, url) as ledger:
         yield Dispatch(url, ledger, telco(settings, url), RealWorld())
+
+
+def _courier(settings: Settings, url: str, dispatch: Dispatch) -> Courier:
+    find = partial(find_audience, url)
+    return Courier(url, dispatch.ledger, sender(settings, dispatch.world), dispatch.world, find)
 
 
 def _collect_rarely() -> None:

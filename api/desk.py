@@ -69,6 +69,7 @@ class Rights(Struct, frozen=True):
 class Desk(Struct):
     """The parts of one API process."""
 
+    url: str
     ledger: Ledger
     attempts: Attempts
     vault: Vault
@@ -203,6 +204,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         outbox = sender(settings, world)
         challenges = Challenges(pool)
         yield Desk(
+            url=url,
             ledger=ledger,
             attempts=attempts,
             vault=vault,

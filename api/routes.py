@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from api.body import BODY_MAX
 from api.ids import BUSINESS_ID, CANONICAL
 from api.problem import MethodNotAllowed, NoRoute
 from projections.tables import Row
@@ -18,9 +19,11 @@ from rim_ledger.outcomes import Receipt
 if TYPE_CHECKING:
     from api.call import Call, Reply
     from api.desk import Desk
+    from api.wish import Wish
 
 Parameters = Mapping[str, str]
 Run: TypeAlias = "Callable[[Desk, Callable[[], Awaitable[Receipt]]], Awaitable[Receipt]]"
+Prepare: TypeAlias = "Callable[[Desk, Wish], Awaitable[Form]]"
 Answer: TypeAlias = "Callable[[Desk, Call, Parameters], Awaitable[Reply | None]]"
 WORDS_MAX: Final = 16
 NAMED: Final = re.compile(f"{CANONICAL.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
@@ -42,6 +45,11 @@ class Route(Struct, frozen=True):
     summary: str
     stream: Callable[[Parameters], UUID] | None = None
     run: "Run | None" = None
+    prepare: "Prepare | None" = None
+    """What goes before the decision, such as a call to a provider; the command that knows of it.
+    The caller may ask for it by then."""
+    body_max: int = BODY_MAX
+    """Bytes of its body."""
 
 
 class List(Struct, frozen=True):

@@ -79,7 +79,7 @@ async def preview_sms(desk: "Desk", call: Call, parameters: Parameters) -> Reply
 
 async def try_email(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Send one e-mail to an address of one's choice. It is no notification: no row is kept."""
-    form = await _wish(desk, call, parameters, TryEmail)
+    form = await read_form(call, TryEmail)
     desk.sender.require(Channel.EMAIL)
     template, receipt = await _use(desk, call, parameters, EmailTemplate, form)
     if template:
@@ -91,7 +91,7 @@ async def try_email(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
 
 async def try_sms(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Send one SMS to a phone of one's choice. It is no notification: no row is kept."""
-    form = await _wish(desk, call, parameters, TrySms)
+    form = await read_form(call, TrySms)
     desk.sender.require(Channel.SMS)
     template, receipt = await _use(desk, call, parameters, SmsTemplate, form)
     if template:
@@ -104,7 +104,6 @@ async def _look(
     desk: "Desk", call: Call, parameters: Parameters, kind: type[T], form: type[F]
 ) -> tuple[T, F]:
     """The template that a reader's path names, and what they fill in."""
-    await desk.rights(call, call.token, READ)
     wish = await read_form(call, form)
     found: T
 
@@ -115,13 +114,6 @@ async def _look(
 
     await desk.ledger.submit(work, Stamp(at=desk.world.now(), actor=SYSTEM))
     return found, wish
-
-
-async def _wish(desk: "Desk", call: Call, parameters: Parameters, form: type[F]) -> F:
-    """What a caller wants to try; a denial is logged, what is tried comes with the decision."""
-    asked = activity_of(form.__name__, call.path, parameters)
-    await desk.rights(call, call.token, WRITE, activity=asked)
-    return await read_form(call, form)
 
 
 async def _use(

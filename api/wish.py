@@ -1,6 +1,6 @@
 """A wish: a checked command, what it is asked with, and its way to a receipt."""
 
-from collections.abc import Awaitable, Container
+from collections.abc import Awaitable, Callable, Container
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from api.ids import missing
-from api.known import named
+from api.known import named, require_known
 from api.routes import Parameters, Route, activity_of
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
@@ -70,6 +70,23 @@ class Wish(Struct):
         """What the log of activities says of it."""
         return activity_of(type(self.command).__name__, self.route.path, self.parameters)
 
+    async def look(self, desk: "Desk", see: Callable[[Book, UUID], None]) -> None:
+        """Look at what the wish is about, as somebody who may ask for it."""
+
+        def work(book: Book) -> UUID:
+            book.activities.clear()  # What comes of it is logged when it is done.
+            stream = named(book, self.route, self.parameters)
+            require_known(book, self.route.kind, stream)
+            see(book, stream)
+            return stream
+
+        await desk.ledger.submit(work, self.stamp, None, self.admit)
+
+    async def require_allowed(self, desk: "Desk") -> None:
+        """Forbidden, or Unauthenticated, for whoever may not ask for it at all."""
+        with suppress(_LetIn):
+            await desk.ledger.submit(_ask, self.stamp, None, self.admit)
+
     def work(self, book: Book) -> UUID:
         """The decision; the id of the stream it is about."""
         command, route = self.command, self.route
@@ -98,8 +115,9 @@ class Wish(Struct):
         """Let in those who change an admin before they wait their turn. Have a new password
         hashed, or make up the token that will be sent; nobody has that done who may not ask."""
         if isinstance(self.command, WithPassword) or self.route.kind is AdminUser:
-            with suppress(_LetIn):
-                await desk.ledger.submit(_ask, self.stamp, None, self.admit)
+            await self.require_allowed(desk)
+        if self.route.prepare:
+            self.command = await self.route.prepare(desk, self)
         if not isinstance(self.command, WithPassword):
             return
         if self.command.password:
@@ -143,7 +161,8 @@ class Wish(Struct):
     @property
     def takes_time(self) -> bool:
         """Whether there is more to it than one decision."""
-        return self.route.run is not None or isinstance(self.command, WithPassword)
+        own = self.route.run or self.route.prepare
+        return own is not None or isinstance(self.command, WithPassword)
 
     @property
     def status(self) -> int:

@@ -10,7 +10,13 @@ from projections.audit import AuditLogRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.journal import JournalEntryRow, JournalLineRow
 from projections.lending import LoanRow, UserRow
-from projections.notifications import EmailTemplateRow, SmsTemplateRow
+from projections.notifications import (
+    BroadcastChunkRow,
+    BroadcastRow,
+    EmailTemplateRow,
+    NotificationRow,
+    SmsTemplateRow,
+)
 from projections.payments import StatementLineRow, StatementRow, TransactionRow
 from projections.support import DepartmentRow, SupportAgentRow, TicketRow
 from projections.system import ApiIntegrationRow, SystemConfigRow
@@ -31,6 +37,9 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             DepartmentRow,
             SupportAgentRow,
             TicketRow,
+            BroadcastRow,
+            BroadcastChunkRow,
+            NotificationRow,
             EmailTemplateRow,
             SmsTemplateRow,
             SystemConfigRow,

@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import Protocol
 
+from rim_ledger.core import Unavailable
+
 
 class Channel(StrEnum):
     """The way a message takes."""
@@ -21,6 +23,13 @@ class Heard(StrEnum):
     """It never came there, and it will not."""
     UNKNOWN = "unknown"
     """The provider does not tell."""
+
+
+class Unclear(Unavailable):
+    """A message was being handed over when the provider fell silent: it may have gone."""
+
+    def __init__(self) -> None:
+        super().__init__("not-sent", "Nobody knows whether the message went.")
 
 
 class Sender(Protocol):
@@ -42,7 +51,8 @@ class Sender(Protocol):
     ) -> None:
         """Hand one message over, under a reference of its own; an SMS has no subject.
 
-        Raises Refused (`no-sender`), Unavailable (`not-sent`) when it certainly did not go.
+        Raises Refused (`no-sender`), Unavailable (`not-sent`) when it certainly did not go, and
+        Unclear when nobody knows.
         """
 
     async def ask(self, channel: Channel, reference: str) -> Heard:

@@ -194,6 +194,14 @@ class CreditLimitAdjusted(Event):
     reason: str
 
 
+class UserOptedOut(Event):
+    """No marketing is sent to this user any more."""
+
+
+class UserOptedIn(Event):
+    pass
+
+
 class UserDeleted(Event):
     pass
 
@@ -227,6 +235,8 @@ UserEvent = (
     | DebtDefaultReversed
     | CreditScoreRecomputed
     | CreditLimitAdjusted
+    | UserOptedOut
+    | UserOptedIn
     | UserDeleted
     | UserErased
 )
