@@ -80,19 +80,21 @@ def session_reply(desk: "Desk", session: gate.LoggedIn) -> Reply:
 async def log_out(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """End this session; the others stay."""
     token = call.token
-    admin = (await desk.rights(call, token, enrolling=True)).actor.id
+    asked = at_the_gate("LogOut")
+    enter = gate.enter_in_person_to_enrol
+    admin = (await desk.rights(call, token, activity=asked, enter=enter)).actor.id
     assert admin is not None, "whoever holds a session is an admin"
     command = LogOut(session=token)
 
     def work(book: Book) -> UUID:
-        book.activities.append(at_the_gate("LogOut"))
+        book.activities.append(asked)
         return perform(book, AdminUser, admin, command)
 
     receipt = await desk.ledger.submit(
         work,
         call.stamp(desk.world),
         None,
-        lambda book: gate.enter_in_person(book, token, enrolling=True),
+        lambda book: enter(book, token),
     )
     desk.callers.pop(token, None)
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
@@ -100,7 +102,8 @@ async def log_out(desk: "Desk", call: Call, _: Parameters) -> Reply:
 
 async def me(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """Who asks, and what they may do."""
-    rights = await desk.rights(call, call.token, enrolling=True)
+    asked = at_the_gate("Read")
+    rights = await desk.rights(call, call.token, activity=asked, enter=gate.enter_to_enrol)
     actor = rights.actor
     body = {"id": actor.id, "username": actor.name, "role": actor.role}
     given = [right for right in sorted(ALL) if rights.may(*right)]
@@ -110,7 +113,9 @@ async def me(desk: "Desk", call: Call, _: Parameters) -> Reply:
 async def change_password(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """Another password for oneself; every session ends."""
     token = call.token
-    admin = await desk.caller(call, token)
+    asked, enter = at_the_gate("ChangePassword"), gate.enter_in_person
+    admin = (await desk.rights(call, token, activity=asked, enter=enter)).actor.id
+    assert admin is not None, "whoever holds a session is an admin"
     form = await read_form(call, ChangePassword)
     receipt = await gate.change_password(
         desk.ledger,
@@ -118,7 +123,7 @@ async def change_password(desk: "Desk", call: Call, _: Parameters) -> Reply:
         call.stamp(desk.world),
         admin,
         form,
-        admit=lambda book: gate.enter_in_person(book, token),
+        admit=lambda book: enter(book, token),
     )
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
 

@@ -26,8 +26,8 @@ PREFIX: Final = "rim_"
 async def make_key(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """Let a machine act for oneself, within some of one's own rights. The key is told once: the
     same request again under the same Idempotency-Key is answered without it."""
-    token = call.token
-    caller = await desk.caller(call, token)
+    token, asked = call.token, Activity(action="CreateApiKey", resource="api-keys")
+    caller = await desk.caller(call, token, asked)
     form = await read_form(call, CreateApiKey)
     given = call.header(b"idempotency-key")
     said = form.model_dump(mode="json")
@@ -37,7 +37,7 @@ async def make_key(desk: "Desk", call: Call, _: Parameters) -> Reply:
 
     def admit(book: Book) -> None:
         gate.enter(book, token)
-        book.activities.append(Activity(action="CreateApiKey", resource="api-keys"))
+        book.activities.append(asked)
         book.need(*WRITE)
 
     receipt = await desk.ledger.submit(

@@ -12,6 +12,7 @@ from api.call import Reply
 from api.commands import key_for, receipt_fields
 from api.problem import Malformed, TooLarge, encoded, status_of
 from api.wish import Wish
+from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.book import Book
 from rim_ledger.core import Invalid, Refused
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 LINES_MAX: Final = 1000
 BODY_MAX: Final = 16 * 1024 * 1024
 MEDIA_TYPE: Final = b"application/x-ndjson"
+
+
+ASKED: Final = Activity(action="Bulk", resource="bulk")
+"""What the log of activities says of whoever is not let in with a file."""
 
 
 class Aborted(Refused):
@@ -57,6 +62,7 @@ class _Batch(Struct):
                 book.need(*wish.route.needs)
                 stream = wish.work(book)
             except Refused as refusal:
+                _tell(book.activities, refusal)
                 raise _Failed(number, refusal) from None
             aggregate = book.read(wish.route.kind, stream)
             name = aggregate.BUSINESS_ID
@@ -64,6 +70,15 @@ class _Batch(Struct):
             receipts.append(Receipt(aggregate.id, business_id, book.version(stream), 0))
         self.receipts = receipts
         return stream
+
+
+def _tell(activities: list[Activity], refusal: Refused) -> None:
+    """Say of each line how it ended: the last was refused, so those before it came to nothing."""
+    codes = [*[Aborted().code for _ in activities[1:]], refusal.code]
+    activities[:] = [
+        msgspec.structs.replace(each, details={"outcome": code})
+        for each, code in zip(activities, codes, strict=True)
+    ]
 
 
 async def perform_all(sender: "Sender") -> Reply:
@@ -88,13 +103,14 @@ async def perform_all(sender: "Sender") -> Reply:
     key = _key(call.header(b"idempotency-key"), batch.wishes)
     said = hashlib.sha256(body).hexdigest()
     idempotency = key_for(desk, sender.admin, key, f"POST {call.path}", said)
+
+    def admit(book: Book) -> None:
+        book.activities.append(ASKED)
+        gate.enter(book, sender.token)
+        book.activities.clear()  # From here on each line is logged.
+
     try:
-        receipt = await desk.ledger.submit(
-            batch.work,
-            call.stamp(desk.world),
-            idempotency,
-            lambda book: gate.enter(book, sender.token),
-        )
+        receipt = await desk.ledger.submit(batch.work, call.stamp(desk.world), idempotency, admit)
     except _Failed as failed:
         return _undone(sender, texts, {failed.number: failed.refusal})
     if not receipt.replayed:

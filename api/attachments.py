@@ -14,11 +14,11 @@ from api.ids import CANONICAL, missing, resolve
 from api.known import require_known
 from api.multipart import Upload
 from api.problem import encoded
-from api.routes import AnyRoute, Other, Parameters, activity_of
+from api.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
 from api.support import ONE, READ, WRITE
 from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right, perform
-from rim_ledger.core import Forbidden, Refused
+from rim_ledger.core import Refused
 from rim_ledger.outcomes import Receipt
 from rim_ledger.sealed_file import open_file, seal_file
 from rim_ledger.support.conversation import AddAttachment, require_room
@@ -57,6 +57,18 @@ class Access(Struct):
         assert self.ticket is not None, "what was found is there"
         return self.ticket, receipt.position
 
+    async def keeps(self, ticket: Ticket, file: UUID) -> bool:
+        """Whether the ticket has a file by now, whoever added it."""
+        found = False
+
+        def look(book: Book) -> UUID:
+            nonlocal found
+            found = file in book.read(Ticket, ticket.id).attachments
+            return ticket.id
+
+        await self.desk.ledger.submit(look, self.call.stamp(self.desk.world))
+        return found
+
     async def key(self, person: UUID) -> "AESGCM | None":
         """The key of a person's files; None once the person was erased."""
         query = "SELECT wrapped FROM ledger.personal_keys WHERE person = %s"
@@ -66,15 +78,16 @@ class Access(Struct):
 
 async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Take one file in: a form with the file in it, at most 10 MiB. A later message shows it."""
-    caller = await desk.caller(call, call.token)
+    asked = activity_of("AddAttachment", FILES, parameters)
+    caller = await desk.caller(call, call.token, asked)
     access = Access(desk, call, parameters["id"], WRITE)
     ticket, _ = await access.look()
-    require_room(ticket)
+    if (key := call.header(b"idempotency-key")) is None:  # Else it may have been taken before.
+        require_room(ticket)
     with Upload() as upload:
         await upload.receive(call.receive, call.headers)
         name = safe_name(upload.name)
         kind = media_type(name, upload.file)
-        key = call.header(b"idempotency-key")
         said = [name, upload.sha256]
         idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
         own = "/".join((str(ticket.id), str(caller), str(key), *said))
@@ -92,15 +105,17 @@ async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
         await desk.storage.keep(stored, seal_file(upload.file, secret, file.bytes, desk.world))
 
     def work(book: Book) -> UUID:
-        book.activities.append(activity_of("AddAttachment", FILES, parameters))
+        book.activities.append(asked)
         return perform(book, Ticket, access.find(book), command)
 
     try:
         receipt = await desk.ledger.submit(
             work, call.stamp(desk.world, key), idempotency, access.admit
         )
-    except (Refused, Forbidden):
-        await desk.storage.drop(stored)
+    except Refused:  # After any other error the event may be there all the same.
+        # The same file under the same key has the same name, and may have been taken before.
+        if not await access.keeps(ticket, file):
+            await desk.storage.drop(stored)
         raise
     return _taken(ticket, command, receipt)
 
@@ -129,9 +144,12 @@ def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
 
 
 async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> Reply | None:
-    """One file of a ticket, to be saved and never to be shown in place."""
+    """One file of a ticket, to be saved and never to be shown in place. It may show anything about
+    a person, so it is for those who may see persons."""
     access, name = Access(desk, call, parameters["id"], READ), parameters["aid"]
     ticket, position = await access.look()
+    asked = activity_of("Export", FILES, parameters)
+    await desk.rights(call, call.token, READ, SEES_PERSONS, activity=asked, logged=lambda _: True)
     id_ = UUID(name) if CANONICAL.fullmatch(name) else None
     file = ticket.attachments.get(id_) if id_ else None
     key = await access.key(ticket.person)
@@ -151,13 +169,9 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> Reply | Non
         (b"content-type", file.media_type.encode()),
         (b"content-length", b"%d" % file.size),
         (b"content-disposition", _disposition(shown or "file")),
-        (b"x-content-type-options", b"nosniff"),
-        (b"content-security-policy", b"default-src 'none'; sandbox"),
-        (b"cache-control", b"no-store"),
-        (b"x-request-id", call.id.encode()),
         (b"ledger-position", b"%d" % position),
     ]
-    await call.send({"type": "http.response.start", "status": 200, "headers": headers})
+    await call.start(200, headers)
     if call.method != "HEAD":
         await _send(call, first, parts)
     await call.send({"type": "http.response.body", "body": b""})
@@ -202,5 +216,5 @@ ROUTES: list[AnyRoute] = [
         gives=GIVES,
         media_type="multipart/form-data",
     ),
-    Other("GET", FILES + "/{aid}", fetch, "One file of a ticket", READ, exports=True),
+    Other("GET", FILES + "/{aid}", fetch, "One file of a ticket", READ),
 ]

@@ -9,11 +9,13 @@ from api import (
     broadcasts,
     bulk,
     callbacks,
+    events,
     explain,
     health,
     journal,
     lending,
     payments,
+    proofs,
     second_factor,
     statements,
     support,
@@ -22,7 +24,7 @@ from api import (
 )
 from api.routes import AnyRoute, Table
 
-ROUTES: Final[tuple[AnyRoute, ...]] = (
+_OWN: Final[tuple[AnyRoute, ...]] = (
     *admin.ROUTES,
     *second_factor.ROUTES,
     *api_keys.ROUTES,
@@ -38,7 +40,11 @@ ROUTES: Final[tuple[AnyRoute, ...]] = (
     *templates.ROUTES,
     *system.ROUTES,
     *bulk.ROUTES,
+    *events.ROUTES,
+    *proofs.ROUTES,
     *health.ROUTES,
 )
+
+ROUTES: Final[tuple[AnyRoute, ...]] = (*_OWN, *events.of_each(_OWN))
 
 TABLE: Final = Table(ROUTES)

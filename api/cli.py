@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Final
 
 import psycopg
 from cyclopts import App, Parameter
 from psycopg_pool import PoolTimeout
 
+from api import sealing
 from api import status as standing
 from api.database import (
     Unfit,
@@ -39,6 +41,7 @@ from projections.fold import Poisoned
 from projections.rebuild import Busy
 from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
+from projections.seals import Contradiction
 from rim_ledger import clock as due
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.core import Unavailable
@@ -51,7 +54,16 @@ from rim_ledger.world import RealWorld
 INTERRUPTED: Final = 130
 """The exit code of a command that was not let finish."""
 
-FORESEEN: Final = (Unfit, Unavailable, PostgresUnavailable, Poisoned, Outdated, Busy, Underway)
+FORESEEN: Final = (
+    Unfit,
+    Unavailable,
+    PostgresUnavailable,
+    Poisoned,
+    Outdated,
+    Busy,
+    Underway,
+    Contradiction,
+)
 """What says in one line why a command cannot go on."""
 
 log = logging.getLogger("rim_ledger")
@@ -66,12 +78,14 @@ app = App(
 
 @app.command
 def up() -> None:
-    """Run everything in the foreground: PostgreSQL, API, follower and clock."""
+    """Run everything in the foreground: PostgreSQL, API, follower, clock and sealer."""
     run_everything(Settings.load(first_login=True))
 
 
-# Named, not imported: what speaks HTTP takes its time, and only this command needs it.
+# Named, not imported: what speaks HTTP, Parquet or DuckDB takes its time, and only these need it.
 app.command("api.server:serve", name="serve")
+app.command("api.export:export", name="export")
+app.command("api.replay:replay", name="replay")
 
 
 @app.command
@@ -95,6 +109,40 @@ def clock() -> None:
 
     with filled_database(settings) as url:
         asyncio.run(run(url))
+
+
+@app.command
+def seal() -> None:
+    """Run the sealer, which signs what the log has."""
+    settings = Settings.load()
+    with filled_database(settings) as url:
+        asyncio.run(sealing.seal(settings, url))
+
+
+@app.command
+def verify(*, export: Path | None = None, key: Path | None = None) -> None:
+    """Compare every event with its seal, and the seals with every signed checkpoint.
+
+    Parameters
+    ----------
+    export:
+        A directory that rim-ledger export wrote: then that is verified, without a database.
+    key:
+        The file of the public key for it, such as RIM_HOME/checkpoints/key.
+    """
+    if export is not None:
+        from api.export import verify_export  # noqa: PLC0415 - Parquet takes its time to load
+
+        faults, words = verify_export(export, key)
+    else:
+        settings = Settings.load()
+        with filled_database(settings) as url:
+            faults, words = asyncio.run(sealing.verify(settings, url))
+    for fault in faults:
+        print(fault)
+    print(f"{words}: {'not ' if faults else ''}as they were signed")
+    if faults:
+        raise SystemExit(1)
 
 
 @app.command
@@ -123,7 +171,9 @@ def init() -> None:
     """Bring the database up to date, with its read tables and its first admin."""
     settings = Settings.load(first_login=True)
     with database(settings) as url:
+        sealing.require_true(settings, url)
         lacking = prepare(settings, url, first_login)
+        sealing.make_key(settings, url)
     if lacking:
         print(f"added: {', '.join(lacking)}")
     print("the database is up to date")

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import re
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
@@ -21,6 +22,7 @@ from rim_ledger.core import (
     Form,
     Invalid,
     Refused,
+    Unavailable,
 )
 from rim_ledger.outcomes import Idempotency, Receipt
 
@@ -108,7 +110,8 @@ def key_for(desk: "Desk", caller: UUID, key: str | None, op: str, body: Any) -> 
 async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Parameters) -> Reply:
     """Read, decide, commit; the receipt, or the row when the client prefers that."""
     token = call.token
-    caller = await desk.caller(call, token)
+    asked = activity_of(route.command.__name__, route.path, parameters)
+    caller = await desk.caller(call, token, asked)
     try:
         body = await read_body(call.receive, call.headers, route.body_max)
         if body:
@@ -119,7 +122,6 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
     except Refused:
         # Whoever may not ask learns only that, and nothing of what they may not know of.
-        asked = activity_of(route.command.__name__, route.path, parameters)
         await desk.rights(call, token, route.needs, activity=asked)
         await look_for(desk, call, route, parameters)
         raise
@@ -134,7 +136,9 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
     )
     receipt = await wish.submit(desk)
     if PREFERRED.search(call.headers.get(b"prefer", b"")):
-        row = await desk.row_after(wish, receipt)
+        row = None
+        with suppress(Unavailable):  # It is done, so there is a receipt at least.
+            row = await desk.row_after(wish, receipt)
         if row is not None:
             return _reply(wish, receipt, row, [(b"preference-applied", b"return=representation")])
     return _reply(wish, receipt, receipt_json(route.kind, receipt), [])

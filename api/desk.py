@@ -1,13 +1,16 @@
 """What every request finds ready: the ledger, the read tables, and who was let in before."""
 
+import asyncio
 import logging
 import re
 import traceback
-from collections.abc import AsyncIterator, Callable, Container, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.errors import UndefinedTable
@@ -18,9 +21,9 @@ from api.call import Call, Networks
 from api.database import open_vault
 from api.health import Metrics
 from api.outbox import sender
-from api.position import PATIENCE, ReadPosition
+from api.position import PATIENCE, LogPosition, ReadPosition
 from api.rate import Rates
-from api.routes import Table
+from api.routes import SEES_PERSONS, Table, activity_of
 from api.settings import Settings
 from api.storage import Storage
 from api.telco import telco
@@ -39,10 +42,9 @@ from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.outcomes import Receipt
 from rim_ledger.sending import Sender
-from rim_ledger.vault import Vault
+from rim_ledger.vault import Keys, Vault
 from rim_ledger.world import RealWorld, World
 
-SEES_PERSONS: Final = ("users.pii", "read")
 TOKENS_MAX: Final = 10_000
 READERS_MAX: Final = 8
 POSITION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -76,6 +78,7 @@ class Desk(Struct):
     world: World
     pool: AsyncConnectionPool[AsyncConnection[Any]]
     tables: ReadPosition
+    log: LogPosition
     request_key: bytes
     cursor_key: bytes
     proxies: Networks
@@ -87,15 +90,17 @@ class Desk(Struct):
     sender: Sender
     second_factor: SecondFactor
     callers: dict[str, UUID] = {}
+    stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    """Set when the process is to end, for answers that would go on for ever."""
 
-    async def caller(self, call: Call, token: str) -> UUID:
+    async def caller(self, call: Call, token: str, asked: Activity) -> UUID:
         """The admin whose token this is, as far as was known lately; the decision asks again.
 
         Raises Unauthenticated for a token nobody has.
         """
         if admin := self.callers.get(token):
             return admin
-        await self.rights(call, token)
+        await self.rights(call, token, activity=asked)
         return self.callers[token]
 
     async def rights(
@@ -103,8 +108,8 @@ class Desk(Struct):
         call: Call,
         token: str,
         *needs: Right,
-        enrolling: bool = False,
-        activity: Activity | None = None,
+        activity: Activity,
+        enter: Callable[[Book, str], None] = gate.enter,
         logged: Callable[[Rights], bool] = lambda _: False,
     ) -> Rights:
         """Admit a caller without a command, exactly: Unauthenticated, or Forbidden.
@@ -115,8 +120,8 @@ class Desk(Struct):
 
         def admit(book: Book) -> None:
             nonlocal found
-            book.activities += [activity] if activity else []
-            gate.enter(book, token, enrolling=enrolling)
+            book.activities.append(activity)
+            enter(book, token)
             for need in needs:
                 book.need(*need)
             found = Rights(book.stamp.actor, book.rights or ())
@@ -154,12 +159,29 @@ class Desk(Struct):
 
     async def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What a query finds, in one snapshot. Raises Unavailable without a database."""
+        async with self.reader() as connection:
+            return await (await connection.execute(query.encode(), values)).fetchall()
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection to read with. Raises Unavailable without a database."""
         try:
             async with self.pool.connection() as connection:
-                return await (await connection.execute(query.encode(), values)).fetchall()
+                yield connection
         except (OperationalError, InterfaceError, UndefinedTable, PoolTimeout):
             words = "The read tables cannot be reached."
             raise Unavailable("store-unavailable", words) from None
+
+    async def keys_of(self, persons: Iterable[UUID], *, sees: bool) -> Keys:
+        """The keys of these persons for a reader who may see them, and None for whoever was
+        erased; for others only the latter."""
+        if not (wanted := list(persons)):
+            return {}
+        query = "SELECT person, wrapped FROM ledger.personal_keys WHERE person = ANY (%s)"
+        wrapped = await self.rows(query, [wanted])
+        return {
+            person: self.vault.unwrap(person, key) for person, key in wrapped if sees or key is None
+        }
 
     def note_unexpected(self, error: BaseException, request_id: str) -> None:
         """Count and log an error that is no refusal: where it was, and not what was asked."""
@@ -168,15 +190,26 @@ class Desk(Struct):
         log.error("request %s: unexpected %s at\n%s", request_id, type(error).__name__, place)
 
     async def row_after(self, wish: Wish, receipt: Receipt) -> bytes | None:
-        """The row as this command left it; None when that takes long, or is not the caller's."""
+        """The row as this command left it; None when that takes long, or is not the caller's.
+        Whoever is shown persons in the clear leaves a line in the log, also at a replay."""
         row = ROW_OF.get(wish.route.kind)
         if row is None or self.table.reading.get(row) not in wish.given:
             return None
         if not await self.tables.wait(receipt.position):
             return None
         rights = Rights(wish.actor, wish.given)
-        found = await reads.find(self, row, {"id": str(receipt.id)}, rights)
+        named = {"id": str(receipt.id)}
+        if rights.sees_persons and row.SHOWS_PERSONS:
+            await self.ledger.submit(partial(_note_shown, wish, receipt.id), wish.stamp)
+        found = await reads.find(self, row, named, rights)
         return found.text.encode() if found.text else None
+
+
+def _note_shown(wish: Wish, shown: UUID, book: Book) -> UUID:
+    """Log who is shown a row, though the command has ended their session."""
+    book.stamp = msgspec.structs.replace(book.stamp, actor=wish.actor)
+    book.activities.append(activity_of("Read", wish.route.path, {"id": str(shown)}))
+    return book.read(wish.route.kind, shown).id
 
 
 @asynccontextmanager
@@ -199,6 +232,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         Attempts(url, vault, world) as attempts,
         pool,
         ReadPosition(url) as tables,
+        LogPosition(url) as log_position,
     ):
         dispatch = Dispatch(url, ledger, telco(settings, url), world)
         outbox = sender(settings, world)
@@ -211,6 +245,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             world=world,
             pool=pool,
             tables=tables,
+            log=log_position,
             request_key=vault.key(Purpose.REQUEST),
             cursor_key=vault.key(Purpose.CURSOR),
             proxies=settings.trusted_proxies,

@@ -11,6 +11,12 @@ EITHER_ID: Final[Schema] = {
     "examples": ["01980f5e-0000-7000-8000-000000000000"],
 }
 
+AS_OF: Final[Schema] = {
+    "type": "string",
+    "description": "A position, or a time: what was known then.",
+    "examples": ["2026-01-31T08:00:00Z"],
+}
+
 
 def example(schema: Schema, schemas: Mapping[str, Schema]) -> Any:  # noqa: PLR0911 - a line a type
     """A value that the schema describes, made of the examples of its fields."""

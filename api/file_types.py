@@ -14,6 +14,8 @@ NAME_MAX: Final = 255
 PIXELS_MAX: Final = 40_000_000
 """Pixels of an image; a few bytes can claim a thousand times as many."""
 SIDE_MAX: Final = 30_000
+MARKERS_MAX: Final = 10_000
+"""Markers of a JPEG before the one that tells its size; a file may be nothing but markers."""
 PART: Final = 64 * 1024
 
 MARKUP: Final = re.compile(rb"\s*<(!doctype|!--|html|head|body|script|svg|\?xml)", re.IGNORECASE)
@@ -87,17 +89,19 @@ def _webp(file: BinaryIO) -> Size:
 
 def _jpeg(file: BinaryIO) -> Size:
     _require(file.read(2) == b"\xff\xd8")
-    while True:
+    for _ in range(MARKERS_MAX):
         mark, marker = struct.unpack("BB", file.read(2))
         _require(mark == 0xFF)
-        while marker == 0xFF:
-            (marker,) = file.read(1)
+        if marker == 0xFF:  # A byte to fill up with.
+            file.seek(-1, 1)
+            continue
         (length,) = struct.unpack(">H", file.read(2))
         _require(length >= 2)
         if marker in SIZED:
             _, height, width = struct.unpack(">BHH", file.read(5))
             return width, height
         file.seek(length - 2, 1)
+    raise ValueError
 
 
 def _pdf(file: BinaryIO) -> None:

@@ -5,7 +5,7 @@ import hmac
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cache, partial
@@ -20,6 +20,7 @@ from api.ids import BUSINESS_ID, CANONICAL
 from api.problem import InvalidFields, Malformed
 from projections.columns import Column
 from projections.tables import Row
+from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Forbidden
 from rim_ledger.values import Time
 
@@ -27,7 +28,7 @@ LIMIT_MAX: Final = 200
 LIMIT: Final = 50
 REPEATED_MAX: Final = 100
 MAC: Final = 16
-ONCE: Final = ("limit", "cursor", "sort", "deleted")
+ONCE: Final = ("limit", "cursor", "sort", "deleted", "asOf")
 UNBOUND: Final = ("limit", "cursor")
 """Parameters that a cursor is not bound to."""
 MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)")
@@ -57,6 +58,8 @@ class Query(Struct, frozen=True):
     after: tuple[Any, UUID] | None
     scope: str
     """What a cursor is bound to: the table, the order and the filters."""
+    as_of: str | None = None
+    """The moment at which the rows are to be shown; None for now."""
 
 
 class _Wrong(ValueError):
@@ -95,6 +98,7 @@ def read_query(
     sort = read("sort", lambda: _order(row, once.get("sort", usual)))
     cursor = read("cursor", lambda: once.get("cursor"))
     hidden = read("deleted", lambda: _deleted(row, once.get("deleted")))
+    as_of = read("asOf", lambda: _as_of(row, once.get("asOf"), sort))
     tests = [
         read(name, partial(_test, row, name, texts, sees=sees))
         for name, texts in given.items()
@@ -107,7 +111,7 @@ def read_query(
     asked = sorted((name, sorted(t)) for name, t in given.items() if name not in UNBOUND)
     scope = json.dumps([row.TABLE, scope, asked])
     after = None if cursor is None else open_cursor(key, scope, cursor)
-    return Query([test for test in (*tests, hidden) if test], sort, limit, after, scope)
+    return Query([test for test in (*tests, hidden) if test], sort, limit, after, scope, as_of)
 
 
 def parameters_in(query: bytes) -> Mapping[str, list[str]]:
@@ -149,6 +153,20 @@ def _deleted(row: type[Row], text: str | None) -> Test | None:
     if text not in (None, "true", "false"):
         raise _Wrong("this is true or false")
     return ("t.deleted_at IS NOT NULL" if text == "true" else "t.deleted_at IS NULL"), []
+
+
+def _as_of(row: type[Row], text: str | None, sort: Order | None) -> str | None:
+    """Lists of the past are in the order of creation, which is the same at all times."""
+    if text is not None and not has_past(row):
+        raise _Wrong("there is no such parameter", "unknown-parameter")
+    if text is not None and sort and sort.column.name != row.NEWEST:
+        raise _Wrong("a list of the past is sorted by createdAt or -createdAt")
+    return text
+
+
+def has_past(row: type[Row]) -> bool:
+    """Whether a list can be shown as it was."""
+    return row.OF in ENTITIES and row.NEWEST == "created_at"
 
 
 @cache
@@ -235,6 +253,24 @@ def _moment(text: str) -> datetime:
     if (time := moment(text)) is None:
         raise _Wrong("a time looks like 2026-01-31T08:00:00Z (a + is written %2B)")
     return time
+
+
+def all_of(tests: Iterable[Test]) -> Test:
+    """One test that is met where all of these are."""
+    texts, values = ["true"], list[Any]()
+    for text, more in tests:
+        texts.append(text)
+        values += more
+    return " AND ".join(texts), values
+
+
+def beyond(order: Order, place: Any, last: UUID) -> Test:
+    """Rows that come after a place; those without a value come last."""
+    by, sign = f"t.{order.column.name}", "<" if order.descending else ">"
+    if place is None:
+        return f"({by} IS NULL AND t.id {sign} %s)", [last]
+    later = f"({by}, t.id) {sign} (%s::{order.column.sql_type}, %s)"
+    return (f"({later} OR {by} IS NULL)" if order.column.optional else later), [place, last]
 
 
 def make_cursor(key: bytes, scope: str, value: Any, last: UUID) -> str:

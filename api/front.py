@@ -18,6 +18,8 @@ App = Callable[..., Awaitable[None]]
 Message = MutableMapping[str, Any]
 
 DOCS, ASSETS, OPENAPI = "/docs", "/docs/assets/", "/openapi.json"
+ACTIONS: Final = {"GET": "Read"}
+"""What the log of activities calls a request that is neither command nor list."""
 DOCUMENTS: Final = (DOCS, OPENAPI)
 
 
@@ -69,7 +71,7 @@ async def answer(desk: Desk, call: Call, route: AnyRoute, parameters: Parameters
             return await answer_one(desk, call, route, parameters)
         case _:
             if route.needs:
-                action = "Export" if route.exports else "Read"
+                action = "Export" if route.exports else ACTIONS.get(route.method, "Send")
                 await desk.rights(
                     call,
                     call.token,

@@ -2,16 +2,15 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from api.as_of import RECORDED, only, position_of
 from api.call import Call, Reply
-from api.filters import moment, parameters_in, read_query
-from api.problem import InvalidFields
+from api.filters import parameters_in, read_query
 from api.routes import AnyRoute, List, One, Other, Parameters
 from projections.journal import ACCOUNTS, JournalEntryRow
 from projections.writer import encode
@@ -45,8 +44,6 @@ HEADS: Final = [
 BALANCE: Final = """
 SELECT account, sum(debit), sum(credit), sum(debit) - sum(credit)
   FROM read.journal_lines WHERE position <= %s GROUP BY account ORDER BY account"""
-
-AT: Final = "SELECT recorded_at FROM ledger.events WHERE position = %s"
 
 
 class Balance(Struct, frozen=True):
@@ -108,40 +105,13 @@ async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
 
 async def _balance(desk: "Desk", call: Call) -> Balance:
     given = parameters_in(call.query)
-    if unknown := given.keys() - {"asOf"}:
-        raise InvalidFields(
-            [
-                _wrong(name, "unknown-parameter", "there is no such parameter")
-                for name in sorted(unknown)
-            ],
-            "unknown-parameter",
-        )
+    only(given, "asOf")
     await desk.wait_for(call)
     ((shown,),) = await desk.rows("SELECT position FROM read.tracking WHERE name = 'read'")
-    position = await _position(desk, given["asOf"], shown) if "asOf" in given else shown
-    at = await desk.rows(AT, [position])
+    position = await position_of(desk, given["asOf"], shown) if "asOf" in given else shown
+    at = await desk.rows(RECORDED, [position])
     accounts = await desk.rows(BALANCE, [position])
     return Balance(position, at[0][0] if at else None, accounts)
-
-
-async def _position(desk: "Desk", texts: list[str], shown: int) -> int:
-    """The position that an `asOf` means: itself, or the last one recorded by a time."""
-    text = "" if len(texts) > 1 else texts[0]
-    if re.fullmatch(r"[0-9]{1,18}", text, re.ASCII) and int(text) <= shown:
-        return int(text)
-    if (time := moment(text)) is None:
-        words = f"this is a position up to {shown}, or a time with an offset"
-        raise InvalidFields([_wrong("asOf", "invalid-parameter", words)], "invalid-parameter")
-    first, last = 0, shown
-    while first < last:  # Times of recording never go back, so the place is found by halving.
-        middle = (first + last + 1) // 2
-        ((recorded_at,),) = await desk.rows(AT, [middle])
-        first, last = (middle, last) if recorded_at <= time else (first, middle - 1)
-    return first
-
-
-def _wrong(name: str, code: str, words: str) -> dict[str, str]:
-    return {"pointer": name, "code": code, "detail": words}
 
 
 def _name(account: str) -> str:

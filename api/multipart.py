@@ -68,8 +68,7 @@ class Upload:
         if not self._whole:
             raise _malformed()
         if self._files != 1 or not self.size:
-            words = "A form has one file, which is not empty, and nothing else."
-            raise Invalid("no-file", words, "file")
+            raise _no_file()
 
     def _begin(self) -> None:
         self._within, self._header, self._value = False, b"", b""
@@ -85,6 +84,8 @@ class Upload:
             _, said = parse_options_header(self._value)
             self._within = b"filename" in said
             self._files += 1 if self._within else 2  # a field that is no file is one too many
+            if self._files > 1:  # A form of nothing but parts would take long to read.
+                raise _no_file()
             self.name = said.get(b"filename", b"").decode("utf-8", "replace")
         self._header, self._value = b"", b""
 
@@ -109,6 +110,11 @@ def _boundary(headers: Mapping[bytes, bytes]) -> bytes:
     if not 1 <= len(boundary) <= 70:
         raise _malformed()
     return boundary
+
+
+def _no_file() -> Invalid:
+    words = "A form has one file, which is not empty, and nothing else."
+    return Invalid("no-file", words, "file")
 
 
 def _too_large() -> TooLarge:

@@ -8,12 +8,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.commands import wire_name
-from api.examples import EITHER_ID, example
-from api.filters import LIMIT, LIMIT_MAX, is_filter
+from api.examples import AS_OF, EITHER_ID, example
+from api.filters import LIMIT, LIMIT_MAX, has_past, is_filter
 from api.routes import AnyRoute, List, One, Other, Route
 from projections.catalogue import ROW_OF
 from projections.columns import Column
 from projections.tables import Row
+from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Creation
 
 Schema = dict[str, Any]
@@ -116,7 +117,8 @@ def _operation(route: AnyRoute, schemas: Mapping[str, Schema]) -> Schema:
             operation["parameters"] += [*_list_parameters(route.row), _POSITION]
             operation["responses"] = {"200": _json(_page(route))} | _problems(ALWAYS)
         case One():
-            operation["parameters"].append(_POSITION)
+            past = [_query("asOf", AS_OF)] if route.row.OF in ENTITIES else []
+            operation["parameters"] += [*past, _POSITION]
             operation["responses"] = {"200": _json(_ref(route.row))} | _problems(ALWAYS)
         case Other():
             _describe_other(operation, route)
@@ -156,6 +158,7 @@ def _describe_command(operation: Schema, route: Route, schemas: Mapping[str, Sch
 def _describe_other(operation: Schema, route: Other) -> None:
     if route.public:
         operation["security"] = []
+    operation["parameters"] += [_query(name, schema) for name, schema in route.query.items()]
     answer: Schema = {"description": "Done."}
     shapes = [_object(given) for given in (route.gives, route.or_gives) if given is not None]
     if shapes:
@@ -206,6 +209,8 @@ def _list_parameters(row: type[Row]) -> list[Schema]:
     parameters += [_query(name, several) for name in row.ALSO]
     if "deleted_at" in row.COLUMNS:
         parameters.append(_query("deleted", {"type": "boolean"}))
+    if has_past(row):
+        parameters.append(_query("asOf", AS_OF))
     return parameters
 
 

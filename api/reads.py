@@ -1,19 +1,23 @@
 """Rows as PostgreSQL writes them: one statement gives the rows and the position they reflect."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from msgspec import Struct
 
+from api.as_of import only
 from api.call import Call, Reply
-from api.filters import Order, Query, Test, make_cursor, read_query
+from api.filters import Query, Test, all_of, beyond, make_cursor, parameters_in, read_query
 from api.ids import BUSINESS_ID, CANONICAL, missing
+from api.past import Past, moment_of
 from api.problem import encoded
-from api.routes import List, One, Parameters, activity_of
+from api.routes import SEES_PERSONS, List, One, Parameters, activity_of
 from projections.tables import Row
+from rim_ledger.catalogue import ENTITIES
+from rim_ledger.core import Forbidden
 from rim_ledger.vault import opened
 
 if TYPE_CHECKING:
@@ -39,8 +43,13 @@ class Found(Struct, frozen=True):
 async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameters) -> Reply:
     """One row with its version as ETag."""
     rights = await _rights(desk, call, route, parameters, "Read")
+    given = parameters_in(call.query)
+    only(given, *(["asOf"] if route.row.OF in ENTITIES else []))
     await desk.wait_for(call)
-    found = await find(desk, route.row, parameters, rights)
+    if "asOf" in given:
+        found = await _find_then(desk, route.row, parameters, given["asOf"], rights)
+    else:
+        found = await find(desk, route.row, parameters, rights)
     if found.text is None:
         raise missing(route.row.OF)
     headers = [
@@ -68,7 +77,7 @@ async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights"
     id."""
     sees = rights.sees_persons
     tests = [_named(row, column, text) for column, text in names.items()]
-    where, values = _all([*tests, *seen(row, rights)])
+    where, values = all_of([*tests, *seen(row, rights)])
     query = (
         f"SELECT k.position, t.version, {row.json(not sees)} {TRACKING}"
         f" read.{row.TABLE} t ON {where} WHERE k.name = 'read'"
@@ -79,14 +88,38 @@ async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights"
     return Found(position, version, await unsealed(desk, text, sees=sees))
 
 
+async def _find_then(
+    desk: "Desk", row: type[Row], names: Parameters, as_of: list[str], rights: "Rights"
+) -> Found:
+    position = await moment_of(desk, as_of)
+    stream = await find_id(desk, row, names, rights)
+    then = await Past(desk, row, position, rights.sees_persons).one(stream) if stream else None
+    return Found(position, then.version, then.text) if then else Found(position)
+
+
+async def find_id(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> UUID | None:
+    """The id of the row whose columns have these values, if the caller sees it."""
+    tests = [_named(row, column, text) for column, text in names.items()]
+    where, values = all_of([*tests, *seen(row, rights)])
+    found = await desk.rows(f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}", values)  # noqa: S608
+    return found[0][0] if found else None
+
+
 async def answer_list(desk: "Desk", call: Call, route: List, parameters: Parameters) -> Reply:
     """`{"items": [...], "nextCursor": ...}`."""
     rights = await _rights(desk, call, route, parameters, "List")
     sees = rights.sees_persons
     scope = "/".join(parameters.values())
     key, order = desk.cursor_key, route.order
-    query = read_query(route.row, call.query, key, scope, sees=sees, order=order)
+    try:
+        query = read_query(route.row, call.query, key, scope, sees=sees, order=order)
+    except Forbidden:
+        asked = activity_of("List", route.path, parameters)
+        await desk.rights(call, call.token, SEES_PERSONS, activity=asked)
+        raise
     await desk.wait_for(call)
+    if query.as_of is not None:
+        return await _list_then(desk, route, query, parameters, rights)
     owner = await _owner(desk, route, parameters, rights)
     rows = await desk.rows(*_page(route, query, parameters, rights))
     if route.of and not rows[0][1]:
@@ -99,6 +132,26 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     text = ",".join(text for _, _, text in items[: query.limit])
     body = f'{{{owner}"items":[{await unsealed(desk, text, sees=sees)}],"nextCursor":{cursor}}}'
     return Reply(200, body.encode(), [(b"ledger-position", b"%d" % rows[0][0])])
+
+
+async def _list_then(
+    desk: "Desk", route: List, query: Query, parameters: Parameters, rights: "Rights"
+) -> Reply:
+    """The same list as it was; whether the caller sees a row is said by how it is now."""
+    assert query.as_of is not None, "the list of the past is asked for"
+    position, tests = await moment_of(desk, [query.as_of]), seen(route.row, rights)
+    if route.of:
+        column, table = route.of
+        if (owner := await find_id(desk, table, parameters, rights)) is None:
+            raise missing(table.OF)
+        tests = [*tests, _belonging(route, column, ("%s::uuid", [owner]), rights)]
+    found = await Past(desk, route.row, position, rights.sees_persons).page(query, tests)
+    cursor = "null"
+    if found.following:
+        cursor = f'"{make_cursor(desk.cursor_key, query.scope, *found.following)}"'
+    items = ",".join(each.text for each in found.items)
+    body = f'{{"items":[{items}],"nextCursor":{cursor}}}'
+    return Reply(200, body.encode(), [(b"ledger-position", b"%d" % position)])
 
 
 async def _owner(desk: "Desk", route: List, parameters: Parameters, rights: "Rights") -> str:
@@ -115,16 +168,16 @@ def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -
     tests, owner, owners = [*query.tests, *seen(row, rights)], "true", list[Any]()
     if route.of:
         column, table = route.of
-        where, owners = _all([_named(table, "id", parameters["id"]), *seen(table, rights)])
+        where, owners = all_of([_named(table, "id", parameters["id"]), *seen(table, rights)])
         known = f"(SELECT t.id FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
         owner = f"{known} IS NOT NULL"
         tests = [*tests, _belonging(route, column, (known, owners), rights)]
     if query.after:
-        tests = [*tests, _beyond(order, *query.after)]
+        tests = [*tests, beyond(order, *query.after)]
     by, way = f"t.{order.column.name}", "DESC" if order.descending else "ASC"
     nulls = " NULLS LAST" if order.column.optional else ""
     in_order = f"ORDER BY {by} {way}{nulls}, t.id {way}"
-    where, values = _all(tests)
+    where, values = all_of(tests)
     statement = (
         f"SELECT k.position, {owner}, page.id, page.place, page.json {TRACKING} LATERAL"  # noqa: S608 - declared names
         f" (SELECT t.id, {by}::text AS place, {row.json(not sees)} AS json,"
@@ -143,7 +196,7 @@ def _belonging(route: List, column: str, owner: Test, rights: "Rights") -> Test:
     texts, values = ["SELECT NULL::uuid"], list[Any]()
     for row, by, right in route.through:
         if rights.may(*right):
-            where, more = _all([(f"t.{by} = {known}", owners), *seen(row, rights)])
+            where, more = all_of([(f"t.{by} = {known}", owners), *seen(row, rights)])
             texts.append(f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}")  # noqa: S608
             values += more
     return f"t.{column} IN ({' UNION ALL '.join(texts)})", values
@@ -154,15 +207,6 @@ def seen(row: type[Row], rights: "Rights") -> list[Test]:
     if row.SEEN is None or rights.may(*row.SEEN.all):
         return []
     return [(row.SEEN.where, [rights.actor.id] * row.SEEN.where.count("%s"))]
-
-
-def _beyond(order: Order, place: Any, last: UUID) -> Test:
-    """Rows that come after a place; those without a value come last."""
-    by, sign = f"t.{order.column.name}", "<" if order.descending else ">"
-    if place is None:
-        return f"({by} IS NULL AND t.id {sign} %s)", [last]
-    later = f"({by}, t.id) {sign} (%s::{order.column.sql_type}, %s)"
-    return (f"({later} OR {by} IS NULL)" if order.column.optional else later), [place, last]
 
 
 def _named(row: type[Row], column: str, text: str) -> Test:
@@ -176,14 +220,6 @@ def _named(row: type[Row], column: str, text: str) -> Test:
     return "false", []
 
 
-def _all(tests: Iterable[Test]) -> Test:
-    texts, values = ["true"], list[Any]()
-    for text, more in tests:
-        texts.append(text)
-        values += more
-    return " AND ".join(texts), values
-
-
 async def unsealed(desk: "Desk", text: str, *, sees: bool) -> str:
     """JSON with its sealed words opened for those who may see them, and hidden from others."""
     persons = {UUID(person) for _, person in SEALED.findall(text)}
@@ -191,9 +227,7 @@ async def unsealed(desk: "Desk", text: str, *, sees: bool) -> str:
         return text
     if not sees:
         return SEALED.sub(HIDDEN, text)
-    query = "SELECT person, wrapped FROM ledger.personal_keys WHERE person = ANY (%s)"
-    wrapped = await desk.rows(query, [list(persons)])
-    keys = {person: desk.vault.unwrap(person, key) for person, key in wrapped}
+    keys = await desk.keys_of(persons, sees=sees)
     return SEALED.sub(lambda found: _opened(found[1], keys), text)
 
 

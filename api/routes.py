@@ -26,6 +26,7 @@ Run: TypeAlias = "Callable[[Desk, Callable[[], Awaitable[Receipt]]], Awaitable[R
 Prepare: TypeAlias = "Callable[[Desk, Wish], Awaitable[Form]]"
 Answer: TypeAlias = "Callable[[Desk, Call, Parameters], Awaitable[Reply | None]]"
 WORDS_MAX: Final = 16
+SEES_PERSONS: Final[Right] = ("users.pii", "read")
 NAMED: Final = re.compile(f"{CANONICAL.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
 """A thing's id, or a setting's name."""
 
@@ -100,6 +101,8 @@ class Other(Struct, frozen=True):
     """The same of another answer that it may give."""
     media_type: str = "application/json"
     """What its body is, if it has one."""
+    query: Mapping[str, Any] = {}
+    """JSON Schema of the parameters of its query string."""
 
 
 AnyRoute = Route | List | One | Other

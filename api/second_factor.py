@@ -9,10 +9,11 @@ from api.commands import read_form
 from api.problem import encoded
 from api.routes import AnyRoute, Other, Parameters, Route
 from rim_ledger.admin import gate, two_factor
+from rim_ledger.admin.acting import at_the_gate
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.second_factor import AnswerChallenge
 from rim_ledger.admin.security_settings import TwoFactorMethod
-from rim_ledger.book import Book
+from rim_ledger.core import Form
 from rim_ledger.ledger import Admit
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ async def verify(desk: "Desk", call: Call, _: Parameters) -> Reply:
 
 async def enrol(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """The secret of an app and its picture, told once; for the other methods a code is sent."""
-    admin, admit = await _person(desk, call)
+    admin, admit = await _person(desk, call, two_factor.EnrolTwoFactor)
     form = await read_form(call, two_factor.EnrolTwoFactor)
     enrolled = await desk.second_factor.enrol(call.stamp(desk.world), admin, form, admit)
     body = {"method": enrolled.method, "expiresAt": rfc3339(enrolled.expires_at)}
@@ -41,7 +42,7 @@ async def enrol(desk: "Desk", call: Call, _: Parameters) -> Reply:
 
 async def confirm(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """The recovery codes, told once. Every session ends."""
-    admin, admit = await _person(desk, call)
+    admin, admit = await _person(desk, call, two_factor.ConfirmTwoFactor)
     form = await read_form(call, two_factor.ConfirmTwoFactor)
     stamp = call.stamp(desk.world)
     receipt, codes = await desk.second_factor.confirm(stamp, admin, form, admit)
@@ -51,7 +52,7 @@ async def confirm(desk: "Desk", call: Call, _: Parameters) -> Reply:
 
 async def disable(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """204 when it is done, and every session ends; 202 when a code was sent first."""
-    admin, admit = await _person(desk, call)
+    admin, admit = await _person(desk, call, two_factor.DisableTwoFactor)
     form = await read_form(call, two_factor.DisableTwoFactor)
     receipt = await desk.second_factor.disable(call.stamp(desk.world), admin, form, admit)
     if receipt is None:
@@ -59,16 +60,13 @@ async def disable(desk: "Desk", call: Call, _: Parameters) -> Reply:
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
 
 
-async def _person(desk: "Desk", call: Call) -> tuple[UUID, Admit]:
+async def _person(desk: "Desk", call: Call, form: type[Form]) -> tuple[UUID, Admit]:
     """Who has logged in, though it be only to enrol; and what admits them again."""
-    token = call.token
-
-    def admit(book: Book) -> None:
-        gate.enter_in_person(book, token, enrolling=True)
-
-    rights = await desk.rights(call, token, enrolling=True)
+    token, enter = call.token, gate.enter_in_person_to_enrol
+    asked = at_the_gate(form.__name__)
+    rights = await desk.rights(call, token, activity=asked, enter=enter)
     assert rights.actor.id is not None, "whoever holds a session is an admin"
-    return rights.actor.id, admit
+    return rights.actor.id, lambda book: enter(book, token)
 
 
 TEXT = {"type": "string"}

@@ -31,6 +31,12 @@ class CalmServer(uvicorn.Server):
         gc.freeze()
         gc.disable()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        state = getattr(self.config.app, "state", None)
+        if desk := getattr(state, "desk", None):
+            desk.stopping.set()  # Streams end by themselves, and clients come back elsewhere.
+        await super().shutdown(sockets)
+
     async def on_tick(self, counter: int) -> bool:
         if counter % 10 == 0:  # A tick is a tenth of a second.
             garbage, busy = gc.get_count()[0], bool(self.server_state.tasks)

@@ -12,7 +12,9 @@ from api.settings import Settings
 from rim_ledger.postgres import EmbeddedPostgres
 
 HEAD = "SELECT coalesce(max(position), 0) FROM ledger.events"
-FOLLOWERS = "SELECT name, position FROM read.tracking ORDER BY name"
+FOLLOWERS = """
+SELECT name, position FROM read.tracking
+ UNION ALL SELECT 'seals', coalesce(max(size), 0) FROM ledger.checkpoints ORDER BY name"""
 
 
 def status(settings: Settings) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def status(settings: Settings) -> dict[str, Any]:
         "database": shown(url),
         "position": head,
         "followers": [
-            {"name": name, "position": position, "lag": head - position}
+            {"name": name, "position": position, "lag": max(0, head - position)}
             for name, position in followers
         ],
     }

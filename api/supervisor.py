@@ -15,6 +15,7 @@ from typing import Final
 
 from api.database import STOPPING, Unfit, answers, database, prepare
 from api.listener import address, listen
+from api.sealing import make_key, require_true
 from api.settings import Settings
 from api.status import is_ready
 from rim_ledger.postgres import EmbeddedPostgres, PostgresUnavailable
@@ -30,7 +31,7 @@ BACK_OFF_MAX: Final = 5.0
 CRASHES_MAX, CRASHES_WITHIN = 5, 60.0
 """So many crashes of an essential child in so many seconds stop everything. Without a follower or
 a clock people are served on, and told: `/readyz` says how far the read tables lag."""
-STOP: Final = {"serve": 5.5, "follow": 7.0, "clock": 8.0}
+STOP: Final = {"serve": 5.5, "follow": 7.0, "clock": 8.0, "seal": 8.5}
 """Seconds after the wish to stop at which a child of each kind that still lives is killed."""
 
 
@@ -106,7 +107,9 @@ def up(settings: Settings) -> None:
     """
     with _one_on(settings.home), _stopping_once(), listen(settings) as listener:
         with database(settings) as url:
+            require_true(settings, url)
             prepare(settings, url, first_login)
+            make_key(settings, url)
             _keep_running(settings, url, listener)
         _say("stopped")
 
@@ -117,7 +120,7 @@ def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None
         Child("serve", "--fd", str(fd), inherit=(fd,), essential=True)
         for _ in range(settings.workers)
     ]
-    children += [Child("follow"), Child("clock")]
+    children += [Child("follow"), Child("clock"), Child("seal")]
     ready, look = False, time.monotonic() + DATABASE_LOOK
     try:
         while True:
@@ -142,7 +145,7 @@ def first_login(password: str) -> None:
 
 
 def _stop(children: list[Child]) -> None:
-    """Stop one kind after the other: nothing is asked any more, then shown, then owed."""
+    """Stop one kind after the other: nothing is asked any more, then shown, owed, sealed."""
     begun = time.monotonic()
     for command, seconds in STOP.items():
         of_kind = [child for child in children if child.command == command]

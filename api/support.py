@@ -71,14 +71,14 @@ SELECT count(*) FROM ledger.events
 
 async def auto_assign(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Give waiting tickets away; `assigned` says how many."""
-    token = call.token
-    caller = await desk.caller(call, token)
+    token, asked = call.token, activity_of("AutoAssign", AUTO_ASSIGN, parameters)
+    caller = await desk.caller(call, token, asked)
     form, key = await _wish(call), call.header(b"idempotency-key")
     said, given = form.model_dump(mode="json"), 0
 
     def admit(book: Book) -> None:
         gate.enter(book, token)
-        book.activities.append(activity_of("AutoAssign", AUTO_ASSIGN, parameters))
+        book.activities.append(asked)
         book.need(*WRITE)
 
     def work(book: Book) -> UUID:

@@ -117,7 +117,7 @@ def said_and_done(ticket: Ticket, recorded: Recorded) -> Iterator[ChatMessage | 
             sender_name=event.sender_name or stamp.actor.name,
             sender_type=event.sender_type,
             message=event.message,
-            attachments=[_file(ticket, each) for each in event.attachments],
+            attachments=[_file(ticket, each, recorded.id) for each in event.attachments],
             created_at=stamp.at,
             version=recorded.originator_version,
         )
@@ -135,7 +135,7 @@ def said_and_done(ticket: Ticket, recorded: Recorded) -> Iterator[ChatMessage | 
     )
 
 
-def _file(ticket: Ticket, id: UUID) -> dict[str, Any]:
+def _file(ticket: Ticket, id: UUID, message: UUID) -> dict[str, Any]:
     file = ticket.attachments[id]
     return {
         "id": id,
@@ -143,4 +143,5 @@ def _file(ticket: Ticket, id: UUID) -> dict[str, Any]:
         "url": f"/v1/tickets/{ticket.id}/attachments/{id}",
         "size": file.size,
         "type": file.media_type,
+        "messageId": message,
     }

@@ -56,6 +56,15 @@ def fold(before: Entry | None, line: Line) -> tuple[Entry, list[Trace]]:
 
     Raises Poisoned when the event is not the next one or cannot be folded.
     """
+    after, recorded = step(before, line)
+    try:
+        return after, _traces(before, after, recorded, line)
+    except Exception as error:
+        raise Poisoned(line, f"{type(error).__name__}: {error}") from error
+
+
+def step(before: Entry | None, line: Line) -> tuple[Entry, Recorded]:
+    """The stream after one more event, and that event. Raises Poisoned."""
     if line.version != (before.version + 1 if before else 1):
         raise Poisoned(line, f"the stream stands at version {before.version if before else 0}")
     try:
@@ -70,8 +79,7 @@ def fold(before: Entry | None, line: Line) -> tuple[Entry, list[Trace]]:
         )
         row = ROW_OF.get(kind)
         values = row.VALUES(aggregate) if row else ()
-        after = Entry(aggregate, line.version, line.recorded_at, row, values)
-        return after, _traces(before, after, recorded, line)
+        return Entry(aggregate, line.version, line.recorded_at, row, values), recorded
     except Exception as error:
         raise Poisoned(line, f"{type(error).__name__}: {error}") from error
 

@@ -10,6 +10,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from projections import log, schema
+from projections.as_of import folded
 from projections.catalogue import TABLES
 from projections.fold import Entry, Poisoned, Trace, fold
 from projections.log import Line
@@ -103,8 +104,7 @@ class Follower:
         """These streams as they were at a position; those that are not known, from the log."""
         entries = {each: self._known[each] for each in ids if each in self._known}
         if missing := ids - entries.keys():
-            for line in await log.streams(self._connection, missing, position):
-                entries[line.stream], _ = fold(entries.get(line.stream), line)
+            entries |= await folded(self._connection, missing, position)
         return entries
 
     async def _stored_position(self) -> int:

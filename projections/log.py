@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from msgspec import Struct
 from psycopg import AsyncConnection
 
 EVENTS: Final = """
@@ -21,6 +22,19 @@ class Line(NamedTuple):
     name: str
     body: bytes
     recorded_at: datetime
+
+
+class Wanted(Struct, frozen=True):
+    """Which events are looked for; what is None may be anything."""
+
+    names: tuple[str, ...] | None = None
+    stream: UUID | None = None
+    actor: UUID | None = None
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether much of the log may have to be read for a few events."""
+        return self.stream is None and (self.names is not None or self.actor is not None)
 
 
 Place = tuple[UUID, int]
@@ -42,6 +56,26 @@ async def page(
     """The next events in the order of their positions, up to a position if one is given."""
     where = " WHERE position > %s AND position <= coalesce(%s, position) ORDER BY position LIMIT %s"
     return await _lines(connection, EVENTS + where, [after, upto, limit])
+
+
+async def matching(
+    connection: AsyncConnection[Any], wanted: Wanted, after: int, upto: int, limit: int
+) -> list[Line]:
+    """The next events that are wanted, in the order of their positions."""
+    tests, values = ["position > %s", "position <= %s"], list[Any]((after, upto))
+    if wanted.names is not None:
+        tests.append("name = ANY (%s::text[])")
+        values.append(list(wanted.names))
+    if wanted.actor is not None:
+        tests.append("body::json #>> '{stamp,actor,id}' = %s")
+        values.append(str(wanted.actor))
+    order = "position"
+    if wanted.stream is not None:
+        tests.append("stream_id = %s")
+        values.append(wanted.stream)
+        order = "version"  # The same order within a stream, and there is an index for it.
+    where = f" WHERE {' AND '.join(tests)} ORDER BY {order} LIMIT %s"
+    return await _lines(connection, EVENTS + where, [*values, limit])
 
 
 async def streams(connection: AsyncConnection[Any], ids: Iterable[UUID], upto: int) -> list[Line]:

@@ -124,7 +124,24 @@ async def _fill(
 
     Reading, folding and copying go on at the same time. Yields how many events are done.
     """
-    done, entry, copying = 0, None, asyncio.create_task(asyncio.sleep(0))
+    done, copying = 0, asyncio.create_task(asyncio.sleep(0))
+    async for ended, traces, done in histories(source, upto):
+        await copying
+        rows = rows_of(ended, traces, await follower.keys(ended))
+        copying = asyncio.create_task(copy(connection, NEXT, rows))
+        yield done
+    await copying
+    assert done == upto, "the log has every position"
+    copies = [each for row in TABLES.values() for each in fills(row, NEXT)]
+    await _run(connection, [*copies, f"UPDATE {NEXT}.tracking SET position = {upto}"])
+
+
+async def histories(
+    source: AsyncConnection[Any], upto: int
+) -> AsyncIterator[tuple[list[Entry], list[Trace], int]]:
+    """Every stream, folded up to a position: those that came to their end there, what their events
+    left, and how many events are done."""
+    done, entry = 0, None
     async for lines in _stretches(source, upto):
         ended, traces = list[Entry](), list[Trace]()
         for line in lines:
@@ -133,17 +150,10 @@ async def _fill(
                 entry = None
             entry, left = fold(entry, line)
             traces += left
-        await copying
-        rows = rows_of(ended, traces, await follower.keys(ended))
-        copying = asyncio.create_task(copy(connection, NEXT, rows))
         done += len(lines)
-        yield done
-    await copying
-    assert done == upto, "the log has every position"
+        yield ended, traces, done
     if entry:
-        await copy(connection, NEXT, rows_of([entry], [], await follower.keys([entry])))
-    copies = [each for row in TABLES.values() for each in fills(row, NEXT)]
-    await _run(connection, [*copies, f"UPDATE {NEXT}.tracking SET position = {upto}"])
+        yield [entry], [], done
 
 
 async def _stretches(source: AsyncConnection[Any], upto: int) -> AsyncIterator[list[Line]]:

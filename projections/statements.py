@@ -12,7 +12,7 @@ class Source(NamedTuple):
 
     table: str
     by: str
-    copies: list[tuple[str, str]]
+    copies: tuple[tuple[str, str], ...]
 
 
 def sources(row: type[Row]) -> list[Source]:
@@ -22,7 +22,7 @@ def sources(row: type[Row]) -> list[Source]:
         if copied := column.copied:
             copies = found.setdefault((copied.table, copied.by), [])
             copies.append((column.name, copied.column))
-    return [Source(table, by, copies) for (table, by), copies in found.items()]
+    return [Source(table, by, tuple(copies)) for (table, by), copies in found.items()]
 
 
 @cache
@@ -81,11 +81,23 @@ def copies_of(row: type[Row]) -> list[tuple[type[Row], Source]]:
     ]
 
 
-def _page(row: type[Row]) -> str:
+@cache
+def shows(row: type[Row], *, masked: bool) -> bytes:
+    """The JSON of a page of rows, and of those that they copy from; a condition follows."""
+    names, joins = ["p.*"], ""
+    for source in sources(row):
+        alias = f"by_{source.by}"
+        names += [f"{alias}.{theirs} AS {ours}" for ours, theirs in source.copies]
+        joins += f" LEFT JOIN {_page(TABLES[source.table], alias)} ON {alias}.id = p.{source.by}"
+    rows = f"SELECT {', '.join(names)} FROM {_page(row)}{joins}"
+    return f"SELECT t.id, t.version, {row.json(masked)} FROM ({rows}) t WHERE ".encode()
+
+
+def _page(row: type[Row], alias: str = "p") -> str:
     types = {column.name: column.sql_type for column in row.TAKEN}
     types |= {VERSION: "bigint", UPDATED: "timestamptz"}
     fields = ", ".join(f"{name} {types[name]}" for name in row.written())
-    return f"json_to_recordset(%s::json) AS p ({fields})"
+    return f"json_to_recordset(%s::json) AS {alias} ({fields})"
 
 
 def fills(row: type[Row], schema: str) -> list[str]:

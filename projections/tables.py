@@ -24,13 +24,15 @@ class Seen(Struct, frozen=True):
 
 UPDATED = "updated_at"
 VERSION = "version"
+ERASED = "erased"
 
 
 class Row(BaseModel):
     """A row as clients see it, and the table it lies in.
 
     A column takes the attribute of the same name from what the row is `of`. The column
-    `updated_at` takes the time at which the last event was recorded. Every table has a column
+    `updated_at` takes the time at which the last event was recorded, and `erased` is true once the
+    person's key is destroyed. Every table has a column
     `version` besides, the version of the stream, which the wire shows as ETag only.
     """
 

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from projections.catalogue import ROW_OF, TABLES, TRACES
 from projections.fold import Entry, Trace
 from projections.statements import mends, sources, sources_changed, upsert
-from projections.tables import UPDATED, Row
+from projections.tables import ERASED, UPDATED, Row
 from rim_ledger.vault import Keys, opened
 
 encode: Final = msgspec.json.Encoder(decimal_format="number").encode
@@ -47,6 +47,8 @@ def _values(row: type[Row], entry: Entry, keys: Keys) -> tuple[Any, ...]:
     values = [*entry.values, entry.version]
     for place in row.SEALED:
         values[place] = opened(values[place], keys)
+    if ERASED in row.COLUMNS and keys.get(entry.aggregate.person, ...) is None:
+        values[row.WIRES.index(ERASED)] = True  # also where the row is shown as it was before
     if UPDATED in row.COLUMNS:
         values.append(entry.recorded_at)
     return tuple(values)

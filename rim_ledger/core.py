@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from rim_ledger.values import Id, Time
+from rim_ledger.values import NewId, Time
 
 if TYPE_CHECKING:
     from rim_ledger.book import Book
@@ -115,6 +115,11 @@ class Aggregate(Struct, metaclass=FrozenMeta):
     def evolve(self, event: Any, stamp: Stamp) -> Self:
         """The aggregate after one more event. Total: no rule is checked here."""
 
+    @classmethod
+    def stream_of(cls, id: UUID) -> UUID:
+        """The stream of the one with this id: the id itself, unless another kind shares it."""
+        return id
+
     @property
     def person(self) -> UUID:
         """Whose personal words this stream's events carry: they are sealed under that key."""
@@ -178,7 +183,7 @@ class Command(Timed, Generic[A]):
 class Creation(Timed, Generic[A]):
     """A wish for something new. A client may name it before it is made."""
 
-    id: Id | None = None
+    id: NewId | None = None
 
     @property
     def stream(self) -> UUID | None:

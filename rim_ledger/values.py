@@ -94,6 +94,16 @@ def _clean(text: str) -> str:
 Id = Annotated[UUID, Field(strict=False), BeforeValidator(_text_only)]
 
 
+def _of_somebody(id: UUID) -> UUID:
+    if not id.int:
+        raise PydanticCustomError("nil_id", "the UUID of zeros stands for nobody")
+    return id
+
+
+NewId = Annotated[Id, AfterValidator(_of_somebody)]
+"""An id that a client gives to what it makes."""
+
+
 def _any_id(value: Any) -> Any:
     if isinstance(value, UUID):
         return value

@@ -46,7 +46,9 @@ def events() -> Iterator[str]:
     yield ""
     yield "Every fact the ledger knows, by the stream it happens to. The name is the name in the"
     yield "log. `data` has the fields below in camelCase; fields marked * are sealed under the"
-    yield "person's key. Who, when and from where stand in `stamp`, beside `data`."
+    yield "person's key. Who, when and from where stand in `stamp`, beside `data`. The JSON Schema"
+    yield "of each is at `/v1/events/schemas/{type}`, and `/asyncapi.json` describes the stream of"
+    yield "all; see [read the log](../how-to/read-the-log.md)."
     yield ""
     for entity, union in ENTITIES.items():
         yield f"## {entity.__name__}"

@@ -36,6 +36,8 @@ FORBIDDEN: Final = re.compile(r"Manager|Service|Helper|Util|Base(?!d)|Dto|Impl|D
 ENTRY_POINTS: Final = {
     "api.cli": {name for name in vars(api.cli) if name in api.cli.app},
     "api.server": {"serve"},  # named to the command line, not imported
+    "api.export": {"export"},  # the same
+    "api.replay": {"replay"},  # the same
     "rim_ledger.recorder": {"LedgerFactory"},  # named in PERSISTENCE_MODULE
 }
 """What is used from outside of the three packages."""

@@ -40,15 +40,22 @@ def at_the_gate(action: str) -> Activity:
 
 @asynccontextmanager
 async def failures_logged(
-    ledger: Ledger, stamp: Stamp, action: str, who: Callable[[], UUID]
+    ledger: Ledger,
+    stamp: Stamp,
+    action: str,
+    who: Callable[[], UUID],
+    *,
+    nobody_too: bool = True,
 ) -> AsyncIterator[None]:
     """Log what is refused within, as something that an admin tried, if it was one.
 
-    It takes as long for NOBODY.
+    It takes as long for NOBODY, unless that is not to be logged.
     """
     try:
         yield
     except Refused as refusal:
+        if not nobody_too and who() == NOBODY:
+            raise
         refused = refusal
 
         def work(book: Book) -> UUID:

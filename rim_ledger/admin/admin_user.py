@@ -285,6 +285,8 @@ class EditAdmin(Command[AdminUser]):
             return wish if wish is not None and wish != known else None
 
         email, phone = changed("email", self.email), changed("phone", self.phone)
+        if (email or phone) and aggregate.two_factor not in (None, TwoFactorMethod.APP):
+            require_session(book)  # The codes of the second factor are sent there.
         name = changed("name", self.name)
         if not (email or phone or name):
             return
@@ -331,9 +333,10 @@ class SuspendAdmin(Command[AdminUser]):
 
 
 class ReinstateAdmin(Command[AdminUser]):
-    """End a suspension."""
+    """End the suspension of an admin with no more rights than the caller."""
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
+        refuse_escalation(book.read(AdminRole, aggregate.role_id).rights, book)
         require_legal(aggregate.status, "reinstate", LEGAL)
         yield AdminReinstated()
 
@@ -353,9 +356,10 @@ class DeactivateAdmin(Command[AdminUser]):
 
 
 class ActivateAdmin(Command[AdminUser]):
-    """Bring an inactive admin back."""
+    """Bring an inactive admin back, who has no more rights than the caller."""
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
+        refuse_escalation(book.read(AdminRole, aggregate.role_id).rights, book)
         require_legal(aggregate.status, "activate", LEGAL)
         yield AdminActivated()
 

@@ -111,6 +111,16 @@ def enter_in_person(book: Book, token_hash: str, *, enrolling: bool = False) -> 
     require_session(book)
 
 
+def enter_to_enrol(book: Book, token_hash: str) -> None:
+    """Admit whoever may at least enrol a second factor."""
+    enter(book, token_hash, enrolling=True)
+
+
+def enter_in_person_to_enrol(book: Book, token_hash: str) -> None:
+    """Admit whoever has logged in, though it be only to enrol a second factor."""
+    enter_in_person(book, token_hash, enrolling=True)
+
+
 async def log_in(
     ledger: Ledger,
     attempts: Attempts,

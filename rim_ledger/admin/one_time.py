@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, SecretStr
 
-from rim_ledger.admin.acting import act_as, at_the_gate
+from rim_ledger.admin.acting import NOBODY, act_as, at_the_gate, failures_logged
 from rim_ledger.admin.admin_user import (
     AdminStatus,
     AdminUser,
@@ -69,22 +69,20 @@ async def choose_password(
     Raises Unauthenticated (`invalid-token`), Invalid (`weak-password`), and Forbidden
     (`ip-blocked`) for a blocked address.
     """
+    asked, sent_to = "ChoosePassword", NOBODY
     token = token_hash(form.token.get_secret_value())
 
     def holder(book: Book) -> AdminUser:
+        nonlocal sent_to
+        sent_to = book.holder("token", token) or NOBODY
         require_address(book, current(book))
-        id = book.holder("token", token)  # noqa: A001 - the schema's own word
-        admin = book.find(AdminUser, id) if id else None
+        admin = book.find(AdminUser, sent_to)
         sent = admin.one_time if admin and admin.status is AdminStatus.ACTIVE else None
         if not admin or not isinstance(sent, form.SENT_WITH) or sent.token != token:
             raise _invalid()
         if sent.expires_at <= book.now:
             raise _invalid()
         return admin
-
-    # Hashing is dear: nobody has it done without a token.
-    await ledger.submit(lambda book: holder(book).id, stamp)
-    ready = await form.hashed()
 
     def choose(book: Book) -> UUID:
         admin = holder(book)
@@ -94,10 +92,14 @@ async def choose_password(
         close_sessions(admin, book)
         void_token(admin, book)
         book.append(AdminUser, admin.id, [AdminPasswordChanged()])
-        book.activities.append(at_the_gate("ChoosePassword"))
+        book.activities.append(at_the_gate(asked))
         return admin.id
 
-    return await ledger.submit(choose, stamp)
+    async with failures_logged(ledger, stamp, asked, lambda: sent_to, nobody_too=False):
+        # Hashing is dear: nobody has it done without a token.
+        await ledger.submit(lambda book: holder(book).id, stamp)
+        ready = await form.hashed()
+        return await ledger.submit(choose, stamp)
 
 
 async def send_token(ledger: Ledger, sender: Sender, world: World, id: UUID, token: str) -> None:

@@ -97,6 +97,10 @@ class SupportAgent(Aggregate):
         return frozenset([(AVAILABLE, str(self.id))]) if ready else NOWHERE
 
     @classmethod
+    def stream_of(cls, id: UUID) -> UUID:
+        return agent_stream(id)
+
+    @classmethod
     def begin(cls, id: UUID, event: AgentCreated, stamp: Stamp) -> Self:
         return cls(
             id=event.admin_id,

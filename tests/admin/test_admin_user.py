@@ -160,6 +160,23 @@ def test_nobody_assigns_or_creates_with_a_role_above_their_own() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("first", "back"),
+    [(SUSPEND, ReinstateAdmin()), (DeactivateAdmin(), ActivateAdmin())],
+    ids=["suspended", "inactive"],
+)
+def test_nobody_brings_back_an_admin_above_themselves(
+    first: Command[AdminUser], back: Command[AdminUser]
+) -> None:
+    staff = Staff()
+    chief = staff.hire("chief", staff.role("chief", ("loans", "read"), ("admins", "write")))
+    above, below = staff.hire("ada", SUPERADMIN), staff.hire("bola", staff.role("reader"))
+    for admin in (above, below):
+        staff.ask(chief, AdminUser, admin, first)
+    refused("privilege-escalation", staff, chief, above, back)
+    assert len(staff.ask(chief, AdminUser, below, back)) == 1
+
+
 def test_a_role_that_is_not_there_or_was_deleted_cannot_be_assigned() -> None:
     staff = Staff()
     ada, gone = staff.hire("ada", SUPERADMIN), staff.role("gone")

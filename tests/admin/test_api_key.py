@@ -8,12 +8,24 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, EditRole
-from rim_ledger.admin.admin_user import AdminUser, DeactivateAdmin, ReinstateAdmin, SuspendAdmin
-from rim_ledger.admin.admin_user_events import AdminApiKeyAdded, AdminApiKeyRemoved
+from rim_ledger.admin.admin_user import (
+    AdminUser,
+    DeactivateAdmin,
+    EditAdmin,
+    ReinstateAdmin,
+    SuspendAdmin,
+)
+from rim_ledger.admin.admin_user_events import (
+    AdminApiKeyAdded,
+    AdminApiKeyRemoved,
+    AdminTwoFactorConfirmed,
+    AdminTwoFactorEnrolled,
+)
 from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyRevoked, ApiKeyUsed
 from rim_ledger.admin.gate import enter
 from rim_ledger.admin.machines import KEYS_MAX, CreateApiKey, RevokeApiKey
 from rim_ledger.admin.permissions import permissions
+from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.book import Book
 from rim_ledger.core import Event, Forbidden, Invalid, Refused, Unauthenticated
 from tests.admin.staff import Staff
@@ -87,6 +99,22 @@ def test_a_key_makes_no_keys() -> None:
     book, _ = used(staff, one)
     with pytest.raises(Forbidden) as refusal:
         list(key("another").begin(staff.world.new_id(), book))
+    assert refusal.value.code == "session-required"
+
+
+@pytest.mark.parametrize(
+    "wish", [EditAdmin(email="other@rim.example"), EditAdmin(phone="08039999999")]
+)
+def test_a_key_does_not_change_where_codes_are_sent(wish: EditAdmin) -> None:
+    staff = Staff()
+    one = made(staff, staff.root, ("admins", "write"))
+    assert list(wish.decide(staff.known(staff.root), used(staff, one)[0]))
+    factor = [AdminTwoFactorEnrolled(method=TwoFactorMethod.EMAIL), AdminTwoFactorConfirmed(step=0)]
+    book = staff.book()
+    book.append(AdminUser, staff.root, factor)
+    staff.keep(book)
+    with pytest.raises(Forbidden) as refusal:
+        list(wish.decide(staff.known(staff.root), used(staff, one)[0]))
     assert refusal.value.code == "session-required"
 
 

@@ -42,7 +42,8 @@ def test_a_file_goes_with_a_message_and_comes_back_as_it_was(tell: Tell) -> None
         assert (twice.status_code, twice.json()["code"]) == (422, "unknown-attachment")
         (message,) = await desk.items(f"{path}/messages")
         (file,) = message["attachments"]
-        assert file == {"id": told["id"], "url": told["url"], **shown}
+        own = {"id": told["id"], "url": told["url"], "messageId": message["id"]}
+        assert file == own | shown
         got = await lead.get(file["url"])
         assert (got.status_code, got.content) == (200, content)
         assert got.headers["Content-Type"] == "application/pdf"
@@ -109,6 +110,12 @@ def test_what_is_no_good_file_is_refused_and_leaves_nothing(
             422,
             "no-file",
         ),
+        (
+            "multipart/form-data; boundary=x",
+            b"--x\r\nContent-Disposition: form-data; filename=a\r\n\r\n\r\n" * 2,
+            422,
+            "no-file",
+        ),
     ],
 )
 def test_a_body_that_is_no_whole_form_is_refused(
@@ -164,6 +171,26 @@ def test_a_file_is_served_to_those_only_who_see_its_ticket(tell: Tell) -> None:
     tell(story)
 
 
+def test_a_file_is_served_to_those_only_who_may_see_persons_and_leaves_a_line(tell: Tell) -> None:
+    async def story(lead: Client) -> None:
+        desk = await Desk(lead).begin()
+        path = f"/v1/tickets/{await desk.open()}/attachments"
+        file = (await lead.post(path, files=one("ada.txt", b"I am Ada"))).json()
+        reader = await lead.take_on(
+            "reader",
+            {"resource": "tickets", "actions": ["read"]},
+            {"resource": "tickets.all", "actions": ["read"]},
+        )
+        denied = await reader.get(file["url"])
+        assert (denied.status_code, denied.json()["code"]) == (403, "forbidden")
+        assert (await lead.get(file["url"])).status_code == 200
+        log = (await lead.get("/v1/admin-activity-logs?action=Export")).json()["items"]
+        found = [(each["adminName"], each["details"]["outcome"]) for each in log]
+        assert found == [("admin", "done"), ("reader", "forbidden")]
+
+    tell(story)
+
+
 def test_a_key_takes_a_file_in_once(tell: Tell) -> None:
     async def story(lead: Client) -> None:
         desk = await Desk(lead).begin()
@@ -179,6 +206,29 @@ def test_a_key_takes_a_file_in_once(tell: Tell) -> None:
         assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
         assert [each.name for each in kept(lead)] == [first.json()["id"]]
         assert (await lead.get(first.json()["url"])).content == b"one"
+
+    tell(story)
+
+
+def test_a_key_used_again_costs_nobody_the_file_that_it_took_in(tell: Tell) -> None:
+    async def story(lead: Client) -> None:
+        desk = await Desk(lead).begin()
+        ticket = await desk.open()
+        number = (await desk.row(f"/v1/tickets/{ticket}"))["ticketNumber"]
+
+        async def send(name: str) -> Any:
+            files, key = one("a.txt", b"words"), {"Idempotency-Key": "k"}
+            return await lead.post(f"/v1/tickets/{name}/attachments", files=files, headers=key)
+
+        file = (await send(ticket)).json()
+        elsewhere = await send(number)
+        assert (elsewhere.status_code, elsewhere.json()["code"]) == (422, "idempotency-key-reused")
+        assert (await lead.get(file["url"])).content == b"words"
+        for command in ("resolve", "close"):
+            body = {"resolution": "done"} if command == "resolve" else None
+            assert (await lead.post(f"/v1/tickets/{ticket}/{command}", body)).status_code == 200
+        again = await send(ticket)
+        assert (again.status_code, again.json()) == (201, file)
 
     tell(story)
 

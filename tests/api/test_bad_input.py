@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from uuid import UUID
 
 import pytest
 
@@ -32,6 +33,7 @@ BODIES = {
     "null": (b"null", 422),
     "a text": (b'"x"', 422),
     "an unknown field": (json.dumps(ADA | {"totalLoans": 1}).encode(), 422),
+    "the id of nobody": (json.dumps(ADA | {"id": str(UUID(int=0))}).encode(), 422),
     "an amount as text": (json.dumps(ADA | {"creditLimit": "100"}).encode(), 422),
     "two mebibytes": (b'"' + b"x" * 2 * 1024 * 1024 + b'"', 413),
 }

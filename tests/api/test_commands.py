@@ -5,7 +5,10 @@ from datetime import timedelta
 from uuid import uuid4
 
 import httpx
+import pytest
 
+from api import reads
+from rim_ledger.core import Unavailable
 from tests.api.conftest import ADA, WORLD, Client, Tell
 
 
@@ -165,6 +168,21 @@ def test_a_command_may_lie_five_minutes_ahead_and_a_week_back(tell: Tell) -> Non
     tell(story)
 
 
+def test_who_prefers_the_row_has_the_receipt_when_the_row_cannot_be_had(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise Unavailable("store-unavailable", "away")
+
+    async def story(admin: Client) -> None:
+        monkeypatch.setattr(reads, "find", away)
+        answer = await admin.post("/v1/users", ADA, headers={"Prefer": "return=representation"})
+        assert (answer.status_code, answer.json()["version"]) == (201, 1)
+        assert "preference-applied" not in answer.headers
+
+    tell(story)
+
+
 def test_prefer_representation_answers_the_row(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         prefer = {"Prefer": 'respond-async, return="representation"; wait=5'}
@@ -252,12 +270,15 @@ def test_the_request_id_and_the_client_address_reach_the_events(tell: Tell) -> N
 
 def test_a_command_that_the_end_of_the_process_cuts_short_may_be_sent_again(tell: Tell) -> None:
     async def story(admin: Client) -> None:
+        under_way, never = asyncio.Event(), asyncio.Event()
+
         async def stay_away(*_: object) -> None:
-            await asyncio.sleep(60)
+            under_way.set()
+            await never.wait()
 
         admin.app.state.desk.ledger.submit = stay_away
         asking = asyncio.create_task(admin.post("/v1/users", ADA))
-        await asyncio.sleep(0.1)
+        await under_way.wait()
         asking.cancel()
         answer = await asking
         assert code(answer) == (503, "busy")

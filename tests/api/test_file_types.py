@@ -16,6 +16,7 @@ GOOD = [
     ("a.png", png(), "image/png"),
     ("a.PNG", png(), "image/png"),
     ("a.jpg", jpeg(), "image/jpeg"),
+    ("a.jpg", b"\xff\xd8\xff\xff" + jpeg()[2:], "image/jpeg"),
     ("a.jpeg", jpeg(3000, 4000), "image/jpeg"),
     ("a.gif", gif(), "image/gif"),
     ("a.webp", webp(kind=b"VP8X"), "image/webp"),
@@ -47,6 +48,8 @@ BAD = [
     ("a.txt", b"\xef\xbb\xbf" + SVG),
     ("a.csv", b"a\0b"),
     ("a.txt", b"\xff\xfe\xfd"),
+    ("a.jpg", b"\xff\xd8" + b"\xff\xe0\0\2" * 10_000 + jpeg()[2:]),
+    ("a.jpg", b"\xff\xd8" + b"\xff" * 20_000 + jpeg()[2:]),
     ("a.txt", b"ends in half a letter \xe2\x82"),
 ]
 LARGE = [

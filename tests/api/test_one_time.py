@@ -94,8 +94,14 @@ def test_a_token_lives_for_a_while_only(tell: Tell, path: str, hours: int) -> No
         token = sent_token(admin)
         clock.passes(hours=hours)
         assert await choose(admin, path, token) == (401, "invalid-token")
+        assert await choose(admin, path, "made up") == (401, "invalid-token")
         clock.passes(seconds=-1)
         assert await choose(admin, path, token) == (204, "")
+        query = "SELECT admin_id, details FROM ledger.activity WHERE action = 'ChoosePassword'"
+        lines = [
+            (str(who), said["outcome"]) for who, said in await admin.app.state.desk.rows(query)
+        ]
+        assert sorted(lines) == [(one, "done"), (one, "invalid-token")]
 
     tell(story, following=False)
 

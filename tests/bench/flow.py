@@ -19,6 +19,7 @@ from api.progress import progress
 
 from .desk import measure_desk
 from .filling import fill
+from .history import measure_history
 from .load import drive, run
 from .rim import RimPeer
 from .scenario import Scenario, Script, request
@@ -64,6 +65,9 @@ def measure(
         figures |= {f"large rebuild {name}": each for name, each in _rebuilt(service).items()}
         say("the API on top of them")
         figures |= _api_memory(peer, service, seconds)
+        say("sealing, exporting and looking back")
+        service.settle()
+        figures |= measure_history(service)
         return figures
     finally:
         peer.stop()

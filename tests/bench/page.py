@@ -122,6 +122,9 @@ def goals(results: Results) -> list[Goal]:
         Goal("events/s rebuilt, many events", flow["large rebuild events/s"], 30_000),
         Goal("MB of the API over many events", flow["API MB after load"], 250, least=False),
         Goal("MB of a rebuild of many events", flow["large rebuild MB"], 400, least=False),
+        Goal("events/s sealed", flow["sealed events/s"], 20_000),
+        Goal("events/s as NDJSON", flow["NDJSON events/s"], 80_000),
+        Goal("MB of an export to Parquet", flow["Parquet MB"], 300, least=False),
     ]
 
 

@@ -19,7 +19,7 @@ import psutil
 from rim_ledger.postgres import EmbeddedPostgres
 
 TREE = Path(__file__).parents[2]
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that anything may take that should be quick; only a failing test waits so long."""
 
 
@@ -157,7 +157,7 @@ def stop(process: "subprocess.Popen[str]", wish: int = signal.SIGTERM) -> str:
     begun = time.monotonic()
     process.send_signal(wish)
     said, _ = process.communicate(timeout=PATIENCE)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 20  # 10 on a machine of one's own.
     assert process.returncode == 0, said
     return said
 

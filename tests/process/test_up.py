@@ -90,7 +90,7 @@ def test_a_rebuild_beside_it_tells_its_progress_and_finds_the_tables_right(
         assert answer.stderr.startswith("events: ")
 
 
-@pytest.mark.parametrize("victim", ["follow", "serve", "clock"])
+@pytest.mark.parametrize("victim", ["follow", "serve", "clock", "seal"])
 def test_a_killed_child_is_started_again(running: tuple[Service, str], victim: str) -> None:
     service, url = running
     first = service.child(victim)

@@ -337,20 +337,18 @@ def once(url: str) -> bool:
 
 
 def test_it_hears_of_new_events_and_tells_the_readers(database: str) -> None:
-    async def story() -> float:
-        loop = asyncio.get_running_loop()
-        task = asyncio.create_task(follow(database, VAULT))
+    async def story() -> bool:
+        task, heard = asyncio.create_task(follow(database, VAULT)), False
         async with await psycopg.AsyncConnection.connect(database, autocommit=True) as listener:
             await listener.execute("LISTEN read")
             head = await written(database, *START)
-            begun = loop.time()
-            async for notice in listener.notifies(timeout=10):
-                if notice.payload == str(head):
+            async for notice in listener.notifies(timeout=60):
+                if heard := notice.payload == str(head):
                     break
         task.cancel()
-        return loop.time() - begun
+        return heard
 
-    assert asyncio.run(story()) < 5
+    assert asyncio.run(story())
 
 
 def test_it_comes_back_when_the_database_ends_its_session(database: str) -> None:
@@ -381,7 +379,7 @@ def test_an_event_that_cannot_be_written_stops_it_with_position_and_cause(databa
 
     async def story() -> None:
         await written(database, *works)
-        await asyncio.wait_for(follow(database, VAULT), 10)
+        await asyncio.wait_for(follow(database, VAULT), 60)
 
     with pytest.raises(Poisoned, match="admin_roles_name") as poisoned:
         asyncio.run(story())

@@ -1,0 +1,210 @@
+"""Which events are asked for, and those events, page by page, as their reader may see them."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, get_args
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from api.as_of import NUMBER, only, position_at, unfit
+from api.call import Call
+from api.filters import LIMIT_MAX, moment, parameters_in
+from api.ids import BUSINESS_ID, CANONICAL, missing
+from api.reads import find_id
+from api.routes import Parameters
+from projections import log
+from projections.cloud_events import Reader, persons_in, shown
+from projections.log import Line, Wanted
+from projections.tables import Row
+from rim_ledger.activity import Activity
+from rim_ledger.book import Right
+from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
+from rim_ledger.core import Aggregate
+
+if TYPE_CHECKING:
+    from api.desk import Desk, Rights
+
+PAGE: Final = 2_000
+"""Events that are read and sent at a time: others are answered in between."""
+SCAN: Final = 100_000
+"""Positions that are looked through at a time for events that may be rare."""
+HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}", re.ASCII)
+KINDS: Final[Mapping[str, type[Aggregate]]] = {kind.__name__: kind for kind in ENTITIES}
+OF_BUSINESS_ID: Final = (
+    "SELECT stream_id FROM ledger.claims WHERE kind = 'business-id' AND name = %s"
+)
+FIRST: Final = "SELECT name FROM ledger.events WHERE stream_id = %s AND version = 1"
+
+
+class Question(Struct, frozen=True):
+    """Which events are asked for: after a position, up to another, and how many at most."""
+
+    wanted: Wanted
+    after: int
+    upto: int
+    limit: int | None
+
+
+async def read_question(desk: "Desk", call: Call, *, live: bool, paged: bool) -> Question:
+    """The question in a query string. Raises InvalidFields."""
+    given = parameters_in(call.query)
+    only(given, "after", "limit", "type", "entity", "entityId", "actorId", "from", "to")
+    once = {name: texts[0] for name, texts in given.items() if name not in ("type", "entity")}
+    for name in once:
+        if len(given[name]) > 1:
+            raise unfit(name, "it stands here too often")
+        if live and name in ("limit", "to"):
+            raise unfit(name, "a live stream has no end")
+    most = LIMIT_MAX if paged else 10**18
+    limit = _number("limit", once["limit"], 1, most) if "limit" in once else None
+    after = _number("after", once["after"], 0, 10**18) if "after" in once else 0
+    wanted = Wanted(
+        names=_names(given),
+        stream=await _stream(desk, once["entityId"]) if "entityId" in once else None,
+        actor=_uuid("actorId", once["actorId"]) if "actorId" in once else None,
+    )
+    upto = await desk.last_position()
+    if "from" in once:
+        time = _time("from", once["from"])
+        after = max(after, await position_at(desk, time, upto, inclusive=False))
+    if "to" in once:
+        upto = await position_at(desk, _time("to", once["to"]), upto)
+    return Question(wanted, after, upto, limit)
+
+
+async def about(
+    desk: "Desk", question: Question, row: type[Row], parameters: Parameters, rights: "Rights"
+) -> Question:
+    """The same question about the one stream that the path names; NotFound if there is none, or
+    none that the caller sees."""
+    text = parameters.get("id", "")
+    if BUSINESS_ID.fullmatch(text) and row.SEEN is None:
+        stream: UUID | None = await _stream(desk, text)
+    else:
+        known = CANONICAL.fullmatch(text) and row.SEEN is None
+        named = UUID(text) if known else await find_id(desk, row, parameters, rights)
+        stream = row.OF.stream_of(named) if named else None
+    first = await desk.rows(FIRST, [stream])
+    if not first or ENTITY_OF[EVENTS[first[0][0]]] is not row.OF:
+        raise missing(row.OF)
+    return replace(question, wanted=replace(question.wanted, stream=stream))
+
+
+async def pages(desk: "Desk", question: Question) -> AsyncIterator[tuple[list[Line], int]]:
+    """The events that are asked for, a page at a time, and the position that is done by then.
+
+    While a page is worked on, the database reads the next.
+    """
+    after, left = question.after, question.limit
+    coming = _begin_page(desk, question, after, left)
+    try:
+        while coming is not None:
+            lines, after = await coming
+            left = left if left is None else left - len(lines)
+            coming = _begin_page(desk, question, after, left)
+            yield lines, after
+    finally:
+        if coming is not None:
+            coming.cancel()
+
+
+def _begin_page(
+    desk: "Desk", question: Question, after: int, left: int | None
+) -> "asyncio.Task[tuple[list[Line], int]] | None":
+    """Begin to read the next page, if there is one."""
+    if after >= question.upto or left == 0:
+        return None
+    until = min(question.upto, after + SCAN) if question.wanted.is_sparse else question.upto
+    count = PAGE if left is None else min(PAGE, left)
+
+    async def read() -> tuple[list[Line], int]:
+        async with desk.reader() as connection:
+            lines = await log.matching(connection, question.wanted, after, until, count)
+        return lines, lines[-1].position if len(lines) == count else until
+
+    return asyncio.create_task(read())
+
+
+FOLLOWED: Final = Activity(action="Follow", resource="events")
+
+
+class Sight(Struct, frozen=True):
+    """What a reader may see, as it was looked up last."""
+
+    rights: "Rights"
+    origin: str
+
+    @classmethod
+    async def of(
+        cls,
+        desk: "Desk",
+        call: Call,
+        needs: Right,
+        activity: Activity = FOLLOWED,
+        *,
+        saw: bool = False,
+    ) -> "Sight":
+        """Raises Unauthenticated or Forbidden when they may read no more. Whoever is shown
+        persons in the clear leaves the activity in the log, unless they saw them before."""
+        rights = await desk.rights(
+            call,
+            call.token,
+            needs,
+            activity=activity,
+            logged=lambda rights: rights.sees_persons and not saw,
+        )
+        host = call.header(b"host") or ""
+        return cls(rights, f"http://{host}" if HOST.fullmatch(host) else "")
+
+    async def shown(self, desk: "Desk", lines: list[Line]) -> list[bytes]:
+        """The events as JSON."""
+        sees = self.rights.sees_persons
+        keys = await desk.keys_of(persons_in(lines), sees=sees)
+        reader = Reader(sees, keys, self.origin)
+        return [shown(line, reader) for line in lines]
+
+
+def _names(given: Mapping[str, list[str]]) -> tuple[str, ...] | None:
+    """The events of these types and these entities; None when neither is said."""
+    names = set(EVENTS)
+    for each in given.get("type", ()):
+        if each not in EVENTS:
+            raise unfit("type", "there is no such event; /v1/events/schemas lists them")
+    for each in given.get("entity", ()):
+        if each not in KINDS:
+            raise unfit("entity", f"this is one of {', '.join(KINDS)}")
+    if "type" in given:
+        names &= set(given["type"])
+    if "entity" in given:
+        kinds = [KINDS[each] for each in given["entity"]]
+        names &= {event.__name__ for kind in kinds for event in get_args(ENTITIES[kind])}
+    return tuple(sorted(names)) if {"type", "entity"} & given.keys() else None
+
+
+async def _stream(desk: "Desk", text: str) -> UUID:
+    """The stream of either id; one that nobody has, if there is none of this business id."""
+    if not BUSINESS_ID.fullmatch(text):
+        return _uuid("entityId", text)
+    found = await desk.rows(OF_BUSINESS_ID, [text])
+    return UUID(str(found[0][0])) if found else UUID(int=0)
+
+
+def _uuid(name: str, text: str) -> UUID:
+    if not CANONICAL.fullmatch(text):
+        raise unfit(name, "this is a UUID" + (" or a business id" if name == "entityId" else ""))
+    return UUID(text)
+
+
+def _number(name: str, text: str, least: int, most: int) -> int:
+    if not NUMBER.fullmatch(text) or not least <= int(text) <= most:
+        raise unfit(name, f"this is a whole number from {least} to {most}")
+    return int(text)
+
+
+def _time(name: str, text: str) -> Any:
+    if (time := moment(text)) is None:
+        raise unfit(name, "a time looks like 2026-01-31T08:00:00Z (a + is written %2B)")
+    return time

@@ -1,0 +1,105 @@
+"""The log as server-sent events: everything since a position, and then what happens."""
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from api.as_of import NUMBER
+from api.call import Call
+from api.event_log import Question, Sight, pages
+from rim_ledger.book import Right
+from rim_ledger.core import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from api.desk import Desk, Rights
+
+    Look = Callable[[Rights], Awaitable[object]]
+
+SSE: Final = b"text/event-stream"
+CHECK: Final = 2.0
+"""Seconds between two looks at whether the reader may still read."""
+HEARTBEAT: Final = 15.0
+"""Seconds of silence after which the stream says that it is alive."""
+
+
+def resumed(call: Call, question: Question) -> Question:
+    """The question from the last event on that the client has seen."""
+    if (text := call.header(b"last-event-id")) is None:
+        return question
+    if not NUMBER.fullmatch(text):
+        words = "This is the id of an event of this stream: its position."
+        raise Invalid("invalid-position", words, "Last-Event-ID")
+    return replace(question, after=int(text))
+
+
+class Live:
+    """One reader's stream. It ends when the reader leaves or may read no more, or the process
+    stops; whoever comes back with Last-Event-ID misses nothing."""
+
+    def __init__(
+        self, desk: "Desk", call: Call, needs: Right, sight: Sight, look: "Look | None" = None
+    ) -> None:
+        """`look` raises NotFound when a reader may know no more of what the stream is about."""
+        self._desk, self._call, self._needs, self._sight = desk, call, needs, sight
+        self._look = look
+        self._now = asyncio.get_running_loop().time
+        self._checked = self._told = self._now()
+
+    async def run(self, question: Question) -> None:
+        """Send events until the end."""
+        await self._send(b"retry: 1000\n\n")
+        ended = asyncio.create_task(self._ended())
+        try:
+            while not ended.done():
+                part = replace(question, upto=self._desk.log.position)
+                async for lines, after in pages(self._desk, part):
+                    await self._check()
+                    events = await self._sight.shown(self._desk, lines)
+                    for line, event in zip(lines, events, strict=True):
+                        await self._send(b"id: %d\ndata: %b\n\n" % (line.position, event))
+                    question = replace(question, after=after)
+                    if ended.done():
+                        return
+                await self._wait(question.after, ended)
+        except (Unauthenticated, Forbidden, NotFound, Unavailable):
+            pass  # Whoever comes back hears why.
+        finally:
+            ended.cancel()
+
+    async def _wait(self, after: int, ended: "asyncio.Task[None]") -> None:
+        """Until the log goes on; in silence, look after the reader."""
+        waiting = asyncio.create_task(self._desk.log.wait(after + 1, CHECK))
+        await asyncio.wait({ended, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        await self._check()
+        if self._now() > self._told + HEARTBEAT:
+            await self._send(b": heartbeat\n\n")
+
+    async def _check(self) -> None:
+        if self._now() > self._checked + CHECK:
+            saw = self._sight.rights.sees_persons
+            self._sight = await Sight.of(self._desk, self._call, self._needs, saw=saw)
+            if self._look:
+                await self._look(self._sight.rights)
+            self._checked = self._now()
+
+    async def _send(self, text: bytes) -> None:
+        await self._call.send({"type": "http.response.body", "body": text, "more_body": True})
+        self._told = self._now()
+
+    async def _ended(self) -> None:
+        """Returns when the reader has left, or the process is asked to stop."""
+        stopping = asyncio.create_task(self._desk.stopping.wait())
+        leaving = asyncio.create_task(self._left())
+        try:
+            await asyncio.wait({stopping, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            leaving.cancel()
+
+    async def _left(self) -> None:
+        while (await self._call.receive())["type"] != "http.disconnect":
+            pass

@@ -1,0 +1,136 @@
+"""The routes of the verifiable log: the last checkpoint, and proofs against it."""
+
+from typing import TYPE_CHECKING, Final
+
+from api.as_of import NUMBER, only, unfit
+from api.call import Call, Reply
+from api.filters import parameters_in
+from api.problem import encoded
+from api.routes import AnyRoute, Other, Parameters
+from projections import log, seals
+from projections.merkle import consistency, inclusion, leaf_hash, root_of, tiles_of
+from projections.signed_note import Signer
+from rim_ledger.core import Event, NotFound, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from api.desk import Desk
+
+READ: Final = ("events", "read")
+TEXT: Final = b"text/plain; charset=utf-8"
+
+
+async def answer_checkpoint(desk: "Desk", _: Call, __: Parameters) -> Reply:
+    """The last checkpoint: a signed note on how many events there are, and their Merkle root."""
+    async with desk.reader() as connection:
+        size, note = await seals.last(connection)
+    if note is None:
+        raise _unsealed(size)
+    return Reply(200, note.encode(), [(b"ledger-position", b"%d" % size)], TEXT)
+
+
+async def answer_key(desk: "Desk", _: Call, __: Parameters) -> Reply:
+    """The public key of the checkpoints, as a verifier key of c2sp.org/signed-note."""
+    async with desk.reader() as connection:
+        signer = await seals.known_signer(connection, desk.vault)
+    if not isinstance(signer, Signer):
+        raise _unsealed(0)
+    return Reply(200, f"{signer.key}\n".encode(), media_type=TEXT)
+
+
+async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+    """That an event is in the log: the hashes that lead from its leaf to the root.
+
+    `entry` are the leaf's bytes as text, `leaf` is their hash. The proof is against the last
+    checkpoint, or the first `treeSize` events.
+    """
+    given = parameters_in(call.query)
+    only(given, "treeSize")
+    text = parameters["position"]
+    if not NUMBER.fullmatch(text) or not (position := int(text)):
+        raise NotFound(Event.__name__.lower(), "at that position")
+    async with desk.reader() as connection:
+        sealed, _ = await seals.last(connection)
+        size = _size(given, "treeSize", sealed)
+        if position > size:
+            raise _unsealed(size)
+        ranges = inclusion(position - 1, size)
+        tiles = await seals.tiles(connection, tiles_of(ranges))
+        (line,) = await log.page(connection, position - 1, position, 1)
+    leaf = seals.leaf(line)
+    body = {
+        "position": position,
+        "leaf": leaf_hash(leaf).hex(),
+        "treeSize": size,
+        "hashes": [root_of(*each, tiles).hex() for each in ranges],
+        "entry": leaf.decode(),
+    }
+    return Reply(200, encoded(body), [(b"ledger-position", b"%d" % size)])
+
+
+async def answer_consistency(desk: "Desk", call: Call, _: Parameters) -> Reply:
+    """That the log of `to` events begins with the log of `from` events."""
+    given = parameters_in(call.query)
+    only(given, "from", "to")
+    async with desk.reader() as connection:
+        sealed, _note = await seals.last(connection)
+        if "from" not in given:
+            raise unfit("from", f"this is a number of events, from 1 to {sealed}")
+        size = _size(given, "to", sealed)
+        old = _size(given, "from", size)
+        ranges = consistency(old, size)
+        tiles = await seals.tiles(connection, tiles_of(ranges))
+    hashes = [root_of(*each, tiles).hex() for each in ranges]
+    body = {"from": old, "to": size, "hashes": hashes}
+    return Reply(200, encoded(body), [(b"ledger-position", b"%d" % size)])
+
+
+def _size(given: "Mapping[str, list[str]]", name: str, most: int) -> int:
+    """How many events a tree has; as many as there may be, when nothing is said."""
+    texts = given.get(name, [str(most)])
+    if len(texts) > 1 or not NUMBER.fullmatch(texts[0]) or not 0 < int(texts[0]) <= most:
+        if not most:
+            raise _unsealed(0)
+        raise unfit(name, f"this is a number of sealed events, from 1 to {most}")
+    return int(texts[0])
+
+
+def _unsealed(size: int) -> Refused:
+    words = f"The first {size} events are sealed; the others follow within ten seconds."
+    return Refused("not-sealed", words)
+
+
+HASHES: Final = {"type": "array", "items": {"type": "string"}}
+NUMBER_OF: Final = {"type": "integer", "minimum": 1}
+PROOF: Final = {
+    "position": NUMBER_OF,
+    "leaf": {"type": "string"},
+    "treeSize": NUMBER_OF,
+    "hashes": HASHES,
+    "entry": {"type": "string"},
+}
+SIZES: Final = {"from": NUMBER_OF, "to": NUMBER_OF}
+
+ROUTES: list[AnyRoute] = [
+    Other("GET", "/v1/checkpoint", answer_checkpoint, "The last signed checkpoint", READ),
+    Other("GET", "/v1/checkpoint/key", answer_key, "What checkpoints are verified with", READ),
+    Other(
+        "GET",
+        "/v1/events/{position}/proof",
+        answer_proof,
+        "Proof that an event is in the log",
+        READ,
+        gives=PROOF,
+        query={"treeSize": NUMBER_OF},
+    ),
+    Other(
+        "GET",
+        "/v1/consistency",
+        answer_consistency,
+        "Proof that nothing was changed",
+        READ,
+        gives=SIZES | {"hashes": HASHES},
+        query=SIZES,
+    ),
+]

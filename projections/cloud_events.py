@@ -1,0 +1,183 @@
+"""An event as the wire shows it: a CloudEvents 1.0 object in JSON."""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from msgspec import Raw, Struct
+
+from projections.log import Line
+from rim_ledger.catalogue import ENTITY_OF, EVENTS
+from rim_ledger.core import Event
+from rim_ledger.vault import Keys, opened, personal_fields
+
+SOURCE: Final = "/rim-ledger"
+SCHEMAS: Final = "/v1/events/schemas"
+SEALED: Final = re.compile(rb'"~1\.[\w=-]+\.([0-9a-f]{32})\.')
+"""Where sealed words begin, and whose they are."""
+HIDDEN: Final = "***"
+
+
+class Actor(Struct):
+    """Who acted, as it is written."""
+
+    type: str
+    id: str | None = None
+    name: str = ""
+    role: str | None = None
+
+
+class Stamp(Struct, rename="camel"):
+    """The stamp, as it is written."""
+
+    at: str
+    actor: Actor
+    request_id: str | None = None
+    causation: str | None = None
+
+
+class Stored(Struct):
+    """The body of an event, as far as the wire needs it: most of it passes through as it is."""
+
+    id: str
+    stamp: Stamp
+    data: Raw
+    schema: int = 1
+
+
+class CloudEvent(Struct, rename="lower", omit_defaults=True, kw_only=True):
+    """The attributes of CloudEvents 1.0, then our extensions."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: str
+    datacontenttype: str
+    dataschema: str
+    data: Raw
+    position: int
+    stream_version: int = msgspec.field(name="streamversion")
+    recorded_at: datetime = msgspec.field(name="recordedat")
+    entity: str
+    actor_type: str = msgspec.field(name="actortype")
+    actor_id: str | None = msgspec.field(name="actorid", default=None)
+    actor_name: str = msgspec.field(name="actorname", default="")
+    request_id: str | None = msgspec.field(name="requestid", default=None)
+    causation_id: str | None = msgspec.field(name="causationid", default=None)
+    erased: bool = False
+
+
+class Reader(Struct, frozen=True):
+    """Who the events are shown to: whether they may see persons, the persons' keys (None for
+    whoever was erased), and the address under which they find the schemas."""
+
+    sees: bool
+    keys: Keys
+    origin: str
+
+
+_stored: Final = msgspec.json.Decoder(Stored)
+_encoder: Final = msgspec.json.Encoder()
+
+
+def persons_in(lines: Iterable[Line]) -> set[UUID]:
+    """Whose sealed words these events have."""
+    bodies = (line.body for line in lines if b'"~1.' in line.body)
+    return {UUID(person.decode()) for body in bodies for person in SEALED.findall(body)}
+
+
+def read(line: Line, reader: Reader) -> tuple[Stored, bool]:
+    """The body of an event for this reader, and whether a person in it was erased."""
+    stored, event, erased = _stored.decode(line.body), EVENTS[line.name], False
+    if stored.schema != event.SCHEMA:
+        today = event.upcast(stored.schema, msgspec.json.decode(stored.data))
+        stored.data = Raw(_encoder.encode(msgspec.convert(today, event)))
+    if b'"~1.' in line.body:
+        stored.data, erased = _unsealed(stored.data, event, reader)
+    return stored, erased
+
+
+def shown(line: Line, reader: Reader) -> bytes:
+    """The event as JSON, its personal words opened, hidden, or null where they were erased.
+
+    An event of an older schema is shown in today's shape.
+    """
+    event, stored, erased = EVENTS[line.name], *read(line, reader)
+    stamp = stored.stamp
+    return _encoder.encode(
+        CloudEvent(
+            specversion="1.0",
+            id=stored.id,
+            source=SOURCE,
+            type=line.name,
+            subject=str(line.stream),
+            time=stamp.at,
+            datacontenttype="application/json",
+            dataschema=f"{reader.origin}{schema_path(event)}",
+            data=stored.data,
+            position=line.position,
+            stream_version=line.version,
+            recorded_at=line.recorded_at.astimezone(UTC),
+            entity=ENTITY_OF[event].__name__,
+            actor_type=stamp.actor.type,
+            actor_id=stamp.actor.id,
+            actor_name=stamp.actor.name,
+            request_id=stamp.request_id,
+            causation_id=stamp.causation,
+            erased=erased,
+        )
+    )
+
+
+@cache
+def schema_path(event: type[Event]) -> str:
+    """Where the schema of an event's data is found."""
+    return f"{SCHEMAS}/{event.__name__}?version={event.SCHEMA}"
+
+
+def _unsealed(data: Raw, event: type[Event], reader: Reader) -> tuple[Raw, bool]:
+    """The data for this reader, and whether somebody in it was erased."""
+    said: dict[str, Any] = msgspec.json.decode(data)
+    erased = False
+
+    def show(value: Any) -> Any:
+        nonlocal erased
+        if isinstance(value, dict):
+            return {name: show(each) for name, each in value.items()}
+        if value is None:
+            return None
+        if (person := _person(value)) and reader.keys.get(person, ...) is None:
+            erased = True
+            return None
+        return _opened(value, reader.keys) if reader.sees else HIDDEN
+
+    for name in _personal(event):
+        if name in said:
+            said[name] = show(said[name])
+    return Raw(_encoder.encode(said)), erased
+
+
+def _person(value: Any) -> UUID | None:
+    found = SEALED.match(f'"{value}'.encode())
+    return UUID(found[1].decode()) if found else None
+
+
+def _opened(value: Any, keys: Keys) -> Any:
+    try:
+        return opened(value, keys)
+    except (InvalidTag, ValueError):
+        return None  # changed or moved by somebody; rim-ledger verify tells where
+
+
+@cache
+def _personal(event: type[Event]) -> tuple[str, ...]:
+    """The personal fields under their names on the wire."""
+    names = {field.name: field.encode_name for field in msgspec.structs.fields(event)}
+    return tuple(names[field] for field in personal_fields(event))

@@ -1,0 +1,294 @@
+"""The log as Parquet: segments of positions, and a manifest that says what is in them."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from projections import log
+from projections.cloud_events import Reader, persons_in, read
+from projections.log import Line, Wanted
+from projections.merkle import Edge, leaf_hash
+from projections.seals import leaf
+from projections.signed_note import Untrue, Verifier
+from rim_ledger.catalogue import ENTITY_OF, EVENTS
+
+PAGE: Final = 5_000
+GROUP: Final = 20_000
+"""Rows of a row group: what is in memory at a time."""
+SEGMENT: Final = 200_000
+"""Positions of a segment."""
+MANIFEST: Final = "manifest.json"
+
+_word: Final = pa.dictionary(pa.int32(), pa.string())
+_moment: Final = pa.timestamp("us", tz="UTC")
+SCHEMA: Final = pa.schema(
+    [
+        ("position", pa.int64()),
+        ("id", pa.string()),
+        ("stream", pa.string()),
+        ("version", pa.int64()),
+        ("entity", _word),
+        ("name", _word),
+        ("occurred_at", _moment),
+        ("recorded_at", _moment),
+        ("actor_type", _word),
+        ("actor_id", pa.string()),
+        ("actor_name", pa.string()),
+        ("request_id", pa.string()),
+        ("causation_id", pa.string()),
+        ("amount", pa.decimal128(20, 2)),
+        ("erased", pa.bool_()),
+        ("data", pa.string()),
+        ("body", pa.string()),
+    ]
+)
+"""`data` has personal words hidden; `body` is what was stored, sealed, and what was signed."""
+
+ERASED: Final = (
+    "SELECT person FROM ledger.personal_keys WHERE person = ANY (%b) AND wrapped IS NULL"
+)
+NOTE: Final = "SELECT note FROM ledger.checkpoints WHERE size <= %s ORDER BY size DESC LIMIT 1"
+
+Progress = Callable[[int, int], None]
+
+
+class Segment(Struct, frozen=True, rename="camel"):
+    """A file: the positions it covers, how many of them are in it, and its hash."""
+
+    file: str
+    first: int
+    last: int
+    rows: int
+    sha256: str
+
+
+class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
+    """What a directory holds. `types` are the events it is limited to, `checkpoint` the last
+    signed note on events that are in it, `key` what that is verified with."""
+
+    format: int = 1
+    types: tuple[str, ...] | None = None
+    first: int
+    segments: tuple[Segment, ...] = ()
+    checkpoint: str | None = None
+    key: str | None = None
+
+    @property
+    def last(self) -> int:
+        """The last position that is covered."""
+        return self.segments[-1].last if self.segments else self.first - 1
+
+
+class Unfitting(Exception):
+    """The directory holds another export, or one that was changed; the message says which."""
+
+
+class _Amount(Struct):
+    amount: Decimal | None = None
+
+
+_amount: Final = msgspec.json.Decoder(_Amount)
+WITH_AMOUNT: Final = frozenset(
+    name
+    for name, event in EVENTS.items()
+    for field in msgspec.structs.fields(event)
+    if (field.encode_name, field.type) == ("amount", Decimal)
+)
+
+
+def manifest_in(place: Path) -> Manifest | None:
+    """What the directory says it holds. Raises Unfitting."""
+    path = place / MANIFEST
+    if not path.exists():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise Unfitting(f"{path} cannot be read: {error}") from None
+
+
+async def export(
+    connection: AsyncConnection[Any],
+    place: Path,
+    wanted: Manifest,
+    progress: Progress = lambda _, __: None,
+) -> Manifest:
+    """Write what the directory lacks up to the end of the log; the manifest as it is then.
+
+    Goes on where an earlier run stopped, however that ended. Raises Unfitting when the directory
+    holds something else.
+    """
+    held = _begun(place, wanted)
+    end = await log.head(connection)
+    while held.last < end:
+        upto = min(held.last + SEGMENT, end)
+        segment = await _segment(connection, place, held, upto, lambda n: progress(n, end))
+        row = await (await connection.execute(NOTE, [upto])).fetchone()
+        held = msgspec.structs.replace(
+            held,
+            segments=(*held.segments, segment),
+            checkpoint=row[0] if row else None,
+            key=wanted.key,
+        )
+        with _whole(place / MANIFEST) as path:
+            path.write_bytes(msgspec.json.format(msgspec.json.encode(held), indent=1))
+    return held
+
+
+def _begun(place: Path, wanted: Manifest) -> Manifest:
+    """What an earlier run left, freed of what it did not finish."""
+    place.mkdir(parents=True, exist_ok=True)
+    for left in place.glob("*.partial"):
+        left.unlink()
+    held = manifest_in(place) or wanted
+    if (held.first, held.types) != (wanted.first, wanted.types):
+        what = ", ".join(held.types or ["every type"])
+        raise Unfitting(f"{place} holds an export from position {held.first} of {what}")
+    return held
+
+
+async def lines(
+    connection: AsyncConnection[Any], types: tuple[str, ...] | None, after: int, upto: int
+) -> AsyncIterator[list[Line]]:
+    """The log a page at a time; while one is worked on, the next is read."""
+    wanted = Wanted(names=types)
+
+    def begin(after: int) -> "asyncio.Task[list[Line]]":
+        return asyncio.create_task(log.matching(connection, wanted, after, upto, PAGE))
+
+    coming = begin(after)
+    try:
+        while page := await coming:
+            coming = begin(page[-1].position)
+            await asyncio.sleep(0)  # The question goes out now.
+            yield page
+    finally:
+        coming.cancel()
+
+
+async def _segment(
+    connection: AsyncConnection[Any],
+    place: Path,
+    held: Manifest,
+    upto: int,
+    progress: Callable[[int], None],
+) -> Segment:
+    first, rows = held.last + 1, 0
+    name = f"events-{first:012}-{upto:012}.parquet"
+    with _whole(place / name) as path:
+        with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+            waiting = list[Any]()
+            async for page in lines(connection, held.types, first - 1, upto):
+                waiting.append(await _batch(connection, page))
+                rows += len(page)
+                if len(waiting) * PAGE >= GROUP:
+                    writer.write_table(pa.Table.from_batches(waiting, SCHEMA))
+                    waiting.clear()
+                progress(page[-1].position)
+            writer.write_table(pa.Table.from_batches(waiting, SCHEMA))
+        digest = _digest(path)
+    progress(upto)
+    return Segment(file=name, first=first, last=upto, rows=rows, sha256=digest)
+
+
+async def _batch(connection: AsyncConnection[Any], page: list[Line]) -> Any:
+    reader = Reader(sees=False, keys=await erased_in(connection, page), origin="")
+    columns: list[list[Any]] = [[] for _ in SCHEMA]
+    for line in page:
+        for column, value in zip(columns, _values(line, reader), strict=True):
+            column.append(value)
+    arrays = [pa.array(each, field.type) for each, field in zip(columns, SCHEMA, strict=True)]
+    return pa.record_batch(arrays, SCHEMA)
+
+
+async def erased_in(connection: AsyncConnection[Any], page: Iterable[Line]) -> dict[Any, None]:
+    """Who was erased of the persons in these events."""
+    if not (persons := persons_in(page)):
+        return {}
+    cursor = await connection.execute(ERASED, [list(persons)])
+    return dict.fromkeys([person for (person,) in await cursor.fetchall()])
+
+
+def _values(line: Line, reader: Reader) -> tuple[Any, ...]:
+    stored, erased = read(line, reader)
+    stamp, data = stored.stamp, bytes(stored.data)
+    return (
+        line.position,
+        stored.id,
+        str(line.stream),
+        line.version,
+        ENTITY_OF[EVENTS[line.name]].__name__,
+        line.name,
+        datetime.fromisoformat(stamp.at),
+        line.recorded_at,
+        stamp.actor.type,
+        stamp.actor.id,
+        stamp.actor.name,
+        stamp.request_id,
+        stamp.causation,
+        _amount.decode(data).amount if line.name in WITH_AMOUNT else None,
+        erased,
+        data.decode(),
+        line.body.decode(),
+    )
+
+
+@contextmanager
+def _whole(path: Path) -> Any:
+    """A path to write to; what was written gets its name when it is there as a whole."""
+    partial = path.with_name(f"{path.name}.partial")
+    yield partial
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    os.fsync(directory)
+    os.close(directory)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(place: Path, verifier: Verifier, progress: Progress = lambda _, __: None) -> int:
+    """Compare an export of the whole log with its signed checkpoint, without the database; how
+    many events that covers. Raises Unfitting or Untrue."""
+    held = manifest_in(place)
+    if held is None or held.checkpoint is None or held.first != 1 or held.types:
+        raise Unfitting(f"{place} is no export of a whole log with a checkpoint")
+    said, edge = verifier.open(held.checkpoint), Edge()
+    for segment in held.segments:
+        if segment.first != edge.size + 1:
+            raise Untrue(f"position {edge.size + 1} is missing")
+        if _digest(place / segment.file) != segment.sha256:
+            raise Untrue(f"{segment.file} is not the file that was written")
+        for batch in pq.ParquetFile(place / segment.file).iter_batches(PAGE):
+            rows = [line for line in map(_line, batch.to_pylist()) if line.position <= said.size]
+            edge.grow(leaf_hash(leaf(line)) for line in rows)
+            progress(edge.size, said.size)
+            if edge.size == said.size:
+                break
+        if edge.size == said.size:
+            break
+    if (edge.size, edge.root) != (said.size, said.root):
+        raise Untrue(f"the first {said.size} events are not those that were signed")
+    return said.size
+
+
+def _line(row: dict[str, Any]) -> Line:
+    at = row["recorded_at"].astimezone(UTC)
+    stream, body = row["stream"], row["body"].encode()
+    return Line(row["position"], stream, row["version"], row["name"], body, at)

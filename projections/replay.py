@@ -1,0 +1,104 @@
+"""Every read table as it was at a position, in a DuckDB file, by the fold that the service uses."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import duckdb
+import pyarrow as pa
+from psycopg import AsyncConnection
+
+from projections.catalogue import TABLES
+from projections.rebuild import histories
+from projections.statements import fills
+from projections.tables import VERSION, Row
+from projections.writer import Rows, encode, persons_of, rows_of
+from rim_ledger.vault import Keys
+
+ERASED: Final = (
+    "SELECT person FROM ledger.personal_keys WHERE person = ANY (%b) AND wrapped IS NULL"
+)
+SCHEMA: Final = "main"
+ARROW: Final[dict[str, Any]] = {
+    "uuid": pa.string(),
+    "text": pa.string(),
+    "text[]": pa.list_(pa.string()),
+    "json": pa.string(),
+    "bigint": pa.int64(),
+    "boolean": pa.bool_(),
+    "timestamptz": pa.timestamp("us", tz="UTC"),
+    "numeric(20, 2)": pa.decimal128(20, 2),
+    "numeric(10, 6)": pa.decimal128(10, 6),
+}
+"""How each type of a column travels; DuckDB knows them under the names they have here."""
+
+Progress = Callable[[int, int], None]
+
+
+async def replay(
+    source: AsyncConnection[Any],
+    upto: int,
+    into: Path,
+    progress: Progress = lambda _, __: None,
+) -> None:
+    """Write the tables as of a position into a new file, words about persons left out.
+
+    The file is there as a whole or not at all. Its memory does not grow with the log.
+    """
+    partial = into.with_name(f"{into.name}.partial")
+    partial.unlink(missing_ok=True)
+    with duckdb.connect(str(partial)) as target:
+        target.execute("SET memory_limit = '100MB'")
+        for row in TABLES.values():
+            target.execute(_table(row))
+        async for ended, traces, done in histories(source, upto):
+            keys = await _erased(source, persons_of(ended))
+            _add(target, rows_of(ended, traces, keys))
+            progress(done, upto)
+        for row in TABLES.values():
+            for statement in fills(row, SCHEMA):
+                target.execute(statement)
+        target.execute("CREATE TABLE tracking AS SELECT 'read' AS name, ? AS position", [upto])
+    partial.rename(into)
+
+
+async def _erased(source: AsyncConnection[Any], persons: set[UUID]) -> Keys:
+    """No key but the knowledge of who has none: so nobody's words are opened."""
+    cursor = await source.execute(ERASED, [list(persons)])
+    return dict.fromkeys([person for (person,) in await cursor.fetchall()])
+
+
+def _types(row: type[Row]) -> dict[str, str]:
+    types = {column.name: column.sql_type for column in row.COLUMNS.values()}
+    return types | {VERSION: "bigint"}
+
+
+def _table(row: type[Row]) -> str:
+    # What PostgreSQL computes from other columns is left out: DuckDB has other functions for it.
+    computed = {column.name for column in row.COLUMNS.values() if column.generated}
+    types = {name: each for name, each in _types(row).items() if name not in computed}
+    columns = ", ".join(f'"{name}" {each}' for name, each in types.items())
+    return f"CREATE TABLE {row.TABLE} ({columns})"
+
+
+def _add(target: Any, rows: Rows) -> None:
+    for row, page in rows.items():
+        if page:
+            types, names = _types(row), row.written()
+            columns = zip(names, zip(*page, strict=True), strict=True)
+            arrays = {name: _array(types[name], values) for name, values in columns}
+            target.register("page", pa.table(arrays))
+            listed = ", ".join(f'"{name}"' for name in names)
+            target.execute(f"INSERT INTO {row.TABLE} ({listed}) SELECT * FROM page")
+
+
+def _array(sql_type: str, values: tuple[Any, ...]) -> Any:
+    match sql_type:
+        case "uuid":
+            values = tuple(each and str(each) for each in values)
+        case "text[]":
+            values = tuple(None if each is None else list(each) for each in values)
+        case "json":
+            values = tuple(None if each is None else encode(each).decode() for each in values)
+    return pa.array(values, ARROW[sql_type])

@@ -1,0 +1,207 @@
+"""Seals the log: puts its events into a Merkle tree, page by page, and signs each root."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import UTC
+from typing import Any, Final
+from uuid import NAMESPACE_URL, uuid5
+
+import psycopg
+from psycopg import AsyncConnection
+
+from projections import log
+from projections.log import Line
+from projections.merkle import HEIGHT, SIZE, WIDTH, Edge, Tile, leaf_hash
+from projections.signed_note import Checkpoint, Signer, Verifier
+from rim_ledger.vault import Vault
+from rim_ledger.world import World
+
+PAGE: Final = 1_000
+"""Events that are signed together at most."""
+EVERY: Final = 10.0
+"""Seconds after which fewer are signed."""
+POLL: Final = 0.25
+PAUSE_MAX: Final = 5.0
+LOCK: Final = 7_264_009
+"""Whoever writes seals holds this advisory lock."""
+KEY: Final = (uuid5(NAMESPACE_URL, "rim-ledger seals"), "signing-key")
+"""Under which the private key lies among the secrets, wrapped by the vault."""
+
+SECRET: Final = "SELECT secret FROM ledger.secrets WHERE owner = %s AND purpose = %s"  # noqa: S105
+ADD_SECRET: Final = "INSERT INTO ledger.secrets VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"  # noqa: S105
+LAST: Final = "SELECT size, note FROM ledger.checkpoints ORDER BY size DESC LIMIT 1"
+TILES: Final = """
+SELECT level, number, hashes FROM ledger.tiles
+  JOIN unnest(%s::int[], %s::bigint[]) AS wanted (level, number) USING (level, number)"""
+WRITE: Final = """
+INSERT INTO ledger.tiles SELECT * FROM unnest(%b::int[], %b::bigint[], %b::bytea[])
+ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes"""
+SIGNED: Final = "INSERT INTO ledger.checkpoints (size, note) VALUES (%s, %s)"
+
+Connection = AsyncConnection[Any]
+
+
+class Contradiction(Exception):
+    """The store is not what was signed; the message says where."""
+
+
+def leaf(line: Line) -> bytes:
+    """The bytes that stand for an event in the tree; docs/reference/verifiable-log.md says so."""
+    at = line.recorded_at.astimezone(UTC).isoformat(timespec="microseconds")[:26]
+    head = f"{line.position}\n{line.stream}\n{line.version}\n{line.name}\n{at}Z\n"
+    return head.encode() + line.body
+
+
+async def signer(connection: Connection, vault: Vault, world: World) -> Signer:
+    """The log's signer. Its key is made at the first start, whoever starts first."""
+    owner, purpose = KEY
+    if await _secret(connection) is None:
+        wrapped = vault.wrap_secret(owner, purpose, world.random(32).hex())
+        await connection.execute(ADD_SECRET, [owner, purpose, wrapped])
+    wrapped_key = await _secret(connection)
+    assert wrapped_key, "a key that was added is there"
+    return Signer(bytes.fromhex(vault.unwrap_secret(owner, purpose, wrapped_key)))
+
+
+async def known_signer(connection: Connection, vault: Vault) -> Signer | None:
+    """The log's signer, if a key was made."""
+    wrapped = await _secret(connection)
+    return Signer(bytes.fromhex(vault.unwrap_secret(*KEY, wrapped))) if wrapped else None
+
+
+async def _secret(connection: Connection) -> str | None:
+    row = await (await connection.execute(SECRET, [*KEY])).fetchone()
+    return row[0] if row else None
+
+
+async def last(connection: Connection) -> tuple[int, str | None]:
+    """How many events are sealed, and the note that says so."""
+    row = await (await connection.execute(LAST)).fetchone()
+    return row or (0, None)
+
+
+async def tiles(connection: Connection, wanted: Iterable[Tile]) -> dict[Tile, bytes]:
+    """These tiles, as far as they are there."""
+    places = list(wanted)
+    levels, numbers = [level for level, _ in places], [number for _, number in places]
+    cursor = connection.cursor(binary=True)
+    await cursor.execute(TILES, [levels, numbers])
+    return {(level, number): bytes(hashes) async for level, number, hashes in cursor}
+
+
+async def edge(connection: Connection, size: int) -> Edge:
+    """The growing edge of the sealed tree. Raises Contradiction when its tiles are not there."""
+    wanted = Edge.wanted(size)
+    found = await tiles(connection, wanted)
+    whole = {at: found.get(at, b"") for at in wanted}
+    for level, number in wanted:
+        length = (size >> HEIGHT * level) % WIDTH * SIZE
+        if len(whole[level, number]) < length:
+            raise Contradiction(f"the seals lack hashes of tile {number}, level {level}")
+        whole[level, number] = whole[level, number][:length]
+    return Edge(size, whole)
+
+
+class Sealer:
+    """Signs what the log has, a page at a time."""
+
+    def __init__(self, connection: Connection, signer: Signer) -> None:
+        self._connection, self._signer = connection, signer
+        self._edge: Edge | None = None
+
+    async def advance(self) -> str | None:
+        """Seal the next page, if there is one; the note on it, durable.
+
+        Whoever else sealed in the meantime is noticed: the size is read under the lock that every
+        sealer holds. Raises Contradiction when an event is missing.
+        """
+        async with self._connection.transaction():
+            await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+            size, _ = await last(self._connection)
+            if self._edge is None or self._edge.size != size:
+                self._edge = await edge(self._connection, size)
+            lines = await log.page(self._connection, size, None, PAGE)
+            if not lines:
+                return None
+            grown = self._edge.copy()
+            changed = grown.grow(leaf_hash(leaf(line)) for line in _dense(lines, size))
+            note = self._signer.sign(Checkpoint(grown.size, grown.root))
+            levels, numbers = [level for level, _ in changed], [number for _, number in changed]
+            await self._connection.execute(WRITE, [levels, numbers, [*changed.values()]])
+            await self._connection.execute(SIGNED, [grown.size, note])
+        self._edge = grown
+        return note
+
+
+async def seal(
+    url: str,
+    vault: Vault,
+    world: World,
+    keep: Callable[[str], None],
+    notice: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Keep the seals up with the log until cancelled: a checkpoint every thousand events, and
+    every ten seconds in which there were any.
+
+    Each note is handed to `keep` when it is durable in the store. Comes back by itself when the
+    database was away, which `notice` is told. Raises Contradiction.
+    """
+    pause = 0.1
+    while True:
+        try:
+            async with await AsyncConnection.connect(url, autocommit=True) as connection:
+                sealer = Sealer(connection, await signer(connection, vault, world))
+                while True:
+                    await _wait(connection)
+                    while note := await sealer.advance():
+                        keep(note)
+                        pause = 0.1
+                        if await _unsealed(connection) < PAGE:
+                            break
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            notice(f"the seals wait for the database: {type(error).__name__}")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, PAUSE_MAX)
+
+
+async def _wait(connection: Connection) -> None:
+    """Until a thousand events wait to be sealed, or some have for ten seconds."""
+    now, since = asyncio.get_running_loop().time, None
+    while (waiting := await _unsealed(connection)) < PAGE:
+        since = (since or now()) if waiting else None
+        if since is not None and now() >= since + EVERY:
+            return
+        await asyncio.sleep(POLL)
+
+
+async def _unsealed(connection: Connection) -> int:
+    size, _ = await last(connection)
+    return await log.head(connection) - size
+
+
+async def contradicts(connection: Connection, note: str, verifier: Verifier) -> str | None:
+    """What in the store contradicts a note that was kept elsewhere, as far as a quick look tells:
+    its length, its seals, and the last events that were sealed."""
+    said = verifier.open(note)
+    if (head := await log.head(connection)) < said.size:
+        return f"the log ends at position {head}, and was signed up to {said.size}"
+    kept = min((await last(connection))[0], said.size)
+    tail = max(0, kept - 1) // WIDTH
+    grown = await edge(connection, kept)
+    further = await log.page(connection, kept, said.size, said.size - kept)
+    grown.grow(leaf_hash(leaf(line)) for line in _dense(further, kept))
+    if grown.root != said.root:
+        return f"the first {said.size} events are not those that were signed"
+    sealed = (await tiles(connection, [(0, tail)])).get((0, tail), b"")
+    for line in _dense(await log.page(connection, tail * WIDTH, kept, WIDTH), tail * WIDTH):
+        at = (line.position - 1 - tail * WIDTH) * SIZE
+        if sealed[at : at + SIZE] != leaf_hash(leaf(line)):
+            return f"the event at position {line.position} is not the one that was signed"
+    return None
+
+
+def _dense(lines: Iterable[Line], after: int) -> Iterable[Line]:
+    for expected, line in enumerate(lines, after + 1):
+        if line.position != expected:
+            raise Contradiction(f"position {expected} is missing")
+        yield line

@@ -1,0 +1,234 @@
+"""What `?asOf=` answers is what was answered then, byte for byte."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import ADA, Client, Tell
+from tests.api.streaming import Stream
+from tests.api.test_journal import lend_and_repay
+from tests.api.test_support import Desk
+
+READS = [{"resource": each, "actions": ["read"]} for each in ("users", "loans", "transactions")]
+
+
+async def answers(client: Client, paths: list[str], position: int) -> dict[str, Any]:
+    """What these paths say now, from this position on; None for what is not there."""
+    found: dict[str, Any] = {}
+    for path in paths:
+        answer = await client.get(path, headers={"Ledger-Position": str(position)})
+        there = answer.status_code == 200
+        found[path] = (answer.text, answer.headers["etag"]) if there else None
+    return found
+
+
+async def answers_then(client: Client, paths: list[str], as_of: object) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for path in paths:
+        answer = await client.get(path, params={"asOf": str(as_of)})
+        assert answer.status_code in (200, 404), answer.text
+        there = answer.status_code == 200
+        found[path] = (answer.text, answer.headers["etag"]) if there else None
+        if there and isinstance(as_of, int):
+            assert answer.headers["ledger-position"] == str(as_of)
+    return found
+
+
+def test_objects_are_shown_as_they_were_after_every_command(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        officer = await admin.take_on_superadmin("officer")
+        clerk = await admin.take_on("clerk", *READS)
+        users = [await admin.user(number) for number in range(2)]
+        paths = [f"/v1/users/{each['userId']}" for each in users]
+        seen: list[tuple[int, list[str], dict[str, Any], dict[str, Any]]] = []
+
+        async def note(answer: Any) -> dict[str, Any]:
+            receipt: dict[str, Any] = answer.json()
+            assert answer.status_code in (200, 201), answer.text
+            position = receipt["position"]
+            now = await answers(admin, paths, position)
+            seen.append((position, [*paths], now, await answers(clerk, paths, position)))
+            return receipt
+
+        wish = {"amount": 150, "network": "MTN", "metadata": {"sister": "Ngozi"}}
+        for each in users:
+            loan = await note(await admin.post("/v1/loans", wish | {"userId": each["id"]}))
+            path = f"/v1/loans/{loan['loanId']}"
+            paths.append(path)
+            await note(await officer.post(f"{path}/approve"))
+            await note(await admin.ask("PATCH", path, {"metadata": {"aunt": "Bola", "age": 40.5}}))
+            await note(await officer.post(f"{path}/disburse"))
+            pay = {"type": "repayment", "userId": each["id"], "paymentMethod": "cash"}
+            for amount in (50, 130):
+                said = pay | {"amount": amount, "description": "from Ngozi"}
+                paid = await note(await admin.post("/v1/transactions", said))
+                paths.append(f"/v1/transactions/{paid['transactionId']}")
+            await note(await admin.post(f"{paths[-1]}/reverse", {"reason": "a mistake"}))
+            change = {"phone": f"0805000000{len(paths)}", "name": "Ada Obi"}
+            await note(await admin.ask("PATCH", paths[0], change))
+            await note(await admin.post(f"{path}/default", {"reason": "gone"}))
+        assert len(seen) >= 16
+        for position, known, now, masked in seen:
+            assert await answers_then(admin, known, position) == now
+            assert await answers_then(clerk, known, position) == masked
+        last, known, now, _ = seen[-1]
+        at = (await admin.get(f"/v1/trial-balance?asOf={last}")).json()["at"]
+        assert await answers_then(admin, known, at) == now
+        assert set((await answers_then(admin, known, users[0]["position"] - 1)).values()) == {None}
+
+    tell(story)
+
+
+def test_lists_are_shown_as_they_were(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(admin: Client) -> None:
+        paths = ["/v1/users?limit=3", "/v1/users?status=suspended&sort=createdAt", "/v1/loans"]
+        seen: list[tuple[int, list[Any]]] = []
+
+        async def listed(more: str = "", position: int = 0) -> list[Any]:
+            found = []
+            for path in paths:
+                items, cursor = list[Any](), ""
+                while cursor is not None:
+                    join = "&" if "?" in path else "?"
+                    query = f"{path}{join}{more}" + (f"&cursor={cursor}" if cursor else "")
+                    answer = await admin.get(query, headers={"Ledger-Position": str(position)})
+                    assert answer.status_code == 200, answer.text
+                    items += answer.json()["items"]
+                    cursor = answer.json()["nextCursor"]
+                found.append(items)
+            return found
+
+        async def note(answer: Any) -> dict[str, Any]:
+            receipt: dict[str, Any] = answer.json()
+            assert answer.status_code in (200, 201), answer.text
+            seen.append((receipt["position"], await listed("", receipt["position"])))
+            return receipt
+
+        users = [await admin.user(number) for number in range(7)]
+        paths.append(f"/v1/users/{users[3]['userId']}/loans?status=pending")
+        for each in users[2:5]:
+            wish = {"amount": 150, "network": "MTN", "userId": each["id"]}
+            loan = await note(await admin.post("/v1/loans", wish))
+            await note(await admin.post(f"/v1/users/{each['id']}/suspend", {"reason": "late"}))
+        await note(await admin.post(f"/v1/users/{users[2]['id']}/reinstate", {}))
+        await note(await admin.post(f"/v1/loans/{loan['id']}/reject", {"reason": "no"}))
+        await note(await admin.ask("DELETE", f"/v1/users/{users[6]['id']}"))
+        for position, then in seen:
+            assert await listed(f"asOf={position}", 0) == then
+        monkeypatch.setattr("api.past.READ_MAX", 1)
+        monkeypatch.setattr("api.past.READ_AT_ONCE", 2)
+        for position, then in seen:
+            assert await listed(f"asOf={position}", 0) == then
+
+    tell(story)
+
+
+def test_whoever_was_erased_since_is_without_words_in_the_past_too(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        user = (await admin.post("/v1/users", ADA)).json()
+        path, then = f"/v1/users/{user['id']}", user["position"]
+        wish = {"amount": 50, "network": "MTN", "userId": user["id"]}
+        loan = (await admin.post("/v1/loans", wish)).json()
+        await admin.post(f"/v1/loans/{loan['id']}/reject", {"reason": "no"})
+        await admin.post(f"{path}/erase", {})
+        fresh = await admin.caught_up()
+        row = (await admin.get(f"{path}?asOf={then}", headers=fresh)).json()
+        assert (row["phone"], row["name"], row["erased"]) == (None, None, True)
+        assert row["status"] == "active"
+        lent = (await admin.get(f"/v1/loans/{loan['id']}?asOf={loan['position']}")).json()
+        assert (lent["userPhone"], lent["status"]) == (None, "pending")
+
+    tell(story)
+
+
+def test_a_past_that_cannot_be_meant_is_refused(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        made = await lend_and_repay(admin)
+        user = f"/v1/users/{made['user']['id']}"
+        fresh = await admin.caught_up()
+        for query in (
+            f"{user}?asOf=yesterday",
+            f"{user}?asOf=99999999",
+            f"{user}?asOf=1&asOf=2",
+            f"{user}?at=1",
+            "/v1/loans?sort=dueDate&asOf=5",
+            "/v1/loans?asOf=",
+            "/v1/audit-logs?asOf=5",
+            "/v1/journal?asOf=5",
+        ):
+            assert (await admin.get(query, headers=fresh)).status_code == 422, query
+        clerk = await admin.take_on("clerk", READS[0])
+        assert (await clerk.get("/v1/loans?asOf=5")).status_code == 403
+        assert (await admin.get("/v1/users/USR-2020-999999/loans?asOf=5")).status_code == 404
+
+    tell(story)
+
+
+def test_tickets_agents_and_departments_have_a_past_too(tell: Tell) -> None:
+    async def story(lead: Client) -> None:
+        desk = await Desk(lead).begin()
+        ann = await desk.agent("ann")
+        ticket = await desk.open(department=desk.billing, tags=["slow"])
+        paths = [f"/v1/tickets/{ticket}", f"/v1/support-agents/{desk.ids[ann]}"]
+        paths.append(f"/v1/departments/{desk.billing}")
+        seen = []
+        for step, body in (
+            ("assign", {"assignedTo": desk.ids[ann]}),
+            ("messages", {"message": "Hello"}),
+            ("priority", {"priority": "urgent"}),
+            ("resolve", {"resolution": "done"}),
+        ):
+            answer = await ann.post(f"{paths[0]}/{step}", body)
+            assert answer.status_code in (200, 201), answer.text
+            head = lead.app.state.desk.ledger.head
+            listed = (await desk.row("/v1/tickets?tag=slow"))["items"]
+            seen.append((head, await answers(lead, paths, head), listed))
+        for head, now, listed in seen:
+            assert await answers_then(lead, paths, head) == now
+            then = await lead.get(f"/v1/tickets?tag=slow&asOf={head}")
+            assert then.json()["items"] == listed
+        told = (await lead.get(f"{paths[1]}/events")).json()["items"]
+        assert [each["entity"] for each in told[:1]] == ["SupportAgent"]
+        listed = await lead.get(f"/v1/support-agents?asOf={seen[0][0]}")
+        assert [row["activeTickets"] for row in listed.json()["items"]] == [1]
+
+    tell(story)
+
+
+def test_nobody_sees_more_of_the_past_than_of_the_present(tell: Tell) -> None:
+    async def story(lead: Client) -> None:
+        desk = await Desk(lead).begin()
+        other = await desk.department("Other")
+        ann, eve = await desk.agent("ann"), await desk.agent("eve", department=other)
+        ticket = await desk.open(department=desk.billing)
+        fresh, head = await lead.caught_up(), lead.app.state.desk.ledger.head
+        for who, status in ((ann, 200), (eve, 404)):
+            for path in (f"?asOf={head}", "/events"):
+                answer = await who.get(f"/v1/tickets/{ticket}{path}", headers=fresh)
+                assert answer.status_code == status, (path, answer.text)
+        listed = await ann.get(f"/v1/tickets?asOf={head}")
+        assert [row["id"] for row in listed.json()["items"]] == [ticket]
+        for path in ("/v1/tickets", f"/v1/users/{desk.customer}/tickets"):
+            assert (await eve.get(f"{path}?asOf={head}")).json()["items"] == []
+
+    tell(story)
+
+
+def test_a_live_stream_ends_when_its_object_is_hidden(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.live.CHECK", 0.05)
+
+    async def story(lead: Client) -> None:
+        desk = await Desk(lead).begin()
+        other, ann = await desk.department("Other"), await desk.agent("ann")
+        ticket = await desk.open(department=desk.billing)
+        await lead.get("/v1/tickets", headers=await lead.caught_up())
+        async with Stream.open(ann, f"/v1/tickets/{ticket}/events") as stream:
+            assert (await stream.event() or (0, {}))[1]["type"] == "TicketOpened"
+            moved = await lead.post(f"/v1/tickets/{ticket}/department", {"department": other})
+            assert moved.status_code == 200, moved.text
+            while await stream.event() is not None:
+                pass
+
+    tell(story)

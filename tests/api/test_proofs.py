@@ -1,0 +1,125 @@
+"""The verifiable log through HTTP, and its proofs verified by the script in the documents."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from projections import seals
+from projections.seals import Sealer, signer
+from rim_ledger.key_ring import derived
+from rim_ledger.vault import Vault
+from tests.api.conftest import SECRET, WORLD, Client, Tell
+
+SCRIPT = Path(__file__).parents[2] / "docs" / "reference" / "verify_proof.py"
+
+
+async def sealed(database: str) -> None:
+    connection = await psycopg.AsyncConnection.connect(database, autocommit=True)
+    async with connection:
+        sealer = Sealer(connection, await signer(connection, Vault(derived(SECRET), WORLD), WORLD))
+        while await sealer.advance():
+            pass
+
+
+def verified(place: Path, **texts: str) -> tuple[int, str]:
+    """What the script says of these files, with nothing but its own imports."""
+    for name, text in texts.items():
+        (place / name).write_text(text)
+    words = ["key", "checkpoint", "consistency" if "older" in texts else "inclusion", "proof"]
+    words += ["older"] if "older" in texts else []
+    done = subprocess.run(
+        [sys.executable, "-I", str(SCRIPT), *words],
+        cwd=place, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_every_event_is_proved_offline_and_a_changed_one_is_not(
+    tell: Tell, database: str, tmp_path: Path
+) -> None:
+    async def story(admin: Client) -> None:
+        await admin.user()
+        await sealed(database)
+        note = await admin.get("/v1/checkpoint")
+        assert note.headers["content-type"].startswith("text/plain")
+        size = int(note.text.split("\n")[1])
+        key = (await admin.get("/v1/checkpoint/key")).text
+        for position in (1, 2, size // 2, size):
+            proof = await admin.get(f"/v1/events/{position}/proof")
+            given = {"key": key, "checkpoint": note.text, "proof": proof.text}
+            told = f"event {position} is in the log of {size} events\n"
+            assert verified(tmp_path, **given) == (0, told)
+            said = proof.json()
+            event = (await admin.get(f"/v1/events?after={position - 1}&limit=1")).json()["items"][0]
+            head = said["entry"].split("\n")[:4]
+            assert head == [str(position), event["subject"], str(event["streamversion"]),
+                            event["type"]]  # fmt: skip
+            for changed in (
+                said | {"entry": said["entry"].replace("system", "sustem").replace("adm", "edm")},
+                said | {"position": position + 1},
+                said | {"hashes": said["hashes"][1:]},
+                said | {"hashes": [*said["hashes"][:-1], said["leaf"]]},
+            ):
+                code, words = verified(tmp_path, **given | {"proof": json.dumps(changed)})
+                assert (code, words.startswith("not proved")) == (1, True)
+        other = note.text.replace(str(size), str(size + 1))
+        assert verified(tmp_path, **given | {"checkpoint": other})[0] == 1
+
+    tell(story)
+
+
+def test_a_log_is_proved_to_begin_with_the_older_one(
+    tell: Tell, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seals, "PAGE", 8)
+
+    async def story(admin: Client) -> None:
+        for number in range(20):
+            await admin.user(number)
+        await sealed(database)
+        query = "SELECT note FROM ledger.checkpoints ORDER BY size"
+        notes: list[Any] = await admin.app.state.desk.rows(query)
+        key, (last,) = (await admin.get("/v1/checkpoint/key")).text, notes[-1]
+        size = int(last.split("\n")[1])
+        for (older,) in notes:
+            old = int(older.split("\n")[1])
+            proof = (await admin.get(f"/v1/consistency?from={old}&to={size}")).text
+            given = {"key": key, "checkpoint": last, "proof": proof, "older": older}
+            told = f"the log of {size} events begins with the log of {old} events\n"
+            assert verified(tmp_path, **given) == (0, told)
+        path = (await admin.get("/v1/consistency?from=24")).json()["hashes"]
+        wrong = json.dumps({"from": 24, "to": size, "hashes": path[::-1]})
+        older = notes[2][0]
+        changed = {"key": key, "checkpoint": last, "proof": wrong, "older": older}
+        assert verified(tmp_path, **changed)[0] == 1
+
+    tell(story)
+
+
+def test_before_the_first_seal_there_is_nothing_to_prove(tell: Tell, database: str) -> None:
+    async def story(admin: Client) -> None:
+        paths = ("/v1/checkpoint", "/v1/checkpoint/key", "/v1/events/1/proof")
+        for path in (*paths, "/v1/consistency?from=1"):
+            answer = await admin.get(path)
+            assert (answer.status_code, answer.json()["code"]) == (409, "not-sealed"), path
+        await sealed(database)
+        head = admin.app.state.desk.ledger.head
+        await admin.user()
+        late = await admin.get(f"/v1/events/{head + 1}/proof")
+        assert (late.status_code, late.json()["code"]) == (409, "not-sealed")
+        for path in ("/v1/events/0/proof", "/v1/events/x/proof"):
+            assert (await admin.get(path)).status_code == 404
+        for query in ("", "from=0", f"from={head + 1}", "from=2&to=1", "from=1&a=1"):
+            assert (await admin.get(f"/v1/consistency?{query}")).status_code == 422, query
+        earlier = (await admin.get("/v1/events/3/proof?treeSize=5")).json()
+        assert earlier["treeSize"] == 5
+        clerk = await admin.take_on("clerk", {"resource": "loans", "actions": ["read"]})
+        for path in (*paths, "/v1/consistency?from=1"):
+            assert (await clerk.get(path)).status_code == 403
+
+    tell(story)

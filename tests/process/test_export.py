@@ -1,0 +1,47 @@
+"""The log written out by the command, and verified where there is no database."""
+
+import json
+
+import duckdb
+
+from tests.process.service import Service, stop, wait_for
+from tests.process.test_seals import PASSWORD, SEALING
+
+
+def test_the_log_is_written_out_and_verified_without_its_database(service: Service) -> None:
+    running, _, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
+    kept, place = service.home / "checkpoints", str(service.home.parent / "out")
+    wait_for((kept / "latest").exists, SEALING)
+    size = int((kept / "latest").read_text().split("\n")[1])
+    for _ in range(2):
+        written = service.run("export", "--to", place)
+        assert written.returncode == 0, written.stderr
+        assert f"{size} events up to position {size}" in written.stdout
+    lines = service.run("export", "--to", "-", "--from", "3")
+    assert lines.returncode == 0, lines.stderr
+    events = [json.loads(line) for line in lines.stdout.splitlines()]
+    assert [each["position"] for each in events] == [*range(3, size + 1)]
+    some = service.run("export", "--to", "-", "--types", "AdminCreated")
+    (admin,) = [json.loads(line) for line in some.stdout.splitlines()]
+    assert (admin["type"], admin["data"]["email"]) == ("AdminCreated", "***")
+    stop(running)
+    verified = service.run("verify", "--export", place, "--key", str(kept / "key"))
+    assert verified.returncode == 0, verified.stderr
+    assert f"{size} events" in verified.stdout
+    for wrong in (["--types", "Nothing"], ["--from", "0"], ["--from", "2"]):
+        refused = service.run("export", "--to", place, *wrong)
+        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
+
+
+def test_the_tables_as_they_were_are_written_into_a_file(service: Service) -> None:
+    made = service.run("init", RIM_ADMIN_PASSWORD=PASSWORD)
+    assert made.returncode == 0, made.stderr
+    place = service.home.parent / "then.duckdb"
+    written = service.run("replay", "--into", str(place), "--until", "2")
+    assert written.returncode == 0, written.stderr
+    assert written.stdout == f"{place}: the tables at position 2\n"
+    with duckdb.connect(str(place), read_only=True) as tables:
+        assert tables.execute("SELECT count(*) FROM audit_logs").fetchone() == (2,)
+    for wrong in (["--into", str(place)], ["--into", f"{place}.2", "--until", "soon"]):
+        refused = service.run("replay", *wrong)
+        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr

@@ -1,0 +1,86 @@
+"""Sealing by a process of its own: it starts, is killed, goes on, and refuses another store."""
+
+import re
+
+import httpx
+import psycopg
+
+from rim_ledger.postgres import EmbeddedPostgres
+from tests.process.service import Service, stop, wait_for
+
+PASSWORD = "a long enough Passw0rd"
+SEALING = 90.0
+"""Seconds that sealing may take on a busy machine; it is due within ten."""
+
+
+def sealed(service: Service) -> int:
+    """How many events are sealed."""
+    found = service.run("status", "--json")
+    assert found.returncode == 0, found.stderr
+    wanted = re.search(r'"name": "seals", "position": (\d+)', found.stdout)
+    assert wanted, found.stdout
+    return int(wanted[1])
+
+
+def test_the_log_is_sealed_verified_and_a_cut_one_is_refused(service: Service) -> None:
+    running, url, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
+    kept = service.home / "checkpoints"
+    first = wait_for(lambda: sealed(service), SEALING)
+    wait_for((kept / "latest").exists, SEALING)
+    assert (kept / "key").read_text().startswith("rim-ledger/")
+    verified = service.run("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert f"{first} of them sealed" in verified.stdout
+    service.child("seal").kill()
+    body = {"username": "admin", "password": PASSWORD}
+    assert httpx.post(f"{url}/v1/auth/login", json=body).status_code == 200
+    size = wait_for(lambda: (found := sealed(service)) > first and found, SEALING)
+    wait_for(lambda: (kept / "latest").read_text().split("\n")[1] == str(size), SEALING)
+    database = EmbeddedPostgres.running(service.home / "postgres")
+    assert database
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("DELETE FROM ledger.events WHERE position = %s", [size])
+    stop(running)
+    refused = service.run("up")
+    assert refused.returncode == 1
+    assert "contradicts the last checkpoint" in refused.stderr
+    assert f"was signed up to {size}" in refused.stderr
+    told = service.run("verify")
+    assert (told.returncode, f"position {size}: the event is missing" in told.stdout) == (1, True)
+    assert (kept / "latest").read_text().split("\n")[1] == str(size)
+
+
+def test_another_database_is_not_taken_for_the_one_that_was_signed(
+    service: Service, server: str
+) -> None:
+    running, _, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
+    wait_for((service.home / "checkpoints" / "latest").exists, SEALING)
+    stop(running)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE another")
+    try:
+        other = server.replace("/rim_ledger?", "/another?")
+        refused = service.run("init", DATABASE_URL=other, RIM_ADMIN_PASSWORD=PASSWORD)
+        assert refused.returncode == 1
+        assert "contradicts the last checkpoint" in refused.stderr
+        (service.home / "checkpoints").rename(service.home / "checkpoints.old")
+        anew = service.run("init", DATABASE_URL=other, RIM_ADMIN_PASSWORD=PASSWORD)
+        assert anew.returncode == 0, anew.stderr
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute("DROP DATABASE another WITH (FORCE)")
+
+
+def test_a_live_stream_ends_in_good_order_when_the_service_stops(service: Service) -> None:
+    running, url, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
+    body = {"username": "admin", "password": PASSWORD}
+    token = httpx.post(f"{url}/v1/auth/login", json=body).json()["token"]
+    headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
+    with httpx.stream("GET", f"{url}/v1/events", headers=headers, timeout=60) as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == "retry: 1000"
+        running.terminate()
+        ids = [int(line[4:]) for line in lines if line.startswith("id: ")]
+    assert ids == [*range(1, len(ids) + 1)]
+    stop(running)
