@@ -7,17 +7,15 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated, Final
 
 import psycopg
 from cyclopts import App, Parameter
 from psycopg_pool import PoolTimeout
 
+from api import clock as due
 from api import sealing
 from api import status as standing
 from api.database import (
@@ -25,28 +23,21 @@ from api.database import (
     database,
     filled_database,
     first_line,
-    open_ledger,
     open_vault,
     prepare,
 )
-from api.outbox import sender
 from api.progress import progress
 from api.settings import Settings
 from api.supervisor import first_login
 from api.supervisor import up as run_everything
-from api.telco import telco
 from projections import follower
-from projections.audience import find_audience
 from projections.fold import Poisoned
 from projections.rebuild import Busy
 from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
 from projections.seals import Contradiction
-from rim_ledger import clock as due
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.core import Unavailable
-from rim_ledger.lending.dispatch import Dispatch
-from rim_ledger.notifications.courier import Courier
 from rim_ledger.postgres import PostgresUnavailable
 from rim_ledger.rotation import Underway, rotate
 from rim_ledger.world import RealWorld
@@ -101,48 +92,8 @@ def follow() -> None:
 def clock() -> None:
     """Run the clock, which does what falls due."""
     settings = Settings.load()
-
-    async def run(url: str) -> None:
-        async with _dispatch(settings, url) as dispatch:
-            courier = _courier(settings, url, dispatch)
-            await asyncio.gather(due.run(dispatch), courier.run())
-
     with filled_database(settings) as url:
-        asyncio.run(run(url))
-
-
-@app.command
-def seal() -> None:
-    """Run the sealer, which signs what the log has."""
-    settings = Settings.load()
-    with filled_database(settings) as url:
-        asyncio.run(sealing.seal(settings, url))
-
-
-@app.command
-def verify(*, export: Path | None = None, key: Path | None = None) -> None:
-    """Compare every event with its seal, and the seals with every signed checkpoint.
-
-    Parameters
-    ----------
-    export:
-        A directory that rim-ledger export wrote: then that is verified, without a database.
-    key:
-        The file of the public key for it, such as RIM_HOME/checkpoints/key.
-    """
-    if export is not None:
-        from api.export import verify_export  # noqa: PLC0415 - Parquet takes its time to load
-
-        faults, words = verify_export(export, key)
-    else:
-        settings = Settings.load()
-        with filled_database(settings) as url:
-            faults, words = asyncio.run(sealing.verify(settings, url))
-    for fault in faults:
-        print(fault)
-    print(f"{words}: {'not ' if faults else ''}as they were signed")
-    if faults:
-        raise SystemExit(1)
+        asyncio.run(due.run(settings, url))
 
 
 @app.command
@@ -157,13 +108,8 @@ def tick(*, at: str | None = None) -> None:
     settings = Settings.load()
     moment = _moment(at, settings) if at else None
 
-    async def run(url: str) -> int:
-        async with _dispatch(settings, url) as dispatch:
-            done = await due.tick(dispatch, moment)
-            return done + await _courier(settings, url, dispatch).carry(moment)
-
     with filled_database(settings) as url:
-        print(f"things that were due: {asyncio.run(run(url))}")
+        print(f"things that were due: {asyncio.run(due.tick(settings, url, moment))}")
 
 
 @app.command
@@ -270,17 +216,6 @@ def main() -> None:
             _fail(str(error))
         except (psycopg.OperationalError, PoolTimeout) as error:
             _fail(f"the database cannot be reached: {first_line(error)}")
-
-
-@contextlib.asynccontextmanager
-async def _dispatch(settings: Settings, url: str) -> AsyncIterator[Dispatch]:
-    async with open_ledger(settings, url) as ledger:
-        yield Dispatch(url, ledger, telco(settings, url), RealWorld())
-
-
-def _courier(settings: Settings, url: str, dispatch: Dispatch) -> Courier:
-    find = partial(find_audience, url)
-    return Courier(url, dispatch.ledger, sender(settings, dispatch.world), dispatch.world, find)
 
 
 def _collect_rarely() -> None:

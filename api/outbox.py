@@ -1,4 +1,4 @@
-"""How messages leave: in development to a file that people and tests read, elsewhere not yet."""
+"""How messages leave: through the providers that are set; else, in development, to a file."""
 
 import asyncio
 import json
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from api.settings import Settings
+from api.sms_gateway import SmsGateway
+from api.smtp import Smtp
 from rim_ledger.core import Refused, Unavailable
 from rim_ledger.sending import Channel, Heard, Sender
 from rim_ledger.world import World
@@ -88,6 +90,44 @@ class NoSender:
         return Heard.UNKNOWN
 
 
+class Providers:
+    """The providers that are set, and for whatever else there is, another sender."""
+
+    def __init__(self, smtp: Smtp | None, sms: SmsGateway | None, other: Sender) -> None:
+        self._smtp, self._sms, self._other = smtp, sms, other
+
+    def require(self, channel: Channel) -> None:
+        if not (self._smtp if channel is Channel.EMAIL else self._sms):
+            self._other.require(channel)
+
+    async def send(
+        self,
+        channel: Channel,
+        to: str,
+        subject: str | None,
+        body: str,
+        reference: str,
+        *,
+        html: bool = False,
+    ) -> None:
+        if channel is Channel.EMAIL and self._smtp:
+            await self._smtp.send(to, subject, body, reference, html=html)
+        elif channel is Channel.SMS and self._sms:
+            await self._sms.send(to, body, reference)
+        else:
+            await self._other.send(channel, to, subject, body, reference, html=html)
+
+    async def ask(self, channel: Channel, reference: str) -> Heard:
+        if channel is Channel.EMAIL and self._smtp:
+            return Heard.UNKNOWN
+        if channel is Channel.SMS and self._sms:
+            return await self._sms.ask(reference)
+        return await self._other.ask(channel, reference)
+
+
 def sender(settings: Settings, world: World) -> Sender:
     """The sender of this installation."""
-    return NoSender() if settings.production else Outbox(settings.home, world)
+    other: Sender = NoSender() if settings.production else Outbox(settings.home, world)
+    smtp = Smtp(settings.smtp_url, world) if settings.smtp_url else None
+    sms = SmsGateway(settings.sms_url) if settings.sms_url else None
+    return Providers(smtp, sms, other) if smtp or sms else other

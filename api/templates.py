@@ -123,12 +123,13 @@ async def _use(
     the same key."""
     found: T | None = None
     token, key = call.token, call.header(b"idempotency-key")
-    caller = await desk.caller(call, token)
+    asked = activity_of(type(form).__name__, call.path, parameters)
+    caller = await desk.caller(call, token, asked)
     said = form.model_dump(mode="json")
 
     def admit(book: Book) -> None:
         gate.enter(book, token)
-        book.activities.append(activity_of(type(form).__name__, call.path, parameters))
+        book.activities.append(asked)
         book.need(*WRITE)
 
     def work(book: Book) -> UUID:

@@ -31,9 +31,8 @@ from rim_ledger.system.credentials import (
     keep,
     shown,
 )
-from rim_ledger.values import Name
+from rim_ledger.values import LOOPBACK, Name
 
-LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 CONFIG_MAX: Final = 10_000
 
 
