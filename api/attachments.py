@@ -43,7 +43,7 @@ class Access(Struct):
     ticket: Ticket | None = None
 
     def admit(self, book: Book) -> None:
-        gate.enter(book, self.call.token)
+        gate.enter_own(book, self.call.token)
         book.need(*self.right)
 
     def find(self, book: Book) -> UUID:
@@ -79,7 +79,7 @@ class Access(Struct):
 async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Take one file in: a form with the file in it, at most 10 MiB. A later message shows it."""
     asked = activity_of("AddAttachment", FILES, parameters)
-    caller = await desk.caller(call, call.token, asked)
+    caller = await desk.caller(call, call.token, asked, gate.enter_own)
     access = Access(desk, call, parameters["id"], WRITE)
     ticket, _ = await access.look()
     if (key := call.header(b"idempotency-key")) is None:  # Else it may have been taken before.
@@ -105,7 +105,8 @@ async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
         await desk.storage.keep(stored, seal_file(upload.file, secret, file.bytes, desk.world))
 
     def work(book: Book) -> UUID:
-        book.activities.append(asked)
+        if book.stamp.admin:
+            book.activities.append(asked)
         return perform(book, Ticket, access.find(book), command)
 
     try:
@@ -145,11 +146,12 @@ def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
 
 async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> Reply | None:
     """One file of a ticket, to be saved and never to be shown in place. It may show anything about
-    a person, so it is for those who may see persons."""
+    a person, so among staff it is for those who may see persons."""
     access, name = Access(desk, call, parameters["id"], READ), parameters["aid"]
     ticket, position = await access.look()
     asked = activity_of("Export", FILES, parameters)
-    await desk.rights(call, call.token, READ, SEES_PERSONS, activity=asked, logged=lambda _: True)
+    if not (await desk.rights(call, call.token, READ, activity=asked, enter=gate.enter_own)).own:
+        await desk.rights(call, call.token, SEES_PERSONS, activity=asked, logged=lambda _: True)
     id_ = UUID(name) if CANONICAL.fullmatch(name) else None
     file = ticket.attachments.get(id_) if id_ else None
     key = await access.key(ticket.person)
@@ -212,9 +214,10 @@ ROUTES: list[AnyRoute] = [
         add,
         "Add a file",
         WRITE,
+        own=True,
         status=201,
         gives=GIVES,
         media_type="multipart/form-data",
     ),
-    Other("GET", FILES + "/{aid}", fetch, "One file of a ticket", READ),
+    Other("GET", FILES + "/{aid}", fetch, "One file of a ticket", READ, own=True),
 ]

@@ -9,6 +9,7 @@ from api import (
     broadcasts,
     bulk,
     callbacks,
+    customer,
     events,
     explain,
     health,
@@ -27,6 +28,7 @@ from api.routes import AnyRoute, Table
 _OWN: Final[tuple[AnyRoute, ...]] = (
     *admin.ROUTES,
     *second_factor.ROUTES,
+    *customer.ROUTES,
     *api_keys.ROUTES,
     *lending.ROUTES,
     *explain.ROUTES,

@@ -9,6 +9,7 @@ import signal
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Final
 
 import psycopg
@@ -97,6 +98,40 @@ def clock() -> None:
 
 
 @app.command
+def seal() -> None:
+    """Run the sealer, which signs what the log has."""
+    settings = Settings.load()
+    with filled_database(settings) as url:
+        asyncio.run(sealing.seal(settings, url))
+
+
+@app.command
+def verify(*, export: Path | None = None, key: Path | None = None) -> None:
+    """Compare every event with its seal, and the seals with every signed checkpoint.
+
+    Parameters
+    ----------
+    export:
+        A directory that rim-ledger export wrote: then that is verified, without a database.
+    key:
+        The file of the public key for it, such as RIM_HOME/checkpoints/key.
+    """
+    if export is not None:
+        from api.export import verify_export  # noqa: PLC0415 - Parquet takes its time to load
+
+        faults, words = verify_export(export, key)
+    else:
+        settings = Settings.load()
+        with filled_database(settings) as url:
+            faults, words = asyncio.run(sealing.verify(settings, url))
+    for fault in faults:
+        print(fault)
+    print(f"{words}: {'not ' if faults else ''}as they were signed")
+    if faults:
+        raise SystemExit(1)
+
+
+@app.command
 def tick(*, at: str | None = None) -> None:
     """Do once what the clock owes.
 
@@ -107,7 +142,6 @@ def tick(*, at: str | None = None) -> None:
     """
     settings = Settings.load()
     moment = _moment(at, settings) if at else None
-
     with filled_database(settings) as url:
         print(f"things that were due: {asyncio.run(due.tick(settings, url, moment))}")
 

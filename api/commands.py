@@ -15,7 +15,7 @@ from api.body import BODY_MAX, read_body, read_json, require_media_type
 from api.call import Call, Reply
 from api.known import look_for
 from api.problem import InvalidFields
-from api.routes import Parameters, Route, activity_of
+from api.routes import Parameters, Route, activity_of, entry
 from api.wish import Wish
 from rim_ledger.core import (
     Aggregate,
@@ -111,7 +111,7 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
     """Read, decide, commit; the receipt, or the row when the client prefers that."""
     token = call.token
     asked = activity_of(route.command.__name__, route.path, parameters)
-    caller = await desk.caller(call, token, asked)
+    caller = await desk.caller(call, token, asked, entry(route))
     try:
         body = await read_body(call.receive, call.headers, route.body_max)
         if body:
@@ -122,8 +122,9 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
     except Refused:
         # Whoever may not ask learns only that, and nothing of what they may not know of.
-        await desk.rights(call, token, route.needs, activity=asked)
-        await look_for(desk, call, route, parameters)
+        enter = entry(route)
+        rights = await desk.rights(call, token, route.needs, activity=asked, enter=enter)
+        await look_for(desk, call, route, parameters, rights)
         raise
     wish = Wish(
         route,

@@ -37,6 +37,7 @@ from rim_ledger.admin.second_factor import SecondFactor
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Unavailable
+from rim_ledger.customers.phone_code import PhoneCodes
 from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
@@ -63,9 +64,14 @@ class Rights(Struct, frozen=True):
         return (resource, action) in self.given
 
     @property
+    def own(self) -> bool:
+        """Whether it is a borrower, who sees what is their own, and nothing else."""
+        return self.actor.type == "user"
+
+    @property
     def sees_persons(self) -> bool:
         """Whether they may see who a person is."""
-        return SEES_PERSONS in self.given
+        return self.own or SEES_PERSONS in self.given
 
 
 class Desk(Struct):
@@ -89,18 +95,25 @@ class Desk(Struct):
     storage: Storage
     sender: Sender
     second_factor: SecondFactor
+    phone_codes: PhoneCodes
     callers: dict[str, UUID] = {}
     stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set when the process is to end, for answers that would go on for ever."""
 
-    async def caller(self, call: Call, token: str, asked: Activity) -> UUID:
-        """The admin whose token this is, as far as was known lately; the decision asks again.
+    async def caller(
+        self,
+        call: Call,
+        token: str,
+        asked: Activity,
+        enter: Callable[[Book, str], None] = gate.enter,
+    ) -> UUID:
+        """Whose token this is, as far as was known lately; the decision asks again.
 
         Raises Unauthenticated for a token nobody has.
         """
-        if admin := self.callers.get(token):
-            return admin
-        await self.rights(call, token, activity=asked)
+        if caller := self.callers.get(token):
+            return caller
+        await self.rights(call, token, activity=asked, enter=enter)
         return self.callers[token]
 
     async def rights(
@@ -129,7 +142,7 @@ class Desk(Struct):
                 book.activities.clear()
 
         def work(book: Book) -> UUID:
-            assert book.stamp.actor.id is not None, "whoever holds a session is an admin"
+            assert book.stamp.actor.id is not None, "whoever holds a session is somebody"
             return book.stamp.actor.id
 
         receipt = await self.ledger.submit(work, call.stamp(self.world), None, admit)
@@ -230,6 +243,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
     async with (
         Ledger(url, ENTITY_OF, vault, world) as ledger,
         Attempts(url, vault, world) as attempts,
+        Attempts(url, vault, world, gate="borrowers") as at_codes,
         pool,
         ReadPosition(url) as tables,
         LogPosition(url) as log_position,
@@ -237,6 +251,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         dispatch = Dispatch(url, ledger, telco(settings, url), world)
         outbox = sender(settings, world)
         challenges = Challenges(pool)
+        phone_codes = PhoneCodes(ledger, at_codes, challenges, outbox, world)
         yield Desk(
             url=url,
             ledger=ledger,
@@ -256,5 +271,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             storage=Storage(settings.storage_url),
             sender=outbox,
             second_factor=SecondFactor(ledger, attempts, challenges, outbox, world),
+            phone_codes=phone_codes,
         )
         await dispatch.drain()
+        await phone_codes.drain()

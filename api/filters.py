@@ -77,6 +77,7 @@ def read_query(
     scope: str,
     *,
     sees: bool,
+    own: bool = False,
     order: str | None = None,
 ) -> Query:
     """The question in a query string. Raises InvalidFields, Forbidden, or Malformed (cursor)."""
@@ -95,12 +96,12 @@ def read_query(
 
     limit = read("limit", lambda: _limit(once.get("limit", str(LIMIT))))
     usual = order or f"-{row.COLUMNS[row.NEWEST].wire}"
-    sort = read("sort", lambda: _order(row, once.get("sort", usual)))
+    sort = read("sort", lambda: _order(row, once.get("sort", usual), own))
     cursor = read("cursor", lambda: once.get("cursor"))
     hidden = read("deleted", lambda: _deleted(row, once.get("deleted")))
-    as_of = read("asOf", lambda: _as_of(row, once.get("asOf"), sort))
+    as_of = read("asOf", lambda: _as_of(row, once.get("asOf"), sort, own))
     tests = [
-        read(name, partial(_test, row, name, texts, sees=sees))
+        read(name, partial(_test, row, name, texts, sees=sees, own=own))
         for name, texts in given.items()
         if name not in ONCE
     ]
@@ -137,8 +138,8 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _order(row: type[Row], text: str) -> Order:
-    column = _by_wire(row).get(text.removeprefix("-"))
+def _order(row: type[Row], text: str, own: bool) -> Order:
+    column = _by_wire(row, own).get(text.removeprefix("-"))
     if column is None or not (column.indexed or column.name == row.NEWEST):
         raise _Wrong("one cannot sort by this")
     return Order(column, descending=text.startswith("-"))
@@ -155,9 +156,10 @@ def _deleted(row: type[Row], text: str | None) -> Test | None:
     return ("t.deleted_at IS NOT NULL" if text == "true" else "t.deleted_at IS NULL"), []
 
 
-def _as_of(row: type[Row], text: str | None, sort: Order | None) -> str | None:
-    """Lists of the past are in the order of creation, which is the same at all times."""
-    if text is not None and not has_past(row):
+def _as_of(row: type[Row], text: str | None, sort: Order | None, own: bool) -> str | None:
+    """Lists of the past are in the order of creation, which is the same at all times. What was
+    known then is for staff."""
+    if text is not None and (own or not has_past(row)):
         raise _Wrong("there is no such parameter", "unknown-parameter")
     if text is not None and sort and sort.column.name != row.NEWEST:
         raise _Wrong("a list of the past is sorted by createdAt or -createdAt")
@@ -170,20 +172,21 @@ def has_past(row: type[Row]) -> bool:
 
 
 @cache
-def _by_wire(row: type[Row]) -> Mapping[str, Column]:
-    return {column.wire: column for column in row.COLUMNS.values()}
+def _by_wire(row: type[Row], own: bool) -> Mapping[str, Column]:
+    """The columns by their names; those that are internal are not there for borrowers."""
+    return {each.wire: each for each in row.COLUMNS.values() if not (own and each.internal)}
 
 
-def _test(row: type[Row], name: str, texts: list[str], *, sees: bool) -> Test:
+def _test(row: type[Row], name: str, texts: list[str], *, sees: bool, own: bool) -> Test:
     """The condition that a filter stands for."""
-    columns = _by_wire(row)
+    columns = _by_wire(row, own)
     for ending, sign in (("From", ">="), ("To", "<=")):
         ranged = columns.get(name.removesuffix(ending)) if name.endswith(ending) else None
         if ranged and ranged.sql_type == "timestamptz" and is_filter(row, ranged):
             if len(texts) > 1:
                 raise _Wrong("it stands here too often")
             return f"t.{ranged.name} {sign} %s", [_moment(texts[0])]
-    if name in row.ALSO:
+    if name in row.ALSO and not own:
         return row.ALSO[name], [texts]
     column = columns.get(name)
     if column is None or not is_filter(row, column):

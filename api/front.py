@@ -11,7 +11,7 @@ from api.commands import answer_command
 from api.desk import Desk
 from api.health import PROBES
 from api.reads import answer_list, answer_one
-from api.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of
+from api.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry
 from rim_ledger.core import Refused, Unavailable
 
 App = Callable[..., Awaitable[None]]
@@ -77,6 +77,7 @@ async def answer(desk: Desk, call: Call, route: AnyRoute, parameters: Parameters
                     call.token,
                     route.needs,
                     activity=activity_of(action, route.path, parameters),
+                    enter=entry(route),
                     logged=lambda _: route.exports,
                 )
             return await route.answer(desk, call, parameters)

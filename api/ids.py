@@ -15,9 +15,10 @@ def resolve(book: Book, kind: type[Aggregate], text: str) -> UUID:
     """The stream of a thing by either id; NotFound when there is none, or the text is no id."""
     if CANONICAL.fullmatch(text):
         return UUID(text)
-    if BUSINESS_ID.fullmatch(text):
-        return book.read(kind, text).id
-    raise missing(kind)
+    found = book.find(kind, text) if BUSINESS_ID.fullmatch(text) else None
+    if found is None:
+        raise missing(kind)
+    return found.id
 
 
 def missing(kind: type[Any]) -> NotFound:

@@ -5,13 +5,12 @@ from uuid import UUID
 
 from api.call import Call
 from api.ids import missing, resolve
-from api.routes import Parameters, Route
-from rim_ledger.admin import gate
+from api.routes import Parameters, Route, entry
 from rim_ledger.book import Book
 from rim_ledger.core import A, Aggregate
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.desk import Desk, Rights
 
 
 def named(book: Book, route: Route, parameters: Parameters) -> UUID:
@@ -28,14 +27,17 @@ def require_known(book: Book, kind: type[A], stream: UUID) -> A:
     return aggregate
 
 
-async def look_for(desk: "Desk", call: Call, route: Route, parameters: Parameters) -> None:
+async def look_for(
+    desk: "Desk", call: Call, route: Route, parameters: Parameters, rights: "Rights"
+) -> None:
     """NotFound where a path leads to something of which only some may know, and not the caller."""
 
     def work(book: Book) -> UUID:
-        gate.enter(book, call.token)
+        entry(route)(book, call.token)
         stream = named(book, route, parameters)
         require_known(book, route.kind, stream)
         return stream
 
-    if route.kind.known_to is not Aggregate.known_to and "id" in parameters:
+    hides = rights.own or route.kind.known_to is not Aggregate.known_to
+    if hides and "id" in parameters:
         await desk.ledger.submit(work, call.stamp(desk.world))

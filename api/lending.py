@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
-from api.routes import AnyRoute, List, Route, resource
+from api.routes import AnyRoute, List, One, Route, resource
 from projections.lending import LoanRow, UserRow
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Event
@@ -30,6 +30,7 @@ from rim_ledger.lending.standing import (
     SetCreditLimit,
     SetCreditScore,
     SuspendUser,
+    VerifyPhone,
 )
 from rim_ledger.lending.user import User
 from rim_ledger.outcomes import Receipt
@@ -55,12 +56,14 @@ class SwitchAutoLimit(Command[User]):
 
 USERS, ONE_USER = "/v1/users", "/v1/users/{id}"
 LOANS, ONE_LOAN = "/v1/loans", "/v1/loans/{id}"
-WRITE_USERS, CREDIT = ("users", "write"), ("users.credit", "write")
+READ_USERS, WRITE_USERS = ("users", "read"), ("users", "write")
+CREDIT = ("users.credit", "write")
 WRITE_LOANS, APPROVAL = ("loans", "write"), ("loans.approval", "write")
 DISBURSEMENT, DEFAULT = ("loans.disbursement", "write"), ("loans.default", "write")
 
 ROUTES: list[AnyRoute] = [
-    *resource(USERS, UserRow, "users"),
+    List(USERS, UserRow, READ_USERS, "List users"),
+    One(ONE_USER, UserRow, READ_USERS, "One of the users", own=True),
     Route("POST", USERS, User, RegisterUser, WRITE_USERS, "Register a user"),
     Route("PATCH", ONE_USER, User, ChangeContact, WRITE_USERS, "Change name, phone or e-mail"),
     Route("POST", ONE_USER + "/suspend", User, SuspendUser, WRITE_USERS, "Suspend"),
@@ -72,9 +75,17 @@ ROUTES: list[AnyRoute] = [
     Route("POST", ONE_USER + "/auto-limit", User, SwitchAutoLimit, CREDIT, "Switch the auto limit"),
     Route("POST", ONE_USER + "/erase", User, EraseUser, ("erasure", "write"), "Erase for ever"),
     Route("DELETE", ONE_USER, User, DeleteUser, ("users", "delete"), "Hide a user"),
-    List(ONE_USER + "/loans", LoanRow, ("loans", "read"), "A user's loans", ("user_id", UserRow)),
-    *resource(LOANS, LoanRow, "loans"),
-    Route("POST", LOANS, Loan, RequestLoan, WRITE_LOANS, "Request a loan"),
+    Route("POST", ONE_USER + "/verify-phone", User, VerifyPhone, WRITE_USERS, "Verify the phone"),
+    List(
+        ONE_USER + "/loans",
+        LoanRow,
+        ("loans", "read"),
+        "A user's loans",
+        ("user_id", UserRow),
+        own=True,
+    ),
+    *resource(LOANS, LoanRow, "loans", own=True),
+    Route("POST", LOANS, Loan, RequestLoan, WRITE_LOANS, "Request a loan", own=True),
     Route("PATCH", ONE_LOAN, Loan, SetLoanMetadata, WRITE_LOANS, "Replace the free fields"),
     Route("POST", ONE_LOAN + "/approve", Loan, ApproveLoan, APPROVAL, "Approve"),
     Route("POST", ONE_LOAN + "/reject", Loan, RejectLoan, APPROVAL, "Reject"),

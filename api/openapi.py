@@ -70,6 +70,8 @@ def document(routes: Iterable[AnyRoute]) -> Schema:
     modes = [(model, "validation") for model in ordered]
     _, definitions = models_json_schema(modes, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas = definitions["$defs"] | {"Problem": PROBLEM}
+    for row in rows:
+        _describe_internal(row, schemas[row.__name__])
     paths: dict[str, Schema] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
@@ -81,6 +83,14 @@ def document(routes: Iterable[AnyRoute]) -> Schema:
         "components": {"schemas": schemas, "securitySchemes": {"session": bearer}},
         "security": [{"session": []}],
     }
+
+
+def _describe_internal(row: type[Row], schema: Schema) -> None:
+    """What borrowers are not shown is not always there."""
+    internal = {column.wire for column in row.COLUMNS.values() if column.internal}
+    if internal:
+        schema["required"] = [name for name in schema["required"] if name not in internal]
+        schema["description"] += f" Borrowers do not see {', '.join(sorted(internal))}."
 
 
 def _form(route: AnyRoute) -> type[BaseModel] | None:
@@ -122,6 +132,9 @@ def _operation(route: AnyRoute, schemas: Mapping[str, Schema]) -> Schema:
             operation["responses"] = {"200": _json(_ref(route.row))} | _problems(ALWAYS)
         case Other():
             _describe_other(operation, route)
+    if route.own:
+        words = f"{operation.get('description', '')} Borrowers may ask for what is theirs."
+        operation["description"] = words.strip()
     return operation
 
 

@@ -28,13 +28,14 @@ REFUND, REVERSAL = ("transactions.refund", "write"), ("transactions.reversal", "
 RECONCILIATION = ("transactions.reconciliation", "write")
 
 ROUTES: list[AnyRoute] = [
-    *resource(TRANSACTIONS, TransactionRow, "transactions"),
+    *resource(TRANSACTIONS, TransactionRow, "transactions", own=True),
     List(
         ONE_USER + "/transactions",
         TransactionRow,
         READ,
         "A user's transactions",
         ("user_id", UserRow),
+        own=True,
     ),
     Route("POST", TRANSACTIONS, Transaction, RecordTransaction, WRITE, "Record a payment"),
     Route("POST", ONE + "/complete", Transaction, CompleteTransaction, WRITE, "Complete"),

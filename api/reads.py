@@ -14,7 +14,7 @@ from api.filters import Query, Test, all_of, beyond, make_cursor, parameters_in,
 from api.ids import BUSINESS_ID, CANONICAL, missing
 from api.past import Past, moment_of
 from api.problem import encoded
-from api.routes import SEES_PERSONS, List, One, Parameters, activity_of
+from api.routes import SEES_PERSONS, List, One, Parameters, activity_of, entry
 from projections.tables import Row
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Forbidden
@@ -44,7 +44,8 @@ async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameter
     """One row with its version as ETag."""
     rights = await _rights(desk, call, route, parameters, "Read")
     given = parameters_in(call.query)
-    only(given, *(["asOf"] if route.row.OF in ENTITIES else []))
+    looks_back = route.row.OF in ENTITIES and not rights.own  # What was known then is for staff.
+    only(given, *(["asOf"] if looks_back else []))
     await desk.wait_for(call)
     if "asOf" in given:
         found = await _find_then(desk, route.row, parameters, given["asOf"], rights)
@@ -68,6 +69,7 @@ async def _rights(
         call.token,
         route.needs,
         activity=activity_of(action, route.path, parameters),
+        enter=entry(route),
         logged=lambda rights: rights.sees_persons and route.row.SHOWS_PERSONS,
     )
 
@@ -79,7 +81,7 @@ async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights"
     tests = [_named(row, column, text) for column, text in names.items()]
     where, values = all_of([*tests, *seen(row, rights)])
     query = (
-        f"SELECT k.position, t.version, {row.json(not sees)} {TRACKING}"
+        f"SELECT k.position, t.version, {row.json(not sees, own=rights.own)} {TRACKING}"
         f" read.{row.TABLE} t ON {where} WHERE k.name = 'read'"
     )
     ((position, version, text),) = await desk.rows(query, values)
@@ -112,7 +114,9 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     scope = "/".join(parameters.values())
     key, order = desk.cursor_key, route.order
     try:
-        query = read_query(route.row, call.query, key, scope, sees=sees, order=order)
+        query = read_query(
+            route.row, call.query, key, scope, sees=sees, own=rights.own, order=order
+        )
     except Forbidden:
         asked = activity_of("List", route.path, parameters)
         await desk.rights(call, call.token, SEES_PERSONS, activity=asked)
@@ -164,7 +168,8 @@ async def _owner(desk: "Desk", route: List, parameters: Parameters, rights: "Rig
 
 def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -> Test:
     """The statement of a list. Each row: position, whether the owner is there, id, place, JSON."""
-    row, order, sees = route.row, query.order, rights.sees_persons
+    row, order = route.row, query.order
+    json = row.json(not rights.sees_persons, own=rights.own)
     tests, owner, owners = [*query.tests, *seen(row, rights)], "true", list[Any]()
     if route.of:
         column, table = route.of
@@ -180,7 +185,7 @@ def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -
     where, values = all_of(tests)
     statement = (
         f"SELECT k.position, {owner}, page.id, page.place, page.json {TRACKING} LATERAL"  # noqa: S608 - declared names
-        f" (SELECT t.id, {by}::text AS place, {row.json(not sees)} AS json,"
+        f" (SELECT t.id, {by}::text AS place, {json} AS json,"
         f" row_number() OVER ({in_order}) AS nth FROM read.{row.TABLE} t WHERE {where}"
         f" {in_order} LIMIT {query.limit + 1}) page ON true"
         " WHERE k.name = 'read' ORDER BY page.nth"
@@ -203,7 +208,10 @@ def _belonging(route: List, column: str, owner: Test, rights: "Rights") -> Test:
 
 
 def seen(row: type[Row], rights: "Rights") -> list[Test]:
-    """The test for the rows that the caller sees, where that is not all of them."""
+    """The test for the rows that the caller sees, where that is not all of them. What a borrower
+    sees that has no owner by itself is reached through something that has."""
+    if rights.own:
+        return [(f"t.{row.PERSON} = %s", [rights.actor.id])] if row.PERSON else []
     if row.SEEN is None or rights.may(*row.SEEN.all):
         return []
     return [(row.SEEN.where, [rights.actor.id] * row.SEEN.where.count("%s"))]

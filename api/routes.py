@@ -12,7 +12,8 @@ from api.ids import BUSINESS_ID, CANONICAL
 from api.problem import MethodNotAllowed, NoRoute
 from projections.tables import Row
 from rim_ledger.activity import Activity
-from rim_ledger.book import Right
+from rim_ledger.admin import gate
+from rim_ledger.book import Book, Right
 from rim_ledger.core import Aggregate, Form
 from rim_ledger.outcomes import Receipt
 
@@ -51,6 +52,8 @@ class Route(Struct, frozen=True):
     The caller may ask for it by then."""
     body_max: int = BODY_MAX
     """Bytes of its body."""
+    own: bool = False
+    """Whether borrowers may ask for it as well, as far as it is theirs."""
 
 
 class List(Struct, frozen=True):
@@ -68,6 +71,8 @@ class List(Struct, frozen=True):
     through: tuple[tuple[type[Row], str, Right], ...] = ()
     """Where `of` names no owner, but something of theirs: the tables it may be in, their column
     for the owner, and the right to see it there."""
+    own: bool = False
+    """Whether borrowers may ask for it as well, as far as it is theirs."""
     method: str = "GET"
 
 
@@ -78,6 +83,8 @@ class One(Struct, frozen=True):
     row: type[Row]
     needs: Right
     summary: str
+    own: bool = False
+    """Whether borrowers may ask for it as well, as far as it is theirs."""
     method: str = "GET"
 
 
@@ -94,6 +101,8 @@ class Other(Struct, frozen=True):
     """Whether it takes so much along that the log of activities says who did."""
     form: type[Form] | None = None
     public: bool = False
+    own: bool = False
+    """Whether borrowers may ask for it as well, as far as it is theirs."""
     status: int = 200
     gives: Mapping[str, Any] | None = None
     """JSON Schema of the answer's properties."""
@@ -108,13 +117,18 @@ class Other(Struct, frozen=True):
 AnyRoute = Route | List | One | Other
 
 
-def resource(path: str, row: type[Row], name: str) -> list[AnyRoute]:
+def resource(path: str, row: type[Row], name: str, *, own: bool = False) -> list[AnyRoute]:
     """The two reads that nearly every table has."""
     words = path.rsplit("/", 1)[1].replace("-", " ")
     return [
-        List(path, row, (name, "read"), f"List {words}"),
-        One(path + "/{id}", row, (name, "read"), f"One of the {words}"),
+        List(path, row, (name, "read"), f"List {words}", own=own),
+        One(path + "/{id}", row, (name, "read"), f"One of the {words}", own=own),
     ]
+
+
+def entry(route: AnyRoute) -> Callable[[Book, str], None]:
+    """Who is let in to a route: admins, and borrowers where it says so."""
+    return gate.enter_own if route.own else gate.enter
 
 
 def activity_of(action: str, path: str, parameters: Parameters) -> Activity:

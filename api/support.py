@@ -120,8 +120,15 @@ def _agent(parameters: Parameters) -> UUID:
 _count = {"type": "integer", "minimum": 0}
 
 ROUTES: list[AnyRoute] = [
-    *resource(TICKETS, TicketRow, "tickets"),
-    List(ONE_USER + "/tickets", TicketRow, READ, "A user's tickets", ("customer_id", UserRow)),
+    *resource(TICKETS, TicketRow, "tickets", own=True),
+    List(
+        ONE_USER + "/tickets",
+        TicketRow,
+        READ,
+        "A user's tickets",
+        ("customer_id", UserRow),
+        own=True,
+    ),
     List(
         ONE_USER + "/timeline",
         TimelineRow,
@@ -134,10 +141,18 @@ ROUTES: list[AnyRoute] = [
             (TransactionRow, "user_id", ("transactions", "read")),
             (TicketRow, "customer_id", READ),
         ),
+        own=True,
     ),
-    List(ONE + "/messages", ChatMessageRow, READ, "What was said", ("ticket_id", TicketRow)),
+    List(
+        ONE + "/messages",
+        ChatMessageRow,
+        READ,
+        "What was said",
+        ("ticket_id", TicketRow),
+        own=True,
+    ),
     List(ONE + "/history", TicketHistoryRow, READ, "What was done", ("ticket_id", TicketRow)),
-    Route("POST", TICKETS, Ticket, OpenTicket, WRITE, "Open a ticket"),
+    Route("POST", TICKETS, Ticket, OpenTicket, WRITE, "Open a ticket", own=True),
     Route("POST", ONE + "/assign", Ticket, AssignTicket, WRITE, "Assign"),
     Route("POST", ONE + "/unassign", Ticket, UnassignTicket, WRITE, "Put back"),
     Route("POST", ONE + "/start", Ticket, StartWork, WRITE, "Start work"),
@@ -151,8 +166,10 @@ ROUTES: list[AnyRoute] = [
     Route("POST", ONE + "/department", Ticket, ChangeDepartment, WRITE, "Set the department"),
     Route("POST", ONE + "/tags", Ticket, TagTicket, WRITE, "Tag"),
     Route("POST", ONE + "/untag", Ticket, UntagTicket, WRITE, "Untag"),
-    Route("POST", ONE + "/messages", Ticket, PostMessage, WRITE, "Say something"),
-    Route("POST", ONE + "/messages/read", Ticket, MarkMessagesRead, WRITE, "Mark as read"),
+    Route("POST", ONE + "/messages", Ticket, PostMessage, WRITE, "Say something", own=True),
+    Route(
+        "POST", ONE + "/messages/read", Ticket, MarkMessagesRead, WRITE, "Mark as read", own=True
+    ),
     Other(
         "POST",
         AUTO_ASSIGN,

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from api.ids import missing
 from api.known import named, require_known
-from api.routes import Parameters, Route, activity_of
+from api.routes import Parameters, Route, activity_of, entry
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.admin.admin_user import AdminUser
@@ -60,7 +60,7 @@ class Wish(Struct):
     def admit(self, book: Book) -> None:
         """The caller is known and may ask for this."""
         book.activities.append(self.activity)
-        gate.enter(book, self.token)
+        entry(self.route)(book, self.token)
         self.noted = len(book.events)
         book.need(*self.route.needs)
         self.actor, self.given = book.stamp.actor, book.rights or ()
@@ -180,13 +180,13 @@ def _ask(book: Book) -> UUID:
 
 
 def _set_time(book: Book, command: Form) -> None:
-    """A command may say when it happened: a little ahead of now, and not long ago."""
+    """Staff may say when it happened: a little ahead of now, and not long ago."""
     at = getattr(command, "occurred_at", None)
     if at is None:
         return
     if at > book.now + AHEAD:
         words = "This lies more than 5 minutes in the future."
         raise Invalid("occurred-in-future", words, "/occurredAt")
-    if at < book.now - BACK:
+    if at < book.now - BACK or book.stamp.customer:
         book.need("history.import", "write")
     book.stamp = msgspec.structs.replace(book.stamp, at=at)

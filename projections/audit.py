@@ -6,7 +6,20 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from projections.columns import Indexed, Json, Key, Moment, References, Sealed, Unique
+from projections.columns import (
+    ForOwner,
+    Indexed,
+    Internal,
+    Json,
+    Key,
+    Moment,
+    References,
+    Sealed,
+    Unique,
+)
+from projections.lending import LoanRow
+from projections.payments import TransactionRow
+from projections.support import TicketRow
 from projections.tables import Row
 
 
@@ -56,6 +69,18 @@ class AuditLogRow(Row, table="audit_logs", of=AuditLog, newest="timestamp"):
     recorded_at: Moment
 
 
+def _seen_by_owners(*rows: type[Row]) -> ForOwner:
+    """Of the changes, those of the columns that a borrower sees."""
+    lists = ""
+    for row in rows:
+        names = ", ".join(f"'{each.wire}'" for each in row.TAKEN if not each.internal)
+        lists += f" WHEN '{row.OF.__name__}' THEN ARRAY[{names}]"
+    return ForOwner(
+        "(SELECT coalesce(json_object_agg(m.key, m.value), '{{}}') FROM json_each({}) m"
+        f" WHERE m.key = ANY (CASE t.entity{lists} END))"
+    )
+
+
 class TimelineRow(Row, table="audit_logs", of=AuditLog, newest="position"):
     """One event of what a user has: which, what it changed, who did it, and when."""
 
@@ -64,7 +89,7 @@ class TimelineRow(Row, table="audit_logs", of=AuditLog, newest="position"):
     action: Annotated[str, Indexed]
     entity: Annotated[str, Indexed]
     entity_id: Annotated[UUID, Indexed]
-    changes: Annotated[Json, Sealed]
-    user_name: str
+    changes: Annotated[Json, Sealed, _seen_by_owners(LoanRow, TransactionRow, TicketRow)]
+    user_name: Annotated[str, Internal]
     actor_type: str
     timestamp: Annotated[Moment, Indexed]

@@ -18,6 +18,7 @@ class Mark(Enum):
 
     UNIQUE = auto()
     INDEXED = auto()
+    INTERNAL = auto()
     PERSONAL = auto()
     SEALED = auto()
 
@@ -26,6 +27,8 @@ Unique: Final = Mark.UNIQUE
 """No two rows agree in it."""
 Indexed: Final = Mark.INDEXED
 """Lists are filtered by it."""
+Internal: Final = Mark.INTERNAL
+"""For staff: borrowers do not see it in what is theirs."""
 Personal: Final = Mark.PERSONAL
 """Sealed in the log, clear in the table, null once the person is erased."""
 
@@ -73,6 +76,13 @@ class Sql(Struct, frozen=True):
 
 class Shown(Struct, frozen=True):
     """How the wire writes a value: an SQL expression in which {} is the column."""
+
+    expression: str
+
+
+class ForOwner(Struct, frozen=True):
+    """How a value is written for the borrower whose row it is: an SQL expression in which {} is
+    the column."""
 
     expression: str
 
@@ -140,8 +150,10 @@ class Column(Struct, frozen=True, kw_only=True):
     generated: str | None = None
     source: str
     sealed: bool = False
+    internal: bool = False
     written: str = "{}"
     masked: str | None = None
+    for_owner: str | None = None
 
     @property
     def taken(self) -> bool:
@@ -158,9 +170,10 @@ class Column(Struct, frozen=True, kw_only=True):
         check = f" CHECK ({self.name} IN ({words}))" if words else ""
         return f"{self.name} {self.sql_type}{null}{check}"
 
-    def shown(self, *, masked: bool) -> str:
+    def shown(self, *, masked: bool, own: bool = False) -> str:
         """The SQL of the value on the wire, over the table's alias t."""
         expression = self.masked if masked and self.masked else self.written
+        expression = self.for_owner if own and self.for_owner else expression
         return expression.format(f"t.{self.name}")
 
 
@@ -182,12 +195,14 @@ def read_column(name: str, annotation: Any) -> Column:
         indexed=bool({Mark.INDEXED, Mark.UNIQUE} & set(marks)) or UniqueWhile in said,
         personal=Mark.PERSONAL in marks,
         sealed=Mark.SEALED in marks,
+        internal=Mark.INTERNAL in marks,
         references=said[References].table if References in said else None,
         copied=said.get(Copied),
         generated=said[Generated].expression if Generated in said else None,
         source=said[Taken].attribute if Taken in said else name,
         written=written.expression,
         masked=said[Masked].expression if Masked in said else None,
+        for_owner=said[ForOwner].expression if ForOwner in said else None,
     )
 
 

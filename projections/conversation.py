@@ -11,6 +11,7 @@ from projections.columns import (
     Copied,
     Generated,
     Indexed,
+    Internal,
     Json,
     Key,
     Moment,
@@ -60,7 +61,7 @@ class ChatMessageRow(Row, table="chat_messages", of=ChatMessage):
     id: Key
     ticket_id: Annotated[UUID, Indexed, References("tickets")]
     number: int
-    sender_id: Annotated[UUID | None, Indexed]
+    sender_id: Annotated[UUID | None, Internal, Indexed]
     sender_name: Annotated[str | None, Sealed]
     sender_type: Sender
     message: Annotated[str | None, Sealed]

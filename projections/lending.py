@@ -7,6 +7,7 @@ from projections.columns import (
     Copied,
     EmailText,
     Indexed,
+    Internal,
     Json,
     Key,
     Moment,
@@ -73,14 +74,14 @@ class LoanRow(Row, table="loans", of=Loan, person="user_id"):
     amount_paid: Naira
     outstanding_amount: Naira
     approved_at: Moment | None
-    approved_by: Annotated[UUID | None, References("admin_users")]
+    approved_by: Annotated[UUID | None, Internal, References("admin_users")]
     rejected_at: Moment | None
-    rejected_by: Annotated[UUID | None, References("admin_users")]
+    rejected_by: Annotated[UUID | None, Internal, References("admin_users")]
     rejection_reason: Words | None
     disbursed_at: Moment | None
     completed_at: Moment | None
     defaulted_at: Moment | None
     telco_reference: str | None
-    metadata: Annotated[Json, Personal, DECISION_CLEAR]
+    metadata: Annotated[Json, Internal, Personal, DECISION_CLEAR]
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment

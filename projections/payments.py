@@ -11,6 +11,7 @@ from projections.columns import (
     Copied,
     EmailText,
     Indexed,
+    Internal,
     Json,
     Key,
     Moment,
@@ -54,12 +55,12 @@ class TransactionRow(Row, table="transactions", of=Transaction, person="user_id"
     unallocated: Naira
     failure_reason: Words | None
     occurred_at: Moment
-    quarantine: Annotated[bool, Indexed]
-    provider_claim: Json
-    reconciled_at: Moment | None
-    reconciled_by: Annotated[UUID | None, References("admin_users")]
-    notes: Words | None
-    metadata: Annotated[Json, Personal, free_fields()]
+    quarantine: Annotated[bool, Internal, Indexed]
+    provider_claim: Annotated[Json, Internal]
+    reconciled_at: Annotated[Moment | None, Internal]
+    reconciled_by: Annotated[UUID | None, Internal, References("admin_users")]
+    notes: Annotated[Words | None, Internal]
+    metadata: Annotated[Json, Internal, Personal, free_fields()]
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment
 

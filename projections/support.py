@@ -7,6 +7,7 @@ from projections.columns import (
     Copied,
     EmailText,
     Indexed,
+    Internal,
     Key,
     Moment,
     NameText,
@@ -84,29 +85,29 @@ class TicketRow(
     category: Annotated[Category, Indexed]
     priority: Annotated[Priority, Indexed]
     status: Annotated[TicketStatus, Indexed]
-    assigned_to: Annotated[UUID | None, Indexed, References("admin_users")]
+    assigned_to: Annotated[UUID | None, Internal, Indexed, References("admin_users")]
     assigned_to_name: Annotated[
         NameText | None, Copied("admin_users", "display_name", by="assigned_to")
     ]
-    department: Annotated[UUID | None, Indexed, References("departments")]
-    escalated_to: Annotated[UUID | None, Indexed, References("admin_users")]
+    department: Annotated[UUID | None, Internal, Indexed, References("departments")]
+    escalated_to: Annotated[UUID | None, Internal, Indexed, References("admin_users")]
     escalated_to_name: Annotated[
-        NameText | None, Copied("admin_users", "display_name", by="escalated_to")
+        NameText | None, Internal, Copied("admin_users", "display_name", by="escalated_to")
     ]
     resolution: Words | None
     resolved_at: Moment | None
-    resolved_by: Annotated[UUID | None, References("admin_users")]
+    resolved_by: Annotated[UUID | None, Internal, References("admin_users")]
     closed_at: Moment | None
     last_message_at: Moment | None
     message_count: int
     read_by_agents: int
     read_by_customer: int
-    tags: Annotated[Tags, Indexed]
+    tags: Annotated[Tags, Internal, Indexed]
     response_due_at: Moment
     responded_at: Moment | None
-    response_overdue: bool
+    response_overdue: Annotated[bool, Internal]
     resolution_due_at: Moment
-    resolution_overdue: bool
-    breached: Annotated[bool, Indexed]
+    resolution_overdue: Annotated[bool, Internal]
+    breached: Annotated[bool, Internal, Indexed]
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment

@@ -103,12 +103,15 @@ class Row(BaseModel):
         return [*names, VERSION, *([UPDATED] if UPDATED in cls.COLUMNS else [])]
 
     @classmethod
-    def json(cls, masked: bool) -> str:  # type: ignore[override]
+    def json(cls, masked: bool, *, own: bool = False) -> str:  # type: ignore[override]
         """The SQL of a row's JSON on the wire, as text, over the table's alias t.
 
         Times are RFC 3339 in UTC with microseconds, naira have two decimals, nulls are kept.
-        `masked` hides phones, e-mails and names but for what tells them apart.
+        `masked` hides phones, e-mails and names but for what tells them apart; `own` leaves out
+        what is internal, for the borrower whose row it is.
         """
-        columns = cls.COLUMNS.values()
-        shown = ", ".join(f'{each.shown(masked=masked)} AS "{each.wire}"' for each in columns)
+        columns = [each for each in cls.COLUMNS.values() if not (own and each.internal)]
+        shown = ", ".join(
+            f'{each.shown(masked=masked, own=own)} AS "{each.wire}"' for each in columns
+        )
         return f"(SELECT row_to_json(w)::text FROM (SELECT {shown}) w)"

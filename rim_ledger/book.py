@@ -133,6 +133,13 @@ class Book:
             raise NotFound(_words(kind), id)
         return aggregate
 
+    def known(self, kind: type[A], id: UUID | str) -> A:
+        """The aggregate, or NotFound where the caller may not know of it either."""
+        aggregate = self.read(kind, id)
+        if not aggregate.known_to(self):
+            raise NotFound(_words(kind), id)
+        return aggregate
+
     def version(self, id: UUID) -> int:
         """How many events the stream has."""
         return self._entry(id).version

@@ -8,6 +8,7 @@ from rim_ledger.admin.admin_user_events import AdminCreated, AdminUserEvent
 from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyEvent
 from rim_ledger.admin.security_settings import SecuritySettings, SecuritySettingsChanged
 from rim_ledger.core import Aggregate, Event
+from rim_ledger.customers.access import CustomerAccess, CustomerAccessEvent, CustomerLoggedIn
 from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import UserEvent, UserRegistered
@@ -44,6 +45,7 @@ from rim_ledger.system.integration import ApiIntegration, IntegrationCreated, In
 
 ENTITIES: Final[dict[type[Aggregate], Any]] = {
     User: UserRegistered | UserEvent,
+    CustomerAccess: CustomerLoggedIn | CustomerAccessEvent,
     Loan: LoanRequested | LoanEvent,
     Transaction: TransactionRecorded | TransactionEvent,
     Statement: StatementStarted | StatementEvent,

@@ -81,6 +81,11 @@ class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
         """The admin who acted, if it was one."""
         return self.actor.id if self.actor.type == "admin" else None
 
+    @property
+    def customer(self) -> UUID | None:
+        """The borrower who acted by themselves, if it was one."""
+        return self.actor.id if self.actor.type == "user" else None
+
 
 class Event(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     """A fact, in the past tense. The class name is the name kept in the log, for ever."""
@@ -132,8 +137,9 @@ class Aggregate(Struct, metaclass=FrozenMeta):
         return NOWHERE
 
     def known_to(self, book: Book) -> bool:
-        """Whether the caller may know of it; for others it is as if it were not there."""
-        return True
+        """Whether the caller may know of it; for others it is as if it were not there. Borrowers
+        know of what is about them."""
+        return book.stamp.customer in (None, self.person)
 
     def but(self, **changes: Any) -> Self:
         return replace(self, **changes)

@@ -20,6 +20,7 @@ from rim_ledger.admin.permissions import RESOURCES
 from rim_ledger.admin.security_settings import DEFAULTS, FIELDS, EditSecuritySettings
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Event
+from rim_ledger.customers.standing import OWN_SESSION
 from rim_ledger.system.config import KNOWN
 from rim_ledger.vault import personal_fields
 
@@ -82,6 +83,8 @@ def _route(route: Route | List | One | Other) -> tuple[str, str, str]:
     right = ":".join(route.needs or ())
     if isinstance(route, Other) and not right:
         right = "nothing" if route.public else "a session"
+    if route.own:
+        right = "a borrower's session" if route.needs == OWN_SESSION else f"{right}, or one's own"
     words = _words(route.command) if isinstance(route, Route) else f"{route.summary}."
     return f"`{route.method} {route.path}`", right, words
 
@@ -103,8 +106,15 @@ def rights() -> Iterator[str]:
     )
 
 
+BORROWER: Final = "borrower"
+"""No role of an admin: a borrower in a session of their own."""
+WHO: Final = (*BUILT_IN, BORROWER)
+
+
 def verdict(route: AnyRoute, role: str) -> str:
-    """What becomes of somebody with a built-in role who asks for a route."""
+    """What becomes of somebody with a built-in role, or of a borrower, who asks for a route."""
+    if role == BORROWER and not (isinstance(route, Other) and route.public):
+        return "own" if route.own else "denied"
     if route.needs:
         return "allowed" if route.needs in BUILT_IN[role][1] else "denied"
     return "public" if isinstance(route, Other) and route.public else "own"
@@ -113,21 +123,21 @@ def verdict(route: AnyRoute, role: str) -> str:
 def permissions() -> Iterator[str]:
     yield "# Who may ask for what"
     yield ""
-    yield "Every route, and every role that a new ledger has: [what the roles hold](rights.md),"
-    yield "[which right a route needs](routes.md)."
+    yield "Every route, every role that a new ledger has, and borrowers in sessions of their own:"
+    yield "[what the roles hold](rights.md), [which right a route needs](routes.md)."
     yield ""
     yield "- *denied*: 403, whatever else the request says"
     yield "- *allowed*: as far as the rules; one that asks for a further right, or forbids acting"
     yield "  for oneself, may still refuse"
     yield "- *own*: open to every session, and about that session; each line of bulk is judged by"
-    yield "  its own route"
+    yield "  its own route. For borrowers: about themselves and what is theirs, all else is 404"
     yield "- *public*: needs no session. A password or a signature in the request counts instead,"
     yield "  and what operators ask tells about nobody"
     yield ""
     yield from _table(
-        ("route", *BUILT_IN),
+        ("route", *WHO),
         (
-            (f"`{route.method} {route.path}`", *(verdict(route, role) for role in BUILT_IN))
+            (f"`{route.method} {route.path}`", *(verdict(route, role) for role in WHO))
             for route in ROUTES
         ),
     )
@@ -213,8 +223,8 @@ def _said(column: Column) -> Iterator[str]:
         yield f"unique while {column.unique_while}"
     elif column.indexed:
         yield "indexed"
-    if column.personal:
-        yield "personal"
+    marks = {"personal": column.personal, "not shown to borrowers": column.internal}
+    yield from (mark for mark, holds in marks.items() if holds)
     if column.references:
         yield f"references {column.references}"
     if column.copied:

@@ -48,7 +48,7 @@ class TooManyAttempts(Refused):
         minutes = math.ceil(retry_after / 60)
         super().__init__(
             "too-many-attempts",
-            f"Too many failed attempts. Please try again in {minutes} min.",
+            f"Too many attempts. Please try again in {minutes} min.",
             retryAfter=retry_after,
         )
         self.retry_after = retry_after
@@ -74,12 +74,12 @@ class Attempt:
     """One attempt under way, at an account and from an address."""
 
     def __init__(self, connection: AsyncConnection[Any], account: str, ip: str) -> None:
-        self._connection, self.account, self.ip = connection, account, ip
+        self.connection, self.account, self.ip = connection, account, ip
 
     async def forgive(self) -> None:
         """Forget what failed for this account from this very address. What others tried from
         elsewhere stays counted, and so does what was tried here at other accounts."""
-        await self._connection.execute(
+        await self.connection.execute(
             "DELETE FROM ledger.attempts WHERE account = %s AND ip = %s", [self.account, self.ip]
         )
 
@@ -92,8 +92,13 @@ class Attempts:
     who is right is refused because of another who is right as well.
     """
 
-    def __init__(self, url: str, vault: Vault, world: World, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, url: str, vault: Vault, world: World, patience: float = PATIENCE, gate: str = ""
+    ) -> None:
         self._vault, self._world = vault, world
+        self._gate = gate
+        """What is counted at one gate counts nowhere else: borrowers behind the address of a
+        telco keep no admin out."""
         # One connection, because one password is verified at a time.
         self._pool = AsyncConnectionPool[AsyncConnection[Any]](
             url,
@@ -121,48 +126,73 @@ class Attempts:
         Raises TooManyAttempts, and does not begin the block, when too many have failed already;
         Unavailable when the database cannot be reached, or others take too long.
         """
-        account, place = self._account(name), _place(ip)
-        try:
-            async with self._pool.connection() as connection:
-                await self._require_free(connection, account, place, settings)
-                try:
-                    yield Attempt(connection, account, place)
-                except Refused:
-                    now = self._world.now()
-                    await connection.execute(FAILED, [now - KEPT, now, account, place])
-                    await connection.commit()
-                    raise
-        except (OperationalError, InterfaceError, PoolTimeout):
-            words = "Too many are at the gate, or the database is away. Please ask again."
-            raise Unavailable("store-unavailable", words) from None
+        most, within = settings.max_login_attempts, settings.lockout
+        async with self._turn(self._gate, name, ip, most, within) as attempt:
+            try:
+                yield attempt
+            except Refused:
+                await self._count(attempt)
+                raise
+
+    async def note(
+        self, what: str, name: str, ip: str | None, most: int, within: timedelta
+    ) -> None:
+        """Count something that is done for an account, whatever comes of it: at most so often
+        within a time, and from one address ten times as often.
+
+        Raises TooManyAttempts, or Unavailable, as `attempt` does.
+        """
+        async with self._turn(f"{self._gate} {what}", name, ip, most, within) as attempt:
+            await self._count(attempt)
 
     async def forget(self, name: str) -> int:
         """Forget every failure of an account, whoever failed; how many there were."""
         query = "DELETE FROM ledger.attempts WHERE account = %s"
         async with self._pool.connection() as connection:
-            return (await connection.execute(query, [self._account(name)])).rowcount
+            return (await connection.execute(query, [self._account(self._gate, name)])).rowcount
 
-    def _account(self, name: str) -> str:
-        return self._vault.fingerprint("attempts", name.lower())
+    def _account(self, gate: str, name: str) -> str:
+        return self._vault.fingerprint("attempts", f"{gate} {name}".strip().lower())
+
+    @asynccontextmanager
+    async def _turn(
+        self, gate: str, name: str, ip: str | None, most: int, within: timedelta
+    ) -> AsyncIterator[Attempt]:
+        """One's turn at an account and an address of a gate."""
+        account, place = self._account(gate, name), _place(ip)
+        place = place and f"{gate} {place}".strip()
+        try:
+            async with self._pool.connection() as connection:
+                await self._require_free(connection, account, place, most, within)
+                yield Attempt(connection, account, place)
+        except (OperationalError, InterfaceError, PoolTimeout):
+            words = "Too many are at the gate, or the database is away. Please ask again."
+            raise Unavailable("store-unavailable", words) from None
+
+    async def _count(self, attempt: Attempt) -> None:
+        now = self._world.now()
+        await attempt.connection.execute(FAILED, [now - KEPT, now, attempt.account, attempt.ip])
+        await attempt.connection.commit()
 
     async def _require_free(
         self,
         connection: AsyncConnection[Any],
         account: str,
         place: str,
-        settings: SecuritySettings,
+        most: int,
+        within: timedelta,
     ) -> None:
         """Raise TooManyAttempts for a locked account or address; else both are ours until the
         transaction ends."""
-        looks = [(OF_ACCOUNT, account, settings.max_login_attempts)]
+        looks = [(OF_ACCOUNT, account, most)]
         if place:
-            looks.append((OF_IP, place, settings.max_login_attempts * IP_SHARE))
+            looks.append((OF_IP, place, most * IP_SHARE))
         ends = [EPOCH]
-        for query, key, most in looks:
+        for query, key, so_many in looks:
             await connection.execute(ONE_AT_A_TIME, [key])
-            row = await (await connection.execute(query, [key, most])).fetchone()
+            row = await (await connection.execute(query, [key, so_many])).fetchone()
             assert row is not None, "a count is always answered"
-            ends.append(Newest(*row).locked_until(most, settings.lockout) or EPOCH)
+            ends.append(Newest(*row).locked_until(so_many, within) or EPOCH)
         wait = max(ends) - self._world.now()
         if wait > timedelta(0):
             raise TooManyAttempts(math.ceil(wait.total_seconds()))

@@ -15,7 +15,7 @@ TRIES: Final = 5
 
 PUT: Final = b"""
 WITH over AS (DELETE FROM ledger.challenges WHERE expires_at <= %s AND id <> %s)
-INSERT INTO ledger.challenges (id, admin_id, epoch, code, expires_at) VALUES (%s, %s, %s, %s, %s)
+INSERT INTO ledger.challenges (id, holder, epoch, code, expires_at) VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch, code = excluded.code, tries = 0,
                                expires_at = excluded.expires_at
 RETURNING id"""
@@ -23,17 +23,17 @@ RETURNING id"""
 TRY: Final = b"""
 UPDATE ledger.challenges SET tries = tries + 1
  WHERE id = %s AND expires_at > %s AND tries < %s
-RETURNING id, admin_id, epoch, expires_at, code"""
+RETURNING id, holder, epoch, expires_at, code"""
 
 TAKE: Final = b"DELETE FROM ledger.challenges WHERE id = %s RETURNING id"
 
 
 class Challenge(Struct, frozen=True):
-    """What waits to be answered: by whom, and, as a keyed hash, the code if one was sent. Over
-    when the admin's epoch is: after a new password or factor, or a suspension."""
+    """What waits to be answered: by which admin or borrower, and, as a keyed hash, the code if one
+    was sent. Over when an admin's epoch is: after a new password or factor, or a suspension."""
 
     id: str
-    admin_id: UUID
+    holder: UUID
     epoch: int
     expires_at: datetime
     code: str | None = None
@@ -48,7 +48,7 @@ class Challenges:
     async def put(self, each: Challenge, now: datetime) -> None:
         """Begin to wait; one under the same id is over, and so are those nobody answered in
         time."""
-        values = [now, each.id, each.id, each.admin_id, each.epoch, each.code, each.expires_at]
+        values = [now, each.id, each.id, each.holder, each.epoch, each.code, each.expires_at]
         await self._rows(PUT, values)
 
     async def try_at(self, id: str, now: datetime) -> Challenge | None:

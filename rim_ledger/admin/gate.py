@@ -2,7 +2,7 @@
 
 import hashlib
 from base64 import urlsafe_b64encode
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -17,20 +17,18 @@ from rim_ledger.admin.api_key import ApiKey, require_session
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.admin.passwords import TriedPassword, verify
 from rim_ledger.admin.security_settings import DEFAULTS, SETTINGS, current, require_address
+from rim_ledger.admin.session import SESSION, SIGHTINGS
 from rim_ledger.admin.two_factor import must_enrol
 from rim_ledger.book import Book, perform
 from rim_ledger.core import Forbidden, Form, Invalid, Refused, Stamp, Unauthenticated
+from rim_ledger.customers import standing
+from rim_ledger.customers.access import CustomerAccess
 from rim_ledger.ledger import Admit, Ledger, admit_all
 from rim_ledger.outcomes import Receipt
 from rim_ledger.world import World
 
 TOKEN: Final = 32
 """Bytes of a token: 256 bits."""
-
-SESSION: Final = timedelta(hours=12)
-SIGHTINGS: Final = 10
-"""How often at most the use of a session is noted within the time that it may be left alone: who
-is logged out for doing nothing has done nothing for nine tenths of it at least."""
 
 
 class LogIn(Form):
@@ -69,16 +67,22 @@ def new_token(world: World) -> str:
     return urlsafe_b64encode(world.random(TOKEN)).decode().rstrip("=")
 
 
-def enter(book: Book, token_hash: str, *, enrolling: bool = False) -> None:
+def enter(book: Book, token_hash: str, *, enrolling: bool = False, own: bool = False) -> None:
     """Admit the admin whose live session this is, or whose API key: sets actor, rights and
     contacts of the decision, and notes now and then that session or key is used. A key never
-    gives more than its owner may do now.
+    gives more than its owner may do now. A borrower's session is admitted only to what is `own`:
+    what is open to borrowers as far as it is theirs.
 
     Raises Unauthenticated when there is no such session or key, or none any more; Forbidden
     (`ip-blocked`) when nobody may come in from the caller's address, or (`two-factor-required`)
     when the admin must enrol a second factor first and is not about to: then there are no rights.
     """
     holder = book.holder("token", token_hash)
+    if holder and (access := book.find(CustomerAccess, holder)):
+        standing.enter(book, access, token_hash, current(book))
+        if not own:
+            raise Forbidden("forbidden", "This is not open to borrowers.")
+        return
     key = book.find(ApiKey, holder) if holder else None
     admin = book.find(AdminUser, key.owner if key else holder) if holder else None
     session = admin.sessions.get(token_hash) if admin else None
@@ -109,6 +113,11 @@ def enter_in_person(book: Book, token_hash: str, *, enrolling: bool = False) -> 
     """Admit an admin who has logged in, and no machine that acts for one."""
     enter(book, token_hash, enrolling=enrolling)
     require_session(book)
+
+
+def enter_own(book: Book, token_hash: str) -> None:
+    """Admit an admin, or a borrower to what is open to borrowers."""
+    enter(book, token_hash, own=True)
 
 
 def enter_to_enrol(book: Book, token_hash: str) -> None:

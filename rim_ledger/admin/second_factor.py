@@ -1,6 +1,6 @@
 """The way through the second factor: a challenge at the log-in, enrolling, doing without."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -26,6 +26,11 @@ from rim_ledger.ledger import Admit, Ledger, admit_all
 from rim_ledger.outcomes import Receipt
 from rim_ledger.sending import Channel, Sender
 from rim_ledger.world import World
+
+SENT_MOST: Final = 10
+SENT_WITHIN: Final = timedelta(hours=1)
+"""How many codes are sent to one admin within which time; each costs money, and unasked ones are a
+nuisance."""
 
 BODY: Final = "Your RIM Ledger code is {}. It is valid for 10 minutes. Tell it to nobody."
 
@@ -101,7 +106,7 @@ class SecondFactor:
         asked = await self._challenges.try_at(token_hash(form.challenge), self._world.now())
         if asked is None:
             raise _over()
-        admin_id, code = asked.admin_id, two_factor.plain(form.code)
+        admin_id, code = asked.holder, two_factor.plain(form.code)
         token = new_token(self._world)
         known = await self._look(stamp, admin_id)
         opened: LoggedIn | None = None
@@ -249,6 +254,7 @@ class SecondFactor:
         assert asked is not None, "what was looked up was there"
         if channel := two_factor.CHANNELS.get(asked.method):
             self._sender.require(channel)
+            await self._attempts.note("code", str(id), stamp.ip, SENT_MOST, SENT_WITHIN)
         await self._challenges.put(asked.challenge, now)
         if channel:
             subject = "Your code" if channel is Channel.EMAIL else None

@@ -1,4 +1,4 @@
-"""Sessions of an admin: how long each admits, and what becomes of them."""
+"""Sessions of a person: how long each admits, and what becomes of them."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -7,7 +7,14 @@ from typing import Final
 from msgspec import Struct
 
 SESSIONS_MAX: Final = 20
-"""Sessions of one admin; the newest stay."""
+"""Sessions of one person; the newest stay."""
+
+SESSION: Final = timedelta(hours=12)
+"""How long a session lasts at most."""
+
+SIGHTINGS: Final = 10
+"""How often at most the use of a session is noted within the time that it may be left alone: who
+is logged out for doing nothing has done nothing for nine tenths of it at least."""
 
 
 class Session(Struct, frozen=True, gc=False):

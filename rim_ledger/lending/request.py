@@ -39,7 +39,8 @@ HISTORICAL_AFTER: Final = timedelta(days=7)
 
 
 class RequestLoan(Creation[Loan]):
-    """Ask for airtime on credit. Terms that are left out are the configured ones."""
+    """Ask for airtime on credit. Terms that are left out are the configured ones; borrowers, who
+    ask for themselves, name none."""
 
     user_id: AnyId
     amount: Money
@@ -50,7 +51,7 @@ class RequestLoan(Creation[Loan]):
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         self._require_right_to_terms(book)
-        user = book.read(User, self.user_id)
+        user = book.known(User, self.user_id)
         require_no_conflict(book, user)
         require_active(user)
         room = f"{self.amount} naira is more than the {user.available} naira that the limit leaves."

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Creation, Event, Refused, require, require_legal
+from rim_ledger.customers.access import end_sessions
 from rim_ledger.lending.policy import SCORE_AT_START, limit_for
 from rim_ledger.lending.request import require_no_conflict
 from rim_ledger.lending.user import LEGAL, User
@@ -21,6 +22,7 @@ from rim_ledger.lending.user_events import (
     UserDeactivated,
     UserDeleted,
     UserErased,
+    UserPhoneVerified,
     UserRegistered,
     UserReinstated,
     UserSuspended,
@@ -90,9 +92,19 @@ class ChangeContact(Command[User]):
         )
         if event.phone_hash and event.phone_hash != aggregate.phone_hash:
             book.release("user-phone", aggregate.phone_hash)
+            end_sessions(book, aggregate.id)
         if event.email_hash and event.email_hash != aggregate.email_hash:
             book.release("user-email", aggregate.email_hash)
         yield event
+
+
+class VerifyPhone(Command[User]):
+    """Say that the phone was made sure to be still this user's: numbers that nobody uses are given
+    to others. Who was not heard of for 180 days gets no code to log in with until then."""
+
+    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        _require_present(aggregate)
+        yield UserPhoneVerified()
 
 
 class SetCreditLimit(Command[User]):
@@ -145,6 +157,7 @@ class SuspendUser(Command[User]):
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
         _require_present(aggregate)
         require_legal(aggregate.status, "suspend", LEGAL)
+        end_sessions(book, aggregate.id)
         yield UserSuspended(reason=self.reason)
 
 
@@ -179,6 +192,7 @@ class DeleteUser(Command[User]):
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
         require(aggregate.deleted_at is None, "already-done", "The user is deleted.")
         _require_settled(aggregate, book)
+        end_sessions(book, aggregate.id)
         yield UserDeleted()
 
 
@@ -192,6 +206,7 @@ class EraseUser(Command[User]):
         require(aggregate.credit_balance == ZERO, "credit-left", credit)
         book.release("user-phone", aggregate.phone_hash)
         book.release("user-email", aggregate.email_hash)
+        end_sessions(book, aggregate.id)
         book.erase(aggregate.id)
         yield UserErased()
 

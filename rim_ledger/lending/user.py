@@ -43,6 +43,7 @@ from rim_ledger.lending.user_events import (
     UserEvent,
     UserOptedIn,
     UserOptedOut,
+    UserPhoneVerified,
     UserRegistered,
     UserReinstated,
     UserSuspended,
@@ -114,6 +115,9 @@ class User(Aggregate):
     credit_limit: Decimal
     auto_limit_enabled: bool
     created_at: datetime
+    heard_at: datetime
+    """When there last was a sign that the phone is this user's: it was put down or verified, or
+    a payment came in."""
     status: UserStatus = UserStatus.ACTIVE
     total_loans: int = 0
     reserved: dict[UUID, Decimal] = {}
@@ -169,6 +173,7 @@ class User(Aggregate):
             credit_limit=event.credit_limit,
             auto_limit_enabled=event.auto_limit_enabled,
             created_at=stamp.at,
+            heard_at=stamp.at,
         )
 
     def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
@@ -180,7 +185,10 @@ class User(Aggregate):
                     name=event.name or self.name,
                     phone_hash=event.phone_hash or self.phone_hash,
                     email_hash=event.email_hash or self.email_hash,
+                    heard_at=stamp.at if event.phone_hash else self.heard_at,
                 )
+            case UserPhoneVerified():
+                return self.but(heard_at=stamp.at)
             case CreditLimitSet():
                 return self.but(
                     credit_limit=event.limit, auto_limit_enabled=event.auto_limit_enabled
@@ -219,7 +227,10 @@ class User(Aggregate):
                 paid = self
                 for part in event.parts:
                     paid = paid._paid(part, stamp.at)
-                return paid.but(credit_balance=self.credit_balance + event.credit)
+                return paid.but(
+                    credit_balance=self.credit_balance + event.credit,
+                    heard_at=max(self.heard_at, stamp.at),
+                )
             case CreditApplied():
                 paid = self._paid(event.part, stamp.at)
                 loan, before = event.part.loan_id, self.applied.get(event.part.loan_id)

@@ -57,6 +57,10 @@ class UserContactChanged(Event):
     email_hash: str | None = None
 
 
+class UserPhoneVerified(Event):
+    """Staff have made sure that the phone is still this user's."""
+
+
 class CreditLimitSet(Event):
     limit: Decimal
     auto_limit_enabled: bool
@@ -212,6 +216,7 @@ class UserErased(Event):
 
 UserEvent = (
     UserContactChanged
+    | UserPhoneVerified
     | CreditLimitSet
     | CreditScoreSet
     | AutoLimitEnabled

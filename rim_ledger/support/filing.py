@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from rim_ledger.book import Book
-from rim_ledger.core import Command, Creation, Event, require, require_legal
+from rim_ledger.core import Command, Creation, Event, Forbidden, require, require_legal
 from rim_ledger.lending.user import User
 from rim_ledger.support.deadlines import resolution_due, response_due, wind
 from rim_ledger.support.handling import require_customer
@@ -33,7 +33,8 @@ AnyPriority = Annotated[Priority, Field(strict=False)]
 
 class OpenTicket(Creation[Ticket]):
     """Open a ticket for a customer. An agent's answer and a resolution are owed from now on,
-    within the hours that are configured."""
+    within the hours that are configured. Borrowers open their own, and leave priority, department
+    and tags to the staff."""
 
     customer_id: AnyId
     subject: Name
@@ -44,7 +45,9 @@ class OpenTicket(Creation[Ticket]):
     tags: Annotated[list[Word], Field(max_length=TAGS_MAX)] = []
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
-        customer = book.read(User, self.customer_id)
+        customer = book.known(User, self.customer_id)
+        if book.stamp.customer and self.model_fields_set & {"priority", "department", "tags"}:
+            raise Forbidden("forbidden", "Priority, department and tags are up to the staff.")
         require_customer(customer)
         if self.department:
             open_department(book, self.department)

@@ -309,3 +309,41 @@ def test_any_story_of_failures_locks_whom_and_as_long_as_it_should(database: str
         suppress_health_check=[HealthCheck.too_slow],
     )
     run_state_machine_as_test(machine, settings=few)
+
+
+def test_what_may_be_done_so_often_only_is_counted_apart_from_failures(tell: Tell) -> None:
+    async def story(gate: Gate) -> None:
+        async def note(name: str = "ada", ip: str | None = HERE) -> None:
+            await gate.one.note("code", name, ip, 2, 15 * MINUTE)
+
+        await note()
+        await note()
+        with pytest.raises(TooManyAttempts) as refusal:
+            await note(ip=THERE)
+        assert refusal.value.retry_after == 900
+        assert not await gate.locked()
+        for nth in range(18):
+            await note(f"guess {nth}")
+        with pytest.raises(TooManyAttempts):
+            await note("bola")
+        await note("bola", THERE)
+        gate.world.time += 15 * MINUTE
+        await note()
+
+    tell(story)
+
+
+def test_each_gate_counts_by_itself(tell: Tell, database: str) -> None:
+    async def story(gate: Gate) -> None:
+        vault = Vault(derived(b"a secret of the tests"), gate.world)
+        await gate.fail(times=3)
+        async with Attempts(database, vault, gate.world, gate="other") as other:
+            async with other.attempt("ada", HERE, gate.settings):
+                pass
+            with pytest.raises(Refused, match="wrong"):
+                async with other.attempt("bola", HERE, gate.settings):
+                    raise Refused("wrong", "wrong")
+            assert await other.forget("bola") == 1
+        assert await gate.locked() == 900
+
+    tell(story)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from rim_ledger.admin.second_factor import SENT_MOST
 from tests.api.conftest import PASSWORD, Client, Tell, running
 from tests.api.factors import (
     CONFIRM,
@@ -180,6 +181,21 @@ def test_a_code_that_is_sent_counts_once_and_for_ten_minutes(tell: Tell, method:
         answers = await asyncio.gather(*(answered(admin, asked, right) for _ in range(2)))
         assert sorted(each.status_code for each in answers) == [200, 401]
         assert (await answered(admin, asked, right)).json()["code"] == "invalid-challenge"
+
+    tell(story, following=False)
+
+
+def test_who_knows_a_password_cannot_have_codes_sent_without_end(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        await enrolled_by_message(admin, "email")
+        for _ in range(SENT_MOST - 1):
+            await challenge(admin)
+        sent = len(admin.outbox())
+        body = {"username": "admin", "password": PASSWORD}
+        answer = await admin.http.post("/v1/auth/login", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (429, "too-many-attempts")
+        assert int(answer.headers["retry-after"]) > 0
+        assert len(admin.outbox()) == sent
 
     tell(story, following=False)
 

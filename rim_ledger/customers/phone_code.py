@@ -1,0 +1,202 @@
+"""How a borrower logs in: with a code that is sent to the phone, once."""
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+from hmac import compare_digest
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from rim_ledger.admin.acting import NOBODY
+from rim_ledger.admin.attempts import Attempts
+from rim_ledger.admin.challenge import Challenge, Challenges
+from rim_ledger.admin.gate import new_token, token_hash
+from rim_ledger.admin.second_factor import BODY
+from rim_ledger.admin.security_settings import DEFAULTS, SETTINGS, current
+from rim_ledger.admin.session import SESSION
+from rim_ledger.admin.two_factor import LIFE, Code, new_code, plain
+from rim_ledger.book import Book
+from rim_ledger.core import Form, Refused, Stamp, Unauthenticated
+from rim_ledger.customers.access import (
+    CustomerAccess,
+    CustomerLoggedIn,
+    access_of,
+    access_stream,
+)
+from rim_ledger.customers.standing import act_as, is_silent, may_come_in
+from rim_ledger.ledger import Ledger
+from rim_ledger.lending.user import User
+from rim_ledger.sending import Channel, Sender
+from rim_ledger.values import Phone
+from rim_ledger.world import World
+
+SENT_MOST: Final = 5
+SENT_WITHIN: Final = timedelta(hours=1)
+"""How many codes may be asked for within which time: for one phone; from one address ten times as
+many. A message costs money, and unasked ones are a nuisance."""
+
+log = logging.getLogger(__name__)
+
+
+class AskForCode(Form):
+    """Whose phone a code shall be sent to."""
+
+    phone: Phone
+
+
+class LogInWithCode(Form):
+    """A borrower's phone, and the code that was sent to it."""
+
+    phone: Phone
+    code: Code
+
+
+class CustomerSession(Struct, frozen=True):
+    """A session. The token is told once; the ledger knows its hash only."""
+
+    token: str
+    expires_at: datetime
+    id: UUID
+    user_id: str
+
+
+class PhoneCodes:
+    """Sends codes to phones, and opens sessions for them. What is answered, and what is done until
+    then, are the same whether the phone is known or not."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        attempts: Attempts,
+        challenges: Challenges,
+        sender: Sender,
+        world: World,
+    ) -> None:
+        self._ledger, self._attempts, self._challenges = ledger, attempts, challenges
+        self._sender, self._world = sender, world
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    async def send(self, stamp: Stamp, form: AskForCode) -> datetime:
+        """Send a code to a phone, if it is that of a borrower who may come in; the time at which
+        such a code ends.
+
+        Raises TooManyAttempts for a phone or an address that asked too often of late.
+        """
+        self._sender.require(Channel.SMS)
+        await self._attempts.note("code", form.phone, stamp.ip, SENT_MOST, SENT_WITHIN)
+        now, code = self._world.now(), new_code(self._world)
+        waiting, known = Challenge("", NOBODY, 0, now + LIFE), False
+
+        def look(book: Book) -> UUID:
+            nonlocal waiting, known
+            phone, user = _find(book, form.phone)
+            known, holder = user is not None, user.id if user else NOBODY
+            printed = _print(book, holder, phone, code)
+            waiting = Challenge(_name(phone), holder, 0, now + LIFE, printed)
+            return SETTINGS
+
+        await self._ledger.submit(look, stamp)
+        await self._challenges.put(waiting, now)
+        if known:
+            # Nobody waits for it: how long that takes would tell that there is somebody.
+            task = asyncio.create_task(self._send(form.phone, code))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+        return waiting.expires_at
+
+    async def log_in(self, stamp: Stamp, form: LogInWithCode) -> CustomerSession:
+        """Open a session for whoever knows the code.
+
+        Raises Unauthenticated (`invalid-code`) whatever is at fault, and TooManyAttempts, without
+        a look at the code, after too many of those.
+        """
+        code, token = plain(form.code), new_token(self._world)
+        settings, name = DEFAULTS, ""
+        asked: Challenge | None = None
+        opened: CustomerSession | None = None
+
+        def look_up(book: Book) -> UUID:
+            nonlocal settings, name
+            settings, name = current(book), _name(_find(book, form.phone)[0])
+            return SETTINGS
+
+        def accept(book: Book) -> User:
+            phone, user = _find(book, form.phone)
+            holder = user.id if user else NOBODY
+            right = _print(book, holder, phone, code)
+            sent = asked.code if asked and asked.code else ""
+            if not compare_digest(right, sent) or user is None:
+                words = "This code is wrong, was used, or is too old."
+                raise Unauthenticated("invalid-code", words)
+            return user
+
+        def look(book: Book) -> UUID:
+            return accept(book).id
+
+        def begin(book: Book) -> UUID:
+            nonlocal opened
+            opened = begin_session(book, accept(book), token)
+            return opened.id
+
+        await self._ledger.submit(look_up, stamp)
+        async with self._attempts.attempt(form.phone, stamp.ip, settings) as attempt:
+            asked = await self._challenges.try_at(name, self._world.now())
+            await self._ledger.submit(look, stamp)
+            # Whoever ends the challenge goes on: one code opens one session.
+            if not await self._challenges.take(name):
+                asked = None
+            await self._ledger.submit(begin, stamp)
+            await attempt.forgive()
+        assert opened is not None, "what was committed was decided"
+        return opened
+
+    async def drain(self) -> None:
+        """Wait for the messages that are on their way."""
+        await asyncio.gather(*self._leaving)
+
+    async def _send(self, phone: str, code: str) -> None:
+        reference = str(self._world.new_id())
+        try:
+            await self._sender.send(Channel.SMS, phone, None, BODY.format(code), reference)
+        except Exception as error:
+            # Whoever waits for it asks for another one.
+            log.warning("the code %s could not be sent: %s", reference, type(error).__name__)
+
+
+def begin_session(book: Book, user: User, token: str) -> CustomerSession:
+    """Begin a session of a borrower who has proved to be one. Sessions that have expired or are
+    too many end here."""
+    act_as(user, book)
+    before, session, now = access_of(book, user.id), token_hash(token), book.stamp.at
+    begun = CustomerLoggedIn(
+        user_id=user.id,
+        session=session,
+        expires_at=now + SESSION,
+        idle_at=now + current(book).idle,
+    )
+    stream = access_stream(user.id)
+    book.claim("token", session, stream, Refused("already-exists", "The token is taken."))
+    book.append(CustomerAccess, stream, [begun])
+    if before:
+        for ended in before.sessions.keys() - book.read(CustomerAccess, stream).sessions.keys():
+            book.release("token", ended)
+    return CustomerSession(token, begun.expires_at, user.id, user.user_id)
+
+
+def _find(book: Book, phone: str) -> tuple[str, User | None]:
+    """The keyed hash of a phone, and the borrower who may come in with it."""
+    known_by = book.fingerprint("phone", phone)
+    holder = book.holder("user-phone", known_by) or NOBODY
+    user = book.find(User, holder)
+    admitted = user is not None and may_come_in(user) and not is_silent(user, book)
+    return known_by, user if admitted else None
+
+
+def _name(phone: str) -> str:
+    return f"log-in by {phone}"
+
+
+def _print(book: Book, holder: UUID, phone: str, code: str) -> str:
+    return book.fingerprint("code", f"{holder} {phone} {code}")
