@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from aiosmtplib import SMTP, SMTPDataError, SMTPException
 
 from rim_ledger.core import Unavailable
+from rim_ledger.notifications.sms_text import on_one_line
 from rim_ledger.sending import Unclear
 from rim_ledger.values import LOOPBACK
 from rim_ledger.world import World
@@ -81,7 +82,7 @@ class Smtp:
     ) -> EmailMessage:
         message = EmailMessage()
         message["From"], message["To"] = self._from, to
-        message["Subject"] = subject or ""
+        message["Subject"] = on_one_line(subject or "")
         message["Date"] = format_datetime(self._world.now())
         # A server that gets the same reference again may know it by this.
         message["Message-ID"] = f"<{reference}@{self._from.rpartition('@')[2]}>"
