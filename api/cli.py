@@ -7,7 +7,6 @@ import json
 import logging
 import signal
 import sys
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final
@@ -16,7 +15,6 @@ import psycopg
 from cyclopts import App, Parameter
 from psycopg_pool import PoolTimeout
 
-from api import clock as due
 from api import sealing
 from api import status as standing
 from api.database import (
@@ -38,9 +36,11 @@ from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
 from projections.seals import Contradiction
 from rim_ledger.admin.attempts import Attempts
-from rim_ledger.core import Unavailable
+from rim_ledger.core import Refused, Unavailable
 from rim_ledger.postgres import PostgresUnavailable
 from rim_ledger.rotation import Underway, rotate
+from rim_ledger.system.archive import Unsound
+from rim_ledger.system.restore import NotEmpty
 from rim_ledger.world import RealWorld
 
 INTERRUPTED: Final = 130
@@ -48,12 +48,15 @@ INTERRUPTED: Final = 130
 
 FORESEEN: Final = (
     Unfit,
+    Refused,
     Unavailable,
     PostgresUnavailable,
     Poisoned,
     Outdated,
     Busy,
     Underway,
+    Unsound,
+    NotEmpty,
     Contradiction,
 )
 """What says in one line why a command cannot go on."""
@@ -74,10 +77,16 @@ def up() -> None:
     run_everything(Settings.load(first_login=True))
 
 
-# Named, not imported: what speaks HTTP, Parquet or DuckDB takes its time, and only these need it.
+# Named, not imported: what speaks HTTP, Parquet or DuckDB takes its time, and a few need it only.
 app.command("api.server:serve", name="serve")
 app.command("api.export:export", name="export")
 app.command("api.replay:replay", name="replay")
+app.command("api.clock_commands:clock", name="clock")
+app.command("api.clock_commands:tick", name="tick")
+app.command("api.backup_commands:backup", name="backup")
+app.command("api.backup_commands:verify_backup", name="verify-backup")
+app.command("api.backup_commands:restore", name="restore")
+app.command("api.backup_commands:outbound", name="outbound")
 
 
 @app.command
@@ -87,14 +96,6 @@ def follow() -> None:
     _collect_rarely()
     with filled_database(settings) as url:
         asyncio.run(follower.follow(url, open_vault(settings, url), log.warning))
-
-
-@app.command
-def clock() -> None:
-    """Run the clock, which does what falls due."""
-    settings = Settings.load()
-    with filled_database(settings) as url:
-        asyncio.run(due.run(settings, url))
 
 
 @app.command
@@ -129,21 +130,6 @@ def verify(*, export: Path | None = None, key: Path | None = None) -> None:
     print(f"{words}: {'not ' if faults else ''}as they were signed")
     if faults:
         raise SystemExit(1)
-
-
-@app.command
-def tick(*, at: str | None = None) -> None:
-    """Do once what the clock owes.
-
-    Parameters
-    ----------
-    at:
-        The business time to do it at, ISO 8601 with an offset; only in development.
-    """
-    settings = Settings.load()
-    moment = _moment(at, settings) if at else None
-    with filled_database(settings) as url:
-        print(f"things that were due: {asyncio.run(due.tick(settings, url, moment))}")
 
 
 @app.command
@@ -263,16 +249,6 @@ def _collect_rarely() -> None:
 def _fail(line: str) -> None:
     print(f"rim-ledger: {line}", file=sys.stderr)
     raise SystemExit(1)
-
-
-def _moment(text: str, settings: Settings) -> datetime:
-    if settings.production:
-        raise Unfit("--at moves the time, which is only for development")
-    with contextlib.suppress(ValueError):
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo:
-            return moment.astimezone(UTC)
-    raise Unfit("--at is a time with an offset, such as 2026-01-31T09:00:00+01:00")
 
 
 if __name__ == "__main__":

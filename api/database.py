@@ -15,6 +15,7 @@ from projections import rebuild
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Refused
+from rim_ledger.erasures import Erasures
 from rim_ledger.key_ring import WrongSecret, open_ring
 from rim_ledger.ledger import Ledger
 from rim_ledger.migrate import migrate
@@ -73,7 +74,9 @@ def open_vault(settings: Settings, url: str) -> Vault:
 
 def open_ledger(settings: Settings, url: str) -> Ledger:
     """The ledger in a database, for an `async with`."""
-    return Ledger(url, ENTITY_OF, open_vault(settings, url), RealWorld())
+    world = RealWorld()
+    erased = Erasures(settings.home, world).note
+    return Ledger(url, ENTITY_OF, open_vault(settings, url), world, erased)
 
 
 def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) -> list[str]:
@@ -95,6 +98,7 @@ def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) ->
 async def _begin(settings: Settings, url: str) -> str | None:
     given = settings.admin_password
     async with open_ledger(settings, url) as ledger:
+        await Erasures(settings.home, RealWorld()).settle(url, ledger)
         try:
             return await bootstrap(ledger, given.get_secret_value() if given else None, RealWorld())
         except Refused as refusal:

@@ -17,6 +17,7 @@ from psycopg.errors import UndefinedTable
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from api import reads
+from api.backup_files import places
 from api.call import Call, Networks
 from api.database import open_vault
 from api.health import Metrics
@@ -25,7 +26,6 @@ from api.position import PATIENCE, LogPosition, ReadPosition
 from api.rate import Rates
 from api.routes import SEES_PERSONS, Table, activity_of
 from api.settings import Settings
-from api.storage import Storage
 from api.telco import telco
 from api.wish import Wish
 from projections.catalogue import ROW_OF
@@ -38,11 +38,15 @@ from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Unavailable
 from rim_ledger.customers.phone_code import PhoneCodes
+from rim_ledger.erasures import Erasures
 from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.outcomes import Receipt
 from rim_ledger.sending import Sender
+from rim_ledger.storage import Storage
+from rim_ledger.system.archivist import Places
+from rim_ledger.system.guarded import GuardedSender
 from rim_ledger.vault import Keys, Vault
 from rim_ledger.world import RealWorld, World
 
@@ -95,6 +99,7 @@ class Desk(Struct):
     storage: Storage
     sender: Sender
     second_factor: SecondFactor
+    places: Places
     phone_codes: PhoneCodes
     callers: dict[str, UUID] = {}
     stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
@@ -241,7 +246,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         open=False,
     )
     async with (
-        Ledger(url, ENTITY_OF, vault, world) as ledger,
+        Ledger(url, ENTITY_OF, vault, world, Erasures(settings.home, world).note) as ledger,
         Attempts(url, vault, world) as attempts,
         Attempts(url, vault, world, gate="borrowers") as at_codes,
         pool,
@@ -249,7 +254,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         LogPosition(url) as log_position,
     ):
         dispatch = Dispatch(url, ledger, telco(settings, url), world)
-        outbox = sender(settings, world)
+        outbox = GuardedSender(sender(settings, world), ledger, world)
         challenges = Challenges(pool)
         phone_codes = PhoneCodes(ledger, at_codes, challenges, outbox, world)
         yield Desk(
@@ -271,6 +276,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             storage=Storage(settings.storage_url),
             sender=outbox,
             second_factor=SecondFactor(ledger, attempts, challenges, outbox, world),
+            places=places(settings),
             phone_codes=phone_codes,
         )
         await dispatch.drain()

@@ -17,12 +17,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.secret_file import SECRET_MIN, SecretUnusable, kept_secret
 from rim_ledger.admin.passwords import FirstPassword
+from rim_ledger.system.backup_settings import StorageLocation
 from rim_ledger.values import LOOPBACK
 
 PREFIX = "RIM_"
 SECRETS = (
     "admin_password",
     "attachments",
+    "backups",
     "database_url",
     "secret_key",
     "secret_key_previous",
@@ -183,6 +185,12 @@ class Settings(BaseSettings):
         description="the provider of SMS, https://key@host/path?from=RIM; default: none, and in "
         "development a file in RIM_HOME",
     )
+    backups: Annotated[str, AfterValidator(_store_url)] | None = Field(
+        default=None,
+        repr=False,
+        description="the URL of an object store for backups whose storage location is cloud, as of "
+        "RIM_ATTACHMENTS; default: none, and they lie in RIM_HOME/backups",
+    )
     pg_user: str | None = Field(
         default=None,
         description="the account that runs our own PostgreSQL when root starts it; default: "
@@ -193,6 +201,12 @@ class Settings(BaseSettings):
     def storage_url(self) -> str:
         """Where the files of tickets are kept."""
         return self.attachments or (self.home / "attachments").as_uri()
+
+    @property
+    def backup_urls(self) -> dict[StorageLocation, str]:
+        """Where backups are kept, for each storage location that there is."""
+        local = {StorageLocation.LOCAL: (self.home / "backups").as_uri()}
+        return local | ({StorageLocation.CLOUD: self.backups} if self.backups else {})
 
     @property
     def production(self) -> bool:

@@ -32,6 +32,7 @@ from rim_ledger.core import (
 from rim_ledger.core import Command as CommandForm
 from rim_ledger.outcomes import Idempotency, Receipt
 from rim_ledger.sending import Channel
+from rim_ledger.system.outbound import require_open
 
 if TYPE_CHECKING:
     from api.desk import Desk
@@ -90,6 +91,8 @@ class Wish(Struct):
     def work(self, book: Book) -> UUID:
         """The decision; the id of the stream it is about."""
         command, route = self.command, self.route
+        if self.promised:
+            require_open(book)
         _set_time(book, command)
         if isinstance(command, Creation):
             return perform(book, route.kind, None, command)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, ApiKeyRow, SecuritySettingsRow
 from projections.audit import AuditLogRow
+from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.journal import JournalEntryRow, JournalLineRow
 from projections.lending import LoanRow, UserRow
@@ -44,6 +45,9 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             SmsTemplateRow,
             SystemConfigRow,
             ApiIntegrationRow,
+            BackupSettingsRow,
+            BackupRow,
+            OutboundRow,
             AuditLogRow,
             JournalEntryRow,
             JournalLineRow,

@@ -40,8 +40,11 @@ from rim_ledger.support.department import Department, DepartmentCreated, Departm
 from rim_ledger.support.support_agent import AgentCreated, SupportAgent, SupportAgentEvent
 from rim_ledger.support.ticket import Ticket
 from rim_ledger.support.ticket_events import TicketEvent, TicketOpened
+from rim_ledger.system.backup import Backup, BackupEvent, BackupStarted
+from rim_ledger.system.backup_settings import BackupSettings, BackupSettingsEvent
 from rim_ledger.system.config import SystemConfig, SystemConfigReset, SystemConfigSet
 from rim_ledger.system.integration import ApiIntegration, IntegrationCreated, IntegrationEvent
+from rim_ledger.system.outbound import Outbound, OutboundEvent
 
 ENTITIES: Final[dict[type[Aggregate], Any]] = {
     User: UserRegistered | UserEvent,
@@ -62,6 +65,9 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     ApiKey: ApiKeyCreated | ApiKeyEvent,
     SecuritySettings: SecuritySettingsChanged,
     SystemConfig: SystemConfigSet | SystemConfigReset,
+    BackupSettings: BackupSettingsEvent,
+    Backup: BackupStarted | BackupEvent,
+    Outbound: OutboundEvent,
     ApiIntegration: IntegrationCreated | IntegrationEvent,
 }
 

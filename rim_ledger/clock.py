@@ -16,6 +16,10 @@ from rim_ledger.lending.lateness import look_for_default, look_for_overdue
 from rim_ledger.lending.loan import Loan
 from rim_ledger.store import Store
 from rim_ledger.support.deadlines import look_at_ticket
+from rim_ledger.system import backup_settings
+from rim_ledger.system.archivist import Archivist
+from rim_ledger.system.backing_up import look_at_schedule
+from rim_ledger.system.outbound import LATER, is_open
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +30,13 @@ INTERVAL: Final = 1.0
 """Seconds between two looks at the reminders."""
 
 
-async def tick(dispatch: Dispatch, at: datetime | None = None) -> int:
+async def tick(
+    dispatch: Dispatch, at: datetime | None = None, archivist: Archivist | None = None
+) -> int:
     """Run what is due at a business time (UTC, now when left out), each once; how many that was.
 
-    What fails keeps nothing else from running; its error is raised when all is done.
+    What fails keeps nothing else from running; its error is raised when all is done. What takes
+    long, such as a backup, is begun and goes on; without an archivist it is left.
     """
     moment, done = at or dispatch.world.now(), set[Reminder]()
     failed: list[BaseException] = []
@@ -38,7 +45,10 @@ async def tick(dispatch: Dispatch, at: datetime | None = None) -> int:
             due = await Store(connection).due(moment, PAGE + len(done))
             if not (fresh := [each for each in due if each not in done]):
                 break
-            work = (asyncio.wait_for(_run(dispatch, *each, moment), PATIENCE) for each in fresh)
+            work = (
+                asyncio.wait_for(_run(dispatch, archivist, *each, moment), PATIENCE)
+                for each in fresh
+            )
             outcomes = await asyncio.gather(*work, return_exceptions=True)
             failed += [each for each in outcomes if each is not None]
             done.update(fresh)
@@ -47,17 +57,19 @@ async def tick(dispatch: Dispatch, at: datetime | None = None) -> int:
     return len(done)
 
 
-async def run(dispatch: Dispatch) -> None:
+async def run(dispatch: Dispatch, archivist: Archivist) -> None:
     """Tick for ever. What fails, such as a database that is away, is tried again."""
     while True:
         try:
-            await tick(dispatch)
+            await tick(dispatch, archivist=archivist)
         except Exception as error:
             log.warning("something that was due could not be done: %s", type(error).__name__)
         await asyncio.sleep(INTERVAL)
 
 
-async def _run(dispatch: Dispatch, what: str, stream: UUID, at: datetime) -> None:
+async def _run(
+    dispatch: Dispatch, archivist: Archivist | None, what: str, stream: UUID, at: datetime
+) -> None:
     stamp = Stamp(at=at, actor=SYSTEM)
     match what:
         case "overdue":
@@ -70,19 +82,28 @@ async def _run(dispatch: Dispatch, what: str, stream: UUID, at: datetime) -> Non
             await dispatch.query(stream)
         case "disburse":
             await _disburse(dispatch, stream, stamp)
+        case backup_settings.SCHEDULE:
+            await dispatch.ledger.submit(look_at_schedule, stamp)
+        case "make-backup" | "verify-backup" | "drop-backup":
+            if archivist:
+                archivist.begin(what, stream)
         case _:
             raise LookupError(f"nobody knows what '{what}' reminds of")
 
 
 async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
-    """A loan that may not be disbursed any more is left to a person."""
+    """A loan that may not be disbursed any more is left to a person; one that waits until something
+    may leave the house is looked at again."""
     ledger = dispatch.ledger
 
-    def forget(book: Book) -> UUID:
-        book.forget("disburse", loan)
+    def leave(book: Book) -> UUID:
+        if is_open(book):
+            book.forget("disburse", loan)
+        else:
+            book.remind("disburse", loan, book.now + LATER)
         return loan
 
     try:
         await dispatch.disburse(lambda: ledger.execute(Loan, loan, DisburseLoan(), stamp))
     except Refused:
-        await ledger.submit(forget, stamp)
+        await ledger.submit(leave, stamp)

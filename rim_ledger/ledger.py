@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 from uuid import UUID
@@ -74,7 +74,10 @@ class Ledger:
         entities: dict[type[Event], type[Aggregate]],
         vault: Vault,
         world: World,
+        erased: Callable[[Collection[UUID]], None] = lambda _: None,
     ) -> None:
+        """`erased` is told whose keys were destroyed, after the commit and before the answers."""
+        self._tell_erased = erased
         self._url, self._entities, self._vault, self._world = url, entities, vault, world
         self._codec = Codec({event.__name__: event for event in entities})
         self._head, self._recorded_at = 0, EPOCH
@@ -195,8 +198,13 @@ class Ledger:
                 await self._commit_one_by_one(group, error)
                 return
             else:
+                self._tell_of_erased()
                 return
         raise Unavailable("busy", "The ledger could not commit in time. Please ask again.")
+
+    def _tell_of_erased(self) -> None:
+        if self._draft and self._draft.erased:
+            self._tell_erased(self._draft.erased)
 
     async def _try(self, group: list[_Item]) -> None:
         if self._draft is None:

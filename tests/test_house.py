@@ -36,6 +36,8 @@ FORBIDDEN: Final = re.compile(r"Manager|Service|Helper|Util|Base(?!d)|Dto|Impl|D
 ENTRY_POINTS: Final = {
     "api.cli": {name for name in vars(api.cli) if name in api.cli.app},
     "api.server": {"serve"},  # named to the command line, not imported
+    "api.clock_commands": {"clock", "tick"},  # the same
+    "api.backup_commands": {"backup", "verify_backup", "restore", "outbound"},  # the same
     "api.export": {"export"},  # the same
     "api.replay": {"replay"},  # the same
     "rim_ledger.recorder": {"LedgerFactory"},  # named in PERSISTENCE_MODULE

@@ -21,6 +21,7 @@ from rim_ledger.admin.permissions import ALL, RESOURCES, Permission, permissions
 from rim_ledger.book import Book, Right, perform
 from rim_ledger.core import SYSTEM, Invalid, Refused, Stamp
 from rim_ledger.ledger import Ledger
+from rim_ledger.system import backup_settings, outbound
 from rim_ledger.system.config import set_defaults
 from rim_ledger.world import World
 
@@ -123,6 +124,8 @@ async def bootstrap(ledger: Ledger, password: str | None, world: World) -> str |
             _make_role(book, name, description, permissions(rights))
         set_defaults(book)
         security_settings.set_defaults(book)
+        backup_settings.set_defaults(book)
+        outbound.open_at_first(book)
         there = book.find(AdminUser, FIRST_ADMIN) is not None
         return SUPERADMIN
 

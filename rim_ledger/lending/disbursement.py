@@ -40,6 +40,7 @@ from rim_ledger.payments.transaction import (
     TransactionType,
 )
 from rim_ledger.system.config import setting
+from rim_ledger.system.outbound import require_open
 from rim_ledger.values import due_date
 
 FIRST_QUERY: Final = timedelta(seconds=5)
@@ -62,6 +63,8 @@ class DisburseLoan(Command[Loan]):
         most = setting(book, "lending", "maxOpenLoans")
         full = f"The user has {user.unfinished} unfinished loans; {most} are allowed."
         require(user.unfinished <= most, "too-many-open-loans", full)
+        if not aggregate.historical:
+            require_open(book)
         yield from _request(aggregate, book)
         if aggregate.historical:
             yield from _deliver(aggregate.id, None, book)

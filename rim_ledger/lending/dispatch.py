@@ -18,6 +18,7 @@ from rim_ledger.lending.loan import IN_FLIGHT, Disbursement, Loan
 from rim_ledger.lending.telco import Answer, Reply, Telco, TopUp
 from rim_ledger.lending.user import User
 from rim_ledger.outcomes import Receipt
+from rim_ledger.system.outbound import LATER, is_open
 from rim_ledger.world import World
 
 PATIENCE: Final = 5.0
@@ -103,7 +104,9 @@ class Dispatch:
             user = book.read(User, loan.user_id)
             phone = book.reveal(user.id, user.phone)
             flight.disbursement = loan.disbursement
-            if loan.reference and phone:
+            if not is_open(book):
+                book.remind("query-top-up", id, book.now + LATER)
+            elif loan.reference and phone:
                 flight.order = TopUp(loan.reference, phone, loan.network, loan.amount)
             return id
 

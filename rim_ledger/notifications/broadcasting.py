@@ -35,6 +35,7 @@ from rim_ledger.notifications.broadcast_events import (
 )
 from rim_ledger.notifications.contact import Purpose
 from rim_ledger.notifications.sms_text import measured, on_one_line
+from rim_ledger.system.outbound import require_open
 from rim_ledger.values import AnyId, Id, Name, Text, Time
 
 USERS_MAX: Final = 100_000
@@ -152,6 +153,7 @@ class SendBroadcast(Command[BroadcastMessage]):
         return ready
 
     def decide(self, aggregate: BroadcastMessage, book: Book) -> Iterable[Event]:
+        require_open(book)
         require_legal(aggregate.phase, "send", LEGAL)
         assert self._frozen, "the audience is known before the decision"
         same = self._frozen.target == aggregate.target

@@ -28,6 +28,7 @@ from rim_ledger.notifications.hand_over import (
 from rim_ledger.notifications.notification import WAITING, NotificationChannel
 from rim_ledger.sending import Channel, Heard, Sender, Unclear
 from rim_ledger.store import Store
+from rim_ledger.system.outbound import is_open
 from rim_ledger.world import World
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,9 @@ class Courier:
             nonlocal due, going, target
             broadcast = book.read(BroadcastMessage, id)
             due, target = broadcast.phase is Phase.SCHEDULED, broadcast.target
+            if not is_open(book):
+                due = going = False
+                return id
             sending = broadcast.phase is Phase.SENDING and not broadcast.waits(book.now)
             going = sending or (broadcast.over and broadcast.chunks > 0)
             return id

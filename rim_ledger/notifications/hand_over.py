@@ -42,6 +42,7 @@ from rim_ledger.notifications.notification import (
 )
 from rim_ledger.sending import Heard
 from rim_ledger.system.config import setting
+from rim_ledger.system.outbound import is_open
 
 BATCH_MAX: Final = 100
 """Users that are written to at once: so many may be in doubt when a process dies."""
@@ -97,6 +98,8 @@ def take_waiting(ids: Sequence[UUID], hand: Hand) -> Work:
 
     def work(book: Book) -> UUID:
         hand.open(book)
+        if not is_open(book):
+            return ids[0]
         book.look_ahead(partial(book.version, each) for each in ids)
         found = [book.read(NotificationHistory, each) for each in ids]
         open_ = [each for each in found if each.hand_over in (HandOver.WAITING, HandOver.UNDER_WAY)]
@@ -176,7 +179,7 @@ def advance(id: UUID, outcomes: Sequence[Outcome], hand: Hand) -> Work:
 def _take(book: Book, chunk: BroadcastChunk, settled: int, hand: Hand) -> int:
     """Queue the messages of the next batch, already in hand; how many users are taken by then."""
     broadcast = book.read(BroadcastMessage, chunk.broadcast_id)
-    if broadcast.phase is not Phase.SENDING or broadcast.waits(book.now):
+    if broadcast.phase is not Phase.SENDING or broadcast.waits(book.now) or not is_open(book):
         return settled
     slowest = min(hand.rates[channel] for channel in broadcast.channels)
     size = max(1, min(BATCH_MAX, slowest // SHARE))

@@ -322,6 +322,27 @@ def test_the_rate_is_kept_by_all_couriers_together(tell: Tell) -> None:
     tell(story)
 
 
+def test_nothing_is_carried_while_nothing_may_leave_the_house(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        await admin.user(1)
+        path, later = await drafted(admin), await drafted(admin)
+        await sent(admin, path)
+        soon = datetime.now(UTC) + timedelta(hours=1)
+        await admin.post(f"{later}/schedule", {"scheduledFor": soon.isoformat()})
+        stopped = await admin.post("/v1/outbound", {"enabled": False})
+        assert stopped.status_code == 200, stopped.text
+        refused = await admin.post(f"{await drafted(admin)}/send")
+        assert (refused.status_code, refused.json()["code"]) == (409, "outbound-stopped")
+        listening = Listening()
+        assert await courier(admin, listening).carry(soon + timedelta(seconds=1)) == 0
+        assert (await row(admin, later))["phase"] == "scheduled"
+        await admin.post("/v1/outbound", {"enabled": True})
+        await courier(admin, listening).carry(soon + timedelta(seconds=1))
+        assert len(listening.sent) == 2
+
+    tell(story)
+
+
 def test_a_rebuild_sends_nothing_and_shows_the_same(tell: Tell, database: str) -> None:
     async def story(admin: Client) -> None:
         for number in range(3):

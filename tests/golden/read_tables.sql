@@ -332,6 +332,51 @@ CREATE TABLE read.api_integrations (
     updated_at timestamptz NOT NULL,
     version bigint NOT NULL
 );
+CREATE TABLE read.backup_settings (
+    id uuid NOT NULL,
+    enabled boolean NOT NULL,
+    frequency text NOT NULL CHECK (frequency IN ('daily', 'weekly', 'monthly')),
+    time text NOT NULL,
+    retention_days bigint NOT NULL,
+    backup_type text NOT NULL CHECK (backup_type IN ('full', 'incremental')),
+    storage_location text NOT NULL CHECK (storage_location IN ('local', 'cloud')),
+    cloud_provider text,
+    last_backup timestamptz,
+    next_backup timestamptz,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.backups (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    type text NOT NULL CHECK (type IN ('full', 'incremental')),
+    size bigint,
+    status text NOT NULL CHECK (status IN ('in_progress', 'success', 'failed')),
+    created_at timestamptz NOT NULL,
+    completed_at timestamptz,
+    retention_days bigint NOT NULL,
+    download_url text,
+    parent_id uuid,
+    promoted text,
+    storage_location text NOT NULL CHECK (storage_location IN ('local', 'cloud')),
+    position bigint,
+    events bigint,
+    files bigint,
+    missing_files bigint,
+    verifying boolean NOT NULL,
+    verified_at timestamptz,
+    failure_reason text,
+    deleted_at timestamptz,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.outbound (
+    id uuid NOT NULL,
+    enabled boolean NOT NULL,
+    reason text,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
 CREATE TABLE read.audit_logs (
     id uuid NOT NULL,
     position bigint NOT NULL,
@@ -508,6 +553,13 @@ CREATE INDEX api_integrations_type ON read.api_integrations (type);
 CREATE INDEX api_integrations_provider ON read.api_integrations (provider);
 CREATE INDEX api_integrations_status ON read.api_integrations (status);
 CREATE INDEX api_integrations_created_at ON read.api_integrations (created_at, id);
+ALTER TABLE read.backup_settings ADD PRIMARY KEY (id);
+CREATE INDEX backup_settings_updated_at ON read.backup_settings (updated_at, id);
+ALTER TABLE read.backups ADD PRIMARY KEY (id);
+CREATE INDEX backups_status ON read.backups (status);
+CREATE INDEX backups_created_at ON read.backups (created_at, id);
+ALTER TABLE read.outbound ADD PRIMARY KEY (id);
+CREATE INDEX outbound_updated_at ON read.outbound (updated_at, id);
 ALTER TABLE read.audit_logs ADD PRIMARY KEY (id);
 ALTER TABLE read.audit_logs ADD CONSTRAINT audit_logs_position UNIQUE (position) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX audit_logs_action ON read.audit_logs (action);
@@ -565,6 +617,7 @@ ALTER TABLE read.notification_history ADD FOREIGN KEY (user_id) REFERENCES read.
 ALTER TABLE read.notification_history ADD FOREIGN KEY (admin_id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.notification_history ADD FOREIGN KEY (broadcast_id) REFERENCES read.broadcasts (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.system_config ADD FOREIGN KEY (updated_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.backups ADD FOREIGN KEY (parent_id) REFERENCES read.backups (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.audit_logs ADD FOREIGN KEY (user_id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.journal_entries ADD FOREIGN KEY (loan_id) REFERENCES read.loans (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.journal_entries ADD FOREIGN KEY (transaction_id) REFERENCES read.transactions (id) DEFERRABLE INITIALLY DEFERRED;

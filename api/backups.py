@@ -1,0 +1,131 @@
+"""The routes of backups, of their settings, and of the switch of all outbound traffic."""
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from api.admin import rfc3339
+from api.call import Call, Reply
+from api.ids import missing, resolve
+from api.problem import encoded
+from api.routes import AnyRoute, One, Other, Parameters, Route, activity_of, resource
+from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
+from rim_ledger.admin import gate
+from rim_ledger.book import Book
+from rim_ledger.core import Unavailable
+from rim_ledger.system.backing_up import (
+    DeleteBackup,
+    StartBackup,
+    VerifyBackup,
+    offer_download,
+    take_download,
+)
+from rim_ledger.system.backup import Backup, BackupDownloadOffered
+from rim_ledger.system.backup_settings import SETTINGS, BackupSettings, EditBackupSettings
+from rim_ledger.system.outbound import OUTBOUND, Outbound, SwitchOutbound
+
+if TYPE_CHECKING:
+    from api.desk import Desk
+
+BACKUPS, ONE = "/v1/backups", "/v1/backups/{id}"
+DOWNLOAD = ONE + "/download"
+EDIT = "/v1/backup-settings"
+SWITCH = "/v1/outbound"
+READ, WRITE, DELETE = ("backups", "read"), ("backups", "write"), ("backups", "delete")
+RESTORE: Final = ("backups.restore", "write")
+
+
+async def offer(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+    """A link to the file of a backup, for one use within five minutes. With RIM_SECRET_KEY it
+    holds everything."""
+    token, given = gate.new_token(desk.world), list[BackupDownloadOffered]()
+
+    def admit(book: Book) -> None:
+        book.activities.append(activity_of("OfferDownload", DOWNLOAD, parameters))
+        gate.enter(book, call.token)
+        book.need(*RESTORE)
+
+    def work(book: Book) -> UUID:
+        id_ = resolve(book, Backup, parameters["id"])
+        if book.find(Backup, id_) is None:
+            raise missing(Backup)
+        given[:] = [offer_download(id_, gate.token_hash(token), book)]
+        return id_
+
+    receipt = await desk.ledger.submit(work, call.stamp(desk.world), None, admit)
+    body = {
+        "downloadUrl": f"{BACKUPS}/{receipt.id}/download?token={token}",
+        "expiresAt": rfc3339(given[0].expires_at),
+    }
+    return Reply(200, encoded(body), [(b"ledger-position", b"%d" % receipt.position)])
+
+
+async def download(desk: "Desk", call: Call, parameters: Parameters) -> None:
+    """The file of a backup, as it lies in the store: sealed."""
+    words = parse_qs(call.query.decode("latin-1")).get("token", [""])
+    found: Backup | None = None
+
+    def work(book: Book) -> UUID:
+        nonlocal found
+        id_ = resolve(book, Backup, parameters["id"])
+        found = take_download(id_, gate.token_hash(words[0]), book)
+        book.activities.append(activity_of("Download", DOWNLOAD, parameters))
+        return id_
+
+    await desk.ledger.submit(work, call.stamp(desk.world))
+    assert found, "what was decided on was there"
+    parts = desk.places.of(found).read(found.file)
+    first = await anext(parts, None)
+    if first is None:
+        raise Unavailable("storage-unavailable", "The files cannot be reached. Please ask again.")
+    headers = [
+        (b"content-type", b"application/octet-stream"),
+        (b"content-length", b"%d" % (found.size or 0)),
+        (b"content-disposition", f'attachment; filename="{found.file}"'.encode()),
+    ]
+    await call.start(200, headers)
+    await call.send({"type": "http.response.body", "body": first, "more_body": True})
+    async for part in parts:
+        await call.send({"type": "http.response.body", "body": part, "more_body": True})
+    await call.send({"type": "http.response.body", "body": b""})
+
+
+_GIVES: Final[dict[str, Any]] = {
+    "downloadUrl": {"type": "string"},
+    "expiresAt": {"type": "string", "format": "date-time"},
+}
+
+ROUTES: list[AnyRoute] = [
+    *resource(BACKUPS, BackupRow, "backups"),
+    Route("POST", BACKUPS, Backup, StartBackup, WRITE, "Begin a backup"),
+    Route("POST", ONE + "/verify", Backup, VerifyBackup, WRITE, "Read it again"),
+    Route("DELETE", ONE, Backup, DeleteBackup, DELETE, "Put a backup away"),
+    Other("POST", DOWNLOAD, offer, "Ask for a link to the file of a backup", RESTORE, gives=_GIVES),
+    Other(
+        "GET",
+        DOWNLOAD,
+        download,
+        "The file of a backup, for whoever has a link to it",
+        public=True,
+    ),
+    One(EDIT, BackupSettingsRow, READ, "When and where backups are made"),
+    Route(
+        "PATCH",
+        EDIT,
+        BackupSettings,
+        EditBackupSettings,
+        WRITE,
+        "Change when and where backups are made",
+        lambda _: SETTINGS,
+    ),
+    One(SWITCH, OutboundRow, READ, "Whether anything leaves the house"),
+    Route(
+        "POST",
+        SWITCH,
+        Outbound,
+        SwitchOutbound,
+        RESTORE,
+        "Stop all that leaves the house, or let it go again",
+        lambda _: OUTBOUND,
+    ),
+]

@@ -1,0 +1,103 @@
+"""Where files are kept: a directory, or any object store that a URL names."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore, from_url
+
+from rim_ledger.core import Unavailable
+
+PART: Final = 64 * 1024
+"""Bytes that are read at once, at least."""
+AT_ONCE: Final = 2
+"""Pieces of a large file that are on their way at once: more would only take memory."""
+PATIENCE: Final = timedelta(seconds=10)
+"""How long an object store that does not answer is asked again; then the caller is told."""
+
+
+class Storage:
+    """Files by name. It is opened when the first file is kept or asked for."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    @cached_property
+    def _store(self) -> ObjectStore:
+        if self._directory:
+            return from_url(self._url, mkdir=True)
+        return from_url(self._url, retry_config={"retry_timeout": PATIENCE})
+
+    @property
+    def _directory(self) -> Path | None:
+        """Where the files are, if that is on this machine."""
+        parts = urlsplit(self._url)
+        return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
+
+    async def keep(self, name: str, parts: Iterable[bytes] | AsyncIterable[bytes]) -> None:
+        """Keep a file whole and for good, or not at all: it is written aside first, and is on disk
+        when this ends. Unavailable when that cannot be done."""
+        given = parts if isinstance(parts, AsyncIterable) else iter(parts)
+        self._clear(name)
+        try:
+            await obstore.put_async(self._store, name, given, max_concurrency=AT_ONCE)
+            if self._directory:
+                await asyncio.to_thread(_sync, self._directory / name)
+        except (BaseError, OSError):
+            raise _away() from None
+
+    async def read(self, name: str) -> AsyncIterator[bytes]:
+        """A file, part by part; Unavailable when it cannot be had."""
+        try:
+            found = await obstore.get_async(self._store, name)
+            async for part in found.stream(min_chunk_size=PART):
+                yield bytes(part)
+        except (BaseError, OSError):
+            raise _away() from None
+
+    async def size(self, name: str) -> int | None:
+        """How many bytes a file has; None when there is none. Unavailable when nobody knows."""
+        try:
+            return (await obstore.head_async(self._store, name))["size"]
+        except FileNotFoundError:
+            return None
+        except (BaseError, OSError):
+            raise _away() from None
+
+    async def drop(self, name: str) -> None:
+        """Let go of a file, if it is there."""
+        self._clear(name)
+        try:
+            await obstore.delete_async(self._store, name)
+        except FileNotFoundError:
+            pass
+        except (BaseError, OSError):
+            raise _away() from None
+
+    def _clear(self, name: str) -> None:
+        """Take away what somebody who was killed had begun to write aside."""
+        if self._directory:
+            for begun in self._directory.glob(f"{name}#*"):
+                begun.unlink(missing_ok=True)
+
+
+def _sync(file: Path) -> None:
+    """Have a file and its name written to the disk."""
+    for path in (file, file.parent):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _away() -> Unavailable:
+    return Unavailable("storage-unavailable", "The files cannot be reached. Please ask again.")

@@ -1,0 +1,266 @@
+"""Makes backups, reads them again and puts their files away: one process at a time."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import psycopg
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from rim_ledger.book import Book, perform
+from rim_ledger.core import SYSTEM, Event, Stamp, Unavailable
+from rim_ledger.ledger import Ledger
+from rim_ledger.storage import Storage
+from rim_ledger.system.archive import FILE, Archive, Manifest, Sealer, Unsound
+from rim_ledger.system.backing_up import DROP, MAKE, VERIFY, StartBackup, succeed
+from rim_ledger.system.backup import (
+    Backup,
+    BackupFailed,
+    BackupFoundUnsound,
+    BackupPromoted,
+    BackupStatus,
+    BackupSucceeded,
+    BackupVerified,
+)
+from rim_ledger.system.backup_settings import BackupType, StorageLocation
+from rim_ledger.system.dump import Dump, Progress
+from rim_ledger.world import World
+
+LOCK: Final = 7_264_008
+"""Whoever works on backups holds this advisory lock; the database ends it with the session."""
+
+WAITING_MAX: Final = 2
+"""Pieces that are made and not yet taken to the store."""
+HEAD_START: Final = timedelta(seconds=10)
+
+log = logging.getLogger(__name__)
+
+
+def silent(done: int, total: int) -> None:
+    """Tells nobody."""
+
+
+class Places(Struct, frozen=True):
+    """Where backups lie, where the files of tickets lie, and what seals a backup."""
+
+    backups: Mapping[StorageLocation, Storage]
+    files: Storage
+    secrets: Sequence[bytes]
+
+    def of(self, backup: Backup) -> Storage:
+        """The store of a backup. Raises Unavailable where there is none."""
+        if (storage := self.backups.get(backup.storage_location)) is None:
+            words = "RIM_BACKUPS names no object store for backups in the cloud."
+            raise Unavailable("storage-unavailable", words)
+        return storage
+
+    def archive(self, backup: Backup) -> Archive:
+        return Archive(self.of(backup), backup.file, self.secrets)
+
+
+class Archivist:
+    """Does what was decided about backups. Everything may be begun again after a crash."""
+
+    def __init__(self, url: str, ledger: Ledger, world: World, places: Places) -> None:
+        self._url, self._ledger, self._world, self.places = url, ledger, world, places
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, type: BackupType | None) -> UUID:
+        """Begin a backup that this process makes at once; should it die, the clock does. Raises
+        Refused."""
+        wish = StartBackup(type=type)
+
+        def work(book: Book) -> UUID:
+            id_ = perform(book, Backup, None, wish)
+            book.remind(MAKE, id_, book.now + HEAD_START)
+            return id_
+
+        return (await self._ledger.submit(work, self._stamp())).id
+
+    def begin(self, what: str, id: UUID) -> None:
+        """Do in the background what the clock was reminded of, unless something is under way."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(what, id))
+
+    async def drain(self) -> None:
+        """Wait for what is under way."""
+        if self._task:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def make(self, id: UUID, told: Progress = silent) -> None:
+        """Write a backup, read it again, and record what became of it. When this is interrupted,
+        the clock begins it anew."""
+        async with self._lease() as free:
+            backup, parent = await self._look(id)
+            if not free or backup.status is not BackupStatus.IN_PROGRESS:
+                return
+            try:
+                done = await self._write(backup, parent, told)
+            except (Unavailable, Unsound) as error:
+                await self.fail(id, str(error))
+                return
+            except psycopg.Error as error:
+                await self.fail(id, f"The database could not be read: {type(error).__name__}.")
+                return
+            await self._ledger.submit(succeed(id, done), self._stamp())
+
+    async def fail(self, id: UUID, reason: str) -> None:
+        """Record that nothing came of a backup, and clear away what there is of it."""
+
+        def work(book: Book) -> UUID:
+            if book.read(Backup, id).status is BackupStatus.IN_PROGRESS:
+                book.forget(MAKE, id)
+                book.remind(DROP, id, book.now)
+                book.append(Backup, id, [BackupFailed(reason=reason)])
+            return id
+
+        await self._ledger.submit(work, self._stamp())
+
+    async def verify(self, id: UUID, told: Callable[[int], None] = lambda _: None) -> None:
+        """Read a backup again and record whether it is whole."""
+        async with self._lease() as free:
+            backup, _ = await self._look(id)
+            if not free or not backup.verifying:
+                return
+            outcome: Event = BackupVerified()
+            try:
+                if await self.places.of(backup).size(backup.file) is None:
+                    outcome = BackupFoundUnsound(reason="Its file is gone.")
+                else:
+                    await self.places.archive(backup).manifest(told)
+            except Unsound as error:
+                outcome = BackupFoundUnsound(reason=str(error))
+
+            def work(book: Book) -> UUID:
+                book.forget(VERIFY, id)
+                if book.read(Backup, id).verifying:
+                    book.append(Backup, id, [outcome])
+                return id
+
+            await self._ledger.submit(work, self._stamp())
+
+    async def drop(self, id: UUID) -> None:
+        """Clear away the file of a backup that failed or was put away."""
+        backup, _ = await self._look(id)
+        await self.places.of(backup).drop(backup.file)
+
+        def work(book: Book) -> UUID:
+            book.forget(DROP, id)
+            return id
+
+        await self._ledger.submit(work, self._stamp())
+
+    async def _run(self, what: str, id: UUID) -> None:
+        works: dict[str, Callable[[UUID], Awaitable[None]]] = {
+            MAKE: self.make,
+            VERIFY: self.verify,
+            DROP: self.drop,
+        }
+        try:
+            await works[what](id)
+        except Exception as error:
+            log.warning("%s could not be done and is tried again: %s", what, type(error).__name__)
+
+    async def _write(
+        self, backup: Backup, parent: Backup | None, told: Progress
+    ) -> BackupSucceeded:
+        storage, archive = self.places.of(backup), self.places.archive(backup)
+        if await storage.size(backup.file):
+            # It was written, and whoever wrote it could not say so: it died, or was restored.
+            with contextlib.suppress(Unsound):
+                return await self._result(backup, await archive.manifest())
+        if parent and await self.places.of(parent).size(parent.file) != parent.size:
+            await self._promote(backup.id, f"The file of '{parent.name}' is gone.")
+            parent = None
+        dump = Dump(
+            url=self._url,
+            files=self.places.files,
+            sealer=Sealer(self.places.secrets[0], backup.id, self._world),
+            id=backup.id,
+            parent=parent.id if parent else None,
+            after=(parent.position or 0) if parent else 0,
+            told=told,
+        )
+        await _pour(dump.parts(), storage, backup.file)
+        if (manifest := await archive.manifest()) != dump.manifest:
+            raise Unsound(f"the backup {backup.file} cannot be used: it is not what was written")
+        return await self._result(backup, manifest)
+
+    async def _result(self, backup: Backup, manifest: Manifest) -> BackupSucceeded:
+        size = await self.places.of(backup).size(backup.file)
+        assert size, "what was read a moment ago is there"
+        files = {each.of for each in manifest.pieces if each.of.startswith(FILE)}
+        return BackupSucceeded(
+            size=size,
+            position=manifest.position,
+            events=manifest.position - manifest.after,
+            files=len(files),
+            missing=len(manifest.missing),
+        )
+
+    async def _promote(self, id: UUID, reason: str) -> None:
+        def work(book: Book) -> UUID:
+            book.append(Backup, id, [BackupPromoted(reason=reason)])
+            return id
+
+        await self._ledger.submit(work, self._stamp())
+
+    async def _look(self, id: UUID) -> tuple[Backup, Backup | None]:
+        """A backup and what it goes on from."""
+        found: tuple[Backup, Backup | None] | None = None
+
+        def work(book: Book) -> UUID:
+            nonlocal found
+            backup = book.read(Backup, id)
+            parent = book.find(Backup, backup.parent_id) if backup.parent_id else None
+            found = backup, parent
+            return id
+
+        await self._ledger.submit(work, self._stamp())
+        assert found, "what was read is there"
+        return found
+
+    def _stamp(self) -> Stamp:
+        return Stamp(at=self._world.now(), actor=SYSTEM)
+
+    @asynccontextmanager
+    async def _lease(self) -> AsyncIterator[bool]:
+        """Whether nobody else works on a backup."""
+        async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
+            cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+            row = await cursor.fetchone()
+            yield bool(row and row[0])
+
+
+async def _pour(parts: AsyncIterator[bytes], storage: Storage, name: str) -> None:
+    """Keep what a task of our own makes: should this be interrupted, it ends in good order first,
+    and gives its connection back."""
+    pieces = asyncio.Queue[bytes | Exception | None](WAITING_MAX)
+
+    async def make() -> None:
+        try:
+            async for part in parts:
+                await pieces.put(part)
+        except Exception as error:
+            await pieces.put(error)
+        else:
+            await pieces.put(None)
+
+    async def made() -> AsyncIterator[bytes]:
+        while (piece := await pieces.get()) is not None:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+    making = asyncio.create_task(make())
+    try:
+        await storage.keep(name, made())
+    finally:
+        making.cancel()
+        await asyncio.gather(making, return_exceptions=True)

@@ -1,0 +1,203 @@
+"""What may be asked of backups: begin one, read it again, put it away, give out its file."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Annotated, Final
+from uuid import UUID
+
+from pydantic import Field
+
+from rim_ledger.book import Book, Work, perform
+from rim_ledger.core import Command, Creation, Event, Unauthenticated, require
+from rim_ledger.system.backup import (
+    KEPT,
+    RUNNING,
+    Backup,
+    BackupDeleted,
+    BackupDownloaded,
+    BackupDownloadOffered,
+    BackupStarted,
+    BackupStatus,
+    BackupSucceeded,
+    BackupVerificationRequested,
+)
+from rim_ledger.system.backup_settings import (
+    SCHEDULE,
+    SETTINGS,
+    BackupSettings,
+    BackupTaken,
+    BackupType,
+    ScheduledBackupBegun,
+    StorageLocation,
+    current,
+    wind,
+)
+from rim_ledger.values import LAGOS, Name
+
+MAKE, VERIFY, DROP = "make-backup", "verify-backup", "drop-backup"
+"""What the clock is reminded of."""
+LATER: Final = timedelta(minutes=1)
+KEPT_MAX: Final = 10_000
+"""Backups that are looked at, the oldest first."""
+OFFER: Final = timedelta(minutes=5)
+"""How long a link to a backup's file may be used."""
+
+
+class StartBackup(Creation[Backup]):
+    """Begin a backup. An incremental one goes on from the last; without one, it is a full one."""
+
+    type: Annotated[
+        Annotated[BackupType, Field(strict=False)] | None,
+        Field(description="full or incremental; as the settings say, when left out."),
+    ] = None
+    name: Annotated[Name | None, Field(description="A name; type and time, when left out.")] = None
+
+    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
+        running = "A backup is being made; one at a time."
+        require(not book.listed(RUNNING, 1), "backup-in-progress", running)
+        settings = current(book)
+        wish, parent, why = self.type or settings.backup_type, None, None
+        if wish is BackupType.INCREMENTAL:
+            parent, why = _base(book, settings.storage_location)
+        type_ = BackupType.INCREMENTAL if parent else BackupType.FULL
+        book.remind(MAKE, id, book.stamp.at)
+        yield BackupStarted(
+            name=self.name or f"{type_} {book.stamp.at.astimezone(LAGOS):%Y-%m-%d %H:%M}",
+            type=type_,
+            retention_days=settings.retention_days,
+            storage_location=settings.storage_location,
+            parent_id=parent,
+            promoted=why,
+        )
+
+
+class VerifyBackup(Command[Backup]):
+    """Have the whole of it read again. What comes of it is seen in the backup."""
+
+    def decide(self, aggregate: Backup, book: Book) -> Iterable[Event]:
+        require_kept(aggregate)
+        require(not aggregate.verifying, "already-done", "The backup is being read already.")
+        book.remind(VERIFY, aggregate.id, book.stamp.at)
+        yield BackupVerificationRequested()
+
+
+class DeleteBackup(Command[Backup]):
+    """Put a backup away; its file is gone for ever. None that others go on from."""
+
+    def decide(self, aggregate: Backup, book: Book) -> Iterable[Event]:
+        require(aggregate.deleted_at is None, "already-done", "The backup is deleted.")
+        over = aggregate.status is not BackupStatus.IN_PROGRESS
+        require(over, "backup-in-progress", "The backup is being made.")
+        children = [each.name for each in kept(book) if each.parent_id == aggregate.id]
+        words = f"Delete what goes on from it first: {', '.join(children)}."
+        require(not children, "backup-has-children", words)
+        for each in book.listed(RUNNING, 1):
+            needed = book.read(Backup, each).parent_id != aggregate.id
+            require(needed, "backup-in-progress", "A backup that goes on from it is being made.")
+        yield from put_away(aggregate, book)
+
+
+def put_away(backup: Backup, book: Book, *, expired: bool = False) -> Iterable[Event]:
+    """Let go of a backup; its file follows."""
+    book.forget(VERIFY, backup.id)
+    if backup.kept:
+        book.remind(DROP, backup.id, book.stamp.at)
+    yield BackupDeleted(expired=expired)
+
+
+def require_kept(backup: Backup) -> None:
+    """Refuse a backup that has no file."""
+    there = "The backup has no file: it is not done, it failed, or it is deleted."
+    require(backup.kept, "no-backup-file", there)
+
+
+def kept(book: Book) -> list[Backup]:
+    """The backups whose files are there, the oldest first."""
+    streams = book.listed(KEPT, KEPT_MAX)
+    book.look_ahead([partial(book.find, Backup, stream) for stream in streams])
+    return [book.read(Backup, stream) for stream in streams]
+
+
+def _base(book: Book, location: StorageLocation) -> tuple[UUID | None, str | None]:
+    """What an incremental backup goes on from; or nothing, and why."""
+    known = {each.id: each for each in kept(book)}
+    if not known:
+        return None, "There is no backup to go on from."
+    last = next(reversed(known.values()))
+    if last.storage_location is not location:
+        return None, f"The last backup is in another place ({last.storage_location})."
+    link: Backup | None = last
+    while link:
+        if not link.sound:
+            return None, f"The backup '{link.name}', which it would need, cannot be used."
+        if link.parent_id is None:
+            return last.id, None
+        link = known.get(link.parent_id)
+    return None, "The last backup has lost what it goes on from."
+
+
+def offer_download(id: UUID, token: str, book: Book) -> BackupDownloadOffered:
+    """Give out a link to a backup's file, whose token has this hash."""
+    require_kept(book.read(Backup, id))
+    offer = BackupDownloadOffered(token=token, expires_at=book.now + OFFER)
+    book.append(Backup, id, [offer])
+    return offer
+
+
+def take_download(id: UUID, token: str, book: Book) -> Backup:
+    """The backup that a link leads to; the link is one no more. Raises Unauthenticated."""
+    backup = book.find(Backup, id)
+    offer = backup.offer if backup and backup.kept else None
+    if backup is None or offer is None or offer.token != token or offer.expires_at <= book.now:
+        words = "This link is unknown, was used, or is too old. Ask for another one."
+        raise Unauthenticated("invalid-token", words)
+    book.append(Backup, id, [BackupDownloaded()])
+    return backup
+
+
+def look_at_schedule(book: Book) -> UUID:
+    """The clock's decision: begin the backup that is due. While another is being made it waits."""
+    settings, at = current(book), book.stamp.at
+    if (due := settings.next_backup) is None or at < due:
+        wind(book, settings)
+    elif book.listed(RUNNING, 1):
+        book.remind(SCHEDULE, SETTINGS, at + LATER)
+    else:
+        perform(book, Backup, None, StartBackup())
+        book.append(BackupSettings, SETTINGS, [ScheduledBackupBegun()])
+        wind(book, current(book))
+    return SETTINGS
+
+
+def succeed(id: UUID, done: BackupSucceeded) -> Work:
+    """The backup is made. Now what is too old is put away."""
+
+    def work(book: Book) -> UUID:
+        if book.read(Backup, id).status is BackupStatus.IN_PROGRESS:
+            book.forget(MAKE, id)
+            book.append(Backup, id, [done])
+            book.append(BackupSettings, SETTINGS, [BackupTaken(backup_id=id)])
+            for old in expired(kept(book), book.stamp.at):
+                book.append(Backup, old.id, put_away(old, book, expired=True))
+        return id
+
+    return work
+
+
+def expired(backups: Sequence[Backup], now: datetime) -> list[Backup]:
+    """Those of the chains that are too old as a whole, children first. The chain with the newest
+    full backup that was found whole stays."""
+    chains: dict[UUID, list[Backup]] = {}
+    root: dict[UUID, UUID] = {}
+    for each in backups:
+        root[each.id] = root.get(each.parent_id or each.id, each.id)
+        chains.setdefault(root[each.id], []).append(each)
+    full = [each for each in backups if each.type is BackupType.FULL]
+    last = next((each.id for each in reversed(full) if each.verified_at and each.sound), None)
+    gone = [
+        chain
+        for id, chain in chains.items()  # noqa: A001 - the schema's own word
+        if id != last and all(now > each.keep_until for each in chain)
+    ]
+    return [each for chain in gone for each in reversed(chain)]

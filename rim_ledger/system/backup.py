@@ -1,0 +1,206 @@
+"""A backup: begun, made by the clock, looked at again, and put away."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, Self, assert_never
+from uuid import UUID
+
+from rim_ledger.core import NOWHERE, Aggregate, Event, Stamp
+from rim_ledger.system.backup_settings import BackupType, StorageLocation
+
+KEPT: Final = "backups"
+"""The list of the backups that can be restored, the oldest first."""
+RUNNING: Final = "backups-running"
+"""The list of those that are being made: there is one at most."""
+
+# Events: what can happen to a backup.
+
+
+class BackupStatus(StrEnum):
+    """How far it is. The last two are final."""
+
+    IN_PROGRESS = "in_progress"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+class BackupStarted(Event):
+    """`parent_id` is the backup that an incremental one goes on from; `promoted` says why a full
+    one is made where an incremental one was asked for."""
+
+    name: str
+    type: BackupType
+    retention_days: int
+    storage_location: StorageLocation
+    parent_id: UUID | None = None
+    promoted: str | None = None
+
+
+class BackupPromoted(Event):
+    """There was nothing to go on from after all, so it is a full one."""
+
+    reason: str
+
+
+class BackupSucceeded(Event):
+    """It was written, read back and found whole, up to a position of the log."""
+
+    size: int
+    position: int
+    events: int
+    files: int
+    missing: int
+
+
+class BackupFailed(Event):
+    """Nothing of it is left."""
+
+    reason: str
+
+
+class BackupVerificationRequested(Event):
+    """Somebody wants it read again."""
+
+
+class BackupVerified(Event):
+    """It was read again and is whole."""
+
+
+class BackupFoundUnsound(Event):
+    """It was read again and cannot be used."""
+
+    reason: str
+
+
+class BackupDownloadOffered(Event):
+    """A link to its file was given out; the log has the hash of its token."""
+
+    token: str
+    expires_at: datetime
+
+
+class BackupDownloaded(Event):
+    """The link was used, and is one no more."""
+
+
+class BackupDeleted(Event):
+    """Its file is gone: it was too old, or somebody wished so."""
+
+    expired: bool = False
+
+
+BackupEvent = (
+    BackupPromoted
+    | BackupSucceeded
+    | BackupFailed
+    | BackupVerificationRequested
+    | BackupVerified
+    | BackupFoundUnsound
+    | BackupDownloadOffered
+    | BackupDownloaded
+    | BackupDeleted
+)
+
+
+# The aggregate: what those events add up to.
+
+
+class Backup(Aggregate):
+    name: str
+    type: BackupType
+    retention_days: int
+    storage_location: StorageLocation
+    created_at: datetime
+    status: BackupStatus = BackupStatus.IN_PROGRESS
+    parent_id: UUID | None = None
+    promoted: str | None = None
+    size: int | None = None
+    position: int | None = None
+    events: int | None = None
+    files: int | None = None
+    missing_files: int | None = None
+    completed_at: datetime | None = None
+    verifying: bool = False
+    verified_at: datetime | None = None
+    failure_reason: str | None = None
+    """Why it failed, or why it cannot be used any more."""
+    offer: BackupDownloadOffered | None = None
+    deleted_at: datetime | None = None
+
+    @property
+    def file(self) -> str:
+        """What its file is called."""
+        return f"{self.id}.rim"
+
+    @property
+    def kept(self) -> bool:
+        """Whether its file is there."""
+        return self.status is BackupStatus.SUCCESS and self.deleted_at is None
+
+    @property
+    def keep_until(self) -> datetime:
+        """How long it is kept at least."""
+        return (self.completed_at or self.created_at) + timedelta(days=self.retention_days)
+
+    @property
+    def sound(self) -> bool:
+        """Whether it can be restored, as far as is known."""
+        return self.kept and self.failure_reason is None
+
+    @property
+    def download_url(self) -> str | None:
+        """Where a link to its file is asked for."""
+        return f"/v1/backups/{self.id}/download" if self.kept else None
+
+    @property
+    def lists(self) -> frozenset[tuple[str, str]]:
+        place = f"{self.created_at.isoformat()} {self.id}"
+        if self.status is BackupStatus.IN_PROGRESS:
+            return frozenset({(RUNNING, place)})
+        return frozenset({(KEPT, place)}) if self.kept else NOWHERE
+
+    @classmethod
+    def begin(cls, id: UUID, event: BackupStarted, stamp: Stamp) -> Self:
+        return cls(
+            id=id,
+            name=event.name,
+            type=event.type,
+            retention_days=event.retention_days,
+            storage_location=event.storage_location,
+            parent_id=event.parent_id,
+            promoted=event.promoted,
+            created_at=stamp.at,
+        )
+
+    def evolve(self, event: BackupEvent, stamp: Stamp) -> Self:  # noqa: PLR0911 - a line an event
+        match event:
+            case BackupPromoted():
+                return self.but(type=BackupType.FULL, parent_id=None, promoted=event.reason)
+            case BackupSucceeded():
+                return self.but(
+                    status=BackupStatus.SUCCESS,
+                    size=event.size,
+                    position=event.position,
+                    events=event.events,
+                    files=event.files,
+                    missing_files=event.missing,
+                    completed_at=stamp.at,
+                    verified_at=stamp.at,
+                )
+            case BackupFailed():
+                failed, why = BackupStatus.FAILED, event.reason
+                return self.but(status=failed, failure_reason=why, completed_at=stamp.at)
+            case BackupVerificationRequested():
+                return self.but(verifying=True)
+            case BackupVerified():
+                return self.but(verifying=False, verified_at=stamp.at, failure_reason=None)
+            case BackupFoundUnsound():
+                return self.but(verifying=False, verified_at=None, failure_reason=event.reason)
+            case BackupDownloadOffered():
+                return self.but(offer=event)
+            case BackupDownloaded():
+                return self.but(offer=None)
+            case BackupDeleted():
+                return self.but(deleted_at=stamp.at, verifying=False, offer=None)
+            case _:
+                assert_never(event)

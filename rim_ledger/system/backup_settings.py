@@ -1,0 +1,205 @@
+"""The backup settings: one set for the whole service, and when the next backup is due."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final, Self, assert_never
+from uuid import UUID, uuid5
+
+from pydantic import Field
+
+from rim_ledger.book import Book
+from rim_ledger.core import Aggregate, Command, Event, Invalid, Stamp
+from rim_ledger.system.config import NAMESPACE
+from rim_ledger.values import LAGOS
+
+SETTINGS: Final = uuid5(NAMESPACE, "backup-settings")
+"""The one stream of all settings: the same for everybody, so that nobody makes it twice."""
+SCHEDULE: Final = "backup-schedule"
+"""The reminder of the next backup."""
+SUNDAY: Final = 6
+
+
+class BackupFrequency(StrEnum):
+    """How often a backup is made."""
+
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+
+
+class BackupType(StrEnum):
+    """Everything, or what came since the backup before."""
+
+    FULL = "full"
+    INCREMENTAL = "incremental"
+
+
+class StorageLocation(StrEnum):
+    """Where backups lie."""
+
+    LOCAL = "local"
+    CLOUD = "cloud"
+
+
+class BackupSettingsChanged(Event):
+    """Only what changed is set; the first of these says how everything stood at the beginning.
+    A local storage location has no cloud provider."""
+
+    enabled: bool | None = None
+    frequency: BackupFrequency | None = None
+    time: str | None = None
+    retention_days: int | None = None
+    backup_type: BackupType | None = None
+    storage_location: StorageLocation | None = None
+    cloud_provider: str | None = None
+
+
+class ScheduledBackupBegun(Event):
+    """The backup that was due is on its way; one for all that were missed."""
+
+
+class BackupTaken(Event):
+    """A backup was completed, by schedule or not."""
+
+    backup_id: UUID
+
+
+BackupSettingsEvent = BackupSettingsChanged | ScheduledBackupBegun | BackupTaken
+FIELDS: Final = BackupSettingsChanged.__struct_fields__
+TIMING: Final = ("enabled", "frequency", "time")
+
+
+class BackupSettings(Aggregate):
+    enabled: bool = False
+    frequency: BackupFrequency = BackupFrequency.DAILY
+    time: str = "02:00"
+    retention_days: int = 30
+    backup_type: BackupType = BackupType.FULL
+    storage_location: StorageLocation = StorageLocation.LOCAL
+    cloud_provider: str | None = None
+    last_backup: datetime | None = None
+    since: datetime | None = None
+    """When a scheduled backup was last begun, or the schedule was last changed."""
+
+    @property
+    def next_backup(self) -> datetime | None:
+        """When the next one is due; none while they are off."""
+        if not self.enabled or self.since is None:
+            return None
+        return next_moment(self.frequency, self.time, self.since)
+
+    @classmethod
+    def begin(cls, id: UUID, event: BackupSettingsChanged, stamp: Stamp) -> Self:
+        return cls(id=id).evolve(event, stamp)
+
+    def evolve(self, event: BackupSettingsEvent, stamp: Stamp) -> Self:
+        match event:
+            case BackupSettingsChanged():
+                changes = _said(event)
+                if event.storage_location is StorageLocation.LOCAL:
+                    changes["cloud_provider"] = None
+                if any(field in changes for field in TIMING):
+                    changes["since"] = stamp.at
+                return self.but(**changes)
+            case ScheduledBackupBegun():
+                return self.but(since=stamp.at)
+            case BackupTaken():
+                return self.but(last_backup=stamp.at)
+            case _:
+                assert_never(event)
+
+
+DEFAULTS: Final = BackupSettings(id=SETTINGS)
+
+
+def next_moment(frequency: BackupFrequency, at: str, after: datetime) -> datetime:
+    """The first moment after another at which the clocks of Lagos show a time: on any day, on a
+    Sunday, or on the first of a month. In UTC."""
+    hour, minute = map(int, at.split(":"))
+    day = after.astimezone(LAGOS).date()
+    while True:
+        moment = datetime.combine(day, time(hour, minute), LAGOS)
+        suits = {
+            BackupFrequency.DAILY: True,
+            BackupFrequency.WEEKLY: day.weekday() == SUNDAY,
+            BackupFrequency.MONTHLY: day.day == 1,
+        }
+        if moment > after and suits[frequency]:
+            return moment.astimezone(UTC)
+        day += timedelta(days=1)
+
+
+def current(book: Book) -> BackupSettings:
+    """The settings as they are at this decision."""
+    return book.find(BackupSettings, SETTINGS) or DEFAULTS
+
+
+def set_defaults(book: Book) -> None:
+    """Say how everything stands at the beginning, unless that was said."""
+    if book.find(BackupSettings, SETTINGS) is None:
+        book.append(BackupSettings, SETTINGS, [BackupSettingsChanged(**_said(DEFAULTS))])
+
+
+def _said(wish: Any) -> dict[str, Any]:
+    """The fields that an event or a form speaks of."""
+    return {field: value for field in FIELDS if (value := getattr(wish, field)) is not None}
+
+
+class EditBackupSettings(Command[BackupSettings]):
+    """Change when and where backups are made; what is left out stays."""
+
+    enabled: Annotated[
+        bool | None, Field(description="Whether backups are made by themselves.")
+    ] = None
+    frequency: Annotated[
+        Annotated[BackupFrequency, Field(strict=False)] | None,
+        Field(description="Every day, every Sunday, or every first of a month."),
+    ] = None
+    time: Annotated[
+        str | None,
+        Field(
+            pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
+            description="HH:mm in Lagos.",
+            examples=["02:00"],
+        ),
+    ] = None
+    retention_days: Annotated[
+        int | None, Field(ge=1, le=3650, description="Days that later backups are kept.")
+    ] = None
+    backup_type: Annotated[
+        Annotated[BackupType, Field(strict=False)] | None,
+        Field(description="What those that are made by themselves hold."),
+    ] = None
+    storage_location: Annotated[
+        Annotated[StorageLocation, Field(strict=False)] | None,
+        Field(description="local is RIM_HOME/backups, cloud is what RIM_BACKUPS names."),
+    ] = None
+    cloud_provider: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9 _.-]{1,64}$",
+            description="Whose object store it is; with cloud only.",
+            examples=["s3"],
+        ),
+    ] = None
+
+    def decide(self, aggregate: BackupSettings, book: Book) -> Iterable[Event]:
+        cloud = (self.storage_location or aggregate.storage_location) is StorageLocation.CLOUD
+        if cloud != bool(self.cloud_provider or (cloud and aggregate.cloud_provider)):
+            words = "A cloud provider belongs to the storage location cloud, and to no other."
+            raise Invalid("cloud-provider", words, "/cloudProvider")
+        wishes = _said(self).items()
+        changes = {field: wish for field, wish in wishes if wish != getattr(aggregate, field)}
+        if changes:
+            event = BackupSettingsChanged(**changes)
+            wind(book, aggregate.evolve(event, book.stamp))
+            yield event
+
+
+def wind(book: Book, settings: BackupSettings) -> None:
+    """Have the clock look when the next backup is due."""
+    if due := settings.next_backup:
+        book.remind(SCHEDULE, SETTINGS, due)
+    else:
+        book.forget(SCHEDULE, SETTINGS)

@@ -1,0 +1,88 @@
+"""The one switch of all that leaves the house: airtime, messages, calls to providers.
+
+A store that was restored has it off, so that nothing goes out twice, until a person says so.
+"""
+
+from datetime import timedelta
+from typing import Annotated, Final, Self, assert_never
+from uuid import UUID, uuid5
+
+from pydantic import Field
+
+from rim_ledger.book import Book
+from rim_ledger.core import Aggregate, Event, Form, Refused, Stamp
+from rim_ledger.system.config import NAMESPACE
+from rim_ledger.values import Note
+
+OUTBOUND: Final = uuid5(NAMESPACE, "outbound")
+"""The one stream of the switch."""
+LATER: Final = timedelta(minutes=1)
+"""How long until it is looked at again whether something may leave."""
+
+
+class OutboundStopped(Event):
+    """Nothing leaves the house from now on."""
+
+    reason: str
+
+
+class OutboundResumed(Event):
+    """What waits may leave, and what is asked for from now on."""
+
+
+OutboundEvent = OutboundStopped | OutboundResumed
+
+
+class Outbound(Aggregate):
+    enabled: bool = True
+    reason: str | None = None
+    """Why it is off."""
+
+    @classmethod
+    def begin(cls, id: UUID, event: OutboundEvent, stamp: Stamp) -> Self:
+        return cls(id=id).evolve(event, stamp)
+
+    def evolve(self, event: OutboundEvent, stamp: Stamp) -> Self:
+        match event:
+            case OutboundStopped():
+                return self.but(enabled=False, reason=event.reason)
+            case OutboundResumed():
+                return self.but(enabled=True, reason=None)
+            case _:
+                assert_never(event)
+
+
+def is_open(book: Book) -> bool:
+    """Whether anything may leave the house."""
+    switch = book.find(Outbound, OUTBOUND)
+    return switch is None or switch.enabled
+
+
+def open_at_first(book: Book) -> None:
+    """Say that it is open at the beginning, unless something was said."""
+    if book.find(Outbound, OUTBOUND) is None:
+        book.append(Outbound, OUTBOUND, [OutboundResumed()])
+
+
+def require_open(book: Book) -> None:
+    """Refuse what would leave the house while nothing may."""
+    if not is_open(book):
+        words = "Nothing leaves the house until POST /v1/outbound says so."
+        raise Refused("outbound-stopped", words)
+
+
+class SwitchOutbound(Form):
+    """Stop all that leaves the house, or let it go again; what is so already stays so."""
+
+    enabled: bool
+    reason: Annotated[Note | None, Field(description="Why it is stopped.")] = None
+
+    def work(self, book: Book) -> UUID:
+        """Decide on the one stream of the switch; its id."""
+        before = is_open(book)
+        if before and not self.enabled:
+            stopped = OutboundStopped(reason=self.reason or "Somebody stopped it.")
+            book.append(Outbound, OUTBOUND, [stopped])
+        elif self.enabled and not before:
+            book.append(Outbound, OUTBOUND, [OutboundResumed()])
+        return OUTBOUND

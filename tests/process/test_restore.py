@@ -1,0 +1,214 @@
+"""A ledger is wiped and brought back from its backups, by the commands that people use."""
+
+import hashlib
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import psycopg
+import pytest
+
+from rim_ledger.postgres import EmbeddedPostgres
+from tests.process.service import PATIENCE, Service, a_service, stop, wait_for
+from tests.process.trial import PASSWORD
+
+SECRET = "the master secret of these tests, of many words"
+PDF = b"%PDF-1.7\n" + bytes(range(256)) * 20_000
+LATER = ("backups", "backup_settings", "outbound")
+"""Tables that say what became of the backup itself: a backup cannot hold its own end."""
+LONG = 60.0
+"""Seconds that a command may take here; only a failing test waits so long."""
+
+
+@pytest.fixture
+def other() -> Iterator[Service]:
+    with a_service() as service:
+        yield service
+
+
+def run(service: Service, *arguments: str, secret: str = SECRET) -> str:
+    """What a command prints that must succeed."""
+    done = service.run(*arguments, patience=LONG, RIM_SECRET_KEY=secret)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refused(service: Service, *arguments: str, secret: str = SECRET) -> str:
+    """What a command says that must fail: one line."""
+    done = service.run(*arguments, patience=LONG, RIM_SECRET_KEY=secret)
+    assert done.returncode == 1, done.stdout
+    (line,) = [each for each in done.stderr.splitlines() if each.startswith("rim-ledger: ")]
+    assert not list((service.home / "attachments").glob("*"))
+    return line
+
+
+def made(said: str) -> str:
+    """The file that a backup was written to."""
+    found = re.search(r"bytes: (\S+)$", said, re.MULTILINE)
+    assert found, said
+    return found[1]
+
+
+class Lender:
+    """A service that runs, asked by its first admin."""
+
+    def __init__(self, url: str) -> None:
+        self.http = httpx.Client(base_url=url, timeout=PATIENCE)
+        body = {"username": "admin", "password": PASSWORD}
+        token = self.http.post("/v1/auth/login", json=body).raise_for_status().json()["token"]
+        self.http.headers["authorization"] = f"Bearer {token}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
+    def post(self, path: str, body: Any = None, **more: Any) -> dict[str, Any]:
+        answer = self.http.post(path, json=body, **more)
+        assert answer.is_success, answer.text
+        return dict(answer.json())
+
+    def borrower(self, number: int) -> str:
+        body = {"phone": f"0803{number:07}", "email": f"u{number}@example.com", "name": "Ada Obi"}
+        return str(self.post("/v1/users", body)["id"])
+
+    def pay(self, user: str, reference: str) -> None:
+        """Money in the journal."""
+        money = {"type": "repayment", "amount": 300, "paymentMethod": "cash"}
+        self.post("/v1/transactions", {"userId": user, "reference": reference, **money})
+
+    def ticket(self, user: str) -> str:
+        words = {"subject": "Where is it?", "description": "My airtime.", "category": "general"}
+        body = {"customerId": user, "priority": "high", **words}
+        return str(self.post("/v1/tickets", body)["id"])
+
+    def attach(self, ticket: str, content: bytes) -> str:
+        files = {"file": ("proof.pdf", content)}
+        return str(self.post(f"/v1/tickets/{ticket}/attachments", files=files)["url"])
+
+    def settled(self) -> None:
+        """Wait until the read tables are as far as the log."""
+        wait_for(lambda: self.http.get("/readyz").json()["lag"] == 0)
+
+
+def facts(home: Path, upto: int) -> dict[str, str]:
+    """A hash of the log and of each read table, as far as a position."""
+
+    def digest(rows: Any) -> str:
+        return hashlib.sha256("\n".join(text for (text,) in rows).encode()).hexdigest()
+
+    with EmbeddedPostgres(home / "postgres") as url, psycopg.connect(url) as connection:
+        log = f"SELECT e::text FROM ledger.events e WHERE position <= {upto} ORDER BY position"
+        found = {"log": digest(connection.execute(log))}
+        names = "SELECT relname FROM pg_class WHERE relnamespace = 'read'::regnamespace"
+        for (table,) in connection.execute(f"{names} AND relkind = 'r'").fetchall():
+            if table in (*LATER, "tracking"):
+                continue
+            where = f" WHERE position <= {upto}" if table == "audit_logs" else ""
+            rows = f"SELECT t::text FROM read.{table} t{where} ORDER BY t::text"
+            found[table] = digest(connection.execute(rows))
+        return found
+
+
+def test_a_wiped_ledger_comes_back_from_a_full_backup_and_five_that_go_on_from_it(
+    service: Service, other: Service
+) -> None:
+    settings = {"RIM_SECRET_KEY": SECRET, "RIM_ADMIN_PASSWORD": PASSWORD}
+    process, url, _ = service.up(**settings)
+    with Lender(url) as lender:
+        ada = lender.borrower(1)
+        file = lender.attach(lender.ticket(ada), PDF)
+        lender.pay(ada, "till-0")
+        chain = [made(run(service, "backup", "--type", "incremental"))]
+        for number in range(1, 6):
+            user = lender.borrower(number + 1)
+            lender.pay(user, f"till-{number}")
+            if number == 3:
+                second = lender.attach(lender.ticket(user), PDF[:1000])
+            if number == 5:
+                lender.settled()
+                balance = lender.http.get("/v1/trial-balance").json()["accounts"]
+            said = run(service, "backup", "--type", "incremental")
+            assert said.startswith("incremental backup")
+            chain.append(made(said))
+    stop(process)
+    found = re.search(r"to position (\d+)", said)
+    assert found
+    before = facts(service.home, int(found[1]))
+    safe = [str(other.home.parent / Path(name).name) for name in chain]
+    for name, copy in zip(chain, safe, strict=True):
+        shutil.copy(name, copy)
+    shutil.rmtree(service.home)
+
+    looked = run(other, "verify-backup", *safe)
+    assert looked.count(", whole") == 6
+    restored = run(other, "restore", *safe)
+    assert f"restored up to position {found[1]}" in restored
+    assert facts(other.home, int(found[1])) == before
+
+    process, url, _ = other.up(RIM_SECRET_KEY=SECRET)
+    with Lender(url) as lender:
+        assert lender.http.get(file).content == PDF
+        assert lender.http.get(second).content == PDF[:1000]
+        assert lender.http.get("/v1/trial-balance").json()["accounts"] == balance
+        assert lender.http.get(f"/v1/users/{ada}").json()["name"] == "Ada Obi"
+        assert lender.http.get("/v1/outbound").json()["enabled"] is False
+        run(other, "outbound", "on")
+        lender.settled()
+        assert lender.http.get("/v1/outbound").json()["enabled"] is True
+    stop(process)
+    again = other.run("restore", *safe, patience=LONG, RIM_SECRET_KEY=SECRET)
+    assert (again.returncode, "this database holds a ledger" in again.stderr) == (1, True)
+
+
+def test_what_cannot_be_restored_is_refused_with_its_place_and_leaves_nothing(
+    service: Service, other: Service
+) -> None:
+    run(service, "init")
+    full = made(run(service, "backup"))
+    more = made(run(service, "backup", "--type", "incremental"))
+    name = Path(full).name
+
+    with EmbeddedPostgres(other.home / "postgres") as url:
+        assert "another RIM_SECRET_KEY" in refused(other, "restore", full, secret=SECRET[::-1])
+        assert "name that before it" in refused(other, "restore", more)
+        assert "there is no file" in refused(other, "restore", full + "x")
+        content = Path(full).read_bytes()
+        bad = other.home.parent / name
+        bad.write_bytes(content[:2000] + bytes([content[2000] ^ 1]) + content[2001:])
+        place = rf"{name} cannot be used: piece 1, at byte \d+, was changed or damaged"
+        assert re.search(place, refused(other, "restore", str(bad), more))
+        with psycopg.connect(url) as connection:
+            found = connection.execute("SELECT to_regnamespace('ledger'), to_regnamespace('read')")
+            assert found.fetchone() == (None, None)
+        run(other, "restore", full, more)
+
+
+def test_somebody_who_was_erased_after_the_backup_stays_erased(
+    service: Service, other: Service
+) -> None:
+    process, url, _ = service.up(RIM_SECRET_KEY=SECRET, RIM_ADMIN_PASSWORD=PASSWORD)
+    with Lender(url) as lender:
+        ada, eve = lender.borrower(1), lender.borrower(2)
+        full = made(run(service, "backup"))
+        lender.post(f"/v1/users/{ada}/erase")
+    stop(process)
+    register = service.home / "erasures"
+    assert ada in register.read_text()
+
+    other.home.mkdir()
+    shutil.copy(register, other.home / "erasures")
+    run(other, "restore", full)
+    process, url, _ = other.up(RIM_SECRET_KEY=SECRET)
+    with Lender(url) as lender:
+        rows = [lender.http.get(f"/v1/users/{each}").json() for each in (ada, eve)]
+        assert [(row["name"], row["phone"], row["erased"]) for row in rows] == [
+            (None, None, True),
+            ("Ada Obi", "+2348030000002", False),
+        ]
+        assert lender.borrower(1), "the phone is free again"
+    stop(process)
