@@ -4,6 +4,7 @@ from typing import Final
 
 from api import (
     admin,
+    alerts,
     api_keys,
     attachments,
     backups,
@@ -41,6 +42,7 @@ _OWN: Final[tuple[AnyRoute, ...]] = (
     *attachments.ROUTES,
     *broadcasts.ROUTES,
     *templates.ROUTES,
+    *alerts.ROUTES,
     *system.ROUTES,
     *backups.ROUTES,
     *bulk.ROUTES,

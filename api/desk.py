@@ -39,6 +39,7 @@ from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Invalid, Unavailable
 from rim_ledger.customers.phone_code import PhoneCodes
 from rim_ledger.erasures import Erasures
+from rim_ledger.faults import note_fault
 from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
@@ -47,6 +48,7 @@ from rim_ledger.sending import Sender
 from rim_ledger.storage import Storage
 from rim_ledger.system.archivist import Places
 from rim_ledger.system.guarded import GuardedSender
+from rim_ledger.system.outside import Outside
 from rim_ledger.vault import Keys, Vault
 from rim_ledger.world import RealWorld, World
 
@@ -95,6 +97,7 @@ class Desk(Struct):
     metrics: Metrics
     rates: Rates
     table: Table
+    outside: Outside
     dispatch: Dispatch
     storage: Storage
     sender: Sender
@@ -102,6 +105,8 @@ class Desk(Struct):
     places: Places
     phone_codes: PhoneCodes
     callers: dict[str, UUID] = {}
+    notes: set[asyncio.Task[None]] = set()
+    """Unexpected errors that are being noted."""
     stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set when the process is to end, for answers that would go on for ever."""
 
@@ -205,7 +210,11 @@ class Desk(Struct):
         """Count and log an error that is no refusal: where it was, and not what was asked."""
         self.metrics.errors.inc()
         place = "".join(traceback.format_tb(error.__traceback__))
-        log.error("request %s: unexpected %s at\n%s", request_id, type(error).__name__, place)
+        kind = type(error).__name__
+        log.error("request %s: unexpected %s at\n%s", request_id, kind, place)
+        note = asyncio.create_task(note_fault(self.dispatch.url, self.world, f"api: {kind}"))
+        self.notes.add(note)
+        note.add_done_callback(self.notes.discard)
 
     async def row_after(self, wish: Wish, receipt: Receipt) -> bytes | None:
         """The row as this command left it; None when that takes long, or is not the caller's.
@@ -253,11 +262,12 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         ReadPosition(url) as tables,
         LogPosition(url) as log_position,
     ):
-        dispatch = Dispatch(url, ledger, telco(settings, url), world)
+        outside = Outside(development=not settings.production)
+        dispatch = Dispatch(url, ledger, telco(settings, url), world, outside)
         outbox = GuardedSender(sender(settings, world), ledger, world)
         challenges = Challenges(pool)
         phone_codes = PhoneCodes(ledger, at_codes, challenges, outbox, world)
-        yield Desk(
+        desk = Desk(
             url=url,
             ledger=ledger,
             attempts=attempts,
@@ -272,6 +282,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             metrics=Metrics(),
             rates=Rates(settings.rate_limit),
             table=table,
+            outside=outside,
             dispatch=dispatch,
             storage=Storage(settings.storage_url),
             sender=outbox,
@@ -279,5 +290,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             places=places(settings),
             phone_codes=phone_codes,
         )
+        yield desk
         await dispatch.drain()
         await phone_codes.drain()
+        await asyncio.gather(*desk.notes)

@@ -1,28 +1,57 @@
 """The routes of the system: its settings, and the integrations with providers outside."""
 
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from api.routes import AnyRoute, List, One, Parameters, Route, resource
 from projections.system import ApiIntegrationRow, SystemConfigRow
+from rim_ledger.book import Book
+from rim_ledger.core import Form
 from rim_ledger.system.config import ResetConfig, SetConfig, SystemConfig, config_id
-from rim_ledger.system.integration import (
+from rim_ledger.system.connecting import (
     ActivateIntegration,
-    ApiIntegration,
+    ArchiveIntegration,
     CreateIntegration,
     DeactivateIntegration,
     RotateCredentials,
+    TestIntegration,
     UpdateIntegration,
 )
+from rim_ledger.system.integration import ApiIntegration, IntegrationTested
+from rim_ledger.system.outside import Blocked
+from rim_ledger.system.probe import Line, line_to, probe
+
+if TYPE_CHECKING:
+    from api.desk import Desk
+    from api.wish import Wish
 
 CONFIG = "/v1/system-config"
 SETTING = CONFIG + "/{category}/{key}"
 READ, WRITE = ("config", "read"), ("config", "write")
 INTEGRATIONS, ONE = "/v1/api-integrations", "/v1/api-integrations/{id}"
-CONNECT = ("integrations", "write")
+CONNECT, ARCHIVE = ("integrations", "write"), ("integrations", "delete")
 
 
 def _stream(parameters: Parameters) -> UUID:
     return config_id(parameters["category"], parameters["key"])
+
+
+async def call_provider(desk: "Desk", wish: "Wish") -> Form:
+    """Call the provider that is to be tested, apart from any decision."""
+    command, lines = wish.command, list[Line]()
+    assert isinstance(command, TestIntegration)
+
+    def see(book: Book, stream: UUID) -> None:
+        lines.append(line_to(book, book.read(ApiIntegration, stream)))
+
+    await wish.look(desk, see)
+    line = lines[-1]
+    found: IntegrationTested | Blocked
+    try:
+        found = await probe(desk.outside, line)
+    except Blocked as blocked:
+        found = blocked
+    return command.after(line, found)
 
 
 ROUTES: list[AnyRoute] = [
@@ -34,6 +63,16 @@ ROUTES: list[AnyRoute] = [
     Route("POST", INTEGRATIONS, ApiIntegration, CreateIntegration, CONNECT, "Add a provider"),
     Route("PATCH", ONE, ApiIntegration, UpdateIntegration, CONNECT, "Change"),
     Route("POST", ONE + "/credentials", ApiIntegration, RotateCredentials, CONNECT, "New secrets"),
+    Route(
+        "POST",
+        ONE + "/test",
+        ApiIntegration,
+        TestIntegration,
+        CONNECT,
+        "Call the provider",
+        prepare=call_provider,
+    ),
     Route("POST", ONE + "/activate", ApiIntegration, ActivateIntegration, CONNECT, "Activate"),
     Route("POST", ONE + "/deactivate", ApiIntegration, DeactivateIntegration, CONNECT, "Stop"),
+    Route("DELETE", ONE, ApiIntegration, ArchiveIntegration, ARCHIVE, "Archive"),
 ]

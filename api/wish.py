@@ -75,10 +75,10 @@ class Wish(Struct):
         """Look at what the wish is about, as somebody who may ask for it."""
 
         def work(book: Book) -> UUID:
-            book.activities.clear()  # What comes of it is logged when it is done.
             stream = named(book, self.route, self.parameters)
             require_known(book, self.route.kind, stream)
             see(book, stream)
+            book.activities.clear()  # What comes of it is logged when it is done.
             return stream
 
         await desk.ledger.submit(work, self.stamp, None, self.admit)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, ApiKeyRow, SecuritySettingsRow
+from projections.alerts import SystemAlertRow
 from projections.audit import AuditLogRow
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
@@ -43,6 +44,7 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             NotificationRow,
             EmailTemplateRow,
             SmsTemplateRow,
+            SystemAlertRow,
             SystemConfigRow,
             ApiIntegrationRow,
             BackupSettingsRow,

@@ -42,6 +42,8 @@ class ApiIntegrationRow(Row, table="api_integrations", of=ApiIntegration):
     base_url: str
     last_tested: Moment | None
     last_test_result: TestResult | None
+    last_test_reason: str | None
     config: Json
+    archived: bool
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment

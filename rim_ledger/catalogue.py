@@ -12,6 +12,7 @@ from rim_ledger.customers.access import CustomerAccess, CustomerAccessEvent, Cus
 from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import UserEvent, UserRegistered
+from rim_ledger.notifications.alert import AlertCreated, AlertEvent, SystemAlert
 from rim_ledger.notifications.broadcast import BroadcastChunk, BroadcastMessage
 from rim_ledger.notifications.broadcast_events import (
     BroadcastChunkEvent,
@@ -64,6 +65,7 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     AdminUser: AdminCreated | AdminUserEvent,
     ApiKey: ApiKeyCreated | ApiKeyEvent,
     SecuritySettings: SecuritySettingsChanged,
+    SystemAlert: AlertCreated | AlertEvent,
     SystemConfig: SystemConfigSet | SystemConfigReset,
     BackupSettings: BackupSettingsEvent,
     Backup: BackupStarted | BackupEvent,

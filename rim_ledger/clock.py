@@ -10,6 +10,7 @@ from psycopg import AsyncConnection
 
 from rim_ledger.book import Book, Reminder
 from rim_ledger.core import SYSTEM, Refused, Stamp
+from rim_ledger.faults import note_fault
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.lateness import look_for_default, look_for_overdue
@@ -63,7 +64,9 @@ async def run(dispatch: Dispatch, archivist: Archivist) -> None:
         try:
             await tick(dispatch, archivist=archivist)
         except Exception as error:
-            log.warning("something that was due could not be done: %s", type(error).__name__)
+            kind = type(error).__name__
+            log.warning("something that was due could not be done: %s", kind)
+            await note_fault(dispatch.url, dispatch.world, f"clock: {kind}")
         await asyncio.sleep(INTERVAL)
 
 
@@ -80,6 +83,8 @@ async def _run(
             await dispatch.ledger.submit(look_at_ticket(stream), stamp)
         case "query-top-up":
             await dispatch.query(stream)
+        case "test-integration":
+            await dispatch.test(stream)
         case "disburse":
             await _disburse(dispatch, stream, stamp)
         case backup_settings.SCHEDULE:

@@ -67,6 +67,14 @@ Money = Annotated[
 Limit = Annotated[Amount, Field(ge=0)]
 """Naira, zero or more."""
 
+Threshold = Annotated[
+    Decimal,
+    BeforeValidator(_number(11, 2, "a threshold")),
+    Field(gt=0),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "examples": [10]}),
+]
+"""A value above zero that something is measured against, at most two decimals."""
+
 Rate = Annotated[
     Decimal,
     BeforeValidator(_number(10, 6, "an interest rate in percent")),

@@ -40,6 +40,7 @@ from rim_ledger.payments.transaction import (
     TransactionType,
 )
 from rim_ledger.system.config import setting
+from rim_ledger.system.connecting import SERVES
 from rim_ledger.system.outbound import require_open
 from rim_ledger.values import due_date
 
@@ -116,6 +117,7 @@ def _request(loan: Loan, book: Book) -> Iterable[Event]:
         reference=reference,
         attempt=attempt,
         asked_at=book.now,
+        integration=None if loan.historical else book.holder(SERVES, loan.network),
     )
 
 

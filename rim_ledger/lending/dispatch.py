@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -16,9 +17,20 @@ from rim_ledger.ledger import Ledger
 from rim_ledger.lending.disbursement import record_reply
 from rim_ledger.lending.loan import IN_FLIGHT, Disbursement, Loan
 from rim_ledger.lending.telco import Answer, Reply, Telco, TopUp
+from rim_ledger.lending.telecom import HttpTelco
 from rim_ledger.lending.user import User
 from rim_ledger.outcomes import Receipt
+from rim_ledger.system.breaker import Breaker
+from rim_ledger.system.integration import (
+    ApiIntegration,
+    IntegrationStatus,
+    IntegrationTested,
+    TestResult,
+)
+from rim_ledger.system.mending import mend
 from rim_ledger.system.outbound import LATER, is_open
+from rim_ledger.system.outside import Blocked, Outside
+from rim_ledger.system.probe import Line, line_to, probe
 from rim_ledger.world import World
 
 PATIENCE: Final = 5.0
@@ -27,6 +39,9 @@ PATIENCE: Final = 5.0
 CALL_MAX: Final = 30.0
 """Seconds after which a telco that says nothing has given no answer."""
 
+ON_THE_WAY: Final = timedelta(minutes=2)
+"""For so long a top-up may still reach a telco that has not heard of it, whatever delays it."""
+
 AT_ONCE: Final = 16
 """Top-ups and queries under way at once in this process; each holds a session as its lease."""
 
@@ -34,17 +49,29 @@ log = logging.getLogger(__name__)
 
 
 class _Flight(Struct):
-    """What a top-up needs to know of its loan, the phone in the clear."""
+    """What a top-up needs to know of its loan, the phone in the clear, and of the integration
+    that it was requested through."""
 
     order: TopUp | None = None
     disbursement: Disbursement = Disbursement.NONE
+    asked_at: datetime | None = None
+    line: Line | None = None
+    active: bool = True
+
+    @property
+    def to_send(self) -> TopUp | None:
+        return self.order if self.disbursement is Disbursement.REQUESTED else None
 
 
 class Dispatch:
-    """Sends what was requested and asks about what stayed open."""
+    """Sends what was requested and asks about what stayed open: through the integration that it
+    was requested through, or else the `telco` of this installation."""
 
-    def __init__(self, url: str, ledger: Ledger, telco: Telco, world: World) -> None:
+    def __init__(
+        self, url: str, ledger: Ledger, telco: Telco, world: World, outside: Outside
+    ) -> None:
         self.url, self.ledger, self.telco, self.world = url, ledger, telco, world
+        self._outside, self._breaker = outside, Breaker(url, ledger, world)
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._under_way: set[asyncio.Task[Receipt | None]] = set()
 
@@ -68,32 +95,72 @@ class Dispatch:
         async with self._at_once, self._lease(loan) as free:
             flight = await self._look(loan)
             if free and flight.order and flight.disbursement in IN_FLIGHT:
-                await self._record(loan, flight.order, await self._ask(flight.order, again=True))
+                reply = await self._within(self._telco(flight).query(flight.order.reference))
+                await self._record(loan, flight, self._known(flight, reply))
+
+    async def test(self, integration: UUID) -> None:
+        """Try whether a provider that was put out of use answers again."""
+        lines = list[Line]()
+
+        def look(book: Book) -> UUID:
+            lines.append(line_to(book, book.read(ApiIntegration, integration)))
+            return integration
+
+        await self.ledger.submit(look, Stamp(at=self.world.now(), actor=SYSTEM))
+        try:
+            found = await probe(self._outside, lines[-1])
+        except Blocked:
+            found = IntegrationTested(result=TestResult.FAILED, reason="blocked")
+        stamp = Stamp(at=self.world.now(), actor=SYSTEM)
+        await self.ledger.submit(mend(lines[-1], found), stamp)
 
     async def drain(self) -> None:
         """Wait for what is under way."""
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _send(self, loan: UUID) -> Receipt | None:
-        if not _may_be_sent(await self._look(loan)):
+        if not (await self._look(loan)).to_send:
             return None
         async with self._at_once, self._lease(loan) as free:
-            order = _may_be_sent(await self._look(loan))
-            if not free or not order:
+            flight = await self._look(loan)
+            if not free or not flight.to_send:
                 return None
-            return await self._record(loan, order, await self._ask(order))
+            return await self._record(loan, flight, await self._top_up(flight, flight.to_send))
 
-    async def _ask(self, order: TopUp, *, again: bool = False) -> Reply:
-        call = self.telco.query(order.reference) if again else self.telco.top_up(order)
+    async def _top_up(self, flight: _Flight, order: TopUp) -> Reply:
+        if not flight.active:
+            return Reply(Answer.FAILED, reason="The network's provider is out of use.")
+        return await self._within(self._telco(flight).top_up(order))
+
+    def _telco(self, flight: _Flight) -> Telco:
+        if flight.line is None:
+            return self.telco
+        return HttpTelco(flight.line, self._outside, self._breaker, self.world)
+
+    @staticmethod
+    async def _within(call: Awaitable[Reply]) -> Reply:
         try:
             return await asyncio.wait_for(call, CALL_MAX)
         except TimeoutError:
             return Reply(Answer.UNKNOWN)
 
-    async def _record(self, loan: UUID, order: TopUp, reply: Reply) -> Receipt:
-        stamp = Stamp(at=self.world.now(), actor=Actor(type="integration", name=self.telco.name))
+    def _known(self, flight: _Flight, reply: Reply) -> Reply:
+        """A reference that the telco has not heard of has failed, once it cannot come any more."""
+        if reply.answer is not Answer.ABSENT:
+            return reply
+        if flight.asked_at and self.world.now() - flight.asked_at < ON_THE_WAY:
+            return Reply(Answer.UNKNOWN)
+        return Reply(Answer.FAILED, reason="The telco never received this top-up.")
+
+    async def _record(self, loan: UUID, flight: _Flight, reply: Reply) -> Receipt:
+        assert flight.order, "what was asked of a telco has its order"
+        line = flight.line
+        name = line.name if line else self.telco.name
+        actor = Actor(type="integration", id=line.id if line else None, name=name)
+        stamp = Stamp(at=self.world.now(), actor=actor)
+        work = record_reply(loan, flight.order.reference, reply)
         for _ in range(reply.callbacks):
-            receipt = await self.ledger.submit(record_reply(loan, order.reference, reply), stamp)
+            receipt = await self.ledger.submit(work, stamp)
         return receipt
 
     async def _look(self, id: UUID) -> _Flight:
@@ -103,7 +170,11 @@ class Dispatch:
             loan = book.read(Loan, id)
             user = book.read(User, loan.user_id)
             phone = book.reveal(user.id, user.phone)
-            flight.disbursement = loan.disbursement
+            flight.disbursement, flight.asked_at = loan.disbursement, loan.asked_at
+            if loan.integration:
+                integration = book.read(ApiIntegration, loan.integration)
+                flight.line = line_to(book, integration)
+                flight.active = integration.status is IntegrationStatus.ACTIVE
             if not is_open(book):
                 book.remind("query-top-up", id, book.now + LATER)
             elif loan.reference and phone:
@@ -124,7 +195,3 @@ class Dispatch:
             )
             row = await cursor.fetchone()
             yield bool(row and row[0])
-
-
-def _may_be_sent(flight: _Flight) -> TopUp | None:
-    return flight.order if flight.disbursement is Disbursement.REQUESTED else None

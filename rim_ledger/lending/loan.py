@@ -9,7 +9,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.core import Aggregate, Event, Personal, PersonalMap, Stamp
+from rim_ledger.core import NOWHERE, Aggregate, Event, Personal, PersonalMap, Stamp
+from rim_ledger.system.integration import under_way
 from rim_ledger.values import ZERO, Network
 
 POLICY_VERSION: Final = "decision-v1"
@@ -94,12 +95,13 @@ class LoanMetadataSet(Event):
 
 
 class LoanDisbursementRequested(Event):
-    """The telco is about to be asked, under this reference."""
+    """The telco is about to be asked, under this reference; through which integration, if any."""
 
     transaction_id: UUID
     reference: str
     attempt: int
     asked_at: datetime
+    integration: UUID | None = None
 
 
 class LoanDisbursementUnknown(Event):
@@ -219,6 +221,7 @@ class Loan(Aggregate):
     asked_at: datetime | None = None
     reference: str | None = None
     transaction_id: UUID | None = None
+    integration: UUID | None = None
     telco_reference: str | None = None
     disbursed_at: datetime | None = None
     due_date: datetime | None = None
@@ -231,6 +234,12 @@ class Loan(Aggregate):
     @property
     def person(self) -> UUID:
         return self.user_id
+
+    @property
+    def lists(self) -> frozenset[tuple[str, str]]:
+        if self.integration is None or self.disbursement not in IN_FLIGHT:
+            return NOWHERE
+        return frozenset([(under_way(self.integration), str(self.id))])
 
     @property
     def outstanding_amount(self) -> Decimal:
@@ -298,6 +307,7 @@ class Loan(Aggregate):
                     asked_at=event.asked_at,
                     reference=event.reference,
                     transaction_id=event.transaction_id,
+                    integration=event.integration,
                 )
             case LoanDisbursementUnknown():
                 return self.but(disbursement=Disbursement.UNKNOWN)

@@ -16,6 +16,8 @@ class Answer(StrEnum):
     DELIVERED = "delivered"
     FAILED = "failed"
     UNKNOWN = "unknown"
+    ABSENT = "absent"
+    """The telco has never heard of the reference, or not yet: it may still be on its way."""
 
 
 class TopUp(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from base64 import b64encode
 from collections.abc import Iterable
 
 import httpx
@@ -18,6 +19,7 @@ from tests.api.factors import (
     sent_code,
 )
 from tests.api.test_one_time import INVITATION, OTHER, RESET, choose, invite, sent_token
+from tests.system.provider import a_provider, always, answer
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?")
 """Its microseconds are six digits, like a code."""
@@ -118,6 +120,43 @@ async def live_through_it_all(admin: Client, told: Told) -> Client:
     return admin
 
 
+async def speak_with_a_provider(admin: Client, told: Told) -> None:
+    """Secrets given, changed and used in calls, and a provider that talks."""
+    keys = [f"a-key-of-the-telco-{n}" for n in range(3)]
+    secrets = [
+        "a-secret-of-the-telco",
+        f"whsec_{b64encode(b'another secret').decode()}",
+        "8chars!!",
+    ]
+    said = "what the provider says of its own affairs"
+    told.never |= {*keys, *secrets, said}
+    async with a_provider(always(answer(200, said.encode()))) as url:
+        body = {"name": "VTU", "type": "telecom", "provider": "vtu", "baseUrl": url}
+        given = {"apiKey": keys[0], "apiSecret": secrets[0]}
+        made = await admin.post("/v1/api-integrations", body | given)
+        one = f"/v1/api-integrations/{made.json()['id']}"
+        for path, wish in (
+            ("/credentials", {"apiKey": keys[1], "apiSecret": secrets[1]}),
+            ("/test", None),
+            ("/activate", None),
+        ):
+            answered_ = await admin.post(one + path, wish)
+            assert answered_.status_code == 200, answered_.text
+        boss = await admin.take_on_superadmin("boss")
+        user = (await admin.user())["userId"]
+        wish = {"userId": user, "amount": 50, "network": "MTN"}
+        loan = f"/v1/loans/{(await admin.post('/v1/loans', wish)).json()['id']}"
+        assert (await boss.post(loan + "/approve")).status_code == 200
+        sent = await boss.post(loan + "/disburse", headers={"Prefer": "return=representation"})
+        assert sent.json()["disbursement"] == "unknown"
+        moved = {"provider": "other", "apiKey": keys[2], "apiSecret": secrets[2]}
+        refused = await admin.ask("PATCH", one, moved)
+        assert refused.json()["code"] == "top-ups-under-way"
+        assert (await admin.post(one + "/credentials", {"apiSecret": secrets[2]})).is_success
+        assert (await admin.post(one + "/credentials", {"apiKey": secrets[2] + " "})).is_error
+    assert (await admin.get(one, headers=await admin.caught_up())).json()["apiKey"]["set"]
+
+
 def test_no_secret_is_in_a_table_an_event_a_log_line_or_an_answer_that_should_not_have_it(
     tell: Tell, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,6 +164,7 @@ def test_no_secret_is_in_a_table_an_event_a_log_line_or_an_answer_that_should_no
 
     async def story(admin: Client) -> None:
         told = Told(admin)
+        await speak_with_a_provider(admin, told)
         await live_through_it_all(admin, told)
         desk = admin.app.state.desk
         assert await desk.tables.wait(desk.ledger.head)

@@ -305,6 +305,26 @@ CREATE TABLE read.sms_templates (
     updated_at timestamptz NOT NULL,
     version bigint NOT NULL
 );
+CREATE TABLE read.system_alerts (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    type text NOT NULL CHECK (type IN ('overdue_loans', 'api_failure', 'payment_gateway', 'user_issue', 'system_error')),
+    enabled boolean NOT NULL,
+    threshold numeric(20, 2) NOT NULL,
+    channel text[] NOT NULL,
+    recipients text[] NOT NULL,
+    state text NOT NULL CHECK (state IN ('unknown', 'normal', 'firing', 'easing')),
+    state_since timestamptz NOT NULL,
+    last_value numeric(20, 2),
+    last_triggered timestamptz,
+    trigger_count bigint NOT NULL,
+    acknowledged_at timestamptz,
+    acknowledged_by uuid,
+    archived boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
 CREATE TABLE read.system_config (
     id uuid NOT NULL,
     category text NOT NULL,
@@ -327,7 +347,9 @@ CREATE TABLE read.api_integrations (
     base_url text NOT NULL,
     last_tested timestamptz,
     last_test_result text CHECK (last_test_result IN ('success', 'failed')),
+    last_test_reason text,
     config json,
+    archived boolean NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     version bigint NOT NULL
@@ -543,6 +565,11 @@ ALTER TABLE read.sms_templates ADD PRIMARY KEY (id);
 ALTER TABLE read.sms_templates ADD CONSTRAINT sms_templates_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX sms_templates_enabled ON read.sms_templates (enabled);
 CREATE INDEX sms_templates_created_at ON read.sms_templates (created_at, id);
+ALTER TABLE read.system_alerts ADD PRIMARY KEY (id);
+CREATE INDEX system_alerts_type ON read.system_alerts (type);
+CREATE INDEX system_alerts_enabled ON read.system_alerts (enabled);
+CREATE INDEX system_alerts_state ON read.system_alerts (state);
+CREATE INDEX system_alerts_created_at ON read.system_alerts (created_at, id);
 ALTER TABLE read.system_config ADD PRIMARY KEY (id);
 CREATE INDEX system_config_category ON read.system_config (category);
 CREATE INDEX system_config_key ON read.system_config (key);
@@ -616,6 +643,7 @@ ALTER TABLE read.broadcast_chunks ADD FOREIGN KEY (broadcast_id) REFERENCES read
 ALTER TABLE read.notification_history ADD FOREIGN KEY (user_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.notification_history ADD FOREIGN KEY (admin_id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.notification_history ADD FOREIGN KEY (broadcast_id) REFERENCES read.broadcasts (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.system_alerts ADD FOREIGN KEY (acknowledged_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.system_config ADD FOREIGN KEY (updated_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.backups ADD FOREIGN KEY (parent_id) REFERENCES read.backups (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.audit_logs ADD FOREIGN KEY (user_id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;

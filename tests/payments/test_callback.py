@@ -13,12 +13,12 @@ from rim_ledger.payments.callback import Callback, UnknownPayment, enter
 from rim_ledger.payments.payment import CompleteTransaction, FailTransaction
 from rim_ledger.payments.reversal import Reconcile, RefundTransaction, ReverseTransaction
 from rim_ledger.payments.transaction import Transaction
-from rim_ledger.system.integration import (
+from rim_ledger.system.connecting import (
     ActivateIntegration,
-    ApiIntegration,
     CreateIntegration,
     DeactivateIntegration,
 )
+from rim_ledger.system.integration import ApiIntegration
 from rim_ledger.system.signature import Message, sign
 from tests.lending.desk import Desk, refused
 from tests.payments.test_payment import record

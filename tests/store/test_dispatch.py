@@ -21,12 +21,14 @@ from rim_ledger.lending.telco import SimulatedTelco
 from rim_ledger.lending.user import User
 from rim_ledger.outcomes import Receipt
 from rim_ledger.system.config import SetConfig
+from rim_ledger.system.outside import Outside
 from rim_ledger.values import Network
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
 from tests.sample import STAMP
 
 WORLD = RealWorld()
+OUTSIDE = Outside(development=True)
 VAULT = Vault(derived(b"a secret of the tests"), WORLD)
 AWAY = "postgresql://nobody@/nothing?host=/nowhere"
 Story = Callable[[Dispatch, Receipt], Awaitable[None]]
@@ -37,7 +39,7 @@ def lend(database: str, phone: str, story: Story) -> list[str]:
 
     async def tell() -> None:
         async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
-            dispatch = Dispatch(database, ledger, SimulatedTelco(database), WORLD)
+            dispatch = Dispatch(database, ledger, SimulatedTelco(database), WORLD, OUTSIDE)
             ada = RegisterUser(phone=phone, email="ada@example.com", name="Ada")
             user = await ledger.execute(User, None, ada, stamp())
             wish = RequestLoan(user_id=user.id, amount=100, network=Network.MTN)
@@ -184,7 +186,7 @@ def test_a_request_that_was_committed_is_acknowledged_though_its_sending_fails(
         async def break_down(*_: object) -> None:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(dispatch, "_ask", break_down)
+        monkeypatch.setattr(dispatch, "_top_up", break_down)
         assert (await disburse(dispatch, loan)).disbursement == "requested"
         monkeypatch.undo()
         assert await tick(dispatch, seconds=6) == 1

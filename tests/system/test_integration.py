@@ -7,20 +7,22 @@ from cryptography.exceptions import InvalidTag
 from pydantic import SecretStr, ValidationError
 
 from rim_ledger.core import Refused
-from rim_ledger.system.credentials import Imprint
-from rim_ledger.system.integration import (
+from rim_ledger.system.connecting import (
     ActivateIntegration,
-    ApiIntegration,
     CreateIntegration,
     DeactivateIntegration,
+    RotateCredentials,
+    UpdateIntegration,
+)
+from rim_ledger.system.credentials import Imprint
+from rim_ledger.system.integration import (
+    ApiIntegration,
     IntegrationActivated,
     IntegrationChanged,
     IntegrationCreated,
     IntegrationCredentialsRotated,
     IntegrationDeactivated,
     IntegrationType,
-    RotateCredentials,
-    UpdateIntegration,
 )
 from tests.spec import Memory, given, names
 

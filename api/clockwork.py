@@ -1,8 +1,9 @@
-"""`rim-ledger clock` and `rim-ledger tick`: what falls due, for ever or once."""
+"""`rim-ledger clock` and `rim-ledger tick`: what falls due and the alerts, for ever or once."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
@@ -12,21 +13,26 @@ from api.outbox import sender
 from api.settings import Settings
 from api.telco import telco
 from projections.audience import find_audience
+from projections.measures import TableMeasures
 from rim_ledger import clock as due
 from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.notifications import alarm as alarms
+from rim_ledger.notifications.alarm import Alarm
 from rim_ledger.notifications.courier import Courier
+from rim_ledger.system.archivist import Archivist
+from rim_ledger.system.guarded import GuardedSender
+from rim_ledger.system.outside import Outside
 from rim_ledger.world import RealWorld
 
 
 def clock() -> None:
-    """Run the clock, which does what falls due."""
+    """Run the clock, which does what falls due and watches over the alerts."""
     settings = Settings.load()
 
     async def run(url: str) -> None:
-        async with _dispatch(settings, url) as dispatch:
-            keeper = archivist(settings, url, dispatch.ledger)
+        async with _clockwork(settings, url) as (dispatch, alarm, keeper):
             courier = _courier(settings, dispatch)
-            await asyncio.gather(due.run(dispatch, keeper), courier.run())
+            await asyncio.gather(due.run(dispatch, keeper), alarms.run(alarm), courier.run())
 
     with filled_database(settings) as url:
         asyncio.run(run(url))
@@ -44,10 +50,10 @@ def tick(*, at: str | None = None) -> None:
     moment = _moment(at, settings) if at else None
 
     async def run(url: str) -> int:
-        async with _dispatch(settings, url) as dispatch:
-            keeper = archivist(settings, url, dispatch.ledger)
+        async with _clockwork(settings, url) as (dispatch, alarm, keeper):
             done = await due.tick(dispatch, moment, keeper)
             done += await _courier(settings, dispatch).carry(moment)
+            await alarm.look(moment)
             await keeper.drain()
             return done
 
@@ -55,10 +61,16 @@ def tick(*, at: str | None = None) -> None:
         print(f"things that were due: {asyncio.run(run(url))}")
 
 
-@contextlib.asynccontextmanager
-async def _dispatch(settings: Settings, url: str) -> AsyncIterator[Dispatch]:
+@asynccontextmanager
+async def _clockwork(
+    settings: Settings, url: str
+) -> AsyncIterator[tuple[Dispatch, Alarm, Archivist]]:
     async with open_ledger(settings, url) as ledger:
-        yield Dispatch(url, ledger, telco(settings, url), RealWorld())
+        world, outside = RealWorld(), Outside(development=not settings.production)
+        guarded = GuardedSender(sender(settings, world), ledger, world)
+        alarm = Alarm(url, ledger, TableMeasures(url), guarded, world)
+        dispatch = Dispatch(url, ledger, telco(settings, url), world, outside)
+        yield dispatch, alarm, archivist(settings, url, ledger)
 
 
 def _courier(settings: Settings, dispatch: Dispatch) -> Courier:

@@ -1,0 +1,22 @@
+"""Errors that nobody foresaw, counted in the database so that an alert can watch them."""
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final
+
+from psycopg import AsyncConnection, OperationalError
+
+from rim_ledger.world import World
+
+KEPT: Final = timedelta(days=1)
+NOTE: Final = """
+WITH old AS (DELETE FROM ledger.faults WHERE at <= %s)
+INSERT INTO ledger.faults (at, place) VALUES (%s, %s)"""
+
+
+async def note_fault(url: str, world: World, place: str) -> None:
+    """Note one, unless the database is what is at fault: then nobody can."""
+    now = world.now()
+    with suppress(OperationalError):
+        async with await AsyncConnection.connect(url, autocommit=True) as connection:
+            await connection.execute(NOTE, [now - KEPT, now, place])

@@ -1,0 +1,137 @@
+"""A telco behind HTTP: a top-up is sent once, and asked about as often as it takes."""
+
+import asyncio
+import json
+import re
+from typing import Any, Final
+
+from rim_ledger.lending.telco import Answer, Reply, TopUp
+from rim_ledger.system.breaker import Breaker
+from rim_ledger.system.outside import Blocked, NoAnswer, Outside, Unreachable
+from rim_ledger.system.probe import Line
+from rim_ledger.system.signature import sign
+from rim_ledger.world import World
+
+PATH: Final = "/top-ups"
+WAITS: Final = (0.2, 0.8)
+"""Seconds before the second and the third try, half as long at least and as long at most."""
+SERVER_ERROR: Final = 500
+TELCO_REFERENCE: Final = re.compile(r"[!-~]{1,120}")
+REASON: Final = re.compile(r"[a-z0-9-]{1,40}")
+"""A word for programs. Whatever else a telco writes may be about a person."""
+
+
+class HttpTelco:
+    """Speaks for one integration. Only the telco's own words on the very reference count; all
+    else, such as the error page of a proxy, leaves the outcome unknown."""
+
+    def __init__(self, line: Line, outside: Outside, breaker: Breaker, world: World) -> None:
+        self.name = line.name
+        self._line, self._outside, self._breaker, self._world = line, outside, breaker, world
+
+    async def top_up(self, order: TopUp) -> Reply:
+        """A connection that did not come about has carried nothing, and is tried again. A request
+        that may have been sent is never sent again."""
+        body = json.dumps(
+            {
+                "reference": order.reference,
+                "phone": order.phone,
+                "network": order.network,
+                "amount": f"{order.amount:.2f}",
+            }
+        ).encode()
+        for wait in (*WAITS, None):
+            try:
+                reply = await self._ask("POST", PATH, order.reference, body)
+            except Blocked:
+                return Reply(Answer.FAILED, reason="The telco's address is blocked.")
+            except Unreachable:
+                await self._pause(wait)
+            else:
+                told = reply and reply.answer is not Answer.ABSENT
+                return reply if reply and told else Reply(Answer.UNKNOWN)
+        return Reply(Answer.FAILED, reason="The telco cannot be reached.")
+
+    async def query(self, reference: str) -> Reply:
+        """A question does no harm: without a usable answer it is asked again."""
+        for wait in (*WAITS, None):
+            try:
+                if reply := await self._ask("GET", f"{PATH}/{reference}", reference):
+                    return reply
+            except Blocked:
+                break
+            except Unreachable:
+                pass
+            await self._pause(wait)
+        return Reply(Answer.UNKNOWN)
+
+    async def _ask(
+        self, method: str, path: str, reference: str, body: bytes | None = None
+    ) -> Reply | None:
+        """One call, which the circuit breaker hears of; None without a usable answer."""
+        url, headers = self._line.base_url.rstrip("/") + path, self._headers(reference, body)
+        reply, reached = None, False
+        try:
+            answer = await self._outside.call(method, url, headers, body)
+            reached = True
+            if answer.status < SERVER_ERROR:
+                reply = read_reply(reference, answer.body)
+        except NoAnswer:
+            reached = True
+        except Unreachable:
+            pass
+        await self._breaker.note(self._line.id, failed=reply is None)
+        if not reached:
+            raise Unreachable
+        return reply
+
+    def _headers(self, reference: str, body: bytes | None) -> dict[str, str]:
+        """Who calls, and which top-up it is about; signed as callbacks are, with the secret."""
+        headers = {"accept": "application/json", "idempotency-key": reference}
+        if body is not None:
+            headers["content-type"] = "application/json"
+        if self._line.secret:
+            time = str(int(self._world.now().timestamp()))
+            text = self._line.secret.get_secret_value()
+            headers |= {
+                "webhook-id": reference,
+                "webhook-timestamp": time,
+                "webhook-signature": sign(text, reference, time, body or b""),
+            }
+        return headers | self._line.authorization
+
+    async def _pause(self, wait: float | None) -> None:
+        """Wait before the next try, not all callers equally long."""
+        if wait is not None:
+            await asyncio.sleep(wait * (1 + self._world.random(1)[0] / 255) / 2)
+
+
+def read_reply(reference: str, body: bytes) -> Reply | None:
+    """What a telco says of a reference; None when it says nothing that can be understood."""
+    said = _object(body)
+    if said.get("reference") != reference:
+        return None
+    match said.get("status"):
+        case "delivered":
+            return Reply(Answer.DELIVERED, _matching(TELCO_REFERENCE, said.get("telcoReference")))
+        case "failed":
+            word = _matching(REASON, said.get("reason"))
+            return Reply(Answer.FAILED, reason=f"The telco declined: {word or 'no reason given'}.")
+        case "absent":
+            return Reply(Answer.ABSENT)
+        case "pending":
+            return Reply(Answer.UNKNOWN)
+        case _:
+            return None
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _matching(pattern: "re.Pattern[str]", text: object) -> str | None:
+    return text if isinstance(text, str) and pattern.fullmatch(text) else None

@@ -1,0 +1,217 @@
+"""An alert: a value that is watched, and who is told when it reaches a threshold."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, Self, assert_never
+from uuid import UUID
+
+from msgspec import Struct
+
+from rim_ledger.core import NOWHERE, Aggregate, Event, FrozenMeta, Stamp
+from rim_ledger.notifications.episode import AlertState, Watch
+from rim_ledger.sending import Channel
+
+WATCHED: Final = "watched-alerts"
+"""The list of those that are evaluated, by what they watch."""
+UNTOLD: Final = "untold-alerts"
+"""The list of those of which somebody has still to be told."""
+
+
+class AlertType(StrEnum):
+    """What is watched."""
+
+    OVERDUE_LOANS = "overdue_loans"
+    API_FAILURE = "api_failure"
+    PAYMENT_GATEWAY = "payment_gateway"
+    USER_ISSUE = "user_issue"
+    SYSTEM_ERROR = "system_error"
+
+
+class AlertChannel(StrEnum):
+    """How people learn of it. The dashboard shows the alert itself."""
+
+    EMAIL = "email"
+    SMS = "sms"
+    DASHBOARD = "dashboard"
+
+
+class AlertMessage(Struct, metaclass=FrozenMeta, rename="camel"):
+    """Whom to tell, and how."""
+
+    admin_id: UUID
+    channel: Channel
+
+
+# Events: what can happen to an alert.
+
+
+class AlertCreated(Event):
+    name: str
+    type: AlertType
+    threshold: Decimal
+    channel: tuple[AlertChannel, ...]
+    recipients: tuple[str, ...]
+    enabled: bool = True
+
+
+class AlertChanged(Event):
+    """Only what changed is set."""
+
+    name: str | None = None
+    threshold: Decimal | None = None
+    channel: tuple[AlertChannel, ...] | None = None
+    recipients: tuple[str, ...] | None = None
+
+
+class AlertEnabled(Event):
+    pass
+
+
+class AlertDisabled(Event):
+    pass
+
+
+class AlertArchived(Event):
+    """The alert is kept for the record and watches nothing."""
+
+
+class AlertTriggered(Event):
+    """An episode has begun. Who is told was decided with it."""
+
+    value: Decimal
+    messages: tuple[AlertMessage, ...] = ()
+
+
+class AlertStateChanged(Event):
+    """It stands otherwise, but has not fired. Without a value there was no data."""
+
+    state: AlertState
+    value: Decimal | None = None
+
+
+class AlertAcknowledged(Event):
+    """Somebody looks after it."""
+
+
+class AlertMessageTaken(Event):
+    """It is being handed over. Should nothing follow it went; or nobody knows whether it did."""
+
+    message: AlertMessage
+
+
+class AlertMessageFailed(Event):
+    """It certainly did not go. `instead` is another way to tell the same admin."""
+
+    message: AlertMessage
+    instead: Channel | None = None
+
+
+AlertEvent = (
+    AlertChanged
+    | AlertEnabled
+    | AlertDisabled
+    | AlertArchived
+    | AlertTriggered
+    | AlertStateChanged
+    | AlertAcknowledged
+    | AlertMessageTaken
+    | AlertMessageFailed
+)
+
+
+# The aggregate: what those events add up to.
+
+
+class SystemAlert(Aggregate):
+    name: str
+    type: AlertType
+    threshold: Decimal
+    channel: tuple[AlertChannel, ...]
+    recipients: tuple[str, ...]
+    enabled: bool
+    created_at: datetime
+    state_since: datetime
+    state: AlertState = AlertState.UNKNOWN
+    last_value: Decimal | None = None
+    last_triggered: datetime | None = None
+    trigger_count: int = 0
+    untold: tuple[AlertMessage, ...] = ()
+    tried: tuple[AlertMessage, ...] = ()
+    """The messages of the last episode that were handed over, whatever became of them."""
+    acknowledged_at: datetime | None = None
+    acknowledged_by: UUID | None = None
+    archived: bool = False
+
+    @property
+    def watch(self) -> Watch:
+        """What was seen of the value so far."""
+        return Watch(self.state, self.state_since, self.last_triggered)
+
+    @property
+    def lists(self) -> frozenset[tuple[str, str]]:
+        stands = [(WATCHED, f"{self.type} {self.id}")] if self.enabled else []
+        stands += [(UNTOLD, str(self.id))] if self.untold else []
+        return frozenset(stands) or NOWHERE
+
+    @classmethod
+    def begin(cls, id: UUID, event: AlertCreated, stamp: Stamp) -> Self:
+        return cls(
+            id=id,
+            name=event.name,
+            type=event.type,
+            threshold=event.threshold,
+            channel=event.channel,
+            recipients=event.recipients,
+            enabled=event.enabled,
+            created_at=stamp.at,
+            state_since=stamp.at,
+        )
+
+    def evolve(self, event: AlertEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911 - a line an event
+        match event:
+            case AlertChanged():
+                return self.but(
+                    name=event.name or self.name,
+                    threshold=event.threshold or self.threshold,
+                    channel=event.channel or self.channel,
+                    recipients=event.recipients or self.recipients,
+                )
+            case AlertEnabled():
+                return self.but(enabled=True)
+            case AlertDisabled():
+                return self._unwatched(stamp)
+            case AlertArchived():
+                return self._unwatched(stamp).but(archived=True, untold=())
+            case AlertTriggered():
+                return self.but(
+                    state=AlertState.FIRING,
+                    state_since=stamp.at,
+                    last_value=event.value,
+                    last_triggered=stamp.at,
+                    trigger_count=self.trigger_count + 1,
+                    untold=event.messages,
+                    tried=(),
+                    acknowledged_at=None,
+                    acknowledged_by=None,
+                )
+            case AlertStateChanged():
+                return self.but(state=event.state, state_since=stamp.at, last_value=event.value)
+            case AlertAcknowledged():
+                return self.but(acknowledged_at=stamp.at, acknowledged_by=stamp.admin)
+            case AlertMessageTaken(message=message):
+                left = tuple(each for each in self.untold if each != message)
+                return self.but(untold=left, tried=(*self.tried, message))
+            case AlertMessageFailed(message=message, instead=instead):
+                if instead is None:
+                    return self
+                again = AlertMessage(admin_id=message.admin_id, channel=instead)
+                return self.but(untold=(*self.untold, again))
+            case _:
+                assert_never(event)
+
+    def _unwatched(self, stamp: Stamp) -> Self:
+        """Nobody looks, so nobody knows."""
+        return self.but(
+            enabled=False, state=AlertState.UNKNOWN, state_since=stamp.at, last_value=None
+        )

@@ -1,0 +1,255 @@
+"""What one may ask of an integration, and the rule each wish must meet."""
+
+import json
+from collections.abc import Iterable
+from typing import Annotated, ClassVar, Final, Self
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, JsonValue, PrivateAttr
+from pydantic_core import PydanticCustomError
+
+from rim_ledger.book import Book
+from rim_ledger.core import Command, Creation, Event, Invalid, Refused, require, require_legal
+from rim_ledger.system.credentials import API_KEY, API_SECRET, WithCredentials, keep
+from rim_ledger.system.integration import (
+    LEGAL,
+    ApiIntegration,
+    IntegrationActivated,
+    IntegrationArchived,
+    IntegrationChanged,
+    IntegrationCreated,
+    IntegrationCredentialsRotated,
+    IntegrationDeactivated,
+    IntegrationStatus,
+    IntegrationTested,
+    IntegrationType,
+    TestResult,
+    under_way,
+)
+from rim_ledger.system.mending import PROBE, mended
+from rim_ledger.system.outside import Blocked
+from rim_ledger.system.probe import Line, line_to
+from rim_ledger.values import LOOPBACK, Name, Network
+
+CONFIG_MAX: Final = 10_000
+SERVES: Final = "telecom-network"
+"""The kind of claim that keeps a network to one telecom integration."""
+
+
+def _url(text: str) -> str:
+    wrong = PydanticCustomError(
+        "url", "this is an https address (http on this machine only) without a password or a query"
+    )
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise wrong from None
+    plain = parts.scheme == "http" and host in LOOPBACK
+    if not host or not (parts.scheme == "https" or plain) or "@" in parts.netloc:
+        raise wrong
+    if parts.query or parts.fragment:
+        raise wrong
+    return text
+
+
+def _small(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if len(json.dumps(config)) > CONFIG_MAX:
+        raise PydanticCustomError("too_long", f"this has at most {CONFIG_MAX} characters of JSON")
+    return config
+
+
+Url = Annotated[
+    str,
+    Field(min_length=1, max_length=500, pattern=r"^[!-~]+$", examples=["https://api.example.com"]),
+    AfterValidator(_url),
+]
+Config = Annotated[dict[str, JsonValue], AfterValidator(_small)]
+"""Whatever else the provider wants to be told; no secrets, for it is shown as it is. `networks`
+lists those that a telecom integration serves, all when it is left out."""
+
+
+def _rotate(form: WithCredentials, book: Book, integration: UUID) -> Iterable[Event]:
+    """Take over the secrets that a form gives; those that are kept already change nothing."""
+    known = book.read(ApiIntegration, integration)
+    key = keep(book, integration, API_KEY, form.api_key, known.key)
+    secret = keep(book, integration, API_SECRET, form.api_secret, known.secret)
+    if key or secret:
+        yield IntegrationCredentialsRotated(api_key=key, api_secret=secret)
+
+
+def _require_networks(kind: IntegrationType, config: dict[str, JsonValue]) -> None:
+    """Refuse a telecom integration for networks that there are not."""
+    if kind is not IntegrationType.TELECOM or "networks" not in config:
+        return
+    wish, known = config["networks"], [each.value for each in Network]
+    if not (isinstance(wish, list) and wish and all(each in known for each in wish)):
+        words = f"This lists one or more of {', '.join(known)}."
+        raise Invalid("unknown-network", words, "/config/networks")
+
+
+def _require_present(integration: ApiIntegration) -> None:
+    require(not integration.archived, "already-done", "The integration is archived.")
+
+
+class CreateIntegration(WithCredentials, Creation[ApiIntegration]):
+    """Add a provider. It does nothing until it is activated."""
+
+    name: Name
+    type: Annotated[IntegrationType, Field(strict=False)]
+    provider: Name
+    base_url: Url
+    config: Config = {}
+
+    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
+        _require_networks(self.type, self.config)
+        yield IntegrationCreated(
+            name=self.name,
+            type=self.type,
+            provider=self.provider,
+            base_url=self.base_url,
+            config=self.config,
+        )
+        yield from _rotate(self, book, id)
+
+
+class UpdateIntegration(WithCredentials, Command[ApiIntegration]):
+    """Change what is given; what is left out stays. Secrets are for one provider at one address:
+    whoever changes either sends every secret that is set again. What was active there is inactive
+    then, but for a payment gateway, until it was tested anew."""
+
+    name: Name | None = None
+    provider: Name | None = None
+    base_url: Url | None = None
+    config: Config | None = None
+
+    def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
+        _require_present(aggregate)
+        changes = {
+            field: wish
+            for field in ("name", "provider", "base_url", "config")
+            if (wish := getattr(self, field)) not in (None, getattr(aggregate, field))
+        }
+        moved = bool(changes.keys() & {"provider", "base_url"})
+        if moved:
+            self._require_secrets_again(aggregate)
+            require_nothing_under_way(book, aggregate.id)
+        if self.config is not None:
+            _require_networks(aggregate.type, self.config)
+        if changes:
+            yield IntegrationChanged(**changes)
+        yield from _rotate(self, book, aggregate.id)
+        if moved and aggregate.is_called and aggregate.status is not IntegrationStatus.INACTIVE:
+            yield from _stop(aggregate, book)
+        elif "config" in changes and aggregate.status is not IntegrationStatus.INACTIVE:
+            _release_networks(aggregate, book)
+            _claim_networks(book.read(ApiIntegration, aggregate.id), book)
+
+    def _require_secrets_again(self, integration: ApiIntegration) -> None:
+        pairs = ((integration.key, self.api_key), (integration.secret, self.api_secret))
+        again = "Another provider or address gets no secret of the former one: send them again."
+        complete = all(sent for known, sent in pairs if known)
+        require(complete, "secret-reentry-required", again)
+
+
+class RotateCredentials(WithCredentials, Command[ApiIntegration]):
+    """Replace the secrets that are given. The former ones are worth nothing from then on."""
+
+    def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
+        _require_present(aggregate)
+        if self.api_key is None and self.api_secret is None:
+            raise Invalid("missing", "Name an apiKey, an apiSecret or both.", "/apiSecret")
+        yield from _rotate(self, book, aggregate.id)
+
+
+class TestIntegration(Command[ApiIntegration]):
+    """Call the provider once, at its base URL and with its key. Any answer of status 2xx within
+    five seconds is a success; nothing of it is shown. An integration that was put out of use by
+    failures is active again when it succeeds. An address inside of a network is 422."""
+
+    __test__: ClassVar[bool] = False
+
+    _line: Line | None = PrivateAttr(default=None)
+    _found: IntegrationTested | Blocked | None = PrivateAttr(default=None)
+
+    def after(self, line: Line, found: IntegrationTested | Blocked) -> Self:
+        """The same wish, once the call was made, and what was found."""
+        ready = self.model_copy()
+        ready._line, ready._found = line, found
+        return ready
+
+    def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
+        _require_present(aggregate)
+        assert self._found, "the call is made before the decision"
+        if isinstance(self._found, Blocked):
+            raise self._found
+        same = self._line == line_to(book, aggregate)
+        require(same, "changed-meanwhile", "The integration was changed while it was tested.")
+        yield self._found
+        yield from mended(aggregate, self._found, book)
+
+
+class ActivateIntegration(Command[ApiIntegration]):
+    """Let an integration act, once its last test succeeded. A payment gateway needs no test, but
+    its secret, by which its callbacks are known. Of the telecom integrations one is active for
+    each network."""
+
+    def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
+        _require_present(aggregate)
+        require_legal(aggregate.status, "activate", LEGAL)
+        if aggregate.is_called:
+            tested = aggregate.last_test_result is TestResult.SUCCESS
+            require(tested, "not-tested", "Its last test must have succeeded: test it first.")
+        else:
+            unset = "The integration's apiSecret is not set, so nobody could know its callbacks."
+            require(aggregate.secret is not None, "secret-missing", unset)
+        _claim_networks(aggregate, book)
+        yield IntegrationActivated()
+
+
+class DeactivateIntegration(Command[ApiIntegration]):
+    """Let an integration act no more; its callbacks are turned away at once. Top-ups under way
+    are still asked about."""
+
+    def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
+        require_legal(aggregate.status, "deactivate", LEGAL)
+        yield from _stop(aggregate, book)
+
+
+class ArchiveIntegration(Command[ApiIntegration]):
+    """Do away with an integration that is not active. It is kept for the record."""
+
+    def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
+        _require_present(aggregate)
+        require_legal(aggregate.status, "archive", LEGAL)
+        require_nothing_under_way(book, aggregate.id)
+        _release_networks(aggregate, book)
+        book.forget(PROBE, aggregate.id)
+        yield IntegrationArchived()
+
+
+def require_nothing_under_way(book: Book, integration: UUID) -> None:
+    """Refuse while a top-up is open: only whoever was asked for it can tell what became of it."""
+    waiting = book.listed(under_way(integration), 1)
+    words = "Top-ups through it wait for their outcome; what was asked of it must stay known."
+    require(not waiting, "top-ups-under-way", words)
+
+
+def _stop(integration: ApiIntegration, book: Book) -> Iterable[Event]:
+    _release_networks(integration, book)
+    book.forget(PROBE, integration.id)
+    yield IntegrationDeactivated()
+
+
+def _claim_networks(integration: ApiIntegration, book: Book) -> None:
+    if integration.type is IntegrationType.TELECOM:
+        for network in integration.networks:
+            words = f"Another telecom integration serves {network}: deactivate that first."
+            book.claim(SERVES, network, integration.id, Refused("network-taken", words))
+
+
+def _release_networks(integration: ApiIntegration, book: Book) -> None:
+    for network in Network:
+        if book.holder(SERVES, network) == integration.id:
+            book.release(SERVES, network)

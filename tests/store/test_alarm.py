@@ -1,0 +1,217 @@
+"""Alerts on the real ledger: several processes look at once, and nobody is told twice."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from rim_ledger.admin.admin_role import SUPERADMIN
+from rim_ledger.admin.admin_user import AdminUser, CreateAdmin
+from rim_ledger.admin.bootstrap import bootstrap
+from rim_ledger.book import Book
+from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.core import SYSTEM, Refused, Stamp, Unavailable
+from rim_ledger.key_ring import derived
+from rim_ledger.ledger import Ledger
+from rim_ledger.notifications.alarm import Alarm
+from rim_ledger.notifications.alert import AlertChannel, AlertType, SystemAlert
+from rim_ledger.notifications.alerting import CreateAlert
+from rim_ledger.sending import Channel
+from rim_ledger.vault import Vault
+from rim_ledger.world import RealWorld
+
+WORLD = RealWorld()
+VAULT = Vault(derived(b"a secret of the tests"), WORLD)
+PASSWORD = "a horse that reads slowly"
+
+
+class Values:
+    """Values that a test sets."""
+
+    def __init__(self) -> None:
+        self.of: dict[AlertType, Decimal | None] = {}
+        self.fails: set[Channel] = set()
+
+    async def value(self, type: AlertType, at: datetime) -> Decimal | None:
+        return self.of.get(type)
+
+    async def failing(self, at: datetime) -> Collection[Channel]:
+        return self.fails
+
+
+class Post:
+    """A sender that keeps what it was given, and is out of order on some channels."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[Channel, str, str | None, str, str]] = []
+        self.broken: dict[Channel, Exception] = {}
+
+    def require(self, channel: Channel) -> None:
+        """Everything can be sent."""
+
+    async def send(
+        self, channel: Channel, to: str, subject: str | None, body: str, reference: str
+    ) -> None:
+        if channel in self.broken:
+            raise self.broken[channel]
+        await asyncio.sleep(0)
+        self.sent.append((channel, to, subject, body, reference))
+
+
+class Office:
+    """A ledger with two admins, an alert for both, and processes that look."""
+
+    def __init__(self, database: str, ledger: Ledger) -> None:
+        self.database, self.ledger, self.values, self.post = database, ledger, Values(), Post()
+        self.now = WORLD.now()
+
+    def alarm(self, ledger: Ledger | None = None) -> Alarm:
+        return Alarm(self.database, ledger or self.ledger, self.values, self.post, WORLD)
+
+    async def add(self, *channels: str) -> UUID:
+        wish = CreateAlert(
+            name="Too many overdue",
+            type=AlertType.OVERDUE_LOANS,
+            threshold=10,  # type: ignore[arg-type]
+            channel=[AlertChannel(each) for each in channels],
+            recipients=["superadmin"],
+        )
+        return (await self.ledger.execute(SystemAlert, None, wish, self.stamp)).id
+
+    @property
+    def stamp(self) -> Stamp:
+        return Stamp(at=self.now, actor=SYSTEM)
+
+    async def see(self, value: int | None, *alarms: Alarm, minutes: float = 1) -> None:
+        self.now += timedelta(minutes=minutes)
+        exact = None if value is None else Decimal(value)
+        self.values.of[AlertType.OVERDUE_LOANS] = exact
+        await asyncio.gather(*(each.look(self.now) for each in alarms or [self.alarm()]))
+
+    async def alert(self, id: UUID) -> SystemAlert:
+        found: list[SystemAlert] = []
+
+        def look(book: Book) -> UUID:
+            found.append(book.read(SystemAlert, id))
+            return id
+
+        await self.ledger.submit(look, self.stamp)
+        return found[-1]
+
+
+@asynccontextmanager
+async def an_office(database: str) -> AsyncIterator[Office]:
+    async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
+        await bootstrap(ledger, PASSWORD, WORLD)
+        office = Office(database, ledger)
+        ada = CreateAdmin(
+            username="ada",
+            email="ada@example.com",
+            phone="08031234567",
+            role_id=SUPERADMIN,
+            password=SecretStr(PASSWORD),
+        )
+        await ledger.execute(AdminUser, None, await ada.hashed(), office.stamp)
+        yield office
+
+
+def test_many_who_look_at_once_tell_each_recipient_once_an_episode(database: str) -> None:
+    async def story() -> None:
+        async with (
+            an_office(database) as office,
+            Ledger(database, ENTITY_OF, VAULT, WORLD) as other,
+        ):
+            alert = await office.add("email", "dashboard")
+            alarms = [office.alarm(each) for each in (office.ledger, other) * 3]
+            await office.see(5, *alarms)
+            assert office.post.sent == []
+            for _ in range(3):
+                await office.see(12, *alarms)
+            told = Counter((channel, to) for channel, to, *_ in office.post.sent)
+            assert told == {("email", "ada@example.com"): 1, ("email", "admin@rim.example"): 1}
+            assert (await office.alert(alert)).trigger_count == 1
+            await office.see(0, *alarms)
+            await office.see(0, *alarms, minutes=10)
+            await office.see(12, *alarms, minutes=15)
+            assert len(office.post.sent) == 4
+            assert len({reference for *_, reference in office.post.sent}) == 4
+
+    asyncio.run(story())
+
+
+def test_a_message_says_what_was_seen_and_names_nobody(database: str) -> None:
+    async def story() -> None:
+        async with an_office(database) as office:
+            await office.add("email", "sms")
+            await office.see(12)
+            words = {each[:4] for each in office.post.sent}
+            body = "Overdue loans: 12, and the alert's threshold is 10."
+            assert words == {
+                (Channel.EMAIL, "ada@example.com", "Alert: Too many overdue", body),
+                (Channel.EMAIL, "admin@rim.example", "Alert: Too many overdue", body),
+                (Channel.SMS, "+2348031234567", None, body),
+            }
+
+    asyncio.run(story())
+
+
+def test_who_cannot_be_told_one_way_is_told_the_other(database: str) -> None:
+    async def story() -> None:
+        async with an_office(database) as office:
+            alert = await office.add("email")
+            office.post.broken[Channel.EMAIL] = Unavailable("not-sent", "It is down.")
+            await office.see(12)
+            assert [(each[0], each[1]) for each in office.post.sent] == [
+                (Channel.SMS, "+2348031234567")
+            ]
+            assert (await office.alert(alert)).untold == ()
+
+    asyncio.run(story())
+
+
+def test_when_every_way_is_broken_the_dashboard_still_shows_it(database: str) -> None:
+    async def story() -> None:
+        async with an_office(database) as office:
+            alert = await office.add("sms", "email")
+            no = Refused("no-sender", "No provider is connected.")
+            office.post.broken = {Channel.EMAIL: no, Channel.SMS: no}
+            await office.see(12)
+            seen = await office.alert(alert)
+            assert (seen.state, seen.untold, office.post.sent) == ("firing", (), [])
+
+    asyncio.run(story())
+
+
+def test_what_was_not_handed_over_when_a_process_died_is_by_the_next(database: str) -> None:
+    async def story() -> None:
+        async with an_office(database) as office:
+            await office.add("email")
+            office.post.broken[Channel.EMAIL] = ZeroDivisionError()
+            try:
+                await office.see(12)
+            except ZeroDivisionError:
+                office.post.broken.clear()
+            assert office.post.sent == []
+            await office.see(12)
+            # Who died had taken one: nobody knows whether it went, so it is not sent again.
+            assert len(office.post.sent) == 1
+
+    asyncio.run(story())
+
+
+def test_no_data_is_unknown(database: str) -> None:
+    async def story() -> None:
+        async with an_office(database) as office:
+            alert = await office.add("email")
+            await office.see(5)
+            assert (await office.alert(alert)).state == "normal"
+            await office.see(None)
+            assert (await office.alert(alert)).state == "unknown"
+            assert office.post.sent == []
+
+    asyncio.run(story())

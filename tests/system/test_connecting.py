@@ -1,0 +1,268 @@
+"""The life of an integration: tested, active, broken, mended, archived; one for each network."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+
+from rim_ledger.core import Command
+from rim_ledger.lending.telco import Answer
+from rim_ledger.system.connecting import (
+    ActivateIntegration,
+    ArchiveIntegration,
+    CreateIntegration,
+    DeactivateIntegration,
+    RotateCredentials,
+    TestIntegration,
+    UpdateIntegration,
+)
+from rim_ledger.system.integration import (
+    ApiIntegration,
+    IntegrationActivated,
+    IntegrationArchived,
+    IntegrationTested,
+    TestResult,
+)
+from rim_ledger.system.mending import break_, mend
+from rim_ledger.system.outside import Blocked
+from rim_ledger.system.probe import Line, line_to
+from tests.lending.desk import Desk, refused
+from tests.spec import names
+
+GOOD = IntegrationTested(result=TestResult.SUCCESS)
+BAD = IntegrationTested(result=TestResult.FAILED, reason="timeout")
+TELECOM = {"name": "VTU", "type": "telecom", "provider": "vtu", "baseUrl": "https://vtu.example"}
+
+
+class Providers(Desk):
+    """A desk with integrations."""
+
+    def add(self, **more: Any) -> UUID:
+        id_ = self.world.new_id()
+        wish = CreateIntegration.model_validate(TELECOM | {"apiKey": "key-number-one"} | more)
+        self.perform(ApiIntegration, id_, wish)
+        return id_
+
+    def wish(self, id: UUID, command: Command[Any]) -> list[str]:
+        return names(self.perform(ApiIntegration, id, command))
+
+    def line(self, id: UUID) -> Line:
+        return line_to(self.book(), self.integration(id))
+
+    def integration(self, id: UUID) -> ApiIntegration:
+        return self.book().read(ApiIntegration, id)
+
+    def test(self, id: UUID, found: IntegrationTested | Blocked = GOOD) -> list[str]:
+        return self.wish(id, TestIntegration().after(self.line(id), found))
+
+    def active(self, **more: Any) -> UUID:
+        id_ = self.add(**more)
+        self.test(id_)
+        self.wish(id_, ActivateIntegration())
+        return id_
+
+    def in_error(self) -> UUID:
+        id_ = self.active()
+        assert names(self.run(break_(id_, 5))) == ["IntegrationBroken"]
+        return id_
+
+
+def test_who_passed_a_test_may_be_activated() -> None:
+    desk = Providers()
+    telecom = desk.add()
+    assert refused(lambda: desk.wish(telecom, ActivateIntegration())) == "not-tested"
+    desk.test(telecom, BAD)
+    assert refused(lambda: desk.wish(telecom, ActivateIntegration())) == "not-tested"
+    assert desk.integration(telecom).last_test_reason == "timeout"
+    desk.test(telecom)
+    assert desk.wish(telecom, ActivateIntegration()) == ["IntegrationActivated"]
+    tested = desk.integration(telecom)
+    assert (
+        tested.status,
+        tested.last_test_result,
+        tested.last_tested,
+        tested.last_test_reason,
+    ) == (
+        "active",
+        "success",
+        desk.world.time,
+        None,
+    )
+
+
+def test_a_blocked_address_is_refused_and_no_result() -> None:
+    desk = Providers()
+    telecom = desk.add()
+    assert refused(lambda: desk.test(telecom, Blocked())) == "blocked-address"
+    assert desk.integration(telecom).last_tested is None
+
+
+def test_what_was_changed_while_it_was_tested_was_not_tested() -> None:
+    desk = Providers()
+    telecom = desk.add()
+    wish = TestIntegration().after(desk.line(telecom), GOOD)
+    desk.wish(telecom, RotateCredentials(api_key=SecretStr("key-number-two")))
+    assert refused(lambda: desk.wish(telecom, wish)) == "changed-meanwhile"
+
+
+def test_another_address_was_never_tested_and_is_not_active() -> None:
+    desk = Providers()
+    telecom = desk.active()
+    moved = UpdateIntegration(
+        base_url="https://elsewhere.example", api_key=SecretStr("key-number-one")
+    )
+    assert desk.wish(telecom, moved) == ["IntegrationChanged", "IntegrationDeactivated"]
+    assert desk.integration(telecom).last_test_result is None
+    assert refused(lambda: desk.wish(telecom, ActivateIntegration())) == "not-tested"
+
+
+def test_another_secret_or_name_keeps_an_integration_active() -> None:
+    desk = Providers()
+    telecom = desk.active()
+    desk.wish(telecom, RotateCredentials(api_key=SecretStr("key-number-two")))
+    desk.wish(telecom, UpdateIntegration(name="VTU Nigeria"))
+    assert desk.integration(telecom).status == "active"
+
+
+def test_one_telecom_integration_is_active_for_each_network() -> None:
+    desk = Providers()
+    first = desk.active(config={"networks": ["MTN", "Glo"]})
+    other = desk.active(config={"networks": ["Airtel"]})
+    third = desk.add(config={"networks": ["9mobile", "Glo"]})
+    desk.test(third)
+    assert refused(lambda: desk.wish(third, ActivateIntegration())) == "network-taken"
+    widened = UpdateIntegration(config={"networks": ["Airtel", "MTN"]})
+    assert refused(lambda: desk.wish(other, widened)) == "network-taken"
+    desk.wish(first, UpdateIntegration(config={"networks": ["MTN"]}))
+    desk.wish(third, ActivateIntegration())
+    desk.wish(first, DeactivateIntegration())
+    desk.wish(other, widened)
+    assert refused(lambda: desk.wish(first, ActivateIntegration())) == "network-taken"
+
+
+def test_without_a_list_a_telecom_integration_serves_every_network() -> None:
+    desk = Providers()
+    desk.active()
+    glo = desk.add(config={"networks": ["Glo"]})
+    desk.test(glo)
+    assert refused(lambda: desk.wish(glo, ActivateIntegration())) == "network-taken"
+
+
+@pytest.mark.parametrize("wish", ["MTN", [], ["Mtn"], [["MTN"]], {"MTN": True}, None])
+def test_networks_are_a_list_of_those_there_are(wish: Any) -> None:
+    desk = Providers()
+    assert refused(lambda: desk.add(config={"networks": wish})) == "unknown-network"
+    telecom = desk.add()
+    change = UpdateIntegration(config={"networks": wish})
+    assert refused(lambda: desk.wish(telecom, change)) == "unknown-network"
+    desk.add(type="sms", config={"networks": wish})
+
+
+def test_who_keeps_failing_is_in_error_until_a_test_succeeds() -> None:
+    desk = Providers()
+    telecom = desk.in_error()
+    assert desk.run(break_(telecom, 6)) == []
+    assert desk.integration(telecom).status == "error"
+    assert refused(lambda: desk.wish(telecom, ActivateIntegration())) == "invalid-transition"
+    assert desk.test(telecom, BAD) == ["IntegrationTested"]
+    assert desk.integration(telecom).status == "error"
+    assert desk.test(telecom) == ["IntegrationTested", "IntegrationActivated"]
+    assert desk.integration(telecom).status == "active"
+    assert desk.reminders["test-integration", telecom] is None
+
+
+def test_an_error_keeps_its_network_until_somebody_gives_it_away() -> None:
+    desk = Providers()
+    broken = desk.in_error()
+    spare = desk.add()
+    desk.test(spare)
+    assert refused(lambda: desk.wish(spare, ActivateIntegration())) == "network-taken"
+    desk.wish(broken, DeactivateIntegration())
+    assert desk.wish(spare, ActivateIntegration()) == ["IntegrationActivated"]
+
+
+def test_the_clock_tests_what_is_in_error_less_and_less_often() -> None:
+    desk = Providers()
+    telecom = desk.in_error()
+    waits = []
+    for _ in range(9):
+        at = desk.reminders["test-integration", telecom]
+        assert at is not None
+        waits.append((at - desk.world.time).total_seconds() / 60)
+        desk.world.time = at
+        assert desk.run(mend(desk.line(telecom), BAD)) == []
+    assert waits == [1, 1, 2, 4, 8, 16, 32, 60, 60]
+    assert desk.run(mend(desk.line(telecom), GOOD)) == [GOOD, IntegrationActivated()]
+    assert desk.reminders["test-integration", telecom] is None
+
+
+def test_the_clock_leaves_what_is_no_longer_in_error_alone() -> None:
+    desk = Providers()
+    telecom = desk.in_error()
+    desk.wish(telecom, DeactivateIntegration())
+    assert desk.run(mend(desk.line(telecom), GOOD)) == []
+    assert desk.integration(telecom).status == "inactive"
+
+
+def test_only_what_is_active_and_called_breaks() -> None:
+    desk = Providers()
+    idle = desk.add()
+    gateway = desk.add(type="payment_gateway", apiSecret="a-secret-of-paystack")
+    desk.wish(gateway, ActivateIntegration())
+    assert desk.run(break_(idle, 5)) == desk.run(break_(gateway, 5)) == []
+
+
+def test_what_is_archived_is_kept_and_does_nothing_more() -> None:
+    desk = Providers()
+    telecom = desk.active()
+    assert refused(lambda: desk.wish(telecom, ArchiveIntegration())) == "invalid-transition"
+    desk.wish(telecom, DeactivateIntegration())
+    assert desk.perform(ApiIntegration, telecom, ArchiveIntegration()) == [IntegrationArchived()]
+    for command in (
+        ArchiveIntegration(),
+        ActivateIntegration(),
+        UpdateIntegration(name="VTU"),
+        RotateCredentials(api_key=SecretStr("key-number-two")),
+        TestIntegration().after(desk.line(telecom), GOOD),
+    ):
+        assert refused(lambda wish=command: desk.wish(telecom, wish)) == "already-done"
+
+
+def test_while_a_top_up_is_open_who_was_asked_for_it_stays_known() -> None:
+    desk = Providers()
+    telecom = desk.active()
+    loan = desk.approved()
+    reference = desk.ask(loan)
+    assert desk.loan(loan).integration == telecom
+    moved = UpdateIntegration(provider="other", api_key=SecretStr("key-number-one"))
+    assert refused(lambda: desk.wish(telecom, moved)) == "top-ups-under-way"
+    desk.wish(telecom, DeactivateIntegration())
+    assert refused(lambda: desk.wish(telecom, ArchiveIntegration())) == "top-ups-under-way"
+    desk.reply(loan, reference, Answer.DELIVERED)
+    assert desk.wish(telecom, moved) == ["IntegrationChanged"]
+    assert desk.wish(telecom, ArchiveIntegration()) == ["IntegrationArchived"]
+
+
+def test_a_loan_goes_through_whoever_serves_its_network_when_it_is_sent() -> None:
+    desk = Providers(limit=5000)
+    desk.configure("maxOpenLoans", 9)
+    desk.active(config={"networks": ["Glo"]})
+    loan = desk.approved()
+    desk.ask(loan)
+    assert desk.loan(loan).integration is None
+    mtn = desk.active(config={"networks": ["MTN"]})
+    other = desk.approved()
+    desk.ask(other)
+    assert desk.loan(other).integration == mtn
+
+
+def test_the_line_to_a_provider_shows_no_secret() -> None:
+    desk = Providers()
+    telecom = desk.add(apiSecret="a-secret-of-the-telco")
+    line = desk.line(telecom)
+    assert line.authorization == {"authorization": "Bearer key-number-one"}
+    assert line.secret is not None
+    assert line.secret.get_secret_value() == "a-secret-of-the-telco"
+    assert "key-number-one" not in repr(line)
+    assert "a-secret-of-the-telco" not in repr(line)
