@@ -8,6 +8,7 @@ from api import (
     api_keys,
     attachments,
     backups,
+    broadcasts,
     bulk,
     callbacks,
     customer,
@@ -23,6 +24,7 @@ from api import (
     statements,
     support,
     system,
+    templates,
 )
 from api.routes import AnyRoute, Table
 
@@ -39,6 +41,8 @@ _OWN: Final[tuple[AnyRoute, ...]] = (
     *statements.ROUTES,
     *support.ROUTES,
     *attachments.ROUTES,
+    *broadcasts.ROUTES,
+    *templates.ROUTES,
     *alerts.ROUTES,
     *system.ROUTES,
     *backups.ROUTES,

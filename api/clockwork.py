@@ -5,17 +5,20 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 from api.backup_files import archivist
 from api.database import Unfit, filled_database, open_ledger
 from api.outbox import sender
 from api.settings import Settings
 from api.telco import telco
+from projections.audience import find_audience
 from projections.measures import TableMeasures
 from rim_ledger import clock as due
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.notifications import alarm as alarms
 from rim_ledger.notifications.alarm import Alarm
+from rim_ledger.notifications.courier import Courier
 from rim_ledger.system.archivist import Archivist
 from rim_ledger.system.guarded import GuardedSender
 from rim_ledger.system.outside import Outside
@@ -28,7 +31,8 @@ def clock() -> None:
 
     async def run(url: str) -> None:
         async with _clockwork(settings, url) as (dispatch, alarm, keeper):
-            await asyncio.gather(due.run(dispatch, keeper), alarms.run(alarm))
+            courier = _courier(settings, dispatch)
+            await asyncio.gather(due.run(dispatch, keeper), alarms.run(alarm), courier.run())
 
     with filled_database(settings) as url:
         asyncio.run(run(url))
@@ -48,6 +52,7 @@ def tick(*, at: str | None = None) -> None:
     async def run(url: str) -> int:
         async with _clockwork(settings, url) as (dispatch, alarm, keeper):
             done = await due.tick(dispatch, moment, keeper)
+            done += await _courier(settings, dispatch).carry(moment)
             await alarm.look(moment)
             await keeper.drain()
             return done
@@ -66,6 +71,12 @@ async def _clockwork(
         alarm = Alarm(url, ledger, TableMeasures(url), guarded, world)
         dispatch = Dispatch(url, ledger, telco(settings, url), world, outside)
         yield dispatch, alarm, archivist(settings, url, ledger)
+
+
+def _courier(settings: Settings, dispatch: Dispatch) -> Courier:
+    url, world = dispatch.url, dispatch.world
+    find = partial(find_audience, url)
+    return Courier(url, dispatch.ledger, sender(settings, world), world, find)
 
 
 def _moment(text: str, settings: Settings) -> datetime:

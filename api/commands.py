@@ -113,7 +113,7 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
     asked = activity_of(route.command.__name__, route.path, parameters)
     caller = await desk.caller(call, token, asked, entry(route))
     try:
-        body = await read_body(call.receive, call.headers, BODY_MAX)
+        body = await read_body(call.receive, call.headers, route.body_max)
         if body:
             require_media_type(call.headers, b"application/json")
         said = read_json(body) if body else {}
@@ -170,7 +170,8 @@ def _reply(wish: Wish, receipt: Receipt, body: bytes, headers: list[tuple[bytes,
         (b"etag", b'"%d"' % receipt.version),
     ]
     if wish.status == 201:
-        headers.append((b"location", f"{wish.route.path}/{receipt.id}".encode()))
+        place, _, _ = wish.route.path.partition("/{")
+        headers.append((b"location", f"{place}/{receipt.id}".encode()))
     if receipt.replayed:
         headers.append((b"idempotency-replayed", b"true"))
     return Reply(wish.status, body, headers)

@@ -83,6 +83,7 @@ class Rights(Struct, frozen=True):
 class Desk(Struct):
     """The parts of one API process."""
 
+    url: str
     ledger: Ledger
     attempts: Attempts
     vault: Vault
@@ -268,6 +269,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         challenges = Challenges(pool)
         phone_codes = PhoneCodes(ledger, at_codes, challenges, outbox, world)
         desk = Desk(
+            url=url,
             ledger=ledger,
             attempts=attempts,
             vault=vault,

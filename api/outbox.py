@@ -1,14 +1,17 @@
-"""How messages leave: in development to a file that people and tests read, elsewhere not yet."""
+"""How messages leave: through the providers that are set; else, in development, to a file."""
 
 import asyncio
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from api.settings import Settings
+from api.sms_gateway import SmsGateway
+from api.smtp import Smtp
 from rim_ledger.core import Refused, Unavailable
-from rim_ledger.sending import Channel, Sender
+from rim_ledger.sending import Channel, Heard, Sender
 from rim_ledger.world import World
 
 NAME: Final = "outbox.ndjson"
@@ -24,7 +27,14 @@ class Outbox:
         """Every kind of message fits into a file."""
 
     async def send(
-        self, channel: Channel, to: str, subject: str | None, body: str, reference: str
+        self,
+        channel: Channel,
+        to: str,
+        subject: str | None,
+        body: str,
+        reference: str,
+        *,
+        html: bool = False,
     ) -> None:
         line = {
             "at": f"{self._world.now():%Y-%m-%dT%H:%M:%S.%fZ}",
@@ -38,6 +48,15 @@ class Outbox:
             await asyncio.to_thread(self._append, line)
         except OSError:
             raise Unavailable("not-sent", "The message could not be handed over.") from None
+
+    async def ask(self, channel: Channel, reference: str) -> Heard:
+        return Heard.SENT if await asyncio.to_thread(self._has, reference) else Heard.NEVER
+
+    def _has(self, reference: str) -> bool:
+        own = f'"reference": {json.dumps(reference)}}}'.encode()
+        with suppress(FileNotFoundError), self.path.open("rb") as lines:
+            return any(line.rstrip().endswith(own) for line in lines)
+        return False
 
     def _append(self, line: dict[str, Any]) -> None:
         """In one write to the end of the file, so that processes never mix their lines."""
@@ -56,11 +75,59 @@ class NoSender:
         raise Refused("no-sender", f"No provider of {channel} messages is connected.")
 
     async def send(
-        self, channel: Channel, to: str, subject: str | None, body: str, reference: str
+        self,
+        channel: Channel,
+        to: str,
+        subject: str | None,
+        body: str,
+        reference: str,
+        *,
+        html: bool = False,
     ) -> None:
         self.require(channel)
+
+    async def ask(self, channel: Channel, reference: str) -> Heard:
+        return Heard.UNKNOWN
+
+
+class Providers:
+    """The providers that are set, and for whatever else there is, another sender."""
+
+    def __init__(self, smtp: Smtp | None, sms: SmsGateway | None, other: Sender) -> None:
+        self._smtp, self._sms, self._other = smtp, sms, other
+
+    def require(self, channel: Channel) -> None:
+        if not (self._smtp if channel is Channel.EMAIL else self._sms):
+            self._other.require(channel)
+
+    async def send(
+        self,
+        channel: Channel,
+        to: str,
+        subject: str | None,
+        body: str,
+        reference: str,
+        *,
+        html: bool = False,
+    ) -> None:
+        if channel is Channel.EMAIL and self._smtp:
+            await self._smtp.send(to, subject, body, reference, html=html)
+        elif channel is Channel.SMS and self._sms:
+            await self._sms.send(to, body, reference)
+        else:
+            await self._other.send(channel, to, subject, body, reference, html=html)
+
+    async def ask(self, channel: Channel, reference: str) -> Heard:
+        if channel is Channel.EMAIL and self._smtp:
+            return Heard.UNKNOWN
+        if channel is Channel.SMS and self._sms:
+            return await self._sms.ask(reference)
+        return await self._other.ask(channel, reference)
 
 
 def sender(settings: Settings, world: World) -> Sender:
     """The sender of this installation."""
-    return NoSender() if settings.production else Outbox(settings.home, world)
+    other: Sender = NoSender() if settings.production else Outbox(settings.home, world)
+    smtp = Smtp(settings.smtp_url, world) if settings.smtp_url else None
+    sms = SmsGateway(settings.sms_url) if settings.sms_url else None
+    return Providers(smtp, sms, other) if smtp or sms else other

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from api.body import BODY_MAX
 from api.ids import BUSINESS_ID, CANONICAL
 from api.problem import MethodNotAllowed, NoRoute
 from projections.tables import Row
@@ -49,6 +50,8 @@ class Route(Struct, frozen=True):
     prepare: "Prepare | None" = None
     """What goes before the decision, such as a call to a provider; the command that knows of it.
     The caller may ask for it by then."""
+    body_max: int = BODY_MAX
+    """Bytes of its body."""
     own: bool = False
     """Whether borrowers may ask for it as well, as far as it is theirs."""
 

@@ -83,6 +83,11 @@ class Wish(Struct):
 
         await desk.ledger.submit(work, self.stamp, None, self.admit)
 
+    async def require_allowed(self, desk: "Desk") -> None:
+        """Forbidden, or Unauthenticated, for whoever may not ask for it at all."""
+        with suppress(_LetIn):
+            await desk.ledger.submit(_ask, self.stamp, None, self.admit)
+
     def work(self, book: Book) -> UUID:
         """The decision; the id of the stream it is about."""
         command, route = self.command, self.route
@@ -113,8 +118,7 @@ class Wish(Struct):
         """Let in those who change an admin before they wait their turn. Have a new password
         hashed, or make up the token that will be sent; nobody has that done who may not ask."""
         if isinstance(self.command, WithPassword) or self.route.kind is AdminUser:
-            with suppress(_LetIn):
-                await desk.ledger.submit(_ask, self.stamp, None, self.admit)
+            await self.require_allowed(desk)
         if self.route.prepare:
             self.command = await self.route.prepare(desk, self)
         if not isinstance(self.command, WithPassword):

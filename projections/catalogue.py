@@ -12,6 +12,13 @@ from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.journal import JournalEntryRow, JournalLineRow
 from projections.lending import LoanRow, UserRow
+from projections.notifications import (
+    BroadcastChunkRow,
+    BroadcastRow,
+    EmailTemplateRow,
+    NotificationRow,
+    SmsTemplateRow,
+)
 from projections.payments import StatementLineRow, StatementRow, TransactionRow
 from projections.support import DepartmentRow, SupportAgentRow, TicketRow
 from projections.system import ApiIntegrationRow, SystemConfigRow
@@ -32,6 +39,11 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             DepartmentRow,
             SupportAgentRow,
             TicketRow,
+            BroadcastRow,
+            BroadcastChunkRow,
+            NotificationRow,
+            EmailTemplateRow,
+            SmsTemplateRow,
             SystemAlertRow,
             SystemConfigRow,
             ApiIntegrationRow,

@@ -48,6 +48,7 @@ class UserRow(Row, table="users", of=User, person="id"):
     total_loans: int
     credit_balance: Naira
     exposure: Naira
+    opted_out: bool
     erased: bool
     deleted_at: Moment | None
     created_at: Annotated[Moment, Indexed]

@@ -13,6 +13,28 @@ from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import UserEvent, UserRegistered
 from rim_ledger.notifications.alert import AlertCreated, AlertEvent, SystemAlert
+from rim_ledger.notifications.broadcast import BroadcastChunk, BroadcastMessage
+from rim_ledger.notifications.broadcast_events import (
+    BroadcastChunkEvent,
+    BroadcastDrafted,
+    BroadcastEvent,
+    ChunkFrozen,
+)
+from rim_ledger.notifications.email_template import (
+    EmailTemplate,
+    EmailTemplateCreated,
+    EmailTemplateEvent,
+)
+from rim_ledger.notifications.notification import (
+    NotificationEvent,
+    NotificationHistory,
+    NotificationQueued,
+)
+from rim_ledger.notifications.sms_template import (
+    SmsTemplate,
+    SmsTemplateCreated,
+    SmsTemplateEvent,
+)
 from rim_ledger.payments.statement import Statement, StatementEvent, StatementStarted
 from rim_ledger.payments.transaction import Transaction, TransactionEvent, TransactionRecorded
 from rim_ledger.support.department import Department, DepartmentCreated, DepartmentEvent
@@ -34,6 +56,11 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     Department: DepartmentCreated | DepartmentEvent,
     SupportAgent: AgentCreated | SupportAgentEvent,
     Ticket: TicketOpened | TicketEvent,
+    BroadcastMessage: BroadcastDrafted | BroadcastEvent,
+    BroadcastChunk: ChunkFrozen | BroadcastChunkEvent,
+    NotificationHistory: NotificationQueued | NotificationEvent,
+    EmailTemplate: EmailTemplateCreated | EmailTemplateEvent,
+    SmsTemplate: SmsTemplateCreated | SmsTemplateEvent,
     AdminRole: AdminRoleCreated | AdminRoleEvent,
     AdminUser: AdminCreated | AdminUserEvent,
     ApiKey: ApiKeyCreated | ApiKeyEvent,

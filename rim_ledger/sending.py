@@ -3,12 +3,33 @@
 from enum import StrEnum
 from typing import Protocol
 
+from rim_ledger.core import Unavailable
+
 
 class Channel(StrEnum):
     """The way a message takes."""
 
     SMS = "sms"
     EMAIL = "email"
+
+
+class Heard(StrEnum):
+    """What a provider knows of a reference."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    NEVER = "never"
+    """It never came there, and it will not."""
+    UNKNOWN = "unknown"
+    """The provider does not tell."""
+
+
+class Unclear(Unavailable):
+    """A message was being handed over when the provider fell silent: it may have gone."""
+
+    def __init__(self) -> None:
+        super().__init__("not-sent", "Nobody knows whether the message went.")
 
 
 class Sender(Protocol):
@@ -19,9 +40,20 @@ class Sender(Protocol):
         is decided that only a message would complete."""
 
     async def send(
-        self, channel: Channel, to: str, subject: str | None, body: str, reference: str
+        self,
+        channel: Channel,
+        to: str,
+        subject: str | None,
+        body: str,
+        reference: str,
+        *,
+        html: bool = False,
     ) -> None:
         """Hand one message over, under a reference of its own; an SMS has no subject.
 
-        Raises Refused (`no-sender`), and Unavailable (`not-sent`) when it certainly did not go.
+        Raises Refused (`no-sender`), Unavailable (`not-sent`) when it certainly did not go, and
+        Unclear when nobody knows.
         """
+
+    async def ask(self, channel: Channel, reference: str) -> Heard:
+        """What became of a message, as far as the provider tells. Sends nothing; may raise."""

@@ -18,6 +18,8 @@ from pydantic_core import PydanticCustomError
 LAGOS = ZoneInfo("Africa/Lagos")
 KOBO = Decimal("0.01")
 ZERO = Decimal("0.00")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""The hosts that mean this machine."""
 MOBILE = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE)
 
 

@@ -24,7 +24,7 @@ from tests.problem_codes import PACKAGES, TREE, modules
 LINES_MAX: Final = 300
 LARGE: Final = {
     "rim_ledger/ledger.py": 470,  # the group commit, which is one thought
-    "rim_ledger/lending/user.py": 325,  # the fold over 28 events
+    "rim_ledger/lending/user.py": 330,  # the fold over 30 events
     "rim_ledger/admin/admin_user.py": 430,  # an admin's events, fold and commands
     "rim_ledger/lending/loan.py": 370,  # 17 events and the fold over them
 }

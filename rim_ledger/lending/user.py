@@ -41,6 +41,8 @@ from rim_ledger.lending.user_events import (
     UserDeleted,
     UserErased,
     UserEvent,
+    UserOptedIn,
+    UserOptedOut,
     UserPhoneVerified,
     UserRegistered,
     UserReinstated,
@@ -126,6 +128,7 @@ class User(Aggregate):
     completed_on_time: int = 0
     completed_late: int = 0
     defaults: dict[UUID, datetime] = {}
+    opted_out: bool = False
     deleted_at: datetime | None = None
     erased: bool = False
 
@@ -282,6 +285,10 @@ class User(Aggregate):
                 return self.but(credit_score=event.score)
             case CreditLimitAdjusted():
                 return self.but(credit_limit=event.limit)
+            case UserOptedOut():
+                return self.but(opted_out=True)
+            case UserOptedIn():
+                return self.but(opted_out=False)
             case UserDeleted():
                 return self.but(status=UserStatus.INACTIVE, deleted_at=stamp.at)
             case UserErased():

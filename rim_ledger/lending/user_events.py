@@ -198,6 +198,14 @@ class CreditLimitAdjusted(Event):
     reason: str
 
 
+class UserOptedOut(Event):
+    """No marketing is sent to this user any more."""
+
+
+class UserOptedIn(Event):
+    pass
+
+
 class UserDeleted(Event):
     pass
 
@@ -232,6 +240,8 @@ UserEvent = (
     | DebtDefaultReversed
     | CreditScoreRecomputed
     | CreditLimitAdjusted
+    | UserOptedOut
+    | UserOptedIn
     | UserDeleted
     | UserErased
 )

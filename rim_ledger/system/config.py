@@ -60,6 +60,12 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
     ("support", "resolutionHours"): Known(
         "Hours until a ticket shall be resolved, from when it was opened or reopened.", 48, 1, 8760
     ),
+    ("notifications", "smsPerSecond"): Known(
+        "SMS that are handed over in a second, by all processes together.", 50, 1, 10_000
+    ),
+    ("notifications", "emailPerSecond"): Known(
+        "E-mails that are handed over in a second, by all processes together.", 50, 1, 10_000
+    ),
 }
 
 

@@ -28,9 +28,9 @@ from rim_ledger.system.integration import (
     under_way,
 )
 from rim_ledger.system.mending import PROBE, mended
-from rim_ledger.system.outside import LOOPBACK, Blocked
+from rim_ledger.system.outside import Blocked
 from rim_ledger.system.probe import Line, line_to
-from rim_ledger.values import Name, Network
+from rim_ledger.values import LOOPBACK, Name, Network
 
 CONFIG_MAX: Final = 10_000
 SERVES: Final = "telecom-network"

@@ -5,7 +5,7 @@ from uuid import UUID
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Stamp
 from rim_ledger.ledger import Ledger
-from rim_ledger.sending import Channel, Sender
+from rim_ledger.sending import Channel, Heard, Sender
 from rim_ledger.system.outbound import OUTBOUND, require_open
 from rim_ledger.world import World
 
@@ -20,7 +20,14 @@ class GuardedSender:
         self.sender.require(channel)
 
     async def send(
-        self, channel: Channel, to: str, subject: str | None, body: str, reference: str
+        self,
+        channel: Channel,
+        to: str,
+        subject: str | None,
+        body: str,
+        reference: str,
+        *,
+        html: bool = False,
     ) -> None:
         """Raises Refused (`outbound-stopped`) while nothing may leave, and what the sender does."""
 
@@ -29,4 +36,8 @@ class GuardedSender:
             return OUTBOUND
 
         await self._ledger.submit(look, Stamp(at=self._world.now(), actor=SYSTEM))
-        await self.sender.send(channel, to, subject, body, reference)
+        await self.sender.send(channel, to, subject, body, reference, html=html)
+
+    async def ask(self, channel: Channel, reference: str) -> Heard:
+        """Says nothing new to a provider, and so is not stopped."""
+        return await self.sender.ask(channel, reference)

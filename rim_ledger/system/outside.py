@@ -14,14 +14,13 @@ import httpx
 from msgspec import Struct
 
 from rim_ledger.core import Invalid
+from rim_ledger.values import LOOPBACK
 
 PATIENCE: Final = 5.0
 """Seconds that a call may take, from the look-up of the name to the end of the answer."""
 CONNECTING: Final = 2.0
 """Seconds of these that one address has to accept the connection."""
 ANSWER_MAX: Final = 64 * 1024
-LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
-"""The hosts that mean this machine: in development a provider may be played here."""
 
 NAT64: Final = IPv6Network("64:ff9b::/96")
 

@@ -75,6 +75,7 @@ CREATE TABLE read.users (
     total_loans bigint NOT NULL,
     credit_balance numeric(20, 2) NOT NULL,
     exposure numeric(20, 2) NOT NULL,
+    opted_out boolean NOT NULL,
     erased boolean NOT NULL,
     deleted_at timestamptz,
     created_at timestamptz NOT NULL,
@@ -215,6 +216,91 @@ CREATE TABLE read.tickets (
     resolution_due_at timestamptz NOT NULL,
     resolution_overdue boolean NOT NULL,
     breached boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.broadcasts (
+    id uuid NOT NULL,
+    title text NOT NULL,
+    message text NOT NULL,
+    type text NOT NULL CHECK (type IN ('sms', 'email', 'both')),
+    target_audience text NOT NULL CHECK (target_audience IN ('all', 'active_users', 'inactive_users', 'overdue_users', 'custom')),
+    custom_user_ids json,
+    purpose text NOT NULL CHECK (purpose IN ('marketing', 'notice')),
+    scheduled_for timestamptz,
+    status text NOT NULL CHECK (status IN ('draft', 'scheduled', 'sent', 'failed')),
+    phase text NOT NULL CHECK (phase IN ('draft', 'scheduled', 'sending', 'paused', 'sent', 'failed')),
+    reason text,
+    started_at timestamptz,
+    audience_position bigint,
+    audience_size bigint,
+    sent_at timestamptz,
+    sent_count bigint NOT NULL,
+    failed_count bigint NOT NULL,
+    unknown_count bigint NOT NULL,
+    excluded_count bigint NOT NULL,
+    created_at timestamptz NOT NULL,
+    created_by uuid,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.broadcast_chunks (
+    id uuid NOT NULL,
+    broadcast_id uuid NOT NULL,
+    number bigint NOT NULL,
+    size bigint NOT NULL,
+    settled bigint NOT NULL,
+    taken bigint NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.notification_history (
+    id uuid NOT NULL,
+    type text NOT NULL CHECK (type IN ('alert', 'broadcast', 'scheduled')),
+    title text,
+    message text,
+    channel text NOT NULL CHECK (channel IN ('email', 'sms', 'dashboard')),
+    recipient uuid NOT NULL,
+    recipient_type text NOT NULL CHECK (recipient_type IN ('user', 'admin')),
+    user_id uuid GENERATED ALWAYS AS (CASE recipient_type WHEN 'user' THEN recipient END) STORED,
+    admin_id uuid GENERATED ALWAYS AS (CASE recipient_type WHEN 'admin' THEN recipient END) STORED,
+    status text NOT NULL CHECK (status IN ('sent', 'delivered', 'failed', 'pending')),
+    hand_over text NOT NULL CHECK (hand_over IN ('waiting', 'under-way', 'done', 'unknown')),
+    sent_at timestamptz,
+    delivered_at timestamptz,
+    error_message text,
+    broadcast_id uuid,
+    parent_id uuid,
+    retried_as uuid,
+    metadata json,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.email_templates (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    subject text NOT NULL,
+    body text NOT NULL,
+    variables text[] NOT NULL,
+    type text NOT NULL CHECK (type IN ('transactional', 'marketing', 'notification')),
+    enabled boolean NOT NULL,
+    archived boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE read.sms_templates (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    message text NOT NULL,
+    variables text[] NOT NULL,
+    encoding text NOT NULL CHECK (encoding IN ('GSM-7', 'UCS-2')),
+    units bigint NOT NULL,
+    segments bigint NOT NULL,
+    offending text[] NOT NULL,
+    enabled boolean NOT NULL,
+    archived boolean NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     version bigint NOT NULL
@@ -453,6 +539,32 @@ CREATE INDEX tickets_escalated_to ON read.tickets (escalated_to);
 CREATE INDEX tickets_tags ON read.tickets USING gin (tags);
 CREATE INDEX tickets_breached ON read.tickets (breached);
 CREATE INDEX tickets_created_at ON read.tickets (created_at, id);
+ALTER TABLE read.broadcasts ADD PRIMARY KEY (id);
+CREATE INDEX broadcasts_target_audience ON read.broadcasts (target_audience);
+CREATE INDEX broadcasts_scheduled_for ON read.broadcasts (scheduled_for);
+CREATE INDEX broadcasts_status ON read.broadcasts (status);
+CREATE INDEX broadcasts_created_at ON read.broadcasts (created_at, id);
+CREATE INDEX broadcasts_created_by ON read.broadcasts (created_by);
+ALTER TABLE read.broadcast_chunks ADD PRIMARY KEY (id);
+CREATE INDEX broadcast_chunks_broadcast_id ON read.broadcast_chunks (broadcast_id);
+CREATE INDEX broadcast_chunks_number ON read.broadcast_chunks (number, id);
+ALTER TABLE read.notification_history ADD PRIMARY KEY (id);
+CREATE INDEX notification_history_channel ON read.notification_history (channel);
+CREATE INDEX notification_history_recipient ON read.notification_history (recipient);
+CREATE INDEX notification_history_recipient_type ON read.notification_history (recipient_type);
+CREATE INDEX notification_history_status ON read.notification_history (status);
+CREATE INDEX notification_history_sent_at ON read.notification_history (sent_at, id);
+CREATE INDEX notification_history_broadcast_id ON read.notification_history (broadcast_id);
+CREATE INDEX notification_history_created_at ON read.notification_history (created_at);
+ALTER TABLE read.email_templates ADD PRIMARY KEY (id);
+ALTER TABLE read.email_templates ADD CONSTRAINT email_templates_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX email_templates_type ON read.email_templates (type);
+CREATE INDEX email_templates_enabled ON read.email_templates (enabled);
+CREATE INDEX email_templates_created_at ON read.email_templates (created_at, id);
+ALTER TABLE read.sms_templates ADD PRIMARY KEY (id);
+ALTER TABLE read.sms_templates ADD CONSTRAINT sms_templates_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX sms_templates_enabled ON read.sms_templates (enabled);
+CREATE INDEX sms_templates_created_at ON read.sms_templates (created_at, id);
 ALTER TABLE read.system_alerts ADD PRIMARY KEY (id);
 CREATE INDEX system_alerts_type ON read.system_alerts (type);
 CREATE INDEX system_alerts_enabled ON read.system_alerts (enabled);
@@ -526,6 +638,11 @@ ALTER TABLE read.tickets ADD FOREIGN KEY (assigned_to) REFERENCES read.admin_use
 ALTER TABLE read.tickets ADD FOREIGN KEY (department) REFERENCES read.departments (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.tickets ADD FOREIGN KEY (escalated_to) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.tickets ADD FOREIGN KEY (resolved_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.broadcasts ADD FOREIGN KEY (created_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.broadcast_chunks ADD FOREIGN KEY (broadcast_id) REFERENCES read.broadcasts (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.notification_history ADD FOREIGN KEY (user_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.notification_history ADD FOREIGN KEY (admin_id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.notification_history ADD FOREIGN KEY (broadcast_id) REFERENCES read.broadcasts (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.system_alerts ADD FOREIGN KEY (acknowledged_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.system_config ADD FOREIGN KEY (updated_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.backups ADD FOREIGN KEY (parent_id) REFERENCES read.backups (id) DEFERRABLE INITIALLY DEFERRED;

@@ -82,6 +82,7 @@ def test_a_user_is_shown_with_every_field(database: str) -> None:
         "totalLoans": 1,
         "creditBalance": 0,
         "exposure": 100,
+        "optedOut": False,
         "erased": False,
         "deletedAt": None,
         "createdAt": WHEN,

@@ -1,0 +1,211 @@
+"""The routes of templates: of e-mails and of SMS, to be kept, looked at and tried."""
+
+from typing import TYPE_CHECKING, Final, TypeVar
+from uuid import UUID
+
+from api.call import Call, Reply
+from api.commands import key_for, read_form, receipt_json
+from api.ids import resolve
+from api.problem import encoded
+from api.routes import AnyRoute, Other, Parameters, Route, activity_of, resource
+from projections.notifications import EmailTemplateRow, SmsTemplateRow
+from rim_ledger.admin import gate
+from rim_ledger.book import Book
+from rim_ledger.core import SYSTEM, Aggregate, Stamp
+from rim_ledger.notifications.email_template import (
+    ArchiveEmailTemplate,
+    CreateEmailTemplate,
+    DisableEmailTemplate,
+    EmailTemplate,
+    EnableEmailTemplate,
+    PreviewEmail,
+    TryEmail,
+    UpdateEmailTemplate,
+)
+from rim_ledger.notifications.sms_template import (
+    ArchiveSmsTemplate,
+    CreateSmsTemplate,
+    DisableSmsTemplate,
+    EnableSmsTemplate,
+    PreviewSms,
+    SmsTemplate,
+    TrySms,
+    UpdateSmsTemplate,
+)
+from rim_ledger.notifications.sms_text import measured
+from rim_ledger.notifications.wording import FillIn, require_enabled
+from rim_ledger.outcomes import Receipt
+from rim_ledger.sending import Channel
+
+if TYPE_CHECKING:
+    from api.desk import Desk
+
+T = TypeVar("T", EmailTemplate, SmsTemplate)
+F = TypeVar("F", bound=FillIn)
+
+EMAILS, ONE_EMAIL = "/v1/email-templates", "/v1/email-templates/{id}"
+SMS, ONE_SMS = "/v1/sms-templates", "/v1/sms-templates/{id}"
+READ, WRITE, DELETE = ("templates", "read"), ("templates", "write"), ("templates", "delete")
+DISABLED: Final = "The template is disabled: nothing is sent from it."
+RECEIPT: Final = {
+    "id": {"type": "string", "format": "uuid"},
+    "version": {"type": "integer"},
+    "position": {"type": "integer"},
+}
+
+
+async def preview_email(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+    """An e-mail as it would be sent with these values. Its body is HTML."""
+    template, form = await _look(desk, call, parameters, EmailTemplate, PreviewEmail)
+    letter = template.filled(form.values)
+    warnings = [] if template.enabled else [DISABLED]
+    return _told(desk, {"subject": letter.subject, "body": letter.body, "warnings": warnings})
+
+
+async def preview_sms(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+    """An SMS as it would be sent with these values, and what that costs."""
+    template, form = await _look(desk, call, parameters, SmsTemplate, PreviewSms)
+    text = template.filled(form.values)
+    cost = measured(text)
+    warnings = [] if template.enabled else [DISABLED]
+    if cost.offending:
+        which = " ".join(cost.offending)
+        warnings.append(f"Not in GSM-7, so that 70 characters fill an SMS: {which}")
+    if cost.segments > 1:
+        warnings.append(f"It is sent, and paid for, as {cost.segments} segments.")
+    told = {"encoding": cost.encoding, "units": cost.units, "segments": cost.segments}
+    return _told(desk, {"body": text, **told, "warnings": warnings})
+
+
+async def try_email(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+    """Send one e-mail to an address of one's choice. It is no notification: no row is kept."""
+    form = await read_form(call, TryEmail)
+    desk.sender.require(Channel.EMAIL)
+    template, receipt = await _use(desk, call, parameters, EmailTemplate, form)
+    if template:
+        letter, reference = template.filled(form.values), str(desk.world.new_id())
+        send = desk.sender.send
+        await send(Channel.EMAIL, form.to, letter.subject, letter.body, reference, html=True)
+    return _receipt(EmailTemplate, receipt)
+
+
+async def try_sms(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+    """Send one SMS to a phone of one's choice. It is no notification: no row is kept."""
+    form = await read_form(call, TrySms)
+    desk.sender.require(Channel.SMS)
+    template, receipt = await _use(desk, call, parameters, SmsTemplate, form)
+    if template:
+        text, reference = template.filled(form.values), str(desk.world.new_id())
+        await desk.sender.send(Channel.SMS, form.to, None, text, reference)
+    return _receipt(SmsTemplate, receipt)
+
+
+async def _look(
+    desk: "Desk", call: Call, parameters: Parameters, kind: type[T], form: type[F]
+) -> tuple[T, F]:
+    """The template that a reader's path names, and what they fill in."""
+    wish = await read_form(call, form)
+    found: T
+
+    def work(book: Book) -> UUID:
+        nonlocal found
+        found = book.read(kind, resolve(book, kind, parameters["id"]))
+        return found.id
+
+    await desk.ledger.submit(work, Stamp(at=desk.world.now(), actor=SYSTEM))
+    return found, wish
+
+
+async def _use(
+    desk: "Desk", call: Call, parameters: Parameters, kind: type[T], form: FillIn
+) -> tuple[T | None, Receipt]:
+    """The template, if it may be used with these values; None for what was tried before, under
+    the same key."""
+    found: T | None = None
+    token, key = call.token, call.header(b"idempotency-key")
+    asked = activity_of(type(form).__name__, call.path, parameters)
+    caller = await desk.caller(call, token, asked)
+    said = form.model_dump(mode="json")
+
+    def admit(book: Book) -> None:
+        gate.enter(book, token)
+        book.activities.append(asked)
+        book.need(*WRITE)
+
+    def work(book: Book) -> UUID:
+        nonlocal found
+        found = book.read(kind, resolve(book, kind, parameters["id"]))
+        require_enabled(enabled=found.enabled and not found.archived)
+        found.filled(form.values)
+        return found.id
+
+    idempotency = key_for(desk, caller, key, f"POST {call.path}", said)
+    receipt = await desk.ledger.submit(work, call.stamp(desk.world, key), idempotency, admit)
+    return found, receipt
+
+
+def _told(desk: "Desk", fields: dict[str, object]) -> Reply:
+    return Reply(200, encoded(fields), [(b"ledger-position", b"%d" % desk.ledger.head)])
+
+
+def _receipt(kind: type[Aggregate], receipt: Receipt) -> Reply:
+    headers = [(b"ledger-position", b"%d" % receipt.position)]
+    if receipt.replayed:
+        headers.append((b"idempotency-replayed", b"true"))
+    return Reply(200, receipt_json(kind, receipt), headers)
+
+
+_text = {"type": "string"}
+_warnings = {"warnings": {"type": "array", "items": _text}}
+_cost = {"encoding": _text, "units": {"type": "integer"}, "segments": {"type": "integer"}}
+
+ROUTES: list[AnyRoute] = [
+    *resource(EMAILS, EmailTemplateRow, "templates"),
+    Route("POST", EMAILS, EmailTemplate, CreateEmailTemplate, WRITE, "Keep a template"),
+    Route("PATCH", ONE_EMAIL, EmailTemplate, UpdateEmailTemplate, WRITE, "Change a template"),
+    Route("DELETE", ONE_EMAIL, EmailTemplate, ArchiveEmailTemplate, DELETE, "Put away"),
+    Route("POST", ONE_EMAIL + "/enable", EmailTemplate, EnableEmailTemplate, WRITE, "Enable"),
+    Route("POST", ONE_EMAIL + "/disable", EmailTemplate, DisableEmailTemplate, WRITE, "Disable"),
+    Other(
+        "POST",
+        ONE_EMAIL + "/preview",
+        preview_email,
+        "See an e-mail",
+        READ,
+        form=PreviewEmail,
+        gives={"subject": _text, "body": _text, **_warnings},
+    ),
+    Other(
+        "POST",
+        ONE_EMAIL + "/test-send",
+        try_email,
+        "Send a test e-mail",
+        WRITE,
+        form=TryEmail,
+        gives=RECEIPT,
+    ),
+    *resource(SMS, SmsTemplateRow, "templates"),
+    Route("POST", SMS, SmsTemplate, CreateSmsTemplate, WRITE, "Keep a template"),
+    Route("PATCH", ONE_SMS, SmsTemplate, UpdateSmsTemplate, WRITE, "Change a template"),
+    Route("DELETE", ONE_SMS, SmsTemplate, ArchiveSmsTemplate, DELETE, "Put away"),
+    Route("POST", ONE_SMS + "/enable", SmsTemplate, EnableSmsTemplate, WRITE, "Enable"),
+    Route("POST", ONE_SMS + "/disable", SmsTemplate, DisableSmsTemplate, WRITE, "Disable"),
+    Other(
+        "POST",
+        ONE_SMS + "/preview",
+        preview_sms,
+        "See an SMS, and what it costs",
+        READ,
+        form=PreviewSms,
+        gives={"body": _text, **_cost, **_warnings},
+    ),
+    Other(
+        "POST",
+        ONE_SMS + "/test-send",
+        try_sms,
+        "Send a test SMS",
+        WRITE,
+        form=TrySms,
+        gives=RECEIPT,
+    ),
+]

@@ -1,0 +1,77 @@
+"""Who is meant by a broadcast: looked up in the read tables, once these are up to date."""
+
+import asyncio
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from rim_ledger.core import Unavailable
+from rim_ledger.notifications.broadcast import Target
+from rim_ledger.notifications.broadcast_events import TargetAudience
+from rim_ledger.notifications.broadcasting import Frozen
+from rim_ledger.notifications.contact import Purpose
+
+PATIENCE: Final = 5.0
+"""Seconds that the read tables have to come as far as the log."""
+PAUSE: Final = 0.05
+
+MEANT: Final = {
+    TargetAudience.ALL: "true",
+    TargetAudience.ACTIVE_USERS: "status = 'active'",
+    TargetAudience.INACTIVE_USERS: "status = 'inactive'",
+    TargetAudience.OVERDUE_USERS: "repayment_status = 'Overdue'",
+    TargetAudience.CUSTOM: "id = ANY (%(users)s)",
+}
+"""`contact.wants` says the rest once more, of each user, just before they are written to."""
+
+# One statement sees one snapshot: the position is the one that these users are of.
+FREEZE: Final = """
+SELECT k.position, ARRAY(
+    SELECT id FROM read.users
+     WHERE {meant} AND status <> 'suspended' AND NOT erased AND deleted_at IS NULL
+       AND NOT (opted_out AND %(marketing)s)
+     ORDER BY id)
+  FROM read.tracking k WHERE k.name = 'read'"""
+
+BEHIND: Final = """
+SELECT (SELECT coalesce(max(position), 0) FROM ledger.events)
+     > (SELECT position FROM read.tracking WHERE name = 'read')"""
+
+
+async def find_audience(url: str, target: Target) -> Frozen:
+    """The users who are meant, at a position of the log that is no older than the question.
+
+    Raises Unavailable (`projection-lagging`) when the read tables are far behind.
+    """
+    marketing = target.purpose is Purpose.MARKETING
+    values = {"users": list(target.users), "marketing": marketing}
+    query = FREEZE.format(meant=MEANT[target.audience])
+    async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        await _catch_up(connection)
+        row = await (await connection.execute(query.encode(), values)).fetchone()
+    assert row is not None, "the tables know how far they are"
+    return Frozen(target, row[0], tuple(row[1]))
+
+
+async def find_users(url: str, ids: list[UUID | str]) -> dict[UUID | str, UUID]:
+    """Those of these ids that some user has, and whose they are."""
+    found: dict[UUID | str, UUID] = {}
+    async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        await _catch_up(connection)
+        uuids = [each for each in ids if isinstance(each, UUID)]
+        names = [each for each in ids if isinstance(each, str)]
+        query = "SELECT id FROM read.users WHERE id = ANY (%s)"
+        found |= {each: each async for (each,) in await connection.execute(query, [uuids])}
+        query = "SELECT user_id, id FROM read.users WHERE user_id = ANY (%s)"
+        found |= {name: each async for name, each in await connection.execute(query, [names])}
+    return found
+
+
+async def _catch_up(connection: AsyncConnection[Any]) -> None:
+    for _ in range(int(PATIENCE / PAUSE)):
+        row = await (await connection.execute(BEHIND)).fetchone()
+        if row and not row[0]:
+            return
+        await asyncio.sleep(PAUSE)
+    raise Unavailable("projection-lagging", "The read tables are behind. Please ask again.")

@@ -1,0 +1,152 @@
+"""Templates, broadcasts and notifications as clients see them."""
+
+from typing import Annotated
+from uuid import UUID
+
+from projections.columns import (
+    Generated,
+    Indexed,
+    Json,
+    Key,
+    Moment,
+    References,
+    Tags,
+    Taken,
+    UniqueWhile,
+    Words,
+)
+from projections.tables import Row
+from rim_ledger.notifications.broadcast import (
+    BroadcastChunk,
+    BroadcastMessage,
+    BroadcastStatus,
+    Phase,
+)
+from rim_ledger.notifications.broadcast_events import BroadcastType, TargetAudience
+from rim_ledger.notifications.contact import Purpose
+from rim_ledger.notifications.email_template import EmailTemplate, TemplateType
+from rim_ledger.notifications.notification import (
+    HandOver,
+    NotificationChannel,
+    NotificationHistory,
+    NotificationStatus,
+    NotificationType,
+    RecipientType,
+)
+from rim_ledger.notifications.sms_template import SmsTemplate
+from rim_ledger.notifications.sms_text import Encoding
+
+
+class EmailTemplateRow(Row, table="email_templates", of=EmailTemplate):
+    """A template of e-mails; its body is HTML or text."""
+
+    id: Key
+    name: Annotated[str, UniqueWhile("NOT archived")]
+    subject: str
+    body: str
+    variables: Tags
+    type: Annotated[TemplateType, Indexed]
+    enabled: Annotated[bool, Indexed]
+    archived: bool
+    created_at: Annotated[Moment, Indexed]
+    updated_at: Moment
+
+
+class SmsTemplateRow(Row, table="sms_templates", of=SmsTemplate):
+    """A template of SMS, and what its message costs before values are filled in. `offending`
+    are the characters that are not in GSM-7."""
+
+    id: Key
+    name: Annotated[str, UniqueWhile("NOT archived")]
+    message: str
+    variables: Tags
+    encoding: Encoding
+    units: int
+    segments: int
+    offending: Tags
+    enabled: Annotated[bool, Indexed]
+    archived: bool
+    created_at: Annotated[Moment, Indexed]
+    updated_at: Moment
+
+
+class BroadcastRow(Row, table="broadcasts", of=BroadcastMessage):
+    """A message to many. `phase` is its status more finely; the counts are of its notifications,
+    but for `excludedCount`, which are users who may not be written to any more."""
+
+    id: Key
+    title: str
+    message: str
+    type: BroadcastType
+    target_audience: Annotated[TargetAudience, Indexed]
+    custom_user_ids: Json
+    purpose: Purpose
+    scheduled_for: Annotated[Moment | None, Indexed]
+    status: Annotated[BroadcastStatus, Indexed]
+    phase: Phase
+    reason: str | None
+    started_at: Moment | None
+    audience_position: int | None
+    audience_size: int | None
+    sent_at: Moment | None
+    sent_count: int
+    failed_count: int
+    unknown_count: int
+    excluded_count: int
+    created_at: Annotated[Moment, Indexed]
+    created_by: Annotated[UUID | None, Indexed, References("admin_users")]
+    updated_at: Moment
+
+
+class BroadcastChunkRow(Row, table="broadcast_chunks", of=BroadcastChunk, newest="number"):
+    """A part of the audience of a broadcast: how many of its users were written to, and how many
+    are being written to besides."""
+
+    id: Key
+    broadcast_id: Annotated[UUID, Indexed, References("broadcasts")]
+    number: Annotated[int, Indexed]
+    size: int
+    settled: int
+    taken: int
+
+
+class NotificationRow(
+    Row,
+    table="notification_history",
+    of=NotificationHistory,
+    person="recipient",
+    newest="sent_at",
+):
+    """A message to one person on one channel. While `handOver` is unknown it may have gone, and is
+    not sent again."""
+
+    id: Key
+    type: Annotated[NotificationType, Taken("notice.type")]
+    title: Words | None
+    message: Words | None
+    channel: Annotated[NotificationChannel, Indexed, Taken("notice.channel")]
+    recipient: Annotated[UUID, Indexed, Taken("notice.recipient")]
+    recipient_type: Annotated[RecipientType, Indexed, Taken("notice.recipient_type")]
+    user_id: Annotated[
+        UUID | None,
+        Generated("CASE recipient_type WHEN 'user' THEN recipient END"),
+        References("users"),
+    ]
+    admin_id: Annotated[
+        UUID | None,
+        Generated("CASE recipient_type WHEN 'admin' THEN recipient END"),
+        References("admin_users"),
+    ]
+    status: Annotated[NotificationStatus, Indexed]
+    hand_over: HandOver
+    sent_at: Annotated[Moment | None, Indexed]
+    delivered_at: Moment | None
+    error_message: str | None
+    broadcast_id: Annotated[
+        UUID | None, Indexed, References("broadcasts"), Taken("notice.broadcast_id")
+    ]
+    parent_id: Annotated[UUID | None, Taken("notice.parent_id")]
+    retried_as: UUID | None
+    metadata: Annotated[Json, Taken("notice.metadata")]
+    created_at: Annotated[Moment, Indexed]
+    updated_at: Moment

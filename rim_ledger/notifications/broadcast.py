@@ -1,0 +1,272 @@
+"""A broadcast: one message to many users, from its draft until everybody was written to."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, Self, assert_never
+from uuid import UUID, uuid5
+
+from msgspec import Struct
+
+from rim_ledger.core import NOWHERE, Aggregate, Stamp
+from rim_ledger.notifications.broadcast_events import (
+    BroadcastCancelled,
+    BroadcastChunkEvent,
+    BroadcastDrafted,
+    BroadcastEdited,
+    BroadcastEvent,
+    BroadcastFailed,
+    BroadcastPaused,
+    BroadcastProgressed,
+    BroadcastResumed,
+    BroadcastScheduled,
+    BroadcastSent,
+    BroadcastStarted,
+    BroadcastType,
+    BroadcastUnscheduled,
+    ChunkAdvanced,
+    ChunkFrozen,
+    TargetAudience,
+)
+from rim_ledger.notifications.contact import Purpose, is_quiet
+from rim_ledger.notifications.notification import NotificationChannel
+
+GOING_OUT: Final = "broadcasts"
+"""The list of those that are scheduled or being sent, the earliest first."""
+CHUNK: Final = 1000
+"""Users in each chunk; one worker at a time has a chunk in hand."""
+
+
+class BroadcastStatus(StrEnum):
+    """What has become of it. The last two are for good."""
+
+    DRAFT = "draft"
+    SCHEDULED = "scheduled"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+class Phase(StrEnum):
+    """The same more finely: while it is sent, its status is still scheduled."""
+
+    DRAFT = "draft"
+    SCHEDULED = "scheduled"
+    SENDING = "sending"
+    PAUSED = "paused"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
+    Phase.DRAFT: ("cancel", "edit", "schedule", "send"),
+    Phase.SCHEDULED: ("cancel", "send", "unschedule"),
+    Phase.SENDING: ("cancel", "pause"),
+    Phase.PAUSED: ("cancel", "resume"),
+    Phase.SENT: (),
+    Phase.FAILED: (),
+}
+STATUS: Final[Mapping[Phase, BroadcastStatus]] = {
+    Phase.DRAFT: BroadcastStatus.DRAFT,
+    Phase.SCHEDULED: BroadcastStatus.SCHEDULED,
+    Phase.SENDING: BroadcastStatus.SCHEDULED,
+    Phase.PAUSED: BroadcastStatus.SCHEDULED,
+    Phase.SENT: BroadcastStatus.SENT,
+    Phase.FAILED: BroadcastStatus.FAILED,
+}
+
+
+class Target(Struct, frozen=True):
+    """Who is meant."""
+
+    audience: TargetAudience
+    purpose: Purpose
+    users: tuple[UUID, ...] = ()
+
+
+class BroadcastMessage(Aggregate):
+    title: str
+    message: str
+    type: BroadcastType
+    target_audience: TargetAudience
+    purpose: Purpose
+    user_ids: tuple[UUID, ...]
+    created_at: datetime
+    created_by: UUID | None
+    phase: Phase = Phase.DRAFT
+    scheduled_for: datetime | None = None
+    started_at: datetime | None = None
+    sent_at: datetime | None = None
+    audience_position: int | None = None
+    audience_size: int | None = None
+    sent_count: int = 0
+    failed_count: int = 0
+    unknown_count: int = 0
+    excluded_count: int = 0
+    chunks: int = 0
+    """Chunks that are not finished."""
+    forgiven: tuple[int, int] = (0, 0)
+    """Messages that had gone, and those of them that had failed, when it was resumed."""
+    reason: str | None = None
+
+    @property
+    def status(self) -> BroadcastStatus:
+        return STATUS[self.phase]
+
+    @property
+    def custom_user_ids(self) -> list[str] | None:
+        custom = self.target_audience is TargetAudience.CUSTOM
+        return [str(each) for each in self.user_ids] if custom else None
+
+    @property
+    def target(self) -> Target:
+        return Target(self.target_audience, self.purpose, self.user_ids)
+
+    @property
+    def channels(self) -> tuple[NotificationChannel, ...]:
+        match self.type:
+            case BroadcastType.SMS:
+                return (NotificationChannel.SMS,)
+            case BroadcastType.EMAIL:
+                return (NotificationChannel.EMAIL,)
+            case BroadcastType.BOTH:
+                return (NotificationChannel.SMS, NotificationChannel.EMAIL)
+            case _:
+                assert_never(self.type)
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody else is to be written to."""
+        return self.phase in (Phase.SENT, Phase.FAILED)
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When there is something to do for it, if ever. Of one that was cancelled, the chunks
+        are still to be closed."""
+        if self.phase is Phase.SENDING or (self.over and self.chunks):
+            return self.started_at
+        return self.scheduled_for if self.phase is Phase.SCHEDULED else None
+
+    def waits(self, moment: datetime) -> bool:
+        """Whether it goes on later, as nobody wants marketing at this hour."""
+        return self.purpose is Purpose.MARKETING and is_quiet(moment)
+
+    @property
+    def lists(self) -> frozenset[tuple[str, str]]:
+        due = self.due_at
+        return frozenset([(GOING_OUT, f"{due:%Y%m%dT%H%M%S.%f}/{self.id}")]) if due else NOWHERE
+
+    @classmethod
+    def begin(cls, id: UUID, event: BroadcastDrafted, stamp: Stamp) -> Self:
+        return cls(
+            id=id,
+            title=event.title,
+            message=event.message,
+            type=event.type,
+            target_audience=event.target_audience,
+            purpose=event.purpose,
+            user_ids=event.custom_user_ids,
+            created_at=stamp.at,
+            created_by=stamp.admin,
+        )
+
+    def evolve(self, event: BroadcastEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911 - a line an event
+        match event:
+            case BroadcastEdited():
+                ids = event.custom_user_ids
+                return self.but(
+                    title=event.title or self.title,
+                    message=event.message or self.message,
+                    type=event.type or self.type,
+                    target_audience=event.target_audience or self.target_audience,
+                    purpose=event.purpose or self.purpose,
+                    user_ids=self.user_ids if ids is None else ids,
+                )
+            case BroadcastScheduled():
+                return self.but(phase=Phase.SCHEDULED, scheduled_for=event.scheduled_for)
+            case BroadcastUnscheduled():
+                return self.but(phase=Phase.DRAFT, scheduled_for=None)
+            case BroadcastStarted():
+                return self.but(
+                    phase=Phase.SENDING,
+                    started_at=stamp.at,
+                    audience_position=event.position,
+                    audience_size=event.size,
+                    chunks=event.chunks,
+                )
+            case BroadcastProgressed():
+                return self._after(event, stamp)
+            case BroadcastPaused():
+                words = "More than 5 % of the messages failed." if event.too_many_failed else None
+                return self.but(phase=Phase.PAUSED, reason=words)
+            case BroadcastResumed():
+                gone = self.sent_count + self.failed_count
+                forgiven = (gone, self.failed_count)
+                return self.but(phase=Phase.SENDING, forgiven=forgiven, reason=None)
+            case BroadcastSent():
+                return self.but(phase=Phase.SENT, sent_at=stamp.at)
+            case BroadcastFailed():
+                return self.but(phase=Phase.FAILED, reason=event.reason)
+            case BroadcastCancelled():
+                reason = "It was cancelled."
+                if self.sent_count:
+                    return self.but(phase=Phase.SENT, sent_at=stamp.at, reason=reason)
+                return self.but(phase=Phase.FAILED, reason=reason)
+            case _:
+                assert_never(event)
+
+    def _after(self, event: BroadcastProgressed, stamp: Stamp) -> Self:
+        """With what came of some messages; what was accepted after all makes it sent after all."""
+        after = self.but(
+            sent_count=self.sent_count + event.sent,
+            failed_count=self.failed_count + event.failed,
+            unknown_count=self.unknown_count + event.unknown,
+            excluded_count=self.excluded_count + event.excluded,
+            chunks=self.chunks - event.chunks,
+        )
+        if self.phase is Phase.FAILED and after.sent_count:
+            return after.but(phase=Phase.SENT, sent_at=stamp.at)
+        return after
+
+
+def chunks_of(broadcast: UUID) -> str:
+    """The list of the chunks of a broadcast that are not finished."""
+    return f"chunks-of:{broadcast}"
+
+
+def chunk_id(broadcast: UUID, number: int) -> UUID:
+    """The stream of a chunk."""
+    return uuid5(broadcast, str(number))
+
+
+class BroadcastChunk(Aggregate):
+    broadcast_id: UUID
+    number: int
+    user_ids: tuple[UUID, ...]
+    settled: int = 0
+    taken: int = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.user_ids)
+
+    @property
+    def lists(self) -> frozenset[tuple[str, str]]:
+        done = self.settled == len(self.user_ids)
+        place = (chunks_of(self.broadcast_id), f"{self.number:06}")
+        return NOWHERE if done else frozenset([place])
+
+    @classmethod
+    def begin(cls, id: UUID, event: ChunkFrozen, stamp: Stamp) -> Self:
+        return cls(
+            id=id,
+            broadcast_id=event.broadcast_id,
+            number=event.number,
+            user_ids=event.user_ids,
+        )
+
+    def evolve(self, event: BroadcastChunkEvent, stamp: Stamp) -> Self:
+        match event:
+            case ChunkAdvanced():
+                return self.but(settled=event.settled, taken=event.taken)
+            case _:
+                assert_never(event)

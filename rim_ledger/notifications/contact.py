@@ -1,0 +1,75 @@
+"""Where a person is reached, and whether they want to be."""
+
+from collections.abc import Iterable
+from datetime import datetime, time
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from rim_ledger.admin.admin_user import AdminStatus, AdminUser
+from rim_ledger.book import Book
+from rim_ledger.core import Command, Event, require
+from rim_ledger.lending.user import User, UserStatus
+from rim_ledger.lending.user_events import UserOptedIn, UserOptedOut
+from rim_ledger.notifications.notification import NotificationChannel, RecipientType
+from rim_ledger.values import LAGOS
+
+EVENING, MORNING = time(20), time(8)
+"""Between the two, in Lagos, nobody is sent marketing."""
+
+
+class Purpose(StrEnum):
+    """Why many are written to. A notice concerns what they have with us already."""
+
+    MARKETING = "marketing"
+    NOTICE = "notice"
+
+
+GONE: Final = "The recipient is suspended, deactivated or no longer there."
+
+
+class OptOut(Command[User]):
+    """Send a user no more marketing."""
+
+    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require(not aggregate.opted_out, "already-done", "The user gets no marketing.")
+        yield UserOptedOut()
+
+
+class OptIn(Command[User]):
+    """Let a user have marketing again, as they asked for."""
+
+    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require(aggregate.opted_out, "already-done", "The user gets marketing.")
+        yield UserOptedIn()
+
+
+def is_quiet(moment: datetime) -> bool:
+    """Whether it is evening, night or early morning in Lagos."""
+    there = moment.astimezone(LAGOS).time()
+    return there >= EVENING or there < MORNING
+
+
+def wants(user: User, purpose: Purpose) -> bool:
+    """Whether a user is among those who are written to, whatever audience is meant."""
+    there = not user.erased and user.deleted_at is None and user.status is not UserStatus.SUSPENDED
+    return there and not (purpose is Purpose.MARKETING and user.opted_out)
+
+
+def address(
+    book: Book, kind: RecipientType, person: UUID, channel: NotificationChannel
+) -> str | None:
+    """Phone or e-mail of a person in the clear; None for whoever has none, or is gone."""
+    user, admin = book.find(User, person), book.find(AdminUser, person)
+    found = user if kind is RecipientType.USER else admin
+    if found is None or not _is_there(found):
+        return None
+    sealed = found.phone if channel is NotificationChannel.SMS else found.email
+    clear: str | None = book.reveal(person, sealed)
+    return clear
+
+
+def _is_there(person: User | AdminUser) -> bool:
+    if isinstance(person, AdminUser):
+        return person.status is AdminStatus.ACTIVE
+    return wants(person, Purpose.NOTICE)

@@ -1,0 +1,287 @@
+"""The decisions around handing messages over: what is taken in hand, and what came of it.
+
+A message is in hand before the provider hears of it, so a process that dies leaves no doubt about
+which messages are in doubt.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from rim_ledger.book import Book, Work
+from rim_ledger.core import Event
+from rim_ledger.lending.user import User
+from rim_ledger.notifications.broadcast import BroadcastChunk, BroadcastMessage, Phase
+from rim_ledger.notifications.broadcast_events import (
+    BroadcastFailed,
+    BroadcastPaused,
+    BroadcastProgressed,
+    BroadcastSent,
+    ChunkAdvanced,
+)
+from rim_ledger.notifications.contact import address, wants
+from rim_ledger.notifications.notification import (
+    HandOver,
+    Notice,
+    NotificationChannel,
+    NotificationDelivered,
+    NotificationFailed,
+    NotificationHistory,
+    NotificationOutcomeUnknown,
+    NotificationSent,
+    NotificationStatus,
+    NotificationTaken,
+    NotificationType,
+    RecipientType,
+    mark,
+    notification_id,
+    queue,
+)
+from rim_ledger.sending import Heard
+from rim_ledger.system.config import setting
+from rim_ledger.system.outbound import is_open
+
+BATCH_MAX: Final = 100
+"""Users that are written to at once: so many may be in doubt when a process dies."""
+SHARE: Final = 4
+"""A batch is no more than what may go out in such a part of a second."""
+TRIED_MIN, FAILED_MAX = 20, 0.05
+"""Messages that must have gone before failures pause a broadcast, and the part that may fail."""
+
+NO_MESSAGE: Final = "No message was accepted."
+
+
+class Parcel(Struct, frozen=True, kw_only=True):
+    """A message in hand, its words and its address in the clear."""
+
+    id: UUID
+    channel: NotificationChannel
+    to: str | None
+    subject: str
+    body: str
+    html: bool = False
+    again: bool = False
+    """Whether somebody who died had it in hand: the provider is asked about it first."""
+
+
+class Outcome(Struct, frozen=True):
+    """What became of a parcel."""
+
+    id: UUID
+    heard: Heard
+    reason: str = ""
+
+
+class Hand(Struct):
+    """What a decision leaves with whoever asked for it."""
+
+    parcels: list[Parcel] = []
+    rates: dict[NotificationChannel, int] = {}
+    """Messages a second, of all processes together."""
+    seen: tuple[int, int] = (0, 0)
+    """How far the chunk was settled and taken."""
+
+    def open(self, book: Book) -> None:
+        """Begin anew: a decision may be made more than once."""
+        self.parcels = []
+        self.rates = {
+            NotificationChannel.SMS: setting(book, "notifications", "smsPerSecond"),
+            NotificationChannel.EMAIL: setting(book, "notifications", "emailPerSecond"),
+        }
+
+
+def take_waiting(ids: Sequence[UUID], hand: Hand) -> Work:
+    """Take those in hand that wait one by one. Whoever asks holds the lease on all of them."""
+
+    def work(book: Book) -> UUID:
+        hand.open(book)
+        if not is_open(book):
+            return ids[0]
+        book.look_ahead(partial(book.version, each) for each in ids)
+        found = [book.read(NotificationHistory, each) for each in ids]
+        open_ = [each for each in found if each.hand_over in (HandOver.WAITING, HandOver.UNDER_WAY)]
+        book.look_ahead(partial(_parcel, book, each) for each in open_)
+        hand.parcels = [_parcel(book, each) for each in open_]
+        for parcel in hand.parcels:
+            if not parcel.again:
+                book.append(NotificationHistory, parcel.id, [NotificationTaken()])
+        return ids[0]
+
+    return work
+
+
+def settle(outcomes: Sequence[Outcome]) -> Work:
+    """Record what became of messages that were handed over one by one."""
+
+    def work(book: Book) -> UUID:
+        for outcome in outcomes:
+            counted = _record(book, [outcome])
+            broadcast = book.read(NotificationHistory, outcome.id).notice.broadcast_id
+            if broadcast and counted:
+                book.append(BroadcastMessage, broadcast, [counted])
+        return outcomes[0].id
+
+    return work
+
+
+def look_at_chunk(id: UUID, hand: Hand) -> Work:
+    """Where a chunk stands, and what somebody who died had in hand of it."""
+
+    def work(book: Book) -> UUID:
+        hand.open(book)
+        chunk = book.read(BroadcastChunk, id)
+        hand.seen = chunk.settled, chunk.taken
+        broadcast = book.read(BroadcastMessage, chunk.broadcast_id)
+        users = chunk.user_ids[chunk.settled : chunk.taken]
+        _load(book, broadcast, users)
+        for notice in _notices(broadcast, users):
+            known = book.find(NotificationHistory, notification_id(notice))
+            if known and known.hand_over is HandOver.UNDER_WAY:
+                hand.parcels.append(_parcel(book, known))
+        return id
+
+    return work
+
+
+def advance(id: UUID, outcomes: Sequence[Outcome], hand: Hand) -> Work:
+    """Record what became of the batch in hand and take the next one, unless the broadcast stands
+    still. Where somebody else has gone on with the chunk, only what became of the batch counts."""
+    seen = hand.seen
+
+    def work(book: Book) -> UUID:
+        hand.open(book)
+        chunk = book.read(BroadcastChunk, id)
+        book.act_upon(chunk.broadcast_id)
+        book.look_ahead(partial(book.version, each.id) for each in outcomes)
+        counted = _record(book, outcomes)
+        own = (chunk.settled, chunk.taken) == seen
+        over = book.read(BroadcastMessage, chunk.broadcast_id).over
+        settled = len(chunk.user_ids) if over else chunk.taken
+        done = own and chunk.settled < settled == len(chunk.user_ids)
+        if counted or done:
+            counted = counted or BroadcastProgressed()
+            _progress(book, chunk.broadcast_id, counted, done=done)
+        if not own:
+            hand.seen = chunk.settled, chunk.settled
+            return id
+        taken = _take(book, chunk, settled, hand)
+        hand.seen = settled, taken
+        if hand.seen != seen:
+            book.append(BroadcastChunk, id, [ChunkAdvanced(settled=settled, taken=taken)])
+        return id
+
+    return work
+
+
+def _take(book: Book, chunk: BroadcastChunk, settled: int, hand: Hand) -> int:
+    """Queue the messages of the next batch, already in hand; how many users are taken by then."""
+    broadcast = book.read(BroadcastMessage, chunk.broadcast_id)
+    if broadcast.phase is not Phase.SENDING or broadcast.waits(book.now) or not is_open(book):
+        return settled
+    slowest = min(hand.rates[channel] for channel in broadcast.channels)
+    size = max(1, min(BATCH_MAX, slowest // SHARE))
+    batch = chunk.user_ids[settled : settled + size]
+    _load(book, broadcast, batch)
+    welcome = [each for each in batch if wants(book.read(User, each), broadcast.purpose)]
+    for notice in _notices(broadcast, welcome):
+        if not book.version(notification_id(notice)):
+            stream = queue(book, notice, broadcast.title, broadcast.message, taken=True)
+            hand.parcels.append(_parcel(book, book.read(NotificationHistory, stream), again=False))
+    if excluded := len(batch) - len(welcome):
+        progressed = BroadcastProgressed(excluded=excluded)
+        book.append(BroadcastMessage, broadcast.id, [progressed])
+    return settled + len(batch)
+
+
+def _progress(book: Book, id: UUID, counted: BroadcastProgressed, *, done: bool) -> None:
+    event = BroadcastProgressed(
+        sent=counted.sent, failed=counted.failed, unknown=counted.unknown, chunks=int(done)
+    )
+    book.append(BroadcastMessage, id, [event])
+    broadcast = book.read(BroadcastMessage, id)
+    if done and not broadcast.chunks and broadcast.phase in (Phase.SENDING, Phase.PAUSED):
+        end = BroadcastSent() if broadcast.sent_count else BroadcastFailed(reason=NO_MESSAGE)
+        book.append(BroadcastMessage, id, [end])
+    elif broadcast.phase is Phase.SENDING and _fails_too_often(broadcast):
+        book.append(BroadcastMessage, id, [BroadcastPaused(too_many_failed=True)])
+
+
+def _fails_too_often(broadcast: BroadcastMessage) -> bool:
+    gone, failed = broadcast.forgiven
+    tried = broadcast.sent_count + broadcast.failed_count - gone
+    return tried >= TRIED_MIN and broadcast.failed_count - failed > FAILED_MAX * tried
+
+
+def _record(book: Book, outcomes: Iterable[Outcome]) -> BroadcastProgressed | None:
+    """Write what became of each; how many that changes, if any. What is known already stays."""
+    sent = failed = unknown = 0
+    for outcome in outcomes:
+        known = book.read(NotificationHistory, outcome.id)
+        if known.status is not NotificationStatus.PENDING:
+            continue
+        for event in _events(outcome, known):
+            mark(book, outcome.id, event)
+        after = book.read(NotificationHistory, outcome.id)
+        sent += after.status in (NotificationStatus.SENT, NotificationStatus.DELIVERED)
+        failed += after.status is NotificationStatus.FAILED
+        was, is_ = (each.hand_over is HandOver.UNKNOWN for each in (known, after))
+        settled = after.status is not NotificationStatus.PENDING
+        unknown += (is_ and not settled) - was
+    if not (sent or failed or unknown):
+        return None
+    return BroadcastProgressed(sent=sent, failed=failed, unknown=unknown)
+
+
+def _events(outcome: Outcome, known: NotificationHistory) -> Iterable[Event]:
+    match outcome.heard:
+        case Heard.SENT:
+            yield NotificationSent()
+        case Heard.DELIVERED:
+            yield NotificationSent()
+            yield NotificationDelivered()
+        case Heard.FAILED:
+            yield NotificationFailed(reason=outcome.reason)
+        case _:
+            if known.hand_over is HandOver.UNDER_WAY:
+                yield NotificationOutcomeUnknown()
+
+
+def _notices(broadcast: BroadcastMessage, users: Iterable[UUID]) -> list[Notice]:
+    return [
+        Notice(
+            type=NotificationType.BROADCAST,
+            channel=channel,
+            recipient=user,
+            recipient_type=RecipientType.USER,
+            cause=broadcast.id,
+            broadcast_id=broadcast.id,
+        )
+        for user in users
+        for channel in broadcast.channels
+    ]
+
+
+def _load(book: Book, broadcast: BroadcastMessage, users: Sequence[UUID]) -> None:
+    """Have all that a batch reads loaded together."""
+    streams = [notification_id(notice) for notice in _notices(broadcast, users)]
+    book.look_ahead(partial(book.version, each) for each in [*users, *streams])
+    phones = [(each, book.read(User, each).phone) for each in users]
+    book.look_ahead(partial(book.reveal, user, phone) for user, phone in phones)
+
+
+def _parcel(book: Book, known: NotificationHistory, *, again: bool | None = None) -> Parcel:
+    notice = known.notice
+    title, message = (book.reveal(known.person, words) for words in (known.title, known.message))
+    under_way = known.hand_over is HandOver.UNDER_WAY
+    return Parcel(
+        id=known.id,
+        channel=notice.channel,
+        to=address(book, notice.recipient_type, notice.recipient, notice.channel),
+        subject=title or "",
+        body=message or "",
+        html=notice.html,
+        again=under_way if again is None else again,
+    )

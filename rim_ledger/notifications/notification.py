@@ -1,0 +1,272 @@
+"""A notification: one message to one person on one channel, and what became of it.
+
+Codes and tokens of the log-in are none: they are sent and forgotten, so that no row holds them.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, Self, assert_never
+from uuid import UUID, uuid5
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from rim_ledger.book import Book
+from rim_ledger.core import (
+    NOWHERE,
+    Aggregate,
+    Creation,
+    Event,
+    FrozenMeta,
+    Personal,
+    Stamp,
+    require,
+    require_legal,
+)
+from rim_ledger.values import Id
+
+WAITING: Final = "notifications"
+"""The list of those that are to be handed over one by one, or were when a process died."""
+
+
+class NotificationType(StrEnum):
+    """What it is sent for."""
+
+    ALERT = "alert"
+    BROADCAST = "broadcast"
+    SCHEDULED = "scheduled"
+
+
+class NotificationChannel(StrEnum):
+    """The way it takes. The dashboard is the row itself."""
+
+    EMAIL = "email"
+    SMS = "sms"
+    DASHBOARD = "dashboard"
+
+
+class RecipientType(StrEnum):
+    """Whom it is for."""
+
+    USER = "user"
+    ADMIN = "admin"
+
+
+class NotificationStatus(StrEnum):
+    """What became of it, as far as is known."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    PENDING = "pending"
+
+
+class HandOver(StrEnum):
+    """How far it is on its way to the provider."""
+
+    WAITING = "waiting"
+    UNDER_WAY = "under-way"
+    DONE = "done"
+    UNKNOWN = "unknown"
+    """It may have gone, and the provider does not tell: it is never sent again."""
+
+
+LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
+    NotificationStatus.PENDING: ("mark-failed", "mark-sent"),
+    NotificationStatus.SENT: ("mark-delivered", "mark-failed"),
+    NotificationStatus.DELIVERED: (),
+    NotificationStatus.FAILED: ("retry",),
+}
+
+
+class Notice(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
+    """What is to be told, to whom, how, and because of what."""
+
+    type: NotificationType
+    channel: NotificationChannel
+    recipient: UUID
+    recipient_type: RecipientType
+    cause: UUID
+    """The event, or the object, that it follows from: it is told once because of that."""
+    broadcast_id: UUID | None = None
+    parent_id: UUID | None = None
+    """The one that failed, which this one repeats."""
+    html: bool = False
+    metadata: dict[str, Any] = {}
+
+
+# Events: what can happen to a notification.
+
+
+class NotificationQueued(Event):
+    """`taken` says that whoever queued it is handing it over."""
+
+    notice: Notice
+    title: Personal
+    message: Personal
+    taken: bool = False
+
+
+class NotificationTaken(Event):
+    """It is being handed over. Should nothing follow, nobody knows whether it went."""
+
+
+class NotificationSent(Event):
+    """The provider took it."""
+
+
+class NotificationDelivered(Event):
+    pass
+
+
+class NotificationFailed(Event):
+    """It certainly did not arrive. The reason is ours: a provider's words may name a person."""
+
+    reason: str
+
+
+class NotificationOutcomeUnknown(Event):
+    """It may have gone or not, and the provider does not tell."""
+
+
+class NotificationRetried(Event):
+    """Another one repeats it."""
+
+    child: UUID
+
+
+NotificationEvent = (
+    NotificationTaken
+    | NotificationSent
+    | NotificationDelivered
+    | NotificationFailed
+    | NotificationOutcomeUnknown
+    | NotificationRetried
+)
+
+
+# The aggregate: what those events add up to.
+
+
+class NotificationHistory(Aggregate):
+    notice: Notice
+    title: str | None
+    message: str | None
+    created_at: datetime
+    hand_over: HandOver
+    status: NotificationStatus = NotificationStatus.PENDING
+    sent_at: datetime | None = None
+    delivered_at: datetime | None = None
+    error_message: str | None = None
+    retried_as: UUID | None = None
+
+    @property
+    def person(self) -> UUID:
+        return self.notice.recipient
+
+    @property
+    def lists(self) -> frozenset[tuple[str, str]]:
+        notice = self.notice
+        alone = notice.broadcast_id is None or notice.parent_id is not None
+        open_ = self.hand_over in (HandOver.WAITING, HandOver.UNDER_WAY)
+        return frozenset([(WAITING, str(self.id))]) if alone and open_ else NOWHERE
+
+    @classmethod
+    def begin(cls, id: UUID, event: NotificationQueued, stamp: Stamp) -> Self:
+        return cls(
+            id=id,
+            notice=event.notice,
+            title=event.title,
+            message=event.message,
+            created_at=stamp.at,
+            hand_over=HandOver.UNDER_WAY if event.taken else HandOver.WAITING,
+        )
+
+    def evolve(self, event: NotificationEvent, stamp: Stamp) -> Self:
+        match event:
+            case NotificationTaken():
+                return self.but(hand_over=HandOver.UNDER_WAY)
+            case NotificationSent():
+                return self.but(
+                    status=NotificationStatus.SENT, hand_over=HandOver.DONE, sent_at=stamp.at
+                )
+            case NotificationDelivered():
+                return self.but(status=NotificationStatus.DELIVERED, delivered_at=stamp.at)
+            case NotificationFailed():
+                return self.but(
+                    status=NotificationStatus.FAILED,
+                    hand_over=HandOver.DONE,
+                    error_message=event.reason,
+                )
+            case NotificationOutcomeUnknown():
+                return self.but(hand_over=HandOver.UNKNOWN)
+            case NotificationRetried():
+                return self.but(retried_as=event.child)
+            case _:
+                assert_never(event)
+
+
+def notification_id(notice: Notice) -> UUID:
+    """The stream of a notice: the same cause tells a person on a channel once, whoever asks how
+    often, and whatever died in between."""
+    if notice.parent_id:
+        return repeat_id(notice.parent_id)
+    return uuid5(notice.cause, f"{notice.recipient}/{notice.channel}")
+
+
+def repeat_id(parent: UUID) -> UUID:
+    """The stream of the one that repeats another."""
+    return uuid5(parent, "retry")
+
+
+def queue(book: Book, notice: Notice, title: str, message: str, *, taken: bool = False) -> UUID:
+    """Have somebody told something; its id. Said again for the same cause, it changes nothing."""
+    stream = notification_id(notice)
+    if not book.version(stream):
+        events = _queued(notice, title, message, taken=taken)
+        book.open_stream(NotificationHistory, stream, events)
+    return stream
+
+
+def _queued(notice: Notice, title: str, message: str, *, taken: bool = False) -> Iterable[Event]:
+    """The first events. What the dashboard shows has arrived by being there."""
+    yield NotificationQueued(notice=notice, title=title, message=message, taken=taken)
+    if notice.channel is NotificationChannel.DASHBOARD:
+        yield NotificationSent()
+        yield NotificationDelivered()
+
+
+def mark(book: Book, id: UUID, event: Event) -> None:
+    """Record what became of one: sent, delivered or failed, as its status allows."""
+    known = book.read(NotificationHistory, id)
+    match event:
+        case NotificationSent():
+            require_legal(known.status, "mark-sent", LEGAL)
+        case NotificationDelivered():
+            require_legal(known.status, "mark-delivered", LEGAL)
+        case NotificationFailed():
+            require_legal(known.status, "mark-failed", LEGAL)
+    book.append(NotificationHistory, id, [event])
+
+
+class RetryNotification(Creation[NotificationHistory]):
+    """Send once more what failed: as a notification of its own, which names the failed one. Each
+    is repeated once; should that fail too, repeat that one."""
+
+    parent: Id
+
+    @property
+    def stream(self) -> UUID:
+        return repeat_id(self.parent)
+
+    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
+        failed = book.read(NotificationHistory, self.parent)
+        require_legal(failed.status, "retry", LEGAL)
+        title, message = (
+            book.reveal(failed.person, words) for words in (failed.title, failed.message)
+        )
+        require(title is not None, "erased", "This person was erased; nothing is sent to them.")
+        book.append(NotificationHistory, failed.id, [NotificationRetried(child=id)])
+        notice = replace(failed.notice, parent_id=failed.id, cause=failed.id)
+        yield from _queued(notice, title, message)

@@ -1,0 +1,94 @@
+"""Texts with `{{variables}}`: checked when they are kept, filled in when they are sent.
+
+There is no logic in them, on purpose: what a template engine evaluates, its author controls.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from rim_ledger.core import Form, Invalid, Refused, require
+
+VARIABLE: Final = re.compile(r"\{\{ ?([A-Za-z][A-Za-z0-9_]{0,39}) ?\}\}")
+MARKS: Final = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
+FILLED_MAX: Final = 200_000
+"""Characters of a text once it is filled in."""
+
+
+def _distinct(names: list[str]) -> list[str]:
+    if len({*names}) < len(names):
+        raise PydanticCustomError("twice", "each variable is named once")
+    return names
+
+
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,39}$", examples=["name"])]
+Variables = Annotated[list[Variable], Field(max_length=20), AfterValidator(_distinct)]
+Values = Annotated[dict[Variable, Annotated[str, Field(max_length=1000)]], Field(max_length=20)]
+"""What stands for each variable."""
+
+
+class FillIn(Form):
+    """What a template's variables stand for."""
+
+    values: Values = {}
+
+
+def check(texts: Mapping[str, str], variables: Sequence[str]) -> None:
+    """Refuse a template whose texts, by field name, and declared variables do not agree."""
+    used = set[str]()
+    for field, text in texts.items():
+        for found in VARIABLE.finditer(text):
+            if found[1] not in variables:
+                place = f"{{{{{found[1]}}}}} at character {found.start() + 1} is not in variables."
+                raise Invalid("undeclared-variable", place, f"/{field}")
+            used.add(found[1])
+        if wrong := MARKS.search(VARIABLE.sub(lambda found: " " * len(found[0]), text)):
+            words = f"{wrong[0]} at character {wrong.start() + 1} is no part of a {{{{variable}}}}."
+            raise Invalid("not-a-variable", words, f"/{field}")
+    for nth, name in enumerate(variables):
+        if name not in used:
+            unused = f"{{{{{name}}}}} is declared and stands nowhere."
+            raise Invalid("unused-variable", unused, f"/variables/{nth}")
+
+
+def filled(
+    text: str, variables: Sequence[str], values: Values, written: Callable[[str], str] = str
+) -> str:
+    """A text with its variables filled in, once: what stands in a value is never looked at.
+
+    `written` is how a value is written there, such as HTML. Raises Invalid for a missing value.
+    """
+    words = {name: written(_word(name, values)) for name in variables}
+    for name in values:
+        if name not in words:
+            raise Invalid(
+                "unknown-value", f"The template has no variable {name}.", f"/values/{name}"
+            )
+    room = FILLED_MAX - len(text) - sum(len(words[each]) for each in VARIABLE.findall(text))
+    require(room >= 0, "message-too-long", f"A message has at most {FILLED_MAX} characters.")
+    return VARIABLE.sub(lambda found: words[found[1]], text)
+
+
+def as_html(value: str) -> str:
+    """A value as HTML shows it, whatever it says."""
+    return escape(value, quote=True)
+
+
+def require_enabled(*, enabled: bool) -> None:
+    """Refuse to use a template that was disabled, or put away."""
+    require(enabled, "template-disabled", "The template is disabled; enable it first.")
+
+
+def name_taken(name: str) -> Refused:
+    """The refusal of a name that another template of the kind has."""
+    return Refused("template-name-taken", f"Another template is named {name}.")
+
+
+def _word(name: str, values: Values) -> str:
+    if not (text := values.get(name, "")).strip():
+        raise Invalid("missing-value", f"{{{{{name}}}}} needs a value.", f"/values/{name}")
+    return text

@@ -1,0 +1,101 @@
+"""Users, a broadcast and a sender in memory: what is carried, and what came of it."""
+
+from typing import Any
+from uuid import UUID
+
+from rim_ledger.book import Work
+from rim_ledger.core import SYSTEM, Actor, Event
+from rim_ledger.lending.standing import RegisterUser
+from rim_ledger.lending.user import User
+from rim_ledger.notifications.broadcast import (
+    BroadcastChunk,
+    BroadcastMessage,
+    chunk_id,
+)
+from rim_ledger.notifications.broadcasting import DraftBroadcast, Frozen, SendBroadcast
+from rim_ledger.notifications.hand_over import Hand, Outcome, advance, look_at_chunk
+from rim_ledger.notifications.notification import NotificationHistory, queue
+from rim_ledger.sending import Heard
+from rim_ledger.system.config import SetConfig
+from tests.spec import Memory
+
+DRAFT: dict[str, Any] = {
+    "title": "We moved",
+    "message": "Find us at 1 Marina.",
+    "type": "sms",
+    "target_audience": "all",
+    "purpose": "notice",
+}
+
+
+class MessageDesk(Memory):
+    """A memory with some users in it, who can be written to."""
+
+    def __init__(self, users: int = 3) -> None:
+        super().__init__()
+        self.users = [self.user(number) for number in range(users)]
+
+    def user(self, number: int) -> UUID:
+        user = self.world.new_id()
+        phone, email = f"0803{number:07}", f"u{number}@rim.example"
+        self.perform(User, user, RegisterUser(phone=phone, email=email, name="Ada"))
+        return user
+
+    def run(self, work: Work, actor: Actor = SYSTEM) -> list[Event]:
+        book = self.book(actor)
+        work(book)
+        return self.keep(book)
+
+    def pace(self, per_second: int) -> None:
+        for key in ("smsPerSecond", "emailPerSecond"):
+            wish = SetConfig(category="notifications", key=key, value=per_second)
+            self.run(wish.work)
+
+    def draft(self, **more: Any) -> UUID:
+        broadcast = self.world.new_id()
+        form = DraftBroadcast.model_validate(DRAFT | more)
+        self.perform(BroadcastMessage, broadcast, form)
+        return broadcast
+
+    def broadcast(self, id: UUID) -> BroadcastMessage:
+        return self.book().read(BroadcastMessage, id)
+
+    def chunk(self, id: UUID, number: int = 0) -> BroadcastChunk:
+        return self.book().read(BroadcastChunk, chunk_id(id, number))
+
+    def row(self, id: UUID) -> NotificationHistory:
+        return self.book().read(NotificationHistory, id)
+
+    def frozen(self, id: UUID) -> Frozen:
+        return Frozen(self.broadcast(id).target, len(self.log), tuple(self.users))
+
+    def send(self, id: UUID) -> list[Event]:
+        wish = SendBroadcast().among(self.frozen(id))
+        return self.perform(BroadcastMessage, id, wish)
+
+    def sending(self, **more: Any) -> UUID:
+        broadcast = self.draft(**more)
+        self.send(broadcast)
+        return broadcast
+
+    def take(self, id: UUID, number: int = 0) -> Hand:
+        """Look at a chunk and take its next batch."""
+        hand, chunk = Hand(), chunk_id(id, number)
+        self.run(look_at_chunk(chunk, hand))
+        self.run(advance(chunk, [], hand))
+        return hand
+
+    def go_on(self, id: UUID, hand: Hand, heard: Heard = Heard.SENT) -> list[Event]:
+        """Record one outcome for everything in hand, and take the next batch."""
+        outcomes = [Outcome(each.id, heard, "no such number") for each in hand.parcels]
+        return self.run(advance(chunk_id(id, 0), outcomes, hand))
+
+    def queued(self, notice: Any) -> UUID:
+        stream: list[UUID] = []
+
+        def work(book: Any) -> UUID:
+            stream.append(queue(book, notice, "Title", "Message"))
+            return stream[0]
+
+        self.run(work)
+        return stream[0]

@@ -1,0 +1,198 @@
+"""A notification: once for each cause, recipient and channel, and never sent twice."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from msgspec.structs import replace
+
+from rim_ledger.core import Event, NotFound, Refused
+from rim_ledger.lending.standing import EraseUser, SuspendUser
+from rim_ledger.lending.user import User
+from rim_ledger.notifications.hand_over import Hand, Outcome, settle, take_waiting
+from rim_ledger.notifications.notification import (
+    WAITING,
+    HandOver,
+    Notice,
+    NotificationChannel,
+    NotificationDelivered,
+    NotificationFailed,
+    NotificationHistory,
+    NotificationSent,
+    NotificationStatus,
+    NotificationType,
+    RecipientType,
+    RetryNotification,
+    mark,
+)
+from rim_ledger.sending import Heard
+from tests.notifications.desk import MessageDesk
+from tests.spec import names
+
+
+def notice(desk: MessageDesk, **more: Any) -> Notice:
+    told = Notice(
+        type=NotificationType.ALERT,
+        channel=NotificationChannel.SMS,
+        recipient=desk.users[0],
+        recipient_type=RecipientType.USER,
+        cause=UUID(int=7),
+    )
+    return replace(told, **more)
+
+
+def taken(desk: MessageDesk, *ids: UUID) -> Hand:
+    hand = Hand()
+    desk.run(take_waiting(ids, hand))
+    return hand
+
+
+def heard(desk: MessageDesk, id: UUID, what: Heard) -> list[Event]:
+    return desk.run(settle([Outcome(id, what, "no such number")]))
+
+
+def test_the_same_cause_tells_a_person_on_a_channel_once() -> None:
+    desk = MessageDesk()
+    first = desk.queued(notice(desk))
+    count = len(desk.log)
+    assert desk.queued(notice(desk)) == first
+    assert len(desk.log) == count
+    others = {
+        desk.queued(notice(desk, channel=NotificationChannel.EMAIL)),
+        desk.queued(notice(desk, recipient=desk.users[1])),
+        desk.queued(notice(desk, cause=UUID(int=8))),
+    }
+    assert len(others | {first}) == 4
+
+
+def test_it_is_in_hand_before_it_is_sent_and_its_address_is_clear_there_alone() -> None:
+    desk = MessageDesk()
+    row = desk.queued(notice(desk))
+    assert desk.book().listed(WAITING, 9) == [row]
+    (parcel,) = taken(desk, row).parcels
+    assert (parcel.to, parcel.body, parcel.again) == ("+2348030000000", "Message", False)
+    assert desk.row(row).hand_over is HandOver.UNDER_WAY
+    assert not any("+234" in str(each.event) or "Message" in str(each.event) for each in desk.log)
+    assert names(heard(desk, row, Heard.SENT)) == ["NotificationSent"]
+    assert desk.row(row).sent_at == desk.world.now()
+    assert desk.book().listed(WAITING, 9) == []
+
+
+def test_what_somebody_who_died_had_in_hand_is_asked_about() -> None:
+    desk = MessageDesk()
+    row = desk.queued(notice(desk))
+    taken(desk, row)
+    count = len(desk.log)
+    (parcel,) = taken(desk, row).parcels
+    assert parcel.again
+    assert len(desk.log) == count
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "hand_over"),
+    [
+        (Heard.SENT, "sent", "done"),
+        (Heard.DELIVERED, "delivered", "done"),
+        (Heard.FAILED, "failed", "done"),
+        (Heard.UNKNOWN, "pending", "unknown"),
+    ],
+)
+def test_what_is_heard_is_recorded_once(what: Heard, status: str, hand_over: str) -> None:
+    desk = MessageDesk()
+    row = desk.queued(notice(desk))
+    taken(desk, row)
+    heard(desk, row, what)
+    assert (desk.row(row).status, desk.row(row).hand_over) == (status, hand_over)
+    assert desk.row(row).error_message == ("no such number" if status == "failed" else None)
+    assert heard(desk, row, what) == []
+    assert taken(desk, row).parcels == [], "nothing is ever sent again"
+
+
+def test_an_unknown_outcome_may_turn_out_later() -> None:
+    desk = MessageDesk()
+    row = desk.queued(notice(desk))
+    taken(desk, row)
+    heard(desk, row, Heard.UNKNOWN)
+    assert names(heard(desk, row, Heard.SENT)) == ["NotificationSent"]
+
+
+EVENTS = {
+    "mark-sent": NotificationSent(),
+    "mark-delivered": NotificationDelivered(),
+    "mark-failed": NotificationFailed(reason="no such number"),
+}
+LEGAL = {
+    "pending": {"mark-sent", "mark-failed"},
+    "sent": {"mark-delivered", "mark-failed"},
+    "delivered": set(),
+    "failed": set(),
+}
+
+
+@pytest.mark.parametrize("status", LEGAL)
+@pytest.mark.parametrize("command", EVENTS)
+def test_a_status_goes_forward_only(status: str, command: str) -> None:
+    desk = MessageDesk()
+    row = desk.queued(notice(desk))
+    if status != "pending":
+        heard(desk, row, Heard(status))
+
+    def work(book: Any) -> UUID:
+        mark(book, row, EVENTS[command])
+        return row
+
+    if command in LEGAL[status]:
+        assert desk.run(work) == [EVENTS[command]]
+    else:
+        with pytest.raises(Refused) as refused:
+            desk.run(work)
+        assert refused.value.code == "invalid-transition"
+
+
+def test_the_dashboard_shows_a_row_at_once() -> None:
+    desk = MessageDesk()
+    row = desk.row(desk.queued(notice(desk, channel=NotificationChannel.DASHBOARD)))
+    assert (row.status, row.lists) == (NotificationStatus.DELIVERED, frozenset())
+
+
+def test_nobody_is_written_to_who_is_gone_by_then() -> None:
+    desk = MessageDesk()
+    row = desk.queued(notice(desk))
+    desk.perform(User, desk.users[0], SuspendUser(reason="fraud"))
+    (parcel,) = taken(desk, row).parcels
+    assert parcel.to is None
+
+
+def test_a_retry_is_another_one_that_names_the_failed_one_and_there_is_one_of_it() -> None:
+    desk = MessageDesk()
+    row = desk.queued(notice(desk))
+    taken(desk, row)
+    wish = RetryNotification(parent=row)
+    with pytest.raises(Refused) as refused:
+        desk.perform(NotificationHistory, row, wish)
+    assert refused.value.code == "invalid-transition"
+    heard(desk, row, Heard.FAILED)
+    desk.perform(NotificationHistory, row, wish)
+    child = desk.row(row).retried_as
+    assert child is not None
+    assert desk.row(child).notice.parent_id == row
+    with pytest.raises(Refused) as refused:
+        desk.perform(NotificationHistory, row, wish)
+    assert refused.value.code == "already-exists"
+    (parcel,) = taken(desk, child).parcels
+    assert (parcel.id, parcel.body) == (child, "Message")
+    heard(desk, child, Heard.FAILED)
+    desk.perform(NotificationHistory, child, RetryNotification(parent=child))
+    with pytest.raises(NotFound):
+        desk.perform(NotificationHistory, row, RetryNotification(parent=UUID(int=9)))
+
+
+def test_nothing_is_repeated_to_a_person_who_was_erased() -> None:
+    desk = MessageDesk()
+    row = desk.queued(notice(desk))
+    taken(desk, row)
+    heard(desk, row, Heard.FAILED)
+    desk.perform(User, desk.users[0], EraseUser())
+    with pytest.raises(Refused) as refused:
+        desk.perform(NotificationHistory, row, RetryNotification(parent=row))
+    assert refused.value.code == "erased"
