@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import chain
+from math import ceil
 
 from projections.consequences import Month
 
-WIDTH, HEIGHT, LEFT, FOOT, TOP = 720, 300, 70, 40, 34
+WIDTH, HEIGHT, LEFT, FOOT, TOP = 720, 300, 80, 56, 34
+NAMED_MOST = 24
+"""Months that have room for their names."""
 KEPT, ASKED = "#b9c9dd", "#b5482a"
 
 
@@ -15,6 +18,8 @@ def by_month(months: Sequence[Month]) -> str:
     most = max((each.principal for each in months), default=Decimal(1))
     step = (WIDTH - LEFT) / max(1, len(months))
     bars = chain.from_iterable(_bar(n, each, step, most) for n, each in enumerate(months))
+    every = ceil(len(months) / NAMED_MOST) or 1
+    names = [_name(n, months[n], step) for n in range(0, len(months), every)]
     space = "http://www.w3.org/2000/svg"
     return "\n".join(
         [
@@ -28,6 +33,7 @@ def by_month(months: Sequence[Month]) -> str:
             f'<text x="{LEFT + 206}" y="18">lent, and decided more strictly</text>',
             *(_scale(share, most) for share in (0, 1, 2)),
             *bars,
+            *names,
             "</svg>\n",
         ]
     )
@@ -53,9 +59,10 @@ def _bar(number: int, month: Month, step: float, most: Decimal) -> list[str]:
             f'<rect x="{x:.1f}" y="{foot - height:.1f}" width="{width:.1f}" '
             f'height="{height:.1f}" fill="{colour}"/>'
         )
-    middle = x + width / 2
-    turn = f'transform="rotate(-45 {middle:.1f} {foot + 14})"'
-    parts.append(
-        f'<text x="{middle:.1f}" y="{foot + 14}" text-anchor="end" {turn}>{month.month}</text>'
-    )
     return parts
+
+
+def _name(number: int, month: Month, step: float) -> str:
+    x, y = LEFT + (number + 0.5) * step, HEIGHT - FOOT + 14
+    turn = f'transform="rotate(-45 {x:.1f} {y})"'
+    return f'<text x="{x:.1f}" y="{y}" text-anchor="end" {turn}>{month.month}</text>'

@@ -30,15 +30,14 @@ class Shadow:
         self, id: UUID, event: UserRegistered, stamp: Stamp, policy: CreditPolicy | None
     ) -> None:
         """What the policy in force gave at the start, the other one gives its own way."""
-        self._policy, self._unjudged = policy, None
+        self._policy = policy
+        self._unjudged: Stamp | None = None
+        """The stamp of a decision that ends with a judgement, while its events still come."""
         self._user = User.begin(id, event, stamp)
         if policy and event.credit_score == IN_FORCE.at_start:
             self._user = self._user.but(credit_score=policy.at_start)
         if policy and event.credit_limit == limit_for(event.credit_score):
             self._user = self._user.but(credit_limit=limit_for(self._user.credit_score, policy))
-
-    _unjudged: Stamp | None
-    """The stamp of a decision that ends with a judgement, while its events still come."""
 
     def follow(self, event: UserEvent, stamp: Stamp) -> None:
         """One more event."""

@@ -120,6 +120,8 @@ def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) ->
             "AdminLoggedIn": 1,
             "SystemConfigSet": len(KNOWN),
             "SecuritySettingsChanged": 1,
+            "BackupSettingsChanged": 1,
+            "OutboundResumed": 1,
         }
 
 
