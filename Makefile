@@ -29,8 +29,9 @@ $(VENV)/ready: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
 	@touch $@
 
-test: setup ## Run every test, on a PostgreSQL of its own
-	$(BIN)/python -m pytest
+# Most of the time tests wait for processes to start and to end: three at once use two cores well.
+test: setup ## Run every test, on PostgreSQL servers of its own
+	$(BIN)/python -m pytest -n 3
 
 fast: setup ## Run the rules alone, without a database
 	$(BIN)/python -m pytest --ignore tests/store --ignore tests/projections --ignore tests/api --ignore tests/process
@@ -50,7 +51,8 @@ real: setup ## Lend real loans again in a running service (NANO_LOANS, RIM_ADMIN
 
 golden: setup ## Pin schemas, tables and reference pages as they are now; review the diff
 	GOLDEN=write $(BIN)/python -m pytest -q -p no:randomly tests/test_events.py tests/test_reference.py \
-	tests/projections/test_tables.py tests/api/test_description.py
+	tests/projections/test_tables.py tests/api/test_description.py tests/test_house.py \
+	tests/test_security_page.py
 
 soak: setup ## The long runs: kills under load, floods, random input
 	$(BIN)/python -m pytest -m soak --timeout 3600
