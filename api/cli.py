@@ -5,11 +5,12 @@ import contextlib
 import gc
 import json
 import logging
+import os
 import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import psycopg
 from cyclopts import App, Parameter
@@ -222,8 +223,25 @@ def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fa
     print(json.dumps(now) if json_ else standing.text(now))
 
 
-def main() -> None:
-    """Run the command line; what can be foreseen ends in one line and exit code 1."""
+def main() -> NoReturn:
+    """Run the command line; what can be foreseen ends in one line and exit code 1.
+
+    The process ends without taking the interpreter down: threads of libraries that are not Python,
+    such as the object store's, may still be at work, and would abort it, exit code and all.
+    """
+    code = 0
+    try:
+        _run()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    logging.shutdown()
+    with contextlib.suppress(OSError):  # Nobody may be left to read.
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def _run() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
