@@ -86,7 +86,7 @@ def test_an_image_is_refused_that_claims_to_be_huge(name: str, content: bytes) -
     [
         ("../../etc/passwd", "passwd"),
         ("..\\..\\secret.txt", "secret.txt"),
-        ("/root/a.png", "a.png"),
+        ("/etc/a.png", "a.png"),
         (".htaccess", "htaccess"),
         ("a\r\nSet-Cookie: x.txt", "aSet-Cookie x.txt"),
         ("photo\u202egnp.txt", "photognp.txt"),

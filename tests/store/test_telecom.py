@@ -215,4 +215,4 @@ def test_an_integration_that_was_stopped_is_still_asked_about_what_it_was_sent(
 
 @pytest.mark.usefixtures("hurry")
 def test_many_top_ups_at_once_in_every_mood_are_delivered_once(database: str) -> None:
-    asyncio.run(flood(database, 80, unknown=0.4, seed=7))
+    assert asyncio.run(flood(database, 80, unknown=0.4, seed=7)) > 0, "some were unknown at first"
