@@ -11,7 +11,7 @@ from api.settings import Settings
 from api.sms_gateway import SmsGateway
 from api.smtp import Smtp
 from rim_ledger.core import Refused, Unavailable
-from rim_ledger.sending import Channel, Heard, Sender
+from rim_ledger.sending import Channel, Heard, Message, Sender
 from rim_ledger.world import World
 
 NAME: Final = "outbox.ndjson"
@@ -26,23 +26,14 @@ class Outbox:
     def require(self, channel: Channel) -> None:
         """Every kind of message fits into a file."""
 
-    async def send(
-        self,
-        channel: Channel,
-        to: str,
-        subject: str | None,
-        body: str,
-        reference: str,
-        *,
-        html: bool = False,
-    ) -> None:
+    async def send(self, message: Message) -> None:
         line = {
             "at": f"{self._world.now():%Y-%m-%dT%H:%M:%S.%fZ}",
-            "channel": channel,
-            "to": to,
-            "subject": subject,
-            "body": body,
-            "reference": reference,
+            "channel": message.channel,
+            "to": message.to,
+            "subject": message.subject,
+            "body": message.body,
+            "reference": message.reference,
         }
         try:
             await asyncio.to_thread(self._append, line)
@@ -74,17 +65,8 @@ class NoSender:
     def require(self, channel: Channel) -> None:
         raise Refused("no-sender", f"No provider of {channel} messages is connected.")
 
-    async def send(
-        self,
-        channel: Channel,
-        to: str,
-        subject: str | None,
-        body: str,
-        reference: str,
-        *,
-        html: bool = False,
-    ) -> None:
-        self.require(channel)
+    async def send(self, message: Message) -> None:
+        self.require(message.channel)
 
     async def ask(self, channel: Channel, reference: str) -> Heard:
         return Heard.UNKNOWN
@@ -100,22 +82,13 @@ class Providers:
         if not (self._smtp if channel is Channel.EMAIL else self._sms):
             self._other.require(channel)
 
-    async def send(
-        self,
-        channel: Channel,
-        to: str,
-        subject: str | None,
-        body: str,
-        reference: str,
-        *,
-        html: bool = False,
-    ) -> None:
-        if channel is Channel.EMAIL and self._smtp:
-            await self._smtp.send(to, subject, body, reference, html=html)
-        elif channel is Channel.SMS and self._sms:
-            await self._sms.send(to, body, reference)
+    async def send(self, message: Message) -> None:
+        if message.channel is Channel.EMAIL and self._smtp:
+            await self._smtp.send(message)
+        elif message.channel is Channel.SMS and self._sms:
+            await self._sms.send(message)
         else:
-            await self._other.send(channel, to, subject, body, reference, html=html)
+            await self._other.send(message)
 
     async def ask(self, channel: Channel, reference: str) -> Heard:
         if channel is Channel.EMAIL and self._smtp:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import httpx
 
 from rim_ledger.core import Unavailable
-from rim_ledger.sending import Heard, Unclear
+from rim_ledger.sending import Heard, Message, Unclear
 
 PATIENCE: Final = httpx.Timeout(10.0, connect=5.0)
 ANSWER_MAX: Final = 64 * 1024
@@ -33,12 +33,13 @@ class SmsGateway:
         self._key = unquote(parts.username or "")
         self._from = parse_qs(parts.query).get("from", [""])[0]
 
-    async def send(self, to: str, body: str, reference: str) -> None:
+    async def send(self, message: Message) -> None:
         """Raises Unavailable (`not-sent`) when the provider says no or was never reached, Unclear
         when it may have it."""
-        message = {"to": to, "from": self._from, "body": body, "reference": reference}
+        reference = message.reference
+        said = {"to": message.to, "from": self._from, "body": message.body, "reference": reference}
         try:
-            status, _ = await self._ask("POST", self._messages, reference, message)
+            status, _ = await self._ask("POST", self._messages, reference, said)
         except (httpx.ConnectError, httpx.ConnectTimeout):
             raise _not_sent() from None
         except httpx.HTTPError:

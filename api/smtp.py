@@ -12,7 +12,7 @@ from aiosmtplib import SMTP, SMTPDataError, SMTPException
 
 from rim_ledger.core import Unavailable
 from rim_ledger.notifications.sms_text import on_one_line
-from rim_ledger.sending import Unclear
+from rim_ledger.sending import Message, Unclear
 from rim_ledger.values import LOOPBACK
 from rim_ledger.world import World
 
@@ -36,16 +36,14 @@ class Smtp:
         self._local = self._host in LOOPBACK
         self._world, self._at_once = world, asyncio.Semaphore(AT_ONCE)
 
-    async def send(
-        self, to: str, subject: str | None, body: str, reference: str, *, html: bool
-    ) -> None:
+    async def send(self, message: Message) -> None:
         """Raises Unavailable (`not-sent`) until the message itself was begun, Unclear when the
         server falls silent after that."""
-        message = self._message(to, subject, body, reference, html=html).as_bytes(policy=WIRE)
+        mail = self._mail(message).as_bytes(policy=WIRE)
         async with self._at_once:
             client = self._client()
             try:
-                await self._hand_over(client, to, message)
+                await self._hand_over(client, message.to, mail)
             finally:
                 client.close()
 
@@ -77,18 +75,16 @@ class Smtp:
         with suppress(SMTPException, OSError):
             await client.quit()
 
-    def _message(
-        self, to: str, subject: str | None, body: str, reference: str, *, html: bool
-    ) -> EmailMessage:
-        message = EmailMessage()
-        message["From"], message["To"] = self._from, to
-        message["Subject"] = on_one_line(subject or "")
-        message["Date"] = format_datetime(self._world.now())
+    def _mail(self, message: Message) -> EmailMessage:
+        mail = EmailMessage()
+        mail["From"], mail["To"] = self._from, message.to
+        mail["Subject"] = on_one_line(message.subject or "")
+        mail["Date"] = format_datetime(self._world.now())
         # A server that gets the same reference again may know it by this.
-        message["Message-ID"] = f"<{reference}@{self._from.rpartition('@')[2]}>"
-        message["Auto-Submitted"] = "auto-generated"
-        message.set_content(body, subtype="html" if html else "plain")
-        return message
+        mail["Message-ID"] = f"<{message.reference}@{self._from.rpartition('@')[2]}>"
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(message.body, subtype="html" if message.html else "plain")
+        return mail
 
 
 def _not_sent() -> Unavailable:

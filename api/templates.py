@@ -35,7 +35,7 @@ from rim_ledger.notifications.sms_template import (
 from rim_ledger.notifications.sms_text import measured
 from rim_ledger.notifications.wording import FillIn, require_enabled
 from rim_ledger.outcomes import Receipt
-from rim_ledger.sending import Channel
+from rim_ledger.sending import Channel, Message
 
 if TYPE_CHECKING:
     from api.desk import Desk
@@ -84,8 +84,9 @@ async def try_email(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     template, receipt = await _use(desk, call, parameters, EmailTemplate, form)
     if template:
         letter, reference = template.filled(form.values), str(desk.world.new_id())
-        send = desk.sender.send
-        await send(Channel.EMAIL, form.to, letter.subject, letter.body, reference, html=True)
+        words = letter.subject, letter.body
+        message = Message(Channel.EMAIL, form.to, *words, reference, html=True)
+        await desk.sender.send(message)
     return _receipt(EmailTemplate, receipt)
 
 
@@ -96,7 +97,7 @@ async def try_sms(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     template, receipt = await _use(desk, call, parameters, SmsTemplate, form)
     if template:
         text, reference = template.filled(form.values), str(desk.world.new_id())
-        await desk.sender.send(Channel.SMS, form.to, None, text, reference)
+        await desk.sender.send(Message(Channel.SMS, form.to, None, text, reference))
     return _receipt(SmsTemplate, receipt)
 
 

@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import Protocol
 
+from msgspec import Struct
+
 from rim_ledger.core import Unavailable
 
 
@@ -11,6 +13,17 @@ class Channel(StrEnum):
 
     SMS = "sms"
     EMAIL = "email"
+
+
+class Message(Struct, frozen=True):
+    """One message to one person, under a reference of its own; an SMS has no subject."""
+
+    channel: Channel
+    to: str
+    subject: str | None
+    body: str
+    reference: str
+    html: bool = False
 
 
 class Heard(StrEnum):
@@ -39,17 +52,8 @@ class Sender(Protocol):
         """Refuse (`no-sender`) where messages of this kind cannot go out at all, so that nothing
         is decided that only a message would complete."""
 
-    async def send(
-        self,
-        channel: Channel,
-        to: str,
-        subject: str | None,
-        body: str,
-        reference: str,
-        *,
-        html: bool = False,
-    ) -> None:
-        """Hand one message over, under a reference of its own; an SMS has no subject.
+    async def send(self, message: Message) -> None:
+        """Hand one message over.
 
         Raises Refused (`no-sender`), Unavailable (`not-sent`) when it certainly did not go, and
         Unclear when nobody knows.

@@ -25,7 +25,7 @@ from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Stamp, Unauthenticated
 from rim_ledger.ledger import Ledger
 from rim_ledger.outcomes import Receipt
-from rim_ledger.sending import Channel, Sender
+from rim_ledger.sending import Channel, Message, Sender
 from rim_ledger.world import World
 
 INVITED: Final = "You are invited to RIM Ledger"
@@ -117,7 +117,7 @@ async def send_token(ledger: Ledger, sender: Sender, world: World, id: UUID, tok
         return id
 
     await ledger.submit(look, Stamp(at=world.now(), actor=SYSTEM))
-    await sender.send(Channel.EMAIL, to, subject, body, str(world.new_id()))
+    await sender.send(Message(Channel.EMAIL, to, subject, body, str(world.new_id())))
 
 
 def _invalid() -> Unauthenticated:

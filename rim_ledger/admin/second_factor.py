@@ -24,7 +24,7 @@ from rim_ledger.book import Book
 from rim_ledger.core import Form, Invalid, Stamp, Unauthenticated, require
 from rim_ledger.ledger import Admit, Ledger, admit_all
 from rim_ledger.outcomes import Receipt
-from rim_ledger.sending import Channel, Sender
+from rim_ledger.sending import Channel, Message, Sender
 from rim_ledger.world import World
 
 SENT_MOST: Final = 10
@@ -259,7 +259,8 @@ class SecondFactor:
         if channel:
             subject = "Your code" if channel is Channel.EMAIL else None
             reference = str(self._world.new_id())
-            await self._sender.send(channel, asked.to, subject, BODY.format(code), reference)
+            body = BODY.format(code)
+            await self._sender.send(Message(channel, asked.to, subject, body, reference))
         return asked.method, asked.challenge.expires_at
 
 

@@ -28,7 +28,7 @@ from rim_ledger.customers.access import (
 from rim_ledger.customers.standing import act_as, is_silent, may_come_in
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.user import User
-from rim_ledger.sending import Channel, Sender
+from rim_ledger.sending import Channel, Message, Sender
 from rim_ledger.values import Phone
 from rim_ledger.world import World
 
@@ -159,7 +159,7 @@ class PhoneCodes:
     async def _send(self, phone: str, code: str) -> None:
         reference = str(self._world.new_id())
         try:
-            await self._sender.send(Channel.SMS, phone, None, BODY.format(code), reference)
+            await self._sender.send(Message(Channel.SMS, phone, None, BODY.format(code), reference))
         except Exception as error:
             # Whoever waits for it asks for another one.
             log.warning("the code %s could not be sent: %s", reference, type(error).__name__)

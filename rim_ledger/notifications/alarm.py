@@ -25,7 +25,7 @@ from rim_ledger.notifications.alert import (
     SystemAlert,
 )
 from rim_ledger.notifications.alerting import OTHER, observe, way_to
-from rim_ledger.sending import Channel, Sender
+from rim_ledger.sending import Channel, Message, Sender
 from rim_ledger.store import Store
 from rim_ledger.world import World
 
@@ -133,7 +133,8 @@ class Alarm:
             return False
         subject = letter.subject if channel is Channel.EMAIL else None
         try:
-            await self._sender.send(channel, letter.to, subject, letter.body, letter.reference)
+            message = Message(channel, letter.to, subject, letter.body, letter.reference)
+            await self._sender.send(message)
         except (Refused, Unavailable) as error:
             log.warning("an alert could not be told by %s: %s", channel, error.code)
             return False

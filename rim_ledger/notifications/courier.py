@@ -26,7 +26,7 @@ from rim_ledger.notifications.hand_over import (
     take_waiting,
 )
 from rim_ledger.notifications.notification import WAITING, NotificationChannel
-from rim_ledger.sending import Channel, Heard, Sender, Unclear
+from rim_ledger.sending import Channel, Heard, Message, Sender, Unclear
 from rim_ledger.store import Store
 from rim_ledger.system.outbound import is_open
 from rim_ledger.world import World
@@ -173,11 +173,9 @@ class Courier:
         if parcel.to is None:
             return Outcome(parcel.id, Heard.FAILED, GONE)
         subject = parcel.subject if channel is Channel.EMAIL else None
-        send = self._sender.send(
-            channel, parcel.to, subject, parcel.body, reference, html=parcel.html
-        )
+        message = Message(channel, parcel.to, subject, parcel.body, reference, parcel.html)
         try:
-            await asyncio.wait_for(send, SEND_MAX)
+            await asyncio.wait_for(self._sender.send(message), SEND_MAX)
         except (Unclear, TimeoutError):
             return Outcome(parcel.id, Heard.UNKNOWN)
         except (Refused, Unavailable) as error:

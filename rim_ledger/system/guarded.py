@@ -5,7 +5,7 @@ from uuid import UUID
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Stamp
 from rim_ledger.ledger import Ledger
-from rim_ledger.sending import Channel, Heard, Sender
+from rim_ledger.sending import Channel, Heard, Message, Sender
 from rim_ledger.system.outbound import OUTBOUND, require_open
 from rim_ledger.world import World
 
@@ -19,16 +19,7 @@ class GuardedSender:
     def require(self, channel: Channel) -> None:
         self.sender.require(channel)
 
-    async def send(
-        self,
-        channel: Channel,
-        to: str,
-        subject: str | None,
-        body: str,
-        reference: str,
-        *,
-        html: bool = False,
-    ) -> None:
+    async def send(self, message: Message) -> None:
         """Raises Refused (`outbound-stopped`) while nothing may leave, and what the sender does."""
 
         def look(book: Book) -> UUID:
@@ -36,7 +27,7 @@ class GuardedSender:
             return OUTBOUND
 
         await self._ledger.submit(look, Stamp(at=self._world.now(), actor=SYSTEM))
-        await self.sender.send(channel, to, subject, body, reference, html=html)
+        await self.sender.send(message)
 
     async def ask(self, channel: Channel, reference: str) -> Heard:
         """Says nothing new to a provider, and so is not stopped."""

@@ -13,7 +13,7 @@ from projections.audience import find_audience
 from projections.rebuild import rebuild
 from rim_ledger.core import Unavailable
 from rim_ledger.notifications.courier import Courier
-from rim_ledger.sending import Channel, Heard, Unclear
+from rim_ledger.sending import Channel, Heard, Message, Unclear
 from rim_ledger.vault import Vault
 from tests.api.conftest import WORLD, Client, Tell
 
@@ -43,21 +43,12 @@ class Listening:
     def require(self, channel: Channel) -> None:
         pass
 
-    async def send(
-        self,
-        channel: Channel,
-        to: str,
-        subject: str | None,
-        body: str,
-        reference: str,
-        *,
-        html: bool = False,
-    ) -> None:
+    async def send(self, message: Message) -> None:
         self.at.append(loop_time())
-        if to in self.failing:
+        if message.to in self.failing:
             raise Unavailable("not-sent", "The provider declined.")
-        self.sent.append((channel, to, reference))
-        if to == self.silent:
+        self.sent.append((message.channel, message.to, message.reference))
+        if message.to == self.silent:
             raise Unclear
 
     async def ask(self, channel: Channel, reference: str) -> Heard:
@@ -240,8 +231,8 @@ def test_what_a_courier_had_in_hand_when_it_died_is_asked_about(
         await sent(admin, path)
 
         class Dies(Listening):
-            async def send(self, *arguments: Any, **more: Any) -> None:
-                await super().send(*arguments, **more)
+            async def send(self, message: Message) -> None:
+                await super().send(message)
                 raise asyncio.CancelledError
 
         dies, heir = Dies(), Listening(answer=answer)

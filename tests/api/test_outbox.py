@@ -9,7 +9,7 @@ import pytest
 from api.outbox import Outbox, sender
 from api.settings import Settings
 from rim_ledger.core import Refused, Unavailable
-from rim_ledger.sending import Channel
+from rim_ledger.sending import Channel, Message
 from tests.spec import TestWorld
 
 SECRET = b"a secret of the tests, 32 bytes."
@@ -18,8 +18,10 @@ SECRET = b"a secret of the tests, 32 bytes."
 def test_each_message_is_a_line_of_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
     home = tmp_path / "not made yet"
     outbox = sender(Settings(secret_key=SECRET, home=home), TestWorld())
-    asyncio.run(outbox.send(Channel.EMAIL, "ada@rim.example", "Hello", "Two\nlines", "M-1"))
-    asyncio.run(outbox.send(Channel.SMS, "+2348031234567", None, "Your code is 1", "M-2"))
+    asyncio.run(
+        outbox.send(Message(Channel.EMAIL, "ada@rim.example", "Hello", "Two\nlines", "M-1"))
+    )
+    asyncio.run(outbox.send(Message(Channel.SMS, "+2348031234567", None, "Your code is 1", "M-2")))
     first, second = map(json.loads, (home / "outbox.ndjson").read_text().splitlines())
     assert first == {
         "at": "2026-01-05T09:00:00.000000Z",
@@ -37,7 +39,7 @@ def test_messages_sent_at_once_never_mix_their_lines(tmp_path: Path) -> None:
     async def story() -> None:
         outboxes = [Outbox(tmp_path, TestWorld()) for _ in range(2)]
         sends = (
-            each.send(Channel.SMS, str(n), None, "x" * 5000, "M")
+            each.send(Message(Channel.SMS, str(n), None, "x" * 5000, "M"))
             for n in range(50)
             for each in outboxes
         )
@@ -52,7 +54,7 @@ def test_messages_sent_at_once_never_mix_their_lines(tmp_path: Path) -> None:
 def test_a_message_that_cannot_be_written_is_not_taken_for_sent(tmp_path: Path) -> None:
     (tmp_path / "outbox.ndjson").mkdir()
     with pytest.raises(Unavailable) as refusal:
-        asyncio.run(Outbox(tmp_path, TestWorld()).send(Channel.SMS, "1", None, "x", "M"))
+        asyncio.run(Outbox(tmp_path, TestWorld()).send(Message(Channel.SMS, "1", None, "x", "M")))
     assert refusal.value.code == "not-sent"
 
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from api.outbox import sender
 from api.settings import Settings
 from rim_ledger.core import Refused, Unavailable
-from rim_ledger.sending import Channel, Heard, Sender, Unclear
+from rim_ledger.sending import Channel, Heard, Message, Sender, Unclear
 from tests.spec import TestWorld
 
 SECRET = b"a secret of the tests, 32 bytes."
@@ -100,8 +100,8 @@ def test_an_email_arrives_as_it_was_written(tmp_path: Path) -> None:
             with pytest.raises(Refused, match="No provider of sms"):
                 mail.require(Channel.SMS)
             to, words = "ada@rim.example", "Dear Adé,\n.\n₦500 “due”"
-            await mail.send(Channel.EMAIL, to, "₦500 due", words, "R-1")
-            await mail.send(Channel.EMAIL, to, "Hi", "<p>Hi</p>", "R-2", html=True)
+            await mail.send(Message(Channel.EMAIL, to, "₦500 due", words, "R-1"))
+            await mail.send(Message(Channel.EMAIL, to, "Hi", "<p>Hi</p>", "R-2", html=True))
             assert await mail.ask(Channel.EMAIL, "R-1") is Heard.UNKNOWN
         plain, html = box.got
         assert (plain["To"], plain["From"]) == (to, "ledger@rim.example")
@@ -119,10 +119,10 @@ def test_what_the_server_refuses_was_certainly_not_sent(tmp_path: Path, to: str)
         async with a_mail_server(box) as url:
             mail = set_(tmp_path, smtp_url=url)
             with pytest.raises(Unavailable) as refused:
-                await mail.send(Channel.EMAIL, to, "Hi", "Hi", "R-1")
+                await mail.send(Message(Channel.EMAIL, to, "Hi", "Hi", "R-1"))
         assert not isinstance(refused.value, Unclear)
         with pytest.raises(Unavailable) as refused:
-            await mail.send(Channel.EMAIL, "ada@rim.example", "Hi", "Hi", "R-2")
+            await mail.send(Message(Channel.EMAIL, "ada@rim.example", "Hi", "Hi", "R-2"))
         assert not isinstance(refused.value, Unclear), "nobody is there any more"
         assert box.got == []
 
@@ -135,7 +135,7 @@ def test_a_server_that_falls_silent_after_the_message_may_have_it(tmp_path: Path
         async with a_mail_server(box) as url:
             mail = set_(tmp_path, smtp_url=url)
             with pytest.raises(Unclear):
-                await mail.send(Channel.EMAIL, "silent@rim.example", "Hi", "Hi", "R-1")
+                await mail.send(Message(Channel.EMAIL, "silent@rim.example", "Hi", "Hi", "R-1"))
         assert len(box.got) == 1
 
     tell(story)
@@ -146,7 +146,9 @@ def test_a_subject_never_makes_another_header(tmp_path: Path) -> None:
         box = Mailbox()
         async with a_mail_server(box) as url:
             mail = set_(tmp_path, smtp_url=url)
-            await mail.send(Channel.EMAIL, "a@rim.example", "Hi\r\nBcc: b@x.ng", "Hi", "R-1")
+            await mail.send(
+                Message(Channel.EMAIL, "a@rim.example", "Hi\r\nBcc: b@x.ng", "Hi", "R-1")
+            )
         (message,) = box.got
         assert (message["Subject"], message["Bcc"]) == ("Hi Bcc: b@x.ng", None)
 
@@ -164,7 +166,7 @@ def test_an_sms_is_told_once_under_its_reference(tmp_path: Path) -> None:
         async with a_gateway(answer) as url:
             sms = set_(tmp_path, sms_url=url)
             sms.require(Channel.SMS)
-            await sms.send(Channel.SMS, "+2348031234567", None, "Hi", "R-1")
+            await sms.send(Message(Channel.SMS, "+2348031234567", None, "Hi", "R-1"))
         told = {"to": "+2348031234567", "from": "RIM", "body": "Hi", "reference": "R-1"}
         assert asked == [("POST /v2/messages", told)]
 
@@ -192,10 +194,10 @@ def test_only_a_plain_no_means_that_an_sms_was_not_sent(
         async with a_gateway(lambda *_: answer) as url:
             sms = set_(tmp_path, sms_url=url)
             with pytest.raises(error) as said:
-                await sms.send(Channel.SMS, "+2348031234567", None, "Hi", "R-1")
+                await sms.send(Message(Channel.SMS, "+2348031234567", None, "Hi", "R-1"))
             assert type(said.value) is error
         with pytest.raises(Unavailable) as gone:
-            await sms.send(Channel.SMS, "+2348031234567", None, "Hi", "R-1")
+            await sms.send(Message(Channel.SMS, "+2348031234567", None, "Hi", "R-1"))
         assert type(gone.value) is Unavailable, "it was never reached"
 
     tell(story)

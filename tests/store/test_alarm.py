@@ -21,7 +21,7 @@ from rim_ledger.ledger import Ledger
 from rim_ledger.notifications.alarm import Alarm
 from rim_ledger.notifications.alert import AlertChannel, AlertType, SystemAlert
 from rim_ledger.notifications.alerting import CreateAlert
-from rim_ledger.sending import Channel
+from rim_ledger.sending import Channel, Message
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
 
@@ -54,13 +54,12 @@ class Post:
     def require(self, channel: Channel) -> None:
         """Everything can be sent."""
 
-    async def send(
-        self, channel: Channel, to: str, subject: str | None, body: str, reference: str
-    ) -> None:
-        if channel in self.broken:
-            raise self.broken[channel]
+    async def send(self, message: Message) -> None:
+        if message.channel in self.broken:
+            raise self.broken[message.channel]
         await asyncio.sleep(0)
-        self.sent.append((channel, to, subject, body, reference))
+        words = message.subject, message.body, message.reference
+        self.sent.append((message.channel, message.to, *words))
 
 
 class Office:
