@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Client, Tell
+from projections.rebuild import rebuild
+from rim_ledger.key_ring import derived
+from rim_ledger.vault import Vault
+from tests.api.conftest import SECRET, WORLD, Client, Tell
 from tests.api.files import gif, jpeg, png
 from tests.api.test_support import Desk
 
@@ -58,6 +61,26 @@ def test_a_file_goes_with_a_message_and_comes_back_as_it_was(tell: Tell) -> None
         assert b"%PDF" not in stored.read_bytes()
         history = await desk.items(f"{path}/history?sort=timestamp")
         assert (history[1]["action"], history[1]["details"]) == ("AttachmentAdded", "März.pdf")
+
+    tell(story)
+
+
+def test_a_rebuild_finds_the_same_and_leaves_the_files_alone(tell: Tell, database: str) -> None:
+    async def story(lead: Client) -> None:
+        desk = await Desk(lead).begin()
+        path = f"/v1/tickets/{await desk.open()}"
+        sent = await lead.post(f"{path}/attachments", files=one("a.txt", b"It did not come."))
+        body = {"message": "See this.", "attachmentIds": [sent.json()["id"]]}
+        assert (await lead.post(f"{path}/messages", body)).status_code == 200
+        (before,) = await desk.items(f"{path}/messages")
+        (stored,) = kept(lead)
+        as_it_was = stored.read_bytes(), stored.stat().st_mtime_ns
+        rebuilt = await rebuild(database, Vault(derived(SECRET), WORLD))
+        assert (rebuilt.differences, rebuilt.swapped) == ((), True)
+        assert [before] == await desk.items(f"{path}/messages")
+        assert kept(lead) == [stored]
+        assert as_it_was == (stored.read_bytes(), stored.stat().st_mtime_ns)
+        assert (await lead.get(before["attachments"][0]["url"])).content == b"It did not come."
 
     tell(story)
 
