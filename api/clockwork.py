@@ -9,7 +9,7 @@ from functools import partial
 
 from api.backup_files import archivist
 from api.database import Unfit, filled_database, open_ledger
-from api.outbox import sender
+from api.outbox import providers
 from api.settings import Settings
 from api.telco import telco
 from projections.audience import find_audience
@@ -67,7 +67,8 @@ async def _clockwork(
 ) -> AsyncIterator[tuple[Dispatch, Alarm, Archivist]]:
     async with open_ledger(settings, url) as ledger:
         world, outside = RealWorld(), Outside(development=not settings.production)
-        guarded = GuardedSender(sender(settings, world), ledger, world)
+        through = providers(settings, url, ledger, world, outside)
+        guarded = GuardedSender(through, ledger, world)
         alarm = Alarm(url, ledger, TableMeasures(url), guarded, world)
         dispatch = Dispatch(url, ledger, telco(settings, url), world, outside)
         yield dispatch, alarm, archivist(settings, url, ledger)
@@ -76,7 +77,9 @@ async def _clockwork(
 def _courier(settings: Settings, dispatch: Dispatch) -> Courier:
     url, world = dispatch.url, dispatch.world
     find = partial(find_audience, url)
-    return Courier(url, dispatch.ledger, sender(settings, world), world, find)
+    outside = Outside(development=not settings.production)
+    through = providers(settings, url, dispatch.ledger, world, outside)
+    return Courier(url, dispatch.ledger, through, world, find)
 
 
 def _moment(text: str, settings: Settings) -> datetime:

@@ -24,6 +24,8 @@ from rim_ledger.core import (
     require,
     require_legal,
 )
+from rim_ledger.sending import Lane
+from rim_ledger.system.integration import under_way as through
 from rim_ledger.values import Id
 
 WAITING: Final = "notifications"
@@ -100,16 +102,21 @@ class Notice(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
 
 
 class NotificationQueued(Event):
-    """`taken` says that whoever queued it is handing it over."""
+    """`taken` says that whoever queued it is handing it over, through the integration if there
+    is one."""
 
     notice: Notice
     title: Personal
     message: Personal
     taken: bool = False
+    integration: UUID | None = None
 
 
 class NotificationTaken(Event):
-    """It is being handed over. Should nothing follow, nobody knows whether it went."""
+    """It is being handed over, through the integration if there is one. Should nothing follow,
+    nobody knows whether it went."""
+
+    integration: UUID | None = None
 
 
 class NotificationSent(Event):
@@ -155,6 +162,8 @@ class NotificationHistory(Aggregate):
     message: str | None
     created_at: datetime
     hand_over: HandOver
+    integration: UUID | None = None
+    """The one that it was handed over through: only that can tell what became of it."""
     status: NotificationStatus = NotificationStatus.PENDING
     sent_at: datetime | None = None
     delivered_at: datetime | None = None
@@ -169,8 +178,13 @@ class NotificationHistory(Aggregate):
     def lists(self) -> frozenset[tuple[str, str]]:
         notice = self.notice
         alone = notice.broadcast_id is None or notice.parent_id is not None
-        open_ = self.hand_over in (HandOver.WAITING, HandOver.UNDER_WAY)
-        return frozenset([(WAITING, str(self.id))]) if alone and open_ else NOWHERE
+        under_way = self.hand_over is HandOver.UNDER_WAY
+        if not (under_way or self.hand_over is HandOver.WAITING):
+            return NOWHERE
+        places = [(WAITING, str(self.id))] if alone else []
+        if under_way and self.integration:
+            places.append((through(self.integration), str(self.id)))
+        return frozenset(places)
 
     @classmethod
     def begin(cls, id: UUID, event: NotificationQueued, stamp: Stamp) -> Self:
@@ -181,12 +195,13 @@ class NotificationHistory(Aggregate):
             message=event.message,
             created_at=stamp.at,
             hand_over=HandOver.UNDER_WAY if event.taken else HandOver.WAITING,
+            integration=event.integration,
         )
 
     def evolve(self, event: NotificationEvent, stamp: Stamp) -> Self:
         match event:
             case NotificationTaken():
-                return self.but(hand_over=HandOver.UNDER_WAY)
+                return self.but(hand_over=HandOver.UNDER_WAY, integration=event.integration)
             case NotificationSent():
                 return self.but(
                     status=NotificationStatus.SENT, hand_over=HandOver.DONE, sent_at=stamp.at
@@ -220,18 +235,24 @@ def repeat_id(parent: UUID) -> UUID:
     return uuid5(parent, "retry")
 
 
-def queue(book: Book, notice: Notice, title: str, message: str, *, taken: bool = False) -> UUID:
-    """Have somebody told something; its id. Said again for the same cause, it changes nothing."""
+def queue(book: Book, notice: Notice, title: str, message: str, lane: Lane | None = None) -> UUID:
+    """Have somebody told something; its id. Said again for the same cause, it changes nothing.
+    With a lane, whoever asks hands it over there."""
     stream = notification_id(notice)
     if not book.version(stream):
-        events = _queued(notice, title, message, taken=taken)
-        book.open_stream(NotificationHistory, stream, events)
+        book.open_stream(NotificationHistory, stream, _queued(notice, title, message, lane))
     return stream
 
 
-def _queued(notice: Notice, title: str, message: str, *, taken: bool = False) -> Iterable[Event]:
+def _queued(notice: Notice, title: str, message: str, lane: Lane | None = None) -> Iterable[Event]:
     """The first events. What the dashboard shows has arrived by being there."""
-    yield NotificationQueued(notice=notice, title=title, message=message, taken=taken)
+    yield NotificationQueued(
+        notice=notice,
+        title=title,
+        message=message,
+        taken=lane is not None,
+        integration=lane.integration if lane else None,
+    )
     if notice.channel is NotificationChannel.DASHBOARD:
         yield NotificationSent()
         yield NotificationDelivered()

@@ -42,7 +42,7 @@ def notice(desk: MessageDesk, **more: Any) -> Notice:
 
 
 def taken(desk: MessageDesk, *ids: UUID) -> Hand:
-    hand = Hand()
+    hand = Hand(desk.providers)
     desk.run(take_waiting(ids, hand))
     return hand
 

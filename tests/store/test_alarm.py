@@ -51,7 +51,7 @@ class Post:
         self.sent: list[tuple[Channel, str, str | None, str, str]] = []
         self.broken: dict[Channel, Exception] = {}
 
-    def require(self, channel: Channel) -> None:
+    def require(self, channel: Channel, book: Book) -> None:
         """Everything can be sent."""
 
     async def send(self, message: Message) -> None:
