@@ -161,8 +161,9 @@ class RotateCredentials(WithCredentials, Command[ApiIntegration]):
 
 class TestIntegration(Command[ApiIntegration]):
     """Call the provider once, at its base URL and with its key. Any answer of status 2xx within
-    five seconds is a success; nothing of it is shown. An integration that was put out of use by
-    failures is active again when it succeeds. An address inside of a network is 422."""
+    five seconds is a success; nothing of it is shown. At a mail server, log in and leave again. An
+    integration that was put out of use by failures is active again when it succeeds. An address
+    inside of a network is 422."""
 
     __test__: ClassVar[bool] = False
 
