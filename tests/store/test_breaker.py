@@ -8,11 +8,15 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from rim_ledger import clock
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import SYSTEM, Stamp
 from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Ledger
+from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.lending.telco import SimulatedTelco
 from rim_ledger.system import breaker as module
+from rim_ledger.system import outside
 from rim_ledger.system.breaker import Breaker
 from rim_ledger.system.connecting import ActivateIntegration, CreateIntegration, TestIntegration
 from rim_ledger.system.integration import (
@@ -22,8 +26,18 @@ from rim_ledger.system.integration import (
     TestResult,
 )
 from rim_ledger.system.line import Line, line_to
+from rim_ledger.system.mending import FIRST_PROBE
+from rim_ledger.system.outside import Outside
 from rim_ledger.vault import Vault
 from tests.store.telco import LaterWorld
+from tests.system.mailbox import Mailbox, a_mail_server
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, who answers is heard."""
+    for name in ("PATIENCE", "CONNECTING"):
+        monkeypatch.setattr(outside, name, 60.0)
 
 
 class Switchboard:
@@ -37,9 +51,9 @@ class Switchboard:
     def stamp(self) -> Stamp:
         return Stamp(at=self.world.now(), actor=SYSTEM)
 
-    async def connect(self) -> None:
-        kind = IntegrationType.SMS
-        wish = CreateIntegration(name="A", type=kind, provider="a", base_url="https://a.example")
+    async def connect(self, **more: Any) -> None:
+        usual = {"type": IntegrationType.SMS, "base_url": "https://a.example"}
+        wish = CreateIntegration(name="A", provider="a", **(usual | more))
         self.id = (await self.ledger.execute(ApiIntegration, None, wish, self.stamp())).id
         line, _ = await self.look()
         tested = TestIntegration().after(line, IntegrationTested(result=TestResult.SUCCESS))
@@ -149,3 +163,22 @@ def test_several_processes_count_together(database: str) -> None:
         assert await board.one_by_one("xx", at=other) == "error"
 
     tell(database, story)
+
+
+def test_the_clock_knocks_at_a_mail_server_in_error_until_it_opens(database: str) -> None:
+    box = Mailbox()
+
+    async def story(board: Switchboard) -> None:
+        async with a_mail_server(box) as url:
+            sender = {"from": "ledger@rim.example"}
+            await board.connect(type=IntegrationType.EMAIL, base_url=url, config=sender)
+            assert await board.at_once("xxxxx") == "error"
+            simulated, outside_ = SimulatedTelco(database), Outside(development=True)
+            dispatch = Dispatch(database, board.ledger, simulated, board.world, outside_)
+            assert await clock.tick(dispatch) == 0
+            board.world.ahead += FIRST_PROBE
+            assert await clock.tick(dispatch) == 1
+            assert (await board.look())[1] == "active"
+
+    tell(database, story)
+    assert (box.left, box.got) == (1, [])
