@@ -3,13 +3,19 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from api.outbox import Outbox
+from api.outbox import Outbox, providers
+from api.settings import Settings
 from rim_ledger.core import Unavailable
+from rim_ledger.ledger import Ledger
 from rim_ledger.sending import Channel, Heard, Message
+from rim_ledger.system.outside import Outside
 from tests.spec import TestWorld
+
+SECRET = b"a secret of the tests, 32 bytes."
 
 
 def test_each_message_is_a_line_of_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
@@ -63,3 +69,11 @@ def test_it_is_asked_what_it_has(tmp_path: Path) -> None:
         assert await outbox.ask("M-1") is Heard.SENT
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("env", ["development", "production"])
+def test_in_production_there_is_no_file_to_write_messages_to(env: str, tmp_path: Path) -> None:
+    settings = Settings(secret_key=SECRET, home=tmp_path, env=env)
+    ledger, way = cast("Ledger", None), Outside(development=not settings.production)
+    found = providers(settings, "postgresql://nowhere", ledger, TestWorld(), way)
+    assert isinstance(found.otherwise, Outbox) is (env == "development")
