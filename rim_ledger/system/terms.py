@@ -56,15 +56,18 @@ def _require_networks(wish: Any) -> None:
 
 
 def _require_address(wish: Any) -> None:
+    words = "This is the address that e-mails are from, such as ledger@example.com, in ASCII."
     try:
         ADDRESS.validate_python(wish, strict=True)
     except ValidationError:
-        words = "This is the address that e-mails are from, such as ledger@example.com."
         raise Invalid("invalid-sender", words, "/config/from") from None
+    if not wish.isascii():  # Not every server could be told it.
+        raise Invalid("invalid-sender", words, "/config/from")
 
 
 def _require_name(wish: Any) -> None:
-    if not (isinstance(wish, str) and 0 < len(wish) <= FROM_MAX and wish.isprintable()):
+    short = isinstance(wish, str) and 0 < len(wish) <= FROM_MAX and wish.isprintable()
+    if not short or wish != wish.strip():
         words = f"This is whom an SMS is from, in {FROM_MAX} characters at most, such as RIM."
         raise Invalid("invalid-sender", words, "/config/from")
 

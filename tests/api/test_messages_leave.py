@@ -38,12 +38,12 @@ class Gateway:
         self.got: list[dict[str, Any]] = []
         self.asked: list[str] = []
         self.at: list[float] = []
-        self.away, self.unknown = False, ""
+        self.away, self.mute, self.unknown = False, False, ""
 
     async def answer(self, request: Request) -> bytes | None:
         if request.method == "GET":
             self.asked.append(request.path.rpartition("/")[2])
-            return answer(200, b'{"status": "sent"}')
+            return answer(503) if self.mute else answer(200, b'{"status": "sent"}')
         if self.away:
             return answer(503)
         message = json.loads(request.body)
@@ -266,10 +266,7 @@ def test_what_was_in_hand_is_asked_about_where_it_went(tell: Tell) -> None:
             former = await connected(admin, "sms", one)
             path = await drafted(admin)
             await sent(admin, path)
-            dies = courier(admin)
-            dies._send = die  # type: ignore[method-assign]
-            with pytest.raises(asyncio.CancelledError):
-                await dies.carry()
+            await die(admin)
             moved = {"baseUrl": other, "apiKey": USER, "apiSecret": PASSWORD}
             refused = await admin.ask("PATCH", former, moved)
             assert refused.json()["code"] == "messages-under-way"
@@ -282,10 +279,45 @@ def test_what_was_in_hand_is_asked_about_where_it_went(tell: Tell) -> None:
         assert len(set(first.asked[1:])) == 3
         assert (second.asked, second.got, first.got) == ([], [], [])
 
-    async def die(*_: Any) -> Any:
-        raise asyncio.CancelledError
+    tell(story)
+
+
+def test_who_does_not_answer_is_asked_again_until_nobody_uses_them_any_more(tell: Tell) -> None:
+    gateway = Gateway()
+
+    async def story(admin: Client) -> None:
+        for number in range(3):
+            await admin.user(number)
+        async with a_provider(gateway.answer) as url:
+            one = await connected(admin, "sms", url)
+            path = await drafted(admin)
+            await sent(admin, path)
+            await die(admin)
+            gateway.mute = True
+            for _ in range(3):
+                assert await courier(admin).carry() == 0
+            stands = await row(admin, path)
+            assert (stands["phase"], stands["unknownCount"]) == ("sending", 0)
+            assert await status(admin, one) == "error", "questions are calls as well"
+            assert (await admin.post(one + "/deactivate")).status_code == 200
+            await courier(admin).carry()
+            assert (await row(admin, path))["unknownCount"] == 3
+            assert (await admin.ask("DELETE", one)).status_code == 200
+        assert gateway.got == []
 
     tell(story)
+
+
+async def die(admin: Client) -> None:
+    """Begin to hand over what waits, and die with it in hand."""
+
+    async def dying(*_: Any) -> Any:
+        raise asyncio.CancelledError
+
+    dies = courier(admin)
+    dies._send = dying  # type: ignore[method-assign]
+    with pytest.raises(asyncio.CancelledError):
+        await dies.carry()
 
 
 @pytest.mark.parametrize("own", [True, False])

@@ -191,7 +191,9 @@ def test_the_type_says_what_an_address_begins_with(more: dict[str, Any], url: st
     assert refused(lambda: desk.wish(one, moved)) == "wrong-scheme"
 
 
-@pytest.mark.parametrize("sender", [None, "", "RIM", 7, "ledger@", ["ledger@rim.example"]])
+@pytest.mark.parametrize(
+    "sender", [None, "", "RIM", 7, "ledger@", ["l@rim.example"], "l@bücher.example"]
+)
 def test_an_email_integration_says_whom_its_messages_are_from(sender: Any) -> None:
     desk = Providers()
     with pytest.raises(Invalid) as error:
@@ -203,7 +205,7 @@ def test_an_email_integration_says_whom_its_messages_are_from(sender: Any) -> No
     assert refused(lambda: desk.wish(mail, wish)) == "invalid-sender"
 
 
-@pytest.mark.parametrize("sender", [None, "", "x" * 21, "R\nM", 7])
+@pytest.mark.parametrize("sender", [None, "", " ", "x" * 21, "R\nM", 7])
 def test_whom_an_sms_is_from_is_short_or_left_to_the_provider(sender: Any) -> None:
     desk = Providers()
     assert refused(lambda: desk.add(**SMS, config={"from": sender})) == "invalid-sender"
