@@ -92,6 +92,9 @@ class Notice(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     broadcast_id: UUID | None = None
     parent_id: UUID | None = None
     """The one that failed, which this one repeats."""
+    alert_id: UUID | None = None
+    otherwise: NotificationChannel | None = None
+    """The channel that stands in where this one certainly fails."""
     html: bool = False
     metadata: dict[str, Any] = {}
 
@@ -126,6 +129,12 @@ class NotificationFailed(Event):
     reason: str
 
 
+class NotificationWithheld(Event):
+    """It was not sent: whom or what it was for is no more."""
+
+    reason: str
+
+
 class NotificationOutcomeUnknown(Event):
     """It may have gone or not, and the provider does not tell."""
 
@@ -141,6 +150,7 @@ NotificationEvent = (
     | NotificationSent
     | NotificationDelivered
     | NotificationFailed
+    | NotificationWithheld
     | NotificationOutcomeUnknown
     | NotificationRetried
 )
@@ -193,7 +203,7 @@ class NotificationHistory(Aggregate):
                 )
             case NotificationDelivered():
                 return self.but(status=NotificationStatus.DELIVERED, delivered_at=stamp.at)
-            case NotificationFailed():
+            case NotificationFailed() | NotificationWithheld():
                 return self.but(
                     status=NotificationStatus.FAILED,
                     hand_over=HandOver.DONE,
@@ -238,16 +248,30 @@ def _queued(notice: Notice, title: str, message: str, *, taken: bool = False) ->
 
 
 def mark(book: Book, id: UUID, event: Event) -> None:
-    """Record what became of one: sent, delivered or failed, as its status allows."""
+    """Record what became of one: sent, delivered or failed, as its status allows. Where it failed,
+    the same is told on the channel that stands in, if there is one."""
     known = book.read(NotificationHistory, id)
     match event:
         case NotificationSent():
             require_legal(known.status, "mark-sent", LEGAL)
         case NotificationDelivered():
             require_legal(known.status, "mark-delivered", LEGAL)
-        case NotificationFailed():
+        case NotificationFailed() | NotificationWithheld():
             require_legal(known.status, "mark-failed", LEGAL)
     book.append(NotificationHistory, id, [event])
+    if isinstance(event, NotificationFailed) and (other := known.notice.otherwise):
+        _tell_otherwise(book, known, other)
+
+
+def _tell_otherwise(book: Book, failed: NotificationHistory, other: NotificationChannel) -> None:
+    title, message = in_clear(book, failed)
+    if title is not None:
+        queue(book, replace(failed.notice, channel=other, otherwise=None), title, message)
+
+
+def in_clear(book: Book, known: NotificationHistory) -> tuple[Any, Any]:
+    """Title and message in the clear; None once the person was erased."""
+    return book.reveal(known.person, known.title), book.reveal(known.person, known.message)
 
 
 class RetryNotification(Creation[NotificationHistory]):
@@ -263,10 +287,8 @@ class RetryNotification(Creation[NotificationHistory]):
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         failed = book.read(NotificationHistory, self.parent)
         require_legal(failed.status, "retry", LEGAL)
-        title, message = (
-            book.reveal(failed.person, words) for words in (failed.title, failed.message)
-        )
+        title, message = in_clear(book, failed)
         require(title is not None, "erased", "This person was erased; nothing is sent to them.")
         book.append(NotificationHistory, failed.id, [NotificationRetried(child=id)])
-        notice = replace(failed.notice, parent_id=failed.id, cause=failed.id)
+        notice = replace(failed.notice, parent_id=failed.id, cause=failed.id, otherwise=None)
         yield from _queued(notice, title, message)
