@@ -85,8 +85,7 @@ def _admins(recipient: str, book: Book) -> list[UUID]:
 
 
 def _notices(alert: SystemAlert, admin: AdminUser, failing: Container[str]) -> Iterator[Notice]:
-    ways = dict.fromkeys(_way(admin, wanted, failing) for wanted in alert.channel)
-    for way in ways:
+    for way in dict.fromkeys(_way(admin, wanted, failing) for wanted in alert.channel):
         other = OTHER.get(way)
         yield Notice(
             type=NotificationType.ALERT,
@@ -95,7 +94,7 @@ def _notices(alert: SystemAlert, admin: AdminUser, failing: Container[str]) -> I
             recipient_type=RecipientType.ADMIN,
             cause=alert.cause,
             alert_id=alert.id,
-            otherwise=other if other and other not in ways and _reaches(other, admin) else None,
+            otherwise=other if other and _reaches(other, admin) else None,
         )
 
 
