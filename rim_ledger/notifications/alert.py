@@ -4,11 +4,12 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Self, assert_never
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from rim_ledger.core import NOWHERE, Aggregate, Event, Stamp
 from rim_ledger.notifications.episode import EPISODE, AlertState, Watch
 from rim_ledger.notifications.notification import NotificationChannel
+from rim_ledger.values import derived_id
 
 WATCHED: Final = "watched-alerts"
 """The list of those that are evaluated, by what they watch."""
@@ -117,7 +118,7 @@ class SystemAlert(Aggregate):
     @property
     def cause(self) -> UUID:
         """What the messages on the last episode follow from, each told once because of it."""
-        return uuid5(self.id, f"episode {self.trigger_count}")
+        return derived_id("episode", self.id, self.trigger_count)
 
     def lasts(self, cause: UUID) -> bool:
         """Whether the episode that a message follows from still goes on."""

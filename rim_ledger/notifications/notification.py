@@ -16,15 +16,13 @@ from rim_ledger.book import Book
 from rim_ledger.core import (
     NOWHERE,
     Aggregate,
-    Creation,
     Event,
     FrozenMeta,
     Personal,
     Stamp,
-    require,
     require_legal,
 )
-from rim_ledger.values import Id, derived_id
+from rim_ledger.values import derived_id
 
 WAITING: Final = "notifications"
 """The list of those that are to be handed over one by one, or were when a process died."""
@@ -234,12 +232,12 @@ def queue(book: Book, notice: Notice, title: str, message: str, *, taken: bool =
     """Have somebody told something; its id. Said again for the same cause, it changes nothing."""
     stream = notification_id(notice)
     if not book.version(stream):
-        events = _queued(notice, title, message, taken=taken)
+        events = queued(notice, title, message, taken=taken)
         book.open_stream(NotificationHistory, stream, events)
     return stream
 
 
-def _queued(notice: Notice, title: str, message: str, *, taken: bool = False) -> Iterable[Event]:
+def queued(notice: Notice, title: str, message: str, *, taken: bool = False) -> Iterable[Event]:
     """The first events. What the dashboard shows has arrived by being there."""
     yield NotificationQueued(notice=notice, title=title, message=message, taken=taken)
     if notice.channel is NotificationChannel.DASHBOARD:
@@ -272,23 +270,3 @@ def _tell_otherwise(book: Book, failed: NotificationHistory, other: Notification
 def in_clear(book: Book, known: NotificationHistory) -> tuple[Any, Any]:
     """Title and message in the clear; None once the person was erased."""
     return book.reveal(known.person, known.title), book.reveal(known.person, known.message)
-
-
-class RetryNotification(Creation[NotificationHistory]):
-    """Send once more what failed: as a notification of its own, which names the failed one. Each
-    is repeated once; should that fail too, repeat that one."""
-
-    parent: Id
-
-    @property
-    def stream(self) -> UUID:
-        return repeat_id(self.parent)
-
-    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
-        failed = book.read(NotificationHistory, self.parent)
-        require_legal(failed.status, "retry", LEGAL)
-        title, message = in_clear(book, failed)
-        require(title is not None, "erased", "This person was erased; nothing is sent to them.")
-        book.append(NotificationHistory, failed.id, [NotificationRetried(child=id)])
-        notice = replace(failed.notice, parent_id=failed.id, cause=failed.id, otherwise=None)
-        yield from _queued(notice, title, message)

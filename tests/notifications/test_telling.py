@@ -12,9 +12,9 @@ from rim_ledger.notifications.notification import (
     NotificationQueued,
     NotificationSent,
     NotificationWithheld,
-    RetryNotification,
     mark,
 )
+from rim_ledger.notifications.retrying import RetryNotification
 from rim_ledger.sending import Heard
 from tests.notifications.watchers import WORDS, Watchers, whom
 from tests.spec import names
