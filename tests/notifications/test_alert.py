@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from rim_ledger.admin.admin_user import AdminUser, SuspendAdmin
+from rim_ledger.admin.account import SuspendAdmin
+from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.notifications.alert import (
     WATCHED,
     AlertAcknowledged,

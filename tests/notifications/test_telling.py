@@ -2,7 +2,8 @@
 
 import pytest
 
-from rim_ledger.admin.admin_user import AdminUser, SuspendAdmin
+from rim_ledger.admin.account import SuspendAdmin
+from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.notifications.alerting import ArchiveAlert, DisableAlert
 from rim_ledger.notifications.contact import GONE
 from rim_ledger.notifications.hand_over import OVER
