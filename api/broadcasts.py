@@ -23,7 +23,8 @@ from rim_ledger.notifications.broadcasting import (
     UnscheduleBroadcast,
 )
 from rim_ledger.notifications.contact import OptIn, OptOut
-from rim_ledger.notifications.notification import NotificationHistory, RetryNotification
+from rim_ledger.notifications.notification import NotificationHistory
+from rim_ledger.notifications.retrying import RetryNotification
 from rim_ledger.sending import Channel
 
 if TYPE_CHECKING:

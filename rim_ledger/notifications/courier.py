@@ -15,17 +15,9 @@ from rim_ledger.core import SYSTEM, Stamp, Unavailable
 from rim_ledger.ledger import Ledger
 from rim_ledger.notifications.broadcast import GOING_OUT, BroadcastMessage, Phase, Target, chunks_of
 from rim_ledger.notifications.broadcasting import Frozen, begin_due
-from rim_ledger.notifications.contact import GONE
-from rim_ledger.notifications.hand_over import (
-    Hand,
-    Outcome,
-    Parcel,
-    advance,
-    look_at_chunk,
-    settle,
-    take_waiting,
-)
+from rim_ledger.notifications.hand_over import advance, look_at_chunk, settle, take_waiting
 from rim_ledger.notifications.notification import WAITING
+from rim_ledger.notifications.parcel import Hand, Outcome, Parcel
 from rim_ledger.sending import Channel, Heard, Lane, Message, Providers, Unclear
 from rim_ledger.store import Store
 from rim_ledger.system.outbound import is_open
@@ -173,7 +165,7 @@ class Courier:
             if heard is not Heard.NEVER:
                 return Outcome(parcel.id, heard, DECLINED) if heard else None
         if parcel.to is None:
-            return Outcome(parcel.id, Heard.FAILED, GONE)
+            return Outcome(parcel.id, Heard.NEVER, parcel.withheld)
         subject = parcel.subject if parcel.channel is Channel.EMAIL else None
         message = Message(parcel.channel, parcel.to, subject, parcel.body, reference, parcel.html)
         return await self._send(parcel.id, lane, message)

@@ -9,8 +9,6 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from msgspec import Struct
-
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Event
 from rim_ledger.lending.user import User
@@ -22,7 +20,7 @@ from rim_ledger.notifications.broadcast_events import (
     BroadcastSent,
     ChunkAdvanced,
 )
-from rim_ledger.notifications.contact import address, wants
+from rim_ledger.notifications.contact import wants
 from rim_ledger.notifications.notification import (
     HandOver,
     Notice,
@@ -34,12 +32,14 @@ from rim_ledger.notifications.notification import (
     NotificationStatus,
     NotificationTaken,
     NotificationType,
+    NotificationWithheld,
     RecipientType,
     mark,
     notification_id,
     queue,
 )
-from rim_ledger.sending import Channel, Heard, Lane, Providers
+from rim_ledger.notifications.parcel import Hand, Outcome, parcel_of
+from rim_ledger.sending import Channel, Heard
 from rim_ledger.system.outbound import is_open
 
 BATCH_MAX: Final = 100
@@ -52,48 +52,6 @@ TRIED_MIN, FAILED_MAX = 20, 0.05
 NO_MESSAGE: Final = "No message was accepted."
 
 
-class Parcel(Struct, frozen=True, kw_only=True):
-    """A message in hand, its words and its address in the clear."""
-
-    id: UUID
-    channel: Channel
-    lane: Lane
-    to: str | None
-    subject: str
-    body: str
-    html: bool = False
-    again: bool = False
-    """Whether somebody who died had it in hand: the provider is asked about it first."""
-
-
-class Outcome(Struct, frozen=True):
-    """What became of a parcel."""
-
-    id: UUID
-    heard: Heard
-    reason: str = ""
-
-
-class Hand(Struct):
-    """What a decision leaves with whoever asked for it."""
-
-    providers: Providers
-    parcels: list[Parcel] = []
-    seen: tuple[int, int] = (0, 0)
-    """How far the chunk was settled and taken."""
-
-    def open(self) -> None:
-        """Begin anew: a decision may be made more than once."""
-        self.parcels = []
-
-    def lane(self, known: NotificationHistory, book: Book) -> Lane:
-        """The way of a message: the one it has taken already, if it has."""
-        channel = Channel(known.notice.channel)
-        if known.hand_over is HandOver.UNDER_WAY:
-            return self.providers.former(channel, known.integration, book)
-        return self.providers.lane(channel, book)
-
-
 def take_waiting(ids: Sequence[UUID], hand: Hand) -> Work:
     """Take those in hand that wait one by one. Whoever asks holds the lease on all of them."""
 
@@ -104,8 +62,8 @@ def take_waiting(ids: Sequence[UUID], hand: Hand) -> Work:
         book.look_ahead(partial(book.version, each) for each in ids)
         found = [book.read(NotificationHistory, each) for each in ids]
         open_ = [each for each in found if each.hand_over in (HandOver.WAITING, HandOver.UNDER_WAY)]
-        book.look_ahead(partial(_parcel, book, each, hand.lane(each, book)) for each in open_)
-        hand.parcels = [_parcel(book, each, hand.lane(each, book)) for each in open_]
+        book.look_ahead(partial(parcel_of, book, each, hand.lane(each, book)) for each in open_)
+        hand.parcels = [parcel_of(book, each, hand.lane(each, book)) for each in open_]
         for parcel in hand.parcels:
             if not parcel.again:
                 taken = NotificationTaken(integration=parcel.lane.integration)
@@ -142,7 +100,7 @@ def look_at_chunk(id: UUID, hand: Hand) -> Work:
         for notice in _notices(broadcast, users):
             known = book.find(NotificationHistory, notification_id(notice))
             if known and known.hand_over is HandOver.UNDER_WAY:
-                hand.parcels.append(_parcel(book, known, hand.lane(known, book)))
+                hand.parcels.append(parcel_of(book, known, hand.lane(known, book)))
         return id
 
     return work
@@ -197,7 +155,7 @@ def _take(book: Book, chunk: BroadcastChunk, settled: int, hand: Hand) -> int:
             lane = lanes[notice.channel]
             stream = queue(book, notice, broadcast.title, broadcast.message, lane)
             known = book.read(NotificationHistory, stream)
-            hand.parcels.append(_parcel(book, known, lane, again=False))
+            hand.parcels.append(parcel_of(book, known, lane, again=False))
     if excluded := len(batch) - len(welcome):
         progressed = BroadcastProgressed(excluded=excluded)
         book.append(BroadcastMessage, broadcast.id, [progressed])
@@ -252,6 +210,8 @@ def _events(outcome: Outcome, known: NotificationHistory) -> Iterable[Event]:
             yield NotificationDelivered()
         case Heard.FAILED:
             yield NotificationFailed(reason=outcome.reason)
+        case Heard.NEVER:
+            yield NotificationWithheld(reason=outcome.reason)
         case _:
             if known.hand_over is HandOver.UNDER_WAY:
                 yield NotificationOutcomeUnknown()
@@ -278,21 +238,3 @@ def _load(book: Book, broadcast: BroadcastMessage, users: Sequence[UUID]) -> Non
     book.look_ahead(partial(book.version, each) for each in [*users, *streams])
     phones = [(each, book.read(User, each).phone) for each in users]
     book.look_ahead(partial(book.reveal, user, phone) for user, phone in phones)
-
-
-def _parcel(
-    book: Book, known: NotificationHistory, lane: Lane, *, again: bool | None = None
-) -> Parcel:
-    notice = known.notice
-    title, message = (book.reveal(known.person, words) for words in (known.title, known.message))
-    under_way = known.hand_over is HandOver.UNDER_WAY
-    return Parcel(
-        id=known.id,
-        channel=Channel(notice.channel),
-        lane=lane,
-        to=address(book, notice.recipient_type, notice.recipient, notice.channel),
-        subject=title or "",
-        body=message or "",
-        html=notice.html,
-        again=under_way if again is None else again,
-    )

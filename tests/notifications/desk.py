@@ -13,8 +13,9 @@ from rim_ledger.notifications.broadcast import (
     chunk_id,
 )
 from rim_ledger.notifications.broadcasting import DraftBroadcast, Frozen, SendBroadcast
-from rim_ledger.notifications.hand_over import Hand, Outcome, advance, look_at_chunk
+from rim_ledger.notifications.hand_over import advance, look_at_chunk
 from rim_ledger.notifications.notification import NotificationHistory, queue
+from rim_ledger.notifications.parcel import Hand, Outcome
 from rim_ledger.notifications.providers import RATES
 from rim_ledger.sending import Channel, Heard, Lane, Provider
 from rim_ledger.system.config import SetConfig, setting

@@ -36,7 +36,8 @@ from rim_ledger.notifications.broadcasting import (
     begin_due,
 )
 from rim_ledger.notifications.contact import OptIn, OptOut
-from rim_ledger.notifications.hand_over import Hand, Outcome, look_at_chunk, settle
+from rim_ledger.notifications.hand_over import look_at_chunk, settle
+from rim_ledger.notifications.parcel import Hand, Outcome
 from rim_ledger.sending import Heard
 from tests.notifications.desk import DRAFT, MessageDesk
 from tests.spec import START, names

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from rim_ledger.core import Refused, Unavailable
-from rim_ledger.notifications.hand_over import Hand, Outcome, look_at_chunk, settle, take_waiting
+from rim_ledger.notifications.hand_over import look_at_chunk, settle, take_waiting
 from rim_ledger.notifications.mail import Mail
 from rim_ledger.notifications.notification import (
     HandOver,
@@ -17,6 +17,7 @@ from rim_ledger.notifications.notification import (
     NotificationType,
     RecipientType,
 )
+from rim_ledger.notifications.parcel import Hand, Outcome
 from rim_ledger.notifications.providers import Integrations
 from rim_ledger.notifications.sms_gateway import SmsGateway
 from rim_ledger.sending import Channel, Heard, Lane, Provider
