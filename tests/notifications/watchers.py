@@ -14,6 +14,7 @@ from rim_ledger.notifications.notification import WAITING, NotificationHistory, 
 from rim_ledger.notifications.parcel import Hand, Outcome
 from rim_ledger.sending import Channel, Heard
 from tests.admin.staff import Staff
+from tests.notifications.desk import Through
 
 SMS, EMAIL = Channel.SMS, Channel.EMAIL
 WORDS = "Overdue loans: 10 at 10:01 on 2026-01-05; the alert's threshold is 10."
@@ -64,7 +65,7 @@ class Watchers(Staff):
 
     def hand_over(self, heard: Heard = Heard.SENT) -> list[Event]:
         """Carry what waits, as the courier does; what came of it."""
-        hand, book = Hand(), self.book()
+        hand, book = Hand(Through()), self.book()
         take_waiting(self.waiting(), hand)(book)
         self.keep(book)
         outcomes = [
