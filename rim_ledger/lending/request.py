@@ -19,7 +19,6 @@ from rim_ledger.core import (
 )
 from rim_ledger.lending.decision import Terms, decide_request, require_active
 from rim_ledger.lending.loan import (
-    IN_FLIGHT,
     LEGAL,
     Decision,
     Loan,
@@ -148,7 +147,7 @@ def require_not_before(earlier: datetime | None, occurred_at: datetime | None) -
 
 def require_grounded(loan: Loan) -> None:
     """No airtime is on its way: what is not known to have failed may still arrive."""
-    if loan.disbursement in IN_FLIGHT:
+    if loan.in_flight:
         raise Refused(
             "disbursement-in-flight",
             f"The disbursement {loan.reference} is {loan.disbursement}; wait for its outcome.",

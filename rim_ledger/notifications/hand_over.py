@@ -215,21 +215,43 @@ def _fails_too_often(broadcast: BroadcastMessage) -> bool:
     return tried >= TRIED_MIN and broadcast.failed_count - failed > FAILED_MAX * tried
 
 
-def _record(book: Book, outcomes: Iterable[Outcome]) -> BroadcastProgressed | None:
+def hear(book: Book, id: UUID, events: Iterable[Event]) -> None:
+    """Record what a provider tells by itself of a message, also of one that it took before."""
+    before = _tally(book, [id])
+    for event in events:
+        mark(book, id, event)
+    broadcast = book.read(NotificationHistory, id).notice.broadcast_id
+    if broadcast and (counted := _since(before, _tally(book, [id]))):
+        _progress(book, broadcast, counted, done=False)
+
+
+def _record(book: Book, outcomes: Sequence[Outcome]) -> BroadcastProgressed | None:
     """Write what became of each; how many that changes, if any. What is known already stays."""
-    sent = failed = unknown = 0
+    ids = [outcome.id for outcome in outcomes]
+    before = _tally(book, ids)
     for outcome in outcomes:
         known = book.read(NotificationHistory, outcome.id)
-        if known.status is not NotificationStatus.PENDING:
-            continue
-        for event in _events(outcome, known):
-            mark(book, outcome.id, event)
-        after = book.read(NotificationHistory, outcome.id)
-        sent += after.status in (NotificationStatus.SENT, NotificationStatus.DELIVERED)
-        failed += after.status is NotificationStatus.FAILED
-        was, is_ = (each.hand_over is HandOver.UNKNOWN for each in (known, after))
-        settled = after.status is not NotificationStatus.PENDING
-        unknown += (is_ and not settled) - was
+        if known.status is NotificationStatus.PENDING:
+            for event in _events(outcome, known):
+                mark(book, outcome.id, event)
+    return _since(before, _tally(book, ids))
+
+
+def _tally(book: Book, ids: Iterable[UUID]) -> BroadcastProgressed:
+    """How many of these messages were accepted, have failed, or may have gone or not."""
+    sent = failed = unknown = 0
+    for each in ids:
+        known = book.read(NotificationHistory, each)
+        sent += known.status in (NotificationStatus.SENT, NotificationStatus.DELIVERED)
+        failed += known.status is NotificationStatus.FAILED
+        pending = known.status is NotificationStatus.PENDING
+        unknown += pending and known.hand_over is HandOver.UNKNOWN
+    return BroadcastProgressed(sent=sent, failed=failed, unknown=unknown)
+
+
+def _since(before: BroadcastProgressed, after: BroadcastProgressed) -> BroadcastProgressed | None:
+    sent, failed = after.sent - before.sent, after.failed - before.failed
+    unknown = after.unknown - before.unknown
     if not (sent or failed or unknown):
         return None
     return BroadcastProgressed(sent=sent, failed=failed, unknown=unknown)

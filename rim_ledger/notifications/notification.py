@@ -130,6 +130,13 @@ class NotificationOutcomeUnknown(Event):
     """It may have gone or not, and the provider does not tell."""
 
 
+class NotificationContradicted(Event):
+    """The provider said otherwise afterwards: failed what was delivered, or delivered what had
+    failed. The status stays."""
+
+    status: NotificationStatus
+
+
 class NotificationRetried(Event):
     """Another one repeats it."""
 
@@ -142,6 +149,7 @@ NotificationEvent = (
     | NotificationDelivered
     | NotificationFailed
     | NotificationOutcomeUnknown
+    | NotificationContradicted
     | NotificationRetried
 )
 
@@ -159,6 +167,7 @@ class NotificationHistory(Aggregate):
     sent_at: datetime | None = None
     delivered_at: datetime | None = None
     error_message: str | None = None
+    provider_claim: NotificationStatus | None = None
     retried_as: UUID | None = None
 
     @property
@@ -183,7 +192,7 @@ class NotificationHistory(Aggregate):
             hand_over=HandOver.UNDER_WAY if event.taken else HandOver.WAITING,
         )
 
-    def evolve(self, event: NotificationEvent, stamp: Stamp) -> Self:
+    def evolve(self, event: NotificationEvent, stamp: Stamp) -> Self:  # noqa: PLR0911 - a line an event
         match event:
             case NotificationTaken():
                 return self.but(hand_over=HandOver.UNDER_WAY)
@@ -201,6 +210,8 @@ class NotificationHistory(Aggregate):
                 )
             case NotificationOutcomeUnknown():
                 return self.but(hand_over=HandOver.UNKNOWN)
+            case NotificationContradicted():
+                return self.but(provider_claim=event.status)
             case NotificationRetried():
                 return self.but(retried_as=event.child)
             case _:
