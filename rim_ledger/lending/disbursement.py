@@ -6,7 +6,7 @@ again under the same reference, and never sent again.
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 from rim_ledger.book import Book, Work
@@ -22,6 +22,7 @@ from rim_ledger.lending.loan import (
     LoanDisbursementDisputed,
     LoanDisbursementFailed,
     LoanDisbursementRequested,
+    LoanDisbursementSettled,
     LoanDisbursementUnknown,
     LoanStatus,
 )
@@ -42,7 +43,7 @@ from rim_ledger.payments.transaction import (
 from rim_ledger.system.config import setting
 from rim_ledger.system.connecting import SERVES
 from rim_ledger.system.outbound import require_open
-from rim_ledger.values import due_date
+from rim_ledger.values import Note, Reference, due_date
 
 PREFIX: Final = "DSB-"
 """What a reference begins with; the loan's own id follows, and the number of the attempt."""
@@ -71,6 +72,28 @@ class DisburseLoan(Command[Loan]):
         yield from _request(aggregate, book)
         if aggregate.historical:
             yield from _deliver(aggregate.id, None, book)
+
+
+class SettleDisbursement(Command[Loan]):
+    """Say what became of a top-up that the telco leaves open, on evidence from elsewhere, such as
+    the telco's portal. It counts as much as the telco's own word."""
+
+    outcome: Literal["delivered", "failed"]
+    evidence: Note
+    telco_reference: Reference | None = None
+
+    def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+        require_legal(aggregate.status, "settle", LEGAL)
+        require_not_before(aggregate.approved_at, self.occurred_at)
+        require_no_conflict(book, book.read(User, aggregate.user_id))
+        unknown = aggregate.disbursement is Disbursement.UNKNOWN
+        words = f"The disbursement is {aggregate.disbursement}; only an unknown one is settled."
+        require(unknown, "disbursement-not-unknown", words)
+        reference = aggregate.reference
+        assert reference, "what is unknown was asked for"
+        yield LoanDisbursementSettled(reference=reference, evidence=self.evidence)
+        reply = Reply(Answer(self.outcome), self.telco_reference, "Staff found that it failed.")
+        yield from _outcome(aggregate, reference, reply, book)
 
 
 def record_reply(id: UUID, reference: str, reply: Reply) -> Work:

@@ -41,7 +41,7 @@ class Disbursement(StrEnum):
 
 LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     LoanStatus.PENDING: ("approve", "reject"),
-    LoanStatus.APPROVED: ("revoke-approval", "disburse"),
+    LoanStatus.APPROVED: ("revoke-approval", "disburse", "settle"),
     LoanStatus.REJECTED: (),
     LoanStatus.DISBURSED: ("default", "reverse-disbursement"),
     LoanStatus.REPAYING: ("default", "reverse-disbursement"),
@@ -123,6 +123,13 @@ class LoanDisbursementUnknown(Event):
     reference: str
 
 
+class LoanDisbursementSettled(Event):
+    """Staff found out what the telco left open; the outcome follows."""
+
+    reference: str
+    evidence: Personal
+
+
 class LoanDisbursementFailed(Event):
     reference: str
     reason: str
@@ -191,6 +198,7 @@ LoanEvent = (
     | LoanMetadataSet
     | LoanDisbursementRequested
     | LoanDisbursementUnknown
+    | LoanDisbursementSettled
     | LoanDisbursementFailed
     | LoanDisbursed
     | LoanDisbursementDisputed
@@ -348,6 +356,8 @@ class Loan(Aggregate):
                 )
             case LoanDisbursementUnknown():
                 return self.but(disbursement=Disbursement.UNKNOWN)
+            case LoanDisbursementSettled():
+                return self
             case LoanDisbursementFailed():
                 return self.but(disbursement=Disbursement.FAILED)
             case LoanDisbursed():

@@ -7,7 +7,7 @@ from uuid import UUID
 from rim_ledger.book import Book
 from rim_ledger.core import Event, Form
 from rim_ledger.notifications.courier import DECLINED
-from rim_ledger.notifications.hand_over import hear
+from rim_ledger.notifications.hand_over import progress
 from rim_ledger.notifications.notification import (
     NotificationChannel,
     NotificationContradicted,
@@ -16,7 +16,9 @@ from rim_ledger.notifications.notification import (
     NotificationHistory,
     NotificationSent,
     NotificationStatus,
+    mark,
 )
+from rim_ledger.notifications.tally import since, tally
 from rim_ledger.system.callback import Callback, NoneOfOurs
 from rim_ledger.values import Reference
 
@@ -46,7 +48,12 @@ class MessageCallback(Callback):
         known = self._find(book)
         if known is None or known.notice.channel is not NotificationChannel.SMS:
             raise NoneOfOurs
-        hear(book, known.id, [*self._events(known)])
+        before = tally(book, [known.id])
+        for event in self._events(known):
+            mark(book, known.id, event)
+        counted = since(before, tally(book, [known.id]))
+        if counted and known.notice.broadcast_id:
+            progress(book, known.notice.broadcast_id, counted)
         return known.id
 
     def _find(self, book: Book) -> NotificationHistory | None:

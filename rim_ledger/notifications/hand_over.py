@@ -40,6 +40,7 @@ from rim_ledger.notifications.notification import (
     notification_id,
     queue,
 )
+from rim_ledger.notifications.tally import since, tally
 from rim_ledger.sending import Heard
 from rim_ledger.system.config import setting
 from rim_ledger.system.outbound import is_open
@@ -163,7 +164,7 @@ def advance(id: UUID, outcomes: Sequence[Outcome], hand: Hand) -> Work:
         done = own and chunk.settled < settled == len(chunk.user_ids)
         if counted or done:
             counted = counted or BroadcastProgressed()
-            _progress(book, chunk.broadcast_id, counted, done=done)
+            progress(book, chunk.broadcast_id, counted, done=done)
         if not own:
             hand.seen = chunk.settled, chunk.settled
             return id
@@ -196,7 +197,8 @@ def _take(book: Book, chunk: BroadcastChunk, settled: int, hand: Hand) -> int:
     return settled + len(batch)
 
 
-def _progress(book: Book, id: UUID, counted: BroadcastProgressed, *, done: bool) -> None:
+def progress(book: Book, id: UUID, counted: BroadcastProgressed, *, done: bool = False) -> None:
+    """Count what became of some messages of a broadcast, and draw the line under it when done."""
     event = BroadcastProgressed(
         sent=counted.sent, failed=counted.failed, unknown=counted.unknown, chunks=int(done)
     )
@@ -215,46 +217,16 @@ def _fails_too_often(broadcast: BroadcastMessage) -> bool:
     return tried >= TRIED_MIN and broadcast.failed_count - failed > FAILED_MAX * tried
 
 
-def hear(book: Book, id: UUID, events: Iterable[Event]) -> None:
-    """Record what a provider tells by itself of a message, also of one that it took before."""
-    before = _tally(book, [id])
-    for event in events:
-        mark(book, id, event)
-    broadcast = book.read(NotificationHistory, id).notice.broadcast_id
-    if broadcast and (counted := _since(before, _tally(book, [id]))):
-        _progress(book, broadcast, counted, done=False)
-
-
 def _record(book: Book, outcomes: Sequence[Outcome]) -> BroadcastProgressed | None:
     """Write what became of each; how many that changes, if any. What is known already stays."""
     ids = [outcome.id for outcome in outcomes]
-    before = _tally(book, ids)
+    before = tally(book, ids)
     for outcome in outcomes:
         known = book.read(NotificationHistory, outcome.id)
         if known.status is NotificationStatus.PENDING:
             for event in _events(outcome, known):
                 mark(book, outcome.id, event)
-    return _since(before, _tally(book, ids))
-
-
-def _tally(book: Book, ids: Iterable[UUID]) -> BroadcastProgressed:
-    """How many of these messages were accepted, have failed, or may have gone or not."""
-    sent = failed = unknown = 0
-    for each in ids:
-        known = book.read(NotificationHistory, each)
-        sent += known.status in (NotificationStatus.SENT, NotificationStatus.DELIVERED)
-        failed += known.status is NotificationStatus.FAILED
-        pending = known.status is NotificationStatus.PENDING
-        unknown += pending and known.hand_over is HandOver.UNKNOWN
-    return BroadcastProgressed(sent=sent, failed=failed, unknown=unknown)
-
-
-def _since(before: BroadcastProgressed, after: BroadcastProgressed) -> BroadcastProgressed | None:
-    sent, failed = after.sent - before.sent, after.failed - before.failed
-    unknown = after.unknown - before.unknown
-    if not (sent or failed or unknown):
-        return None
-    return BroadcastProgressed(sent=sent, failed=failed, unknown=unknown)
+    return since(before, tally(book, ids))
 
 
 def _events(outcome: Outcome, known: NotificationHistory) -> Iterable[Event]:
