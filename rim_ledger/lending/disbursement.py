@@ -13,18 +13,14 @@ from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Event, require, require_legal
 from rim_ledger.lending.debt import incur
 from rim_ledger.lending.decision import require_active, require_no_late_debt
-from rim_ledger.lending.loan import (
-    LEGAL,
-    Attempt,
-    Disbursement,
-    Loan,
+from rim_ledger.lending.loan import LEGAL, Attempt, Disbursement, Loan, LoanStatus
+from rim_ledger.lending.loan_events import (
     LoanDisbursed,
     LoanDisbursementDisputed,
     LoanDisbursementFailed,
     LoanDisbursementRequested,
     LoanDisbursementSettled,
     LoanDisbursementUnknown,
-    LoanStatus,
 )
 from rim_ledger.lending.request import (
     require_grounded,

@@ -10,11 +10,31 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.core import NOWHERE, Aggregate, Event, Personal, PersonalMap, Stamp
+from rim_ledger.core import NOWHERE, Aggregate, Stamp
+from rim_ledger.lending.loan_events import (
+    Decision,
+    LoanApprovalRevoked,
+    LoanApproved,
+    LoanBecameOverdue,
+    LoanCompleted,
+    LoanDefaulted,
+    LoanDefaultReversed,
+    LoanDisbursed,
+    LoanDisbursementDisputed,
+    LoanDisbursementFailed,
+    LoanDisbursementRequested,
+    LoanDisbursementReversed,
+    LoanDisbursementSettled,
+    LoanDisbursementUnknown,
+    LoanEvent,
+    LoanMetadataSet,
+    LoanRejected,
+    LoanRepaid,
+    LoanRepaymentReversed,
+    LoanRequested,
+)
 from rim_ledger.system.integration import under_way
 from rim_ledger.values import ZERO, Network
-
-POLICY_VERSION: Final = "decision-v1"
 
 
 class LoanStatus(StrEnum):
@@ -63,153 +83,6 @@ class Attempt(Struct, frozen=True, gc=False):
     """Whom it was asked of, and who may speak of it; None for the telco of this installation."""
     delivered: bool = False
     """Whether its airtime came, be it for the loan or in dispute."""
-
-
-class Decision(Struct, frozen=True, rename="camel", gc=False):
-    """What a request was decided on, by which version of the policy, and why so."""
-
-    credit_score: int
-    previous_loans: int
-    available: Decimal
-    reasons: tuple[str, ...] = ()
-    policy: str = POLICY_VERSION
-
-
-# Events: what can happen to a loan.
-
-
-class LoanRequested(Event):
-    loan_id: str
-    user_id: UUID
-    amount: Decimal
-    network: Network
-    interest_rate: Decimal
-    amount_due: Decimal
-    repayment_period: int
-    decision: Decision
-    historical: bool = False
-    metadata: PersonalMap = {}
-
-
-class LoanApproved(Event):
-    automatic: bool = False
-
-
-class LoanRejected(Event):
-    reason: Personal
-
-
-class LoanApprovalRevoked(Event):
-    reason: Personal
-
-
-class LoanMetadataSet(Event):
-    metadata: PersonalMap
-
-
-class LoanDisbursementRequested(Event):
-    """The telco is about to be asked, under this reference; through which integration, if any."""
-
-    transaction_id: UUID
-    reference: str
-    attempt: int
-    asked_at: datetime
-    integration: UUID | None = None
-
-
-class LoanDisbursementUnknown(Event):
-    """The telco gave no usable answer: it is asked about the same reference until it does."""
-
-    reference: str
-
-
-class LoanDisbursementSettled(Event):
-    """Staff found out what the telco left open; the outcome follows."""
-
-    reference: str
-    evidence: Personal
-
-
-class LoanDisbursementFailed(Event):
-    reference: str
-    reason: str
-
-
-class LoanDisbursed(Event):
-    transaction_id: UUID
-    telco_reference: str | None
-    due_date: datetime
-
-
-class LoanDisbursementDisputed(Event):
-    """A top-up that was thought to have failed was delivered after all, after another attempt."""
-
-    reference: str
-    telco_reference: str | None
-
-
-class LoanRepaid(Event):
-    """Money reached the loan: from a transaction, or from the user's credit when that is null."""
-
-    amount: Decimal
-    principal: Decimal
-    interest: Decimal
-    transaction_id: UUID | None = None
-
-
-class LoanCompleted(Event):
-    pass
-
-
-class LoanRepaymentReversed(Event):
-    """Money that had reached the loan does not count: from a transaction, or from credit."""
-
-    amount: Decimal
-    principal: Decimal
-    interest: Decimal
-    transaction_id: UUID | None = None
-
-
-class LoanDisbursementReversed(Event):
-    """The airtime came back: the loan stands approved again."""
-
-    reason: Personal
-    telco_reference: str
-
-
-class LoanBecameOverdue(Event):
-    pass
-
-
-class LoanDefaulted(Event):
-    """By the clock, or by hand with a reason."""
-
-    reason: Personal = None
-
-
-class LoanDefaultReversed(Event):
-    reason: Personal
-
-
-LoanEvent = (
-    LoanApproved
-    | LoanRejected
-    | LoanApprovalRevoked
-    | LoanMetadataSet
-    | LoanDisbursementRequested
-    | LoanDisbursementUnknown
-    | LoanDisbursementSettled
-    | LoanDisbursementFailed
-    | LoanDisbursed
-    | LoanDisbursementDisputed
-    | LoanRepaid
-    | LoanCompleted
-    | LoanRepaymentReversed
-    | LoanDisbursementReversed
-    | LoanBecameOverdue
-    | LoanDefaulted
-    | LoanDefaultReversed
-)
 
 
 # The aggregate: what those events add up to.

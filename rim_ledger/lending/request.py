@@ -18,10 +18,9 @@ from rim_ledger.core import (
     require_legal,
 )
 from rim_ledger.lending.decision import Terms, decide_request, require_active
-from rim_ledger.lending.loan import (
-    LEGAL,
+from rim_ledger.lending.loan import LEGAL, Loan
+from rim_ledger.lending.loan_events import (
     Decision,
-    Loan,
     LoanApprovalRevoked,
     LoanApproved,
     LoanMetadataSet,

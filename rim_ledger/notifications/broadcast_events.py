@@ -63,8 +63,8 @@ class BroadcastStarted(Event):
 
 
 class BroadcastProgressed(Event):
-    """What became of some messages; `excluded` are users who may not be written to any more. Less
-    were sent where some that had been accepted have failed."""
+    """What became of some messages; `excluded` are users who may not be written to any more. `sent`
+    is below zero where messages that had been accepted have failed."""
 
     sent: int = 0
     failed: int = 0

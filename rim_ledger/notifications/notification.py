@@ -131,7 +131,7 @@ class NotificationOutcomeUnknown(Event):
 
 
 class NotificationContradicted(Event):
-    """The provider said otherwise afterwards: failed what was delivered, or delivered what had
+    """The provider said otherwise afterwards: failed for what was delivered, or delivered what had
     failed. The status stays."""
 
     status: NotificationStatus

@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from rim_ledger.core import Actor, Event, Refused
 from rim_ledger.lending.disbursement import SettleDisbursement
-from rim_ledger.lending.loan import (
-    Loan,
+from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.loan_events import (
     LoanDisbursed,
     LoanDisbursementDisputed,
     LoanDisbursementReversed,
