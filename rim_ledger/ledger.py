@@ -120,13 +120,9 @@ class Ledger:
             await self._write_groups()
         finally:
             self._ended = True
-            self._fail(self._waiting)
-
-    @staticmethod
-    def _fail(items: list[_Item]) -> None:
-        for item in items:
-            if not item.future.done():
-                item.future.set_exception(_ended())
+            for item in self._waiting:
+                item.answer = _ended()
+            self._release(self._waiting)
 
     async def _write_groups(self) -> None:
         while True:
