@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rim_ledger.core import Actor, Event
 from rim_ledger.lending.standing import SuspendUser
@@ -19,8 +20,8 @@ from rim_ledger.notifications.notification import (
     NotificationHistory,
     NotificationType,
     RecipientType,
-    RetryNotification,
 )
+from rim_ledger.notifications.retrying import RetryNotification
 from rim_ledger.sending import Heard
 from rim_ledger.system.callback import NoneOfOurs
 from tests.notifications.desk import MessageDesk
@@ -35,15 +36,17 @@ def hear(desk: MessageDesk, type_: str, reference: object) -> list[Event]:
     return desk.run(callback.work, Actor(type="integration", id=UUID(int=3), name="Termii"))
 
 
+ALERT = Notice(
+    type=NotificationType.ALERT,
+    channel=NotificationChannel.SMS,
+    recipient=UUID(int=1),
+    recipient_type=RecipientType.USER,
+    cause=UUID(int=7),
+)
+
+
 def one(desk: MessageDesk, channel: NotificationChannel = NotificationChannel.SMS) -> UUID:
-    notice = Notice(
-        type=NotificationType.ALERT,
-        channel=channel,
-        recipient=desk.users[0],
-        recipient_type=RecipientType.USER,
-        cause=UUID(int=7),
-    )
-    return desk.queued(notice)
+    return desk.queued(replace(ALERT, recipient=desk.users[0], channel=channel))
 
 
 def brought_to(desk: MessageDesk, standing: str) -> UUID:
@@ -101,6 +104,16 @@ def test_a_message_that_failed_by_a_callback_is_repeated_like_any_other() -> Non
     assert child
     hear(desk, DELIVERED, child)
     assert (desk.row(row).status, desk.row(child).status) == ("failed", "delivered")
+
+
+def test_what_fails_late_is_told_on_the_channel_that_stands_in() -> None:
+    desk = MessageDesk()
+    notice = replace(ALERT, recipient=desk.users[0], otherwise=NotificationChannel.EMAIL)
+    row = desk.queued(notice)
+    desk.run(take_waiting([row], Hand()))
+    desk.run(settle([Outcome(row, Heard.SENT)]))
+    assert "NotificationQueued" in names(hear(desk, FAILED, row))
+    assert hear(desk, FAILED, row) == []
 
 
 @pytest.mark.parametrize("reference", ["a-code-of-the-log-in", UUID(int=9), "{}", "%"])
