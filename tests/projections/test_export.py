@@ -96,7 +96,11 @@ def test_polars_finds_the_same_totals(log: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # The client of Spark warns of its own libraries.
-def test_a_distributed_engine_finds_the_same_totals(log: str, tmp_path: Path) -> None:
+def test_a_distributed_engine_finds_the_same_totals(
+    log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Spark's client asks for this when pytest runs in several processes, and does not use it.
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path))
     spark_connect = pytest.importorskip("pysail.spark", reason="needs the group `heavy`")
     session = pytest.importorskip("pyspark.sql", reason="needs the group `heavy`").SparkSession
     asyncio.run(exported(log, tmp_path))
