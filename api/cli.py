@@ -36,6 +36,7 @@ from projections.rebuild import Busy
 from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
 from projections.seals import Contradiction
+from projections.signed_note import Untrue
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.core import Refused, Unavailable
 from rim_ledger.postgres import PostgresUnavailable
@@ -59,6 +60,7 @@ FORESEEN: Final = (
     Unsound,
     NotEmpty,
     Contradiction,
+    Untrue,
 )
 """What says in one line why a command cannot go on."""
 

@@ -12,9 +12,10 @@ import pytest
 from psycopg import AsyncConnection
 
 from projections import export
-from projections.export import Manifest, Unfitting, verify
-from projections.seals import known_signer
-from projections.signed_note import Signer, Untrue
+from projections.export import Manifest, Unfitting
+from projections.exported import verify
+from projections.seals import origins
+from projections.signed_note import Signer, Untrue, Verifier
 from rim_ledger.lending.user import UserErased
 from rim_ledger.payments.transaction import (
     Transaction,
@@ -37,8 +38,10 @@ def paid(number: int) -> Any:
 
 async def exported(url: str, place: Path, **wanted: Any) -> Manifest:
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
-        signer = await known_signer(connection, VAULT)
-        manifest = Manifest(**({"first": 1, "key": signer.key if signer else None} | wanted))
+        known = await origins(connection, VAULT)
+        notes = tuple(each.note for each in known.openings)
+        key = known.last.verifier.key if known.last else None
+        manifest = Manifest(**({"first": 1, "key": key, "origins": notes} | wanted))
         return await export.export(connection, place, manifest)
 
 
@@ -168,7 +171,7 @@ def test_a_part_of_the_log_is_exported_alone(log: str, tmp_path: Path) -> None:
 
 def test_an_export_is_verified_with_the_public_key_alone(log: str, tmp_path: Path) -> None:
     held = asyncio.run(exported(log, tmp_path))
-    verifier = export.Verifier.of(str(held.key))
+    verifier = Verifier.of(str(held.key))
     assert verify(tmp_path, verifier) == held.last
     asyncio.run(written(log, paid(99)))
     later = asyncio.run(exported(log, tmp_path))
@@ -186,7 +189,7 @@ def test_an_export_that_was_changed_with_its_manifest_is_found_out(
     log: str, tmp_path: Path
 ) -> None:
     held = asyncio.run(exported(log, tmp_path))
-    verifier = export.Verifier.of(str(held.key))
+    verifier = Verifier.of(str(held.key))
     segment = held.segments[1]
     table = export.pq.read_table(tmp_path / segment.file)
     bodies = table.column("body").to_pylist()
@@ -195,7 +198,7 @@ def test_an_export_that_was_changed_with_its_manifest_is_found_out(
     changed = table.set_column(at, "body", [bodies])
     export.pq.write_table(changed, tmp_path / segment.file)
     text = (tmp_path / "manifest.json").read_text()
-    digest = export._digest(tmp_path / segment.file)
+    digest = export.digest(tmp_path / segment.file)
     (tmp_path / "manifest.json").write_text(text.replace(segment.sha256, digest))
     with pytest.raises(Untrue, match="not those that were signed"):
         verify(tmp_path, verifier)
