@@ -119,7 +119,7 @@ def verify(*, export: Path | None = None, key: Path | None = None) -> None:
     export:
         A directory that rim-ledger export wrote: then that is verified, without a database.
     key:
-        The file of the public key for it, such as RIM_HOME/checkpoints/key.
+        The file of a public key of the log for it, such as RIM_HOME/checkpoints/*/key.
     """
     if export is not None:
         from api.export import verify_export  # noqa: PLC0415 - Parquet takes its time to load

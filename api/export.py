@@ -108,13 +108,14 @@ async def _lines(
 def verify_export(place: Path, key: Path | None) -> tuple[list[str], str]:
     """Compare an export with the checkpoint in it: what is wrong, and what was looked at."""
     if key is None:
-        raise Unfit("--key names the file of the public key, such as RIM_HOME/checkpoints/key")
+        raise Unfit("--key names the file of the public key, such as RIM_HOME/checkpoints/*/key")
     try:
         verifier = Verifier.of(key.read_text())
         with progress("events") as told:
-            size = exported.verify(place, verifier, told)
+            said, origins = exported.verify(place, verifier, told)
     except Untrue as error:
         return [str(error)], str(place)
     except (Unfitting, OSError) as error:
         raise Unfit(str(error)) from None
-    return [], f"{size} events in {place}, as {verifier.origin} or who came after it sealed them"
+    words = f"{said.size} events in {place}, sealed by {said.origin}"
+    return [], "\n".join([*map(str, origins.openings[1:]), words])

@@ -41,12 +41,15 @@ class Outside:
         for opening in origins.openings:
             place = self._of(opening)
             if not (place / OPENING).exists():
-                place.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
+                place.mkdir(mode=0o700, exist_ok=True)
                 _write(place / KEY, f"{opening.verifier.key}\n")
                 _write(place / OPENING, opening.note)
 
-    def keep(self, note: str, opening: Opening, now: datetime) -> None:
-        """Keep a note of an origin that is known, unless a later one is here."""
+    def keep(self, note: str, origins: Origins, now: datetime) -> None:
+        """Keep a note of the last origin, unless a later one is here."""
+        self.know(origins)
+        opening = origins.openings[-1]
         if self._last(opening).size < opening.verifier.open(note).size:
             place = self._of(opening)
             _write(place / f"{now:%Y-%m-%d}", note)

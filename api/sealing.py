@@ -38,7 +38,7 @@ async def seal(settings: Settings, url: str) -> None:
     outside.know(origins)
 
     def keep(note: str) -> None:
-        outside.keep(note, origins.openings[-1], world.now())
+        outside.keep(note, origins, world.now())
 
     await seals.seal(url, vault, world, keep, log.warning)
 

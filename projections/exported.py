@@ -13,13 +13,15 @@ from projections.log import Line
 from projections.merkle import Edge, leaf_hash
 from projections.origins import Origins
 from projections.seals import leaf
-from projections.signed_note import Untrue, Verifier
+from projections.signed_note import Checkpoint, Untrue, Verifier
 
 
-def verify(place: Path, verifier: Verifier, progress: Progress = lambda _, __: None) -> int:
-    """Compare an export of the whole log with its signed checkpoint, without the database; how
-    many events that covers. The key may be that of any origin, followed from there. Raises
-    Unfitting or Untrue."""
+def verify(
+    place: Path, verifier: Verifier, progress: Progress = lambda _, __: None
+) -> tuple[Checkpoint, Origins]:
+    """Compare an export of the whole log with its signed checkpoint, without the database; what
+    that says, and who signed the log. The key may be that of any origin. Raises Unfitting or
+    Untrue."""
     held = manifest_in(place)
     if held is None or held.checkpoint is None or held.first != 1 or held.types:
         raise Unfitting(f"{place} is no export of a whole log with a checkpoint")
@@ -32,7 +34,7 @@ def verify(place: Path, verifier: Verifier, progress: Progress = lambda _, __: N
         edge.grow(islice(leaves, claim.size - edge.size))
         if (edge.size, edge.root) != (claim.size, claim.root):
             raise Untrue(f"the first {claim.size} events are not those that were signed")
-    return said.size
+    return said, origins
 
 
 def _leaves(place: Path, held: Manifest, progress: Callable[[int], None]) -> Iterator[bytes]:

@@ -23,7 +23,8 @@ from rim_ledger.payments.transaction import (
     TransactionType,
 )
 from tests.projections.story import ADA, AT, BOLA, START, VAULT, WORLD, erases, opens, rows, written
-from tests.projections.test_seals import sealed
+from tests.projections.test_origins import forged_origin, restored
+from tests.projections.test_seals import sealed, tampered
 
 
 def paid(number: int) -> Any:
@@ -58,6 +59,12 @@ def log(database: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
     asyncio.run(story())
     return database
+
+
+def covered(place: Path, key: str | None) -> int:
+    """How many events of an export are verified with a key."""
+    checkpoint, _ = verify(place, Verifier.of(str(key)))
+    return checkpoint.size
 
 
 def asked(place: Path, query: str) -> list[tuple[Any, ...]]:
@@ -172,10 +179,10 @@ def test_a_part_of_the_log_is_exported_alone(log: str, tmp_path: Path) -> None:
 def test_an_export_is_verified_with_the_public_key_alone(log: str, tmp_path: Path) -> None:
     held = asyncio.run(exported(log, tmp_path))
     verifier = Verifier.of(str(held.key))
-    assert verify(tmp_path, verifier) == held.last
+    assert covered(tmp_path, held.key) == held.last
     asyncio.run(written(log, paid(99)))
     later = asyncio.run(exported(log, tmp_path))
-    assert verify(tmp_path, verifier) == held.last == later.last - 1
+    assert covered(tmp_path, held.key) == held.last == later.last - 1
     with pytest.raises(Untrue):
         verify(tmp_path, Signer(b"k" * 32))
     file = tmp_path / held.segments[1].file
@@ -208,3 +215,46 @@ def test_a_manifest_that_is_none_is_refused(log: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(Unfitting, match="cannot be read"):
         asyncio.run(exported(log, tmp_path))
+
+
+def test_an_export_of_a_restored_log_is_verified_with_any_of_its_keys(
+    log: str, tmp_path: Path
+) -> None:
+    before = asyncio.run(exported(log, tmp_path))
+    opening = asyncio.run(restored(log))
+    asyncio.run(sealed(log))
+    held = asyncio.run(exported(log, tmp_path))
+    assert held.key == opening.verifier.key != before.key
+    assert held.origins == (*before.origins, opening.note)
+    for key in (before.key, held.key):
+        assert covered(tmp_path, key) == held.last == before.last + 1
+    with pytest.raises(Untrue, match="no origin of this log"):
+        verify(tmp_path, Signer(b"k" * 32))
+    text = (tmp_path / "manifest.json").read_text()
+    (tmp_path / "manifest.json").write_text(text.replace("after ", "lost "))
+    with pytest.raises(Untrue):
+        verify(tmp_path, Verifier.of(str(before.key)))
+
+
+def test_what_opened_an_origin_on_other_events_is_found_in_an_export(
+    log: str, tmp_path: Path
+) -> None:
+    size = rows(log, "SELECT max(size) FROM ledger.checkpoints")[0][0]
+    forged_origin(log, b"r" * 32, b"r" * 32, size)
+    held = asyncio.run(exported(log, tmp_path))
+    with pytest.raises(Untrue, match=f"the first {size} events are not those that were signed"):
+        verify(tmp_path, Verifier.of(str(held.key)))
+
+
+def test_an_export_is_not_gone_on_with_after_a_restore_to_before_its_end(
+    log: str, tmp_path: Path
+) -> None:
+    asyncio.run(written(log, paid(99)))
+    held = asyncio.run(exported(log, tmp_path))
+    tampered(log, f"DELETE FROM ledger.events WHERE position = {held.last}")
+    opening = asyncio.run(restored(log))
+    with pytest.raises(Unfitting, match=f"up to position {held.last}, and then {opening}"):
+        asyncio.run(exported(log, tmp_path))
+    assert asyncio.run(exported(log, tmp_path / "another")).last == held.last
+    with pytest.raises(Unfitting, match="another log"):
+        asyncio.run(exported(log, tmp_path, origins=(opening.note,)))

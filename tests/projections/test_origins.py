@@ -14,7 +14,8 @@ from projections.origins import Opening, Origins, open_first, open_next
 from projections.seals import Sealer, origins, signer
 from projections.signed_note import Checkpoint, Signer, Untrue, Verifier, said
 from projections.verify import Verification, contradiction
-from tests.projections.story import START, VAULT, WORLD, written
+from rim_ledger.lending.user import CreditScoreSet, User
+from tests.projections.story import BOLA, START, VAULT, WORLD, opens, written
 from tests.projections.test_seals import FLIP, scores, sealed, tampered
 
 OLD, NEW, NEWEST, STRANGER = (Signer(bytes([number]) * 32) for number in range(4))
@@ -122,7 +123,7 @@ async def restored(url: str, kept: Sequence[Checkpoint] = ()) -> Opening:
     """Go on from what is in a store as a restore does, with an event of its own after it."""
     async with await AsyncConnection.connect(url) as connection:
         opening = await seals.go_on(connection, VAULT, WORLD, kept)
-    await written(url, *scores(1))
+    await written(url, opens(User, BOLA, CreditScoreSet(score=1, reason="a test")))
     return opening
 
 
@@ -202,17 +203,17 @@ def test_two_branches_of_one_log_are_told_apart(database: str, notes: list[str])
     assert asyncio.run(looked_at(database, *kept)) == ([], None)
 
 
-def forged_origin(url: str, root: bytes, after: bytes) -> None:
+def forged_origin(url: str, root: bytes, after: bytes, size: int = 20) -> None:
     """What somebody writes who has both private keys, on other events than there are."""
 
     async def story() -> None:
         async with await AsyncConnection.connect(url, autocommit=True) as connection:
             old, secret = await signer(connection, VAULT, WORLD), WORLD.random(32)
-            named = Checkpoint(old.origin, 20, after)
-            note = open_next(Signer(secret), old, (20, root), named, [])
+            named = Checkpoint(old.origin, size, after)
+            note = open_next(Signer(secret), old, (size, root), named, [])
             wrapped = VAULT.wrap_secret(*seals.KEY, secret.hex())
             await connection.execute(seals.CHANGE.encode(), [wrapped, *seals.KEY])
-            await connection.execute(seals.SIGNED.encode(), [20, True, note])
+            await connection.execute(seals.SIGNED.encode(), [size, True, note])
 
     asyncio.run(story())
 
