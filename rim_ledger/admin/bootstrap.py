@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from rim_ledger.admin import security_settings
+from rim_ledger.admin.account import CreateAdmin
 from rim_ledger.admin.admin_role import (
     SUPERADMIN,
     AdminRole,
@@ -14,7 +15,7 @@ from rim_ledger.admin.admin_role import (
     CreateRole,
     builtin_id,
 )
-from rim_ledger.admin.admin_user import AdminUser, CreateAdmin
+from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.passwords import FirstPassword
 from rim_ledger.admin.permissions import ALL, RESOURCES, Permission, permissions
 from rim_ledger.book import Book, Right, perform
