@@ -31,7 +31,7 @@ class Outside:
         found = dict[Checkpoint, None]()
         for opening in self._openings():
             place = self._of(opening)
-            names = [LATEST, *sorted(each.name for each in place.glob(DAYS))]
+            names = [OPENING, LATEST, *sorted(each.name for each in place.glob(DAYS))]
             texts = (text for name in names if (text := _read(place / name)))
             found |= dict.fromkeys(map(opening.verifier.open, texts))
         return list(found)
