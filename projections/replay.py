@@ -20,8 +20,10 @@ ERASED: Final = (
     "SELECT person FROM ledger.personal_keys WHERE person = ANY (%b) AND wrapped IS NULL"
 )
 SCHEMA: Final = "main"
+STRETCH: Final = 2_000
+"""Events whose rows are in memory at a time, as Python has them and as Arrow does."""
 SPARING: Final = (
-    "SET memory_limit = '64MB'",
+    "SET memory_limit = '48MB'",
     "SET threads = 1",
     "SET preserve_insertion_order = false",
 )
@@ -59,7 +61,7 @@ async def replay(
             target.execute(each)
         for row in TABLES.values():
             target.execute(_table(row))
-        async for ended, traces, done in histories(source, upto):
+        async for ended, traces, done in histories(source, upto, STRETCH):
             keys = await _erased(source, persons_of(ended))
             _add(target, rows_of(ended, traces, keys))
             progress(done, upto)
