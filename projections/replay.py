@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from projections.catalogue import TABLES
 from projections.rebuild import histories
 from projections.statements import fills
-from projections.tables import VERSION, Row
+from projections.tables import Row
 from projections.writer import Rows, encode, persons_of, rows_of
 from rim_ledger.vault import Keys
 
@@ -80,7 +80,7 @@ async def _erased(source: AsyncConnection[Any], persons: set[UUID]) -> Keys:
 
 def _types(row: type[Row]) -> dict[str, str]:
     types = {column.name: column.sql_type for column in row.COLUMNS.values()}
-    return types | {VERSION: "bigint"}
+    return types | dict.fromkeys(row.kept(), "bigint")
 
 
 def _table(row: type[Row]) -> str:

@@ -1,5 +1,7 @@
-"""How many people a second a broadcast reaches, carried by two processes; the messages cost
-nothing, and no rate holds them back."""
+"""How many people a second a broadcast reaches.
+
+Two processes carry it; the messages cost nothing, and no rate holds them back.
+"""
 
 from time import perf_counter
 from typing import Any
