@@ -12,11 +12,8 @@ from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, SecuritySettingsRow
 from projections.audit import AuditLogRow
 from rim_ledger.admin import gate
-from rim_ledger.admin.acting import at_the_gate
-from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditRole
-from rim_ledger.admin.admin_user import (
+from rim_ledger.admin.account import (
     ActivateAdmin,
-    AdminUser,
     AssignRole,
     ChangePassword,
     CreateAdmin,
@@ -28,6 +25,9 @@ from rim_ledger.admin.admin_user import (
     RevokeSessions,
     SuspendAdmin,
 )
+from rim_ledger.admin.acting import at_the_gate
+from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditRole
+from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.one_time import AcceptInvitation, FinishReset, choose_password
 from rim_ledger.admin.permissions import ALL, permissions
 from rim_ledger.admin.security_settings import (

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -23,6 +23,7 @@ from rim_ledger.outcomes import Receipt
 from rim_ledger.sealed_file import open_file, seal_file
 from rim_ledger.support.conversation import AddAttachment, require_room
 from rim_ledger.support.ticket import Attachment, Ticket
+from rim_ledger.values import derived_id
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from api.desk import Desk
 
 FILES: Final = ONE + "/attachments"
-NAMESPACE: Final = UUID("5e3a0b52-8d1c-5b7e-9a44-1f6c2d7e8b90")
 
 
 class Access(Struct):
@@ -90,9 +90,9 @@ async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
         kind = media_type(name, upload.file)
         said = [name, upload.sha256]
         idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
-        own = "/".join((str(ticket.id), str(caller), str(key), *said))
+        own = (ticket.id, caller, key, *said)
         command = AddAttachment(
-            attachment_id=desk.world.new_id() if key is None else uuid5(NAMESPACE, own),
+            attachment_id=desk.world.new_id() if key is None else derived_id("attachment", *own),
             name=name,
             size=upload.size,
             media_type=kind,

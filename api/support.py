@@ -63,9 +63,10 @@ READ, WRITE = ("tickets", "read"), ("tickets", "write")
 STAFF, DESKS = ("agents", "write"), ("departments", "write")
 
 GIVEN = """
-SELECT count(*) FROM ledger.events
- WHERE position > %s - 2 * %s AND position <= %s AND name = 'TicketAssigned'
-   AND body::json #>> '{stamp,key}' = %s"""
+SELECT count(*) FROM ledger.events AS last JOIN ledger.events AS e
+    ON e.position > last.position - 2 * %s AND e.position <= last.position
+   AND e.body::json #>> '{stamp,actor,id}' = last.body::json #>> '{stamp,actor,id}'
+ WHERE last.position = %s AND e.name = 'TicketAssigned' AND e.body::json #>> '{stamp,key}' = %s"""
 """How many tickets a request gave away; its events stand together at the end."""
 
 
@@ -94,7 +95,7 @@ async def auto_assign(desk: "Desk", call: Call, parameters: Parameters) -> Reply
     )
     headers = [(b"ledger-position", b"%d" % receipt.position)]
     if receipt.replayed:
-        values = [receipt.position, TICKETS_MAX, receipt.position, key]
+        values = [TICKETS_MAX, receipt.position, key]
         ((given,),) = await desk.rows(GIVEN, values)
         headers.append((b"idempotency-replayed", b"true"))
     return Reply(200, encoded({"assigned": given, "position": receipt.position}), headers)

@@ -1,23 +1,15 @@
 """What is known while a group of commands is decided."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rim_ledger.book import Book, Entry, Missing, Secret
+from rim_ledger.known import Known
 from rim_ledger.lists import Claim, amended
-from rim_ledger.store import Outcome
-
-
-class Known(Protocol):
-    """The caches under a group: what was committed, as far as it is loaded."""
-
-    streams: dict[UUID, Entry]
-    claims: dict[Claim, UUID | None]
-    keys: dict[UUID, AESGCM | None]
-    numbers: dict[tuple[str, int], range]
+from rim_ledger.store import Draft, Outcome, Store
 
 
 class Group:
@@ -90,3 +82,31 @@ class Group:
         self.secrets |= book.secrets
         for block, taken in book.numbers.items():
             self.numbers[block] = self.numbers[block][taken:]
+
+    async def load(self, missing: Sequence[Missing], store: Store) -> None:
+        """Learn what is missing."""
+        known = self._known
+        if ids := {each.stream for each in missing if each.stream}:
+            await known.load_streams(store, ids)
+        if claims := {each.claim for each in missing if each.claim}:
+            await known.load_claims(store, claims)
+        if persons := {each.person for each in missing if each.person}:
+            await known.load_keys(store, persons)
+        if secrets := {each.secret for each in missing if each.secret}:
+            kept = await store.secrets(list(secrets))
+            self.secrets |= dict.fromkeys(secrets) | kept
+        if lists := dict(sorted(each.listing for each in missing if each.listing)):
+            self.lists |= await store.listed(lists)
+        numbers = Counter(each.number for each in missing if each.number)
+        for (prefix, year), count in numbers.items():
+            self.numbers[prefix, year] = await known.reserve(store, prefix, year, 2 * count)
+
+    def accept(self, draft: Draft) -> None:
+        """The draft is durable: what the group knows is now what is known."""
+        known = self._known
+        if known.head == draft.head and draft.streams:
+            known.head, known.recorded_at = draft.head + len(draft.streams), draft.at
+        known.streams |= self.streams
+        known.claims |= self.claims
+        known.keys |= self.keys
+        known.numbers = self.numbers

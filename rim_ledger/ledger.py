@@ -2,47 +2,27 @@
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
 from typing import Any, Final, Self
 from uuid import UUID
 
 import psycopg
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
-from psycopg import AsyncConnection
 
 from rim_ledger.activity import logged
-from rim_ledger.book import Book, Entry, Missing, Work, perform
-from rim_ledger.codec import Codec, Recorded
-from rim_ledger.core import (
-    Aggregate,
-    Command,
-    Creation,
-    Event,
-    Stamp,
-    Unavailable,
-)
+from rim_ledger.book import Book, Missing, Work, perform
+from rim_ledger.core import Aggregate, Command, Creation, Event, Stamp, Unavailable
 from rim_ledger.group import Group
-from rim_ledger.lists import Claim
+from rim_ledger.known import Known
+from rim_ledger.link import Link
 from rim_ledger.outcomes import Idempotency, Receipt, kept, replayed
-from rim_ledger.store import Draft, Line, Moved, Outcome, Store
+from rim_ledger.store import Draft, Moved, Outcome
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
 
 GROUP_MAX: Final = 500
-CACHE_MAX: Final = 20_000
 ATTEMPTS_MAX: Final = 5
-NUMBERS_AT_ONCE: Final = 256
-NUMBERS_MAX: Final = 8192
-"""Numbers reserved at once: as many again as this process has had, between these two. So a busy
-process rarely asks, and a quiet one leaves a small gap when it ends."""
 LOADS_MAX: Final = 20 * GROUP_MAX
-PATIENCE: Final = 10.0
-"""Seconds that a command waits for a lost database to come back."""
-
-EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 Admit = Callable[[Book], None]
 """Sees to it that the caller may ask at all: sets actor and rights, or refuses."""
@@ -78,33 +58,19 @@ class Ledger:
     ) -> None:
         """`erased` is told whose keys were destroyed, after the commit and before the answers."""
         self._tell_erased = erased
-        self._url, self._entities, self._vault, self._world = url, entities, vault, world
-        self._codec = Codec({event.__name__: event for event in entities})
-        self._head, self._recorded_at = 0, EPOCH
-        self.streams: dict[UUID, Entry] = {}
-        self.claims: dict[Claim, UUID | None] = {}
-        self.keys: dict[UUID, AESGCM | None] = {}
-        self.numbers: dict[tuple[str, int], range] = {}
-        self._reserved: Counter[tuple[str, int]] = Counter()
+        self._vault, self._world = vault, world
+        self.known, self.link = Known(entities, vault), Link(url)
         self._waiting: list[_Item] = []
         self._wake = asyncio.Event()
         self._ended = False
-        self._store: Store | None = None
-        self._backend: int | None = None
         self._task: asyncio.Task[None] | None = None
-        self._group = Group(self)
+        self._group = Group(self.known)
         self._draft: Draft | None = None
         self._landed = False
 
     async def __aenter__(self) -> Self:
-        await self._connect()
-        row = await (
-            await self._connected.connection.execute(
-                "SELECT position, recorded_at FROM ledger.events ORDER BY position DESC LIMIT 1"
-            )
-        ).fetchone()
-        if row:
-            self._head, self._recorded_at = row
+        await self.link.connect()
+        await self.known.begin(self.link.store)
         self._task = asyncio.create_task(self._run())
         return self
 
@@ -115,12 +81,12 @@ class Ledger:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        await self._connected.connection.close()
+        await self.link.close()
 
     @property
     def head(self) -> int:
         """The last position this process knows of."""
-        return self._head
+        return self.known.head
 
     async def submit(
         self,
@@ -154,13 +120,9 @@ class Ledger:
             await self._write_groups()
         finally:
             self._ended = True
-            self._fail(self._waiting)
-
-    @staticmethod
-    def _fail(items: list[_Item]) -> None:
-        for item in items:
-            if not item.future.done():
-                item.future.set_exception(_ended())
+            for item in self._waiting:
+                item.answer = _ended()
+            self._release(self._waiting)
 
     async def _write_groups(self) -> None:
         while True:
@@ -175,7 +137,7 @@ class Ledger:
             if not self._waiting:
                 self._wake.clear()
             self._release(group)
-            self._bound()
+            self.known.bound()
 
     @staticmethod
     def _release(group: list[_Item]) -> None:
@@ -193,7 +155,8 @@ class Ledger:
             try:
                 await self._try(group)
             except (psycopg.OperationalError, psycopg.InterfaceError):
-                await self._reconnect()
+                await self.link.reconnect()
+                self.known.numbers.clear()
             except psycopg.DataError as error:
                 await self._commit_one_by_one(group, error)
                 return
@@ -212,22 +175,26 @@ class Ledger:
                 await self._decide_and_write(group)
                 return
         try:
-            async with self._connected.connection.transaction():
-                await self._connected.lock()
+            async with self.link.store.connection.transaction():
+                await self.link.store.lock()
                 await self._catch_up()
                 if self._landed:
                     return  # the fold has told the cache, and maybe of what came after it
                 await self._decide_and_write(group, accept=False)
         except BaseException:
-            self.numbers.clear()  # what was reserved in this transaction is not ours any more
+            self.known.numbers.clear()  # what was reserved in this transaction is not ours
             raise
         self._accept()
 
     async def _decide_and_write(self, group: list[_Item], *, accept: bool = True) -> None:
         self._draft, self._landed = await self._decide(group), False
-        await self._connected.write(self._draft)
+        await self.link.store.write(self._draft)
         if accept:
             self._accept()
+
+    def _accept(self) -> None:
+        assert self._draft is not None, "what was written was decided"
+        self._group.accept(self._draft)
 
     async def _commit_one_by_one(self, group: list[_Item], error: Exception) -> None:
         """Something in the group cannot be stored: only its own command fails."""
@@ -239,17 +206,6 @@ class Ledger:
                 await self._commit([item])
             except Exception as failure:
                 item.answer = failure
-
-    def _accept(self) -> None:
-        """The draft is durable: what it says is now what is known."""
-        draft = self._draft
-        assert draft is not None
-        if self._head == draft.head and draft.streams:
-            self._head, self._recorded_at = draft.head + len(draft.streams), draft.at
-        self.streams |= self._group.streams
-        self.claims |= self._group.claims
-        self.keys |= self._group.keys
-        self.numbers = self._group.numbers
 
     async def _decide(self, group: list[_Item]) -> Draft:
         """Decide in order of arrival. From the first decision that misses something on, the rest
@@ -267,7 +223,7 @@ class Ledger:
                     if not missing:
                         view, into = view.copy(), self._empty_draft()
                     missing += miss.each
-            await self._load(missing)
+            await self._group.load(missing, self.link.store)
         return draft
 
     def _decide_one(self, item: _Item, view: Group, draft: Draft) -> None:
@@ -297,7 +253,7 @@ class Ledger:
     def _take(self, book: Book, stream: UUID, view: Group, draft: Draft) -> Receipt:
         view.take(book)
         for recorded in book.events:
-            stored = self._codec.to_stored_event(recorded)
+            stored = self.known.codec.to_stored_event(recorded)
             draft.streams.append(recorded.originator_id)
             draft.versions.append(recorded.originator_version)
             draft.names.append(stored.topic)
@@ -315,58 +271,14 @@ class Ledger:
         return Receipt(entry.aggregate.id, business_id, entry.version, position)
 
     def _empty_draft(self) -> Draft:
-        return Draft(head=self._head, at=max(self._world.now(), self._recorded_at))
+        return Draft(head=self.known.head, at=max(self._world.now(), self.known.recorded_at))
 
     async def _open_group(self, group: list[_Item]) -> Group:
-        view = Group(self)
+        view = Group(self.known)
         if keys := [(k.caller, k.key) for item in group if (k := item.idempotency)]:
-            for outcome in await self._connected.outcomes(keys):
+            for outcome in await self.link.store.outcomes(keys):
                 view.outcomes[outcome.caller, outcome.key] = outcome
         return view
-
-    async def _load(self, missing: list[Missing]) -> None:
-        """Learn what is missing. That something is not there is believed of an answer only, and
-        not of a question that went unanswered."""
-        store = self._connected
-        if ids := {each.stream for each in missing if each.stream}:
-            lines = await store.streams(ids)
-            self.streams |= dict.fromkeys(ids, Entry())
-            for line in lines:
-                self._fold(line)
-        if claims := {each.claim for each in missing if each.claim}:
-            held = await store.claims(list(claims))
-            self.claims |= dict.fromkeys(claims) | held
-        if persons := {each.person for each in missing if each.person}:
-            rows = await store.keys(persons)
-            for person in persons:
-                self.keys[person] = self._vault.unwrap(person, rows.get(person))
-        if secrets := {each.secret for each in missing if each.secret}:
-            kept = await store.secrets(list(secrets))
-            self._group.secrets |= dict.fromkeys(secrets) | kept
-        if lists := dict(sorted(each.listing for each in missing if each.listing)):
-            self._group.lists |= await store.listed(lists)
-        numbers = [each.number for each in missing if each.number]
-        for prefix, year in set(numbers):
-            again = min(self._reserved[prefix, year], NUMBERS_MAX)
-            count = max(NUMBERS_AT_ONCE, 2 * numbers.count((prefix, year)), again)
-            block = await store.reserve(prefix, year, count)
-            self._reserved[prefix, year] += count
-            self.numbers[prefix, year] = self._group.numbers[prefix, year] = block
-
-    def _fold(self, line: Line) -> None:
-        """Bring a cached stream forward by one event, if it is the next one."""
-        recorded: Recorded = self._codec.to_domain_event(line.notification)
-        stream, version = recorded.originator_id, recorded.originator_version
-        entry = self.streams.get(stream)
-        if entry is not None and entry.version == version - 1:
-            event, stamp = recorded.event, recorded.stamp
-            kind = self._entities[type(event)]
-            after = (
-                entry.aggregate.evolve(event, stamp)
-                if entry.aggregate
-                else kind.begin(stream, event, stamp)
-            )
-            self.streams[stream] = Entry(after, version, recorded.id)
 
     async def _catch_up(self) -> None:
         """Fold what was written since, and notice the draft if its commit went unanswered.
@@ -376,65 +288,12 @@ class Ledger:
         connection may break again further on.
         """
         draft = self._draft
-        while lines := await self._connected.after(self._head):
+        while lines := await self.link.store.after(self.known.head):
             for line in lines:
-                position = line.notification.id
-                if draft and draft.bodies and position == draft.head + 1:
+                if draft and draft.bodies and line.notification.id == draft.head + 1:
                     self._landed = line.notification.state.decode() == draft.bodies[0]
-                self._fold(line)
-                self._head, self._recorded_at = position, line.recorded_at
-            self.claims.clear()
-            self.keys.clear()
-
-    @property
-    def _connected(self) -> Store:
-        assert self._store is not None, "the ledger is used as an async context manager"
-        return self._store
-
-    async def _connect(self, gone: int | None = None) -> None:
-        connection = await AsyncConnection.connect(self._url, autocommit=True)
-        self._store, self._backend = Store(connection), connection.info.backend_pid
-        if gone:
-            await self._end_session(gone)
-        await self._store.prepare()
-
-    async def _reconnect(self) -> None:
-        """Come back to the database, and see the old session ended before anything is decided:
-        what it may still have been committing is then known for good."""
-        gone = self._backend
-        await self._connected.connection.close()
-        deadline = asyncio.get_running_loop().time() + PATIENCE
-        while True:
-            try:
-                await self._connect(gone)
-            except (psycopg.OperationalError, psycopg.InterfaceError):
-                if asyncio.get_running_loop().time() > deadline:
-                    raise Unavailable(
-                        "store-unavailable", "The ledger's database cannot be reached."
-                    ) from None
-                await asyncio.sleep(0.2)
-            else:
-                break
-        self.numbers.clear()
-
-    async def _end_session(self, backend: int) -> None:
-        query = (
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE pid = %s AND pid <> pg_backend_pid() AND usename = session_user"
-        )
-        while (await self._connected.connection.execute(query, [backend])).rowcount:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-
-    def _bound(self) -> None:
-        """Keep the cache small: the oldest entries go first, and are loaded again when needed."""
-        for cache in (self.streams, self.claims, self.keys):
-            _forget_oldest(cache)
+            self.known.follow(lines)
 
 
 def _ended() -> Unavailable:
     return Unavailable("busy", "This process writes no more. Please ask again.")
-
-
-def _forget_oldest(cache: dict[Any, Any]) -> None:
-    while len(cache) > CACHE_MAX:
-        del cache[next(iter(cache))]

@@ -79,6 +79,7 @@ activities AS (
      WHERE head.position = %(head)s)
 SELECT position, CASE WHEN %(notify)s THEN pg_notify('ledger', '') END FROM head"""
 
+LAST: Final = "SELECT position, recorded_at FROM ledger.events ORDER BY position DESC LIMIT 1"
 HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
 
 CLAIMS: Final = """
@@ -214,6 +215,10 @@ class Store:
         row = await cursor.fetchone()
         if row is None or row[0] != draft.head:
             raise Moved
+
+    async def last(self) -> tuple[int, datetime] | None:
+        """Position and time of the last event, if there is one."""
+        return await (await self.connection.execute(LAST)).fetchone()
 
     async def lock(self) -> None:
         """Keep every other writer out until the transaction ends. Readers are not kept out."""

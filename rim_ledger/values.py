@@ -1,12 +1,14 @@
 """Values as they travel: money in naira, rates in percent, phones in E.164, times in UTC."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
-from typing import Annotated, Any
+from hashlib import sha256
+from typing import Annotated, Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -104,13 +106,30 @@ def _clean(text: str) -> str:
 Id = Annotated[UUID, Field(strict=False), BeforeValidator(_text_only)]
 
 
-def _of_somebody(id: UUID) -> UUID:
+DERIVED: Final = 8
+"""The version of the UUIDs that follow from other words (RFC 9562, 5.8)."""
+
+
+def derived_id(kind: str, *words: object) -> UUID:
+    """The id of what there is once for these words. No client may bring such an id, so that nobody
+    takes the place of what is still to come."""
+    said = json.dumps([kind, *map(str, words)]).encode()
+    bits = int.from_bytes(sha256(said).digest()[:16])
+    variant = bits & ~(0xF << 76) & ~(0b11 << 62) | 0b10 << 62
+    return UUID(int=variant | DERIVED << 76)
+
+
+def _of_a_client(id: UUID) -> UUID:
     if not id.int:
         raise PydanticCustomError("nil_id", "the UUID of zeros stands for nobody")
+    if id.version == DERIVED:
+        raise PydanticCustomError(
+            "derived_id", "UUIDs of version 8 are the ledger's own; bring one of version 4 or 7"
+        )
     return id
 
 
-NewId = Annotated[Id, AfterValidator(_of_somebody)]
+NewId = Annotated[Id, AfterValidator(_of_a_client)]
 """An id that a client gives to what it makes."""
 
 

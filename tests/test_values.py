@@ -3,13 +3,23 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import RFC_4122
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from rim_ledger.values import Money, Rate, Time, due_date, interest, normal_phone
+from rim_ledger.values import (
+    Money,
+    NewId,
+    Rate,
+    Time,
+    derived_id,
+    due_date,
+    interest,
+    normal_phone,
+)
 from rim_ledger.world import RealWorld
 
 MONEY, RATE, TIME = TypeAdapter(Money), TypeAdapter(Rate), TypeAdapter(Time)
@@ -85,3 +95,18 @@ def test_ids_of_one_process_are_in_the_order_they_were_made() -> None:
     ids = [world.new_id() for _ in range(10_000)]
     assert ids == sorted(set(ids))
     assert {each.version for each in ids} == {7}
+
+
+@given(st.lists(st.lists(st.text(), min_size=1, max_size=3), min_size=2, max_size=20))
+def test_an_id_follows_from_its_words_alone(said: list[list[str]]) -> None:
+    ids = {tuple(words): derived_id(*words) for words in said}
+    assert len(set(ids.values())) == len(ids)
+    assert all(derived_id(*words) == id_ for words, id_ in ids.items())
+    assert {(each.version, each.variant) for each in ids.values()} == {(8, RFC_4122)}
+
+
+def test_nobody_brings_an_id_that_follows_from_other_words() -> None:
+    brought = TypeAdapter(NewId)
+    assert brought.validate_python("5f2b1c9e-3a67-5d1e-9a35-0b7e2f1d4c11").version == 5
+    with pytest.raises(ValidationError, match="version 8"):
+        brought.validate_python(str(derived_id("agent", "5f2b1c9e-3a67-4d1e-9a35-0b7e2f1d4c11")))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Final, Self, assert_never
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import Field
 
@@ -20,9 +20,7 @@ from rim_ledger.core import (
     Stamp,
     require,
 )
-from rim_ledger.values import Name
-
-NAMESPACE: Final = UUID("0d1f0e7e-5a3b-5c4d-8e6f-7a8b9c0d1e2f")
+from rim_ledger.values import Name, derived_id
 
 RoleName = Annotated[Name, Field(max_length=64, examples=["branch_clerk"])]
 Description = Annotated[str, Field(max_length=2000)]
@@ -30,7 +28,7 @@ Description = Annotated[str, Field(max_length=2000)]
 
 def builtin_id(name: str) -> UUID:
     """The stream of a built-in role: the same for everybody, so that nobody makes it twice."""
-    return uuid5(NAMESPACE, f"role.{name}")
+    return derived_id("role", name)
 
 
 SUPERADMIN: Final = builtin_id("superadmin")

@@ -2,20 +2,20 @@
 
 from base64 import urlsafe_b64encode
 from typing import Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from rim_ledger.admin import security_settings
+from rim_ledger.admin.account import CreateAdmin
 from rim_ledger.admin.admin_role import (
-    NAMESPACE,
     SUPERADMIN,
     AdminRole,
     AdminRoleChanged,
     CreateRole,
     builtin_id,
 )
-from rim_ledger.admin.admin_user import AdminUser, CreateAdmin
+from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.passwords import FirstPassword
 from rim_ledger.admin.permissions import ALL, RESOURCES, Permission, permissions
 from rim_ledger.book import Book, Right, perform
@@ -23,9 +23,10 @@ from rim_ledger.core import SYSTEM, Invalid, Refused, Stamp
 from rim_ledger.ledger import Ledger
 from rim_ledger.system import backup_settings, outbound
 from rim_ledger.system.config import set_defaults
+from rim_ledger.values import derived_id
 from rim_ledger.world import World
 
-FIRST_ADMIN: Final = uuid5(NAMESPACE, "admin.admin")
+FIRST_ADMIN: Final = derived_id("first-admin")
 USERNAME: Final = "admin"
 EMAIL: Final = "admin@rim.example"
 """At a domain that RFC 2606 keeps for nobody: change it to your own."""
@@ -110,7 +111,6 @@ async def bootstrap(ledger: Ledger, password: str | None, world: World) -> str |
     """
     made_up = urlsafe_b64encode(world.random(18)).decode()
     admin = CreateAdmin(
-        id=FIRST_ADMIN,
         username=USERNAME,
         email=EMAIL,
         role_id=SUPERADMIN,

@@ -5,14 +5,9 @@ from uuid import UUID
 
 from pydantic import Field, SecretStr
 
+from rim_ledger.admin.account import close_sessions, own_names, void_token
 from rim_ledger.admin.acting import NOBODY, act_as, at_the_gate, failures_logged
-from rim_ledger.admin.admin_user import (
-    AdminStatus,
-    AdminUser,
-    close_sessions,
-    own_names,
-    void_token,
-)
+from rim_ledger.admin.admin_user import AdminStatus, AdminUser
 from rim_ledger.admin.admin_user_events import (
     AdminInvited,
     AdminPasswordChanged,

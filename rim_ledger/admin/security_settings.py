@@ -4,16 +4,16 @@ from collections.abc import Iterable
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final, Self
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import Field
 
 from rim_ledger.admin.addresses import AddressRules, admits
-from rim_ledger.admin.admin_role import NAMESPACE
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Command, Event, Forbidden, Stamp, require
+from rim_ledger.values import derived_id
 
-SETTINGS: Final = uuid5(NAMESPACE, "security-settings")
+SETTINGS: Final = derived_id("security-settings")
 """The one stream of all settings: the same for everybody, so that nobody makes it twice."""
 
 PASSWORD_LEAST: Final = 8

@@ -13,8 +13,9 @@ from msgspec import Struct
 from pydantic import Field, SecretStr
 from pyotp import TOTP
 
+from rim_ledger.admin.account import close_sessions, require_other
 from rim_ledger.admin.admin_role import AdminRole, refuse_escalation
-from rim_ledger.admin.admin_user import AdminUser, close_sessions, require_other
+from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.admin_user_events import (
     AdminTwoFactorConfirmed,
     AdminTwoFactorDisabled,

@@ -1,19 +1,18 @@
 """A borrower's own access: sessions, in a stream beside that of the borrower's money."""
 
 from datetime import datetime
-from typing import Final, Self, assert_never
-from uuid import UUID, uuid5
+from typing import Self, assert_never
+from uuid import UUID
 
 from rim_ledger.admin.session import Session, Sessions, closed, opened, seen
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Event, Stamp
-
-NAMESPACE: Final = UUID("0f6b7c1e-52d4-5a39-9c80-7be1d3a4f526")
+from rim_ledger.values import derived_id
 
 
 def access_stream(user: UUID) -> UUID:
     """The stream of a borrower's access; it shares the borrower's id."""
-    return uuid5(NAMESPACE, str(user))
+    return derived_id("customer-access", user)
 
 
 # Events: how a borrower comes in and goes out.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Self, assert_never
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -30,6 +30,7 @@ from rim_ledger.notifications.broadcast_events import (
 )
 from rim_ledger.notifications.contact import Purpose, is_quiet
 from rim_ledger.notifications.notification import NotificationChannel
+from rim_ledger.values import derived_id
 
 GOING_OUT: Final = "broadcasts"
 """The list of those that are scheduled or being sent, the earliest first."""
@@ -235,7 +236,7 @@ def chunks_of(broadcast: UUID) -> str:
 
 def chunk_id(broadcast: UUID, number: int) -> UUID:
     """The stream of a chunk."""
-    return uuid5(broadcast, str(number))
+    return derived_id("chunk", broadcast, number)
 
 
 class BroadcastChunk(Aggregate):

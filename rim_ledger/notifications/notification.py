@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Self, assert_never
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,7 +24,7 @@ from rim_ledger.core import (
     require,
     require_legal,
 )
-from rim_ledger.values import Id
+from rim_ledger.values import Id, derived_id
 
 WAITING: Final = "notifications"
 """The list of those that are to be handed over one by one, or were when a process died."""
@@ -212,12 +212,12 @@ def notification_id(notice: Notice) -> UUID:
     often, and whatever died in between."""
     if notice.parent_id:
         return repeat_id(notice.parent_id)
-    return uuid5(notice.cause, f"{notice.recipient}/{notice.channel}")
+    return derived_id("notification", notice.cause, notice.recipient, notice.channel)
 
 
 def repeat_id(parent: UUID) -> UUID:
     """The stream of the one that repeats another."""
-    return uuid5(parent, "retry")
+    return derived_id("notification-again", parent)
 
 
 def queue(book: Book, notice: Notice, title: str, message: str, *, taken: bool = False) -> UUID:

@@ -3,18 +3,18 @@
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Self, assert_never
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from rim_ledger.core import NOWHERE, Aggregate, Event, Stamp
+from rim_ledger.values import derived_id
 
-NAMESPACE: Final = UUID("b1e5c0de-4f7a-5d21-8a63-90c7d5e4f3a2")
 AVAILABLE: Final = "agent-available"
 """The list of the agents who take tickets now."""
 
 
 def agent_stream(admin: UUID) -> UUID:
     """The stream of an admin's profile as an agent; it shares the admin's id."""
-    return uuid5(NAMESPACE, str(admin))
+    return derived_id("agent", admin)
 
 
 class AgentStatus(StrEnum):

@@ -4,16 +4,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final, Self, assert_never
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import Field
 
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Command, Event, Invalid, Stamp
-from rim_ledger.system.config import NAMESPACE
-from rim_ledger.values import LAGOS
+from rim_ledger.values import LAGOS, derived_id
 
-SETTINGS: Final = uuid5(NAMESPACE, "backup-settings")
+SETTINGS: Final = derived_id("backup-settings")
 """The one stream of all settings: the same for everybody, so that nobody makes it twice."""
 SCHEDULE: Final = "backup-schedule"
 """The reminder of the next backup."""

@@ -5,16 +5,14 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Final, Self, assert_never
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from msgspec import Struct
 from pydantic import Field, JsonValue
 
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Command, Event, Invalid, Stamp, Timed, require
-from rim_ledger.values import Word
-
-NAMESPACE: Final = UUID("6a1d3c57-6f0e-5a53-9d7e-0c1a2b3d4e5f")
+from rim_ledger.values import Word, derived_id
 
 
 class Known(Struct, frozen=True):
@@ -72,7 +70,7 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
 @cache
 def config_id(category: str, key: str) -> UUID:
     """The stream of a setting: the same for everybody, so that nobody makes it twice."""
-    return uuid5(NAMESPACE, f"{category}/{key}")  # words may have dots, but no slash
+    return derived_id("setting", category, key)
 
 
 class DataType(StrEnum):

@@ -5,16 +5,15 @@ A store that was restored has it off, so that nothing goes out twice, until a pe
 
 from datetime import timedelta
 from typing import Annotated, Final, Self, assert_never
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import Field
 
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Event, Form, Refused, Stamp
-from rim_ledger.system.config import NAMESPACE
-from rim_ledger.values import Note
+from rim_ledger.values import Note, derived_id
 
-OUTBOUND: Final = uuid5(NAMESPACE, "outbound")
+OUTBOUND: Final = derived_id("outbound")
 """The one stream of the switch."""
 LATER: Final = timedelta(minutes=1)
 """How long until it is looked at again whether something may leave."""

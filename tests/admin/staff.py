@@ -7,8 +7,9 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
+from rim_ledger.admin.account import CreateAdmin
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, CreateRole
-from rim_ledger.admin.admin_user import AdminUser, CreateAdmin
+from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.api_key import ApiKey
 from rim_ledger.admin.bootstrap import BUILT_IN
 from rim_ledger.admin.permissions import permissions

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rim_ledger.admin.account import AssignRole, DeactivateAdmin
 from rim_ledger.admin.admin_role import (
     SUPERADMIN,
     AdminRole,
@@ -11,7 +12,7 @@ from rim_ledger.admin.admin_role import (
     DeleteRole,
     EditRole,
 )
-from rim_ledger.admin.admin_user import AdminUser, AssignRole, DeactivateAdmin
+from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.core import Forbidden, Refused
 from tests.admin.staff import Staff

@@ -6,12 +6,8 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, DeleteRole
-from rim_ledger.admin.admin_user import (
-    LEGAL,
+from rim_ledger.admin.account import (
     ActivateAdmin,
-    AdminStatus,
-    AdminUser,
     AssignRole,
     CreateAdmin,
     DeactivateAdmin,
@@ -22,6 +18,8 @@ from rim_ledger.admin.admin_user import (
     RevokeSessions,
     SuspendAdmin,
 )
+from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, DeleteRole
+from rim_ledger.admin.admin_user import LEGAL, AdminStatus, AdminUser
 from rim_ledger.admin.admin_user_events import AdminContactChanged, AdminLoggedIn
 from rim_ledger.admin.gate import SESSION
 from rim_ledger.admin.session import SESSIONS_MAX

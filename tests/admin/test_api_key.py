@@ -7,14 +7,9 @@ import pytest
 from msgspec.structs import replace
 from pydantic import ValidationError
 
+from rim_ledger.admin.account import DeactivateAdmin, EditAdmin, ReinstateAdmin, SuspendAdmin
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, EditRole
-from rim_ledger.admin.admin_user import (
-    AdminUser,
-    DeactivateAdmin,
-    EditAdmin,
-    ReinstateAdmin,
-    SuspendAdmin,
-)
+from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.admin_user_events import (
     AdminApiKeyAdded,
     AdminApiKeyRemoved,

@@ -12,14 +12,9 @@ from msgspec.structs import replace
 from pydantic import SecretStr
 
 from rim_ledger.admin import gate
+from rim_ledger.admin.account import AssignRole, ChangePassword, LogOut, SuspendAdmin
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, builtin_id
-from rim_ledger.admin.admin_user import (
-    AdminUser,
-    AssignRole,
-    ChangePassword,
-    LogOut,
-    SuspendAdmin,
-)
+from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.attempts import Attempts, TooManyAttempts
 from rim_ledger.admin.bootstrap import BUILT_IN, FIRST_ADMIN, bootstrap
 from rim_ledger.admin.gate import LoggedIn, LogIn, enter, token_hash

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
+from rim_ledger.admin.account import ChangePassword, ResetPassword
 from rim_ledger.admin.admin_role import SUPERADMIN
-from rim_ledger.admin.admin_user import AdminUser, ChangePassword, ResetPassword
+from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.passwords import (
     FirstPassword,
     Password,

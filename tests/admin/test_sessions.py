@@ -11,11 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import SecretStr
 
-from rim_ledger.admin.admin_role import SUPERADMIN
-from rim_ledger.admin.admin_user import (
+from rim_ledger.admin.account import (
     ActivateAdmin,
-    AdminStatus,
-    AdminUser,
     AssignRole,
     DeactivateAdmin,
     LogOut,
@@ -24,6 +21,8 @@ from rim_ledger.admin.admin_user import (
     RevokeSessions,
     SuspendAdmin,
 )
+from rim_ledger.admin.admin_role import SUPERADMIN
+from rim_ledger.admin.admin_user import AdminStatus, AdminUser
 from rim_ledger.admin.gate import SESSION, SIGHTINGS, begin_session, enter, token_hash
 from rim_ledger.admin.security_settings import (
     SETTINGS,

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from api import body
+from rim_ledger.values import derived_id
 from tests.api.conftest import ADA, Client, Tell
 
 JSON = {"content-type": "application/json"}
@@ -34,6 +35,7 @@ BODIES = {
     "a text": (b'"x"', 422),
     "an unknown field": (json.dumps(ADA | {"totalLoans": 1}).encode(), 422),
     "the id of nobody": (json.dumps(ADA | {"id": str(UUID(int=0))}).encode(), 422),
+    "an id of the ledger's own": (json.dumps(ADA | {"id": str(derived_id("x"))}).encode(), 422),
     "an amount as text": (json.dumps(ADA | {"creditLimit": "100"}).encode(), 422),
     "two mebibytes": (b'"' + b"x" * 2 * 1024 * 1024 + b'"', 413),
 }

@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from rim_ledger.admin.admin_user import AdminUser, SuspendAdmin
+from rim_ledger.admin.account import SuspendAdmin
+from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.core import Actor, Command, Event
 from rim_ledger.notifications.alert import (
     UNTOLD,

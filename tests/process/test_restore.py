@@ -29,9 +29,9 @@ def other() -> Iterator[Service]:
         yield service
 
 
-def run(service: Service, *arguments: str, secret: str = SECRET) -> str:
+def run(service: Service, *arguments: str, secret: str = SECRET, **more: str) -> str:
     """What a command prints that must succeed."""
-    done = service.run(*arguments, patience=LONG, RIM_SECRET_KEY=secret)
+    done = service.run(*arguments, patience=LONG, RIM_SECRET_KEY=secret, **more)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -97,8 +97,8 @@ def test_polars_finds_the_same_totals(log: str, tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore")  # The client of Spark warns of its own libraries.
 def test_a_distributed_engine_finds_the_same_totals(log: str, tmp_path: Path) -> None:
-    spark_connect = pytest.importorskip("pysail.spark", reason="needs the group `cluster`")
-    session = pytest.importorskip("pyspark.sql", reason="needs the group `cluster`").SparkSession
+    spark_connect = pytest.importorskip("pysail.spark", reason="needs the group `heavy`")
+    session = pytest.importorskip("pyspark.sql", reason="needs the group `heavy`").SparkSession
     asyncio.run(exported(log, tmp_path))
     server = spark_connect.SparkConnectServer("127.0.0.1", 0)
     server.start(background=True)

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
+from rim_ledger.admin.account import CreateAdmin
 from rim_ledger.admin.admin_role import SUPERADMIN
-from rim_ledger.admin.admin_user import AdminUser, CreateAdmin
+from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.book import Book
 from rim_ledger.catalogue import ENTITY_OF

@@ -365,13 +365,15 @@ def test_the_database_refuses_to_change_history(database: str, change: str) -> N
 def test_a_database_that_stays_away_is_said_so(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rim_ledger.ledger.PATIENCE", 0.0)
+    monkeypatch.setattr("rim_ledger.link.PATIENCE", 0.0)
 
     async def story(ledger: Ledger) -> str:
-        await ledger._connected.connection.close()
-        monkeypatch.setattr(ledger, "_url", "postgresql://nobody@/nowhere?host=/nonexistent")
-        with pytest.raises(Unavailable) as away:
-            await ledger.submit(open_jar(WORLD.new_id()), STAMP)
+        await ledger.link.close()
+        with monkeypatch.context() as gone:
+            gone.setattr(ledger.link, "_url", "postgresql://nobody@/nowhere?host=/nonexistent")
+            with pytest.raises(Unavailable) as away:
+                await ledger.submit(open_jar(WORLD.new_id()), STAMP)
+        assert (await ledger.submit(open_jar(WORLD.new_id()), STAMP)).version == 1
         return away.value.code
 
     assert on_ledger(database, story) == "store-unavailable"
@@ -381,7 +383,7 @@ def test_the_service_may_add_to_the_log_and_nothing_else(database: str) -> None:
     async def story() -> None:
         async with ledger(database) as one:
             await one.submit(open_jar(WORLD.new_id(), label="salt"), STAMP)
-            connection = one._connected.connection
+            connection = one.link.store.connection
             for statement in (
                 "UPDATE ledger.events SET name = 'x'",
                 "DELETE FROM ledger.events",
