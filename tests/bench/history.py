@@ -46,13 +46,14 @@ def exported(service: Service, api: psutil.Process, rounds: int) -> Figures:
     with tempfile.TemporaryDirectory(prefix="rim-bench-", dir="/tmp") as place:
         parquet = service.run(f"export --to {place}")
         manifest = json.loads((Path(place) / "manifest.json").read_text())
-    assert sum(each["rows"] for each in manifest["segments"]) == events
+    rows = sum(each["rows"] for each in manifest["segments"])
+    assert rows >= events, "what was there when the reading began"
     return {
         "events/s as NDJSON": median(rate for rate, _ in lines),
         "MB of the API that sends NDJSON": max(most for _, most in lines),
         "events/s of `export --to -`": events / piped.seconds,
         "MB of `export --to -`": piped.megabytes,
-        "events/s as Parquet": events / parquet.seconds,
+        "events/s as Parquet": rows / parquet.seconds,
         "MB of an export to Parquet": parquet.megabytes,
     }
 
