@@ -26,8 +26,8 @@ from rim_ledger.notifications.contact import OptIn, OptOut
 from rim_ledger.notifications.notification import (
     NotificationChannel,
     NotificationHistory,
-    RetryNotification,
 )
+from rim_ledger.notifications.retrying import RetryNotification
 from rim_ledger.sending import Channel
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ from rim_ledger.notifications import alarm as alarms
 from rim_ledger.notifications.alarm import Alarm
 from rim_ledger.notifications.courier import Courier
 from rim_ledger.system.archivist import Archivist
-from rim_ledger.system.guarded import GuardedSender
 from rim_ledger.system.outside import Outside
 from rim_ledger.world import RealWorld
 
@@ -52,8 +51,10 @@ def tick(*, at: str | None = None) -> None:
     async def run(url: str) -> int:
         async with _clockwork(settings, url) as (dispatch, alarm, keeper):
             done = await due.tick(dispatch, moment, keeper)
-            done += await _courier(settings, dispatch).carry(moment)
             await alarm.look(moment)
+            courier = _courier(settings, dispatch)
+            while carried := await courier.carry(moment):
+                done += carried
             await keeper.drain()
             return done
 
@@ -67,8 +68,7 @@ async def _clockwork(
 ) -> AsyncIterator[tuple[Dispatch, Alarm, Archivist]]:
     async with open_ledger(settings, url) as ledger:
         world, outside = RealWorld(), Outside(development=not settings.production)
-        guarded = GuardedSender(sender(settings, world), ledger, world)
-        alarm = Alarm(url, ledger, TableMeasures(url), guarded, world)
+        alarm = Alarm(url, ledger, TableMeasures(url), world)
         dispatch = Dispatch(url, ledger, telco(settings, url), world, outside)
         yield dispatch, alarm, archivist(settings, url, ledger)
 

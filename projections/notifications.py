@@ -145,6 +145,7 @@ class NotificationRow(
     broadcast_id: Annotated[
         UUID | None, Indexed, References("broadcasts"), Taken("notice.broadcast_id")
     ]
+    alert_id: Annotated[UUID | None, Indexed, References("system_alerts"), Taken("notice.alert_id")]
     parent_id: Annotated[UUID | None, Taken("notice.parent_id")]
     retried_as: UUID | None
     metadata: Annotated[Json, Taken("notice.metadata")]

@@ -6,16 +6,13 @@ from enum import StrEnum
 from typing import Final, Self, assert_never
 from uuid import UUID
 
-from msgspec import Struct
-
-from rim_ledger.core import NOWHERE, Aggregate, Event, FrozenMeta, Stamp
-from rim_ledger.notifications.episode import AlertState, Watch
-from rim_ledger.sending import Channel
+from rim_ledger.core import NOWHERE, Aggregate, Event, Stamp
+from rim_ledger.notifications.episode import EPISODE, AlertState, Watch
+from rim_ledger.notifications.notification import NotificationChannel
+from rim_ledger.values import derived_id
 
 WATCHED: Final = "watched-alerts"
 """The list of those that are evaluated, by what they watch."""
-UNTOLD: Final = "untold-alerts"
-"""The list of those of which somebody has still to be told."""
 
 
 class AlertType(StrEnum):
@@ -28,21 +25,6 @@ class AlertType(StrEnum):
     SYSTEM_ERROR = "system_error"
 
 
-class AlertChannel(StrEnum):
-    """How people learn of it. The dashboard shows the alert itself."""
-
-    EMAIL = "email"
-    SMS = "sms"
-    DASHBOARD = "dashboard"
-
-
-class AlertMessage(Struct, metaclass=FrozenMeta, rename="camel"):
-    """Whom to tell, and how."""
-
-    admin_id: UUID
-    channel: Channel
-
-
 # Events: what can happen to an alert.
 
 
@@ -50,7 +32,7 @@ class AlertCreated(Event):
     name: str
     type: AlertType
     threshold: Decimal
-    channel: tuple[AlertChannel, ...]
+    channel: tuple[NotificationChannel, ...]
     recipients: tuple[str, ...]
     enabled: bool = True
 
@@ -60,7 +42,7 @@ class AlertChanged(Event):
 
     name: str | None = None
     threshold: Decimal | None = None
-    channel: tuple[AlertChannel, ...] | None = None
+    channel: tuple[NotificationChannel, ...] | None = None
     recipients: tuple[str, ...] | None = None
 
 
@@ -77,10 +59,9 @@ class AlertArchived(Event):
 
 
 class AlertTriggered(Event):
-    """An episode has begun. Who is told was decided with it."""
+    """An episode has begun. Whoever is told of it has notifications from the same commit."""
 
     value: Decimal
-    messages: tuple[AlertMessage, ...] = ()
 
 
 class AlertStateChanged(Event):
@@ -94,19 +75,6 @@ class AlertAcknowledged(Event):
     """Somebody looks after it."""
 
 
-class AlertMessageTaken(Event):
-    """It is being handed over. Should nothing follow it went; or nobody knows whether it did."""
-
-    message: AlertMessage
-
-
-class AlertMessageFailed(Event):
-    """It certainly did not go. `instead` is another way to tell the same admin."""
-
-    message: AlertMessage
-    instead: Channel | None = None
-
-
 AlertEvent = (
     AlertChanged
     | AlertEnabled
@@ -115,8 +83,6 @@ AlertEvent = (
     | AlertTriggered
     | AlertStateChanged
     | AlertAcknowledged
-    | AlertMessageTaken
-    | AlertMessageFailed
 )
 
 
@@ -127,7 +93,7 @@ class SystemAlert(Aggregate):
     name: str
     type: AlertType
     threshold: Decimal
-    channel: tuple[AlertChannel, ...]
+    channel: tuple[NotificationChannel, ...]
     recipients: tuple[str, ...]
     enabled: bool
     created_at: datetime
@@ -136,9 +102,6 @@ class SystemAlert(Aggregate):
     last_value: Decimal | None = None
     last_triggered: datetime | None = None
     trigger_count: int = 0
-    untold: tuple[AlertMessage, ...] = ()
-    tried: tuple[AlertMessage, ...] = ()
-    """The messages of the last episode that were handed over, whatever became of them."""
     acknowledged_at: datetime | None = None
     acknowledged_by: UUID | None = None
     archived: bool = False
@@ -150,9 +113,16 @@ class SystemAlert(Aggregate):
 
     @property
     def lists(self) -> frozenset[tuple[str, str]]:
-        stands = [(WATCHED, f"{self.type} {self.id}")] if self.enabled else []
-        stands += [(UNTOLD, str(self.id))] if self.untold else []
-        return frozenset(stands) or NOWHERE
+        return frozenset([(WATCHED, f"{self.type} {self.id}")]) if self.enabled else NOWHERE
+
+    @property
+    def cause(self) -> UUID:
+        """What the messages on the last episode follow from, each told once because of it."""
+        return derived_id("episode", self.id, self.trigger_count)
+
+    def lasts(self, cause: UUID) -> bool:
+        """Whether the episode that a message follows from still goes on."""
+        return self.state in EPISODE and self.cause == cause
 
     @classmethod
     def begin(cls, id: UUID, event: AlertCreated, stamp: Stamp) -> Self:
@@ -168,7 +138,7 @@ class SystemAlert(Aggregate):
             state_since=stamp.at,
         )
 
-    def evolve(self, event: AlertEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911 - a line an event
+    def evolve(self, event: AlertEvent, stamp: Stamp) -> Self:  # noqa: PLR0911 - a line an event
         match event:
             case AlertChanged():
                 return self.but(
@@ -182,7 +152,7 @@ class SystemAlert(Aggregate):
             case AlertDisabled():
                 return self._unwatched(stamp)
             case AlertArchived():
-                return self._unwatched(stamp).but(archived=True, untold=())
+                return self._unwatched(stamp).but(archived=True)
             case AlertTriggered():
                 return self.but(
                     state=AlertState.FIRING,
@@ -190,8 +160,6 @@ class SystemAlert(Aggregate):
                     last_value=event.value,
                     last_triggered=stamp.at,
                     trigger_count=self.trigger_count + 1,
-                    untold=event.messages,
-                    tried=(),
                     acknowledged_at=None,
                     acknowledged_by=None,
                 )
@@ -199,14 +167,6 @@ class SystemAlert(Aggregate):
                 return self.but(state=event.state, state_since=stamp.at, last_value=event.value)
             case AlertAcknowledged():
                 return self.but(acknowledged_at=stamp.at, acknowledged_by=stamp.admin)
-            case AlertMessageTaken(message=message):
-                left = tuple(each for each in self.untold if each != message)
-                return self.but(untold=left, tried=(*self.tried, message))
-            case AlertMessageFailed(message=message, instead=instead):
-                if instead is None:
-                    return self
-                again = AlertMessage(admin_id=message.admin_id, channel=instead)
-                return self.but(untold=(*self.untold, again))
             case _:
                 assert_never(event)
 

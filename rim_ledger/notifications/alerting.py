@@ -1,35 +1,31 @@
 """What one may ask of an alert, and what a value that was measured leads to."""
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable
+from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from rim_ledger.admin.admin_role import AdminRole
-from rim_ledger.admin.admin_user import AdminStatus, AdminUser
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Creation, Event, Invalid, require
 from rim_ledger.notifications.alert import (
     AlertAcknowledged,
     AlertArchived,
     AlertChanged,
-    AlertChannel,
     AlertCreated,
     AlertDisabled,
     AlertEnabled,
-    AlertMessage,
     AlertStateChanged,
     AlertTriggered,
     AlertType,
     SystemAlert,
 )
 from rim_ledger.notifications.episode import EPISODE, AlertState
-from rim_ledger.sending import Channel
+from rim_ledger.notifications.notification import NotificationChannel
+from rim_ledger.notifications.telling import find_recipient, tell
 from rim_ledger.values import Name, Threshold
-
-OTHER: Final = {Channel.SMS: Channel.EMAIL, Channel.EMAIL: Channel.SMS}
 
 
 def _once(values: list[Any]) -> list[Any]:
@@ -37,7 +33,7 @@ def _once(values: list[Any]) -> list[Any]:
 
 
 Channels = Annotated[
-    list[Annotated[AlertChannel, Field(strict=False)]],
+    list[Annotated[NotificationChannel, Field(strict=False)]],
     Field(min_length=1, max_length=20),
     AfterValidator(_once),
 ]
@@ -131,79 +127,38 @@ class AcknowledgeAlert(Command[SystemAlert]):
         yield AlertAcknowledged()
 
 
-def observe(id: UUID, value: Decimal | None, failing: Container[Channel]) -> Work:
-    """The clock's decision on a value that was measured, or on there being none."""
+def observe(id: UUID, value: Decimal | None, failing: Container[str]) -> Work:
+    """The clock's decision on a value that was measured, or on there being none. Whoever is told
+    has it from the same commit, so however many look, an episode is told once."""
 
     def work(book: Book) -> UUID:
         alert = book.read(SystemAlert, id)
-        if alert.enabled:
-            book.append(SystemAlert, id, _observed(alert, value, failing, book))
+        event = _observed(alert, value, book.stamp.at) if alert.enabled else None
+        if event is None:
+            return id
+        book.append(SystemAlert, id, [event])
+        if isinstance(event, AlertTriggered):
+            book.act_upon(id)
+            tell(book.read(SystemAlert, id), event.value, failing, book)
         return id
 
     return work
 
 
 def _observed(
-    alert: SystemAlert, value: Decimal | None, failing: Container[Channel], book: Book
-) -> Iterator[Event]:
-    state = alert.watch.next(value, alert.threshold, book.stamp.at)
+    alert: SystemAlert, value: Decimal | None, at: datetime
+) -> AlertTriggered | AlertStateChanged | None:
+    state = alert.watch.next(value, alert.threshold, at)
     if state is alert.state:
-        return
-    if state is AlertState.FIRING and alert.state not in EPISODE and value is not None:
-        yield AlertTriggered(value=value, messages=tuple(_messages(alert, failing, book)))
-    else:
-        yield AlertStateChanged(state=state, value=value)
-
-
-def _messages(
-    alert: SystemAlert, failing: Container[Channel], book: Book
-) -> Iterator[AlertMessage]:
-    """One for each recipient and channel, however many of the roles they have."""
-    wanted = [Channel(each) for each in alert.channel if each is not AlertChannel.DASHBOARD]
-    for admin in _told(alert, book):
-        ways = (way_to(admin, each, failing) for each in wanted)
-        for channel in _once([each for each in ways if each]):
-            yield AlertMessage(admin_id=admin.id, channel=channel)
-
-
-def way_to(admin: AdminUser, wanted: Channel, failing: Container[Channel]) -> Channel | None:
-    """The channel that is wanted, or else the other one where that one fails, or where the admin
-    has no phone. A failing one is better than none."""
-    there = [each for each in (wanted, OTHER[wanted]) if each is Channel.EMAIL or admin.phone]
-    return next((each for each in there if each not in failing), there[0] if there else None)
-
-
-def _told(alert: SystemAlert, book: Book) -> list[AdminUser]:
-    """The active admins among the recipients, each once."""
-    ids = dict.fromkeys(each for text in alert.recipients for each in _admins(text, book))
-    admins = (book.find(AdminUser, each) for each in ids)
-    return [each for each in admins if each and each.status is AdminStatus.ACTIVE]
-
-
-def _admins(recipient: str, book: Book) -> list[UUID]:
-    match _find(recipient, book):
-        case AdminUser(id=admin):
-            return [admin]
-        case AdminRole(members=members):
-            return sorted(members)
-        case _:
-            return []
-
-
-def _find(recipient: str, book: Book) -> AdminUser | AdminRole | None:
-    try:
-        id_: UUID | None = UUID(recipient)
-    except ValueError:
-        id_ = book.holder("role-name", recipient.casefold())
-    if id_ is None:
         return None
-    role = book.find(AdminRole, id_)
-    return (role if role and not role.archived else None) or book.find(AdminUser, id_)
+    if state is AlertState.FIRING and alert.state not in EPISODE and value is not None:
+        return AlertTriggered(value=value)
+    return AlertStateChanged(state=state, value=value)
 
 
 def _require_known(recipients: Iterable[str], book: Book) -> None:
     for place, recipient in enumerate(recipients):
-        if _find(recipient, book) is None:
+        if find_recipient(recipient, book) is None:
             words = "There is no such admin and no such role."
             raise Invalid("unknown-recipient", words, f"/recipients/{place}")
 

@@ -15,7 +15,6 @@ from rim_ledger.core import SYSTEM, Refused, Stamp, Unavailable
 from rim_ledger.ledger import Ledger
 from rim_ledger.notifications.broadcast import GOING_OUT, BroadcastMessage, Phase, Target, chunks_of
 from rim_ledger.notifications.broadcasting import Frozen, begin_due
-from rim_ledger.notifications.contact import GONE
 from rim_ledger.notifications.hand_over import (
     Hand,
     Outcome,
@@ -171,7 +170,7 @@ class Courier:
             if heard is not Heard.NEVER:
                 return Outcome(parcel.id, heard, DECLINED)
         if parcel.to is None:
-            return Outcome(parcel.id, Heard.FAILED, GONE)
+            return Outcome(parcel.id, Heard.NEVER, parcel.withheld)
         subject = parcel.subject if channel is Channel.EMAIL else None
         message = Message(channel, parcel.to, subject, parcel.body, reference, parcel.html)
         try:

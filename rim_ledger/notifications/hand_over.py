@@ -22,7 +22,7 @@ from rim_ledger.notifications.broadcast_events import (
     BroadcastSent,
     ChunkAdvanced,
 )
-from rim_ledger.notifications.contact import address, wants
+from rim_ledger.notifications.contact import GONE, address, wants
 from rim_ledger.notifications.notification import (
     HandOver,
     Notice,
@@ -35,11 +35,14 @@ from rim_ledger.notifications.notification import (
     NotificationStatus,
     NotificationTaken,
     NotificationType,
+    NotificationWithheld,
     RecipientType,
+    in_clear,
     mark,
     notification_id,
     queue,
 )
+from rim_ledger.notifications.telling import is_over
 from rim_ledger.sending import Heard
 from rim_ledger.system.config import setting
 from rim_ledger.system.outbound import is_open
@@ -52,14 +55,17 @@ TRIED_MIN, FAILED_MAX = 20, 0.05
 """Messages that must have gone before failures pause a broadcast, and the part that may fail."""
 
 NO_MESSAGE: Final = "No message was accepted."
+OVER: Final = "The alert was over before this could be sent."
 
 
 class Parcel(Struct, frozen=True, kw_only=True):
-    """A message in hand, its words and its address in the clear."""
+    """A message in hand, its words and its address in the clear. Without one it is withheld."""
 
     id: UUID
     channel: NotificationChannel
     to: str | None
+    withheld: str
+    """Why it is not sent, where there is no address."""
     subject: str
     body: str
     html: bool = False
@@ -244,6 +250,8 @@ def _events(outcome: Outcome, known: NotificationHistory) -> Iterable[Event]:
             yield NotificationDelivered()
         case Heard.FAILED:
             yield NotificationFailed(reason=outcome.reason)
+        case Heard.NEVER:
+            yield NotificationWithheld(reason=outcome.reason)
         case _:
             if known.hand_over is HandOver.UNDER_WAY:
                 yield NotificationOutcomeUnknown()
@@ -274,12 +282,14 @@ def _load(book: Book, broadcast: BroadcastMessage, users: Sequence[UUID]) -> Non
 
 def _parcel(book: Book, known: NotificationHistory, *, again: bool | None = None) -> Parcel:
     notice = known.notice
-    title, message = (book.reveal(known.person, words) for words in (known.title, known.message))
+    title, message = in_clear(book, known)
+    over = is_over(notice, book)
     under_way = known.hand_over is HandOver.UNDER_WAY
     return Parcel(
         id=known.id,
         channel=notice.channel,
-        to=address(book, notice.recipient_type, notice.recipient, notice.channel),
+        to=None if over else address(book, notice.recipient_type, notice.recipient, notice.channel),
+        withheld=OVER if over else GONE,
         subject=title or "",
         body=message or "",
         html=notice.html,

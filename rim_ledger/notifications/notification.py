@@ -16,15 +16,13 @@ from rim_ledger.book import Book
 from rim_ledger.core import (
     NOWHERE,
     Aggregate,
-    Creation,
     Event,
     FrozenMeta,
     Personal,
     Stamp,
-    require,
     require_legal,
 )
-from rim_ledger.values import Id, derived_id
+from rim_ledger.values import derived_id
 
 WAITING: Final = "notifications"
 """The list of those that are to be handed over one by one, or were when a process died."""
@@ -92,6 +90,9 @@ class Notice(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     broadcast_id: UUID | None = None
     parent_id: UUID | None = None
     """The one that failed, which this one repeats."""
+    alert_id: UUID | None = None
+    otherwise: NotificationChannel | None = None
+    """The channel that stands in where this one certainly fails."""
     html: bool = False
     metadata: dict[str, Any] = {}
 
@@ -126,6 +127,12 @@ class NotificationFailed(Event):
     reason: str
 
 
+class NotificationWithheld(Event):
+    """It was not sent: whom or what it was for is no more."""
+
+    reason: str
+
+
 class NotificationOutcomeUnknown(Event):
     """It may have gone or not, and the provider does not tell."""
 
@@ -141,6 +148,7 @@ NotificationEvent = (
     | NotificationSent
     | NotificationDelivered
     | NotificationFailed
+    | NotificationWithheld
     | NotificationOutcomeUnknown
     | NotificationRetried
 )
@@ -193,7 +201,7 @@ class NotificationHistory(Aggregate):
                 )
             case NotificationDelivered():
                 return self.but(status=NotificationStatus.DELIVERED, delivered_at=stamp.at)
-            case NotificationFailed():
+            case NotificationFailed() | NotificationWithheld():
                 return self.but(
                     status=NotificationStatus.FAILED,
                     hand_over=HandOver.DONE,
@@ -224,12 +232,12 @@ def queue(book: Book, notice: Notice, title: str, message: str, *, taken: bool =
     """Have somebody told something; its id. Said again for the same cause, it changes nothing."""
     stream = notification_id(notice)
     if not book.version(stream):
-        events = _queued(notice, title, message, taken=taken)
+        events = queued(notice, title, message, taken=taken)
         book.open_stream(NotificationHistory, stream, events)
     return stream
 
 
-def _queued(notice: Notice, title: str, message: str, *, taken: bool = False) -> Iterable[Event]:
+def queued(notice: Notice, title: str, message: str, *, taken: bool = False) -> Iterable[Event]:
     """The first events. What the dashboard shows has arrived by being there."""
     yield NotificationQueued(notice=notice, title=title, message=message, taken=taken)
     if notice.channel is NotificationChannel.DASHBOARD:
@@ -238,35 +246,27 @@ def _queued(notice: Notice, title: str, message: str, *, taken: bool = False) ->
 
 
 def mark(book: Book, id: UUID, event: Event) -> None:
-    """Record what became of one: sent, delivered or failed, as its status allows."""
+    """Record what became of one: sent, delivered or failed, as its status allows. Where it failed,
+    the same is told on the channel that stands in, if there is one."""
     known = book.read(NotificationHistory, id)
     match event:
         case NotificationSent():
             require_legal(known.status, "mark-sent", LEGAL)
         case NotificationDelivered():
             require_legal(known.status, "mark-delivered", LEGAL)
-        case NotificationFailed():
+        case NotificationFailed() | NotificationWithheld():
             require_legal(known.status, "mark-failed", LEGAL)
     book.append(NotificationHistory, id, [event])
+    if isinstance(event, NotificationFailed) and (other := known.notice.otherwise):
+        _tell_otherwise(book, known, other)
 
 
-class RetryNotification(Creation[NotificationHistory]):
-    """Send once more what failed: as a notification of its own, which names the failed one. Each
-    is repeated once; should that fail too, repeat that one."""
+def _tell_otherwise(book: Book, failed: NotificationHistory, other: NotificationChannel) -> None:
+    title, message = in_clear(book, failed)
+    if title is not None:
+        queue(book, replace(failed.notice, channel=other, otherwise=None), title, message)
 
-    parent: Id
 
-    @property
-    def stream(self) -> UUID:
-        return repeat_id(self.parent)
-
-    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
-        failed = book.read(NotificationHistory, self.parent)
-        require_legal(failed.status, "retry", LEGAL)
-        title, message = (
-            book.reveal(failed.person, words) for words in (failed.title, failed.message)
-        )
-        require(title is not None, "erased", "This person was erased; nothing is sent to them.")
-        book.append(NotificationHistory, failed.id, [NotificationRetried(child=id)])
-        notice = replace(failed.notice, parent_id=failed.id, cause=failed.id)
-        yield from _queued(notice, title, message)
+def in_clear(book: Book, known: NotificationHistory) -> tuple[Any, Any]:
+    """Title and message in the clear; None once the person was erased."""
+    return book.reveal(known.person, known.title), book.reveal(known.person, known.message)

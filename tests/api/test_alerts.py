@@ -7,14 +7,19 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+import pytest
 
+from api.clockwork import tick
+from api.settings import Settings
 from projections.measures import TableMeasures
+from projections.rebuild import rebuild
 from rim_ledger.faults import note_fault
 from rim_ledger.notifications.alarm import Alarm
 from rim_ledger.notifications.alert import AlertType
 from rim_ledger.sending import Channel
 from rim_ledger.system.breaker import Breaker
 from tests.api.conftest import Client, Tell
+from tests.api.test_broadcasts import Listening, courier
 
 ALL = "/v1/system-alerts"
 OVERDUE = {
@@ -42,7 +47,7 @@ def url_of(admin: Client) -> str:
 
 def alarm(admin: Client) -> Alarm:
     desk, url = admin.app.state.desk, url_of(admin)
-    return Alarm(url, desk.ledger, TableMeasures(url), desk.sender, desk.world)
+    return Alarm(url, desk.ledger, TableMeasures(url), desk.world)
 
 
 async def measured(admin: Client, type: AlertType, **later: float) -> Decimal | None:
@@ -91,6 +96,12 @@ def test_an_alert_lives_and_is_found_by_type_and_whether_it_is_enabled(tell: Tel
     tell(story)
 
 
+async def rows(admin: Client, query: str) -> list[dict[str, Any]]:
+    path = f"/v1/notifications?{query}"
+    answer = await admin.get(path, headers=await admin.caught_up())
+    return list(answer.json()["items"])
+
+
 def test_an_overdue_loan_is_told_to_those_who_asked_for_it(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         await lend(admin)
@@ -103,12 +114,56 @@ def test_an_overdue_loan_is_told_to_those_who_asked_for_it(tell: Tell) -> None:
         assert (await row(admin, one))["state"] == "normal"
         await alarm(admin).look(late)
         await alarm(admin).look(late + timedelta(minutes=1))
+        assert admin.outbox()[before:] == [], "whoever looks sends nothing"
+        assert await courier(admin, desk.sender).carry() == 2
         sent = admin.outbox()[before:]
         assert sorted(each["to"] for each in sent) == ["admin@rim.example", "boss@example.com"]
         shown = await row(admin, one)
         assert (shown["state"], shown["triggerCount"], shown["lastValue"]) == ("firing", 1, 1)
         assert (await admin.post(one + "/acknowledge")).status_code == 200
         assert (await row(admin, one))["acknowledgedBy"]
+        for channel, status in (("email", "sent"), ("dashboard", "delivered")):
+            told = await rows(admin, f"channel={channel}&alertId={shown['id']}")
+            assert [each["status"] for each in told] == [status] * 2
+            kinds = {(each["type"], each["recipientType"]) for each in told}
+            assert kinds == {("alert", "admin")}
+            assert len({each["adminId"] for each in told}) == 2
+            words = {(each["title"], each["message"].partition(" at ")[0]) for each in told}
+            assert words == {("Alert: Too many overdue", "Overdue loans: 1")}
+
+    tell(story)
+
+
+def test_one_tick_looks_and_then_tells(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(admin: Client) -> None:
+        await add(admin, type="system_error")
+        settings = admin.app.state.settings
+        await note_fault(url_of(admin), admin.app.state.desk.world, "clock: KeyError")
+        monkeypatch.setattr(Settings, "load", lambda: settings)
+        await asyncio.to_thread(tick)
+        told = [(each["channel"], each["to"], each["subject"]) for each in admin.outbox()]
+        assert told == [("email", "admin@rim.example", "Alert: Too many overdue")]
+        await asyncio.to_thread(tick)
+        assert len(admin.outbox()) == 1
+
+    tell(story)
+
+
+def test_a_rebuild_tells_nobody_and_shows_the_same(tell: Tell, database: str) -> None:
+    async def story(admin: Client) -> None:
+        desk, spy = admin.app.state.desk, Listening()
+        for name in ("told", "untold"):
+            await note_fault(url_of(admin), desk.world, name)
+            await add(admin, type="system_error")
+            await alarm(admin).look()
+            if name == "told":
+                assert await courier(admin, spy).carry() == 1
+        for check in (True, False):
+            rebuilt = await rebuild(database, desk.vault, lambda *_: None, check=check)
+            assert not rebuilt.differences
+            assert len(spy.sent) == 1
+        assert len(await rows(admin, "channel=email&status=sent")) == 1
+        assert len(await rows(admin, "channel=email&status=pending")) == 1
 
     tell(story)
 

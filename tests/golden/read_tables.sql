@@ -231,6 +231,27 @@ CREATE TABLE read.tickets (
     version bigint NOT NULL,
     begun bigint NOT NULL
 );
+CREATE TABLE read.system_alerts (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    type text NOT NULL CHECK (type IN ('overdue_loans', 'api_failure', 'payment_gateway', 'user_issue', 'system_error')),
+    enabled boolean NOT NULL,
+    threshold numeric(20, 2) NOT NULL,
+    channel text[] NOT NULL,
+    recipients text[] NOT NULL,
+    state text NOT NULL CHECK (state IN ('unknown', 'normal', 'firing', 'easing')),
+    state_since timestamptz NOT NULL,
+    last_value numeric(20, 2),
+    last_triggered timestamptz,
+    trigger_count bigint NOT NULL,
+    acknowledged_at timestamptz,
+    acknowledged_by uuid,
+    archived boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL,
+    begun bigint NOT NULL
+);
 CREATE TABLE read.broadcasts (
     id uuid NOT NULL,
     title text NOT NULL,
@@ -283,6 +304,7 @@ CREATE TABLE read.notification_history (
     delivered_at timestamptz,
     error_message text,
     broadcast_id uuid,
+    alert_id uuid,
     parent_id uuid,
     retried_as uuid,
     metadata json,
@@ -315,27 +337,6 @@ CREATE TABLE read.sms_templates (
     segments bigint NOT NULL,
     offending text[] NOT NULL,
     enabled boolean NOT NULL,
-    archived boolean NOT NULL,
-    created_at timestamptz NOT NULL,
-    updated_at timestamptz NOT NULL,
-    version bigint NOT NULL,
-    begun bigint NOT NULL
-);
-CREATE TABLE read.system_alerts (
-    id uuid NOT NULL,
-    name text NOT NULL,
-    type text NOT NULL CHECK (type IN ('overdue_loans', 'api_failure', 'payment_gateway', 'user_issue', 'system_error')),
-    enabled boolean NOT NULL,
-    threshold numeric(20, 2) NOT NULL,
-    channel text[] NOT NULL,
-    recipients text[] NOT NULL,
-    state text NOT NULL CHECK (state IN ('unknown', 'normal', 'firing', 'easing')),
-    state_since timestamptz NOT NULL,
-    last_value numeric(20, 2),
-    last_triggered timestamptz,
-    trigger_count bigint NOT NULL,
-    acknowledged_at timestamptz,
-    acknowledged_by uuid,
     archived boolean NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
@@ -561,6 +562,11 @@ CREATE INDEX tickets_escalated_to ON read.tickets (escalated_to);
 CREATE INDEX tickets_tags ON read.tickets USING gin (tags);
 CREATE INDEX tickets_breached ON read.tickets (breached);
 CREATE INDEX tickets_created_at ON read.tickets (created_at, id);
+ALTER TABLE read.system_alerts ADD PRIMARY KEY (id);
+CREATE INDEX system_alerts_type ON read.system_alerts (type);
+CREATE INDEX system_alerts_enabled ON read.system_alerts (enabled);
+CREATE INDEX system_alerts_state ON read.system_alerts (state);
+CREATE INDEX system_alerts_created_at ON read.system_alerts (created_at, id);
 ALTER TABLE read.broadcasts ADD PRIMARY KEY (id);
 CREATE INDEX broadcasts_target_audience ON read.broadcasts (target_audience);
 CREATE INDEX broadcasts_scheduled_for ON read.broadcasts (scheduled_for);
@@ -577,6 +583,7 @@ CREATE INDEX notification_history_recipient_type ON read.notification_history (r
 CREATE INDEX notification_history_status ON read.notification_history (status);
 CREATE INDEX notification_history_sent_at ON read.notification_history (sent_at, id);
 CREATE INDEX notification_history_broadcast_id ON read.notification_history (broadcast_id);
+CREATE INDEX notification_history_alert_id ON read.notification_history (alert_id);
 CREATE INDEX notification_history_created_at ON read.notification_history (created_at);
 ALTER TABLE read.email_templates ADD PRIMARY KEY (id);
 ALTER TABLE read.email_templates ADD CONSTRAINT email_templates_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
@@ -587,11 +594,6 @@ ALTER TABLE read.sms_templates ADD PRIMARY KEY (id);
 ALTER TABLE read.sms_templates ADD CONSTRAINT sms_templates_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX sms_templates_enabled ON read.sms_templates (enabled);
 CREATE INDEX sms_templates_created_at ON read.sms_templates (created_at, id);
-ALTER TABLE read.system_alerts ADD PRIMARY KEY (id);
-CREATE INDEX system_alerts_type ON read.system_alerts (type);
-CREATE INDEX system_alerts_enabled ON read.system_alerts (enabled);
-CREATE INDEX system_alerts_state ON read.system_alerts (state);
-CREATE INDEX system_alerts_created_at ON read.system_alerts (created_at, id);
 ALTER TABLE read.system_config ADD PRIMARY KEY (id);
 CREATE INDEX system_config_category ON read.system_config (category);
 CREATE INDEX system_config_key ON read.system_config (key);
@@ -660,12 +662,13 @@ ALTER TABLE read.tickets ADD FOREIGN KEY (assigned_to) REFERENCES read.admin_use
 ALTER TABLE read.tickets ADD FOREIGN KEY (department) REFERENCES read.departments (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.tickets ADD FOREIGN KEY (escalated_to) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.tickets ADD FOREIGN KEY (resolved_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.system_alerts ADD FOREIGN KEY (acknowledged_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.broadcasts ADD FOREIGN KEY (created_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.broadcast_chunks ADD FOREIGN KEY (broadcast_id) REFERENCES read.broadcasts (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.notification_history ADD FOREIGN KEY (user_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.notification_history ADD FOREIGN KEY (admin_id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.notification_history ADD FOREIGN KEY (broadcast_id) REFERENCES read.broadcasts (id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE read.system_alerts ADD FOREIGN KEY (acknowledged_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.notification_history ADD FOREIGN KEY (alert_id) REFERENCES read.system_alerts (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.system_config ADD FOREIGN KEY (updated_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.backups ADD FOREIGN KEY (parent_id) REFERENCES read.backups (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.audit_logs ADD FOREIGN KEY (user_id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;

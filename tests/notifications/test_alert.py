@@ -1,80 +1,35 @@
 """Alerts: what may be asked of them, and who is told when they fire."""
 
-from collections.abc import Container
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import pytest
 from pydantic import ValidationError
 
 from rim_ledger.admin.account import SuspendAdmin
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.core import Actor, Command, Event
 from rim_ledger.notifications.alert import (
-    UNTOLD,
     WATCHED,
     AlertAcknowledged,
     AlertChanged,
     AlertCreated,
-    AlertMessage,
     AlertStateChanged,
     AlertTriggered,
-    SystemAlert,
 )
 from rim_ledger.notifications.alerting import (
     AcknowledgeAlert,
     ArchiveAlert,
-    CreateAlert,
     DisableAlert,
     EnableAlert,
     UpdateAlert,
-    observe,
 )
+from rim_ledger.notifications.notification import NotificationQueued
 from rim_ledger.sending import Channel
-from tests.admin.staff import Staff
 from tests.lending.desk import refused
+from tests.notifications.watchers import WORDS, Watchers, whom
+from tests.spec import names
 
 SMS, EMAIL = Channel.SMS, Channel.EMAIL
-
-
-class Watchers(Staff):
-    """A staff, and alerts that they are told of."""
-
-    def add(self, *recipients: str, **more: Any) -> UUID:
-        fields: dict[str, Any] = {
-            "name": "Too many overdue",
-            "type": "overdue_loans",
-            "threshold": 10,
-            "channel": ["email"],
-            "recipients": [*recipients] or ["superadmin"],
-        }
-        id_ = self.world.new_id()
-        self.perform(SystemAlert, id_, CreateAlert.model_validate(fields | more))
-        return id_
-
-    def wish(self, id: UUID, command: Command[Any], by: UUID | None = None) -> list[Event]:
-        actor = Actor(type="admin", id=by or self.root, name="root")
-        return self.perform(SystemAlert, id, command, actor)
-
-    def see(
-        self, id: UUID, value: int | None, failing: Container[Channel] = (), minutes: float = 1
-    ) -> list[Event]:
-        """A look, a minute after the last."""
-        self.world.time += timedelta(minutes=minutes)
-        book = self.book()
-        observe(id, None if value is None else Decimal(value), failing)(book)
-        return self.keep(book)
-
-    def told(self, id: UUID, failing: Container[Channel] = ()) -> list[tuple[UUID, str]]:
-        """Whom a firing tells, and how."""
-        (event,) = self.see(id, 10, failing)
-        assert isinstance(event, AlertTriggered)
-        return [(each.admin_id, each.channel.value) for each in event.messages]
-
-    def alert(self, id: UUID) -> SystemAlert:
-        return self.book().read(SystemAlert, id)
 
 
 def test_an_alert_begins_enabled_and_knows_nothing() -> None:
@@ -119,12 +74,28 @@ def test_it_fires_once_and_says_what_it_saw() -> None:
     desk = Watchers()
     alert = desk.add()
     assert desk.see(alert, 5) == [AlertStateChanged(state="normal", value=Decimal(5))]  # type: ignore[arg-type]
-    message = AlertMessage(admin_id=desk.root, channel=EMAIL)
-    assert desk.see(alert, 12) == [AlertTriggered(value=Decimal(12), messages=(message,))]
+    fired, queued = desk.see(alert, 12)
+    assert fired == AlertTriggered(value=Decimal(12))
+    assert isinstance(queued, NotificationQueued)
+    assert queued.title == "Alert: Too many overdue"
+    assert queued.message == WORDS.replace(": 10 at 10:01", ": 12 at 10:02")
+    assert queued.notice.alert_id == alert
     assert desk.see(alert, 12) == desk.see(alert, 13) == desk.see(alert, None) == []
     seen = desk.alert(alert)
     assert (seen.trigger_count, seen.last_value, seen.state) == (1, 12, "firing")
-    assert desk.book().listed(UNTOLD, 9) == [alert]
+    fired, queued = desk.log[-2:]
+    assert desk.waiting() == [queued.originator_id]
+    assert queued.stamp.causation == fired.id
+
+
+def test_each_episode_tells_anew() -> None:
+    desk = Watchers()
+    alert = desk.add()
+    for _ in range(2):
+        assert desk.told(alert) == [(desk.root, "email")]
+        desk.see(alert, 0, minutes=5)
+        desk.see(alert, 0, minutes=10)
+    assert len(desk.rows()) == 2
 
 
 def test_a_recipient_is_told_once_however_many_of_the_roles_match() -> None:
@@ -146,12 +117,14 @@ def test_who_is_not_active_is_not_told_and_who_joined_the_role_is() -> None:
     assert desk.told(alert) == [(bola, "email")]
 
 
-def test_the_dashboard_is_the_row_itself() -> None:
+def test_on_the_dashboard_the_row_itself_tells() -> None:
     desk = Watchers()
-    alert = desk.add(channel=["dashboard"])
-    assert desk.told(alert) == []
-    assert desk.alert(alert).state == "firing"
-    assert desk.book().listed(UNTOLD, 9) == []
+    ada = desk.ada()
+    alert = desk.add("watchers", "superadmin", channel=["dashboard"])
+    events = desk.see(alert, 10, failing={SMS, EMAIL})
+    assert whom(events) == [(ada, "dashboard"), (desk.root, "dashboard")]
+    assert names(events).count("NotificationDelivered") == 2
+    assert desk.waiting() == []
 
 
 def test_who_has_no_phone_is_told_by_email_and_once() -> None:
@@ -177,7 +150,7 @@ def test_the_channel_that_fails_is_not_the_one_used(
     wanted: str, failing: set[Channel], used: str
 ) -> None:
     desk = Watchers()
-    ada = desk.hire("ada", desk.role("watchers", ("alerts", "read")), phone="08031234567")
+    ada = desk.ada(phone="08031234567")
     alert = desk.add("watchers", channel=[wanted])
     assert desk.told(alert, failing) == [(ada, used)]
 
@@ -225,7 +198,7 @@ def test_what_is_archived_watches_nothing_and_takes_no_wish() -> None:
     alert = desk.add()
     desk.see(alert, 12)
     desk.wish(alert, ArchiveAlert())
-    assert desk.book().listed(WATCHED, 9) == desk.book().listed(UNTOLD, 9) == []
+    assert desk.book().listed(WATCHED, 9) == []
     for command in (
         ArchiveAlert(),
         EnableAlert(),

@@ -22,9 +22,9 @@ from rim_ledger.notifications.notification import (
     NotificationStatus,
     NotificationType,
     RecipientType,
-    RetryNotification,
     mark,
 )
+from rim_ledger.notifications.retrying import RetryNotification
 from rim_ledger.sending import Heard
 from tests.notifications.desk import MessageDesk
 from tests.spec import names

@@ -1,0 +1,38 @@
+"""Sending once more what failed."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from rim_ledger.book import Book
+from rim_ledger.core import Creation, Event, require, require_legal
+from rim_ledger.notifications.notification import (
+    LEGAL,
+    NotificationHistory,
+    NotificationRetried,
+    in_clear,
+    queued,
+    repeat_id,
+)
+from rim_ledger.values import Id
+
+
+class RetryNotification(Creation[NotificationHistory]):
+    """Send once more what failed: as a notification of its own, which names the failed one. Each
+    is repeated once; should that fail too, repeat that one."""
+
+    parent: Id
+
+    @property
+    def stream(self) -> UUID:
+        return repeat_id(self.parent)
+
+    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
+        failed = book.read(NotificationHistory, self.parent)
+        require_legal(failed.status, "retry", LEGAL)
+        title, message = in_clear(book, failed)
+        require(title is not None, "erased", "This person was erased; nothing is sent to them.")
+        book.append(NotificationHistory, failed.id, [NotificationRetried(child=id)])
+        notice = replace(failed.notice, parent_id=failed.id, cause=failed.id, otherwise=None)
+        yield from queued(notice, title, message)

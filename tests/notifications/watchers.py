@@ -1,0 +1,90 @@
+"""A staff, alerts that they are told of, and messages that are handed over, in memory."""
+
+from collections.abc import Container, Iterable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from rim_ledger.core import Actor, Command, Event
+from rim_ledger.notifications.alert import AlertTriggered, SystemAlert
+from rim_ledger.notifications.alerting import CreateAlert, observe
+from rim_ledger.notifications.hand_over import Hand, Outcome, settle, take_waiting
+from rim_ledger.notifications.notification import WAITING, NotificationHistory, NotificationQueued
+from rim_ledger.sending import Channel, Heard
+from tests.admin.staff import Staff
+
+SMS, EMAIL = Channel.SMS, Channel.EMAIL
+WORDS = "Overdue loans: 10 at 10:01 on 2026-01-05; the alert's threshold is 10."
+
+
+class Watchers(Staff):
+    """A staff, and alerts that they are told of."""
+
+    def add(self, *recipients: str, **more: Any) -> UUID:
+        fields: dict[str, Any] = {
+            "name": "Too many overdue",
+            "type": "overdue_loans",
+            "threshold": 10,
+            "channel": ["email"],
+            "recipients": [*recipients] or ["superadmin"],
+        }
+        id_ = self.world.new_id()
+        self.perform(SystemAlert, id_, CreateAlert.model_validate(fields | more))
+        return id_
+
+    def wish(self, id: UUID, command: Command[Any], by: UUID | None = None) -> list[Event]:
+        actor = Actor(type="admin", id=by or self.root, name="root")
+        return self.perform(SystemAlert, id, command, actor)
+
+    def see(
+        self, id: UUID, value: int | None, failing: Container[Channel] = (), minutes: float = 1
+    ) -> list[Event]:
+        """A look, a minute after the last."""
+        self.world.time += timedelta(minutes=minutes)
+        book = self.book()
+        observe(id, None if value is None else Decimal(value), failing)(book)
+        return self.keep(book)
+
+    def told(
+        self, id: UUID, failing: Container[Channel] = (), minutes: float = 1
+    ) -> list[tuple[UUID, str]]:
+        """Whom a firing tells, and how."""
+        fired, *queued = self.see(id, 10, failing, minutes)
+        assert fired == AlertTriggered(value=Decimal(10))
+        return whom(queued)
+
+    def ada(self, **more: Any) -> UUID:
+        """The one member of the role that watches."""
+        return self.hire("ada", self.role("watchers", ("alerts", "read")), **more)
+
+    def waiting(self) -> list[UUID]:
+        return self.book().listed(WAITING, 99)
+
+    def hand_over(self, heard: Heard = Heard.SENT) -> list[Event]:
+        """Carry what waits, as the courier does; what came of it."""
+        hand, book = Hand(), self.book()
+        take_waiting(self.waiting(), hand)(book)
+        self.keep(book)
+        outcomes = [
+            Outcome(each.id, heard, "it is down")
+            if each.to
+            else Outcome(each.id, Heard.NEVER, each.withheld)
+            for each in hand.parcels
+        ]
+        book = self.book()
+        settle(outcomes)(book)
+        return self.keep(book)
+
+    def rows(self) -> list[NotificationHistory]:
+        entries = (each.aggregate for each in self.streams.values())
+        return [each for each in entries if isinstance(each, NotificationHistory)]
+
+    def alert(self, id: UUID) -> SystemAlert:
+        return self.book().read(SystemAlert, id)
+
+
+def whom(events: Iterable[Event]) -> list[tuple[UUID, str]]:
+    """Who is told by these events, and how."""
+    notices = [each.notice for each in events if isinstance(each, NotificationQueued)]
+    return [(each.recipient, each.channel.value) for each in notices]
