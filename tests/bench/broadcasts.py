@@ -3,10 +3,12 @@
 Two processes carry it; the messages cost nothing, and no rate holds them back.
 """
 
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
 import httpx
+import psutil
 
 from tests.process.service import wait_for
 
@@ -36,7 +38,7 @@ def measure_broadcast(url: str, users: int = USERS) -> Figures:
             path = _drafted(http)
             begun = perf_counter()
             assert http.post(f"{path}/send").is_success
-            row = wait_for(lambda: _over(http, path), PATIENCE)
+            row = wait_for(lambda: _over(http, path, carriers), PATIENCE)
             took = perf_counter() - begun
             assert row["sentCount"] == users, row
             most = max(each.memory_info().rss for each in carriers)
@@ -51,6 +53,9 @@ def _drafted(http: httpx.Client) -> str:
     return http.post("/v1/broadcasts", json=DRAFT).headers["location"]
 
 
-def _over(http: httpx.Client, path: str) -> dict[str, Any] | None:
+def _over(
+    http: httpx.Client, path: str, carriers: Sequence[psutil.Process]
+) -> dict[str, Any] | None:
+    assert all(each.status() != psutil.STATUS_ZOMBIE for each in carriers), "one has ended"
     row: dict[str, Any] = http.get(path).json()
     return row if row["phase"] not in ("draft", "sending") else None
