@@ -137,6 +137,13 @@ class NotificationOutcomeUnknown(Event):
     """It may have gone or not, and the provider does not tell."""
 
 
+class NotificationContradicted(Event):
+    """The provider said otherwise afterwards: failed for what was delivered, or delivered what had
+    failed. The status stays."""
+
+    status: NotificationStatus
+
+
 class NotificationRetried(Event):
     """Another one repeats it."""
 
@@ -150,6 +157,7 @@ NotificationEvent = (
     | NotificationFailed
     | NotificationWithheld
     | NotificationOutcomeUnknown
+    | NotificationContradicted
     | NotificationRetried
 )
 
@@ -167,6 +175,7 @@ class NotificationHistory(Aggregate):
     sent_at: datetime | None = None
     delivered_at: datetime | None = None
     error_message: str | None = None
+    provider_claim: NotificationStatus | None = None
     retried_as: UUID | None = None
 
     @property
@@ -191,7 +200,7 @@ class NotificationHistory(Aggregate):
             hand_over=HandOver.UNDER_WAY if event.taken else HandOver.WAITING,
         )
 
-    def evolve(self, event: NotificationEvent, stamp: Stamp) -> Self:
+    def evolve(self, event: NotificationEvent, stamp: Stamp) -> Self:  # noqa: PLR0911 - a line an event
         match event:
             case NotificationTaken():
                 return self.but(hand_over=HandOver.UNDER_WAY)
@@ -209,6 +218,8 @@ class NotificationHistory(Aggregate):
                 )
             case NotificationOutcomeUnknown():
                 return self.but(hand_over=HandOver.UNKNOWN)
+            case NotificationContradicted():
+                return self.but(provider_claim=event.status)
             case NotificationRetried():
                 return self.but(retried_as=event.child)
             case _:

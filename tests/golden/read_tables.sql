@@ -303,6 +303,7 @@ CREATE TABLE read.notification_history (
     sent_at timestamptz,
     delivered_at timestamptz,
     error_message text,
+    provider_claim text CHECK (provider_claim IN ('sent', 'delivered', 'failed', 'pending')),
     broadcast_id uuid,
     alert_id uuid,
     parent_id uuid,
@@ -582,6 +583,7 @@ CREATE INDEX notification_history_recipient ON read.notification_history (recipi
 CREATE INDEX notification_history_recipient_type ON read.notification_history (recipient_type);
 CREATE INDEX notification_history_status ON read.notification_history (status);
 CREATE INDEX notification_history_sent_at ON read.notification_history (sent_at, id);
+CREATE INDEX notification_history_provider_claim ON read.notification_history (provider_claim);
 CREATE INDEX notification_history_broadcast_id ON read.notification_history (broadcast_id);
 CREATE INDEX notification_history_alert_id ON read.notification_history (alert_id);
 CREATE INDEX notification_history_created_at ON read.notification_history (created_at);
