@@ -145,7 +145,7 @@ async def _migrate(connection: AsyncConnection[Any], names: Iterable[str]) -> No
 async def _fill(
     connection: AsyncConnection[Any], chain: Chain, files: Storage, stored: list[str], told: Told
 ) -> None:
-    file, parts, done = "", list[bytes](), 0
+    file, parts, done, size = "", list[bytes](), 0, chain.size
     async for piece, content in chain.contents():
         name = piece.of.removeprefix(FILE) if piece.of.startswith(FILE) else ""
         if name != file:
@@ -159,7 +159,7 @@ async def _fill(
             async with connection.cursor().copy(query) as target:
                 await target.write(content)
         done += piece.size
-        told(done, chain.size)
+        told(done, size)
     await _keep(files, file, parts, stored)
 
 
