@@ -57,5 +57,5 @@ golden: setup ## Pin schemas, tables and reference pages as they are now; review
 soak: setup ## The long runs: kills under load, floods, random input
 	$(BIN)/python -m pytest -m soak --timeout 3600
 
-bench: setup ## Measure beside other ways, ten minutes; writes docs/explanation/performance.md
+bench: setup ## Measure it all, a quarter of an hour; writes docs/explanation/performance.md
 	$(BIN)/python -m tests.bench

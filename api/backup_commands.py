@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from cyclopts import Parameter
 from api.backup_files import archive, archivist, places
 from api.database import Unfit, database, filled_database, open_ledger, prepare
 from api.progress import progress
+from api.sealing import go_on
 from api.settings import Settings
 from api.supervisor import first_login
 from rim_ledger.book import Book
@@ -86,13 +88,17 @@ def restore(*paths: str) -> None:
             chain = asyncio.run(_look(settings, paths))
             with progress("bytes") as told:
                 files = places(settings).files
-                asyncio.run(restoring.restore(url, chain, files, RealWorld(), told))
+                work = restoring.restore(
+                    url, chain, files, RealWorld(), told, go_on=partial(go_on, settings)
+                )
+                words = asyncio.run(work)
             left = "the ledger is restored; rim-ledger init builds its read tables"
             prepare(settings, url, first_login)
     except KeyboardInterrupt:
         print(f"interrupted; {left}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
     print(f"restored up to position {chain.last.position}, made {chain.last.made_at}")
+    print(words)
     if missing := sum(len(manifest.missing) for _, manifest in chain.links):
         print(f"files that the backups lack: {missing}")
     print("nothing leaves the house until you run: rim-ledger outbound on")

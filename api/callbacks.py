@@ -1,9 +1,10 @@
-"""The route that payment providers call: no session, but a signature over every message."""
+"""The route that providers call: no session, but a signature over every message."""
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID
 
-from pydantic import ValidationError
+from pydantic import Field, RootModel, ValidationError
 
 from api.body import read_body, read_json, require_media_type
 from api.call import Call, Reply
@@ -13,14 +14,53 @@ from api.problem import InvalidFields
 from api.routes import AnyRoute, Other, Parameters
 from rim_ledger.book import Book
 from rim_ledger.core import Refused
-from rim_ledger.payments.callback import Callback, UnknownPayment, enter, stranger
-from rim_ledger.payments.transaction import Transaction
+from rim_ledger.lending.callback import TopUpCallback
+from rim_ledger.notifications.callback import MessageCallback
+from rim_ledger.payments.callback import PaymentCallback
+from rim_ledger.system.callback import (
+    Callback,
+    NoneOfOurs,
+    UnknownReference,
+    enter,
+    stranger,
+)
+from rim_ledger.system.integration import IntegrationType
 from rim_ledger.system.signature import Message
 
 if TYPE_CHECKING:
     from api.desk import Desk
 
 BODY_MAX: Final = 64 * 1024
+NOT_KNOWN: Final = b'{"known": false}'
+
+FORMS: Final[Mapping[IntegrationType, type[Callback]]] = {
+    IntegrationType.PAYMENT_GATEWAY: PaymentCallback,
+    IntegrationType.TELECOM: TopUpCallback,
+    IntegrationType.SMS: MessageCallback,
+}
+"""What each type of integration may speak of. SMTP knows no callbacks."""
+
+
+class ProviderCallback(
+    RootModel[
+        Annotated[PaymentCallback | TopUpCallback | MessageCallback, Field(discriminator="type")]
+    ]
+):
+    """A provider's word, signed as Standard Webhooks say. Which of these it may be follows from the
+    type of the integration: payments are for payment gateways, top-ups for telcos, messages for
+    providers of SMS. The id of the message is its idempotency key."""
+
+
+class _Caller:
+    """Whoever calls. What it may speak of is known once it is admitted."""
+
+    form: type[Callback]
+
+    def __init__(self, integration: UUID, message: Message) -> None:
+        self.integration, self.message = integration, message
+
+    def admit(self, book: Book) -> None:
+        self.form = FORMS[enter(book, self.integration, self.message, FORMS).type]
 
 
 async def answer_callback(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
@@ -29,27 +69,30 @@ async def answer_callback(desk: "Desk", call: Call, parameters: Parameters) -> R
     if not CANONICAL.fullmatch(text):
         raise stranger()
     integration, message = UUID(text), await _message(call)
-    stamp = call.stamp(desk.world, message.id)
-
-    def admit(book: Book) -> None:
-        enter(book, integration, message)
-
+    caller, stamp = _Caller(integration, message), call.stamp(desk.world, message.id)
     try:
         require_media_type(call.headers, b"application/json")
         said = read_json(message.body)
-        callback = _form(said)
         key = key_for(desk, integration, message.id, f"POST {call.path}", said)
     except Refused:  # a stranger learns only that it is one
-        await desk.ledger.submit(lambda _: integration, stamp, None, admit)
+        await desk.ledger.submit(lambda _: integration, stamp, None, caller.admit)
         raise
+
+    def work(book: Book) -> UUID:
+        return caller.form.model_validate(said).work(book)
+
     try:
-        receipt = await desk.ledger.submit(callback.work, stamp, key, admit)
-    except UnknownPayment:
-        raise missing(Transaction) from None
+        receipt = await desk.ledger.submit(work, stamp, key, caller.admit)
+    except ValidationError as error:
+        raise InvalidFields(errors_in(error, said)) from None
+    except UnknownReference:
+        raise missing(caller.form.ABOUT) from None
+    except NoneOfOurs:
+        return Reply(200, NOT_KNOWN)
     headers = [(b"ledger-position", b"%d" % receipt.position)]
     if receipt.replayed:
         headers.append((b"idempotency-replayed", b"true"))
-    return Reply(200, receipt_json(Transaction, receipt), headers)
+    return Reply(200, receipt_json(caller.form.ABOUT, receipt), headers)
 
 
 async def _message(call: Call) -> Message:
@@ -59,16 +102,8 @@ async def _message(call: Call) -> Message:
     return Message(id_, timestamp, signatures, body)
 
 
-def _form(said: Any) -> Callback:
-    try:
-        return Callback.model_validate(said)
-    except ValidationError as error:
-        raise InvalidFields(errors_in(error, said)) from None
-
-
 RECEIPT: Final = {
     "id": {"type": "string", "format": "uuid"},
-    "transactionId": {"type": "string"},
     "version": {"type": "integer"},
     "position": {"type": "integer"},
 }
@@ -78,9 +113,10 @@ ROUTES: list[AnyRoute] = [
         "POST",
         "/v1/callbacks/{integration}",
         answer_callback,
-        "A payment provider's word, known by its signature alone",
-        form=Callback,
+        "A provider's word, known by its signature alone",
+        form=ProviderCallback,
         public=True,
         gives=RECEIPT,
+        or_gives={"known": {"const": False}},
     ),
 ]

@@ -36,6 +36,7 @@ from projections.rebuild import Busy
 from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
 from projections.seals import Contradiction
+from projections.signed_note import Untrue
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.core import Refused, Unavailable
 from rim_ledger.postgres import PostgresUnavailable
@@ -59,6 +60,7 @@ FORESEEN: Final = (
     Unsound,
     NotEmpty,
     Contradiction,
+    Untrue,
 )
 """What says in one line why a command cannot go on."""
 
@@ -117,7 +119,7 @@ def verify(*, export: Path | None = None, key: Path | None = None) -> None:
     export:
         A directory that rim-ledger export wrote: then that is verified, without a database.
     key:
-        The file of the public key for it, such as RIM_HOME/checkpoints/key.
+        The file of a public key of the log for it, such as RIM_HOME/checkpoints/*/key.
     """
     if export is not None:
         from api.export import verify_export  # noqa: PLC0415 - Parquet takes its time to load

@@ -13,7 +13,8 @@ from projections.writer import encode
 from rim_ledger.book import Book
 from rim_ledger.catalogue import EVENTS
 from rim_ledger.codec import Codec, Recorded
-from rim_ledger.lending.loan import POLICY_VERSION, Loan
+from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.loan_events import POLICY_VERSION
 from rim_ledger.vault import personal_fields
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from api.database import Unfit, filled_database, open_vault
 from api.progress import progress
 from api.settings import Settings
 from projections import export as parquet
-from projections import log, seals
+from projections import exported, log, seals
 from projections.cloud_events import Reader, shown
 from projections.export import Manifest, Unfitting
 from projections.signed_note import Untrue, Verifier
@@ -68,9 +68,12 @@ async def _segments(
     settings: Settings, url: str, place: Path, wanted: Manifest, *, follow: bool
 ) -> None:
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
-        signer = await seals.known_signer(connection, open_vault(settings, url))
+        origins = await seals.origins(connection, open_vault(settings, url))
         wanted = Manifest(
-            first=wanted.first, types=wanted.types, key=signer.key if signer else None
+            first=wanted.first,
+            types=wanted.types,
+            key=origins.last.verifier.key if origins.last else None,
+            origins=tuple(each.note for each in origins.openings),
         )
         while True:
             with progress("events") as told:
@@ -105,13 +108,14 @@ async def _lines(
 def verify_export(place: Path, key: Path | None) -> tuple[list[str], str]:
     """Compare an export with the checkpoint in it: what is wrong, and what was looked at."""
     if key is None:
-        raise Unfit("--key names the file of the public key, such as RIM_HOME/checkpoints/key")
+        raise Unfit("--key names the file of the public key, such as RIM_HOME/checkpoints/*/key")
     try:
         verifier = Verifier.of(key.read_text())
         with progress("events") as told:
-            size = parquet.verify(place, verifier, told)
+            said, origins = exported.verify(place, verifier, told)
     except Untrue as error:
         return [str(error)], str(place)
     except (Unfitting, OSError) as error:
         raise Unfit(str(error)) from None
-    return [], f"{size} events in {place}, sealed by {verifier.origin}"
+    words = f"{said.size} events in {place}, sealed by {said.origin}"
+    return [], "\n".join([*map(str, origins.openings[1:]), words])

@@ -7,7 +7,7 @@ from api.routes import AnyRoute, List, One, Route, resource
 from projections.lending import LoanRow, UserRow
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Event
-from rim_ledger.lending.disbursement import DisburseLoan
+from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.request import (
@@ -92,6 +92,14 @@ ROUTES: list[AnyRoute] = [
     Route("POST", ONE_LOAN + "/revoke-approval", Loan, RevokeApproval, APPROVAL, "Revoke"),
     Route(
         "POST", ONE_LOAN + "/disburse", Loan, DisburseLoan, DISBURSEMENT, "Disburse", run=disburse
+    ),
+    Route(
+        "POST",
+        ONE_LOAN + "/settle",
+        Loan,
+        SettleDisbursement,
+        DISBURSEMENT,
+        "Settle a disbursement of unknown outcome",
     ),
     Route("POST", ONE_LOAN + "/default", Loan, MarkDefaulted, DEFAULT, "Give up"),
     Route("POST", ONE_LOAN + "/reverse-default", Loan, ReverseDefault, DEFAULT, "Take back"),

@@ -1,6 +1,7 @@
-"""Checkpoints that are kept outside the database, in RIM_HOME/checkpoints.
+"""Checkpoints that are kept outside the database: RIM_HOME/checkpoints, a directory an origin.
 
-`latest` is the last one, `2026-01-31` the last of a day, `key` what they are verified with.
+In each, `opening` is the note that opened the origin, `key` what its notes are verified with,
+`latest` the last one, `2026-01-31` the last of a day.
 """
 
 import contextlib
@@ -9,9 +10,10 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from projections.signed_note import Checkpoint, Verifier
+from projections.origins import Opening, Origins
+from projections.signed_note import Checkpoint
 
-LATEST, KEY = "latest", "key"
+OPENING, KEY, LATEST, DAYS = "opening", "key", "latest", "*-*-*"
 
 
 class Outside:
@@ -20,45 +22,66 @@ class Outside:
     def __init__(self, home: Path) -> None:
         self.place = home / "checkpoints"
 
-    @property
-    def verifier(self) -> Verifier | None:
-        """What the notes here are verified with, if there are any. Raises Untrue."""
-        text = self._read(KEY)
-        return Verifier.of(text) if text else None
+    def last(self) -> list[Checkpoint]:
+        """The last checkpoint of each origin that is known here. Raises Untrue."""
+        return [self._last(opening) for opening in self._openings()]
 
-    @property
-    def latest(self) -> str | None:
-        """The last note."""
-        return self._read(LATEST)
+    def all(self) -> list[Checkpoint]:
+        """Every checkpoint here. Raises Untrue."""
+        found = dict[Checkpoint, None]()
+        for opening in self._openings():
+            place = self._of(opening)
+            names = [OPENING, LATEST, *sorted(each.name for each in place.glob(DAYS))]
+            texts = (text for name in names if (text := _read(place / name)))
+            found |= dict.fromkeys(map(opening.verifier.open, texts))
+        return list(found)
 
-    def notes(self, verifier: Verifier) -> dict[int, str]:
-        """Every note here, by the number of events it covers. Raises Untrue."""
-        names = [LATEST, *sorted(each.name for each in self.place.glob("*-*-*"))]
-        texts = [text for name in names if (text := self._read(name))]
-        return {verifier.open(text).size: text for text in texts}
+    def know(self, origins: Origins) -> None:
+        """Keep how each origin of a log was opened."""
+        for opening in origins.openings:
+            place = self._of(opening)
+            if not (place / OPENING).exists():
+                self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
+                place.mkdir(mode=0o700, exist_ok=True)
+                _write(place / KEY, f"{opening.verifier.key}\n")
+                _write(place / OPENING, opening.note)
 
-    def keep(self, note: str, said: Checkpoint, verifier: Verifier, now: datetime) -> None:
-        """Keep a note, unless a later one is here; each file is there as a whole or not at all."""
-        self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._read(KEY) is None:
-            self._write(KEY, f"{verifier.key}\n")
-        before = self._read(LATEST)
-        if before is None or verifier.open(before).size < said.size:
-            self._write(f"{now:%Y-%m-%d}", note)
-            self._write(LATEST, note)
+    def keep(self, note: str, origins: Origins, now: datetime) -> None:
+        """Keep a note of the last origin, unless a later one is here."""
+        self.know(origins)
+        opening = origins.openings[-1]
+        if self._last(opening).size < opening.verifier.open(note).size:
+            place = self._of(opening)
+            _write(place / f"{now:%Y-%m-%d}", note)
+            _write(place / LATEST, note)
 
-    def _read(self, name: str) -> str | None:
-        with contextlib.suppress(FileNotFoundError):
-            return (self.place / name).read_text()
-        return None
+    def _openings(self) -> list[Opening]:
+        texts = (_read(each) for each in sorted(self.place.glob(f"*/{OPENING}")))
+        return [Opening.of(text) for text in texts if text]
 
-    def _write(self, name: str, text: str) -> None:
-        handle, new = tempfile.mkstemp(prefix="new-", dir=self.place)
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(handle)
-        Path(new).replace(self.place / name)
-        directory = os.open(self.place, os.O_RDONLY)
-        os.fsync(directory)
-        os.close(directory)
+    def _last(self, opening: Opening) -> Checkpoint:
+        text = _read(self._of(opening) / LATEST)
+        return opening.verifier.open(text) if text else opening.checkpoint
+
+    def _of(self, opening: Opening) -> Path:
+        """The directory of an origin, named after it."""
+        return self.place / opening.verifier.origin.rpartition("/")[2]
+
+
+def _read(path: Path) -> str | None:
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text()
+    return None
+
+
+def _write(path: Path, text: str) -> None:
+    """The file is there as a whole or not at all."""
+    handle, new = tempfile.mkstemp(prefix="new-", dir=path.parent)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(handle)
+    Path(new).replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    os.fsync(directory)
+    os.close(directory)

@@ -2,8 +2,9 @@
 
 A single row is folded from its own events. A list takes its candidates from the read table, in the
 order of creation, which never changes; each is folded as far as the position, and shown if it met
-the filters then. A request reads so many events at most and then answers what it has found, with a
-cursor to go on from; so it is quick however long the log is.
+the filters then. Rows that began later are passed over without a look at the log. A request reads
+so many events at most and then answers what it has found, with a cursor to go on from; so it is
+quick however long the log is.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -29,7 +30,6 @@ READ_AT_ONCE: Final = 2_000
 WANTED_MAX: Final = 800
 """Candidates that are looked for at a time, at most."""
 
-NOBODY: Final = UUID(int=0)
 SHOWN: Final = "SELECT position FROM read.tracking WHERE name = 'read'"
 
 
@@ -91,7 +91,7 @@ class Past(Struct, frozen=True):
 
     async def _candidates(self, order: Order, tests: list[Test], count: int) -> list[Candidate]:
         """Rows that were there by then, the next in the order of creation."""
-        where, values = all_of([*tests, *self._begun()])
+        where, values = all_of([*tests, ("t.begun <= %s", [self.position])])
         by, way = f"t.{order.column.name}", "DESC" if order.descending else "ASC"
         query = (
             f"SELECT t.id, {by}::text, t.version FROM read.{self.row.TABLE} t"  # noqa: S608 - declared names
@@ -99,14 +99,6 @@ class Past(Struct, frozen=True):
         )
         found = await self.desk.rows(query, [*values, count])
         return [Candidate(*each) for each in found]
-
-    def _begun(self) -> list[Test]:
-        """The test for rows whose stream had begun. Those of a kind that shares its ids are few,
-        and the fold leaves out what had not."""
-        if self.row.OF.stream_of(NOBODY) != NOBODY:
-            return []
-        first = "SELECT FROM ledger.events e WHERE e.stream_id = t.id AND e.version = 1"
-        return [(f"EXISTS ({first} AND e.position <= %s)", [self.position])]
 
     async def _folded(self, ids: "Sequence[UUID]", tests: "Sequence[Test]" = ()) -> list[Then]:
         async def keys_of(persons: set[UUID]) -> Keys:

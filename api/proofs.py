@@ -1,5 +1,6 @@
 """The routes of the verifiable log: the last checkpoint, and proofs against it."""
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 from api.as_of import NUMBER, only, unfit
@@ -9,7 +10,8 @@ from api.problem import encoded
 from api.routes import AnyRoute, Other, Parameters
 from projections import log, seals
 from projections.merkle import consistency, inclusion, leaf_hash, root_of, tiles_of
-from projections.signed_note import Signer
+from projections.origins import Opening
+from projections.signed_note import Checkpoint
 from rim_ledger.core import Event, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ async def answer_checkpoint(desk: "Desk", _: Call, __: Parameters) -> Reply:
     """The last checkpoint: a signed note on how many events there are, and their Merkle root."""
     async with desk.reader() as connection:
         size, note = await seals.last(connection)
-    if note is None:
-        raise _unsealed(size)
+    if not size or note is None:
+        raise _unsealed(0)
     return Reply(200, note.encode(), [(b"ledger-position", b"%d" % size)], TEXT)
 
 
@@ -34,9 +36,42 @@ async def answer_key(desk: "Desk", _: Call, __: Parameters) -> Reply:
     """The public key of the checkpoints, as a verifier key of c2sp.org/signed-note."""
     async with desk.reader() as connection:
         signer = await seals.known_signer(connection, desk.vault)
-    if not isinstance(signer, Signer):
+    if signer is None:
         raise _unsealed(0)
     return Reply(200, f"{signer.key}\n".encode(), media_type=TEXT)
+
+
+async def answer_origins(desk: "Desk", _: Call, __: Parameters) -> Reply:
+    """The origins of the log, the first one first: each with the note that opened it.
+
+    Such a note is a checkpoint that names a key, and from the second on is signed with the key
+    before as well. It names the last checkpoint that it goes on from, and what was lost.
+    """
+    async with desk.reader() as connection:
+        found = await seals.openings(connection)
+    items = [
+        {
+            "origin": opening.verifier.origin,
+            "key": opening.verifier.key,
+            "openedAt": at.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z",
+            "size": opening.checkpoint.size,
+            "after": _named(opening.after),
+            "lost": [_named(each) for each in opening.lost],
+            "note": opening.note,
+        }
+        for opening, at in ((Opening.of(note), at) for note, at in found)
+    ]
+    return Reply(200, encoded({"items": items}))
+
+
+def _named(checkpoint: Checkpoint | None) -> dict[str, object] | None:
+    if checkpoint is None:
+        return None
+    return {
+        "origin": checkpoint.origin,
+        "size": checkpoint.size,
+        "root": checkpoint.root.hex(),
+    }
 
 
 async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
@@ -112,9 +147,35 @@ PROOF: Final = {
 }
 SIZES: Final = {"from": NUMBER_OF, "to": NUMBER_OF}
 
+NAMED: Final = {
+    "type": "object",
+    "properties": {
+        "origin": {"type": "string"},
+        "size": {"type": "integer"},
+        "root": {"type": "string"},
+    },
+}
+ORIGIN: Final = {
+    "origin": {"type": "string"},
+    "key": {"type": "string"},
+    "openedAt": {"type": "string", "format": "date-time"},
+    "size": {"type": "integer"},
+    "after": {"anyOf": [NAMED, {"type": "null"}]},
+    "lost": {"type": "array", "items": NAMED},
+    "note": {"type": "string"},
+}
+
 ROUTES: list[AnyRoute] = [
     Other("GET", "/v1/checkpoint", answer_checkpoint, "The last signed checkpoint", READ),
     Other("GET", "/v1/checkpoint/key", answer_key, "What checkpoints are verified with", READ),
+    Other(
+        "GET",
+        "/v1/checkpoint/origins",
+        answer_origins,
+        "Who signed the log, one after the other",
+        READ,
+        gives={"items": {"type": "array", "items": {"type": "object", "properties": ORIGIN}}},
+    ),
     Other(
         "GET",
         "/v1/events/{position}/proof",

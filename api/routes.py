@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct
+from pydantic import BaseModel
 
 from api.body import BODY_MAX
 from api.ids import BUSINESS_ID, CANONICAL
@@ -99,7 +100,7 @@ class Other(Struct, frozen=True):
     needs: Right | None = None
     exports: bool = False
     """Whether it takes so much along that the log of activities says who did."""
-    form: type[Form] | None = None
+    form: type[BaseModel] | None = None
     public: bool = False
     own: bool = False
     """Whether borrowers may ask for it as well, as far as it is theirs."""

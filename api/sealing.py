@@ -14,7 +14,9 @@ from api.settings import Settings
 from projections import seals
 from projections.seals import Contradiction
 from projections.signed_note import Untrue
-from projections.verify import Verification
+from projections.verify import Verification, contradiction
+from rim_ledger.key_ring import STORED, Ring, WrongSecret, unlocked
+from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
 
 FAULTS_MAX: Final = 100
@@ -31,10 +33,12 @@ async def seal(settings: Settings, url: str) -> None:
     async with await _connect(url) as connection:
         await _require_true(connection, outside, settings, url)
         vault = open_vault(settings, url)
-        signer = await seals.signer(connection, vault, world)
+        await seals.signer(connection, vault, world)
+        origins = await seals.origins(connection, vault)
+    outside.know(origins)
 
     def keep(note: str) -> None:
-        outside.keep(note, signer.open(note), signer, world.now())
+        outside.keep(note, origins, world.now())
 
     await seals.seal(url, vault, world, keep, log.warning)
 
@@ -50,28 +54,23 @@ def make_key(settings: Settings, url: str) -> None:
 
 
 def require_true(settings: Settings, url: str) -> None:
-    """Raise Unfit when the store contradicts the last checkpoint that was kept outside of it."""
-    outside = Outside(settings.home)
+    """Raise Unfit when the store contradicts the last checkpoints that were kept outside of it."""
 
     async def look() -> None:
         async with await _connect(url) as connection:
-            await _require_true(connection, outside, settings, url)
+            await _require_true(connection, Outside(settings.home), settings, url)
 
-    if outside.latest is not None:
-        asyncio.run(look())
+    asyncio.run(look())
 
 
 async def _require_true(
     connection: Connection, outside: Outside, settings: Settings, url: str
 ) -> None:
-    if (note := outside.latest) is None:
-        return
     try:
-        signer = await seals.known_signer(connection, open_vault(settings, url))
-        verifier = outside.verifier
-        wrong: str | None = "this is not the log that was signed there"
-        if signer and verifier and verifier.key == signer.key:
-            wrong = await seals.contradicts(connection, note, verifier)
+        if not (kept := outside.last()):
+            return
+        origins = await seals.origins(connection, open_vault(settings, url))
+        wrong = await contradiction(connection, origins, kept)
     except UndefinedTable:
         wrong = "there is no log"
     except (Contradiction, Untrue) as error:
@@ -83,15 +82,48 @@ async def _require_true(
         )
 
 
+async def go_on(settings: Settings, connection: Connection) -> str:
+    """Open a new origin in a store that is being restored; what it goes on from and what not.
+
+    Raises Unfit when the checkpoints outside are of another log.
+    """
+    outside = Outside(settings.home)
+    try:
+        kept, vault = outside.last(), await _vault(settings, connection)
+        opening = await seals.go_on(connection, vault, RealWorld(), kept)
+        origins = await seals.origins(connection, vault)
+        wrong = await contradiction(connection, origins, kept)
+    except (Contradiction, Untrue) as error:
+        wrong = str(error)
+    if wrong:
+        raise Unfit(
+            f"the backup contradicts the last checkpoint in {outside.place}: {wrong}. Bring the"
+            " right backup; to begin anew on purpose, move that directory away"
+        )
+    return str(opening)
+
+
+async def _vault(settings: Settings, connection: Connection) -> Vault:
+    """The vault of a store that nobody else sees yet."""
+    rows = await (await connection.execute(STORED)).fetchall()
+    try:
+        return Vault(Ring(unlocked(rows, settings.secrets)), RealWorld())
+    except WrongSecret as error:
+        raise Unfit(str(error)) from None
+
+
 async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
     """Compare every event with its seal: what is wrong, and what was looked at."""
     outside = Outside(settings.home)
     async with await _connect(url) as connection:
-        if (signer := await seals.known_signer(connection, open_vault(settings, url))) is None:
+        try:
+            origins = await seals.origins(connection, open_vault(settings, url))
+        except Untrue as error:
+            return [str(error)], "the log"
+        if origins.last is None:
             raise Unfit("nothing is sealed yet: rim-ledger up or rim-ledger seal does it")
         try:
-            verifier = outside.verifier or signer
-            checked = Verification(connection, verifier, outside.notes(verifier))
+            checked = Verification(connection, origins, outside.all())
         except Untrue as error:
             raise Unfit(f"{outside.place} is no good: {error}") from None
         found = list[str]()
@@ -102,10 +134,10 @@ async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
                     found.append(f"these are the first {FAULTS_MAX} faults; there may be more")
                     break
     words = (
-        f"{checked.events} events, {checked.sealed} of them sealed by {verifier.origin};"
-        f" {checked.checkpoints} checkpoints"
+        f"{checked.events} events, {checked.sealed} of them sealed by"
+        f" {origins.last.verifier.origin}; {checked.checkpoints} checkpoints"
     )
-    return found, words
+    return found, "\n".join([*map(str, origins.openings[1:]), words])
 
 
 async def _connect(url: str) -> Connection:

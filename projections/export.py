@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -19,9 +19,7 @@ from psycopg import AsyncConnection
 from projections import log
 from projections.cloud_events import Reader, persons_in, read
 from projections.log import Line, Wanted
-from projections.merkle import Edge, leaf_hash
-from projections.seals import leaf
-from projections.signed_note import Untrue, Verifier
+from projections.origins import Opening
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
 
 PAGE: Final = 5_000
@@ -59,7 +57,9 @@ SCHEMA: Final = pa.schema(
 ERASED: Final = (
     "SELECT person FROM ledger.personal_keys WHERE person = ANY (%b) AND wrapped IS NULL"
 )
-NOTE: Final = "SELECT note FROM ledger.checkpoints WHERE size <= %s ORDER BY size DESC LIMIT 1"
+NOTE: Final = """
+SELECT note FROM ledger.checkpoints WHERE size <= %s AND size > 0
+ ORDER BY size DESC, opens DESC LIMIT 1"""
 
 Progress = Callable[[int, int], None]
 
@@ -76,7 +76,8 @@ class Segment(Struct, frozen=True, rename="camel"):
 
 class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
     """What a directory holds. `types` are the events it is limited to, `checkpoint` the last
-    signed note on events that are in it, `key` what that is verified with."""
+    signed note on events that are in it; `origins` are the notes that opened the origins of the
+    log, and `key` is that of the last of them."""
 
     format: int = 1
     types: tuple[str, ...] | None = None
@@ -84,6 +85,7 @@ class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
     segments: tuple[Segment, ...] = ()
     checkpoint: str | None = None
     key: str | None = None
+    origins: tuple[str, ...] = ()
 
     @property
     def last(self) -> int:
@@ -141,6 +143,7 @@ async def export(
             segments=(*held.segments, segment),
             checkpoint=row[0] if row else None,
             key=wanted.key,
+            origins=wanted.origins,
         )
         with _whole(place / MANIFEST) as path:
             path.write_bytes(msgspec.json.format(msgspec.json.encode(held), indent=1))
@@ -156,6 +159,13 @@ def _begun(place: Path, wanted: Manifest) -> Manifest:
     if (held.first, held.types) != (wanted.first, wanted.types):
         what = ", ".join(held.types or ["every type"])
         raise Unfitting(f"{place} holds an export from position {held.first} of {what}")
+    known = len(held.origins)
+    if wanted.origins[:known] != held.origins:
+        raise Unfitting(f"{place} holds an export of another log")
+    for opening in map(Opening.of, wanted.origins[known:]):
+        if opening.after and opening.checkpoint.size < held.last:
+            words = f"{place} holds events up to position {held.last}, and then {opening}"
+            raise Unfitting(f"{words}: export into another directory")
     return held
 
 
@@ -198,9 +208,9 @@ async def _segment(
                     waiting.clear()
                 progress(page[-1].position)
             writer.write_table(pa.Table.from_batches(waiting, SCHEMA))
-        digest = _digest(path)
+        hashed = digest(path)
     progress(upto)
-    return Segment(file=name, first=first, last=upto, rows=rows, sha256=digest)
+    return Segment(file=name, first=first, last=upto, rows=rows, sha256=hashed)
 
 
 async def _batch(connection: AsyncConnection[Any], page: list[Line]) -> Any:
@@ -258,37 +268,6 @@ def _whole(path: Path) -> Any:
     os.close(directory)
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def verify(place: Path, verifier: Verifier, progress: Progress = lambda _, __: None) -> int:
-    """Compare an export of the whole log with its signed checkpoint, without the database; how
-    many events that covers. Raises Unfitting or Untrue."""
-    held = manifest_in(place)
-    if held is None or held.checkpoint is None or held.first != 1 or held.types:
-        raise Unfitting(f"{place} is no export of a whole log with a checkpoint")
-    said, edge = verifier.open(held.checkpoint), Edge()
-    for segment in held.segments:
-        if segment.first != edge.size + 1:
-            raise Untrue(f"position {edge.size + 1} is missing")
-        if _digest(place / segment.file) != segment.sha256:
-            raise Untrue(f"{segment.file} is not the file that was written")
-        for batch in pq.ParquetFile(place / segment.file).iter_batches(PAGE):
-            rows = [line for line in map(_line, batch.to_pylist()) if line.position <= said.size]
-            edge.grow(leaf_hash(leaf(line)) for line in rows)
-            progress(edge.size, said.size)
-            if edge.size == said.size:
-                break
-        if edge.size == said.size:
-            break
-    if (edge.size, edge.root) != (said.size, said.root):
-        raise Untrue(f"the first {said.size} events are not those that were signed")
-    return said.size
-
-
-def _line(row: dict[str, Any]) -> Line:
-    at = row["recorded_at"].astimezone(UTC)
-    stream, body = row["stream"], row["body"].encode()
-    return Line(row["position"], stream, row["version"], row["name"], body, at)

@@ -42,6 +42,8 @@ class Entry(Struct, frozen=True, gc=False):
 
     aggregate: Aggregate
     version: int
+    begun: int
+    """The position of its first event."""
     recorded_at: datetime
     row: type[Row] | None
     values: tuple[Any, ...]
@@ -71,7 +73,8 @@ def step(before: Entry | None, line: Line) -> tuple[Entry, Recorded]:
     row = ROW_OF.get(type(aggregate))
     try:
         values = row.VALUES(aggregate) if row else ()
-        return Entry(aggregate, line.version, line.recorded_at, row, values), recorded
+        begun = before.begun if before else line.position
+        return Entry(aggregate, line.version, begun, line.recorded_at, row, values), recorded
     except Exception as error:
         raise Poisoned(line, f"{type(error).__name__}: {error}") from error
 

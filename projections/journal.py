@@ -16,8 +16,8 @@ from msgspec import Struct
 from projections.columns import Indexed, Json, Key, Moment, Naira, References, Unique
 from projections.tables import Row
 from rim_ledger.core import Aggregate, Event
-from rim_ledger.lending.loan import (
-    Loan,
+from rim_ledger.lending.loan import Loan, LoanStatus
+from rim_ledger.lending.loan_events import (
     LoanDefaulted,
     LoanDefaultReversed,
     LoanDisbursed,
@@ -25,7 +25,6 @@ from rim_ledger.lending.loan import (
     LoanDisbursementReversed,
     LoanRepaid,
     LoanRepaymentReversed,
-    LoanStatus,
 )
 from rim_ledger.lending.user_events import CreditRefunded
 from rim_ledger.payments.transaction import (

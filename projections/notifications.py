@@ -118,7 +118,7 @@ class NotificationRow(
     newest="sent_at",
 ):
     """A message to one person on one channel. While `handOver` is unknown it may have gone, and is
-    not sent again."""
+    not sent again. `providerClaim` is what its provider said against its status afterwards."""
 
     id: Key
     type: Annotated[NotificationType, Taken("notice.type")]
@@ -142,6 +142,7 @@ class NotificationRow(
     sent_at: Annotated[Moment | None, Indexed]
     delivered_at: Moment | None
     error_message: str | None
+    provider_claim: Annotated[NotificationStatus | None, Indexed]
     broadcast_id: Annotated[
         UUID | None, Indexed, References("broadcasts"), Taken("notice.broadcast_id")
     ]

@@ -137,12 +137,12 @@ async def _fill(
 
 
 async def histories(
-    source: AsyncConnection[Any], upto: int
+    source: AsyncConnection[Any], upto: int, stretch: int = STRETCH
 ) -> AsyncIterator[tuple[list[Entry], list[Trace], int]]:
-    """Every stream, folded up to a position: those that came to their end there, what their events
-    left, and how many events are done."""
+    """Every stream, folded up to a position, so many events at a time: those that came to their
+    end there, what their events left, and how many events are done."""
     done, entry = 0, None
-    async for lines in _stretches(source, upto):
+    async for lines in _stretches(source, upto, stretch):
         ended, traces = list[Entry](), list[Trace]()
         for line in lines:
             if entry and line.version == 1:
@@ -156,12 +156,14 @@ async def histories(
         yield [entry], [], done
 
 
-async def _stretches(source: AsyncConnection[Any], upto: int) -> AsyncIterator[list[Line]]:
+async def _stretches(
+    source: AsyncConnection[Any], upto: int, size: int
+) -> AsyncIterator[list[Line]]:
     """The log in the order of its streams; while one stretch is worked on, the next is read."""
-    lines = await log.stretch(source, log.FIRST, upto, STRETCH)
+    lines = await log.stretch(source, log.FIRST, upto, size)
     while lines:
         place = (lines[-1].stream, lines[-1].version)
-        coming = asyncio.create_task(log.stretch(source, place, upto, STRETCH))
+        coming = asyncio.create_task(log.stretch(source, place, upto, size))
         await asyncio.sleep(0)  # The question goes out now.
         yield lines
         lines = await coming

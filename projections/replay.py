@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from projections.catalogue import TABLES
 from projections.rebuild import histories
 from projections.statements import fills
-from projections.tables import VERSION, Row
+from projections.tables import Row
 from projections.writer import Rows, encode, persons_of, rows_of
 from rim_ledger.vault import Keys
 
@@ -20,8 +20,10 @@ ERASED: Final = (
     "SELECT person FROM ledger.personal_keys WHERE person = ANY (%b) AND wrapped IS NULL"
 )
 SCHEMA: Final = "main"
+STRETCH: Final = 2_000
+"""Events whose rows are in memory at a time, as Python has them and as Arrow does."""
 SPARING: Final = (
-    "SET memory_limit = '64MB'",
+    "SET memory_limit = '48MB'",
     "SET threads = 1",
     "SET preserve_insertion_order = false",
 )
@@ -59,7 +61,7 @@ async def replay(
             target.execute(each)
         for row in TABLES.values():
             target.execute(_table(row))
-        async for ended, traces, done in histories(source, upto):
+        async for ended, traces, done in histories(source, upto, STRETCH):
             keys = await _erased(source, persons_of(ended))
             _add(target, rows_of(ended, traces, keys))
             progress(done, upto)
@@ -78,7 +80,7 @@ async def _erased(source: AsyncConnection[Any], persons: set[UUID]) -> Keys:
 
 def _types(row: type[Row]) -> dict[str, str]:
     types = {column.name: column.sql_type for column in row.COLUMNS.values()}
-    return types | {VERSION: "bigint"}
+    return types | dict.fromkeys(row.kept(), "bigint")
 
 
 def _table(row: type[Row]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 
 from projections.catalogue import TABLES, VIEWS
-from projections.tables import VERSION, Row
+from projections.tables import Row
 
 LIVE: Final = "read"
 LOCK: Final = 7_264_002
@@ -75,7 +75,7 @@ async def found(connection: AsyncConnection[Any], schema: str = LIVE) -> str | N
 
 def _table(schema: str, row: type[Row]) -> str:
     columns = [column.definition for column in row.COLUMNS.values()]
-    lines = ",\n    ".join([*columns, f"{VERSION} bigint NOT NULL"])
+    lines = ",\n    ".join([*columns, *(f"{name} bigint NOT NULL" for name in row.kept())])
     return f"CREATE TABLE {schema}.{row.TABLE} (\n    {lines}\n)"
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
@@ -12,7 +12,8 @@ from psycopg import AsyncConnection
 from projections import log
 from projections.log import Line
 from projections.merkle import HEIGHT, SIZE, WIDTH, Edge, Tile, leaf_hash
-from projections.signed_note import Checkpoint, Signer, Verifier
+from projections.origins import Opening, Origins, open_first, open_next
+from projections.signed_note import Checkpoint, Signer, Untrue, said
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
 
@@ -29,14 +30,16 @@ KEY: Final = (uuid5(NAMESPACE_URL, "rim-ledger seals"), "signing-key")
 
 SECRET: Final = "SELECT secret FROM ledger.secrets WHERE owner = %s AND purpose = %s"  # noqa: S105
 ADD_SECRET: Final = "INSERT INTO ledger.secrets VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"  # noqa: S105
-LAST: Final = "SELECT size, note FROM ledger.checkpoints ORDER BY size DESC LIMIT 1"
+CHANGE: Final = "UPDATE ledger.secrets SET secret = %s WHERE owner = %s AND purpose = %s"
+OPENINGS: Final = "SELECT note, at FROM ledger.checkpoints WHERE opens ORDER BY size"
+LAST: Final = "SELECT size, note FROM ledger.checkpoints ORDER BY size DESC, opens DESC LIMIT 1"
 TILES: Final = """
 SELECT level, number, hashes FROM ledger.tiles
   JOIN unnest(%s::int[], %s::bigint[]) AS wanted (level, number) USING (level, number)"""
 WRITE: Final = """
 INSERT INTO ledger.tiles SELECT * FROM unnest(%b::int[], %b::bigint[], %b::bytea[])
 ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes"""
-SIGNED: Final = "INSERT INTO ledger.checkpoints (size, note) VALUES (%s, %s)"
+SIGNED: Final = "INSERT INTO ledger.checkpoints (size, opens, note) VALUES (%s, %s, %s)"
 
 Connection = AsyncConnection[Any]
 
@@ -53,25 +56,62 @@ def leaf(line: Line) -> bytes:
 
 
 async def signer(connection: Connection, vault: Vault, world: World) -> Signer:
-    """The log's signer. Its key is made at the first start, whoever starts first."""
-    owner, purpose = KEY
-    if await _secret(connection) is None:
-        wrapped = vault.wrap_secret(owner, purpose, world.random(32).hex())
-        await connection.execute(ADD_SECRET, [owner, purpose, wrapped])
-    wrapped_key = await _secret(connection)
-    assert wrapped_key, "a key that was added is there"
-    return Signer(bytes.fromhex(vault.unwrap_secret(owner, purpose, wrapped_key)))
+    """The log's signer. At the first start its first origin is opened, whoever starts first."""
+    if (found := await known_signer(connection, vault)) is None:
+        wrapped = vault.wrap_secret(*KEY, world.random(32).hex())
+        await connection.execute(ADD_SECRET, [*KEY, wrapped])
+        found = await known_signer(connection, vault)
+        assert found, "a key that was added is there"
+    unless = f"{SIGNED} ON CONFLICT DO NOTHING"
+    await connection.execute(unless.encode(), [0, True, open_first(found)])
+    return found
 
 
 async def known_signer(connection: Connection, vault: Vault) -> Signer | None:
     """The log's signer, if a key was made."""
-    wrapped = await _secret(connection)
-    return Signer(bytes.fromhex(vault.unwrap_secret(*KEY, wrapped))) if wrapped else None
-
-
-async def _secret(connection: Connection) -> str | None:
     row = await (await connection.execute(SECRET, [*KEY])).fetchone()
-    return row[0] if row else None
+    return Signer(bytes.fromhex(vault.unwrap_secret(*KEY, row[0]))) if row else None
+
+
+async def openings(connection: Connection) -> list[tuple[str, datetime]]:
+    """The notes that opened the origins of the log, and when."""
+    return await (await connection.execute(OPENINGS)).fetchall()
+
+
+async def origins(connection: Connection, vault: Vault) -> Origins:
+    """The origins of the log, of which the last holds the key at hand. Raises Untrue."""
+    found, key = Origins(note for note, _ in await openings(connection)), None
+    if signer := await known_signer(connection, vault):
+        key = signer.key
+    if (found.last and found.last.verifier.key) != key:
+        raise Untrue("the last origin in the store is not the one whose key it holds")
+    return found
+
+
+async def go_on(
+    connection: Connection, vault: Vault, world: World, kept: Iterable[Checkpoint]
+) -> Opening:
+    """Open a new origin on all that is in the log; the key of the one before is no more.
+
+    `kept` are checkpoints that were kept elsewhere: those on events that are not here are named as
+    lost. Raises Untrue, or Contradiction when an event is missing.
+    """
+    before, secret = await signer(connection, vault, world), world.random(32)
+    known = await origins(connection, vault)
+    size, note = await last(connection)
+    grown = await edge(connection, size)
+    while lines := await log.page(connection, grown.size, None, PAGE):
+        await _grow(connection, grown, lines)
+
+    def is_here(claim: Checkpoint) -> bool:
+        return known.has(claim) and claim.size <= grown.size
+
+    lost = [each for each in kept if not is_here(each) and not known.lost(each)]
+    assert note, "there is an origin, so there is a checkpoint"
+    opening = open_next(Signer(secret), before, (grown.size, grown.root), said(note), lost)
+    await connection.execute(CHANGE, [vault.wrap_secret(*KEY, secret.hex()), *KEY])
+    await connection.execute(SIGNED, [grown.size, True, opening])
+    return Opening.of(opening)
 
 
 async def last(connection: Connection) -> tuple[int, str | None]:
@@ -124,11 +164,9 @@ class Sealer:
             if not lines:
                 return None
             grown = self._edge.copy()
-            changed = grown.grow(leaf_hash(leaf(line)) for line in _dense(lines, size))
-            note = self._signer.sign(Checkpoint(grown.size, grown.root))
-            levels, numbers = [level for level, _ in changed], [number for _, number in changed]
-            await self._connection.execute(WRITE, [levels, numbers, [*changed.values()]])
-            await self._connection.execute(SIGNED, [grown.size, note])
+            await _grow(self._connection, grown, lines)
+            note = self._signer.sign(grown.size, grown.root)
+            await self._connection.execute(SIGNED, [grown.size, False, note])
         self._edge = grown
         return note
 
@@ -179,28 +217,15 @@ async def _unsealed(connection: Connection) -> int:
     return await log.head(connection) - size
 
 
-async def contradicts(connection: Connection, note: str, verifier: Verifier) -> str | None:
-    """What in the store contradicts a note that was kept elsewhere, as far as a quick look tells:
-    its length, its seals, and the last events that were sealed."""
-    said = verifier.open(note)
-    if (head := await log.head(connection)) < said.size:
-        return f"the log ends at position {head}, and was signed up to {said.size}"
-    kept = min((await last(connection))[0], said.size)
-    tail = max(0, kept - 1) // WIDTH
-    grown = await edge(connection, kept)
-    further = await log.page(connection, kept, said.size, said.size - kept)
-    grown.grow(leaf_hash(leaf(line)) for line in _dense(further, kept))
-    if grown.root != said.root:
-        return f"the first {said.size} events are not those that were signed"
-    sealed = (await tiles(connection, [(0, tail)])).get((0, tail), b"")
-    for line in _dense(await log.page(connection, tail * WIDTH, kept, WIDTH), tail * WIDTH):
-        at = (line.position - 1 - tail * WIDTH) * SIZE
-        if sealed[at : at + SIZE] != leaf_hash(leaf(line)):
-            return f"the event at position {line.position} is not the one that was signed"
-    return None
+async def _grow(connection: Connection, edge: Edge, lines: Iterable[Line]) -> None:
+    """Put the next events into the tree."""
+    changed = edge.grow(leaf_hash(leaf(line)) for line in dense(lines, edge.size))
+    levels, numbers = [level for level, _ in changed], [number for _, number in changed]
+    await connection.execute(WRITE, [levels, numbers, [*changed.values()]])
 
 
-def _dense(lines: Iterable[Line], after: int) -> Iterable[Line]:
+def dense(lines: Iterable[Line], after: int) -> Iterable[Line]:
+    """The lines as they are, while none is missing after a position. Raises Contradiction."""
     for expected, line in enumerate(lines, after + 1):
         if line.position != expected:
             raise Contradiction(f"position {expected} is missing")

@@ -4,7 +4,7 @@ from functools import cache
 from typing import NamedTuple
 
 from projections.catalogue import TABLES
-from projections.tables import UPDATED, VERSION, Row
+from projections.tables import UPDATED, Row
 
 
 class Source(NamedTuple):
@@ -95,7 +95,7 @@ def shows(row: type[Row], *, masked: bool) -> bytes:
 
 def _page(row: type[Row], alias: str = "p") -> str:
     types = {column.name: column.sql_type for column in row.TAKEN}
-    types |= {VERSION: "bigint", UPDATED: "timestamptz"}
+    types |= dict.fromkeys(row.kept(), "bigint") | {UPDATED: "timestamptz"}
     fields = ", ".join(f"{name} {types[name]}" for name in row.written())
     return f"json_to_recordset(%s::json) AS {alias} ({fields})"
 

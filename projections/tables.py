@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from projections.columns import Column, read_column
 from rim_ledger.book import Right
+from rim_ledger.catalogue import ENTITIES
 
 
 class Seen(Struct, frozen=True):
@@ -24,6 +25,7 @@ class Seen(Struct, frozen=True):
 
 UPDATED = "updated_at"
 VERSION = "version"
+BEGUN = "begun"
 ERASED = "erased"
 
 
@@ -32,8 +34,9 @@ class Row(BaseModel):
 
     A column takes the attribute of the same name from what the row is `of`. The column
     `updated_at` takes the time at which the last event was recorded, and `erased` is true once the
-    person's key is destroyed. Every table has a column
-    `version` besides, the version of the stream, which the wire shows as ETag only.
+    person's key is destroyed. Every table has columns besides that `kept` names: `version`, the
+    version of the stream, which the wire shows as ETag only, and where rows have streams of their
+    own, `begun`, the position of the first event.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, serialize_by_alias=True, frozen=True)
@@ -97,10 +100,15 @@ class Row(BaseModel):
         cls.VALUES = attrgetter(*(column.source for column in cls.TAKEN))
 
     @classmethod
+    def kept(cls) -> list[str]:
+        """The columns that tell where a row stands in the log."""
+        return [VERSION, BEGUN] if cls.OF in ENTITIES else [VERSION]
+
+    @classmethod
     def written(cls) -> list[str]:
         """The columns that a page of events fills, in the order of `TAKEN`, then the stream's."""
         names = [column.name for column in cls.TAKEN]
-        return [*names, VERSION, *([UPDATED] if UPDATED in cls.COLUMNS else [])]
+        return [*names, *cls.kept(), *([UPDATED] if UPDATED in cls.COLUMNS else [])]
 
     @classmethod
     def json(cls, masked: bool, *, own: bool = False) -> str:  # type: ignore[override]

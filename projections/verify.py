@@ -1,6 +1,7 @@
-"""Checks the whole log against its seals: every event, every tile, every checkpoint."""
+"""Checks the log against its seals: a quick look, or every event, every tile, every checkpoint."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from psycopg import AsyncConnection
@@ -8,17 +9,63 @@ from psycopg import AsyncConnection
 from projections import log
 from projections.log import Line
 from projections.merkle import HEIGHT, SIZE, WIDTH, Edge, leaf_hash
-from projections.seals import last, leaf, tiles
-from projections.signed_note import Untrue, Verifier
+from projections.origins import Origins
+from projections.seals import dense, edge, last, leaf, tiles
+from projections.signed_note import Checkpoint, Untrue
 
 PAGE: Final = 20 * WIDTH
-NOTES: Final = (
-    "SELECT size, note FROM ledger.checkpoints WHERE size > %s AND size <= %s ORDER BY size"
-)
+NOTES: Final = """
+SELECT size, note FROM ledger.checkpoints
+ WHERE size > %s AND size <= %s AND NOT opens ORDER BY size"""
 
+Connection = AsyncConnection[Any]
 Progress = Callable[[int, int], None]
+Claim = tuple[int, Checkpoint | Untrue]
+"""How many events a note is on, and what it says or why that is nothing."""
 Leaves = list[tuple[int, Line | None, bytes]]
 """Positions, each with its event and its seal; none, where it is missing."""
+
+
+async def contradiction(
+    connection: Connection, origins: Origins, kept: Sequence[Checkpoint]
+) -> str | None:
+    """What in the store contradicts checkpoints that were kept elsewhere, as far as a quick look
+    tells: its length, its seals, and the last events that were sealed. Raises Contradiction."""
+    if kept and not any(map(origins.knows, kept)):
+        return "this is not the log that was signed there"
+    for claim in kept:
+        if origins.has(claim):
+            if wrong := await _disagrees(connection, claim):
+                return wrong
+        elif not origins.lost(claim):
+            return unnamed(claim)
+    return None
+
+
+def unnamed(claim: Checkpoint) -> str:
+    """What is wrong with a checkpoint that is not of this log, and of which no restore tells."""
+    return (
+        f"{claim.origin} signed {claim.size} events, which are not all in the log, and no restore"
+        " says so"
+    )
+
+
+async def _disagrees(connection: Connection, claim: Checkpoint) -> str | None:
+    if (head := await log.head(connection)) < claim.size:
+        return f"the log ends at position {head}, and was signed up to {claim.size}"
+    kept = min((await last(connection))[0], claim.size)
+    tail = max(0, kept - 1) // WIDTH
+    grown = await edge(connection, kept)
+    further = await log.page(connection, kept, claim.size, claim.size - kept)
+    grown.grow(leaf_hash(leaf(line)) for line in dense(further, kept))
+    if grown.root != claim.root:
+        return f"the first {claim.size} events are not those that were signed"
+    sealed = (await tiles(connection, [(0, tail)])).get((0, tail), b"")
+    for line in dense(await log.page(connection, tail * WIDTH, kept, WIDTH), tail * WIDTH):
+        at = (line.position - 1 - tail * WIDTH) * SIZE
+        if sealed[at : at + SIZE] != leaf_hash(leaf(line)):
+            return f"the event at position {line.position} is not the one that was signed"
+    return None
 
 
 class Verification:
@@ -29,18 +76,22 @@ class Verification:
     """
 
     def __init__(
-        self, connection: AsyncConnection[Any], verifier: Verifier, outside: Mapping[int, str]
+        self, connection: Connection, origins: Origins, outside: Sequence[Checkpoint]
     ) -> None:
-        """`outside` are notes that were kept elsewhere, by the number of events they cover."""
-        self._connection, self._verifier, self._outside = connection, verifier, outside
+        """`outside` are checkpoints that were kept elsewhere."""
+        self._connection, self._origins, self._outside = connection, origins, outside
+        self._claims = [*origins.claims, *filter(origins.has, outside)]
         self._edge, self._whole = Edge(), True
         self.events = self.sealed = self.checkpoints = 0
 
     async def faults(self, progress: Progress) -> AsyncIterator[str]:
         """What is wrong, position by position."""
+        for claim in self._outside:
+            if not self._origins.has(claim) and not self._origins.lost(claim):
+                yield unnamed(claim)
         self.sealed, _ = await last(self._connection)
         self.events = await log.head(self._connection)
-        after, end = 0, max(self.sealed, self.events, *self._outside, 0)
+        after, end = 0, max(self.sealed, self.events, *(each.size for each in self._claims))
         while after < end:
             upto = min(after + PAGE, end)
             leaves = await self._leaves(after, upto)
@@ -84,10 +135,12 @@ class Verification:
         """Compare the tree with each checkpoint on the way, and with the tiles above the leaves."""
         upto, changed = after + len(leaves), dict[tuple[int, int], bytes]()
         cursor = await self._connection.execute(NOTES, [after, upto])
-        notes = [*await cursor.fetchall(), *self._outside.items()]
-        for size, note in sorted(each for each in notes if after < each[0] <= upto):
+        claims: list[Claim] = [(each.size, each) for each in self._claims]
+        claims += [(size, self._opened(size, note)) for size, note in await cursor.fetchall()]
+        claims = [each for each in claims if after < each[0] <= upto]
+        for size, claim in sorted(claims, key=itemgetter(0)):
             changed |= self._edge.grow(self._hashes[self._edge.size - after : size - after])
-            if fault := self._signed(size, note):
+            if fault := self._false(size, claim):
                 self._whole = False
                 yield fault
                 return
@@ -100,12 +153,16 @@ class Verification:
             if kept.get(at, b"")[: len(hashes)] != hashes:
                 yield f"tile {at[1]} of level {at[0]} is not what follows from the events"
 
-    def _signed(self, size: int, note: str) -> str | None:
-        self.checkpoints += 1
+    def _opened(self, size: int, note: str) -> Checkpoint | Untrue:
         try:
-            said = self._verifier.open(note)
+            return self._origins.open(note)
         except Untrue as untrue:
-            return f"checkpoint of {size} events: {untrue}"
-        if (said.size, said.root) != (size, self._edge.root):
+            return untrue
+
+    def _false(self, size: int, claim: Checkpoint | Untrue) -> str | None:
+        self.checkpoints += 1
+        if isinstance(claim, Untrue):
+            return f"checkpoint of {size} events: {claim}"
+        if (claim.size, claim.root) != (size, self._edge.root):
             return f"checkpoint of {size} events: another root was signed than they have"
         return None

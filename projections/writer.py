@@ -44,7 +44,7 @@ def rows_of(entries: Iterable[Entry], traces: Iterable[Trace], keys: Keys) -> Ro
 
 
 def _values(row: type[Row], entry: Entry, keys: Keys) -> tuple[Any, ...]:
-    values = [*entry.values, entry.version]
+    values = [*entry.values, entry.version, entry.begun]
     for place in row.SEALED:
         values[place] = opened(values[place], keys)
     if ERASED in row.COLUMNS and keys.get(entry.aggregate.person, ...) is None:

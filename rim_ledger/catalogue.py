@@ -9,7 +9,8 @@ from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyEvent
 from rim_ledger.admin.security_settings import SecuritySettings, SecuritySettingsChanged
 from rim_ledger.core import Aggregate, Event
 from rim_ledger.customers.access import CustomerAccess, CustomerAccessEvent, CustomerLoggedIn
-from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
+from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.loan_events import LoanEvent, LoanRequested
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import UserEvent, UserRegistered
 from rim_ledger.notifications.alert import AlertCreated, AlertEvent, SystemAlert

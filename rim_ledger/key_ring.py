@@ -1,7 +1,7 @@
 """The ring of keys: made once, kept under the master secret, and given a new key by a rotation."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -41,6 +41,8 @@ DERIVED: Final = {
     Purpose.CURSOR: b"rim-ledger cursors",
 }
 """How each key followed from the master secret before there was a ring."""
+
+STORED: Final = "SELECT purpose, id, wrapped FROM ledger.key_ring"
 
 Keys = Mapping[tuple[Purpose, int], bytes]
 
@@ -117,7 +119,11 @@ def open_ring(url: str, secrets: Sequence[bytes], world: World) -> Ring:
 
 def stored(connection: Connection[Any], secrets: Sequence[bytes]) -> Keys:
     """The keys in the database. Raises WrongSecret."""
-    rows = connection.execute("SELECT purpose, id, wrapped FROM ledger.key_ring").fetchall()
+    return unlocked(connection.execute(STORED).fetchall(), secrets)
+
+
+def unlocked(rows: Iterable[tuple[str, int, bytes]], secrets: Sequence[bytes]) -> Keys:
+    """The keys that are STORED, in the clear. Raises WrongSecret."""
     wrappers = [_wrapper(secret) for secret in secrets]
     return {
         (Purpose(purpose), number): _unwrapped(wrappers, wrapped, _place(purpose, number))

@@ -2,10 +2,13 @@
 """Verifies proofs of RIM Ledger offline, with the standard library and `cryptography` alone.
 
     verify_proof.py KEY CHECKPOINT inclusion PROOF
-    verify_proof.py KEY CHECKPOINT consistency PROOF OLDER-CHECKPOINT
+    verify_proof.py KEY CHECKPOINT consistency PROOF OLDER-CHECKPOINT [OLDER-KEY]
+    verify_proof.py KEY ORIGINS follow > NEWER-KEY
 
-KEY, CHECKPOINT and PROOF are files with the answers of /v1/checkpoint/key, /v1/checkpoint,
-/v1/events/{position}/proof and /v1/consistency. Says what was proved, or ends with code 1.
+KEY, CHECKPOINT, PROOF and ORIGINS are files with the answers of /v1/checkpoint/key,
+/v1/checkpoint, /v1/events/{position}/proof or /v1/consistency, and /v1/checkpoint/origins. Says
+what was proved, or ends with code 1. After a restore a log has another key: `follow` gives it,
+when each key from the older one on has signed for the next.
 """
 
 import json
@@ -30,20 +33,42 @@ def node(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
-def opened(key: str, note: str) -> tuple[int, bytes]:
-    """The size and the root in a checkpoint, if the key signed it."""
+def signed(key: str, note: str) -> list[str]:
+    """The lines of a note, if the key signed it, whoever else did so too."""
     name, _, public = key.strip().split("+", 2)
     raw = b64decode(public)
     need(raw[0] == 1, "the key is one of Ed25519")
     key_id = sha256(name.encode() + b"\n" + raw).digest()[:4]
-    text, _, signatures = note.partition("\n\n")
-    signer, signature = signatures.removeprefix("\N{EM DASH} ").rstrip("\n").split(" ")
-    signed = b64decode(signature)
-    need((signer, signed[:4]) == (name, key_id), "the note is signed with this key")
-    Ed25519PublicKey.from_public_bytes(raw[1:]).verify(signed[4:], f"{text}\n".encode())
-    origin, size, root = text.split("\n")
-    need(origin == name, "the note is of this log")
+    text, _, signatures = note.rpartition("\n\n")
+    found = False
+    for line in signatures.rstrip("\n").split("\n"):
+        signer, signature = line.removeprefix("\N{EM DASH} ").split(" ")
+        value = b64decode(signature)
+        if (signer, value[:4]) == (name, key_id):
+            Ed25519PublicKey.from_public_bytes(raw[1:]).verify(value[4:], f"{text}\n".encode())
+            found = True
+    need(found, "the note is signed with this key")
+    return text.split("\n")
+
+
+def opened(key: str, note: str) -> tuple[int, bytes]:
+    """The size and the root in a checkpoint, if it is one of the key's log."""
+    origin, size, root, *_ = signed(key, note)
+    need(origin == key.split("+", maxsplit=1)[0], "the note is of this log")
     return int(size), b64decode(root)
+
+
+def follow(key: str, origins: str) -> str:
+    """The key of the last origin, reached from an older one by what that one signed."""
+    items = json.loads(origins)["items"]
+    keys = [each["key"] for each in items]
+    need(key.strip() in keys, "the key is one of this log's")
+    for each in items[keys.index(key.strip()) + 1 :]:
+        lines = signed(key, each["note"])
+        opened(each["key"], each["note"])
+        need(lines[3] == f"key {each['key']}", "the note names the next key")
+        key = each["key"]
+    return key.strip()
 
 
 def root_with(index: int, size: int, leaf: bytes, path: list[bytes]) -> bytes:
@@ -82,7 +107,11 @@ def roots_with(old: int, size: int, path: list[bytes]) -> tuple[bytes, bytes]:
     return older, newer
 
 
-def main(key: str, checkpoint: str, what: str, proof: str, *older: str) -> None:
+def main(key: str, checkpoint: str, what: str, *rest: str) -> None:
+    if what == "follow":
+        print(follow(key, checkpoint))
+        return
+    proof, *older = rest
     size, root = opened(key, checkpoint)
     said = json.loads(proof)
     path = [bytes.fromhex(each) for each in said["hashes"]]
@@ -95,7 +124,7 @@ def main(key: str, checkpoint: str, what: str, proof: str, *older: str) -> None:
         need(root_with(position - 1, size, leaf, path) == root, "the path leads to the root")
         print(f"event {position} is in the log of {size} events")
         return
-    old, old_root = opened(key, older[0])
+    old, old_root = opened(older[1] if older[1:] else key, older[0])
     need((said["from"], said["to"]) == (old, size), "the proof is one of these checkpoints")
     if old == size:
         need((path, old_root) == ([], root), "the two logs are the same")
@@ -109,7 +138,7 @@ if __name__ == "__main__":
     try:
         main(
             *(
-                each if each in ("inclusion", "consistency") else Path(each).read_text()
+                each if each in ("inclusion", "consistency", "follow") else Path(each).read_text()
                 for each in sys.argv[1:]
             )
         )

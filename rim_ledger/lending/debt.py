@@ -12,15 +12,14 @@ from uuid import UUID
 from msgspec import Struct
 
 from rim_ledger.book import Book
-from rim_ledger.lending.loan import (
-    Loan,
+from rim_ledger.lending.loan import Loan, LoanStatus
+from rim_ledger.lending.loan_events import (
     LoanBecameOverdue,
     LoanCompleted,
     LoanDefaulted,
     LoanDefaultReversed,
     LoanRepaid,
     LoanRepaymentReversed,
-    LoanStatus,
 )
 from rim_ledger.lending.policy import (
     IN_FORCE,

@@ -6,23 +6,21 @@ again under the same reference, and never sent again.
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Event, require, require_legal
 from rim_ledger.lending.debt import incur
 from rim_ledger.lending.decision import require_active, require_no_late_debt
-from rim_ledger.lending.loan import (
-    LEGAL,
-    Disbursement,
-    Loan,
+from rim_ledger.lending.loan import LEGAL, Attempt, Disbursement, Loan, LoanStatus
+from rim_ledger.lending.loan_events import (
     LoanDisbursed,
     LoanDisbursementDisputed,
     LoanDisbursementFailed,
     LoanDisbursementRequested,
+    LoanDisbursementSettled,
     LoanDisbursementUnknown,
-    LoanStatus,
 )
 from rim_ledger.lending.request import (
     require_grounded,
@@ -41,8 +39,10 @@ from rim_ledger.payments.transaction import (
 from rim_ledger.system.config import setting
 from rim_ledger.system.integration import SERVES
 from rim_ledger.system.outbound import require_open
-from rim_ledger.values import due_date
+from rim_ledger.values import Note, Reference, due_date
 
+PREFIX: Final = "DSB-"
+"""What a reference begins with; the loan's own id follows, and the number of the attempt."""
 FIRST_QUERY: Final = timedelta(seconds=5)
 LAST_WAIT: Final = timedelta(hours=1)
 
@@ -70,6 +70,28 @@ class DisburseLoan(Command[Loan]):
             yield from _deliver(aggregate.id, None, book)
 
 
+class SettleDisbursement(Command[Loan]):
+    """Say what became of a top-up that the telco leaves open, on evidence from elsewhere, such as
+    the telco's portal. It counts as much as the telco's own word."""
+
+    outcome: Literal["delivered", "failed"]
+    evidence: Note
+    telco_reference: Reference | None = None
+
+    def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+        require_legal(aggregate.status, "settle", LEGAL)
+        require_not_before(aggregate.approved_at, self.occurred_at)
+        require_no_conflict(book, book.read(User, aggregate.user_id))
+        unknown = aggregate.disbursement is Disbursement.UNKNOWN
+        words = f"The disbursement is {aggregate.disbursement}; only an unknown one is settled."
+        require(unknown, "disbursement-not-unknown", words)
+        reference = aggregate.reference
+        assert reference, "what is unknown was asked for"
+        yield LoanDisbursementSettled(reference=reference, evidence=self.evidence)
+        reply = Reply(Answer(self.outcome), self.telco_reference, "Staff found that it failed.")
+        yield from _outcome(aggregate, reference, reply, book)
+
+
 def record_reply(id: UUID, reference: str, reply: Reply) -> Work:
     """What the telco said of a reference of a loan. Said twice, it changes nothing."""
 
@@ -81,22 +103,33 @@ def record_reply(id: UUID, reference: str, reply: Reply) -> Work:
     return work
 
 
+def find_attempt(book: Book, reference: str) -> tuple[Loan, Attempt] | None:
+    """The loan that a reference was made for, and the attempt that it stands for."""
+    loan = book.find(Loan, reference.removeprefix(PREFIX).rpartition("-")[0])
+    attempt = loan.attempt(reference) if loan else None
+    return (loan, attempt) if loan and attempt else None
+
+
 def _outcome(loan: Loan, reference: str, reply: Reply, book: Book) -> Iterable[Event]:
-    current = reference == loan.reference
-    waiting = current and loan.status is LoanStatus.APPROVED
-    known = current and loan.disbursement is Disbursement.DELIVERED
-    unsettled = waiting and loan.disbursement is not Disbursement.FAILED
-    if reply.answer is Answer.DELIVERED and waiting:
-        yield from _deliver(loan.id, reply.telco_reference, book)
-    elif reply.answer is Answer.DELIVERED and not known:
-        yield LoanDisbursementDisputed(reference=reference, telco_reference=reply.telco_reference)
-    elif reply.answer is Answer.FAILED and unsettled:
+    attempt = loan.attempt(reference)
+    assert attempt, "a telco tells of what it was asked for"
+    if attempt.delivered:
+        return
+    current = attempt == loan.last
+    if reply.answer is Answer.DELIVERED:
+        if current and loan.status is LoanStatus.APPROVED:
+            yield from _deliver(loan.id, reply.telco_reference, book)
+        else:
+            told = reply.telco_reference
+            yield LoanDisbursementDisputed(reference=reference, telco_reference=told)
+    elif not (current and loan.in_flight):
+        return
+    elif reply.answer is Answer.FAILED:
         book.forget("query-top-up", loan.id)
-        book.append(Transaction, _transaction(loan), [TransactionFailed(reason=reply.reason)])
+        book.append(Transaction, attempt.transaction_id, [TransactionFailed(reason=reply.reason)])
         yield LoanDisbursementFailed(reference=reference, reason=reply.reason)
-    elif reply.answer is Answer.UNKNOWN and unsettled:
-        asked_at = loan.asked_at or book.now
-        book.remind("query-top-up", loan.id, book.now + _next_wait(book.now - asked_at))
+    elif reply.answer is Answer.UNKNOWN:
+        book.remind("query-top-up", loan.id, book.now + _next_wait(book.now - attempt.asked_at))
         if loan.disbursement is not Disbursement.UNKNOWN:
             yield LoanDisbursementUnknown(reference=reference)
 
@@ -107,8 +140,8 @@ def _next_wait(waited: timedelta) -> timedelta:
 
 
 def _request(loan: Loan, book: Book) -> Iterable[Event]:
-    attempt = loan.attempt + 1
-    reference = f"DSB-{loan.loan_id}-{attempt}"
+    attempt = len(loan.attempts) + 1
+    reference = f"{PREFIX}{loan.loan_id}-{attempt}"
     book.remind("query-top-up", loan.id, book.now + FIRST_QUERY)
     book.forget("disburse", loan.id)
     yield LoanDisbursementRequested(

@@ -8,13 +8,8 @@ from uuid import UUID
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Event, require_legal
 from rim_ledger.lending.debt import default, fall_overdue, reverse_default
-from rim_ledger.lending.loan import (
-    LEGAL,
-    Loan,
-    LoanDefaulted,
-    LoanDefaultReversed,
-    LoanStatus,
-)
+from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
+from rim_ledger.lending.loan_events import LoanDefaulted, LoanDefaultReversed
 from rim_ledger.system.config import setting
 from rim_ledger.values import Note
 

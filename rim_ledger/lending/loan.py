@@ -8,12 +8,33 @@ from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from rim_ledger.core import NOWHERE, Aggregate, Event, Personal, PersonalMap, Stamp
+from rim_ledger.core import NOWHERE, Aggregate, Stamp
+from rim_ledger.lending.loan_events import (
+    Decision,
+    LoanApprovalRevoked,
+    LoanApproved,
+    LoanBecameOverdue,
+    LoanCompleted,
+    LoanDefaulted,
+    LoanDefaultReversed,
+    LoanDisbursed,
+    LoanDisbursementDisputed,
+    LoanDisbursementFailed,
+    LoanDisbursementRequested,
+    LoanDisbursementReversed,
+    LoanDisbursementSettled,
+    LoanDisbursementUnknown,
+    LoanEvent,
+    LoanMetadataSet,
+    LoanRejected,
+    LoanRepaid,
+    LoanRepaymentReversed,
+    LoanRequested,
+)
 from rim_ledger.system.integration import under_way
 from rim_ledger.values import ZERO, Network
-
-POLICY_VERSION: Final = "decision-v1"
 
 
 class LoanStatus(StrEnum):
@@ -40,7 +61,7 @@ class Disbursement(StrEnum):
 
 LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     LoanStatus.PENDING: ("approve", "reject"),
-    LoanStatus.APPROVED: ("revoke-approval", "disburse"),
+    LoanStatus.APPROVED: ("revoke-approval", "disburse", "settle"),
     LoanStatus.REJECTED: (),
     LoanStatus.DISBURSED: ("default", "reverse-disbursement"),
     LoanStatus.REPAYING: ("default", "reverse-disbursement"),
@@ -52,143 +73,16 @@ IN_FLIGHT: Final = (Disbursement.REQUESTED, Disbursement.UNKNOWN)
 OPEN: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING, LoanStatus.DEFAULTED)
 
 
-class Decision(Struct, frozen=True, rename="camel", gc=False):
-    """What a request was decided on, by which version of the policy, and why so."""
+class Attempt(Struct, frozen=True, gc=False):
+    """One top-up, asked for under a reference of its own."""
 
-    credit_score: int
-    previous_loans: int
-    available: Decimal
-    reasons: tuple[str, ...] = ()
-    policy: str = POLICY_VERSION
-
-
-# Events: what can happen to a loan.
-
-
-class LoanRequested(Event):
-    loan_id: str
-    user_id: UUID
-    amount: Decimal
-    network: Network
-    interest_rate: Decimal
-    amount_due: Decimal
-    repayment_period: int
-    decision: Decision
-    historical: bool = False
-    metadata: PersonalMap = {}
-
-
-class LoanApproved(Event):
-    automatic: bool = False
-
-
-class LoanRejected(Event):
-    reason: Personal
-
-
-class LoanApprovalRevoked(Event):
-    reason: Personal
-
-
-class LoanMetadataSet(Event):
-    metadata: PersonalMap
-
-
-class LoanDisbursementRequested(Event):
-    """The telco is about to be asked, under this reference; through which integration, if any."""
-
-    transaction_id: UUID
     reference: str
-    attempt: int
+    transaction_id: UUID
     asked_at: datetime
-    integration: UUID | None = None
-
-
-class LoanDisbursementUnknown(Event):
-    """The telco gave no usable answer: it is asked about the same reference until it does."""
-
-    reference: str
-
-
-class LoanDisbursementFailed(Event):
-    reference: str
-    reason: str
-
-
-class LoanDisbursed(Event):
-    transaction_id: UUID
-    telco_reference: str | None
-    due_date: datetime
-
-
-class LoanDisbursementDisputed(Event):
-    """A top-up that was thought to have failed was delivered after all, after another attempt."""
-
-    reference: str
-    telco_reference: str | None
-
-
-class LoanRepaid(Event):
-    """Money reached the loan: from a transaction, or from the user's credit when that is null."""
-
-    amount: Decimal
-    principal: Decimal
-    interest: Decimal
-    transaction_id: UUID | None = None
-
-
-class LoanCompleted(Event):
-    pass
-
-
-class LoanRepaymentReversed(Event):
-    """Money that had reached the loan does not count: from a transaction, or from credit."""
-
-    amount: Decimal
-    principal: Decimal
-    interest: Decimal
-    transaction_id: UUID | None = None
-
-
-class LoanDisbursementReversed(Event):
-    """The airtime came back: the loan stands approved again."""
-
-    reason: Personal
-    telco_reference: str
-
-
-class LoanBecameOverdue(Event):
-    pass
-
-
-class LoanDefaulted(Event):
-    """By the clock, or by hand with a reason."""
-
-    reason: Personal = None
-
-
-class LoanDefaultReversed(Event):
-    reason: Personal
-
-
-LoanEvent = (
-    LoanApproved
-    | LoanRejected
-    | LoanApprovalRevoked
-    | LoanMetadataSet
-    | LoanDisbursementRequested
-    | LoanDisbursementUnknown
-    | LoanDisbursementFailed
-    | LoanDisbursed
-    | LoanDisbursementDisputed
-    | LoanRepaid
-    | LoanCompleted
-    | LoanRepaymentReversed
-    | LoanDisbursementReversed
-    | LoanBecameOverdue
-    | LoanDefaulted
-    | LoanDefaultReversed
-)
+    integration: UUID | None
+    """Whom it was asked of, and who may speak of it; None for the telco of this installation."""
+    delivered: bool = False
+    """Whether its airtime came, be it for the loan or in dispute."""
 
 
 # The aggregate: what those events add up to.
@@ -217,11 +111,7 @@ class Loan(Aggregate):
     rejected_at: datetime | None = None
     rejected_by: UUID | None = None
     rejection_reason: str | None = None
-    attempt: int = 0
-    asked_at: datetime | None = None
-    reference: str | None = None
-    transaction_id: UUID | None = None
-    integration: UUID | None = None
+    attempts: tuple[Attempt, ...] = ()
     telco_reference: str | None = None
     disbursed_at: datetime | None = None
     due_date: datetime | None = None
@@ -236,8 +126,38 @@ class Loan(Aggregate):
         return self.user_id
 
     @property
+    def last(self) -> Attempt | None:
+        """The newest attempt to send the airtime."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def reference(self) -> str | None:
+        return self.last.reference if self.last else None
+
+    @property
+    def transaction_id(self) -> UUID | None:
+        return self.last.transaction_id if self.last else None
+
+    @property
+    def asked_at(self) -> datetime | None:
+        return self.last.asked_at if self.last else None
+
+    @property
+    def integration(self) -> UUID | None:
+        return self.last.integration if self.last else None
+
+    def attempt(self, reference: str) -> Attempt | None:
+        """The attempt that a reference stands for."""
+        return next((each for each in self.attempts if each.reference == reference), None)
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether nobody knows yet what became of the last attempt."""
+        return self.disbursement in IN_FLIGHT
+
+    @property
     def lists(self) -> frozenset[tuple[str, str]]:
-        if self.integration is None or self.disbursement not in IN_FLIGHT:
+        if self.integration is None or not self.in_flight:
             return NOWHERE
         return frozenset([(under_way(self.integration), str(self.id))])
 
@@ -301,29 +221,29 @@ class Loan(Aggregate):
             case LoanMetadataSet():
                 return self.but(notes=event.metadata)
             case LoanDisbursementRequested():
+                attempt = Attempt(
+                    event.reference, event.transaction_id, event.asked_at, event.integration
+                )
                 return self.but(
-                    disbursement=Disbursement.REQUESTED,
-                    attempt=event.attempt,
-                    asked_at=event.asked_at,
-                    reference=event.reference,
-                    transaction_id=event.transaction_id,
-                    integration=event.integration,
+                    disbursement=Disbursement.REQUESTED, attempts=(*self.attempts, attempt)
                 )
             case LoanDisbursementUnknown():
                 return self.but(disbursement=Disbursement.UNKNOWN)
+            case LoanDisbursementSettled():
+                return self
             case LoanDisbursementFailed():
                 return self.but(disbursement=Disbursement.FAILED)
             case LoanDisbursed():
                 return self.but(
                     status=LoanStatus.DISBURSED,
                     disbursement=Disbursement.DELIVERED,
-                    transaction_id=event.transaction_id,
+                    attempts=self._arrived(self.reference, event.transaction_id),
                     telco_reference=event.telco_reference,
                     disbursed_at=stamp.at,
                     due_date=event.due_date,
                 )
             case LoanDisbursementDisputed():
-                return self
+                return self.but(attempts=self._arrived(event.reference))
             case LoanRepaid():
                 defaulted = self.status is LoanStatus.DEFAULTED
                 return self.but(
@@ -360,3 +280,14 @@ class Loan(Aggregate):
                 return self.but(status=back, defaulted_at=None, left_alone=True)
             case _:
                 assert_never(event)
+
+    def _arrived(
+        self, reference: str | None, transaction: UUID | None = None
+    ) -> tuple[Attempt, ...]:
+        """The attempts, once the airtime of one of them has come."""
+        return tuple(
+            replace(each, delivered=True, transaction_id=transaction or each.transaction_id)
+            if each.reference == reference
+            else each
+            for each in self.attempts
+        )

@@ -18,11 +18,9 @@ from rim_ledger.core import (
     require_legal,
 )
 from rim_ledger.lending.decision import Terms, decide_request, require_active
-from rim_ledger.lending.loan import (
-    IN_FLIGHT,
-    LEGAL,
+from rim_ledger.lending.loan import LEGAL, Loan
+from rim_ledger.lending.loan_events import (
     Decision,
-    Loan,
     LoanApprovalRevoked,
     LoanApproved,
     LoanMetadataSet,
@@ -148,7 +146,7 @@ def require_not_before(earlier: datetime | None, occurred_at: datetime | None) -
 
 def require_grounded(loan: Loan) -> None:
     """No airtime is on its way: what is not known to have failed may still arrive."""
-    if loan.disbursement in IN_FLIGHT:
+    if loan.in_flight:
         raise Refused(
             "disbursement-in-flight",
             f"The disbursement {loan.reference} is {loan.disbursement}; wait for its outcome.",

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rim_ledger.lending.telco import Answer, Reply, TopUp
@@ -94,8 +95,11 @@ class HttpTelco:
 def read_reply(reference: str, body: bytes) -> Reply | None:
     """What a telco says of a reference; None when it says nothing that can be understood."""
     said = _object(body)
-    if said.get("reference") != reference:
-        return None
+    return understood(said) if said.get("reference") == reference else None
+
+
+def understood(said: Mapping[str, object]) -> Reply | None:
+    """What a telco's words mean; None where they mean nothing."""
     match said.get("status"):
         case "delivered":
             return Reply(Answer.DELIVERED, _matching(TELCO_REFERENCE, said.get("telcoReference")))

@@ -63,7 +63,8 @@ class BroadcastStarted(Event):
 
 
 class BroadcastProgressed(Event):
-    """What became of some messages; `excluded` are users who may not be written to any more."""
+    """What became of some messages; `excluded` are users who may not be written to any more. `sent`
+    is below zero where messages that had been accepted have failed."""
 
     sent: int = 0
     failed: int = 0

@@ -39,6 +39,7 @@ from rim_ledger.notifications.notification import (
     queue,
 )
 from rim_ledger.notifications.parcel import Hand, Outcome, parcel_of
+from rim_ledger.notifications.tally import since, tally
 from rim_ledger.sending import Channel, Heard
 from rim_ledger.system.outbound import is_open
 
@@ -123,7 +124,7 @@ def advance(id: UUID, outcomes: Sequence[Outcome], hand: Hand) -> Work:
         done = own and chunk.settled < settled == len(chunk.user_ids)
         if counted or done:
             counted = counted or BroadcastProgressed()
-            _progress(book, chunk.broadcast_id, counted, done=done)
+            progress(book, chunk.broadcast_id, counted, done=done)
         if not own:
             hand.seen = chunk.settled, chunk.settled
             return id
@@ -162,7 +163,8 @@ def _take(book: Book, chunk: BroadcastChunk, settled: int, hand: Hand) -> int:
     return settled + len(batch)
 
 
-def _progress(book: Book, id: UUID, counted: BroadcastProgressed, *, done: bool) -> None:
+def progress(book: Book, id: UUID, counted: BroadcastProgressed, *, done: bool = False) -> None:
+    """Count what became of some messages of a broadcast, and draw the line under it when done."""
     event = BroadcastProgressed(
         sent=counted.sent, failed=counted.failed, unknown=counted.unknown, chunks=int(done)
     )
@@ -181,24 +183,16 @@ def _fails_too_often(broadcast: BroadcastMessage) -> bool:
     return tried >= TRIED_MIN and broadcast.failed_count - failed > FAILED_MAX * tried
 
 
-def _record(book: Book, outcomes: Iterable[Outcome]) -> BroadcastProgressed | None:
+def _record(book: Book, outcomes: Sequence[Outcome]) -> BroadcastProgressed | None:
     """Write what became of each; how many that changes, if any. What is known already stays."""
-    sent = failed = unknown = 0
+    ids = [outcome.id for outcome in outcomes]
+    before = tally(book, ids)
     for outcome in outcomes:
         known = book.read(NotificationHistory, outcome.id)
-        if known.status is not NotificationStatus.PENDING:
-            continue
-        for event in _events(outcome, known):
-            mark(book, outcome.id, event)
-        after = book.read(NotificationHistory, outcome.id)
-        sent += after.status in (NotificationStatus.SENT, NotificationStatus.DELIVERED)
-        failed += after.status is NotificationStatus.FAILED
-        was, is_ = (each.hand_over is HandOver.UNKNOWN for each in (known, after))
-        settled = after.status is not NotificationStatus.PENDING
-        unknown += (is_ and not settled) - was
-    if not (sent or failed or unknown):
-        return None
-    return BroadcastProgressed(sent=sent, failed=failed, unknown=unknown)
+        if known.status is NotificationStatus.PENDING:
+            for event in _events(outcome, known):
+                mark(book, outcome.id, event)
+    return since(before, tally(book, ids))
 
 
 def _events(outcome: Outcome, known: NotificationHistory) -> Iterable[Event]:

@@ -114,8 +114,7 @@ class NotificationQueued(Event):
 
 
 class NotificationTaken(Event):
-    """It is being handed over, through the integration if there is one. Should nothing follow,
-    nobody knows whether it went."""
+    """It is being handed over. Should nothing follow, nobody knows whether it went."""
 
     integration: UUID | None = None
 
@@ -144,6 +143,13 @@ class NotificationOutcomeUnknown(Event):
     """It may have gone or not, and the provider does not tell."""
 
 
+class NotificationContradicted(Event):
+    """The provider said otherwise afterwards: failed for what was delivered, or delivered what had
+    failed. The status stays."""
+
+    status: NotificationStatus
+
+
 class NotificationRetried(Event):
     """Another one repeats it."""
 
@@ -157,6 +163,7 @@ NotificationEvent = (
     | NotificationFailed
     | NotificationWithheld
     | NotificationOutcomeUnknown
+    | NotificationContradicted
     | NotificationRetried
 )
 
@@ -176,6 +183,7 @@ class NotificationHistory(Aggregate):
     sent_at: datetime | None = None
     delivered_at: datetime | None = None
     error_message: str | None = None
+    provider_claim: NotificationStatus | None = None
     retried_as: UUID | None = None
 
     @property
@@ -184,15 +192,13 @@ class NotificationHistory(Aggregate):
 
     @property
     def lists(self) -> frozenset[tuple[str, str]]:
-        notice = self.notice
-        alone = notice.broadcast_id is None or notice.parent_id is not None
-        under_way = self.hand_over is HandOver.UNDER_WAY
-        if not (under_way or self.hand_over is HandOver.WAITING):
+        if self.hand_over not in (HandOver.WAITING, HandOver.UNDER_WAY):
             return NOWHERE
-        places = [(WAITING, str(self.id))] if alone else []
-        if under_way and self.integration:
-            places.append((through(self.integration), str(self.id)))
-        return frozenset(places)
+        alone = self.notice.broadcast_id is None or self.notice.parent_id is not None
+        places = {WAITING} if alone else set()
+        if self.integration:
+            places.add(through(self.integration))
+        return frozenset((place, str(self.id)) for place in places)
 
     @classmethod
     def begin(cls, id: UUID, event: NotificationQueued, stamp: Stamp) -> Self:
@@ -206,7 +212,7 @@ class NotificationHistory(Aggregate):
             integration=event.integration,
         )
 
-    def evolve(self, event: NotificationEvent, stamp: Stamp) -> Self:
+    def evolve(self, event: NotificationEvent, stamp: Stamp) -> Self:  # noqa: PLR0911 - a line an event
         match event:
             case NotificationTaken():
                 return self.but(hand_over=HandOver.UNDER_WAY, integration=event.integration)
@@ -224,6 +230,8 @@ class NotificationHistory(Aggregate):
                 )
             case NotificationOutcomeUnknown():
                 return self.but(hand_over=HandOver.UNKNOWN)
+            case NotificationContradicted():
+                return self.but(provider_claim=event.status)
             case NotificationRetried():
                 return self.but(retried_as=event.child)
             case _:

@@ -1,68 +1,26 @@
-"""What a payment provider tells us: believed when it is signed, and checked all the same."""
+"""What a payment gateway tells us: believed, as it is signed, and checked all the same."""
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
-from typing import Annotated, Final
+from typing import Final, Literal
 from uuid import UUID
 
-import msgspec
-from pydantic import Field
+from msgspec.structs import replace
 
 from rim_ledger.book import Book
-from rim_ledger.core import Actor, Event, Form, Unauthenticated
+from rim_ledger.core import Event, Form
 from rim_ledger.payments.payment import CompleteTransaction, FailTransaction, find_payment
 from rim_ledger.payments.transaction import Transaction, TransactionQuarantined, TransactionStatus
-from rim_ledger.system.credentials import API_SECRET
-from rim_ledger.system.integration import ApiIntegration, IntegrationStatus, IntegrationType
-from rim_ledger.system.signature import Message
+from rim_ledger.system.callback import Callback, UnknownReference, speaker
 from rim_ledger.values import Money, Name, Reference
 
-NOBODYS: Final = "a secret that is tried where there is none, to take the same time"
+PaymentWord = Literal["payment.succeeded", "payment.failed"]
+"""What happened at the provider."""
 
-
-class CallbackType(StrEnum):
-    """What happened at the provider."""
-
-    SUCCEEDED = "payment.succeeded"
-    FAILED = "payment.failed"
-
-
-ALREADY: Final[Mapping[CallbackType, tuple[TransactionStatus, ...]]] = {
-    CallbackType.SUCCEEDED: (TransactionStatus.COMPLETED,),
-    CallbackType.FAILED: (TransactionStatus.FAILED,),
+ALREADY: Final[Mapping[PaymentWord, TransactionStatus]] = {
+    "payment.succeeded": TransactionStatus.COMPLETED,
+    "payment.failed": TransactionStatus.FAILED,
 }
 """Where there is nothing left to do, apart from what was refunded since."""
-
-
-class UnknownPayment(Exception):
-    """There is no such payment, or none yet. No Refused, for a refusal would be kept as the
-    answer to this message; when the provider sends it again, the payment may be there."""
-
-
-def stranger() -> Unauthenticated:
-    """The one answer to all who may not speak."""
-    return Unauthenticated("unauthenticated", "No active integration has signed this.")
-
-
-def enter(book: Book, integration: UUID, message: Message) -> None:
-    """Admit a payment gateway by its signature: the decision is then made in its name.
-
-    Raises Unauthenticated, in the same words whether the signature, the time, the integration or
-    its standing is at fault.
-    """
-    secret = book.unsealed(integration, API_SECRET)
-    signed = message.is_signed(secret or NOBODYS, book.now)
-    known = book.find(ApiIntegration, integration) if secret and signed else None
-    if known is None or not _may_speak(known):
-        raise stranger()
-    actor = Actor(type="integration", id=known.id, name=known.name)
-    book.stamp = msgspec.structs.replace(book.stamp, actor=actor)
-    book.rights = frozenset()
-
-
-def _may_speak(integration: ApiIntegration) -> bool:
-    gateway = integration.type is IntegrationType.PAYMENT_GATEWAY
-    return gateway and integration.status is IntegrationStatus.ACTIVE
 
 
 class PaymentClaim(Form):
@@ -74,37 +32,34 @@ class PaymentClaim(Form):
     funds_captured: bool = False
 
 
-class Callback(Form):
-    """A provider's word on a payment, signed as Standard Webhooks say. A pending payment with
-    this reference of the integration's own provider is completed or failed. Where amount,
-    provider or standing contradict what is recorded, nothing moves and the payment is put into
-    quarantine. What is done already stays as it is. A reference that is not known, perhaps not
-    yet, is 404: send the message again later."""
+class PaymentCallback(Callback):
+    """A payment gateway's word on a payment: one that is pending, with this reference of the
+    integration's own provider, is completed or failed. Where amount, provider or standing
+    contradict what is recorded, nothing moves and the payment is put into quarantine. What is done
+    already stays as it is. A reference that is not known, perhaps not yet, is 404: send the message
+    again later."""
 
-    type: Annotated[CallbackType, Field(strict=False)]
+    ABOUT = Transaction
+
+    type: PaymentWord
     data: PaymentClaim
 
     def work(self, book: Book) -> UUID:
-        """Decide on the payment's stream; its id. Raises UnknownPayment."""
-        speaker = book.stamp.actor.id
-        assert speaker is not None, "whoever speaks was admitted"
-        provider = book.read(ApiIntegration, speaker).provider
+        provider = speaker(book).provider
         payment = find_payment(book, provider, self.data.reference)
         if payment is None:
-            raise UnknownPayment
+            raise UnknownReference
         book.append(Transaction, payment.id, self._decide(payment, provider, book))
         return payment.id
 
     def _decide(self, payment: Transaction, provider: str, book: Book) -> Iterable[Event]:
         agreed = (self.data.amount, self.data.provider) == (payment.amount, provider)
-        settled = payment.status is TransactionStatus.REFUNDED or (
-            payment.status in ALREADY[self.type]
-        )
+        settled = payment.status in (ALREADY[self.type], TransactionStatus.REFUNDED)
         if agreed and settled:
             return
         if not agreed or payment.status is not TransactionStatus.PENDING:
             yield from self._quarantine(payment, book)
-        elif self.type is CallbackType.SUCCEEDED:
+        elif self.type == "payment.succeeded":
             yield from CompleteTransaction().decide(payment, book)
         else:
             reason = f"{provider} says that the payment failed."
@@ -119,6 +74,11 @@ class Callback(Form):
             provider=self.data.provider,
             message_id=book.stamp.key or "",
         )
-        known = payment.quarantined
-        if known is None or msgspec.structs.replace(claim, message_id=known.message_id) != known:
-            yield claim
+        yield from quarantine(payment, claim)
+
+
+def quarantine(payment: Transaction, claim: TransactionQuarantined) -> Iterable[Event]:
+    """Keep what a provider says against a payment, once, however many messages say it."""
+    known = payment.quarantined
+    if known is None or replace(claim, message_id=known.message_id) != known:
+        yield claim

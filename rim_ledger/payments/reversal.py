@@ -9,7 +9,8 @@ from rim_ledger.book import Book
 from rim_ledger.core import Command, Event, Refused, require, require_legal
 from rim_ledger.lending.debt import cancel, take_back
 from rim_ledger.lending.loan import LEGAL as LOAN_LEGAL
-from rim_ledger.lending.loan import Loan, LoanDisbursementReversed
+from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.loan_events import LoanDisbursementReversed
 from rim_ledger.lending.request import require_no_conflict
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import CreditRefunded

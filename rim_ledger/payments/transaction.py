@@ -74,10 +74,11 @@ class TransactionNoted(Event):
 
 
 class TransactionQuarantined(Event):
-    """A provider said something else than what was recorded: staff have to look at it."""
+    """A provider said something else than what was recorded: staff have to look at it. A telco may
+    say no amount."""
 
     type: str
-    amount: Decimal
+    amount: Decimal | None
     provider: str
     message_id: str
 
@@ -176,6 +177,12 @@ class Transaction(Aggregate):
         return self.quarantined is not None
 
     @property
+    def _unresolved(self) -> TransactionQuarantined | None:
+        """What is still to be looked at once it is settled. A payment is settled by somebody who
+        knows its amount; a top-up also by a telco that is asked, and does not say how much."""
+        return self.quarantined if self.disburses else None
+
+    @property
     def provider_claim(self) -> dict[str, Any] | None:
         """What the provider said instead, and in which message."""
         if (said := self.quarantined) is None:
@@ -215,14 +222,14 @@ class Transaction(Aggregate):
                     reference=event.reference or self.reference,
                     parts=event.parts,
                     unallocated=event.unallocated,
-                    quarantined=None,
+                    quarantined=self._unresolved,
                 )
             case TransactionFailed():
                 return self.but(
                     status=TransactionStatus.FAILED,
                     failure_reason=event.reason,
                     funds_captured=event.funds_captured,
-                    quarantined=None,
+                    quarantined=self._unresolved,
                 )
             case TransactionNoted():
                 return self.but(notes=event.note)

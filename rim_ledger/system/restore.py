@@ -1,6 +1,6 @@
 """Brings a ledger back from its backups: looks at everything first, then all of it or nothing."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from rim_ledger.system.archive import EVENTS, FILE, Archive, Manifest, Piece, Un
 from rim_ledger.system.outbound import OUTBOUND, OutboundStopped
 from rim_ledger.world import World
 
-REASON: Final = "The ledger was restored from a backup."
+REASON: Final = "The ledger was restored from a backup"
 
 # A restored store goes on counting where the other one stopped.
 COUNTERS: Final = """
@@ -32,6 +32,8 @@ SELECT max(position) + 1, %(stream)s, 1 + count(*) FILTER (WHERE stream_id = %(s
 
 Told = Callable[[int, int], None]
 """Is told how many bytes are done, of how many."""
+GoOn = Callable[[AsyncConnection[Any]], Awaitable[str]]
+"""What else belongs to a restore, in the same transaction, and what there is to say of it."""
 
 
 class NotEmpty(Exception):
@@ -85,9 +87,12 @@ async def look_at(archives: Sequence[Archive], told: Callable[[int], None]) -> C
     return Chain(links)
 
 
-async def restore(url: str, chain: Chain, files: Storage, world: World, told: Told) -> None:
+async def restore(
+    url: str, chain: Chain, files: Storage, world: World, told: Told, *, go_on: GoOn
+) -> str:
     """Fill an empty database with a chain, in one transaction; nothing leaves the house from
-    there. Raises NotEmpty, or Unsound where this program is too old for the backup."""
+    there. What there is to say of it. Raises NotEmpty, or Unsound where this program is too old
+    for the backup."""
     async with await AsyncConnection.connect(url) as connection:
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         await _require_empty(connection)
@@ -96,13 +101,16 @@ async def restore(url: str, chain: Chain, files: Storage, world: World, told: To
         try:
             await _fill(connection, chain, files, stored, told)
             await _set_counters(connection, chain)
-            await _stop_outbound(connection, world)
+            await _migrate(connection, scripts().keys() - set(chain.last.migrations))
+            words = await go_on(connection)
+            await _stop_outbound(connection, f"{REASON}: {words}.", world)
             await connection.commit()
         except BaseException:
             await connection.rollback()
             for name in stored:
                 await files.drop(name)
             raise
+        return words
 
 
 async def require_empty(url: str) -> None:
@@ -118,14 +126,18 @@ async def _require_empty(connection: AsyncConnection[Any]) -> None:
 
 
 async def _make_tables(connection: AsyncConnection[Any], chain: Chain) -> None:
-    """The tables as they were when the backup was made; what came later is migrated later."""
-    known = scripts()
-    if newer := sorted(set(chain.last.migrations) - known.keys()):
+    """The tables as they were when the backup was made."""
+    if newer := sorted(set(chain.last.migrations) - scripts().keys()):
         archive, _ = chain.links[-1]
         words = f"it was made by a newer version of the program, with {', '.join(newer)}"
         raise Unsound(f"the backup {archive.name} cannot be used: {words}")
     await connection.execute(RECORD)
-    for name in chain.last.migrations:
+    await _migrate(connection, chain.last.migrations)
+
+
+async def _migrate(connection: AsyncConnection[Any], names: Iterable[str]) -> None:
+    known = scripts()
+    for name in sorted(names):
         await connection.execute(known[name])
         await connection.execute("INSERT INTO migrations VALUES (%s)", [name])
 
@@ -133,7 +145,7 @@ async def _make_tables(connection: AsyncConnection[Any], chain: Chain) -> None:
 async def _fill(
     connection: AsyncConnection[Any], chain: Chain, files: Storage, stored: list[str], told: Told
 ) -> None:
-    file, parts, done = "", list[bytes](), 0
+    file, parts, done, size = "", list[bytes](), 0, chain.size
     async for piece, content in chain.contents():
         name = piece.of.removeprefix(FILE) if piece.of.startswith(FILE) else ""
         if name != file:
@@ -147,7 +159,7 @@ async def _fill(
             async with connection.cursor().copy(query) as target:
                 await target.write(content)
         done += piece.size
-        told(done, chain.size)
+        told(done, size)
     await _keep(files, file, parts, stored)
 
 
@@ -164,9 +176,9 @@ async def _set_counters(connection: AsyncConnection[Any], chain: Chain) -> None:
         await connection.execute(last.encode(), [counter])
 
 
-async def _stop_outbound(connection: AsyncConnection[Any], world: World) -> None:
+async def _stop_outbound(connection: AsyncConnection[Any], reason: str, world: World) -> None:
     """The first event after the backup's: it is there or the whole ledger is not."""
-    event = OutboundStopped(reason=REASON)
+    event = OutboundStopped(reason=reason)
     stamp = Stamp(at=world.now(), actor=SYSTEM)
     codec = Codec({OutboundStopped.__name__: OutboundStopped})
     recorded = Recorded(

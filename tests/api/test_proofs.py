@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from projections import seals
-from projections.seals import Sealer, signer
+from projections.seals import Sealer, go_on, signer
+from projections.signed_note import Checkpoint
 from rim_ledger.key_ring import derived
 from rim_ledger.vault import Vault
 from tests.api.conftest import SECRET, WORLD, Client, Tell
@@ -18,20 +19,33 @@ from tests.api.conftest import SECRET, WORLD, Client, Tell
 SCRIPT = Path(__file__).parents[2] / "docs" / "reference" / "verify_proof.py"
 
 
+VAULT = Vault(derived(SECRET), WORLD)
+
+
 async def sealed(database: str) -> None:
     connection = await psycopg.AsyncConnection.connect(database, autocommit=True)
     async with connection:
-        sealer = Sealer(connection, await signer(connection, Vault(derived(SECRET), WORLD), WORLD))
+        sealer = Sealer(connection, await signer(connection, VAULT, WORLD))
         while await sealer.advance():
             pass
 
 
+async def restored(database: str, *kept: Checkpoint) -> None:
+    """Go on under another key, as a restore does."""
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        await go_on(connection, VAULT, WORLD, kept)
+
+
 def verified(place: Path, **texts: str) -> tuple[int, str]:
     """What the script says of these files, with nothing but its own imports."""
+    what = "consistency" if "older" in texts else "inclusion"
+    last = [name for name in ("proof", "older", "older_key") if name in texts]
+    return scripted(place, "key", "checkpoint", what, *last, **texts)
+
+
+def scripted(place: Path, *words: str, **texts: str) -> tuple[int, str]:
     for name, text in texts.items():
         (place / name).write_text(text)
-    words = ["key", "checkpoint", "consistency" if "older" in texts else "inclusion", "proof"]
-    words += ["older"] if "older" in texts else []
     done = subprocess.run(
         [sys.executable, "-I", str(SCRIPT), *words],
         cwd=place, capture_output=True, text=True, check=False, timeout=60,
@@ -82,7 +96,7 @@ def test_a_log_is_proved_to_begin_with_the_older_one(
         for number in range(20):
             await admin.user(number)
         await sealed(database)
-        query = "SELECT note FROM ledger.checkpoints ORDER BY size"
+        query = "SELECT note FROM ledger.checkpoints WHERE NOT opens ORDER BY size"
         notes: list[Any] = await admin.app.state.desk.rows(query)
         key, (last,) = (await admin.get("/v1/checkpoint/key")).text, notes[-1]
         size = int(last.split("\n")[1])
@@ -103,6 +117,7 @@ def test_a_log_is_proved_to_begin_with_the_older_one(
 
 def test_before_the_first_seal_there_is_nothing_to_prove(tell: Tell, database: str) -> None:
     async def story(admin: Client) -> None:
+        assert (await admin.get("/v1/checkpoint/origins")).json() == {"items": []}
         paths = ("/v1/checkpoint", "/v1/checkpoint/key", "/v1/events/1/proof")
         for path in (*paths, "/v1/consistency?from=1"):
             answer = await admin.get(path)
@@ -119,7 +134,61 @@ def test_before_the_first_seal_there_is_nothing_to_prove(tell: Tell, database: s
         earlier = (await admin.get("/v1/events/3/proof?treeSize=5")).json()
         assert earlier["treeSize"] == 5
         clerk = await admin.take_on("clerk", {"resource": "loans", "actions": ["read"]})
-        for path in (*paths, "/v1/consistency?from=1"):
+        for path in (*paths, "/v1/checkpoint/origins", "/v1/consistency?from=1"):
             assert (await clerk.get(path)).status_code == 403
+
+    tell(story)
+
+
+def test_whoever_knows_the_key_from_before_a_restore_follows_to_the_one_after(
+    tell: Tell, database: str, tmp_path: Path
+) -> None:
+    async def story(admin: Client) -> None:
+        await sealed(database)
+        (first,) = (await admin.get("/v1/checkpoint/origins")).json()["items"]
+        old_key = (await admin.get("/v1/checkpoint/key")).text
+        old = (await admin.get("/v1/checkpoint")).text
+        await admin.user()
+        gone = Checkpoint(first["origin"], 99, b"r" * 32)
+        await restored(database, gone)
+        opening = (await admin.get("/v1/checkpoint")).text
+        position = int(opening.split("\n")[1])
+        assert opening.split("\n")[0] != first["origin"]
+        await admin.user(2)
+        await sealed(database)
+
+        origins = (await admin.get("/v1/checkpoint/origins")).text
+        before, after = json.loads(origins)["items"]
+        assert (before, after["note"]) == (first, opening)
+        assert (first["after"], first["lost"], first["size"]) == (None, [], 0)
+        assert (first["key"], after["size"]) == (old_key.strip(), position)
+        assert after["after"]["size"] == int(old.split("\n")[1])
+        assert after["lost"] == [{"origin": first["origin"], "size": 99, "root": "72" * 32}]
+        assert after["openedAt"].endswith("Z")
+
+        texts = {"old_key": old_key, "origins": origins}
+        key = (await admin.get("/v1/checkpoint/key")).text
+        followed = scripted(tmp_path, "old_key", "origins", "follow", **texts)
+        assert followed == (0, key)
+        last = (await admin.get("/v1/checkpoint")).text
+        size = int(last.split("\n")[1])
+        for older in (old, opening):
+            begins = int(older.split("\n")[1])
+            proof = (await admin.get(f"/v1/consistency?from={begins}")).text
+            given = {"key": key, "checkpoint": last, "proof": proof, "older": older}
+            given |= {"older_key": old_key} if older == old else {}
+            told = f"the log of {size} events begins with the log of {begins} events\n"
+            assert verified(tmp_path, **given) == (0, told)
+        unsigned = "".join(opening.splitlines(keepends=True)[:-1])
+        for wrong in (
+            origins.replace(json.dumps(opening)[1:-1], json.dumps(unsigned)[1:-1]),
+            origins.replace(after["key"], before["key"]),
+            origins.replace(f"\\n{position}\\n", "\\n1\\n"),
+            origins.replace(before["key"], after["key"]),
+        ):
+            assert wrong != origins
+            code, words = scripted(tmp_path, "old_key", "origins", "follow",
+                                   old_key=old_key, origins=wrong)  # fmt: skip
+            assert (code, words.startswith("not proved")) == (1, True), words
 
     tell(story)

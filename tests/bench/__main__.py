@@ -1,28 +1,23 @@
-"""Measures everything with one command, and writes docs/explanation/performance.md.
+"""Measures everything with one command, and writes it into docs/explanation/performance.md.
 
-python -m tests.bench [--url postgresql://...]
+python -m tests.bench [part ...] [--url postgresql://...]
 """
 
 import argparse
 import contextlib
 import os
 import tempfile
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter
 
-from rich.console import Console
+import psutil
 
 from rim_ledger.postgres import EmbeddedPostgres
 
 from . import page
-from .flow import measure
-from .load import Report
-from .peers import compare, fresh_database
-from .reads import compare_reads
-from .rim import RimPeer
-from .servers import AsgiPeer
-
-console = Console(width=140)
+from .parts import PARTS, Size, console
 
 
 @contextlib.contextmanager
@@ -37,39 +32,41 @@ def server(url: str | None) -> Iterator[str]:
             yield own
 
 
-def tell(name: str, report: Report) -> None:
-    console.print(f"{name}: {report.rate:,.0f}/s, p99 {report.p99_ms:.1f} ms")
-    if report.first_failure:
-        console.print(f"  {report.failures:,} failures, the first: {report.first_failure}")
-
-
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("parts", nargs="*", metavar="part", help=", ".join(PARTS))
     words.add_argument("--url", default=os.environ.get("BENCH_URL"))
     words.add_argument("--seconds", type=float, default=8.0)
     words.add_argument("--rounds", type=int, default=3)
     words.add_argument("--followed", type=int, default=200_000)
     words.add_argument("--events", type=int, default=1_000_000)
     said = words.parse_args()
-    peers = [AsgiPeer("crud"), AsgiPeer("stock"), AsgiPeer("empty"), RimPeer(), RimPeer(keyed=True)]
-    with server(said.url) as url:
-        commands = compare(peers, url, seconds=said.seconds, rounds=said.rounds, told=tell)
-        console.print(commands.table())
-        reads = compare_reads(url, seconds=said.seconds / 2, rounds=said.rounds, told=tell)
-        for comparison in reads.values():
-            console.print(comparison.table())
-        with fresh_database(url, "flow") as database:
-            flow = measure(
-                database,
-                seconds=said.seconds,
-                followed=said.followed,
-                events=said.events,
-                say=console.print,
-            )
-        for name, figure in flow.items():
-            console.print(f"{name}: {figure:,.0f}")
-        written = page.write(page.Results(page.conditions(url, said), commands, reads, flow))
-    console.print(f"written: {written}")
+    parts = said.parts or list(PARTS)
+    if unknown := sorted(set(parts) - PARTS.keys()):
+        words.error(f"there is no part {unknown[0]}; the parts are {', '.join(PARTS)}")
+    page.require(parts)
+    size = Size(said.seconds, said.rounds, said.followed, said.events)
+    load = psutil.getloadavg()[0]
+    failed = [part for part in parts if not measured(part, said.url, size, load)]
+    if failed:
+        raise SystemExit(f"failed, and left as they were: {', '.join(failed)}")
+
+
+def measured(part: str, url: str | None, size: Size, load: float) -> bool:
+    """Measure a part and write what was found; whether that went well. Another part is measured
+    all the same."""
+    console.rule(part)
+    begun = perf_counter()
+    try:
+        with server(url) as running:
+            lines = [page.conditions(running, load), *PARTS[part](running, size)]
+    except Exception:
+        traceback.print_exc()
+        return False
+    page.write(part, lines)
+    console.print("\n".join(lines), markup=False)
+    console.print(f"{part}: {perf_counter() - begun:,.0f} s")
+    return True
 
 
 if __name__ == "__main__":

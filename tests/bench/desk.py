@@ -15,14 +15,28 @@ QUESTION = {"subject": "No airtime", "description": "It never came.", "priority"
 CATEGORIES = ("technical", "billing", "account", "loan")
 
 
-def measure_desk(service: Service, seconds: float) -> dict[str, float]:
+def measure_desk(url: str, *, seconds: float) -> dict[str, float]:
     """Messages and lists a second, over tickets that are opened first."""
+    service = Service(url)
+    try:
+        service.begin(USERS)
+        return _asked(service, open_tickets(service), seconds)
+    finally:
+        service.end()
+
+
+def open_tickets(service: Service) -> list[str]:
+    """Tickets of the first users; their ids."""
     tickets = [str(uuid4()) for _ in range(TICKETS)]
     service.bulk(
         {"op": "POST /v1/tickets", "body": _opening(number, id_)}
         for number, id_ in enumerate(tickets)
     )
     service.settle()
+    return tickets
+
+
+def _asked(service: Service, tickets: list[str], seconds: float) -> dict[str, float]:
     body = json.dumps({"message": "We are looking into it, and will come back to you."}).encode()
 
     def post(nth: int) -> Scenario:

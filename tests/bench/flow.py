@@ -1,43 +1,36 @@
-"""What happens behind the commands: bulk, support, visibility, following, rebuilding, memory."""
+"""What happens behind the commands: bulk, statements, visibility, following, rebuilding."""
 
 import asyncio
 import json
 from collections.abc import Callable
 from itertools import count
 from math import ceil
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
 import httpx
-import psutil
-import psycopg
 import uvloop
 from psycopg import AsyncConnection
 
 from api.progress import progress
+from tests.process.service import wait_for
 
-from .desk import measure_desk
 from .filling import fill
-from .history import measure_history
 from .load import drive, run
 from .rim import RimPeer
 from .scenario import Scenario, Script, request
-from .service import SECRET, Service, registration
+from .service import PATIENCE, SECRET, TAIL, Service, registration
 
 CONNECTIONS = 64
 BULK = 5_000
 STATEMENT = 20_000
 PACE = 1_000
-TAIL = "SELECT coalesce(max(position), 0) FROM ledger.events"
-MEGABYTE = 1024 * 1024
 
 Figures = dict[str, float]
 
 
-def measure(
-    url: str, *, seconds: float, followed: int, events: int, say: Callable[[str], None]
-) -> Figures:
+def measure_flow(url: str, *, seconds: float, followed: int, say: Callable[[str], None]) -> Figures:
     """Every figure, on one database that is filled as it goes."""
     peer = RimPeer()
     try:
@@ -48,8 +41,6 @@ def measure(
         figures |= _bulk(service, seconds)
         say(f"a statement of {STATEMENT:,} lines")
         figures |= _statement(service)
-        say("messages and lists of the support desk")
-        figures |= measure_desk(service, seconds)
         say(f"from commit to visible at {PACE:,} commands/s")
         figures |= _visible(peer, service, seconds)
         service.stop("follow")
@@ -57,18 +48,7 @@ def measure(
         figures |= _followed(service, followed)
         service.stop()
         say("rebuilding, with all tables, audit and comparison")
-        figures |= {f"rebuild {name}": each for name, each in _rebuilt(service).items()}
-        say("many events")
-        _fill(url, events, 500_000)
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("DROP SCHEMA read CASCADE")  # nothing to compare with
-        figures |= {f"large rebuild {name}": each for name, each in _rebuilt(service).items()}
-        say("the API on top of them")
-        figures |= _api_memory(peer, service, seconds)
-        say("sealing, exporting and looking back")
-        service.settle()
-        figures |= measure_history(service)
-        return figures
+        return figures | rebuilt(service)
     finally:
         peer.stop()
 
@@ -93,7 +73,11 @@ def _bulk(service: Service, seconds: float) -> Figures:
     service.bulk(lines)
     bulk = BULK / (perf_counter() - begun)
     service.settle()
-    return {"single registrations/s": single.rate, "bulk registrations/s": bulk}
+    return {
+        "single registrations/s": single.rate,
+        "bulk registrations/s": bulk,
+        "bulk, × single commands": bulk / single.rate,
+    }
 
 
 def _statement(service: Service) -> Figures:
@@ -150,7 +134,11 @@ def _visible(peer: RimPeer, service: Service, seconds: float) -> Figures:
         waits.append(max(0.0, shown[at][0] - moment) * 1000)
     waits.sort()
     p50, p99 = (waits[ceil(len(waits) * part) - 1] for part in (0.50, 0.99))
-    return {"visible at commands/s": rate, "visible p50 ms": p50, "visible p99 ms": p99}
+    return {
+        "visible at commands/s": rate,
+        "commit to visible p50, ms": p50,
+        "commit to visible p99, ms": p99,
+    }
 
 
 async def _watch(listener: "AsyncConnection[Any]", shown: list[tuple[float, int]]) -> None:
@@ -158,55 +146,25 @@ async def _watch(listener: "AsyncConnection[Any]", shown: list[tuple[float, int]
         shown.append((perf_counter(), int(notice.payload)))  # noqa: PERF401 - each at its moment
 
 
-def _fill(url: str, events: int, first: int) -> None:
-    with progress("events written") as told:
-        asyncio.run(fill(url, SECRET, events, first, told))
-
-
 def _followed(service: Service, events: int) -> Figures:
-    with psycopg.connect(service.database_url, autocommit=True) as connection:
-
-        def position(query: str) -> int:
-            row = connection.execute(query).fetchone()
-            assert row, "the tables know how far they are"
-            return int(row[0])
-
-        shown = "SELECT position FROM read.tracking"
-        goal = position(TAIL) + events
-        _fill(service.database_url, goal, 200_000)
-        begin, end = position(shown), position(TAIL)
-        service.start("follow")
-        while (first := position(shown)) == begin:
-            sleep(0.01)
-        begun = perf_counter()
-        with progress("events followed") as told:
-            while (now := position(shown)) < end:
-                told(now, end)
-                sleep(0.05)
-        return {"followed events/s": (end - first) / (perf_counter() - begun)}
-
-
-def _rebuilt(service: Service) -> Figures:
-    begun, peak = perf_counter(), 0
-    process = service.start("rebuild")
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        peak = max(peak, process.memory_info().rss)
-        sleep(0.02)
-    took = perf_counter() - begun
-    service.stop("rebuild")
-    with psycopg.connect(service.database_url) as connection:
-        row = connection.execute("SELECT position FROM read.tracking").fetchone()
-    assert row, "a rebuild makes the tables"
-    return {"events": row[0], "events/s": row[0] / took, "MB": peak / MEGABYTE}
-
-
-def _api_memory(peer: RimPeer, service: Service, seconds: float) -> Figures:
+    shown = "SELECT position FROM read.tracking"
+    with progress("events written") as told:
+        goal = service.number(TAIL) + events
+        asyncio.run(fill(service.database_url, SECRET, goal, 200_000, told))
+    begin, end = service.number(shown), service.number(TAIL)
     service.start("follow")
-    process = service.serve()
-    fresh = process.memory_info().rss
-    scripts = [Script(peer.make_scenario(index)) for index in range(CONNECTIONS)]
-    run(service.base_url, scripts, seconds=2 * seconds)
+    wait_for(lambda: service.number(shown) > begin, PATIENCE)
+    first, begun = service.number(shown), perf_counter()
+    wait_for(lambda: service.number(shown) == end, PATIENCE)
+    return {"events/s followed live": (end - first) / (perf_counter() - begun)}
+
+
+def rebuilt(service: Service) -> Figures:
+    """Build the tables anew, and compare where there are some."""
+    ran = service.run("rebuild")
+    events = service.number("SELECT position FROM read.tracking")
     return {
-        "API MB at start": fresh / MEGABYTE,
-        "API MB after load": process.memory_info().rss / MEGABYTE,
+        "events of a rebuild": events,
+        "events/s rebuilt": events / ran.seconds,
+        "MB of a rebuild": ran.megabytes,
     }

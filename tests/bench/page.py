@@ -1,70 +1,81 @@
-"""The page of docs that tells what was measured, under which conditions, and what was aimed at."""
+"""The figures in docs/explanation/performance.md: each part's own, in its place between the words.
 
-import argparse
+The words are written by hand. A run replaces what stands between `<!-- figures: part -->` and
+`<!-- end -->`, and nothing else.
+"""
+
 import os
 import platform
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import NamedTuple
 
-import psutil
 import psycopg
 
 from .servers import ROOT
 from .standings import Comparison, Standing
 
 PAGE = ROOT / "docs" / "explanation" / "performance.md"
-INTRODUCTION = """\
-# What it costs and how fast it is
 
-`make bench` wrote this page. The machine was shared and noisy: other work ran on it, and the load
-generator, the service and PostgreSQL divided its cores among them. Look at ratios and CPU seconds
-before rates, and at rates before delays. All peers took turns in every round; a figure is the
-median of the rounds.
-
-"""
-PEERS = """\
-- `crud`: FastAPI, SQLAlchemy and asyncpg; rows updated in place, an audit row beside.
-- `stock`: the `eventsourcing` library as it comes, behind FastAPI; no read tables, no audit.
-- `empty`: FastAPI that checks the same body and does nothing.
-- `rim`: this service, its API and its follower, with read tables and audit. Opening a loan is two
-  of its commands, request and disbursement; the airtime of a past loan is not sent again, so no
-  telco is waited for. `rim with keys` gives every command an Idempotency-Key.
-
-CPU is in seconds for 1,000 commands, until the read tables show the last of them; `api` is every
-process of the peer. `cores` is how many it and PostgreSQL kept busy. When that is far below what
-the machine has, the disk or other work is what was waited for; see the conditions.
-"""
-
-
-class Results(NamedTuple):
-    """Everything that was measured, and where."""
-
-    conditions: Mapping[str, str]
-    commands: Comparison
-    reads: Mapping[str, Comparison]
-    flow: Mapping[str, float]
+GOALS: dict[str, tuple[str, float]] = {
+    "commands/s, × the better of crud and stock": ("≥", 5),
+    "commands/s, share of empty": ("≥", 0.4),
+    "CPU seconds for 1,000 commands": ("≤", 0.6),
+    "p99 of a command, ms": ("≤", 35),
+    "reading one loan, × crud": ("≥", 4),
+    "reading a list of 50, × crud": ("≥", 4),
+    "bulk, × single commands": ("≥", 3),
+    "commit to visible p99, ms": ("≤", 250),
+    "events/s followed live": ("≥", 10_000),
+    "events/s rebuilt": ("≥", 30_000),
+    "MB of a rebuild": ("≤", 400),
+    "MB of a carrier": ("≤", 300),
+    "MB of the API over many events": ("≤", 250),
+    "events/s sealed": ("≥", 20_000),
+    "events/s as NDJSON": ("≥", 80_000),
+    "MB of the API that sends NDJSON": ("≤", 300),
+    "MB of `export --to -`": ("≤", 300),
+    "MB of an export to Parquet": ("≤", 300),
+    "MB of a replay": ("≤", 300),
+    "MB of a backup": ("≤", 300),
+    "MB of a restore": ("≤", 300),
+}
+"""What was aimed at: at least, or at most, so much."""
 
 
-class Goal(NamedTuple):
-    """A figure that was aimed at; `least` says on which side of the goal it should be."""
+def require(parts: Iterable[str]) -> None:
+    """Fail now, and not when it is measured, where the page has no place for a part."""
+    for part in parts:
+        assert _place(part).search(PAGE.read_text()), f"{PAGE.name} has no place for {part}"
 
-    name: str
-    found: float
-    goal: float
-    least: bool = True
-    places: int = 0
 
-    @property
-    def row(self) -> list[str]:
-        met = self.found >= self.goal if self.least else self.found <= self.goal
-        sign = "≥" if self.least else "≤"
-        found, goal = (f"{each:,.{self.places}f}" for each in (self.found, self.goal))
-        return [self.name, f"{sign} {goal}", found, "met" if met else "missed"]
+def write(part: str, lines: Iterable[str]) -> None:
+    """Put a part's figures in their place."""
+    text = f"<!-- figures: {part} -->\n\n" + "\n".join(lines) + "\n<!-- end -->"
+    PAGE.write_text(_place(part).sub(lambda _: text, PAGE.read_text()))
+
+
+def _place(part: str) -> re.Pattern[str]:
+    return re.compile(rf"<!-- figures: {re.escape(part)} -->.*?<!-- end -->", re.DOTALL)
+
+
+def conditions(url: str, load: float) -> str:
+    """The machine, and what it was doing before the bench began."""
+    with psycopg.connect(url) as connection:
+        version = connection.info.parameter_status("server_version") or ""
+        row = connection.execute("SHOW fsync").fetchone()
+    said = (
+        f"{datetime.now(UTC):%Y-%m-%d}",
+        f"{os.cpu_count()} cores",
+        f"load {load:.1f} before",
+        f"a synced write {synced_write_ms():.1f} ms",
+        f"Python {platform.python_version()}",
+        f"PostgreSQL {version}, fsync {row[0] if row else 'unknown'}",
+    )
+    return f"*{' · '.join(said)}*\n"
 
 
 def synced_write_ms() -> float:
@@ -80,100 +91,27 @@ def synced_write_ms() -> float:
     return median(times)
 
 
-def conditions(url: str, said: argparse.Namespace) -> dict[str, str]:
-    """The machine and the run."""
-    with psycopg.connect(url) as connection:
-        version = connection.info.parameter_status("server_version") or ""
-        row = connection.execute("SHOW fsync").fetchone()
-    return {
-        "day": f"{datetime.now(UTC):%Y-%m-%d}",
-        "cores": str(os.cpu_count()),
-        "load of the machine at the end": f"{psutil.getloadavg()[0]:.1f}",
-        "a synced write at the end, ms": f"{synced_write_ms():.1f}",
-        "Python": platform.python_version(),
-        "PostgreSQL": f"{version}, fsync {row[0] if row else 'unknown'}",
-        "connections": "64",
-        "rounds": f"{said.rounds} of {said.seconds:g} s",
-    }
+def listed(figures: Mapping[str, float]) -> Iterator[str]:
+    """A table of figures, beside what was aimed at."""
+    rows = [[name, shown(found), *_judged(name, found)] for name, found in figures.items()]
+    yield from table(("figure", "found", "goal", ""), rows)
 
 
-def goals(results: Results) -> list[Goal]:
-    """What was aimed at, and what was found."""
-    by_name = {one.name: one for one in results.commands.standings}
-    rim, empty = by_name["rim"], by_name["empty"]
-    better = max(by_name["crud"].rate, by_name["stock"].rate)
-    cpu = rim.cpu_per_1000("api") + rim.cpu_per_1000("postgres")
-    flow = results.flow
-    reads = [
-        Goal(f"reading {what}, × crud", both.ratio(both.standings[1]), 4, places=1)
-        for what, both in results.reads.items()
-    ]
-    bulk = flow["bulk registrations/s"] / flow["single registrations/s"]
-    return [
-        Goal("commands/s, × the better of crud and stock", rim.rate / better, 5, places=1),
-        Goal("commands/s, share of empty", rim.rate / empty.rate, 0.4, places=2),
-        Goal("CPU seconds for 1,000 commands", cpu, 0.6, least=False, places=2),
-        Goal("p99 of a command, ms", rim.p99_ms, 35, least=False),
-        *reads,
-        Goal("bulk, × single commands", bulk, 3, places=1),
-        Goal("commit to visible p99, ms", flow["visible p99 ms"], 250, least=False),
-        Goal("events/s followed live", flow["followed events/s"], 10_000),
-        Goal("events/s rebuilt and compared", flow["rebuild events/s"], 30_000),
-        Goal("events/s rebuilt, many events", flow["large rebuild events/s"], 30_000),
-        Goal("MB of the API over many events", flow["API MB after load"], 250, least=False),
-        Goal("MB of a rebuild of many events", flow["large rebuild MB"], 400, least=False),
-        Goal("events/s sealed", flow["sealed events/s"], 20_000),
-        Goal("events/s as NDJSON", flow["NDJSON events/s"], 80_000),
-        Goal("MB of an export to Parquet", flow["Parquet MB"], 300, least=False),
-        Goal("MB of a replay", flow["replay MB"], 300, least=False),
-    ]
+def _judged(name: str, found: float) -> tuple[str, str]:
+    if name not in GOALS:
+        return "", ""
+    sign, goal = GOALS[name]
+    met = found >= goal if sign == "≥" else found <= goal
+    return f"{sign} {shown(goal)}", "met" if met else "missed"
 
 
-def write(results: Results) -> Path:
-    """Write the page; where it is."""
-    text = INTRODUCTION + "\n".join(_lines(results)) + "\n"
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(text)
-    return PAGE.relative_to(ROOT)
-
-
-def _lines(results: Results) -> Iterator[str]:
-    yield from _table(("condition", ""), results.conditions.items())
-    yield "## Goals"
-    yield ""
-    yield from _table(("figure", "goal", "found", ""), (goal.row for goal in goals(results)))
-    yield "## Commands"
-    yield ""
-    yield PEERS
-    yield from _compared(results.commands)
-    yield "## Reads"
-    yield ""
-    for what, comparison in results.reads.items():
-        yield f"Reading {what}:"
-        yield ""
-        yield from _compared(comparison)
-    yield "## Behind the commands"
-    yield ""
-    yield "Many events are those of the large rebuild, which has no tables to compare with."
-    yield ""
-    figures = ((name, f"{figure:,.0f}") for name, figure in results.flow.items())
-    yield from _table(("figure", "found"), figures)
-
-
-def _compared(comparison: Comparison) -> Iterator[str]:
+def compared(comparison: Comparison) -> Iterator[str]:
+    """A table of peers side by side, in medians of the rounds."""
     first = comparison.standings[0].name
-    heads = (
-        "peer",
-        "a second",
-        f"× {first}",
-        "p50 ms",
-        "p99 ms",
-        "CPU api",
-        "CPU PostgreSQL",
-        "cores",
-    )
+    cpu = ("CPU api", "CPU PostgreSQL", "cores")
+    heads = ("peer", "a second", f"× {first}", "p50 ms", "p99 ms", *cpu)
 
-    def cpu(one: Standing, group: str) -> str:
+    def spent(one: Standing, group: str) -> str:
         watched = one.rounds[0].cpu
         return f"{one.cpu_per_1000(group):.2f}" if group in watched else ""
 
@@ -184,19 +122,24 @@ def _compared(comparison: Comparison) -> Iterator[str]:
             f"{comparison.ratio(one):.1f}",
             f"{one.p50_ms:.1f}",
             f"{one.p99_ms:.1f}",
-            cpu(one, "api"),
-            cpu(one, "postgres"),
+            spent(one, "api"),
+            spent(one, "postgres"),
             f"{one.cores:.1f}",
         ]
         for one in comparison.standings
     )
-    yield from _table(heads, rows)
+    yield from table(heads, rows)
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
     heads = list(heads)
     yield "| " + " | ".join(heads) + " |"
     yield "|---" + "|---:" * (len(heads) - 1) + "|"
     for row in rows:
         yield "| " + " | ".join(row) + " |"
     yield ""
+
+
+def shown(figure: float) -> str:
+    """A figure with as many digits as say something."""
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"

@@ -3,15 +3,19 @@
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
 
 import httpx
 import psutil
 import psycopg
 
-from tests.process.service import command, wait_for
+from tests.process.service import wait_for
 from tests.real_loans import log_in
 
 from .bodies import user_id
@@ -23,7 +27,17 @@ SECRET = "what the benchmark seals its words under"
 LENDING = {"autoApprove": True, "autoApproveMinScore": 0, "maxOpenLoans": 100}
 LIMIT = 1_000_000
 STOPPING = 20.0  # seconds
+PATIENCE = 600.0  # seconds until something that should come to an end is given up
+PORTION = 5_000  # users that are registered with one request
+MEGABYTE = 1024 * 1024
 TAIL = "SELECT coalesce(max(position), 0) FROM ledger.events"
+
+
+class Ran(NamedTuple):
+    """What a command took."""
+
+    seconds: float
+    megabytes: float  # at most
 
 
 class Service:
@@ -34,7 +48,7 @@ class Service:
         self.headers: dict[str, str] = {}
         self._home = tempfile.TemporaryDirectory(prefix="rim-bench-", dir="/tmp")
         self._port = free_port()
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def begin(self, users: int) -> None:
         """Make the tables and the users, and start API and follower."""
@@ -45,24 +59,44 @@ class Service:
             for key, value in LENDING.items():
                 answer = client.put(f"/v1/system-config/lending/{key}", json={"value": value})
                 assert answer.is_success, answer.text
-        self.bulk({"op": "POST /v1/users", "body": registration(number)} for number in range(users))
+        for first in range(0, users, PORTION):
+            numbers = range(first, min(first + PORTION, users))
+            self.bulk({"op": "POST /v1/users", "body": registration(each)} for each in numbers)
         self.settle()
 
-    def run(self, name: str) -> None:
-        """A command that ends by itself."""
-        subprocess.run(self._words(name), check=True, stdout=subprocess.DEVNULL, **self._place())
+    @property
+    def home(self) -> Path:
+        return Path(self._home.name)
 
-    def start(self, name: str) -> psutil.Process:
+    def run(self, words: str) -> Ran:
+        """A command that ends by itself, and well."""
+        begun, peak = perf_counter(), 0
+        process = self.start(words)
+        (popen,) = (each for name, each in self._processes if name == words)
+        while popen.poll() is None:
+            with suppress(psutil.NoSuchProcess, subprocess.TimeoutExpired):
+                peak = max(peak, process.memory_info().rss)
+                popen.wait(0.02)
+        took = perf_counter() - begun
+        self.stop(words)
+        assert popen.returncode == 0, f"{words} ended with {popen.returncode}"
+        return Ran(took, peak / MEGABYTE)
+
+    def start(self, words: str, program: str = "api.cli") -> psutil.Process:
         """A command that runs until it is stopped, or done."""
-        options = {"stdout": subprocess.DEVNULL, **self._place()}
-        process = subprocess.Popen(self._words(name), **options)
-        self._processes[name] = process
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", program, *words.split()],
+            env=os.environ | self._settings,
+            cwd=self.home,
+            stdout=subprocess.DEVNULL,
+        )
+        self._processes.append((words, process))
         return psutil.Process(process.pid)
 
     def serve(self) -> psutil.Process:
         """Start the API and log in."""
         process = self.start("serve")
-        wait_until_listening(self._processes["serve"], self._port)
+        wait_until_listening(self._processes[-1][1], self._port)
         self.base_url = f"http://127.0.0.1:{self._port}"
         with httpx.Client(base_url=self.base_url, timeout=60) as client:
             self.headers = log_in(client, "admin", PASSWORD)
@@ -82,18 +116,26 @@ class Service:
         """Wait until the read tables show everything."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             query = f"SELECT position = ({TAIL}) FROM read.tracking"
-            wait_for(lambda: connection.execute(query).fetchone() == (True,), 120)
+            wait_for(lambda: connection.execute(query).fetchone() == (True,), PATIENCE)
+
+    def number(self, query: str) -> int:
+        """The one number that a query answers."""
+        with psycopg.connect(self.database_url) as connection:
+            row = connection.execute(query.encode()).fetchone()
+            assert row, "an aggregate answers"
+            return int(row[0])
 
     @property
     def pids(self) -> tuple[int, ...]:
-        return tuple(process.pid for process in self._processes.values())
+        return tuple(process.pid for _, process in self._processes)
 
     def stop(self, *names: str) -> None:
         """Stop these commands, or all of them."""
-        stopping = [self._processes.pop(name) for name in names or tuple(self._processes)]
-        for process in stopping:
+        stopping = [each for each in self._processes if not names or each[0] in names]
+        self._processes = [each for each in self._processes if each not in stopping]
+        for _, process in stopping:
             process.terminate()
-        for process in stopping:
+        for _, process in stopping:
             try:
                 process.wait(STOPPING)
             except subprocess.TimeoutExpired:
@@ -104,11 +146,9 @@ class Service:
         self.stop()
         self._home.cleanup()
 
-    def _words(self, name: str) -> list[str]:
-        return command(*name.split())
-
-    def _place(self) -> dict[str, Any]:
-        settings = {
+    @property
+    def _settings(self) -> dict[str, str]:
+        return {
             "DATABASE_URL": self.database_url,
             "PYTHONPATH": str(ROOT),
             "RIM_ADMIN_PASSWORD": PASSWORD,
@@ -117,7 +157,6 @@ class Service:
             "RIM_SECRET_KEY": SECRET,
             "RIM_RATE_LIMIT": "1000000000",  # Counted as always, and never refused.
         }
-        return {"env": os.environ | settings, "cwd": self._home.name}
 
 
 def registration(number: int) -> dict[str, Any]:

@@ -10,7 +10,8 @@ CREATE TABLE read.admin_roles (
     archived boolean NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.admin_users (
     id uuid NOT NULL,
@@ -27,7 +28,8 @@ CREATE TABLE read.admin_users (
     created_at timestamptz NOT NULL,
     created_by uuid,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.api_keys (
     id uuid NOT NULL,
@@ -41,7 +43,8 @@ CREATE TABLE read.api_keys (
     revoked_at timestamptz,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.security_settings (
     id uuid NOT NULL,
@@ -58,7 +61,8 @@ CREATE TABLE read.security_settings (
     ip_whitelist json NOT NULL,
     ip_blacklist json NOT NULL,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.users (
     id uuid NOT NULL,
@@ -80,7 +84,8 @@ CREATE TABLE read.users (
     deleted_at timestamptz,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.loans (
     id uuid NOT NULL,
@@ -110,7 +115,8 @@ CREATE TABLE read.loans (
     metadata json,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.transactions (
     id uuid NOT NULL,
@@ -139,7 +145,8 @@ CREATE TABLE read.transactions (
     metadata json,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.statements (
     id uuid NOT NULL,
@@ -156,7 +163,8 @@ CREATE TABLE read.statements (
     created_at timestamptz NOT NULL,
     created_by uuid,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.departments (
     id uuid NOT NULL,
@@ -167,7 +175,8 @@ CREATE TABLE read.departments (
     archived boolean NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.support_agents (
     id uuid NOT NULL,
@@ -182,7 +191,8 @@ CREATE TABLE read.support_agents (
     archived boolean NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.tickets (
     id uuid NOT NULL,
@@ -218,7 +228,8 @@ CREATE TABLE read.tickets (
     breached boolean NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.system_alerts (
     id uuid NOT NULL,
@@ -238,7 +249,8 @@ CREATE TABLE read.system_alerts (
     archived boolean NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.broadcasts (
     id uuid NOT NULL,
@@ -263,7 +275,8 @@ CREATE TABLE read.broadcasts (
     created_at timestamptz NOT NULL,
     created_by uuid,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.broadcast_chunks (
     id uuid NOT NULL,
@@ -272,7 +285,8 @@ CREATE TABLE read.broadcast_chunks (
     size bigint NOT NULL,
     settled bigint NOT NULL,
     taken bigint NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.notification_history (
     id uuid NOT NULL,
@@ -289,6 +303,7 @@ CREATE TABLE read.notification_history (
     sent_at timestamptz,
     delivered_at timestamptz,
     error_message text,
+    provider_claim text CHECK (provider_claim IN ('sent', 'delivered', 'failed', 'pending')),
     broadcast_id uuid,
     alert_id uuid,
     parent_id uuid,
@@ -296,7 +311,8 @@ CREATE TABLE read.notification_history (
     metadata json,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.email_templates (
     id uuid NOT NULL,
@@ -309,7 +325,8 @@ CREATE TABLE read.email_templates (
     archived boolean NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.sms_templates (
     id uuid NOT NULL,
@@ -324,7 +341,8 @@ CREATE TABLE read.sms_templates (
     archived boolean NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.system_config (
     id uuid NOT NULL,
@@ -335,7 +353,8 @@ CREATE TABLE read.system_config (
     data_type text NOT NULL CHECK (data_type IN ('string', 'number', 'boolean', 'json')),
     updated_at timestamptz NOT NULL,
     updated_by uuid,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.api_integrations (
     id uuid NOT NULL,
@@ -353,7 +372,8 @@ CREATE TABLE read.api_integrations (
     archived boolean NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.backup_settings (
     id uuid NOT NULL,
@@ -367,7 +387,8 @@ CREATE TABLE read.backup_settings (
     last_backup timestamptz,
     next_backup timestamptz,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.backups (
     id uuid NOT NULL,
@@ -391,14 +412,16 @@ CREATE TABLE read.backups (
     failure_reason text,
     deleted_at timestamptz,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.outbound (
     id uuid NOT NULL,
     enabled boolean NOT NULL,
     reason text,
     updated_at timestamptz NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    begun bigint NOT NULL
 );
 CREATE TABLE read.audit_logs (
     id uuid NOT NULL,
@@ -560,6 +583,7 @@ CREATE INDEX notification_history_recipient ON read.notification_history (recipi
 CREATE INDEX notification_history_recipient_type ON read.notification_history (recipient_type);
 CREATE INDEX notification_history_status ON read.notification_history (status);
 CREATE INDEX notification_history_sent_at ON read.notification_history (sent_at, id);
+CREATE INDEX notification_history_provider_claim ON read.notification_history (provider_claim);
 CREATE INDEX notification_history_broadcast_id ON read.notification_history (broadcast_id);
 CREATE INDEX notification_history_alert_id ON read.notification_history (alert_id);
 CREATE INDEX notification_history_created_at ON read.notification_history (created_at);

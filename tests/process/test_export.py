@@ -4,15 +4,14 @@ import json
 
 import duckdb
 
-from tests.process.service import Service, stop, wait_for
-from tests.process.test_seals import PASSWORD, SEALING
+from tests.process.service import Service, stop
+from tests.process.test_seals import PASSWORD, kept
 
 
 def test_the_log_is_written_out_and_verified_without_its_database(service: Service) -> None:
     running, _, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
-    kept, place = service.home / "checkpoints", str(service.home.parent / "out")
-    wait_for((kept / "latest").exists, SEALING)
-    size = int((kept / "latest").read_text().split("\n")[1])
+    place = str(service.home.parent / "out")
+    size = int(kept(service, "latest").read_text().split("\n")[1])
     for _ in range(2):
         written = service.run("export", "--to", place)
         assert written.returncode == 0, written.stderr
@@ -25,7 +24,7 @@ def test_the_log_is_written_out_and_verified_without_its_database(service: Servi
     (admin,) = [json.loads(line) for line in some.stdout.splitlines()]
     assert (admin["type"], admin["data"]["email"]) == ("AdminCreated", "***")
     stop(running)
-    verified = service.run("verify", "--export", place, "--key", str(kept / "key"))
+    verified = service.run("verify", "--export", place, "--key", str(kept(service, "key")))
     assert verified.returncode == 0, verified.stderr
     assert f"{size} events" in verified.stdout
     for wrong in (["--types", "Nothing"], ["--from", "0"], ["--from", "2"]):

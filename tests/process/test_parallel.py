@@ -1,6 +1,8 @@
 """Many requests at once through two API processes: limits hold, keys act once, reads follow."""
 
 import asyncio
+import json
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -8,9 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
+from rim_ledger.system.signature import sign
 from tests.process.service import a_service, stop
 from tests.process.trial import PASSWORD
 from tests.real_loans import log_in, take_on
+from tests.store.telco import SECRET, Mood, MoodyTelco
+from tests.system.provider import a_provider
 
 Story = Callable[[httpx.AsyncClient], Awaitable[None]]
 LIMIT = 10_000
@@ -184,5 +189,67 @@ def test_of_ten_who_claim_a_ticket_at_once_one_has_it(
             assert Counter(each.status_code for each in answers) == {200: 1, 409: 9}
             lost = {each.json()["code"] for each in answers if each.status_code == 409}
             assert lost == {"already-assigned"}
+
+    tell(story)
+
+
+def test_a_telco_that_calls_back_at_once_and_is_asked_lends_each_top_up_once(
+    tell: Callable[[Story], None], address: str, token: dict[str, str]
+) -> None:
+    telco = MoodyTelco(lambda _: Mood.PENDING)
+    with httpx.Client(base_url=address, timeout=30) as client:
+        officer = take_on(client, token, "lends", PASSWORD)
+
+    async def called(http: httpx.AsyncClient, path: str, said: Any, key: str) -> str:
+        body, moment = json.dumps(said).encode(), str(int(time.time()))
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": key,
+            "webhook-timestamp": moment,
+            "webhook-signature": sign(SECRET, key, moment, body),
+        }
+        answer = await http.post(path, content=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.headers["ledger-position"]
+
+    async def story(http: httpx.AsyncClient) -> None:
+        async with a_provider(telco.answer) as url:
+            wish = {"name": "VTU", "type": "telecom", "provider": "vtu", "baseUrl": url}
+            made = await http.post("/v1/api-integrations", json=wish | {"apiSecret": SECRET})
+            one = f"/v1/api-integrations/{made.json()['id']}"
+            while (await http.post(one + "/activate")).status_code != 200:
+                tested = await http.post(one + "/test")
+                assert tested.status_code == 200, tested.text
+            loans = []
+            for number in range(8):
+                user = await register(http, 900 + number)
+                wish = {"userId": user, "amount": 100, "network": "MTN"}
+                asked = (await http.post("/v1/loans", json=wish)).json()
+                path = f"/v1/loans/{asked['id']}"
+                approved = await http.post(path + "/approve", headers=officer)
+                assert approved.status_code == 200, approved.text
+                loans.append((path, f"DSB-{asked['loanId']}-1"))
+            door = f"/v1/callbacks/{made.json()['id']}"
+            sending = [http.post(path + "/disburse", headers=officer) for path, _ in loans]
+            requested = await asyncio.gather(*sending)
+            assert {each.status_code for each in requested} == {200}
+            words = [
+                called(
+                    http,
+                    door,
+                    {"type": "top-up.delivered", "data": {"reference": reference, "amount": 100}},
+                    f"{reference}.{turn % 4}",
+                )
+                for turn in range(8)
+                for _, reference in loans
+            ]
+            seen = {"Ledger-Position": max(await asyncio.gather(*words), key=int)}
+            for path, reference in loans:
+                row = (await http.get(path, headers=seen)).json()
+                events = (await http.get(path + "/events")).json()["items"]
+                names = Counter(each["type"] for each in events)
+                assert row["disbursement"] == "delivered", row
+                assert names["LoanDisbursed"] == 1
+                assert telco.delivered[reference] <= 1
 
     tell(story)

@@ -156,11 +156,16 @@ def test_a_wiped_ledger_comes_back_from_a_full_backup_and_five_that_go_on_from_i
         assert lender.http.get(second).content == PDF[:1000]
         assert lender.http.get("/v1/trial-balance").json()["accounts"] == balance
         assert lender.http.get(f"/v1/users/{ada}").json()["name"] == "Ada Obi"
+        before, after = lender.http.get("/v1/checkpoint/origins").json()["items"]
+        assert (after["after"]["origin"], str(after["size"])) == (before["origin"], found[1])
+        assert f"{after['origin']} goes on from {before['origin']}" in restored
+        assert lender.http.get("/v1/checkpoint").text.startswith(f"{after['origin']}\n")
         assert lender.http.get("/v1/outbound").json()["enabled"] is False
         run(other, "outbound", "on")
         lender.settled()
         assert lender.http.get("/v1/outbound").json()["enabled"] is True
     stop(process)
+    assert run(other, "verify").endswith(": as they were signed\n")
     again = other.run("restore", *safe, patience=LONG, RIM_SECRET_KEY=SECRET)
     assert (again.returncode, "this database holds a ledger" in again.stderr) == (1, True)
 

@@ -13,7 +13,8 @@ from projections.fold import Poisoned
 from projections.follower import follow
 from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated
 from rim_ledger.core import SYSTEM, Stamp
-from rim_ledger.lending.loan import Loan, LoanRejected
+from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.loan_events import LoanRejected
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import (
     AutoLimitDisabled,

@@ -10,9 +10,9 @@ from psycopg import AsyncConnection
 
 from projections import seals
 from projections.merkle import Edge, leaf_hash
-from projections.seals import Contradiction, Sealer, contradicts, known_signer, signer
-from projections.signed_note import Checkpoint, Signer, Untrue, Verifier
-from projections.verify import Verification
+from projections.seals import Contradiction, Sealer, known_signer, origins, signer
+from projections.signed_note import Checkpoint, Signer, Untrue, Verifier, said
+from projections.verify import Verification, contradiction
 from rim_ledger.lending.user import CreditScoreSet, User
 from tests.projections.story import ADA, START, VAULT, WORLD, opens, rows, written
 
@@ -29,19 +29,17 @@ async def sealed(url: str) -> list[str]:
         return notes
 
 
-async def faults(url: str, outside: dict[int, str] | None = None) -> list[str]:
+async def faults(url: str, *outside: str) -> list[str]:
+    """What is found to be wrong, of notes that were kept outside as well."""
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
-        found = await known_signer(connection, VAULT)
-        assert found
-        verification = Verification(connection, found, outside or {})
+        known = await origins(connection, VAULT)
+        verification = Verification(connection, known, [*map(said, outside)])
         return [fault async for fault in verification.faults(lambda _, __: None)]
 
 
-async def contradiction(url: str, note: str) -> str | None:
+async def contradicts(url: str, note: str) -> str | None:
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
-        found = await known_signer(connection, VAULT)
-        assert found
-        return await contradicts(connection, note, found)
+        return await contradiction(connection, await origins(connection, VAULT), [said(note)])
 
 
 def scores(count: int) -> list[Any]:
@@ -76,9 +74,10 @@ def test_every_event_is_a_leaf_and_the_root_is_signed(database: str, notes: list
     edge = Edge()
     edge.grow(map(leaf_hash, leaves))
     key = asyncio.run(_key(database))
-    said = [Verifier.of(key).open(note) for note in notes]
-    assert [each.size for each in said] == [4, 8, 12, 16, 20]
-    assert said[-1] == Checkpoint(20, edge.root)
+    verifier = Verifier.of(key)
+    opened = [verifier.open(note) for note in notes]
+    assert [each.size for each in opened] == [4, 8, 12, 16, 20]
+    assert opened[-1] == Checkpoint(verifier.origin, 20, edge.root)
     assert asyncio.run(faults(database)) == []
 
 
@@ -150,25 +149,24 @@ def test_events_and_seals_changed_together_do_not_have_the_signed_root(
     forged(database)
     wanted = ["checkpoint of 8 events: another root was signed than they have"]
     assert asyncio.run(faults(database)) == wanted
-    outside = {20: notes[-1]}
-    tampered(database, "DELETE FROM ledger.checkpoints")
-    found = asyncio.run(faults(database, outside))
+    tampered(database, "DELETE FROM ledger.checkpoints WHERE NOT opens")
+    found = asyncio.run(faults(database, notes[-1]))
     assert found == ["checkpoint of 20 events: another root was signed than they have"]
 
 
 def test_a_store_that_lost_its_tail_and_its_seals_contradicts_the_outside(
     database: str, notes: list[str]
 ) -> None:
-    assert asyncio.run(contradiction(database, notes[-1])) is None
-    assert asyncio.run(contradiction(database, notes[1])) is None
+    assert asyncio.run(contradicts(database, notes[-1])) is None
+    assert asyncio.run(contradicts(database, notes[1])) is None
     tampered(
         database,
         "DELETE FROM ledger.events WHERE position > 16",
         "DELETE FROM ledger.checkpoints WHERE size > 16",
     )
-    found = asyncio.run(contradiction(database, notes[-1]))
+    found = asyncio.run(contradicts(database, notes[-1]))
     assert found == "the log ends at position 16, and was signed up to 20"
-    assert asyncio.run(faults(database, {20: notes[-1]})) == [
+    assert asyncio.run(faults(database, notes[-1])) == [
         f"position {position}: the event is missing" for position in range(17, 21)
     ]
 
@@ -177,7 +175,7 @@ def test_a_store_that_lost_only_its_last_seals_is_sealed_again_alike(
     database: str, notes: list[str]
 ) -> None:
     tampered(database, "DELETE FROM ledger.checkpoints WHERE size > 12")
-    assert asyncio.run(contradiction(database, notes[-1])) is None
+    assert asyncio.run(contradicts(database, notes[-1])) is None
     assert asyncio.run(sealed(database)) == notes[3:]
     assert asyncio.run(faults(database)) == []
 
@@ -196,7 +194,7 @@ def test_the_quick_look_at_the_start_sees_a_change(
     database: str, notes: list[str], change: Callable[[str], None], found: str
 ) -> None:
     change(database)
-    assert asyncio.run(contradiction(database, notes[-1])) == found
+    assert asyncio.run(contradicts(database, notes[-1])) == found
 
 
 def test_a_hole_is_not_sealed(database: str, notes: list[str]) -> None:
@@ -226,7 +224,7 @@ def test_checkpoints_are_not_changed_by_accident(database: str, notes: list[str]
 
 
 SIGNER = Signer(b"k" * 32)
-NOTE = SIGNER.sign(Checkpoint(7, b"r" * 32))
+NOTE = SIGNER.sign(7, b"r" * 32)
 
 
 @pytest.mark.parametrize(
@@ -237,12 +235,12 @@ NOTE = SIGNER.sign(Checkpoint(7, b"r" * 32))
         NOTE.replace("\n7\n", "\n8\n"),
         NOTE.replace("rim-ledger/", "rim-ledger/0"),
         NOTE[:-9] + "AAAAAAA=\n",
-        Signer(b"l" * 32).sign(Checkpoint(7, b"r" * 32)),
+        Signer(b"l" * 32).sign(7, b"r" * 32),
         NOTE + NOTE,
     ],
 )
 def test_a_note_that_was_not_signed_so_is_untrue(note: str) -> None:
-    assert Verifier.of(SIGNER.key).open(NOTE) == Checkpoint(7, b"r" * 32)
+    assert Verifier.of(SIGNER.key).open(NOTE) == Checkpoint(SIGNER.origin, 7, b"r" * 32)
     with pytest.raises(Untrue):
         SIGNER.open(note)
 

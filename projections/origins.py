@@ -1,0 +1,140 @@
+"""Who signs a log: one origin after the other, each with a key of its own.
+
+An origin is opened by a checkpoint with further lines: `key`, what its notes are verified with,
+and, unless it is the first, `after`, the last checkpoint of the origin before. Such a one is
+opened by a restore, on the events that were brought back, and signed with both keys: so whoever
+knows the one follows to the other. Each `lost` names a checkpoint on events that were not brought
+back.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise, zip_longest
+from typing import Final, Self
+
+from msgspec import Struct
+
+from projections.merkle import EMPTY
+from projections.signed_note import Checkpoint, Signer, Untrue, Verifier, said
+
+KEY, AFTER, LOST = "key", "after", "lost"
+NONE: Final = "this checkpoint opens no origin"
+
+
+class Opening(Struct, frozen=True):
+    """How an origin begins."""
+
+    note: str
+    verifier: Verifier
+    checkpoint: Checkpoint
+    after: Checkpoint | None
+    lost: Sequence[Checkpoint]
+
+    @classmethod
+    def of(cls, note: str) -> Self:
+        """What a note says, signed with the key that it names. Raises Untrue."""
+        named: dict[str, list[Checkpoint]] = {AFTER: [], LOST: []}
+        match [line.split(" ") for line in said(note).more]:
+            case [["key", key], *others]:
+                verifier = Verifier.of(key)
+            case _:
+                raise Untrue(NONE)
+        for other in others:
+            match other:
+                case ["after" | "lost" as how, origin, size, root]:
+                    named[how].append(Checkpoint.of(origin, size, root))
+                case _:
+                    raise Untrue(NONE)
+        after = named[AFTER][0] if named[AFTER] else None
+        if len(named[AFTER]) > 1 or (not after and named[LOST]):
+            raise Untrue(NONE)
+        return cls(note, verifier, verifier.open(note), after, named[LOST])
+
+    def __str__(self) -> str:
+        position = f"position {self.checkpoint.size}"
+        if not self.after:
+            return f"{self.verifier.origin} begins at {position}"
+        losses = "".join(
+            f"; lost: the later events that {each.origin} signed, up to position {each.size}"
+            for each in self.lost
+        )
+        return f"{self.verifier.origin} goes on from {self.after.origin} at {position}{losses}"
+
+
+def open_first(signer: Signer) -> str:
+    """The note that opens the first origin of a log."""
+    return signer.sign(0, EMPTY, f"{KEY} {signer.key}")
+
+
+def open_next(
+    signer: Signer,
+    before: Signer,
+    tree: tuple[int, bytes],
+    after: Checkpoint,
+    lost: Iterable[Checkpoint],
+) -> str:
+    """The note that opens an origin on the size and root of a tree."""
+    named = [(AFTER, after), *((LOST, each) for each in lost)]
+    lines = [" ".join([how, *each.lines[:3]]) for how, each in named]
+    return signer.sign(*tree, f"{KEY} {signer.key}", *lines, also=[before])
+
+
+class Origins:
+    """The origins of one log, the first one first; each vouches for the next."""
+
+    def __init__(self, notes: Iterable[str]) -> None:
+        """The notes that opened them. Raises Untrue."""
+        self.openings = [Opening.of(note) for note in notes]
+        for first in self.openings[:1]:
+            if (first.after, first.checkpoint.size, first.checkpoint.root) != (None, 0, EMPTY):
+                raise Untrue(f"{first.verifier.origin} is not the first origin of the log")
+        for before, opening in pairwise(self.openings):
+            before.verifier.require_signed(opening.note)
+            after, name = opening.after, opening.verifier.origin
+            if after is None or after.origin != before.verifier.origin:
+                raise Untrue(f"{name} does not go on from {before.verifier.origin}")
+            if not before.checkpoint.size <= after.size <= opening.checkpoint.size:
+                raise Untrue(f"{name} names a checkpoint that was not before it")
+
+    @property
+    def last(self) -> Opening | None:
+        """How the present origin began."""
+        return self.openings[-1] if self.openings else None
+
+    @property
+    def claims(self) -> list[Checkpoint]:
+        """What the openings say about the events that are in the log."""
+        both = ((each.after, each.checkpoint) for each in self.openings)
+        return [claim for pair in both for claim in pair if claim and claim.size]
+
+    def open(self, note: str) -> Checkpoint:
+        """What a checkpoint says on events that are in the log, if the right origin signed it.
+        Raises Untrue."""
+        claim = said(note)
+        for each in self.openings:
+            if each.verifier.origin == claim.origin:
+                each.verifier.open(note)
+                if not self.has(claim):
+                    raise Untrue(f"{claim.origin} had ended before {claim.size} events")
+                return claim
+        raise Untrue(f"the checkpoint is one of {claim.origin[:80]!r}, which is none of the log's")
+
+    def knows(self, claim: Checkpoint) -> bool:
+        """Whether a checkpoint is one of an origin of this log."""
+        return any(each.verifier.origin == claim.origin for each in self.openings)
+
+    def has(self, claim: Checkpoint) -> bool:
+        """Whether a checkpoint is on events that should be in the log."""
+        for opening, following in zip_longest(self.openings, self.openings[1:]):
+            if opening.verifier.origin == claim.origin:
+                return following is None or claim.size <= following.checkpoint.size
+        return False
+
+    def lost(self, claim: Checkpoint) -> bool:
+        """Whether a checkpoint is on events that a restore says it did not bring back."""
+        named = (each for opening in self.openings for each in opening.lost)
+        return any(each.origin == claim.origin and claim.size <= each.size for each in named)
+
+    def require(self, verifier: Verifier) -> None:
+        """Raise Untrue unless a key is one of this log's."""
+        if all(each.verifier.key != verifier.key for each in self.openings):
+            raise Untrue(f"{verifier.origin} is no origin of this log")

@@ -1,0 +1,87 @@
+"""What a telco tells us by itself: it counts as much as its answer to a question."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
+from uuid import UUID
+
+from rim_ledger.book import Book
+from rim_ledger.core import Event, Form
+from rim_ledger.lending.disbursement import find_attempt, record_reply
+from rim_ledger.lending.loan import Attempt, Loan
+from rim_ledger.lending.telco import Reply
+from rim_ledger.lending.telecom import understood
+from rim_ledger.payments.callback import quarantine
+from rim_ledger.payments.transaction import (
+    Transaction,
+    TransactionQuarantined,
+    TransactionStatus,
+)
+from rim_ledger.system.callback import Callback, UnknownReference, speaker
+from rim_ledger.system.integration import ApiIntegration
+from rim_ledger.values import Money, Name, Reference
+
+TopUpWord = Literal["top-up.delivered", "top-up.failed"]
+"""What became of a top-up at the telco."""
+
+STATUS: Final[Mapping[TopUpWord, str]] = {
+    "top-up.delivered": "delivered",
+    "top-up.failed": "failed",
+}
+"""The same in the words of an answer."""
+
+
+class TopUpClaim(Form):
+    """What the telco says of one top-up. `telcoReference` and `reason` are kept if they are as in
+    its answers; amount and provider, if they are there, must be those that were asked for."""
+
+    reference: Reference
+    provider: Name | None = None
+    amount: Money | None = None
+    telco_reference: str | None = None
+    reason: str | None = None
+
+
+class TopUpCallback(Callback):
+    """A telco's word on a top-up that was asked of this very integration: the loan is disbursed, or
+    the attempt has failed, as if the telco had been asked. Airtime that came after the attempt had
+    failed, and another was made, is in dispute. Another amount or provider, or a failure after a
+    delivery, moves nothing and puts the transaction into quarantine. What is done already stays as
+    it is. A reference that was not given to this integration is 404."""
+
+    ABOUT = Loan
+
+    type: TopUpWord
+    data: TopUpClaim
+
+    def work(self, book: Book) -> UUID:
+        telco, found = speaker(book), find_attempt(book, self.data.reference)
+        if found is None or found[1].integration != telco.id:
+            raise UnknownReference
+        loan, attempt = found
+        if self._contradicts(loan, attempt, telco, book):
+            book.append(Transaction, attempt.transaction_id, self._quarantine(attempt, telco, book))
+            return loan.id
+        return record_reply(loan.id, attempt.reference, self._reply())(book)
+
+    def _contradicts(self, loan: Loan, attempt: Attempt, telco: ApiIntegration, book: Book) -> bool:
+        agreed = self.data.amount in (None, loan.amount)
+        if not (agreed and self.data.provider in (None, telco.provider)):
+            return True
+        status = book.read(Transaction, attempt.transaction_id).status
+        came_and_stayed = attempt.delivered and status is not TransactionStatus.REFUNDED
+        return came_and_stayed and self.type == "top-up.failed"
+
+    def _quarantine(self, attempt: Attempt, telco: ApiIntegration, book: Book) -> Iterable[Event]:
+        claim = TransactionQuarantined(
+            type=self.type,
+            amount=self.data.amount,
+            provider=self.data.provider or telco.provider,
+            message_id=book.stamp.key or "",
+        )
+        yield from quarantine(book.read(Transaction, attempt.transaction_id), claim)
+
+    def _reply(self) -> Reply:
+        said = {"telcoReference": self.data.telco_reference, "reason": self.data.reason}
+        reply = understood({"status": STATUS[self.type], **said})
+        assert reply, "both words mean something"
+        return reply

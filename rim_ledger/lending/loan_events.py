@@ -1,0 +1,157 @@
+"""What can happen to a loan."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from rim_ledger.core import Event, Personal, PersonalMap
+from rim_ledger.values import Network
+
+POLICY_VERSION: Final = "decision-v1"
+
+
+class Decision(Struct, frozen=True, rename="camel", gc=False):
+    """What a request was decided on, by which version of the policy, and why so."""
+
+    credit_score: int
+    previous_loans: int
+    available: Decimal
+    reasons: tuple[str, ...] = ()
+    policy: str = POLICY_VERSION
+
+
+class LoanRequested(Event):
+    loan_id: str
+    user_id: UUID
+    amount: Decimal
+    network: Network
+    interest_rate: Decimal
+    amount_due: Decimal
+    repayment_period: int
+    decision: Decision
+    historical: bool = False
+    metadata: PersonalMap = {}
+
+
+class LoanApproved(Event):
+    automatic: bool = False
+
+
+class LoanRejected(Event):
+    reason: Personal
+
+
+class LoanApprovalRevoked(Event):
+    reason: Personal
+
+
+class LoanMetadataSet(Event):
+    metadata: PersonalMap
+
+
+class LoanDisbursementRequested(Event):
+    """The telco is about to be asked, under this reference; through which integration, if any."""
+
+    transaction_id: UUID
+    reference: str
+    attempt: int
+    asked_at: datetime
+    integration: UUID | None = None
+
+
+class LoanDisbursementUnknown(Event):
+    """The telco gave no usable answer: it is asked about the same reference until it does."""
+
+    reference: str
+
+
+class LoanDisbursementSettled(Event):
+    """Staff found out what the telco left open; the outcome follows."""
+
+    reference: str
+    evidence: Personal
+
+
+class LoanDisbursementFailed(Event):
+    reference: str
+    reason: str
+
+
+class LoanDisbursed(Event):
+    transaction_id: UUID
+    telco_reference: str | None
+    due_date: datetime
+
+
+class LoanDisbursementDisputed(Event):
+    """A top-up that was thought to have failed was delivered after all, after another attempt."""
+
+    reference: str
+    telco_reference: str | None
+
+
+class LoanRepaid(Event):
+    """Money reached the loan: from a transaction, or from the user's credit when that is null."""
+
+    amount: Decimal
+    principal: Decimal
+    interest: Decimal
+    transaction_id: UUID | None = None
+
+
+class LoanCompleted(Event):
+    pass
+
+
+class LoanRepaymentReversed(Event):
+    """Money that had reached the loan does not count: from a transaction, or from credit."""
+
+    amount: Decimal
+    principal: Decimal
+    interest: Decimal
+    transaction_id: UUID | None = None
+
+
+class LoanDisbursementReversed(Event):
+    """The airtime came back: the loan stands approved again."""
+
+    reason: Personal
+    telco_reference: str
+
+
+class LoanBecameOverdue(Event):
+    pass
+
+
+class LoanDefaulted(Event):
+    """By the clock, or by hand with a reason."""
+
+    reason: Personal = None
+
+
+class LoanDefaultReversed(Event):
+    reason: Personal
+
+
+LoanEvent = (
+    LoanApproved
+    | LoanRejected
+    | LoanApprovalRevoked
+    | LoanMetadataSet
+    | LoanDisbursementRequested
+    | LoanDisbursementUnknown
+    | LoanDisbursementSettled
+    | LoanDisbursementFailed
+    | LoanDisbursed
+    | LoanDisbursementDisputed
+    | LoanRepaid
+    | LoanCompleted
+    | LoanRepaymentReversed
+    | LoanDisbursementReversed
+    | LoanBecameOverdue
+    | LoanDefaulted
+    | LoanDefaultReversed
+)

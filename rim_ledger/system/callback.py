@@ -1,0 +1,72 @@
+"""The door for providers that call us: no session, but a signature over every message."""
+
+from abc import abstractmethod
+from collections.abc import Container
+from typing import ClassVar, Final
+from uuid import UUID
+
+import msgspec
+
+from rim_ledger.book import Book
+from rim_ledger.core import Actor, Aggregate, Form, Unauthenticated
+from rim_ledger.system.credentials import API_SECRET
+from rim_ledger.system.integration import ApiIntegration, IntegrationStatus, IntegrationType
+from rim_ledger.system.signature import Message
+
+NOBODYS: Final = "a secret that is tried where there is none, to take the same time"
+MAY_SPEAK: Final = (IntegrationStatus.ACTIVE, IntegrationStatus.ERROR)
+"""Whoever is called no more, because calls failed, is still heard of what it was asked before."""
+
+
+class UnknownReference(Exception):
+    """There is no such thing, or none yet. No Refused, for a refusal would be kept as the answer
+    to this message; when the provider sends it again, the thing may be there."""
+
+
+class NoneOfOurs(Exception):
+    """There is no such thing and never will be, so that nothing is to be sent again."""
+
+
+class Callback(Form):
+    """What a provider tells of one thing that was asked of it, or that it did for us."""
+
+    ABOUT: ClassVar[type[Aggregate]]
+
+    @abstractmethod
+    def work(self, book: Book) -> UUID:
+        """Decide on it, in the name of the provider that was admitted; the id of the thing.
+
+        Raises UnknownReference or NoneOfOurs where there is none.
+        """
+
+
+def stranger() -> Unauthenticated:
+    """The one answer to all who may not speak."""
+    return Unauthenticated("unauthenticated", "No active integration has signed this.")
+
+
+def enter(
+    book: Book, id: UUID, message: Message, types: Container[IntegrationType]
+) -> ApiIntegration:
+    """Admit an integration of one of these types by its signature: the decision is then made in
+    its name.
+
+    Raises Unauthenticated, in the same words whether the signature, the time, the integration,
+    its type or its standing is at fault.
+    """
+    secret = book.unsealed(id, API_SECRET)
+    signed = message.is_signed(secret or NOBODYS, book.now)
+    known = book.find(ApiIntegration, id) if secret and signed else None
+    if known is None or known.type not in types or known.status not in MAY_SPEAK:
+        raise stranger()
+    actor = Actor(type="integration", id=known.id, name=known.name)
+    book.stamp = msgspec.structs.replace(book.stamp, actor=actor)
+    book.rights = frozenset()
+    return known
+
+
+def speaker(book: Book) -> ApiIntegration:
+    """The integration that was admitted."""
+    admitted = book.stamp.actor.id
+    assert admitted is not None, "whoever speaks was admitted"
+    return book.read(ApiIntegration, admitted)

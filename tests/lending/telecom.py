@@ -1,0 +1,71 @@
+"""A lending desk with an active telecom integration, which calls back."""
+
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec.structs import replace
+from pydantic import SecretStr
+
+from rim_ledger.core import Actor, Event
+from rim_ledger.lending.callback import TopUpCallback
+from rim_ledger.lending.loan import Loan
+from rim_ledger.payments.transaction import Transaction
+from rim_ledger.system.connecting import (
+    ActivateIntegration,
+    CreateIntegration,
+    TestIntegration,
+)
+from rim_ledger.system.integration import (
+    ApiIntegration,
+    IntegrationTested,
+    IntegrationType,
+    TestResult,
+)
+from rim_ledger.system.probe import line_to
+from tests.lending.desk import Desk
+
+DELIVERED: Final = "top-up.delivered"
+FAILED: Final = "top-up.failed"
+
+
+class TelcoDesk(Desk):
+    """MTN's airtime goes through one integration."""
+
+    def __init__(self, limit: float | None = 1000) -> None:
+        super().__init__(limit)
+        self.telco = self.connect("VTU", "MTN")
+
+    def connect(self, name: str, *networks: str) -> UUID:
+        id_ = self.world.new_id()
+        wish = CreateIntegration(
+            name=name,
+            type=IntegrationType.TELECOM,
+            provider=name.lower(),
+            base_url="https://api.vtu.example",
+            config={"networks": list(networks)},
+            api_secret=SecretStr("a-secret-of-the-telco"),
+        )
+        self.perform(ApiIntegration, id_, wish)
+        book = self.book()
+        line = line_to(book, book.read(ApiIntegration, id_))
+        tested = TestIntegration().after(line, IntegrationTested(result=TestResult.SUCCESS))
+        for command in (tested, ActivateIntegration()):
+            self.perform(ApiIntegration, id_, command)
+        return id_
+
+    def hear(
+        self, type_: str, reference: str, by: UUID | None = None, key: str = "m-1", **said: Any
+    ) -> list[Event]:
+        """What a signed message leads to."""
+        callback = TopUpCallback.model_validate(
+            {"type": type_, "data": {"reference": reference, **said}}
+        )
+        book = self.book(Actor(type="integration", id=by or self.telco, name="VTU"))
+        book.stamp = replace(book.stamp, key=key)
+        loan = callback.work(book)
+        assert book.find(Loan, loan)
+        return self.keep(book)
+
+    def top_up(self, loan: UUID, attempt: int = -1) -> Transaction:
+        """The transaction of an attempt."""
+        return self.transaction(self.loan(loan).attempts[attempt].transaction_id)

@@ -1,0 +1,317 @@
+"""A ledger is lost and restored, by the commands that people use: it says what it goes on from."""
+
+import asyncio
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from api import cli, sealing
+from api.backup_commands import backup, outbound, restore
+from api.backup_files import archivist
+from api.database import Unfit, open_ledger
+from api.export import export
+from api.outside import Outside
+from api.settings import Settings
+from projections import seals
+from projections.origins import Opening, Origins
+from projections.signed_note import Checkpoint, Verifier
+from rim_ledger.system.backup_settings import BackupType
+from tests.process.trial import PASSWORD
+
+SECRET = "the master secret of these tests, of many words"
+HEAD = "SELECT max(position) FROM ledger.events"
+
+
+class Ledger:
+    """A home and a database, and what commands say about them."""
+
+    def __init__(self, place: Path, server: str, told: Callable[[], str]) -> None:
+        self.home, self._server, self._told = place / "home", server, told
+        self.url = server.replace("/rim_ledger?", "/lost_and_found?")
+
+    def wipe(self) -> None:
+        """Lose the database, and nothing else."""
+        with psycopg.connect(self._server, autocommit=True) as connection:
+            connection.execute("DROP DATABASE IF EXISTS lost_and_found WITH (FORCE)")
+            connection.execute("CREATE DATABASE lost_and_found")
+
+    def says(self, command: Callable[..., None], *arguments: Any, **more: Any) -> str:
+        """What a command prints that must succeed."""
+        self._told()
+        command(*arguments, **more)
+        return self._told()
+
+    def finds(self) -> str:
+        """What `verify` prints when something is wrong."""
+        self._told()
+        with pytest.raises(SystemExit, match="1"):
+            cli.verify()
+        return self._told()
+
+    def backup(self, type_: BackupType = BackupType.FULL) -> tuple[str, int]:
+        """Make a backup, and keep it apart; its file, and its last position."""
+        said = self.says(backup, type_=type_)
+        found = re.search(r"up to position (\d+), .*: (\S+)$", said)
+        assert found, said
+        kept = self.home.parent / Path(found[2]).name
+        shutil.copy(found[2], kept)
+        return str(kept), int(found[1])
+
+    def finish(self, file: str) -> None:
+        """Let a backup, which cannot hold its own end, be found done in what came back from it."""
+
+        async def run() -> None:
+            settings = Settings.load()
+            async with open_ledger(settings, self.url) as opened:
+                await archivist(settings, self.url, opened).make(UUID(Path(file).stem))
+
+        asyncio.run(run())
+
+    def go_on(self) -> None:
+        """More happens."""
+        for state in ("off", "on"):
+            outbound(state)
+
+    def seal(self) -> Checkpoint:
+        """Sign all that the log has; the last checkpoint."""
+        end, outside = self.ask(HEAD), Outside(self.home)
+
+        async def run() -> None:
+            signing = asyncio.create_task(sealing.seal(Settings.load(), self.url))
+            while not signing.done() and all(each.size != end for each in outside.last()):
+                await asyncio.wait([signing], timeout=0.05)
+            signing.cancel()
+            await asyncio.gather(signing, return_exceptions=True)
+
+        asyncio.run(run())
+        (found,) = (each for each in outside.last() if each.size == end)
+        return found
+
+    def ask(self, query: str) -> Any:
+        with psycopg.connect(self.url) as connection:
+            row = connection.execute(query.encode()).fetchone()
+            return row and row[0]
+
+    def change(self, statement: str) -> None:
+        """Change the store as its owner can, past the triggers."""
+        with psycopg.connect(self.url) as connection:
+            connection.execute("SET session_replication_role = replica")
+            connection.execute(statement.encode())
+
+    def origins(self) -> list[Opening]:
+        with psycopg.connect(self.url) as connection:
+            query = "SELECT note FROM ledger.checkpoints WHERE opens ORDER BY size"
+            return Origins(note for (note,) in connection.execute(query)).openings
+
+    def outside(self, origin: str, name: str) -> Path:
+        """A file that is kept outside, of an origin."""
+        return self.home / "checkpoints" / origin.removeprefix("rim-ledger/") / name
+
+
+@pytest.fixture
+def ledger(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Ledger:
+    """A ledger with its first admin, nothing of it signed yet."""
+    monkeypatch.setattr(seals, "EVERY", 0.0)
+    ledger = Ledger(tmp_path, server, lambda: capsys.readouterr().out)
+    monkeypatch.setenv("RIM_HOME", str(ledger.home))
+    monkeypatch.setenv("DATABASE_URL", ledger.url)
+    monkeypatch.setenv("RIM_SECRET_KEY", SECRET)
+    monkeypatch.setenv("RIM_ADMIN_PASSWORD", PASSWORD)
+    ledger.wipe()
+    cli.init()
+    return ledger
+
+
+def test_a_restore_goes_on_from_the_last_checkpoint_and_names_what_was_lost(
+    ledger: Ledger,
+) -> None:
+    first = ledger.seal()
+    old = ledger.outside(first.origin, "key").read_text()
+    file, position = ledger.backup()
+    ledger.go_on()
+    last = ledger.seal()
+    ledger.wipe()
+
+    said = ledger.says(restore, file)
+    opening = ledger.origins()[-1]
+    Verifier.of(old).require_signed(opening.note)
+    opening.verifier.require_signed(opening.note)
+    assert opening.verifier.key != old.strip()
+    assert opening.checkpoint.size == position
+    assert (opening.after, opening.lost) == (first, [last])
+    assert f"goes on from {first.origin} at position {position}; lost: the later" in said
+    assert f"up to position {last.size}\n" in said
+    reason = ledger.ask("SELECT body::json #>> '{data,reason}' FROM ledger.events WHERE name ="
+                        " 'OutboundStopped' ORDER BY position DESC")  # fmt: skip
+    assert reason == f"The ledger was restored from a backup: {opening}."
+
+    cli.init()
+    verified = ledger.says(cli.verify)
+    assert str(opening) in verified
+    assert verified.endswith(": as they were signed\n")
+    later = ledger.seal()
+    assert (later.origin, later.size) == (opening.verifier.origin, ledger.ask(HEAD))
+    assert ledger.outside(later.origin, "opening").read_text() == opening.note
+    assert ledger.outside(first.origin, "latest").exists()
+    cli.init()
+    place = ledger.home.parent / "out"
+    ledger.says(export, to=str(place))
+    offline = {"export": place, "key": ledger.outside(first.origin, "key")}
+    for verified in (ledger.says(cli.verify), ledger.says(cli.verify, **offline)):
+        assert verified.startswith(f"{opening}\n")
+        assert f"sealed by {later.origin}" in verified
+        assert verified.endswith(": as they were signed\n")
+
+
+def test_a_restore_of_all_that_was_signed_names_nothing_as_lost(ledger: Ledger) -> None:
+    kept = ledger.seal()
+    file, _ = ledger.backup()
+    ledger.wipe()
+    said = ledger.says(restore, file)
+    opening = ledger.origins()[-1]
+    assert (opening.after, opening.lost) == (kept, [])
+    assert "; lost" not in said
+
+
+def test_a_home_that_knows_no_checkpoint_takes_the_restored_ledger(ledger: Ledger) -> None:
+    kept = ledger.seal()
+    file, position = ledger.backup()
+    ledger.go_on()
+    ledger.seal()
+    shutil.move(ledger.home, ledger.home.with_name("elsewhere"))
+    ledger.wipe()
+    ledger.says(restore, file)
+    opening = ledger.origins()[-1]
+    assert (opening.after, opening.lost) == (kept, [])
+    assert opening.checkpoint.size == position
+    ledger.seal()
+    cli.init()
+
+    # What was kept elsewhere knows better: nobody has said that those events are lost.
+    shutil.rmtree(ledger.home / "checkpoints")
+    shutil.move(ledger.home.with_name("elsewhere") / "checkpoints", ledger.home / "checkpoints")
+    with pytest.raises(Unfit, match="which are not all in the log, and no restore says so"):
+        cli.init()
+    assert "no restore says so" in ledger.finds()
+
+
+def test_a_chain_of_backups_is_restored_twice_and_followed_through_three_keys(
+    ledger: Ledger,
+) -> None:
+    first = ledger.seal()
+    key = Verifier.of(ledger.outside(first.origin, "key").read_text())
+    chain, position = [ledger.backup()[0]], 0
+    for _ in range(2):
+        ledger.go_on()
+        file, position = ledger.backup(BackupType.INCREMENTAL)
+        chain.append(file)
+    ledger.go_on()
+    lost = ledger.seal()
+    ledger.wipe()
+    ledger.says(restore, *chain)
+    ledger.finish(chain[-1])
+    second = ledger.seal()
+    again, later = ledger.backup()
+    ledger.go_on()
+    gone = ledger.seal()
+    ledger.wipe()
+    ledger.says(restore, again)
+
+    _, middle, last = ledger.origins()
+    assert (middle.checkpoint.size, middle.after, middle.lost) == (position, first, [lost])
+    assert (last.checkpoint.size, last.after, last.lost) == (later, second, [gone])
+    for opening in (middle, last):
+        key.require_signed(opening.note)
+        key = opening.verifier
+    ledger.seal()
+    cli.init()
+    verified = ledger.says(cli.verify)
+    assert [str(each) in verified for each in (middle, last)] == [True, True]
+
+
+def test_an_older_backup_loses_the_origin_that_came_after_it(ledger: Ledger) -> None:
+    ledger.seal()
+    file, _ = ledger.backup()
+    lost = ledger.seal()
+    ledger.wipe()
+    ledger.says(restore, file)
+    ledger.go_on()
+    gone = ledger.seal()
+    ledger.wipe()
+    ledger.says(restore, file)
+    opening = ledger.origins()[-1]
+    assert len(ledger.origins()) == 2
+    assert {each.origin: each for each in opening.lost} == {
+        each.origin: each for each in (lost, gone)
+    }
+    ledger.seal()
+    cli.init()
+    assert "not as they were signed" not in ledger.says(cli.verify)
+
+
+def test_what_is_changed_after_a_restore_is_found(ledger: Ledger) -> None:
+    ledger.seal()
+    file, position = ledger.backup()
+    ledger.wipe()
+    ledger.says(restore, file)
+    assert "not as they" not in ledger.says(cli.verify)
+    ledger.change("UPDATE ledger.events SET body = overlay(body placing '~' from 3)"
+                  f" WHERE position = {position}")  # fmt: skip
+    assert f"position {position}: the event (" in ledger.finds()
+
+
+def test_an_older_store_that_no_restore_command_brought_is_refused(
+    ledger: Ledger, server: str
+) -> None:
+    """As `pg_restore` and copies of the data directory bring one."""
+    ledger.seal()
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE copied TEMPLATE lost_and_found")
+    ledger.go_on()
+    end = ledger.seal().size
+    ledger.wipe()
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("DROP DATABASE lost_and_found")
+        connection.execute("ALTER DATABASE copied RENAME TO lost_and_found")
+    with pytest.raises(Unfit, match=f"ends at position .*, and was signed up to {end}"):
+        cli.init()
+
+
+def test_a_ledger_whose_restore_was_taken_out_again_is_refused(ledger: Ledger) -> None:
+    ledger.seal()
+    file, position = ledger.backup()
+    ledger.seal()
+    ledger.wipe()
+    ledger.says(restore, file)
+    ledger.change(f"DELETE FROM ledger.checkpoints WHERE opens AND size = {position}")
+    with pytest.raises(Unfit, match="is not the one whose key it holds"):
+        cli.init()
+    assert "is not the one whose key it holds" in ledger.finds()
+
+
+def test_a_backup_of_another_ledger_is_refused_and_leaves_nothing(ledger: Ledger) -> None:
+    ledger.seal()
+    file, _ = ledger.backup()
+    shutil.rmtree(ledger.home / "checkpoints")
+    ledger.wipe()
+    cli.init()
+    ledger.seal()
+    ledger.wipe()
+    with pytest.raises(Unfit, match=r"backup contradicts .*: this is not the log"):
+        restore(file)
+    assert ledger.ask("SELECT to_regnamespace('ledger')") is None
+
+
+def test_a_checkpoint_outside_that_was_changed_is_no_good(ledger: Ledger) -> None:
+    latest = ledger.outside(ledger.seal().origin, "latest")
+    latest.write_text(latest.read_text().replace("\n", "0\n", 2))
+    with pytest.raises(Unfit, match=r"contradicts .*: the (checkpoint|signature)"):
+        cli.init()

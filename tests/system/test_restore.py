@@ -1,0 +1,86 @@
+"""A restore is one transaction, which ends with the tables of today and a new origin."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+
+from rim_ledger.migrate import scripts
+from rim_ledger.storage import Storage
+from rim_ledger.system.archive import Manifest, Sealer
+from rim_ledger.system.outbound import OUTBOUND
+from rim_ledger.system.restore import Chain, look_at, restore
+from tests.system.test_archive import SECRET, WORLD, archive
+
+EVENT = f"1\t{OUTBOUND}\t1\tOutboundResumed\t2026-01-05 00:00:00+00\t" + "{}\n"
+COLUMNS = ["position", "stream_id", "version", "name", "recorded_at", "body"]
+EARLIER = sorted(scripts())[:-1]
+
+
+@pytest.fixture
+def empty(server: str) -> Iterator[str]:
+    """The URL of a database with nothing in it."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE nothing")
+        yield server.replace("/rim_ledger?", "/nothing?")
+        connection.execute("DROP DATABASE nothing WITH (FORCE)")
+
+
+def backup(place: Path) -> Chain:
+    """One of before the last migration, of one event."""
+    sealer = Sealer(SECRET, WORLD.new_id(), WORLD)
+    piece = sealer.piece("events", EVENT.encode(), 1)
+    manifest = Manifest(
+        id=WORLD.new_id(),
+        parent=None,
+        after=0,
+        position=1,
+        made_at=WORLD.now(),
+        checkpoint=None,
+        migrations=EARLIER,
+        columns={"events": COLUMNS},
+        missing=[],
+        pieces=sealer.pieces,
+    )
+    file = place / "full.rim"
+    file.write_bytes(sealer.head + piece + sealer.manifest(manifest))
+    return asyncio.run(look_at([archive(file)], lambda _: None))
+
+
+def brought_back(url: str, place: Path, go_on: Any) -> str:
+    files = Storage(place.as_uri())
+    work = restore(url, backup(place), files, WORLD, lambda _, __: None, go_on=go_on)
+    return asyncio.run(work)
+
+
+def test_a_backup_of_an_earlier_version_is_brought_up_to_date_before_its_log_goes_on(
+    empty: str, tmp_path: Path
+) -> None:
+    async def go_on(connection: AsyncConnection[Any]) -> str:
+        cursor = await connection.execute("SELECT name FROM migrations ORDER BY name")
+        assert [name for (name,) in await cursor.fetchall()] == [*scripts()] != EARLIER
+        cursor = await connection.execute("SELECT max(position) FROM ledger.events")
+        assert await cursor.fetchone() == (1,)
+        return "it goes on elsewhere"
+
+    assert brought_back(empty, tmp_path, go_on) == "it goes on elsewhere"
+    with psycopg.connect(empty) as connection:
+        query = "SELECT position, name, body FROM ledger.events ORDER BY position"
+        _, (position, name, body) = connection.execute(query).fetchall()
+    assert (position, name) == (2, "OutboundStopped")
+    assert "The ledger was restored from a backup: it goes on elsewhere." in body
+
+
+def test_where_the_log_cannot_go_on_nothing_is_restored(empty: str, tmp_path: Path) -> None:
+    async def go_on(connection: AsyncConnection[Any]) -> str:
+        raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        brought_back(empty, tmp_path, go_on)
+    with psycopg.connect(empty) as connection:
+        query = "SELECT to_regnamespace('ledger'), to_regclass('migrations')"
+        assert connection.execute(query).fetchone() == (None, None)
