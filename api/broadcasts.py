@@ -23,10 +23,7 @@ from rim_ledger.notifications.broadcasting import (
     UnscheduleBroadcast,
 )
 from rim_ledger.notifications.contact import OptIn, OptOut
-from rim_ledger.notifications.notification import (
-    NotificationChannel,
-    NotificationHistory,
-)
+from rim_ledger.notifications.notification import NotificationHistory
 from rim_ledger.notifications.retrying import RetryNotification
 from rim_ledger.sending import Channel
 
@@ -59,17 +56,17 @@ async def name_users(desk: "Desk", wish: "Wish") -> Form:
 
 async def count_users(desk: "Desk", wish: "Wish") -> Form:
     """Find out who is meant by a broadcast, now that it is to go out."""
-    form, target, channels = wish.command, cast("Target", None), tuple[NotificationChannel, ...]()
+    form, target = wish.command, cast("Target", None)
     assert isinstance(form, SendBroadcast)
 
     def see(book: Book, stream: UUID) -> None:
-        nonlocal target, channels
+        nonlocal target
         broadcast = book.read(BroadcastMessage, stream)
-        target, channels = broadcast.target, broadcast.channels
+        target = broadcast.target
+        for channel in broadcast.channels:
+            desk.sender.require(Channel(channel), book)
 
     await wish.look(desk, see)
-    for channel in channels:
-        desk.sender.require(Channel(channel))
     return form.among(await find_audience(desk.url, target))
 
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from api.backup_files import archivist
 from api.database import Unfit, filled_database, open_ledger
-from api.outbox import sender
+from api.outbox import providers
 from api.settings import Settings
 from api.telco import telco
 from projections.audience import find_audience
@@ -76,7 +76,9 @@ async def _clockwork(
 def _courier(settings: Settings, dispatch: Dispatch) -> Courier:
     url, world = dispatch.url, dispatch.world
     find = partial(find_audience, url)
-    return Courier(url, dispatch.ledger, sender(settings, world), world, find)
+    outside = Outside(development=not settings.production)
+    through = providers(settings, url, dispatch.ledger, world, outside)
+    return Courier(url, dispatch.ledger, through, world, find)
 
 
 def _moment(text: str, settings: Settings) -> datetime:

@@ -21,7 +21,7 @@ from api.backup_files import places
 from api.call import Call, Networks
 from api.database import open_vault
 from api.health import Metrics
-from api.outbox import sender
+from api.outbox import providers
 from api.position import PATIENCE, LogPosition, ReadPosition
 from api.rate import Rates
 from api.routes import SEES_PERSONS, Table, activity_of
@@ -265,7 +265,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
     ):
         outside = Outside(development=not settings.production)
         dispatch = Dispatch(url, ledger, telco(settings, url), world, outside)
-        outbox = GuardedSender(sender(settings, world), ledger, world)
+        outbox = GuardedSender(providers(settings, url, ledger, world, outside), ledger, world)
         challenges = Challenges(pool)
         phone_codes = PhoneCodes(ledger, at_codes, challenges, outbox, world)
         desk = Desk(

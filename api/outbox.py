@@ -1,4 +1,4 @@
-"""How messages leave: through the providers that are set; else, in development, to a file."""
+"""How messages leave: through integrations; without one, in development, to a file."""
 
 import asyncio
 import json
@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from api.settings import Settings
-from api.sms_gateway import SmsGateway
-from api.smtp import Smtp
-from rim_ledger.core import Refused, Unavailable
-from rim_ledger.sending import Channel, Heard, Message, Sender
+from rim_ledger.core import Unavailable
+from rim_ledger.ledger import Ledger
+from rim_ledger.notifications.providers import Integrations
+from rim_ledger.sending import Heard, Message
+from rim_ledger.system.breaker import Breaker
+from rim_ledger.system.outside import Outside
 from rim_ledger.world import World
 
 NAME: Final = "outbox.ndjson"
@@ -23,10 +25,8 @@ class Outbox:
     def __init__(self, home: Path, world: World) -> None:
         self.path, self._world = home / NAME, world
 
-    def require(self, channel: Channel) -> None:
-        """Every kind of message fits into a file."""
-
     async def send(self, message: Message) -> None:
+        """Raises Unavailable (`not-sent`) when the file cannot be written."""
         line = {
             "at": f"{self._world.now():%Y-%m-%dT%H:%M:%S.%fZ}",
             "channel": message.channel,
@@ -40,7 +40,8 @@ class Outbox:
         except OSError:
             raise Unavailable("not-sent", "The message could not be handed over.") from None
 
-    async def ask(self, channel: Channel, reference: str) -> Heard:
+    async def ask(self, reference: str) -> Heard:
+        """Whether it is there."""
         return Heard.SENT if await asyncio.to_thread(self._has, reference) else Heard.NEVER
 
     def _has(self, reference: str) -> bool:
@@ -59,48 +60,9 @@ class Outbox:
             os.close(file)
 
 
-class NoSender:
-    """No provider is connected: what needs a message is refused before it begins."""
-
-    def require(self, channel: Channel) -> None:
-        raise Refused("no-sender", f"No provider of {channel} messages is connected.")
-
-    async def send(self, message: Message) -> None:
-        self.require(message.channel)
-
-    async def ask(self, channel: Channel, reference: str) -> Heard:
-        return Heard.UNKNOWN
-
-
-class Providers:
-    """The providers that are set, and for whatever else there is, another sender."""
-
-    def __init__(self, smtp: Smtp | None, sms: SmsGateway | None, other: Sender) -> None:
-        self._smtp, self._sms, self._other = smtp, sms, other
-
-    def require(self, channel: Channel) -> None:
-        if not (self._smtp if channel is Channel.EMAIL else self._sms):
-            self._other.require(channel)
-
-    async def send(self, message: Message) -> None:
-        if message.channel is Channel.EMAIL and self._smtp:
-            await self._smtp.send(message)
-        elif message.channel is Channel.SMS and self._sms:
-            await self._sms.send(message)
-        else:
-            await self._other.send(message)
-
-    async def ask(self, channel: Channel, reference: str) -> Heard:
-        if channel is Channel.EMAIL and self._smtp:
-            return Heard.UNKNOWN
-        if channel is Channel.SMS and self._sms:
-            return await self._sms.ask(reference)
-        return await self._other.ask(channel, reference)
-
-
-def sender(settings: Settings, world: World) -> Sender:
-    """The sender of this installation."""
-    other: Sender = NoSender() if settings.production else Outbox(settings.home, world)
-    smtp = Smtp(settings.smtp_url, world) if settings.smtp_url else None
-    sms = SmsGateway(settings.sms_url) if settings.sms_url else None
-    return Providers(smtp, sms, other) if smtp or sms else other
+def providers(
+    settings: Settings, url: str, ledger: Ledger, world: World, outside: Outside
+) -> Integrations:
+    """Who delivers the messages of this installation."""
+    otherwise = None if settings.production else Outbox(settings.home, world)
+    return Integrations(outside, Breaker(url, ledger, world), world, otherwise)

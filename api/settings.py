@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Self
-from urllib.parse import parse_qs, urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -18,7 +17,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from api.secret_file import SECRET_MIN, SecretUnusable, kept_secret
 from rim_ledger.admin.passwords import FirstPassword
 from rim_ledger.system.backup_settings import StorageLocation
-from rim_ledger.values import LOOPBACK
 
 PREFIX = "RIM_"
 SECRETS = (
@@ -28,8 +26,6 @@ SECRETS = (
     "database_url",
     "secret_key",
     "secret_key_previous",
-    "smtp_url",
-    "sms_url",
 )
 """Settings whose values are never shown."""
 
@@ -54,20 +50,6 @@ def _store_url(url: str) -> str:
     if not re.match(r"(file|s3|gs|az)://[^\s]+$", url):
         raise ValueError
     return url
-
-
-def _provider_url(*schemes: str, sender: bool) -> AfterValidator:
-    def check(url: str) -> str:
-        parts = urlsplit(url)
-        plain = parts.scheme == "http" and parts.hostname in LOOPBACK
-        named = parse_qs(parts.query).get("from", [""])[0]
-        if not parts.hostname or (parts.scheme not in schemes and not plain):
-            raise ValueError
-        if (sender and "@" not in named) or parts.port == 0:
-            raise ValueError
-        return url
-
-    return AfterValidator(check)
 
 
 def _split(value: Any) -> Any:
@@ -179,18 +161,6 @@ class Settings(BaseSettings):
         description="the URL of an object store for the files of tickets, file:///a/directory, "
         "s3://bucket/prefix, gs://… or az://…, whose own variables name the credentials; default: "
         "RIM_HOME/attachments",
-    )
-    smtp_url: Annotated[str, _provider_url("smtp", "smtps", sender=True)] | None = Field(
-        default=None,
-        repr=False,
-        description="the server that takes e-mails, smtp://user:password@host:587?from=ledger@"
-        "example.com or smtps://…; default: none, and in development a file in RIM_HOME",
-    )
-    sms_url: Annotated[str, _provider_url("https", sender=False)] | None = Field(
-        default=None,
-        repr=False,
-        description="the provider of SMS, https://key@host/path?from=RIM; default: none, and in "
-        "development a file in RIM_HOME",
     )
     backups: Annotated[str, AfterValidator(_store_url)] | None = Field(
         default=None,

@@ -18,9 +18,10 @@ from rim_ledger.system.connecting import (
     UpdateIntegration,
 )
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested
+from rim_ledger.system.line import Line, line_to
 from rim_ledger.system.outbound import require_open
 from rim_ledger.system.outside import Blocked
-from rim_ledger.system.probe import Line, line_to, probe
+from rim_ledger.system.probe import probe
 
 if TYPE_CHECKING:
     from api.desk import Desk

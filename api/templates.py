@@ -47,6 +47,7 @@ EMAILS, ONE_EMAIL = "/v1/email-templates", "/v1/email-templates/{id}"
 SMS, ONE_SMS = "/v1/sms-templates", "/v1/sms-templates/{id}"
 READ, WRITE, DELETE = ("templates", "read"), ("templates", "write"), ("templates", "delete")
 DISABLED: Final = "The template is disabled: nothing is sent from it."
+CHANNELS: Final = {EmailTemplate: Channel.EMAIL, SmsTemplate: Channel.SMS}
 RECEIPT: Final = {
     "id": {"type": "string", "format": "uuid"},
     "version": {"type": "integer"},
@@ -80,7 +81,6 @@ async def preview_sms(desk: "Desk", call: Call, parameters: Parameters) -> Reply
 async def try_email(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Send one e-mail to an address of one's choice. It is no notification: no row is kept."""
     form = await read_form(call, TryEmail)
-    desk.sender.require(Channel.EMAIL)
     template, receipt = await _use(desk, call, parameters, EmailTemplate, form)
     if template:
         letter, reference = template.filled(form.values), str(desk.world.new_id())
@@ -93,7 +93,6 @@ async def try_email(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
 async def try_sms(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Send one SMS to a phone of one's choice. It is no notification: no row is kept."""
     form = await read_form(call, TrySms)
-    desk.sender.require(Channel.SMS)
     template, receipt = await _use(desk, call, parameters, SmsTemplate, form)
     if template:
         text, reference = template.filled(form.values), str(desk.world.new_id())
@@ -135,6 +134,7 @@ async def _use(
 
     def work(book: Book) -> UUID:
         nonlocal found
+        desk.sender.require(CHANNELS[kind], book)
         found = book.read(kind, resolve(book, kind, parameters["id"]))
         require_enabled(enabled=found.enabled and not found.archived)
         found.filled(form.values)

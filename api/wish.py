@@ -31,8 +31,7 @@ from rim_ledger.core import (
 )
 from rim_ledger.core import Command as CommandForm
 from rim_ledger.outcomes import Idempotency, Receipt
-from rim_ledger.sending import Channel
-from rim_ledger.system.outbound import require_open
+from rim_ledger.sending import Channel, Sender
 
 if TYPE_CHECKING:
     from api.desk import Desk
@@ -56,7 +55,9 @@ class Wish(Struct):
     given: Container[Right] = ()
     """Who the caller is and what they may do, as it was decided on."""
     promised: str = ""
-    """A token that is sent once its hash is committed."""
+    """A token that is sent once its hash is committed…"""
+    sender: Sender | None = None
+    """… by whom."""
 
     def admit(self, book: Book) -> None:
         """The caller is known and may ask for this."""
@@ -91,8 +92,8 @@ class Wish(Struct):
     def work(self, book: Book) -> UUID:
         """The decision; the id of the stream it is about."""
         command, route = self.command, self.route
-        if self.promised:
-            require_open(book)
+        if self.sender:
+            self.sender.require(Channel.EMAIL, book)
         _set_time(book, command)
         if isinstance(command, Creation):
             return perform(book, route.kind, None, command)
@@ -126,7 +127,7 @@ class Wish(Struct):
         if self.command.password:
             self.command = await self.command.hashed()
         else:
-            desk.sender.require(Channel.EMAIL)
+            self.sender = desk.sender
             self.promised = gate.new_token(desk.world)
             self.command = self.command.promised(gate.token_hash(self.promised))
 

@@ -2,10 +2,12 @@
 
 from enum import StrEnum
 from typing import Protocol
+from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.core import Unavailable
+from rim_ledger.book import Book
+from rim_ledger.core import Refused, Unavailable
 
 
 class Channel(StrEnum):
@@ -45,10 +47,49 @@ class Unclear(Unavailable):
         super().__init__("not-sent", "Nobody knows whether the message went.")
 
 
-class Sender(Protocol):
-    """Hands messages over to whoever delivers them."""
+class Provider(Protocol):
+    """Delivers messages of one channel. Ends by itself, within half a minute."""
 
-    def require(self, channel: Channel) -> None:
+    async def send(self, message: Message) -> None:
+        """Hand one message over.
+
+        Raises Unavailable (`not-sent`) when it certainly did not go, and Unclear when nobody knows.
+        """
+
+    async def ask(self, reference: str) -> Heard:
+        """What became of a message, as far as the provider tells. Sends nothing; Unavailable
+        without an answer."""
+
+
+class Lane(Struct, frozen=True, kw_only=True):
+    """The way that messages of a channel take: through whom, and how many in a second."""
+
+    name: str
+    """All processes keep to the rate together, under this name."""
+    rate: int
+    provider: Provider | None
+    integration: UUID | None = None
+    """The integration that the provider is, if it is one."""
+    closed: Refused | Unavailable | None = None
+    """Why nothing may be handed over now, if so. Questions may still be asked…"""
+    given_up: bool = False
+    """… but who does not answer them will not be asked again."""
+
+
+class Providers(Protocol):
+    """Who delivers messages, as a decision finds it."""
+
+    def lane(self, channel: Channel, book: Book) -> Lane:
+        """The lane of a channel now."""
+
+    def former(self, channel: Channel, integration: UUID | None, book: Book) -> Lane:
+        """The lane that a message took, whatever has become of it since."""
+
+
+class Sender(Protocol):
+    """Sends messages one by one, to people who wait for them."""
+
+    def require(self, channel: Channel, book: Book) -> None:
         """Refuse (`no-sender`) where messages of this kind cannot go out at all, so that nothing
         is decided that only a message would complete."""
 
@@ -58,6 +99,3 @@ class Sender(Protocol):
         Raises Refused (`no-sender`), Unavailable (`not-sent`) when it certainly did not go, and
         Unclear when nobody knows.
         """
-
-    async def ask(self, channel: Channel, reference: str) -> Heard:
-        """What became of a message, as far as the provider tells. Sends nothing; may raise."""

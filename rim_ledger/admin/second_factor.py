@@ -153,12 +153,13 @@ class SecondFactor:
         """Prepare a second factor for oneself: a secret is told, or a code sent."""
         known = await self._look(stamp, id, admit)
         method = form.method or known.settings.two_factor_method
-        if sent := two_factor.CHANNELS.get(method):
-            self._sender.require(sent)
+        sent = two_factor.CHANNELS.get(method)
         secret = None if sent else two_factor.new_secret(self._world)
 
         def work(book: Book) -> UUID:
             book.activities.append(at_the_gate("EnrolTwoFactor"))
+            if sent:
+                self._sender.require(sent, book)
             two_factor.enrol(book, id, method, secret)
             return id
 
@@ -244,7 +245,8 @@ class SecondFactor:
             since = admin.epoch if epoch is None else epoch
             waiting = Challenge(name, id, since, now + two_factor.LIFE)
             asked = _Asked(waiting, method)
-            if method in two_factor.CHANNELS:
+            if channel := two_factor.CHANNELS.get(method):
+                self._sender.require(channel, book)
                 known_by = two_factor.code_print(book, admin, code)
                 to = two_factor.contact(book, admin, method)
                 asked = _Asked(replace(waiting, code=known_by), method, to)
@@ -253,7 +255,6 @@ class SecondFactor:
         await self._ledger.submit(look, stamp)
         assert asked is not None, "what was looked up was there"
         if channel := two_factor.CHANNELS.get(asked.method):
-            self._sender.require(channel)
             await self._attempts.note("code", str(id), stamp.ip, SENT_MOST, SENT_WITHIN)
         await self._challenges.put(asked.challenge, now)
         if channel:

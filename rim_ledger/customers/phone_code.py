@@ -84,13 +84,12 @@ class PhoneCodes:
 
         Raises TooManyAttempts for a phone or an address that asked too often of late.
         """
-        self._sender.require(Channel.SMS)
-        await self._attempts.note("code", form.phone, stamp.ip, SENT_MOST, SENT_WITHIN)
         now, code = self._world.now(), new_code(self._world)
         waiting, known = Challenge("", NOBODY, 0, now + LIFE), False
 
         def look(book: Book) -> UUID:
             nonlocal waiting, known
+            self._sender.require(Channel.SMS, book)
             phone, user = _find(book, form.phone)
             known, holder = user is not None, user.id if user else NOBODY
             printed = _print(book, holder, phone, code)
@@ -98,6 +97,7 @@ class PhoneCodes:
             return SETTINGS
 
         await self._ledger.submit(look, stamp)
+        await self._attempts.note("code", form.phone, stamp.ip, SENT_MOST, SENT_WITHIN)
         await self._challenges.put(waiting, now)
         if known:
             # Nobody waits for it: how long that takes would tell that there is somebody.

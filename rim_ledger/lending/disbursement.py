@@ -37,7 +37,7 @@ from rim_ledger.payments.transaction import (
     TransactionType,
 )
 from rim_ledger.system.config import setting
-from rim_ledger.system.connecting import SERVES
+from rim_ledger.system.integration import SERVES
 from rim_ledger.system.outbound import require_open
 from rim_ledger.values import Note, Reference, due_date
 

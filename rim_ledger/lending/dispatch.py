@@ -27,10 +27,11 @@ from rim_ledger.system.integration import (
     IntegrationTested,
     TestResult,
 )
+from rim_ledger.system.line import Line, line_to
 from rim_ledger.system.mending import PROBE, mend
 from rim_ledger.system.outbound import LATER, is_open
 from rim_ledger.system.outside import Blocked, Outside
-from rim_ledger.system.probe import Line, line_to, probe
+from rim_ledger.system.probe import probe
 from rim_ledger.world import World
 
 PATIENCE: Final = 5.0

@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from rim_ledger.lending.telco import Answer, Reply, TopUp
 from rim_ledger.system.breaker import Breaker
+from rim_ledger.system.line import Line
 from rim_ledger.system.outside import Blocked, NoAnswer, Outside, Unreachable
-from rim_ledger.system.probe import Line
-from rim_ledger.system.signature import sign
 from rim_ledger.world import World
 
 PATH: Final = "/top-ups"
@@ -70,7 +69,8 @@ class HttpTelco:
         self, method: str, path: str, reference: str, body: bytes | None = None
     ) -> Reply | None:
         """One call, which the circuit breaker hears of; None without a usable answer."""
-        url, headers = self._line.base_url.rstrip("/") + path, self._headers(reference, body)
+        url = self._line.base_url.rstrip("/") + path
+        headers = self._line.headers(reference, body, self._world.now())
         reply, reached = None, False
         try:
             answer = await self._outside.call(method, url, headers, body)
@@ -85,21 +85,6 @@ class HttpTelco:
         if not reached:
             raise Unreachable
         return reply
-
-    def _headers(self, reference: str, body: bytes | None) -> dict[str, str]:
-        """Who calls, and which top-up it is about; signed as callbacks are, with the secret."""
-        headers = {"accept": "application/json", "idempotency-key": reference}
-        if body is not None:
-            headers["content-type"] = "application/json"
-        if self._line.secret:
-            time = str(int(self._world.now().timestamp()))
-            text = self._line.secret.get_secret_value()
-            headers |= {
-                "webhook-id": reference,
-                "webhook-timestamp": time,
-                "webhook-signature": sign(text, reference, time, body or b""),
-            }
-        return headers | self._line.authorization
 
     async def _pause(self, wait: float | None) -> None:
         """Wait before the next try, not all callers equally long."""

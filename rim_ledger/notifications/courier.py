@@ -11,21 +11,14 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from rim_ledger.book import Book, Work
-from rim_ledger.core import SYSTEM, Refused, Stamp, Unavailable
+from rim_ledger.core import SYSTEM, Stamp, Unavailable
 from rim_ledger.ledger import Ledger
 from rim_ledger.notifications.broadcast import GOING_OUT, BroadcastMessage, Phase, Target, chunks_of
 from rim_ledger.notifications.broadcasting import Frozen, begin_due
-from rim_ledger.notifications.hand_over import (
-    Hand,
-    Outcome,
-    Parcel,
-    advance,
-    look_at_chunk,
-    settle,
-    take_waiting,
-)
-from rim_ledger.notifications.notification import WAITING, NotificationChannel
-from rim_ledger.sending import Channel, Heard, Message, Sender, Unclear
+from rim_ledger.notifications.hand_over import advance, look_at_chunk, settle, take_waiting
+from rim_ledger.notifications.notification import WAITING
+from rim_ledger.notifications.parcel import Hand, Outcome, Parcel
+from rim_ledger.sending import Channel, Heard, Lane, Message, Providers, Unclear
 from rim_ledger.store import Store
 from rim_ledger.system.outbound import is_open
 from rim_ledger.world import World
@@ -34,15 +27,13 @@ log = logging.getLogger(__name__)
 
 INTERVAL: Final = 1.0
 """Seconds between two looks at what waits."""
-SEND_MAX: Final = 30.0
-"""Seconds after which nobody knows whether a message went."""
 PAGE: Final = 100
 DECLINED: Final = "The provider says that it failed."
 
 # The next time is taken by whoever asks first, so nobody waits for anybody but for the rate.
 PACE: Final = """
-INSERT INTO ledger.paces AS p VALUES (%(channel)s, clock_timestamp() + %(takes)s * interval '1 s')
-ON CONFLICT (channel) DO UPDATE
+INSERT INTO ledger.paces AS p VALUES (%(provider)s, clock_timestamp() + %(takes)s * interval '1 s')
+ON CONFLICT (provider) DO UPDATE
    SET free_at = greatest(p.free_at, clock_timestamp()) + %(takes)s * interval '1 s'
 RETURNING extract(epoch FROM free_at - clock_timestamp())::float8 - %(takes)s"""
 
@@ -53,8 +44,10 @@ Find = Callable[[Target], Awaitable[Frozen]]
 class Courier:
     """Hands over what waits: single notifications, and broadcasts chunk by chunk."""
 
-    def __init__(self, url: str, ledger: Ledger, sender: Sender, world: World, find: Find) -> None:
-        self._url, self._ledger, self._sender = url, ledger, sender
+    def __init__(
+        self, url: str, ledger: Ledger, providers: Providers, world: World, find: Find
+    ) -> None:
+        self._url, self._ledger, self._providers = url, ledger, providers
         self._world, self._find = world, find
 
     async def run(self) -> None:
@@ -83,7 +76,7 @@ class Courier:
         async with self._lease("notifications") as free:
             if not free:
                 return 0
-            hand = Hand()
+            hand = Hand(self._providers)
             await self._decide(take_waiting(ids, hand))
             if outcomes := await self._hand_over(hand):
                 await self._decide(settle(outcomes))
@@ -129,10 +122,12 @@ class Courier:
         return 0
 
     async def _chunk(self, id: UUID) -> int:
-        hand, carried = Hand(), 0
+        hand, carried = Hand(self._providers), 0
         await self._decide(look_at_chunk(id, hand))
         while True:
             outcomes = await self._hand_over(hand)
+            if len(outcomes) < len(hand.parcels):
+                return 0  # What is in doubt stays in hand until the provider tells.
             carried += len(outcomes)
             before = hand.seen
             await self._decide(advance(id, outcomes, hand))
@@ -140,49 +135,66 @@ class Courier:
                 return carried + (before != hand.seen)
 
     async def _hand_over(self, hand: Hand) -> list[Outcome]:
-        """Hand parcels over, each kind at its rate; what became of each, in no order."""
-        kinds = {each.channel for each in hand.parcels}
-        lots = [[each for each in hand.parcels if each.channel is kind] for kind in kinds]
-        done = await asyncio.gather(*(self._lot(lot, hand) for lot in lots))
+        """Hand parcels over, each lane at its rate; what became of each, in no order, but of those
+        whose provider gave no answer."""
+        names = {each.lane.name for each in hand.parcels}
+        lots = [[each for each in hand.parcels if each.lane.name == name] for name in names]
+        done = await asyncio.gather(*(self._lot(lot) for lot in lots))
         return [outcome for lot in done for outcome in lot]
 
-    async def _lot(self, lot: Sequence[Parcel], hand: Hand) -> list[Outcome]:
-        channel = lot[0].channel
-        await self._pace(channel, len(lot), hand.rates[channel])
+    async def _lot(self, lot: Sequence[Parcel]) -> list[Outcome]:
+        await self._pace(lot[0].lane, len(lot))
         # Whatever goes wrong with one, nothing is let go while another is still being sent.
         carried = await asyncio.gather(*(self._carry(each) for each in lot), return_exceptions=True)
         if errors := [each for each in carried if isinstance(each, BaseException)]:
             raise errors[0]
         return [each for each in carried if isinstance(each, Outcome)]
 
-    async def _pace(self, channel: NotificationChannel, count: int, rate: int) -> None:
+    async def _pace(self, lane: Lane, count: int) -> None:
         """Wait until so many messages may go out; until then no other process sends any."""
-        values = {"channel": channel, "takes": count / rate}
+        values = {"provider": lane.name, "takes": count / lane.rate}
         async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
             row = await (await connection.execute(PACE, values)).fetchone()
         assert row is not None
         await asyncio.sleep(max(0.0, row[0]))
 
-    async def _carry(self, parcel: Parcel) -> Outcome:
-        channel, reference = Channel(parcel.channel), str(parcel.id)
+    async def _carry(self, parcel: Parcel) -> Outcome | None:
+        lane, reference = parcel.lane, str(parcel.id)
         if parcel.again:
-            heard = await asyncio.wait_for(self._sender.ask(channel, reference), SEND_MAX)
+            heard = await self._ask(lane, reference)
             if heard is not Heard.NEVER:
-                return Outcome(parcel.id, heard, DECLINED)
+                return Outcome(parcel.id, heard, DECLINED) if heard else None
         if parcel.to is None:
             return Outcome(parcel.id, Heard.NEVER, parcel.withheld)
-        subject = parcel.subject if channel is Channel.EMAIL else None
-        message = Message(channel, parcel.to, subject, parcel.body, reference, parcel.html)
+        subject = parcel.subject if parcel.channel is Channel.EMAIL else None
+        message = Message(parcel.channel, parcel.to, subject, parcel.body, reference, parcel.html)
+        return await self._send(parcel.id, lane, message)
+
+    @staticmethod
+    async def _send(id: UUID, lane: Lane, message: Message) -> Outcome:
+        if lane.closed or not lane.provider:
+            return Outcome(id, Heard.FAILED, str(lane.closed))
         try:
-            await asyncio.wait_for(self._sender.send(message), SEND_MAX)
-        except (Unclear, TimeoutError):
-            return Outcome(parcel.id, Heard.UNKNOWN)
-        except (Refused, Unavailable) as error:
-            return Outcome(parcel.id, Heard.FAILED, str(error))
+            await lane.provider.send(message)
+        except Unclear:
+            return Outcome(id, Heard.UNKNOWN)
+        except Unavailable as error:
+            return Outcome(id, Heard.FAILED, str(error))
         except Exception as error:
             log.warning("a message may have gone or not: %s", type(error).__name__)
-            return Outcome(parcel.id, Heard.UNKNOWN)
-        return Outcome(parcel.id, Heard.SENT)
+            return Outcome(id, Heard.UNKNOWN)
+        return Outcome(id, Heard.SENT)
+
+    @staticmethod
+    async def _ask(lane: Lane, reference: str) -> Heard | None:
+        """What became of a message that somebody had in hand who died; None without an answer,
+        while there may still be one."""
+        if lane.provider is None:
+            return Heard.UNKNOWN
+        try:
+            return await lane.provider.ask(reference)
+        except Unavailable:
+            return Heard.UNKNOWN if lane.given_up else None
 
     async def _decide(self, work: Work, at: datetime | None = None) -> None:
         await self._ledger.submit(work, Stamp(at=at or self._world.now(), actor=SYSTEM))

@@ -9,8 +9,6 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from msgspec import Struct
-
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Event
 from rim_ledger.lending.user import User
@@ -22,11 +20,10 @@ from rim_ledger.notifications.broadcast_events import (
     BroadcastSent,
     ChunkAdvanced,
 )
-from rim_ledger.notifications.contact import GONE, address, wants
+from rim_ledger.notifications.contact import wants
 from rim_ledger.notifications.notification import (
     HandOver,
     Notice,
-    NotificationChannel,
     NotificationDelivered,
     NotificationFailed,
     NotificationHistory,
@@ -37,15 +34,13 @@ from rim_ledger.notifications.notification import (
     NotificationType,
     NotificationWithheld,
     RecipientType,
-    in_clear,
     mark,
     notification_id,
     queue,
 )
+from rim_ledger.notifications.parcel import Hand, Outcome, parcel_of
 from rim_ledger.notifications.tally import since, tally
-from rim_ledger.notifications.telling import is_over
-from rim_ledger.sending import Heard
-from rim_ledger.system.config import setting
+from rim_ledger.sending import Channel, Heard
 from rim_ledger.system.outbound import is_open
 
 BATCH_MAX: Final = 100
@@ -56,65 +51,24 @@ TRIED_MIN, FAILED_MAX = 20, 0.05
 """Messages that must have gone before failures pause a broadcast, and the part that may fail."""
 
 NO_MESSAGE: Final = "No message was accepted."
-OVER: Final = "The alert was over before this could be sent."
-
-
-class Parcel(Struct, frozen=True, kw_only=True):
-    """A message in hand, its words and its address in the clear. Without one it is withheld."""
-
-    id: UUID
-    channel: NotificationChannel
-    to: str | None
-    withheld: str
-    """Why it is not sent, where there is no address."""
-    subject: str
-    body: str
-    html: bool = False
-    again: bool = False
-    """Whether somebody who died had it in hand: the provider is asked about it first."""
-
-
-class Outcome(Struct, frozen=True):
-    """What became of a parcel."""
-
-    id: UUID
-    heard: Heard
-    reason: str = ""
-
-
-class Hand(Struct):
-    """What a decision leaves with whoever asked for it."""
-
-    parcels: list[Parcel] = []
-    rates: dict[NotificationChannel, int] = {}
-    """Messages a second, of all processes together."""
-    seen: tuple[int, int] = (0, 0)
-    """How far the chunk was settled and taken."""
-
-    def open(self, book: Book) -> None:
-        """Begin anew: a decision may be made more than once."""
-        self.parcels = []
-        self.rates = {
-            NotificationChannel.SMS: setting(book, "notifications", "smsPerSecond"),
-            NotificationChannel.EMAIL: setting(book, "notifications", "emailPerSecond"),
-        }
 
 
 def take_waiting(ids: Sequence[UUID], hand: Hand) -> Work:
     """Take those in hand that wait one by one. Whoever asks holds the lease on all of them."""
 
     def work(book: Book) -> UUID:
-        hand.open(book)
+        hand.open()
         if not is_open(book):
             return ids[0]
         book.look_ahead(partial(book.version, each) for each in ids)
         found = [book.read(NotificationHistory, each) for each in ids]
         open_ = [each for each in found if each.hand_over in (HandOver.WAITING, HandOver.UNDER_WAY)]
-        book.look_ahead(partial(_parcel, book, each) for each in open_)
-        hand.parcels = [_parcel(book, each) for each in open_]
+        book.look_ahead(partial(parcel_of, book, each, hand.lane(each, book)) for each in open_)
+        hand.parcels = [parcel_of(book, each, hand.lane(each, book)) for each in open_]
         for parcel in hand.parcels:
             if not parcel.again:
-                book.append(NotificationHistory, parcel.id, [NotificationTaken()])
+                taken = NotificationTaken(integration=parcel.lane.integration)
+                book.append(NotificationHistory, parcel.id, [taken])
         return ids[0]
 
     return work
@@ -138,7 +92,7 @@ def look_at_chunk(id: UUID, hand: Hand) -> Work:
     """Where a chunk stands, and what somebody who died had in hand of it."""
 
     def work(book: Book) -> UUID:
-        hand.open(book)
+        hand.open()
         chunk = book.read(BroadcastChunk, id)
         hand.seen = chunk.settled, chunk.taken
         broadcast = book.read(BroadcastMessage, chunk.broadcast_id)
@@ -147,7 +101,7 @@ def look_at_chunk(id: UUID, hand: Hand) -> Work:
         for notice in _notices(broadcast, users):
             known = book.find(NotificationHistory, notification_id(notice))
             if known and known.hand_over is HandOver.UNDER_WAY:
-                hand.parcels.append(_parcel(book, known))
+                hand.parcels.append(parcel_of(book, known, hand.lane(known, book)))
         return id
 
     return work
@@ -159,7 +113,7 @@ def advance(id: UUID, outcomes: Sequence[Outcome], hand: Hand) -> Work:
     seen = hand.seen
 
     def work(book: Book) -> UUID:
-        hand.open(book)
+        hand.open()
         chunk = book.read(BroadcastChunk, id)
         book.act_upon(chunk.broadcast_id)
         book.look_ahead(partial(book.version, each.id) for each in outcomes)
@@ -184,19 +138,25 @@ def advance(id: UUID, outcomes: Sequence[Outcome], hand: Hand) -> Work:
 
 
 def _take(book: Book, chunk: BroadcastChunk, settled: int, hand: Hand) -> int:
-    """Queue the messages of the next batch, already in hand; how many users are taken by then."""
+    """Queue the messages of the next batch, already in hand; how many users are taken by then. A
+    broadcast stands still while a provider of its messages is out of use, and loses nobody."""
     broadcast = book.read(BroadcastMessage, chunk.broadcast_id)
     if broadcast.phase is not Phase.SENDING or broadcast.waits(book.now) or not is_open(book):
         return settled
-    slowest = min(hand.rates[channel] for channel in broadcast.channels)
+    lanes = {each: hand.providers.lane(Channel(each), book) for each in broadcast.channels}
+    if any(lane.closed for lane in lanes.values()):
+        return settled
+    slowest = min(lane.rate for lane in lanes.values())
     size = max(1, min(BATCH_MAX, slowest // SHARE))
     batch = chunk.user_ids[settled : settled + size]
     _load(book, broadcast, batch)
     welcome = [each for each in batch if wants(book.read(User, each), broadcast.purpose)]
     for notice in _notices(broadcast, welcome):
         if not book.version(notification_id(notice)):
-            stream = queue(book, notice, broadcast.title, broadcast.message, taken=True)
-            hand.parcels.append(_parcel(book, book.read(NotificationHistory, stream), again=False))
+            lane = lanes[notice.channel]
+            stream = queue(book, notice, broadcast.title, broadcast.message, lane)
+            known = book.read(NotificationHistory, stream)
+            hand.parcels.append(parcel_of(book, known, lane, again=False))
     if excluded := len(batch) - len(welcome):
         progressed = BroadcastProgressed(excluded=excluded)
         book.append(BroadcastMessage, broadcast.id, [progressed])
@@ -272,20 +232,3 @@ def _load(book: Book, broadcast: BroadcastMessage, users: Sequence[UUID]) -> Non
     book.look_ahead(partial(book.version, each) for each in [*users, *streams])
     phones = [(each, book.read(User, each).phone) for each in users]
     book.look_ahead(partial(book.reveal, user, phone) for user, phone in phones)
-
-
-def _parcel(book: Book, known: NotificationHistory, *, again: bool | None = None) -> Parcel:
-    notice = known.notice
-    title, message = in_clear(book, known)
-    over = is_over(notice, book)
-    under_way = known.hand_over is HandOver.UNDER_WAY
-    return Parcel(
-        id=known.id,
-        channel=notice.channel,
-        to=None if over else address(book, notice.recipient_type, notice.recipient, notice.channel),
-        withheld=OVER if over else GONE,
-        subject=title or "",
-        body=message or "",
-        html=notice.html,
-        again=under_way if again is None else again,
-    )

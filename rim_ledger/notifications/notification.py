@@ -22,6 +22,8 @@ from rim_ledger.core import (
     Stamp,
     require_legal,
 )
+from rim_ledger.sending import Lane
+from rim_ledger.system.integration import under_way as through
 from rim_ledger.values import derived_id
 
 WAITING: Final = "notifications"
@@ -101,16 +103,20 @@ class Notice(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
 
 
 class NotificationQueued(Event):
-    """`taken` says that whoever queued it is handing it over."""
+    """`taken` says that whoever queued it is handing it over, through the integration if there
+    is one."""
 
     notice: Notice
     title: Personal
     message: Personal
     taken: bool = False
+    integration: UUID | None = None
 
 
 class NotificationTaken(Event):
     """It is being handed over. Should nothing follow, nobody knows whether it went."""
+
+    integration: UUID | None = None
 
 
 class NotificationSent(Event):
@@ -171,6 +177,8 @@ class NotificationHistory(Aggregate):
     message: str | None
     created_at: datetime
     hand_over: HandOver
+    integration: UUID | None = None
+    """The one that it was handed over through: only that can tell what became of it."""
     status: NotificationStatus = NotificationStatus.PENDING
     sent_at: datetime | None = None
     delivered_at: datetime | None = None
@@ -184,10 +192,13 @@ class NotificationHistory(Aggregate):
 
     @property
     def lists(self) -> frozenset[tuple[str, str]]:
-        notice = self.notice
-        alone = notice.broadcast_id is None or notice.parent_id is not None
-        open_ = self.hand_over in (HandOver.WAITING, HandOver.UNDER_WAY)
-        return frozenset([(WAITING, str(self.id))]) if alone and open_ else NOWHERE
+        if self.hand_over not in (HandOver.WAITING, HandOver.UNDER_WAY):
+            return NOWHERE
+        alone = self.notice.broadcast_id is None or self.notice.parent_id is not None
+        places = {WAITING} if alone else set()
+        if self.integration:
+            places.add(through(self.integration))
+        return frozenset((place, str(self.id)) for place in places)
 
     @classmethod
     def begin(cls, id: UUID, event: NotificationQueued, stamp: Stamp) -> Self:
@@ -198,12 +209,13 @@ class NotificationHistory(Aggregate):
             message=event.message,
             created_at=stamp.at,
             hand_over=HandOver.UNDER_WAY if event.taken else HandOver.WAITING,
+            integration=event.integration,
         )
 
     def evolve(self, event: NotificationEvent, stamp: Stamp) -> Self:  # noqa: PLR0911 - a line an event
         match event:
             case NotificationTaken():
-                return self.but(hand_over=HandOver.UNDER_WAY)
+                return self.but(hand_over=HandOver.UNDER_WAY, integration=event.integration)
             case NotificationSent():
                 return self.but(
                     status=NotificationStatus.SENT, hand_over=HandOver.DONE, sent_at=stamp.at
@@ -239,18 +251,24 @@ def repeat_id(parent: UUID) -> UUID:
     return derived_id("notification-again", parent)
 
 
-def queue(book: Book, notice: Notice, title: str, message: str, *, taken: bool = False) -> UUID:
-    """Have somebody told something; its id. Said again for the same cause, it changes nothing."""
+def queue(book: Book, notice: Notice, title: str, message: str, lane: Lane | None = None) -> UUID:
+    """Have somebody told something; its id. Said again for the same cause, it changes nothing.
+    With a lane, whoever asks hands it over there."""
     stream = notification_id(notice)
     if not book.version(stream):
-        events = queued(notice, title, message, taken=taken)
-        book.open_stream(NotificationHistory, stream, events)
+        book.open_stream(NotificationHistory, stream, queued(notice, title, message, lane))
     return stream
 
 
-def queued(notice: Notice, title: str, message: str, *, taken: bool = False) -> Iterable[Event]:
+def queued(notice: Notice, title: str, message: str, lane: Lane | None = None) -> Iterable[Event]:
     """The first events. What the dashboard shows has arrived by being there."""
-    yield NotificationQueued(notice=notice, title=title, message=message, taken=taken)
+    yield NotificationQueued(
+        notice=notice,
+        title=title,
+        message=message,
+        taken=lane is not None,
+        integration=lane.integration if lane else None,
+    )
     if notice.channel is NotificationChannel.DASHBOARD:
         yield NotificationSent()
         yield NotificationDelivered()

@@ -1,10 +1,13 @@
 """The circuit breaker: who keeps failing is called no more, until a test succeeds."""
 
+import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from msgspec import Struct
 from psycopg import AsyncConnection, OperationalError
 
 from rim_ledger.core import SYSTEM, Stamp
@@ -19,35 +22,62 @@ WITHIN: Final = timedelta(minutes=5)
 KEPT: Final = timedelta(days=1)
 
 NOTE: Final = """
-WITH old AS (DELETE FROM ledger.calls WHERE at <= %(forgotten)s),
-     noted AS (INSERT INTO ledger.calls (integration_id, at, failed)
-               VALUES (%(id)s, %(now)s, %(failed)s))
+WITH old AS (DELETE FROM ledger.calls WHERE at <= %(forgotten)s)
+INSERT INTO ledger.calls (integration_id, at, failed)
+SELECT * FROM unnest(%(ids)s::uuid[], %(times)s::timestamptz[], %(failed)s::boolean[])"""
+
+# In a statement of its own, so that it counts what others have noted meanwhile.
+COUNT: Final = """
 SELECT count(*) FROM ledger.calls
  WHERE integration_id = %(id)s AND failed AND at > greatest(%(since)s,
        (SELECT max(at) FROM ledger.calls WHERE integration_id = %(id)s AND NOT failed))"""
 
 
+class _Call(Struct, frozen=True):
+    """How a call went."""
+
+    integration: UUID
+    at: datetime
+    failed: bool
+
+
 class Breaker:
-    """Counts in the database, so that all processes count together."""
+    """Counts in the database, so that all processes count together. Calls that end at about the
+    same time are noted with one statement: while it is on its way, the next ones gather."""
 
     def __init__(self, url: str, ledger: Ledger, world: World) -> None:
         self._url, self._ledger, self._world = url, ledger, world
+        self._waiting: list[_Call] = []
+        self._writing = asyncio.Lock()
 
     async def note(self, integration: UUID, *, failed: bool) -> None:
         """Count a call, and put the integration out of use that failed too often."""
-        # What a provider answered counts for more than that it is counted.
-        with suppress(OperationalError):
-            failures = await self._count(integration, failed=failed)
-            if failures >= FAILURES_MAX:
-                stamp = Stamp(at=self._world.now(), actor=SYSTEM)
-                await self._ledger.submit(break_(integration, failures), stamp)
+        self._waiting.append(_Call(integration, self._world.now(), failed))
+        async with self._writing:
+            calls, self._waiting = self._waiting, []
+            # What a provider answered counts for more than that it is counted.
+            with suppress(OperationalError):
+                for each, failures in await self._count(calls):
+                    stamp = Stamp(at=self._world.now(), actor=SYSTEM)
+                    await self._ledger.submit(break_(each, failures), stamp)
 
-    async def _count(self, integration: UUID, *, failed: bool) -> int:
-        """How many calls failed since the last that did not, this one among them."""
+    async def _count(self, calls: Sequence[_Call]) -> list[tuple[UUID, int]]:
+        """Note calls; who failed too often since the last call that did not, and how often."""
+        if not calls:
+            return []  # Somebody else has noted them along with their own.
         now = self._world.now()
-        values = {"id": integration, "now": now, "failed": failed}
-        times = {"since": now - WITHIN, "forgotten": now - KEPT}
+        noted = {
+            "ids": [each.integration for each in calls],
+            "times": [each.at for each in calls],
+            "failed": [each.failed for each in calls],
+            "forgotten": now - KEPT,
+        }
+        counted = []
         async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
-            row = await (await connection.execute(NOTE, values | times)).fetchone()
-        assert row is not None, "a count is a row"
-        return int(row[0]) + 1 if failed else 0
+            await connection.execute(NOTE, noted)
+            for id_ in {each.integration for each in calls if each.failed}:
+                asked = {"id": id_, "since": now - WITHIN}
+                row = await (await connection.execute(COUNT, asked)).fetchone()
+                assert row is not None, "a count is a row"
+                counted.append((id_, int(row[0])))
+        return [(each, failures) for each, failures in counted if failures >= FAILURES_MAX]

@@ -14,6 +14,8 @@ from rim_ledger.core import Command, Creation, Event, Invalid, Refused, require,
 from rim_ledger.system.credentials import API_KEY, API_SECRET, WithCredentials, keep
 from rim_ledger.system.integration import (
     LEGAL,
+    SERVED,
+    SERVES,
     ApiIntegration,
     IntegrationActivated,
     IntegrationArchived,
@@ -27,29 +29,30 @@ from rim_ledger.system.integration import (
     TestResult,
     under_way,
 )
+from rim_ledger.system.line import Line, line_to
 from rim_ledger.system.mending import PROBE, mended
 from rim_ledger.system.outside import Blocked
-from rim_ledger.system.probe import Line, line_to
-from rim_ledger.values import LOOPBACK, Name, Network
+from rim_ledger.system.terms import MAIL, WEB, require_fit, require_pair
+from rim_ledger.values import LOOPBACK, Name
 
 CONFIG_MAX: Final = 10_000
-SERVES: Final = "telecom-network"
-"""The kind of claim that keeps a network to one telecom integration."""
 
 
 def _url(text: str) -> str:
     wrong = PydanticCustomError(
-        "url", "this is an https address (http on this machine only) without a password or a query"
+        "url",
+        "this is an https address (http on this machine only), or the smtps or smtp address of a"
+        " mail server, without a password or a query",
     )
     try:
         parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError:
         raise wrong from None
-    plain = parts.scheme == "http" and host in LOOPBACK
-    if not host or not (parts.scheme == "https" or plain) or "@" in parts.netloc:
+    plain = parts.scheme == "http" and host not in LOOPBACK
+    if not host or parts.scheme not in (*WEB, *MAIL) or plain or "@" in parts.netloc:
         raise wrong
-    if parts.query or parts.fragment:
+    if parts.query or parts.fragment or port == 0 or (parts.scheme in MAIL and parts.path):
         raise wrong
     return text
 
@@ -67,26 +70,19 @@ Url = Annotated[
 ]
 Config = Annotated[dict[str, JsonValue], AfterValidator(_small)]
 """Whatever else the provider wants to be told; no secrets, for it is shown as it is. `networks`
-lists those that a telecom integration serves, all when it is left out."""
+lists those that a telecom integration serves, all when it is left out. `from` is whom messages
+are from, which an e-mail integration must say, and `perSecond` how many go out in a second."""
 
 
 def _rotate(form: WithCredentials, book: Book, integration: UUID) -> Iterable[Event]:
     """Take over the secrets that a form gives; those that are kept already change nothing."""
     known = book.read(ApiIntegration, integration)
+    key_set, secret_set = form.api_key or known.key, form.api_secret or known.secret
+    require_pair(known.type, key=key_set is not None, secret=secret_set is not None)
     key = keep(book, integration, API_KEY, form.api_key, known.key)
     secret = keep(book, integration, API_SECRET, form.api_secret, known.secret)
     if key or secret:
         yield IntegrationCredentialsRotated(api_key=key, api_secret=secret)
-
-
-def _require_networks(kind: IntegrationType, config: dict[str, JsonValue]) -> None:
-    """Refuse a telecom integration for networks that there are not."""
-    if kind is not IntegrationType.TELECOM or "networks" not in config:
-        return
-    wish, known = config["networks"], [each.value for each in Network]
-    if not (isinstance(wish, list) and wish and all(each in known for each in wish)):
-        words = f"This lists one or more of {', '.join(known)}."
-        raise Invalid("unknown-network", words, "/config/networks")
 
 
 def _require_present(integration: ApiIntegration) -> None:
@@ -103,7 +99,7 @@ class CreateIntegration(WithCredentials, Creation[ApiIntegration]):
     config: Config = {}
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
-        _require_networks(self.type, self.config)
+        require_fit(self.type, self.base_url, self.config)
         yield IntegrationCreated(
             name=self.name,
             type=self.type,
@@ -134,17 +130,17 @@ class UpdateIntegration(WithCredentials, Command[ApiIntegration]):
         moved = bool(changes.keys() & {"provider", "base_url"})
         if moved:
             self._require_secrets_again(aggregate)
-            require_nothing_under_way(book, aggregate.id)
-        if self.config is not None:
-            _require_networks(aggregate.type, self.config)
+            require_nothing_under_way(book, aggregate)
+        config = aggregate.config if self.config is None else self.config
+        require_fit(aggregate.type, self.base_url or aggregate.base_url, config)
         if changes:
             yield IntegrationChanged(**changes)
         yield from _rotate(self, book, aggregate.id)
         if moved and aggregate.is_called and aggregate.status is not IntegrationStatus.INACTIVE:
             yield from _stop(aggregate, book)
         elif "config" in changes and aggregate.status is not IntegrationStatus.INACTIVE:
-            _release_networks(aggregate, book)
-            _claim_networks(book.read(ApiIntegration, aggregate.id), book)
+            _release(aggregate, book)
+            _claim(book.read(ApiIntegration, aggregate.id), book)
 
     def _require_secrets_again(self, integration: ApiIntegration) -> None:
         pairs = ((integration.key, self.api_key), (integration.secret, self.api_secret))
@@ -165,8 +161,9 @@ class RotateCredentials(WithCredentials, Command[ApiIntegration]):
 
 class TestIntegration(Command[ApiIntegration]):
     """Call the provider once, at its base URL and with its key. Any answer of status 2xx within
-    five seconds is a success; nothing of it is shown. An integration that was put out of use by
-    failures is active again when it succeeds. An address inside of a network is 422."""
+    five seconds is a success; nothing of it is shown. At a mail server, log in and leave again. An
+    integration that was put out of use by failures is active again when it succeeds. An address
+    inside of a network is 422."""
 
     __test__: ClassVar[bool] = False
 
@@ -192,8 +189,8 @@ class TestIntegration(Command[ApiIntegration]):
 
 class ActivateIntegration(Command[ApiIntegration]):
     """Let an integration act, once its last test succeeded. A payment gateway needs no test, but
-    its secret, by which its callbacks are known. Of the telecom integrations one is active for
-    each network."""
+    its secret, by which its callbacks are known. One integration is active for each network, one
+    for SMS and one for e-mails."""
 
     def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
         _require_present(aggregate)
@@ -204,13 +201,13 @@ class ActivateIntegration(Command[ApiIntegration]):
         else:
             unset = "The integration's apiSecret is not set, so nobody could know its callbacks."
             require(aggregate.secret is not None, "secret-missing", unset)
-        _claim_networks(aggregate, book)
+        _claim(aggregate, book)
         yield IntegrationActivated()
 
 
 class DeactivateIntegration(Command[ApiIntegration]):
-    """Let an integration act no more; its callbacks are turned away at once. Top-ups under way
-    are still asked about."""
+    """Let an integration act no more; its callbacks are turned away at once. What is under way is
+    still asked about."""
 
     def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "deactivate", LEGAL)
@@ -223,33 +220,38 @@ class ArchiveIntegration(Command[ApiIntegration]):
     def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
         _require_present(aggregate)
         require_legal(aggregate.status, "archive", LEGAL)
-        require_nothing_under_way(book, aggregate.id)
-        _release_networks(aggregate, book)
+        require_nothing_under_way(book, aggregate)
+        _release(aggregate, book)
         book.forget(PROBE, aggregate.id)
         yield IntegrationArchived()
 
 
-def require_nothing_under_way(book: Book, integration: UUID) -> None:
-    """Refuse while a top-up is open: only whoever was asked for it can tell what became of it."""
-    waiting = book.listed(under_way(integration), 1)
-    words = "Top-ups through it wait for their outcome; what was asked of it must stay known."
-    require(not waiting, "top-ups-under-way", words)
+def require_nothing_under_way(book: Book, integration: ApiIntegration) -> None:
+    """Refuse while a top-up or a message is open: only whoever was asked for it can tell what
+    became of it."""
+    waiting = book.listed(under_way(integration.id), 1)
+    if integration.type is IntegrationType.TELECOM:
+        words = "Top-ups through it wait for their outcome; what was asked of it must stay known."
+        require(not waiting, "top-ups-under-way", words)
+    words = "Messages through it wait for their outcome; what was asked of it must stay known."
+    require(not waiting, "messages-under-way", words)
 
 
 def _stop(integration: ApiIntegration, book: Book) -> Iterable[Event]:
-    _release_networks(integration, book)
+    _release(integration, book)
     book.forget(PROBE, integration.id)
     yield IntegrationDeactivated()
 
 
-def _claim_networks(integration: ApiIntegration, book: Book) -> None:
-    if integration.type is IntegrationType.TELECOM:
-        for network in integration.networks:
-            words = f"Another telecom integration serves {network}: deactivate that first."
-            book.claim(SERVES, network, integration.id, Refused("network-taken", words))
+def _claim(integration: ApiIntegration, book: Book) -> None:
+    telecom = integration.type is IntegrationType.TELECOM
+    for each in integration.serves:
+        words = f"Another {integration.type} integration serves {each}: deactivate that first."
+        network, channel = Refused("network-taken", words), Refused("channel-taken", words)
+        book.claim(SERVES, each, integration.id, network if telecom else channel)
 
 
-def _release_networks(integration: ApiIntegration, book: Book) -> None:
-    for network in Network:
-        if book.holder(SERVES, network) == integration.id:
-            book.release(SERVES, network)
+def _release(integration: ApiIntegration, book: Book) -> None:
+    for each in SERVED:
+        if book.holder(SERVES, each) == integration.id:
+            book.release(SERVES, each)

@@ -45,10 +45,14 @@ def shown(credential: Credential | None) -> dict[str, Any]:
     }
 
 
-def _usable(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value()
-    if not all("!" <= each <= "~" for each in text):
+def _printable(secret: SecretStr) -> SecretStr:
+    if not all("!" <= each <= "~" for each in secret.get_secret_value()):
         raise PydanticCustomError("secret", "a secret has printable ASCII characters, no spaces")
+    return secret
+
+
+def _strong(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
     try:
         strong = len(signing_key(text)) >= LEAST
     except ValueError:
@@ -58,26 +62,30 @@ def _usable(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _written(least: int) -> WithJsonSchema:
+    kind = {"type": "string", "format": "password", "writeOnly": True}
+    return WithJsonSchema(kind | {"minLength": least, "maxLength": MOST})
+
+
+Key = Annotated[
+    SecretStr, Field(min_length=1, max_length=MOST), AfterValidator(_printable), _written(1)
+]
+"""What a provider knows us by; to a mail server, our user name, which may be short."""
+
 Secret = Annotated[
     SecretStr,
     Field(min_length=LEAST, max_length=MOST),
-    AfterValidator(_usable),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "format": "password",
-            "writeOnly": True,
-            "minLength": LEAST,
-            "maxLength": MOST,
-        }
-    ),
+    AfterValidator(_printable),
+    AfterValidator(_strong),
+    _written(LEAST),
 ]
+"""What messages are signed with; to a mail server, our password."""
 
 
 class WithCredentials(Form):
     """A form with secrets, each of them optional. They can be set, never read."""
 
-    api_key: Secret | None = None
+    api_key: Key | None = None
     api_secret: Secret | None = None
 
 

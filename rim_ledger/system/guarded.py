@@ -5,30 +5,39 @@ from uuid import UUID
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Stamp
 from rim_ledger.ledger import Ledger
-from rim_ledger.sending import Channel, Heard, Message, Sender
+from rim_ledger.sending import Channel, Message, Provider, Providers
 from rim_ledger.system.outbound import OUTBOUND, require_open
 from rim_ledger.world import World
 
 
 class GuardedSender:
-    """Asks the one switch before each message."""
+    """Asks the one switch, and who delivers, before each message."""
 
-    def __init__(self, sender: Sender, ledger: Ledger, world: World) -> None:
-        self.sender, self._ledger, self._world = sender, ledger, world
+    def __init__(self, providers: Providers, ledger: Ledger, world: World) -> None:
+        self.providers, self._ledger, self._world = providers, ledger, world
 
-    def require(self, channel: Channel) -> None:
-        self.sender.require(channel)
+    def require(self, channel: Channel, book: Book) -> None:
+        """Refuse (`outbound-stopped`, `no-sender`), or Unavailable (`not-sent`), when a message
+        would not go."""
+        self._provider(channel, book)
 
     async def send(self, message: Message) -> None:
-        """Raises Refused (`outbound-stopped`) while nothing may leave, and what the sender does."""
+        """Raises what `require` does, and what the provider does."""
+        provider: Provider | None = None
 
         def look(book: Book) -> UUID:
-            require_open(book)
+            nonlocal provider
+            provider = self._provider(message.channel, book)
             return OUTBOUND
 
         await self._ledger.submit(look, Stamp(at=self._world.now(), actor=SYSTEM))
-        await self.sender.send(message)
+        assert provider is not None, "whoever was not found is a refusal"
+        await provider.send(message)
 
-    async def ask(self, channel: Channel, reference: str) -> Heard:
-        """Says nothing new to a provider, and so is not stopped."""
-        return await self.sender.ask(channel, reference)
+    def _provider(self, channel: Channel, book: Book) -> Provider:
+        require_open(book)
+        lane = self.providers.lane(channel, book)
+        if lane.closed:
+            raise lane.closed
+        assert lane.provider is not None, "a lane that is not closed leads to somebody"
+        return lane.provider

@@ -7,8 +7,13 @@ from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
 from rim_ledger.core import Aggregate, Event, Stamp
+from rim_ledger.sending import Channel
 from rim_ledger.system.credentials import Credential, Imprint, shown
 from rim_ledger.values import Network
+
+SERVES: Final = "served-by"
+"""The kind of claim that keeps a network, or a channel of messages, to one integration."""
+SERVED: Final = (*Network, *Channel)
 
 
 class IntegrationType(StrEnum):
@@ -45,8 +50,8 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def under_way(integration: UUID) -> str:
-    """The list of the loans whose airtime is on its way through an integration."""
-    return f"top-ups-through:{integration}"
+    """The list of the loans and messages that are on their way through an integration."""
+    return f"through:{integration}"
 
 
 # Events: what can happen to an integration.
@@ -137,9 +142,28 @@ class ApiIntegration(Aggregate):
         return self.type is not IntegrationType.PAYMENT_GATEWAY
 
     @property
-    def networks(self) -> tuple[Network, ...]:
-        """The networks whose airtime a telecom integration sends: all, unless it names some."""
-        return tuple(Network(each) for each in self.config.get("networks", Network))
+    def serves(self) -> tuple[Network | Channel, ...]:
+        """What no other integration serves while this one is active: the networks whose airtime
+        it sends, all unless it names some, or its channel of messages."""
+        match self.type:
+            case IntegrationType.TELECOM:
+                return tuple(Network(each) for each in self.config.get("networks", Network))
+            case IntegrationType.SMS:
+                return (Channel.SMS,)
+            case IntegrationType.EMAIL:
+                return (Channel.EMAIL,)
+            case IntegrationType.PAYMENT_GATEWAY:
+                return ()
+
+    @property
+    def sender(self) -> str:
+        """Whom messages through it are from."""
+        return str(self.config.get("from", ""))
+
+    @property
+    def per_second(self) -> int | None:
+        """How many messages may go out through it in a second, if it says so itself."""
+        return self.config.get("perSecond")
 
     @property
     def api_key(self) -> dict[str, Any]:

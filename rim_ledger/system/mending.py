@@ -15,7 +15,7 @@ from rim_ledger.system.integration import (
     IntegrationTested,
     TestResult,
 )
-from rim_ledger.system.probe import Line, line_to
+from rim_ledger.system.line import Line, line_to
 
 PROBE: Final = "test-integration"
 """The reminder to test one again that is in error."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpx
 from msgspec import Struct
@@ -21,6 +21,9 @@ PATIENCE: Final = 5.0
 CONNECTING: Final = 2.0
 """Seconds of these that one address has to accept the connection."""
 ANSWER_MAX: Final = 64 * 1024
+
+PORTS: Final = {"https": 443, "http": 80, "smtps": 465, "smtp": 587}
+"""Where a provider listens, unless its address says otherwise."""
 
 NAT64: Final = IPv6Network("64:ff9b::/96")
 
@@ -81,12 +84,35 @@ class Outside:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> Answer:
         """Raises Blocked or Unreachable before anything is sent, NoAnswer after that."""
+        addresses: Sequence[str] = ()
         try:
             async with asyncio.timeout(PATIENCE):
-                addresses = await self._addresses(url, local=self._development)
+                addresses = await self._addresses(url, local=self.is_local(url))
                 return await self._send(method, url, headers, body, addresses)
         except TimeoutError:
-            raise NoAnswer("timeout") from None
+            raise NoAnswer("timeout") if addresses else Unreachable from None
+
+    async def connect(self, url: str) -> socket.socket:
+        """A connection on which nothing is sent yet. Raises Blocked or Unreachable."""
+        for address in await self._addresses(url, local=self.is_local(url)):
+            line = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+            line.settimeout(0)  # What is waited for is the loop's affair.
+            there = address, _port(urlsplit(url))
+            try:
+                async with asyncio.timeout(CONNECTING):
+                    await asyncio.get_running_loop().sock_connect(line, there)
+            except (OSError, TimeoutError):
+                line.close()
+            except BaseException:
+                line.close()
+                raise
+            else:
+                return line
+        raise Unreachable
+
+    def is_local(self, url: str) -> bool:
+        """Whether a URL means this machine, and may: in development nobody listens in here."""
+        return self._development and urlsplit(url).hostname in LOOPBACK
 
     async def require_public(self, url: str, location: str) -> None:
         """Blocked when a redirect leads anywhere but to the internet, in development as well."""
@@ -100,12 +126,10 @@ class Outside:
 
     async def _addresses(self, url: str, *, local: bool) -> Sequence[str]:
         parts = urlsplit(url)
-        host = parts.hostname or ""
-        local = local and host in LOOPBACK
-        if parts.scheme != "https" and not local:
+        if parts.scheme not in PORTS or (parts.scheme == "http" and not local):
             raise Blocked
         try:
-            found = await self._resolve(host, parts.port or _port(parts.scheme))
+            found = await self._resolve(parts.hostname or "", _port(parts))
         except (OSError, UnicodeError):
             raise Unreachable from None
         if not all(_is_fit(each, local=local) for each in found):
@@ -123,7 +147,7 @@ class Outside:
         parts = urlsplit(url)
         for address in addresses:
             host = f"[{address}]" if ":" in address else address
-            pinned = parts._replace(netloc=f"{host}:{parts.port or _port(parts.scheme)}")
+            pinned = parts._replace(netloc=f"{host}:{_port(parts)}")
             request = httpx.Request(
                 method,
                 pinned.geturl(),
@@ -147,7 +171,7 @@ class Outside:
 
 async def _exchange(request: httpx.Request) -> Answer:
     """One request on a connection of its own: none is kept that was verified for another name."""
-    async with httpx.AsyncHTTPTransport(verify=_certificates(), trust_env=False) as transport:
+    async with httpx.AsyncHTTPTransport(verify=certificates(), trust_env=False) as transport:
         answer = await transport.handle_async_request(request)
         body, stream = b"", answer.stream
         assert isinstance(stream, httpx.AsyncByteStream)
@@ -161,13 +185,13 @@ async def _exchange(request: httpx.Request) -> Answer:
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
+def certificates() -> ssl.SSLContext:
     """Whose certificates count. Reading them takes its time, so it is done once."""
     return httpx.create_ssl_context()
 
 
-def _port(scheme: str) -> int:
-    return 443 if scheme == "https" else 80
+def _port(parts: SplitResult) -> int:
+    return parts.port or PORTS[parts.scheme]
 
 
 def _is_fit(address: str, *, local: bool) -> bool:

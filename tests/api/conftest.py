@@ -65,7 +65,7 @@ class Client:
 
     def outbox(self) -> list[dict[str, Any]]:
         """The messages that were sent so far."""
-        path: Path = self.app.state.desk.sender.sender.path
+        path: Path = self.app.state.desk.sender.providers.otherwise.path
         lines = path.read_text().splitlines() if path.exists() else []
         return [json.loads(line) for line in lines]
 

@@ -115,7 +115,7 @@ def test_an_overdue_loan_is_told_to_those_who_asked_for_it(tell: Tell) -> None:
         await alarm(admin).look(late)
         await alarm(admin).look(late + timedelta(minutes=1))
         assert admin.outbox()[before:] == [], "whoever looks sends nothing"
-        assert await courier(admin, desk.sender).carry() == 2
+        assert await courier(admin).carry() == 2
         sent = admin.outbox()[before:]
         assert sorted(each["to"] for each in sent) == ["admin@rim.example", "boss@example.com"]
         shown = await row(admin, one)

@@ -6,7 +6,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from api.outbox import NoSender
 from rim_ledger.customers.phone_code import SENT_MOST
 from rim_ledger.customers.standing import SILENCE
 from tests.api.borrowers import (
@@ -192,7 +191,7 @@ def test_what_is_no_phone_is_told_as_that(tell: Tell, body: dict[str, Any]) -> N
 
 def test_without_a_sender_nobody_is_promised_a_code(tell: Tell) -> None:
     async def story(admin: Client) -> None:
-        admin.app.state.desk.phone_codes._sender = NoSender()
+        admin.app.state.desk.sender.providers.otherwise = None
         await admin.user()
         for to in (phone(), STRANGER):
             assert refusal(await ask_for_code(admin, to)) == (409, "no-sender")

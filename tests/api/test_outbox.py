@@ -1,15 +1,18 @@
-"""The development sender: a line a message, whoever writes at the same time; none in production."""
+"""The development sender: a line a message, whoever writes at the same time."""
 
 import asyncio
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from api.outbox import Outbox, sender
+from api.outbox import Outbox, providers
 from api.settings import Settings
-from rim_ledger.core import Refused, Unavailable
-from rim_ledger.sending import Channel, Message
+from rim_ledger.core import Unavailable
+from rim_ledger.ledger import Ledger
+from rim_ledger.sending import Channel, Heard, Message
+from rim_ledger.system.outside import Outside
 from tests.spec import TestWorld
 
 SECRET = b"a secret of the tests, 32 bytes."
@@ -17,7 +20,7 @@ SECRET = b"a secret of the tests, 32 bytes."
 
 def test_each_message_is_a_line_of_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
     home = tmp_path / "not made yet"
-    outbox = sender(Settings(secret_key=SECRET, home=home), TestWorld())
+    outbox = Outbox(home, TestWorld())
     asyncio.run(
         outbox.send(Message(Channel.EMAIL, "ada@rim.example", "Hello", "Two\nlines", "M-1"))
     )
@@ -58,8 +61,19 @@ def test_a_message_that_cannot_be_written_is_not_taken_for_sent(tmp_path: Path) 
     assert refusal.value.code == "not-sent"
 
 
-def test_in_production_nobody_sends_yet(tmp_path: Path) -> None:
-    settings = Settings(secret_key=SECRET, home=tmp_path, env="production")
-    with pytest.raises(Refused) as refusal:
-        sender(settings, TestWorld()).require(Channel.EMAIL)
-    assert refusal.value.code == "no-sender"
+def test_it_is_asked_what_it_has(tmp_path: Path) -> None:
+    async def story() -> None:
+        outbox = Outbox(tmp_path, TestWorld())
+        assert await outbox.ask("M-1") is Heard.NEVER
+        await outbox.send(Message(Channel.SMS, "+2348031234567", None, "Hi", "M-1"))
+        assert await outbox.ask("M-1") is Heard.SENT
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("env", ["development", "production"])
+def test_in_production_there_is_no_file_to_write_messages_to(env: str, tmp_path: Path) -> None:
+    settings = Settings(secret_key=SECRET, home=tmp_path, env=env)
+    ledger, way = cast("Ledger", None), Outside(development=not settings.production)
+    found = providers(settings, "postgresql://nowhere", ledger, TestWorld(), way)
+    assert isinstance(found.otherwise, Outbox) is (env == "development")

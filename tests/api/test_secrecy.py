@@ -19,6 +19,9 @@ from tests.api.factors import (
     sent_code,
 )
 from tests.api.test_one_time import INVITATION, OTHER, RESET, choose, invite, sent_token
+from tests.system.mailbox import PASSWORD as PASSWORD_OF_MAIL
+from tests.system.mailbox import USER as USER_OF_MAIL
+from tests.system.mailbox import Mailbox, a_mail_server
 from tests.system.provider import a_provider, always, answer
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?")
@@ -157,6 +160,30 @@ async def speak_with_a_provider(admin: Client, told: Told) -> None:
     assert (await admin.get(one, headers=await admin.caught_up())).json()["apiKey"]["set"]
 
 
+async def speak_with_a_mail_server(admin: Client, told: Told) -> None:
+    """A user name and a password, right and wrong ones, and an e-mail sent with them."""
+    passwords = [PASSWORD_OF_MAIL, "another-password-of-mail"]
+    told.never |= {USER_OF_MAIL, *passwords}
+    async with a_mail_server(Mailbox()) as url:
+        body = {"name": "Mail", "type": "email", "provider": "mail", "baseUrl": url}
+        given = {"apiKey": USER_OF_MAIL, "apiSecret": passwords[0]}
+        config = {"config": {"from": "ledger@rim.example"}}
+        made = await admin.post("/v1/api-integrations", body | given | config)
+        one = f"/v1/api-integrations/{made.json()['id']}"
+        for path in ("/test", "/activate"):
+            assert (await admin.post(one + path)).status_code == 200
+        template = {"name": "hi", "subject": "Hi", "body": "Hello", "type": "notification"}
+        made = await admin.post("/v1/email-templates", template)
+        send = f"/v1/email-templates/{made.json()['id']}/test-send"
+        wish = {"to": "ada@example.com"}
+        assert (await admin.post(send, wish)).status_code == 200
+        assert (await admin.post(one + "/credentials", {"apiSecret": passwords[1]})).is_success
+        assert (await admin.post(send, wish)).status_code == 503
+        wrong = await admin.post(one + "/test", headers={"Prefer": "return=representation"})
+        assert wrong.json()["lastTestReason"] == "log-in-refused", wrong.text
+    assert (await admin.post(one + "/deactivate")).status_code == 200
+
+
 def test_no_secret_is_in_a_table_an_event_a_log_line_or_an_answer_that_should_not_have_it(
     tell: Tell, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,6 +192,7 @@ def test_no_secret_is_in_a_table_an_event_a_log_line_or_an_answer_that_should_no
     async def story(admin: Client) -> None:
         told = Told(admin)
         await speak_with_a_provider(admin, told)
+        await speak_with_a_mail_server(admin, told)
         await live_through_it_all(admin, told)
         desk = admin.app.state.desk
         assert await desk.tables.wait(desk.ledger.head)

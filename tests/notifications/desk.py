@@ -3,8 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from rim_ledger.book import Work
-from rim_ledger.core import SYSTEM, Actor, Event
+from rim_ledger.book import Book, Work
+from rim_ledger.core import SYSTEM, Actor, Event, Refused, Unavailable
 from rim_ledger.lending.standing import RegisterUser
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.broadcast import (
@@ -13,10 +13,12 @@ from rim_ledger.notifications.broadcast import (
     chunk_id,
 )
 from rim_ledger.notifications.broadcasting import DraftBroadcast, Frozen, SendBroadcast
-from rim_ledger.notifications.hand_over import Hand, Outcome, advance, look_at_chunk
+from rim_ledger.notifications.hand_over import advance, look_at_chunk
 from rim_ledger.notifications.notification import NotificationHistory, queue
-from rim_ledger.sending import Heard
-from rim_ledger.system.config import SetConfig
+from rim_ledger.notifications.parcel import Hand, Outcome
+from rim_ledger.notifications.providers import RATES
+from rim_ledger.sending import Channel, Heard, Lane, Provider
+from rim_ledger.system.config import SetConfig, setting
 from tests.spec import Memory
 
 DRAFT: dict[str, Any] = {
@@ -28,11 +30,33 @@ DRAFT: dict[str, Any] = {
 }
 
 
+class Through:
+    """Everything goes through one provider, as long as nothing is wrong with it."""
+
+    def __init__(self, provider: Provider | None = None) -> None:
+        self.provider = provider
+        self.closed: Refused | Unavailable | None = None
+        self.given_up = False
+
+    def lane(self, channel: Channel, book: Book) -> Lane:
+        return self.former(channel, None, book)
+
+    def former(self, channel: Channel, integration: UUID | None, book: Book) -> Lane:
+        return Lane(
+            name=channel,
+            rate=setting(book, "notifications", RATES[channel]),
+            provider=self.provider,
+            closed=self.closed,
+            given_up=self.given_up,
+        )
+
+
 class MessageDesk(Memory):
     """A memory with some users in it, who can be written to."""
 
     def __init__(self, users: int = 3) -> None:
         super().__init__()
+        self.providers = Through()
         self.users = [self.user(number) for number in range(users)]
 
     def user(self, number: int) -> UUID:
@@ -80,7 +104,7 @@ class MessageDesk(Memory):
 
     def take(self, id: UUID, number: int = 0) -> Hand:
         """Look at a chunk and take its next batch."""
-        hand, chunk = Hand(), chunk_id(id, number)
+        hand, chunk = Hand(self.providers), chunk_id(id, number)
         self.run(look_at_chunk(chunk, hand))
         self.run(advance(chunk, [], hand))
         return hand

@@ -36,7 +36,8 @@ from rim_ledger.notifications.broadcasting import (
     begin_due,
 )
 from rim_ledger.notifications.contact import OptIn, OptOut
-from rim_ledger.notifications.hand_over import Hand, Outcome, look_at_chunk, settle
+from rim_ledger.notifications.hand_over import look_at_chunk, settle
+from rim_ledger.notifications.parcel import Hand, Outcome
 from rim_ledger.sending import Heard
 from tests.notifications.desk import DRAFT, MessageDesk
 from tests.spec import START, names
@@ -218,7 +219,7 @@ def test_whoever_takes_over_a_chunk_asks_about_what_was_in_hand_and_goes_on() ->
     desk = MessageDesk(4)
     desk.pace(8)
     broadcast = desk.sending()
-    dead, heir = desk.take(broadcast), Hand()
+    dead, heir = desk.take(broadcast), Hand(desk.providers)
     desk.run(look_at_chunk(desk.chunk(broadcast).id, heir))
     assert [each.id for each in heir.parcels] == [each.id for each in dead.parcels]
     assert all(each.again for each in heir.parcels)
@@ -258,7 +259,7 @@ def test_more_than_five_percent_of_failures_pause_it(failed: int, phase: str) ->
     assert len(hand.parcels) == 20
     outcomes = list(hand.parcels)
     hand.parcels = outcomes[:failed]
-    begun = Hand(parcels=outcomes[failed:], seen=hand.seen)
+    begun = Hand(desk.providers, parcels=outcomes[failed:], seen=hand.seen)
     settle_part(desk, hand)
     desk.go_on(broadcast, begun)
     assert desk.broadcast(broadcast).phase == phase

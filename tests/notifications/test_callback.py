@@ -52,7 +52,7 @@ def one(desk: MessageDesk, channel: NotificationChannel = NotificationChannel.SM
 def brought_to(desk: MessageDesk, standing: str) -> UUID:
     row = one(desk)
     if standing != "waiting":
-        desk.run(take_waiting([row], Hand()))
+        desk.run(take_waiting([row], Hand(desk.providers)))
     if standing not in ("waiting", "under-way"):
         desk.run(settle([Outcome(row, Heard(standing), "no such number")]))
     return row
@@ -110,7 +110,7 @@ def test_what_fails_late_is_told_on_the_channel_that_stands_in() -> None:
     desk = MessageDesk()
     notice = replace(ALERT, recipient=desk.users[0], otherwise=NotificationChannel.EMAIL)
     row = desk.queued(notice)
-    desk.run(take_waiting([row], Hand()))
+    desk.run(take_waiting([row], Hand(desk.providers)))
     desk.run(settle([Outcome(row, Heard.SENT)]))
     assert "NotificationQueued" in names(hear(desk, FAILED, row))
     assert hear(desk, FAILED, row) == []

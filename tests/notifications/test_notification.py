@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from rim_ledger.core import Event, NotFound, Refused
 from rim_ledger.lending.standing import EraseUser, SuspendUser
 from rim_ledger.lending.user import User
-from rim_ledger.notifications.hand_over import Hand, Outcome, settle, take_waiting
+from rim_ledger.notifications.hand_over import settle, take_waiting
 from rim_ledger.notifications.notification import (
     WAITING,
     HandOver,
@@ -24,6 +24,7 @@ from rim_ledger.notifications.notification import (
     RecipientType,
     mark,
 )
+from rim_ledger.notifications.parcel import Hand, Outcome
 from rim_ledger.notifications.retrying import RetryNotification
 from rim_ledger.sending import Heard
 from tests.notifications.desk import MessageDesk
@@ -42,7 +43,7 @@ def notice(desk: MessageDesk, **more: Any) -> Notice:
 
 
 def taken(desk: MessageDesk, *ids: UUID) -> Hand:
-    hand = Hand()
+    hand = Hand(desk.providers)
     desk.run(take_waiting(ids, hand))
     return hand
 

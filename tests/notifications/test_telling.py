@@ -6,7 +6,6 @@ from rim_ledger.admin.account import SuspendAdmin
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.notifications.alerting import ArchiveAlert, DisableAlert
 from rim_ledger.notifications.contact import GONE
-from rim_ledger.notifications.hand_over import OVER
 from rim_ledger.notifications.notification import (
     NotificationFailed,
     NotificationHistory,
@@ -15,6 +14,7 @@ from rim_ledger.notifications.notification import (
     NotificationWithheld,
     mark,
 )
+from rim_ledger.notifications.parcel import OVER
 from rim_ledger.notifications.retrying import RetryNotification
 from rim_ledger.sending import Heard
 from tests.notifications.watchers import WORDS, Watchers, whom

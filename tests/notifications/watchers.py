@@ -9,10 +9,12 @@ from uuid import UUID
 from rim_ledger.core import Actor, Command, Event
 from rim_ledger.notifications.alert import AlertTriggered, SystemAlert
 from rim_ledger.notifications.alerting import CreateAlert, observe
-from rim_ledger.notifications.hand_over import Hand, Outcome, settle, take_waiting
+from rim_ledger.notifications.hand_over import settle, take_waiting
 from rim_ledger.notifications.notification import WAITING, NotificationHistory, NotificationQueued
+from rim_ledger.notifications.parcel import Hand, Outcome
 from rim_ledger.sending import Channel, Heard
 from tests.admin.staff import Staff
+from tests.notifications.desk import Through
 
 SMS, EMAIL = Channel.SMS, Channel.EMAIL
 WORDS = "Overdue loans: 10 at 10:01 on 2026-01-05; the alert's threshold is 10."
@@ -63,7 +65,7 @@ class Watchers(Staff):
 
     def hand_over(self, heard: Heard = Heard.SENT) -> list[Event]:
         """Carry what waits, as the courier does; what came of it."""
-        hand, book = Hand(), self.book()
+        hand, book = Hand(Through()), self.book()
         take_waiting(self.waiting(), hand)(book)
         self.keep(book)
         outcomes = [

@@ -37,8 +37,8 @@ from rim_ledger.system.integration import (
     IntegrationType,
     TestResult,
 )
+from rim_ledger.system.line import line_to
 from rim_ledger.system.outside import Outside
-from rim_ledger.system.probe import line_to
 from rim_ledger.values import Network
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld

@@ -31,6 +31,7 @@ from rim_ledger.system.outbound import SwitchOutbound
 from rim_ledger.values import LAGOS
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
+from tests.notifications.desk import Through
 
 WORLD = RealWorld()
 VAULT = Vault(derived(b"a secret of the tests"), WORLD)
@@ -52,14 +53,11 @@ class Values:
 
 
 class Post:
-    """A sender that keeps what it was given, and is out of order on some channels."""
+    """A provider that keeps what it was given, and is out of order on some channels."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[Channel, str, str | None, str, str]] = []
         self.broken: dict[Channel, Exception] = {}
-
-    def require(self, channel: Channel) -> None:
-        """Everything can be sent."""
 
     async def send(self, message: Message) -> None:
         if message.channel in self.broken:
@@ -68,7 +66,7 @@ class Post:
         words = message.subject, message.body, message.reference
         self.sent.append((message.channel, message.to, *words))
 
-    async def ask(self, channel: Channel, reference: str) -> Heard:
+    async def ask(self, reference: str) -> Heard:
         return Heard.UNKNOWN
 
 
@@ -88,7 +86,8 @@ class Office:
         return Alarm(self.database, ledger or self.ledger, self.values, WORLD)
 
     def courier(self, ledger: Ledger | None = None) -> Courier:
-        return Courier(self.database, ledger or self.ledger, self.post, WORLD, nobody)
+        through = Through(self.post)
+        return Courier(self.database, ledger or self.ledger, through, WORLD, nobody)
 
     async def add(self, *channels: str) -> UUID:
         wish = CreateAlert(

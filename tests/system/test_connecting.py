@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from rim_ledger.core import Command
+from rim_ledger.core import Command, Invalid
 from rim_ledger.lending.telco import Answer
 from rim_ledger.system.connecting import (
     ActivateIntegration,
@@ -24,15 +24,22 @@ from rim_ledger.system.integration import (
     IntegrationTested,
     TestResult,
 )
+from rim_ledger.system.line import Line, line_to
 from rim_ledger.system.mending import break_, mend
 from rim_ledger.system.outside import Blocked
-from rim_ledger.system.probe import Line, line_to
 from tests.lending.desk import Desk, refused
 from tests.spec import names
 
 GOOD = IntegrationTested(result=TestResult.SUCCESS)
 BAD = IntegrationTested(result=TestResult.FAILED, reason="timeout")
 TELECOM = {"name": "VTU", "type": "telecom", "provider": "vtu", "baseUrl": "https://vtu.example"}
+SMS = {"type": "sms", "baseUrl": "https://sms.example"}
+EMAIL: dict[str, Any] = {
+    "type": "email",
+    "baseUrl": "smtp://mail.example",
+    "apiSecret": "the-password",
+    "config": {"from": "ledger@rim.example"},
+}
 
 
 class Providers(Desk):
@@ -147,6 +154,95 @@ def test_without_a_list_a_telecom_integration_serves_every_network() -> None:
     glo = desk.add(config={"networks": ["Glo"]})
     desk.test(glo)
     assert refused(lambda: desk.wish(glo, ActivateIntegration())) == "network-taken"
+
+
+def test_one_integration_is_active_for_each_channel_beside_those_of_networks() -> None:
+    desk = Providers()
+    desk.active()
+    first, mail = desk.active(**SMS), desk.active(**EMAIL)
+    second, other = desk.add(**SMS), desk.add(**EMAIL)
+    for spare in (second, other):
+        desk.test(spare)
+        assert refused(lambda one=spare: desk.wish(one, ActivateIntegration())) == "channel-taken"
+    desk.run(break_(first, 5))
+    assert refused(lambda: desk.wish(second, ActivateIntegration())) == "channel-taken"
+    for active, spare in ((first, second), (mail, other)):
+        desk.wish(active, DeactivateIntegration())
+        assert desk.wish(spare, ActivateIntegration()) == ["IntegrationActivated"]
+    desk.wish(second, UpdateIntegration(config={"from": "RIM"}))
+    assert refused(lambda: desk.wish(first, ActivateIntegration())) == "channel-taken"
+
+
+@pytest.mark.parametrize(
+    ("more", "url"),
+    [
+        ({}, "smtps://vtu.example"),
+        (SMS, "smtp://sms.example"),
+        (EMAIL, "https://mail.example"),
+        (EMAIL, "http://localhost:8025"),
+        ({"type": "payment_gateway"}, "smtp://pay.example"),
+    ],
+)
+def test_the_type_says_what_an_address_begins_with(more: dict[str, Any], url: str) -> None:
+    desk = Providers()
+    assert refused(lambda: desk.add(**(more | {"baseUrl": url}))) == "wrong-scheme"
+    one, again = desk.add(**more), SecretStr("another-secret")
+    moved = UpdateIntegration(base_url=url, api_key=again, api_secret=again)
+    assert refused(lambda: desk.wish(one, moved)) == "wrong-scheme"
+
+
+@pytest.mark.parametrize(
+    "sender", [None, "", "RIM", 7, "ledger@", ["l@rim.example"], "l@bücher.example"]
+)
+def test_an_email_integration_says_whom_its_messages_are_from(sender: Any) -> None:
+    desk = Providers()
+    with pytest.raises(Invalid) as error:
+        desk.add(**(EMAIL | {"config": {"from": sender}}))
+    assert (error.value.code, error.value.more) == ("invalid-sender", {"pointer": "/config/from"})
+    assert refused(lambda: desk.add(**(EMAIL | {"config": {}}))) == "invalid-sender"
+    mail = desk.add(**EMAIL)
+    wish = UpdateIntegration(config={"from": sender})
+    assert refused(lambda: desk.wish(mail, wish)) == "invalid-sender"
+
+
+@pytest.mark.parametrize("sender", [None, "", " ", "x" * 21, "R\nM", 7])
+def test_whom_an_sms_is_from_is_short_or_left_to_the_provider(sender: Any) -> None:
+    desk = Providers()
+    assert refused(lambda: desk.add(**SMS, config={"from": sender})) == "invalid-sender"
+    assert desk.integration(desk.add(**SMS)).sender == ""
+    assert desk.integration(desk.add(**SMS, config={"from": "RIM"})).sender == "RIM"
+
+
+@pytest.mark.parametrize("rate", [0, 10_001, "50", 2.5, True, None])
+def test_a_rate_of_its_own_is_a_whole_number_of_messages(rate: Any) -> None:
+    desk = Providers()
+    for more in (SMS, EMAIL):
+        config = more.get("config", {}) | {"perSecond": rate}
+        with pytest.raises(Invalid) as error:
+            desk.add(**(more | {"config": config}))
+        assert error.value.code == "invalid-rate"
+        assert error.value.more == {"pointer": "/config/perSecond"}
+    assert desk.integration(desk.add(**SMS, config={"perSecond": 7})).per_second == 7
+    desk.add(config={"perSecond": rate})  # To a telco it means whatever that wants to know.
+
+
+def test_a_mail_server_knows_a_user_and_a_password_or_nobody() -> None:
+    desk = Providers()
+    nobody = {"apiKey": None, "apiSecret": None}
+    for one, place in (("apiKey", "/apiSecret"), ("apiSecret", "/apiKey")):
+        half = EMAIL | nobody | {one: "only-this-one"}
+        with pytest.raises(Invalid) as error:
+            desk.add(**half)
+        assert (error.value.code, error.value.more) == ("missing", {"pointer": place})
+    open_ = desk.add(**(EMAIL | nobody))
+    alone = RotateCredentials(api_key=SecretStr("ledger"))
+    assert refused(lambda: desk.wish(open_, alone)) == "missing"
+    both = RotateCredentials(api_key=SecretStr("ledger"), api_secret=SecretStr("a-password"))
+    assert desk.wish(open_, both) == ["IntegrationCredentialsRotated"]
+    assert desk.wish(open_, alone) == []
+    assert desk.wish(open_, RotateCredentials(api_secret=SecretStr("another-one"))) == [
+        "IntegrationCredentialsRotated"
+    ]
 
 
 @pytest.mark.parametrize("wish", ["MTN", [], ["Mtn"], [["MTN"]], {"MTN": True}, None])

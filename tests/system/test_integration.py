@@ -33,6 +33,11 @@ PAYSTACK: dict[str, Any] = {
     "provider": "paystack",
     "baseUrl": "https://api.paystack.co",
 }
+MAIL: dict[str, Any] = {
+    "type": "email",
+    "baseUrl": "smtps://mail.example.com",
+    "config": {"from": "ledger@example.com"},
+}
 
 
 def paystack(**more: Any) -> CreateIntegration:
@@ -138,9 +143,12 @@ def test_a_payment_gateway_acts_once_its_secret_is_set() -> None:
     case.refused("invalid-transition")
 
 
-@pytest.mark.parametrize("kind", ["telecom", "sms", "email"])
-def test_nothing_else_acts_without_a_test(kind: str) -> None:
-    history = paystack(type=kind), rotated()
+@pytest.mark.parametrize(
+    "more",
+    [{"type": "telecom"}, {"type": "sms"}, MAIL],
+)
+def test_nothing_else_acts_without_a_test(more: dict[str, Any]) -> None:
+    history = paystack(**more), rotated(key="a-key-or-a-user-name")
     given(ApiIntegration, *history).when(ActivateIntegration()).refused("not-tested")
 
 
@@ -156,6 +164,11 @@ def test_nothing_else_acts_without_a_test(kind: str) -> None:
         "https://[::1",
         "https://host:port",
         "https://an address",
+        "smtp://",
+        "smtp://user:password@mail.example.com",
+        "smtps://mail.example.com/path",
+        "smtps://mail.example.com?from=ledger@example.com",
+        "smtp://mail.example.com:0",
     ],
 )
 def test_an_address_is_https_and_holds_no_secret(url: str) -> None:
@@ -190,3 +203,11 @@ def test_a_refused_change_keeps_the_former_secret() -> None:
     with pytest.raises(Refused):
         case.memory.perform(ApiIntegration, case.id, wish)
     assert case.memory.book().unsealed(case.id, "apiSecret") == SECRET
+
+
+def test_a_user_name_of_a_mail_server_may_be_short_and_its_end_is_not_told() -> None:
+    case = given(ApiIntegration, paystack(**MAIL), rotated(key="apikey"))
+    assert case.memory.book().unsealed(case.id, "apiKey") == "apikey"
+    assert case.memory.book().read(ApiIntegration, case.id).api_key["last4"] is None
+    with pytest.raises(ValidationError):
+        rotated(key="")

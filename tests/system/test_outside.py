@@ -215,7 +215,7 @@ def test_the_certificate_is_that_of_the_name_though_the_address_is_called(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, client = certified(name, tmp_path)
-    monkeypatch.setattr(outside, "_certificates", lambda: client)
+    monkeypatch.setattr(outside, "certificates", lambda: client)
 
     async def story() -> int:
         async with a_provider(always(answer(200)), server) as url:

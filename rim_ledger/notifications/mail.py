@@ -1,0 +1,101 @@
+"""E-mails over SMTP. What was handed over cannot be asked about afterwards: SMTP knows no such."""
+
+import asyncio
+from contextlib import suppress
+from email.message import EmailMessage
+from email.policy import SMTP as WIRE
+from email.utils import format_datetime
+from typing import Final
+
+from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPRecipientRefused
+
+from rim_ledger.core import Unavailable
+from rim_ledger.notifications.sms_text import on_one_line
+from rim_ledger.sending import Heard, Message, Unclear
+from rim_ledger.system.breaker import Breaker
+from rim_ledger.system.line import Line
+from rim_ledger.system.mail_server import conversation
+from rim_ledger.system.outside import Blocked, NoAnswer, Outside, Unreachable
+from rim_ledger.world import World
+
+PATIENCE: Final = 10.0
+"""Seconds that it may take to be let in, to name both sides, and to hand over the message."""
+AT_ONCE: Final = 8
+"""Conversations under way at once in this process; a server has only so many lines."""
+LEAVING: Final = 1.0
+"""Seconds to say good-bye in: by then the server has the message."""
+CLOSING: Final = 421
+"""What a server says that goes away, whatever it was asked."""
+
+
+class Mail:
+    """Speaks for one integration. On its way to the server a message is encrypted, but to this
+    machine itself."""
+
+    def __init__(
+        self,
+        line: Line,
+        outside: Outside,
+        breaker: Breaker,
+        world: World,
+        conversations: asyncio.Semaphore,
+    ) -> None:
+        self._line, self._outside, self._breaker, self._world = line, outside, breaker, world
+        self._conversations = conversations
+
+    async def send(self, message: Message) -> None:
+        """Raises Unavailable (`not-sent`) until the message itself was begun, Unclear when the
+        server falls silent after that. The circuit breaker hears of it, but a server that does
+        not want this one message is well."""
+        mail, error = self._mail(message).as_bytes(policy=WIRE), None
+        try:
+            async with (
+                self._conversations,
+                conversation(self._outside, self._line, PATIENCE) as server,
+            ):
+                await self._hand_over(server, message.to, mail)
+        except (SMTPRecipientRefused, SMTPDataError) as refused:
+            error, failed = _not_sent(), refused.code == CLOSING
+        except ValueError:  # It is no address that a server could be told.
+            error, failed = _not_sent(), False
+        except (Blocked, Unreachable, NoAnswer, SMTPException, OSError):
+            error, failed = _not_sent(), True
+        except Unclear as unclear:
+            error, failed = unclear, True
+        else:
+            failed = False
+        await self._breaker.note(self._line.id, failed=failed)
+        if error:
+            raise error
+
+    async def ask(self, reference: str) -> Heard:
+        """Nobody tells."""
+        return Heard.UNKNOWN
+
+    async def _hand_over(self, server: SMTP, to: str, mail: bytes) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await server.mail(self._line.sender)
+            await server.rcpt(to)
+        try:
+            await server.data(mail)
+        except SMTPDataError:
+            raise
+        except (SMTPException, OSError):
+            raise Unclear from None
+        with suppress(SMTPException, OSError):
+            await server.quit(timeout=LEAVING)
+
+    def _mail(self, message: Message) -> EmailMessage:
+        mail, sender = EmailMessage(), self._line.sender
+        mail["From"], mail["To"] = sender, message.to
+        mail["Subject"] = on_one_line(message.subject or "")
+        mail["Date"] = format_datetime(self._world.now())
+        # A server that gets the same reference again may know it by this.
+        mail["Message-ID"] = f"<{message.reference}@{sender.rpartition('@')[2]}>"
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(message.body, subtype="html" if message.html else "plain")
+        return mail
+
+
+def _not_sent() -> Unavailable:
+    return Unavailable("not-sent", "The mail server did not take the message.")

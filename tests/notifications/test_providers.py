@@ -1,0 +1,292 @@
+"""The real providers, against a real SMTP server and a real HTTP one."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import cast
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+
+from rim_ledger.core import Unavailable
+from rim_ledger.notifications.mail import Mail
+from rim_ledger.notifications.sms_gateway import SmsGateway
+from rim_ledger.sending import Channel, Heard, Message, Unclear
+from rim_ledger.system import outside
+from rim_ledger.system.breaker import Breaker
+from rim_ledger.system.integration import IntegrationType
+from rim_ledger.system.line import Line
+from rim_ledger.system.outside import Outside
+from rim_ledger.system.signature import Message as Signed
+from tests.spec import TestWorld
+from tests.system.mailbox import PASSWORD, USER, Mailbox, a_mail_server
+from tests.system.provider import Request, a_provider, answer
+from tests.system.test_outside import naming
+
+KEY, SECRET = "a-key-of-the-gateway", "a-secret-of-the-gateway"
+Answering = Callable[[Request], bytes | None]
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, who answers is heard."""
+    for name in ("PATIENCE", "CONNECTING"):
+        monkeypatch.setattr(outside, name, 60.0)
+
+
+class Noted:
+    """What the circuit breaker hears: whether each call failed."""
+
+    def __init__(self) -> None:
+        self.calls: list[bool] = []
+
+    async def note(self, integration: UUID, *, failed: bool) -> None:
+        assert integration == UUID(int=7)
+        self.calls.append(failed)
+
+
+def a_line(kind: IntegrationType, url: str, sender: str, key: str, secret: str | None) -> Line:
+    return Line(
+        id=UUID(int=7),
+        name="Provider",
+        type=kind,
+        base_url=url,
+        sender=sender,
+        key=SecretStr(key),
+        secret=SecretStr(secret) if secret else None,
+    )
+
+
+def a_mail(url: str, noted: Noted, way: Outside | None = None) -> Mail:
+    line = a_line(IntegrationType.EMAIL, url, "ledger@rim.example", USER, PASSWORD)
+    way = way or Outside(development=True)
+    return Mail(line, way, cast("Breaker", noted), TestWorld(), asyncio.Semaphore(8))
+
+
+def a_gateway(
+    url: str, noted: Noted, secret: str | None = None, way: Outside | None = None
+) -> SmsGateway:
+    line = a_line(IntegrationType.SMS, url + "/v2/", "RIM", KEY, secret)
+    way = way or Outside(development=True)
+    return SmsGateway(line, way, cast("Breaker", noted), TestWorld())
+
+
+@asynccontextmanager
+async def answering(said: Answering) -> AsyncIterator[str]:
+    async def each(request: Request) -> bytes | None:
+        return said(request)
+
+    async with a_provider(each) as url:
+        yield url
+
+
+def tell(story: Callable[[Noted], Awaitable[None]]) -> list[bool]:
+    """Tell a story; what the circuit breaker heard of it."""
+    noted = Noted()
+    asyncio.run(story(noted))  # type: ignore[arg-type]
+    return noted.calls
+
+
+def letter(to: str, subject: str = "Hi", body: str = "Hi", html: bool = False) -> Message:
+    return Message(Channel.EMAIL, to, subject, body, "R-1", html)
+
+
+def sms(reference: str = "R-1") -> Message:
+    return Message(Channel.SMS, "+2348031234567", None, "Hi", reference)
+
+
+def test_an_email_arrives_as_it_was_written() -> None:
+    box, to, words = Mailbox(), "ada@rim.example", "Dear Adé,\n.\n₦500 “due”"
+
+    async def story(noted: Noted) -> None:
+        async with a_mail_server(box) as url:
+            mail = a_mail(url, noted)
+            await mail.send(letter(to, "₦500 due", words))
+            await mail.send(letter(to, body="<p>Hi</p>", html=True))
+            assert await mail.ask("R-1") is Heard.UNKNOWN
+
+    assert tell(story) == [False, False]
+    plain, html = box.got
+    assert (plain["To"], plain["From"]) == (to, "ledger@rim.example")
+    assert (plain["Subject"], plain["Message-ID"]) == ("₦500 due", "<R-1@rim.example>")
+    assert plain.get_content().replace("\r\n", "\n").strip() == words
+    assert (plain.get_content_type(), html.get_content_type()) == ("text/plain", "text/html")
+    assert (box.logins, box.left) == ([(USER, PASSWORD, False)] * 2, 2)
+
+
+@pytest.mark.parametrize("who", ["nobody", "busy", "full", "adé"])
+def test_a_server_that_does_not_want_one_message_was_not_sent_it_and_is_well(who: str) -> None:
+    box = Mailbox()
+
+    async def story(noted: Noted) -> None:
+        async with a_mail_server(box) as url:
+            with pytest.raises(Unavailable) as refused:
+                await a_mail(url, noted).send(letter(f"{who}@rim.example"))
+        assert not isinstance(refused.value, Unclear)
+
+    assert tell(story) == [False]
+    assert box.got == []
+
+
+def test_a_server_that_is_not_there_or_goes_away_or_knows_us_not_has_failed() -> None:
+    box = Mailbox()
+
+    async def story(noted: Noted) -> None:
+        async with a_mail_server(box) as url:
+            box.closing = True
+            await refuse(a_mail(url, noted))
+            line = a_line(IntegrationType.EMAIL, url, "ledger@rim.example", USER, "another-one")
+            way, breaker = Outside(development=True), cast("Breaker", noted)
+            await refuse(Mail(line, way, breaker, TestWorld(), asyncio.Semaphore(8)))
+        await refuse(a_mail(url, noted))
+
+    async def refuse(mail: Mail) -> None:
+        with pytest.raises(Unavailable) as refused:
+            await mail.send(letter("ada@rim.example"))
+        assert not isinstance(refused.value, Unclear)
+
+    assert tell(story) == [True, True, True]
+    assert box.got == []
+
+
+def test_a_server_that_falls_silent_after_the_message_may_have_it() -> None:
+    box = Mailbox()
+
+    async def story(noted: Noted) -> None:
+        async with a_mail_server(box) as url:
+            with pytest.raises(Unclear):
+                await a_mail(url, noted).send(letter("silent@rim.example"))
+
+    assert tell(story) == [True]
+    assert len(box.got) == 1
+
+
+def test_a_subject_never_makes_another_header() -> None:
+    box = Mailbox()
+
+    async def story(noted: Noted) -> None:
+        async with a_mail_server(box) as url:
+            await a_mail(url, noted).send(letter("a@rim.example", "Hi\r\nBcc: b@x.ng"))
+
+    tell(story)
+    (message,) = box.got
+    assert (message["Subject"], message["Bcc"]) == ("Hi Bcc: b@x.ng", None)
+
+
+def test_a_name_that_is_rebound_into_a_network_gets_nothing() -> None:
+    box, heard = Mailbox(), list[Request]()
+
+    async def story(noted: Noted) -> None:
+        def way() -> Outside:
+            return Outside(development=True, resolve=naming(["127.0.0.1"], ["169.254.169.254"]))
+
+        def said(request: Request) -> bytes:
+            heard.append(request)
+            return answer(202)
+
+        async with a_mail_server(box) as url:
+            mail = a_mail(url.replace("127.0.0.1", "localhost"), noted, way())
+            await mail.send(letter("ada@rim.example"))
+            with pytest.raises(Unavailable):
+                await mail.send(letter("ada@rim.example"))
+        async with answering(said) as url:
+            gateway = a_gateway(url.replace("127.0.0.1", "localhost"), noted, way=way())
+            await gateway.send(sms())
+            with pytest.raises(Unavailable) as refused:
+                await gateway.send(sms())
+            assert not isinstance(refused.value, Unclear)
+
+    assert tell(story) == [False, True, False, True]
+    assert (len(box.got), len(heard)) == (1, 1)
+
+
+def test_an_sms_is_told_once_under_its_reference_and_signed() -> None:
+    heard: list[Request] = []
+
+    async def story(noted: Noted) -> None:
+        def said(request: Request) -> bytes:
+            heard.append(request)
+            return answer(202)
+
+        async with answering(said) as url:
+            await a_gateway(url, noted).send(sms())
+            await a_gateway(url, noted, SECRET).send(sms())
+
+    assert tell(story) == [False, False]
+    plain, signed = heard
+    told = {"to": "+2348031234567", "from": "RIM", "body": "Hi", "reference": "R-1"}
+    assert (plain.method, plain.path, json.loads(plain.body)) == ("POST", "/v2/messages", told)
+    assert plain.headers["authorization"] == f"Bearer {KEY}"
+    assert plain.headers["idempotency-key"] == "R-1"
+    assert "webhook-signature" not in plain.headers
+    names = ("webhook-id", "webhook-timestamp", "webhook-signature")
+    message = Signed(*(signed.headers[name] for name in names), signed.body)
+    assert message.is_signed(SECRET, TestWorld().now())
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "failed"),
+    [
+        (400, Unavailable, False),
+        (422, Unavailable, False),
+        (401, Unavailable, True),
+        (404, Unavailable, True),
+        (429, Unavailable, True),
+        (409, Unclear, False),
+        (302, Unclear, True),
+        (408, Unclear, True),
+        (500, Unclear, True),
+        (503, Unclear, True),
+        (None, Unclear, True),
+    ],
+)
+def test_only_a_plain_no_means_that_an_sms_was_not_sent(
+    status: int | None, error: type[Exception], failed: bool
+) -> None:
+    async def story(noted: Noted) -> None:
+        def said(_: Request) -> bytes | None:
+            return answer(status, location="http://127.0.0.1:1/") if status else None
+
+        async with answering(said) as url:
+            with pytest.raises(error) as refused:
+                await a_gateway(url, noted).send(sms())
+            assert type(refused.value) is error
+        with pytest.raises(Unavailable) as gone:
+            await a_gateway(url, noted).send(sms())
+        assert type(gone.value) is Unavailable, "it was never reached"
+
+    assert tell(story) == [failed, True]
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "heard"),
+    [
+        (200, "accepted", Heard.SENT),
+        (200, "delivered", Heard.DELIVERED),
+        (200, "failed", Heard.FAILED),
+        (200, "lost in thought", Heard.UNKNOWN),
+        (404, "", Heard.NEVER),
+    ],
+)
+def test_the_gateway_is_asked_about_a_reference(status: int, word: str, heard: Heard) -> None:
+    async def story(noted: Noted) -> None:
+        def said(request: Request) -> bytes:
+            assert (request.method, request.path) == ("GET", "/v2/messages/R-1")
+            return answer(status, json.dumps({"status": word}).encode())
+
+        async with answering(said) as url:
+            assert await a_gateway(url, noted).ask("R-1") is heard
+
+    assert tell(story) == [False]
+
+
+@pytest.mark.parametrize("text", [answer(500), answer(401), None])
+def test_a_gateway_that_gives_no_answer_says_nothing(text: bytes | None) -> None:
+    async def story(noted: Noted) -> None:
+        async with answering(lambda _: text) as url:
+            with pytest.raises(Unavailable):
+                await a_gateway(url, noted).ask("R-1")
+
+    assert tell(story) == [True]
