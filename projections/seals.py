@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import NAMESPACE_URL, uuid5
 
 import psycopg
 from psycopg import AsyncConnection
@@ -14,6 +13,7 @@ from projections.log import Line
 from projections.merkle import HEIGHT, SIZE, WIDTH, Edge, Tile, leaf_hash
 from projections.origins import Opening, Origins, open_first, open_next
 from projections.signed_note import Checkpoint, Signer, Untrue, said
+from rim_ledger.values import derived_id
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
 
@@ -25,7 +25,7 @@ POLL: Final = 0.25
 PAUSE_MAX: Final = 5.0
 LOCK: Final = 7_264_009
 """Whoever writes seals holds this advisory lock."""
-KEY: Final = (uuid5(NAMESPACE_URL, "rim-ledger seals"), "signing-key")
+KEY: Final = (derived_id("seals"), "signing-key")
 """Under which the private key lies among the secrets, wrapped by the vault."""
 
 SECRET: Final = "SELECT secret FROM ledger.secrets WHERE owner = %s AND purpose = %s"  # noqa: S105
