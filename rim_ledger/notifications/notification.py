@@ -103,8 +103,7 @@ class Notice(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
 
 
 class NotificationQueued(Event):
-    """`taken` says that whoever queued it is handing it over, through the integration if there
-    is one."""
+    """`taken` says that whoever queued it is handing it over, perhaps through an integration."""
 
     notice: Notice
     title: Personal

@@ -20,7 +20,7 @@ from rim_ledger.system.integration import (
 )
 from rim_ledger.system.signature import Message, sign
 from tests.lending.desk import Desk
-from tests.system.test_integration import SECRET, paystack, rotated
+from tests.system.test_integration import MAIL, SECRET, paystack, rotated
 
 SPEAKERS = [each for each in IntegrationType if each is not IntegrationType.EMAIL]
 
@@ -33,10 +33,11 @@ class Door:
     ) -> None:
         self.desk = Desk()
         self.id = self.desk.world.new_id()
-        wish: CreateIntegration = paystack(type=type_)
+        more = MAIL if type_ is IntegrationType.EMAIL else {"type": type_}
+        wish: CreateIntegration = paystack(**more)
         self.desk.perform(ApiIntegration, self.id, wish)
         if secret:
-            self.desk.perform(ApiIntegration, self.id, rotated())
+            self.desk.perform(ApiIntegration, self.id, rotated(key="a-key-or-a-user-name"))
 
     def after(self, *events: object) -> "Door":
         def work(book: object) -> UUID:
