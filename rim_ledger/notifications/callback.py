@@ -9,7 +9,6 @@ from rim_ledger.core import Event, Form
 from rim_ledger.notifications.courier import DECLINED
 from rim_ledger.notifications.hand_over import progress
 from rim_ledger.notifications.notification import (
-    NotificationChannel,
     NotificationContradicted,
     NotificationDelivered,
     NotificationFailed,
@@ -33,11 +32,11 @@ class MessageClaim(Form):
 
 
 class MessageCallback(Callback):
-    """An SMS provider's word on a message, which is delivered or has failed then. What is done
-    already stays as it is; where the word is against it, the notification shows that as
-    `providerClaim`. Any other reference is 200 with `known` false, for nothing is to be sent
-    again: a notification is recorded before the provider hears of it, and the codes of the log-in,
-    which are no notifications, have references of their own."""
+    """An SMS provider's word on a message that it was handed, which is delivered or has failed
+    then. What is done already stays as it is; where the word is against it, the notification shows
+    that as `providerClaim`. Any other reference is 200 with `known` false, for nothing is to be
+    sent again: a notification is recorded before its provider hears of it, and the codes of the
+    log-in, which are no notifications, have references of their own."""
 
     ABOUT = NotificationHistory
 
@@ -46,7 +45,7 @@ class MessageCallback(Callback):
 
     def work(self, book: Book) -> UUID:
         known = self._find(book)
-        if known is None or known.notice.channel is not NotificationChannel.SMS:
+        if known is None or known.integration != book.stamp.actor.id:
             raise NoneOfOurs
         before = tally(book, [known.id])
         for event in self._events(known):

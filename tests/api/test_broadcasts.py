@@ -5,6 +5,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -54,10 +55,10 @@ class Listening:
         return self.answer
 
 
-def courier(admin: Client, listening: Listening | None = None) -> Courier:
+def courier(admin: Client, listening: Listening | None = None, sms: UUID | None = None) -> Courier:
     """One who carries to whoever listens, or else to the service's own providers."""
     desk = admin.app.state.desk
-    through = Through(listening) if listening else desk.sender.providers
+    through = Through(listening, sms) if listening else desk.sender.providers
     return Courier(desk.url, desk.ledger, through, WORLD, partial(find_audience, desk.url))
 
 

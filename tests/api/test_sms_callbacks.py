@@ -3,6 +3,7 @@
 import asyncio
 import json
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.api.conftest import Client, Tell, serving
 from tests.api.providers import connected, word
 from tests.api.test_broadcasts import Listening, courier, drafted, row, sent
 from tests.api.test_callbacks import OTHER, Gateway, paid
-from tests.system.provider import a_provider, always, answer
+from tests.system.provider import Request, a_provider, always, answer
 
 DELIVERED, FAILED = "message.delivered", "message.failed"
 TERMII = {"name": "Termii", "type": "sms", "provider": "termii"}
@@ -30,7 +31,7 @@ async def termii(admin: Client) -> Gateway:
         return await connected(admin, url, **TERMII)
 
 
-async def told(admin: Client, users: int) -> tuple[str, list[str]]:
+async def told(admin: Client, users: int, through: Gateway) -> tuple[str, list[str]]:
     """A broadcast by SMS that was taken by the provider, and the references of its messages."""
     for number in range(users):
         await admin.user(number)
@@ -38,7 +39,7 @@ async def told(admin: Client, users: int) -> tuple[str, list[str]]:
     await admin.get(path, headers=await admin.caught_up())
     await sent(admin, path)
     provider = Listening()
-    assert await courier(admin, provider).carry() >= users
+    assert await courier(admin, provider, UUID(through.path[-36:])).carry() >= users
     return path, [reference for _, _, reference in provider.sent]
 
 
@@ -56,7 +57,7 @@ async def counts(admin: Client, path: str) -> tuple[int, int, int]:
 def test_a_message_arrives_or_fails_and_the_broadcast_counts_it(tell: Tell, database: str) -> None:
     async def story(admin: Client) -> None:
         provider = await termii(admin)
-        path, (first, second, _) = await told(admin, 3)
+        path, (first, second, _) = await told(admin, 3, provider)
         assert await counts(admin, path) == (3, 0, 0)
         arrived = await provider.call(word(DELIVERED, first))
         assert arrived.status_code == 200, arrived.text
@@ -80,7 +81,7 @@ def test_a_message_arrives_or_fails_and_the_broadcast_counts_it(tell: Tell, data
 def test_a_word_that_comes_too_late_moves_nothing_and_is_found_by_staff(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         provider = await termii(admin)
-        path, (first,) = await told(admin, 1)
+        path, (first,) = await told(admin, 1, provider)
         for key, type_ in enumerate((DELIVERED, FAILED, FAILED, DELIVERED)):
             late = await provider.call(word(type_, first), key=f"m-{key}")
             assert late.status_code == 200, late.text
@@ -93,13 +94,19 @@ def test_a_word_that_comes_too_late_moves_nothing_and_is_found_by_staff(tell: Te
 
 def test_codes_of_the_log_in_and_what_nobody_knows_are_not_sent_again(tell: Tell) -> None:
     async def story(admin: Client) -> None:
-        provider = await termii(admin)
-        user = await admin.user(7)
-        code = await admin.http.post("/v1/auth/customer/code", json={"phone": "08030000007"})
-        assert code.status_code < 300, code.text
-        await admin.app.state.desk.phone_codes.drain()
-        (message,) = [each for each in admin.outbox() if each["channel"] == "sms"]
-        for reference in (message["reference"], user["id"], "nobody-knows"):
+        handed = list[str]()
+
+        async def take(request: Request) -> bytes:
+            handed.append(request.headers.get("idempotency-key", ""))
+            return answer(200)
+
+        async with a_provider(take) as url:
+            provider = await connected(admin, url, **TERMII)
+            user = await admin.user(7)
+            code = await admin.http.post("/v1/auth/customer/code", json={"phone": "08030000007"})
+            assert code.status_code < 300, code.text
+            await admin.app.state.desk.phone_codes.drain()
+        for reference in (handed[-1], user["id"], "nobody-knows"):
             heard = await provider.call(word(DELIVERED, reference), key=reference)
             assert (heard.status_code, heard.json()) == (200, {"known": False})
 
@@ -128,7 +135,7 @@ def test_words_of_many_messages_at_once_in_two_processes_are_counted_once(
 ) -> None:
     async def story(admin: Client) -> None:
         provider = await termii(admin)
-        path, references = await told(admin, 12)
+        path, references = await told(admin, 12, provider)
         async with serving(database) as process:
             there = Gateway(process, provider.path.rsplit("/", 1)[1])
             answers = await asyncio.gather(

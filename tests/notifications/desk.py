@@ -31,21 +31,23 @@ DRAFT: dict[str, Any] = {
 
 
 class Through:
-    """Everything goes through one provider, as long as nothing is wrong with it."""
+    """Everything goes through one provider, as long as nothing is wrong with it. For SMS it may be
+    an integration."""
 
-    def __init__(self, provider: Provider | None = None) -> None:
-        self.provider = provider
+    def __init__(self, provider: Provider | None = None, sms: UUID | None = None) -> None:
+        self.provider, self.sms = provider, sms
         self.closed: Refused | Unavailable | None = None
         self.given_up = False
 
     def lane(self, channel: Channel, book: Book) -> Lane:
-        return self.former(channel, None, book)
+        return self.former(channel, self.sms if channel is Channel.SMS else None, book)
 
     def former(self, channel: Channel, integration: UUID | None, book: Book) -> Lane:
         return Lane(
             name=channel,
             rate=setting(book, "notifications", RATES[channel]),
             provider=self.provider,
+            integration=integration,
             closed=self.closed,
             given_up=self.given_up,
         )

@@ -30,10 +30,20 @@ from tests.spec import names
 DELIVERED, FAILED = "message.delivered", "message.failed"
 
 
-def hear(desk: MessageDesk, type_: str, reference: object) -> list[Event]:
+TERMII = UUID(int=3)
+"""The integration that messages are handed to."""
+
+
+def desk_of(users: int = 3) -> MessageDesk:
+    desk = MessageDesk(users)
+    desk.providers.sms = TERMII
+    return desk
+
+
+def hear(desk: MessageDesk, type_: str, reference: object, speaker: UUID = TERMII) -> list[Event]:
     said = {"type": type_, "data": {"reference": str(reference)}}
     callback = MessageCallback.model_validate(said)
-    return desk.run(callback.work, Actor(type="integration", id=UUID(int=3), name="Termii"))
+    return desk.run(callback.work, Actor(type="integration", id=speaker, name="Termii"))
 
 
 ALERT = Notice(
@@ -51,14 +61,13 @@ def one(desk: MessageDesk, channel: NotificationChannel = NotificationChannel.SM
 
 def brought_to(desk: MessageDesk, standing: str) -> UUID:
     row = one(desk)
-    if standing != "waiting":
-        desk.run(take_waiting([row], Hand(desk.providers)))
-    if standing not in ("waiting", "under-way"):
+    desk.run(take_waiting([row], Hand(desk.providers)))
+    if standing != "under-way":
         desk.run(settle([Outcome(row, Heard(standing), "no such number")]))
     return row
 
 
-@pytest.mark.parametrize("standing", ["waiting", "under-way", "unknown", "sent"])
+@pytest.mark.parametrize("standing", ["under-way", "unknown", "sent"])
 @pytest.mark.parametrize(
     ("type_", "status", "reason"),
     [
@@ -69,7 +78,7 @@ def brought_to(desk: MessageDesk, standing: str) -> UUID:
 def test_what_is_open_arrives_or_fails_and_the_same_word_again_changes_nothing(
     standing: str, type_: str, status: str, reason: str | None
 ) -> None:
-    desk = MessageDesk()
+    desk = desk_of()
     row = brought_to(desk, standing)
     assert hear(desk, type_, row) != []
     after = desk.row(row)
@@ -84,7 +93,7 @@ def test_what_is_open_arrives_or_fails_and_the_same_word_again_changes_nothing(
 
 @pytest.mark.parametrize(("first", "then"), [(DELIVERED, FAILED), (FAILED, DELIVERED)])
 def test_a_word_against_what_is_done_moves_nothing_and_is_shown(first: str, then: str) -> None:
-    desk = MessageDesk()
+    desk = desk_of()
     row = brought_to(desk, "sent")
     hear(desk, first, row)
     before = desk.row(row).status
@@ -96,18 +105,19 @@ def test_a_word_against_what_is_done_moves_nothing_and_is_shown(first: str, then
 
 
 def test_a_message_that_failed_by_a_callback_is_repeated_like_any_other() -> None:
-    desk = MessageDesk()
+    desk = desk_of()
     row = brought_to(desk, "sent")
     hear(desk, FAILED, row)
     desk.perform(NotificationHistory, row, RetryNotification(parent=row))
     child = desk.row(row).retried_as
     assert child
+    desk.run(take_waiting([child], Hand(desk.providers)))
     hear(desk, DELIVERED, child)
     assert (desk.row(row).status, desk.row(child).status) == ("failed", "delivered")
 
 
 def test_what_fails_late_is_told_on_the_channel_that_stands_in() -> None:
-    desk = MessageDesk()
+    desk = desk_of()
     notice = replace(ALERT, recipient=desk.users[0], otherwise=NotificationChannel.EMAIL)
     row = desk.queued(notice)
     desk.run(take_waiting([row], Hand(desk.providers)))
@@ -119,16 +129,26 @@ def test_what_fails_late_is_told_on_the_channel_that_stands_in() -> None:
 @pytest.mark.parametrize("reference", ["a-code-of-the-log-in", UUID(int=9), "{}", "%"])
 def test_other_references_are_none_of_ours_and_never_will_be(reference: object) -> None:
     with pytest.raises(NoneOfOurs):
-        hear(MessageDesk(), DELIVERED, reference)
+        hear(desk_of(), DELIVERED, reference)
 
 
-def test_of_an_email_or_a_person_no_provider_of_sms_may_speak() -> None:
-    desk = MessageDesk()
-    row = one(desk, NotificationChannel.EMAIL)
-    for reference in (row, desk.users[0]):
+def test_a_provider_speaks_only_of_what_it_was_handed() -> None:
+    desk = desk_of()
+    email, waiting, handed = (
+        one(desk, NotificationChannel.EMAIL),
+        desk.queued(replace(ALERT, recipient=desk.users[1])),
+        brought_to(desk, "sent"),
+    )
+    for reference, speaker in (
+        (email, TERMII),
+        (waiting, TERMII),
+        (desk.users[0], TERMII),
+        (handed, UUID(int=4)),
+    ):
         with pytest.raises(NoneOfOurs):
-            hear(desk, FAILED, reference)
-    assert desk.row(row).status == "pending"
+            hear(desk, FAILED, reference, speaker)
+    assert [desk.row(each).status for each in (email, waiting)] == ["pending", "pending"]
+    assert desk.row(handed).status == "sent"
 
 
 def counts(desk: MessageDesk, broadcast: UUID) -> tuple[int, int, int]:
@@ -137,7 +157,7 @@ def counts(desk: MessageDesk, broadcast: UUID) -> tuple[int, int, int]:
 
 
 def test_what_fails_after_it_was_accepted_is_counted_among_the_failed_alone() -> None:
-    desk = MessageDesk()
+    desk = desk_of()
     broadcast = desk.sending()
     hand = desk.take(broadcast)
     first, second, third = (each.id for each in hand.parcels)
@@ -155,7 +175,7 @@ def test_what_fails_after_it_was_accepted_is_counted_among_the_failed_alone() ->
 
 
 def test_a_broadcast_that_begins_to_fail_late_is_paused_all_the_same() -> None:
-    desk = MessageDesk(users=40)
+    desk = desk_of(users=40)
     desk.pace(100)
     broadcast = desk.sending()
     hand = desk.take(broadcast)
@@ -178,7 +198,7 @@ ANSWERS = st.lists(st.sampled_from(["sent", "delivered", "failed", "unknown"]), 
 def test_in_any_order_of_words_and_answers_the_counts_are_what_the_rows_say(
     early: list[tuple[str, int]], answers: list[str], late: list[tuple[str, int]]
 ) -> None:
-    desk = MessageDesk(users=6)
+    desk = desk_of(users=6)
     broadcast = desk.sending()
     hand = desk.take(broadcast)
     rows = [each.id for each in hand.parcels]
