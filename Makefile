@@ -10,7 +10,7 @@ help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 run: $(VENV)/installed ## Run the whole service in the foreground; Ctrl-C stops it
-	@exec $(BIN)/python -P -m api.cli up
+	@exec $(BIN)/python -P -m api.process.cli up
 
 setup: $(VENV)/ready ## Install the project and its tools into .venv
 

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from api.call import Call, Reply
-from api.commands import read_form
-from api.problem import encoded
-from api.routes import AnyRoute, One, Other, Parameters, Route, resource
+from api.road.commands import read_form
+from api.road.routes import AnyRoute, One, Other, Parameters, Route, resource
+from api.wire.call import Call, Reply
+from api.wire.problem import encoded
 from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, SecuritySettingsRow
 from projections.audit import AuditLogRow
@@ -39,7 +39,7 @@ from rim_ledger.admin.security_settings import (
 from rim_ledger.book import Book, perform
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 AUTH = "/v1/auth"
 ADMINS, ONE_ADMIN = "/v1/admin-users", "/v1/admin-users/{id}"

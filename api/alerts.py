@@ -1,6 +1,6 @@
 """The routes of alerts."""
 
-from api.routes import AnyRoute, Route, resource
+from api.road.routes import AnyRoute, Route, resource
 from projections.alerts import SystemAlertRow
 from rim_ledger.notifications.alert import SystemAlert
 from rim_ledger.notifications.alerting import (

@@ -3,10 +3,10 @@
 from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING, Final
 
-from api.call import Call, Reply
-from api.commands import key_for, read_form, receipt_fields
-from api.problem import encoded
-from api.routes import AnyRoute, Other, Parameters, Route, resource
+from api.road.commands import key_for, read_form, receipt_fields
+from api.road.routes import AnyRoute, Other, Parameters, Route, resource
+from api.wire.call import Call, Reply
+from api.wire.problem import encoded
 from projections.admin import ApiKeyRow
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
@@ -15,7 +15,7 @@ from rim_ledger.admin.machines import CreateApiKey, RevokeApiKey
 from rim_ledger.book import Book, perform
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 KEYS, ONE = "/v1/api-keys", "/v1/api-keys/{id}"
 WRITE, DELETE = ("api_keys", "write"), ("api_keys", "delete")

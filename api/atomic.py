@@ -7,11 +7,11 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from api.body import read_body
-from api.call import Reply
-from api.commands import key_for, receipt_fields
-from api.problem import Malformed, TooLarge, encoded, status_of
-from api.wish import Wish
+from api.road.commands import key_for, receipt_fields
+from api.road.wish import Wish
+from api.wire.body import read_body
+from api.wire.call import Reply
+from api.wire.problem import Malformed, TooLarge, encoded, status_of
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.book import Book

@@ -7,15 +7,15 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from api.call import Call, Reply
-from api.commands import key_for
-from api.file_types import media_type, safe_name
-from api.ids import CANONICAL, missing, resolve
-from api.known import require_known
-from api.multipart import Upload
-from api.problem import encoded
-from api.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
+from api.road.commands import key_for
+from api.road.known import require_known
+from api.road.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
 from api.support import ONE, READ, WRITE
+from api.wire.call import Call, Reply
+from api.wire.file_types import media_type, safe_name
+from api.wire.ids import CANONICAL, missing, resolve
+from api.wire.multipart import Upload
+from api.wire.problem import encoded
 from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right, perform
 from rim_ledger.core import Refused
@@ -28,7 +28,7 @@ from rim_ledger.values import derived_id
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 FILES: Final = ONE + "/attachments"
 

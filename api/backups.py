@@ -5,10 +5,10 @@ from urllib.parse import parse_qs
 from uuid import UUID
 
 from api.admin import rfc3339
-from api.call import Call, Reply
-from api.ids import missing, resolve
-from api.problem import encoded
-from api.routes import AnyRoute, One, Other, Parameters, Route, activity_of, resource
+from api.road.routes import AnyRoute, One, Other, Parameters, Route, activity_of, resource
+from api.wire.call import Call, Reply
+from api.wire.ids import missing, resolve
+from api.wire.problem import encoded
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from rim_ledger.admin import gate
 from rim_ledger.book import Book
@@ -25,7 +25,7 @@ from rim_ledger.system.backup_settings import SETTINGS, BackupSettings, EditBack
 from rim_ledger.system.outbound import OUTBOUND, Outbound, SwitchOutbound
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 BACKUPS, ONE = "/v1/backups", "/v1/backups/{id}"
 DOWNLOAD = ONE + "/download"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 from api.lending import ONE_USER
-from api.routes import AnyRoute, List, Route, resource
+from api.road.routes import AnyRoute, List, Route, resource
 from projections.audience import find_audience, find_users
 from projections.notifications import BroadcastRow, NotificationRow
 from rim_ledger.book import Book
@@ -28,8 +28,8 @@ from rim_ledger.notifications.retrying import RetryNotification
 from rim_ledger.sending import Channel
 
 if TYPE_CHECKING:
-    from api.desk import Desk
-    from api.wish import Wish
+    from api.road.desk import Desk
+    from api.road.wish import Wish
 
 BROADCASTS, ONE = "/v1/broadcasts", "/v1/broadcasts/{id}"
 NOTIFICATIONS = "/v1/notifications"

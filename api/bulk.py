@@ -11,19 +11,19 @@ from uuid import UUID
 from msgspec import Struct
 from pydantic import Field, ValidationError
 
-from api import problem
 from api.atomic import ASKED, perform_all
-from api.body import BODY_MAX, Chunks, Disconnected, read_json, require_media_type
-from api.call import Call, Reply
-from api.commands import errors_in, fill, key_for, receipt_fields
-from api.problem import InvalidFields, TooLarge, TooSlow
-from api.routes import AnyRoute, Other, Parameters, Route
-from api.wish import Wish
+from api.road.commands import errors_in, fill, key_for, receipt_fields
+from api.road.routes import AnyRoute, Other, Parameters, Route
+from api.road.wish import Wish
+from api.wire import problem
+from api.wire.body import BODY_MAX, Chunks, Disconnected, read_json, require_media_type
+from api.wire.call import Call, Reply
+from api.wire.problem import InvalidFields, TooLarge, TooSlow
 from rim_ledger.core import Form, Invalid, Refused, Unavailable
 from rim_ledger.outcomes import Receipt
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 MEDIA_TYPE: Final = b"application/x-ndjson"
 WINDOW: Final = 500

@@ -6,12 +6,12 @@ from uuid import UUID
 
 from pydantic import Field, RootModel, ValidationError
 
-from api.body import read_body, read_json, require_media_type
-from api.call import Call, Reply
-from api.commands import errors_in, key_for, receipt_json
-from api.ids import CANONICAL, missing
-from api.problem import InvalidFields
-from api.routes import AnyRoute, Other, Parameters
+from api.road.commands import errors_in, key_for, receipt_json
+from api.road.routes import AnyRoute, Other, Parameters
+from api.wire.body import read_body, read_json, require_media_type
+from api.wire.call import Call, Reply
+from api.wire.ids import CANONICAL, missing
+from api.wire.problem import InvalidFields
 from rim_ledger.book import Book
 from rim_ledger.core import Refused
 from rim_ledger.lending.callback import TopUpCallback
@@ -28,7 +28,7 @@ from rim_ledger.system.integration import IntegrationType
 from rim_ledger.system.signature import Message
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 BODY_MAX: Final = 64 * 1024
 NOT_KNOWN: Final = b'{"known": false}'

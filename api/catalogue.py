@@ -14,7 +14,6 @@ from api import (
     customer,
     events,
     explain,
-    health,
     journal,
     lending,
     payments,
@@ -26,7 +25,8 @@ from api import (
     system,
     templates,
 )
-from api.routes import AnyRoute, Table
+from api.road import health
+from api.road.routes import AnyRoute, Table
 
 _OWN: Final[tuple[AnyRoute, ...]] = (
     *admin.ROUTES,

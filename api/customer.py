@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from api.admin import position, rfc3339
-from api.call import Call, Reply
-from api.commands import read_form
-from api.problem import encoded
-from api.routes import AnyRoute, Other, Parameters
+from api.road.commands import read_form
+from api.road.routes import AnyRoute, Other, Parameters
+from api.wire.call import Call, Reply
+from api.wire.problem import encoded
 from rim_ledger.admin import gate
 from rim_ledger.book import Book
 from rim_ledger.customers.access import log_out as end_session
@@ -17,7 +17,7 @@ from rim_ledger.ledger import Admit
 from rim_ledger.lending.user import User
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 AUTH: Final = "/v1/auth/customer"
 

@@ -8,12 +8,12 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from api.as_of import NUMBER, only, position_at, unfit
-from api.call import Call
-from api.filters import LIMIT_MAX, moment, parameters_in
-from api.ids import BUSINESS_ID, CANONICAL, missing
-from api.reads import find_id
-from api.routes import Parameters
+from api.road.as_of import NUMBER, only, position_at, unfit
+from api.road.filters import LIMIT_MAX, moment, parameters_in
+from api.road.reads import find_id
+from api.road.routes import Parameters
+from api.wire.call import Call
+from api.wire.ids import BUSINESS_ID, CANONICAL, missing
 from projections import log
 from projections.cloud_events import Reader, persons_in, shown
 from projections.log import Line, Wanted
@@ -25,7 +25,7 @@ from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.core import Aggregate
 
 if TYPE_CHECKING:
-    from api.desk import Desk, Rights
+    from api.road.desk import Desk, Rights
 
 PAGE: Final = 2_000
 """Events that are read and sent at a time: others are answered in between."""

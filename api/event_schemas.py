@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from api.as_of import only, unfit
-from api.call import Call, Reply
-from api.filters import parameters_in
-from api.problem import encoded
-from api.routes import Parameters
+from api.road.as_of import only, unfit
+from api.road.filters import parameters_in
+from api.road.routes import Parameters
+from api.wire.call import Call, Reply
+from api.wire.problem import encoded
 from projections.cloud_events import SOURCE, schema_path
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.core import Event, NotFound
 from rim_ledger.vault import personal_fields
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 Schema = dict[str, Any]
 

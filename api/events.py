@@ -4,19 +4,19 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from api.call import Call, Headers, Reply
 from api.event_log import SCAN, Question, Sight, about, pages, read_question
 from api.event_schemas import answer_async_api, answer_schema, answer_schemas
-from api.filters import LIMIT
 from api.live import SSE, Live, resumed
-from api.routes import AnyRoute, One, Other, Parameters, activity_of
+from api.road.filters import LIMIT
+from api.road.routes import AnyRoute, One, Other, Parameters, activity_of
+from api.wire.call import Call, Headers, Reply
 from projections import log
 from projections.tables import Row
 from rim_ledger.book import Right
 from rim_ledger.catalogue import ENTITIES
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 READ: Final = ("events", "read")
 NDJSON: Final = b"application/x-ndjson"

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from api.call import Call, Reply
-from api.ids import resolve
-from api.routes import AnyRoute, Other, Parameters
+from api.road.routes import AnyRoute, Other, Parameters
+from api.wire.call import Call, Reply
+from api.wire.ids import resolve
 from projections.writer import encode
 from rim_ledger.book import Book
 from rim_ledger.catalogue import EVENTS
@@ -20,7 +20,7 @@ from rim_ledger.vault import personal_fields
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 RULES: Final = {
     "amountDue": (

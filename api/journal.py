@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from api.as_of import RECORDED, only, position_of
-from api.call import Call, Reply
-from api.filters import parameters_in, read_query
-from api.routes import AnyRoute, List, One, Other, Parameters
+from api.road.as_of import RECORDED, only, position_of
+from api.road.filters import parameters_in, read_query
+from api.road.routes import AnyRoute, List, One, Other, Parameters
+from api.wire.call import Call, Reply
 from projections.journal import ACCOUNTS, JournalEntryRow
 from projections.writer import encode
 from rim_ledger.values import ZERO
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 READ: Final = ("journal", "read")
 CSV: Final = b"text/csv; charset=utf-8"

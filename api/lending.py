@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
-from api.routes import AnyRoute, List, One, Route, resource
+from api.road.routes import AnyRoute, List, One, Route, resource
 from projections.lending import LoanRow, UserRow
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Event
@@ -36,7 +36,7 @@ from rim_ledger.lending.user import User
 from rim_ledger.outcomes import Receipt
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 
 async def disburse(desk: "Desk", request: Callable[[], Awaitable[Receipt]]) -> Receipt:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from api.as_of import NUMBER
-from api.call import Call
 from api.event_log import Question, Sight, pages
+from api.road.as_of import NUMBER
+from api.wire.call import Call
 from rim_ledger.admin import gate
 from rim_ledger.book import Right
 from rim_ledger.core import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
@@ -15,7 +15,7 @@ from rim_ledger.core import Forbidden, Invalid, NotFound, Unauthenticated, Unava
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from api.desk import Desk, Rights
+    from api.road.desk import Desk, Rights
 
     Look = Callable[[Rights], Awaitable[object]]
 

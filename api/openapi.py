@@ -7,10 +7,10 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.commands import wire_name
 from api.examples import AS_OF, EITHER_ID, example
-from api.filters import LIMIT, LIMIT_MAX, has_past, is_filter
-from api.routes import AnyRoute, List, One, Other, Route
+from api.road.commands import wire_name
+from api.road.filters import LIMIT, LIMIT_MAX, has_past, is_filter
+from api.road.routes import AnyRoute, List, One, Other, Route
 from projections.catalogue import ROW_OF
 from projections.columns import Column
 from projections.tables import Row

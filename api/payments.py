@@ -1,7 +1,7 @@
 """The routes of payments: transactions."""
 
 from api.lending import DISBURSEMENT, ONE_LOAN, ONE_USER
-from api.routes import AnyRoute, List, Route, resource
+from api.road.routes import AnyRoute, List, Route, resource
 from projections.lending import UserRow
 from projections.payments import TransactionRow
 from rim_ledger.lending.loan import Loan

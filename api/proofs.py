@@ -3,11 +3,11 @@
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
-from api.as_of import NUMBER, only, unfit
-from api.call import Call, Reply
-from api.filters import parameters_in
-from api.problem import encoded
-from api.routes import AnyRoute, Other, Parameters
+from api.road.as_of import NUMBER, only, unfit
+from api.road.filters import parameters_in
+from api.road.routes import AnyRoute, Other, Parameters
+from api.wire.call import Call, Reply
+from api.wire.problem import encoded
 from projections import log, seals
 from projections.merkle import consistency, inclusion, leaf_hash, root_of, tiles_of
 from projections.origins import Opening
@@ -17,7 +17,7 @@ from rim_ledger.core import Event, NotFound, Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 READ: Final = ("events", "read")
 TEXT: Final = b"text/plain; charset=utf-8"

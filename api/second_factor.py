@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from api.admin import AUTH, ONE_ADMIN, SESSION, WRITE, position, rfc3339, session_reply
-from api.call import Call, Reply
-from api.commands import read_form
-from api.problem import encoded
-from api.routes import AnyRoute, Other, Parameters, Route
+from api.road.commands import read_form
+from api.road.routes import AnyRoute, Other, Parameters, Route
+from api.wire.call import Call, Reply
+from api.wire.problem import encoded
 from rim_ledger.admin import gate, two_factor
 from rim_ledger.admin.acting import at_the_gate
 from rim_ledger.admin.admin_user import AdminUser
@@ -17,7 +17,7 @@ from rim_ledger.core import Form
 from rim_ledger.ledger import Admit
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 
 async def verify(desk: "Desk", call: Call, _: Parameters) -> Reply:

@@ -3,17 +3,17 @@
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
-from api import problem
-from api.call import Call, Reply
-from api.commands import read_form
-from api.routes import AnyRoute, Other, Parameters
+from api.road.commands import read_form
+from api.road.routes import AnyRoute, Other, Parameters
+from api.wire import problem
+from api.wire.call import Call, Reply
 from projections.backtest import Backtest, Change
 from projections.writer import encode
 from rim_ledger.core import Refused, Unavailable
 from rim_ledger.lending.proposal import Simulation
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 NEEDS: Final = ("simulations", "write")
 NDJSON: Final = b"application/x-ndjson"

@@ -6,13 +6,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from api import problem
-from api.body import require_media_type
-from api.call import Call, Headers, Reply
-from api.commands import key_for
-from api.csv_lines import Upload, read_lines, receive_file
 from api.payments import RECONCILIATION
-from api.routes import AnyRoute, List, Other, Parameters
+from api.road.commands import key_for
+from api.road.routes import AnyRoute, List, Other, Parameters
+from api.wire import problem
+from api.wire.body import require_media_type
+from api.wire.call import Call, Headers, Reply
+from api.wire.csv_lines import Upload, read_lines, receive_file
 from projections.payments import StatementLineRow, StatementRow
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
@@ -23,7 +23,7 @@ from rim_ledger.payments.settling import begin, finish, settle
 from rim_ledger.payments.statement import LineOutcome, Statement
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 STATEMENTS: Final = "/v1/statements"
 READ, WRITE = ("statements", "read"), ("statements", "write")

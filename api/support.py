@@ -5,13 +5,13 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from api.body import BODY_MAX, read_body, read_json, require_media_type
-from api.call import Call, Reply
-from api.commands import errors_in, key_for
-from api.ids import CANONICAL, missing
 from api.lending import ONE_USER
-from api.problem import InvalidFields, encoded
-from api.routes import AnyRoute, List, Other, Parameters, Route, activity_of, resource
+from api.road.commands import errors_in, key_for
+from api.road.routes import AnyRoute, List, Other, Parameters, Route, activity_of, resource
+from api.wire.body import BODY_MAX, read_body, read_json, require_media_type
+from api.wire.call import Call, Reply
+from api.wire.ids import CANONICAL, missing
+from api.wire.problem import InvalidFields, encoded
 from projections.audit import TimelineRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.lending import LoanRow, UserRow
@@ -53,7 +53,7 @@ from rim_ledger.support.support_agent import SupportAgent, agent_stream
 from rim_ledger.support.ticket import Ticket
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 TICKETS, ONE = "/v1/tickets", "/v1/tickets/{id}"
 AUTO_ASSIGN = "/v1/tickets/auto-assign"

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from api.routes import AnyRoute, List, One, Parameters, Route, resource
+from api.road.routes import AnyRoute, List, One, Parameters, Route, resource
 from projections.system import ApiIntegrationRow, SystemConfigRow
 from rim_ledger.book import Book
 from rim_ledger.core import Form
@@ -24,8 +24,8 @@ from rim_ledger.system.outside import Blocked
 from rim_ledger.system.probe import probe
 
 if TYPE_CHECKING:
-    from api.desk import Desk
-    from api.wish import Wish
+    from api.road.desk import Desk
+    from api.road.wish import Wish
 
 CONFIG = "/v1/system-config"
 SETTING = CONFIG + "/{category}/{key}"

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
-from api.call import Call, Reply
-from api.commands import key_for, read_form, receipt_json
-from api.ids import resolve
-from api.problem import encoded
-from api.routes import AnyRoute, Other, Parameters, Route, activity_of, resource
+from api.road.commands import key_for, read_form, receipt_json
+from api.road.routes import AnyRoute, Other, Parameters, Route, activity_of, resource
+from api.wire.call import Call, Reply
+from api.wire.ids import resolve
+from api.wire.problem import encoded
 from projections.notifications import EmailTemplateRow, SmsTemplateRow
 from rim_ledger.admin import gate
 from rim_ledger.book import Book
@@ -38,7 +38,7 @@ from rim_ledger.outcomes import Receipt
 from rim_ledger.sending import Channel, Message
 
 if TYPE_CHECKING:
-    from api.desk import Desk
+    from api.road.desk import Desk
 
 T = TypeVar("T", EmailTemplate, SmsTemplate)
 F = TypeVar("F", bound=FillIn)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import api.app  # noqa: F401 - brings in every module that refuses something
-from api.problem import OWN_STATUS, InvalidFields, status_of
+import api.process.app  # noqa: F401 - brings in every module that refuses something
+from api.wire.problem import OWN_STATUS, InvalidFields, status_of
 from rim_ledger.core import Refused, Unavailable
 
 TREE: Final = Path(__file__).parents[1]

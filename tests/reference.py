@@ -11,8 +11,8 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from api.catalogue import ROUTES
-from api.routes import AnyRoute, List, One, Other, Route
-from api.settings import Settings, variable
+from api.installation.settings import Settings, variable
+from api.road.routes import AnyRoute, List, One, Other, Route
 from projections.catalogue import TABLES, VIEWS
 from projections.columns import Column
 from rim_ledger.admin.bootstrap import BUILT_IN

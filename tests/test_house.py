@@ -10,9 +10,9 @@ from typing import Final
 
 import pytest
 
-import api.cli
+import api.process.cli
 from api.catalogue import ROUTES
-from api.routes import Other, Route
+from api.road.routes import Other, Route
 from rim_ledger import catalogue
 from rim_ledger.admin.account import LogOut
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF
@@ -31,13 +31,13 @@ MEDIAN_MAX: Final = 150
 FORBIDDEN: Final = re.compile(r"Manager|Service|Helper|Util|Base(?!d)|Dto|Impl|Data(?!Type)|Info")
 
 ENTRY_POINTS: Final = {
-    "api.cli": {name for name in vars(api.cli) if name in api.cli.app},
-    "api.server": {"serve"},  # named to the command line, not imported
-    "api.clockwork": {"clock", "tick"},  # the same
-    "api.backup_commands": {"backup", "verify_backup", "restore", "outbound"},  # the same
-    "api.export": {"export"},  # the same
-    "api.replay": {"replay"},  # the same
-    "api.backtest": {"backtest"},  # the same
+    "api.process.cli": {name for name in vars(api.process.cli) if name in api.process.cli.app},
+    "api.process.server": {"serve"},  # named to the command line, not imported
+    "api.process.clockwork": {"clock", "tick"},  # the same
+    "api.process.backup_commands": {"backup", "verify_backup", "restore", "outbound"},  # the same
+    "api.process.export": {"export"},  # the same
+    "api.process.replay": {"replay"},  # the same
+    "api.process.backtest": {"backtest"},  # the same
     "rim_ledger.recorder": {"LedgerFactory"},  # named in PERSISTENCE_MODULE
 }
 """What is used from outside of the three packages."""

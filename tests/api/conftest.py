@@ -15,8 +15,8 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 
-from api.app import create_app
-from api.settings import Settings
+from api.installation.settings import Settings
+from api.process.app import create_app
 from projections import schema
 from projections.follower import follow
 from rim_ledger.admin.bootstrap import bootstrap

@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from api.clockwork import tick
-from api.settings import Settings
+from api.installation.settings import Settings
+from api.process.clockwork import tick
 from projections.measures import TableMeasures
 from projections.rebuild import rebuild
 from rim_ledger.faults import note_fault

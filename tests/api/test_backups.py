@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from api.backup_files import archivist
+from api.installation.backup_files import archivist
 from rim_ledger.clock import tick
 from rim_ledger.system.archivist import Archivist
 from tests.api.conftest import ADA, WORLD, Client, Tell

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from api import body
+from api.wire import body
 from rim_ledger.values import derived_id
 from tests.api.conftest import ADA, Client, Tell
 

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from api.app import create_app
-from api.settings import Settings
+from api.installation.settings import Settings
+from api.process.app import create_app
 from projections.rebuild import rebuild
 from rim_ledger.system.signature import sign
 from tests.api.conftest import SECRET as MASTER

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from api.chart import NAMED_MOST, by_month
+from api.process.chart import NAMED_MOST, by_month
 from projections.consequences import Month
 
 SVG = "{http://www.w3.org/2000/svg}"

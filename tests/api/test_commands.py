@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from api import reads
+from api.road import reads
 from rim_ledger.core import Unavailable
 from tests.api.conftest import ADA, WORLD, Client, Tell
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from api import csv_lines
-from api.csv_lines import read_lines, receive_file
-from api.problem import TooLarge
+from api.wire import csv_lines
+from api.wire.csv_lines import read_lines, receive_file
+from api.wire.problem import TooLarge
 from rim_ledger.core import Invalid
 from rim_ledger.payments.settling import StatementLine
 from rim_ledger.payments.statement import Finding

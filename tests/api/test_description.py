@@ -3,9 +3,9 @@
 import json
 
 from api.catalogue import ROUTES
-from api.commands import fill
 from api.openapi import document
-from api.routes import Route
+from api.road.commands import fill
+from api.road.routes import Route
 from tests.api.conftest import Client, Tell
 from tests.golden import pinned
 

@@ -7,9 +7,9 @@ import re
 
 import httpx
 
-from api.app import create_app
-from api.edge import CLOSED, HSTS
-from api.settings import Settings
+from api.installation.settings import Settings
+from api.process.app import create_app
+from api.road.edge import CLOSED, HSTS
 from tests.api.conftest import SECRET, Client, Tell
 
 DESK = "https://desk.example.com"

@@ -12,7 +12,7 @@ import pytest
 from api import live
 from api.catalogue import ROUTES
 from api.event_schemas import async_api, schema_of
-from api.routes import One
+from api.road.routes import One
 from projections import cloud_events
 from projections.log import Line
 from rim_ledger.catalogue import ENTITIES, EVENTS

@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from api.file_types import media_type, safe_name
-from api.problem import WrongType
+from api.wire.file_types import media_type, safe_name
+from api.wire.problem import WrongType
 from rim_ledger.core import Invalid
 from tests.api.files import gif, jpeg, png, webp
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from api.settings import Settings
-from api.telco import telco
+from api.installation.settings import Settings
+from api.installation.telco import telco
 from rim_ledger.lending.telco import TopUp
 from rim_ledger.system import outside
 from rim_ledger.system.outside import Outside

@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from api.outbox import Outbox, providers
-from api.settings import Settings
+from api.installation.outbox import Outbox, providers
+from api.installation.settings import Settings
 from rim_ledger.core import Unavailable
 from rim_ledger.ledger import Ledger
 from rim_ledger.sending import Channel, Heard, Message

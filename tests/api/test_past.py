@@ -141,8 +141,8 @@ def test_lists_are_shown_as_they_were(tell: Tell, monkeypatch: pytest.MonkeyPatc
         await note(await admin.ask("DELETE", f"/v1/users/{users[6]['id']}"))
         for position, then in seen:
             assert await listed(f"asOf={position}", 0) == then
-        monkeypatch.setattr("api.past.READ_MAX", 1)
-        monkeypatch.setattr("api.past.READ_AT_ONCE", 2)
+        monkeypatch.setattr("api.road.past.READ_MAX", 1)
+        monkeypatch.setattr("api.road.past.READ_AT_ONCE", 2)
         for position, then in seen:
             assert await listed(f"asOf={position}", 0) == then
 

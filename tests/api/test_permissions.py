@@ -4,7 +4,7 @@ import re
 from uuid import uuid4
 
 from api.catalogue import ROUTES
-from api.routes import AnyRoute
+from api.road.routes import AnyRoute
 from tests.api.borrowers import logged_in
 from tests.api.conftest import PASSWORD, Client, Tell
 from tests.reference import BORROWER, DOCS, WHO, verdict

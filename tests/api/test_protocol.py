@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from api.protocol import HEAD_MAX, HEAD_SECONDS, BoundedProtocol
+from api.process.protocol import HEAD_MAX, HEAD_SECONDS, BoundedProtocol
 
 ASK = b"GET / HTTP/1.1\r\nHost: rim.test\r\n"
 PIECE = 4096

@@ -5,10 +5,10 @@ from collections.abc import Container
 import httpx
 import pytest
 
-from api import rate
-from api.call import Call
-from api.health import PROBES
-from api.rate import RateLimited, Rates
+from api.road.health import PROBES
+from api.wire import rate
+from api.wire.call import Call
+from api.wire.rate import RateLimited, Rates
 from rim_ledger.world import RealWorld
 from tests.api.conftest import Client, Tell
 

@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from api.catalogue import ROUTES
-from api.problem import MethodNotAllowed, NoRoute
-from api.routes import Route, Table
+from api.road.routes import Route, Table
+from api.wire.problem import MethodNotAllowed, NoRoute
 from rim_ledger.outcomes import Receipt
 from tests.api.conftest import ADA, Client, Tell
 

@@ -1,6 +1,7 @@
 """`rim-ledger clock`, but that its messages cost nothing: what is measured is all the rest."""
 
-from api import cli, outbox
+from api.installation import outbox
+from api.process import cli
 from rim_ledger.sending import Heard, Message
 
 

@@ -13,7 +13,7 @@ import httpx
 import uvloop
 from psycopg import AsyncConnection
 
-from api.progress import progress
+from api.process.progress import progress
 from tests.process.service import wait_for
 
 from .filling import fill

@@ -82,7 +82,7 @@ class Service:
         assert popen.returncode == 0, f"{words} ended with {popen.returncode}"
         return Ran(took, peak / MEGABYTE)
 
-    def start(self, words: str, program: str = "api.cli") -> psutil.Process:
+    def start(self, words: str, program: str = "api.process.cli") -> psutil.Process:
         """A command that runs until it is stopped, or done."""
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", program, *words.split()],

@@ -96,7 +96,7 @@ class Service:
             found = []
             for process in self.processes():
                 with contextlib.suppress(psutil.Error):
-                    if ["api.child", name] == process.cmdline()[3:5]:
+                    if ["api.process.child", name] == process.cmdline()[3:5]:
                         found.append(process)
             return found
 
@@ -128,7 +128,7 @@ class Service:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-P", "-m", "api.cli", *arguments]
+    return [sys.executable, "-P", "-m", "api.process.cli", *arguments]
 
 
 @contextlib.contextmanager

@@ -11,13 +11,13 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from api import cli, sealing
-from api.backup_commands import backup, outbound, restore
-from api.backup_files import archivist
-from api.database import Unfit, open_ledger
-from api.export import export
-from api.outside import Outside
-from api.settings import Settings
+from api.installation.backup_files import archivist
+from api.installation.database import Unfit, open_ledger
+from api.installation.outside import Outside
+from api.installation.settings import Settings
+from api.process import cli, sealing
+from api.process.backup_commands import backup, outbound, restore
+from api.process.export import export
 from projections import seals
 from projections.origins import Opening, Origins
 from projections.signed_note import Checkpoint, Verifier

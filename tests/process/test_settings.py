@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from api.secret_file import kept_secret
-from api.settings import Settings, variable
+from api.installation.secret_file import kept_secret
+from api.installation.settings import Settings, variable
 
 LONG = "s" * 32
 

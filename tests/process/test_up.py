@@ -10,10 +10,10 @@ import httpx
 import psycopg
 import pytest
 
-from api import database as databases
-from api import supervisor
-from api.database import Unfit
-from api.settings import Settings
+from api.installation import database as databases
+from api.installation.database import Unfit
+from api.installation.settings import Settings
+from api.process import supervisor
 from tests.process.service import (
     PATIENCE,
     TREE,

@@ -1,0 +1,31 @@
+"""Where backups and the files of tickets lie in this installation, and who looks after them."""
+
+from pathlib import Path
+from typing import Final
+
+from api.installation.settings import Settings
+from rim_ledger.ledger import Ledger
+from rim_ledger.storage import Storage
+from rim_ledger.system.archive import Archive
+from rim_ledger.system.archivist import Archivist, Places
+from rim_ledger.world import RealWorld
+
+SCHEMES: Final = ("file://", "s3://", "gs://", "az://")
+
+
+def places(settings: Settings) -> Places:
+    """The stores of this installation, and what seals a backup."""
+    backups = {location: Storage(url) for location, url in settings.backup_urls.items()}
+    return Places(backups, Storage(settings.storage_url), settings.secrets)
+
+
+def archivist(settings: Settings, url: str, ledger: Ledger) -> Archivist:
+    """Who makes the backups of a ledger."""
+    return Archivist(url, ledger, RealWorld(), places(settings))
+
+
+def archive(settings: Settings, place: str) -> Archive:
+    """The backup at a path, or at the URL of an object store."""
+    url = place if place.startswith(SCHEMES) else Path(place).expanduser().absolute().as_uri()
+    store, _, name = url.rpartition("/")
+    return Archive(Storage(store), name, settings.secrets)

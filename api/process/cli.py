@@ -1,0 +1,276 @@
+"""The command `rim-ledger`: each process of the service, and what people do by hand."""
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import psycopg
+from cyclopts import App, Parameter
+from psycopg_pool import PoolTimeout
+
+from api.installation.database import (
+    Unfit,
+    database,
+    filled_database,
+    first_line,
+    open_vault,
+    prepare,
+)
+from api.installation.settings import Settings
+from api.process import sealing
+from api.process import status as standing
+from api.process.progress import progress
+from api.process.supervisor import first_login
+from api.process.supervisor import up as run_everything
+from projections import follower
+from projections.fold import Poisoned
+from projections.rebuild import Busy
+from projections.rebuild import rebuild as rebuild_tables
+from projections.schema import Outdated
+from projections.seals import Contradiction
+from projections.signed_note import Untrue
+from rim_ledger.admin.attempts import Attempts
+from rim_ledger.core import Refused, Unavailable
+from rim_ledger.postgres import PostgresUnavailable
+from rim_ledger.rotation import Underway, rotate
+from rim_ledger.system.archive import Unsound
+from rim_ledger.system.restore import NotEmpty
+from rim_ledger.world import RealWorld
+
+INTERRUPTED: Final = 130
+"""The exit code of a command that was not let finish."""
+
+FORESEEN: Final = (
+    Unfit,
+    Refused,
+    Unavailable,
+    PostgresUnavailable,
+    Poisoned,
+    Outdated,
+    Busy,
+    Underway,
+    Unsound,
+    NotEmpty,
+    Contradiction,
+    Untrue,
+)
+"""What says in one line why a command cannot go on."""
+
+log = logging.getLogger("rim_ledger")
+
+app = App(
+    name="rim-ledger",
+    help="The ledger behind airtime lending. Settings come from the environment.",
+    version=lambda: version("rim-ledger"),
+    suppress_keyboard_interrupt=False,
+)
+
+
+@app.command
+def up() -> None:
+    """Run everything in the foreground: PostgreSQL, API, follower, clock and sealer."""
+    run_everything(Settings.load(first_login=True))
+
+
+# Named, not imported: what speaks HTTP, Parquet or DuckDB takes its time, and a few need it only.
+app.command("api.process.server:serve", name="serve")
+app.command("api.process.export:export", name="export")
+app.command("api.process.replay:replay", name="replay")
+app.command("api.process.backtest:backtest", name="backtest")
+app.command("api.process.clockwork:clock", name="clock")
+app.command("api.process.clockwork:tick", name="tick")
+app.command("api.process.backup_commands:backup", name="backup")
+app.command("api.process.backup_commands:verify_backup", name="verify-backup")
+app.command("api.process.backup_commands:restore", name="restore")
+app.command("api.process.backup_commands:outbound", name="outbound")
+
+
+@app.command
+def follow() -> None:
+    """Run the follower, which keeps the read tables up to date."""
+    settings = Settings.load()
+    _collect_rarely()
+    with filled_database(settings) as url:
+        asyncio.run(follower.follow(url, open_vault(settings, url), log.warning))
+
+
+@app.command
+def seal() -> None:
+    """Run the sealer, which signs what the log has."""
+    settings = Settings.load()
+    with filled_database(settings) as url:
+        asyncio.run(sealing.seal(settings, url))
+
+
+@app.command
+def verify(*, export: Path | None = None, key: Path | None = None) -> None:
+    """Compare every event with its seal, and the seals with every signed checkpoint.
+
+    Parameters
+    ----------
+    export:
+        A directory that rim-ledger export wrote: then that is verified, without a database.
+    key:
+        The file of a public key of the log for it, such as RIM_HOME/checkpoints/*/key.
+    """
+    if export is not None:
+        from api.process.export import verify_export  # noqa: PLC0415 - Parquet takes its time to load
+
+        faults, words = verify_export(export, key)
+    else:
+        settings = Settings.load()
+        with filled_database(settings) as url:
+            faults, words = asyncio.run(sealing.verify(settings, url))
+    for fault in faults:
+        print(fault)
+    print(f"{words}: {'not ' if faults else ''}as they were signed")
+    if faults:
+        raise SystemExit(1)
+
+
+@app.command
+def init() -> None:
+    """Bring the database up to date, with its read tables and its first admin."""
+    settings = Settings.load(first_login=True)
+    with database(settings) as url:
+        sealing.require_true(settings, url)
+        lacking = prepare(settings, url, first_login)
+        sealing.make_key(settings, url)
+    if lacking:
+        print(f"added: {', '.join(lacking)}")
+    print("the database is up to date")
+
+
+@app.command
+def unlock(username: str) -> None:
+    """Let somebody try again at once who failed too often to get in.
+
+    Parameters
+    ----------
+    username:
+        The name that was tried.
+    """
+    settings = Settings.load()
+
+    async def run(url: str) -> int:
+        async with Attempts(url, open_vault(settings, url), RealWorld()) as attempts:
+            return await attempts.forget(username)
+
+    with filled_database(settings) as url:
+        print(f"failures forgotten: {asyncio.run(run(url))}")
+
+
+@app.command
+def rebuild(*, check: bool = False) -> None:
+    """Fill the read tables anew from the log, beside the live ones, and swap them in.
+
+    Parameters
+    ----------
+    check:
+        Only compare, and change nothing.
+    """
+    settings = Settings.load()
+    _collect_rarely()
+    try:
+        with filled_database(settings) as url, progress("events") as told:
+            work = rebuild_tables(url, open_vault(settings, url), told, check=check)
+            rebuilt = asyncio.run(work)
+    except KeyboardInterrupt:
+        print("interrupted; the tables in use are as they were", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    for each in rebuilt.differences:
+        print(f"{each.table} {each.id} differed in {', '.join(each.columns)}")
+    verb = "swapped in" if rebuilt.swapped else "compared"
+    print(f"{verb} at position {rebuilt.position}; {len(rebuilt.differences)} rows differed")
+    if check and rebuilt.differences:
+        raise SystemExit(1)
+
+
+@app.command
+def rotate_keys() -> None:
+    """Wrap all keys and secrets anew, under new keys that RIM_SECRET_KEY wraps.
+
+    To change RIM_SECRET_KEY itself, set RIM_SECRET_KEY_PREVIOUS to what it was. The service may
+    run meanwhile. What is interrupted goes on from there the next time.
+    """
+    settings = Settings.load()
+    try:
+        with filled_database(settings) as url, progress("keys") as told:
+            rotated = rotate(url, settings.secrets, RealWorld(), told)
+    except KeyboardInterrupt:
+        print("interrupted; nothing is lost, run it again to go on", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    how = "the interrupted rotation is complete" if rotated.resumed else "the keys are rotated"
+    print(f"{how}; wrapped anew: {rotated.wrapped}")
+
+
+@app.command
+def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
+    """Show whether the service runs, how long the log is and who lags behind.
+
+    Parameters
+    ----------
+    json_:
+        As JSON, for programs.
+    """
+    now = standing.status(Settings.load())
+    print(json.dumps(now) if json_ else standing.text(now))
+
+
+def main() -> NoReturn:
+    """Run the command line; what can be foreseen ends in one line and exit code 1.
+
+    The process ends without taking the interpreter down: threads of libraries that are not Python,
+    such as the object store's, may still be at work, and would abort it, exit code and all.
+    """
+    code = 0
+    try:
+        _run()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    logging.shutdown()
+    with contextlib.suppress(OSError):  # Nobody may be left to read.
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def _run() -> None:
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    # All that runs here knows how to end on an interrupt; a shell may have switched them off.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    with contextlib.suppress(KeyboardInterrupt):
+        try:
+            app()
+        except FORESEEN as error:
+            _fail(str(error))
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            _fail(f"the database cannot be reached: {first_line(error)}")
+
+
+def _collect_rarely() -> None:
+    """The tables' writers make many containers and no cycles: looking for some in every few
+    hundred of them took a third of their time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 100)
+
+
+def _fail(line: str) -> None:
+    print(f"rim-ledger: {line}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""`rim-ledger clock` and `rim-ledger tick`: what falls due and the alerts, for ever or once."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+
+from api.installation.backup_files import archivist
+from api.installation.database import Unfit, filled_database, open_ledger
+from api.installation.outbox import providers
+from api.installation.settings import Settings
+from api.installation.telco import telco
+from projections.audience import find_audience
+from projections.measures import TableMeasures
+from rim_ledger import clock as due
+from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.notifications import alarm as alarms
+from rim_ledger.notifications.alarm import Alarm
+from rim_ledger.notifications.courier import Courier
+from rim_ledger.system.archivist import Archivist
+from rim_ledger.system.outside import Outside
+from rim_ledger.world import RealWorld
+
+
+def clock() -> None:
+    """Run the clock, which does what falls due and watches over the alerts."""
+    settings = Settings.load()
+
+    async def run(url: str) -> None:
+        async with _clockwork(settings, url) as (dispatch, alarm, keeper):
+            courier = _courier(settings, dispatch)
+            await asyncio.gather(due.run(dispatch, keeper), alarms.run(alarm), courier.run())
+
+    with filled_database(settings) as url:
+        asyncio.run(run(url))
+
+
+def tick(*, at: str | None = None) -> None:
+    """Do once what the clock owes.
+
+    Parameters
+    ----------
+    at:
+        The business time to do it at, ISO 8601 with an offset; only in development.
+    """
+    settings = Settings.load()
+    moment = _moment(at, settings) if at else None
+
+    async def run(url: str) -> int:
+        async with _clockwork(settings, url) as (dispatch, alarm, keeper):
+            done = await due.tick(dispatch, moment, keeper)
+            await alarm.look(moment)
+            courier = _courier(settings, dispatch)
+            while carried := await courier.carry(moment):
+                done += carried
+            await keeper.drain()
+            return done
+
+    with filled_database(settings) as url:
+        print(f"things that were due: {asyncio.run(run(url))}")
+
+
+@asynccontextmanager
+async def _clockwork(
+    settings: Settings, url: str
+) -> AsyncIterator[tuple[Dispatch, Alarm, Archivist]]:
+    async with open_ledger(settings, url) as ledger:
+        world, outside = RealWorld(), Outside(development=not settings.production)
+        alarm = Alarm(url, ledger, TableMeasures(url), world)
+        dispatch = Dispatch(url, ledger, telco(settings, url), world, outside)
+        yield dispatch, alarm, archivist(settings, url, ledger)
+
+
+def _courier(settings: Settings, dispatch: Dispatch) -> Courier:
+    url, world = dispatch.url, dispatch.world
+    find = partial(find_audience, url)
+    outside = Outside(development=not settings.production)
+    through = providers(settings, url, dispatch.ledger, world, outside)
+    return Courier(url, dispatch.ledger, through, world, find)
+
+
+def _moment(text: str, settings: Settings) -> datetime:
+    if settings.production:
+        raise Unfit("--at moves the time, which is only for development")
+    with contextlib.suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo:
+            return moment.astimezone(UTC)
+    raise Unfit("--at is a time with an offset, such as 2026-01-31T09:00:00+01:00")

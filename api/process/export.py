@@ -1,0 +1,121 @@
+"""The command that writes the log out: Parquet into a directory, or lines to whoever reads."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+from psycopg import AsyncConnection
+
+from api.installation.database import Unfit, filled_database, open_vault
+from api.installation.settings import Settings
+from api.process.progress import progress
+from projections import export as parquet
+from projections import exported, log, seals
+from projections.cloud_events import Reader, shown
+from projections.export import Manifest, Unfitting
+from projections.signed_note import Untrue, Verifier
+from rim_ledger.catalogue import EVENTS
+
+PAUSE: Final = 1.0
+"""Seconds between two looks at a log that is followed, for lines."""
+BETWEEN: Final = 60.0
+"""The same for Parquet, whose files should not be too small."""
+
+
+def export(
+    *,
+    to: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    from_: Annotated[int, Parameter(name="--from")] = 1,
+    types: tuple[str, ...] = (),
+    follow: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Write the log out, with the words about persons hidden.
+
+    Parameters
+    ----------
+    to:
+        A directory for Parquet, which a later run brings up to date, or - for NDJSON.
+    from_:
+        The first position.
+    types:
+        Only these events.
+    follow:
+        Go on with what happens, until interrupted.
+    """
+    settings = Settings.load()
+    if unknown := sorted(set(types) - EVENTS.keys()):
+        raise Unfit(f"there is no event {unknown[0]}: docs/reference/events.md lists them")
+    if from_ < 1:
+        raise Unfit("--from is a position, and the first is 1")
+    names = tuple(sorted(types)) or None
+    with filled_database(settings) as url:
+        try:
+            if to == "-":
+                asyncio.run(_lines(settings, url, from_ - 1, names, follow=follow))
+            else:
+                wanted = Manifest(first=from_, types=names)
+                asyncio.run(_segments(settings, url, Path(to), wanted, follow=follow))
+        except Unfitting as error:
+            raise Unfit(str(error)) from None
+        except BrokenPipeError:  # Whoever read has left.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+async def _segments(
+    settings: Settings, url: str, place: Path, wanted: Manifest, *, follow: bool
+) -> None:
+    async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        origins = await seals.origins(connection, open_vault(settings, url))
+        wanted = Manifest(
+            first=wanted.first,
+            types=wanted.types,
+            key=origins.last.verifier.key if origins.last else None,
+            origins=tuple(each.note for each in origins.openings),
+        )
+        while True:
+            with progress("events") as told:
+                held = await parquet.export(connection, place, wanted, told)
+            rows = sum(segment.rows for segment in held.segments)
+            print(f"{place}: {rows} events up to position {held.last}", flush=True)  # noqa: T201
+            if not follow:
+                return
+            while await log.head(connection) == held.last:  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(PAUSE)
+            await asyncio.sleep(BETWEEN)
+
+
+async def _lines(
+    settings: Settings, url: str, after: int, names: tuple[str, ...] | None, *, follow: bool
+) -> None:
+    async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        while True:
+            end = await log.head(connection)
+            async for page in parquet.lines(connection, names, after, end):
+                erased = await parquet.erased_in(connection, page)
+                reader = Reader(sees=False, keys=erased, origin=settings.public_url)
+                sys.stdout.buffer.write(b"".join(shown(line, reader) + b"\n" for line in page))
+            sys.stdout.buffer.flush()
+            after = max(after, end)
+            if not follow:
+                return
+            while await log.head(connection) <= after:  # noqa: ASYNC110 - the same
+                await asyncio.sleep(PAUSE)
+
+
+def verify_export(place: Path, key: Path | None) -> tuple[list[str], str]:
+    """Compare an export with the checkpoint in it: what is wrong, and what was looked at."""
+    if key is None:
+        raise Unfit("--key names the file of the public key, such as RIM_HOME/checkpoints/*/key")
+    try:
+        verifier = Verifier.of(key.read_text())
+        with progress("events") as told:
+            said, origins = exported.verify(place, verifier, told)
+    except Untrue as error:
+        return [str(error)], str(place)
+    except (Unfitting, OSError) as error:
+        raise Unfit(str(error)) from None
+    words = f"{said.size} events in {place}, sealed by {said.origin}"
+    return [], "\n".join([*map(str, origins.openings[1:]), words])

@@ -1,0 +1,144 @@
+"""The seals between the store and what is kept outside of it: sealing, the look at the start."""
+
+import asyncio
+import logging
+from typing import Any, Final
+
+from psycopg import AsyncConnection
+from psycopg.errors import UndefinedTable
+
+from api.installation.database import Unfit, open_vault
+from api.installation.outside import Outside
+from api.installation.settings import Settings
+from api.process.progress import progress
+from projections import seals
+from projections.seals import Contradiction
+from projections.signed_note import Untrue
+from projections.verify import Verification, contradiction
+from rim_ledger.key_ring import STORED, Ring, WrongSecret, unlocked
+from rim_ledger.vault import Vault
+from rim_ledger.world import RealWorld
+
+FAULTS_MAX: Final = 100
+"""Faults that are told one by one."""
+
+log = logging.getLogger("rim_ledger")
+
+Connection = AsyncConnection[Any]
+
+
+async def seal(settings: Settings, url: str) -> None:
+    """Seal until cancelled, and keep every checkpoint outside as well."""
+    outside, world = Outside(settings.home), RealWorld()
+    async with await _connect(url) as connection:
+        await _require_true(connection, outside, settings, url)
+        vault = open_vault(settings, url)
+        await seals.signer(connection, vault, world)
+        origins = await seals.origins(connection, vault)
+    outside.know(origins)
+
+    def keep(note: str) -> None:
+        outside.keep(note, origins, world.now())
+
+    await seals.seal(url, vault, world, keep, log.warning)
+
+
+def make_key(settings: Settings, url: str) -> None:
+    """See to it that the log has the key it is signed with, before anything is answered."""
+
+    async def make() -> None:
+        async with await _connect(url) as connection:
+            await seals.signer(connection, open_vault(settings, url), RealWorld())
+
+    asyncio.run(make())
+
+
+def require_true(settings: Settings, url: str) -> None:
+    """Raise Unfit when the store contradicts the last checkpoints that were kept outside of it."""
+
+    async def look() -> None:
+        async with await _connect(url) as connection:
+            await _require_true(connection, Outside(settings.home), settings, url)
+
+    asyncio.run(look())
+
+
+async def _require_true(
+    connection: Connection, outside: Outside, settings: Settings, url: str
+) -> None:
+    try:
+        if not (kept := outside.last()):
+            return
+        origins = await seals.origins(connection, open_vault(settings, url))
+        wrong = await contradiction(connection, origins, kept)
+    except UndefinedTable:
+        wrong = "there is no log"
+    except (Contradiction, Untrue) as error:
+        wrong = str(error)
+    if wrong:
+        raise Unfit(
+            f"the store contradicts the last checkpoint in {outside.place}: {wrong}. Bring the"
+            " right database back; to begin anew on purpose, move that directory away"
+        )
+
+
+async def go_on(settings: Settings, connection: Connection) -> str:
+    """Open a new origin in a store that is being restored; what it goes on from and what not.
+
+    Raises Unfit when the checkpoints outside are of another log.
+    """
+    outside = Outside(settings.home)
+    try:
+        kept, vault = outside.last(), await _vault(settings, connection)
+        opening = await seals.go_on(connection, vault, RealWorld(), kept)
+        origins = await seals.origins(connection, vault)
+        wrong = await contradiction(connection, origins, kept)
+    except (Contradiction, Untrue) as error:
+        wrong = str(error)
+    if wrong:
+        raise Unfit(
+            f"the backup contradicts the last checkpoint in {outside.place}: {wrong}. Bring the"
+            " right backup; to begin anew on purpose, move that directory away"
+        )
+    return str(opening)
+
+
+async def _vault(settings: Settings, connection: Connection) -> Vault:
+    """The vault of a store that nobody else sees yet."""
+    rows = await (await connection.execute(STORED)).fetchall()
+    try:
+        return Vault(Ring(unlocked(rows, settings.secrets)), RealWorld())
+    except WrongSecret as error:
+        raise Unfit(str(error)) from None
+
+
+async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
+    """Compare every event with its seal: what is wrong, and what was looked at."""
+    outside = Outside(settings.home)
+    async with await _connect(url) as connection:
+        try:
+            origins = await seals.origins(connection, open_vault(settings, url))
+        except Untrue as error:
+            return [str(error)], "the log"
+        if origins.last is None:
+            raise Unfit("nothing is sealed yet: rim-ledger up or rim-ledger seal does it")
+        try:
+            checked = Verification(connection, origins, outside.all())
+        except Untrue as error:
+            raise Unfit(f"{outside.place} is no good: {error}") from None
+        found = list[str]()
+        with progress("events") as told:
+            async for fault in checked.faults(told):
+                found.append(fault)
+                if len(found) == FAULTS_MAX:
+                    found.append(f"these are the first {FAULTS_MAX} faults; there may be more")
+                    break
+    words = (
+        f"{checked.events} events, {checked.sealed} of them sealed by"
+        f" {origins.last.verifier.origin}; {checked.checkpoints} checkpoints"
+    )
+    return found, "\n".join([*map(str, origins.openings[1:]), words])
+
+
+async def _connect(url: str) -> Connection:
+    return await AsyncConnection.connect(url, autocommit=True)

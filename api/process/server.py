@@ -1,0 +1,73 @@
+"""One API process: uvicorn on a socket, with the garbage collected while nobody waits."""
+
+import gc
+import socket
+from typing import Annotated, Final
+
+import uvicorn
+from cyclopts import Parameter
+
+from api.installation.database import filled_database
+from api.installation.settings import Settings
+from api.process.app import create_app
+from api.process.listener import BACKLOG, address, listen
+from api.process.protocol import BoundedProtocol
+
+GRACE: Final = 5
+"""Seconds that requests under way have to finish once the process is asked to stop."""
+KEEP_ALIVE: Final = 15
+"""Seconds that a connection may stay silent between two requests; less than HEAD_SECONDS, so that
+one on which nothing more comes just ends."""
+GARBAGE_SOME, GARBAGE_MUCH = 1_000, 100_000
+"""Containers made and not yet collected: worth a rest, and too many to wait for one."""
+
+
+class CalmServer(uvicorn.Server):
+    """Collects garbage between requests: the collector's pauses were the slowest answers."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        state = getattr(self.config.app, "state", None)
+        if desk := getattr(state, "desk", None):
+            desk.stopping.set()  # Streams end by themselves, and clients come back elsewhere.
+        await super().shutdown(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:  # A tick is a tenth of a second.
+            garbage, busy = gc.get_count()[0], bool(self.server_state.tasks)
+            if garbage > GARBAGE_MUCH:
+                gc.collect(1)
+            elif garbage > GARBAGE_SOME and not busy:
+                gc.collect()
+        return await super().on_tick(counter)
+
+
+def serve(*, fd: Annotated[int | None, Parameter(show=False)] = None) -> None:
+    """Run one API process."""
+    settings = Settings.load()
+    # `up` hands its own socket over, so that a new process goes on where another ended.
+    listener = listen(settings) if fd is None else socket.socket(fileno=fd)
+    with listener, filled_database(settings) as url:
+        if fd is None:
+            print(f"RIM Ledger answers at {address(listener)}", flush=True)  # noqa: T201
+        config = uvicorn.Config(
+            create_app(settings.on(url)),
+            loop="uvloop",
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # The application knows which proxies it trusts.
+            backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=GRACE,
+        )
+        CalmServer(config).run([listener])

@@ -1,0 +1,51 @@
+"""What `asOf` means: a position of the log, said as such or as a time."""
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from api.road.filters import moment
+from api.wire.problem import InvalidFields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from api.road.desk import Desk
+
+NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+RECORDED: Final = "SELECT recorded_at FROM ledger.events WHERE position = %s"
+
+
+async def position_of(desk: "Desk", texts: list[str], shown: int) -> int:
+    """The position that an `asOf` means: itself, or the last one recorded by a time."""
+    text = "" if len(texts) > 1 else texts[0]
+    if NUMBER.fullmatch(text) and int(text) <= shown:
+        return int(text)
+    if (time := moment(text)) is None:
+        words = f"this is a position up to {shown}, or a time with an offset"
+        raise unfit("asOf", words)
+    return await position_at(desk, time, shown)
+
+
+async def position_at(desk: "Desk", time: "datetime", shown: int, *, inclusive: bool = True) -> int:
+    """The last position recorded by a time, or before it."""
+    first, last = 0, shown
+    while first < last:  # Times of recording never go back, so the place is found by halving.
+        middle = (first + last + 1) // 2
+        ((recorded_at,),) = await desk.rows(RECORDED, [middle])
+        by_then = recorded_at <= time if inclusive else recorded_at < time
+        first, last = (middle, last) if by_then else (first, middle - 1)
+    return first
+
+
+def only(given: "Mapping[str, list[str]]", *known: str) -> None:
+    """Refuse a query with any other parameter."""
+    if unknown := sorted(given.keys() - set(known)):
+        each = {"code": "unknown-parameter", "detail": "there is no such parameter"}
+        raise InvalidFields([{"pointer": name, **each} for name in unknown], "unknown-parameter")
+
+
+def unfit(name: str, words: str) -> InvalidFields:
+    """What to say of a parameter that cannot be meant."""
+    wrong = {"pointer": name, "code": "invalid-parameter", "detail": words}
+    return InvalidFields([wrong], "invalid-parameter")

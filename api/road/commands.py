@@ -1,0 +1,177 @@
+"""A command on its way: from a body to a decision, and from a receipt to an answer."""
+
+import hashlib
+import hmac
+import json
+import re
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from api.road.known import look_for
+from api.road.routes import Parameters, Route, activity_of, entry
+from api.road.wish import Wish
+from api.wire.body import BODY_MAX, read_body, read_json, require_media_type
+from api.wire.call import Call, Reply
+from api.wire.problem import InvalidFields
+from rim_ledger.core import (
+    Aggregate,
+    Form,
+    Invalid,
+    Refused,
+    Unavailable,
+)
+from rim_ledger.outcomes import Idempotency, Receipt
+
+if TYPE_CHECKING:
+    from api.road.desk import Desk
+
+KEY: Final = re.compile(r"[ -~]{1,255}")
+ETAG: Final = re.compile(r'"(\d{1,18})"')
+PREFERRED: Final = re.compile(rb'(?i)(?:^|,)\s*return\s*=\s*"?representation"?\s*(?:[,;]|$)')
+"""In a Prefer header, alone or beside other preferences (RFC 7240)."""
+F = TypeVar("F", bound=Form)
+
+
+def fill(route: Route, parameters: Parameters, body: Any) -> Form:
+    """The command in a body; words of the path besides `id` belong to it."""
+    if isinstance(body, dict):
+        fields = route.command.model_fields
+        own = {name: word for name, word in parameters.items() if name in fields and name != "id"}
+        if twice := own.keys() & body.keys():
+            raise InvalidFields(
+                [_error(f"/{name}", "in-path", "The path says it.") for name in twice]
+            )
+        body = body | own
+    try:
+        return route.command.model_validate(body)
+    except ValidationError as error:
+        raise InvalidFields(errors_in(error, body)) from None
+
+
+async def read_form(call: Call, form: type[F]) -> F:
+    """The form in a request's body."""
+    body = await read_body(call.receive, call.headers, BODY_MAX)
+    require_media_type(call.headers, b"application/json")
+    value = read_json(body)
+    try:
+        return form.model_validate(value)
+    except ValidationError as error:
+        raise InvalidFields(errors_in(error, value)) from None
+
+
+def errors_in(error: ValidationError, body: Any) -> list[dict[str, str]]:
+    """Each wrong place of a body; what was written there is not repeated."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [
+        _error(_pointer(each["loc"], body), each["type"].replace("_", "-"), each["msg"])
+        for each in found
+    ]
+
+
+def _error(pointer: str, code: str, detail: str) -> dict[str, str]:
+    return {"pointer": pointer, "code": code, "detail": detail}
+
+
+def _pointer(place: tuple[int | str, ...], body: Any) -> str:
+    """RFC 6901. Ends where the body ends: the names of a union's arms are not its fields."""
+    pointer = ""
+    for word in place:
+        within = isinstance(body, dict) or (isinstance(body, list) and isinstance(word, int))
+        if not within:
+            break
+        pointer += "/" + str(word).replace("~", "~0").replace("/", "~1")
+        body = body.get(word) if isinstance(body, dict) else body[word]
+    return pointer
+
+
+def versions_in(if_match: str | None) -> frozenset[int] | None:
+    """The versions that a caller takes for current; None when any will do."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    return frozenset(int(number) for number in ETAG.findall(if_match))
+
+
+def key_for(desk: "Desk", caller: UUID, key: str | None, op: str, body: Any) -> Idempotency | None:
+    """The scope of an idempotency key: this caller, this request."""
+    if key is None:
+        return None
+    if not KEY.fullmatch(key):
+        words = "A key has 1 to 255 printable ASCII characters."
+        raise Invalid("invalid-idempotency-key", words, "Idempotency-Key")
+    said = op + json.dumps(body, sort_keys=True, default=str)
+    digest = hmac.new(desk.request_key, said.encode(), hashlib.sha256).hexdigest()
+    return Idempotency(str(caller), key, digest)
+
+
+async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Parameters) -> Reply:
+    """Read, decide, commit; the receipt, or the row when the client prefers that."""
+    token = call.token
+    asked = activity_of(route.command.__name__, route.path, parameters)
+    caller = await desk.caller(call, token, asked, entry(route))
+    try:
+        body = await read_body(call.receive, call.headers, route.body_max)
+        if body:
+            require_media_type(call.headers, b"application/json")
+        said = read_json(body) if body else {}
+        form = fill(route, parameters, said)
+        key = call.header(b"idempotency-key")
+        idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
+    except Refused:
+        # Whoever may not ask learns only that, and nothing of what they may not know of.
+        enter = entry(route)
+        rights = await desk.rights(call, token, route.needs, activity=asked, enter=enter)
+        await look_for(desk, call, route, parameters, rights)
+        raise
+    wish = Wish(
+        route,
+        parameters,
+        form,
+        versions_in(call.header(b"if-match")),
+        token,
+        call.stamp(desk.world, key),
+        idempotency,
+    )
+    receipt = await wish.submit(desk)
+    if PREFERRED.search(call.headers.get(b"prefer", b"")):
+        row = None
+        with suppress(Unavailable):  # It is done, so there is a receipt at least.
+            row = await desk.row_after(wish, receipt)
+        if row is not None:
+            return _reply(wish, receipt, row, [(b"preference-applied", b"return=representation")])
+    return _reply(wish, receipt, receipt_json(route.kind, receipt), [])
+
+
+def receipt_json(kind: type[Aggregate], receipt: Receipt) -> bytes:
+    """`{"id", "<businessId>", "version", "position"}`; an entity without a business id omits it."""
+    return json.dumps(receipt_fields(kind, receipt)).encode()
+
+
+def receipt_fields(kind: type[Aggregate], receipt: Receipt) -> dict[str, Any]:
+    fields: dict[str, Any] = {"id": str(receipt.id)}
+    if kind.BUSINESS_ID:
+        fields[wire_name(kind.BUSINESS_ID)] = receipt.business_id
+    return fields | {"version": receipt.version, "position": receipt.position}
+
+
+@cache
+def wire_name(name: str) -> str:
+    """snake_case as clients spell it."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _reply(wish: Wish, receipt: Receipt, body: bytes, headers: list[tuple[bytes, bytes]]) -> Reply:
+    headers += [
+        (b"ledger-position", b"%d" % receipt.position),
+        (b"etag", b'"%d"' % receipt.version),
+    ]
+    if wish.status == 201:
+        place, _, _ = wish.route.path.partition("/{")
+        headers.append((b"location", f"{place}/{receipt.id}".encode()))
+    if receipt.replayed:
+        headers.append((b"idempotency-replayed", b"true"))
+    return Reply(wish.status, body, headers)

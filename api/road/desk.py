@@ -1,0 +1,298 @@
+"""What every request finds ready: the ledger, the read tables, and who was let in before."""
+
+import asyncio
+import logging
+import re
+import traceback
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from psycopg import AsyncConnection, InterfaceError, OperationalError
+from psycopg.errors import UndefinedTable
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from api.installation.backup_files import places
+from api.installation.database import open_vault
+from api.installation.outbox import providers
+from api.installation.settings import Settings
+from api.installation.telco import telco
+from api.road import reads
+from api.road.health import Metrics
+from api.road.position import PATIENCE, LogPosition, ReadPosition
+from api.road.routes import SEES_PERSONS, Table, activity_of
+from api.road.wish import Wish
+from api.wire.call import Call, Networks
+from api.wire.rate import Rates
+from projections.catalogue import ROW_OF
+from rim_ledger.activity import Activity
+from rim_ledger.admin import gate
+from rim_ledger.admin.attempts import Attempts
+from rim_ledger.admin.challenge import Challenges
+from rim_ledger.admin.second_factor import SecondFactor
+from rim_ledger.book import Book, Right
+from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.core import Actor, Invalid, Unavailable
+from rim_ledger.customers.phone_code import PhoneCodes
+from rim_ledger.erasures import Erasures
+from rim_ledger.faults import note_fault
+from rim_ledger.key_ring import Purpose
+from rim_ledger.ledger import Ledger
+from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.outcomes import Receipt
+from rim_ledger.sending import Sender
+from rim_ledger.storage import Storage
+from rim_ledger.system.archivist import Places
+from rim_ledger.system.guarded import GuardedSender
+from rim_ledger.system.outside import Outside
+from rim_ledger.vault import Keys, Vault
+from rim_ledger.world import RealWorld, World
+
+TOKENS_MAX: Final = 10_000
+READERS_MAX: Final = 8
+POSITION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+log = logging.getLogger("rim_ledger.api")
+
+
+class Rights(Struct, frozen=True):
+    """Who asks, and everything they may do."""
+
+    actor: Actor
+    given: Container[Right]
+
+    def may(self, resource: str, action: str) -> bool:
+        return (resource, action) in self.given
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a borrower, who sees what is their own, and nothing else."""
+        return self.actor.type == "user"
+
+    @property
+    def sees_persons(self) -> bool:
+        """Whether they may see who a person is."""
+        return self.own or SEES_PERSONS in self.given
+
+
+class Desk(Struct):
+    """The parts of one API process."""
+
+    url: str
+    ledger: Ledger
+    attempts: Attempts
+    vault: Vault
+    world: World
+    pool: AsyncConnectionPool[AsyncConnection[Any]]
+    tables: ReadPosition
+    log: LogPosition
+    public_url: str
+    request_key: bytes
+    cursor_key: bytes
+    proxies: Networks
+    metrics: Metrics
+    rates: Rates
+    table: Table
+    outside: Outside
+    dispatch: Dispatch
+    storage: Storage
+    sender: Sender
+    second_factor: SecondFactor
+    places: Places
+    phone_codes: PhoneCodes
+    callers: dict[str, UUID] = {}
+    notes: set[asyncio.Task[None]] = set()
+    """Unexpected errors that are being noted."""
+    stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    """Set when the process is to end, for answers that would go on for ever."""
+
+    async def caller(
+        self,
+        call: Call,
+        token: str,
+        asked: Activity,
+        enter: Callable[[Book, str], None] = gate.enter,
+    ) -> UUID:
+        """Whose token this is, as far as was known lately; the decision asks again.
+
+        Raises Unauthenticated for a token nobody has.
+        """
+        if caller := self.callers.get(token):
+            return caller
+        await self.rights(call, token, activity=asked, enter=enter)
+        return self.callers[token]
+
+    async def rights(
+        self,
+        call: Call,
+        token: str,
+        *needs: Right,
+        activity: Activity,
+        enter: Callable[[Book, str], None] = gate.enter,
+        logged: Callable[[Rights], bool] = lambda _: False,
+    ) -> Rights:
+        """Admit a caller without a command, exactly: Unauthenticated, or Forbidden.
+
+        A denial of the activity is logged, and what else `logged` says of those who may.
+        """
+        found: Rights | None = None
+
+        def admit(book: Book) -> None:
+            nonlocal found
+            book.activities.append(activity)
+            enter(book, token)
+            for need in needs:
+                book.need(*need)
+            found = Rights(book.stamp.actor, book.rights or ())
+            if not logged(found):
+                book.activities.clear()
+
+        def work(book: Book) -> UUID:
+            assert book.stamp.actor.id is not None, "whoever holds a session is somebody"
+            return book.stamp.actor.id
+
+        receipt = await self.ledger.submit(work, call.stamp(self.world), None, admit)
+        assert found is not None, "what was admitted was looked at"
+        self.callers[token] = receipt.id
+        while len(self.callers) > TOKENS_MAX:
+            del self.callers[next(iter(self.callers))]
+        return found
+
+    async def wait_for(self, call: Call) -> None:
+        """Let the read tables come as far as the request's Ledger-Position says."""
+        if (text := call.header(b"ledger-position")) is None:
+            return
+        if not POSITION.fullmatch(text):
+            words = "A position is a whole number."
+            raise Invalid("invalid-position", words, "Ledger-Position")
+        position = int(text)
+        if position > self.ledger.head and position > await self.last_position():
+            words = "The ledger has not come that far."
+            raise Invalid("invalid-position", words, "Ledger-Position")
+        await self.tables.require(position)
+
+    async def last_position(self) -> int:
+        """The last position in the store, whoever wrote it."""
+        ((position,),) = await self.rows("SELECT coalesce(max(position), 0) FROM ledger.events")
+        return int(position)
+
+    async def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """What a query finds, in one snapshot. Raises Unavailable without a database."""
+        async with self.reader() as connection:
+            return await (await connection.execute(query.encode(), values)).fetchall()
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection to read with. Raises Unavailable without a database."""
+        try:
+            async with self.pool.connection() as connection:
+                yield connection
+        except (OperationalError, InterfaceError, UndefinedTable, PoolTimeout):
+            words = "The read tables cannot be reached."
+            raise Unavailable("store-unavailable", words) from None
+
+    async def keys_of(self, persons: Iterable[UUID], *, sees: bool) -> Keys:
+        """The keys of these persons for a reader who may see them, and None for whoever was
+        erased; for others only the latter."""
+        if not (wanted := list(persons)):
+            return {}
+        query = "SELECT person, wrapped FROM ledger.personal_keys WHERE person = ANY (%s)"
+        wrapped = await self.rows(query, [wanted])
+        return {
+            person: self.vault.unwrap(person, key) for person, key in wrapped if sees or key is None
+        }
+
+    def note_unexpected(self, error: BaseException, request_id: str) -> None:
+        """Count and log an error that is no refusal: where it was, and not what was asked."""
+        self.metrics.errors.inc()
+        place = "".join(traceback.format_tb(error.__traceback__))
+        kind = type(error).__name__
+        log.error("request %s: unexpected %s at\n%s", request_id, kind, place)
+        note = asyncio.create_task(note_fault(self.dispatch.url, self.world, f"api: {kind}"))
+        self.notes.add(note)
+        note.add_done_callback(self.notes.discard)
+
+    async def row_after(self, wish: Wish, receipt: Receipt) -> bytes | None:
+        """The row as this command left it; None when that takes long, or is not the caller's.
+        Whoever is shown persons in the clear leaves a line in the log, also at a replay."""
+        row = ROW_OF.get(wish.route.kind)
+        if row is None or self.table.reading.get(row) not in wish.given:
+            return None
+        if not await self.tables.wait(receipt.position):
+            return None
+        rights = Rights(wish.actor, wish.given)
+        named = {"id": str(receipt.id)}
+        if rights.sees_persons and row.SHOWS_PERSONS:
+            await self.ledger.submit(partial(_note_shown, wish, receipt.id), wish.stamp)
+        found = await reads.find(self, row, named, rights)
+        return found.text.encode() if found.text else None
+
+
+def _note_shown(wish: Wish, shown: UUID, book: Book) -> UUID:
+    """Log who is shown a row, though the command has ended their session."""
+    book.stamp = msgspec.structs.replace(book.stamp, actor=wish.actor)
+    book.activities.append(activity_of("Read", wish.route.path, {"id": str(shown)}))
+    return book.read(wish.route.kind, shown).id
+
+
+@asynccontextmanager
+async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
+    """Connect to everything, and close it in order."""
+    world = RealWorld()
+    url = settings.database_url
+    assert url, "whoever opens the desk has found or started a database"
+    vault = open_vault(settings, url)
+    pool = AsyncConnectionPool[AsyncConnection[Any]](
+        url,
+        min_size=1,
+        max_size=READERS_MAX,
+        timeout=PATIENCE,
+        kwargs={"autocommit": True},
+        open=False,
+    )
+    async with (
+        Ledger(url, ENTITY_OF, vault, world, Erasures(settings.home, world).note) as ledger,
+        Attempts(url, vault, world) as attempts,
+        Attempts(url, vault, world, gate="borrowers") as at_codes,
+        pool,
+        ReadPosition(url) as tables,
+        LogPosition(url) as log_position,
+    ):
+        outside = Outside(development=not settings.production)
+        dispatch = Dispatch(url, ledger, telco(settings, url), world, outside)
+        outbox = GuardedSender(providers(settings, url, ledger, world, outside), ledger, world)
+        challenges = Challenges(pool)
+        phone_codes = PhoneCodes(ledger, at_codes, challenges, outbox, world)
+        desk = Desk(
+            url=url,
+            ledger=ledger,
+            attempts=attempts,
+            vault=vault,
+            world=world,
+            pool=pool,
+            tables=tables,
+            log=log_position,
+            public_url=settings.public_url,
+            request_key=vault.key(Purpose.REQUEST),
+            cursor_key=vault.key(Purpose.CURSOR),
+            proxies=settings.trusted_proxies,
+            metrics=Metrics(),
+            rates=Rates(settings.rate_limit),
+            table=table,
+            outside=outside,
+            dispatch=dispatch,
+            storage=Storage(settings.storage_url),
+            sender=outbox,
+            second_factor=SecondFactor(ledger, attempts, challenges, outbox, world),
+            places=places(settings),
+            phone_codes=phone_codes,
+        )
+        yield desk
+        await dispatch.drain()
+        await phone_codes.drain()
+        await asyncio.gather(*desk.notes)

@@ -1,0 +1,87 @@
+"""The outermost layer: what every answer tells browsers, and which of their pages may ask."""
+
+import base64
+import hashlib
+import re
+from typing import Any, Final
+
+from starlette.middleware.cors import CORSMiddleware
+
+from api.installation.settings import Settings
+from api.road.front import DOCS, App, Message
+from api.wire.call import Headers
+
+CLOSED: Final = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+"""The Content-Security-Policy of what is no page: nothing is loaded, nobody frames it."""
+ALWAYS: Final[Headers] = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+HSTS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+READABLE: Final = (
+    "ETag",
+    "Idempotency-Replayed",
+    "Ledger-Position",
+    "Location",
+    "Preference-Applied",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-Id",
+)
+SENDABLE: Final = (
+    "Accept",
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "Last-Event-ID",
+    "Ledger-Position",
+    "Prefer",
+    "X-Request-Id",
+)
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+INLINE: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+class Edge:
+    """Adds the headers that belong to every answer, whoever gives it."""
+
+    def __init__(self, inner: App, settings: Settings, docs: str) -> None:
+        self._inner = inner
+        if settings.cors_origins:
+            self._inner = CORSMiddleware(
+                inner,
+                allow_origins=settings.cors_origins,
+                allow_methods=METHODS,
+                allow_headers=SENDABLE,
+                expose_headers=READABLE,
+            )
+        always = [*ALWAYS, HSTS] if settings.production else ALWAYS
+        self._headers = [*always, (b"content-security-policy", CLOSED)]
+        self._docs_headers = [*always, (b"content-security-policy", _policy_of(docs))]
+
+    async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        own = self._docs_headers if scope["path"] == DOCS else self._headers
+
+        async def say(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *own]
+            await send(message)
+
+        await self._inner(scope, receive, say)
+
+
+def _policy_of(page: str) -> bytes:
+    """What the page of the documentation may load: our own files, and the scripts written in it."""
+    digests = [hashlib.sha256(script.encode()).digest() for script in INLINE.findall(page)]
+    scripts = " ".join(f"'sha256-{base64.b64encode(each).decode()}'" for each in digests)
+    return (
+        f"default-src 'none'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline';"
+        " img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none';"
+        " frame-ancestors 'none'"
+    ).encode()

@@ -1,0 +1,108 @@
+"""The front: finds the route, answers, and turns every refusal into a problem."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter
+from typing import Any, Final
+
+from api.road.commands import answer_command
+from api.road.desk import Desk
+from api.road.health import PROBES
+from api.road.reads import answer_list, answer_one
+from api.road.routes import AnyRoute, List, One, Parameters, Route, activity_of, entry
+from api.wire import problem
+from api.wire.call import Call, Reply
+from rim_ledger.core import Refused, Unavailable
+
+App = Callable[..., Awaitable[None]]
+Message = MutableMapping[str, Any]
+
+log = logging.getLogger("rim_ledger.api")
+
+DOCS, ASSETS, OPENAPI = "/docs", "/docs/assets/", "/openapi.json"
+ACTIONS: Final = {"GET": "Read"}
+"""What the log of activities calls a request that is neither command nor list."""
+DOCUMENTS: Final = (DOCS, OPENAPI)
+
+
+class Front:
+    """Every request of the API. What only describes the API goes on to FastAPI.
+
+    An answer that breaks off after it has begun is left without an end: so the server closes the
+    connection, and nobody takes the part for the whole.
+    """
+
+    def __init__(self, inner: App, state: Any) -> None:
+        self._inner, self._state = inner, state
+
+    async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+        path: str = scope.get("path", "")
+        if scope["type"] != "http" or path in DOCUMENTS or path.startswith(ASSETS):
+            await self._inner(scope, receive, send)
+            return
+        started = perf_counter()
+        desk: Desk = self._state.desk
+        call = Call(scope, receive, send, desk.world, desk.proxies)
+        route: AnyRoute | None = None
+        try:
+            if path not in PROBES:
+                desk.rates.note(call, desk.callers, started)
+            route, parameters = desk.table.find(call.method, call.path)
+            reply = await answer(desk, call, route, parameters)
+        except (Refused, Unavailable) as refusal:
+            reply = refused(refusal, call)
+        except asyncio.CancelledError:  # The process stops and has waited for this long enough.
+            if call.started:
+                raise
+            words = "The service is stopping. Please ask again under the same key."
+            reply = refused(Unavailable("busy", words), call)
+        except Exception as error:
+            desk.note_unexpected(error, call.id)
+            reply = refused(error, call)
+        if reply is not None and call.started:
+            log.warning("request %s: the answer broke off with %s", call.id, reply.status)
+        elif reply is not None:
+            await _send(send, call, reply)
+        template = route.path if route else "none"
+        status = reply.status if reply else 200
+        desk.metrics.note(call.method, template, status, started)
+
+
+async def answer(desk: Desk, call: Call, route: AnyRoute, parameters: Parameters) -> Reply | None:
+    """What the route says; None when it has sent its answer by itself."""
+    match route:
+        case Route():
+            return await answer_command(desk, call, route, parameters)
+        case List():
+            return await answer_list(desk, call, route, parameters)
+        case One():
+            return await answer_one(desk, call, route, parameters)
+        case _:
+            if route.needs:
+                action = "Export" if route.exports else ACTIONS.get(route.method, "Send")
+                await desk.rights(
+                    call,
+                    call.token,
+                    route.needs,
+                    activity=activity_of(action, route.path, parameters),
+                    enter=entry(route),
+                    logged=lambda _: route.exports,
+                )
+            return await route.answer(desk, call, parameters)
+
+
+def refused(refusal: Exception, call: Call) -> Reply:
+    """A refusal as RFC 9457 wants it."""
+    body = problem.problem(refusal, call.path, call.id)
+    headers = problem.headers_of(refusal)
+    return Reply(body["status"], problem.encoded(body), headers, problem.MEDIA_TYPE)
+
+
+async def _send(send: Any, call: Call, reply: Reply) -> None:
+    headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers]
+    if reply.body:
+        headers.append((b"content-type", reply.media_type))
+    await call.start(reply.status, headers)
+    body = b"" if call.method == "HEAD" else reply.body
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,246 @@
+"""Rows as PostgreSQL writes them: one statement gives the rows and the position they reflect."""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from msgspec import Struct
+
+from api.road.as_of import only
+from api.road.filters import Query, Test, all_of, beyond, make_cursor, parameters_in, read_query
+from api.road.past import Past, moment_of
+from api.road.routes import SEES_PERSONS, List, One, Parameters, activity_of, entry
+from api.wire.call import Call, Reply
+from api.wire.ids import BUSINESS_ID, CANONICAL, missing
+from api.wire.problem import encoded
+from projections.tables import Row
+from rim_ledger.catalogue import ENTITIES
+from rim_ledger.core import Forbidden
+from rim_ledger.vault import opened
+
+if TYPE_CHECKING:
+    from api.road.desk import Desk, Rights
+
+SEALED: Final = re.compile(r'"(~1\.[\w=-]+\.([0-9a-f]{32})\.[^"\\]*)"')
+"""Sealed words inside a JSON text, and whose they are."""
+
+HIDDEN: Final = '"***"'
+
+TRACKING: Final = "FROM read.tracking k LEFT JOIN"
+"""What is joined on the right may be missing: the position is answered all the same."""
+
+
+class Found(Struct, frozen=True):
+    """A row's JSON (None when there is no such row), its version, and the tables' position."""
+
+    position: int
+    version: int = 0
+    text: str | None = None
+
+
+async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameters) -> Reply:
+    """One row with its version as ETag."""
+    rights = await _rights(desk, call, route, parameters, "Read")
+    given = parameters_in(call.query)
+    looks_back = route.row.OF in ENTITIES and not rights.own  # What was known then is for staff.
+    only(given, *(["asOf"] if looks_back else []))
+    await desk.wait_for(call)
+    if "asOf" in given:
+        found = await _find_then(desk, route.row, parameters, given["asOf"], rights)
+    else:
+        found = await find(desk, route.row, parameters, rights)
+    if found.text is None:
+        raise missing(route.row.OF)
+    headers = [
+        (b"ledger-position", b"%d" % found.position),
+        (b"etag", b'"%d"' % found.version),
+    ]
+    return Reply(200, found.text.encode(), headers)
+
+
+async def _rights(
+    desk: "Desk", call: Call, route: List | One, parameters: Parameters, action: str
+) -> "Rights":
+    """Admit a reader. Whoever is shown persons in the clear leaves a line in the log."""
+    return await desk.rights(
+        call,
+        call.token,
+        route.needs,
+        activity=activity_of(action, route.path, parameters),
+        enter=entry(route),
+        logged=lambda rights: rights.sees_persons and route.row.SHOWS_PERSONS,
+    )
+
+
+async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> Found:
+    """The row whose columns have these values, if the caller sees it; an `id` may be a business
+    id."""
+    sees = rights.sees_persons
+    tests = [_named(row, column, text) for column, text in names.items()]
+    where, values = all_of([*tests, *seen(row, rights)])
+    query = (
+        f"SELECT k.position, t.version, {row.json(not sees, own=rights.own)} {TRACKING}"
+        f" read.{row.TABLE} t ON {where} WHERE k.name = 'read'"
+    )
+    ((position, version, text),) = await desk.rows(query, values)
+    if version is None:
+        return Found(position)
+    return Found(position, version, await unsealed(desk, text, sees=sees))
+
+
+async def _find_then(
+    desk: "Desk", row: type[Row], names: Parameters, as_of: list[str], rights: "Rights"
+) -> Found:
+    position = await moment_of(desk, as_of)
+    stream = await find_id(desk, row, names, rights)
+    then = await Past(desk, row, position, rights.sees_persons).one(stream) if stream else None
+    return Found(position, then.version, then.text) if then else Found(position)
+
+
+async def find_id(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> UUID | None:
+    """The id of the row whose columns have these values, if the caller sees it."""
+    tests = [_named(row, column, text) for column, text in names.items()]
+    where, values = all_of([*tests, *seen(row, rights)])
+    found = await desk.rows(f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}", values)  # noqa: S608
+    return found[0][0] if found else None
+
+
+async def answer_list(desk: "Desk", call: Call, route: List, parameters: Parameters) -> Reply:
+    """`{"items": [...], "nextCursor": ...}`."""
+    rights = await _rights(desk, call, route, parameters, "List")
+    sees = rights.sees_persons
+    scope = "/".join(parameters.values())
+    key, order = desk.cursor_key, route.order
+    try:
+        query = read_query(
+            route.row, call.query, key, scope, sees=sees, own=rights.own, order=order
+        )
+    except Forbidden:
+        asked = activity_of("List", route.path, parameters)
+        await desk.rights(call, call.token, SEES_PERSONS, activity=asked)
+        raise
+    await desk.wait_for(call)
+    if query.as_of is not None:
+        return await _list_then(desk, route, query, parameters, rights)
+    owner = await _owner(desk, route, parameters, rights)
+    rows = await desk.rows(*_page(route, query, parameters, rights))
+    if route.of and not rows[0][1]:
+        raise missing(route.of[1].OF)
+    items = [item for _, _, *item in rows if item[0] is not None]
+    cursor = "null"
+    if len(items) > query.limit:
+        last, place, _ = items[query.limit - 1]
+        cursor = f'"{make_cursor(desk.cursor_key, query.scope, place, last)}"'
+    text = ",".join(text for _, _, text in items[: query.limit])
+    body = f'{{{owner}"items":[{await unsealed(desk, text, sees=sees)}],"nextCursor":{cursor}}}'
+    return Reply(200, body.encode(), [(b"ledger-position", b"%d" % rows[0][0])])
+
+
+async def _list_then(
+    desk: "Desk", route: List, query: Query, parameters: Parameters, rights: "Rights"
+) -> Reply:
+    """The same list as it was; whether the caller sees a row is said by how it is now."""
+    assert query.as_of is not None, "the list of the past is asked for"
+    position, tests = await moment_of(desk, [query.as_of]), seen(route.row, rights)
+    if route.of:
+        column, table = route.of
+        if (owner := await find_id(desk, table, parameters, rights)) is None:
+            raise missing(table.OF)
+        tests = [*tests, _belonging(route, column, ("%s::uuid", [owner]), rights)]
+    found = await Past(desk, route.row, position, rights.sees_persons).page(query, tests)
+    cursor = "null"
+    if found.following:
+        cursor = f'"{make_cursor(desk.cursor_key, query.scope, *found.following)}"'
+    items = ",".join(each.text for each in found.items)
+    body = f'{{"items":[{items}],"nextCursor":{cursor}}}'
+    return Reply(200, body.encode(), [(b"ledger-position", b"%d" % position)])
+
+
+async def _owner(desk: "Desk", route: List, parameters: Parameters, rights: "Rights") -> str:
+    """The fields of the owner's row, where a list shows them before its items."""
+    if not (route.of and route.with_owner):
+        return ""
+    found = await find(desk, route.of[1], parameters, rights)
+    return f"{found.text[1:-1]}," if found.text else ""
+
+
+def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -> Test:
+    """The statement of a list. Each row: position, whether the owner is there, id, place, JSON."""
+    row, order = route.row, query.order
+    json = row.json(not rights.sees_persons, own=rights.own)
+    tests, owner, owners = [*query.tests, *seen(row, rights)], "true", list[Any]()
+    if route.of:
+        column, table = route.of
+        where, owners = all_of([_named(table, "id", parameters["id"]), *seen(table, rights)])
+        known = f"(SELECT t.id FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
+        owner = f"{known} IS NOT NULL"
+        tests = [*tests, _belonging(route, column, (known, owners), rights)]
+    if query.after:
+        tests = [*tests, beyond(order, *query.after)]
+    by, way = f"t.{order.column.name}", "DESC" if order.descending else "ASC"
+    nulls = " NULLS LAST" if order.column.optional else ""
+    in_order = f"ORDER BY {by} {way}{nulls}, t.id {way}"
+    where, values = all_of(tests)
+    statement = (
+        f"SELECT k.position, {owner}, page.id, page.place, page.json {TRACKING} LATERAL"  # noqa: S608 - declared names
+        f" (SELECT t.id, {by}::text AS place, {json} AS json,"
+        f" row_number() OVER ({in_order}) AS nth FROM read.{row.TABLE} t WHERE {where}"
+        f" {in_order} LIMIT {query.limit + 1}) page ON true"
+        " WHERE k.name = 'read' ORDER BY page.nth"
+    )
+    return statement, [*owners, *values]
+
+
+def _belonging(route: List, column: str, owner: Test, rights: "Rights") -> Test:
+    """The test for rows of an owner, or of something of theirs that the caller sees."""
+    known, owners = owner
+    if not route.through:
+        return f"t.{column} = {known}", owners
+    texts, values = ["SELECT NULL::uuid"], list[Any]()
+    for row, by, right in route.through:
+        if rights.may(*right):
+            where, more = all_of([(f"t.{by} = {known}", owners), *seen(row, rights)])
+            texts.append(f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}")  # noqa: S608
+            values += more
+    return f"t.{column} IN ({' UNION ALL '.join(texts)})", values
+
+
+def seen(row: type[Row], rights: "Rights") -> list[Test]:
+    """The test for the rows that the caller sees, where that is not all of them. What a borrower
+    sees that has no owner by itself is reached through something that has."""
+    if rights.own:
+        return [(f"t.{row.PERSON} = %s", [rights.actor.id])] if row.PERSON else []
+    if row.SEEN is None or rights.may(*row.SEEN.all):
+        return []
+    return [(row.SEEN.where, [rights.actor.id] * row.SEEN.where.count("%s"))]
+
+
+def _named(row: type[Row], column: str, text: str) -> Test:
+    """The test for a value in a path. What cannot be there is not found, rather than refused."""
+    if column != "id" and "\0" not in text:
+        return f"t.{column} = %s", [text]
+    if CANONICAL.fullmatch(text):
+        return "t.id = %s::uuid", [text]
+    if row.BUSINESS_ID and BUSINESS_ID.fullmatch(text):
+        return f"t.{row.BUSINESS_ID} = %s", [text]
+    return "false", []
+
+
+async def unsealed(desk: "Desk", text: str, *, sees: bool) -> str:
+    """JSON with its sealed words opened for those who may see them, and hidden from others."""
+    persons = {UUID(person) for _, person in SEALED.findall(text)}
+    if not persons:
+        return text
+    if not sees:
+        return SEALED.sub(HIDDEN, text)
+    keys = await desk.keys_of(persons, sees=sees)
+    return SEALED.sub(lambda found: _opened(found[1], keys), text)
+
+
+def _opened(token: str, keys: Mapping[UUID, Any]) -> str:
+    try:
+        return encoded(opened(token, keys)).decode()
+    except (InvalidTag, ValueError):
+        return "null"  # somebody wrote down what only looks sealed

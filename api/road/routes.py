@@ -1,0 +1,182 @@
+"""What can be asked: every route is a line of data, found by its words."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from uuid import UUID
+
+from msgspec import Struct
+from pydantic import BaseModel
+
+from api.wire.body import BODY_MAX
+from api.wire.ids import BUSINESS_ID, CANONICAL
+from api.wire.problem import MethodNotAllowed, NoRoute
+from projections.tables import Row
+from rim_ledger.activity import Activity
+from rim_ledger.admin import gate
+from rim_ledger.book import Book, Right
+from rim_ledger.core import Aggregate, Form
+from rim_ledger.outcomes import Receipt
+
+if TYPE_CHECKING:
+    from api.road.desk import Desk
+    from api.road.wish import Wish
+    from api.wire.call import Call, Reply
+
+Parameters = Mapping[str, str]
+Run: TypeAlias = "Callable[[Desk, Callable[[], Awaitable[Receipt]]], Awaitable[Receipt]]"
+Prepare: TypeAlias = "Callable[[Desk, Wish], Awaitable[Form]]"
+Answer: TypeAlias = "Callable[[Desk, Call, Parameters], Awaitable[Reply | None]]"
+WORDS_MAX: Final = 16
+SEES_PERSONS: Final[Right] = ("users.pii", "read")
+NAMED: Final = re.compile(f"{CANONICAL.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
+"""A thing's id, or a setting's name."""
+
+
+class Route(Struct, frozen=True):
+    """A command: where it is asked for, what it is about, and which right it needs.
+
+    A path's words other than `id` belong to the command. `stream` finds the stream where the path
+    has no id; `run` is given the decision and carries out what follows it, such as a top-up.
+    """
+
+    method: str
+    path: str
+    kind: type[Aggregate]
+    command: type[Form]
+    needs: Right
+    summary: str
+    stream: Callable[[Parameters], UUID] | None = None
+    run: "Run | None" = None
+    prepare: "Prepare | None" = None
+    """What goes before the decision, such as a call to a provider; the command that knows of it.
+    The caller may ask for it by then."""
+    body_max: int = BODY_MAX
+    """Bytes of its body."""
+    own: bool = False
+    """Whether borrowers may ask for it as well, as far as it is theirs."""
+
+
+class List(Struct, frozen=True):
+    """A list of rows. `of` names the column that an id in the path must equal, and in whose table;
+    `with_owner` puts that table's row around the items."""
+
+    path: str
+    row: type[Row]
+    needs: Right
+    summary: str
+    of: tuple[str, type[Row]] | None = None
+    with_owner: bool = False
+    order: str | None = None
+    """How it is sorted when nobody asks otherwise, where that is not the newest first."""
+    through: tuple[tuple[type[Row], str, Right], ...] = ()
+    """Where `of` names no owner, but something of theirs: the tables it may be in, their column
+    for the owner, and the right to see it there."""
+    own: bool = False
+    """Whether borrowers may ask for it as well, as far as it is theirs."""
+    method: str = "GET"
+
+
+class One(Struct, frozen=True):
+    """One row, found by the columns that its path names."""
+
+    path: str
+    row: type[Row]
+    needs: Right
+    summary: str
+    own: bool = False
+    """Whether borrowers may ask for it as well, as far as it is theirs."""
+    method: str = "GET"
+
+
+class Other(Struct, frozen=True):
+    """Anything else: answers by itself, or streams and answers None. Without a right that it
+    needs, it sees itself to who may ask."""
+
+    method: str
+    path: str
+    answer: "Answer"
+    summary: str
+    needs: Right | None = None
+    exports: bool = False
+    """Whether it takes so much along that the log of activities says who did."""
+    form: type[BaseModel] | None = None
+    public: bool = False
+    own: bool = False
+    """Whether borrowers may ask for it as well, as far as it is theirs."""
+    status: int = 200
+    gives: Mapping[str, Any] | None = None
+    """JSON Schema of the answer's properties."""
+    or_gives: Mapping[str, Any] | None = None
+    """The same of another answer that it may give."""
+    media_type: str = "application/json"
+    """What its body is, if it has one."""
+    query: Mapping[str, Any] = {}
+    """JSON Schema of the parameters of its query string."""
+
+
+AnyRoute = Route | List | One | Other
+
+
+def resource(path: str, row: type[Row], name: str, *, own: bool = False) -> list[AnyRoute]:
+    """The two reads that nearly every table has."""
+    words = path.rsplit("/", 1)[1].replace("-", " ")
+    return [
+        List(path, row, (name, "read"), f"List {words}", own=own),
+        One(path + "/{id}", row, (name, "read"), f"One of the {words}", own=own),
+    ]
+
+
+def entry(route: AnyRoute) -> Callable[[Book, str], None]:
+    """Who is let in to a route: admins, and borrowers where it says so."""
+    return gate.enter_own if route.own else gate.enter
+
+
+def activity_of(action: str, path: str, parameters: Parameters) -> Activity:
+    """What the log of activities says of a request. A word that cannot be a name is left out: it
+    may be anything that somebody typed."""
+    named = [word for word in parameters.values() if NAMED.fullmatch(word)]
+    resource_id = "/".join(named) or None
+    return Activity(action=action, resource=path.split("/")[2], resource_id=resource_id)
+
+
+class Table:
+    """The routes by their words: finding one costs the same however many there are."""
+
+    def __init__(self, routes: Iterable[AnyRoute]) -> None:
+        self._tree: dict[str, Any] = {}
+        self.reading: dict[type[Row], Right] = {}
+        """The right to read one row of each table."""
+        for route in routes:
+            if isinstance(route, One):
+                self.reading[route.row] = route.needs
+            node = self._tree
+            for word in route.path.split("/")[1:]:
+                node = node.setdefault("*" if word.startswith("{") else word, {})
+            methods = node.setdefault("", {})
+            assert route.method not in methods, f"{route.method} {route.path} is there twice"
+            methods[route.method] = route
+
+    def find(self, method: str, path: str) -> tuple[AnyRoute, dict[str, str]]:
+        """The route and the path's parameters; NoRoute or MethodNotAllowed."""
+        words = path.split("/")[1:]
+        methods = _walk(self._tree, words, 0) if len(words) <= WORDS_MAX else None
+        if not methods:
+            raise NoRoute("no-such-path", "There is nothing at this path.")
+        if (route := methods.get("GET" if method == "HEAD" else method)) is None:
+            raise MethodNotAllowed(sorted(methods))
+        parts = zip(route.path.split("/")[1:], words, strict=True)
+        return route, {name[1:-1]: word for name, word in parts if name.startswith("{")}
+
+
+def _walk(node: dict[str, Any], words: list[str], at: int) -> dict[str, AnyRoute] | None:
+    """The methods at a path. A fixed word goes before a parameter."""
+    if at == len(words):
+        return node.get("")
+    word = words[at]
+    if not word:
+        return None
+    for each in (word, "*"):
+        if each in node and (found := _walk(node[each], words, at + 1)):
+            return found
+    return None

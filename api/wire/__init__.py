@@ -1,0 +1,1 @@
+"""HTTP itself: bytes to values and back, and what is wrong with them."""

@@ -1,0 +1,125 @@
+"""One HTTP request as the routes see it, and the reply they give."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any, Final
+
+from msgspec import Struct
+
+from api.wire.body import Receive
+from rim_ledger.admin.gate import token_hash
+from rim_ledger.core import SYSTEM, Stamp, Unauthenticated
+from rim_ledger.world import World
+
+JSON: Final = b"application/json"
+USER_AGENT_MAX: Final = 512
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
+Headers = list[tuple[bytes, bytes]]
+
+
+class Reply(Struct):
+    """A status, a body and the headers that only this answer has."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = []
+    media_type: bytes = JSON
+
+
+class Call:
+    """A request: who asks, from where, and where its body can be read."""
+
+    __slots__ = (
+        "headers", "id", "ip", "limits", "method", "path", "query", "receive", "send", "started",
+        "token_hash",
+    )  # fmt: skip
+
+    def __init__(
+        self, scope: Mapping[str, Any], receive: Receive, send: Any, world: World, proxies: Networks
+    ) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query: bytes = scope["query_string"]
+        self.headers: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            known = self.headers.get(name)
+            self.headers[name] = value if known is None else known + b"," + value
+        self.receive, self.send = receive, send
+        self.id = _request_id(self.headers) or str(world.new_id())
+        peer = scope.get("client")
+        self.ip = _client_ip(peer[0] if peer else "", self.headers, proxies)
+        self.token_hash = _token_hash(self.headers)
+        self.limits: Headers = []
+        """What is left of what the caller may ask for; every answer tells it."""
+        self.started = False
+        """Whether an answer has begun, after which there can be no other."""
+
+    def header(self, name: bytes) -> str | None:
+        """A header's text, or None when the request has none of that name."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    @property
+    def token(self) -> str:
+        """The hash of the bearer token; Unauthenticated when there is none."""
+        if not self.token_hash:
+            raise Unauthenticated("unauthenticated", "This needs a bearer token; log in first.")
+        return self.token_hash
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the head of an answer: these headers, and those that every answer has."""
+        own = [(b"cache-control", b"no-store"), (b"x-request-id", self.id.encode())]
+        headers = [*own, *self.limits, *headers]
+        self.started = True
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
+    def stamp(self, world: World, key: str | None = None) -> Stamp:
+        """The stamp of what this request asks for; who asks is filled in on admission."""
+        agent = self.header(b"user-agent")
+        return Stamp(
+            at=world.now(),
+            actor=SYSTEM,
+            ip=self.ip,
+            user_agent=_printable(agent)[:USER_AGENT_MAX] if agent else None,
+            request_id=self.id,
+            key=key,
+        )
+
+
+def _token_hash(headers: Mapping[bytes, bytes]) -> str:
+    """What the ledger knows the bearer token by; empty without one."""
+    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    known = scheme.lower() == "bearer" and token.strip()
+    return token_hash(known) if known else ""
+
+
+def _request_id(headers: Mapping[bytes, bytes]) -> str | None:
+    given = headers.get(b"x-request-id", b"").decode("latin-1")
+    return given if 1 <= len(given) <= 128 and given == _printable(given) else None
+
+
+def _printable(text: str) -> str:
+    return "".join(each for each in text if " " <= each <= "~")
+
+
+def _client_ip(peer: str, headers: Mapping[bytes, bytes], proxies: Networks) -> str | None:
+    """The right-most hop that is not a trusted proxy; a header alone proves nothing."""
+    hops = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
+    address = _address(peer)
+    while address and hops and any(address in network for network in proxies):
+        if (nearer := _address(hops.pop().strip())) is None:
+            break
+        address = nearer
+    return str(address) if address else None
+
+
+@lru_cache(10_000)
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(text.strip("[]"))
+    except ValueError:
+        return None
+    mapped = getattr(address, "ipv4_mapped", None)
+    return mapped or address
