@@ -194,10 +194,10 @@ def test_a_signed_word_that_is_none_for_a_telco_is_told_what_would_be_right(tell
 
 def test_who_sends_email_never_calls_back(tell: Tell) -> None:
     async def story(admin: Client) -> None:
-        body = {"name": "Post", "type": "email", "provider": "post"}
-        made = await admin.post(
-            INTEGRATIONS, body | {"baseUrl": "https://mail.example.com", "apiSecret": SECRET}
-        )
+        body = {"name": "Post", "type": "email", "provider": "post", "apiKey": "post"}
+        where = {"baseUrl": "smtps://mail.example.com", "config": {"from": "rim@example.com"}}
+        made = await admin.post(INTEGRATIONS, body | where | {"apiSecret": SECRET})
+        assert made.status_code == 201, made.text
         id_ = UUID(made.json()["id"])
 
         def activate(book: Any) -> UUID:

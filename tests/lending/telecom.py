@@ -21,7 +21,7 @@ from rim_ledger.system.integration import (
     IntegrationType,
     TestResult,
 )
-from rim_ledger.system.probe import line_to
+from rim_ledger.system.line import line_to
 from tests.lending.desk import Desk
 
 DELIVERED: Final = "top-up.delivered"
