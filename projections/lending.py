@@ -82,6 +82,8 @@ class LoanRow(Row, table="loans", of=Loan, person="user_id"):
     completed_at: Moment | None
     defaulted_at: Moment | None
     telco_reference: str | None
+    disputed: Annotated[bool, Internal, Indexed]
+    disputes: Annotated[Json, Internal]
     metadata: Annotated[Json, Internal, Personal, DECISION_CLEAR]
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment
