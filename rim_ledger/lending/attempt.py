@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 
 class Airtime(StrEnum):
-    """Where the airtime of a top-up is."""
+    """Where the airtime of a top-up is. Lost is what the lender bears."""
 
     NOT_COME = "not-come"
     OWED = "owed"

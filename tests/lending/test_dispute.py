@@ -1,21 +1,26 @@
 """Airtime that comes after it was given up: never sent twice for it, and somebody's in the end."""
 
+from contextlib import suppress
+from itertools import product
+from typing import Any, Final
 from uuid import UUID
 
 import pytest
 
-from rim_ledger.core import Event
-from rim_ledger.lending.disbursement import DisburseLoan
+from rim_ledger.core import Command, Event, Refused
+from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.dispute import ResolveDispute
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_events import DisputeOutcome, LoanDisputeResolved
 from rim_ledger.lending.request import ApproveLoan, RejectLoan, RevokeApproval
 from rim_ledger.lending.standing import EraseUser, SuspendUser
+from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User
 from rim_ledger.payments.reversal import ReverseDisbursement
 from rim_ledger.system.outbound import SwitchOutbound
 from tests.lending.desk import refused
 from tests.lending.telecom import DELIVERED, FAILED, TelcoDesk
+from tests.lending.test_callback import Sayings
 from tests.spec import names
 
 
@@ -172,3 +177,68 @@ def test_a_failure_that_is_told_later_agrees_with_airtime_that_went_back_only(
     loan, reference = disputed(desk)
     resolve(desk, loan, reference, DisputeOutcome(outcome))
     assert names(desk.hear(FAILED, reference, key="again")) == kept
+
+
+MOVES: Final = [
+    *product(["delivered", "failed", "returned", "lost"], [0, 1]),
+    *product(["disburse", "unknown", "settled", "approve", "revoke", "reject", "reverse"], [-1]),
+]
+"""What may happen next: to the first or the second top-up, or to the loan."""
+
+DECISIONS: Final[dict[str, Command[Loan]]] = {
+    "disburse": DisburseLoan(),
+    "settled": SettleDisbursement(outcome="delivered", evidence="Their portal says so."),
+    "approve": ApproveLoan(),
+    "revoke": RevokeApproval(reason="too late"),
+    "reject": RejectLoan(reason="no history"),
+    "reverse": ReverseDisbursement(reason="wrong number", telco_reference="T-9"),
+}
+
+LAWS: Final = (
+    Sayings.what_came_is_what_the_attempts_say,
+    Sayings.what_is_in_dispute_is_listed,
+    Sayings.one_delivery_at_most_is_owed,
+    Sayings.the_float_lost_what_came_and_was_not_taken_back,
+)
+
+
+def move(machine: Sayings, what: str, attempt: int) -> None:
+    """One step more, unless it is refused or there is no such top-up."""
+    loan = machine.known
+    if not -len(loan.attempts) <= attempt < len(loan.attempts) and what not in DECISIONS:
+        return
+    reference = loan.attempts[attempt].reference if loan.attempts else ""
+    match what:
+        case "delivered" | "failed":
+            machine.note(machine.desk.hear(f"top-up.{what}", reference))
+        case "unknown":
+            machine.note(machine.desk.reply(machine.loan, reference, Answer.UNKNOWN))
+        case _:
+            wish = DECISIONS.get(what) or ResolveDispute(
+                reference=reference, outcome=DisputeOutcome(what), reason="They say so."
+            )
+            with suppress(Refused):
+                machine.note(machine.desk.perform(Loan, machine.loan, wish))
+
+
+def test_every_order_of_two_top_ups_keeps_the_laws() -> None:
+    """From each state that two top-ups can bring a loan into, each step is tried."""
+    seen: dict[tuple[Any, ...], list[tuple[str, int]]] = {}
+    ahead: list[list[tuple[str, int]]] = [[]]
+    while ahead:
+        path = ahead.pop()
+        machine = Sayings()
+        machine.approve()
+        for step in path:
+            move(machine, *step)
+        for law in LAWS:
+            law(machine)
+        loan = machine.known
+        state = loan.status, loan.disbursement, *(each.airtime for each in loan.attempts)
+        if state not in seen and len(loan.attempts) <= 2:
+            seen[state] = path
+            ahead += [[*path, step] for step in MOVES]
+    for airtime in product(["owed", "disputed"], ["disputed", "returned", "lost"]):
+        orders = {airtime, airtime[::-1]}
+        assert orders & {state[2:] for state in seen}, f"no way leads to {airtime}"
+    assert ("rejected", "failed", "disputed") in seen
