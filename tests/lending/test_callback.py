@@ -23,7 +23,7 @@ from rim_ledger.lending.loan_events import (
 from rim_ledger.lending.request import ApproveLoan, RejectLoan, RevokeApproval
 from rim_ledger.lending.telco import Answer
 from rim_ledger.payments.reversal import Reconcile, ReverseDisbursement
-from rim_ledger.payments.transaction import Transaction
+from rim_ledger.payments.transaction import Transaction, TransactionFailed
 from rim_ledger.system.callback import UnknownReference
 from rim_ledger.system.connecting import DeactivateIntegration
 from rim_ledger.system.integration import ApiIntegration, IntegrationBroken
@@ -369,6 +369,11 @@ class Sayings(RuleBasedStateMachine):
         disputes = {each for each, where in self.came.items() if where == "disputed"}
         assert set(self.known.disputes) == disputes
         assert self.known.disputed == bool(disputes)
+
+    @invariant()
+    def a_transaction_that_failed_stays_so(self) -> None:
+        failed = [each for each in self.desk.log if isinstance(each.event, TransactionFailed)]
+        assert {self.desk.transaction(each.originator_id).status for each in failed} <= {"failed"}
 
     @invariant()
     def one_delivery_at_most_is_owed(self) -> None:

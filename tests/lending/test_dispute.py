@@ -197,6 +197,7 @@ DECISIONS: Final[dict[str, Command[Loan]]] = {
 LAWS: Final = (
     Sayings.what_came_is_what_the_attempts_say,
     Sayings.what_is_in_dispute_is_listed,
+    Sayings.a_transaction_that_failed_stays_so,
     Sayings.one_delivery_at_most_is_owed,
     Sayings.the_float_lost_what_came_and_was_not_taken_back,
 )
