@@ -113,7 +113,7 @@ CREATE TABLE read.loans (
     defaulted_at timestamptz,
     telco_reference text,
     disputed boolean NOT NULL,
-    disputes json,
+    disputes text[] NOT NULL,
     metadata json,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
