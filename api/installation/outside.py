@@ -46,6 +46,10 @@ class Outside:
                 _write(place / KEY, f"{opening.verifier.key}\n")
                 _write(place / OPENING, opening.note)
 
+    def signed(self, origins: Origins) -> Checkpoint:
+        """The last checkpoint here of the last origin. Raises Untrue."""
+        return self._last(origins.openings[-1])
+
     def keep(self, note: str, origins: Origins, now: datetime) -> None:
         """Keep a note of the last origin, unless a later one is here."""
         self.know(origins)

@@ -1,7 +1,9 @@
 """The seals between the store and what is kept outside of it: sealing, the look at the start."""
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Iterator
 from typing import Any, Final
 
 from psycopg import AsyncConnection
@@ -14,7 +16,8 @@ from api.process.progress import progress
 from projections import seals
 from projections.seals import Contradiction
 from projections.signed_note import Untrue
-from projections.verify import Verification, contradiction
+from projections.verify import Verification
+from projections.verify import require_true as require_kept
 from rim_ledger.key_ring import STORED, Ring, WrongSecret, unlocked
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
@@ -40,7 +43,8 @@ async def seal(settings: Settings, url: str) -> None:
     def keep(note: str) -> None:
         outside.keep(note, origins, world.now())
 
-    await seals.seal(url, vault, world, keep, log.warning)
+    signed = outside.signed(origins)
+    await seals.seal(url, vault, world, keep, log.warning, signed=signed)
 
 
 def make_key(settings: Settings, url: str) -> None:
@@ -66,20 +70,27 @@ def require_true(settings: Settings, url: str) -> None:
 async def _require_true(
     connection: Connection, outside: Outside, settings: Settings, url: str
 ) -> None:
+    with _refused("database", outside):
+        if kept := outside.last():
+            origins = await seals.origins(connection, open_vault(settings, url))
+            await require_kept(connection, origins, kept)
+
+
+@contextlib.contextmanager
+def _refused(what: str, outside: Outside) -> Iterator[None]:
+    """Raise Unfit when this, in the block, turns out to contradict what is kept outside."""
     try:
-        if not (kept := outside.last()):
-            return
-        origins = await seals.origins(connection, open_vault(settings, url))
-        wrong = await contradiction(connection, origins, kept)
+        yield
     except UndefinedTable:
         wrong = "there is no log"
     except (Contradiction, Untrue) as error:
         wrong = str(error)
-    if wrong:
-        raise Unfit(
-            f"the store contradicts the last checkpoint in {outside.place}: {wrong}. Bring the"
-            " right database back; to begin anew on purpose, move that directory away"
-        )
+    else:
+        return
+    raise Unfit(
+        f"the {what} contradicts the last checkpoint in {outside.place}: {wrong}. Bring the right"
+        f" {what} back; to begin anew on purpose, move that directory away"
+    )
 
 
 async def go_on(settings: Settings, connection: Connection) -> str:
@@ -87,19 +98,11 @@ async def go_on(settings: Settings, connection: Connection) -> str:
 
     Raises Unfit when the checkpoints outside are of another log.
     """
-    outside = Outside(settings.home)
-    try:
-        kept, vault = outside.last(), await _vault(settings, connection)
+    outside, vault = Outside(settings.home), await _vault(settings, connection)
+    with _refused("backup", outside):
+        kept = outside.last()
         opening = await seals.go_on(connection, vault, RealWorld(), kept)
-        origins = await seals.origins(connection, vault)
-        wrong = await contradiction(connection, origins, kept)
-    except (Contradiction, Untrue) as error:
-        wrong = str(error)
-    if wrong:
-        raise Unfit(
-            f"the backup contradicts the last checkpoint in {outside.place}: {wrong}. Bring the"
-            " right backup; to begin anew on purpose, move that directory away"
-        )
+        await require_kept(connection, await seals.origins(connection, vault), kept)
     return str(opening)
 
 

@@ -1,133 +1,17 @@
 """A ledger is lost and restored, by the commands that people use: it says what it goes on from."""
 
-import asyncio
-import re
 import shutil
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 import psycopg
 import pytest
 
-from api.installation.backup_files import archivist
-from api.installation.database import Unfit, open_ledger
-from api.installation.outside import Outside
-from api.installation.settings import Settings
-from api.process import cli, sealing
-from api.process.backup_commands import backup, outbound, restore
+from api.installation.database import Unfit
+from api.process import cli
+from api.process.backup_commands import restore
 from api.process.export import export
-from projections import seals
-from projections.origins import Opening, Origins
-from projections.signed_note import Checkpoint, Verifier
+from projections.signed_note import Verifier
 from rim_ledger.system.backup_settings import BackupType
-from tests.process.trial import PASSWORD
-
-SECRET = "the master secret of these tests, of many words"
-HEAD = "SELECT max(position) FROM ledger.events"
-
-
-class Ledger:
-    """A home and a database, and what commands say about them."""
-
-    def __init__(self, place: Path, server: str, told: Callable[[], str]) -> None:
-        self.home, self._server, self._told = place / "home", server, told
-        self.url = server.replace("/rim_ledger?", "/lost_and_found?")
-
-    def wipe(self) -> None:
-        """Lose the database, and nothing else."""
-        with psycopg.connect(self._server, autocommit=True) as connection:
-            connection.execute("DROP DATABASE IF EXISTS lost_and_found WITH (FORCE)")
-            connection.execute("CREATE DATABASE lost_and_found")
-
-    def says(self, command: Callable[..., None], *arguments: Any, **more: Any) -> str:
-        """What a command prints that must succeed."""
-        self._told()
-        command(*arguments, **more)
-        return self._told()
-
-    def finds(self) -> str:
-        """What `verify` prints when something is wrong."""
-        self._told()
-        with pytest.raises(SystemExit, match="1"):
-            cli.verify()
-        return self._told()
-
-    def backup(self, type_: BackupType = BackupType.FULL) -> tuple[str, int]:
-        """Make a backup, and keep it apart; its file, and its last position."""
-        said = self.says(backup, type_=type_)
-        found = re.search(r"up to position (\d+), .*: (\S+)$", said)
-        assert found, said
-        kept = self.home.parent / Path(found[2]).name
-        shutil.copy(found[2], kept)
-        return str(kept), int(found[1])
-
-    def finish(self, file: str) -> None:
-        """Let a backup, which cannot hold its own end, be found done in what came back from it."""
-
-        async def run() -> None:
-            settings = Settings.load()
-            async with open_ledger(settings, self.url) as opened:
-                await archivist(settings, self.url, opened).make(UUID(Path(file).stem))
-
-        asyncio.run(run())
-
-    def go_on(self) -> None:
-        """More happens."""
-        for state in ("off", "on"):
-            outbound(state)
-
-    def seal(self) -> Checkpoint:
-        """Sign all that the log has; the last checkpoint."""
-        end, outside = self.ask(HEAD), Outside(self.home)
-
-        async def run() -> None:
-            signing = asyncio.create_task(sealing.seal(Settings.load(), self.url))
-            while not signing.done() and all(each.size != end for each in outside.last()):
-                await asyncio.wait([signing], timeout=0.05)
-            signing.cancel()
-            await asyncio.gather(signing, return_exceptions=True)
-
-        asyncio.run(run())
-        (found,) = (each for each in outside.last() if each.size == end)
-        return found
-
-    def ask(self, query: str) -> Any:
-        with psycopg.connect(self.url) as connection:
-            row = connection.execute(query.encode()).fetchone()
-            return row and row[0]
-
-    def change(self, statement: str) -> None:
-        """Change the store as its owner can, past the triggers."""
-        with psycopg.connect(self.url) as connection:
-            connection.execute("SET session_replication_role = replica")
-            connection.execute(statement.encode())
-
-    def origins(self) -> list[Opening]:
-        with psycopg.connect(self.url) as connection:
-            query = "SELECT note FROM ledger.checkpoints WHERE opens ORDER BY size"
-            return Origins(note for (note,) in connection.execute(query)).openings
-
-    def outside(self, origin: str, name: str) -> Path:
-        """A file that is kept outside, of an origin."""
-        return self.home / "checkpoints" / origin.removeprefix("rim-ledger/") / name
-
-
-@pytest.fixture
-def ledger(
-    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Ledger:
-    """A ledger with its first admin, nothing of it signed yet."""
-    monkeypatch.setattr(seals, "EVERY", 0.0)
-    ledger = Ledger(tmp_path, server, lambda: capsys.readouterr().out)
-    monkeypatch.setenv("RIM_HOME", str(ledger.home))
-    monkeypatch.setenv("DATABASE_URL", ledger.url)
-    monkeypatch.setenv("RIM_SECRET_KEY", SECRET)
-    monkeypatch.setenv("RIM_ADMIN_PASSWORD", PASSWORD)
-    ledger.wipe()
-    cli.init()
-    return ledger
+from tests.process.lost import Ledger
 
 
 def test_a_restore_goes_on_from_the_last_checkpoint_and_names_what_was_lost(
@@ -158,7 +42,7 @@ def test_a_restore_goes_on_from_the_last_checkpoint_and_names_what_was_lost(
     assert str(opening) in verified
     assert verified.endswith(": as they were signed\n")
     later = ledger.seal()
-    assert (later.origin, later.size) == (opening.verifier.origin, ledger.ask(HEAD))
+    assert (later.origin, later.size) == (opening.verifier.origin, ledger.head)
     assert ledger.outside(later.origin, "opening").read_text() == opening.note
     assert ledger.outside(first.origin, "latest").exists()
     cli.init()
@@ -249,6 +133,7 @@ def test_an_older_backup_loses_the_origin_that_came_after_it(ledger: Ledger) -> 
     ledger.says(restore, file)
     opening = ledger.origins()[-1]
     assert len(ledger.origins()) == 2
+    assert gone.origin != lost.origin
     assert {each.origin: each for each in opening.lost} == {
         each.origin: each for each in (lost, gone)
     }
