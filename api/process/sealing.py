@@ -125,10 +125,7 @@ async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
             return [str(error)], "the log"
         if origins.last is None:
             raise Unfit("nothing is sealed yet: rim-ledger up or rim-ledger seal does it")
-        try:
-            checked = Verification(connection, origins, outside.all())
-        except Untrue as error:
-            raise Unfit(f"{outside.place} is no good: {error}") from None
+        checked = Verification(connection, origins, outside.all())
         found = list[str]()
         with progress("events") as told:
             async for fault in checked.faults(told):

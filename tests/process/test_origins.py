@@ -193,10 +193,3 @@ def test_a_backup_of_another_ledger_is_refused_and_leaves_nothing(ledger: Ledger
     with pytest.raises(Unfit, match=r"backup contradicts .*: this is not the log"):
         restore(file)
     assert ledger.ask("SELECT to_regnamespace('ledger')") is None
-
-
-def test_a_checkpoint_outside_that_was_changed_is_no_good(ledger: Ledger) -> None:
-    latest = ledger.outside(ledger.seal().origin, "latest")
-    latest.write_text(latest.read_text().replace("\n", "0\n", 2))
-    with pytest.raises(Unfit, match=r"contradicts .*: the (checkpoint|signature)"):
-        cli.init()
