@@ -48,6 +48,14 @@ class Outside:
         with self._good():
             return self._last(origins.openings[-1])
 
+    def unknown(self, origins: Origins) -> Opening | None:
+        """The first origin of a log that is not known here, though others of it are: no restore
+        that could write here has opened it."""
+        with self._good():
+            known = {opening.verifier.origin for opening in self._openings()}
+        lacking = [each for each in origins.openings if each.verifier.origin not in known]
+        return lacking[0] if known and lacking else None
+
     def know(self, origins: Origins) -> None:
         """Keep how each origin of a log was opened."""
         with self._good():

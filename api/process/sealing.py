@@ -14,6 +14,7 @@ from api.installation.outside import Outside
 from api.installation.settings import Settings
 from api.process.progress import progress
 from projections import seals
+from projections.origins import Opening
 from projections.seals import Contradiction
 from projections.signed_note import Untrue
 from projections.verify import Verification
@@ -74,6 +75,8 @@ async def _require_true(
         if kept := outside.last():
             origins = await seals.origins(connection, open_vault(settings, url))
             await require_kept(connection, origins, kept)
+            if opening := outside.unknown(origins):
+                raise Untrue(_unsaid(opening))
 
 
 @contextlib.contextmanager
@@ -96,14 +99,27 @@ def _refused(what: str, outside: Outside) -> Iterator[None]:
 async def go_on(settings: Settings, connection: Connection) -> str:
     """Open a new origin in a store that is being restored; what it goes on from and what not.
 
-    Raises Unfit when the checkpoints outside are of another log.
+    The outside knows of it before the store does. Raises Unfit when the checkpoints outside are of
+    another log.
     """
     outside, vault = Outside(settings.home), await _vault(settings, connection)
     with _refused("backup", outside):
         kept = outside.last()
+        if unknown := outside.unknown(await seals.origins(connection, vault)):
+            raise Untrue(_unsaid(unknown))
         opening = await seals.go_on(connection, vault, RealWorld(), kept)
-        await require_kept(connection, await seals.origins(connection, vault), kept)
+        origins = await seals.origins(connection, vault)
+        await require_kept(connection, origins, kept)
+    outside.know(origins)
     return str(opening)
+
+
+def _unsaid(opening: Opening) -> str:
+    """What is wrong with an origin that is not known outside."""
+    return (
+        f"{opening}; no restore has said so there. If one did with another RIM_HOME, copy its"
+        " checkpoints from there"
+    )
 
 
 async def _vault(settings: Settings, connection: Connection) -> Vault:
@@ -126,7 +142,8 @@ async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
         if origins.last is None:
             raise Unfit("nothing is sealed yet: rim-ledger up or rim-ledger seal does it")
         checked = Verification(connection, origins, outside.all())
-        found = list[str]()
+        unknown = outside.unknown(origins)
+        found = [_unsaid(unknown)] if unknown else []
         with progress("events") as told:
             async for fault in checked.faults(told):
                 found.append(fault)

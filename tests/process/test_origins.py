@@ -121,6 +121,26 @@ def test_a_chain_of_backups_is_restored_twice_and_followed_through_three_keys(
     assert [str(each) in verified for each in (middle, last)] == [True, True]
 
 
+def test_what_a_restore_opens_is_known_outside_at_once(ledger: Ledger) -> None:
+    first = ledger.seal()
+    file, _ = ledger.backup()
+    ledger.wipe()
+    ledger.says(restore, file)
+    opening = ledger.origins()[-1]
+    assert ledger.outside(opening.verifier.origin, "opening").read_text() == opening.note
+    cli.init()
+
+    # As on another machine, whose RIM_HOME the restore did not see.
+    shutil.rmtree(ledger.outside(opening.verifier.origin, "opening").parent)
+    for command in (cli.init, cli.seal):
+        with pytest.raises(Unfit, match="copy its checkpoints from there"):
+            command()
+    assert f"{opening}; no restore has said so there" in ledger.finds()
+    shutil.rmtree(ledger.outside(first.origin, "opening").parent)
+    ledger.seal()
+    cli.init()
+
+
 def test_an_older_backup_loses_the_origin_that_came_after_it(ledger: Ledger) -> None:
     ledger.seal()
     file, _ = ledger.backup()
@@ -190,6 +210,8 @@ def test_a_backup_of_another_ledger_is_refused_and_leaves_nothing(ledger: Ledger
     cli.init()
     ledger.seal()
     ledger.wipe()
-    with pytest.raises(Unfit, match=r"backup contradicts .*: this is not the log"):
+    with pytest.raises(
+        Unfit, match=r"backup contradicts .*: rim-ledger/\w+ begins at"
+    ):
         restore(file)
     assert ledger.ask("SELECT to_regnamespace('ledger')") is None
