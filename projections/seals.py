@@ -94,12 +94,15 @@ async def go_on(
     """Open a new origin on all that is in the log; the key of the one before is no more.
 
     `kept` are checkpoints that were kept elsewhere: those on events that are not here are named as
-    lost. Raises Untrue, or Contradiction when an event is missing.
+    lost. Raises Untrue, or Contradiction when an event is missing, or the last checkpoint that is
+    here was not signed so: what signs it again has to have seen that it is true.
     """
     before, secret = await signer(connection, vault, world), world.random(32)
     known = await origins(connection, vault)
     size, note = await last(connection)
-    grown = await edge(connection, size)
+    assert note, "there is an origin, so there is a checkpoint"
+    after, grown = known.open(note), await edge(connection, size)
+    _require_root(grown, after)
     while lines := await log.page(connection, grown.size, None, PAGE):
         await _grow(connection, grown, lines)
 
@@ -107,8 +110,7 @@ async def go_on(
         return known.has(claim) and claim.size <= grown.size
 
     lost = [each for each in kept if not is_here(each) and not known.lost(each)]
-    assert note, "there is an origin, so there is a checkpoint"
-    opening = open_next(Signer(secret), before, (grown.size, grown.root), said(note), lost)
+    opening = open_next(Signer(secret), before, (grown.size, grown.root), after, lost)
     await connection.execute(CHANGE, [vault.wrap_secret(*KEY, secret.hex()), *KEY])
     await connection.execute(SIGNED, [grown.size, True, opening])
     return Opening.of(opening)
@@ -150,6 +152,10 @@ async def require_signed(connection: Connection, claim: Checkpoint) -> None:
     grown = await edge(connection, min((await last(connection))[0], claim.size))
     further = await log.page(connection, grown.size, claim.size, claim.size - grown.size)
     grown.grow(leaf_hash(leaf(line)) for line in dense(further, grown.size))
+    _require_root(grown, claim)
+
+
+def _require_root(grown: Edge, claim: Checkpoint) -> None:
     if (grown.size, grown.root) != (claim.size, claim.root):
         raise Contradiction(f"the first {claim.size} events are not those that were signed")
 

@@ -210,8 +210,6 @@ def test_a_backup_of_another_ledger_is_refused_and_leaves_nothing(ledger: Ledger
     cli.init()
     ledger.seal()
     ledger.wipe()
-    with pytest.raises(
-        Unfit, match=r"backup contradicts .*: rim-ledger/\w+ begins at"
-    ):
+    with pytest.raises(Unfit, match=r"backup contradicts .*: rim-ledger/\w+ begins at"):
         restore(file)
     assert ledger.ask("SELECT to_regnamespace('ledger')") is None

@@ -16,7 +16,7 @@ from projections.signed_note import Checkpoint, Signer, Untrue, Verifier, said
 from projections.verify import Verification, require_true
 from rim_ledger.lending.user import CreditScoreSet, User
 from tests.projections.story import BOLA, START, VAULT, WORLD, opens, written
-from tests.projections.test_seals import FLIP, scores, sealed, tampered
+from tests.projections.test_seals import FLIP, forged, scores, sealed, tampered
 
 OLD, NEW, NEWEST, STRANGER = (Signer(bytes([number]) * 32) for number in range(4))
 ROOT, OTHER = b"r" * 32, b"s" * 32
@@ -247,6 +247,30 @@ def test_a_store_whose_origins_were_changed_is_untrue(
     tampered(database, change)
     with pytest.raises(Untrue):
         asyncio.run(looked_at(database))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("note = replace(note, E'\\n20\\n', E'\\n19\\n')", "signature of the checkpoint is wrong"),
+        ("note = 'nothing'", "this is no checkpoint"),
+        ("size = 21", "lack hashes"),
+    ],
+)
+def test_a_restore_signs_no_last_checkpoint_that_the_old_key_did_not(
+    database: str, notes: list[str], change: str, words: str
+) -> None:
+    tampered(database, f"UPDATE ledger.checkpoints SET {change} WHERE size = 20")
+    with pytest.raises((Untrue, Contradiction), match=words):
+        asyncio.run(restored(database))
+
+
+def test_a_restore_signs_no_checkpoint_whose_seals_were_changed(
+    database: str, notes: list[str]
+) -> None:
+    forged(database)
+    with pytest.raises(Contradiction, match="the first 20 events are not those that were signed"):
+        asyncio.run(restored(database))
 
 
 def test_the_old_key_signs_no_more(database: str, notes: list[str]) -> None:
