@@ -27,6 +27,11 @@ class Outside:
     def __init__(self, home: Path) -> None:
         self.place = home / "checkpoints"
 
+    def openings(self) -> list[Opening]:
+        """How each origin that is known here was opened."""
+        with self._good():
+            return self._openings()
+
     def last(self) -> list[Checkpoint]:
         """The last checkpoint of each origin that is known here."""
         with self._good():
@@ -51,8 +56,7 @@ class Outside:
     def unknown(self, origins: Origins) -> Opening | None:
         """The first origin of a log that is not known here, though others of it are: no restore
         that could write here has opened it."""
-        with self._good():
-            known = {opening.verifier.origin for opening in self._openings()}
+        known = {opening.verifier.origin for opening in self.openings()}
         lacking = [each for each in origins.openings if each.verifier.origin not in known]
         return lacking[0] if known and lacking else None
 

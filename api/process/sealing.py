@@ -104,8 +104,10 @@ async def go_on(settings: Settings, connection: Connection) -> str:
     """
     outside, vault = Outside(settings.home), await _vault(settings, connection)
     with _refused("backup", outside):
-        kept = outside.last()
-        if unknown := outside.unknown(await seals.origins(connection, vault)):
+        before, kept = await seals.origins(connection, vault), outside.last()
+        for stranger in before.strangers(outside.openings()):
+            raise Untrue(f"it has no part in {stranger.verifier.origin}, which is known there")
+        if unknown := outside.unknown(before):
             raise Untrue(_unsaid(unknown))
         opening = await seals.go_on(connection, vault, RealWorld(), kept)
         origins = await seals.origins(connection, vault)

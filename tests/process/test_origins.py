@@ -1,15 +1,18 @@
 """A ledger is lost and restored, by the commands that people use: it says what it goes on from."""
 
 import shutil
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
 from api.installation.database import Unfit
+from api.installation.outside import Outside
 from api.process import cli
 from api.process.backup_commands import restore
 from api.process.export import export
-from projections.signed_note import Verifier
+from projections.origins import Origins, open_first
+from projections.signed_note import Signer, Verifier
 from rim_ledger.system.backup_settings import BackupType
 from tests.process.lost import Ledger
 
@@ -121,6 +124,20 @@ def test_a_chain_of_backups_is_restored_twice_and_followed_through_three_keys(
     assert [str(each) in verified for each in (middle, last)] == [True, True]
 
 
+def test_what_another_log_signed_is_not_called_lost(ledger: Ledger) -> None:
+    ledger.seal()
+    file, _ = ledger.backup()
+    stranger = Signer(b"k" * 32)
+    now, others = datetime(2026, 3, 4, tzinfo=UTC), Origins([open_first(stranger)])
+    Outside(ledger.home).keep(stranger.sign(77, b"r" * 32), others, now)
+    with pytest.raises(Unfit, match=f"contradicts .*: {stranger.origin} signed 77 events"):
+        cli.init()
+    ledger.wipe()
+    with pytest.raises(Unfit, match=f"contradicts .*: it has no part in {stranger.origin}"):
+        restore(file)
+    assert ledger.ask("SELECT to_regnamespace('ledger')") is None
+
+
 def test_what_a_restore_opens_is_known_outside_at_once(ledger: Ledger) -> None:
     first = ledger.seal()
     file, _ = ledger.backup()
@@ -210,6 +227,6 @@ def test_a_backup_of_another_ledger_is_refused_and_leaves_nothing(ledger: Ledger
     cli.init()
     ledger.seal()
     ledger.wipe()
-    with pytest.raises(Unfit, match=r"backup contradicts .*: rim-ledger/\w+ begins at"):
+    with pytest.raises(Unfit, match=r"backup contradicts .*: it has no part in rim-ledger/"):
         restore(file)
     assert ledger.ask("SELECT to_regnamespace('ledger')") is None

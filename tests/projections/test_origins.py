@@ -78,6 +78,16 @@ def test_each_checkpoint_is_here_or_lost_or_unheard_of() -> None:
         log.open(STRANGER.sign(5, ROOT))
 
 
+def test_an_origin_descends_from_those_that_signed_for_it() -> None:
+    log, first, middle, last = Origins([FIRST]), *map(Opening.of, (FIRST, NEXT, LAST))
+    stranger = Opening.of(open_first(STRANGER))
+    assert log.strangers([last, middle, first]) == []
+    assert log.strangers([last, stranger]) == [last, stranger]
+    assert Origins([FIRST, NEXT]).strangers([stranger, last]) == [stranger]
+    with pytest.raises(Untrue, match="is not signed by"):
+        log.strangers([Opening.of(open_next(NEW, STRANGER, (7, ROOT), BEFORE, []))])
+
+
 def unsigned(note: str, by: Signer) -> str:
     """A note without the line of one of its signers."""
     return "".join(
