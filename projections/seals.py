@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import psycopg
+from cryptography.exceptions import InvalidTag
 from psycopg import AsyncConnection
 
 from projections import log
@@ -68,9 +69,12 @@ async def signer(connection: Connection, vault: Vault, world: World) -> Signer:
 
 
 async def known_signer(connection: Connection, vault: Vault) -> Signer | None:
-    """The log's signer, if a key was made."""
+    """The log's signer, if a key was made. Raises Untrue when that was changed."""
     row = await (await connection.execute(SECRET, [*KEY])).fetchone()
-    return Signer(bytes.fromhex(vault.unwrap_secret(*KEY, row[0]))) if row else None
+    try:
+        return Signer(bytes.fromhex(vault.unwrap_secret(*KEY, row[0]))) if row else None
+    except (InvalidTag, ValueError, OverflowError):
+        raise Untrue("the key that it is signed with is damaged") from None
 
 
 async def openings(connection: Connection) -> list[tuple[str, datetime]]:

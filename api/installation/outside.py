@@ -72,11 +72,12 @@ class Outside:
                     _write(place / OPENING, opening.note)
 
     def keep(self, note: str, origins: Origins, now: datetime) -> None:
-        """Keep a note of the last origin, unless a later one is here."""
+        """Keep a note of the last origin, unless a later one is here. Raises Untrue for another."""
         self.know(origins)
         opening = origins.openings[-1]
+        size = opening.verifier.open(note).size
         with self._good():
-            if self._last(opening).size < opening.verifier.open(note).size:
+            if self._last(opening).size < size:
                 place = self._of(opening)
                 # A clock that was set back overwrites no older day.
                 _write(place / max([f"{now:%Y-%m-%d}", *_days(place)]), note)

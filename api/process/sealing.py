@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from psycopg import AsyncConnection
-from psycopg.errors import UndefinedTable
+from psycopg.errors import UndefinedColumn, UndefinedTable
 
-from api.installation.database import Unfit, open_vault
+from api.installation.database import Unfit, first_line, open_vault
 from api.installation.outside import Outside
 from api.installation.settings import Settings
 from api.process.progress import progress
 from projections import seals
-from projections.origins import Opening
+from projections.origins import Opening, Origins
 from projections.seals import Contradiction
 from projections.signed_note import Untrue
 from projections.verify import Verification
@@ -26,13 +26,16 @@ from rim_ledger.world import RealWorld
 FAULTS_MAX: Final = 100
 """Faults that are told one by one."""
 
+MISSING: Final = (UndefinedTable, UndefinedColumn)
+"""What PostgreSQL says of tables that were dropped, or are those of another version."""
+
 log = logging.getLogger("rim_ledger")
 
 Connection = AsyncConnection[Any]
 
 
 async def seal(settings: Settings, url: str) -> None:
-    """Seal until cancelled, and keep every checkpoint outside as well."""
+    """Seal until cancelled, and keep every checkpoint outside as well. Raises Unfit."""
     outside, world = Outside(settings.home), RealWorld()
     async with await _connect(url) as connection:
         await _require_true(connection, outside, settings, url)
@@ -44,8 +47,9 @@ async def seal(settings: Settings, url: str) -> None:
     def keep(note: str) -> None:
         outside.keep(note, origins, world.now())
 
-    signed = outside.signed(origins)
-    await seals.seal(url, vault, world, keep, log.warning, signed=signed)
+    with _refused("database", outside):
+        signed = outside.signed(origins)
+        await seals.seal(url, vault, world, keep, log.warning, signed=signed)
 
 
 def make_key(settings: Settings, url: str) -> None:
@@ -79,13 +83,17 @@ async def _require_true(
                 raise Untrue(_unsaid(opening))
 
 
+def _missing(error: Exception) -> str:
+    return f"there is no log of this version: {first_line(error)}"
+
+
 @contextlib.contextmanager
 def _refused(what: str, outside: Outside) -> Iterator[None]:
     """Raise Unfit when this, in the block, turns out to contradict what is kept outside."""
     try:
         yield
-    except UndefinedTable:
-        wrong = "there is no log"
+    except MISSING as error:
+        wrong = _missing(error)
     except (Contradiction, Untrue) as error:
         wrong = str(error)
     else:
@@ -135,23 +143,30 @@ async def _vault(settings: Settings, connection: Connection) -> Vault:
 
 async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
     """Compare every event with its seal: what is wrong, and what was looked at."""
-    outside = Outside(settings.home)
     async with await _connect(url) as connection:
         try:
             origins = await seals.origins(connection, open_vault(settings, url))
+            return await _compare(connection, origins, Outside(settings.home))
+        except MISSING as error:
+            return [_missing(error)], "the log"
         except Untrue as error:
             return [str(error)], "the log"
-        if origins.last is None:
-            raise Unfit("nothing is sealed yet: rim-ledger up or rim-ledger seal does it")
-        checked = Verification(connection, origins, outside.all())
-        unknown = outside.unknown(origins)
-        found = [_unsaid(unknown)] if unknown else []
-        with progress("events") as told:
-            async for fault in checked.faults(told):
-                found.append(fault)
-                if len(found) == FAULTS_MAX:
-                    found.append(f"these are the first {FAULTS_MAX} faults; there may be more")
-                    break
+
+
+async def _compare(
+    connection: Connection, origins: Origins, outside: Outside
+) -> tuple[list[str], str]:
+    if origins.last is None:
+        raise Unfit("nothing is sealed yet: rim-ledger up or rim-ledger seal does it")
+    checked = Verification(connection, origins, outside.all())
+    unknown = outside.unknown(origins)
+    found = [_unsaid(unknown)] if unknown else []
+    with progress("events") as told:
+        async for fault in checked.faults(told):
+            found.append(fault)
+            if len(found) == FAULTS_MAX:
+                found.append(f"these are the first {FAULTS_MAX} faults; there may be more")
+                break
     words = (
         f"{checked.events} events, {checked.sealed} of them sealed by"
         f" {origins.last.verifier.origin}; {checked.checkpoints} checkpoints"
