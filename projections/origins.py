@@ -56,6 +56,7 @@ class Opening(Struct, frozen=True):
         losses = "".join(
             f"; lost: the later events that {each.origin} signed, up to position {each.size}"
             for each in self.lost
+            if (each.size, each.root) != (self.checkpoint.size, self.checkpoint.root)
         )
         return f"{self.verifier.origin} goes on from {self.after.origin} at {position}{losses}"
 

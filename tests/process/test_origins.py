@@ -124,6 +124,22 @@ def test_a_chain_of_backups_is_restored_twice_and_followed_through_three_keys(
     assert [str(each) in verified for each in (middle, last)] == [True, True]
 
 
+def test_a_restore_that_is_done_again_loses_nothing(ledger: Ledger) -> None:
+    """As when one was stopped between the outside and its commit."""
+    ledger.seal()
+    file, position = ledger.backup()
+    ledger.wipe()
+    ledger.says(restore, file)
+    before = ledger.origins()[-1].checkpoint
+    ledger.wipe()
+    assert "; lost" not in ledger.says(restore, file)
+    (named,) = ledger.origins()[-1].lost
+    assert (named.origin, named.size) == (before.origin, position)
+    assert "; lost" not in ledger.says(cli.verify)
+    ledger.seal()
+    cli.init()
+
+
 def test_what_another_log_signed_is_not_called_lost(ledger: Ledger) -> None:
     ledger.seal()
     file, _ = ledger.backup()
