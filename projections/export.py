@@ -132,22 +132,27 @@ async def export(
     Goes on where an earlier run stopped, however that ended. Raises Unfitting when the directory
     holds something else.
     """
-    held = _begun(place, wanted)
-    end = await log.head(connection)
+    held, end = _begun(place, wanted), await log.head(connection)
     while held.last < end:
         upto = min(held.last + SEGMENT, end)
         segment = await _segment(connection, place, held, upto, lambda n: progress(n, end))
-        row = await (await connection.execute(NOTE, [upto])).fetchone()
-        held = msgspec.structs.replace(
-            held,
-            segments=(*held.segments, segment),
-            checkpoint=row[0] if row else None,
-            key=wanted.key,
-            origins=wanted.origins,
-        )
+        held = await _told(connection, place, held, wanted, segment)
+    return await _told(connection, place, held, wanted)  # What was there may be sealed by now.
+
+
+async def _told(
+    connection: AsyncConnection[Any], place: Path, held: Manifest, wanted: Manifest, *more: Segment
+) -> Manifest:
+    """The manifest with further segments, and with what signs them all; written where it is new."""
+    now = msgspec.structs.replace(
+        held, segments=(*held.segments, *more), key=wanted.key, origins=wanted.origins
+    )
+    row = await (await connection.execute(NOTE, [now.last])).fetchone()
+    now = msgspec.structs.replace(now, checkpoint=row[0] if row else None)
+    if now != held:
         with _whole(place / MANIFEST) as path:
-            path.write_bytes(msgspec.json.format(msgspec.json.encode(held), indent=1))
-    return held
+            path.write_bytes(msgspec.json.format(msgspec.json.encode(now), indent=1))
+    return now
 
 
 def _begun(place: Path, wanted: Manifest) -> Manifest:

@@ -56,6 +56,7 @@ class Opening(Struct, frozen=True):
         losses = "".join(
             f"; lost: the later events that {each.origin} signed, up to position {each.size}"
             for each in self.lost
+            if (each.size, each.root) != (self.checkpoint.size, self.checkpoint.root)
         )
         return f"{self.verifier.origin} goes on from {self.after.origin} at {position}{losses}"
 
@@ -133,6 +134,22 @@ class Origins:
         """Whether a checkpoint is on events that a restore says it did not bring back."""
         named = (each for opening in self.openings for each in opening.lost)
         return any(each.origin == claim.origin and claim.size <= each.size for each in named)
+
+    def strangers(self, others: Iterable[Opening]) -> list[Opening]:
+        """Those of other openings that do not descend from an origin of this log. Raises Untrue
+        where one says so of which the other knows nothing."""
+        family = {each.verifier.origin: each.verifier for each in self.openings}
+        left = [each for each in others if each.verifier.origin not in family]
+
+        def before(each: Opening) -> Verifier | None:
+            return family.get(each.after.origin) if each.after else None
+
+        while found := [(each, signer) for each in left if (signer := before(each))]:
+            for each, signer in found:
+                signer.require_signed(each.note)
+                family[each.verifier.origin] = each.verifier
+            left = [each for each in left if each.verifier.origin not in family]
+        return left
 
     def require(self, verifier: Verifier) -> None:
         """Raise Untrue unless a key is one of this log's."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import psycopg
+from cryptography.exceptions import InvalidTag
 from psycopg import AsyncConnection
 
 from projections import log
@@ -68,9 +69,12 @@ async def signer(connection: Connection, vault: Vault, world: World) -> Signer:
 
 
 async def known_signer(connection: Connection, vault: Vault) -> Signer | None:
-    """The log's signer, if a key was made."""
+    """The log's signer, if a key was made. Raises Untrue when that was changed."""
     row = await (await connection.execute(SECRET, [*KEY])).fetchone()
-    return Signer(bytes.fromhex(vault.unwrap_secret(*KEY, row[0]))) if row else None
+    try:
+        return Signer(bytes.fromhex(vault.unwrap_secret(*KEY, row[0]))) if row else None
+    except (InvalidTag, ValueError, OverflowError):
+        raise Untrue("the key that it is signed with is damaged") from None
 
 
 async def openings(connection: Connection) -> list[tuple[str, datetime]]:
@@ -94,12 +98,15 @@ async def go_on(
     """Open a new origin on all that is in the log; the key of the one before is no more.
 
     `kept` are checkpoints that were kept elsewhere: those on events that are not here are named as
-    lost. Raises Untrue, or Contradiction when an event is missing.
+    lost. Raises Untrue, or Contradiction when an event is missing, or the last checkpoint that is
+    here was not signed so: what signs it again has to have seen that it is true.
     """
     before, secret = await signer(connection, vault, world), world.random(32)
     known = await origins(connection, vault)
     size, note = await last(connection)
-    grown = await edge(connection, size)
+    assert note, "there is an origin, so there is a checkpoint"
+    after, grown = known.open(note), await edge(connection, size)
+    _require_root(grown, after)
     while lines := await log.page(connection, grown.size, None, PAGE):
         await _grow(connection, grown, lines)
 
@@ -107,8 +114,7 @@ async def go_on(
         return known.has(claim) and claim.size <= grown.size
 
     lost = [each for each in kept if not is_here(each) and not known.lost(each)]
-    assert note, "there is an origin, so there is a checkpoint"
-    opening = open_next(Signer(secret), before, (grown.size, grown.root), said(note), lost)
+    opening = open_next(Signer(secret), before, (grown.size, grown.root), after, lost)
     await connection.execute(CHANGE, [vault.wrap_secret(*KEY, secret.hex()), *KEY])
     await connection.execute(SIGNED, [grown.size, True, opening])
     return Opening.of(opening)
@@ -142,23 +148,45 @@ async def edge(connection: Connection, size: int) -> Edge:
     return Edge(size, whole)
 
 
-class Sealer:
-    """Signs what the log has, a page at a time."""
+async def require_signed(connection: Connection, claim: Checkpoint) -> None:
+    """Raise Contradiction unless the log begins with the events of a checkpoint, as far as its
+    seals tell, and the events after those of which the seals were lost."""
+    if (head := await log.head(connection)) < claim.size:
+        raise Contradiction(f"the log ends at position {head}, and was signed up to {claim.size}")
+    grown = await edge(connection, min((await last(connection))[0], claim.size))
+    further = await log.page(connection, grown.size, claim.size, claim.size - grown.size)
+    grown.grow(leaf_hash(leaf(line)) for line in dense(further, grown.size))
+    _require_root(grown, claim)
 
-    def __init__(self, connection: Connection, signer: Signer) -> None:
-        self._connection, self._signer = connection, signer
+
+def _require_root(grown: Edge, claim: Checkpoint) -> None:
+    if (grown.size, grown.root) != (claim.size, claim.root):
+        raise Contradiction(f"the first {claim.size} events are not those that were signed")
+
+
+class Sealer:
+    """Signs what the log has, a page at a time, and never what contradicts what was signed."""
+
+    def __init__(
+        self, connection: Connection, signer: Signer, signed: Checkpoint | None = None
+    ) -> None:
+        """`signed` is the last checkpoint that is known without the store."""
+        self._connection, self._signer, self._signed = connection, signer, signed
         self._edge: Edge | None = None
 
     async def advance(self) -> str | None:
         """Seal the next page, if there is one; the note on it, durable.
 
         Whoever else sealed in the meantime is noticed: the size is read under the lock that every
-        sealer holds. Raises Contradiction when an event is missing.
+        sealer holds. Raises Contradiction when an event is missing, or the store does not go on
+        from the last checkpoint that was signed.
         """
         async with self._connection.transaction():
             await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
             size, _ = await last(self._connection)
             if self._edge is None or self._edge.size != size:
+                if self._signed:
+                    await require_signed(self._connection, self._signed)
                 self._edge = await edge(self._connection, size)
             lines = await log.page(self._connection, size, None, PAGE)
             if not lines:
@@ -167,7 +195,7 @@ class Sealer:
             await _grow(self._connection, grown, lines)
             note = self._signer.sign(grown.size, grown.root)
             await self._connection.execute(SIGNED, [grown.size, False, note])
-        self._edge = grown
+        self._edge, self._signed = grown, said(note)
         return note
 
 
@@ -177,22 +205,26 @@ async def seal(
     world: World,
     keep: Callable[[str], None],
     notice: Callable[[str], None] = lambda _: None,
+    *,
+    signed: Checkpoint | None = None,
 ) -> None:
     """Keep the seals up with the log until cancelled: a checkpoint every thousand events, and
     every ten seconds in which there were any.
 
     Each note is handed to `keep` when it is durable in the store. Comes back by itself when the
-    database was away, which `notice` is told. Raises Contradiction.
+    database was away, which `notice` is told. Whatever comes back has to go on from `signed`, the
+    last checkpoint that was kept, and from what is signed here. Raises Contradiction.
     """
     pause = 0.1
     while True:
         try:
             async with await AsyncConnection.connect(url, autocommit=True) as connection:
-                sealer = Sealer(connection, await signer(connection, vault, world))
+                sealer = Sealer(connection, await signer(connection, vault, world), signed)
                 while True:
                     await _wait(connection)
                     while note := await sealer.advance():
                         keep(note)
+                        signed = said(note)
                         pause = 0.1
                         if await _unsealed(connection) < PAGE:
                             break

@@ -10,7 +10,7 @@ from projections import log
 from projections.log import Line
 from projections.merkle import HEIGHT, SIZE, WIDTH, Edge, leaf_hash
 from projections.origins import Origins
-from projections.seals import dense, edge, last, leaf, tiles
+from projections.seals import Contradiction, dense, last, leaf, require_signed, tiles
 from projections.signed_note import Checkpoint, Untrue
 
 PAGE: Final = 20 * WIDTH
@@ -26,20 +26,20 @@ Leaves = list[tuple[int, Line | None, bytes]]
 """Positions, each with its event and its seal; none, where it is missing."""
 
 
-async def contradiction(
+async def require_true(
     connection: Connection, origins: Origins, kept: Sequence[Checkpoint]
-) -> str | None:
-    """What in the store contradicts checkpoints that were kept elsewhere, as far as a quick look
-    tells: its length, its seals, and the last events that were sealed. Raises Contradiction."""
+) -> None:
+    """Raise Contradiction when something in the store contradicts checkpoints that were kept
+    elsewhere, as far as a quick look tells: its length, its seals, and the last events that were
+    sealed."""
     if kept and not any(map(origins.knows, kept)):
-        return "this is not the log that was signed there"
+        raise Contradiction("this is not the log that was signed there")
     for claim in kept:
         if origins.has(claim):
-            if wrong := await _disagrees(connection, claim):
-                return wrong
+            await require_signed(connection, claim)
+            await _require_last(connection, claim)
         elif not origins.lost(claim):
-            return unnamed(claim)
-    return None
+            raise Contradiction(unnamed(claim))
 
 
 def unnamed(claim: Checkpoint) -> str:
@@ -50,22 +50,16 @@ def unnamed(claim: Checkpoint) -> str:
     )
 
 
-async def _disagrees(connection: Connection, claim: Checkpoint) -> str | None:
-    if (head := await log.head(connection)) < claim.size:
-        return f"the log ends at position {head}, and was signed up to {claim.size}"
+async def _require_last(connection: Connection, claim: Checkpoint) -> None:
+    """Raise Contradiction unless the last sealed events of a checkpoint have their seals."""
     kept = min((await last(connection))[0], claim.size)
     tail = max(0, kept - 1) // WIDTH
-    grown = await edge(connection, kept)
-    further = await log.page(connection, kept, claim.size, claim.size - kept)
-    grown.grow(leaf_hash(leaf(line)) for line in dense(further, kept))
-    if grown.root != claim.root:
-        return f"the first {claim.size} events are not those that were signed"
     sealed = (await tiles(connection, [(0, tail)])).get((0, tail), b"")
     for line in dense(await log.page(connection, tail * WIDTH, kept, WIDTH), tail * WIDTH):
         at = (line.position - 1 - tail * WIDTH) * SIZE
         if sealed[at : at + SIZE] != leaf_hash(leaf(line)):
-            return f"the event at position {line.position} is not the one that was signed"
-    return None
+            words = f"the event at position {line.position} is not the one that was signed"
+            raise Contradiction(words)
 
 
 class Verification:

@@ -7,78 +7,135 @@ In each, `opening` is the note that opened the origin, `key` what its notes are 
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from api.installation.database import Unfit
 from projections.origins import Opening, Origins
-from projections.signed_note import Checkpoint
+from projections.signed_note import Checkpoint, Untrue
 
 OPENING, KEY, LATEST, DAYS = "opening", "key", "latest", "*-*-*"
 
 
 class Outside:
-    """The directory. Whoever may write to the database is better not allowed to write here."""
+    """The directory. Whoever may write to the database is better not allowed to write here.
+
+    Raises Unfit where it cannot be read or written, or holds what was not signed so.
+    """
 
     def __init__(self, home: Path) -> None:
         self.place = home / "checkpoints"
 
+    def openings(self) -> list[Opening]:
+        """How each origin that is known here was opened."""
+        with self._good():
+            return self._openings()
+
     def last(self) -> list[Checkpoint]:
-        """The last checkpoint of each origin that is known here. Raises Untrue."""
-        return [self._last(opening) for opening in self._openings()]
+        """The last checkpoint of each origin that is known here."""
+        with self._good():
+            return [self._last(opening) for opening in self._openings()]
 
     def all(self) -> list[Checkpoint]:
-        """Every checkpoint here. Raises Untrue."""
+        """Every checkpoint here."""
         found = dict[Checkpoint, None]()
-        for opening in self._openings():
-            place = self._of(opening)
-            names = [OPENING, LATEST, *sorted(each.name for each in place.glob(DAYS))]
-            texts = (text for name in names if (text := _read(place / name)))
-            found |= dict.fromkeys(map(opening.verifier.open, texts))
+        with self._good():
+            for opening in self._openings():
+                place = self._of(opening)
+                names = [OPENING, LATEST, *_days(place)]
+                texts = [text for name in names if (text := _read(place / name)) is not None]
+                found |= dict.fromkeys(map(opening.verifier.open, texts))
         return list(found)
+
+    def signed(self, origins: Origins) -> Checkpoint:
+        """The last checkpoint here of the last origin, which is known here."""
+        with self._good():
+            return self._last(origins.openings[-1])
+
+    def unknown(self, origins: Origins) -> Opening | None:
+        """The first origin of a log that is not known here, though others of it are: no restore
+        that could write here has opened it."""
+        known = {opening.verifier.origin for opening in self.openings()}
+        lacking = [each for each in origins.openings if each.verifier.origin not in known]
+        return lacking[0] if known and lacking else None
 
     def know(self, origins: Origins) -> None:
         """Keep how each origin of a log was opened."""
-        for opening in origins.openings:
-            place = self._of(opening)
-            if not (place / OPENING).exists():
-                self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
-                place.mkdir(mode=0o700, exist_ok=True)
-                _write(place / KEY, f"{opening.verifier.key}\n")
-                _write(place / OPENING, opening.note)
+        with self._good():
+            for opening in origins.openings:
+                place = self._of(opening)
+                if not (place / OPENING).exists():
+                    self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    place.mkdir(mode=0o700, exist_ok=True)
+                    _write(place / KEY, f"{opening.verifier.key}\n")
+                    _write(place / OPENING, opening.note)
 
     def keep(self, note: str, origins: Origins, now: datetime) -> None:
-        """Keep a note of the last origin, unless a later one is here."""
+        """Keep a note of the last origin, unless a later one is here. Raises Untrue for another."""
         self.know(origins)
         opening = origins.openings[-1]
-        if self._last(opening).size < opening.verifier.open(note).size:
-            place = self._of(opening)
-            _write(place / f"{now:%Y-%m-%d}", note)
-            _write(place / LATEST, note)
+        size = opening.verifier.open(note).size
+        with self._good():
+            if self._last(opening).size < size:
+                place = self._of(opening)
+                # A clock that was set back overwrites no older day.
+                _write(place / max([f"{now:%Y-%m-%d}", *_days(place)]), note)
+                _write(place / LATEST, note)
 
     def _openings(self) -> list[Opening]:
-        texts = (_read(each) for each in sorted(self.place.glob(f"*/{OPENING}")))
-        return [Opening.of(text) for text in texts if text]
+        if not self.place.exists():
+            return []
+        found = list[Opening]()
+        for place in sorted(each for each in self.place.iterdir() if each.is_dir()):
+            if (text := _read(place / OPENING)) is not None:
+                opening = Opening.of(text)
+                if self._of(opening) != place:
+                    raise Untrue(f"{place.name} holds what {opening.verifier.origin} signed")
+                found.append(opening)
+            elif (place / LATEST).exists() or _days(place):
+                raise Untrue(f"{place.name} lacks the file {OPENING}")
+            # Else somebody was stopped who began it: nothing was signed there yet.
+        return found
 
     def _last(self, opening: Opening) -> Checkpoint:
-        text = _read(self._of(opening) / LATEST)
-        return opening.verifier.open(text) if text else opening.checkpoint
+        place = self._of(opening)
+        for name in (LATEST, *_days(place)[-1:]):
+            if (text := _read(place / name)) is not None:
+                return opening.verifier.open(text)
+        return opening.checkpoint
 
     def _of(self, opening: Opening) -> Path:
         """The directory of an origin, named after it."""
         return self.place / opening.verifier.origin.rpartition("/")[2]
 
+    @contextlib.contextmanager
+    def _good(self) -> Iterator[None]:
+        try:
+            yield
+        except (Untrue, OSError) as error:
+            raise Unfit(
+                f"{self.place} is no good: {error}. Bring a copy of it back; to begin anew on"
+                " purpose, move it away"
+            ) from None
+
+
+def _days(place: Path) -> list[str]:
+    """The files of days in a directory, the oldest first."""
+    return sorted(each.name for each in place.glob(DAYS))
+
 
 def _read(path: Path) -> str | None:
     with contextlib.suppress(FileNotFoundError):
-        return path.read_text()
+        return path.read_bytes().decode(errors="replace")
     return None
 
 
 def _write(path: Path, text: str) -> None:
     """The file is there as a whole or not at all."""
     handle, new = tempfile.mkstemp(prefix="new-", dir=path.parent)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
+    with os.fdopen(handle, "wb") as file:
+        file.write(text.encode())
         file.flush()
         os.fsync(handle)
     Path(new).replace(path)

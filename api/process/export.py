@@ -110,12 +110,12 @@ def verify_export(place: Path, key: Path | None) -> tuple[list[str], str]:
     if key is None:
         raise Unfit("--key names the file of the public key, such as RIM_HOME/checkpoints/*/key")
     try:
-        verifier = Verifier.of(key.read_text())
+        verifier = Verifier.of(key.read_text(errors="replace"))
         with progress("events") as told:
-            said, origins = exported.verify(place, verifier, told)
+            said, origins, events = exported.verify(place, verifier, told)
     except Untrue as error:
         return [str(error)], str(place)
     except (Unfitting, OSError) as error:
         raise Unfit(str(error)) from None
-    words = f"{said.size} events in {place}, sealed by {said.origin}"
+    words = f"{events} events in {place}, {said.size} of them sealed by {said.origin}"
     return [], "\n".join([*map(str, origins.openings[1:]), words])

@@ -1,20 +1,24 @@
 """The seals between the store and what is kept outside of it: sealing, the look at the start."""
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Iterator
 from typing import Any, Final
 
 from psycopg import AsyncConnection
-from psycopg.errors import UndefinedTable
+from psycopg.errors import UndefinedColumn, UndefinedTable
 
-from api.installation.database import Unfit, open_vault
+from api.installation.database import Unfit, first_line, open_vault
 from api.installation.outside import Outside
 from api.installation.settings import Settings
 from api.process.progress import progress
 from projections import seals
+from projections.origins import Opening, Origins
 from projections.seals import Contradiction
 from projections.signed_note import Untrue
-from projections.verify import Verification, contradiction
+from projections.verify import Verification
+from projections.verify import require_true as require_kept
 from rim_ledger.key_ring import STORED, Ring, WrongSecret, unlocked
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
@@ -22,13 +26,16 @@ from rim_ledger.world import RealWorld
 FAULTS_MAX: Final = 100
 """Faults that are told one by one."""
 
+MISSING: Final = (UndefinedTable, UndefinedColumn)
+"""What PostgreSQL says of tables that were dropped, or are those of another version."""
+
 log = logging.getLogger("rim_ledger")
 
 Connection = AsyncConnection[Any]
 
 
 async def seal(settings: Settings, url: str) -> None:
-    """Seal until cancelled, and keep every checkpoint outside as well."""
+    """Seal until cancelled, and keep every checkpoint outside as well. Raises Unfit."""
     outside, world = Outside(settings.home), RealWorld()
     async with await _connect(url) as connection:
         await _require_true(connection, outside, settings, url)
@@ -40,7 +47,9 @@ async def seal(settings: Settings, url: str) -> None:
     def keep(note: str) -> None:
         outside.keep(note, origins, world.now())
 
-    await seals.seal(url, vault, world, keep, log.warning)
+    with _refused("database", outside):
+        signed = outside.signed(origins)
+        await seals.seal(url, vault, world, keep, log.warning, signed=signed)
 
 
 def make_key(settings: Settings, url: str) -> None:
@@ -66,41 +75,61 @@ def require_true(settings: Settings, url: str) -> None:
 async def _require_true(
     connection: Connection, outside: Outside, settings: Settings, url: str
 ) -> None:
+    with _refused("database", outside):
+        if kept := outside.last():
+            origins = await seals.origins(connection, open_vault(settings, url))
+            await require_kept(connection, origins, kept)
+            if opening := outside.unknown(origins):
+                raise Untrue(_unsaid(opening))
+
+
+def _missing(error: Exception) -> str:
+    return f"there is no log of this version: {first_line(error)}"
+
+
+@contextlib.contextmanager
+def _refused(what: str, outside: Outside) -> Iterator[None]:
+    """Raise Unfit when this, in the block, turns out to contradict what is kept outside."""
     try:
-        if not (kept := outside.last()):
-            return
-        origins = await seals.origins(connection, open_vault(settings, url))
-        wrong = await contradiction(connection, origins, kept)
-    except UndefinedTable:
-        wrong = "there is no log"
+        yield
+    except MISSING as error:
+        wrong = _missing(error)
     except (Contradiction, Untrue) as error:
         wrong = str(error)
-    if wrong:
-        raise Unfit(
-            f"the store contradicts the last checkpoint in {outside.place}: {wrong}. Bring the"
-            " right database back; to begin anew on purpose, move that directory away"
-        )
+    else:
+        return
+    raise Unfit(
+        f"the {what} contradicts the last checkpoint in {outside.place}: {wrong}. Bring the right"
+        f" {what} back; to begin anew on purpose, move that directory away"
+    )
 
 
 async def go_on(settings: Settings, connection: Connection) -> str:
     """Open a new origin in a store that is being restored; what it goes on from and what not.
 
-    Raises Unfit when the checkpoints outside are of another log.
+    The outside knows of it before the store does. Raises Unfit when the checkpoints outside are of
+    another log.
     """
-    outside = Outside(settings.home)
-    try:
-        kept, vault = outside.last(), await _vault(settings, connection)
+    outside, vault = Outside(settings.home), await _vault(settings, connection)
+    with _refused("backup", outside):
+        before, kept = await seals.origins(connection, vault), outside.last()
+        for stranger in before.strangers(outside.openings()):
+            raise Untrue(f"it has no part in {stranger.verifier.origin}, which is known there")
+        if unknown := outside.unknown(before):
+            raise Untrue(_unsaid(unknown))
         opening = await seals.go_on(connection, vault, RealWorld(), kept)
         origins = await seals.origins(connection, vault)
-        wrong = await contradiction(connection, origins, kept)
-    except (Contradiction, Untrue) as error:
-        wrong = str(error)
-    if wrong:
-        raise Unfit(
-            f"the backup contradicts the last checkpoint in {outside.place}: {wrong}. Bring the"
-            " right backup; to begin anew on purpose, move that directory away"
-        )
+        await require_kept(connection, origins, kept)
+    outside.know(origins)
     return str(opening)
+
+
+def _unsaid(opening: Opening) -> str:
+    """What is wrong with an origin that is not known outside."""
+    return (
+        f"{opening}; no restore has said so there. If one did with another RIM_HOME, copy its"
+        " checkpoints from there"
+    )
 
 
 async def _vault(settings: Settings, connection: Connection) -> Vault:
@@ -114,25 +143,30 @@ async def _vault(settings: Settings, connection: Connection) -> Vault:
 
 async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
     """Compare every event with its seal: what is wrong, and what was looked at."""
-    outside = Outside(settings.home)
     async with await _connect(url) as connection:
         try:
             origins = await seals.origins(connection, open_vault(settings, url))
+            return await _compare(connection, origins, Outside(settings.home))
+        except MISSING as error:
+            return [_missing(error)], "the log"
         except Untrue as error:
             return [str(error)], "the log"
-        if origins.last is None:
-            raise Unfit("nothing is sealed yet: rim-ledger up or rim-ledger seal does it")
-        try:
-            checked = Verification(connection, origins, outside.all())
-        except Untrue as error:
-            raise Unfit(f"{outside.place} is no good: {error}") from None
-        found = list[str]()
-        with progress("events") as told:
-            async for fault in checked.faults(told):
-                found.append(fault)
-                if len(found) == FAULTS_MAX:
-                    found.append(f"these are the first {FAULTS_MAX} faults; there may be more")
-                    break
+
+
+async def _compare(
+    connection: Connection, origins: Origins, outside: Outside
+) -> tuple[list[str], str]:
+    if origins.last is None:
+        raise Unfit("nothing is sealed yet: rim-ledger up or rim-ledger seal does it")
+    checked = Verification(connection, origins, outside.all())
+    unknown = outside.unknown(origins)
+    found = [_unsaid(unknown)] if unknown else []
+    with progress("events") as told:
+        async for fault in checked.faults(told):
+            found.append(fault)
+            if len(found) == FAULTS_MAX:
+                found.append(f"these are the first {FAULTS_MAX} faults; there may be more")
+                break
     words = (
         f"{checked.events} events, {checked.sealed} of them sealed by"
         f" {origins.last.verifier.origin}; {checked.checkpoints} checkpoints"

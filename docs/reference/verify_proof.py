@@ -8,7 +8,8 @@
 KEY, CHECKPOINT, PROOF and ORIGINS are files with the answers of /v1/checkpoint/key,
 /v1/checkpoint, /v1/events/{position}/proof or /v1/consistency, and /v1/checkpoint/origins. Says
 what was proved, or ends with code 1. After a restore a log has another key: `follow` gives it,
-when each key from the older one on has signed for the next.
+when each key from the older one on has signed for the next. It tells at how many events each was
+opened, after which checkpoint and without which: one that was lost cannot be proved.
 """
 
 import json
@@ -39,9 +40,9 @@ def signed(key: str, note: str) -> list[str]:
     raw = b64decode(public)
     need(raw[0] == 1, "the key is one of Ed25519")
     key_id = sha256(name.encode() + b"\n" + raw).digest()[:4]
-    text, _, signatures = note.rpartition("\n\n")
+    text, _, signatures = note.rstrip("\n").rpartition("\n\n")
     found = False
-    for line in signatures.rstrip("\n").split("\n"):
+    for line in signatures.split("\n"):
         signer, signature = line.removeprefix("\N{EM DASH} ").split(" ")
         value = b64decode(signature)
         if (signer, value[:4]) == (name, key_id):
@@ -59,7 +60,8 @@ def opened(key: str, note: str) -> tuple[int, bytes]:
 
 
 def follow(key: str, origins: str) -> str:
-    """The key of the last origin, reached from an older one by what that one signed."""
+    """The key of the last origin, reached from an older one by what that one signed; what each
+    goes on from and what was lost is told on the way."""
     items = json.loads(origins)["items"]
     keys = [each["key"] for each in items]
     need(key.strip() in keys, "the key is one of this log's")
@@ -67,6 +69,7 @@ def follow(key: str, origins: str) -> str:
         lines = signed(key, each["note"])
         opened(each["key"], each["note"])
         need(lines[3] == f"key {each['key']}", "the note names the next key")
+        print(f"{lines[0]} at {lines[1]}", *lines[4:], sep="\n  ", file=sys.stderr)
         key = each["key"]
     return key.strip()
 

@@ -45,7 +45,7 @@ def verified(place: Path, **texts: str) -> tuple[int, str]:
 
 def scripted(place: Path, *words: str, **texts: str) -> tuple[int, str]:
     for name, text in texts.items():
-        (place / name).write_text(text)
+        (place / name).write_text(f"{text}\n")  # As `ask` of the README writes it.
     done = subprocess.run(
         [sys.executable, "-I", str(SCRIPT), *words],
         cwd=place, capture_output=True, text=True, check=False, timeout=60,
@@ -169,7 +169,10 @@ def test_whoever_knows_the_key_from_before_a_restore_follows_to_the_one_after(
         texts = {"old_key": old_key, "origins": origins}
         key = (await admin.get("/v1/checkpoint/key")).text
         followed = scripted(tmp_path, "old_key", "origins", "follow", **texts)
-        assert followed == (0, key)
+        origin, _, _, _, *losses = opening.split("\n\n")[0].split("\n")
+        assert [each.split(" ")[0] for each in losses] == ["after", "lost"]
+        told = "\n  ".join([f"{origin} at {position}", *losses])
+        assert followed == (0, f"{key}{told}\n")
         last = (await admin.get("/v1/checkpoint")).text
         size = int(last.split("\n")[1])
         for older in (old, opening):

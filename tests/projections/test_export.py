@@ -2,15 +2,19 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from psycopg import AsyncConnection
 
+from api.process.export import verify_export
 from projections import export
 from projections.export import Manifest, Unfitting
 from projections.exported import verify
@@ -25,6 +29,9 @@ from rim_ledger.payments.transaction import (
 from tests.projections.story import ADA, AT, BOLA, START, VAULT, WORLD, erases, opens, rows, written
 from tests.projections.test_origins import forged_origin, restored
 from tests.projections.test_seals import sealed, tampered
+
+COLUMNS = ("position", "stream", "version", "name", "body", "recorded_at")
+"""What is signed of an event."""
 
 
 def paid(number: int) -> Any:
@@ -63,7 +70,7 @@ def log(database: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def covered(place: Path, key: str | None) -> int:
     """How many events of an export are verified with a key."""
-    checkpoint, _ = verify(place, Verifier.of(str(key)))
+    checkpoint, _, _ = verify(place, Verifier.of(str(key)))
     return checkpoint.size
 
 
@@ -213,6 +220,60 @@ def test_an_export_that_was_changed_with_its_manifest_is_found_out(
     (tmp_path / "manifest.json").write_text(text.replace(segment.sha256, digest))
     with pytest.raises(Untrue, match="not those that were signed"):
         verify(tmp_path, verifier)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda file: file.write_bytes(file.read_bytes()[:100]),
+        lambda file: file.write_bytes(b""),
+        lambda file: pq.write_table(pq.read_table(file).drop(["body"]), file),
+        lambda file: pq.write_table(pa.table({name: [1] for name in COLUMNS}), file),
+        lambda file: pq.write_table(pa.table({name: [None] for name in COLUMNS}), file),
+    ],
+)
+def test_a_file_without_events_that_fits_its_manifest_is_untrue(
+    log: str, tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    held = asyncio.run(exported(log, tmp_path))
+    segment = held.segments[0]
+    change(tmp_path / segment.file)
+    text = (tmp_path / "manifest.json").read_text()
+    digest = export.digest(tmp_path / segment.file)
+    (tmp_path / "manifest.json").write_text(text.replace(segment.sha256, digest))
+    with pytest.raises(Untrue, match="holds no events of an export"):
+        verify(tmp_path, Verifier.of(str(held.key)))
+
+
+def test_what_is_sealed_after_it_was_exported_is_sealed_in_the_export_too(
+    log: str, tmp_path: Path
+) -> None:
+    before = asyncio.run(exported(log, tmp_path)).last
+    asyncio.run(written(log, paid(98), paid(99)))
+    held = asyncio.run(exported(log, tmp_path))
+    (tmp_path / "key").write_text(str(held.key))
+    _, words = verify_export(tmp_path, tmp_path / "key")
+    assert words.startswith(f"{before + 2} events in {tmp_path}, {before} of them sealed by")
+
+    file = tmp_path / held.segments[-1].file
+    was = file.read_bytes()
+    file.write_bytes(was[:100] + b"!" + was[101:])
+    (found,), _ = verify_export(tmp_path, tmp_path / "key")
+    assert found.endswith("is not the file that was written")
+
+    file.write_bytes(was)
+    asyncio.run(sealed(log))
+    later = asyncio.run(exported(log, tmp_path))
+    assert (later.segments, later.last) == (held.segments, before + 2)
+    _, words = verify_export(tmp_path, tmp_path / "key")
+    assert words.startswith(f"{before + 2} events in {tmp_path}, {before + 2} of them sealed by")
+
+
+def test_a_key_that_is_no_text_is_untrue(log: str, tmp_path: Path) -> None:
+    asyncio.run(exported(log, tmp_path))
+    (tmp_path / "key").write_bytes(b"\xff\xfe\x00")
+    (found,), _ = verify_export(tmp_path, tmp_path / "key")
+    assert found == "this is no verifier key of a log"
 
 
 def test_a_manifest_that_is_none_is_refused(log: str, tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from psycopg import AsyncConnection
 from projections import seals
 from projections.merkle import EMPTY
 from projections.origins import Opening, Origins, open_first, open_next
-from projections.seals import Sealer, origins, signer
+from projections.seals import Contradiction, Sealer, origins, signer
 from projections.signed_note import Checkpoint, Signer, Untrue, Verifier, said
-from projections.verify import Verification, contradiction
+from projections.verify import Verification, require_true
 from rim_ledger.lending.user import CreditScoreSet, User
 from tests.projections.story import BOLA, START, VAULT, WORLD, opens, written
-from tests.projections.test_seals import FLIP, scores, sealed, tampered
+from tests.projections.test_seals import FLIP, forged, scores, sealed, tampered
 
 OLD, NEW, NEWEST, STRANGER = (Signer(bytes([number]) * 32) for number in range(4))
 ROOT, OTHER = b"r" * 32, b"s" * 32
@@ -78,6 +78,16 @@ def test_each_checkpoint_is_here_or_lost_or_unheard_of() -> None:
         log.open(STRANGER.sign(5, ROOT))
 
 
+def test_an_origin_descends_from_those_that_signed_for_it() -> None:
+    log, first, middle, last = Origins([FIRST]), *map(Opening.of, (FIRST, NEXT, LAST))
+    stranger = Opening.of(open_first(STRANGER))
+    assert log.strangers([last, middle, first]) == []
+    assert log.strangers([last, stranger]) == [last, stranger]
+    assert Origins([FIRST, NEXT]).strangers([stranger, last]) == [stranger]
+    with pytest.raises(Untrue, match="is not signed by"):
+        log.strangers([Opening.of(open_next(NEW, STRANGER, (7, ROOT), BEFORE, []))])
+
+
 def unsigned(note: str, by: Signer) -> str:
     """A note without the line of one of its signers."""
     return "".join(
@@ -133,7 +143,11 @@ async def looked_at(url: str, *kept: Checkpoint) -> tuple[list[str], str | None]
         known = await origins(connection, VAULT)
         checked = Verification(connection, known, kept)
         found = [each async for each in checked.faults(lambda _, __: None)]
-        return found, await contradiction(connection, known, kept)
+        try:
+            await require_true(connection, known, kept)
+        except Contradiction as contradiction:
+            return found, str(contradiction)
+        return found, None
 
 
 @pytest.fixture
@@ -243,6 +257,30 @@ def test_a_store_whose_origins_were_changed_is_untrue(
     tampered(database, change)
     with pytest.raises(Untrue):
         asyncio.run(looked_at(database))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("note = replace(note, E'\\n20\\n', E'\\n19\\n')", "signature of the checkpoint is wrong"),
+        ("note = 'nothing'", "this is no checkpoint"),
+        ("size = 21", "lack hashes"),
+    ],
+)
+def test_a_restore_signs_no_last_checkpoint_that_the_old_key_did_not(
+    database: str, notes: list[str], change: str, words: str
+) -> None:
+    tampered(database, f"UPDATE ledger.checkpoints SET {change} WHERE size = 20")
+    with pytest.raises((Untrue, Contradiction), match=words):
+        asyncio.run(restored(database))
+
+
+def test_a_restore_signs_no_checkpoint_whose_seals_were_changed(
+    database: str, notes: list[str]
+) -> None:
+    forged(database)
+    with pytest.raises(Contradiction, match="the first 20 events are not those that were signed"):
+        asyncio.run(restored(database))
 
 
 def test_the_old_key_signs_no_more(database: str, notes: list[str]) -> None:

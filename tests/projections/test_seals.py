@@ -12,7 +12,7 @@ from projections import seals
 from projections.merkle import Edge, leaf_hash
 from projections.seals import Contradiction, Sealer, known_signer, origins, signer
 from projections.signed_note import Checkpoint, Signer, Untrue, Verifier, said
-from projections.verify import Verification, contradiction
+from projections.verify import Verification, require_true
 from rim_ledger.lending.user import CreditScoreSet, User
 from tests.projections.story import ADA, START, VAULT, WORLD, opens, rows, written
 
@@ -39,7 +39,11 @@ async def faults(url: str, *outside: str) -> list[str]:
 
 async def contradicts(url: str, note: str) -> str | None:
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
-        return await contradiction(connection, await origins(connection, VAULT), [said(note)])
+        try:
+            await require_true(connection, await origins(connection, VAULT), [said(note)])
+        except Contradiction as contradiction:
+            return str(contradiction)
+        return None
 
 
 def scores(count: int) -> list[Any]:
@@ -215,6 +219,52 @@ def test_two_sealers_at_once_sign_each_event_once(
         return await faults(database)
 
     assert asyncio.run(story()) == []
+
+
+CUT = (
+    "DELETE FROM ledger.events WHERE position > 22",
+    "DELETE FROM ledger.checkpoints WHERE size > 20",
+)
+
+
+@pytest.mark.parametrize("further", [1, 2, 9])
+def test_what_was_signed_here_is_not_signed_otherwise(
+    database: str, notes: list[str], further: int
+) -> None:
+    """A sealer that has signed the tail, and one that comes back to the store and knows of it."""
+
+    async def story() -> None:
+        async with await AsyncConnection.connect(database, autocommit=True) as connection:
+            key = await signer(connection, VAULT, WORLD)
+            old = Sealer(connection, key)
+            await written(database, *scores(PAGE))
+            signed = said(str(await old.advance()))
+            tampered(database, *CUT)
+            await written(database, *scores(further))
+            words = "24 events are not those" if further > 1 else "23, and was signed up to 24"
+            for sealer in (old, Sealer(connection, key, signed)):
+                with pytest.raises(Contradiction, match=words):
+                    await sealer.advance()
+
+    asyncio.run(story())
+    assert rows(database, "SELECT max(size) FROM ledger.checkpoints") == [(20,)]
+
+
+def test_a_sealer_goes_on_from_what_others_signed_after_it(database: str, notes: list[str]) -> None:
+    async def story() -> list[str]:
+        async with await AsyncConnection.connect(database, autocommit=True) as connection:
+            key, found = await signer(connection, VAULT, WORLD), list[str]()
+            sealer = Sealer(connection, key, said(notes[1]))
+            for _ in range(3):
+                await written(database, *scores(PAGE))
+                found += [note for note in [await sealer.advance()] if note]
+                await written(database, *scores(PAGE))
+                found += await sealed(database)
+        return found
+
+    found = [said(note).size for note in asyncio.run(story())]
+    assert found == [*range(24, 45, PAGE)]
+    assert asyncio.run(faults(database)) == []
 
 
 def test_checkpoints_are_not_changed_by_accident(database: str, notes: list[str]) -> None:

@@ -1,0 +1,114 @@
+"""Somebody changes what is signed, past all rules: it is noticed, and nothing untrue is signed."""
+
+import asyncio
+
+import pytest
+from psycopg import AsyncConnection
+
+from api.installation.database import Unfit, open_vault
+from api.installation.settings import Settings
+from api.process import cli, sealing
+from api.process.backup_commands import restore
+from projections import seals
+from rim_ledger.world import RealWorld
+from tests.process.lost import Ledger
+
+PATIENCE = 60.0
+"""Seconds until what should have ended by itself has not."""
+
+
+def cut(ledger: Ledger, size: int) -> None:
+    """Take what was signed last out of the store, with its seals."""
+    ledger.change(f"DELETE FROM ledger.events WHERE position > {size}")
+    ledger.change(f"DELETE FROM ledger.checkpoints WHERE size > {size}")
+
+
+def test_a_tail_that_is_cut_while_the_sealer_runs_is_not_signed_otherwise(ledger: Ledger) -> None:
+    first = ledger.seal()
+    ledger.go_on()
+
+    async def run() -> None:
+        signing = asyncio.create_task(sealing.seal(Settings.load(), ledger.url))
+        await ledger.signed(signing)
+        cut(ledger, first.size)
+        await asyncio.to_thread(ledger.go_on)
+        await asyncio.to_thread(ledger.go_on)
+        with pytest.raises(Unfit, match=r"database contradicts .* signed"):
+            await asyncio.wait_for(signing, PATIENCE)
+
+    asyncio.run(run())
+    assert ledger.last().size == first.size + 2
+    with pytest.raises(Unfit, match=r"database contradicts .*: the first"):
+        cli.init()
+    assert f"checkpoint of {first.size + 2} events: another root was signed" in ledger.finds()
+
+
+def test_an_origin_that_no_restore_opened_excuses_nothing(ledger: Ledger) -> None:
+    """Somebody has the database and the master secret, but not what is kept outside."""
+    first = ledger.seal()
+    ledger.go_on()
+    last = ledger.seal()
+
+    async def forge() -> None:
+        async with await AsyncConnection.connect(ledger.url) as connection:
+            vault = open_vault(Settings.load(), ledger.url)
+            await seals.go_on(connection, vault, RealWorld(), [last])
+
+    cut(ledger, first.size)
+    asyncio.run(forge())
+    forged = ledger.origin
+    for command in (cli.init, cli.seal):
+        with pytest.raises(Unfit, match=f"{forged} goes on from .*; no restore has said so there"):
+            command()
+    assert f"{forged} goes on from" in ledger.finds()
+    file, _ = ledger.backup()
+    ledger.wipe()
+    with pytest.raises(Unfit, match=f"backup contradicts .*: {forged} goes on from"):
+        restore(file)
+    assert not ledger.outside(forged, "opening").exists()
+
+
+KEY, ITS = "UPDATE ledger.secrets SET secret =", "WHERE purpose = 'signing-key'"
+DAMAGED = {
+    "tables of an older version": (
+        "ALTER TABLE ledger.checkpoints DROP COLUMN opens",
+        'no log of this version: column "opens" does not exist',
+    ),
+    "no tiles": ("DROP TABLE ledger.tiles", 'no log of this version: relation "ledger.tiles"'),
+    "no checkpoints": (
+        "DROP TABLE ledger.checkpoints",
+        'no log of this version: relation "ledger.checkpoints"',
+    ),
+    "another byte in its key": (
+        f"{KEY} overlay(secret placing 'AAAA' from 30) {ITS}",
+        "the key that it is signed with is damaged",
+    ),
+    "no key": (f"{KEY} 'abc' {ITS}", "the key that it is signed with is damaged"),
+    "a key of another ring": (
+        f"{KEY} '99999999999999999999999.AAAA' {ITS}",
+        "the key that it is signed with is damaged",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_a_store_that_is_damaged_is_said_to_be_in_a_line(ledger: Ledger, what: str) -> None:
+    ledger.seal()
+    change, words = DAMAGED[what]
+    ledger.change(change)
+    for command in (cli.init, cli.seal):
+        with pytest.raises(Unfit, match=f"database contradicts .*: .*{words}"):
+            command()
+    assert words in ledger.finds()
+
+
+def test_tables_that_are_dropped_while_the_sealer_runs_are_missed(ledger: Ledger) -> None:
+    async def run() -> None:
+        signing = asyncio.create_task(sealing.seal(Settings.load(), ledger.url))
+        await ledger.signed(signing)
+        ledger.change("DROP TABLE ledger.tiles")
+        await asyncio.to_thread(ledger.go_on)
+        with pytest.raises(Unfit, match=r"database contradicts .* no log of this version"):
+            await asyncio.wait_for(signing, PATIENCE)
+
+    asyncio.run(run())
