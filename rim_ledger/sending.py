@@ -1,13 +1,18 @@
 """Messages to people: the port that every provider of SMS and e-mail stands behind."""
 
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from msgspec import Struct
 
 from rim_ledger.book import Book
 from rim_ledger.core import Refused, Unavailable
+
+BATCH_MAX: Final = 100
+"""Messages that are in hand at once: so many may be in doubt when a process dies."""
+SHARE: Final = 4
+"""A batch is no more than what may go out in such a part of a second."""
 
 
 class Channel(StrEnum):
@@ -74,6 +79,11 @@ class Lane(Struct, frozen=True, kw_only=True):
     """Why nothing may be handed over now, if so. Questions may still be asked…"""
     given_up: bool = False
     """… but who does not answer them will not be asked again."""
+
+    @property
+    def batch(self) -> int:
+        """How many go out at once; those after them wait for their time."""
+        return max(1, min(BATCH_MAX, self.rate // SHARE))
 
 
 class Providers(Protocol):

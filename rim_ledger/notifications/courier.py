@@ -2,10 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final
+from functools import partial
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -16,8 +25,8 @@ from rim_ledger.ledger import Ledger
 from rim_ledger.notifications.broadcast import GOING_OUT, BroadcastMessage, Phase, Target, chunks_of
 from rim_ledger.notifications.broadcasting import Frozen, begin_due
 from rim_ledger.notifications.hand_over import advance, look_at_chunk, settle, take_waiting
-from rim_ledger.notifications.notification import WAITING
 from rim_ledger.notifications.parcel import Hand, Outcome, Parcel
+from rim_ledger.notifications.queues import in_hand, waiting
 from rim_ledger.sending import Channel, Heard, Lane, Message, Providers, Unclear
 from rim_ledger.store import Store
 from rim_ledger.system.outbound import is_open
@@ -28,6 +37,7 @@ log = logging.getLogger(__name__)
 INTERVAL: Final = 1.0
 """Seconds between two looks at what waits."""
 PAGE: Final = 100
+"""Names of a list that are looked at at once."""
 DECLINED: Final = "The provider says that it failed."
 
 # The next time is taken by whoever asks first, so nobody waits for anybody but for the rate.
@@ -39,10 +49,14 @@ RETURNING extract(epoch FROM free_at - clock_timestamp())::float8 - %(takes)s"""
 
 Find = Callable[[Target], Awaitable[Frozen]]
 """Who is meant, at this moment."""
+Errand = Callable[[], Coroutine[Any, Any, int]]
+"""Something to carry; how many messages that were."""
+T = TypeVar("T")
 
 
 class Courier:
-    """Hands over what waits: single notifications, and broadcasts chunk by chunk."""
+    """Hands over what waits. Each channel, and each broadcast, is an errand of its own, so that
+    none of them waits for the rate or the slowness of another."""
 
     def __init__(
         self, url: str, ledger: Ledger, providers: Providers, world: World, find: Find
@@ -52,35 +66,65 @@ class Courier:
 
     async def run(self) -> None:
         """Carry for ever. What fails, such as a database that is away, is tried again."""
-        while True:
-            try:
-                await self.carry()
-            except Exception as error:
-                log.warning("messages could not be handed over: %s", type(error).__name__)
-            await asyncio.sleep(INTERVAL)
+        running: dict[str, asyncio.Task[int]] = {}
+        async with asyncio.TaskGroup() as group:
+            while True:
+                running = {name: task for name, task in running.items() if not task.done()}
+                nothing: dict[str, Errand] = {}
+                for name, errand in (await _attempt(self._errands, nothing)).items():
+                    if name not in running:
+                        running[name] = group.create_task(_attempt(errand, 0))
+                await asyncio.sleep(INTERVAL)
 
     async def carry(self, at: datetime | None = None) -> int:
         """Hand over what waits at a business time (UTC, now when left out), but for what somebody
         else has in hand; how many messages that were."""
-        moment = at or self._world.now()
-        async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
-            lists = await Store(connection).listed({WAITING: PAGE, GOING_OUT: PAGE})
-        (_, waiting), (_, going) = lists[WAITING], lists[GOING_OUT]
-        due = [each for name, each in going.items() if name < f"{moment:%Y%m%dT%H%M%S.%f}0"]
-        work = [self._broadcast(each, moment) for each in due]
-        return sum(await asyncio.gather(self._singles([*waiting.values()]), *work))
+        errands = await self._errands(at)
+        return sum(await _all(each() for each in errands.values()))
 
-    async def _singles(self, ids: Sequence[UUID]) -> int:
-        if not ids:
-            return 0
-        async with self._lease("notifications") as free:
+    async def _errands(self, at: datetime | None = None) -> dict[str, Errand]:
+        """What there is to do, by name."""
+        moment = at or self._world.now()
+        singly = {each: (waiting(each), in_hand(each)) for each in Channel}
+        places = {place: 1 for each in singly.values() for place in each}
+        lists = await self._listed({GOING_OUT: PAGE, **places})
+        errands: dict[str, Errand] = {
+            each: partial(self._singles, each)
+            for each, own in singly.items()
+            if any(lists[place] for place in own)
+        }
+        for name, id_ in lists[GOING_OUT].items():
+            if name < f"{moment:%Y%m%dT%H%M%S.%f}0":
+                errands[str(id_)] = partial(self._broadcast, id_, moment)
+        return errands
+
+    async def _singles(self, channel: Channel) -> int:
+        """Hand over what waits one by one, the oldest first, and see to what was left in hand."""
+        async with self._lease(waiting(channel)) as free:
             if not free:
                 return 0
-            hand = Hand(self._providers)
-            await self._decide(take_waiting(ids, hand))
-            if outcomes := await self._hand_over(hand):
-                await self._decide(settle(outcomes))
-            return len(outcomes)
+            left = [*(await self._listed({in_hand(channel): PAGE}))[in_hand(channel)].values()]
+            return sum(await _all([self._batch(left), self._waiting(channel)]))
+
+    async def _waiting(self, channel: Channel) -> int:
+        """Carry batch by batch, up to a page: then what was left in hand is seen to again."""
+        carried, place = 0, waiting(channel)
+        while carried < PAGE:
+            ids = [*(await self._listed({place: PAGE}))[place].values()]
+            if not (progress := await self._batch(ids)):
+                break
+            carried += progress
+        return carried
+
+    async def _batch(self, ids: Sequence[UUID]) -> int:
+        """Take the first of these in hand, as many as a batch has, and carry them."""
+        if not ids:
+            return 0
+        hand = Hand(self._providers)
+        await self._decide(take_waiting(ids, hand))
+        if outcomes := await self._hand_over(hand):
+            await self._decide(settle(outcomes))
+        return len(outcomes)
 
     async def _broadcast(self, id: UUID, at: datetime) -> int:
         """Go on with a broadcast, as long as there are chunks that nobody has in hand."""
@@ -113,8 +157,7 @@ class Courier:
 
     async def _chunks(self, id: UUID) -> int:
         """Carry the first chunk that is free to its end; how many messages that were."""
-        async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
-            (_, chunks), *_ = (await Store(connection).listed({chunks_of(id): PAGE})).values()
+        chunks = (await self._listed({chunks_of(id): PAGE}))[chunks_of(id)]
         for chunk in chunks.values():
             async with self._lease(f"chunk {chunk}") as free:
                 if free and (carried := await self._chunk(chunk)):
@@ -138,17 +181,18 @@ class Courier:
         """Hand parcels over, each lane at its rate; what became of each, in no order, but of those
         whose provider gave no answer."""
         names = {each.lane.name for each in hand.parcels}
-        lots = [[each for each in hand.parcels if each.lane.name == name] for name in names]
-        done = await asyncio.gather(*(self._lot(lot) for lot in lots))
-        return [outcome for lot in done for outcome in lot]
+        lanes = [[each for each in hand.parcels if each.lane.name == name] for name in names]
+        done = await _all(self._in_batches(each) for each in lanes)
+        return [outcome for each in done for outcome in each]
 
-    async def _lot(self, lot: Sequence[Parcel]) -> list[Outcome]:
-        await self._pace(lot[0].lane, len(lot))
-        # Whatever goes wrong with one, nothing is let go while another is still being sent.
-        carried = await asyncio.gather(*(self._carry(each) for each in lot), return_exceptions=True)
-        if errors := [each for each in carried if isinstance(each, BaseException)]:
-            raise errors[0]
-        return [each for each in carried if isinstance(each, Outcome)]
+    async def _in_batches(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        lane, done = parcels[0].lane, list[Outcome]()
+        for begin in range(0, len(parcels), lane.batch):
+            lot = parcels[begin : begin + lane.batch]
+            await self._pace(lane, len(lot))
+            carried = await _all(self._carry(each) for each in lot)
+            done += [each for each in carried if each]
+        return done
 
     async def _pace(self, lane: Lane, count: int) -> None:
         """Wait until so many messages may go out; until then no other process sends any."""
@@ -196,6 +240,12 @@ class Courier:
         except Unavailable:
             return Heard.UNKNOWN if lane.given_up else None
 
+    async def _listed(self, wanted: Mapping[str, int]) -> dict[str, dict[str, UUID]]:
+        """The first names of some lists."""
+        async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
+            found = await Store(connection).listed(wanted)
+        return {place: names for place, (_, names) in found.items()}
+
     async def _decide(self, work: Work, at: datetime | None = None) -> None:
         await self._ledger.submit(work, Stamp(at=at or self._world.now(), actor=SYSTEM))
 
@@ -210,3 +260,21 @@ class Courier:
             )
             row = await cursor.fetchone()
             yield bool(row and row[0])
+
+
+async def _all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of works that go on side by side. Whatever goes wrong with one, nothing is let
+    go while another is still being done."""
+    done = await asyncio.gather(*works, return_exceptions=True)
+    if errors := [each for each in done if isinstance(each, BaseException)]:
+        raise errors[0]
+    return [each for each in done if not isinstance(each, BaseException)]
+
+
+async def _attempt(work: Callable[[], Coroutine[Any, Any, T]], otherwise: T) -> T:
+    """What comes of a work; what fails now is tried again later."""
+    try:
+        return await work()
+    except Exception as error:
+        log.warning("messages could not be handed over: %s", type(error).__name__)
+        return otherwise

@@ -43,10 +43,6 @@ from rim_ledger.notifications.tally import since, tally
 from rim_ledger.sending import Channel, Heard
 from rim_ledger.system.outbound import is_open
 
-BATCH_MAX: Final = 100
-"""Users that are written to at once: so many may be in doubt when a process dies."""
-SHARE: Final = 4
-"""A batch is no more than what may go out in such a part of a second."""
 TRIED_MIN, FAILED_MAX = 20, 0.05
 """Messages that must have gone before failures pause a broadcast, and the part that may fail."""
 
@@ -54,7 +50,8 @@ NO_MESSAGE: Final = "No message was accepted."
 
 
 def take_waiting(ids: Sequence[UUID], hand: Hand) -> Work:
-    """Take those in hand that wait one by one. Whoever asks holds the lease on all of them."""
+    """Take in hand what waits one by one on a channel, a batch of it, along with all that was left
+    in hand. Whoever asks holds the lease on them."""
 
     def work(book: Book) -> UUID:
         hand.open()
@@ -62,7 +59,9 @@ def take_waiting(ids: Sequence[UUID], hand: Hand) -> Work:
             return ids[0]
         book.look_ahead(partial(book.version, each) for each in ids)
         found = [book.read(NotificationHistory, each) for each in ids]
-        open_ = [each for each in found if each.hand_over in (HandOver.WAITING, HandOver.UNDER_WAY)]
+        open_ = [each for each in found if each.hand_over is HandOver.UNDER_WAY]
+        if fresh := [each for each in found if each.hand_over is HandOver.WAITING]:
+            open_ += fresh[: hand.lane(fresh[0], book).batch]
         book.look_ahead(partial(parcel_of, book, each, hand.lane(each, book)) for each in open_)
         hand.parcels = [parcel_of(book, each, hand.lane(each, book)) for each in open_]
         for parcel in hand.parcels:
@@ -146,8 +145,7 @@ def _take(book: Book, chunk: BroadcastChunk, settled: int, hand: Hand) -> int:
     lanes = {each: hand.providers.lane(Channel(each), book) for each in broadcast.channels}
     if any(lane.closed for lane in lanes.values()):
         return settled
-    slowest = min(lane.rate for lane in lanes.values())
-    size = max(1, min(BATCH_MAX, slowest // SHARE))
+    size = min(lane.batch for lane in lanes.values())
     batch = chunk.user_ids[settled : settled + size]
     _load(book, broadcast, batch)
     welcome = [each for each in batch if wants(book.read(User, each), broadcast.purpose)]

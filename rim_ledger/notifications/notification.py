@@ -22,12 +22,10 @@ from rim_ledger.core import (
     Stamp,
     require_legal,
 )
+from rim_ledger.notifications.queues import place
 from rim_ledger.sending import Lane
 from rim_ledger.system.integration import under_way as through
 from rim_ledger.values import derived_id
-
-WAITING: Final = "notifications"
-"""The list of those that are to be handed over one by one, or were when a process died."""
 
 
 class NotificationType(StrEnum):
@@ -97,6 +95,11 @@ class Notice(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     """The channel that stands in where this one certainly fails."""
     html: bool = False
     metadata: dict[str, Any] = {}
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is handed over one by one, not with a part of a broadcast."""
+        return self.broadcast_id is None or self.parent_id is not None
 
 
 # Events: what can happen to a notification.
@@ -193,11 +196,12 @@ class NotificationHistory(Aggregate):
     def lists(self) -> frozenset[tuple[str, str]]:
         if self.hand_over not in (HandOver.WAITING, HandOver.UNDER_WAY):
             return NOWHERE
-        alone = self.notice.broadcast_id is None or self.notice.parent_id is not None
-        places = {WAITING} if alone else set()
+        taken = self.hand_over is HandOver.UNDER_WAY
+        own = place(self.notice.channel, self.created_at, self.id, taken=taken)
+        places = {own} if self.notice.alone else set()
         if self.integration:
-            places.add(through(self.integration))
-        return frozenset((place, str(self.id)) for place in places)
+            places.add((through(self.integration), str(self.id)))
+        return frozenset(places)
 
     @classmethod
     def begin(cls, id: UUID, event: NotificationQueued, stamp: Stamp) -> Self:
@@ -286,13 +290,9 @@ def mark(book: Book, id: UUID, event: Event) -> None:
             require_legal(known.status, "mark-failed", LEGAL)
     book.append(NotificationHistory, id, [event])
     if isinstance(event, NotificationFailed) and (other := known.notice.otherwise):
-        _tell_otherwise(book, known, other)
-
-
-def _tell_otherwise(book: Book, failed: NotificationHistory, other: NotificationChannel) -> None:
-    title, message = in_clear(book, failed)
-    if title is not None:
-        queue(book, replace(failed.notice, channel=other, otherwise=None), title, message)
+        title, message = in_clear(book, known)
+        if title is not None:
+            queue(book, replace(known.notice, channel=other, otherwise=None), title, message)
 
 
 def in_clear(book: Book, known: NotificationHistory) -> tuple[Any, Any]:
