@@ -1,5 +1,6 @@
 """Messages to people: the port that every provider of SMS and e-mail stands behind."""
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 from uuid import UUID
@@ -40,7 +41,7 @@ class Heard(StrEnum):
     DELIVERED = "delivered"
     FAILED = "failed"
     NEVER = "never"
-    """It never came there, and it will not."""
+    """It did not come there, and will not if it is no longer on its way."""
     UNKNOWN = "unknown"
     """The provider does not tell."""
 
@@ -79,6 +80,8 @@ class Lane(Struct, frozen=True, kw_only=True):
     """Why nothing may be handed over now, if so. Questions may still be asked…"""
     given_up: bool = False
     """… but who does not answer them will not be asked again."""
+    on_the_way: timedelta = timedelta(0)
+    """For so long a message may still reach a provider that has not heard of it."""
 
     @property
     def batch(self) -> int:

@@ -13,15 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.book import Book
-from rim_ledger.core import (
-    NOWHERE,
-    Aggregate,
-    Event,
-    FrozenMeta,
-    Personal,
-    Stamp,
-    require_legal,
-)
+from rim_ledger.core import NOWHERE, Aggregate, Event, FrozenMeta, Personal, Stamp, require_legal
 from rim_ledger.notifications.queues import place
 from rim_ledger.sending import Lane
 from rim_ledger.system.integration import under_way as through
@@ -181,6 +173,7 @@ class NotificationHistory(Aggregate):
     hand_over: HandOver
     integration: UUID | None = None
     """The one that it was handed over through: only that can tell what became of it."""
+    taken_at: datetime | None = None
     status: NotificationStatus = NotificationStatus.PENDING
     sent_at: datetime | None = None
     delivered_at: datetime | None = None
@@ -213,12 +206,17 @@ class NotificationHistory(Aggregate):
             created_at=stamp.at,
             hand_over=HandOver.UNDER_WAY if event.taken else HandOver.WAITING,
             integration=event.integration,
+            taken_at=stamp.at if event.taken else None,
         )
 
     def evolve(self, event: NotificationEvent, stamp: Stamp) -> Self:  # noqa: PLR0911 - a line an event
         match event:
             case NotificationTaken():
-                return self.but(hand_over=HandOver.UNDER_WAY, integration=event.integration)
+                return self.but(
+                    hand_over=HandOver.UNDER_WAY,
+                    integration=event.integration,
+                    taken_at=stamp.at,
+                )
             case NotificationSent():
                 return self.but(
                     status=NotificationStatus.SENT, hand_over=HandOver.DONE, sent_at=stamp.at

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -21,6 +22,9 @@ RATES: Final[Mapping[Channel, str]] = {
     Channel.SMS: "smsPerSecond",
     Channel.EMAIL: "emailPerSecond",
 }
+
+ON_THE_WAY: Final = timedelta(minutes=2)
+"""What delays a request may delay it so long; and a provider may have it before it says so."""
 
 
 class Integrations:
@@ -55,6 +59,7 @@ class Integrations:
             integration=integration,
             closed=None if active else Unavailable("sender-out-of-use", words),
             given_up=known.status is IntegrationStatus.INACTIVE,
+            on_the_way=ON_THE_WAY,
         )
 
     def _provider(self, known: ApiIntegration, book: Book) -> Provider:

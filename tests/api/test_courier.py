@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.notifications.courier import Courier
 from rim_ledger.notifications.notification import (
     Notice,
     NotificationChannel,
@@ -16,7 +18,8 @@ from rim_ledger.notifications.notification import (
     RecipientType,
     queue,
 )
-from rim_ledger.sending import Channel, Message
+from rim_ledger.sending import Channel, Heard, Message
+from rim_ledger.world import RealWorld
 from tests.api.conftest import WORLD, Client, Tell
 from tests.api.test_broadcasts import Listening, courier, drafted, loop_time, sent
 
@@ -133,5 +136,56 @@ def test_messages_that_wait_one_by_one_keep_to_the_rate(tell: Tell) -> None:
         # Two at once: the last may not begin before 6/8 seconds have passed.
         assert len(listening.at) == 8
         assert max(listening.at) - begun >= 6 / 8 - 0.05
+
+    tell(story)
+
+
+class Ahead(RealWorld):
+    """A clock that is ahead of all others."""
+
+    def __init__(self, minutes: float) -> None:
+        self._ahead = timedelta(minutes=minutes)
+
+    def now(self) -> datetime:
+        return super().now() + self._ahead
+
+
+class Dies(Listening):
+    """Whoever hands something over to it dies before there is an answer."""
+
+    async def send(self, message: Message) -> None:
+        await super().send(message)
+        raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("kind", ["broadcast", "single"])
+def test_what_may_still_be_on_its_way_is_not_sent_again(tell: Tell, kind: str) -> None:
+    async def story(admin: Client) -> None:
+        user = UUID((await admin.user())["id"])
+        if kind == "broadcast":
+            await sent(admin, await drafted(admin))
+        else:
+            await one_by_one(admin, user, "sms")
+
+        def at(provider: Listening, minutes: float) -> Courier:
+            made = courier(admin, provider)
+            made._world = Ahead(minutes)
+            made._providers.on_the_way = timedelta(minutes=2)  # type: ignore[attr-defined]
+            return made
+
+        dies, heir = Dies(answer=Heard.NEVER), Listening(answer=Heard.NEVER)
+        with pytest.raises(asyncio.CancelledError):
+            await at(dies, 0).carry()
+        soon = at(heir, 1)
+        assert [await soon.carry(), await soon.carry()] == [0, 0]
+        assert (len(heir.asked), heir.sent) == (1, []), "once, and in a while again"
+        with pytest.raises(asyncio.CancelledError):
+            await at(dies, 3).carry()
+        assert await at(heir, 4).carry() == 0, "it was sent again a minute ago"
+        assert heir.sent == []
+        assert await at(heir, 6).carry() >= 1
+        references = {reference for *_, reference in [*dies.sent, *heir.sent]}
+        assert (len(dies.sent), len(heir.sent), len(references)) == (2, 1, 1)
+        assert await at(heir, 9).carry() == 0
 
     tell(story)

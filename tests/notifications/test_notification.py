@@ -72,7 +72,7 @@ def test_it_is_in_hand_before_it_is_sent_and_its_address_is_clear_there_alone() 
     row = desk.queued(notice(desk))
     assert desk.book().listed(waiting("sms"), 9) == [row]
     (parcel,) = taken(desk, row).parcels
-    assert (parcel.to, parcel.body, parcel.again) == ("+2348030000000", "Message", False)
+    assert (parcel.to, parcel.body) == ("+2348030000000", "Message")
     assert desk.row(row).hand_over is HandOver.UNDER_WAY
     assert not any("+234" in str(each.event) or "Message" in str(each.event) for each in desk.log)
     assert names(heard(desk, row, Heard.SENT)) == ["NotificationSent"]
@@ -98,8 +98,8 @@ def test_what_somebody_who_died_had_in_hand_is_asked_about() -> None:
     row = desk.queued(notice(desk))
     taken(desk, row)
     count = len(desk.log)
-    (parcel,) = taken(desk, row).parcels
-    assert parcel.again
+    (doubt,) = taken(desk, row).doubts
+    assert (doubt.id, doubt.until) == (row, desk.world.now())
     assert len(desk.log) == count
 
 
