@@ -54,7 +54,7 @@ class Unclear(Unavailable):
 
 
 class Provider(Protocol):
-    """Delivers messages of one channel. Ends by itself, within half a minute."""
+    """Delivers messages of one channel. Ends by itself, within half a minute from its turn."""
 
     async def send(self, message: Message) -> None:
         """Hand one message over.

@@ -1,6 +1,7 @@
 """Who delivers messages: the integration that is active for a channel."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
@@ -36,7 +37,9 @@ class Integrations:
     ) -> None:
         self._outside, self._breaker, self._world = outside, breaker, world
         self.otherwise = otherwise
-        self._conversations = asyncio.Semaphore(AT_ONCE)
+        self._conversations = defaultdict[UUID, asyncio.Semaphore](
+            lambda: asyncio.Semaphore(AT_ONCE)
+        )
 
     def lane(self, channel: Channel, book: Book) -> Lane:
         """The lane through the channel's integration, closed while that is in error."""
@@ -65,5 +68,6 @@ class Integrations:
     def _provider(self, known: ApiIntegration, book: Book) -> Provider:
         line = line_to(book, known)
         if Channel(known.type) is Channel.EMAIL:
-            return Mail(line, self._outside, self._breaker, self._world, self._conversations)
+            own = self._conversations[known.id]
+            return Mail(line, self._outside, self._breaker, self._world, own)
         return SmsGateway(line, self._outside, self._breaker, self._world)

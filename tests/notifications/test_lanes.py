@@ -299,14 +299,19 @@ def test_what_may_still_be_on_its_way_is_known_by_its_lane() -> None:
     assert doubt.until == desk.world.now() + timedelta(seconds=115)
 
 
-def test_conversations_with_mail_servers_are_counted_in_the_whole_process() -> None:
+def test_conversations_with_a_mail_server_are_counted_in_the_whole_process() -> None:
     desk = PostOffice()
-    desk.connect("email")
+    former = desk.connect("email")
     first, second = desk.lane(Channel.EMAIL).provider, desk.lane(Channel.EMAIL).provider
     assert isinstance(first, Mail)
     assert isinstance(second, Mail)
     assert first._conversations is second._conversations
     assert isinstance(first._conversations, asyncio.Semaphore)
+    desk.stop(former)
+    desk.connect("email")
+    other = desk.lane(Channel.EMAIL).provider
+    assert isinstance(other, Mail)
+    assert other._conversations is not first._conversations, "nobody waits for another server"
 
 
 def test_the_line_of_a_message_shows_no_secret() -> None:
