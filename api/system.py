@@ -52,6 +52,7 @@ async def call_provider(desk: "Desk", wish: "Wish") -> Form:
     found: IntegrationTested | Blocked
     try:
         found = await probe(desk.outside, line)
+        await desk.dispatch.breaker.note_test(line.id, found)
     except Blocked as blocked:
         found = blocked
     return command.after(line, found)

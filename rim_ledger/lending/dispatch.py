@@ -2,17 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
-from psycopg import AsyncConnection
 
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Actor, Stamp
+from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.disbursement import record_reply
 from rim_ledger.lending.loan import IN_FLIGHT, Disbursement, Loan
@@ -72,7 +71,7 @@ class Dispatch:
         self, url: str, ledger: Ledger, telco: Telco, world: World, outside: Outside
     ) -> None:
         self.url, self.ledger, self.telco, self.world = url, ledger, telco, world
-        self._outside, self._breaker = outside, Breaker(url, ledger, world)
+        self._outside, self.breaker = outside, Breaker(url, ledger, world)
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._under_way: set[asyncio.Task[Receipt | None]] = set()
 
@@ -93,7 +92,7 @@ class Dispatch:
 
     async def query(self, loan: UUID) -> None:
         """Ask about a top-up that is requested or unknown, unless somebody has it in hand."""
-        async with self._at_once, self._lease(loan) as free:
+        async with self._at_once, lease(self.url, f"top-up {loan}") as free:
             flight = await self._look(loan)
             if free and flight.order and flight.disbursement in IN_FLIGHT:
                 reply = await self._within(self._telco(flight).query(flight.order.reference))
@@ -118,6 +117,7 @@ class Dispatch:
             found = await probe(self._outside, line)
         except Blocked:
             found = IntegrationTested(result=TestResult.FAILED, reason="blocked")
+        await self.breaker.note_test(line.id, found)
         await self.ledger.submit(mend(line, found), Stamp(at=self.world.now(), actor=SYSTEM))
 
     async def drain(self) -> None:
@@ -127,7 +127,7 @@ class Dispatch:
     async def _send(self, loan: UUID) -> Receipt | None:
         if not (await self._look(loan)).to_send:
             return None
-        async with self._at_once, self._lease(loan) as free:
+        async with self._at_once, lease(self.url, f"top-up {loan}") as free:
             flight = await self._look(loan)
             if not free or not flight.to_send:
                 return None
@@ -141,7 +141,7 @@ class Dispatch:
     def _telco(self, flight: _Flight) -> Telco:
         if flight.line is None:
             return self.telco
-        return HttpTelco(flight.line, self._outside, self._breaker, self.world)
+        return HttpTelco(flight.line, self._outside, self.breaker, self.world)
 
     @staticmethod
     async def _within(call: Awaitable[Reply]) -> Reply:
@@ -189,15 +189,3 @@ class Dispatch:
 
         await self.ledger.submit(work, Stamp(at=self.world.now(), actor=SYSTEM))
         return flight
-
-    @asynccontextmanager
-    async def _lease(self, loan: UUID) -> AsyncIterator[bool]:
-        """Whether nobody else has this loan in hand. The database ends the lease of a process
-        that dies."""
-        connection = await AsyncConnection.connect(self.url)
-        async with connection, connection.transaction():
-            cursor = await connection.execute(
-                "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"top-up {loan}"]
-            )
-            row = await cursor.fetchone()
-            yield bool(row and row[0])

@@ -11,6 +11,7 @@ from rim_ledger.notifications.notification import (
     LEGAL,
     NotificationHistory,
     NotificationRetried,
+    NotificationStatus,
     in_clear,
     queued,
     repeat_id,
@@ -31,6 +32,9 @@ class RetryNotification(Creation[NotificationHistory]):
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         failed = book.read(NotificationHistory, self.parent)
         require_legal(failed.status, "retry", LEGAL)
+        arrived = failed.provider_claim is NotificationStatus.DELIVERED
+        words = "The provider has said since that it arrived: nothing is sent again."
+        require(not arrived, "delivered-since", words)
         title, message = in_clear(book, failed)
         require(title is not None, "erased", "This person was erased; nothing is sent to them.")
         book.append(NotificationHistory, failed.id, [NotificationRetried(child=id)])

@@ -4,17 +4,16 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 import psycopg
 from msgspec import Struct
-from psycopg import AsyncConnection
 
 from rim_ledger.book import Book, perform
 from rim_ledger.core import SYSTEM, Event, Stamp, Unavailable
+from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
 from rim_ledger.storage import Storage
 from rim_ledger.system.archive import FILE, Archive, Manifest, Sealer, Unsound
@@ -32,7 +31,6 @@ from rim_ledger.system.backup_settings import BackupType, StorageLocation
 from rim_ledger.system.dump import Dump, Progress
 from rim_ledger.world import World
 
-LOCK: Final = 7_264_008
 """Whoever works on backups holds this advisory lock; the database ends it with the session."""
 
 WAITING_MAX: Final = 2
@@ -96,7 +94,7 @@ class Archivist:
     async def make(self, id: UUID, told: Progress = silent) -> None:
         """Write a backup, read it again, and record what became of it. When this is interrupted,
         the clock begins it anew."""
-        async with self._lease() as free:
+        async with lease(self._url, "backup") as free:
             backup, parent = await self._look(id)
             if not free or backup.status is not BackupStatus.IN_PROGRESS:
                 return
@@ -124,7 +122,7 @@ class Archivist:
 
     async def verify(self, id: UUID, told: Callable[[int], None] = lambda _: None) -> None:
         """Read a backup again and record whether it is whole."""
-        async with self._lease() as free:
+        async with lease(self._url, "backup") as free:
             backup, _ = await self._look(id)
             if not free or not backup.verifying:
                 return
@@ -228,14 +226,6 @@ class Archivist:
 
     def _stamp(self) -> Stamp:
         return Stamp(at=self._world.now(), actor=SYSTEM)
-
-    @asynccontextmanager
-    async def _lease(self) -> AsyncIterator[bool]:
-        """Whether nobody else works on a backup."""
-        async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
-            cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-            row = await cursor.fetchone()
-            yield bool(row and row[0])
 
 
 async def _pour(parts: AsyncIterator[bytes], storage: Storage, name: str) -> None:

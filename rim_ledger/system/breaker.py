@@ -10,8 +10,9 @@ from uuid import UUID
 from msgspec import Struct
 from psycopg import AsyncConnection, OperationalError
 
-from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.core import SYSTEM, Stamp, Unavailable
 from rim_ledger.ledger import Ledger
+from rim_ledger.system.integration import IntegrationTested, TestResult
 from rim_ledger.system.mending import break_
 from rim_ledger.world import World
 
@@ -56,10 +57,15 @@ class Breaker:
         async with self._writing:
             calls, self._waiting = self._waiting, []
             # What a provider answered counts for more than that it is counted.
-            with suppress(OperationalError):
+            with suppress(OperationalError, Unavailable):
                 for each, failures in await self._count(calls):
                     stamp = Stamp(at=self._world.now(), actor=SYSTEM)
                     await self._ledger.submit(break_(each, failures), stamp)
+
+    async def note_test(self, integration: UUID, found: IntegrationTested) -> None:
+        """A test that succeeded ends a row of failures; one that failed was no call."""
+        if found.result is TestResult.SUCCESS:
+            await self.note(integration, failed=False)
 
     async def _count(self, calls: Sequence[_Call]) -> list[tuple[UUID, int]]:
         """Note calls; who failed too often since the last call that did not, and how often."""

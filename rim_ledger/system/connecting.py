@@ -52,7 +52,7 @@ def _url(text: str) -> str:
     plain = parts.scheme == "http" and host not in LOOPBACK
     if not host or parts.scheme not in (*WEB, *MAIL) or plain or "@" in parts.netloc:
         raise wrong
-    if parts.query or parts.fragment or port == 0 or (parts.scheme in MAIL and parts.path):
+    if "?" in text or "#" in text or port == 0 or (parts.scheme in MAIL and parts.path):
         raise wrong
     return text
 

@@ -6,7 +6,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -26,6 +26,12 @@ PORTS: Final = {"https": 443, "http": 80, "smtps": 465, "smtp": 587}
 """Where a provider listens, unless its address says otherwise."""
 
 NAT64: Final = IPv6Network("64:ff9b::/96")
+ISATAP: Final = (0x0000_5EFE, 0x0200_5EFE)
+"""What stands before an IPv4 address in the second half of an IPv6 one (RFC 5214)."""
+UNFIT: Final = tuple(
+    map(ip_network, ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24", "3fff::/20"))
+)
+"""Addresses of one cloud's own, of protocols, and of documents, which Python takes for public."""
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host at a port. Raises OSError when there are none."""
@@ -200,12 +206,14 @@ def _is_fit(address: str, *, local: bool) -> bool:
     if local and ip.is_loopback:
         return True
     sited = isinstance(ip, IPv6Address) and (ip.is_site_local or ip.teredo is not None)
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or sited)
+    unfit = any(ip in network for network in UNFIT)
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or sited or unfit)
 
 
 def _bare(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """An IPv4 address that an IPv6 one only carries."""
     if isinstance(ip, IPv4Address):
         return ip
-    carried = IPv4Address(int(ip) & 0xFFFF_FFFF) if ip in NAT64 else None
+    carries = ip in NAT64 or int(ip) >> 32 & 0xFFFF_FFFF in ISATAP
+    carried = IPv4Address(int(ip) & 0xFFFF_FFFF) if carries else None
     return ip.ipv4_mapped or ip.sixtofour or carried or ip

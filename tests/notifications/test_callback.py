@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rim_ledger.core import Actor, Event
+from rim_ledger.core import Actor, Event, Refused
 from rim_ledger.lending.standing import SuspendUser
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.broadcast import chunk_id
@@ -114,6 +114,16 @@ def test_a_message_that_failed_by_a_callback_is_repeated_like_any_other() -> Non
     desk.run(take_waiting([child], Hand(desk.providers)))
     hear(desk, DELIVERED, child)
     assert (desk.row(row).status, desk.row(child).status) == ("failed", "delivered")
+
+
+def test_what_arrived_after_all_is_not_sent_again() -> None:
+    desk = desk_of()
+    row = brought_to(desk, "sent")
+    hear(desk, FAILED, row)
+    hear(desk, DELIVERED, row)
+    with pytest.raises(Refused) as refused:
+        desk.perform(NotificationHistory, row, RetryNotification(parent=row))
+    assert refused.value.code == "delivered-since"
 
 
 def test_what_fails_late_is_told_on_the_channel_that_stands_in() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from rim_ledger import clock
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.core import SYSTEM, Stamp, Unavailable
 from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
@@ -178,7 +178,25 @@ def test_the_clock_knocks_at_a_mail_server_in_error_until_it_opens(database: str
             assert await clock.tick(dispatch) == 0
             board.world.ahead += FIRST_PROBE
             assert await clock.tick(dispatch) == 1
-            assert (await board.look())[1] == "active"
+            assert await board.one_by_one("xxxx") == "active", "it is five in a row again"
+            assert await board.one_by_one("x") == "error"
 
     tell(database, story)
     assert (box.left, box.got) == (1, [])
+
+
+def test_trouble_of_our_own_does_not_change_what_became_of_a_call(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def busy(*_: Any) -> None:
+        raise Unavailable("busy", "The ledger could not commit in time.")
+
+    async def story(board: Switchboard) -> None:
+        with monkeypatch.context() as away:
+            away.setattr(board.ledger, "submit", busy)
+            for _ in range(5):
+                await board.breaker.note(board.id, failed=True)
+        assert (await board.look())[1] == "active"
+        assert await board.one_by_one("x") == "error", "they were counted all the same"
+
+    tell(database, story)

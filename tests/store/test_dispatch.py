@@ -11,6 +11,7 @@ from rim_ledger import clock
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Refused, Stamp
 from rim_ledger.key_ring import derived
+from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
@@ -129,7 +130,7 @@ def test_a_request_whose_sender_died_is_asked_about_and_never_sent(database: str
 def test_the_clock_leaves_a_top_up_alone_that_somebody_has_in_hand(database: str) -> None:
     async def story(dispatch: Dispatch, loan: Receipt) -> None:
         await dispatch.ledger.execute(Loan, loan.id, DisburseLoan(), stamp())
-        async with dispatch._lease(loan.id) as free:
+        async with lease(dispatch.url, f"top-up {loan.id}") as free:
             assert free
             assert await tick(dispatch, seconds=6) == 1
             assert loan_in(dispatch, loan).disbursement == "requested"

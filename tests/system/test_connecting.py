@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from rim_ledger.core import Command, Invalid
 from rim_ledger.lending.telco import Answer
@@ -189,6 +189,12 @@ def test_the_type_says_what_an_address_begins_with(more: dict[str, Any], url: st
     one, again = desk.add(**more), SecretStr("another-secret")
     moved = UpdateIntegration(base_url=url, api_key=again, api_secret=again)
     assert refused(lambda: desk.wish(one, moved)) == "wrong-scheme"
+
+
+@pytest.mark.parametrize("end", ["?", "#", "/v1?", "?a=b", "#top"])
+def test_an_address_ends_before_a_query_and_a_fragment(end: str) -> None:
+    with pytest.raises(ValidationError, match="without a password or a query"):
+        UpdateIntegration(base_url=f"https://vtu.example{end}")
 
 
 @pytest.mark.parametrize(
