@@ -19,6 +19,7 @@ from psycopg import AsyncConnection
 
 from rim_ledger.book import Book, Work
 from rim_ledger.core import SYSTEM, Stamp, Unavailable
+from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
 from rim_ledger.notifications.broadcast import GOING_OUT, BroadcastMessage, Phase, Target, chunks_of
 from rim_ledger.notifications.broadcasting import Frozen, begin_due
@@ -29,9 +30,9 @@ from rim_ledger.notifications.hand_over import (
     take_again,
     take_waiting,
 )
+from rim_ledger.notifications.pace import pace
 from rim_ledger.notifications.parcel import Doubt, Hand, Outcome, Parcel
 from rim_ledger.notifications.queues import in_hand, waiting
-from rim_ledger.notifications.turns import lease, pace
 from rim_ledger.sending import Channel, Heard, Lane, Message, Providers, Unclear
 from rim_ledger.store import Store
 from rim_ledger.system.outbound import is_open

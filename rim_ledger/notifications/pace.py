@@ -1,8 +1,6 @@
-"""Whose turn it is to carry: what one process has in hand, and when the next message may go."""
+"""The rate of each provider, which all processes keep to together."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 from psycopg import AsyncConnection
@@ -24,15 +22,3 @@ async def pace(url: str, lane: Lane, count: int) -> None:
         row = await (await connection.execute(PACE, values)).fetchone()
     assert row is not None, "a time is a row"
     await asyncio.sleep(max(0.0, row[0]))
-
-
-@asynccontextmanager
-async def lease(url: str, what: str) -> AsyncIterator[bool]:
-    """Whether nobody else has this in hand. The database ends the lease of a process that dies."""
-    connection = await AsyncConnection.connect(url)
-    async with connection, connection.transaction():
-        cursor = await connection.execute(
-            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [what]
-        )
-        row = await cursor.fetchone()
-        yield bool(row and row[0])
