@@ -4,12 +4,12 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from rim_ledger.lending.telco import Answer, Reply, TopUp
 from rim_ledger.system.breaker import Breaker
 from rim_ledger.system.line import Line
-from rim_ledger.system.outside import Blocked, NoAnswer, Outside, Unreachable
+from rim_ledger.system.outside import Blocked, NoAnswer, Outside, Unreachable, object_in
 from rim_ledger.world import World
 
 PATH: Final = "/top-ups"
@@ -94,7 +94,7 @@ class HttpTelco:
 
 def read_reply(reference: str, body: bytes) -> Reply | None:
     """What a telco says of a reference; None when it says nothing that can be understood."""
-    said = _object(body)
+    said = object_in(body)
     return understood(said) if said.get("reference") == reference else None
 
 
@@ -112,14 +112,6 @@ def understood(said: Mapping[str, object]) -> Reply | None:
             return Reply(Answer.UNKNOWN)
         case _:
             return None
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}
 
 
 def _matching(pattern: "re.Pattern[str]", text: object) -> str | None:

@@ -1,13 +1,13 @@
 """SMS over HTTP: a message is sent once, and asked about under its reference."""
 
 import json
-from typing import Any, Final
+from typing import Final
 
 from rim_ledger.core import Unavailable
 from rim_ledger.sending import Heard, Message, Unclear
 from rim_ledger.system.breaker import Breaker
 from rim_ledger.system.line import Line
-from rim_ledger.system.outside import Answer, Blocked, NoAnswer, Outside, Unreachable
+from rim_ledger.system.outside import Answer, Blocked, NoAnswer, Outside, Unreachable, object_in
 from rim_ledger.world import World
 
 PATH: Final = "/messages"
@@ -62,7 +62,7 @@ class SmsGateway:
             return Heard.NEVER
         if answer.status not in TAKEN:
             raise Unavailable("not-sent", "The SMS provider gave no answer.")
-        return HEARD.get(str(_object(answer.body).get("status")), Heard.UNKNOWN)
+        return HEARD.get(str(object_in(answer.body).get("status")), Heard.UNKNOWN)
 
     async def _call(
         self, method: str, path: str, reference: str, body: bytes | None = None
@@ -79,14 +79,6 @@ class SmsGateway:
         failed = answer.status not in (*TAKEN, *REFUSED) or answer.status in ABOUT_US
         await self._breaker.note(self._line.id, failed=failed and not told)
         return answer
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}
 
 
 def _not_sent() -> Unavailable:

@@ -1,13 +1,14 @@
 """Calls to providers: to an address that was looked at before, bounded in time and size."""
 
 import asyncio
+import json
 import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpx
@@ -69,6 +70,15 @@ class Answer(Struct, frozen=True):
     status: int
     body: bytes
     location: str | None = None
+
+
+def object_in(body: bytes) -> dict[str, Any]:
+    """The JSON object that an answer is; an empty one when it is none."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
