@@ -8,6 +8,7 @@ from projections.lending import LoanRow, UserRow
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Event
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
+from rim_ledger.lending.dispute import ResolveDispute
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.request import (
@@ -100,6 +101,14 @@ ROUTES: list[AnyRoute] = [
         SettleDisbursement,
         DISBURSEMENT,
         "Settle a disbursement of unknown outcome",
+    ),
+    Route(
+        "POST",
+        ONE_LOAN + "/resolve-dispute",
+        Loan,
+        ResolveDispute,
+        DISBURSEMENT,
+        "Say what became of airtime in dispute",
     ),
     Route("POST", ONE_LOAN + "/default", Loan, MarkDefaulted, DEFAULT, "Give up"),
     Route("POST", ONE_LOAN + "/reverse-default", Loan, ReverseDefault, DEFAULT, "Take back"),

@@ -18,11 +18,13 @@ from projections.tables import Row
 from rim_ledger.core import Aggregate, Event
 from rim_ledger.lending.loan import Loan, LoanStatus
 from rim_ledger.lending.loan_events import (
+    DisputeOutcome,
     LoanDefaulted,
     LoanDefaultReversed,
     LoanDisbursed,
     LoanDisbursementDisputed,
     LoanDisbursementReversed,
+    LoanDisputeResolved,
     LoanRepaid,
     LoanRepaymentReversed,
 )
@@ -51,6 +53,7 @@ ACCOUNTS: Final = {
     "4100": "Interest income",
     "4300": "Airtime margin",
     "5100": "Impairment",
+    "5200": "Airtime lost",
 }
 """Each account by its number; a network, provider or payment method may follow after a dot."""
 
@@ -144,17 +147,8 @@ def _lines(event: Event, before: Any, after: Any) -> Iterator[Posting]:
 
 
 def _of_loan(event: Event, before: Loan, after: Loan) -> Iterator[Posting]:
-    airtime, fee = f"1100.{after.network}", after.amount_due - after.amount
     lent = f"1200.{after.network}"
     match event:
-        case LoanDisbursed():
-            yield from _move(after.amount, lent, airtime)
-            yield from _move(fee, "1210", "4100")
-        case LoanDisbursementReversed():
-            yield from _move(after.amount, airtime, lent)
-            yield from _move(fee, "4100", "1210")
-        case LoanDisbursementDisputed():
-            yield from _move(after.amount, "1190", airtime)
         case LoanRepaid():
             yield from _paid(event, lent, 1)
             if before.status is LoanStatus.DEFAULTED:
@@ -167,6 +161,25 @@ def _of_loan(event: Event, before: Loan, after: Loan) -> Iterator[Posting]:
             yield from _move(after.outstanding_amount, "5100", "1290")
         case LoanDefaultReversed():
             yield from _move(after.outstanding_amount, "1290", "5100")
+        case _:
+            yield from _of_airtime(event, before, after, lent)
+
+
+def _of_airtime(event: Event, before: Loan, after: Loan, lent: str) -> Iterator[Posting]:
+    float_, fee = f"1100.{after.network}", after.amount_due - after.amount
+    match event:
+        case LoanDisbursed():
+            there = "1190" if event.reference in before.disputes else float_
+            yield from _move(after.amount, lent, there)
+            yield from _move(fee, "1210", "4100")
+        case LoanDisbursementReversed():
+            yield from _move(after.amount, float_, lent)
+            yield from _move(fee, "4100", "1210")
+        case LoanDisbursementDisputed():
+            yield from _move(after.amount, "1190", float_)
+        case LoanDisputeResolved():
+            returned = event.outcome is DisputeOutcome.RETURNED
+            yield from _move(after.amount, float_ if returned else "5200", "1190")
 
 
 def _of_transaction(

@@ -17,6 +17,7 @@ from projections.columns import (
     Personal,
     PhoneText,
     References,
+    Tags,
     Unique,
     Words,
     free_fields,
@@ -82,6 +83,8 @@ class LoanRow(Row, table="loans", of=Loan, person="user_id"):
     completed_at: Moment | None
     defaulted_at: Moment | None
     telco_reference: str | None
+    disputed: Annotated[bool, Internal, Indexed]
+    disputes: Annotated[Tags, Internal]
     metadata: Annotated[Json, Internal, Personal, DECISION_CLEAR]
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment

@@ -1,13 +1,19 @@
 """Messages to people: the port that every provider of SMS and e-mail stands behind."""
 
+from datetime import timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from msgspec import Struct
 
 from rim_ledger.book import Book
 from rim_ledger.core import Refused, Unavailable
+
+BATCH_MAX: Final = 100
+"""Messages that are in hand at once: so many may be in doubt when a process dies."""
+SHARE: Final = 4
+"""A batch is no more than what may go out in such a part of a second."""
 
 
 class Channel(StrEnum):
@@ -35,7 +41,7 @@ class Heard(StrEnum):
     DELIVERED = "delivered"
     FAILED = "failed"
     NEVER = "never"
-    """It never came there, and it will not."""
+    """It did not come there, and will not if it is no longer on its way."""
     UNKNOWN = "unknown"
     """The provider does not tell."""
 
@@ -48,7 +54,7 @@ class Unclear(Unavailable):
 
 
 class Provider(Protocol):
-    """Delivers messages of one channel. Ends by itself, within half a minute."""
+    """Delivers messages of one channel. Ends by itself, within half a minute from its turn."""
 
     async def send(self, message: Message) -> None:
         """Hand one message over.
@@ -74,6 +80,13 @@ class Lane(Struct, frozen=True, kw_only=True):
     """Why nothing may be handed over now, if so. Questions may still be asked…"""
     given_up: bool = False
     """… but who does not answer them will not be asked again."""
+    on_the_way: timedelta = timedelta(0)
+    """For so long a message may still reach a provider that has not heard of it."""
+
+    @property
+    def batch(self) -> int:
+        """How many go out at once; those after them wait for their time."""
+        return max(1, min(BATCH_MAX, self.rate // SHARE))
 
 
 class Providers(Protocol):

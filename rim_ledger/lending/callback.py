@@ -6,15 +6,15 @@ from uuid import UUID
 
 from rim_ledger.book import Book
 from rim_ledger.core import Event, Form
+from rim_ledger.lending.attempt import Airtime, Attempt
 from rim_ledger.lending.disbursement import find_attempt, record_reply
-from rim_ledger.lending.loan import Attempt, Loan
+from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.telco import Reply
 from rim_ledger.lending.telecom import understood
 from rim_ledger.payments.callback import quarantine
 from rim_ledger.payments.transaction import (
     Transaction,
     TransactionQuarantined,
-    TransactionStatus,
 )
 from rim_ledger.system.callback import Callback, UnknownReference, speaker
 from rim_ledger.system.integration import ApiIntegration
@@ -44,9 +44,10 @@ class TopUpClaim(Form):
 class TopUpCallback(Callback):
     """A telco's word on a top-up that was asked of this very integration: the loan is disbursed, or
     the attempt has failed, as if the telco had been asked. Airtime that came after the attempt had
-    failed, and another was made, is in dispute. Another amount or provider, or a failure after a
-    delivery, moves nothing and puts the transaction into quarantine. What is done already stays as
-    it is. A reference that was not given to this integration is 404."""
+    failed, and another was made or the approval was taken back, is in dispute. Another amount or
+    provider, or a failure after a delivery, moves nothing and puts the transaction into quarantine.
+    What is done already stays as it is. A reference that was not given to this integration is
+    404."""
 
     ABOUT = Loan
 
@@ -58,17 +59,16 @@ class TopUpCallback(Callback):
         if found is None or found[1].integration != telco.id:
             raise UnknownReference
         loan, attempt = found
-        if self._contradicts(loan, attempt, telco, book):
+        if self._contradicts(loan, attempt, telco):
             book.append(Transaction, attempt.transaction_id, self._quarantine(attempt, telco, book))
             return loan.id
         return record_reply(loan.id, attempt.reference, self._reply())(book)
 
-    def _contradicts(self, loan: Loan, attempt: Attempt, telco: ApiIntegration, book: Book) -> bool:
+    def _contradicts(self, loan: Loan, attempt: Attempt, telco: ApiIntegration) -> bool:
         agreed = self.data.amount in (None, loan.amount)
         if not (agreed and self.data.provider in (None, telco.provider)):
             return True
-        status = book.read(Transaction, attempt.transaction_id).status
-        came_and_stayed = attempt.delivered and status is not TransactionStatus.REFUNDED
+        came_and_stayed = attempt.delivered and attempt.airtime is not Airtime.RETURNED
         return came_and_stayed and self.type == "top-up.failed"
 
     def _quarantine(self, attempt: Attempt, telco: ApiIntegration, book: Book) -> Iterable[Event]:

@@ -11,9 +11,10 @@ from uuid import UUID
 
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Event, require, require_legal
+from rim_ledger.lending.attempt import Attempt
 from rim_ledger.lending.debt import incur
 from rim_ledger.lending.decision import require_active, require_no_late_debt
-from rim_ledger.lending.loan import LEGAL, Attempt, Disbursement, Loan, LoanStatus
+from rim_ledger.lending.loan import LEGAL, Disbursement, Loan, LoanStatus
 from rim_ledger.lending.loan_events import (
     LoanDisbursed,
     LoanDisbursementDisputed,
@@ -34,6 +35,7 @@ from rim_ledger.payments.transaction import (
     TransactionCompleted,
     TransactionFailed,
     TransactionRecorded,
+    TransactionStatus,
     TransactionType,
 )
 from rim_ledger.system.config import setting
@@ -48,7 +50,8 @@ LAST_WAIT: Final = timedelta(hours=1)
 
 
 class DisburseLoan(Command[Loan]):
-    """Send the airtime of an approved loan. After a definite failure it may be tried again."""
+    """Send the airtime of an approved loan. After a definite failure it may be tried again. If
+    airtime of the loan is in dispute, nothing is sent: the oldest of it is owed from now on."""
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "disburse", LEGAL)
@@ -56,6 +59,11 @@ class DisburseLoan(Command[Loan]):
         require_grounded(aggregate)
         user = book.read(User, aggregate.user_id)
         require_no_conflict(book, user)
+        if aggregate.disputed:
+            book.forget("disburse", aggregate.id)
+            came = aggregate.in_dispute[0]
+            yield from _deliver(aggregate.id, came.reference, came.telco_reference, book)
+            return
         require_active(user)
         require_no_late_debt(user, book.now)
         room = f"Loans of {user.exposure} naira exceed the limit of {user.credit_limit} naira."
@@ -65,9 +73,9 @@ class DisburseLoan(Command[Loan]):
         require(user.unfinished <= most, "too-many-open-loans", full)
         if not aggregate.historical:
             require_open(book)
-        yield from _request(aggregate, book)
+        yield (requested := _request(aggregate, book))
         if aggregate.historical:
-            yield from _deliver(aggregate.id, None, book)
+            yield from _deliver(aggregate.id, requested.reference, None, book)
 
 
 class SettleDisbursement(Command[Loan]):
@@ -118,7 +126,7 @@ def _outcome(loan: Loan, reference: str, reply: Reply, book: Book) -> Iterable[E
     current = attempt == loan.last
     if reply.answer is Answer.DELIVERED:
         if current and loan.status is LoanStatus.APPROVED:
-            yield from _deliver(loan.id, reply.telco_reference, book)
+            yield from _deliver(loan.id, reference, reply.telco_reference, book)
         else:
             told = reply.telco_reference
             yield LoanDisbursementDisputed(reference=reference, telco_reference=told)
@@ -139,12 +147,12 @@ def _next_wait(waited: timedelta) -> timedelta:
     return min(max(FIRST_QUERY, waited), LAST_WAIT)
 
 
-def _request(loan: Loan, book: Book) -> Iterable[Event]:
+def _request(loan: Loan, book: Book) -> LoanDisbursementRequested:
     attempt = len(loan.attempts) + 1
     reference = f"{PREFIX}{loan.loan_id}-{attempt}"
     book.remind("query-top-up", loan.id, book.now + FIRST_QUERY)
     book.forget("disburse", loan.id)
-    yield LoanDisbursementRequested(
+    return LoanDisbursementRequested(
         transaction_id=_record(loan, reference, book),
         reference=reference,
         attempt=attempt,
@@ -153,21 +161,28 @@ def _request(loan: Loan, book: Book) -> Iterable[Event]:
     )
 
 
-def _deliver(id: UUID, telco_reference: str | None, book: Book) -> Iterable[Event]:
+def _deliver(id: UUID, reference: str, telco_reference: str | None, book: Book) -> Iterable[Event]:
     loan = book.read(Loan, id)
+    attempt = loan.attempt(reference)
+    assert attempt, "what was delivered was asked for"
     due = due_date(book.stamp.at, loan.repayment_period)
-    transaction = _transaction(loan)
-    if loan.disbursement is Disbursement.FAILED:  # delivered after all: the failed one stays so
-        transaction = _record(loan, loan.reference, book)
+    transaction = attempt.transaction_id
+    if book.read(Transaction, transaction).status is TransactionStatus.FAILED:
+        transaction = _record(loan, reference, book)  # delivered after all: the failed one stays so
     book.append(Transaction, transaction, [TransactionCompleted()])
     book.forget("query-top-up", id)
     if not loan.historical:
         book.remind("overdue", id, due)
-    yield LoanDisbursed(transaction_id=transaction, telco_reference=telco_reference, due_date=due)
+    yield LoanDisbursed(
+        reference=reference,
+        transaction_id=transaction,
+        telco_reference=telco_reference,
+        due_date=due,
+    )
     incur(book, book.read(Loan, id), due)
 
 
-def _record(loan: Loan, reference: str | None, book: Book) -> UUID:
+def _record(loan: Loan, reference: str, book: Book) -> UUID:
     transaction = book.new_id()
     recorded = TransactionRecorded(
         transaction_id=book.number("TXN"),
@@ -180,8 +195,3 @@ def _record(loan: Loan, reference: str | None, book: Book) -> UUID:
     )
     book.open_stream(Transaction, transaction, [recorded])
     return transaction
-
-
-def _transaction(loan: Loan) -> UUID:
-    assert loan.transaction_id is not None, "a requested disbursement has its transaction"
-    return loan.transaction_id

@@ -57,6 +57,7 @@ class _Flight(Struct):
     asked_at: datetime | None = None
     line: Line | None = None
     active: bool = True
+    disputed: bool = False
 
     @property
     def to_send(self) -> TopUp | None:
@@ -134,6 +135,8 @@ class Dispatch:
             return await self._record(loan, flight, await self._top_up(flight, flight.to_send))
 
     async def _top_up(self, flight: _Flight, order: TopUp) -> Reply:
+        if flight.disputed:
+            return Reply(Answer.FAILED, reason="An earlier top-up of this loan came meanwhile.")
         if not flight.active:
             return Reply(Answer.FAILED, reason="The network's provider is out of use.")
         return await self._within(self._telco(flight).top_up(order))
@@ -177,6 +180,7 @@ class Dispatch:
             user = book.read(User, loan.user_id)
             phone = book.reveal(user.id, user.phone)
             flight.disbursement, flight.asked_at = loan.disbursement, loan.asked_at
+            flight.disputed = loan.disputed
             if loan.integration:
                 integration = book.read(ApiIntegration, loan.integration)
                 flight.line = line_to(book, integration)

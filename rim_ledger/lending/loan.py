@@ -7,10 +7,8 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
-from msgspec import Struct
-from msgspec.structs import replace
-
 from rim_ledger.core import NOWHERE, Aggregate, Stamp
+from rim_ledger.lending.attempt import Airtime, Attempt, changed
 from rim_ledger.lending.loan_events import (
     Decision,
     LoanApprovalRevoked,
@@ -26,6 +24,7 @@ from rim_ledger.lending.loan_events import (
     LoanDisbursementReversed,
     LoanDisbursementSettled,
     LoanDisbursementUnknown,
+    LoanDisputeResolved,
     LoanEvent,
     LoanMetadataSet,
     LoanRejected,
@@ -71,18 +70,6 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
 
 IN_FLIGHT: Final = (Disbursement.REQUESTED, Disbursement.UNKNOWN)
 OPEN: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING, LoanStatus.DEFAULTED)
-
-
-class Attempt(Struct, frozen=True, gc=False):
-    """One top-up, asked for under a reference of its own."""
-
-    reference: str
-    transaction_id: UUID
-    asked_at: datetime
-    integration: UUID | None
-    """Whom it was asked of, and who may speak of it; None for the telco of this installation."""
-    delivered: bool = False
-    """Whether its airtime came, be it for the loan or in dispute."""
 
 
 # The aggregate: what those events add up to.
@@ -149,6 +136,25 @@ class Loan(Aggregate):
     def attempt(self, reference: str) -> Attempt | None:
         """The attempt that a reference stands for."""
         return next((each for each in self.attempts if each.reference == reference), None)
+
+    @property
+    def owed(self) -> Attempt | None:
+        """The attempt whose airtime the loan stands for."""
+        return next((each for each in self.attempts if each.airtime is Airtime.OWED), None)
+
+    @property
+    def in_dispute(self) -> tuple[Attempt, ...]:
+        """The attempts whose airtime came and is nobody's debt, the oldest first."""
+        return tuple(each for each in self.attempts if each.airtime is Airtime.DISPUTED)
+
+    @property
+    def disputed(self) -> bool:
+        return bool(self.in_dispute)
+
+    @property
+    def disputes(self) -> list[str]:
+        """The references of what is in dispute."""
+        return [each.reference for each in self.in_dispute]
 
     @property
     def in_flight(self) -> bool:
@@ -237,13 +243,22 @@ class Loan(Aggregate):
                 return self.but(
                     status=LoanStatus.DISBURSED,
                     disbursement=Disbursement.DELIVERED,
-                    attempts=self._arrived(self.reference, event.transaction_id),
+                    attempts=changed(
+                        self.attempts,
+                        event.reference,
+                        airtime=Airtime.OWED,
+                        transaction_id=event.transaction_id,
+                    ),
                     telco_reference=event.telco_reference,
                     disbursed_at=stamp.at,
                     due_date=event.due_date,
                 )
             case LoanDisbursementDisputed():
-                return self.but(attempts=self._arrived(event.reference))
+                news = {"airtime": Airtime.DISPUTED, "telco_reference": event.telco_reference}
+                return self.but(attempts=changed(self.attempts, event.reference, **news))
+            case LoanDisputeResolved():
+                airtime = Airtime(event.outcome)
+                return self.but(attempts=changed(self.attempts, event.reference, airtime=airtime))
             case LoanRepaid():
                 defaulted = self.status is LoanStatus.DEFAULTED
                 return self.but(
@@ -266,6 +281,7 @@ class Loan(Aggregate):
                 return self.but(
                     status=LoanStatus.APPROVED,
                     disbursement=Disbursement.NONE,
+                    attempts=changed(self.attempts, event.reference, airtime=Airtime.RETURNED),
                     telco_reference=event.telco_reference,
                     disbursed_at=None,
                     due_date=None,
@@ -280,14 +296,3 @@ class Loan(Aggregate):
                 return self.but(status=back, defaulted_at=None, left_alone=True)
             case _:
                 assert_never(event)
-
-    def _arrived(
-        self, reference: str | None, transaction: UUID | None = None
-    ) -> tuple[Attempt, ...]:
-        """The attempts, once the airtime of one of them has come."""
-        return tuple(
-            replace(each, delivered=True, transaction_id=transaction or each.transaction_id)
-            if each.reference == reference
-            else each
-            for each in self.attempts
-        )

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
@@ -11,6 +12,14 @@ from rim_ledger.core import Event, Personal, PersonalMap
 from rim_ledger.values import Network
 
 POLICY_VERSION: Final = "decision-v1"
+
+
+class DisputeOutcome(StrEnum):
+    """What became of airtime in dispute, if nobody is to owe it: the telco took it back, or the
+    lender bears it."""
+
+    RETURNED = "returned"
+    LOST = "lost"
 
 
 class Decision(Struct, frozen=True, rename="camel", gc=False):
@@ -81,16 +90,29 @@ class LoanDisbursementFailed(Event):
 
 
 class LoanDisbursed(Event):
+    """The airtime of this top-up is owed: it came just now, or was in dispute until now."""
+
+    reference: str
     transaction_id: UUID
     telco_reference: str | None
     due_date: datetime
 
 
 class LoanDisbursementDisputed(Event):
-    """A top-up that was thought to have failed was delivered after all, after another attempt."""
+    """A top-up that was thought to have failed was delivered after all, after another attempt or
+    once the loan was not approved any more: airtime that is nobody's debt."""
 
     reference: str
     telco_reference: str | None
+
+
+class LoanDisputeResolved(Event):
+    """Airtime in dispute is not to be owed: the telco took it back, or the lender bears it."""
+
+    reference: str
+    outcome: DisputeOutcome
+    reason: Personal
+    telco_reference: str | None = None
 
 
 class LoanRepaid(Event):
@@ -118,6 +140,7 @@ class LoanRepaymentReversed(Event):
 class LoanDisbursementReversed(Event):
     """The airtime came back: the loan stands approved again."""
 
+    reference: str
     reason: Personal
     telco_reference: str
 
@@ -147,6 +170,7 @@ LoanEvent = (
     | LoanDisbursementFailed
     | LoanDisbursed
     | LoanDisbursementDisputed
+    | LoanDisputeResolved
     | LoanRepaid
     | LoanCompleted
     | LoanRepaymentReversed

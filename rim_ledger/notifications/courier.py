@@ -2,22 +2,37 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import Final
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from psycopg import AsyncConnection
 
 from rim_ledger.book import Book, Work
 from rim_ledger.core import SYSTEM, Stamp, Unavailable
+from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
 from rim_ledger.notifications.broadcast import GOING_OUT, BroadcastMessage, Phase, Target, chunks_of
 from rim_ledger.notifications.broadcasting import Frozen, begin_due
-from rim_ledger.notifications.hand_over import advance, look_at_chunk, settle, take_waiting
-from rim_ledger.notifications.notification import WAITING
-from rim_ledger.notifications.parcel import Hand, Outcome, Parcel
+from rim_ledger.notifications.hand_over import (
+    advance,
+    look_at_chunk,
+    settle,
+    take_again,
+    take_waiting,
+)
+from rim_ledger.notifications.pace import pace
+from rim_ledger.notifications.parcel import Doubt, Hand, Outcome, Parcel
+from rim_ledger.notifications.queues import in_hand, waiting
 from rim_ledger.sending import Channel, Heard, Lane, Message, Providers, Unclear
 from rim_ledger.store import Store
 from rim_ledger.system.outbound import is_open
@@ -28,59 +43,95 @@ log = logging.getLogger(__name__)
 INTERVAL: Final = 1.0
 """Seconds between two looks at what waits."""
 PAGE: Final = 100
+"""Names of a list that are looked at at once."""
+ASK_AGAIN: Final = timedelta(seconds=30)
+"""Time between two questions about a message that stays in doubt."""
 DECLINED: Final = "The provider says that it failed."
-
-# The next time is taken by whoever asks first, so nobody waits for anybody but for the rate.
-PACE: Final = """
-INSERT INTO ledger.paces AS p VALUES (%(provider)s, clock_timestamp() + %(takes)s * interval '1 s')
-ON CONFLICT (provider) DO UPDATE
-   SET free_at = greatest(p.free_at, clock_timestamp()) + %(takes)s * interval '1 s'
-RETURNING extract(epoch FROM free_at - clock_timestamp())::float8 - %(takes)s"""
 
 Find = Callable[[Target], Awaitable[Frozen]]
 """Who is meant, at this moment."""
+Errand = Callable[[], Coroutine[Any, Any, int]]
+"""Something to carry; how many messages that were."""
+T = TypeVar("T")
+M = TypeVar("M", Parcel, Doubt)
 
 
 class Courier:
-    """Hands over what waits: single notifications, and broadcasts chunk by chunk."""
+    """Hands over what waits. Each channel, and each broadcast, is an errand of its own, so that
+    none of them waits for the rate or the slowness of another."""
 
     def __init__(
         self, url: str, ledger: Ledger, providers: Providers, world: World, find: Find
     ) -> None:
         self._url, self._ledger, self._providers = url, ledger, providers
         self._world, self._find = world, find
+        self._later: dict[UUID, datetime] = {}
+        """When to ask again about what stays in doubt."""
 
     async def run(self) -> None:
         """Carry for ever. What fails, such as a database that is away, is tried again."""
-        while True:
-            try:
-                await self.carry()
-            except Exception as error:
-                log.warning("messages could not be handed over: %s", type(error).__name__)
-            await asyncio.sleep(INTERVAL)
+        running: dict[str, asyncio.Task[int]] = {}
+        async with asyncio.TaskGroup() as group:
+            while True:
+                running = {name: task for name, task in running.items() if not task.done()}
+                nothing: dict[str, Errand] = {}
+                for name, errand in (await _attempt(self._errands, nothing)).items():
+                    if name not in running:
+                        running[name] = group.create_task(_attempt(errand, 0))
+                await asyncio.sleep(INTERVAL)
 
     async def carry(self, at: datetime | None = None) -> int:
         """Hand over what waits at a business time (UTC, now when left out), but for what somebody
         else has in hand; how many messages that were."""
-        moment = at or self._world.now()
-        async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
-            lists = await Store(connection).listed({WAITING: PAGE, GOING_OUT: PAGE})
-        (_, waiting), (_, going) = lists[WAITING], lists[GOING_OUT]
-        due = [each for name, each in going.items() if name < f"{moment:%Y%m%dT%H%M%S.%f}0"]
-        work = [self._broadcast(each, moment) for each in due]
-        return sum(await asyncio.gather(self._singles([*waiting.values()]), *work))
+        errands = await self._errands(at)
+        return sum(await _all(each() for each in errands.values()))
 
-    async def _singles(self, ids: Sequence[UUID]) -> int:
-        if not ids:
-            return 0
-        async with self._lease("notifications") as free:
+    async def _errands(self, at: datetime | None = None) -> dict[str, Errand]:
+        """What there is to do, by name."""
+        now = self._world.now()
+        moment = at or now
+        self._later = {id_: until for id_, until in self._later.items() if until > now}
+        singly = {each: (waiting(each), in_hand(each)) for each in Channel}
+        places = {place: 1 for each in singly.values() for place in each}
+        lists = await self._listed({GOING_OUT: PAGE, **places})
+        errands: dict[str, Errand] = {
+            each: partial(self._singles, each)
+            for each, own in singly.items()
+            if any(lists[place] for place in own)
+        }
+        for name, id_ in lists[GOING_OUT].items():
+            if name < f"{moment:%Y%m%dT%H%M%S.%f}0":
+                errands[str(id_)] = partial(self._broadcast, id_, moment)
+        return errands
+
+    async def _singles(self, channel: Channel) -> int:
+        """Hand over what waits one by one, the oldest first, and see to what was left in hand."""
+        async with lease(self._url, waiting(channel)) as free:
             if not free:
                 return 0
-            hand = Hand(self._providers)
-            await self._decide(take_waiting(ids, hand))
-            if outcomes := await self._hand_over(hand):
-                await self._decide(settle(outcomes))
-            return len(outcomes)
+            left = [*(await self._listed({in_hand(channel): PAGE}))[in_hand(channel)].values()]
+            return sum(await _all([self._batch(left), self._waiting(channel)]))
+
+    async def _waiting(self, channel: Channel) -> int:
+        """Carry batch by batch, up to a page: then what was left in hand is seen to again."""
+        carried, place = 0, waiting(channel)
+        while carried < PAGE:
+            ids = [*(await self._listed({place: PAGE}))[place].values()]
+            if not (progress := await self._batch(ids)):
+                break
+            carried += progress
+        return carried
+
+    async def _batch(self, ids: Sequence[UUID]) -> int:
+        """Take the first of these in hand, as many as a batch has, and carry them."""
+        if not ids:
+            return 0
+        hand = Hand(self._providers)
+        await self._decide(take_waiting(ids, hand))
+        settled = await self._see_to(hand)
+        if outcomes := await self._hand_over(hand.parcels):
+            await self._decide(settle(outcomes))
+        return settled + len(outcomes)
 
     async def _broadcast(self, id: UUID, at: datetime) -> int:
         """Go on with a broadcast, as long as there are chunks that nobody has in hand."""
@@ -113,62 +164,85 @@ class Courier:
 
     async def _chunks(self, id: UUID) -> int:
         """Carry the first chunk that is free to its end; how many messages that were."""
-        async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
-            (_, chunks), *_ = (await Store(connection).listed({chunks_of(id): PAGE})).values()
+        chunks = (await self._listed({chunks_of(id): PAGE}))[chunks_of(id)]
         for chunk in chunks.values():
-            async with self._lease(f"chunk {chunk}") as free:
+            async with lease(self._url, f"chunk {chunk}") as free:
                 if free and (carried := await self._chunk(chunk)):
                     return carried
         return 0
 
     async def _chunk(self, id: UUID) -> int:
-        hand, carried = Hand(self._providers), 0
+        hand, outcomes = Hand(self._providers), list[Outcome]()
         await self._decide(look_at_chunk(id, hand))
+        carried = await self._see_to(hand)
+        if carried < len(hand.doubts):
+            return carried  # What is in doubt stays in hand until the provider tells.
         while True:
-            outcomes = await self._hand_over(hand)
-            if len(outcomes) < len(hand.parcels):
-                return 0  # What is in doubt stays in hand until the provider tells.
-            carried += len(outcomes)
             before = hand.seen
             await self._decide(advance(id, outcomes, hand))
             if hand.seen[0] == hand.seen[1]:  # It is done, or stands still.
                 return carried + (before != hand.seen)
+            outcomes = await self._hand_over(hand.parcels)
+            carried += len(outcomes)
 
-    async def _hand_over(self, hand: Hand) -> list[Outcome]:
-        """Hand parcels over, each lane at its rate; what became of each, in no order, but of those
-        whose provider gave no answer."""
-        names = {each.lane.name for each in hand.parcels}
-        lots = [[each for each in hand.parcels if each.lane.name == name] for name in names]
-        done = await asyncio.gather(*(self._lot(lot) for lot in lots))
-        return [outcome for lot in done for outcome in lot]
+    async def _see_to(self, hand: Hand) -> int:
+        """See to what somebody who died had in hand; of how many it is clear what became."""
+        now = self._world.now()
+        due = [each for each in hand.doubts if self._later.get(each.id, now) <= now]
+        clear = {each.id for each in await self._by_lane(due, self._clear_up)}
+        self._later |= {each.id: now + ASK_AGAIN for each in due if each.id not in clear}
+        return len(clear)
 
-    async def _lot(self, lot: Sequence[Parcel]) -> list[Outcome]:
-        await self._pace(lot[0].lane, len(lot))
-        # Whatever goes wrong with one, nothing is let go while another is still being sent.
-        carried = await asyncio.gather(*(self._carry(each) for each in lot), return_exceptions=True)
-        if errors := [each for each in carried if isinstance(each, BaseException)]:
-            raise errors[0]
-        return [each for each in carried if isinstance(each, Outcome)]
+    async def _clear_up(self, doubts: Sequence[Doubt]) -> list[Outcome]:
+        """Ask about some. What certainly came nowhere is sent again, if it still may be."""
+        heard = [each for each in await _all(map(self._ask, doubts)) if each]
+        outcomes = [each for each in heard if each.heard is not Heard.NEVER]
+        if lost := [each.id for each in heard if each.heard is Heard.NEVER]:
+            hand = Hand(self._providers)
+            await self._decide(take_again(lost, hand))
+            outcomes += await self._hand_over(hand.parcels)
+        if outcomes:
+            await self._decide(settle(outcomes))
+        return outcomes
 
-    async def _pace(self, lane: Lane, count: int) -> None:
-        """Wait until so many messages may go out; until then no other process sends any."""
-        values = {"provider": lane.name, "takes": count / lane.rate}
-        async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
-            row = await (await connection.execute(PACE, values)).fetchone()
-        assert row is not None
-        await asyncio.sleep(max(0.0, row[0]))
+    async def _hand_over(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        """Hand parcels over; what became of each, in no order."""
+        return await self._by_lane(parcels, self._carry)
 
-    async def _carry(self, parcel: Parcel) -> Outcome | None:
-        lane, reference = parcel.lane, str(parcel.id)
-        if parcel.again:
-            heard = await self._ask(lane, reference)
-            if heard is not Heard.NEVER:
-                return Outcome(parcel.id, heard, DECLINED) if heard else None
+    async def _by_lane(
+        self,
+        messages: Sequence[M],
+        carry: Callable[[Sequence[M]], Coroutine[Any, Any, list[Outcome]]],
+    ) -> list[Outcome]:
+        """Carry messages in batches, each lane at its rate and beside the others."""
+
+        async def along(own: Sequence[M]) -> list[Outcome]:
+            lane, done = own[0].lane, list[Outcome]()
+            for begin in range(0, len(own), lane.batch):
+                batch = own[begin : begin + lane.batch]
+                await pace(self._url, lane, len(batch))
+                done += await carry(batch)
+            return done
+
+        names = {each.lane.name for each in messages}
+        lanes = [[each for each in messages if each.lane.name == name] for name in names]
+        return [outcome for each in await _all(map(along, lanes)) for outcome in each]
+
+    async def _carry(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        return await _all(map(self._deliver, parcels))
+
+    async def _deliver(self, parcel: Parcel) -> Outcome:
         if parcel.to is None:
             return Outcome(parcel.id, Heard.NEVER, parcel.withheld)
-        subject = parcel.subject if parcel.channel is Channel.EMAIL else None
-        message = Message(parcel.channel, parcel.to, subject, parcel.body, reference, parcel.html)
-        return await self._send(parcel.id, lane, message)
+        message = Message(
+            channel=parcel.channel,
+            to=parcel.to,
+            subject=parcel.subject if parcel.channel is Channel.EMAIL else None,
+            body=parcel.body,
+            reference=str(parcel.id),
+            html=parcel.html,
+        )
+        return await self._send(parcel.id, parcel.lane, message)
 
     @staticmethod
     async def _send(id: UUID, lane: Lane, message: Message) -> Outcome:
@@ -185,28 +259,41 @@ class Courier:
             return Outcome(id, Heard.UNKNOWN)
         return Outcome(id, Heard.SENT)
 
-    @staticmethod
-    async def _ask(lane: Lane, reference: str) -> Heard | None:
+    async def _ask(self, doubt: Doubt) -> Outcome | None:
         """What became of a message that somebody had in hand who died; None without an answer,
         while there may still be one."""
-        if lane.provider is None:
-            return Heard.UNKNOWN
-        try:
-            return await lane.provider.ask(reference)
-        except Unavailable:
-            return Heard.UNKNOWN if lane.given_up else None
+        lane, heard = doubt.lane, Heard.UNKNOWN
+        if lane.provider:
+            try:
+                heard = await lane.provider.ask(str(doubt.id))
+            except Unavailable:
+                return Outcome(doubt.id, heard) if lane.given_up else None
+        late = heard is Heard.NEVER and self._world.now() < doubt.until
+        return None if late else Outcome(doubt.id, heard, DECLINED)
+
+    async def _listed(self, wanted: Mapping[str, int]) -> dict[str, dict[str, UUID]]:
+        """The first names of some lists."""
+        async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
+            found = await Store(connection).listed(wanted)
+        return {place: names for place, (_, names) in found.items()}
 
     async def _decide(self, work: Work, at: datetime | None = None) -> None:
         await self._ledger.submit(work, Stamp(at=at or self._world.now(), actor=SYSTEM))
 
-    @asynccontextmanager
-    async def _lease(self, what: str) -> AsyncIterator[bool]:
-        """Whether nobody else has this in hand. The database ends the lease of a process that
-        dies."""
-        connection = await AsyncConnection.connect(self._url)
-        async with connection, connection.transaction():
-            cursor = await connection.execute(
-                "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [what]
-            )
-            row = await cursor.fetchone()
-            yield bool(row and row[0])
+
+async def _all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of works that go on side by side. Whatever goes wrong with one, nothing is let
+    go while another is still being done."""
+    done = await asyncio.gather(*works, return_exceptions=True)
+    if errors := [each for each in done if isinstance(each, BaseException)]:
+        raise errors[0]
+    return [each for each in done if not isinstance(each, BaseException)]
+
+
+async def _attempt(work: Callable[[], Coroutine[Any, Any, T]], otherwise: T) -> T:
+    """What comes of a work; what fails now is tried again later."""
+    try:
+        return await work()
+    except Exception as error:
+        log.warning("messages could not be handed over: %s", type(error).__name__)
+        return otherwise

@@ -38,15 +38,11 @@ from rim_ledger.notifications.notification import (
     notification_id,
     queue,
 )
-from rim_ledger.notifications.parcel import Hand, Outcome, parcel_of
+from rim_ledger.notifications.parcel import Hand, Outcome, Parcel, parcel_of
 from rim_ledger.notifications.tally import since, tally
-from rim_ledger.sending import Channel, Heard
+from rim_ledger.sending import Channel, Heard, Lane
 from rim_ledger.system.outbound import is_open
 
-BATCH_MAX: Final = 100
-"""Users that are written to at once: so many may be in doubt when a process dies."""
-SHARE: Final = 4
-"""A batch is no more than what may go out in such a part of a second."""
 TRIED_MIN, FAILED_MAX = 20, 0.05
 """Messages that must have gone before failures pause a broadcast, and the part that may fail."""
 
@@ -54,24 +50,71 @@ NO_MESSAGE: Final = "No message was accepted."
 
 
 def take_waiting(ids: Sequence[UUID], hand: Hand) -> Work:
-    """Take those in hand that wait one by one. Whoever asks holds the lease on all of them."""
+    """Take in hand what waits one by one on a channel, a batch of it, and see what was left in
+    hand. Whoever asks holds the lease on them."""
 
     def work(book: Book) -> UUID:
         hand.open()
         if not is_open(book):
             return ids[0]
-        book.look_ahead(partial(book.version, each) for each in ids)
-        found = [book.read(NotificationHistory, each) for each in ids]
-        open_ = [each for each in found if each.hand_over in (HandOver.WAITING, HandOver.UNDER_WAY)]
-        book.look_ahead(partial(parcel_of, book, each, hand.lane(each, book)) for each in open_)
-        hand.parcels = [parcel_of(book, each, hand.lane(each, book)) for each in open_]
-        for parcel in hand.parcels:
-            if not parcel.again:
-                taken = NotificationTaken(integration=parcel.lane.integration)
-                book.append(NotificationHistory, parcel.id, [taken])
+        found = _found(book, ids)
+        for each in found:
+            if each.hand_over is HandOver.UNDER_WAY:
+                hand.doubt(each, book)
+        if fresh := [each for each in found if each.hand_over is HandOver.WAITING]:
+            lane = hand.lane(fresh[0], book)
+            book.look_ahead(partial(parcel_of, book, each, lane) for each in fresh[: lane.batch])
+            for each in fresh[: lane.batch]:
+                _take_one(book, parcel_of(book, each, lane), hand)
         return ids[0]
 
     return work
+
+
+def take_again(ids: Sequence[UUID], hand: Hand) -> Work:
+    """Take those in hand anew that were left there and certainly came nowhere, where they may
+    still be sent. A broadcast that stands still keeps them in hand, and loses nobody."""
+
+    def work(book: Book) -> UUID:
+        hand.open()
+        found = _found(book, ids)
+        book.look_ahead(partial(parcel_of, book, each, hand.lane(each, book)) for each in found)
+        for each in found:
+            lane = hand.lane(each, book)
+            parcel = parcel_of(book, each, lane)
+            if each.hand_over is not HandOver.UNDER_WAY:
+                continue  # Somebody was faster.
+            if parcel.to is None:
+                hand.parcels.append(parcel)
+            elif not _rests(book, each, lane):
+                _take_one(book, parcel, hand)
+        return ids[0]
+
+    return work
+
+
+def _found(book: Book, ids: Sequence[UUID]) -> list[NotificationHistory]:
+    book.look_ahead(partial(book.version, each) for each in ids)
+    return [book.read(NotificationHistory, each) for each in ids]
+
+
+def _take_one(book: Book, parcel: Parcel, hand: Hand) -> None:
+    taken = NotificationTaken(integration=parcel.lane.integration)
+    book.append(NotificationHistory, parcel.id, [taken])
+    hand.parcels.append(parcel)
+
+
+def _rests(book: Book, known: NotificationHistory, lane: Lane) -> bool:
+    """Whether a message in hand is not to be sent now, but may be later."""
+    if known.notice.alone or known.notice.broadcast_id is None:
+        return not is_open(book)
+    return _stands_still(book.read(BroadcastMessage, known.notice.broadcast_id), [lane], book)
+
+
+def _stands_still(broadcast: BroadcastMessage, lanes: Iterable[Lane], book: Book) -> bool:
+    """Whether nobody is to be written to now: by wish, at night, or as a provider is out of use."""
+    waits = broadcast.phase is not Phase.SENDING or broadcast.waits(book.now)
+    return waits or any(lane.closed for lane in lanes) or not is_open(book)
 
 
 def settle(outcomes: Sequence[Outcome]) -> Work:
@@ -82,7 +125,7 @@ def settle(outcomes: Sequence[Outcome]) -> Work:
             counted = _record(book, [outcome])
             broadcast = book.read(NotificationHistory, outcome.id).notice.broadcast_id
             if broadcast and counted:
-                book.append(BroadcastMessage, broadcast, [counted])
+                progress(book, broadcast, counted)
         return outcomes[0].id
 
     return work
@@ -97,11 +140,12 @@ def look_at_chunk(id: UUID, hand: Hand) -> Work:
         hand.seen = chunk.settled, chunk.taken
         broadcast = book.read(BroadcastMessage, chunk.broadcast_id)
         users = chunk.user_ids[chunk.settled : chunk.taken]
-        _load(book, broadcast, users)
-        for notice in _notices(broadcast, users):
-            known = book.find(NotificationHistory, notification_id(notice))
+        streams = [notification_id(notice) for notice in _notices(broadcast, users)]
+        book.look_ahead(partial(book.version, each) for each in streams)
+        for each in streams:
+            known = book.find(NotificationHistory, each)
             if known and known.hand_over is HandOver.UNDER_WAY:
-                hand.parcels.append(parcel_of(book, known, hand.lane(known, book)))
+                hand.doubt(known, book)
         return id
 
     return work
@@ -141,13 +185,10 @@ def _take(book: Book, chunk: BroadcastChunk, settled: int, hand: Hand) -> int:
     """Queue the messages of the next batch, already in hand; how many users are taken by then. A
     broadcast stands still while a provider of its messages is out of use, and loses nobody."""
     broadcast = book.read(BroadcastMessage, chunk.broadcast_id)
-    if broadcast.phase is not Phase.SENDING or broadcast.waits(book.now) or not is_open(book):
-        return settled
     lanes = {each: hand.providers.lane(Channel(each), book) for each in broadcast.channels}
-    if any(lane.closed for lane in lanes.values()):
+    if _stands_still(broadcast, lanes.values(), book):
         return settled
-    slowest = min(lane.rate for lane in lanes.values())
-    size = max(1, min(BATCH_MAX, slowest // SHARE))
+    size = min(lane.batch for lane in lanes.values())
     batch = chunk.user_ids[settled : settled + size]
     _load(book, broadcast, batch)
     welcome = [each for each in batch if wants(book.read(User, each), broadcast.purpose)]
@@ -156,7 +197,7 @@ def _take(book: Book, chunk: BroadcastChunk, settled: int, hand: Hand) -> int:
             lane = lanes[notice.channel]
             stream = queue(book, notice, broadcast.title, broadcast.message, lane)
             known = book.read(NotificationHistory, stream)
-            hand.parcels.append(parcel_of(book, known, lane, again=False))
+            hand.parcels.append(parcel_of(book, known, lane))
     if excluded := len(batch) - len(welcome):
         progressed = BroadcastProgressed(excluded=excluded)
         book.append(BroadcastMessage, broadcast.id, [progressed])

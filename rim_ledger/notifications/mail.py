@@ -7,6 +7,7 @@ from email.policy import SMTP as WIRE
 from email.utils import format_datetime
 from typing import Final
 
+import email_validator
 from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPRecipientRefused
 
 from rim_ledger.core import Unavailable
@@ -18,10 +19,10 @@ from rim_ledger.system.mail_server import conversation
 from rim_ledger.system.outside import Blocked, NoAnswer, Outside, Unreachable
 from rim_ledger.world import World
 
-PATIENCE: Final = 10.0
-"""Seconds that it may take to be let in, to name both sides, and to hand over the message."""
+PATIENCE: Final = 9.0
+"""Seconds that each may take: to be let in, to name both sides, and to hand over the message."""
 AT_ONCE: Final = 8
-"""Conversations under way at once in this process; a server has only so many lines."""
+"""Conversations with a server at once in this process; it has only so many lines."""
 LEAVING: Final = 1.0
 """Seconds to say good-bye in: by then the server has the message."""
 CLOSING: Final = 421
@@ -47,13 +48,15 @@ class Mail:
         """Raises Unavailable (`not-sent`) until the message itself was begun, Unclear when the
         server falls silent after that. The circuit breaker hears of it, but a server that does
         not want this one message is well."""
-        mail, error = self._mail(message).as_bytes(policy=WIRE), None
+        error: Unavailable | None
         try:
+            to = _told(message.to)
+            mail = self._mail(message, to).as_bytes(policy=WIRE)
             async with (
                 self._conversations,
                 conversation(self._outside, self._line, PATIENCE) as server,
             ):
-                await self._hand_over(server, message.to, mail)
+                await self._hand_over(server, to, mail)
         except (SMTPRecipientRefused, SMTPDataError) as refused:
             error, failed = _not_sent(), refused.code == CLOSING
         except ValueError:  # It is no address that a server could be told.
@@ -63,7 +66,7 @@ class Mail:
         except Unclear as unclear:
             error, failed = unclear, True
         else:
-            failed = False
+            error, failed = None, False
         await self._breaker.note(self._line.id, failed=failed)
         if error:
             raise error
@@ -77,7 +80,8 @@ class Mail:
             await server.mail(self._line.sender)
             await server.rcpt(to)
         try:
-            await server.data(mail)
+            async with asyncio.timeout(PATIENCE):
+                await server.data(mail)
         except SMTPDataError:
             raise
         except (SMTPException, OSError):
@@ -85,16 +89,26 @@ class Mail:
         with suppress(SMTPException, OSError):
             await server.quit(timeout=LEAVING)
 
-    def _mail(self, message: Message) -> EmailMessage:
+    def _mail(self, message: Message, to: str) -> EmailMessage:
         mail, sender = EmailMessage(), self._line.sender
-        mail["From"], mail["To"] = sender, message.to
+        mail["From"], mail["To"] = sender, to
         mail["Subject"] = on_one_line(message.subject or "")
         mail["Date"] = format_datetime(self._world.now())
         # A server that gets the same reference again may know it by this.
         mail["Message-ID"] = f"<{message.reference}@{sender.rpartition('@')[2]}>"
         mail["Auto-Submitted"] = "auto-generated"
-        mail.set_content(message.body, subtype="html" if message.html else "plain")
+        kind = "html" if message.html else "plain"
+        # Not every server on the way takes eight bits.
+        mail.set_content(message.body, subtype=kind, cte="quoted-printable")
         return mail
+
+
+def _told(address: str) -> str:
+    """An address as every server understands it. Raises ValueError if there is no such."""
+    known = email_validator.validate_email(address, check_deliverability=False).ascii_email
+    if known is None:
+        raise ValueError("no server without SMTPUTF8 can be told this address")
+    return known
 
 
 def _not_sent() -> Unavailable:

@@ -13,21 +13,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.book import Book
-from rim_ledger.core import (
-    NOWHERE,
-    Aggregate,
-    Event,
-    FrozenMeta,
-    Personal,
-    Stamp,
-    require_legal,
-)
+from rim_ledger.core import NOWHERE, Aggregate, Event, FrozenMeta, Personal, Stamp, require_legal
+from rim_ledger.notifications.queues import place
 from rim_ledger.sending import Lane
 from rim_ledger.system.integration import under_way as through
 from rim_ledger.values import derived_id
-
-WAITING: Final = "notifications"
-"""The list of those that are to be handed over one by one, or were when a process died."""
 
 
 class NotificationType(StrEnum):
@@ -97,6 +87,11 @@ class Notice(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     """The channel that stands in where this one certainly fails."""
     html: bool = False
     metadata: dict[str, Any] = {}
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is handed over one by one, not with a part of a broadcast."""
+        return self.broadcast_id is None or self.parent_id is not None
 
 
 # Events: what can happen to a notification.
@@ -178,6 +173,7 @@ class NotificationHistory(Aggregate):
     hand_over: HandOver
     integration: UUID | None = None
     """The one that it was handed over through: only that can tell what became of it."""
+    taken_at: datetime | None = None
     status: NotificationStatus = NotificationStatus.PENDING
     sent_at: datetime | None = None
     delivered_at: datetime | None = None
@@ -193,11 +189,12 @@ class NotificationHistory(Aggregate):
     def lists(self) -> frozenset[tuple[str, str]]:
         if self.hand_over not in (HandOver.WAITING, HandOver.UNDER_WAY):
             return NOWHERE
-        alone = self.notice.broadcast_id is None or self.notice.parent_id is not None
-        places = {WAITING} if alone else set()
+        taken = self.hand_over is HandOver.UNDER_WAY
+        own = place(self.notice.channel, self.created_at, self.id, taken=taken)
+        places = {own} if self.notice.alone else set()
         if self.integration:
-            places.add(through(self.integration))
-        return frozenset((place, str(self.id)) for place in places)
+            places.add((through(self.integration), str(self.id)))
+        return frozenset(places)
 
     @classmethod
     def begin(cls, id: UUID, event: NotificationQueued, stamp: Stamp) -> Self:
@@ -209,12 +206,17 @@ class NotificationHistory(Aggregate):
             created_at=stamp.at,
             hand_over=HandOver.UNDER_WAY if event.taken else HandOver.WAITING,
             integration=event.integration,
+            taken_at=stamp.at if event.taken else None,
         )
 
     def evolve(self, event: NotificationEvent, stamp: Stamp) -> Self:  # noqa: PLR0911 - a line an event
         match event:
             case NotificationTaken():
-                return self.but(hand_over=HandOver.UNDER_WAY, integration=event.integration)
+                return self.but(
+                    hand_over=HandOver.UNDER_WAY,
+                    integration=event.integration,
+                    taken_at=stamp.at,
+                )
             case NotificationSent():
                 return self.but(
                     status=NotificationStatus.SENT, hand_over=HandOver.DONE, sent_at=stamp.at
@@ -286,13 +288,9 @@ def mark(book: Book, id: UUID, event: Event) -> None:
             require_legal(known.status, "mark-failed", LEGAL)
     book.append(NotificationHistory, id, [event])
     if isinstance(event, NotificationFailed) and (other := known.notice.otherwise):
-        _tell_otherwise(book, known, other)
-
-
-def _tell_otherwise(book: Book, failed: NotificationHistory, other: NotificationChannel) -> None:
-    title, message = in_clear(book, failed)
-    if title is not None:
-        queue(book, replace(failed.notice, channel=other, otherwise=None), title, message)
+        title, message = in_clear(book, known)
+        if title is not None:
+            queue(book, replace(known.notice, channel=other, otherwise=None), title, message)
 
 
 def in_clear(book: Book, known: NotificationHistory) -> tuple[Any, Any]:

@@ -1,17 +1,22 @@
 """Messages in hand: their words and addresses in the clear, and the way that each takes."""
 
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
 
 from rim_ledger.book import Book
-from rim_ledger.notifications.contact import GONE, address
-from rim_ledger.notifications.notification import HandOver, NotificationHistory, in_clear
+from rim_ledger.lending.user import User
+from rim_ledger.notifications.broadcast import BroadcastMessage
+from rim_ledger.notifications.contact import GONE, Purpose, address
+from rim_ledger.notifications.notification import Notice, NotificationHistory, in_clear
 from rim_ledger.notifications.telling import is_over
 from rim_ledger.sending import Channel, Heard, Lane, Providers
 
 OVER: Final = "The alert was over before this could be sent."
+CANCELLED: Final = "The broadcast was cancelled before this could be sent."
+UNWANTED: Final = "The recipient opted out of marketing before this could be sent."
 
 
 class Parcel(Struct, frozen=True, kw_only=True):
@@ -26,12 +31,19 @@ class Parcel(Struct, frozen=True, kw_only=True):
     subject: str
     body: str
     html: bool = False
-    again: bool = False
-    """Whether somebody who died had it in hand: the provider is asked about it first."""
+
+
+class Doubt(Struct, frozen=True):
+    """A message that somebody who died had in hand: the provider is asked about it."""
+
+    id: UUID
+    lane: Lane
+    until: datetime
+    """Until then it may still be on its way there."""
 
 
 class Outcome(Struct, frozen=True):
-    """What became of a parcel."""
+    """What became of a message in hand."""
 
     id: UUID
     heard: Heard
@@ -43,36 +55,50 @@ class Hand(Struct):
 
     providers: Providers
     parcels: list[Parcel] = []
+    doubts: list[Doubt] = []
     seen: tuple[int, int] = (0, 0)
     """How far the chunk was settled and taken."""
 
     def open(self) -> None:
         """Begin anew: a decision may be made more than once."""
-        self.parcels = []
+        self.parcels, self.doubts = [], []
 
     def lane(self, known: NotificationHistory, book: Book) -> Lane:
-        """The way of a message: the one it has taken already, if it has."""
-        channel = Channel(known.notice.channel)
-        if known.hand_over is HandOver.UNDER_WAY:
-            return self.providers.former(channel, known.integration, book)
-        return self.providers.lane(channel, book)
+        """The way that a message takes now."""
+        return self.providers.lane(Channel(known.notice.channel), book)
+
+    def doubt(self, known: NotificationHistory, book: Book) -> None:
+        """Have a message asked about where it went."""
+        lane = self.providers.former(Channel(known.notice.channel), known.integration, book)
+        taken = known.taken_at or known.created_at
+        self.doubts.append(Doubt(known.id, lane, taken + lane.on_the_way))
 
 
-def parcel_of(
-    book: Book, known: NotificationHistory, lane: Lane, *, again: bool | None = None
-) -> Parcel:
+def parcel_of(book: Book, known: NotificationHistory, lane: Lane) -> Parcel:
+    """A message as it is handed over now, or is not."""
     notice = known.notice
     title, message = in_clear(book, known)
-    over = is_over(notice, book)
-    under_way = known.hand_over is HandOver.UNDER_WAY
+    withheld = _withheld(notice, book)
+    reached = address(book, notice.recipient_type, notice.recipient, notice.channel)
     return Parcel(
         id=known.id,
         channel=Channel(notice.channel),
         lane=lane,
-        to=None if over else address(book, notice.recipient_type, notice.recipient, notice.channel),
-        withheld=OVER if over else GONE,
+        to=None if withheld else reached,
+        withheld=withheld or GONE,
         subject=title or "",
         body=message or "",
         html=notice.html,
-        again=under_way if again is None else again,
     )
+
+
+def _withheld(notice: Notice, book: Book) -> str | None:
+    """Why a message may not be sent any more, whoever it is for. What a person repeats may, but
+    for marketing that is not wanted."""
+    if notice.broadcast_id is None:
+        return OVER if is_over(notice, book) else None
+    broadcast = book.read(BroadcastMessage, notice.broadcast_id)
+    if broadcast.over and not notice.alone:
+        return CANCELLED
+    user = book.read(User, notice.recipient)
+    return UNWANTED if broadcast.purpose is Purpose.MARKETING and user.opted_out else None

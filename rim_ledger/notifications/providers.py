@@ -1,7 +1,9 @@
 """Who delivers messages: the integration that is active for a channel."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -22,6 +24,9 @@ RATES: Final[Mapping[Channel, str]] = {
     Channel.EMAIL: "emailPerSecond",
 }
 
+ON_THE_WAY: Final = timedelta(minutes=2)
+"""What delays a request may delay it so long; and a provider may have it before it says so."""
+
 
 class Integrations:
     """The integrations of both channels; where none is active, `otherwise` delivers, if there is
@@ -32,7 +37,9 @@ class Integrations:
     ) -> None:
         self._outside, self._breaker, self._world = outside, breaker, world
         self.otherwise = otherwise
-        self._conversations = asyncio.Semaphore(AT_ONCE)
+        self._conversations = defaultdict[UUID, asyncio.Semaphore](
+            lambda: asyncio.Semaphore(AT_ONCE)
+        )
 
     def lane(self, channel: Channel, book: Book) -> Lane:
         """The lane through the channel's integration, closed while that is in error."""
@@ -55,10 +62,12 @@ class Integrations:
             integration=integration,
             closed=None if active else Unavailable("sender-out-of-use", words),
             given_up=known.status is IntegrationStatus.INACTIVE,
+            on_the_way=ON_THE_WAY,
         )
 
     def _provider(self, known: ApiIntegration, book: Book) -> Provider:
         line = line_to(book, known)
         if Channel(known.type) is Channel.EMAIL:
-            return Mail(line, self._outside, self._breaker, self._world, self._conversations)
+            own = self._conversations[known.id]
+            return Mail(line, self._outside, self._breaker, self._world, own)
         return SmsGateway(line, self._outside, self._breaker, self._world)

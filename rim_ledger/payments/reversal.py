@@ -124,10 +124,12 @@ class ReverseDisbursement(Command[Loan]):
         paid = f"{aggregate.amount_paid} naira were paid for the loan; reverse the payments first."
         only = aggregate.amount_paid == (credit.amount if credit else 0)
         require(only, "loan-was-paid", paid)
-        assert aggregate.transaction_id, "what was disbursed has its transaction"
-        reversed_ = TransactionReversed(reason=self.reason)
-        book.append(Transaction, aggregate.transaction_id, [reversed_])
+        owed = aggregate.owed
+        assert owed, "what was disbursed has its attempt"
+        book.append(Transaction, owed.transaction_id, [TransactionReversed(reason=self.reason)])
         cancel(book, aggregate)
         book.forget("overdue", aggregate.id)
         book.forget("default", aggregate.id)
-        yield LoanDisbursementReversed(reason=self.reason, telco_reference=self.telco_reference)
+        yield LoanDisbursementReversed(
+            reference=owed.reference, reason=self.reason, telco_reference=self.telco_reference
+        )

@@ -90,6 +90,50 @@ def test_a_failure_is_tried_again_and_a_delivery_that_comes_after_all_is_in_disp
     tell(story)
 
 
+def test_airtime_in_dispute_is_listed_until_it_is_owed_or_resolved_and_not_sent_again(
+    tell: Tell,
+) -> None:
+    async def in_dispute(admin: Client) -> list[tuple[str, list[str]]]:
+        query = "/v1/loans?disputed=true&sort=createdAt"
+        listed = await admin.get(query, headers=await admin.caught_up())
+        assert listed.status_code == 200, listed.text
+        return [(each["id"], each["disputes"]) for each in listed.json()["items"]]
+
+    async def story(admin: Client) -> None:
+        officer, provider = await admin.take_on_superadmin("bisi"), pending()
+        async with a_provider(provider.answer) as url:
+            telco = await connected(admin, url)
+            late = [await asked(admin, officer, number) for number in (0, 1)]
+            for loan, reference in late:
+                await telco.call(word(FAILED, reference), key=f"{reference}.1")
+                why = {"reason": "The telco declined."}
+                assert (await officer.post(loan + "/revoke-approval", why)).status_code == 200
+                await telco.call(word(DELIVERED, reference), key=f"{reference}.2")
+            both = [(loan[-36:], [reference]) for loan, reference in late]
+            assert await in_dispute(admin) == both
+            (lent, first), (declined, second) = late
+            for step in ("approve", "disburse"):
+                assert (await officer.post(f"{lent}/{step}")).status_code == 200
+            assert (await row(admin, lent))["status"] == "disbursed"
+            assert provider.heard == {first: 1, second: 1}
+        why = {"reason": "The borrower does not answer."}
+        assert (await officer.post(declined + "/reject", why)).status_code == 200
+        assert await in_dispute(admin) == both[1:]
+        found = {"reference": second, "outcome": "returned", "reason": "In their statement."}
+        for status in (200, 409):
+            answer = await officer.post(declined + "/resolve-dispute", found)
+            assert answer.status_code == status, answer.text
+        assert answer.json()["code"] == "not-in-dispute"
+        assert await in_dispute(admin) == []
+        answer = await admin.get("/v1/trial-balance", headers=await admin.caught_up())
+        balances = {each["account"]: each["balance"] for each in answer.json()["accounts"]}
+        assert (balances["1100.MTN"], balances["1190"]) == (-100, 0)
+        journal = await admin.get("/v1/journal?account=1190")
+        assert len(journal.json()["items"]) == 4
+
+    tell(story)
+
+
 def test_another_amount_moves_nothing_and_is_listed_until_staff_looked(
     tell: Tell, database: str
 ) -> None:

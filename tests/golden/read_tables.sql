@@ -112,6 +112,8 @@ CREATE TABLE read.loans (
     completed_at timestamptz,
     defaulted_at timestamptz,
     telco_reference text,
+    disputed boolean NOT NULL,
+    disputes text[] NOT NULL,
     metadata json,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
@@ -530,6 +532,7 @@ CREATE INDEX loans_user_id ON read.loans (user_id);
 CREATE INDEX loans_status ON read.loans (status);
 CREATE INDEX loans_network ON read.loans (network);
 CREATE INDEX loans_due_date ON read.loans (due_date);
+CREATE INDEX loans_disputed ON read.loans (disputed);
 CREATE INDEX loans_created_at ON read.loans (created_at, id);
 ALTER TABLE read.transactions ADD PRIMARY KEY (id);
 ALTER TABLE read.transactions ADD CONSTRAINT transactions_transaction_id UNIQUE (transaction_id) DEFERRABLE INITIALLY DEFERRED;

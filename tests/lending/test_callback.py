@@ -9,17 +9,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from rim_ledger.core import Actor, Event, Refused
-from rim_ledger.lending.disbursement import SettleDisbursement
+from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
+from rim_ledger.lending.dispute import ResolveDispute
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_events import (
+    DisputeOutcome,
     LoanDisbursed,
     LoanDisbursementDisputed,
+    LoanDisbursementRequested,
     LoanDisbursementReversed,
+    LoanDisputeResolved,
 )
-from rim_ledger.lending.request import ApproveLoan, RevokeApproval
+from rim_ledger.lending.request import ApproveLoan, RejectLoan, RevokeApproval
 from rim_ledger.lending.telco import Answer
 from rim_ledger.payments.reversal import Reconcile, ReverseDisbursement
-from rim_ledger.payments.transaction import Transaction
+from rim_ledger.payments.transaction import Transaction, TransactionFailed
 from rim_ledger.system.callback import UnknownReference
 from rim_ledger.system.connecting import DeactivateIntegration
 from rim_ledger.system.integration import ApiIntegration, IntegrationBroken
@@ -241,36 +245,51 @@ def test_only_what_is_unknown_is_settled_by_hand(answer: Answer | None) -> None:
 
 
 class Sayings(RuleBasedStateMachine):
-    """Any order of words, answers, settlements, attempts and reversals: airtime that came counts
-    once, for the loan or in dispute, and the books balance."""
+    """Any order of words, answers, settlements, attempts, decisions and reversals: no airtime is
+    sent beside airtime that came, what came is owed, in dispute, back or lost, and once only, and
+    the books say the same."""
 
     @initialize()
     def approve(self) -> None:
         self.desk = TelcoDesk()
-        self.loan, self.came, self.reversed = self.desk.approved(), set[str](), 0
+        self.loan, self.came = self.desk.approved(), dict[str, str]()
 
     @property
     def known(self) -> Loan:
         return self.desk.loan(self.loan)
 
+    def count(self, where: str) -> int:
+        return list(self.came.values()).count(where)
+
     def note(self, events: list[Event]) -> None:
-        """No airtime that came comes again."""
+        """Airtime comes once, and each is where one of the legal steps leads to."""
         for event in events:
             match event:
+                case LoanDisbursementRequested():
+                    assert not {"owed", "disputed"} & set(self.came.values())
                 case LoanDisbursed():
-                    assert self.known.reference
-                    assert self.known.reference not in self.came
-                    self.came.add(self.known.reference)
+                    assert self.came.get(event.reference, "disputed") == "disputed"
+                    self.came[event.reference] = "owed"
                 case LoanDisbursementDisputed():
                     assert event.reference not in self.came
-                    self.came.add(event.reference)
+                    self.came[event.reference] = "disputed"
+                case LoanDisputeResolved():
+                    assert self.came[event.reference] == "disputed"
+                    self.came[event.reference] = event.outcome
+                case LoanDisbursementReversed():
+                    assert self.came[event.reference] == "owed"
+                    self.came[event.reference] = "returned"
 
     @rule()
     def ask(self) -> None:
+        before = self.known
         try:
-            self.desk.ask(self.loan)
+            events = self.desk.perform(Loan, self.loan, DisburseLoan())
         except Refused:
-            assert self.known.status != "approved" or self.known.in_flight
+            assert before.status != "approved" or before.in_flight
+        else:
+            self.note(events)
+            assert self.known.in_flight != before.disputed
 
     @precondition(lambda self: self.known.attempts)
     @rule(
@@ -313,6 +332,7 @@ class Sayings(RuleBasedStateMachine):
                 ReverseDisbursement(reason="wrong number", telco_reference="T-9"),
                 RevokeApproval(reason="too late"),
                 ApproveLoan(),
+                RejectLoan(reason="no history"),
             ]
         )
     )
@@ -324,16 +344,42 @@ class Sayings(RuleBasedStateMachine):
             assert self.known == before
         else:
             assert before != self.known
-            self.reversed += any(isinstance(each, LoanDisbursementReversed) for each in events)
+            self.note(events)
+
+    @rule(outcome=st.sampled_from(DisputeOutcome), choice=st.randoms())
+    def resolve(self, outcome: DisputeOutcome, choice: Any) -> None:
+        before = self.known
+        reference = choice.choice([each.reference for each in before.attempts] or ["P-1"])
+        wish = ResolveDispute(reference=reference, outcome=outcome, reason="They say so.")
+        try:
+            events = self.desk.perform(Loan, self.loan, wish)
+        except Refused:
+            assert reference not in before.disputes
+        else:
+            assert reference in before.disputes
+            self.note(events)
 
     @invariant()
     def what_came_is_what_the_attempts_say(self) -> None:
-        assert {each.reference for each in self.known.attempts if each.delivered} == self.came
+        told = {each.reference: each.airtime for each in self.known.attempts if each.delivered}
+        assert told == self.came
+
+    @invariant()
+    def what_is_in_dispute_is_listed(self) -> None:
+        disputes = {each for each, where in self.came.items() if where == "disputed"}
+        assert set(self.known.disputes) == disputes
+        assert self.known.disputed == bool(disputes)
+
+    @invariant()
+    def a_transaction_that_failed_stays_so(self) -> None:
+        failed = [each for each in self.desk.log if isinstance(each.event, TransactionFailed)]
+        assert {self.desk.transaction(each.originator_id).status for each in failed} <= {"failed"}
 
     @invariant()
     def one_delivery_at_most_is_owed(self) -> None:
         owed = self.known.status == "disbursed"
-        assert self.desk.user.exposure == 100
+        assert self.count("owed") == owed
+        assert self.desk.user.exposure == 100 * (self.known.status != "rejected")
         assert len(self.desk.user.debts) == owed
         statuses = [self.desk.top_up(self.loan, n).status for n in range(len(self.known.attempts))]
         assert statuses.count("completed") == owed
@@ -342,12 +388,12 @@ class Sayings(RuleBasedStateMachine):
     @invariant()
     def the_float_lost_what_came_and_was_not_taken_back(self) -> None:
         journal = self.desk.journal()
-        owed = self.known.status == "disbursed"
-        assert journal["1100.MTN"] == -100 * (len(self.came) - self.reversed)
-        assert journal["1190"] == 100 * (len(self.came) - self.reversed - owed)
-        assert journal["1200.MTN"] == 100 * owed
+        assert journal["1100.MTN"] == -100 * (len(self.came) - self.count("returned"))
+        assert journal["1190"] == 100 * self.count("disputed")
+        assert journal["1200.MTN"] == 100 * self.count("owed")
+        assert journal["5200"] == 100 * self.count("lost")
         assert sum(journal.values()) == 0
 
 
 TestSayings = Sayings.TestCase
-TestSayings.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
+TestSayings.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)

@@ -1,5 +1,6 @@
 """Users, a broadcast and a sender in memory: what is carried, and what came of it."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -38,6 +39,7 @@ class Through:
         self.provider, self.sms = provider, sms
         self.closed: Refused | Unavailable | None = None
         self.given_up = False
+        self.on_the_way = timedelta(0)
 
     def lane(self, channel: Channel, book: Book) -> Lane:
         return self.former(channel, self.sms if channel is Channel.SMS else None, book)
@@ -50,6 +52,7 @@ class Through:
             integration=integration,
             closed=self.closed,
             given_up=self.given_up,
+            on_the_way=self.on_the_way,
         )
 
 

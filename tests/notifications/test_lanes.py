@@ -1,6 +1,7 @@
 """Whom messages go through: the active integration, and for those in hand the one they took."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -8,17 +9,25 @@ import pytest
 from pydantic import SecretStr
 
 from rim_ledger.core import Refused, Unavailable
-from rim_ledger.notifications.hand_over import look_at_chunk, settle, take_waiting
+from rim_ledger.lending.standing import SuspendUser
+from rim_ledger.lending.user import User
+from rim_ledger.notifications.broadcast import BroadcastMessage
+from rim_ledger.notifications.broadcasting import CancelBroadcast, PauseBroadcast, ResumeBroadcast
+from rim_ledger.notifications.contact import GONE, OptOut
+from rim_ledger.notifications.hand_over import look_at_chunk, settle, take_again, take_waiting
 from rim_ledger.notifications.mail import Mail
 from rim_ledger.notifications.notification import (
     HandOver,
     Notice,
     NotificationChannel,
+    NotificationHistory,
     NotificationType,
     RecipientType,
+    repeat_id,
 )
-from rim_ledger.notifications.parcel import Hand, Outcome
+from rim_ledger.notifications.parcel import CANCELLED, UNWANTED, Hand, Outcome
 from rim_ledger.notifications.providers import Integrations
+from rim_ledger.notifications.retrying import RetryNotification
 from rim_ledger.notifications.sms_gateway import SmsGateway
 from rim_ledger.sending import Channel, Heard, Lane, Provider
 from rim_ledger.system.breaker import Breaker
@@ -33,6 +42,7 @@ from rim_ledger.system.connecting import (
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
 from rim_ledger.system.line import line_to
 from rim_ledger.system.mending import break_
+from rim_ledger.system.outbound import SwitchOutbound
 from rim_ledger.system.outside import Outside
 from tests.lending.desk import refused
 from tests.notifications.desk import MessageDesk
@@ -70,8 +80,8 @@ class PostOffice(MessageDesk):
 
     def taken(self, row: UUID) -> Lane:
         self.run(take_waiting([row], self.hand))
-        (parcel,) = self.hand.parcels
-        return parcel.lane
+        (message,) = [*self.hand.parcels, *self.hand.doubts]
+        return message.lane
 
     def alone(self, number: int = 0) -> UUID:
         """A message that is not part of a broadcast."""
@@ -130,7 +140,7 @@ def test_what_is_in_hand_is_asked_about_where_it_went() -> None:
     second = desk.connect()
     lane = desk.taken(row)
     assert (lane.integration, lane.given_up) == (first, True)
-    assert desk.hand.parcels[0].again
+    assert desk.hand.parcels == [], "it is asked about, not sent"
     assert desk.taken(desk.alone(1)).integration == second
     desk.stop(second)
     assert desk.taken(desk.alone(2)).integration is None
@@ -146,8 +156,8 @@ def test_of_a_chunk_that_somebody_had_in_hand_too() -> None:
     desk.stop(first)
     desk.connect()
     desk.run(look_at_chunk(desk.chunk(broadcast).id, desk.hand))
-    assert len(desk.hand.parcels) == 3
-    assert {each.lane.integration for each in desk.hand.parcels} == {first}
+    assert len(desk.hand.doubts) == 3
+    assert {each.lane.integration for each in desk.hand.doubts} == {first}
 
 
 def test_while_messages_are_in_hand_who_has_them_stays_known() -> None:
@@ -195,14 +205,113 @@ def test_a_broadcast_stands_still_while_a_provider_is_out_of_use(kind: str) -> N
     assert desk.broadcast(broadcast).sent_count == 2 * count
 
 
-def test_conversations_with_mail_servers_are_counted_in_the_whole_process() -> None:
+def left_in_hand(desk: PostOffice, **more: Any) -> tuple[UUID, list[UUID]]:
+    """A broadcast that somebody died with, whose messages their provider has never heard of."""
+    desk.providers = desk.through  # type: ignore[assignment]
+    broadcast = desk.sending(**more)
+    return broadcast, [each.id for each in desk.take(broadcast).parcels]
+
+
+def again(desk: PostOffice, rows: list[UUID]) -> list[str | None]:
+    """To whom they are sent again, or None and the reason."""
+    desk.run(take_again(rows, desk.hand))
+    return [each.to or each.withheld for each in desk.hand.parcels]
+
+
+def test_what_came_nowhere_is_in_hand_anew_before_it_is_sent_again() -> None:
+    desk = PostOffice(users=1)
+    first = desk.connect()
+    _, (row,) = left_in_hand(desk)
+    desk.stop(first)
+    second = desk.connect()
+    desk.world.time += timedelta(minutes=5)
+    assert again(desk, [row]) == ["+2348030000000"]
+    known = desk.row(row)
+    assert (known.integration, known.taken_at) == (second, desk.world.now())
+    assert (known.hand_over, desk.hand.parcels[0].lane.integration) == ("under-way", second)
+    desk.run(settle([Outcome(row, Heard.SENT)]))
+    assert again(desk, [row]) == [], "somebody was faster"
+
+
+def test_what_was_cancelled_or_is_not_wanted_any_more_is_not_sent_again() -> None:
+    desk = PostOffice(users=3)
+    desk.connect()
+    broadcast, rows = left_in_hand(desk, purpose="marketing")
+    desk.perform(User, desk.users[0], OptOut())
+    desk.perform(User, desk.users[1], SuspendUser(reason="fraud"))
+    assert again(desk, rows) == [UNWANTED, GONE, "+2348030000002"]
+    desk.perform(BroadcastMessage, broadcast, CancelBroadcast())
+    assert again(desk, rows) == [CANCELLED] * 3
+    desk.run(settle([Outcome(each, Heard.NEVER, CANCELLED) for each in rows]))
+    assert desk.row(rows[0]).error_message == CANCELLED
+    known = desk.broadcast(broadcast)
+    assert (known.sent_count, known.failed_count, known.unknown_count) == (0, 3, 0)
+
+
+def test_what_is_repeated_by_a_person_goes_though_its_broadcast_is_over() -> None:
+    desk = PostOffice(users=1)
+    desk.providers = desk.through  # type: ignore[assignment]
+    broadcast = desk.sending(purpose="marketing")
+    hand = desk.take(broadcast)
+    (row,) = [each.id for each in hand.parcels]
+    desk.go_on(broadcast, hand, Heard.FAILED)
+    desk.perform(NotificationHistory, repeat_id(row), RetryNotification(parent=row))
+    desk.run(take_waiting([repeat_id(row)], desk.hand))
+    assert [each.to for each in desk.hand.parcels] == ["+2348030000000"]
+    assert again(desk, [repeat_id(row)]) == ["+2348030000000"]
+    desk.perform(User, desk.users[0], OptOut())
+    assert again(desk, [repeat_id(row)]) == [UNWANTED]
+
+
+@pytest.mark.parametrize("still", ["error", "paused", "outbound"])
+def test_a_broadcast_that_stands_still_loses_nobody_it_had_in_hand(still: str) -> None:
+    desk = PostOffice(users=2)
+    sms = desk.connect()
+    broadcast, rows = left_in_hand(desk)
+    line = line_to(desk.book(), desk.book().read(ApiIntegration, sms))
+    switch = {
+        "error": lambda: desk.run(break_(sms, 5)),
+        "paused": lambda: desk.perform(BroadcastMessage, broadcast, PauseBroadcast()),
+        "outbound": lambda: desk.run(SwitchOutbound(enabled=False).work),
+    }
+    back = {
+        "error": lambda: desk.perform(ApiIntegration, sms, TestIntegration().after(line, GOOD)),
+        "paused": lambda: desk.perform(BroadcastMessage, broadcast, ResumeBroadcast()),
+        "outbound": lambda: desk.run(SwitchOutbound(enabled=True).work),
+    }
+    switch[still]()
+    assert again(desk, rows) == []
+    assert {desk.row(each).hand_over for each in rows} == {HandOver.UNDER_WAY}
+    back[still]()
+    assert len(again(desk, rows)) == 2
+
+
+def test_what_may_still_be_on_its_way_is_known_by_its_lane() -> None:
     desk = PostOffice()
-    desk.connect("email")
+    assert desk.lane().on_the_way == timedelta(0), "a file has what was written"
+    desk.connect()
+    assert desk.lane().on_the_way == timedelta(minutes=2)
+    row = desk.alone()
+    desk.taken(row)
+    desk.world.time += timedelta(seconds=5)
+    desk.taken(row)
+    (doubt,) = desk.hand.doubts
+    assert doubt.until == desk.world.now() + timedelta(seconds=115)
+
+
+def test_conversations_with_a_mail_server_are_counted_in_the_whole_process() -> None:
+    desk = PostOffice()
+    former = desk.connect("email")
     first, second = desk.lane(Channel.EMAIL).provider, desk.lane(Channel.EMAIL).provider
     assert isinstance(first, Mail)
     assert isinstance(second, Mail)
     assert first._conversations is second._conversations
     assert isinstance(first._conversations, asyncio.Semaphore)
+    desk.stop(former)
+    desk.connect("email")
+    other = desk.lane(Channel.EMAIL).provider
+    assert isinstance(other, Mail)
+    assert other._conversations is not first._conversations, "nobody waits for another server"
 
 
 def test_the_line_of_a_message_shows_no_secret() -> None:

@@ -1,5 +1,6 @@
 """A notification: once for each cause, recipient and channel, and never sent twice."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,6 @@ from rim_ledger.lending.standing import EraseUser, SuspendUser
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.hand_over import settle, take_waiting
 from rim_ledger.notifications.notification import (
-    WAITING,
     HandOver,
     Notice,
     NotificationChannel,
@@ -25,6 +25,7 @@ from rim_ledger.notifications.notification import (
     mark,
 )
 from rim_ledger.notifications.parcel import Hand, Outcome
+from rim_ledger.notifications.queues import in_hand, waiting
 from rim_ledger.notifications.retrying import RetryNotification
 from rim_ledger.sending import Heard
 from tests.notifications.desk import MessageDesk
@@ -69,14 +70,27 @@ def test_the_same_cause_tells_a_person_on_a_channel_once() -> None:
 def test_it_is_in_hand_before_it_is_sent_and_its_address_is_clear_there_alone() -> None:
     desk = MessageDesk()
     row = desk.queued(notice(desk))
-    assert desk.book().listed(WAITING, 9) == [row]
+    assert desk.book().listed(waiting("sms"), 9) == [row]
     (parcel,) = taken(desk, row).parcels
-    assert (parcel.to, parcel.body, parcel.again) == ("+2348030000000", "Message", False)
+    assert (parcel.to, parcel.body) == ("+2348030000000", "Message")
     assert desk.row(row).hand_over is HandOver.UNDER_WAY
     assert not any("+234" in str(each.event) or "Message" in str(each.event) for each in desk.log)
     assert names(heard(desk, row, Heard.SENT)) == ["NotificationSent"]
     assert desk.row(row).sent_at == desk.world.now()
-    assert desk.book().listed(WAITING, 9) == []
+    assert desk.book().listed(waiting("sms"), 9) == []
+
+
+def test_the_oldest_goes_first_and_no_more_are_in_hand_than_may_go_at_once() -> None:
+    desk = MessageDesk()
+    desk.pace(12)
+    rows = list[UUID]()
+    for number in range(7):
+        desk.world.time += timedelta(seconds=1)
+        rows.append(desk.queued(notice(desk, cause=UUID(int=number))))
+    assert desk.book().listed(waiting("sms"), 9) == rows
+    assert [each.id for each in taken(desk, *rows).parcels] == rows[:3]
+    assert desk.book().listed(in_hand("sms"), 9) == rows[:3]
+    assert desk.book().listed(waiting("sms"), 9) == rows[3:]
 
 
 def test_what_somebody_who_died_had_in_hand_is_asked_about() -> None:
@@ -84,8 +98,8 @@ def test_what_somebody_who_died_had_in_hand_is_asked_about() -> None:
     row = desk.queued(notice(desk))
     taken(desk, row)
     count = len(desk.log)
-    (parcel,) = taken(desk, row).parcels
-    assert parcel.again
+    (doubt,) = taken(desk, row).doubts
+    assert (doubt.id, doubt.until) == (row, desk.world.now())
     assert len(desk.log) == count
 
 

@@ -8,9 +8,11 @@ from typing import cast
 from uuid import UUID
 
 import pytest
+from aiosmtplib import SMTP
 from pydantic import SecretStr
 
 from rim_ledger.core import Unavailable
+from rim_ledger.notifications import mail
 from rim_ledger.notifications.mail import Mail
 from rim_ledger.notifications.sms_gateway import SmsGateway
 from rim_ledger.sending import Channel, Heard, Message, Unclear
@@ -161,6 +163,46 @@ def test_a_server_that_falls_silent_after_the_message_may_have_it() -> None:
 
     assert tell(story) == [True]
     assert len(box.got) == 1
+
+
+def test_a_server_that_is_slow_at_every_step_is_waited_for_a_bounded_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Slow:
+        """Whoever is told a message, and never comes to an end with it."""
+
+        async def mail(self, _: str) -> None: ...
+
+        async def rcpt(self, _: str) -> None: ...
+
+        async def data(self, _: bytes) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    async def story(noted: Noted) -> None:
+        monkeypatch.setattr(mail, "PATIENCE", 0.01)
+        with pytest.raises(Unclear):
+            async with asyncio.timeout(60):
+                await a_mail("", noted)._hand_over(cast("SMTP", Slow()), "a@rim.example", b"")
+
+    tell(story)
+
+
+def test_an_email_is_told_in_ascii_to_whom_it_is_for_and_what_it_says() -> None:
+    box = Mailbox()
+
+    async def story(noted: Noted) -> None:
+        async with a_mail_server(box) as url:
+            await a_mail(url, noted).send(letter("ada@пример.рф", "₦5", "₦5,000 due\n.\n"))
+            await a_mail(url, noted).send(letter("ada@rim.example", body="<p>₦</p>", html=True))
+
+    assert tell(story) == [False, False]
+    first, second = box.got
+    assert first["To"] == "ada@xn--e1afmkfd.xn--p1ai"
+    for each in (first, second):
+        assert each["Content-Transfer-Encoding"] == "quoted-printable"
+        assert each.as_bytes().isascii()
+    assert first.get_content().splitlines() == ["₦5,000 due", "."]
+    assert second.get_content().strip() == "<p>₦</p>"
 
 
 def test_a_subject_never_makes_another_header() -> None:

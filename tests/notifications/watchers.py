@@ -10,8 +10,9 @@ from rim_ledger.core import Actor, Command, Event
 from rim_ledger.notifications.alert import AlertTriggered, SystemAlert
 from rim_ledger.notifications.alerting import CreateAlert, observe
 from rim_ledger.notifications.hand_over import settle, take_waiting
-from rim_ledger.notifications.notification import WAITING, NotificationHistory, NotificationQueued
+from rim_ledger.notifications.notification import NotificationHistory, NotificationQueued
 from rim_ledger.notifications.parcel import Hand, Outcome
+from rim_ledger.notifications.queues import waiting
 from rim_ledger.sending import Channel, Heard
 from tests.admin.staff import Staff
 from tests.notifications.desk import Through
@@ -61,7 +62,7 @@ class Watchers(Staff):
         return self.hire("ada", self.role("watchers", ("alerts", "read")), **more)
 
     def waiting(self) -> list[UUID]:
-        return self.book().listed(WAITING, 99)
+        return [id_ for each in (SMS, EMAIL) for id_ in self.book().listed(waiting(each), 99)]
 
     def hand_over(self, heard: Heard = Heard.SENT) -> list[Event]:
         """Carry what waits, as the courier does; what came of it."""

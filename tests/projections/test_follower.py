@@ -123,6 +123,8 @@ def test_a_loan_is_shown_with_every_field(database: str) -> None:
         "completedAt": None,
         "defaultedAt": None,
         "telcoReference": None,
+        "disputed": False,
+        "disputes": [],
         "metadata": {
             "purpose": "school fees",
             "creditScore": 500,

@@ -13,12 +13,12 @@ from rim_ledger.core import Refused, Stamp
 from rim_ledger.key_ring import derived
 from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
-from rim_ledger.lending.disbursement import DisburseLoan
+from rim_ledger.lending.disbursement import DisburseLoan, record_reply
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.request import ApproveLoan, RequestLoan
 from rim_ledger.lending.standing import RegisterUser
-from rim_ledger.lending.telco import SimulatedTelco
+from rim_ledger.lending.telco import Answer, Reply, SimulatedTelco
 from rim_ledger.lending.user import User
 from rim_ledger.outcomes import Receipt
 from rim_ledger.system.config import SetConfig
@@ -125,6 +125,27 @@ def test_a_request_whose_sender_died_is_asked_about_and_never_sent(database: str
         assert loan_in(dispatch, loan).disbursement == "failed"
 
     assert lend(database, "08031234567", story) == []
+
+
+def test_a_top_up_is_not_sent_once_an_earlier_one_has_come_after_all(database: str) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        ledger = dispatch.ledger
+        first = (await disburse(dispatch, loan)).reference
+        assert first
+        dispatch.telco = SimulatedTelco(AWAY)
+
+        async def request() -> Receipt:
+            receipt = await ledger.execute(Loan, loan.id, DisburseLoan(), stamp())
+            late = record_reply(loan.id, first, Reply(Answer.DELIVERED))
+            await ledger.submit(late, stamp())
+            return receipt
+
+        await dispatch.disburse(request)
+        left = loan_in(dispatch, loan)
+        assert (left.status, left.disbursement, left.disputes) == ("approved", "failed", [first])
+        assert (await disburse(dispatch, loan)).status == "disbursed"
+
+    assert lend(database, "08031239001", story) == []
 
 
 def test_the_clock_leaves_a_top_up_alone_that_somebody_has_in_hand(database: str) -> None:

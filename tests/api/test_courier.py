@@ -1,0 +1,191 @@
+"""What one carries does not hold up another: channels and broadcasts each go their own way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from rim_ledger.book import Book
+from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.notifications.courier import Courier
+from rim_ledger.notifications.notification import (
+    Notice,
+    NotificationChannel,
+    NotificationType,
+    RecipientType,
+    queue,
+)
+from rim_ledger.sending import Channel, Heard, Message
+from rim_ledger.world import RealWorld
+from tests.api.conftest import WORLD, Client, Tell
+from tests.api.test_broadcasts import Listening, courier, drafted, loop_time, sent
+
+PATIENCE = 60.0
+"""Seconds after which something that should come does not come any more."""
+
+
+class Held(Listening):
+    """A provider that keeps SMS waiting for ever, and takes e-mails at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holds, self.mails = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def send(self, message: Message) -> None:
+        if message.channel is Channel.SMS:
+            self.holds.set()
+            await asyncio.get_running_loop().create_future()
+        await super().send(message)
+        self.mails.release()
+
+
+@asynccontextmanager
+async def carrying(admin: Client, provider: Listening) -> AsyncIterator[None]:
+    task = asyncio.create_task(courier(admin, provider).run())
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def one_by_one(admin: Client, user: UUID, channel: str, count: int = 1) -> None:
+    """Messages that are no part of a broadcast."""
+
+    def work(book: Book) -> UUID:
+        for number in range(count):
+            notice = Notice(
+                type=NotificationType.SCHEDULED,
+                channel=NotificationChannel(channel),
+                recipient=user,
+                recipient_type=RecipientType.USER,
+                cause=UUID(int=number + 1),
+            )
+            queue(book, notice, "Title", "Message")
+        return user
+
+    await admin.app.state.desk.ledger.submit(work, Stamp(at=WORLD.now(), actor=SYSTEM))
+
+
+@pytest.mark.parametrize("slow", ["broadcast", "single"])
+def test_a_slow_message_holds_up_no_other_channel_and_no_other_broadcast(
+    tell: Tell, slow: str
+) -> None:
+    async def story(admin: Client) -> None:
+        user, held = UUID((await admin.user())["id"]), Held()
+        async with carrying(admin, held):
+            if slow == "broadcast":
+                await sent(admin, await drafted(admin))
+            else:
+                await one_by_one(admin, user, "sms")
+            await held.holds.wait()
+            await one_by_one(admin, user, "email")
+            await held.mails.acquire()
+            await sent(admin, await drafted(admin, type="email"))
+            await held.mails.acquire()
+        assert [channel for channel, *_ in held.sent] == ["email", "email"]
+
+    tell(story)
+
+
+def test_a_courier_outlives_a_database_that_is_away_and_a_broadcast_that_fails(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(admin: Client) -> None:
+        user, held = UUID((await admin.user())["id"]), Held()
+        monkeypatch.setattr("rim_ledger.notifications.courier.INTERVAL", 0.01)
+        carrier, away, fails = courier(admin, held), asyncio.Event(), asyncio.Event()
+        errands, broadcast = carrier._errands, carrier._broadcast
+
+        async def is_away() -> object:
+            carrier._errands = errands  # type: ignore[method-assign]
+            away.set()
+            raise OSError
+
+        async def fail(*_: object) -> int:
+            carrier._broadcast = broadcast  # type: ignore[method-assign]
+            fails.set()
+            raise OSError
+
+        carrier._errands = is_away  # type: ignore[method-assign, assignment]
+        carrier._broadcast = fail  # type: ignore[method-assign]
+        monkeypatch.setattr("tests.api.test_courier.courier", lambda *_: carrier)
+        async with carrying(admin, held):
+            await away.wait()
+            await sent(admin, await drafted(admin, type="email"))
+            await fails.wait()
+            await held.mails.acquire()
+            await one_by_one(admin, user, "email")
+            await held.mails.acquire()
+
+    tell(story)
+
+
+def test_messages_that_wait_one_by_one_keep_to_the_rate(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        user, listening = UUID((await admin.user())["id"]), Listening()
+        await admin.ask("PUT", "/v1/system-config/notifications/smsPerSecond", {"value": 8})
+        await one_by_one(admin, user, "sms", 8)
+        couriers, begun = [courier(admin, listening) for _ in range(2)], loop_time()
+        assert sum(await asyncio.gather(*(each.carry() for each in couriers))) == 8
+        # Two at once: the last may not begin before 6/8 seconds have passed.
+        assert len(listening.at) == 8
+        assert max(listening.at) - begun >= 6 / 8 - 0.05
+
+    tell(story)
+
+
+class Ahead(RealWorld):
+    """A clock that is ahead of all others."""
+
+    def __init__(self, minutes: float) -> None:
+        self._ahead = timedelta(minutes=minutes)
+
+    def now(self) -> datetime:
+        return super().now() + self._ahead
+
+
+class Dies(Listening):
+    """Whoever hands something over to it dies before there is an answer."""
+
+    async def send(self, message: Message) -> None:
+        await super().send(message)
+        raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("kind", ["broadcast", "single"])
+def test_what_may_still_be_on_its_way_is_not_sent_again(tell: Tell, kind: str) -> None:
+    async def story(admin: Client) -> None:
+        user = UUID((await admin.user())["id"])
+        if kind == "broadcast":
+            await sent(admin, await drafted(admin))
+        else:
+            await one_by_one(admin, user, "sms")
+
+        def at(provider: Listening, minutes: float) -> Courier:
+            made = courier(admin, provider)
+            made._world = Ahead(minutes)
+            made._providers.on_the_way = timedelta(minutes=2)  # type: ignore[attr-defined]
+            return made
+
+        dies, heir = Dies(answer=Heard.NEVER), Listening(answer=Heard.NEVER)
+        with pytest.raises(asyncio.CancelledError):
+            await at(dies, 0).carry()
+        soon = at(heir, 1)
+        assert [await soon.carry(), await soon.carry()] == [0, 0]
+        assert (len(heir.asked), heir.sent) == (1, []), "once, and in a while again"
+        with pytest.raises(asyncio.CancelledError):
+            await at(dies, 3).carry()
+        assert await at(heir, 4).carry() == 0, "it was sent again a minute ago"
+        assert heir.sent == []
+        assert await at(heir, 6).carry() >= 1
+        references = {reference for *_, reference in [*dies.sent, *heir.sent]}
+        assert (len(dies.sent), len(heir.sent), len(references)) == (2, 1, 1)
+        assert await at(heir, 9).carry() == 0
+
+    tell(story)
