@@ -10,11 +10,10 @@ from rim_ledger.lending.telco import Answer, Reply, TopUp
 from rim_ledger.system.breaker import Breaker
 from rim_ledger.system.line import Line
 from rim_ledger.system.outside import Blocked, NoAnswer, Outside, Unreachable, object_in
+from rim_ledger.system.tries import pauses
 from rim_ledger.world import World
 
 PATH: Final = "/top-ups"
-WAITS: Final = (0.2, 0.8)
-"""Seconds before the second and the third try, half as long at least and as long at most."""
 SERVER_ERROR: Final = 500
 TELCO_REFERENCE: Final = re.compile(r"[!-~]{1,120}")
 REASON: Final = re.compile(r"[a-z0-9-]{1,40}")
@@ -40,13 +39,14 @@ class HttpTelco:
                 "amount": f"{order.amount:.2f}",
             }
         ).encode()
-        for wait in (*WAITS, None):
+        for pause in pauses(self._world):
+            await asyncio.sleep(pause)
             try:
                 reply = await self._ask("POST", PATH, order.reference, body)
             except Blocked:
                 return Reply(Answer.FAILED, reason="The telco's address is blocked.")
             except Unreachable:
-                await self._pause(wait)
+                continue
             else:
                 told = reply and reply.answer is not Answer.ABSENT
                 return reply if reply and told else Reply(Answer.UNKNOWN)
@@ -54,15 +54,15 @@ class HttpTelco:
 
     async def query(self, reference: str) -> Reply:
         """A question does no harm: without a usable answer it is asked again."""
-        for wait in (*WAITS, None):
+        for pause in pauses(self._world):
+            await asyncio.sleep(pause)
             try:
                 if reply := await self._ask("GET", f"{PATH}/{reference}", reference):
                     return reply
             except Blocked:
                 break
             except Unreachable:
-                pass
-            await self._pause(wait)
+                continue
         return Reply(Answer.UNKNOWN)
 
     async def _ask(
@@ -85,11 +85,6 @@ class HttpTelco:
         if not reached:
             raise Unreachable
         return reply
-
-    async def _pause(self, wait: float | None) -> None:
-        """Wait before the next try, not all callers equally long."""
-        if wait is not None:
-            await asyncio.sleep(wait * (1 + self._world.random(1)[0] / 255) / 2)
 
 
 def read_reply(reference: str, body: bytes) -> Reply | None:

@@ -1,6 +1,8 @@
 """SMS over HTTP: a message is sent once, and asked about under its reference."""
 
+import asyncio
 import json
+from contextlib import suppress
 from typing import Final
 
 from rim_ledger.core import Unavailable
@@ -8,6 +10,7 @@ from rim_ledger.sending import Heard, Message, Unclear
 from rim_ledger.system.breaker import Breaker
 from rim_ledger.system.line import Line
 from rim_ledger.system.outside import Answer, Blocked, NoAnswer, Outside, Unreachable, object_in
+from rim_ledger.system.tries import pauses
 from rim_ledger.world import World
 
 PATH: Final = "/messages"
@@ -16,7 +19,8 @@ REFUSED: Final = range(400, 500)
 UNSURE: Final = (408, 409)
 """A request that timed out at the provider, or that it has under this reference already."""
 UNKNOWN: Final = 404
-ABOUT_US: Final = (401, 402, 403, 404, 405, 408, 429)
+BUSY: Final = 429
+ABOUT_US: Final = (401, 402, 403, 404, 405, 408, BUSY)
 """Not about this message: no other would fare better."""
 HEARD: Final = {
     "accepted": Heard.SENT,
@@ -33,24 +37,19 @@ class SmsGateway:
         self._line, self._outside, self._breaker, self._world = line, outside, breaker, world
 
     async def send(self, message: Message) -> None:
-        """Raises Unavailable (`not-sent`) when the provider says no or was never reached, Unclear
-        when it may have it."""
+        """Raises Unavailable (`not-sent`) when the provider says no, or was not reached or too busy
+        three times; Unclear when it may have it."""
         said = {
             "to": message.to,
             "from": self._line.sender,
             "body": message.body,
             "reference": message.reference,
         }
-        try:
-            answer = await self._call("POST", PATH, message.reference, json.dumps(said).encode())
-        except (Blocked, Unreachable):
-            raise _not_sent() from None
-        except NoAnswer:
-            raise Unclear from None
-        if answer.status in REFUSED and answer.status not in UNSURE:
-            raise _not_sent()
-        if answer.status not in TAKEN:
-            raise Unclear
+        for pause in pauses(self._world):
+            await asyncio.sleep(pause)
+            with suppress(Unreachable):
+                return await self._hand_over(message.reference, json.dumps(said).encode())
+        raise _not_sent()
 
     async def ask(self, reference: str) -> Heard:
         """What the provider knows. Raises Unavailable when it gives no answer."""
@@ -63,6 +62,21 @@ class SmsGateway:
         if answer.status not in TAKEN:
             raise Unavailable("not-sent", "The SMS provider gave no answer.")
         return HEARD.get(str(object_in(answer.body).get("status")), Heard.UNKNOWN)
+
+    async def _hand_over(self, reference: str, body: bytes) -> None:
+        """Raises Unreachable when the provider certainly has nothing and may be tried again."""
+        try:
+            answer = await self._call("POST", PATH, reference, body)
+        except Blocked:
+            raise _not_sent() from None
+        except NoAnswer:
+            raise Unclear from None
+        if answer.status == BUSY:
+            raise Unreachable
+        if answer.status in REFUSED and answer.status not in UNSURE:
+            raise _not_sent()
+        if answer.status not in TAKEN:
+            raise Unclear
 
     async def _call(
         self, method: str, path: str, reference: str, body: bytes | None = None

@@ -17,6 +17,7 @@ from rim_ledger.notifications.mail import Mail
 from rim_ledger.notifications.sms_gateway import SmsGateway
 from rim_ledger.sending import Channel, Heard, Message, Unclear
 from rim_ledger.system import outside
+from rim_ledger.system import tries as turns
 from rim_ledger.system.breaker import Breaker
 from rim_ledger.system.integration import IntegrationType
 from rim_ledger.system.line import Line
@@ -33,9 +34,10 @@ Answering = Callable[[Request], bytes | None]
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, who answers is heard."""
+    """However busy the machine is, who answers is heard. Nobody waits to try again."""
     for name in ("PATIENCE", "CONNECTING"):
         monkeypatch.setattr(outside, name, 60.0)
+    monkeypatch.setattr(turns, "WAITS", (0.0, 0.0))
 
 
 class Noted:
@@ -299,7 +301,24 @@ def test_only_a_plain_no_means_that_an_sms_was_not_sent(
             await a_gateway(url, noted).send(sms())
         assert type(gone.value) is Unavailable, "it was never reached"
 
-    assert tell(story) == [failed, True]
+    tried = 3 if status == 429 else 1
+    assert tell(story) == [failed] * tried + [True] * 3
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_gateway_that_is_too_busy_is_asked_again_under_the_same_reference(failures: int) -> None:
+    heard = list[str]()
+
+    async def story(noted: Noted) -> None:
+        def said(request: Request) -> bytes:
+            heard.append(request.headers["idempotency-key"])
+            return answer(429 if len(heard) <= failures else 202)
+
+        async with answering(said) as url:
+            await a_gateway(url, noted).send(sms())
+
+    assert tell(story) == [True] * failures + [False]
+    assert heard == ["R-1"] * (failures + 1)
 
 
 @pytest.mark.parametrize(
