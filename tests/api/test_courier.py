@@ -122,6 +122,7 @@ def test_a_courier_outlives_a_database_that_is_away_and_a_broadcast_that_fails(
             await held.mails.acquire()
             await one_by_one(admin, user, "email")
             await held.mails.acquire()
+        assert [channel for channel, *_ in held.sent] == ["email", "email"]
 
     tell(story)
 
