@@ -13,6 +13,8 @@ import tempfile
 from functools import cached_property
 from pathlib import Path
 
+from rim_ledger.signals import uninterrupted
+
 CACHE = Path("/var/cache/rim-ledger")  # For binaries, which are copied anew if they vanish.
 
 
@@ -86,31 +88,32 @@ class PostgresPrograms:
     ) -> None:
         """Run a command as the server's account, out of reach of the terminal's signals."""
         account = self._account
+        process = None
         try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                pass_fds=inherit,
-                cwd=directory,
-                env={"LC_ALL": "C"},
-                umask=0o077,
-                user=account and account.pw_uid,
-                group=account and account.pw_gid,
-                extra_groups=() if account else None,
-                start_new_session=True,
-            )
+            with uninterrupted():  # Or nobody would know of a process that has just begun.
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    pass_fds=inherit,
+                    cwd=directory,
+                    env={"LC_ALL": "C"},
+                    umask=0o077,
+                    user=account and account.pw_uid,
+                    group=account and account.pw_gid,
+                    extra_groups=() if account else None,
+                    start_new_session=True,
+                )
+            output, _ = process.communicate(text)
         except OSError as error:
             raise PostgresUnavailable(str(error)) from error
-        with process:
-            try:
-                output, _ = process.communicate(text)
-            except BaseException:
-                process.send_signal(signal.SIGINT)  # On which initdb clears up after itself.
-                process.wait()
-                raise
+        except BaseException:
+            if process:
+                with process:
+                    process.send_signal(signal.SIGINT)  # On which initdb clears up after itself.
+            raise
         if process.returncode:
             raise PostgresUnavailable(f"{shlex.join(command)} failed:\n{output.strip()}")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -20,14 +19,13 @@ from rim_ledger.key_ring import WrongSecret, open_ring
 from rim_ledger.ledger import Ledger
 from rim_ledger.migrate import migrate
 from rim_ledger.postgres import EmbeddedPostgres
+from rim_ledger.signals import uninterrupted
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
 
 VERSION_MIN: Final = 15
 CONNECT: Final = 5
 """Seconds to wait for an answer."""
-STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that ask a process to stop."""
 
 
 class Unfit(Exception):
@@ -86,7 +84,7 @@ def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) ->
     """
     lacking = [f"migration {name}" for name in migrate(url)]
     vault = open_vault(settings, url)
-    with _uninterrupted():  # The password is told now or never.
+    with uninterrupted():  # The password is told now or never.
         if password := asyncio.run(_begin(settings, url)):
             lacking.append("the first admin")
             first_login(password)
@@ -103,16 +101,6 @@ async def _begin(settings: Settings, url: str) -> str | None:
             return await bootstrap(ledger, given.get_secret_value() if given else None, RealWorld())
         except Refused as refusal:
             raise Unfit(f"RIM_ADMIN_PASSWORD is not right: {refusal.detail}") from refusal
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let signals wait until the end of the block."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def answers(url: str) -> bool:

@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from api.installation.database import STOPPING, Unfit, answers, database, prepare
+from api.installation.database import Unfit, answers, database, prepare
 from api.installation.settings import Settings
 from api.process.listener import address, listen
 from api.process.sealing import make_key, require_true
 from api.process.status import is_ready
 from rim_ledger.postgres import EmbeddedPostgres, PostgresUnavailable
+from rim_ledger.signals import STOPPING, uninterrupted
 
 PAUSE: Final = 0.1
 """Seconds between two looks at the children."""
@@ -58,13 +59,15 @@ class Child:
         if self._process and (code := self._process.poll()) is not None:
             self._ended(code, now, away=not answers(url))
         if self._process is None and now >= self._due:
-            self._process = subprocess.Popen(
-                # -P: an `api` in the working directory is not ours.
-                [sys.executable, "-P", "-m", "api.process.child", self.command, *self._arguments],
-                stdin=subprocess.PIPE,  # Never written to: its end tells the child of ours.
-                pass_fds=self._inherit,
-                start_new_session=True,  # Ctrl-C is for us, who stop the children in order.
-            )
+            # -P: an `api` in the working directory is not ours.
+            command = [sys.executable, "-P", "-m", "api.process.child", self.command]
+            with uninterrupted():  # Or nobody would stop a child that has just begun.
+                self._process = subprocess.Popen(
+                    [*command, *self._arguments],
+                    stdin=subprocess.PIPE,  # Never written to: its end tells the child of ours.
+                    pass_fds=self._inherit,
+                    start_new_session=True,  # Ctrl-C is for us, who stop the children in order.
+                )
 
     def ask_to_stop(self) -> None:
         if self._process:
