@@ -78,8 +78,9 @@ def as_html(value: str) -> str:
     return escape(value, quote=True)
 
 
-def require_enabled(*, enabled: bool) -> None:
+def require_enabled(*, enabled: bool, archived: bool) -> None:
     """Refuse to use a template that was disabled, or put away."""
+    require(not archived, "template-disabled", "The template was put away; use another one.")
     require(enabled, "template-disabled", "The template is disabled; enable it first.")
 
 
