@@ -31,6 +31,13 @@ Values = Annotated[dict[Variable, Annotated[str, Field(max_length=1000)]], Field
 """What stands for each variable."""
 
 
+def worded(text: str) -> str:
+    """A text that says something. Raises for one of blanks alone."""
+    if not text.strip():
+        raise PydanticCustomError("blank", "this must not be blank")
+    return text
+
+
 class FillIn(Form):
     """What a template's variables stand for."""
 
