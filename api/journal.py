@@ -41,6 +41,8 @@ HEADS: Final = [
     "credit",
 ]
 
+SHOWN: Final = "SELECT position FROM read.tracking WHERE name = 'read'"
+
 BALANCE: Final = """
 SELECT account, sum(debit), sum(credit), sum(debit) - sum(credit)
   FROM read.journal_lines WHERE position <= %s GROUP BY account ORDER BY account"""
@@ -107,8 +109,10 @@ async def _balance(desk: "Desk", call: Call) -> Balance:
     given = parameters_in(call.query)
     only(given, "asOf")
     await desk.wait_for(call)
-    ((shown,),) = await desk.rows("SELECT position FROM read.tracking WHERE name = 'read'")
-    position = await position_of(desk, given["asOf"], shown) if "asOf" in given else shown
+    if "asOf" in given:
+        position = await position_of(desk, given["asOf"])
+    else:
+        ((position,),) = await desk.rows(SHOWN)
     at = await desk.rows(RECORDED, [position])
     accounts = await desk.rows(BALANCE, [position])
     return Balance(position, at[0][0] if at else None, accounts)
