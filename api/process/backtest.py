@@ -55,6 +55,8 @@ def backtest(
     for path in filter(None, (changes, chart)):
         if path.exists():
             raise Unfit(f"{path} is there already: name a new file")
+        if not path.absolute().parent.is_dir():
+            raise Unfit(f"{path.absolute().parent} is no directory")
     with interruptible("there is no report"), filled_database(settings) as url:
         report = asyncio.run(_run(url, simulation, changes))
     if chart:
