@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -178,8 +178,8 @@ def _names(given: Mapping[str, list[str]]) -> tuple[str, ...] | None:
     if "type" in given:
         names &= set(given["type"])
     if "entity" in given:
-        kinds = [KINDS[each] for each in given["entity"]]
-        names &= {event.__name__ for kind in kinds for event in get_args(ENTITIES[kind])}
+        kinds = {KINDS[each] for each in given["entity"]}
+        names &= {event.__name__ for event, kind in ENTITY_OF.items() if kind in kinds}
     return tuple(sorted(names)) if {"type", "entity"} & given.keys() else None
 
 
