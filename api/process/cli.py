@@ -248,6 +248,9 @@ def _run() -> None:
     # All that runs here knows how to end on an interrupt; a shell may have switched them off.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    if not {*sys.argv[1:]} - {"--help", "-h"}:
+        for name in app:  # The list of commands says what each of them does: all are imported.
+            app[name]
     with contextlib.suppress(KeyboardInterrupt):
         try:
             app()
