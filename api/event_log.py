@@ -31,6 +31,7 @@ PAGE: Final = 2_000
 """Events that are read and sent at a time: others are answered in between."""
 SCAN: Final = 100_000
 """Positions that are looked through at a time for events that may be rare."""
+NUMBER_MAX: Final = 10**18 - 1
 KINDS: Final[Mapping[str, type[Aggregate]]] = {kind.__name__: kind for kind in ENTITIES}
 OF_BUSINESS_ID: Final = (
     "SELECT stream_id FROM ledger.claims WHERE kind = 'business-id' AND name = %s"
@@ -57,9 +58,9 @@ async def read_question(desk: "Desk", call: Call, *, live: bool, paged: bool) ->
             raise unfit(name, "it stands here too often")
         if live and name in ("limit", "to"):
             raise unfit(name, "a live stream has no end")
-    most = LIMIT_MAX if paged else 10**18
+    most = LIMIT_MAX if paged else NUMBER_MAX
     limit = _number("limit", once["limit"], 1, most) if "limit" in once else None
-    after = _number("after", once["after"], 0, 10**18) if "after" in once else 0
+    after = _number("after", once["after"], 0, NUMBER_MAX) if "after" in once else 0
     wanted = Wanted(
         names=_names(given),
         stream=await _stream(desk, once["entityId"]) if "entityId" in once else None,
