@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from api.examples import AS_OF
 from api.road.as_of import RECORDED, only, position_of
 from api.road.filters import parameters_in, read_query
 from api.road.routes import AnyRoute, List, One, Other, Parameters
@@ -159,7 +160,15 @@ ROUTES: list[AnyRoute] = [
     List("/v1/journal", JournalEntryRow, READ, "Entries of the journal"),
     One("/v1/journal/{id}", JournalEntryRow, READ, "One entry"),
     Other("GET", "/v1/journal.csv", journal_csv, "The journal as CSV", READ, exports=True),
-    Other("GET", "/v1/trial-balance", trial_balance, "Trial balance", READ, gives=GIVES),
+    Other(
+        "GET",
+        "/v1/trial-balance",
+        trial_balance,
+        "Trial balance",
+        READ,
+        gives=GIVES,
+        query={"asOf": AS_OF},
+    ),
     Other(
         "GET",
         "/v1/trial-balance.csv",
@@ -167,5 +176,6 @@ ROUTES: list[AnyRoute] = [
         "Trial balance as CSV",
         READ,
         exports=True,
+        query={"asOf": AS_OF},
     ),
 ]
