@@ -36,6 +36,8 @@ def verify(
     claims = sorted(origins.claims, key=lambda claim: claim.size)
     for claim in [*(each for each in claims if each.size < said.size), said]:
         edge.grow(islice(leaves, claim.size - edge.size))
+        if edge.size < claim.size:
+            raise Untrue(f"it ends at position {edge.size}, and was signed up to {claim.size}")
         if (edge.size, edge.root) != (claim.size, claim.root):
             raise Untrue(f"the first {claim.size} events are not those that were signed")
     edge.grow(leaves)

@@ -127,7 +127,9 @@ def verify_export(place: Path, key: Path | None) -> tuple[list[str], str]:
             said, origins, events = exported.verify(place, verifier, told)
     except Untrue as error:
         return [str(error)], str(place)
-    except (Unfitting, OSError) as error:
+    except Unfitting as error:
         raise Unfit(str(error)) from None
+    except OSError as error:
+        raise Unfit(f"{error.filename} cannot be read: {error.strerror}") from None
     words = f"{events} events in {place}, {said.size} of them sealed by {said.origin}"
     return [], "\n".join([*map(str, origins.openings[1:]), words])
