@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from rim_ledger.book import Book
-from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.core import SYSTEM, Stamp, Unavailable
 from rim_ledger.notifications.courier import Courier
 from rim_ledger.notifications.notification import (
     Notice,
@@ -18,10 +19,11 @@ from rim_ledger.notifications.notification import (
     RecipientType,
     queue,
 )
-from rim_ledger.sending import Channel, Heard, Message
+from rim_ledger.sending import Channel, Heard, Lane, Message
 from rim_ledger.world import RealWorld
 from tests.api.conftest import WORLD, Client, Tell
 from tests.api.test_broadcasts import Listening, courier, drafted, loop_time, sent
+from tests.notifications.desk import Through
 
 PATIENCE = 60.0
 """Seconds after which something that should come does not come any more."""
@@ -123,6 +125,44 @@ def test_a_courier_outlives_a_database_that_is_away_and_a_broadcast_that_fails(
             await one_by_one(admin, user, "email")
             await held.mails.acquire()
         assert [channel for channel, *_ in held.sent] == ["email", "email"]
+
+    tell(story)
+
+
+class NoSms(Through):
+    """SMS are not to be had now; e-mails are."""
+
+    def former(self, channel: Channel, integration: UUID | None, book: Book) -> Lane:
+        lane = super().former(channel, integration, book)
+        away = Unavailable("sender-out-of-use", "The provider of sms messages is out of use.")
+        return structs.replace(lane, closed=away) if channel is Channel.SMS else lane
+
+
+@pytest.mark.parametrize("standing", [2, 3, 4])
+def test_broadcasts_that_stand_still_hide_none_that_may_go(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch, standing: int
+) -> None:
+    monkeypatch.setattr("rim_ledger.notifications.courier.PAGE", 2)
+    monkeypatch.setattr("rim_ledger.notifications.courier.INTERVAL", 0.01)
+
+    async def story(admin: Client) -> None:
+        await admin.user()
+        held = Held()
+        carrier = courier(admin, held)
+        carrier._providers = NoSms(held)
+        for _ in range(standing):
+            await sent(admin, await drafted(admin))
+        await sent(admin, await drafted(admin, type="email"))
+        assert await carrier.carry() > 0
+        assert [channel for channel, *_ in held.sent] == ["email"]
+
+        monkeypatch.setattr("tests.api.test_courier.courier", lambda *_: carrier)
+        await held.mails.acquire()
+        async with carrying(admin, held):
+            for _ in range(2):
+                await sent(admin, await drafted(admin, type="email"))
+                await held.mails.acquire()
+        assert [channel for channel, *_ in held.sent] == ["email"] * 3
 
     tell(story)
 
