@@ -37,6 +37,8 @@ INTERVAL: Final = 1.0
 """Seconds between two looks at what waits."""
 PAGE: Final = 100
 """Names of a list that are looked at at once."""
+BROADCASTS: Final = 20
+"""Of the broadcasts fewer: each takes connections of its own, which the database has few of."""
 ASK_AGAIN: Final = timedelta(seconds=30)
 """Time between two questions about a message that stays in doubt."""
 DECLINED: Final = "The provider says that it failed."
@@ -90,16 +92,15 @@ class Courier:
         now = self._world.now()
         moment = at or now
         self._later = {id_: until for id_, until in self._later.items() if until > now}
-        singly = {each: (waiting(each), in_hand(each)) for each in Channel}
-        places = {place: 1 for each in singly.values() for place in each}
-        lists = await self._listed({GOING_OUT: PAGE, **places}, {GOING_OUT: self._seen})
+        places = {kind(each): 1 for kind in (waiting, in_hand) for each in Channel}
+        lists = await self._listed({GOING_OUT: BROADCASTS, **places}, {GOING_OUT: self._seen})
         until = f"{moment:%Y%m%dT%H%M%S.%f}0"
         due = {name: id_ for name, id_ in lists[GOING_OUT].items() if name < until}
-        self._seen = max(due) if len(due) == PAGE else ""
+        self._seen = max(due) if len(due) == BROADCASTS else ""
         errands: dict[str, Errand] = {
             each: partial(self._singles, each)
-            for each, own in singly.items()
-            if any(lists[place] for place in own)
+            for each in Channel
+            if lists[waiting(each)] or lists[in_hand(each)]
         }
         return errands | {str(id_): partial(self._broadcast, id_, moment) for id_ in due.values()}
 
@@ -147,12 +148,10 @@ class Courier:
         def look(book: Book) -> UUID:
             nonlocal due, going, target
             broadcast = book.read(BroadcastMessage, id)
-            due, target = broadcast.phase is Phase.SCHEDULED, broadcast.target
-            if not is_open(book):
-                due = going = False
-                return id
+            target, may = broadcast.target, is_open(book)
+            due = may and broadcast.phase is Phase.SCHEDULED
             sending = broadcast.phase is Phase.SENDING and not broadcast.waits(book.now)
-            going = sending or (broadcast.over and broadcast.chunks > 0)
+            going = may and (sending or (broadcast.over and broadcast.chunks > 0))
             return id
 
         await self._decide(look)

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Stamp, Unavailable
+from rim_ledger.lease import lease
 from rim_ledger.notifications.courier import Courier
 from rim_ledger.notifications.notification import (
     Notice,
@@ -142,7 +143,7 @@ class NoSms(Through):
 def test_broadcasts_that_stand_still_hide_none_that_may_go(
     tell: Tell, monkeypatch: pytest.MonkeyPatch, standing: int
 ) -> None:
-    monkeypatch.setattr("rim_ledger.notifications.courier.PAGE", 2)
+    monkeypatch.setattr("rim_ledger.notifications.courier.BROADCASTS", 2)
     monkeypatch.setattr("rim_ledger.notifications.courier.INTERVAL", 0.01)
 
     async def story(admin: Client) -> None:
@@ -165,6 +166,36 @@ def test_broadcasts_that_stand_still_hide_none_that_may_go(
         assert [channel for channel, *_ in held.sent] == ["email"] * 3
 
     tell(story)
+
+
+def test_however_many_broadcasts_are_due_they_leave_others_their_connections(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rim_ledger.notifications.courier.BROADCASTS", 2)
+    open_, most, leases = 0, 0, list[str]()
+
+    @asynccontextmanager
+    async def counted(url: str, what: str) -> AsyncIterator[bool]:
+        nonlocal open_, most
+        open_ += 1
+        most = max(most, open_)
+        leases.append(what)
+        async with lease(url, what) as free:
+            yield free
+        open_ -= 1
+
+    monkeypatch.setattr("rim_ledger.notifications.courier.lease", counted)
+
+    async def story(admin: Client) -> None:
+        await admin.user()
+        carrier = courier(admin, Held())
+        carrier._providers = NoSms(Held())
+        for _ in range(5):
+            await sent(admin, await drafted(admin))
+        await carrier.carry()
+
+    tell(story)
+    assert (len(set(leases)), most <= 2) == (5, True)
 
 
 def test_messages_that_wait_one_by_one_keep_to_the_rate(tell: Tell) -> None:
