@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from rim_ledger.book import Book
-from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.core import SYSTEM, Stamp, Unavailable
+from rim_ledger.lease import lease
 from rim_ledger.notifications.courier import Courier
 from rim_ledger.notifications.notification import (
     Notice,
@@ -18,10 +20,11 @@ from rim_ledger.notifications.notification import (
     RecipientType,
     queue,
 )
-from rim_ledger.sending import Channel, Heard, Message
+from rim_ledger.sending import Channel, Heard, Lane, Message
 from rim_ledger.world import RealWorld
 from tests.api.conftest import WORLD, Client, Tell
 from tests.api.test_broadcasts import Listening, courier, drafted, loop_time, sent
+from tests.notifications.desk import Through
 
 PATIENCE = 60.0
 """Seconds after which something that should come does not come any more."""
@@ -125,6 +128,74 @@ def test_a_courier_outlives_a_database_that_is_away_and_a_broadcast_that_fails(
         assert [channel for channel, *_ in held.sent] == ["email", "email"]
 
     tell(story)
+
+
+class NoSms(Through):
+    """SMS are not to be had now; e-mails are."""
+
+    def former(self, channel: Channel, integration: UUID | None, book: Book) -> Lane:
+        lane = super().former(channel, integration, book)
+        away = Unavailable("sender-out-of-use", "The provider of sms messages is out of use.")
+        return structs.replace(lane, closed=away) if channel is Channel.SMS else lane
+
+
+@pytest.mark.parametrize("standing", [2, 3, 4])
+def test_broadcasts_that_stand_still_hide_none_that_may_go(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch, standing: int
+) -> None:
+    monkeypatch.setattr("rim_ledger.notifications.courier.BROADCASTS", 2)
+    monkeypatch.setattr("rim_ledger.notifications.courier.INTERVAL", 0.01)
+
+    async def story(admin: Client) -> None:
+        await admin.user()
+        held = Held()
+        carrier = courier(admin, held)
+        carrier._providers = NoSms(held)
+        for _ in range(standing):
+            await sent(admin, await drafted(admin))
+        await sent(admin, await drafted(admin, type="email"))
+        assert await carrier.carry() > 0
+        assert [channel for channel, *_ in held.sent] == ["email"]
+
+        monkeypatch.setattr("tests.api.test_courier.courier", lambda *_: carrier)
+        await held.mails.acquire()
+        async with carrying(admin, held):
+            for _ in range(2):
+                await sent(admin, await drafted(admin, type="email"))
+                await held.mails.acquire()
+        assert [channel for channel, *_ in held.sent] == ["email"] * 3
+
+    tell(story)
+
+
+def test_however_many_broadcasts_are_due_they_leave_others_their_connections(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rim_ledger.notifications.courier.BROADCASTS", 2)
+    open_, most, leases = 0, 0, list[str]()
+
+    @asynccontextmanager
+    async def counted(url: str, what: str) -> AsyncIterator[bool]:
+        nonlocal open_, most
+        open_ += 1
+        most = max(most, open_)
+        leases.append(what)
+        async with lease(url, what) as free:
+            yield free
+        open_ -= 1
+
+    monkeypatch.setattr("rim_ledger.notifications.courier.lease", counted)
+
+    async def story(admin: Client) -> None:
+        await admin.user()
+        carrier = courier(admin, Held())
+        carrier._providers = NoSms(Held())
+        for _ in range(5):
+            await sent(admin, await drafted(admin))
+        await carrier.carry()
+
+    tell(story)
+    assert (len(set(leases)), most <= 2) == (5, True)
 
 
 def test_messages_that_wait_one_by_one_keep_to_the_rate(tell: Tell) -> None:
