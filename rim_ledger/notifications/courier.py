@@ -38,7 +38,8 @@ INTERVAL: Final = 1.0
 PAGE: Final = 100
 """Names of a list that are looked at at once."""
 BROADCASTS: Final = 20
-"""Of the broadcasts fewer: each takes connections of its own, which the database has few of."""
+"""Of the broadcasts fewer are looked at, and carried, at once: each takes connections of its own,
+which the database has few of."""
 ASK_AGAIN: Final = timedelta(seconds=30)
 """Time between two questions about a message that stays in doubt."""
 DECLINED: Final = "The provider says that it failed."
@@ -62,6 +63,7 @@ class Courier:
         self._world, self._find = world, find
         self._later: dict[UUID, datetime] = {}
         """When to ask again about what stays in doubt."""
+        self._room = asyncio.Semaphore(BROADCASTS)
         self._seen = ""
         """The broadcast that a look ended with. The next goes on there, so none hides another."""
 
@@ -97,11 +99,8 @@ class Courier:
         until = f"{moment:%Y%m%dT%H%M%S.%f}0"
         due = {name: id_ for name, id_ in lists[GOING_OUT].items() if name < until}
         self._seen = max(due) if len(due) == BROADCASTS else ""
-        errands: dict[str, Errand] = {
-            each: partial(self._singles, each)
-            for each in Channel
-            if lists[waiting(each)] or lists[in_hand(each)]
-        }
+        singly = [each for each in Channel if lists[waiting(each)] or lists[in_hand(each)]]
+        errands: dict[str, Errand] = {each: partial(self._singles, each) for each in singly}
         return errands | {str(id_): partial(self._broadcast, id_, moment) for id_ in due.values()}
 
     async def _singles(self, channel: Channel) -> int:
@@ -136,9 +135,10 @@ class Courier:
     async def _broadcast(self, id: UUID, at: datetime) -> int:
         """Go on with a broadcast, as long as there are chunks that nobody has in hand."""
         carried = 0
-        if await self._begin(id, at):
-            while progress := await self._chunks(id):
-                carried += progress
+        async with self._room:
+            goes = await self._begin(id, at)
+        while goes and (progress := await self._chunks(id)):
+            carried += progress
         return carried
 
     async def _begin(self, id: UUID, at: datetime) -> bool:
@@ -162,11 +162,12 @@ class Courier:
 
     async def _chunks(self, id: UUID) -> int:
         """Carry the first chunk that is free to its end; how many messages that were."""
-        chunks = (await self._listed({chunks_of(id): PAGE}))[chunks_of(id)]
-        for chunk in chunks.values():
-            async with lease(self._url, f"chunk {chunk}") as free:
-                if free and (carried := await self._chunk(chunk)):
-                    return carried
+        async with self._room:  # For one chunk only, so that broadcasts take turns.
+            chunks = (await self._listed({chunks_of(id): PAGE}))[chunks_of(id)]
+            for chunk in chunks.values():
+                async with lease(self._url, f"chunk {chunk}") as free:
+                    if free and (carried := await self._chunk(chunk)):
+                        return carried
         return 0
 
     async def _chunk(self, id: UUID) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import pytest
@@ -12,7 +12,6 @@ from msgspec import structs
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Stamp, Unavailable
 from rim_ledger.lease import lease
-from rim_ledger.notifications.courier import Courier
 from rim_ledger.notifications.notification import (
     Notice,
     NotificationChannel,
@@ -20,10 +19,9 @@ from rim_ledger.notifications.notification import (
     RecipientType,
     queue,
 )
-from rim_ledger.sending import Channel, Heard, Lane, Message
-from rim_ledger.world import RealWorld
+from rim_ledger.sending import Channel, Lane, Message
 from tests.api.conftest import WORLD, Client, Tell
-from tests.api.test_broadcasts import Listening, courier, drafted, loop_time, sent
+from tests.api.test_broadcasts import Listening, courier, drafted, sent
 from tests.notifications.desk import Through
 
 PATIENCE = 60.0
@@ -172,92 +170,44 @@ def test_however_many_broadcasts_are_due_they_leave_others_their_connections(
     tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rim_ledger.notifications.courier.BROADCASTS", 2)
+    monkeypatch.setattr("rim_ledger.notifications.courier.INTERVAL", 0.01)
     open_, most, leases = 0, 0, list[str]()
 
-    @asynccontextmanager
-    async def counted(url: str, what: str) -> AsyncIterator[bool]:
-        nonlocal open_, most
-        open_ += 1
-        most = max(most, open_)
-        leases.append(what)
-        async with lease(url, what) as free:
-            yield free
-        open_ -= 1
-
-    monkeypatch.setattr("rim_ledger.notifications.courier.lease", counted)
-
     async def story(admin: Client) -> None:
+        nonlocal open_, most
         await admin.user()
         carrier = courier(admin, Held())
         carrier._providers = NoSms(Held())
+        look, looks = carrier._errands, 0
+        enough, all_had = asyncio.Event(), asyncio.Event()
+
+        async def looked(at: datetime | None = None) -> object:
+            nonlocal looks
+            looks += 1
+            if looks > 5:  # Each has been seen, twice two of them and then the fifth.
+                enough.set()
+            return await look(at)
+
+        @asynccontextmanager
+        async def counted(url: str, what: str) -> AsyncIterator[bool]:
+            nonlocal open_, most
+            open_ += 1
+            most = max(most, open_)
+            leases.append(what)
+            if len(set(leases)) == 5:
+                all_had.set()
+            async with lease(url, what) as free:
+                await enough.wait()
+                yield free
+            open_ -= 1
+
+        monkeypatch.setattr(carrier, "_errands", looked)
+        monkeypatch.setattr("rim_ledger.notifications.courier.lease", counted)
+        monkeypatch.setattr("tests.api.test_courier.courier", lambda *_: carrier)
         for _ in range(5):
             await sent(admin, await drafted(admin))
-        await carrier.carry()
+        async with carrying(admin, Held()):
+            await all_had.wait()
 
     tell(story)
-    assert (len(set(leases)), most <= 2) == (5, True)
-
-
-def test_messages_that_wait_one_by_one_keep_to_the_rate(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        user, listening = UUID((await admin.user())["id"]), Listening()
-        await admin.ask("PUT", "/v1/system-config/notifications/smsPerSecond", {"value": 8})
-        await one_by_one(admin, user, "sms", 8)
-        couriers, begun = [courier(admin, listening) for _ in range(2)], loop_time()
-        assert sum(await asyncio.gather(*(each.carry() for each in couriers))) == 8
-        # Two at once: the last may not begin before 6/8 seconds have passed.
-        assert len(listening.at) == 8
-        assert max(listening.at) - begun >= 6 / 8 - 0.05
-
-    tell(story)
-
-
-class Ahead(RealWorld):
-    """A clock that is ahead of all others."""
-
-    def __init__(self, minutes: float) -> None:
-        self._ahead = timedelta(minutes=minutes)
-
-    def now(self) -> datetime:
-        return super().now() + self._ahead
-
-
-class Dies(Listening):
-    """Whoever hands something over to it dies before there is an answer."""
-
-    async def send(self, message: Message) -> None:
-        await super().send(message)
-        raise asyncio.CancelledError
-
-
-@pytest.mark.parametrize("kind", ["broadcast", "single"])
-def test_what_may_still_be_on_its_way_is_not_sent_again(tell: Tell, kind: str) -> None:
-    async def story(admin: Client) -> None:
-        user = UUID((await admin.user())["id"])
-        if kind == "broadcast":
-            await sent(admin, await drafted(admin))
-        else:
-            await one_by_one(admin, user, "sms")
-
-        def at(provider: Listening, minutes: float) -> Courier:
-            made = courier(admin, provider)
-            made._world = Ahead(minutes)
-            made._providers.on_the_way = timedelta(minutes=2)  # type: ignore[attr-defined]
-            return made
-
-        dies, heir = Dies(answer=Heard.NEVER), Listening(answer=Heard.NEVER)
-        with pytest.raises(asyncio.CancelledError):
-            await at(dies, 0).carry()
-        soon = at(heir, 1)
-        assert [await soon.carry(), await soon.carry()] == [0, 0]
-        assert (len(heir.asked), heir.sent) == (1, []), "once, and in a while again"
-        with pytest.raises(asyncio.CancelledError):
-            await at(dies, 3).carry()
-        assert await at(heir, 4).carry() == 0, "it was sent again a minute ago"
-        assert heir.sent == []
-        assert await at(heir, 6).carry() >= 1
-        references = {reference for *_, reference in [*dies.sent, *heir.sent]}
-        assert (len(dies.sent), len(heir.sent), len(references)) == (2, 1, 1)
-        assert await at(heir, 9).carry() == 0
-
-    tell(story)
+    assert most == 2
