@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from api.process import supervisor
+from api.process import progress, supervisor
 from rim_ledger.postgres import EmbeddedPostgres
 from rim_ledger.signals import STOPPING, uninterrupted
 
@@ -94,3 +94,12 @@ def test_a_child_that_was_just_begun_is_stopped(begun: list["subprocess.Popen[An
     child.stop(0)
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
+
+
+def test_a_command_that_is_not_let_finish_does_not_look_like_one_that_did(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended, progress.interruptible("not all was written"):
+        signal.raise_signal(signal.SIGINT)
+    assert ended.value.code == progress.INTERRUPTED
+    assert capsys.readouterr().err == "interrupted; not all was written\n"

@@ -267,3 +267,10 @@ def test_production_runs_with_secrets_of_its_own_and_shows_none(service: Service
     assert secret not in said
     assert not (service.home / "secret.key").exists()
     assert not service.processes()
+
+
+def test_the_list_of_commands_says_what_each_of_them_does(service: Service) -> None:
+    shown = service.run("--help")
+    assert shown.returncode == 0, shown.stderr
+    told = dict(re.findall(r"^\W{2}([a-z-]+) +(\w.*)", shown.stdout, re.MULTILINE))
+    assert {"up", "export", "replay", "backtest", "restore", "serve", "tick"} <= told.keys()
