@@ -29,7 +29,7 @@ class Gate:
     def __init__(self, url: str) -> None:
         self.world, self.settings = TestWorld(), SETTINGS
         vault = Vault(derived(b"a secret of the tests"), self.world)
-        self.one, self.two = (Attempts(url, vault, self.world) for _ in range(2))
+        self.one, self.two = (Attempts(url, vault, self.world, 60.0) for _ in range(2))
 
     async def fail(self, name: str = "ada", ip: str | None = HERE, times: int = 1) -> None:
         """Attempts that are not right, now here and now there."""
