@@ -181,3 +181,12 @@ def is_at_work(process: psutil.Process) -> bool:
 def a_taken_port() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as other:
         yield other.getsockname()[1]
+
+
+def a_kept_port() -> tuple[socket.socket, int]:
+    """A port for one who listens there later and again: nobody else is given it meanwhile, as it
+    is bound already. Whoever listens binds it beside this socket, which does not listen."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    return kept, kept.getsockname()[1]
