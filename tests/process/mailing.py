@@ -41,6 +41,8 @@ class Mailing:
 
     def __exit__(self, *_: object) -> None:
         self.http.close()
+        self.second.terminate()  # Else PostgreSQL would be left to nobody, who stops nothing.
+        self.second.communicate()
         self.trial.stop()
 
     def _second(self) -> Any:

@@ -125,7 +125,7 @@ class Service:
             with process:
                 process.kill()
         with contextlib.suppress(AssertionError):
-            wait_for(lambda: not self.processes())
+            wait_for(lambda: not self.processes(), 60)
         for left in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 left.kill()
