@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 from psycopg import AsyncConnection
+from psycopg.errors import LockNotAvailable
 
 from projections import log, schema
 from projections.catalogue import TABLES
@@ -22,6 +23,8 @@ PAST: Final = "read_past"
 STRETCH: Final = 5000
 LOCK: Final = 7_264_003
 PREPARING: Final = 7_264_004
+LINGERING: Final = 5_000
+"""Milliseconds in which the session of a rebuild that has ended is gone, and its lock with it."""
 
 Progress = Callable[[int, int], None]
 """Is told how many events are done, of how many."""
@@ -82,9 +85,12 @@ async def rebuild(
 
 
 async def _claim(connection: AsyncConnection[Any]) -> None:
-    cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-    if await cursor.fetchone() != (True,):
-        raise Busy("Another rebuild is under way.")
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = {LINGERING}".encode())
+            await connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+    except LockNotAvailable:
+        raise Busy("Another rebuild is under way.") from None
 
 
 async def _settle(

@@ -92,12 +92,32 @@ def test_what_an_interrupted_rebuild_left_is_dropped_by_the_next(
     assert schemas(database) == ["read"]
 
 
-def test_there_is_one_rebuild_at_a_time(database: str) -> None:
+def test_there_is_one_rebuild_at_a_time(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rebuilding, "LINGERING", 10)
     told(database, *START)
     with psycopg.connect(database) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [rebuilding.LOCK])
         with pytest.raises(Busy):
             asyncio.run(rebuild(database, VAULT))
+
+
+WAITING = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+def test_a_rebuild_that_has_just_ended_is_not_in_the_way_of_the_next(database: str) -> None:
+    """Its session may need a moment until it is gone."""
+    told(database, *START)
+    with psycopg.connect(database) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [rebuilding.LOCK])
+
+        async def story() -> None:
+            coming = asyncio.create_task(rebuild(database, VAULT))
+            while not rows(database, WAITING):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            connection.close()
+            assert (await coming).differences == ()
+
+        asyncio.run(story())
 
 
 def test_reads_and_the_follower_go_on_during_rebuilds(database: str) -> None:
