@@ -149,6 +149,28 @@ def test_reads_and_the_follower_go_on_during_rebuilds(database: str) -> None:
     assert rebuilt_equals_live(database)
 
 
+HELD_UP = "SELECT FROM pg_locks WHERE locktype = 'relation' AND NOT granted"
+
+
+def test_a_reader_of_the_former_tables_is_let_finish_before_they_are_dropped(
+    database: str,
+) -> None:
+    async def story() -> None:
+        async with await psycopg.AsyncConnection.connect(database) as reader:
+            await reader.execute("SELECT FROM read.loans")
+            task = asyncio.create_task(rebuild(database, VAULT))
+            while not rows(database, HELD_UP):  # noqa: ASYNC110 - the drop waits for the reader
+                await asyncio.sleep(0.01)
+            cursor = await reader.execute("SELECT count(*) FROM read_past.users")
+            assert await cursor.fetchone() == (2,)
+            await reader.commit()
+            assert (await task).swapped
+
+    told(database, *START)
+    asyncio.run(story())
+    assert schemas(database) == ["read"]
+
+
 def test_tables_of_another_version_are_rebuilt_before_they_are_followed(database: str) -> None:
     told(database, *START)
     change(database, "COMMENT ON SCHEMA read IS 'of yesterday'")
