@@ -36,6 +36,7 @@ SETTINGS = {
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
 SOCKET_PATH_MAX = 103  # Bytes, on macOS; Linux allows 107.
 PATIENCE = 300.0  # Seconds for a start or a stop, as crash recovery may read some GB.
+ANSWER = 2  # Seconds in which a server says whether it is there.
 
 
 class EmbeddedPostgres:
@@ -241,4 +242,4 @@ def _url(socket: Path) -> str:
 
 
 def _ping(socket: Path) -> int:
-    return pq.PGconn.ping(f"{_url(socket)}&connect_timeout=2".encode())
+    return pq.PGconn.ping(f"{_url(socket)}&connect_timeout={ANSWER}".encode())

@@ -21,6 +21,7 @@ from api.process import supervisor
 from tests.process.service import (
     PATIENCE,
     Service,
+    a_kept_port,
     a_service,
     a_taken_port,
     is_at_work,
@@ -223,16 +224,16 @@ def test_a_child_that_keeps_crashing_stops_everything(
 
 
 def test_a_database_that_is_away_is_said_in_one_line(service: Service) -> None:
-    with a_taken_port() as port:
-        pass
+    kept, port = a_kept_port()
     away = f"postgresql://nobody:hush@127.0.0.1:{port}/nothing"
     names = ("up", "init", "serve", "follow", "clock", "tick", "rebuild", "status")
-    commands = {name: service.start(name, DATABASE_URL=away) for name in names}
-    for name, process in commands.items():
-        said, _ = process.communicate(timeout=PATIENCE)
-        assert (name, process.returncode, said.count("\n")) == (name, 1, 1), said
-        assert "hush" not in said
-        assert "reached" in said
+    with kept:
+        commands = {name: service.start(name, DATABASE_URL=away) for name in names}
+        for name, process in commands.items():
+            said, _ = process.communicate(timeout=PATIENCE)
+            assert (name, process.returncode, said.count("\n")) == (name, 1, 1), said
+            assert "hush" not in said
+            assert "reached" in said
 
 
 def test_an_old_postgres_is_refused(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from rim_ledger import postgres_programs
+from rim_ledger import postgres, postgres_programs
 from rim_ledger.postgres import EmbeddedPostgres, PostgresUnavailable
 
 ROOT = os.geteuid() == 0
@@ -37,6 +37,12 @@ with EmbeddedPostgres(Path(sys.argv[1]), durable=False) as url:
     sys.stdin.read()
 """
 Start = Callable[[Path], "subprocess.Popen[str]"]
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, a server that is there is heard."""
+    monkeypatch.setattr(postgres, "ANSWER", 60)
 
 
 @pytest.fixture
