@@ -8,9 +8,16 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rim_ledger.migrate import migrate
 from rim_ledger.postgres import EmbeddedPostgres
+
+# Each run tries the same examples, however slowly; `make soak` tries others.
+settings.register_profile(
+    "same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("same")
 
 
 @contextmanager

@@ -157,7 +157,7 @@ def fill(url: str, password: str) -> tuple[int, int]:
     """How many commands were carried out, and how many refused; (0, 0) in a service with users."""
     story = Story()
     statuses = list[int]()
-    with httpx.Client(base_url=url, timeout=60) as client:
+    with httpx.Client(base_url=url, timeout=240) as client:
         clerk = log_in(client, "admin", password)
         if client.get("/v1/users", params={"limit": 1}, headers=clerk).json()["items"]:
             return 0, 0

@@ -262,7 +262,7 @@ def compare(rows: list[Row], importer: Importer) -> list[str]:
 def run(path: Path, url: str, password: str, told: Told) -> Outcome:
     """Import the file into a running service, and compare."""
     rows = read(path)
-    with httpx.Client(base_url=url, timeout=120) as client:
+    with httpx.Client(base_url=url, timeout=240) as client:
         importer = Importer(client, password, told)
         importer.run(rows)
         return Outcome(importer.lines, dict(importer.refused), compare(rows, importer))

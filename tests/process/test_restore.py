@@ -22,8 +22,6 @@ PDF = b"%PDF-1.7\n" + bytes(range(256)) * 20_000
 LATER = ("backups", "backup_settings", "outbound")
 """Tables that say what became of the backup itself: a backup cannot hold its own end."""
 PENDING = "/v1/notifications?status=pending"
-LONG = 60.0
-"""Seconds that a command may take here; only a failing test waits so long."""
 
 
 @pytest.fixture
@@ -34,14 +32,14 @@ def other() -> Iterator[Service]:
 
 def run(service: Service, *arguments: str, secret: str = SECRET, **more: str) -> str:
     """What a command prints that must succeed."""
-    done = service.run(*arguments, patience=LONG, RIM_SECRET_KEY=secret, **more)
+    done = service.run(*arguments, RIM_SECRET_KEY=secret, **more)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def refused(service: Service, *arguments: str, secret: str = SECRET) -> str:
     """What a command says that must fail: one line."""
-    done = service.run(*arguments, patience=LONG, RIM_SECRET_KEY=secret)
+    done = service.run(*arguments, RIM_SECRET_KEY=secret)
     assert done.returncode == 1, done.stdout
     (line,) = [each for each in done.stderr.splitlines() if each.startswith("rim-ledger: ")]
     assert not list((service.home / "attachments").glob("*"))
@@ -189,7 +187,7 @@ def test_a_wiped_ledger_comes_back_from_a_full_backup_and_five_that_go_on_from_i
         assert lender.http.get("/v1/outbound").json()["enabled"] is True
     stop(process)
     assert run(other, "verify").endswith(": as they were signed\n")
-    again = other.run("restore", *safe, patience=LONG, RIM_SECRET_KEY=SECRET)
+    again = other.run("restore", *safe, RIM_SECRET_KEY=SECRET)
     assert (again.returncode, "this database holds a ledger" in again.stderr) == (1, True)
 
 
