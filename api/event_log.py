@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -31,6 +31,7 @@ PAGE: Final = 2_000
 """Events that are read and sent at a time: others are answered in between."""
 SCAN: Final = 100_000
 """Positions that are looked through at a time for events that may be rare."""
+NUMBER_MAX: Final = 10**18 - 1
 KINDS: Final[Mapping[str, type[Aggregate]]] = {kind.__name__: kind for kind in ENTITIES}
 OF_BUSINESS_ID: Final = (
     "SELECT stream_id FROM ledger.claims WHERE kind = 'business-id' AND name = %s"
@@ -57,9 +58,9 @@ async def read_question(desk: "Desk", call: Call, *, live: bool, paged: bool) ->
             raise unfit(name, "it stands here too often")
         if live and name in ("limit", "to"):
             raise unfit(name, "a live stream has no end")
-    most = LIMIT_MAX if paged else 10**18
+    most = LIMIT_MAX if paged else NUMBER_MAX
     limit = _number("limit", once["limit"], 1, most) if "limit" in once else None
-    after = _number("after", once["after"], 0, 10**18) if "after" in once else 0
+    after = _number("after", once["after"], 0, NUMBER_MAX) if "after" in once else 0
     wanted = Wanted(
         names=_names(given),
         stream=await _stream(desk, once["entityId"]) if "entityId" in once else None,
@@ -178,8 +179,8 @@ def _names(given: Mapping[str, list[str]]) -> tuple[str, ...] | None:
     if "type" in given:
         names &= set(given["type"])
     if "entity" in given:
-        kinds = [KINDS[each] for each in given["entity"]]
-        names &= {event.__name__ for kind in kinds for event in get_args(ENTITIES[kind])}
+        kinds = {KINDS[each] for each in given["entity"]}
+        names &= {event.__name__ for event, kind in ENTITY_OF.items() if kind in kinds}
     return tuple(sorted(names)) if {"type", "entity"} & given.keys() else None
 
 

@@ -8,7 +8,7 @@ from api.event_log import SCAN, Question, Sight, about, pages, read_question
 from api.event_schemas import answer_async_api, answer_schema, answer_schemas
 from api.live import SSE, Live, resumed
 from api.road.filters import LIMIT
-from api.road.routes import AnyRoute, One, Other, Parameters, activity_of
+from api.road.routes import AnyRoute, List, One, Other, Parameters, activity_of
 from api.wire.call import Call, Headers, Reply
 from projections import log
 from projections.tables import Row
@@ -120,9 +120,13 @@ ROUTES: list[AnyRoute] = [
 def of_each(routes: Iterable[AnyRoute]) -> Iterator[AnyRoute]:
     """The events of one object, for every resource whose objects are streams."""
     for route in routes:
-        if isinstance(route, One) and route.row.OF in ENTITIES:
-            answer = partial(answer_events, needs=route.needs, row=route.row)
-            answer.__doc__ = answer_events.__doc__
-            words = f"Its events: {route.summary.lower()}"
-            path = f"{route.path}/events"
-            yield Other("GET", path, answer, words, route.needs, gives=GIVES, query=QUERY)
+        match route:
+            case One(row=row) | List(of=(_, row), with_owner=True) if row.OF in ENTITIES:
+                pass
+            case _:
+                continue
+        answer = partial(answer_events, needs=route.needs, row=row)
+        answer.__doc__ = answer_events.__doc__
+        words = f"Its events: {route.summary.lower()}"
+        path = f"{route.path}/events"
+        yield Other("GET", path, answer, words, route.needs, gives=GIVES, query=QUERY)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from api.examples import AS_OF
 from api.road.as_of import RECORDED, only, position_of
 from api.road.filters import parameters_in, read_query
 from api.road.routes import AnyRoute, List, One, Other, Parameters
@@ -40,6 +41,8 @@ HEADS: Final = [
     "debit",
     "credit",
 ]
+
+SHOWN: Final = "SELECT position FROM read.tracking WHERE name = 'read'"
 
 BALANCE: Final = """
 SELECT account, sum(debit), sum(credit), sum(debit) - sum(credit)
@@ -107,8 +110,10 @@ async def _balance(desk: "Desk", call: Call) -> Balance:
     given = parameters_in(call.query)
     only(given, "asOf")
     await desk.wait_for(call)
-    ((shown,),) = await desk.rows("SELECT position FROM read.tracking WHERE name = 'read'")
-    position = await position_of(desk, given["asOf"], shown) if "asOf" in given else shown
+    if "asOf" in given:
+        position = await position_of(desk, given["asOf"])
+    else:
+        ((position,),) = await desk.rows(SHOWN)
     at = await desk.rows(RECORDED, [position])
     accounts = await desk.rows(BALANCE, [position])
     return Balance(position, at[0][0] if at else None, accounts)
@@ -155,7 +160,15 @@ ROUTES: list[AnyRoute] = [
     List("/v1/journal", JournalEntryRow, READ, "Entries of the journal"),
     One("/v1/journal/{id}", JournalEntryRow, READ, "One entry"),
     Other("GET", "/v1/journal.csv", journal_csv, "The journal as CSV", READ, exports=True),
-    Other("GET", "/v1/trial-balance", trial_balance, "Trial balance", READ, gives=GIVES),
+    Other(
+        "GET",
+        "/v1/trial-balance",
+        trial_balance,
+        "Trial balance",
+        READ,
+        gives=GIVES,
+        query={"asOf": AS_OF},
+    ),
     Other(
         "GET",
         "/v1/trial-balance.csv",
@@ -163,5 +176,6 @@ ROUTES: list[AnyRoute] = [
         "Trial balance as CSV",
         READ,
         exports=True,
+        query={"asOf": AS_OF},
     ),
 ]

@@ -33,6 +33,9 @@ def resumed(call: Call, question: Question) -> Question:
     if not NUMBER.fullmatch(text):
         words = "This is the id of an event of this stream: its position."
         raise Invalid("invalid-position", words, "Last-Event-ID")
+    if int(text) > question.upto:
+        # What the reader saw there was lost by a restore, and others will be in its place.
+        raise Invalid("invalid-position", "The ledger has not come that far.", "Last-Event-ID")
     return replace(question, after=int(text))
 
 

@@ -87,9 +87,11 @@ async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Repl
         raise NotFound(Event.__name__.lower(), "at that position")
     async with desk.reader() as connection:
         sealed, _ = await seals.last(connection)
-        size = _size(given, "treeSize", sealed)
-        if position > size:
-            raise _unsealed(size)
+        if position > sealed:
+            if position > await log.head(connection):
+                raise NotFound(Event.__name__.lower(), "at that position")
+            raise _unsealed(sealed)
+        size = _size(given, "treeSize", sealed, least=position)
         ranges = inclusion(position - 1, size)
         tiles = await seals.tiles(connection, tiles_of(ranges))
         (line,) = await log.page(connection, position - 1, position, 1)
@@ -121,13 +123,13 @@ async def answer_consistency(desk: "Desk", call: Call, _: Parameters) -> Reply:
     return Reply(200, encoded(body), [(b"ledger-position", b"%d" % size)])
 
 
-def _size(given: "Mapping[str, list[str]]", name: str, most: int) -> int:
+def _size(given: "Mapping[str, list[str]]", name: str, most: int, *, least: int = 1) -> int:
     """How many events a tree has; as many as there may be, when nothing is said."""
     texts = given.get(name, [str(most)])
-    if len(texts) > 1 or not NUMBER.fullmatch(texts[0]) or not 0 < int(texts[0]) <= most:
+    if len(texts) > 1 or not NUMBER.fullmatch(texts[0]) or not least <= int(texts[0]) <= most:
         if not most:
             raise _unsealed(0)
-        raise unfit(name, f"this is a number of sealed events, from 1 to {most}")
+        raise unfit(name, f"this is a number of sealed events, from {least} to {most}")
     return int(texts[0])
 
 

@@ -1,11 +1,13 @@
 """Fills the tables anew beside the live ones, compares, and puts them in their place at once."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from msgspec import Struct
 from psycopg import AsyncConnection
+from psycopg.errors import LockNotAvailable
 
 from projections import log, schema
 from projections.catalogue import TABLES
@@ -22,6 +24,10 @@ PAST: Final = "read_past"
 STRETCH: Final = 5000
 LOCK: Final = 7_264_003
 PREPARING: Final = 7_264_004
+LINGERING: Final = 5_000
+"""Milliseconds in which the session of a rebuild that has ended is gone, and its lock with it."""
+YIELD: Final = 100
+"""Milliseconds that a drop waits for a reader; PostgreSQL ends one of both after a second."""
 
 Progress = Callable[[int, int], None]
 """Is told how many events are done, of how many."""
@@ -82,9 +88,12 @@ async def rebuild(
 
 
 async def _claim(connection: AsyncConnection[Any]) -> None:
-    cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-    if await cursor.fetchone() != (True,):
-        raise Busy("Another rebuild is under way.")
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = {LINGERING}".encode())
+            await connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+    except LockNotAvailable:
+        raise Busy("Another rebuild is under way.") from None
 
 
 async def _settle(
@@ -114,7 +123,16 @@ async def _settle(
 
 
 async def _drop(connection: AsyncConnection[Any], *schemas: str) -> None:
-    await _run(connection, [f"DROP SCHEMA IF EXISTS {each} CASCADE" for each in schemas])
+    """Drop tables one after the other. Somebody may still read some of them and want another:
+    rather than wait for each other, we let go of all and begin again."""
+    await connection.execute(f"SET lock_timeout = {YIELD}".encode())
+    for each in schemas:
+        dropped = False
+        while not dropped:
+            with contextlib.suppress(LockNotAvailable):
+                await _run(connection, [f"DROP SCHEMA IF EXISTS {each} CASCADE"])
+                dropped = True
+    await connection.execute("RESET lock_timeout")
 
 
 async def _fill(

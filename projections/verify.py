@@ -10,10 +10,12 @@ from projections import log
 from projections.log import Line
 from projections.merkle import HEIGHT, SIZE, WIDTH, Edge, leaf_hash
 from projections.origins import Origins
-from projections.seals import Contradiction, dense, last, leaf, require_signed, tiles
+from projections.seals import Contradiction, last, leaf, require_signed, tiles
 from projections.signed_note import Checkpoint, Untrue
 
 PAGE: Final = 20 * WIDTH
+LOOKED_AT: Final = 200 * WIDTH
+"""Events that a quick look compares with their seals: the whole of a young log, in a moment."""
 NOTES: Final = """
 SELECT size, note FROM ledger.checkpoints
  WHERE size > %s AND size <= %s AND NOT opens ORDER BY size"""
@@ -53,13 +55,26 @@ def unnamed(claim: Checkpoint) -> str:
 async def _require_last(connection: Connection, claim: Checkpoint) -> None:
     """Raise Contradiction unless the last sealed events of a checkpoint have their seals."""
     kept = min((await last(connection))[0], claim.size)
-    tail = max(0, kept - 1) // WIDTH
-    sealed = (await tiles(connection, [(0, tail)])).get((0, tail), b"")
-    for line in dense(await log.page(connection, tail * WIDTH, kept, WIDTH), tail * WIDTH):
-        at = (line.position - 1 - tail * WIDTH) * SIZE
-        if sealed[at : at + SIZE] != leaf_hash(leaf(line)):
-            words = f"the event at position {line.position} is not the one that was signed"
-            raise Contradiction(words)
+    for after in range(max(0, kept - LOOKED_AT), kept, PAGE):
+        for position, line, seal in await _leaves(connection, after, min(after + PAGE, kept)):
+            if line is None:
+                raise Contradiction(f"position {position} is missing")
+            if leaf_hash(leaf(line)) != seal:
+                words = f"the event at position {position} is not the one that was signed"
+                raise Contradiction(words)
+
+
+async def _leaves(connection: Connection, after: int, upto: int) -> Leaves:
+    lines = await log.page(connection, after, upto, upto - after)
+    found = {line.position: line for line in lines}
+    numbers = range(after >> HEIGHT, (upto - 1 >> HEIGHT) + 1)
+    hashes = await tiles(connection, [(0, number) for number in numbers])
+
+    def seal(position: int) -> bytes:
+        number, at = divmod(position - 1, WIDTH)
+        return hashes.get((0, number), b"")[at * SIZE : (at + 1) * SIZE]
+
+    return [(each, found.get(each), seal(each)) for each in range(after + 1, upto + 1)]
 
 
 class Verification:
@@ -88,7 +103,7 @@ class Verification:
         after, end = 0, max(self.sealed, self.events, *(each.size for each in self._claims))
         while after < end:
             upto = min(after + PAGE, end)
-            leaves = await self._leaves(after, upto)
+            leaves = await _leaves(self._connection, after, upto)
             for fault in self._differences(leaves):
                 yield fault
             if self._whole:
@@ -96,18 +111,6 @@ class Verification:
                     yield fault
             progress(upto, end)
             after = upto
-
-    async def _leaves(self, after: int, upto: int) -> Leaves:
-        lines = await log.page(self._connection, after, upto, upto - after)
-        found = {line.position: line for line in lines}
-        numbers = range(after >> HEIGHT, (upto - 1 >> HEIGHT) + 1)
-        hashes = await tiles(self._connection, [(0, number) for number in numbers])
-
-        def seal(position: int) -> bytes:
-            number, at = divmod(position - 1, WIDTH)
-            return hashes.get((0, number), b"")[at * SIZE : (at + 1) * SIZE]
-
-        return [(each, found.get(each), seal(each)) for each in range(after + 1, upto + 1)]
 
     def _differences(self, leaves: Leaves) -> Iterator[str]:
         hashes = list[bytes]()

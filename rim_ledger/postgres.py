@@ -16,6 +16,7 @@ from urllib.parse import quote
 from psycopg import pq
 
 from rim_ledger.postgres_programs import PostgresPrograms, PostgresUnavailable
+from rim_ledger.signals import uninterrupted
 
 __all__ = ["EmbeddedPostgres", "PostgresUnavailable"]
 
@@ -35,6 +36,7 @@ SETTINGS = {
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
 SOCKET_PATH_MAX = 103  # Bytes, on macOS; Linux allows 107.
 PATIENCE = 300.0  # Seconds for a start or a stop, as crash recovery may read some GB.
+ANSWER = 2  # Seconds in which a server says whether it is there.
 
 
 class EmbeddedPostgres:
@@ -56,23 +58,26 @@ class EmbeddedPostgres:
 
     def __enter__(self) -> str:
         """Start the server, or join it, and return its URL."""
+        self._users = -1
         try:
             self._claim_directories()
             with self._locked("start.lock"):
                 self._users = self._open("users.lock")
-                try:
-                    self._ensure_running()
-                    fcntl.flock(self._users, fcntl.LOCK_SH)
-                except BaseException:
-                    self._leave()
-                    raise
-        except OSError as error:
-            raise PostgresUnavailable(f"no PostgreSQL in {self.home}: {error}") from error
-        return _url(self._socket)
+                self._ensure_running()
+                fcntl.flock(self._users, fcntl.LOCK_SH)
+            url = _url(self._socket)
+        except BaseException as error:  # A signal may also come when all is done.
+            if self._users >= 0:
+                self.__exit__()
+            if isinstance(error, OSError):
+                raise PostgresUnavailable(f"no PostgreSQL in {self.home}: {error}") from error
+            raise
+        return url
 
     def __exit__(self, *_: object) -> None:
         """Leave the server to its other users, or stop it if there are none."""
-        with self._locked("start.lock"):
+        # A signal in here would leave it to nobody.
+        with uninterrupted(), self._locked("start.lock"):
             self._leave()
 
     @classmethod
@@ -237,4 +242,4 @@ def _url(socket: Path) -> str:
 
 
 def _ping(socket: Path) -> int:
-    return pq.PGconn.ping(f"{_url(socket)}&connect_timeout=2".encode())
+    return pq.PGconn.ping(f"{_url(socket)}&connect_timeout={ANSWER}".encode())

@@ -7,12 +7,15 @@ from uuid import UUID
 
 import psycopg
 from psycopg import Connection
+from psycopg.errors import LockNotAvailable
 
 from rim_ledger.key_ring import KEY, KEY_ID, Purpose, Ring, store, stored
 from rim_ledger.vault import WRAPPED, Vault
 from rim_ledger.world import World
 
 ROTATING: Final = 7_264_007
+LINGERING: Final = 5_000
+"""Milliseconds in which the session of a rotation that was killed is gone, and its lock with it."""
 ROTATED: Final = (Purpose.PERSONAL, Purpose.SECRET)
 """Fingerprints must stay what they are, and whatever else is made with a key is soon gone."""
 BATCH: Final = 1000
@@ -63,8 +66,7 @@ def rotate(url: str, secrets: Sequence[bytes], world: World, progress: Progress)
     of the secrets opens the ring, Underway when somebody else is at it.
     """
     with psycopg.connect(url, autocommit=True) as connection:
-        if connection.execute("SELECT pg_try_advisory_lock(%s)", [ROTATING]).fetchone() != (True,):
-            raise Underway("another rotation is under way")
+        _claim(connection)
         vault, resumed = _begin(connection, secrets, world)
         done = 0
         while left := _left(connection, vault):
@@ -74,6 +76,15 @@ def rotate(url: str, secrets: Sequence[bytes], world: World, progress: Progress)
                 progress(done, max(done, total))
         connection.execute("UPDATE ledger.key_ring SET settled_at = now() WHERE settled_at IS NULL")
         return Rotated(done, resumed)
+
+
+def _claim(connection: Connection[Any]) -> None:
+    try:
+        with connection.transaction():
+            connection.execute(f"SET LOCAL lock_timeout = {LINGERING}".encode())
+            connection.execute("SELECT pg_advisory_lock(%s)", [ROTATING])
+    except LockNotAvailable:
+        raise Underway("another rotation is under way") from None
 
 
 def _begin(

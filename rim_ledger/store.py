@@ -88,8 +88,8 @@ SELECT kind, name, stream_id FROM ledger.claims
 
 LISTED: Final = """
 SELECT w.kind, l.name, l.stream_id
-  FROM unnest(%s::text[], %s::int8[]) AS w (kind, count),
-       LATERAL (SELECT name, stream_id FROM ledger.claims WHERE kind = w.kind
+  FROM unnest(%s::text[], %s::int8[], %s::text[]) AS w (kind, count, after),
+       LATERAL (SELECT name, stream_id FROM ledger.claims WHERE kind = w.kind AND name > w.after
                  ORDER BY name LIMIT w.count) l"""
 
 SECRETS: Final = """
@@ -239,12 +239,16 @@ class Store:
         cursor = await self.connection.execute(CLAIMS, columns)
         return {(kind, name): stream async for kind, name, stream in cursor}
 
-    async def listed(self, wanted: Mapping[str, int]) -> dict[str, tuple[int, dict[str, UUID]]]:
-        """The first names of some lists; `wanted` says how many of each."""
+    async def listed(
+        self, wanted: Mapping[str, int], after: Mapping[str, str] | None = None
+    ) -> dict[str, tuple[int, dict[str, UUID]]]:
+        """The first names of some lists, or the first after a name; `wanted` says how many of
+        each."""
         found: dict[str, tuple[int, dict[str, UUID]]] = {
             kind: (count, {}) for kind, count in wanted.items()
         }
-        columns = [list(wanted), list(wanted.values())]
+        begins = [(after or {}).get(kind, "") for kind in wanted]
+        columns = [list(wanted), list(wanted.values()), begins]
         async for kind, name, stream in await self.connection.execute(LISTED, columns):
             found[kind][1][name] = stream
         return found

@@ -2,18 +2,26 @@
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rim_ledger.migrate import migrate
 from rim_ledger.postgres import EmbeddedPostgres
 
+# Each run tries the same examples, however slowly; `make soak` tries others.
+settings.register_profile(
+    "same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("same")
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
+
+@contextmanager
+def a_server() -> Iterator[str]:
     """A PostgreSQL server, with a migrated template database; its libpq URL."""
     with tempfile.TemporaryDirectory(prefix="rim-ledger-") as place:
         Path(place).chmod(0o755)
@@ -22,6 +30,13 @@ def server() -> Iterator[str]:
                 connection.execute("CREATE DATABASE template_ledger")
             migrate(url.replace("/rim_ledger?", "/template_ledger?"))
             yield url
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The server of all tests."""
+    with a_server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import httpx
 
-from tests.real_loans import log_in, take_on
+from tests.real_loans import URL, log_in, take_on
 
 NAMES = """Adaeze Okafor, Babatunde Adeyemi, Chiamaka Eze, Danjuma Bello, Ebele Nwosu, Folake Ojo,
 Garba Sani, Hadiza Musa, Ifeanyi Obi, Jumoke Alabi, Kelechi Umeh, Ladi Audu, Maryam Yusuf,
@@ -157,7 +157,7 @@ def fill(url: str, password: str) -> tuple[int, int]:
     """How many commands were carried out, and how many refused; (0, 0) in a service with users."""
     story = Story()
     statuses = list[int]()
-    with httpx.Client(base_url=url, timeout=60) as client:
+    with httpx.Client(base_url=url, timeout=240) as client:
         clerk = log_in(client, "admin", password)
         if client.get("/v1/users", params={"limit": 1}, headers=clerk).json()["items"]:
             return 0, 0
@@ -183,7 +183,7 @@ def fill(url: str, password: str) -> tuple[int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--url", default=URL)
     parser.add_argument("--password", default=os.environ.get("RIM_ADMIN_PASSWORD", ""))
     given = parser.parse_args()
     done, refused = fill(given.url, given.password)

@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo
 import httpx
 from rich.progress import Progress
 
+URL = f"http://127.0.0.1:{os.environ.get('RIM_PORT') or 8000}"
 LIMIT = 100_000_000
 OFFICER = "real.loans"
 Line = dict[str, Any]
@@ -261,7 +262,7 @@ def compare(rows: list[Row], importer: Importer) -> list[str]:
 def run(path: Path, url: str, password: str, told: Told) -> Outcome:
     """Import the file into a running service, and compare."""
     rows = read(path)
-    with httpx.Client(base_url=url, timeout=120) as client:
+    with httpx.Client(base_url=url, timeout=240) as client:
         importer = Importer(client, password, told)
         importer.run(rows)
         return Outcome(importer.lines, dict(importer.refused), compare(rows, importer))
@@ -276,7 +277,7 @@ def lines_of(path: Path) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
-    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--url", default=URL)
     parser.add_argument("--password", default=os.environ.get("RIM_ADMIN_PASSWORD", ""))
     given = parser.parse_args()
     with Progress() as progress:

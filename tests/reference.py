@@ -4,7 +4,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final
 
 from msgspec.structs import fields
 from pydantic.alias_generators import to_camel
@@ -18,7 +18,7 @@ from projections.columns import Column
 from rim_ledger.admin.bootstrap import BUILT_IN
 from rim_ledger.admin.permissions import RESOURCES
 from rim_ledger.admin.security_settings import DEFAULTS, FIELDS, EditSecuritySettings
-from rim_ledger.catalogue import ENTITIES
+from rim_ledger.catalogue import ENTITIES, ENTITY_OF
 from rim_ledger.core import Event
 from rim_ledger.customers.standing import OWN_SESSION
 from rim_ledger.system.config import KNOWN
@@ -51,12 +51,12 @@ def events() -> Iterator[str]:
     yield "of each is at `/v1/events/schemas/{type}`, and `/asyncapi.json` describes the stream of"
     yield "all; see [read the log](../how-to/read-the-log.md)."
     yield ""
-    for entity, union in ENTITIES.items():
+    for entity in ENTITIES:
         yield f"## {entity.__name__}"
         yield ""
         yield from _table(
             ("event", "schema", "data", "meaning"),
-            (_event(event) for event in get_args(union)),
+            (_event(event) for event, kind in ENTITY_OF.items() if kind is entity),
         )
 
 

@@ -6,6 +6,7 @@ from fnmatch import fnmatch
 
 import pytest
 
+from rim_ledger.catalogue import EVENTS
 from tests import reference
 from tests.golden import pinned
 from tests.problem_codes import fields, problems
@@ -26,6 +27,11 @@ def rows(cells: int) -> Iterator[list[str]]:
 def test_the_page_is_what_follows_from_the_code(page: str) -> None:
     text = reference.text(page)
     assert pinned(page, text, reference.DOCS) == text, "make golden writes it anew"
+
+
+def test_every_event_is_in_the_catalogue() -> None:
+    page = (reference.DOCS / "events.md").read_text()
+    assert [name for name in EVENTS if f"\n| `{name}` |" not in page] == []
 
 
 def test_every_code_of_a_problem_is_documented_with_its_status_and_no_other() -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rim_ledger.sealed_file import PIECE, PREFIX, TAG, open_file, seal_file
@@ -66,7 +66,6 @@ def test_a_file_that_was_cut_swapped_or_lengthened_is_not_opened(
         again(change(sealed(CONTENT)))
 
 
-@settings(deadline=None, database=None)
 @given(place=st.integers(0, PREFIX + TAG + 9), mask=st.integers(1, 255))
 def test_no_byte_of_a_file_can_be_changed(place: int, mask: int) -> None:
     stored = bytearray(sealed(b"ten bytes."))

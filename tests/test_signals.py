@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from api.process import supervisor
+from api.process import progress, supervisor
 from rim_ledger.postgres import EmbeddedPostgres
 from rim_ledger.signals import STOPPING, uninterrupted
 
@@ -84,13 +84,24 @@ def test_a_program_of_postgres_ends_with_an_interrupted_start(
     assert [process.returncode is None for process in begun] == [False]
 
 
-def test_a_child_that_was_just_begun_is_stopped(begun: list["subprocess.Popen[Any]"]) -> None:
+def test_a_child_that_was_just_begun_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: list["subprocess.Popen[Any]"]
+) -> None:
+    monkeypatch.setenv("RIM_HOME", str(tmp_path))
     child = supervisor.Child("seal")
     with pytest.raises(KeyboardInterrupt):
         child.tend("postgresql://nowhere.invalid/")
     (process,) = begun
-    assert process.poll() is None
     child.ask_to_stop()
     child.stop(0)
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
+
+
+def test_a_command_that_is_not_let_finish_does_not_look_like_one_that_did(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended, progress.interruptible("not all was written"):
+        signal.raise_signal(signal.SIGINT)
+    assert ended.value.code == progress.INTERRUPTED
+    assert capsys.readouterr().err == "interrupted; not all was written\n"

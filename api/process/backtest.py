@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from api.installation.database import Unfit, filled_database
 from api.installation.settings import Settings
 from api.process.chart import by_month
-from api.process.progress import progress
+from api.process.progress import interruptible, progress
 from api.road.commands import errors_in
 from api.wire.body import read_json
 from api.wire.problem import Malformed
@@ -55,7 +55,9 @@ def backtest(
     for path in filter(None, (changes, chart)):
         if path.exists():
             raise Unfit(f"{path} is there already: name a new file")
-    with filled_database(settings) as url:
+        if not path.absolute().parent.is_dir():
+            raise Unfit(f"{path.absolute().parent} is no directory")
+    with interruptible("there is no report"), filled_database(settings) as url:
         report = asyncio.run(_run(url, simulation, changes))
     if chart:
         chart.write_text(by_month(report.months))

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
 from cyclopts import Parameter
@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from api.installation.backup_files import archive, archivist, places
 from api.installation.database import Unfit, database, filled_database, open_ledger, prepare
 from api.installation.settings import Settings
-from api.process.progress import progress
+from api.process.progress import INTERRUPTED, interruptible, progress
 from api.process.sealing import go_on
 from api.process.supervisor import first_login
 from rim_ledger.book import Book
@@ -24,9 +24,6 @@ from rim_ledger.system.outbound import SwitchOutbound
 from rim_ledger.system.restore import Chain, look_at
 from rim_ledger.world import RealWorld
 
-INTERRUPTED: Final = 130
-"""The exit code of a command that was not let finish."""
-
 
 def backup(*, type_: Annotated[BackupType | None, Parameter(name="--type")] = None) -> None:
     """Make a backup now, where the backup settings say; the service may run meanwhile.
@@ -37,12 +34,12 @@ def backup(*, type_: Annotated[BackupType | None, Parameter(name="--type")] = No
         full or incremental; as the backup settings say, when left out.
     """
     settings = Settings.load()
-    try:
-        with filled_database(settings) as url, progress("lines and files") as told:
-            made = asyncio.run(_back_up(settings, url, type_, told))
-    except KeyboardInterrupt:
-        print("interrupted; nothing of the backup is left", file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
+    with (
+        interruptible("nothing of the backup is left"),
+        filled_database(settings) as url,
+        progress("lines and files") as told,
+    ):
+        made = asyncio.run(_back_up(settings, url, type_, told))
     if made.status is not BackupStatus.SUCCESS:
         raise Unfit(f"the backup failed: {made.failure_reason}")
     place = f"{settings.backup_urls[made.storage_location]}/{made.file}".removeprefix("file://")
@@ -63,7 +60,8 @@ def verify_backup(*paths: str) -> None:
         from it.
     """
     settings = Settings.load()
-    chain = asyncio.run(_look(settings, paths))
+    with interruptible("not all was looked at"):
+        chain = asyncio.run(_look(settings, paths))
     for found, manifest in chain.links:
         what = f"position {manifest.after + 1} to {manifest.position}, made {manifest.made_at}"
         print(f"{found.name}: {what}, {len(manifest.pieces)} pieces, whole")

@@ -12,8 +12,8 @@ from typing import Final
 
 from api.process.cli import main
 
-PATIENCE: Final = 8.0
-"""Seconds that an orphan has to stop in good order."""
+PATIENCE: Final = 30.0
+"""Seconds that an orphan has to stop in good order: the last one also stops PostgreSQL."""
 
 
 def _end_with_parent() -> None:

@@ -27,7 +27,7 @@ from api.installation.database import (
 from api.installation.settings import Settings
 from api.process import sealing
 from api.process import status as standing
-from api.process.progress import progress
+from api.process.progress import interruptible, progress
 from api.process.supervisor import first_login
 from api.process.supervisor import up as run_everything
 from projections import follower
@@ -44,9 +44,6 @@ from rim_ledger.rotation import Underway, rotate
 from rim_ledger.system.archive import Unsound
 from rim_ledger.system.restore import NotEmpty
 from rim_ledger.world import RealWorld
-
-INTERRUPTED: Final = 130
-"""The exit code of a command that was not let finish."""
 
 FORESEEN: Final = (
     Unfit,
@@ -121,14 +118,15 @@ def verify(*, export: Path | None = None, key: Path | None = None) -> None:
     key:
         The file of a public key of the log for it, such as RIM_HOME/checkpoints/*/key.
     """
-    if export is not None:
-        from api.process.export import verify_export  # noqa: PLC0415 - Parquet takes its time to load
+    with interruptible("what was not looked at may be changed"):
+        if export is not None:
+            from api.process.export import verify_export  # noqa: PLC0415 - Parquet takes its time to load
 
-        faults, words = verify_export(export, key)
-    else:
-        settings = Settings.load()
-        with filled_database(settings) as url:
-            faults, words = asyncio.run(sealing.verify(settings, url))
+            faults, words = verify_export(export, key)
+        else:
+            settings = Settings.load()
+            with filled_database(settings) as url:
+                faults, words = asyncio.run(sealing.verify(settings, url))
     for fault in faults:
         print(fault)
     print(f"{words}: {'not ' if faults else ''}as they were signed")
@@ -179,13 +177,13 @@ def rebuild(*, check: bool = False) -> None:
     """
     settings = Settings.load()
     _collect_rarely()
-    try:
-        with filled_database(settings) as url, progress("events") as told:
-            work = rebuild_tables(url, open_vault(settings, url), told, check=check)
-            rebuilt = asyncio.run(work)
-    except KeyboardInterrupt:
-        print("interrupted; the tables in use are as they were", file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
+    with (
+        interruptible("the tables in use are as they were"),
+        filled_database(settings) as url,
+        progress("events") as told,
+    ):
+        work = rebuild_tables(url, open_vault(settings, url), told, check=check)
+        rebuilt = asyncio.run(work)
     for each in rebuilt.differences:
         print(f"{each.table} {each.id} differed in {', '.join(each.columns)}")
     verb = "swapped in" if rebuilt.swapped else "compared"
@@ -202,12 +200,12 @@ def rotate_keys() -> None:
     run meanwhile. What is interrupted goes on from there the next time.
     """
     settings = Settings.load()
-    try:
-        with filled_database(settings) as url, progress("keys") as told:
-            rotated = rotate(url, settings.secrets, RealWorld(), told)
-    except KeyboardInterrupt:
-        print("interrupted; nothing is lost, run it again to go on", file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
+    with (
+        interruptible("nothing is lost, run it again to go on"),
+        filled_database(settings) as url,
+        progress("keys") as told,
+    ):
+        rotated = rotate(url, settings.secrets, RealWorld(), told)
     how = "the interrupted rotation is complete" if rotated.resumed else "the keys are rotated"
     print(f"{how}; wrapped anew: {rotated.wrapped}")
 
@@ -250,6 +248,9 @@ def _run() -> None:
     # All that runs here knows how to end on an interrupt; a shell may have switched them off.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    if not {*sys.argv[1:]} - {"--help", "-h"}:
+        for name in app:  # The list of commands says what each of them does: all are imported.
+            app[name]
     with contextlib.suppress(KeyboardInterrupt):
         try:
             app()

@@ -1,6 +1,7 @@
 """The command that writes the log out: Parquet into a directory, or lines to whoever reads."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from psycopg import AsyncConnection
 
 from api.installation.database import Unfit, filled_database, open_vault
 from api.installation.settings import Settings
-from api.process.progress import progress
+from api.process.progress import interruptible, progress
 from projections import export as parquet
 from projections import exported, log, seals
 from projections.cloud_events import Reader, shown
@@ -29,7 +30,7 @@ def export(
     *,
     to: Annotated[str, Parameter(allow_leading_hyphen=True)],
     from_: Annotated[int, Parameter(name="--from")] = 1,
-    types: tuple[str, ...] = (),
+    types: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
     follow: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Write the log out, with the words about persons hidden.
@@ -51,7 +52,8 @@ def export(
     if from_ < 1:
         raise Unfit("--from is a position, and the first is 1")
     names = tuple(sorted(types)) or None
-    with filled_database(settings) as url:
+    let_finish = contextlib.nullcontext() if follow else interruptible("not all was written")
+    with let_finish, filled_database(settings) as url:
         try:
             if to == "-":
                 asyncio.run(_lines(settings, url, from_ - 1, names, follow=follow))
@@ -62,12 +64,15 @@ def export(
             raise Unfit(str(error)) from None
         except BrokenPipeError:  # Whoever read has left.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as error:
+            raise Unfit(f"{to} cannot be written to: {error.strerror}") from None
 
 
 async def _segments(
     settings: Settings, url: str, place: Path, wanted: Manifest, *, follow: bool
 ) -> None:
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        await _require_reached(connection, wanted.last)
         origins = await seals.origins(connection, open_vault(settings, url))
         wanted = Manifest(
             first=wanted.first,
@@ -91,6 +96,7 @@ async def _lines(
     settings: Settings, url: str, after: int, names: tuple[str, ...] | None, *, follow: bool
 ) -> None:
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        await _require_reached(connection, after)
         while True:
             end = await log.head(connection)
             async for page in parquet.lines(connection, names, after, end):
@@ -105,6 +111,12 @@ async def _lines(
                 await asyncio.sleep(PAUSE)
 
 
+async def _require_reached(connection: AsyncConnection, after: int) -> None:
+    """Raise Unfit when the log does not come as far as the position to go on after."""
+    if after > (head := await log.head(connection)):
+        raise Unfit(f"--from is a position, and the last is {head}")
+
+
 def verify_export(place: Path, key: Path | None) -> tuple[list[str], str]:
     """Compare an export with the checkpoint in it: what is wrong, and what was looked at."""
     if key is None:
@@ -115,7 +127,9 @@ def verify_export(place: Path, key: Path | None) -> tuple[list[str], str]:
             said, origins, events = exported.verify(place, verifier, told)
     except Untrue as error:
         return [str(error)], str(place)
-    except (Unfitting, OSError) as error:
+    except Unfitting as error:
         raise Unfit(str(error)) from None
+    except OSError as error:
+        raise Unfit(f"{error.filename} cannot be read: {error.strerror}") from None
     words = f"{events} events in {place}, {said.size} of them sealed by {said.origin}"
     return [], "\n".join([*map(str, origins.openings[1:]), words])

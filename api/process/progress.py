@@ -1,13 +1,28 @@
 """How far a long command is: a bar on a terminal, plain lines elsewhere."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from rich.console import Console
 from rich.progress import Progress
 
 STEPS = 10
 """Lines that tell of progress where there is no terminal."""
+
+INTERRUPTED: Final = 130
+"""The exit code of a command that was not let finish."""
+
+
+@contextlib.contextmanager
+def interruptible(words: str) -> Iterator[None]:
+    """End the command with these words, and a code that says so, where it is not let finish."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"interrupted; {words}", file=sys.stderr)  # noqa: T201 - the command's last words
+        raise SystemExit(INTERRUPTED) from None
 
 
 @contextlib.contextmanager

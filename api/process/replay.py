@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 
 from api.installation.database import Unfit, filled_database
 from api.installation.settings import Settings
-from api.process.progress import progress
+from api.process.progress import interruptible, progress
 from api.road.as_of import NUMBER
 from api.road.filters import moment
 from projections import log
@@ -40,7 +40,7 @@ def replay(*, into: Path, until: str | None = None) -> None:
                 await write_tables(connection, upto, into, told)
             return upto
 
-    with filled_database(settings) as url:
+    with interruptible(f"{into} was not written"), filled_database(settings) as url:
         print(f"{into}: the tables at position {asyncio.run(run(url))}")  # noqa: T201
 
 

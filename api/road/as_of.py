@@ -16,20 +16,24 @@ NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 RECORDED: Final = "SELECT recorded_at FROM ledger.events WHERE position = %s"
 
 
-async def position_of(desk: "Desk", texts: list[str], shown: int) -> int:
-    """The position that an `asOf` means: itself, or the last one recorded by a time."""
-    text = "" if len(texts) > 1 else texts[0]
-    if NUMBER.fullmatch(text) and int(text) <= shown:
-        return int(text)
-    if (time := moment(text)) is None:
-        words = f"this is a position up to {shown}, or a time with an offset"
+async def position_of(desk: "Desk", texts: list[str]) -> int:
+    """The position that an `asOf` means, itself or the last one recorded by a time, when the read
+    tables have come to it."""
+    head, text = await desk.last_position(), "" if len(texts) > 1 else texts[0]
+    if NUMBER.fullmatch(text) and int(text) <= head:
+        position = int(text)
+    elif time := moment(text):
+        position = await position_at(desk, time, head)
+    else:
+        words = f"this is a position up to {head}, or a time with an offset (a + is written %2B)"
         raise unfit("asOf", words)
-    return await position_at(desk, time, shown)
+    await desk.tables.require(position)
+    return position
 
 
-async def position_at(desk: "Desk", time: "datetime", shown: int, *, inclusive: bool = True) -> int:
+async def position_at(desk: "Desk", time: "datetime", upto: int, *, inclusive: bool = True) -> int:
     """The last position recorded by a time, or before it."""
-    first, last = 0, shown
+    first, last = 0, upto
     while first < last:  # Times of recording never go back, so the place is found by halving.
         middle = (first + last + 1) // 2
         ((recorded_at,),) = await desk.rows(RECORDED, [middle])

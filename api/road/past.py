@@ -12,7 +12,6 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from api.road.as_of import position_of
 from api.road.filters import Order, Query, Test, all_of, beyond
 from projections.as_of import Page, Then, rows_then
 from projections.tables import Row
@@ -30,8 +29,6 @@ READ_AT_ONCE: Final = 2_000
 WANTED_MAX: Final = 800
 """Candidates that are looked for at a time, at most."""
 
-SHOWN: Final = "SELECT position FROM read.tracking WHERE name = 'read'"
-
 
 class Candidate(Struct, frozen=True):
     """A row that was there by then, its place in the order, and how long its stream is now."""
@@ -46,12 +43,6 @@ class Found(Struct, frozen=True):
 
     items: list[Then]
     following: tuple[str, UUID] | None
-
-
-async def moment_of(desk: "Desk", texts: list[str]) -> int:
-    """The position that an `asOf` means."""
-    ((shown,),) = await desk.rows(SHOWN)
-    return await position_of(desk, texts, shown)
 
 
 class Past(Struct, frozen=True):

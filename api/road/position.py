@@ -37,10 +37,10 @@ class Position:
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
 
-    async def wait(self, position: int, seconds: float = PATIENCE) -> bool:
-        """Whether a position is reached within the time."""
+    async def wait(self, position: int, seconds: float | None = None) -> bool:
+        """Whether a position is reached within the time; within PATIENCE, when left out."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(PATIENCE if seconds is None else seconds):
                 while self.position < position:
                     await self._moved.wait()
         except TimeoutError:

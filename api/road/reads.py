@@ -8,9 +8,9 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from msgspec import Struct
 
-from api.road.as_of import only
+from api.road.as_of import only, position_of
 from api.road.filters import Query, Test, all_of, beyond, make_cursor, parameters_in, read_query
-from api.road.past import Past, moment_of
+from api.road.past import Past
 from api.road.routes import SEES_PERSONS, List, One, Parameters, activity_of, entry
 from api.wire.call import Call, Reply
 from api.wire.ids import BUSINESS_ID, CANONICAL, missing
@@ -93,7 +93,7 @@ async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights"
 async def _find_then(
     desk: "Desk", row: type[Row], names: Parameters, as_of: list[str], rights: "Rights"
 ) -> Found:
-    position = await moment_of(desk, as_of)
+    position = await position_of(desk, as_of)
     stream = await find_id(desk, row, names, rights)
     then = await Past(desk, row, position, rights.sees_persons).one(stream) if stream else None
     return Found(position, then.version, then.text) if then else Found(position)
@@ -143,7 +143,7 @@ async def _list_then(
 ) -> Reply:
     """The same list as it was; whether the caller sees a row is said by how it is now."""
     assert query.as_of is not None, "the list of the past is asked for"
-    position, tests = await moment_of(desk, [query.as_of]), seen(route.row, rights)
+    position, tests = await position_of(desk, [query.as_of]), seen(route.row, rights)
     if route.of:
         column, table = route.of
         if (owner := await find_id(desk, table, parameters, rights)) is None:

@@ -93,7 +93,7 @@ class Attempts:
     """
 
     def __init__(
-        self, url: str, vault: Vault, world: World, patience: float = PATIENCE, gate: str = ""
+        self, url: str, vault: Vault, world: World, patience: float | None = None, gate: str = ""
     ) -> None:
         self._vault, self._world = vault, world
         self._gate = gate
@@ -104,7 +104,7 @@ class Attempts:
             url,
             min_size=0,
             max_size=1,
-            timeout=patience,
+            timeout=PATIENCE if patience is None else patience,
             check=AsyncConnectionPool.check_connection,
             open=False,
         )

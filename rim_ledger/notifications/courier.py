@@ -2,14 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import (
-    Awaitable,
-    Callable,
-    Coroutine,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -44,6 +37,9 @@ INTERVAL: Final = 1.0
 """Seconds between two looks at what waits."""
 PAGE: Final = 100
 """Names of a list that are looked at at once."""
+BROADCASTS: Final = 20
+"""Of the broadcasts fewer are looked at, and carried, at once: each takes connections of its own,
+which the database has few of."""
 ASK_AGAIN: Final = timedelta(seconds=30)
 """Time between two questions about a message that stays in doubt."""
 DECLINED: Final = "The provider says that it failed."
@@ -67,6 +63,9 @@ class Courier:
         self._world, self._find = world, find
         self._later: dict[UUID, datetime] = {}
         """When to ask again about what stays in doubt."""
+        self._room = asyncio.Semaphore(BROADCASTS)
+        self._seen = ""
+        """The broadcast that a look ended with. The next goes on there, so none hides another."""
 
     async def run(self) -> None:
         """Carry for ever. What fails, such as a database that is away, is tried again."""
@@ -83,26 +82,26 @@ class Courier:
     async def carry(self, at: datetime | None = None) -> int:
         """Hand over what waits at a business time (UTC, now when left out), but for what somebody
         else has in hand; how many messages that were."""
-        errands = await self._errands(at)
-        return sum(await _all(each() for each in errands.values()))
+        moment, carried, self._seen = at or self._world.now(), 0, ""
+        while True:
+            errands = await self._errands(moment)
+            carried += sum(await _all(each() for each in errands.values()))
+            if not self._seen:
+                return carried
 
     async def _errands(self, at: datetime | None = None) -> dict[str, Errand]:
-        """What there is to do, by name."""
+        """What there is to do, by name: a page of the broadcasts, and all else."""
         now = self._world.now()
         moment = at or now
         self._later = {id_: until for id_, until in self._later.items() if until > now}
-        singly = {each: (waiting(each), in_hand(each)) for each in Channel}
-        places = {place: 1 for each in singly.values() for place in each}
-        lists = await self._listed({GOING_OUT: PAGE, **places})
-        errands: dict[str, Errand] = {
-            each: partial(self._singles, each)
-            for each, own in singly.items()
-            if any(lists[place] for place in own)
-        }
-        for name, id_ in lists[GOING_OUT].items():
-            if name < f"{moment:%Y%m%dT%H%M%S.%f}0":
-                errands[str(id_)] = partial(self._broadcast, id_, moment)
-        return errands
+        places = {kind(each): 1 for kind in (waiting, in_hand) for each in Channel}
+        lists = await self._listed({GOING_OUT: BROADCASTS, **places}, {GOING_OUT: self._seen})
+        until = f"{moment:%Y%m%dT%H%M%S.%f}0"
+        due = {name: id_ for name, id_ in lists[GOING_OUT].items() if name < until}
+        self._seen = max(due) if len(due) == BROADCASTS else ""
+        singly = [each for each in Channel if lists[waiting(each)] or lists[in_hand(each)]]
+        errands: dict[str, Errand] = {each: partial(self._singles, each) for each in singly}
+        return errands | {str(id_): partial(self._broadcast, id_, moment) for id_ in due.values()}
 
     async def _singles(self, channel: Channel) -> int:
         """Hand over what waits one by one, the oldest first, and see to what was left in hand."""
@@ -136,9 +135,10 @@ class Courier:
     async def _broadcast(self, id: UUID, at: datetime) -> int:
         """Go on with a broadcast, as long as there are chunks that nobody has in hand."""
         carried = 0
-        if await self._begin(id, at):
-            while progress := await self._chunks(id):
-                carried += progress
+        async with self._room:
+            goes = await self._begin(id, at)
+        while goes and (progress := await self._chunks(id)):
+            carried += progress
         return carried
 
     async def _begin(self, id: UUID, at: datetime) -> bool:
@@ -148,12 +148,10 @@ class Courier:
         def look(book: Book) -> UUID:
             nonlocal due, going, target
             broadcast = book.read(BroadcastMessage, id)
-            due, target = broadcast.phase is Phase.SCHEDULED, broadcast.target
-            if not is_open(book):
-                due = going = False
-                return id
+            target, may = broadcast.target, is_open(book)
+            due = may and broadcast.phase is Phase.SCHEDULED
             sending = broadcast.phase is Phase.SENDING and not broadcast.waits(book.now)
-            going = sending or (broadcast.over and broadcast.chunks > 0)
+            going = may and (sending or (broadcast.over and broadcast.chunks > 0))
             return id
 
         await self._decide(look)
@@ -164,11 +162,12 @@ class Courier:
 
     async def _chunks(self, id: UUID) -> int:
         """Carry the first chunk that is free to its end; how many messages that were."""
-        chunks = (await self._listed({chunks_of(id): PAGE}))[chunks_of(id)]
-        for chunk in chunks.values():
-            async with lease(self._url, f"chunk {chunk}") as free:
-                if free and (carried := await self._chunk(chunk)):
-                    return carried
+        async with self._room:  # For one chunk only, so that broadcasts take turns.
+            chunks = (await self._listed({chunks_of(id): PAGE}))[chunks_of(id)]
+            for chunk in chunks.values():
+                async with lease(self._url, f"chunk {chunk}") as free:
+                    if free and (carried := await self._chunk(chunk)):
+                        return carried
         return 0
 
     async def _chunk(self, id: UUID) -> int:
@@ -271,10 +270,12 @@ class Courier:
         late = heard is Heard.NEVER and self._world.now() < doubt.until
         return None if late else Outcome(doubt.id, heard, DECLINED)
 
-    async def _listed(self, wanted: Mapping[str, int]) -> dict[str, dict[str, UUID]]:
-        """The first names of some lists."""
+    async def _listed(
+        self, wanted: Mapping[str, int], after: Mapping[str, str] | None = None
+    ) -> dict[str, dict[str, UUID]]:
+        """The first names of some lists, or the first after a name."""
         async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
-            found = await Store(connection).listed(wanted)
+            found = await Store(connection).listed(wanted, after)
         return {place: names for place, (_, names) in found.items()}
 
     async def _decide(self, work: Work, at: datetime | None = None) -> None:

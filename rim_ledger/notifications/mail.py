@@ -8,7 +8,13 @@ from email.utils import format_datetime
 from typing import Final
 
 import email_validator
-from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPRecipientRefused
+from aiosmtplib import (
+    SMTP,
+    SMTPDataError,
+    SMTPException,
+    SMTPRecipientRefused,
+    SMTPResponseException,
+)
 
 from rim_ledger.core import Unavailable
 from rim_ledger.notifications.sms_text import on_one_line
@@ -17,6 +23,7 @@ from rim_ledger.system.breaker import Breaker
 from rim_ledger.system.line import Line
 from rim_ledger.system.mail_server import conversation
 from rim_ledger.system.outside import Blocked, NoAnswer, Outside, Unreachable
+from rim_ledger.system.tries import pauses
 from rim_ledger.world import World
 
 PATIENCE: Final = 9.0
@@ -27,6 +34,9 @@ LEAVING: Final = 1.0
 """Seconds to say good-bye in: by then the server has the message."""
 CLOSING: Final = 421
 """What a server says that goes away, whatever it was asked."""
+LATER: Final = range(400, 500)
+"""It did not take the message, but may in a moment."""
+REFUSED: Final = range(400, 600)
 
 
 class Mail:
@@ -45,35 +55,42 @@ class Mail:
         self._conversations = conversations
 
     async def send(self, message: Message) -> None:
-        """Raises Unavailable (`not-sent`) until the message itself was begun, Unclear when the
-        server falls silent after that. The circuit breaker hears of it, but a server that does
-        not want this one message is well."""
-        error: Unavailable | None
+        """Raises Unavailable (`not-sent`) when the server says no, or was not reached or said "not
+        now" three times; Unclear when it falls silent once the message itself was begun."""
         try:
             to = _told(message.to)
             mail = self._mail(message, to).as_bytes(policy=WIRE)
+        except ValueError:  # It is no address that a server could be told.
+            raise _not_sent() from None
+        for pause in pauses(self._world):
+            await asyncio.sleep(pause)
+            with suppress(Unreachable):
+                return await self._converse(to, mail)
+        raise _not_sent()
+
+    async def ask(self, reference: str) -> Heard:
+        """Nobody tells."""
+        return Heard.UNKNOWN
+
+    async def _converse(self, to: str, mail: bytes) -> None:
+        """One conversation, which the circuit breaker hears of; but a server that does not want
+        this one message is well. Raises Unreachable when the server certainly has nothing and may
+        be tried again."""
+        error, failed = None, False
+        try:
             async with (
                 self._conversations,
                 conversation(self._outside, self._line, PATIENCE) as server,
             ):
                 await self._hand_over(server, to, mail)
-        except (SMTPRecipientRefused, SMTPDataError) as refused:
-            error, failed = _not_sent(), refused.code == CLOSING
-        except ValueError:  # It is no address that a server could be told.
-            error, failed = _not_sent(), False
-        except (Blocked, Unreachable, NoAnswer, SMTPException, OSError):
-            error, failed = _not_sent(), True
+        except (Blocked, Unreachable, NoAnswer, SMTPException, OSError) as refusal:
+            error = Unreachable() if _passes(refusal) else _not_sent()
+            failed = not _is_about_one(refusal)
         except Unclear as unclear:
             error, failed = unclear, True
-        else:
-            error, failed = None, False
         await self._breaker.note(self._line.id, failed=failed)
         if error:
             raise error
-
-    async def ask(self, reference: str) -> Heard:
-        """Nobody tells."""
-        return Heard.UNKNOWN
 
     async def _hand_over(self, server: SMTP, to: str, mail: bytes) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -82,9 +99,9 @@ class Mail:
         try:
             async with asyncio.timeout(PATIENCE):
                 await server.data(mail)
-        except SMTPDataError:
-            raise
-        except (SMTPException, OSError):
+        except (SMTPException, OSError) as error:
+            if isinstance(error, SMTPDataError) and error.code in REFUSED:
+                raise
             raise Unclear from None
         with suppress(SMTPException, OSError):
             await server.quit(timeout=LEAVING)
@@ -109,6 +126,26 @@ def _told(address: str) -> str:
     if known is None:
         raise ValueError("no server without SMTPUTF8 can be told this address")
     return known
+
+
+def _passes(refusal: Exception) -> bool:
+    """Whether it may be otherwise in a moment."""
+    match refusal:
+        case Unreachable():
+            return True
+        case NoAnswer():
+            return refusal.reason.startswith("status-4")
+        case SMTPResponseException():
+            return refusal.code in LATER
+    return False
+
+
+def _is_about_one(refusal: Exception) -> bool:
+    """Whether the server would take another message."""
+    match refusal:
+        case SMTPRecipientRefused() | SMTPDataError():
+            return refusal.code != CLOSING
+    return False
 
 
 def _not_sent() -> Unavailable:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -29,7 +29,7 @@ class Gate:
     def __init__(self, url: str) -> None:
         self.world, self.settings = TestWorld(), SETTINGS
         vault = Vault(derived(b"a secret of the tests"), self.world)
-        self.one, self.two = (Attempts(url, vault, self.world) for _ in range(2))
+        self.one, self.two = (Attempts(url, vault, self.world, 60.0) for _ in range(2))
 
     async def fail(self, name: str = "ada", ip: str | None = HERE, times: int = 1) -> None:
         """Attempts that are not right, now here and now there."""
@@ -305,8 +305,6 @@ def test_any_story_of_failures_locks_whom_and_as_long_as_it_should(database: str
     few = settings(
         max_examples=12,
         stateful_step_count=15,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow],
     )
     run_state_machine_as_test(machine, settings=few)
 

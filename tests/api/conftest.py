@@ -17,12 +17,15 @@ from fastapi import FastAPI
 
 from api.installation.settings import Settings
 from api.process.app import create_app
+from api.road import desk, position
 from projections import schema
 from projections.follower import follow
+from rim_ledger.admin import attempts
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Ledger
+from rim_ledger.lending import dispatch
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
 
@@ -31,6 +34,13 @@ SECRET = b"a secret of the tests, 32 bytes."
 PROXIES = (ip_network("127.0.0.0/8"),)
 ADA = {"phone": "08031234567", "email": "ada@example.com", "name": "Ada"}
 WORLD = RealWorld()
+
+
+@pytest.fixture(autouse=True)
+def _waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, what is under way is waited for."""
+    for module in (position, desk, dispatch, attempts):
+        monkeypatch.setattr(module, "PATIENCE", 60.0)
 
 
 class Client:

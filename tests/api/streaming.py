@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from tests.api.conftest import Client
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds for what should come at once; only a failing test waits so long."""
 
 

@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from rim_ledger.book import Book
-from rim_ledger.core import SYSTEM, Stamp
-from rim_ledger.notifications.courier import Courier
+from rim_ledger.core import SYSTEM, Stamp, Unavailable
+from rim_ledger.lease import lease
 from rim_ledger.notifications.notification import (
     Notice,
     NotificationChannel,
@@ -18,10 +19,10 @@ from rim_ledger.notifications.notification import (
     RecipientType,
     queue,
 )
-from rim_ledger.sending import Channel, Heard, Message
-from rim_ledger.world import RealWorld
+from rim_ledger.sending import Channel, Lane, Message
 from tests.api.conftest import WORLD, Client, Tell
-from tests.api.test_broadcasts import Listening, courier, drafted, loop_time, sent
+from tests.api.test_broadcasts import Listening, courier, drafted, sent
+from tests.notifications.desk import Through
 
 PATIENCE = 60.0
 """Seconds after which something that should come does not come any more."""
@@ -127,66 +128,86 @@ def test_a_courier_outlives_a_database_that_is_away_and_a_broadcast_that_fails(
     tell(story)
 
 
-def test_messages_that_wait_one_by_one_keep_to_the_rate(tell: Tell) -> None:
+class NoSms(Through):
+    """SMS are not to be had now; e-mails are."""
+
+    def former(self, channel: Channel, integration: UUID | None, book: Book) -> Lane:
+        lane = super().former(channel, integration, book)
+        away = Unavailable("sender-out-of-use", "The provider of sms messages is out of use.")
+        return structs.replace(lane, closed=away) if channel is Channel.SMS else lane
+
+
+@pytest.mark.parametrize("standing", [2, 3, 4])
+def test_broadcasts_that_stand_still_hide_none_that_may_go(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch, standing: int
+) -> None:
+    monkeypatch.setattr("rim_ledger.notifications.courier.BROADCASTS", 2)
+    monkeypatch.setattr("rim_ledger.notifications.courier.INTERVAL", 0.01)
+
     async def story(admin: Client) -> None:
-        user, listening = UUID((await admin.user())["id"]), Listening()
-        await admin.ask("PUT", "/v1/system-config/notifications/smsPerSecond", {"value": 8})
-        await one_by_one(admin, user, "sms", 8)
-        couriers, begun = [courier(admin, listening) for _ in range(2)], loop_time()
-        assert sum(await asyncio.gather(*(each.carry() for each in couriers))) == 8
-        # Two at once: the last may not begin before 6/8 seconds have passed.
-        assert len(listening.at) == 8
-        assert max(listening.at) - begun >= 6 / 8 - 0.05
-
-    tell(story)
-
-
-class Ahead(RealWorld):
-    """A clock that is ahead of all others."""
-
-    def __init__(self, minutes: float) -> None:
-        self._ahead = timedelta(minutes=minutes)
-
-    def now(self) -> datetime:
-        return super().now() + self._ahead
-
-
-class Dies(Listening):
-    """Whoever hands something over to it dies before there is an answer."""
-
-    async def send(self, message: Message) -> None:
-        await super().send(message)
-        raise asyncio.CancelledError
-
-
-@pytest.mark.parametrize("kind", ["broadcast", "single"])
-def test_what_may_still_be_on_its_way_is_not_sent_again(tell: Tell, kind: str) -> None:
-    async def story(admin: Client) -> None:
-        user = UUID((await admin.user())["id"])
-        if kind == "broadcast":
+        await admin.user()
+        held = Held()
+        carrier = courier(admin, held)
+        carrier._providers = NoSms(held)
+        for _ in range(standing):
             await sent(admin, await drafted(admin))
-        else:
-            await one_by_one(admin, user, "sms")
+        await sent(admin, await drafted(admin, type="email"))
+        assert await carrier.carry() > 0
+        assert [channel for channel, *_ in held.sent] == ["email"]
 
-        def at(provider: Listening, minutes: float) -> Courier:
-            made = courier(admin, provider)
-            made._world = Ahead(minutes)
-            made._providers.on_the_way = timedelta(minutes=2)  # type: ignore[attr-defined]
-            return made
-
-        dies, heir = Dies(answer=Heard.NEVER), Listening(answer=Heard.NEVER)
-        with pytest.raises(asyncio.CancelledError):
-            await at(dies, 0).carry()
-        soon = at(heir, 1)
-        assert [await soon.carry(), await soon.carry()] == [0, 0]
-        assert (len(heir.asked), heir.sent) == (1, []), "once, and in a while again"
-        with pytest.raises(asyncio.CancelledError):
-            await at(dies, 3).carry()
-        assert await at(heir, 4).carry() == 0, "it was sent again a minute ago"
-        assert heir.sent == []
-        assert await at(heir, 6).carry() >= 1
-        references = {reference for *_, reference in [*dies.sent, *heir.sent]}
-        assert (len(dies.sent), len(heir.sent), len(references)) == (2, 1, 1)
-        assert await at(heir, 9).carry() == 0
+        monkeypatch.setattr("tests.api.test_courier.courier", lambda *_: carrier)
+        await held.mails.acquire()
+        async with carrying(admin, held):
+            for _ in range(2):
+                await sent(admin, await drafted(admin, type="email"))
+                await held.mails.acquire()
+        assert [channel for channel, *_ in held.sent] == ["email"] * 3
 
     tell(story)
+
+
+def test_however_many_broadcasts_are_due_they_leave_others_their_connections(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rim_ledger.notifications.courier.BROADCASTS", 2)
+    monkeypatch.setattr("rim_ledger.notifications.courier.INTERVAL", 0.01)
+    open_, most, leases = 0, 0, list[str]()
+
+    async def story(admin: Client) -> None:
+        nonlocal open_, most
+        await admin.user()
+        carrier = courier(admin, Held())
+        carrier._providers = NoSms(Held())
+        look, looks = carrier._errands, 0
+        enough, all_had = asyncio.Event(), asyncio.Event()
+
+        async def looked(at: datetime | None = None) -> object:
+            nonlocal looks
+            looks += 1
+            if looks > 5:  # Each has been seen, twice two of them and then the fifth.
+                enough.set()
+            return await look(at)
+
+        @asynccontextmanager
+        async def counted(url: str, what: str) -> AsyncIterator[bool]:
+            nonlocal open_, most
+            open_ += 1
+            most = max(most, open_)
+            leases.append(what)
+            if len(set(leases)) == 5:
+                all_had.set()
+            async with lease(url, what) as free:
+                await enough.wait()
+                yield free
+            open_ -= 1
+
+        monkeypatch.setattr(carrier, "_errands", looked)
+        monkeypatch.setattr("rim_ledger.notifications.courier.lease", counted)
+        monkeypatch.setattr("tests.api.test_courier.courier", lambda *_: carrier)
+        for _ in range(5):
+            await sent(admin, await drafted(admin))
+        async with carrying(admin, Held()):
+            await all_had.wait()
+
+    tell(story)
+    assert most == 2

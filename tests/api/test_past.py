@@ -149,6 +149,29 @@ def test_lists_are_shown_as_they_were(tell: Tell, monkeypatch: pytest.MonkeyPatc
     tell(story)
 
 
+def test_a_past_that_was_just_written_is_waited_for(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        for number in range(10):
+            user = await admin.user(number)
+            for then in (user["position"], "2099-12-31T23:59:59Z"):
+                answer = await admin.get(f"/v1/users/{user['id']}?asOf={then}")
+                assert answer.status_code == 200, answer.text
+        late = await admin.post(f"/v1/users/{user['id']}/suspend", {"reason": "late"})
+        balance = await admin.get(f"/v1/trial-balance?asOf={late.json()['position']}")
+        assert balance.json()["position"] == late.json()["position"]
+
+    tell(story)
+
+
+def test_a_past_is_not_answered_from_tables_that_lag(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        user = await admin.user()
+        answer = await admin.get(f"/v1/users?asOf={user['position']}")
+        assert (answer.status_code, answer.json()["code"]) == (503, "projection-lagging")
+
+    tell(story, following=False)
+
+
 def test_whoever_was_erased_since_is_without_words_in_the_past_too(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         user = (await admin.post("/v1/users", ADA)).json()

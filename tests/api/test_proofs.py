@@ -127,10 +127,12 @@ def test_before_the_first_seal_there_is_nothing_to_prove(tell: Tell, database: s
         await admin.user()
         late = await admin.get(f"/v1/events/{head + 1}/proof")
         assert (late.status_code, late.json()["code"]) == (409, "not-sealed")
-        for path in ("/v1/events/0/proof", "/v1/events/x/proof"):
+        for path in ("/v1/events/0/proof", "/v1/events/x/proof", f"/v1/events/{head + 99}/proof"):
             assert (await admin.get(path)).status_code == 404
         for query in ("", "from=0", f"from={head + 1}", "from=2&to=1", "from=1&a=1"):
             assert (await admin.get(f"/v1/consistency?{query}")).status_code == 422, query
+        small = await admin.get("/v1/events/5/proof?treeSize=3")
+        assert (small.status_code, small.json()["code"]) == (422, "invalid-parameter")
         earlier = (await admin.get("/v1/events/3/proof?treeSize=5")).json()
         assert earlier["treeSize"] == 5
         clerk = await admin.take_on("clerk", {"resource": "loans", "actions": ["read"]})

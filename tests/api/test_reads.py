@@ -1,5 +1,8 @@
 """Lists and single rows: pages, filters, who sees whom, and how fresh an answer is."""
 
+import pytest
+
+from api.road import position
 from tests.api.conftest import ADA, Client, Tell
 
 READ_USERS = {"resource": "users", "actions": ["read"]}
@@ -118,7 +121,9 @@ def test_a_read_waits_for_the_position_it_is_given(tell: Tell) -> None:
     tell(story)
 
 
-def test_a_read_gives_up_on_tables_that_lag(tell: Tell) -> None:
+def test_a_read_gives_up_on_tables_that_lag(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(position, "PATIENCE", 0.01)
+
     async def story(admin: Client) -> None:
         user = await admin.user()
         answer = await admin.get("/v1/users", headers=await admin.caught_up())

@@ -1,14 +1,25 @@
 """What is secret is told once, to whom it is for, and is found nowhere else."""
 
+import asyncio
 import logging
 import re
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
+import duckdb
 import httpx
+import psycopg
 import pytest
 
-from tests.api.conftest import PASSWORD, Client, Tell
+from api.catalogue import ROUTES
+from api.installation.backup_files import places
+from api.process.export import export
+from api.process.replay import replay
+from rim_ledger.system.archive import Archive
+from rim_ledger.system.backup_settings import StorageLocation
+from tests.api.conftest import PASSWORD, SECRET, Client, Tell
 from tests.api.factors import (
     DISABLE,
     Clock,
@@ -18,14 +29,22 @@ from tests.api.factors import (
     enrolled_by_message,
     sent_code,
 )
+from tests.api.test_backups import begin, clock, row
 from tests.api.test_one_time import INVITATION, OTHER, RESET, choose, invite, sent_token
+from tests.conftest import a_server
 from tests.system.mailbox import PASSWORD as PASSWORD_OF_MAIL
 from tests.system.mailbox import USER as USER_OF_MAIL
 from tests.system.mailbox import Mailbox, a_mail_server
 from tests.system.provider import a_provider, always, answer
 
-TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?")
-"""Its microseconds are six digits, like a code."""
+FIGURES = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?|[A-Z]+-\d{4}-\d{6}|\d+\.\d+")
+"""Times, numbers and fractions: some of their digits are six, like a code."""
+SHORT = 8
+"""A secret of so many characters may be a part of another word."""
+READABLE = re.compile(rb"[ -~]{%d,}" % (SHORT + 1))
+"""Words of a file that may hold a longer one."""
+DASHES = 3
+"""How many a code for recovery has."""
 
 
 class Told:
@@ -34,7 +53,9 @@ class Told:
     def __init__(self, client: Client) -> None:
         self.answers: list[tuple[str, str]] = []
         self.once: set[str] = set()
-        self.never: set[str] = {PASSWORD, OTHER}
+        self.never: set[str] = {PASSWORD, OTHER, SECRET.decode()}
+        self.sent: set[str] = set()
+        """In messages, which a file of a development installation holds."""
         client.http.event_hooks["response"].append(self._note)
 
     async def _note(self, answer: httpx.Response) -> None:
@@ -48,9 +69,9 @@ class Told:
 
 def found(secret: str, text: str) -> bool:
     """Whether a secret stands in a text as a word of its own, or a long one anywhere."""
-    if len(secret) > 8:
+    if len(secret) > SHORT:
         return secret in text
-    return bool(re.search(rf"(?<!\w){re.escape(secret)}(?!\w)", TIME.sub("", text)))
+    return bool(re.search(rf"(?<!\w){re.escape(secret)}(?!\w)", FIGURES.sub("", text)))
 
 
 async def dump(client: Client) -> str:
@@ -120,6 +141,7 @@ async def live_through_it_all(admin: Client, told: Told) -> Client:
     assert changed.status_code == 204
     told.once |= {key, session, secret, asked_ada, *asked, *recovery, *tokens}
     told.never |= {invitation, reset, code, totp, "admin-admin-admin", "7 chars"}
+    told.sent |= {invitation, reset, code}
     return admin
 
 
@@ -184,24 +206,112 @@ async def speak_with_a_mail_server(admin: Client, told: Told) -> None:
     assert (await admin.post(one + "/deactivate")).status_code == 200
 
 
-def test_no_secret_is_in_a_table_an_event_a_log_line_or_an_answer_that_should_not_have_it(
-    tell: Tell, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+async def backup(admin: Client) -> str:
+    """Make a backup, full at first and then what is new; all that is in it, opened with its key."""
+    path = await begin(admin, type="incremental")
+    await clock(admin, minutes=5)
+    made = await row(admin, path)
+    assert made["status"] == "success"
+    kept = places(admin.app.state.settings).backups[StorageLocation.LOCAL]
+    archive = Archive(kept, f"{made['id']}.rim", [SECRET])
+    pieces = [piece async for piece in archive.contents(await archive.manifest())]
+    assert {"events", "secrets"} <= {piece.of for piece, _ in pieces}
+    return "".join(content.decode() for _, content in pieces)
+
+
+async def ask_for_everything(admin: Client) -> None:
+    """Read whatever can be read without naming it."""
+    lists = [each.path for each in ROUTES if each.method == "GET" and "{" not in each.path]
+    answers = {path: (await admin.get(path)).status_code for path in lists}
+    for path in ("/v1/events", "/v1/api-integrations", "/v1/api-keys", "/v1/admin-activity-logs"):
+        assert answers[path] == 200, path
+
+
+async def written_out(admin: Client, place: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The log and the tables as the commands write them, here in files and there as lines."""
+    settings = admin.app.state.settings
+    monkeypatch.setenv("RIM_HOME", str(settings.home))
+    monkeypatch.setenv("RIM_SECRET_KEY", SECRET.decode())
+    monkeypatch.setenv("DATABASE_URL", settings.database_url)
+    await asyncio.to_thread(export, to="-")
+    await asyncio.to_thread(export, to=str(place / "log"))
+    await asyncio.to_thread(replay, into=place / "tables.duckdb")
+    texts = []
+    with duckdb.connect(str(place / "tables.duckdb"), read_only=True) as reader:
+        tables = [name for (name,) in reader.execute("SHOW TABLES").fetchall()]
+        for source in (*tables, f"read_parquet('{place}/log/*.parquet')"):
+            rows = reader.execute(f"SELECT COLUMNS(*)::text FROM {source}").fetchall()
+            texts += map(str, rows)
+    assert "ApiIntegration" in "".join(texts)
+    return "\n".join(texts)
+
+
+def on_disk(*places: Path) -> str:
+    """Whatever can be read in the files somewhere, but for the messages that were sent."""
+    words = set[bytes]()
+    for file in (file for place in places for file in place.rglob("*")):
+        if file.is_file() and file.name != "outbox.ndjson":
+            with suppress(FileNotFoundError):  # A server clears away what it needs no more.
+                words |= {*READABLE.findall(file.read_bytes())}
+    return b"\n".join(words).decode()
+
+
+def home_of(server: str) -> Path:
+    """Where a PostgreSQL server keeps all it has, its own log as well; it is written down now."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+        row = connection.execute("SHOW data_directory").fetchone()
+        assert row
+        return Path(row[0]).parent
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A server that has seen no other test's secrets."""
+    with a_server() as url:
+        yield url
+
+
+def test_a_secret_stands_nowhere_but_where_it_was_told(
+    tell: Tell,
+    server: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level(logging.DEBUG)
 
     async def story(admin: Client) -> None:
         told = Told(admin)
         await speak_with_a_provider(admin, told)
+        full = await backup(admin)
         await speak_with_a_mail_server(admin, told)
         await live_through_it_all(admin, told)
-        desk = admin.app.state.desk
+        admin = await admin.as_("boss")
+        told.once.add(admin.headers["Authorization"].removeprefix("Bearer "))
+        more = await backup(admin)
+        desk, home = admin.app.state.desk, admin.app.state.settings.home
         assert await desk.tables.wait(desk.ledger.head)
-        tables = await dump(admin)
-        logs = "\n".join(record.getMessage() for record in caplog.records)
-        printed = "".join(capfd.readouterr())
-        assert "AdminTwoFactorConfirmed" in tables
-        for place in (tables, logs, printed):
-            assert not leaks(told.once | told.never, place)
+        await ask_for_everything(admin)
+        texts = {
+            "tables": await dump(admin),
+            "backups": full + more,
+            "exports": await written_out(admin, tmp_path, monkeypatch),
+            "logs": "\n".join(record.getMessage() for record in caplog.records),
+            "printed": "".join(capfd.readouterr()),
+        }
+        for place in ("tables", "backups", "exports", "printed"):
+            assert "AdminTwoFactorConfirmed" in texts[place], place
+        secrets = told.once | told.never
+        for place, text in texts.items():
+            assert not leaks(secrets, text), place
+        # Between bytes a short one may stand by chance.
+        long = {each for each in secrets if len(each) > SHORT}
+        files = on_disk(home, tmp_path, home_of(server))
+        assert "AdminTwoFactorConfirmed" in files
+        assert not leaks(long, files)
+        assert not leaks(secrets - told.sent, (home / "outbox.ndjson").read_text())
         assert {secret for secret in told.once if len(told.says(secret)) != 1} == set()
         assert {secret for secret in told.never if told.says(secret)} == set()
 
@@ -209,11 +319,19 @@ def test_no_secret_is_in_a_table_an_event_a_log_line_or_an_answer_that_should_no
 
 
 def leaks(secrets: Iterable[str], place: str) -> list[str]:
-    spelt = {secret.replace("-", "") for secret in secrets if secret.count("-") == 3}
-    return [secret for secret in {*secrets, *spelt} if found(secret, place)]
+    """The secrets that stand in a text, however they are spelt there."""
+    return [each for each in secrets if any(found(spelt, place) for spelt in spellings(each))]
+
+
+def spellings(secret: str) -> set[str]:
+    """A secret as it is told, without its dashes, and as bytes are written in a text."""
+    plain = secret.replace("-", "") if secret.count("-") == DASHES else secret
+    return {secret, plain, secret.encode().hex(), b64encode(secret.encode()).decode().rstrip("=")}
 
 
 def test_the_search_would_find_a_secret() -> None:
     assert leaks(["123456"], 'code="123456"')
     assert leaks(["ABCD-EFGH-IJKL-MNOP"], "x ABCDEFGHIJKLMNOP y")
+    assert leaks(["8chars!!"], "\\x386368617273212100")
+    assert leaks(["a-password"], '"YS1wYXNzd29yZA=="')
     assert not leaks(["123456"], "2026-01-05 09:00:00.123456+00 a123456b")

@@ -108,6 +108,8 @@ def test_every_line_is_found_counted_and_kept(tell: Tell) -> None:
         assert [each["line"] for each in only] == [2, 5]
         listed = (await admin.get("/v1/statements")).json()["items"]
         assert [each["id"] for each in listed] == [statement]
+        told = (await admin.get(f"/v1/statements/{statement}/events")).json()["items"]
+        assert (told[0]["type"], told[-1]["type"]) == ("StatementStarted", "StatementFinished")
 
     tell(story)
 

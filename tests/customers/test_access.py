@@ -245,5 +245,5 @@ class Stories(RuleBasedStateMachine):
         assert self.memory.replayed() == self.memory.streams
 
 
-Stories.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+Stories.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
 TestStories = Stories.TestCase

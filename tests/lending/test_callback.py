@@ -396,4 +396,4 @@ class Sayings(RuleBasedStateMachine):
 
 
 TestSayings = Sayings.TestCase
-TestSayings.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+TestSayings.settings = settings(max_examples=150, stateful_step_count=25)

@@ -207,7 +207,7 @@ class LoanRequests(RuleBasedStateMachine):
 
 
 TestLoanRequests = LoanRequests.TestCase
-TestLoanRequests.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestLoanRequests.settings = settings(max_examples=60, stateful_step_count=25)
 
 
 def test_a_lower_limit_is_legal_and_only_blocks_new_loans() -> None:

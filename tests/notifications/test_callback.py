@@ -203,7 +203,7 @@ WORDS = st.tuples(st.sampled_from([DELIVERED, FAILED]), st.integers(0, 5))
 ANSWERS = st.lists(st.sampled_from(["sent", "delivered", "failed", "unknown"]), max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(early=st.lists(WORDS, max_size=6), answers=ANSWERS, late=st.lists(WORDS, max_size=12))
 def test_in_any_order_of_words_and_answers_the_counts_are_what_the_rows_say(
     early: list[tuple[str, int]], answers: list[str], late: list[tuple[str, int]]

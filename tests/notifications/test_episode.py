@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import Self
 
 from hypothesis import given as drawn
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from rim_ledger.notifications.episode import EPISODE, AlertState, Watch
@@ -84,7 +83,6 @@ def test_no_data_ends_no_episode() -> None:
     given(10, *[8] * 9, None, *[8] * 10).then("easing", 1)
 
 
-@settings(deadline=None)
 @drawn(st.lists(st.one_of(st.none(), st.floats(0, 20)), max_size=200))
 def test_whatever_the_values_two_times_are_fifteen_minutes_apart_and_calm_between(
     values: list[float | None],

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import cast
 from uuid import UUID
@@ -120,18 +120,34 @@ def test_an_email_arrives_as_it_was_written() -> None:
     assert (box.logins, box.left) == ([(USER, PASSWORD, False)] * 2, 2)
 
 
-@pytest.mark.parametrize("who", ["nobody", "busy", "full", "adé"])
+@pytest.mark.parametrize("who", ["nobody", "busy", "full"])
 def test_a_server_that_does_not_want_one_message_was_not_sent_it_and_is_well(who: str) -> None:
     box = Mailbox()
 
     async def story(noted: Noted) -> None:
         async with a_mail_server(box) as url:
-            with pytest.raises(Unavailable) as refused:
-                await a_mail(url, noted).send(letter(f"{who}@rim.example"))
-        assert not isinstance(refused.value, Unclear)
+            await refuse(a_mail(url, noted), f"{who}@rim.example")
 
-    assert tell(story) == [False]
-    assert box.got == []
+    tries = 3 if who == "busy" else 1
+    assert tell(story) == [False] * tries
+    assert (box.asked, box.got) == (tries, [])
+
+
+async def refuse(mail: Mail, to: str = "ada@rim.example") -> None:
+    with pytest.raises(Unavailable) as refused:
+        await mail.send(letter(to))
+    assert type(refused.value) is Unavailable, "nothing was sent"
+
+
+def test_of_an_address_that_no_server_could_be_told_none_hears() -> None:
+    box = Mailbox()
+
+    async def story(noted: Noted) -> None:
+        async with a_mail_server(box) as url:
+            await refuse(a_mail(url, noted), "adé@rim.example")
+
+    assert tell(story) == []
+    assert (box.logins, box.asked) == ([], 0)
 
 
 def test_a_server_that_is_not_there_or_goes_away_or_knows_us_not_has_failed() -> None:
@@ -139,20 +155,96 @@ def test_a_server_that_is_not_there_or_goes_away_or_knows_us_not_has_failed() ->
 
     async def story(noted: Noted) -> None:
         async with a_mail_server(box) as url:
-            box.closing = True
-            await refuse(a_mail(url, noted))
             line = a_line(IntegrationType.EMAIL, url, "ledger@rim.example", USER, "another-one")
             way, breaker = Outside(development=True), cast("Breaker", noted)
             await refuse(Mail(line, way, breaker, TestWorld(), asyncio.Semaphore(8)))
+            assert noted.calls == [True], "a password is no better the second time"
+            box.replies["RCPT"] = ["421 closing"] * 3
+            await refuse(a_mail(url, noted))
         await refuse(a_mail(url, noted))
 
-    async def refuse(mail: Mail) -> None:
-        with pytest.raises(Unavailable) as refused:
-            await mail.send(letter("ada@rim.example"))
-        assert not isinstance(refused.value, Unclear)
+    assert tell(story) == [True] * (1 + 3 + 3)
+    assert (box.asked, box.got) == (3, [])
 
-    assert tell(story) == [True, True, True]
-    assert box.got == []
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA"])
+def test_what_a_mail_server_does_not_take_now_is_handed_over_again(step: str) -> None:
+    box = Mailbox()
+
+    async def story(noted: Noted) -> None:
+        async with a_mail_server(box) as url:
+            box.replies[step] = ["451 not now", "452 no room"]
+            await a_mail(url, noted).send(letter("ada@rim.example"))
+
+    assert tell(story) == [step == "MAIL"] * 2 + [False]
+    assert (box.asked, [each["Message-ID"] for each in box.got]) == (3, ["<R-1@rim.example>"])
+
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA"])
+def test_what_a_mail_server_never_takes_is_offered_once(step: str) -> None:
+    box = Mailbox()
+
+    async def story(noted: Noted) -> None:
+        async with a_mail_server(box) as url:
+            box.replies[step] = ["554 no"]
+            await refuse(a_mail(url, noted))
+
+    assert tell(story) == [step == "MAIL"]
+    assert (box.asked, box.got) == (1, [])
+
+
+def test_a_message_that_waits_to_be_tried_again_keeps_no_other_from_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    box, conversations = Mailbox(), asyncio.Semaphore(1)
+
+    def looking(_: object) -> Iterator[float]:
+        for _ in range(3):
+            assert not conversations.locked()
+            yield 0.0
+
+    monkeypatch.setattr(mail, "pauses", looking)
+
+    async def story(noted: Noted) -> None:
+        async with a_mail_server(box) as url:
+            sender = a_mail(url, noted)
+            sender._conversations = conversations
+            await refuse(sender, "busy@rim.example")
+
+    assert tell(story) == [False] * 3
+    assert box.asked == 3
+
+
+@pytest.mark.parametrize(
+    ("greeting", "tries"), [(b"421 too many\r\n", 3), (b"554 go away\r\n", 1), (b"", 1)]
+)
+def test_a_server_that_is_too_busy_to_talk_is_tried_again(greeting: bytes, tries: int) -> None:
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        writer.close()
+        await writer.wait_closed()
+
+    async def story(noted: Noted) -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            await refuse(a_mail(f"smtp://127.0.0.1:{port}", noted))
+
+    assert tell(story) == [True] * tries
+
+
+@pytest.mark.parametrize("reply", ["251 perhaps", "354 go on"])
+def test_a_server_that_neither_takes_nor_refuses_a_message_may_have_it(reply: str) -> None:
+    box = Mailbox()
+
+    async def story(noted: Noted) -> None:
+        async with a_mail_server(box) as url:
+            box.replies["DATA"] = [reply]
+            with pytest.raises(Unclear):
+                await a_mail(url, noted).send(letter("ada@rim.example"))
+
+    assert tell(story) == [True]
+    assert box.asked == 1
 
 
 def test_a_server_that_falls_silent_after_the_message_may_have_it() -> None:
@@ -164,7 +256,7 @@ def test_a_server_that_falls_silent_after_the_message_may_have_it() -> None:
                 await a_mail(url, noted).send(letter("silent@rim.example"))
 
     assert tell(story) == [True]
-    assert len(box.got) == 1
+    assert (box.asked, len(box.got)) == (1, 1), "it is never sent again"
 
 
 def test_a_server_that_is_slow_at_every_step_is_waited_for_a_bounded_time(

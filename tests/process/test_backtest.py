@@ -31,6 +31,9 @@ def test_a_policy_is_tried_on_the_past(service: Service, tmp_path: Path) -> None
     again = service.run(*given)
     assert (again.returncode, again.stdout) == (1, "")
     assert "is there already" in again.stderr
+    nowhere = service.run(*given[:-1], str(tmp_path / "none" / "changes.ndjson"))
+    assert (nowhere.returncode, nowhere.stdout) == (1, "")
+    assert nowhere.stderr.endswith(f"{tmp_path / 'none'} is no directory\n")
     for text, words in (
         ("{", "not valid JSON"),
         ('{"lending": {"autoapprove": 1}}', "autoapprove"),

@@ -27,8 +27,21 @@ def test_the_log_is_written_out_and_verified_without_its_database(service: Servi
     verified = service.run("verify", "--export", place, "--key", str(kept(service, "key")))
     assert verified.returncode == 0, verified.stderr
     assert f"{size} events" in verified.stdout
-    for wrong in (["--types", "Nothing"], ["--from", "0"], ["--from", "2"]):
-        refused = service.run("export", "--to", place, *wrong)
+    both = service.run("export", "--to", "-", "--types", "AdminCreated", "AdminRoleGranted")
+    assert {json.loads(line)["type"] for line in both.stdout.splitlines()} == {
+        "AdminCreated",
+        "AdminRoleGranted",
+    }
+    key = str(kept(service, "key"))
+    for wrong in (
+        ["--to", place, "--types", "Nothing"],
+        ["--to", place, "--from", "0"],
+        ["--to", place, "--from", "2"],
+        ["--to", f"{place}.2", "--from", str(size + 99)],
+        ["--to", "-", "--from", str(size + 99)],
+        ["--to", key],
+    ):
+        refused = service.run("export", *wrong)
         assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
 
 

@@ -10,7 +10,7 @@ def test_everybody_is_told_once_whoever_carries_and_is_killed() -> None:
         trial = Trial(service, workers=1)
         with Mailing(trial, users=600) as mailing:
             mailing.register()
-            mailing.run(rate=150, kills=3, patience=90)
+            mailing.run(rate=100, kills=3, patience=240)
             sent = mailing.sent()
             assert "; 0 rows differed" in trial.run("rebuild", "--check")
             trial.run("rebuild")

@@ -35,7 +35,7 @@ def bucket(tmp_path: Path) -> Iterator[str]:
 
     def made() -> bool:
         with suppress(httpx.TransportError):
-            return httpx.put(f"{url}/rim", content=PLACE).is_success
+            return httpx.put(f"{url}/rim", content=PLACE, timeout=PATIENCE).is_success
         return False
 
     wait_for(made)
@@ -61,7 +61,8 @@ def test_a_ledger_comes_back_from_a_bucket(service: Service, other: Service, buc
         said = run(service, "backup", **ours)
         assert lender.http.get(file).content == PDF
     stop(process)
-    kept = re.findall(r"<Key>(\S+?)</Key>", httpx.get(f"{bucket}/rim?list-type=2").text)
+    listed = httpx.get(f"{bucket}/rim?list-type=2", timeout=PATIENCE).text
+    kept = re.findall(r"<Key>(\S+?)</Key>", listed)
     assert [name.partition("/")[0] for name in kept] == ["backups", "files"]
     assert not (service.home / "attachments").exists()
     assert kept[0] in said

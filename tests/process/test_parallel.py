@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from rim_ledger.system.signature import sign
-from tests.process.service import a_service, stop
+from tests.process.service import PATIENCE, a_service, stop
 from tests.process.trial import PASSWORD
 from tests.real_loans import log_in, take_on
 from tests.store.telco import SECRET, Mood, MoodyTelco
@@ -31,7 +31,7 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def token(address: str) -> dict[str, str]:
-    with httpx.Client(base_url=address, timeout=30) as http:
+    with httpx.Client(base_url=address, timeout=PATIENCE) as http:
         return log_in(http, "admin", PASSWORD)
 
 
@@ -42,7 +42,7 @@ def tell(address: str, token: dict[str, str]) -> Callable[[Story], None]:
     async def whole(story: Story) -> None:
         limits = httpx.Limits(max_keepalive_connections=0)
         async with httpx.AsyncClient(
-            base_url=address, headers=token, limits=limits, timeout=30
+            base_url=address, headers=token, limits=limits, timeout=PATIENCE
         ) as http:
             await story(http)
 
@@ -170,7 +170,7 @@ def test_a_reference_recorded_twenty_times_at_once_is_one_payment(
 def test_of_ten_who_claim_a_ticket_at_once_one_has_it(
     tell: Callable[[Story], None], address: str, token: dict[str, str]
 ) -> None:
-    with httpx.Client(base_url=address, timeout=30) as client:
+    with httpx.Client(base_url=address, timeout=PATIENCE) as client:
         callers = [token, take_on(client, token, "second", PASSWORD)]
 
     async def story(http: httpx.AsyncClient) -> None:
@@ -197,7 +197,7 @@ def test_a_telco_that_calls_back_at_once_and_is_asked_lends_each_top_up_once(
     tell: Callable[[Story], None], address: str, token: dict[str, str]
 ) -> None:
     telco = MoodyTelco(lambda _: Mood.PENDING)
-    with httpx.Client(base_url=address, timeout=30) as client:
+    with httpx.Client(base_url=address, timeout=PATIENCE) as client:
         officer = take_on(client, token, "lends", PASSWORD)
 
     async def called(http: httpx.AsyncClient, path: str, said: Any, key: str) -> str:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.demo import fill
-from tests.process.service import Service
+from tests.process.service import PATIENCE, Service
 from tests.real_loans import lines_of, log_in, read, run
 
 PASSWORD = "lent and repaid again"
@@ -25,7 +25,7 @@ def test_real_loans_come_to_the_figures_of_their_file(service: Service) -> None:
     assert outcome.differences == []
     assert outcome.refused == {"invalid-fields": 4}
     assert outcome.lines == sum(told) == lines_of(path)
-    with httpx.Client(base_url=address) as client:
+    with httpx.Client(base_url=address, timeout=PATIENCE) as client:
         clerk = log_in(client, "admin", PASSWORD)
         sums = client.get("/v1/trial-balance", headers=clerk).text
     balances = json.loads(sums, parse_float=Decimal)
@@ -33,7 +33,7 @@ def test_real_loans_come_to_the_figures_of_their_file(service: Service) -> None:
     income = {each["account"]: each["balance"] for each in balances["accounts"]}["4100"]
     assert -income == sum(row.total_due - (row.amount or 0) for row in lent)
     assert balances["totalDebit"] == balances["totalCredit"]
-    assert service.run("rebuild", "--check", patience=120).returncode == 0
+    assert service.run("rebuild", "--check").returncode == 0
     for policy, against, changed in (({}, None, 0), (policy_of(700), policy_of(600), 1763)):
         assert tried(service, policy, against)["changedRequests"] == changed
 
@@ -53,7 +53,7 @@ def tried(
             file = service.home.parent / f"{option}.json"
             file.write_text(json.dumps(each))
             given += [option, str(file)]
-    report: dict[str, Any] = json.loads(service.run(*given, patience=120).stdout)
+    report: dict[str, Any] = json.loads(service.run(*given).stdout)
     return report
 
 

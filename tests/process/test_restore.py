@@ -1,9 +1,11 @@
 """A ledger is wiped and brought back from its backups, by the commands that people use."""
 
 import hashlib
+import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,8 +21,7 @@ SECRET = "the master secret of these tests, of many words"
 PDF = b"%PDF-1.7\n" + bytes(range(256)) * 20_000
 LATER = ("backups", "backup_settings", "outbound")
 """Tables that say what became of the backup itself: a backup cannot hold its own end."""
-LONG = 60.0
-"""Seconds that a command may take here; only a failing test waits so long."""
+PENDING = "/v1/notifications?status=pending"
 
 
 @pytest.fixture
@@ -31,14 +32,14 @@ def other() -> Iterator[Service]:
 
 def run(service: Service, *arguments: str, secret: str = SECRET, **more: str) -> str:
     """What a command prints that must succeed."""
-    done = service.run(*arguments, patience=LONG, RIM_SECRET_KEY=secret, **more)
+    done = service.run(*arguments, RIM_SECRET_KEY=secret, **more)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def refused(service: Service, *arguments: str, secret: str = SECRET) -> str:
     """What a command says that must fail: one line."""
-    done = service.run(*arguments, patience=LONG, RIM_SECRET_KEY=secret)
+    done = service.run(*arguments, RIM_SECRET_KEY=secret)
     assert done.returncode == 1, done.stdout
     (line,) = [each for each in done.stderr.splitlines() if each.startswith("rim-ledger: ")]
     assert not list((service.home / "attachments").glob("*"))
@@ -81,14 +82,34 @@ class Lender:
         money = {"type": "repayment", "amount": 300, "paymentMethod": "cash"}
         self.post("/v1/transactions", {"userId": user, "reference": reference, **money})
 
-    def ticket(self, user: str) -> str:
+    def ticket(self, user: str, priority: str = "high") -> str:
         words = {"subject": "Where is it?", "description": "My airtime.", "category": "general"}
-        body = {"customerId": user, "priority": "high", **words}
+        body = {"customerId": user, "priority": priority, **words}
         return str(self.post("/v1/tickets", body)["id"])
 
     def attach(self, ticket: str, content: bytes) -> str:
         files = {"file": ("proof.pdf", content)}
         return str(self.post(f"/v1/tickets/{ticket}/attachments", files=files)["url"])
+
+    def watch(self, name: str) -> str:
+        """Be told by e-mail of urgent tickets; the path of the alert."""
+        wish = {"name": name, "type": "user_issue", "threshold": 1, "channel": ["email"]}
+        made = self.post("/v1/system-alerts", {**wish, "recipients": ["superadmin"]})
+        return f"/v1/system-alerts/{made['id']}"
+
+    def broadcast(self) -> str:
+        """An SMS to everybody, on its way; its path."""
+        words = {"title": "We moved", "message": "Find us at 1 Marina.", "purpose": "notice"}
+        wish = {**words, "type": "sms", "targetAudience": "all"}
+        path = f"/v1/broadcasts/{self.post('/v1/broadcasts', wish)['id']}"
+        self.settled()
+        self.post(f"{path}/send")
+        return path
+
+    def found(self, path: str) -> dict[str, Any]:
+        """What there is, with all that was written so far."""
+        self.settled()
+        return dict(self.http.get(path).raise_for_status().json())
 
     def settled(self) -> None:
         """Wait until the read tables are as far as the log."""
@@ -166,7 +187,7 @@ def test_a_wiped_ledger_comes_back_from_a_full_backup_and_five_that_go_on_from_i
         assert lender.http.get("/v1/outbound").json()["enabled"] is True
     stop(process)
     assert run(other, "verify").endswith(": as they were signed\n")
-    again = other.run("restore", *safe, patience=LONG, RIM_SECRET_KEY=SECRET)
+    again = other.run("restore", *safe, RIM_SECRET_KEY=SECRET)
     assert (again.returncode, "this database holds a ledger" in again.stderr) == (1, True)
 
 
@@ -217,3 +238,55 @@ def test_somebody_who_was_erased_after_the_backup_stays_erased(
         ]
         assert lender.borrower(1), "the phone is free again"
     stop(process)
+
+
+@contextmanager
+def without_a_clock(service: Service) -> Iterator[str]:
+    """A new ledger that answers, and carries nothing; its address."""
+    run(service, "init", RIM_ADMIN_PASSWORD=PASSWORD)
+    processes = [service.start(each, RIM_SECRET_KEY=SECRET) for each in ("serve", "follow")]
+    said = processes[0].stdout
+    assert said
+    yield said.readline().split()[-1]
+    for process in processes:
+        stop(process)
+
+
+def test_what_waited_when_the_backup_was_made_goes_out_only_when_a_person_says_so(
+    service: Service, other: Service
+) -> None:
+    def sent() -> list[tuple[str, str]]:
+        """The messages that left either home: to whom, and what they are about."""
+        files = [each.home / "outbox.ndjson" for each in (service, other)]
+        lines = [line for file in files if file.exists() for line in file.read_text().splitlines()]
+        return sorted((each["to"], each["subject"] or "") for each in map(json.loads, lines))
+
+    def fires(home: Service, alert: str) -> bool:
+        """Whether an alert fires, once it was looked at. While the tables lag nobody knows."""
+        run(home, "tick")
+        return bool(lender.found(alert)["state"] == "firing")
+
+    with without_a_clock(service) as url, Lender(url) as lender:
+        lender.ticket(lender.borrower(0), "urgent")
+        lender.borrower(1)
+        before = lender.watch("fires before")
+        lender.post("/v1/outbound", {"enabled": False})
+        wait_for(lambda: fires(service, before))
+        lender.post("/v1/outbound", {"enabled": True})
+        broadcast, after = lender.broadcast(), lender.watch("fires after")
+        full = made(run(service, "backup"))
+    assert "nothing leaves the house until" in run(other, "restore", full)
+    process, url, _ = other.up(RIM_SECRET_KEY=SECRET)
+    with Lender(url) as lender:
+        wait_for(lambda: fires(other, after))
+        run(other, "tick")
+        assert len(lender.found(PENDING)["items"]) == 2
+        assert lender.found(broadcast)["phase"] == "sending"
+        assert sent() == []
+
+        lender.post("/v1/outbound", {"enabled": True})
+        wait_for(lambda: lender.found(broadcast)["phase"] == "sent")
+        wait_for(lambda: not lender.found(PENDING)["items"])
+    stop(process)
+    alerts = [("admin@rim.example", f"Alert: fires {each}") for each in ("after", "before")]
+    assert sent() == [("+2348030000000", ""), ("+2348030000001", ""), *alerts]

@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 import pytest
 
-from tests.process.service import TREE, Service, a_service, stop, wait_for
+from tests.process.service import PATIENCE, TREE, Service, a_service, stop, wait_for
 
 PAGES: Final = ("README.md", "docs/tutorial/lend-and-repay.md")
 PASSWORD: Final = "correct horse battery"
@@ -41,7 +41,7 @@ def blocks(page: str) -> list[tuple[str, str, str]]:
 def service() -> Iterator[tuple[Service, str]]:
     with a_service() as service:
         process, url, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
-        wait_for(lambda: httpx.get(f"{url}/readyz").json()["lag"] == 0)
+        wait_for(lambda: httpx.get(f"{url}/readyz", timeout=PATIENCE).json()["lag"] == 0)
         yield service, url
         stop(process)
 
@@ -55,10 +55,10 @@ def test_the_commands_run_and_answer_what_the_page_says(
     parts = [f"{commands}\necho; echo '--- {n}'" for n, (_, commands, _) in enumerate(told)]
     outcome = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "exec 2>&1\n" + "\n".join(parts)],
-        env=home.environment(RIM=url, PAGER="cat"),
+        env=home.environment(RIM=url, PAGER="cat", TZ="UTC"),  # As the ledger numbers things.
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr

@@ -2,7 +2,7 @@
 
 import httpx
 
-from tests.process.service import Service, stop
+from tests.process.service import PATIENCE, Service, stop
 from tests.process.trial import PASSWORD
 
 
@@ -11,7 +11,7 @@ def test_a_locked_account_is_let_try_again_at_once(service: Service) -> None:
 
     def log_in(password: str) -> int:
         body = {"username": "admin", "password": password}
-        return httpx.post(f"{url}/v1/auth/login", json=body, timeout=30).status_code
+        return httpx.post(f"{url}/v1/auth/login", json=body, timeout=PATIENCE).status_code
 
     assert [log_in("not the right one") for _ in range(6)] == [401] * 5 + [429]
     assert log_in(PASSWORD) == 429

@@ -14,7 +14,7 @@ from projections.fold import Entry, fold
 from rim_ledger.lending.user import User
 from rim_ledger.postgres import EmbeddedPostgres
 from tests.process.crowd import Acknowledged, Crowd
-from tests.process.service import PATIENCE, Service, a_taken_port, is_ready, wait_for
+from tests.process.service import PATIENCE, Service, a_kept_port, is_ready, wait_for
 from tests.real_loans import log_in, take_on
 
 PASSWORD: Final = "a long enough Passw0rd"
@@ -27,8 +27,7 @@ class Trial:
 
     def __init__(self, service: Service, workers: int) -> None:
         self.service = service
-        with a_taken_port() as port:
-            pass
+        self._kept, port = a_kept_port()
         self.settings = {
             "RIM_PORT": str(port),
             "RIM_WORKERS": str(workers),
@@ -48,6 +47,7 @@ class Trial:
         self.process.terminate()
         self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
+        self._kept.close()
 
     def _read(self) -> None:
         """Keep what it says, so that it never waits for a reader."""
@@ -86,7 +86,7 @@ class Trial:
 
 async def kill_under_load(trial: Trial, rounds: int, seed: int) -> Crowd:
     """Let a crowd ask while one process after the other is killed; the crowd, when all is said."""
-    with httpx.Client(base_url=trial.url, timeout=30) as http:
+    with httpx.Client(base_url=trial.url, timeout=PATIENCE) as http:
         clerk = log_in(http, "admin", PASSWORD)
         officer = take_on(http, clerk, "officer", PASSWORD)
     crowd, chance = Crowd(trial.url, clerk, officer, seed), random.Random(seed)
@@ -220,10 +220,12 @@ async def _check_exposure(url: str) -> None:
 
 
 def unsettled(url: str) -> int:
-    """Top-ups whose outcome is not known yet."""
+    """Top-ups whose outcome is not known yet, and events that are not shown yet."""
     with psycopg.connect(url) as connection:
         ((number,),) = _rows(
             connection,
-            "SELECT count(*) FROM read.loans WHERE disbursement IN ('requested', 'unknown')",
+            "SELECT count(*) + (SELECT max(position) FROM ledger.events)"
+            " - (SELECT position FROM read.tracking)"
+            " FROM read.loans WHERE disbursement IN ('requested', 'unknown')",
         )
     return int(number)

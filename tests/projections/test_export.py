@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -220,6 +221,17 @@ def test_an_export_that_was_changed_with_its_manifest_is_found_out(
     (tmp_path / "manifest.json").write_text(text.replace(segment.sha256, digest))
     with pytest.raises(Untrue, match="not those that were signed"):
         verify(tmp_path, verifier)
+
+
+def test_an_export_whose_last_file_was_taken_away_says_where_it_ends(
+    log: str, tmp_path: Path
+) -> None:
+    held = asyncio.run(exported(log, tmp_path))
+    less = msgspec.structs.replace(held, segments=held.segments[:-1])
+    (tmp_path / "manifest.json").write_bytes(msgspec.json.encode(less))
+    words = f"it ends at position {less.last}, and was signed up to {held.last}"
+    with pytest.raises(Untrue, match=words):
+        verify(tmp_path, Verifier.of(str(held.key)))
 
 
 @pytest.mark.parametrize(

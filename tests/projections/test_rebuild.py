@@ -92,12 +92,32 @@ def test_what_an_interrupted_rebuild_left_is_dropped_by_the_next(
     assert schemas(database) == ["read"]
 
 
-def test_there_is_one_rebuild_at_a_time(database: str) -> None:
+def test_there_is_one_rebuild_at_a_time(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rebuilding, "LINGERING", 10)
     told(database, *START)
     with psycopg.connect(database) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [rebuilding.LOCK])
         with pytest.raises(Busy):
             asyncio.run(rebuild(database, VAULT))
+
+
+WAITING = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+def test_a_rebuild_that_has_just_ended_is_not_in_the_way_of_the_next(database: str) -> None:
+    """Its session may need a moment until it is gone."""
+    told(database, *START)
+    with psycopg.connect(database) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [rebuilding.LOCK])
+
+        async def story() -> None:
+            coming = asyncio.create_task(rebuild(database, VAULT))
+            while not rows(database, WAITING):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            connection.close()
+            assert (await coming).differences == ()
+
+        asyncio.run(story())
 
 
 def test_reads_and_the_follower_go_on_during_rebuilds(database: str) -> None:
@@ -127,6 +147,28 @@ def test_reads_and_the_follower_go_on_during_rebuilds(database: str) -> None:
     asyncio.run(story())
     assert reads > 5
     assert rebuilt_equals_live(database)
+
+
+HELD_UP = "SELECT FROM pg_locks WHERE locktype = 'relation' AND NOT granted"
+
+
+def test_a_reader_of_the_former_tables_is_let_finish_before_they_are_dropped(
+    database: str,
+) -> None:
+    async def story() -> None:
+        async with await psycopg.AsyncConnection.connect(database) as reader:
+            await reader.execute("SELECT FROM read.loans")
+            task = asyncio.create_task(rebuild(database, VAULT))
+            while not rows(database, HELD_UP):  # noqa: ASYNC110 - the drop waits for the reader
+                await asyncio.sleep(0.01)
+            cursor = await reader.execute("SELECT count(*) FROM read_past.users")
+            assert await cursor.fetchone() == (2,)
+            await reader.commit()
+            assert (await task).swapped
+
+    told(database, *START)
+    asyncio.run(story())
+    assert schemas(database) == ["read"]
 
 
 def test_tables_of_another_version_are_rebuilt_before_they_are_followed(database: str) -> None:

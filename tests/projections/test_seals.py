@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from projections import seals
-from projections.merkle import Edge, leaf_hash
+from projections import seals, verify
+from projections.merkle import WIDTH, Edge, leaf_hash
 from projections.seals import Contradiction, Sealer, known_signer, origins, signer
 from projections.signed_note import Checkpoint, Signer, Untrue, Verifier, said
 from projections.verify import Verification, require_true
@@ -199,6 +199,32 @@ def test_the_quick_look_at_the_start_sees_a_change(
 ) -> None:
     change(database)
     assert asyncio.run(contradicts(database, notes[-1])) == found
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        (
+            "UPDATE ledger.events SET body = body || ' ' WHERE position = 9",
+            "the event at position 9 is not the one that was signed",
+        ),
+        ("DELETE FROM ledger.events WHERE position = 9", "position 9 is missing"),
+    ],
+)
+def test_the_quick_look_at_the_start_goes_far_back(
+    database: str, monkeypatch: pytest.MonkeyPatch, statement: str, found: str
+) -> None:
+    async def story() -> list[str]:
+        await written(database, *START)
+        await written(database, *scores(3 * WIDTH))
+        return await sealed(database)
+
+    note = asyncio.run(story())[-1]
+    assert asyncio.run(contradicts(database, note)) is None
+    tampered(database, statement)
+    assert asyncio.run(contradicts(database, note)) == found
+    monkeypatch.setattr(verify, "LOOKED_AT", WIDTH)
+    assert asyncio.run(contradicts(database, note)) is None
 
 
 def test_a_hole_is_not_sealed(database: str, notes: list[str]) -> None:

@@ -96,7 +96,7 @@ OPERATIONS: Final = {
 def test_whatever_is_asked_the_answer_is_one_of_those_described(name: str, book: Book) -> None:
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
+        derandomize=False,
         database=None,
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),

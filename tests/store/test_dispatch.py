@@ -13,6 +13,7 @@ from rim_ledger.core import Refused, Stamp
 from rim_ledger.key_ring import derived
 from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
+from rim_ledger.lending import dispatch as dispatching
 from rim_ledger.lending.disbursement import DisburseLoan, record_reply
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.loan import Loan
@@ -28,11 +29,27 @@ from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
 from tests.sample import STAMP
 
-WORLD = RealWorld()
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+class Noon(RealWorld):
+    """A world in which it is always noon, so that nothing falls due by itself."""
+
+    def now(self) -> datetime:
+        return NOON
+
+
+WORLD = Noon()
 OUTSIDE = Outside(development=True)
 VAULT = Vault(derived(b"a secret of the tests"), WORLD)
 AWAY = "postgresql://nobody@/nothing?host=/nowhere"
 Story = Callable[[Dispatch, Receipt], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, the outcome is waited for."""
+    monkeypatch.setattr(dispatching, "PATIENCE", 60.0)
 
 
 def lend(database: str, phone: str, story: Story) -> list[str]:
@@ -55,7 +72,7 @@ def lend(database: str, phone: str, story: Story) -> list[str]:
 
 
 def stamp() -> Stamp:
-    return Stamp(at=datetime.now(UTC), actor=STAMP.actor)
+    return Stamp(at=NOON, actor=STAMP.actor)
 
 
 async def disburse(dispatch: Dispatch, loan: Receipt) -> Loan:
@@ -71,7 +88,7 @@ def loan_in(dispatch: Dispatch, loan: Receipt) -> Loan:
 
 
 async def tick(dispatch: Dispatch, **later: float) -> int:
-    return await clock.tick(dispatch, datetime.now(UTC) + timedelta(**later))
+    return await clock.tick(dispatch, NOON + timedelta(**later))
 
 
 @pytest.mark.parametrize("phone", ["08031234567", "08031239004"])
@@ -192,7 +209,7 @@ def test_what_the_clock_cannot_do_keeps_nothing_else_waiting(database: str) -> N
         await disburse(dispatch, loan)
         async with await psycopg.AsyncConnection.connect(database) as connection:
             await connection.execute(
-                "INSERT INTO ledger.reminders VALUES ('a mystery', gen_random_uuid(), now())"
+                "INSERT INTO ledger.reminders VALUES ('a mystery', gen_random_uuid(), %s)", [NOON]
             )
         with pytest.raises(LookupError, match="nobody knows what 'a mystery' reminds of"):
             await tick(dispatch, days=31)

@@ -212,7 +212,10 @@ def test_whoever_is_erased_during_a_rotation_stays_erased(
     assert [person for person, wrapped in kept.items() if wrapped is None] == [gone]
 
 
-def test_only_one_rotation_goes_on_at_a_time(database: str) -> None:
+def test_only_one_rotation_goes_on_at_a_time(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotation, "LINGERING", 10)
     open_ring(database, [OLD], WORLD)
 
     def second(done: int, total: int) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from rim_ledger import postgres_programs
+from rim_ledger import postgres, postgres_programs
 from rim_ledger.postgres import EmbeddedPostgres, PostgresUnavailable
 
 ROOT = os.geteuid() == 0
@@ -37,6 +37,12 @@ with EmbeddedPostgres(Path(sys.argv[1]), durable=False) as url:
     sys.stdin.read()
 """
 Start = Callable[[Path], "subprocess.Popen[str]"]
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, a server that is there is heard."""
+    monkeypatch.setattr(postgres, "ANSWER", 60)
 
 
 @pytest.fixture
@@ -247,6 +253,44 @@ def test_an_interrupted_start_leaves_nothing_running(home: Path, start: Start, m
     with EmbeddedPostgres(home, durable=False) as url:
         assert ask(url, "SELECT 1") == 1
     assert not list(home.glob("new-*"))
+
+
+def test_an_interrupt_at_the_very_end_of_a_start_leaves_nothing_running(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = EmbeddedPostgres._locked
+
+    @contextlib.contextmanager
+    def interrupted(postgres: EmbeddedPostgres, name: str) -> Iterator[int]:
+        with locked(postgres, name) as file:
+            yield file
+        if name == "start.lock":
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(EmbeddedPostgres, "_locked", interrupted)
+    with pytest.raises(KeyboardInterrupt), EmbeddedPostgres(home, durable=False):
+        pytest.fail("the start went on")  # pragma: no cover
+    assert not server_lives(home)
+
+
+def test_an_interrupt_of_whoever_leaves_last_waits_until_the_server_is_stopped(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = EmbeddedPostgres._stop
+
+    def met(postgres: EmbeddedPostgres) -> None:
+        signal.raise_signal(signal.SIGINT)
+        stop(postgres)
+
+    monkeypatch.setattr(EmbeddedPostgres, "_stop", met)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), EmbeddedPostgres(home, durable=False):
+            pass
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not server_lives(home)
 
 
 def test_a_killed_server_starts_again_with_what_was_committed(home: Path) -> None:

@@ -25,6 +25,7 @@ def datastore(url: str, *, enable_db_functions: bool = False) -> PostgresDatasto
         password="",
         pool_size=10,
         max_overflow=10,
+        connect_timeout=60.0,
         schema="ledger",
         enable_db_functions=enable_db_functions,
     )

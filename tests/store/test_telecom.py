@@ -25,7 +25,8 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, who answers is heard."""
     for name in ("PATIENCE", "CONNECTING"):
         monkeypatch.setattr(outside, name, 60.0)
-    monkeypatch.setattr(dispatch, "CALL_MAX", 60.0)
+    for name in ("PATIENCE", "CALL_MAX"):
+        monkeypatch.setattr(dispatch, name, 60.0)
 
 
 @pytest.fixture

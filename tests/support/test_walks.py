@@ -184,6 +184,4 @@ class Tickets(RuleBasedStateMachine):
 
 
 TestTickets = Tickets.TestCase
-TestTickets.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, database=None
-)
+TestTickets.settings = settings(max_examples=25, stateful_step_count=25)

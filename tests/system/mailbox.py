@@ -23,8 +23,10 @@ class Mailbox:
         """User, password, and whether they came encrypted."""
         self.left = 0
         """Conversations that ended politely."""
-        self.closing = False
-        """Whether it goes away, and says so to everybody."""
+        self.replies: dict[str, list[str]] = {}
+        """What it says at a step (MAIL, RCPT, DATA) at first, whoever the message is for."""
+        self.asked = 0
+        """How often somebody wanted to hand over a message."""
 
     def server(self, starttls: ssl.SSLContext | None = None) -> SMTP:
         """The server's side of one conversation."""
@@ -48,11 +50,20 @@ class Mailbox:
         self.left += 1
         return "221 Bye"
 
-    async def handle_RCPT(  # noqa: N802 - named by the server
+    async def handle_MAIL(  # noqa: N802 - named by the server
         self, server: Any, session: Any, envelope: Any, address: str, options: Any
     ) -> str:
-        if self.closing:
-            return "421 closing"
+        self.asked += 1
+        if reply := self._reply("MAIL"):
+            return reply
+        envelope.mail_from = address
+        return "250 OK"
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: Any, session: Any, envelope: Any, address: str, options: Any
+    ) -> str:
+        if reply := self._reply("RCPT"):
+            return reply
         if address.startswith("nobody"):
             return "550 no such mailbox"
         if address.startswith("busy"):
@@ -61,6 +72,8 @@ class Mailbox:
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        if reply := self._reply("DATA"):
+            return reply
         (address,) = envelope.rcpt_tos
         if address.startswith("full"):
             return "552 mailbox full"
@@ -70,6 +83,11 @@ class Mailbox:
         if address.startswith("silent"):
             server.transport.abort()
         return "250 taken"
+
+    def _reply(self, step: str) -> str | None:
+        """What it says instead of what it would."""
+        left = self.replies.get(step)
+        return left.pop(0) if left else None
 
 
 @asynccontextmanager

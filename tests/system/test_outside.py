@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -78,6 +79,29 @@ def test_a_name_that_leads_to_no_public_address_is_blocked(address: str, develop
     way = Outside(development=development, resolve=naming([address]))
     with pytest.raises(Blocked):
         called("https://provider.example", way)
+
+
+class Missed:
+    """Asked for a module after everybody else has not found it."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def find_spec(self, name: str, *_: object) -> None:
+        self.names.append(name)
+
+
+def test_a_call_looks_for_no_module_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    missed = Missed()
+
+    async def story() -> None:
+        async with a_provider(always(answer(202))) as url:
+            await Outside(development=True).call("GET", url, {})
+            monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, missed])
+            await Outside(development=True).call("GET", url, {})
+
+    asyncio.run(story())
+    assert missed.names == [], "what was not found is looked for anew with every call"
 
 
 def test_one_address_that_is_not_public_blocks_the_name() -> None:
@@ -163,7 +187,8 @@ def test_a_call_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> 
 
     async def story() -> None:
         async with a_provider(silent) as url:
-            await Outside(development=True).call("GET", url, {})
+            way = Outside(development=True, resolve=naming(["127.0.0.1"]))
+            await way.call("GET", url, {})
 
     with pytest.raises(NoAnswer, match="timeout"):
         asyncio.run(story())
