@@ -86,7 +86,7 @@ async def answer_callback(desk: "Desk", call: Call, parameters: Parameters) -> R
     except ValidationError as error:
         raise InvalidFields(errors_in(error, said)) from None
     except UnknownReference:
-        raise missing(caller.form.ABOUT) from None
+        raise missing(caller.form.ABOUT, "reference") from None
     except NoneOfOurs:
         return Reply(200, NOT_KNOWN)
     headers = [(b"ledger-position", b"%d" % receipt.position)]

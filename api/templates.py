@@ -1,5 +1,7 @@
 """The routes of templates: of e-mails and of SMS, to be kept, looked at and tried."""
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
@@ -11,7 +13,8 @@ from api.wire.problem import encoded
 from projections.notifications import EmailTemplateRow, SmsTemplateRow
 from rim_ledger.admin import gate
 from rim_ledger.book import Book
-from rim_ledger.core import SYSTEM, Aggregate, Stamp
+from rim_ledger.core import SYSTEM, Aggregate, Stamp, require
+from rim_ledger.lease import lease
 from rim_ledger.notifications.email_template import (
     ArchiveEmailTemplate,
     CreateEmailTemplate,
@@ -34,7 +37,7 @@ from rim_ledger.notifications.sms_template import (
 )
 from rim_ledger.notifications.sms_text import measured
 from rim_ledger.notifications.wording import FillIn, require_enabled
-from rim_ledger.outcomes import Receipt
+from rim_ledger.outcomes import Idempotency, Receipt
 from rim_ledger.sending import Channel, Message
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ EMAILS, ONE_EMAIL = "/v1/email-templates", "/v1/email-templates/{id}"
 SMS, ONE_SMS = "/v1/sms-templates", "/v1/sms-templates/{id}"
 READ, WRITE, DELETE = ("templates", "read"), ("templates", "write"), ("templates", "delete")
 DISABLED: Final = "The template is disabled: nothing is sent from it."
+ARCHIVED: Final = "The template was put away: nothing is sent from it."
 CHANNELS: Final = {EmailTemplate: Channel.EMAIL, SmsTemplate: Channel.SMS}
 RECEIPT: Final = {
     "id": {"type": "string", "format": "uuid"},
@@ -59,7 +63,7 @@ async def preview_email(desk: "Desk", call: Call, parameters: Parameters) -> Rep
     """An e-mail as it would be sent with these values. Its body is HTML."""
     template, form = await _look(desk, call, parameters, EmailTemplate, PreviewEmail)
     letter = template.filled(form.values)
-    warnings = [] if template.enabled else [DISABLED]
+    warnings = _standing(template)
     return _told(desk, {"subject": letter.subject, "body": letter.body, "warnings": warnings})
 
 
@@ -68,7 +72,7 @@ async def preview_sms(desk: "Desk", call: Call, parameters: Parameters) -> Reply
     template, form = await _look(desk, call, parameters, SmsTemplate, PreviewSms)
     text = template.filled(form.values)
     cost = measured(text)
-    warnings = [] if template.enabled else [DISABLED]
+    warnings = _standing(template)
     if cost.offending:
         which = " ".join(cost.offending)
         warnings.append(f"Not in GSM-7, so that 70 characters fill an SMS: {which}")
@@ -81,23 +85,23 @@ async def preview_sms(desk: "Desk", call: Call, parameters: Parameters) -> Reply
 async def try_email(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Send one e-mail to an address of one's choice. It is no notification: no row is kept."""
     form = await read_form(call, TryEmail)
-    template, receipt = await _use(desk, call, parameters, EmailTemplate, form)
-    if template:
+
+    def written(template: EmailTemplate) -> Message:
         letter, reference = template.filled(form.values), str(desk.world.new_id())
-        words = letter.subject, letter.body
-        message = Message(Channel.EMAIL, form.to, *words, reference, html=True)
-        await desk.sender.send(message)
-    return _receipt(EmailTemplate, receipt)
+        return Message(Channel.EMAIL, form.to, letter.subject, letter.body, reference, html=True)
+
+    return await _try(desk, call, parameters, EmailTemplate, form=form, written=written)
 
 
 async def try_sms(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Send one SMS to a phone of one's choice. It is no notification: no row is kept."""
     form = await read_form(call, TrySms)
-    template, receipt = await _use(desk, call, parameters, SmsTemplate, form)
-    if template:
+
+    def written(template: SmsTemplate) -> Message:
         text, reference = template.filled(form.values), str(desk.world.new_id())
-        await desk.sender.send(Message(Channel.SMS, form.to, None, text, reference))
-    return _receipt(SmsTemplate, receipt)
+        return Message(Channel.SMS, form.to, None, text, reference)
+
+    return await _try(desk, call, parameters, SmsTemplate, form=form, written=written)
 
 
 async def _look(
@@ -116,33 +120,70 @@ async def _look(
     return found, wish
 
 
-async def _use(
-    desk: "Desk", call: Call, parameters: Parameters, kind: type[T], form: FillIn
-) -> tuple[T | None, Receipt]:
-    """The template, if it may be used with these values; None for what was tried before, under
-    the same key."""
-    found: T | None = None
+class _Ready(Exception):
+    """It may be sent. Nothing is written on that account."""
+
+
+async def _try(
+    desk: "Desk",
+    call: Call,
+    parameters: Parameters,
+    kind: type[T],
+    *,
+    form: FillIn,
+    written: Callable[[T], Message],
+) -> Reply:
+    """Send what a template gives with these values, once under a key. Only that it went is kept:
+    whoever was told that it did not may ask again."""
+    found: T
     token, key = call.token, call.header(b"idempotency-key")
     asked = activity_of(type(form).__name__, call.path, parameters)
-    caller = await desk.caller(call, token, asked)
+    caller, stamp = await desk.caller(call, token, asked), call.stamp(desk.world, key)
     said = form.model_dump(mode="json")
+    idempotency = key_for(desk, caller, key, f"POST {call.path}", said)
 
     def admit(book: Book) -> None:
         gate.enter(book, token)
         book.activities.append(asked)
         book.need(*WRITE)
 
-    def work(book: Book) -> UUID:
+    def look(book: Book) -> UUID:
         nonlocal found
         desk.sender.require(CHANNELS[kind], book)
         found = book.read(kind, resolve(book, kind, parameters["id"]))
-        require_enabled(enabled=found.enabled and not found.archived)
+        require_enabled(enabled=found.enabled, archived=found.archived)
         found.filled(form.values)
-        return found.id
+        book.activities.clear()  # What comes of it is logged when it is done.
+        raise _Ready
 
-    idempotency = key_for(desk, caller, key, f"POST {call.path}", said)
-    receipt = await desk.ledger.submit(work, call.stamp(desk.world, key), idempotency, admit)
-    return found, receipt
+    def done(book: Book) -> UUID:
+        return book.read(kind, found.id).id
+
+    async with _alone(desk, idempotency):
+        try:
+            receipt = await desk.ledger.submit(look, stamp, idempotency, admit)
+        except _Ready:
+            await desk.sender.send(written(found))
+            receipt = await desk.ledger.submit(done, stamp, idempotency, admit)
+    return _receipt(kind, receipt)
+
+
+@asynccontextmanager
+async def _alone(desk: "Desk", idempotency: Idempotency | None) -> AsyncIterator[None]:
+    """Let nobody else, in whatever process, send under the same key at the same time."""
+    if idempotency is None:
+        yield
+        return
+    async with lease(desk.url, f"test-send {idempotency.caller} {idempotency.key}") as free:
+        require(free, "request-in-progress", "This request is being carried out under its key.")
+        yield
+
+
+def _standing(template: EmailTemplate | SmsTemplate) -> list[str]:
+    """What keeps a template from being used."""
+    if template.archived:
+        return [ARCHIVED]
+    return [] if template.enabled else [DISABLED]
 
 
 def _told(desk: "Desk", fields: dict[str, object]) -> Reply:

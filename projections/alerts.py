@@ -10,12 +10,19 @@ from projections.columns import Indexed, Key, Moment, References, Shown, Sql, Ta
 from projections.tables import Row
 from rim_ledger.notifications.alert import AlertType, SystemAlert
 from rim_ledger.notifications.episode import AlertState
+from rim_ledger.notifications.notification import NotificationChannel
 
 Value = Annotated[
     Decimal,
     Sql("numeric(20, 2)"),
     Shown("trim_scale({})"),
     WithJsonSchema({"type": "number", "minimum": 0, "examples": [10]}),
+]
+Channels = Annotated[
+    Tags,
+    WithJsonSchema(
+        {"type": "array", "items": {"type": "string", "enum": [*map(str, NotificationChannel)]}}
+    ),
 ]
 
 
@@ -27,7 +34,7 @@ class SystemAlertRow(Row, table="system_alerts", of=SystemAlert):
     type: Annotated[AlertType, Indexed]
     enabled: Annotated[bool, Indexed]
     threshold: Value
-    channel: Tags
+    channel: Channels
     recipients: Tags
     state: Annotated[AlertState, Indexed]
     state_since: Moment

@@ -3,6 +3,8 @@
 from typing import Annotated
 from uuid import UUID
 
+from pydantic import WithJsonSchema
+
 from projections.columns import (
     Generated,
     Indexed,
@@ -35,6 +37,9 @@ from rim_ledger.notifications.notification import (
 )
 from rim_ledger.notifications.sms_template import SmsTemplate
 from rim_ledger.notifications.sms_text import Encoding
+
+_ids = {"type": "array", "items": {"type": "string", "format": "uuid"}}
+_users = {"anyOf": [_ids, {"type": "null"}]}
 
 
 class EmailTemplateRow(Row, table="email_templates", of=EmailTemplate):
@@ -79,7 +84,7 @@ class BroadcastRow(Row, table="broadcasts", of=BroadcastMessage):
     message: str
     type: BroadcastType
     target_audience: Annotated[TargetAudience, Indexed]
-    custom_user_ids: Json
+    custom_user_ids: Annotated[Json, WithJsonSchema(_users)]
     purpose: Purpose
     scheduled_for: Annotated[Moment | None, Indexed]
     status: Annotated[BroadcastStatus, Indexed]

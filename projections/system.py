@@ -3,6 +3,8 @@
 from typing import Annotated
 from uuid import UUID
 
+from pydantic import WithJsonSchema
+
 from projections.columns import Indexed, Json, Key, Moment, References, Taken
 from projections.tables import Row
 from rim_ledger.system.config import DataType, SystemConfig
@@ -12,6 +14,18 @@ from rim_ledger.system.integration import (
     IntegrationType,
     TestResult,
 )
+
+_or_null = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+_secret = {
+    "set": {"type": "boolean"},
+    "last4": _or_null,
+    "fingerprint": _or_null,
+    "setAt": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
+}
+Secret = Annotated[
+    Json, WithJsonSchema({"type": "object", "properties": _secret, "required": [*_secret]})
+]
+"""What one learns of a secret."""
 
 
 class SystemConfigRow(
@@ -37,13 +51,13 @@ class ApiIntegrationRow(Row, table="api_integrations", of=ApiIntegration):
     type: Annotated[IntegrationType, Indexed]
     provider: Annotated[str, Indexed]
     status: Annotated[IntegrationStatus, Indexed]
-    api_key: Json
-    api_secret: Json
+    api_key: Secret
+    api_secret: Secret
     base_url: str
     last_tested: Moment | None
     last_test_result: TestResult | None
     last_test_reason: str | None
-    config: Json
+    config: Annotated[Json, WithJsonSchema({"type": "object"})]
     archived: bool
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment

@@ -33,6 +33,7 @@ KEY: Final = re.compile(r"[ -~]{1,255}")
 ETAG: Final = re.compile(r'"(\d{1,18})"')
 PREFERRED: Final = re.compile(rb'(?i)(?:^|,)\s*return\s*=\s*"?representation"?\s*(?:[,;]|$)')
 """In a Prefer header, alone or beside other preferences (RFC 7240)."""
+NO_OBJECT: Final = "this is a JSON object"
 F = TypeVar("F", bound=Form)
 
 
@@ -67,7 +68,11 @@ def errors_in(error: ValidationError, body: Any) -> list[dict[str, str]]:
     """Each wrong place of a body; what was written there is not repeated."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return [
-        _error(_pointer(each["loc"], body), each["type"].replace("_", "-"), each["msg"])
+        _error(
+            _pointer(each["loc"], body),
+            each["type"].replace("_", "-"),
+            NO_OBJECT if each["type"] == "model_type" else each["msg"],
+        )
         for each in found
     ]
 

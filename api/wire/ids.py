@@ -21,7 +21,7 @@ def resolve(book: Book, kind: type[Aggregate], text: str) -> UUID:
     return found.id
 
 
-def missing(kind: type[Any]) -> NotFound:
+def missing(kind: type[Any], by: str = "id") -> NotFound:
     """What to say when a path leads to nothing; the path itself is not repeated."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
-    return NotFound(words, "of that id")
+    return NotFound(words, f"of that {by}")

@@ -40,7 +40,9 @@ class InvalidFields(Refused):
     """A body or a query whose fields are not as described; `errors` names each place."""
 
     def __init__(self, errors: Sequence[dict[str, str]], code: str = "invalid-fields") -> None:
-        detail = "; ".join(f"{each['pointer']}: {each['detail']}" for each in errors[:3])
+        detail = "; ".join(
+            ": ".join(filter(None, (each["pointer"], each["detail"]))) for each in errors[:3]
+        )
         super().__init__(code, detail, errors=list(errors))
 
 

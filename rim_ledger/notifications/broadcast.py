@@ -66,6 +66,7 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     Phase.SENT: (),
     Phase.FAILED: (),
 }
+CANCELLED: Final = "It was cancelled."
 STATUS: Final[Mapping[Phase, BroadcastStatus]] = {
     Phase.DRAFT: BroadcastStatus.DRAFT,
     Phase.SCHEDULED: BroadcastStatus.SCHEDULED,
@@ -208,10 +209,9 @@ class BroadcastMessage(Aggregate):
             case BroadcastFailed():
                 return self.but(phase=Phase.FAILED, reason=event.reason)
             case BroadcastCancelled():
-                reason = "It was cancelled."
                 if self.sent_count:
-                    return self.but(phase=Phase.SENT, sent_at=stamp.at, reason=reason)
-                return self.but(phase=Phase.FAILED, reason=reason)
+                    return self.but(phase=Phase.SENT, sent_at=stamp.at, reason=CANCELLED)
+                return self.but(phase=Phase.FAILED, reason=CANCELLED)
             case _:
                 assert_never(event)
 
@@ -225,7 +225,8 @@ class BroadcastMessage(Aggregate):
             chunks=self.chunks - event.chunks,
         )
         if self.phase is Phase.FAILED and after.sent_count:
-            return after.but(phase=Phase.SENT, sent_at=stamp.at)
+            reason = CANCELLED if self.reason == CANCELLED else None
+            return after.but(phase=Phase.SENT, sent_at=stamp.at, reason=reason)
         return after
 
 

@@ -20,6 +20,7 @@ from rim_ledger.notifications.wording import (
     check,
     filled,
     name_taken,
+    worded,
 )
 from rim_ledger.values import Email, Name
 
@@ -132,7 +133,7 @@ class EmailTemplate(Aggregate):
 # Commands: what one may ask of a template, and the rule each must meet.
 
 Subject = Annotated[Name, AfterValidator(on_one_line)]
-Body = Annotated[str, Field(min_length=1, max_length=50_000)]
+Body = Annotated[str, Field(min_length=1, max_length=50_000), AfterValidator(worded)]
 Type = Annotated[TemplateType, Field(strict=False)]
 
 

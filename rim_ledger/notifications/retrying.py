@@ -35,8 +35,10 @@ class RetryNotification(Creation[NotificationHistory]):
         arrived = failed.provider_claim is NotificationStatus.DELIVERED
         words = "The provider has said since that it arrived: nothing is sent again."
         require(not arrived, "delivered-since", words)
+        words = "It was sent once more already, as retriedAs tells; should that fail, repeat that."
+        require(failed.retried_as is None, "already-done", words)
         title, message = in_clear(book, failed)
         require(title is not None, "erased", "This person was erased; nothing is sent to them.")
         book.append(NotificationHistory, failed.id, [NotificationRetried(child=id)])
         notice = replace(failed.notice, parent_id=failed.id, cause=failed.id, otherwise=None)
-        yield from queued(notice, title, message)
+        return queued(notice, title, message)

@@ -10,7 +10,15 @@ from pydantic import AfterValidator, Field
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Command, Creation, Event, Stamp, require
 from rim_ledger.notifications.sms_text import Encoding, measured, on_one_line
-from rim_ledger.notifications.wording import FillIn, Values, Variables, check, filled, name_taken
+from rim_ledger.notifications.wording import (
+    FillIn,
+    Values,
+    Variables,
+    check,
+    filled,
+    name_taken,
+    worded,
+)
 from rim_ledger.values import Name, Phone
 
 CLAIM = "sms-template-name"
@@ -111,7 +119,9 @@ class SmsTemplate(Aggregate):
 
 # Commands: what one may ask of a template, and the rule each must meet.
 
-Message = Annotated[str, Field(min_length=1, max_length=160), AfterValidator(on_one_line)]
+Message = Annotated[
+    str, Field(min_length=1, max_length=160), AfterValidator(on_one_line), AfterValidator(worded)
+]
 
 
 class CreateSmsTemplate(Creation[SmsTemplate]):

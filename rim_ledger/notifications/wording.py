@@ -31,6 +31,13 @@ Values = Annotated[dict[Variable, Annotated[str, Field(max_length=1000)]], Field
 """What stands for each variable."""
 
 
+def worded(text: str) -> str:
+    """A text that says something. Raises for one of blanks alone."""
+    if not text.strip():
+        raise PydanticCustomError("blank", "this must not be blank")
+    return text
+
+
 class FillIn(Form):
     """What a template's variables stand for."""
 
@@ -78,8 +85,9 @@ def as_html(value: str) -> str:
     return escape(value, quote=True)
 
 
-def require_enabled(*, enabled: bool) -> None:
+def require_enabled(*, enabled: bool, archived: bool) -> None:
     """Refuse to use a template that was disabled, or put away."""
+    require(not archived, "template-disabled", "The template was put away; use another one.")
     require(enabled, "template-disabled", "The template is disabled; enable it first.")
 
 

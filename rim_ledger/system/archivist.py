@@ -17,7 +17,7 @@ from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
 from rim_ledger.storage import Storage
 from rim_ledger.system.archive import FILE, Archive, Manifest, Sealer, Unsound
-from rim_ledger.system.backing_up import DROP, MAKE, VERIFY, StartBackup, succeed
+from rim_ledger.system.backing_up import DROP, LATER, MAKE, VERIFY, StartBackup, succeed
 from rim_ledger.system.backup import (
     Backup,
     BackupFailed,
@@ -164,6 +164,24 @@ class Archivist:
             await works[what](id)
         except Exception as error:
             log.warning("%s could not be done and is tried again: %s", what, type(error).__name__)
+            with contextlib.suppress(Exception):  # Such as a database that is away.
+                await self._put_off(what, id)
+
+    async def _put_off(self, what: str, id: UUID) -> None:
+        """Look again later at what failed: a store that is away holds nothing else up."""
+
+        def work(book: Book) -> UUID:
+            backup = book.read(Backup, id)
+            open_ = {
+                MAKE: backup.status is BackupStatus.IN_PROGRESS,
+                VERIFY: backup.verifying,
+                DROP: True,
+            }
+            if open_[what]:
+                book.remind(what, id, book.now + LATER)
+            return id
+
+        await self._ledger.submit(work, self._stamp())
 
     async def _write(
         self, backup: Backup, parent: Backup | None, told: Progress

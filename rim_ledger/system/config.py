@@ -139,7 +139,11 @@ class SystemConfig(Aggregate):
 
 def _data_type(event: SystemConfigSet) -> DataType:
     known = KNOWN.get((event.category, event.key))
-    match known.default if known else event.value:
+    return _type_of(known.default if known else event.value)
+
+
+def _type_of(value: Any) -> DataType:
+    match value:
         case bool():
             return DataType.BOOLEAN
         case int() | float() | Decimal():
@@ -151,7 +155,7 @@ def _data_type(event: SystemConfigSet) -> DataType:
 
 
 class SetConfig(Timed):
-    """Set a value; the first time, this makes the setting."""
+    """Set a value; the first time, this makes the setting, which keeps the type of that value."""
 
     category: Word
     key: Word
@@ -164,7 +168,7 @@ class SetConfig(Timed):
         before = book.find(SystemConfig, stream)
         old = before.value if before else None
         known = KNOWN.get((self.category, self.key))
-        value = _checked(known, self.value) if known else _same_kind(self.key, old, self.value)
+        value = _checked(known, self.value) if known else _same_type(before, self.value)
         words = self.description or (known.description if known else "")
         if before is None or (old, before.description) != (value, words):
             event = SystemConfigSet(
@@ -207,14 +211,11 @@ def value_of(category: str, key: str, config: SystemConfig | None) -> Any:
     return type(known.default)(config.value)
 
 
-def _same_kind(key: str, old: Any, new: JsonValue) -> JsonValue:
-    def kind(value: Any) -> str:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return "number" if number else type(value).__name__
-
-    if old is not None and kind(new) != kind(old):
-        raise Invalid("wrong-type", f"{key} is a {kind(old)}, not a {kind(new)}.", "/value")
-    return new
+def _same_type(before: SystemConfig | None, value: JsonValue) -> JsonValue:
+    if before and (wish := _type_of(value)) is not before.data_type:
+        words = f"{before.key} is of the type {before.data_type}, not {wish}."
+        raise Invalid("wrong-type", words, "/value")
+    return value
 
 
 def _checked(known: Known, value: JsonValue) -> JsonValue:

@@ -210,6 +210,7 @@ class DeactivateIntegration(Command[ApiIntegration]):
     still asked about."""
 
     def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
+        _require_present(aggregate)
         require_legal(aggregate.status, "deactivate", LEGAL)
         yield from _stop(aggregate, book)
 

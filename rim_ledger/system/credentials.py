@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from msgspec import Struct
-from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
+from pydantic import AfterValidator, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from rim_ledger.book import Book
@@ -62,19 +62,26 @@ def _strong(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _of_length(least: int) -> AfterValidator:
+    def check(secret: SecretStr) -> SecretStr:
+        if not least <= len(secret.get_secret_value()) <= MOST:
+            raise PydanticCustomError("secret", f"a secret has {least} to {MOST} characters here")
+        return secret
+
+    return AfterValidator(check)
+
+
 def _written(least: int) -> WithJsonSchema:
     kind = {"type": "string", "format": "password", "writeOnly": True}
     return WithJsonSchema(kind | {"minLength": least, "maxLength": MOST})
 
 
-Key = Annotated[
-    SecretStr, Field(min_length=1, max_length=MOST), AfterValidator(_printable), _written(1)
-]
+Key = Annotated[SecretStr, _of_length(1), AfterValidator(_printable), _written(1)]
 """What a provider knows us by; to a mail server, our user name, which may be short."""
 
 Secret = Annotated[
     SecretStr,
-    Field(min_length=LEAST, max_length=MOST),
+    _of_length(LEAST),
     AfterValidator(_printable),
     AfterValidator(_strong),
     _written(LEAST),

@@ -180,6 +180,24 @@ def test_a_store_that_is_not_there_fails_the_backup_with_the_reason(tell: Tell) 
     tell(story)
 
 
+def test_a_store_that_is_not_there_keeps_no_other_backup_from_being_made(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        cloud = {"storageLocation": "cloud", "cloudProvider": "s3"}
+        assert (await admin.ask("PATCH", SETTINGS, cloud)).status_code == 200
+        lost = await begin(admin)
+        await clock(admin)
+        await clock(admin)  # What there may be of it there cannot be cleared away.
+        local = {"storageLocation": "local"}
+        assert (await admin.ask("PATCH", SETTINGS, local)).status_code == 200
+        path = await begin(admin)
+        await clock(admin)
+        assert (await row(admin, path))["status"] == "success"
+        assert (await row(admin, lost))["status"] == "failed"
+        assert await clock(admin, minutes=2) == 1, "it is tried again later"
+
+    tell(story)
+
+
 def test_a_backup_that_was_interrupted_is_begun_anew(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         path = await begin(admin)

@@ -17,6 +17,7 @@ from rim_ledger.notifications.courier import Courier
 from rim_ledger.sending import Heard, Message, Unclear
 from rim_ledger.vault import Vault
 from tests.api.conftest import WORLD, Client, Tell
+from tests.api.test_commands import code
 from tests.notifications.desk import Through
 
 DRAFT: dict[str, Any] = {
@@ -285,7 +286,7 @@ def test_what_failed_is_retried_as_another_and_counted(tell: Tell) -> None:
         assert retried.status_code == 201, retried.text
         assert retried.headers["location"] == f"/v1/notifications/{retried.json()['id']}"
         twice = await admin.post(f"/v1/notifications/{failed['id']}/retry")
-        assert twice.status_code == 409
+        assert code(twice) == (409, "already-done")
         listening = Listening()
         assert await courier(admin, listening).carry() == 1
         assert await courier(admin, listening).carry() == 0

@@ -208,6 +208,7 @@ def test_a_callback_may_come_before_the_payment_is_recorded(tell: Tell) -> None:
         provider, _ = await gateway(admin)
         early = await provider.call()
         assert (early.status_code, early.json()["code"]) == (404, "not-found")
+        assert early.json()["detail"] == "There is no transaction of that reference."
         waiting = await payment(admin)
         assert (await provider.call()).status_code == 200
         assert (await row(admin, waiting))["status"] == "completed"

@@ -70,6 +70,9 @@ def test_a_wrong_field_is_named_by_its_pointer_and_its_value_is_not_repeated(tel
         wanted = {("/phone", "phone"), ("/email", "missing"), ("/status", "extra-forbidden")}
         assert places == wanted
         assert "hidden" not in answer.text
+        nothing = await admin.post("/v1/users", [])
+        assert code(nothing) == (422, "invalid-fields")
+        assert nothing.json()["detail"] == "this is a JSON object"
 
     tell(story)
 

@@ -84,6 +84,9 @@ def test_a_test_send_goes_once_under_its_key_and_not_from_a_disabled_template(te
         assert (await admin.ask("DELETE", sms)).status_code == 200
         again = await admin.post(f"{sms}/test-send", {"to": "08031234567", "values": {"name": "A"}})
         assert again.json()["code"] == "template-disabled"
+        assert "put away" in again.json()["detail"]
+        seen = await admin.post(f"{sms}/preview", {"values": {"name": "A"}})
+        assert any("put away" in each for each in seen.json()["warnings"])
         assert len(admin.outbox()) == 2
         await kept(admin, TEXTS, SMS)
 

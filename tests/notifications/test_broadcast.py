@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
+from rim_ledger.book import Book
 from rim_ledger.core import Command, Event, Invalid, Refused
 from rim_ledger.lending.standing import SuspendUser
 from rim_ledger.lending.user import User
@@ -18,6 +19,7 @@ from rim_ledger.notifications.broadcast_events import (
     BroadcastDrafted,
     BroadcastEdited,
     BroadcastPaused,
+    BroadcastProgressed,
     BroadcastResumed,
     BroadcastScheduled,
     BroadcastUnscheduled,
@@ -36,7 +38,7 @@ from rim_ledger.notifications.broadcasting import (
     begin_due,
 )
 from rim_ledger.notifications.contact import OptIn, OptOut
-from rim_ledger.notifications.hand_over import look_at_chunk, settle
+from rim_ledger.notifications.hand_over import look_at_chunk, progress, settle
 from rim_ledger.notifications.parcel import Hand, Outcome
 from rim_ledger.sending import Heard
 from tests.notifications.desk import DRAFT, MessageDesk
@@ -314,6 +316,24 @@ def test_the_chunks_of_what_was_cancelled_are_closed_by_whoever_comes() -> None:
     assert desk.take(broadcast).parcels == []
     assert desk.book().listed(GOING_OUT, 9) == []
     assert desk.broadcast(broadcast).status == "failed"
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_what_somebody_got_after_all_is_sent_and_gives_no_reason_but_its_end(
+    *, cancelled: bool
+) -> None:
+    desk, broadcast = at_phase("sending" if cancelled else "failed")
+    if cancelled:
+        desk.perform(BroadcastMessage, broadcast, CancelBroadcast())
+    assert desk.broadcast(broadcast).status == "failed"
+
+    def heard_later(book: Book) -> UUID:
+        progress(book, broadcast, BroadcastProgressed(sent=1))
+        return broadcast
+
+    desk.run(heard_later)
+    after = desk.broadcast(broadcast)
+    assert (after.status, after.reason) == ("sent", "It was cancelled." if cancelled else None)
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ def test_a_retry_is_another_one_that_names_the_failed_one_and_there_is_one_of_it
     assert desk.row(child).notice.parent_id == row
     with pytest.raises(Refused) as refused:
         desk.perform(NotificationHistory, row, wish)
-    assert refused.value.code == "already-exists"
+    assert refused.value.code == "already-done"
     (parcel,) = taken(desk, child).parcels
     assert (parcel.id, parcel.body) == (child, "Message")
     heard(desk, child, Heard.FAILED)

@@ -226,3 +226,12 @@ def test_an_sms_template_has_160_characters_at_most() -> None:
     CreateSmsTemplate(name="long", message="a" * 160)
     with pytest.raises(ValidationError):
         CreateSmsTemplate(name="too long", message="a" * 161)
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\r\n"])
+def test_a_template_says_something(blank: str) -> None:
+    with pytest.raises(ValidationError):
+        CreateSmsTemplate(name="nothing", message=blank)
+    for field in ("subject", "body"):
+        with pytest.raises(ValidationError):
+            email(**{field: blank})

@@ -67,8 +67,20 @@ def test_a_known_setting_refuses_what_it_cannot_be(key: str, bad: Any, code: str
 def test_another_setting_keeps_its_type() -> None:
     memory = Memory()
     assert put(memory, "colour", "green", "panel") == ["SystemConfigSet"]
-    with pytest.raises(Refused, match="colour is a str"):
+    with pytest.raises(Refused, match="colour is of the type string, not number"):
         put(memory, "colour", 3, "panel")
+    memory.perform(SystemConfig, config_id("panel", "colour"), ResetConfig())
+    with pytest.raises(Refused, match="colour is of the type string, not json"):
+        put(memory, "colour", ["green"], "panel")
+    assert put(memory, "colour", "blue", "panel") == ["SystemConfigSet"]
+
+
+def test_a_setting_of_json_takes_whatever_has_parts() -> None:
+    memory = Memory()
+    for value in ({"a": 1}, [1, 2]):
+        assert put(memory, "shape", value, "panel") == ["SystemConfigSet"]
+    with pytest.raises(Refused, match="shape is of the type json, not string"):
+        put(memory, "shape", "round", "panel")
 
 
 def test_a_refusal_does_not_repeat_a_long_value() -> None:

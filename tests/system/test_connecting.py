@@ -324,6 +324,7 @@ def test_what_is_archived_is_kept_and_does_nothing_more() -> None:
     for command in (
         ArchiveIntegration(),
         ActivateIntegration(),
+        DeactivateIntegration(),
         UpdateIntegration(name="VTU"),
         RotateCredentials(api_key=SecretStr("key-number-two")),
         TestIntegration().after(desk.line(telecom), GOOD),

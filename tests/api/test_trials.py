@@ -1,0 +1,77 @@
+"""Trying a template under a key: it goes once, and what did not go may be asked for again."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from rim_ledger.system import outside
+from tests.api.conftest import Client, Tell
+from tests.api.test_messages_leave import Gateway, connected
+from tests.api.test_templates import SMS, TEXTS, kept
+from tests.system.provider import Request, a_provider
+
+WISH = {"to": "08031234567", "values": {"name": "Ada"}}
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, who answers is heard."""
+    for name in ("PATIENCE", "CONNECTING"):
+        monkeypatch.setattr(outside, name, 60.0)
+
+
+class Hesitant(Gateway):
+    """Takes a message only once it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_to, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def answer(self, request: Request) -> bytes | None:
+        if request.method == "POST":
+            self.asked_to.set()
+            await self.go_on.wait()
+        return await super().answer(request)
+
+
+async def tried(admin: Client, path: str) -> Any:
+    return await admin.post(f"{path}/test-send", WISH, headers={"Idempotency-Key": "once"})
+
+
+def test_what_did_not_go_goes_when_it_is_asked_for_again_under_the_same_key(tell: Tell) -> None:
+    gateway = Gateway()
+
+    async def story(admin: Client) -> None:
+        async with a_provider(gateway.answer) as url:
+            await connected(admin, "sms", url)
+            path = await kept(admin, TEXTS, SMS)
+            gateway.unknown = "+2348031234567"
+            refused = await tried(admin, path)
+            assert (refused.status_code, refused.json()["code"]) == (503, "not-sent")
+            gateway.unknown = ""
+            went = await tried(admin, path)
+            assert (went.status_code, went.headers.get("Idempotency-Replayed")) == (200, None)
+            again = await tried(admin, path)
+            assert (again.status_code, again.headers["Idempotency-Replayed"]) == (200, "true")
+            assert again.json() == went.json()
+        assert [each["body"] for each in gateway.got] == ["Ada owes ₦5"]
+
+    tell(story)
+
+
+def test_two_at_once_under_one_key_send_one(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        gateway = Hesitant()
+        async with a_provider(gateway.answer) as url:
+            await connected(admin, "sms", url)
+            path = await kept(admin, TEXTS, SMS)
+            first = asyncio.create_task(tried(admin, path))
+            await gateway.asked_to.wait()
+            second = await tried(admin, path)
+            assert (second.status_code, second.json()["code"]) == (409, "request-in-progress")
+            gateway.go_on.set()
+            assert (await first).status_code == 200
+        assert len(gateway.got) == 1
+
+    tell(story)
