@@ -77,7 +77,8 @@ async def download(desk: "Desk", call: Call, parameters: Parameters) -> None:
     parts = desk.places.of(found).read(found.file)
     first = await anext(parts, None)
     if first is None:
-        raise Unavailable("storage-unavailable", "The files cannot be reached. Please ask again.")
+        said = "The file is not to be had now. The link is used up: ask for another one."
+        raise Unavailable("storage-unavailable", said)
     headers = [
         (b"content-type", b"application/octet-stream"),
         (b"content-length", b"%d" % (found.size or 0)),

@@ -16,6 +16,7 @@ from api.road.routes import Parameters, Route, activity_of, entry
 from api.road.wish import Wish
 from api.wire.body import BODY_MAX, read_body, read_json, require_media_type
 from api.wire.call import Call, Reply
+from api.wire.ids import missing
 from api.wire.problem import InvalidFields
 from rim_ledger.core import (
     Aggregate,
@@ -38,10 +39,11 @@ F = TypeVar("F", bound=Form)
 
 
 def fill(route: Route, parameters: Parameters, body: Any) -> Form:
-    """The command in a body; words of the path besides `id` belong to it."""
+    """The command in a body; words of the path besides `id` belong to it, and name what is not
+    there when they cannot be names of it."""
+    fields = route.command.model_fields
+    own = {name: word for name, word in parameters.items() if name in fields and name != "id"}
     if isinstance(body, dict):
-        fields = route.command.model_fields
-        own = {name: word for name, word in parameters.items() if name in fields and name != "id"}
         if twice := own.keys() & body.keys():
             raise InvalidFields(
                 [_error(f"/{name}", "in-path", "The path says it.") for name in twice]
@@ -50,6 +52,8 @@ def fill(route: Route, parameters: Parameters, body: Any) -> Form:
     try:
         return route.command.model_validate(body)
     except ValidationError as error:
+        if any(name in own for each in error.errors() for name in each["loc"][:1]):
+            raise missing(route.kind) from None
         raise InvalidFields(errors_in(error, body)) from None
 
 

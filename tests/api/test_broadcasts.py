@@ -271,6 +271,29 @@ def test_a_provider_that_falls_silent_leaves_the_outcome_unknown(tell: Tell) -> 
     tell(story)
 
 
+def test_a_clone_is_a_draft_of_its_own(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        path = await drafted(admin, purpose="marketing")
+        cloned = await admin.post(f"{path}/clone")
+        assert cloned.status_code == 201, cloned.text
+        twin = await row(admin, cloned.headers["location"])
+        first = await row(admin, path)
+        assert twin["id"] != first["id"]
+        for name in ("title", "message", "type", "targetAudience", "purpose", "status"):
+            assert twin[name] == first[name], name
+
+    tell(story)
+
+
+@pytest.mark.parametrize("path", [f"{BROADCASTS}/{{}}/clone", "/v1/notifications/{}/retry"])
+def test_of_what_is_not_there_nothing_is_repeated(tell: Tell, path: str) -> None:
+    async def story(admin: Client) -> None:
+        for id_ in ("no-id", "LOAN-2026-000001", str(UUID(int=7))):
+            assert code(await admin.post(path.format(id_))) == (404, "not-found"), id_
+
+    tell(story)
+
+
 def test_what_failed_is_retried_as_another_and_counted(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         for number in range(2):
