@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from cyclopts import Parameter
@@ -23,6 +23,9 @@ from rim_ledger.system.backup_settings import BackupType
 from rim_ledger.system.outbound import SwitchOutbound
 from rim_ledger.system.restore import Chain, look_at
 from rim_ledger.world import RealWorld
+
+PAUSE: Final = 0.5
+"""Seconds between two looks at a backup that waits for somebody else."""
 
 
 def backup(*, type_: Annotated[BackupType | None, Parameter(name="--type")] = None) -> None:
@@ -127,25 +130,26 @@ def outbound(state: Annotated[str, Parameter()]) -> None:
 async def _back_up(
     settings: Settings, url: str, type_: BackupType | None, told: Callable[[int, int], None]
 ) -> Backup:
-    found: Backup | None = None
+    found: Backup
+
+    def look(book: Book) -> UUID:
+        nonlocal found
+        found = book.read(Backup, id_)
+        return id_
 
     async with open_ledger(settings, url) as ledger:
         keeper = archivist(settings, url, ledger)
         id_ = await keeper.start(type_)
         try:
-            await keeper.make(id_, told)
+            while True:
+                await keeper.make(id_, told)
+                await ledger.submit(look, Stamp(at=RealWorld().now(), actor=SYSTEM))
+                if found.status is not BackupStatus.IN_PROGRESS:
+                    return found
+                await asyncio.sleep(PAUSE)  # Somebody else works on backups, perhaps on this one.
         except asyncio.CancelledError:
             await keeper.fail(id_, "It was interrupted.")
             raise
-
-        def look(book: Book) -> UUID:
-            nonlocal found
-            found = book.read(Backup, id_)
-            return id_
-
-        await ledger.submit(look, Stamp(at=RealWorld().now(), actor=SYSTEM))
-    assert found, "what was begun is there"
-    return found
 
 
 async def _look(settings: Settings, paths: Sequence[str]) -> Chain:

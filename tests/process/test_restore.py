@@ -1,5 +1,6 @@
 """A ledger is wiped and brought back from its backups, by the commands that people use."""
 
+import asyncio
 import hashlib
 import json
 import re
@@ -13,6 +14,8 @@ import httpx
 import psycopg
 import pytest
 
+from api.process.backup_commands import PAUSE
+from rim_ledger.lease import lease
 from rim_ledger.postgres import EmbeddedPostgres
 from tests.process.service import PATIENCE, Service, a_service, stop, wait_for
 from tests.process.trial import PASSWORD
@@ -44,6 +47,13 @@ def refused(service: Service, *arguments: str, secret: str = SECRET) -> str:
     (line,) = [each for each in done.stderr.splitlines() if each.startswith("rim-ledger: ")]
     assert not list((service.home / "attachments").glob("*"))
     return line
+
+
+def begun(url: str) -> bool:
+    """Whether a backup was begun."""
+    with psycopg.connect(url) as connection:
+        cursor = connection.execute("SELECT 1 FROM ledger.events WHERE name = 'BackupStarted'")
+        return bool(cursor.fetchone())
 
 
 def made(said: str) -> str:
@@ -189,6 +199,25 @@ def test_a_wiped_ledger_comes_back_from_a_full_backup_and_five_that_go_on_from_i
     assert run(other, "verify").endswith(": as they were signed\n")
     again = other.run("restore", *safe, RIM_SECRET_KEY=SECRET)
     assert (again.returncode, "this database holds a ledger" in again.stderr) == (1, True)
+
+
+def test_a_backup_waits_for_whoever_works_on_backups(service: Service) -> None:
+    run(service, "init", RIM_ADMIN_PASSWORD=PASSWORD)
+    with EmbeddedPostgres(service.home / "postgres") as url:
+
+        async def story() -> tuple[str, int]:
+            async with lease(url, "backup") as free:
+                assert free
+                process = service.start("backup", RIM_SECRET_KEY=SECRET)
+                wait_for(lambda: begun(url))
+                await asyncio.sleep(2 * PAUSE)  # It asks in vain, once at least.
+                assert process.poll() is None
+            said, _ = await asyncio.to_thread(process.communicate, timeout=PATIENCE)
+            return said, process.returncode
+
+        said, code = asyncio.run(story())
+    assert code == 0, said
+    assert Path(made(said)).exists()
 
 
 def test_what_cannot_be_restored_is_refused_with_its_place_and_leaves_nothing(
