@@ -1,10 +1,10 @@
 """The command that tries a credit policy on the past, and writes down what would have changed."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, BinaryIO, Final
 
 from cyclopts import Parameter
 from psycopg import AsyncConnection
@@ -80,7 +80,7 @@ def _read(path: Path) -> ProposedPolicy:
 async def _run(url: str, simulation: Simulation, changes: Path | None) -> Report:
     with ExitStack() as stack:
         told = stack.enter_context(progress("borrowers"))
-        file = stack.enter_context(changes.open("xb")) if changes else None
+        file = stack.enter_context(whole(changes)) if changes else None
         async with await AsyncConnection.connect(url, autocommit=True) as connection:
             task = Backtest(simulation, await log.head(connection))
             total = await borrowers(connection, task.report.position)
@@ -89,6 +89,18 @@ async def _run(url: str, simulation: Simulation, changes: Path | None) -> Report
                     file.writelines(encode(each) + b"\n" for each in page)
                 told(task.report.users, total)
     return task.report
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """A new file that is there when it is whole: of what was interrupted nothing is left."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _table(report: Report) -> str:

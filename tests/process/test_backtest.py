@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from api.process.backtest import whole
 from tests.demo import fill
 from tests.process.service import Service
 
@@ -43,3 +46,14 @@ def test_a_policy_is_tried_on_the_past(service: Service, tmp_path: Path) -> None
         assert wrong.returncode == 1
         assert words in wrong.stderr
         assert len(wrong.stderr.splitlines()) == 1
+
+
+def test_of_a_list_that_was_interrupted_nothing_is_left(tmp_path: Path) -> None:
+    changes = tmp_path / "changes.ndjson"
+    with pytest.raises(KeyboardInterrupt), whole(changes) as file:
+        file.write(b"{}\n")
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+    with whole(changes) as file:
+        file.write(b"{}\n")
+    assert [each.name for each in tmp_path.iterdir()] == [changes.name]
