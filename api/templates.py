@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
+from psycopg import InterfaceError, OperationalError
+
 from api.road.commands import key_for, read_form, receipt_json
 from api.road.routes import AnyRoute, Other, Parameters, Route, activity_of, resource
 from api.wire.call import Call, Reply
@@ -13,7 +15,7 @@ from api.wire.problem import encoded
 from projections.notifications import EmailTemplateRow, SmsTemplateRow
 from rim_ledger.admin import gate
 from rim_ledger.book import Book
-from rim_ledger.core import SYSTEM, Aggregate, Stamp, require
+from rim_ledger.core import SYSTEM, Aggregate, Stamp, Unavailable, require
 from rim_ledger.lease import lease
 from rim_ledger.notifications.email_template import (
     ArchiveEmailTemplate,
@@ -174,9 +176,13 @@ async def _alone(desk: "Desk", idempotency: Idempotency | None) -> AsyncIterator
     if idempotency is None:
         yield
         return
-    async with lease(desk.url, f"test-send {idempotency.caller} {idempotency.key}") as free:
-        require(free, "request-in-progress", "This request is being carried out under its key.")
-        yield
+    try:
+        async with lease(desk.url, f"test-send {idempotency.caller} {idempotency.key}") as free:
+            require(free, "request-in-progress", "This request is being carried out under its key.")
+            yield
+    except (OperationalError, InterfaceError):  # Whoever asks again is told what came of it.
+        words = "The database cannot be reached. Please ask again under the same key."
+        raise Unavailable("store-unavailable", words) from None
 
 
 def _standing(template: EmailTemplate | SmsTemplate) -> list[str]:

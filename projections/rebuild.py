@@ -28,6 +28,8 @@ LINGERING: Final = 5_000
 """Milliseconds in which the session of a rebuild that has ended is gone, and its lock with it."""
 YIELD: Final = 100
 """Milliseconds that a drop waits for a reader; PostgreSQL ends one of both after a second."""
+ENDING: Final = 5_000
+"""Milliseconds in which PostgreSQL ends an automatic vacuum that somebody waits for."""
 
 Progress = Callable[[int, int], None]
 """Is told how many events are done, of how many."""
@@ -129,10 +131,24 @@ async def _drop(connection: AsyncConnection[Any], *schemas: str) -> None:
     for each in schemas:
         dropped = False
         while not dropped:
-            with contextlib.suppress(LockNotAvailable):
+            try:
                 await _run(connection, [f"DROP SCHEMA IF EXISTS {each} CASCADE"])
                 dropped = True
+            except LockNotAvailable:
+                await _end_vacuum(connection, each)
     await connection.execute("RESET lock_timeout")
+
+
+async def _end_vacuum(connection: AsyncConnection[Any], schema: str) -> None:
+    """Have the automatic vacuum of tables ended, which may take hours: PostgreSQL does so when
+    somebody waits for it longer than a drop does. We wait with nothing else in hand, and with a
+    lock that is in no reader's way."""
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = %s"
+    for (table,) in await (await connection.execute(query, [schema])).fetchall():
+        lock = f"LOCK TABLE {schema}.{table} IN SHARE UPDATE EXCLUSIVE MODE"
+        with contextlib.suppress(LockNotAvailable):
+            async with connection.transaction():
+                await _run(connection, [f"SET LOCAL lock_timeout = {ENDING}", lock])
 
 
 async def _fill(

@@ -54,7 +54,8 @@ class Unclear(Unavailable):
 
 
 class Provider(Protocol):
-    """Delivers messages of one channel. Ends by itself, within half a minute from its turn."""
+    """Delivers messages of one channel. Ends by itself, within half a minute from its turn, or
+    three times as long where it tries three times."""
 
     async def send(self, message: Message) -> None:
         """Hand one message over.

@@ -27,7 +27,8 @@ def uninterrupted() -> Iterator[None]:
     try:
         yield
     finally:
-        for each, handler in before.items():
+        # SIGINT comes last, which the others are turned into: none raises before all are back.
+        for each, handler in reversed(before.items()):
             signal.signal(each, handler)
         for number in missed:
             signal.raise_signal(number)

@@ -56,6 +56,26 @@ def test_an_ignored_signal_stays_ignored() -> None:
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
+def test_a_signal_while_the_handlers_come_back_leaves_all_of_them_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_, before = signal.signal, {signal.SIGINT: signal.getsignal(signal.SIGINT)}
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        before[each] = lambda *_: signal.raise_signal(signal.SIGINT)
+        signal.signal(each, before[each])
+
+    def met(number: int, handler: Any) -> Any:
+        former = set_(number, handler)
+        if handler in before.values():
+            signal.raise_signal(signal.SIGTERM)
+        return former
+
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        monkeypatch.setattr(signal, "signal", met)
+    monkeypatch.undo()
+    assert {each: signal.getsignal(each) for each in STOPPING} == before
+
+
 def test_a_thread_may_be_uninterrupted_too() -> None:
     done = []
 

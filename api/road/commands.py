@@ -39,8 +39,8 @@ F = TypeVar("F", bound=Form)
 
 
 def fill(route: Route, parameters: Parameters, body: Any) -> Form:
-    """The command in a body; words of the path besides `id` belong to it, and name what is not
-    there when they cannot be names of it."""
+    """The command in a body; words of the path besides `id` belong to it. Those that cannot be
+    names lead to nothing; only a PUT is told why, as it makes what it names."""
     fields = route.command.model_fields
     own = {name: word for name, word in parameters.items() if name in fields and name != "id"}
     if isinstance(body, dict):
@@ -52,7 +52,8 @@ def fill(route: Route, parameters: Parameters, body: Any) -> Form:
     try:
         return route.command.model_validate(body)
     except ValidationError as error:
-        if any(name in own for each in error.errors() for name in each["loc"][:1]):
+        wrong = {name for each in error.errors() for name in each["loc"][:1]}
+        if route.method != "PUT" and wrong & own.keys():
             raise missing(route.kind) from None
         raise InvalidFields(errors_in(error, body)) from None
 

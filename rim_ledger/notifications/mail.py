@@ -21,7 +21,7 @@ from rim_ledger.notifications.sms_text import on_one_line
 from rim_ledger.sending import Heard, Message, Unclear
 from rim_ledger.system.breaker import Breaker
 from rim_ledger.system.line import Line
-from rim_ledger.system.mail_server import conversation
+from rim_ledger.system.mail_server import LATER, conversation
 from rim_ledger.system.outside import Blocked, NoAnswer, Outside, Unreachable
 from rim_ledger.system.tries import pauses
 from rim_ledger.world import World
@@ -34,8 +34,6 @@ LEAVING: Final = 1.0
 """Seconds to say good-bye in: by then the server has the message."""
 CLOSING: Final = 421
 """What a server says that goes away, whatever it was asked."""
-LATER: Final = range(400, 500)
-"""It did not take the message, but may in a moment."""
 REFUSED: Final = range(400, 600)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 from urllib.parse import urlsplit
 
 from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPResponseException
@@ -11,6 +12,9 @@ from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPRespons
 from rim_ledger.system import outside
 from rim_ledger.system.line import Line
 from rim_ledger.system.outside import NoAnswer, Outside
+
+LATER: Final = range(400, 500)
+"""What a server says that may say otherwise in a moment."""
 
 
 @asynccontextmanager
@@ -61,7 +65,7 @@ async def _encrypt(client: SMTP) -> None:
 def _reason(error: Exception) -> str:
     """One word of ours for what went wrong; the server's own may tell who we are."""
     match error:
-        case SMTPAuthenticationError():
+        case SMTPAuthenticationError() if error.code not in LATER:
             return "log-in-refused"
         case SMTPResponseException() if error.code > 0:
             return f"status-{error.code}"

@@ -212,6 +212,10 @@ def test_a_setting_is_named_by_its_path(tell: Tell) -> None:
         assert code(await admin.ask("PUT", path, {"value": 1001})) == (422, "out-of-range")
         assert (await admin.ask("DELETE", path)).status_code == 200
         assert code(await admin.ask("DELETE", path)) == (409, "already-done")
+        unfit = "/v1/system-config/lending/interest%20rate"
+        told = await admin.ask("PUT", unfit, {"value": 1})
+        assert (told.status_code, told.json()["errors"][0]["pointer"]) == (422, "/key")
+        assert code(await admin.ask("DELETE", unfit)) == (404, "not-found")
 
     tell(story)
 

@@ -163,7 +163,11 @@ def test_a_past_that_was_just_written_is_waited_for(tell: Tell) -> None:
     tell(story)
 
 
-def test_a_past_is_not_answered_from_tables_that_lag(tell: Tell) -> None:
+def test_a_past_is_not_answered_from_tables_that_lag(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.road.position.PATIENCE", 0.01)
+
     async def story(admin: Client) -> None:
         user = await admin.user()
         answer = await admin.get(f"/v1/users?asOf={user['position']}")

@@ -75,3 +75,17 @@ def test_two_at_once_under_one_key_send_one(tell: Tell) -> None:
         assert len(gateway.got) == 1
 
     tell(story)
+
+
+def test_without_a_database_nothing_is_sent_and_it_may_be_asked_for_again(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        path, desk = await kept(admin, TEXTS, SMS), admin.app.state.desk
+        url, desk.url = desk.url, "postgresql://nobody@/nothing?host=/nowhere"
+        refused = await tried(admin, path)
+        assert (refused.status_code, refused.json()["code"]) == (503, "store-unavailable")
+        assert admin.outbox() == []
+        desk.url = url
+        assert (await tried(admin, path)).status_code == 200
+        assert len(admin.outbox()) == 1
+
+    tell(story)

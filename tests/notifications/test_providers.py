@@ -180,6 +180,18 @@ def test_what_a_mail_server_does_not_take_now_is_handed_over_again(step: str) ->
     assert (box.asked, [each["Message-ID"] for each in box.got]) == (3, ["<R-1@rim.example>"])
 
 
+def test_a_mail_server_that_cannot_let_us_in_now_is_asked_again() -> None:
+    box = Mailbox()
+
+    async def story(noted: Noted) -> None:
+        async with a_mail_server(box) as url:
+            box.replies["AUTH"] = ["454 not now"] * 2  # One for each way to log in.
+            await a_mail(url, noted).send(letter("ada@rim.example"))
+
+    assert tell(story) == [True, False]
+    assert (len(box.logins), box.asked, len(box.got)) == (3, 1, 1)
+
+
 @pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA"])
 def test_what_a_mail_server_never_takes_is_offered_once(step: str) -> None:
     box = Mailbox()

@@ -171,6 +171,31 @@ def test_a_reader_of_the_former_tables_is_let_finish_before_they_are_dropped(
     assert schemas(database) == ["read"]
 
 
+VACUUM = "LOCK TABLE read.users IN SHARE UPDATE EXCLUSIVE MODE"
+PATIENT = """
+SELECT FROM pg_locks w WHERE mode = 'ShareUpdateExclusiveLock' AND NOT granted AND NOT EXISTS
+       (SELECT FROM pg_locks WHERE pid = w.pid AND mode = 'AccessExclusiveLock')"""
+
+
+def test_a_vacuum_of_the_former_tables_is_waited_for_so_that_postgres_ends_it(
+    database: str,
+) -> None:
+    """It does so when nobody but the vacuum is in the way of a lock for a second."""
+
+    async def story() -> None:
+        async with await psycopg.AsyncConnection.connect(database) as vacuum:
+            await vacuum.execute(VACUUM)
+            task = asyncio.create_task(rebuild(database, VAULT))
+            while not rows(database, PATIENT):  # noqa: ASYNC110 - with no other lock in hand
+                await asyncio.sleep(0.01)
+            await vacuum.commit()
+            assert (await task).swapped
+
+    told(database, *START)
+    asyncio.run(story())
+    assert schemas(database) == ["read"]
+
+
 def test_tables_of_another_version_are_rebuilt_before_they_are_followed(database: str) -> None:
     told(database, *START)
     change(database, "COMMENT ON SCHEMA read IS 'of yesterday'")

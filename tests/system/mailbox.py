@@ -24,7 +24,7 @@ class Mailbox:
         self.left = 0
         """Conversations that ended politely."""
         self.replies: dict[str, list[str]] = {}
-        """What it says at a step (MAIL, RCPT, DATA) at first, whoever the message is for."""
+        """What it says at a step (AUTH, MAIL, RCPT, DATA) at first, whoever the message is for."""
         self.asked = 0
         """How often somebody wanted to hand over a message."""
 
@@ -44,6 +44,8 @@ class Mailbox:
         user, password = said.login.decode(), said.password.decode()
         encrypted = server.transport.get_extra_info("cipher") is not None
         self.logins.append((user, password, encrypted))
+        if reply := self._reply("AUTH"):
+            return AuthResult(success=False, handled=False, message=reply)
         return AuthResult(success=(user, password) == (USER, PASSWORD), handled=False)
 
     async def handle_QUIT(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
