@@ -138,6 +138,7 @@ async def _try(
     """Send what a template gives with these values, once under a key. Only that it went is kept:
     whoever was told that it did not may ask again."""
     found: T
+    failure: Unavailable | None = None
     token, key = call.token, call.header(b"idempotency-key")
     asked = activity_of(type(form).__name__, call.path, parameters)
     caller, stamp = await desk.caller(call, token, asked), call.stamp(desk.world, key)
@@ -159,13 +160,18 @@ async def _try(
         raise _Ready
 
     def done(book: Book) -> UUID:
+        if failure:
+            raise failure  # From here, so that the log of activities has it.
         return book.read(kind, found.id).id
 
     async with _alone(desk, idempotency):
         try:
             receipt = await desk.ledger.submit(look, stamp, idempotency, admit)
         except _Ready:
-            await desk.sender.send(written(found))
+            try:
+                await desk.sender.send(written(found))
+            except Unavailable as error:
+                failure = error
             receipt = await desk.ledger.submit(done, stamp, idempotency, admit)
     return _receipt(kind, receipt)
 
@@ -176,8 +182,9 @@ async def _alone(desk: "Desk", idempotency: Idempotency | None) -> AsyncIterator
     if idempotency is None:
         yield
         return
+    what = f"test-send {idempotency.caller} {idempotency.key}"
     try:
-        async with lease(desk.url, f"test-send {idempotency.caller} {idempotency.key}") as free:
+        async with desk.trials, lease(desk.url, what) as free:
             require(free, "request-in-progress", "This request is being carried out under its key.")
             yield
     except (OperationalError, InterfaceError):  # Whoever asks again is told what came of it.

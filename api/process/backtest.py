@@ -93,14 +93,18 @@ async def _run(url: str, simulation: Simulation, changes: Path | None) -> Report
 
 @contextmanager
 def whole(path: Path) -> Iterator[BinaryIO]:
-    """A new file that is there when it is whole: of what was interrupted nothing is left."""
-    part = path.with_name(f"{path.name}.part")
+    """A new file, of which nothing is left when it is interrupted. Raises Unfit for one that is
+    there already."""
     try:
-        with part.open("wb") as file:
+        file = path.open("xb")
+    except FileExistsError:
+        raise Unfit(f"{path} is there already: name a new file") from None
+    try:
+        with file:
             yield file
-        part.rename(path)
-    finally:
-        part.unlink(missing_ok=True)
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def _table(report: Report) -> str:

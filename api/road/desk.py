@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.errors import UndefinedTable
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -105,6 +105,8 @@ class Desk(Struct):
     second_factor: SecondFactor
     places: Places
     phone_codes: PhoneCodes
+    trials: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
+    """Room for messages that are tried: each has a connection of its own meanwhile."""
     callers: dict[str, UUID] = {}
     notes: set[asyncio.Task[None]] = set()
     """Unexpected errors that are being noted."""

@@ -174,12 +174,15 @@ def succeed(id: UUID, done: BackupSucceeded) -> Work:
     """The backup is made. Now what is too old is put away."""
 
     def work(book: Book) -> UUID:
-        if book.read(Backup, id).status is BackupStatus.IN_PROGRESS:
+        status = book.read(Backup, id).status
+        if status is BackupStatus.IN_PROGRESS:
             book.forget(MAKE, id)
             book.append(Backup, id, [done])
             book.append(BackupSettings, SETTINGS, [BackupTaken(backup_id=id)])
             for old in expired(kept(book), book.stamp.at):
                 book.append(Backup, old.id, put_away(old, book, expired=True))
+        if status is BackupStatus.FAILED:  # Somebody gave it up, and has cleared away too early.
+            book.remind(DROP, id, book.now)
         return id
 
     return work

@@ -35,8 +35,8 @@ class Hesitant(Gateway):
         return await super().answer(request)
 
 
-async def tried(admin: Client, path: str) -> Any:
-    return await admin.post(f"{path}/test-send", WISH, headers={"Idempotency-Key": "once"})
+async def tried(admin: Client, path: str, key: str = "once") -> Any:
+    return await admin.post(f"{path}/test-send", WISH, headers={"Idempotency-Key": key})
 
 
 def test_what_did_not_go_goes_when_it_is_asked_for_again_under_the_same_key(tell: Tell) -> None:
@@ -55,6 +55,9 @@ def test_what_did_not_go_goes_when_it_is_asked_for_again_under_the_same_key(tell
             again = await tried(admin, path)
             assert (again.status_code, again.headers["Idempotency-Replayed"]) == (200, "true")
             assert again.json() == went.json()
+            logged = (await admin.get("/v1/admin-activity-logs?action=TrySms")).json()["items"]
+            outcomes = [each["details"]["outcome"] for each in logged]
+            assert outcomes == ["done", "failed"]
         assert [each["body"] for each in gateway.got] == ["Ada owes ₦5"]
 
     tell(story)
@@ -73,6 +76,26 @@ def test_two_at_once_under_one_key_send_one(tell: Tell) -> None:
             gateway.go_on.set()
             assert (await first).status_code == 200
         assert len(gateway.got) == 1
+
+    tell(story)
+
+
+def test_trials_wait_for_room(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        gateway, desk = Hesitant(), admin.app.state.desk
+        desk.trials = asyncio.Semaphore(1)
+        async with a_provider(gateway.answer) as url:
+            await connected(admin, "sms", url)
+            path = await kept(admin, TEXTS, SMS)
+            first = asyncio.create_task(tried(admin, path))
+            await gateway.asked_to.wait()
+            gateway.asked_to.clear()
+            second = asyncio.create_task(tried(admin, path, "another"))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(gateway.asked_to.wait(), 0.5)
+            gateway.go_on.set()
+            assert [(await each).status_code for each in (first, second)] == [200, 200]
+        assert len(gateway.got) == 2
 
     tell(story)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from api.installation.database import Unfit
 from api.process.backtest import whole
 from tests.demo import fill
 from tests.process.service import Service
@@ -56,4 +57,8 @@ def test_of_a_list_that_was_interrupted_nothing_is_left(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     with whole(changes) as file:
         file.write(b"{}\n")
+    assert [each.name for each in tmp_path.iterdir()] == [changes.name]
+    with pytest.raises(Unfit, match="is there already"), whole(changes) as file:
+        file.write(b"[]\n")
+    assert changes.read_bytes() == b"{}\n"
     assert [each.name for each in tmp_path.iterdir()] == [changes.name]

@@ -7,6 +7,7 @@ import pytest
 
 from rim_ledger.core import Refused, Unauthenticated
 from rim_ledger.system.backing_up import (
+    DROP,
     MAKE,
     DeleteBackup,
     StartBackup,
@@ -62,6 +63,10 @@ class Vaults(Memory):
         self.world.pass_days(1)
         backup = self.start(type)
         self.position += 10
+        return self.written(backup)
+
+    def written(self, backup: Backup) -> Backup:
+        """The file of a backup is whole."""
         done = BackupSucceeded(size=5, position=self.position, events=10, files=0, missing=0)
         book = self.book()
         succeed(backup.id, done)(book)
@@ -98,6 +103,17 @@ class Vaults(Memory):
         book = self.book()
         look_at_schedule(book)
         return names(self.keep(book))
+
+
+def test_a_file_that_is_written_after_its_backup_was_given_up_is_cleared_away() -> None:
+    vaults = Vaults()
+    late = vaults.start()
+    vaults.append(late, BackupFailed(reason="It was interrupted."))
+    assert vaults.written(late).status is BackupStatus.FAILED
+    assert vaults.reminders[DROP, late.id] == vaults.world.time
+    good = vaults.made()
+    assert vaults.written(good).status is BackupStatus.SUCCESS
+    assert (DROP, good.id) not in vaults.reminders
 
 
 def test_backups_are_made_one_at_a_time() -> None:
