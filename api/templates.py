@@ -9,6 +9,7 @@ from psycopg import InterfaceError, OperationalError
 
 from api.road.commands import key_for, read_form, receipt_json
 from api.road.routes import AnyRoute, Other, Parameters, Route, activity_of, resource
+from api.road.wish import LetIn, let_in
 from api.wire.call import Call, Reply
 from api.wire.ids import resolve
 from api.wire.problem import encoded
@@ -122,10 +123,6 @@ async def _look(
     return found, wish
 
 
-class _Ready(Exception):
-    """It may be sent. Nothing is written on that account."""
-
-
 async def _try(
     desk: "Desk",
     call: Call,
@@ -156,8 +153,7 @@ async def _try(
         found = book.read(kind, resolve(book, kind, parameters["id"]))
         require_enabled(enabled=found.enabled, archived=found.archived)
         found.filled(form.values)
-        book.activities.clear()  # What comes of it is logged when it is done.
-        raise _Ready
+        return let_in(book)
 
     def done(book: Book) -> UUID:
         if failure:
@@ -167,7 +163,7 @@ async def _try(
     async with _alone(desk, idempotency):
         try:
             receipt = await desk.ledger.submit(look, stamp, idempotency, admit)
-        except _Ready:
+        except LetIn:
             try:
                 await desk.sender.send(written(found))
             except Unavailable as error:

@@ -65,7 +65,7 @@ def export(
         except BrokenPipeError:  # Whoever read has left.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
-            raise Unfit(f"{to} cannot be written to: {error.strerror}") from None
+            raise Unfit(f"{to} cannot be written to: {error.strerror or error}") from None
 
 
 async def _segments(

@@ -86,8 +86,8 @@ class Wish(Struct):
 
     async def require_allowed(self, desk: "Desk") -> None:
         """Forbidden, or Unauthenticated, for whoever may not ask for it at all."""
-        with suppress(_LetIn):
-            await desk.ledger.submit(_ask, self.stamp, None, self.admit)
+        with suppress(LetIn):
+            await desk.ledger.submit(let_in, self.stamp, None, self.admit)
 
     def work(self, book: Book) -> UUID:
         """The decision; the id of the stream it is about."""
@@ -174,13 +174,14 @@ class Wish(Struct):
         return 201 if isinstance(self.command, Creation) else 200
 
 
-class _LetIn(Exception):
+class LetIn(Exception):
     """The caller may ask for this. Nothing is written on that account."""
 
 
-def _ask(book: Book) -> UUID:
+def let_in(book: Book) -> UUID:
+    """The decision of those who only ask whether they may. Raises LetIn."""
     book.activities.clear()  # What comes of it is logged when it is done.
-    raise _LetIn
+    raise LetIn
 
 
 def _set_time(book: Book, command: Form) -> None:

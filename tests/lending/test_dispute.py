@@ -40,6 +40,16 @@ def disputed(desk: TelcoDesk) -> tuple[UUID, str]:
     return loan, reference
 
 
+def overtaken(desk: TelcoDesk) -> tuple[UUID, str, str]:
+    """A loan whose second top-up is under way when the first, taken for failed, comes after all."""
+    loan = desk.approved()
+    first = desk.ask(loan)
+    desk.hear(FAILED, first)
+    second = desk.ask(loan)
+    desk.hear(DELIVERED, first, key="late")
+    return loan, first, second
+
+
 def resolve(
     desk: TelcoDesk, loan: UUID, reference: str, outcome: DisputeOutcome = DisputeOutcome.LOST
 ) -> list[Event]:
@@ -86,11 +96,7 @@ def test_the_clock_takes_up_what_came_too_and_is_reminded_no_more() -> None:
 
 def test_a_top_up_that_fails_while_an_earlier_one_came_is_not_tried_again() -> None:
     desk = TelcoDesk()
-    loan = desk.approved()
-    first = desk.ask(loan)
-    desk.hear(FAILED, first)
-    second = desk.ask(loan)
-    desk.hear(DELIVERED, first, key="late")
+    loan, first, second = overtaken(desk)
     assert refused(lambda: desk.ask(loan)) == "disbursement-in-flight"
     desk.hear(FAILED, second, key="m-2")
     desk.perform(Loan, loan, DisburseLoan())
@@ -101,11 +107,7 @@ def test_a_top_up_that_fails_while_an_earlier_one_came_is_not_tried_again() -> N
 
 def test_taking_a_disbursement_back_is_about_the_top_up_that_is_owed() -> None:
     desk = TelcoDesk()
-    loan = desk.approved()
-    first = desk.ask(loan)
-    desk.hear(FAILED, first)
-    second = desk.ask(loan)
-    desk.hear(DELIVERED, first, key="late")
+    loan, _, second = overtaken(desk)
     desk.hear(FAILED, second, key="m-2")
     desk.perform(Loan, loan, DisburseLoan())
     back = ReverseDisbursement(reason="wrong number", telco_reference="T-9")
