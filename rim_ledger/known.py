@@ -8,9 +8,9 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from rim_ledger.book import Entry
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import Aggregate, Event
+from rim_ledger.entry import Entry
 from rim_ledger.lists import Claim
 from rim_ledger.store import Line, Store
 from rim_ledger.vault import Vault
@@ -87,14 +87,8 @@ class Known:
         stream, version = recorded.originator_id, recorded.originator_version
         entry = self.streams.get(stream)
         if entry is not None and entry.version == version - 1:
-            event, stamp = recorded.event, recorded.stamp
-            kind = self._entities[type(event)]
-            after = (
-                entry.aggregate.evolve(event, stamp)
-                if entry.aggregate
-                else kind.begin(stream, event, stamp)
-            )
-            self.streams[stream] = Entry(after, version, recorded.id)
+            kind = self._entities[type(recorded.event)]
+            self.streams[stream] = entry.after(kind, recorded)
 
 
 def _forget_oldest(cache: dict[Any, Any]) -> None:

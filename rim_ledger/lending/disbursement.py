@@ -23,11 +23,7 @@ from rim_ledger.lending.loan_events import (
     LoanDisbursementSettled,
     LoanDisbursementUnknown,
 )
-from rim_ledger.lending.request import (
-    require_grounded,
-    require_no_conflict,
-    require_not_before,
-)
+from rim_ledger.lending.request import require_grounded, require_no_conflict
 from rim_ledger.lending.telco import Answer, Reply
 from rim_ledger.lending.user import User
 from rim_ledger.payments.transaction import (
@@ -55,7 +51,6 @@ class DisburseLoan(Command[Loan]):
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "disburse", LEGAL)
-        require_not_before(aggregate.approved_at, self.occurred_at)
         require_grounded(aggregate)
         user = book.read(User, aggregate.user_id)
         require_no_conflict(book, user)
@@ -88,7 +83,6 @@ class SettleDisbursement(Command[Loan]):
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "settle", LEGAL)
-        require_not_before(aggregate.approved_at, self.occurred_at)
         require_no_conflict(book, book.read(User, aggregate.user_id))
         unknown = aggregate.disbursement is Disbursement.UNKNOWN
         words = f"The disbursement is {aggregate.disbursement}; only an unknown one is settled."
@@ -105,7 +99,8 @@ def record_reply(id: UUID, reference: str, reply: Reply) -> Work:
 
     def work(book: Book) -> UUID:
         book.act_upon(id)
-        book.append(Loan, id, _outcome(book.read(Loan, id), reference, reply, book))
+        with book.dated(id):
+            book.append(Loan, id, _outcome(book.read(Loan, id), reference, reply, book))
         return id
 
     return work
