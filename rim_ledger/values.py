@@ -255,6 +255,11 @@ def day_after(moment: datetime) -> datetime:
     return datetime.combine(lagos_day(moment) + timedelta(days=1), time(), LAGOS).astimezone(UTC)
 
 
+def is_past(due_at: datetime, now: datetime) -> bool:
+    """Whether the Lagos day on which something was due is over."""
+    return now >= day_after(due_at)
+
+
 def end_of_day(day: date) -> datetime:
     """The last second of a Lagos day, in UTC."""
     return datetime.combine(day, time(23, 59, 59), LAGOS).astimezone(UTC)

@@ -11,10 +11,10 @@ from uuid import UUID
 
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Event, require, require_legal
-from rim_ledger.lending.attempt import Attempt
+from rim_ledger.lending.attempt import Attempt, Disbursement
 from rim_ledger.lending.debt import incur
 from rim_ledger.lending.decision import require_active, require_no_late_debt
-from rim_ledger.lending.loan import LEGAL, Disbursement, Loan, LoanStatus
+from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
 from rim_ledger.lending.loan_events import (
     LoanDisbursed,
     LoanDisbursementDisputed,
@@ -37,7 +37,7 @@ from rim_ledger.payments.transaction import (
 from rim_ledger.system.config import setting
 from rim_ledger.system.integration import SERVES
 from rim_ledger.system.outbound import require_open
-from rim_ledger.values import Note, Reference, due_date
+from rim_ledger.values import Note, Reference, day_after, due_date
 
 PREFIX: Final = "DSB-"
 """What a reference begins with; the loan's own id follows, and the number of the attempt."""
@@ -167,7 +167,7 @@ def _deliver(id: UUID, reference: str, telco_reference: str | None, book: Book) 
     book.append(Transaction, transaction, [TransactionCompleted()])
     book.forget("query-top-up", id)
     if not loan.historical:
-        book.remind("overdue", id, due)
+        book.remind("overdue", id, day_after(due))
     yield LoanDisbursed(
         reference=reference,
         transaction_id=transaction,

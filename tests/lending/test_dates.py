@@ -1,5 +1,4 @@
-"""Nothing is dated before what it follows in its own stream: a body that says so is refused, and
-what a provider tells, or a command without a time, is moved up."""
+"""Nothing is dated before what it follows in its own stream: refused of a body, else moved up."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
