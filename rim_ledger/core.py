@@ -65,7 +65,8 @@ SYSTEM = Actor(type="system", name="system")
 class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     """Who did it, when and from where. Kept beside every event, so that payloads stay small.
 
-    `at` is the business time (UTC); the time of recording belongs to the log.
+    `at` is the business time (UTC); the time of recording belongs to the log. `said_at` is when a
+    provider says that it happened: kept as its word, and decided by nowhere.
     """
 
     at: datetime
@@ -75,6 +76,7 @@ class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     request_id: str | None = None
     key: str | None = None
     causation: UUID | None = None
+    said_at: datetime | None = None
 
     @property
     def admin(self) -> UUID | None:
