@@ -70,7 +70,11 @@ class Ledger:
 
     async def __aenter__(self) -> Self:
         await self.link.connect()
-        await self.known.begin(self.link.store)
+        try:
+            await self.known.begin(self.link.store)
+        except BaseException:
+            await self.link.close()
+            raise
         self._task = asyncio.create_task(self._run())
         return self
 
@@ -188,6 +192,7 @@ class Ledger:
 
     async def _decide_and_write(self, group: list[_Item], *, accept: bool = True) -> None:
         self._draft, self._landed = await self._decide(group), False
+        self._draft.macs = self.known.codes(self._draft)
         await self.link.store.write(self._draft)
         if accept:
             self._accept()
