@@ -70,11 +70,8 @@ class Ledger:
 
     async def __aenter__(self) -> Self:
         await self.link.connect()
-        try:
+        async with self.link.closing_on_error():
             await self.known.begin(self.link.store)
-        except BaseException:
-            await self.link.close()
-            raise
         self._task = asyncio.create_task(self._run())
         return self
 
@@ -146,11 +143,9 @@ class Ledger:
     @staticmethod
     def _release(group: list[_Item]) -> None:
         for item in group:
-            if item.future.done():
-                continue
-            if isinstance(item.answer, Receipt):
+            if isinstance(item.answer, Receipt) and not item.future.done():
                 item.future.set_result(item.answer)
-            else:
+            elif not item.future.done():
                 item.future.set_exception(item.answer or AssertionError("no answer was decided"))
 
     async def _commit(self, group: list[_Item]) -> None:
@@ -192,7 +187,6 @@ class Ledger:
 
     async def _decide_and_write(self, group: list[_Item], *, accept: bool = True) -> None:
         self._draft, self._landed = await self._decide(group), False
-        self._draft.macs = self.known.codes(self._draft)
         await self.link.store.write(self._draft)
         if accept:
             self._accept()
@@ -229,6 +223,7 @@ class Ledger:
                         view, into = view.copy(), self._empty_draft()
                     missing += miss.each
             await self._group.load(missing, self.link.store)
+        draft.macs = self.known.codes(draft)
         return draft
 
     def _decide_one(self, item: _Item, view: Group, draft: Draft) -> None:

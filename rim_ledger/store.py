@@ -288,16 +288,6 @@ class Store:
     async def _lines(self, query: Any, parameters: Sequence[Any]) -> list[Line]:
         cursor = await self.connection.execute(query, parameters)
         return [
-            Line(
-                Notification(
-                    id=position,
-                    originator_id=stream,
-                    originator_version=version,
-                    topic=name,
-                    state=bytes(body),
-                ),
-                recorded_at,
-                mac,
-            )
+            Line(Notification(stream, version, name, bytes(body), position), recorded_at, mac)
             async for position, stream, version, name, body, recorded_at, mac in cursor
         ]
