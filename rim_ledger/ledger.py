@@ -142,10 +142,10 @@ class Ledger:
 
     @staticmethod
     def _release(group: list[_Item]) -> None:
-        for item in group:
-            if isinstance(item.answer, Receipt) and not item.future.done():
+        for item in (each for each in group if not each.future.done()):
+            if isinstance(item.answer, Receipt):
                 item.future.set_result(item.answer)
-            elif not item.future.done():
+            else:
                 item.future.set_exception(item.answer or AssertionError("no answer was decided"))
 
     async def _commit(self, group: list[_Item]) -> None:
