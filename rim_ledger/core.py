@@ -170,8 +170,9 @@ class Timed(Form):
     occurred_at: Annotated[
         Time | None,
         Field(
-            description="When it happened: at most 5 minutes ahead; more than 7 days back "
-            "needs the permission history.import. Now, when left out."
+            description="When it happened: at most 5 minutes ahead, and not before what this "
+            "entity has already; more than 7 days back needs the permission history.import. "
+            "Now, when left out."
         ),
     ] = None
 

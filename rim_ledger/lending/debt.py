@@ -172,7 +172,7 @@ def _spend_credit(book: Book, user_id: UUID) -> None:
 
 
 def _take_credit_back(book: Book, user: UUID, part: Part) -> None:
-    paid_at = book.read(Loan, part.loan_id).receipts[None].at
+    paid_at = book.read(Loan, part.loan_id).shares[None].at
     _reopen(book, part.loan_id)
     book.append(User, user, [CreditTakenBack(part=part, paid_at=paid_at)])
     _owe_again(book, part, None)

@@ -32,7 +32,7 @@ from rim_ledger.lending.loan_events import (
     LoanRepaymentReversed,
     LoanRequested,
 )
-from rim_ledger.lending.receipts import Receipts, is_late, received, taken_back
+from rim_ledger.lending.shares import Shares, is_late, received, taken_back
 from rim_ledger.system.integration import under_way
 from rim_ledger.values import ZERO, Network
 
@@ -90,7 +90,7 @@ class Loan(Aggregate):
     disbursed_at: datetime | None = None
     due_date: datetime | None = None
     overdue: bool = False
-    receipts: Receipts = {}
+    shares: Shares = {}
     completed_at: datetime | None = None
     late: bool = False
     """Whether it was repaid after the day on which it was due."""
@@ -165,7 +165,7 @@ class Loan(Aggregate):
     def paid_up(self, at: datetime) -> datetime:
         """When the loan counts as repaid, if money that came in at a time is what it lacks: with
         the latest of its money, whichever was recorded last, but not before it was lent."""
-        return max(at, self.disbursed_at or at, *(each.at for each in self.receipts.values()))
+        return max(at, self.disbursed_at or at, *(each.at for each in self.shares.values()))
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -255,7 +255,7 @@ class Loan(Aggregate):
                 return self.but(
                     status=self.status if defaulted else LoanStatus.REPAYING,
                     amount_paid=self.amount_paid + event.amount,
-                    receipts=received(self.receipts, event, stamp.at),
+                    shares=received(self.shares, event, stamp.at),
                 )
             case LoanCompleted():
                 done = event.paid_at or max(stamp.at, self.disbursed_at or stamp.at)
@@ -272,7 +272,7 @@ class Loan(Aggregate):
                 return self.but(
                     status=LoanStatus.DEFAULTED if self.defaulted_at else open_,
                     amount_paid=left,
-                    receipts=taken_back(self.receipts, event),
+                    shares=taken_back(self.shares, event),
                     completed_at=None,
                     late=False,
                 )

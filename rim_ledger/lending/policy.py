@@ -8,7 +8,7 @@ from msgspec import Struct
 from rim_ledger.values import ZERO
 
 SCORE_VERSION: Final = "score-v2"
-"""Weighs as score-v1 did. A loan is late by the time of its money, not by that of recording."""
+"""Weighs as score-v1 did. A loan is late by the time of its money, not by that of settling it."""
 LIMIT_VERSION: Final = "limit-v1"
 
 

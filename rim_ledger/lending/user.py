@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.core import Aggregate, Stamp
-from rim_ledger.lending.receipts import is_late
+from rim_ledger.lending.shares import is_late
 from rim_ledger.lending.user_events import (
     AutoLimitDisabled,
     AutoLimitEnabled,
@@ -299,7 +299,7 @@ class User(Aggregate):
         latest = max(filter(None, (self.credit_at, paid_at)), default=None)
         return self.but(credit_balance=balance, credit_at=latest if balance > ZERO else None)
 
-    def _paid(self, part: Part, completed: tuple[Completion, ...], recorded_at: datetime) -> Self:
+    def _paid(self, part: Part, completed: tuple[Completion, ...], settled_at: datetime) -> Self:
         debt = self.debts[part.loan_id]
         total = self.total_repaid + part.amount
         if part.amount < debt.outstanding:
@@ -307,7 +307,7 @@ class User(Aggregate):
                 debts=self.debts | {part.loan_id: debt.after(part, 1)}, total_repaid=total
             )
         ends = (each.paid_at for each in completed if each.loan_id == part.loan_id)
-        late = is_late(debt.due_at, next(ends, None), recorded_at)
+        late = is_late(debt.due_at, next(ends, None), settled_at)
         return self.but(
             debts=_without(self.debts, part.loan_id),
             total_repaid=total,
