@@ -16,13 +16,12 @@ from uuid import UUID
 from msgspec import Struct
 from pydantic import TypeAdapter, ValidationError
 
-from api.wire.ids import BUSINESS_ID, CANONICAL
 from api.wire.problem import InvalidFields, Malformed
 from projections.columns import Column
 from projections.tables import Row
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Forbidden
-from rim_ledger.values import Time
+from rim_ledger.values import BUSINESS_ID, UUID_TEXT, Time
 
 LIMIT_MAX: Final = 200
 LIMIT: Final = 50
@@ -209,7 +208,7 @@ def is_filter(row: type[Row], column: Column) -> bool:
 def _id_test(column: Column, texts: list[str]) -> Test:
     """UUIDs as they are; business ids through the names that the ledger keeps."""
     names = [text for text in texts if BUSINESS_ID.fullmatch(text)]
-    ids = [text for text in texts if CANONICAL.fullmatch(text)]
+    ids = [text for text in texts if UUID_TEXT.fullmatch(text)]
     if len(names) + len(ids) < len(texts):
         raise _Wrong("this is a UUID or a business id")
     if not names:

@@ -20,10 +20,9 @@ from rim_ledger.core import (
     Stamp,
     require,
 )
-from rim_ledger.values import Name, derived_id
+from rim_ledger.values import Description, Name, derived_id
 
 RoleName = Annotated[Name, Field(max_length=64, examples=["branch_clerk"])]
-Description = Annotated[str, Field(max_length=2000)]
 
 
 def builtin_id(name: str) -> UUID:

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Self
 from uuid import UUID
 
 from msgspec import Struct
-from pydantic import AfterValidator, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Creation, Event, Form, Invalid, require, require_legal
@@ -34,16 +34,15 @@ from rim_ledger.notifications.broadcast_events import (
     TargetAudience,
 )
 from rim_ledger.notifications.contact import Purpose
-from rim_ledger.notifications.sms_text import measured, on_one_line
+from rim_ledger.notifications.sms_text import Title, measured
 from rim_ledger.system.outbound import require_open
-from rim_ledger.values import AnyId, Id, Name, Text, Time
+from rim_ledger.values import AnyId, Id, Text, Time
 
 USERS_MAX: Final = 100_000
 SEGMENTS_MAX: Final = 10
 """Segments that an SMS to many may have."""
 NOBODY: Final = "There is nobody to write to."
 
-Title = Annotated[Name, AfterValidator(on_one_line)]
 Users = Annotated[list[AnyId], Field(min_length=1, max_length=USERS_MAX)]
 
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Command, Creation, Event, Stamp, require
-from rim_ledger.notifications.sms_text import on_one_line
+from rim_ledger.notifications.sms_text import Title, on_one_line
 from rim_ledger.notifications.wording import (
     FillIn,
     Values,
@@ -22,6 +22,7 @@ from rim_ledger.notifications.wording import (
     name_taken,
     worded,
 )
+from rim_ledger.text import Lines
 from rim_ledger.values import Email, Name
 
 CLAIM = "email-template-name"
@@ -132,8 +133,7 @@ class EmailTemplate(Aggregate):
 
 # Commands: what one may ask of a template, and the rule each must meet.
 
-Subject = Annotated[Name, AfterValidator(on_one_line)]
-Body = Annotated[str, Field(min_length=1, max_length=50_000), AfterValidator(worded)]
+Body = Annotated[Lines, Field(min_length=1, max_length=50_000), AfterValidator(worded)]
 Type = Annotated[TemplateType, Field(strict=False)]
 
 
@@ -142,7 +142,7 @@ class CreateEmailTemplate(Creation[EmailTemplate]):
     is declared, and each that is declared stands somewhere."""
 
     name: Name
-    subject: Subject
+    subject: Title
     body: Body
     variables: Variables = []
     type: Type
@@ -162,7 +162,7 @@ class CreateEmailTemplate(Creation[EmailTemplate]):
 class UpdateEmailTemplate(Command[EmailTemplate]):
     """Change what is given; what is left out stays, and the name always does."""
 
-    subject: Subject | None = None
+    subject: Title | None = None
     body: Body | None = None
     variables: Variables | None = None
     type: Type | None = None

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Command, Creation, Event, Stamp, require
-from rim_ledger.notifications.sms_text import Encoding, measured, on_one_line
+from rim_ledger.notifications.sms_text import Encoding, OneLine, measured, on_one_line
 from rim_ledger.notifications.wording import (
     FillIn,
     Values,
@@ -119,9 +119,7 @@ class SmsTemplate(Aggregate):
 
 # Commands: what one may ask of a template, and the rule each must meet.
 
-Message = Annotated[
-    str, Field(min_length=1, max_length=160), AfterValidator(on_one_line), AfterValidator(worded)
-]
+Message = Annotated[OneLine, Field(min_length=1, max_length=160), AfterValidator(worded)]
 
 
 class CreateSmsTemplate(Creation[SmsTemplate]):

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from rim_ledger.core import Form, Invalid, Refused, require
+from rim_ledger.text import Lines
 
 VARIABLE: Final = re.compile(r"\{\{ ?([A-Za-z][A-Za-z0-9_]{0,39}) ?\}\}")
 MARKS: Final = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
@@ -27,7 +28,7 @@ def _distinct(names: list[str]) -> list[str]:
 
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,39}$", examples=["name"])]
 Variables = Annotated[list[Variable], Field(max_length=20), AfterValidator(_distinct)]
-Values = Annotated[dict[Variable, Annotated[str, Field(max_length=1000)]], Field(max_length=20)]
+Values = Annotated[dict[Variable, Annotated[Lines, Field(max_length=1000)]], Field(max_length=20)]
 """What stands for each variable."""
 
 

@@ -30,12 +30,11 @@ from rim_ledger.support.support_agent import (
     agent_stream,
 )
 from rim_ledger.support.ticket import tickets_in, tickets_with
-from rim_ledger.values import Id, Name
+from rim_ledger.values import Description, Id, Name
 
 TICKETS_MAX = 10_000
 """Tickets that an admin may have when they become an agent."""
 
-Description = Annotated[str, Field(max_length=2000)]
 Tier = Annotated[int, Field(ge=1, le=3)]
 
 
