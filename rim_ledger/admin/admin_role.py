@@ -16,12 +16,13 @@ from rim_ledger.core import (
     Event,
     Forbidden,
     Invalid,
-    Refused,
     Stamp,
     require,
 )
+from rim_ledger.names import UniqueNames
 from rim_ledger.values import Description, Name, derived_id
 
+ROLE_NAMES: Final = UniqueNames("role-name", "role-name-taken", "role")
 RoleName = Annotated[Name, Field(max_length=64, examples=["branch_clerk"])]
 
 
@@ -144,11 +145,6 @@ def role_to_grant(id: UUID, book: Book) -> AdminRole:
     return role
 
 
-def _claim(book: Book, name: str, role: UUID) -> None:
-    taken = Refused("role-name-taken", f"Another role is named {name}.")
-    book.claim("role-name", name.casefold(), role, taken)
-
-
 def _require_editable(role: AdminRole) -> None:
     require(role.id != SUPERADMIN, "built-in-role", "The superadmin role stays as it is.")
     require(not role.archived, "already-done", "The role was deleted.")
@@ -163,7 +159,7 @@ class CreateRole(Creation[AdminRole]):
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         refuse_escalation(rights(self.permissions), book)
-        _claim(book, self.name, id)
+        ROLE_NAMES.take(book, self.name, id)
         yield AdminRoleCreated(
             name=self.name, description=self.description, permissions=self.permissions
         )
@@ -187,9 +183,8 @@ class EditRole(Command[AdminRole]):
         }
         if not changes:
             return
-        if self.name and self.name.casefold() != aggregate.name.casefold():
-            _claim(book, self.name, aggregate.id)
-            book.release("role-name", aggregate.name.casefold())
+        if self.name:
+            ROLE_NAMES.change(book, aggregate.name, self.name, aggregate.id)
         yield AdminRoleChanged(**changes)
 
 
@@ -199,5 +194,5 @@ class DeleteRole(Command[AdminRole]):
     def decide(self, aggregate: AdminRole, book: Book) -> Iterable[Event]:
         _require_editable(aggregate)
         require(not aggregate.members, "role-in-use", "An admin still has this role.")
-        book.release("role-name", aggregate.name.casefold())
+        ROLE_NAMES.release(book, aggregate.name, aggregate.id)
         yield AdminRoleDeleted()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Self, assert_never
+from typing import Annotated, Final, Self, assert_never
 from uuid import UUID
 
 from msgspec import Struct
@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Command, Creation, Event, Stamp, require
+from rim_ledger.names import UniqueNames
 from rim_ledger.notifications.sms_text import Title, on_one_line
 from rim_ledger.notifications.wording import (
     FillIn,
@@ -19,13 +20,12 @@ from rim_ledger.notifications.wording import (
     as_html,
     check,
     filled,
-    name_taken,
     worded,
 )
 from rim_ledger.text import Lines
 from rim_ledger.values import Email, Name
 
-CLAIM = "email-template-name"
+NAMES: Final = UniqueNames("email-template-name", "template-name-taken", "template")
 
 
 class TemplateType(StrEnum):
@@ -149,7 +149,7 @@ class CreateEmailTemplate(Creation[EmailTemplate]):
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         check({"subject": self.subject, "body": self.body}, self.variables)
-        book.claim(CLAIM, self.name.casefold(), id, name_taken(self.name))
+        NAMES.take(book, self.name, id)
         yield EmailTemplateCreated(
             name=self.name,
             subject=self.subject,
@@ -210,7 +210,7 @@ class ArchiveEmailTemplate(Command[EmailTemplate]):
 
     def decide(self, aggregate: EmailTemplate, book: Book) -> Iterable[Event]:
         _require_there(aggregate)
-        book.release(CLAIM, aggregate.name.casefold())
+        NAMES.release(book, aggregate.name, aggregate.id)
         yield EmailTemplateArchived()
 
 

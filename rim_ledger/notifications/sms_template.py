@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Self, assert_never
+from typing import Annotated, Final, Self, assert_never
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Command, Creation, Event, Stamp, require
+from rim_ledger.names import UniqueNames
 from rim_ledger.notifications.sms_text import Encoding, OneLine, measured, on_one_line
 from rim_ledger.notifications.wording import (
     FillIn,
@@ -16,12 +17,11 @@ from rim_ledger.notifications.wording import (
     Variables,
     check,
     filled,
-    name_taken,
     worded,
 )
 from rim_ledger.values import Name, Phone
 
-CLAIM = "sms-template-name"
+NAMES: Final = UniqueNames("sms-template-name", "template-name-taken", "template")
 
 
 # Events: what can happen to a template.
@@ -132,7 +132,7 @@ class CreateSmsTemplate(Creation[SmsTemplate]):
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         check({"message": self.message}, self.variables)
-        book.claim(CLAIM, self.name.casefold(), id, name_taken(self.name))
+        NAMES.take(book, self.name, id)
         yield SmsTemplateCreated(
             name=self.name, message=self.message, variables=tuple(self.variables)
         )
@@ -179,7 +179,7 @@ class ArchiveSmsTemplate(Command[SmsTemplate]):
 
     def decide(self, aggregate: SmsTemplate, book: Book) -> Iterable[Event]:
         _require_there(aggregate)
-        book.release(CLAIM, aggregate.name.casefold())
+        NAMES.release(book, aggregate.name, aggregate.id)
         yield SmsTemplateArchived()
 
 

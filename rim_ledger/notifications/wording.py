@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from rim_ledger.core import Form, Invalid, Refused, require
+from rim_ledger.core import Form, Invalid, require
 from rim_ledger.text import Lines
 
 VARIABLE: Final = re.compile(r"\{\{ ?([A-Za-z][A-Za-z0-9_]{0,39}) ?\}\}")
@@ -90,11 +90,6 @@ def require_enabled(*, enabled: bool, archived: bool) -> None:
     """Refuse to use a template that was disabled, or put away."""
     require(not archived, "template-disabled", "The template was put away; use another one.")
     require(enabled, "template-disabled", "The template is disabled; enable it first.")
-
-
-def name_taken(name: str) -> Refused:
-    """The refusal of a name that another template of the kind has."""
-    return Refused("template-name-taken", f"Another template is named {name}.")
 
 
 def _word(name: str, values: Values) -> str:

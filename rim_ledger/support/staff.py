@@ -1,14 +1,15 @@
 """Who works at the support desk: its departments, and the agents in them."""
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from pydantic import Field
 
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.book import Book
-from rim_ledger.core import Command, Creation, Event, Invalid, Refused, require
+from rim_ledger.core import Command, Creation, Event, Invalid, require
+from rim_ledger.names import UniqueNames
 from rim_ledger.support.assignment import assign_waiting
 from rim_ledger.support.department import (
     Department,
@@ -32,15 +33,11 @@ from rim_ledger.support.support_agent import (
 from rim_ledger.support.ticket import tickets_in, tickets_with
 from rim_ledger.values import Description, Id, Name
 
+NAMES: Final = UniqueNames("department-name", "department-name-taken", "department")
 TICKETS_MAX = 10_000
 """Tickets that an admin may have when they become an agent."""
 
 Tier = Annotated[int, Field(ge=1, le=3)]
-
-
-def _claim(book: Book, name: str, department: UUID) -> None:
-    taken = Refused("department-name-taken", f"Another department is named {name}.")
-    book.claim("department-name", name.casefold(), department, taken)
 
 
 def _require_tier(agent: int, department: int) -> None:
@@ -60,7 +57,7 @@ class CreateDepartment(Creation[Department]):
     tier: Tier = 1
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
-        _claim(book, self.name, id)
+        NAMES.take(book, self.name, id)
         yield DepartmentCreated(name=self.name, description=self.description, tier=self.tier)
 
 
@@ -82,9 +79,8 @@ class UpdateDepartment(Command[Department]):
             return
         if self.tier:
             _require_tier(min(aggregate.agents.values(), default=self.tier), self.tier)
-        if self.name and self.name.casefold() != aggregate.name.casefold():
-            _claim(book, self.name, aggregate.id)
-            book.release("department-name", aggregate.name.casefold())
+        if self.name:
+            NAMES.change(book, aggregate.name, self.name, aggregate.id)
         yield DepartmentChanged(**changes)
 
 
@@ -98,7 +94,7 @@ class ArchiveDepartment(Command[Department]):
         require(not aggregate.agents, "department-has-agents", staffed)
         busy = "The department has tickets that are not resolved."
         require(not book.listed(tickets_in(aggregate.id), 1), "department-has-tickets", busy)
-        book.release("department-name", aggregate.name.casefold())
+        NAMES.release(book, aggregate.name, aggregate.id)
         yield DepartmentArchived()
 
 
