@@ -296,5 +296,5 @@ def perform(
         book.open_stream(kind, stream, command.begin(stream, book))
         return stream
     assert id is not None, "a command is about a stream"
-    book.append(kind, id, command.decide(book.read(kind, id), book))
+    book.append(kind, id, command.decided(book.read(kind, id), book))
     return id

@@ -170,6 +170,8 @@ Description = Annotated[Lines, Field(max_length=2000), AfterValidator(str.strip)
 """What something is for; may be empty."""
 Reference = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[!-~]+$")]
 Word = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
+Tag = Annotated[Word, AfterValidator(str.lower)]
+"""A word to find things by; capital letters count as small ones."""
 
 Metadata = Annotated[
     dict[

@@ -20,6 +20,7 @@ from rim_ledger.core import (
     require,
 )
 from rim_ledger.names import UniqueNames
+from rim_ledger.patch import Patch
 from rim_ledger.values import Description, Name, derived_id
 
 ROLE_NAMES: Final = UniqueNames("role-name", "role-name-taken", "role")
@@ -87,6 +88,9 @@ class AdminRole(Aggregate):
     def user_count(self) -> int:
         return len(self.members)
 
+    def require_present(self) -> None:
+        require(not self.archived, "already-done", "The role was deleted.")
+
     @classmethod
     def begin(cls, id: UUID, event: AdminRoleCreated, stamp: Stamp) -> Self:
         return cls(
@@ -147,7 +151,6 @@ def role_to_grant(id: UUID, book: Book) -> AdminRole:
 
 def _require_editable(role: AdminRole) -> None:
     require(role.id != SUPERADMIN, "built-in-role", "The superadmin role stays as it is.")
-    require(not role.archived, "already-done", "The role was deleted.")
 
 
 class CreateRole(Creation[AdminRole]):
@@ -165,7 +168,7 @@ class CreateRole(Creation[AdminRole]):
         )
 
 
-class EditRole(Command[AdminRole]):
+class EditRole(Patch[AdminRole]):
     """Change name, description or permissions; what is left out stays. Acts from the next
     request of each admin who has the role."""
 
@@ -176,11 +179,7 @@ class EditRole(Command[AdminRole]):
     def decide(self, aggregate: AdminRole, book: Book) -> Iterable[Event]:
         refuse_escalation(rights(self.permissions or ()), book)
         _require_editable(aggregate)
-        changes = {
-            field: wish
-            for field in ("name", "description", "permissions")
-            if (wish := getattr(self, field)) not in (None, getattr(aggregate, field))
-        }
+        changes = self.changes(aggregate, "name", "description", "permissions")
         if not changes:
             return
         if self.name:

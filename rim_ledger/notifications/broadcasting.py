@@ -35,6 +35,7 @@ from rim_ledger.notifications.broadcast_events import (
 )
 from rim_ledger.notifications.contact import Purpose
 from rim_ledger.notifications.sms_text import Title, measured
+from rim_ledger.patch import Patch
 from rim_ledger.system.outbound import require_open
 from rim_ledger.values import AnyId, Id, Text, Time
 
@@ -90,8 +91,10 @@ class DraftBroadcast(_Words, Creation[BroadcastMessage]):
         )
 
 
-class EditBroadcast(_Words, Command[BroadcastMessage]):
+class EditBroadcast(_Words, Patch[BroadcastMessage]):
     """Change a draft; what is left out stays."""
+
+    CLEARS = frozenset({"custom_user_ids"})
 
     title: Title | None = None
     message: Text | None = None
@@ -104,15 +107,12 @@ class EditBroadcast(_Words, Command[BroadcastMessage]):
         require_legal(aggregate.phase, "edit", LEGAL)
         audience = self.target_audience or aggregate.target_audience
         custom = audience is TargetAudience.CUSTOM
-        ids = self._users or (aggregate.user_ids if custom else ())
+        keeps = custom and not self.clears("custom_user_ids")
+        ids = self._users or (aggregate.user_ids if keeps else ())
         _require_agreement(audience, ids)
         _require_short(self.type or aggregate.type, self.message or aggregate.message)
         fields = ("title", "message", "type", "target_audience", "purpose")
-        changes = {
-            field: wish
-            for field in fields
-            if (wish := getattr(self, field)) not in (None, getattr(aggregate, field))
-        }
+        changes = self.changes(aggregate, *fields)
         if ids != aggregate.user_ids:
             changes["custom_user_ids"] = ids
         if changes:

@@ -22,6 +22,7 @@ from rim_ledger.notifications.wording import (
     filled,
     worded,
 )
+from rim_ledger.patch import Patch
 from rim_ledger.text import Lines
 from rim_ledger.values import Email, Name
 
@@ -93,6 +94,9 @@ class EmailTemplate(Aggregate):
     enabled: bool = True
     archived: bool = False
 
+    def require_present(self) -> None:
+        require(not self.archived, "already-done", "The template is archived.")
+
     @classmethod
     def begin(cls, id: UUID, event: EmailTemplateCreated, stamp: Stamp) -> Self:
         return cls(
@@ -144,7 +148,7 @@ class CreateEmailTemplate(Creation[EmailTemplate]):
     name: Name
     subject: Title
     body: Body
-    variables: Variables = []
+    variables: Variables = ()
     type: Type
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
@@ -154,12 +158,12 @@ class CreateEmailTemplate(Creation[EmailTemplate]):
             name=self.name,
             subject=self.subject,
             body=self.body,
-            variables=tuple(self.variables),
+            variables=self.variables,
             type=self.type,
         )
 
 
-class UpdateEmailTemplate(Command[EmailTemplate]):
+class UpdateEmailTemplate(Patch[EmailTemplate]):
     """Change what is given; what is left out stays, and the name always does."""
 
     subject: Title | None = None
@@ -168,20 +172,9 @@ class UpdateEmailTemplate(Command[EmailTemplate]):
     type: Type | None = None
 
     def decide(self, aggregate: EmailTemplate, book: Book) -> Iterable[Event]:
-        _require_there(aggregate)
-        wishes = {
-            "subject": self.subject,
-            "body": self.body,
-            "variables": None if self.variables is None else tuple(self.variables),
-            "type": self.type,
-        }
-        changes = {
-            field: wish
-            for field, wish in wishes.items()
-            if wish not in (None, getattr(aggregate, field))
-        }
+        changes = self.changes(aggregate, "subject", "body", "variables", "type")
         if changes:
-            changed = EmailTemplateChanged(**changes)  # type: ignore[arg-type]
+            changed = EmailTemplateChanged(**changes)
             after = aggregate.evolve(changed, book.stamp)
             check({"subject": after.subject, "body": after.body}, after.variables)
             yield changed
@@ -191,7 +184,6 @@ class EnableEmailTemplate(Command[EmailTemplate]):
     """Let a template be used again."""
 
     def decide(self, aggregate: EmailTemplate, book: Book) -> Iterable[Event]:
-        _require_there(aggregate)
         require(not aggregate.enabled, "already-done", "The template is enabled.")
         yield EmailTemplateEnabled()
 
@@ -200,7 +192,6 @@ class DisableEmailTemplate(Command[EmailTemplate]):
     """Have nothing sent from a template."""
 
     def decide(self, aggregate: EmailTemplate, book: Book) -> Iterable[Event]:
-        _require_there(aggregate)
         require(aggregate.enabled, "already-done", "The template is disabled.")
         yield EmailTemplateDisabled()
 
@@ -209,13 +200,8 @@ class ArchiveEmailTemplate(Command[EmailTemplate]):
     """Put a template away; its name is free again."""
 
     def decide(self, aggregate: EmailTemplate, book: Book) -> Iterable[Event]:
-        _require_there(aggregate)
         NAMES.release(book, aggregate.name, aggregate.id)
         yield EmailTemplateArchived()
-
-
-def _require_there(template: EmailTemplate) -> None:
-    require(not template.archived, "already-done", "The template is archived.")
 
 
 class PreviewEmail(FillIn):

@@ -19,6 +19,7 @@ from rim_ledger.notifications.wording import (
     filled,
     worded,
 )
+from rim_ledger.patch import Patch
 from rim_ledger.values import Name, Phone
 
 NAMES: Final = UniqueNames("sms-template-name", "template-name-taken", "template")
@@ -86,6 +87,9 @@ class SmsTemplate(Aggregate):
         """The characters that are not in GSM-7."""
         return measured(self.message).offending
 
+    def require_present(self) -> None:
+        require(not self.archived, "already-done", "The template is archived.")
+
     @classmethod
     def begin(cls, id: UUID, event: SmsTemplateCreated, stamp: Stamp) -> Self:
         return cls(
@@ -128,29 +132,24 @@ class CreateSmsTemplate(Creation[SmsTemplate]):
 
     name: Name
     message: Message
-    variables: Variables = []
+    variables: Variables = ()
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         check({"message": self.message}, self.variables)
         NAMES.take(book, self.name, id)
-        yield SmsTemplateCreated(
-            name=self.name, message=self.message, variables=tuple(self.variables)
-        )
+        yield SmsTemplateCreated(name=self.name, message=self.message, variables=self.variables)
 
 
-class UpdateSmsTemplate(Command[SmsTemplate]):
+class UpdateSmsTemplate(Patch[SmsTemplate]):
     """Change what is given; what is left out stays, and the name always does."""
 
     message: Message | None = None
     variables: Variables | None = None
 
     def decide(self, aggregate: SmsTemplate, book: Book) -> Iterable[Event]:
-        _require_there(aggregate)
-        message = None if self.message == aggregate.message else self.message
-        variables = None if self.variables is None else tuple(self.variables)
-        variables = None if variables == aggregate.variables else variables
-        if message is not None or variables is not None:
-            changed = SmsTemplateChanged(message=message, variables=variables)
+        changes = self.changes(aggregate, "message", "variables")
+        if changes:
+            changed = SmsTemplateChanged(**changes)
             after = aggregate.evolve(changed, book.stamp)
             check({"message": after.message}, after.variables)
             yield changed
@@ -160,7 +159,6 @@ class EnableSmsTemplate(Command[SmsTemplate]):
     """Let a template be used again."""
 
     def decide(self, aggregate: SmsTemplate, book: Book) -> Iterable[Event]:
-        _require_there(aggregate)
         require(not aggregate.enabled, "already-done", "The template is enabled.")
         yield SmsTemplateEnabled()
 
@@ -169,7 +167,6 @@ class DisableSmsTemplate(Command[SmsTemplate]):
     """Have nothing sent from a template."""
 
     def decide(self, aggregate: SmsTemplate, book: Book) -> Iterable[Event]:
-        _require_there(aggregate)
         require(aggregate.enabled, "already-done", "The template is disabled.")
         yield SmsTemplateDisabled()
 
@@ -178,13 +175,8 @@ class ArchiveSmsTemplate(Command[SmsTemplate]):
     """Put a template away; its name is free again."""
 
     def decide(self, aggregate: SmsTemplate, book: Book) -> Iterable[Event]:
-        _require_there(aggregate)
         NAMES.release(book, aggregate.name, aggregate.id)
         yield SmsTemplateArchived()
-
-
-def _require_there(template: SmsTemplate) -> None:
-    require(not template.archived, "already-done", "The template is archived.")
 
 
 class PreviewSms(FillIn):

@@ -20,14 +20,16 @@ FILLED_MAX: Final = 200_000
 """Characters of a text once it is filled in."""
 
 
-def _distinct(names: list[str]) -> list[str]:
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     if len({*names}) < len(names):
         raise PydanticCustomError("twice", "each variable is named once")
     return names
 
 
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,39}$", examples=["name"])]
-Variables = Annotated[list[Variable], Field(max_length=20), AfterValidator(_distinct)]
+Variables = Annotated[
+    tuple[Variable, ...], Field(strict=False, max_length=20), AfterValidator(_distinct)
+]
 Values = Annotated[dict[Variable, Annotated[Lines, Field(max_length=1000)]], Field(max_length=20)]
 """What stands for each variable."""
 

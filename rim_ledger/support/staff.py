@@ -10,6 +10,7 @@ from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Creation, Event, Invalid, require
 from rim_ledger.names import UniqueNames
+from rim_ledger.patch import Patch
 from rim_ledger.support.assignment import assign_waiting
 from rim_ledger.support.department import (
     Department,
@@ -45,10 +46,6 @@ def _require_tier(agent: int, department: int) -> None:
     require(agent >= department, "tier-too-low", words)
 
 
-def _require_open(department: Department) -> None:
-    require(not department.archived, "already-done", "The department is archived.")
-
-
 class CreateDepartment(Creation[Department]):
     """Open a department under a name that no other has. Its agents are of its tier or above."""
 
@@ -61,7 +58,7 @@ class CreateDepartment(Creation[Department]):
         yield DepartmentCreated(name=self.name, description=self.description, tier=self.tier)
 
 
-class UpdateDepartment(Command[Department]):
+class UpdateDepartment(Patch[Department]):
     """Change name, description or tier; what is left out stays."""
 
     name: Name | None = None
@@ -69,12 +66,7 @@ class UpdateDepartment(Command[Department]):
     tier: Tier | None = None
 
     def decide(self, aggregate: Department, book: Book) -> Iterable[Event]:
-        _require_open(aggregate)
-        changes = {
-            field: wish
-            for field in ("name", "description", "tier")
-            if (wish := getattr(self, field)) not in (None, getattr(aggregate, field))
-        }
+        changes = self.changes(aggregate, "name", "description", "tier")
         if not changes:
             return
         if self.tier:
@@ -89,7 +81,6 @@ class ArchiveDepartment(Command[Department]):
     free again."""
 
     def decide(self, aggregate: Department, book: Book) -> Iterable[Event]:
-        _require_open(aggregate)
         staffed = f"The department has {aggregate.agent_count} agents; they move first."
         require(not aggregate.agents, "department-has-agents", staffed)
         busy = "The department has tickets that are not resolved."
@@ -100,7 +91,7 @@ class ArchiveDepartment(Command[Department]):
 
 class CreateAgent(Creation[SupportAgent]):
     """Have an admin work at the support desk. The profile shares the admin's `id`; name, e-mail
-    and phone are the admin's."""
+    and phone are the admin's, who needs a phone."""
 
     id: Id
     department: Id
@@ -111,8 +102,11 @@ class CreateAgent(Creation[SupportAgent]):
         return agent_stream(self.id)
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
-        if book.find(AdminUser, self.id) is None:
+        if (admin := book.find(AdminUser, self.id)) is None:
             raise Invalid("unknown-admin", f"There is no admin {self.id}.", "/id")
+        if admin.phone is None:
+            words = "A support agent has a phone: give the admin one first."
+            raise Invalid("agent-without-phone", words, "/id")
         _require_tier(self.tier, open_department(book, self.department).tier)
         _join(book, self.department, self.id, self.tier)
         streams = book.listed(tickets_with(self.id), TICKETS_MAX)
@@ -124,14 +118,13 @@ class CreateAgent(Creation[SupportAgent]):
         )
 
 
-class UpdateAgent(Command[SupportAgent]):
+class UpdateAgent(Patch[SupportAgent]):
     """Move an agent to another department, or to another tier; what is left out stays."""
 
     department: Id | None = None
     tier: Tier | None = None
 
     def decide(self, aggregate: SupportAgent, book: Book) -> Iterable[Event]:
-        _require_serving(aggregate)
         tier, place = self.tier or aggregate.tier, self.department or aggregate.department
         if (tier, place) == (aggregate.tier, aggregate.department):
             return
@@ -154,7 +147,6 @@ class SetAvailability(Command[SupportAgent]):
     def decide(self, aggregate: SupportAgent, book: Book) -> Iterable[Event]:
         if book.stamp.actor.id != aggregate.id:
             book.need("agents", "write")
-        _require_serving(aggregate)
         if self.status is not aggregate.status:
             yield AgentAvailabilityChanged(status=self.status)
             if self.status is AgentStatus.AVAILABLE:
@@ -165,7 +157,6 @@ class RetireAgent(Command[SupportAgent]):
     """End the work of an agent who has no tickets left; the admin stays."""
 
     def decide(self, aggregate: SupportAgent, book: Book) -> Iterable[Event]:
-        _require_serving(aggregate)
         busy = f"The agent has {aggregate.active_tickets} tickets; somebody else takes them first."
         require(not aggregate.tickets, "agent-has-tickets", busy)
         book.append(Department, aggregate.department, [DepartmentLeft(agent_id=aggregate.id)])
@@ -174,7 +165,3 @@ class RetireAgent(Command[SupportAgent]):
 
 def _join(book: Book, department: UUID, agent: UUID, tier: int) -> None:
     book.append(Department, department, [DepartmentJoined(agent_id=agent, tier=tier)])
-
-
-def _require_serving(agent: SupportAgent) -> None:
-    require(not agent.archived, "already-done", "The agent was retired.")
