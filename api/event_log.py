@@ -9,7 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from api.road.as_of import NUMBER, only, position_at, unfit
-from api.road.filters import LIMIT_MAX, moment, parameters_in
+from api.road.conditions import moment
+from api.road.filters import LIMIT_MAX, parameters_in
 from api.road.reads import find_id
 from api.road.routes import Parameters
 from api.wire.call import Call

@@ -12,13 +12,16 @@ from projections.columns import (
     Moment,
     NameText,
     PhoneText,
+    Read,
     References,
     Sql,
     Taken,
     Unique,
+    UniqueName,
     UniqueWhile,
 )
 from projections.tables import Row
+from rim_ledger.admin.account import Username
 from rim_ledger.admin.admin_role import AdminRole
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser
 from rim_ledger.admin.api_key import ApiKey
@@ -29,7 +32,7 @@ class AdminRoleRow(Row, table="admin_roles", of=AdminRole):
     """A role: what its members may do, and how many they are."""
 
     id: Key
-    name: Annotated[str, UniqueWhile("NOT archived")]
+    name: Annotated[UniqueName, UniqueWhile("NOT archived")]
     description: str
     permissions: Json
     user_count: int
@@ -42,7 +45,7 @@ class AdminUserRow(Row, table="admin_users", of=AdminUser, person="id"):
     """An admin. Passwords, sessions and second factors are nowhere in it."""
 
     id: Key
-    username: Annotated[str, Unique]
+    username: Annotated[str, Unique, Read(Username)]
     email: Annotated[EmailText | None, Unique]
     name: NameText | None
     display_name: NameText | None

@@ -13,10 +13,12 @@ from projections.columns import (
     Json,
     Key,
     Moment,
+    Read,
     References,
     Sealed,
     Unique,
 )
+from projections.event_names import EntityName, EventName
 from projections.lending import LoanRow
 from projections.payments import TransactionRow
 from projections.support import TicketRow
@@ -53,8 +55,8 @@ class AuditLogRow(Row, table="audit_logs", of=AuditLog, newest="timestamp"):
 
     id: Key
     position: Annotated[int, Unique]
-    action: Annotated[str, Indexed]
-    entity: Annotated[str, Indexed]
+    action: Annotated[str, Indexed, Read(EventName)]
+    entity: Annotated[str, Indexed, Read(EntityName)]
     entity_id: Annotated[UUID, Indexed]
     user_id: Annotated[UUID | None, Indexed, References("admin_users")]
     user_name: str
@@ -86,8 +88,8 @@ class TimelineRow(Row, table="audit_logs", of=AuditLog, newest="position"):
 
     id: Key
     position: Annotated[int, Unique]
-    action: Annotated[str, Indexed]
-    entity: Annotated[str, Indexed]
+    action: Annotated[str, Indexed, Read(EventName)]
+    entity: Annotated[str, Indexed, Read(EntityName)]
     entity_id: Annotated[UUID, Indexed]
     changes: Annotated[Json, Sealed, _seen_by_owners(LoanRow, TransactionRow, TicketRow)]
     user_name: Annotated[str, Internal]

@@ -15,9 +15,11 @@ from projections.columns import (
     Json,
     Key,
     Moment,
+    Read,
     References,
     Sealed,
 )
+from projections.event_names import EventName
 from projections.tables import Row
 from rim_ledger.codec import Recorded
 from rim_ledger.support.ticket import Ticket
@@ -83,7 +85,7 @@ class TicketHistoryRow(Row, table="ticket_history", of=TicketHistory, newest="ti
 
     id: Key
     ticket_id: Annotated[UUID, Indexed, References("tickets")]
-    action: Annotated[str, Indexed]
+    action: Annotated[str, Indexed, Read(EventName)]
     performed_by: Annotated[UUID | None, Indexed, References("admin_users")]
     performed_by_name: Annotated[str | None, Sealed]
     details: Annotated[str | None, Sealed]

@@ -14,6 +14,7 @@ from projections.columns import (
     References,
     Tags,
     Taken,
+    UniqueName,
     UniqueWhile,
     Words,
 )
@@ -46,7 +47,7 @@ class EmailTemplateRow(Row, table="email_templates", of=EmailTemplate):
     """A template of e-mails; its body is HTML or text."""
 
     id: Key
-    name: Annotated[str, UniqueWhile("NOT archived")]
+    name: Annotated[UniqueName, UniqueWhile("NOT archived")]
     subject: str
     body: str
     variables: Tags
@@ -62,7 +63,7 @@ class SmsTemplateRow(Row, table="sms_templates", of=SmsTemplate):
     are the characters that are not in GSM-7."""
 
     id: Key
-    name: Annotated[str, UniqueWhile("NOT archived")]
+    name: Annotated[UniqueName, UniqueWhile("NOT archived")]
     message: str
     variables: Tags
     encoding: Encoding

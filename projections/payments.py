@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import Struct
+from pydantic import AfterValidator, Field
 
 from projections.columns import (
     Copied,
@@ -18,6 +19,7 @@ from projections.columns import (
     Naira,
     Personal,
     PhoneText,
+    Read,
     References,
     Unique,
     Words,
@@ -31,7 +33,12 @@ from rim_ledger.payments.transaction import (
     TransactionStatus,
     TransactionType,
 )
-from rim_ledger.values import Network
+from rim_ledger.values import (
+    Network,
+    Reference,
+)
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$"), AfterValidator(str.lower)]
 
 
 class TransactionRow(Row, table="transactions", of=Transaction, person="user_id"):
@@ -47,7 +54,7 @@ class TransactionRow(Row, table="transactions", of=Transaction, person="user_id"
     status: Annotated[TransactionStatus, Indexed]
     payment_method: PaymentMethod | None
     description: Words | None
-    reference: Annotated[str | None, Indexed]
+    reference: Annotated[str | None, Indexed, Read(Reference)]
     provider: str | None
     network: Network | None
     loan_id: Annotated[UUID | None, Indexed, References("loans")]
@@ -69,7 +76,7 @@ class StatementRow(Row, table="statements", of=Statement):
     """A provider's file: how many of its lines came to what. Its lines lie in a table beside."""
 
     id: Key
-    sha256: Annotated[str, Unique]
+    sha256: Annotated[str, Unique, Read(Sha256)]
     lines: int
     matched: int
     mismatched: int
@@ -112,7 +119,7 @@ class StatementLineRow(
     outcome: Annotated[LineOutcome, Indexed]
     transaction_id: Annotated[UUID | None, Indexed, References("transactions")]
     date: str | None
-    reference: Annotated[str | None, Indexed]
+    reference: Annotated[str | None, Indexed, Read(Reference)]
     amount: Naira | None
     provider: str | None
     differs: Json

@@ -10,7 +10,7 @@ from api.installation.database import Unfit, filled_database
 from api.installation.settings import Settings
 from api.process.progress import interruptible, progress
 from api.road.as_of import NUMBER
-from api.road.filters import moment
+from api.road.conditions import moment
 from projections import log
 from projections.replay import replay as write_tables
 

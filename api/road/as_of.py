@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING, Final
 
-from api.road.filters import moment
+from api.road.conditions import moment
 from api.wire.problem import InvalidFields
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from cryptography.exceptions import InvalidTag
 from msgspec import Struct
 
 from api.road.as_of import only, position_of
-from api.road.filters import Query, Test, all_of, beyond, make_cursor, parameters_in, read_query
+from api.road.conditions import Test
+from api.road.filters import Query, all_of, beyond, make_cursor, parameters_in, read_query
 from api.road.past import Past
 from api.road.routes import SEES_PERSONS, List, One, Parameters, activity_of, entry
 from api.wire.call import Call, Reply
