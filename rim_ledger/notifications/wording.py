@@ -47,18 +47,28 @@ class FillIn(Form):
     values: Values = {}
 
 
+def variables_in(field: str, text: str) -> list[re.Match[str]]:
+    """Where variables stand in a text, and their names. Invalid for marks that are none."""
+    if wrong := MARKS.search(VARIABLE.sub(lambda found: " " * len(found[0]), text)):
+        words = f"{wrong[0]} at character {wrong.start() + 1} is no part of a {{{{variable}}}}."
+        raise Invalid("not-a-variable", words, f"/{field}")
+    return [*VARIABLE.finditer(text)]
+
+
+def put_in(text: str, values: Mapping[str, str]) -> str:
+    """A text with values for its variables, once: what stands in a value is never looked at."""
+    return VARIABLE.sub(lambda found: values.get(found[1], found[0]), text)
+
+
 def check(texts: Mapping[str, str], variables: Sequence[str]) -> None:
     """Refuse a template whose texts, by field name, and declared variables do not agree."""
     used = set[str]()
     for field, text in texts.items():
-        for found in VARIABLE.finditer(text):
+        for found in variables_in(field, text):
             if found[1] not in variables:
                 place = f"{{{{{found[1]}}}}} at character {found.start() + 1} is not in variables."
                 raise Invalid("undeclared-variable", place, f"/{field}")
             used.add(found[1])
-        if wrong := MARKS.search(VARIABLE.sub(lambda found: " " * len(found[0]), text)):
-            words = f"{wrong[0]} at character {wrong.start() + 1} is no part of a {{{{variable}}}}."
-            raise Invalid("not-a-variable", words, f"/{field}")
     for nth, name in enumerate(variables):
         if name not in used:
             unused = f"{{{{{name}}}}} is declared and stands nowhere."
@@ -80,7 +90,7 @@ def filled(
             )
     room = FILLED_MAX - len(text) - sum(len(words[each]) for each in VARIABLE.findall(text))
     require(room >= 0, "message-too-long", f"A message has at most {FILLED_MAX} characters.")
-    return VARIABLE.sub(lambda found: words[found[1]], text)
+    return put_in(text, words)
 
 
 def as_html(value: str) -> str:
