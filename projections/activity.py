@@ -5,12 +5,13 @@ from uuid import UUID
 
 from projections.columns import (
     Indexed,
-    Json,
     Key,
     Moment,
     Read,
     References,
+    Sql,
 )
+from projections.embedded import ActivityDetails
 from projections.tables import Row
 from rim_ledger.activity import AdminActivityLog
 from rim_ledger.values import Word
@@ -35,7 +36,7 @@ class AdminActivityLogRow(
     action: Annotated[str, Indexed, Read(Word)]
     resource: Annotated[str, Indexed, Read(Word)]
     resource_id: str | None
-    details: Json
+    details: Annotated[ActivityDetails, Sql("json")]
     ip_address: str | None
     user_agent: str | None
     request_id: str | None

@@ -7,7 +7,6 @@ from projections.columns import (
     Copied,
     EmailText,
     Indexed,
-    Json,
     Key,
     Moment,
     NameText,
@@ -25,6 +24,7 @@ from rim_ledger.admin.account import Username
 from rim_ledger.admin.admin_role import AdminRole
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser
 from rim_ledger.admin.api_key import ApiKey
+from rim_ledger.admin.permissions import Permission
 from rim_ledger.admin.security_settings import SecuritySettings, TwoFactorMethod
 
 
@@ -34,7 +34,7 @@ class AdminRoleRow(Row, table="admin_roles", of=AdminRole):
     id: Key
     name: Annotated[UniqueName, UniqueWhile("NOT archived")]
     description: str
-    permissions: Json
+    permissions: Annotated[list[Permission], Sql("json")]
     user_count: int
     archived: bool
     created_at: Annotated[Moment, Indexed]
@@ -86,7 +86,7 @@ class ApiKeyRow(Row, table="api_keys", of=ApiKey):
     name: str
     admin_id: Annotated[UUID, Indexed, References("admin_users"), Taken("owner")]
     username: Annotated[str, Copied("admin_users", "username", by="admin_id")]
-    permissions: Json
+    permissions: Annotated[list[Permission], Sql("json")]
     ip_whitelist: Annotated[list[str], Sql("json")]
     expires_at: Moment | None
     last_used_at: Moment | None

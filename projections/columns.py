@@ -117,6 +117,10 @@ Percent = Annotated[
     WithJsonSchema({"type": "number", "minimum": 0, "examples": [15]}),
 ]
 Json = Annotated[Any, Sql("json")]
+FreeFields = Annotated[
+    Json, WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "null"}], "examples": [{}]})
+]
+"""What no rule reads: an object, or null once the person was erased."""
 Tags = Annotated[list[str], Sql("text[]"), Read(Tag)]
 """Words; rows are found by each of them."""
 UniqueName = Annotated[str, Read(Name, compared="lower(normalize({}, NFKC))")]

@@ -17,14 +17,15 @@ from pydantic_core import PydanticCustomError
 
 from projections.columns import (
     Indexed,
-    Json,
     Key,
     Moment,
     Naira,
     Read,
     References,
+    Sql,
     Unique,
 )
+from projections.embedded import PostedLine
 from projections.event_names import EventName
 from projections.tables import (
     Also,
@@ -145,7 +146,7 @@ class JournalEntryRow(
     loan_id: Annotated[UUID | None, Indexed, References("loans")]
     transaction_id: Annotated[UUID | None, Indexed, References("transactions")]
     user_id: Annotated[UUID, Indexed, References("users")]
-    lines: Json
+    lines: Annotated[list[PostedLine], Sql("json")]
 
 
 class JournalLineRow(Row, table="journal_lines", of=JournalLine, newest="recorded_at"):

@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import WithJsonSchema
 
 from projections.columns import (
+    FreeFields,
     Generated,
     Indexed,
     Json,
@@ -155,6 +156,6 @@ class NotificationRow(
     alert_id: Annotated[UUID | None, Indexed, References("system_alerts"), Taken("notice.alert_id")]
     parent_id: Annotated[UUID | None, Taken("notice.parent_id")]
     retried_as: UUID | None
-    metadata: Annotated[Json, Taken("notice.metadata")]
+    metadata: Annotated[FreeFields, Taken("notice.metadata")]
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment

@@ -11,9 +11,9 @@ from pydantic import AfterValidator, Field
 from projections.columns import (
     Copied,
     EmailText,
+    FreeFields,
     Indexed,
     Internal,
-    Json,
     Key,
     Moment,
     Naira,
@@ -21,9 +21,15 @@ from projections.columns import (
     PhoneText,
     Read,
     References,
+    Sql,
     Unique,
     Words,
     free_fields,
+)
+from projections.embedded import (
+    Allocation,
+    Differences,
+    ProviderClaim,
 )
 from projections.tables import Row
 from rim_ledger.payments.statement import Finding, LineOutcome, Statement, StatementLinesSettled
@@ -58,16 +64,16 @@ class TransactionRow(Row, table="transactions", of=Transaction, person="user_id"
     provider: str | None
     network: Network | None
     loan_id: Annotated[UUID | None, Indexed, References("loans")]
-    allocations: Json
+    allocations: Annotated[list[Allocation], Sql("json")]
     unallocated: Naira
     failure_reason: Words | None
     occurred_at: Moment
     quarantine: Annotated[bool, Internal, Indexed]
-    provider_claim: Annotated[Json, Internal]
+    provider_claim: Annotated[ProviderClaim | None, Sql("json"), Internal]
     reconciled_at: Annotated[Moment | None, Internal]
     reconciled_by: Annotated[UUID | None, Internal, References("admin_users")]
     notes: Annotated[Words | None, Internal]
-    metadata: Annotated[Json, Internal, Personal, free_fields()]
+    metadata: Annotated[FreeFields, Internal, Personal, free_fields()]
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment
 
@@ -122,7 +128,7 @@ class StatementLineRow(
     reference: Annotated[str | None, Indexed, Read(Reference)]
     amount: Naira | None
     provider: str | None
-    differs: Json
+    differs: Annotated[Differences | None, Sql("json")]
     reason: str | None
 
 
