@@ -76,7 +76,7 @@ ACCOUNTS: Final = {
 
 def _account(text: str) -> str:
     if text.partition(".")[0] not in ACCOUNTS:
-        raise PydanticCustomError("account", "an account looks like 1200 or 1200.MTN")
+        raise PydanticCustomError("unknown", "an account looks like 1200 or 1200.MTN")
     return text
 
 
