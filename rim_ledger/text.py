@@ -76,7 +76,7 @@ def _unfit(text: str, *, lines: bool) -> Iterator[tuple[int, str]]:
     allowed |= {found.start() + 1 for found in KEYCAP.finditer(text)}
     if lines:
         allowed |= {at for found in LINE_BREAK.finditer(text) for at in range(*found.span())}
-        if any(map(_is_rtl, text)):
+        if not DIRECTION.isdisjoint(text) and any(map(_is_rtl, text)):
             allowed |= {at for at, character in enumerate(text) if character in DIRECTION}
     for found in UNFIT.finditer(text):
         at = found.start()

@@ -26,7 +26,7 @@ from rim_ledger.notifications.episode import EPISODE, AlertState
 from rim_ledger.notifications.notification import NotificationChannel
 from rim_ledger.notifications.telling import find_recipient, tell
 from rim_ledger.patch import Patch
-from rim_ledger.values import Name, Threshold
+from rim_ledger.values import UUID_TEXT, Name, Threshold
 
 
 def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -143,8 +143,17 @@ def _observed(
     return AlertStateChanged(state=state, value=value)
 
 
+def _is_spelled(recipient: str) -> bool:
+    """Whether an id is written as ids are everywhere; a role's name is."""
+    try:
+        UUID(recipient)
+    except ValueError:
+        return True
+    return UUID_TEXT.fullmatch(recipient) is not None
+
+
 def _require_known(recipients: Iterable[str], book: Book) -> None:
     for place, recipient in enumerate(recipients):
-        if find_recipient(recipient, book) is None:
+        if not _is_spelled(recipient) or find_recipient(recipient, book) is None:
             words = "There is no such admin and no such role."
             raise Invalid("unknown-recipient", words, f"/recipients/{place}")
