@@ -13,7 +13,7 @@ from api.road.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_
 from api.support import ONE, READ, WRITE
 from api.wire.call import Call, Reply
 from api.wire.file_types import media_type, safe_name
-from api.wire.ids import CANONICAL, missing, resolve
+from api.wire.ids import missing, resolve
 from api.wire.multipart import Upload
 from api.wire.problem import encoded
 from rim_ledger.admin import gate
@@ -23,7 +23,7 @@ from rim_ledger.outcomes import Receipt
 from rim_ledger.sealed_file import open_file, seal_file
 from rim_ledger.support.conversation import AddAttachment, require_room
 from rim_ledger.support.ticket import Attachment, Ticket
-from rim_ledger.values import derived_id
+from rim_ledger.values import UUID_TEXT, derived_id
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -152,7 +152,7 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> Reply | Non
     asked = activity_of("Export", FILES, parameters)
     if not (await desk.rights(call, call.token, READ, activity=asked, enter=gate.enter_own)).own:
         await desk.rights(call, call.token, SEES_PERSONS, activity=asked, logged=lambda _: True)
-    id_ = UUID(name) if CANONICAL.fullmatch(name) else None
+    id_ = UUID(name) if UUID_TEXT.fullmatch(name) else None
     file = ticket.attachments.get(id_) if id_ else None
     key = await access.key(ticket.person)
     if id_ is None or file is None or key is None:

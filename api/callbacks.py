@@ -10,7 +10,7 @@ from api.road.commands import errors_in, key_for, receipt_json
 from api.road.routes import AnyRoute, Other, Parameters
 from api.wire.body import read_body, read_json, require_media_type
 from api.wire.call import Call, Reply
-from api.wire.ids import CANONICAL, missing
+from api.wire.ids import missing
 from api.wire.problem import InvalidFields
 from rim_ledger.book import Book
 from rim_ledger.core import Refused
@@ -26,6 +26,7 @@ from rim_ledger.system.callback import (
 )
 from rim_ledger.system.integration import IntegrationType
 from rim_ledger.system.signature import Message
+from rim_ledger.values import UUID_TEXT
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
@@ -66,7 +67,7 @@ class _Caller:
 async def answer_callback(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Take a provider's word, once: the message's id is its idempotency key."""
     text = parameters["integration"]
-    if not CANONICAL.fullmatch(text):
+    if not UUID_TEXT.fullmatch(text):
         raise stranger()
     integration, message = UUID(text), await _message(call)
     caller, stamp = _Caller(integration, message), call.stamp(desk.world, message.id)

@@ -13,7 +13,7 @@ from api.road.filters import LIMIT_MAX, parameters_in
 from api.road.reads import find_id
 from api.road.routes import Parameters
 from api.wire.call import Call
-from api.wire.ids import BUSINESS_ID, CANONICAL, missing
+from api.wire.ids import missing
 from projections import log
 from projections.cloud_events import Reader, persons_in, shown
 from projections.log import Line, Wanted
@@ -23,7 +23,7 @@ from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.core import Aggregate
-from rim_ledger.values import moment
+from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
 
 if TYPE_CHECKING:
     from api.road.desk import Desk, Rights
@@ -85,7 +85,7 @@ async def about(
     if BUSINESS_ID.fullmatch(text) and row.SEEN is None:
         stream: UUID | None = await _stream(desk, text)
     else:
-        known = CANONICAL.fullmatch(text) and row.SEEN is None
+        known = UUID_TEXT.fullmatch(text) and row.SEEN is None
         named = UUID(text) if known else await find_id(desk, row, parameters, rights)
         stream = row.OF.stream_of(named) if named else None
     first = await desk.rows(FIRST, [stream])
@@ -194,7 +194,7 @@ async def _stream(desk: "Desk", text: str) -> UUID:
 
 
 def _uuid(name: str, text: str) -> UUID:
-    if not CANONICAL.fullmatch(text):
+    if not UUID_TEXT.fullmatch(text):
         raise unfit(name, "this is a UUID" + (" or a business id" if name == "entityId" else ""))
     return UUID(text)
 

@@ -9,7 +9,8 @@ from pydantic.json_schema import models_json_schema
 
 from api.examples import AS_OF, EITHER_ID, example
 from api.road.commands import wire_name
-from api.road.filters import LIMIT, LIMIT_MAX, has_past, is_filter
+from api.road.conditions import is_filter
+from api.road.filters import LIMIT, LIMIT_MAX, has_past
 from api.road.routes import AnyRoute, List, One, Other, Route
 from projections.catalogue import ROW_OF
 from projections.columns import Column

@@ -3,9 +3,18 @@
 from typing import Annotated
 from uuid import UUID
 
-from projections.columns import Indexed, Json, Key, Moment, References
+from projections.columns import (
+    Indexed,
+    Key,
+    Moment,
+    Read,
+    References,
+    Sql,
+)
+from projections.embedded import ActivityDetails
 from projections.tables import Row
 from rim_ledger.activity import AdminActivityLog
+from rim_ledger.values import Word
 
 
 class AdminActivityLogRow(
@@ -24,10 +33,10 @@ class AdminActivityLogRow(
     id: Key
     admin_id: Annotated[UUID | None, Indexed, References("admin_users")]
     admin_name: str
-    action: Annotated[str, Indexed]
-    resource: Annotated[str, Indexed]
+    action: Annotated[str, Indexed, Read(Word)]
+    resource: Annotated[str, Indexed, Read(Word)]
     resource_id: str | None
-    details: Json
+    details: Annotated[ActivityDetails, Sql("json")]
     ip_address: str | None
     user_agent: str | None
     request_id: str | None

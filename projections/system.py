@@ -5,7 +5,15 @@ from uuid import UUID
 
 from pydantic import WithJsonSchema
 
-from projections.columns import Indexed, Json, Key, Moment, References, Taken
+from projections.columns import (
+    Indexed,
+    Json,
+    Key,
+    Moment,
+    Read,
+    References,
+    Taken,
+)
 from projections.tables import Row
 from rim_ledger.system.config import DataType, SystemConfig
 from rim_ledger.system.integration import (
@@ -14,6 +22,7 @@ from rim_ledger.system.integration import (
     IntegrationType,
     TestResult,
 )
+from rim_ledger.values import Name, Word
 
 _or_null = {"anyOf": [{"type": "string"}, {"type": "null"}]}
 _secret = {
@@ -34,8 +43,8 @@ class SystemConfigRow(
     """A setting by its category and key; its value is null when it was reset to nothing."""
 
     id: Key
-    category: Annotated[str, Indexed]
-    key: Annotated[str, Indexed]
+    category: Annotated[str, Indexed, Read(Word)]
+    key: Annotated[str, Indexed, Read(Word)]
     value: Annotated[Json, Taken("shown")]
     description: str
     data_type: DataType
@@ -49,7 +58,7 @@ class ApiIntegrationRow(Row, table="api_integrations", of=ApiIntegration):
     id: Key
     name: str
     type: Annotated[IntegrationType, Indexed]
-    provider: Annotated[str, Indexed]
+    provider: Annotated[str, Indexed, Read(Name)]
     status: Annotated[IntegrationStatus, Indexed]
     api_key: Secret
     api_secret: Secret

@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     from api.road.desk import Desk
 
 KEY: Final = re.compile(r"[ -~]{1,255}")
-ETAG: Final = re.compile(r'"(\d{1,18})"')
+TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+TAGS: Final = re.compile(rf"[ \t,]*(?:{TAG}[ \t]*(?:,[ \t,]*|$))+")
+"""A list of entity tags, some of them left out (RFC 9110, 5.6.1 and 8.8.3)."""
+VERSION: Final = re.compile(r'(?<!W/)"([1-9][0-9]{0,17})"')
+"""A strong tag that this service gives. Others, and weak ones, are no current version."""
 PREFERRED: Final = re.compile(rb'(?i)(?:^|,)\s*return\s*=\s*"?representation"?\s*(?:[,;]|$)')
 """In a Prefer header, alone or beside other preferences (RFC 7240)."""
 NO_OBJECT: Final = "this is a JSON object"
@@ -99,10 +103,15 @@ def _pointer(place: tuple[int | str, ...], body: Any) -> str:
 
 
 def versions_in(if_match: str | None) -> frozenset[int] | None:
-    """The versions that a caller takes for current; None when any will do."""
-    if if_match is None or if_match.strip() == "*":
+    """The versions that a caller takes for current; None when any will do. Raises Invalid for
+    what is no list of entity tags."""
+    if if_match is None or if_match.strip(" \t") == "*":
         return None
-    return frozenset(int(number) for number in ETAG.findall(if_match))
+    if not TAGS.fullmatch(if_match):
+        words = 'If-Match is * or a list of entity tags, such as "3".'
+        raise Invalid("invalid-if-match", words, "If-Match")
+    tags = re.findall(TAG, if_match)
+    return frozenset(int(found[1]) for tag in tags if (found := VERSION.fullmatch(tag)))
 
 
 def key_for(desk: "Desk", caller: UUID, key: str | None, op: str, body: Any) -> Idempotency | None:
@@ -130,6 +139,7 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         form = fill(route, parameters, said)
         key = call.header(b"idempotency-key")
         idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
+        versions = versions_in(call.header(b"if-match"))
     except Refused:
         # Whoever may not ask learns only that, and nothing of what they may not know of.
         enter = entry(route)
@@ -140,7 +150,7 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         route,
         parameters,
         form,
-        versions_in(call.header(b"if-match")),
+        versions,
         token,
         call.stamp(desk.world, key),
         idempotency,

@@ -9,15 +9,17 @@ from cryptography.exceptions import InvalidTag
 from msgspec import Struct
 
 from api.road.as_of import only, position_of
-from api.road.filters import Query, Test, all_of, beyond, make_cursor, parameters_in, read_query
+from api.road.conditions import Test
+from api.road.filters import Query, all_of, beyond, make_cursor, parameters_in, read_query
 from api.road.past import Past
 from api.road.routes import SEES_PERSONS, List, One, Parameters, activity_of, entry
 from api.wire.call import Call, Reply
-from api.wire.ids import BUSINESS_ID, CANONICAL, missing
+from api.wire.ids import missing
 from api.wire.problem import encoded
 from projections.tables import Row
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Forbidden
+from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 from rim_ledger.vault import opened
 
 if TYPE_CHECKING:
@@ -221,7 +223,7 @@ def _named(row: type[Row], column: str, text: str) -> Test:
     """The test for a value in a path. What cannot be there is not found, rather than refused."""
     if column != "id" and "\0" not in text:
         return f"t.{column} = %s", [text]
-    if CANONICAL.fullmatch(text):
+    if UUID_TEXT.fullmatch(text):
         return "t.id = %s::uuid", [text]
     if row.BUSINESS_ID and BUSINESS_ID.fullmatch(text):
         return f"t.{row.BUSINESS_ID} = %s", [text]

@@ -9,7 +9,6 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from api.wire.body import BODY_MAX
-from api.wire.ids import BUSINESS_ID, CANONICAL
 from api.wire.problem import MethodNotAllowed, NoRoute
 from projections.tables import Row
 from rim_ledger.activity import Activity
@@ -17,6 +16,7 @@ from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right
 from rim_ledger.core import Aggregate, Form
 from rim_ledger.outcomes import Receipt
+from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
@@ -29,7 +29,7 @@ Prepare: TypeAlias = "Callable[[Desk, Wish], Awaitable[Form]]"
 Answer: TypeAlias = "Callable[[Desk, Call, Parameters], Awaitable[Reply | None]]"
 WORDS_MAX: Final = 16
 SEES_PERSONS: Final[Right] = ("users.pii", "read")
-NAMED: Final = re.compile(f"{CANONICAL.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
+NAMED: Final = re.compile(f"{UUID_TEXT.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
 """A thing's id, or a setting's name."""
 
 

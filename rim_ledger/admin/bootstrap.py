@@ -9,6 +9,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from rim_ledger.admin import security_settings
 from rim_ledger.admin.account import CreateAdmin
 from rim_ledger.admin.admin_role import (
+    ROLE_NAMES,
     SUPERADMIN,
     AdminRole,
     AdminRoleChanged,
@@ -149,7 +150,7 @@ def _make_role(book: Book, name: str, description: str, given: list[Permission])
     stream = builtin_id(name)
     role = book.find(AdminRole, stream)
     if role is None:
-        if book.holder("role-name", name) is None:
+        if ROLE_NAMES.holder(book, name) is None:
             wish = CreateRole(name=name, description=description, permissions=given)
             perform(book, AdminRole, stream, wish)
     elif stream == SUPERADMIN and role.permissions != given:

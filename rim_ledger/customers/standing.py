@@ -40,8 +40,7 @@ def act_as(user: User, book: Book) -> None:
 
 def may_come_in(user: User) -> bool:
     """Whether a borrower is let in at all."""
-    gone = user.erased or user.deleted_at is not None
-    return not gone and user.status is not UserStatus.SUSPENDED
+    return not user.gone and user.status is not UserStatus.SUSPENDED
 
 
 def is_silent(user: User, book: Book) -> bool:

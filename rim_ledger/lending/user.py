@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.core import Aggregate, Stamp
+from rim_ledger.core import Aggregate, Stamp, require
 from rim_ledger.lending.shares import is_late
 from rim_ledger.lending.user_events import (
     AutoLimitDisabled,
@@ -137,6 +137,11 @@ class User(Aggregate):
     erased: bool = False
 
     @property
+    def gone(self) -> bool:
+        """Whether the user was deleted or erased. Money that comes in is still taken."""
+        return self.erased or self.deleted_at is not None
+
+    @property
     def exposure(self) -> Decimal:
         """Naira that count against the limit: principal owed, and loans not yet disbursed."""
         owed = (debt.principal for debt in self.debts.values())
@@ -162,6 +167,9 @@ class User(Aggregate):
     def available(self) -> Decimal:
         """Naira that may still be borrowed; never below zero."""
         return max(ZERO, self.credit_limit - self.exposure)
+
+    def require_present(self) -> None:
+        require(not self.gone, "user-gone", "The user is deleted or erased, and stays so.")
 
     @classmethod
     def begin(cls, id: UUID, event: UserRegistered, stamp: Stamp) -> Self:

@@ -86,7 +86,6 @@ class DeleteBackup(Command[Backup]):
     """Put a backup away; its file is gone for ever. None that others go on from."""
 
     def decide(self, aggregate: Backup, book: Book) -> Iterable[Event]:
-        require(aggregate.deleted_at is None, "already-done", "The backup is deleted.")
         over = aggregate.status is not BackupStatus.IN_PROGRESS
         require(over, "backup-in-progress", "The backup is being made.")
         children = [each.name for each in kept(book) if each.parent_id == aggregate.id]

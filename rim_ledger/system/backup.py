@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import NOWHERE, Aggregate, Event, Stamp
+from rim_ledger.core import NOWHERE, Aggregate, Event, Stamp, require
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
 
 KEPT: Final = "backups"
@@ -158,6 +158,9 @@ class Backup(Aggregate):
         if self.status is BackupStatus.IN_PROGRESS:
             return frozenset({(RUNNING, place)})
         return frozenset({(KEPT, place)}) if self.kept else NOWHERE
+
+    def require_present(self) -> None:
+        require(self.deleted_at is None, "already-done", "The backup is deleted.")
 
     @classmethod
     def begin(cls, id: UUID, event: BackupStarted, stamp: Stamp) -> Self:

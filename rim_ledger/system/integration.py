@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Event, Stamp
+from rim_ledger.core import Aggregate, Event, Stamp, require
 from rim_ledger.sending import Channel
 from rim_ledger.system.credentials import Credential, Imprint, shown
 from rim_ledger.values import Network
@@ -79,6 +79,8 @@ class IntegrationCredentialsRotated(Event):
 
     api_key: Imprint | None = None
     api_secret: Imprint | None = None
+    cleared: tuple[str, ...] = ()
+    """Those of the two that are none any more."""
 
 
 class IntegrationTested(Event):
@@ -173,6 +175,9 @@ class ApiIntegration(Aggregate):
     def api_secret(self) -> dict[str, Any]:
         return shown(self.secret)
 
+    def require_present(self) -> None:
+        require(not self.archived, "already-done", "The integration is archived.")
+
     @classmethod
     def begin(cls, id: UUID, event: IntegrationCreated, stamp: Stamp) -> Self:
         return cls(
@@ -197,9 +202,11 @@ class ApiIntegration(Aggregate):
                 # What is another provider now, or elsewhere, was never tested.
                 return changed._untested() if event.provider or event.base_url else changed
             case IntegrationCredentialsRotated(api_key=key, api_secret=secret):
+                has_key = None if "api_key" in event.cleared else self.key
+                has_secret = None if "api_secret" in event.cleared else self.secret
                 return self.but(
-                    key=Credential(imprint=key, set_at=stamp.at) if key else self.key,
-                    secret=Credential(imprint=secret, set_at=stamp.at) if secret else self.secret,
+                    key=Credential(imprint=key, set_at=stamp.at) if key else has_key,
+                    secret=Credential(imprint=secret, set_at=stamp.at) if secret else has_secret,
                 )
             case IntegrationTested():
                 return self.but(

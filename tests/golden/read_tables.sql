@@ -5,7 +5,7 @@ CREATE TABLE read.admin_roles (
     id uuid NOT NULL,
     name text NOT NULL,
     description text NOT NULL,
-    permissions json,
+    permissions json NOT NULL,
     user_count bigint NOT NULL,
     archived boolean NOT NULL,
     created_at timestamptz NOT NULL,
@@ -36,7 +36,7 @@ CREATE TABLE read.api_keys (
     name text NOT NULL,
     admin_id uuid NOT NULL,
     username text,
-    permissions json,
+    permissions json NOT NULL,
     ip_whitelist json NOT NULL,
     expires_at timestamptz,
     last_used_at timestamptz,
@@ -135,7 +135,7 @@ CREATE TABLE read.transactions (
     provider text,
     network text CHECK (network IN ('MTN', 'Airtel', 'Glo', '9mobile')),
     loan_id uuid,
-    allocations json,
+    allocations json NOT NULL,
     unallocated numeric(20, 2) NOT NULL,
     failure_reason text,
     occurred_at timestamptz NOT NULL,
@@ -436,7 +436,7 @@ CREATE TABLE read.audit_logs (
     user_role text,
     actor_type text NOT NULL,
     actor_id uuid,
-    changes json,
+    changes json NOT NULL,
     ip_address text,
     user_agent text,
     request_id text,
@@ -452,7 +452,7 @@ CREATE TABLE read.journal_entries (
     loan_id uuid,
     transaction_id uuid,
     user_id uuid NOT NULL,
-    lines json,
+    lines json NOT NULL,
     version bigint NOT NULL
 );
 CREATE TABLE read.journal_lines (
@@ -487,7 +487,7 @@ CREATE TABLE read.chat_messages (
     sender_name text,
     sender_type text NOT NULL CHECK (sender_type IN ('customer', 'agent', 'system')),
     message text,
-    attachments json,
+    attachments json NOT NULL,
     read_by_agents bigint,
     read_by_customer bigint,
     is_read boolean GENERATED ALWAYS AS (number <= CASE sender_type WHEN 'customer' THEN read_by_agents ELSE read_by_customer END) STORED,
@@ -507,10 +507,12 @@ CREATE TABLE read.ticket_history (
 CREATE VIEW read.admin_activity_logs AS SELECT *, 1::bigint AS version FROM ledger.activity;
 ALTER TABLE read.admin_roles ADD PRIMARY KEY (id);
 ALTER TABLE read.admin_roles ADD CONSTRAINT admin_roles_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX admin_roles_name_compared ON read.admin_roles ((lower(normalize(name, NFKC))));
 CREATE INDEX admin_roles_created_at ON read.admin_roles (created_at, id);
 ALTER TABLE read.admin_users ADD PRIMARY KEY (id);
 ALTER TABLE read.admin_users ADD CONSTRAINT admin_users_username UNIQUE (username) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.admin_users ADD CONSTRAINT admin_users_email UNIQUE (email) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX admin_users_email_compared ON read.admin_users ((lower(email)));
 CREATE INDEX admin_users_role_id ON read.admin_users (role_id);
 CREATE INDEX admin_users_status ON read.admin_users (status);
 CREATE INDEX admin_users_created_at ON read.admin_users (created_at, id);
@@ -524,6 +526,7 @@ ALTER TABLE read.users ADD PRIMARY KEY (id);
 ALTER TABLE read.users ADD CONSTRAINT users_user_id UNIQUE (user_id) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX users_phone ON read.users (phone);
 CREATE INDEX users_email ON read.users (email);
+CREATE INDEX users_email_compared ON read.users ((lower(email)));
 CREATE INDEX users_status ON read.users (status);
 CREATE INDEX users_created_at ON read.users (created_at, id);
 ALTER TABLE read.loans ADD PRIMARY KEY (id);
@@ -548,9 +551,11 @@ ALTER TABLE read.statements ADD CONSTRAINT statements_sha256 UNIQUE (sha256) DEF
 CREATE INDEX statements_created_at ON read.statements (created_at, id);
 ALTER TABLE read.departments ADD PRIMARY KEY (id);
 ALTER TABLE read.departments ADD CONSTRAINT departments_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX departments_name_compared ON read.departments ((lower(normalize(name, NFKC))));
 CREATE INDEX departments_created_at ON read.departments (created_at, id);
 ALTER TABLE read.support_agents ADD PRIMARY KEY (id);
 ALTER TABLE read.support_agents ADD CONSTRAINT support_agents_email UNIQUE (email) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX support_agents_email_compared ON read.support_agents ((lower(email)));
 CREATE INDEX support_agents_department ON read.support_agents (department);
 CREATE INDEX support_agents_status ON read.support_agents (status);
 CREATE INDEX support_agents_created_at ON read.support_agents (created_at, id);
@@ -592,11 +597,13 @@ CREATE INDEX notification_history_alert_id ON read.notification_history (alert_i
 CREATE INDEX notification_history_created_at ON read.notification_history (created_at);
 ALTER TABLE read.email_templates ADD PRIMARY KEY (id);
 ALTER TABLE read.email_templates ADD CONSTRAINT email_templates_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX email_templates_name_compared ON read.email_templates ((lower(normalize(name, NFKC))));
 CREATE INDEX email_templates_type ON read.email_templates (type);
 CREATE INDEX email_templates_enabled ON read.email_templates (enabled);
 CREATE INDEX email_templates_created_at ON read.email_templates (created_at, id);
 ALTER TABLE read.sms_templates ADD PRIMARY KEY (id);
 ALTER TABLE read.sms_templates ADD CONSTRAINT sms_templates_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX sms_templates_name_compared ON read.sms_templates ((lower(normalize(name, NFKC))));
 CREATE INDEX sms_templates_enabled ON read.sms_templates (enabled);
 CREATE INDEX sms_templates_created_at ON read.sms_templates (created_at, id);
 ALTER TABLE read.system_config ADD PRIMARY KEY (id);
