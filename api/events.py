@@ -39,7 +39,6 @@ async def answer_events(
     live, paged = media_type == SSE, media_type not in (SSE, NDJSON)
     activity = activity_of("List" if paged else "Export", call.path, parameters)
     sight = await Sight.of(desk, call, needs, activity)
-    await desk.wait_for(call)
     question = await read_question(desk, call, live=live, paged=paged)
     look = partial(about, desk, question, row, parameters) if row else None
     if look:
@@ -104,6 +103,7 @@ QUERY: Final = WITHIN | {
     "from": TIME,
     "to": TIME,
 }
+VERSION: Final = {"version": {"type": "integer", "minimum": 1}}
 GIVES: Final[dict[str, Any]] = {
     "items": {"type": "array", "items": {"type": "object"}},
     "nextAfter": {"type": ["integer", "null"]},
@@ -112,7 +112,14 @@ GIVES: Final[dict[str, Any]] = {
 ROUTES: list[AnyRoute] = [
     Other("GET", "/v1/events", answer_events, "The log", READ, gives=GIVES, query=QUERY),
     Other("GET", "/v1/events/schemas", answer_schemas, "Every event's schema", READ),
-    Other("GET", "/v1/events/schemas/{type}", answer_schema, "One event's schema", READ),
+    Other(
+        "GET",
+        "/v1/events/schemas/{type}",
+        answer_schema,
+        "One event's schema",
+        READ,
+        query=VERSION,
+    ),
     Other("GET", "/asyncapi.json", answer_async_api, "The log as AsyncAPI tells it", public=True),
 ]
 

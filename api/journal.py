@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from api.examples import AS_OF
-from api.road.as_of import RECORDED, only, position_of
-from api.road.filters import parameters_in, read_query
+from api.road.as_of import RECORDED, position_of
+from api.road.filters import read_query
+from api.road.parameters import filters_of
 from api.road.routes import AnyRoute, List, One, Other, Parameters
 from api.wire.call import Call, Reply
 from projections.journal import ACCOUNTS, JournalEntryRow
@@ -87,7 +88,6 @@ async def trial_balance_csv(desk: "Desk", call: Call, _: Parameters) -> Reply:
 async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
     """Every line of the journal, with the filters of the list, in the order of the log."""
     query = read_query(JournalEntryRow, call.query, desk.cursor_key, "", sees=False)
-    await desk.wait_for(call)
     where = " AND ".join(["true", *(test for test, _ in query.tests)])
     values = [value for _, more in query.tests for value in more]
     async with (
@@ -107,11 +107,8 @@ async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
 
 
 async def _balance(desk: "Desk", call: Call) -> Balance:
-    given = parameters_in(call.query)
-    only(given, "asOf")
-    await desk.wait_for(call)
-    if "asOf" in given:
-        position = await position_of(desk, given["asOf"])
+    if "asOf" in call.given:
+        position = await position_of(desk, call.given["asOf"][0])
     else:
         ((position,),) = await desk.rows(SHOWN)
     at = await desk.rows(RECORDED, [position])
@@ -148,6 +145,7 @@ ACCOUNT = {
     "credit": NUMBER,
     "balance": NUMBER,
 }
+FILTERS = filters_of(JournalEntryRow)
 GIVES = {
     "position": {"type": "integer"},
     "at": {"type": ["string", "null"], "format": "date-time"},
@@ -159,7 +157,15 @@ GIVES = {
 ROUTES: list[AnyRoute] = [
     List("/v1/journal", JournalEntryRow, READ, "Entries of the journal"),
     One("/v1/journal/{id}", JournalEntryRow, READ, "One entry"),
-    Other("GET", "/v1/journal.csv", journal_csv, "The journal as CSV", READ, exports=True),
+    Other(
+        "GET",
+        "/v1/journal.csv",
+        journal_csv,
+        "The journal as CSV",
+        READ,
+        exports=True,
+        query=FILTERS,
+    ),
     Other(
         "GET",
         "/v1/trial-balance",

@@ -3,11 +3,11 @@
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
-from api.road.as_of import NUMBER, only, unfit
-from api.road.filters import parameters_in
+from api.road.as_of import NUMBER
 from api.road.routes import AnyRoute, Other, Parameters
 from api.wire.call import Call, Reply
 from api.wire.problem import encoded
+from api.wire.query import Given, unfit
 from projections import log, seals
 from projections.merkle import consistency, inclusion, leaf_hash, root_of, tiles_of
 from projections.origins import Opening
@@ -15,8 +15,6 @@ from projections.signed_note import Checkpoint
 from rim_ledger.core import Event, NotFound, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from api.road.desk import Desk
 
 READ: Final = ("events", "read")
@@ -80,8 +78,6 @@ async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Repl
     `entry` are the leaf's bytes as text, `leaf` is their hash. The proof is against the last
     checkpoint, or the first `treeSize` events.
     """
-    given = parameters_in(call.query)
-    only(given, "treeSize")
     text = parameters["position"]
     if not NUMBER.fullmatch(text) or not (position := int(text)):
         raise NotFound(Event.__name__.lower(), "at that position")
@@ -91,7 +87,7 @@ async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Repl
             if position > await log.head(connection):
                 raise NotFound(Event.__name__.lower(), "at that position")
             raise _unsealed(sealed)
-        size = _size(given, "treeSize", sealed, least=position)
+        size = _size(call.given, "treeSize", sealed, least=position)
         ranges = inclusion(position - 1, size)
         tiles = await seals.tiles(connection, tiles_of(ranges))
         (line,) = await log.page(connection, position - 1, position, 1)
@@ -108,14 +104,12 @@ async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Repl
 
 async def answer_consistency(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """That the log of `to` events begins with the log of `from` events."""
-    given = parameters_in(call.query)
-    only(given, "from", "to")
     async with desk.reader() as connection:
         sealed, _note = await seals.last(connection)
-        if "from" not in given:
+        if "from" not in call.given:
             raise unfit("from", f"this is a number of events, from 1 to {sealed}")
-        size = _size(given, "to", sealed)
-        old = _size(given, "from", size)
+        size = _size(call.given, "to", sealed)
+        old = _size(call.given, "from", size)
         ranges = consistency(old, size)
         tiles = await seals.tiles(connection, tiles_of(ranges))
     hashes = [root_of(*each, tiles).hex() for each in ranges]
@@ -123,14 +117,14 @@ async def answer_consistency(desk: "Desk", call: Call, _: Parameters) -> Reply:
     return Reply(200, encoded(body), [(b"ledger-position", b"%d" % size)])
 
 
-def _size(given: "Mapping[str, list[str]]", name: str, most: int, *, least: int = 1) -> int:
+def _size(given: Given, name: str, most: int, *, least: int = 1) -> int:
     """How many events a tree has; as many as there may be, when nothing is said."""
-    texts = given.get(name, [str(most)])
-    if len(texts) > 1 or not NUMBER.fullmatch(texts[0]) or not least <= int(texts[0]) <= most:
+    text = given.get(name, [str(most)])[0]
+    if not NUMBER.fullmatch(text) or not least <= int(text) <= most:
         if not most:
             raise _unsealed(0)
         raise unfit(name, f"this is a number of sealed events, from {least} to {most}")
-    return int(texts[0])
+    return int(text)
 
 
 def _unsealed(size: int) -> Refused:

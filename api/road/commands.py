@@ -18,6 +18,7 @@ from api.wire.body import BODY_MAX, read_body, read_json, require_media_type
 from api.wire.call import Call, Reply
 from api.wire.ids import missing
 from api.wire.problem import InvalidFields
+from api.wire.query import read_parameters
 from rim_ledger.core import (
     Aggregate,
     Form,
@@ -123,6 +124,7 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
     asked = activity_of(route.command.__name__, route.path, parameters)
     caller = await desk.caller(call, token, asked, entry(route))
     try:
+        read_parameters(call.query, route.QUERY)
         body = await read_body(call.receive, call.headers, route.body_max)
         if body:
             require_media_type(call.headers, b"application/json")

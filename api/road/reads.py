@@ -8,13 +8,15 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from msgspec import Struct
 
-from api.road.as_of import only, position_of
-from api.road.filters import Query, Test, all_of, beyond, make_cursor, parameters_in, read_query
+from api.examples import AS_OF
+from api.road.as_of import position_of
+from api.road.filters import Query, Test, all_of, beyond, make_cursor, read_query
 from api.road.past import Past
 from api.road.routes import SEES_PERSONS, List, One, Parameters, activity_of, entry
 from api.wire.call import Call, Reply
 from api.wire.ids import BUSINESS_ID, CANONICAL, missing
 from api.wire.problem import encoded
+from api.wire.query import read_parameters
 from projections.tables import Row
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Forbidden
@@ -43,12 +45,10 @@ class Found(Struct, frozen=True):
 async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameters) -> Reply:
     """One row with its version as ETag."""
     rights = await _rights(desk, call, route, parameters, "Read")
-    given = parameters_in(call.query)
-    looks_back = route.row.OF in ENTITIES and not rights.own  # What was known then is for staff.
-    only(given, *(["asOf"] if looks_back else []))
+    given = read_parameters(call.query, {} if rights.own else parameters_of(route.row))
     await desk.wait_for(call)
     if "asOf" in given:
-        found = await _find_then(desk, route.row, parameters, given["asOf"], rights)
+        found = await _find_then(desk, route.row, parameters, given["asOf"][0], rights)
     else:
         found = await find(desk, route.row, parameters, rights)
     if found.text is None:
@@ -90,8 +90,13 @@ async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights"
     return Found(position, version, await unsealed(desk, text, sees=sees))
 
 
+def parameters_of(row: type[Row]) -> Mapping[str, Any]:
+    """The parameters of a read of one row; what was known then is for staff."""
+    return {"asOf": AS_OF} if row.OF in ENTITIES else {}
+
+
 async def _find_then(
-    desk: "Desk", row: type[Row], names: Parameters, as_of: list[str], rights: "Rights"
+    desk: "Desk", row: type[Row], names: Parameters, as_of: str, rights: "Rights"
 ) -> Found:
     position = await position_of(desk, as_of)
     stream = await find_id(desk, row, names, rights)
@@ -143,7 +148,7 @@ async def _list_then(
 ) -> Reply:
     """The same list as it was; whether the caller sees a row is said by how it is now."""
     assert query.as_of is not None, "the list of the past is asked for"
-    position, tests = await position_of(desk, [query.as_of]), seen(route.row, rights)
+    position, tests = await position_of(desk, query.as_of), seen(route.row, rights)
     if route.of:
         column, table = route.of
         if (owner := await find_id(desk, table, parameters, rights)) is None:

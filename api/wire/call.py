@@ -8,6 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from api.wire.body import Receive
+from api.wire.query import Given
 from rim_ledger.admin.gate import token_hash
 from rim_ledger.core import SYSTEM, Stamp, Unauthenticated
 from rim_ledger.world import World
@@ -32,8 +33,8 @@ class Call:
     """A request: who asks, from where, and where its body can be read."""
 
     __slots__ = (
-        "headers", "id", "ip", "limits", "method", "path", "query", "receive", "send", "started",
-        "token_hash",
+        "given", "headers", "id", "ip", "limits", "method", "path", "query", "receive", "send",
+        "started", "token_hash",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +52,8 @@ class Call:
         peer = scope.get("client")
         self.ip = _client_ip(peer[0] if peer else "", self.headers, proxies)
         self.token_hash = _token_hash(self.headers)
+        self.given: Given = {}
+        """The parameters of the query, once they are known to be ones that the route takes."""
         self.limits: Headers = []
         """What is left of what the caller may ask for; every answer tells it."""
         self.started = False
