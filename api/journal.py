@@ -43,6 +43,7 @@ HEADS: Final = [
     "credit",
 ]
 
+ONE_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 SHOWN: Final = "SELECT position FROM read.tracking WHERE name = 'read'"
 
 BALANCE: Final = """
@@ -95,8 +96,11 @@ async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
         connection.transaction(),
         connection.cursor(name="journal") as cursor,
     ):
+        await connection.execute(ONE_SNAPSHOT)
+        position = await (await connection.execute(SHOWN.encode())).fetchone()
         await cursor.execute(LINES.format(where=where).encode(), values)
-        await call.start(200, [(b"content-type", CSV), _attached("journal")])
+        reflected = (b"ledger-position", b"%d" % (position or (0,)))
+        await call.start(200, [reflected, (b"content-type", CSV), _attached("journal")])
         batch: list[Iterable[Any]] = [HEADS]
         while batch:
             part = {"type": "http.response.body", "body": _csv(batch), "more_body": True}

@@ -1,8 +1,10 @@
 """The routes of the verifiable log: the last checkpoint, and proofs against it."""
 
+import asyncio
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
+from api.road import position
 from api.road.as_of import NUMBER
 from api.road.routes import AnyRoute, Other, Parameters
 from api.wire.call import Call, Reply
@@ -12,7 +14,7 @@ from projections import log, seals
 from projections.merkle import consistency, inclusion, leaf_hash, root_of, tiles_of
 from projections.origins import Opening
 from projections.signed_note import Checkpoint
-from rim_ledger.core import Event, NotFound, Refused
+from rim_ledger.core import Event, NotFound, Refused, Unavailable
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
@@ -21,10 +23,24 @@ READ: Final = ("events", "read")
 TEXT: Final = b"text/plain; charset=utf-8"
 
 
-async def answer_checkpoint(desk: "Desk", _: Call, __: Parameters) -> Reply:
+async def _sealed(desk: "Desk", call: Call) -> tuple[int, str | None]:
+    """The last checkpoint and how many events it seals, once that is as far as the request's
+    Ledger-Position says. Raises Unavailable when that takes too long."""
+    until = asyncio.get_running_loop().time() + position.PATIENCE
+    while True:
+        async with desk.reader() as connection:
+            size, note = await seals.last(connection)
+        if size >= call.position:
+            return size, note
+        if asyncio.get_running_loop().time() >= until:
+            words = f"The log is sealed up to {size}, not yet up to {call.position}."
+            raise Unavailable("projection-lagging", words)
+        await asyncio.sleep(position.POLL)
+
+
+async def answer_checkpoint(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """The last checkpoint: a signed note on how many events there are, and their Merkle root."""
-    async with desk.reader() as connection:
-        size, note = await seals.last(connection)
+    size, note = await _sealed(desk, call)
     if not size or note is None:
         raise _unsealed(0)
     return Reply(200, note.encode(), [(b"ledger-position", b"%d" % size)], TEXT)
@@ -39,12 +55,13 @@ async def answer_key(desk: "Desk", _: Call, __: Parameters) -> Reply:
     return Reply(200, f"{signer.key}\n".encode(), media_type=TEXT)
 
 
-async def answer_origins(desk: "Desk", _: Call, __: Parameters) -> Reply:
+async def answer_origins(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """The origins of the log, the first one first: each with the note that opened it.
 
     Such a note is a checkpoint that names a key, and from the second on is signed with the key
     before as well. It names the last checkpoint that it goes on from, and what was lost.
     """
+    size, _note = await _sealed(desk, call)
     async with desk.reader() as connection:
         found = await seals.openings(connection)
     items = [
@@ -59,7 +76,7 @@ async def answer_origins(desk: "Desk", _: Call, __: Parameters) -> Reply:
         }
         for opening, at in ((Opening.of(note), at) for note, at in found)
     ]
-    return Reply(200, encoded({"items": items}))
+    return Reply(200, encoded({"items": items}), [(b"ledger-position", b"%d" % size)])
 
 
 def _named(checkpoint: Checkpoint | None) -> dict[str, object] | None:
@@ -79,21 +96,21 @@ async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Repl
     checkpoint, or the first `treeSize` events.
     """
     text = parameters["position"]
-    if not NUMBER.fullmatch(text) or not (position := int(text)):
+    if not NUMBER.fullmatch(text) or not (nth := int(text)):
         raise NotFound(Event.__name__.lower(), "at that position")
+    sealed, _ = await _sealed(desk, call)
     async with desk.reader() as connection:
-        sealed, _ = await seals.last(connection)
-        if position > sealed:
-            if position > await log.head(connection):
+        if nth > sealed:
+            if nth > await log.head(connection):
                 raise NotFound(Event.__name__.lower(), "at that position")
             raise _unsealed(sealed)
-        size = _size(call.given, "treeSize", sealed, least=position)
-        ranges = inclusion(position - 1, size)
+        size = _size(call.given, "treeSize", sealed, least=nth)
+        ranges = inclusion(nth - 1, size)
         tiles = await seals.tiles(connection, tiles_of(ranges))
-        (line,) = await log.page(connection, position - 1, position, 1)
+        (line,) = await log.page(connection, nth - 1, nth, 1)
     leaf = seals.leaf(line)
     body = {
-        "position": position,
+        "position": nth,
         "leaf": leaf_hash(leaf).hex(),
         "treeSize": size,
         "hashes": [root_of(*each, tiles).hex() for each in ranges],
@@ -104,8 +121,8 @@ async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Repl
 
 async def answer_consistency(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """That the log of `to` events begins with the log of `from` events."""
+    sealed, _note = await _sealed(desk, call)
     async with desk.reader() as connection:
-        sealed, _note = await seals.last(connection)
         if "from" not in call.given:
             raise unfit("from", f"this is a number of events, from 1 to {sealed}")
         size = _size(call.given, "to", sealed)

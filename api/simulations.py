@@ -28,6 +28,7 @@ async def answer_simulation(desk: "Desk", call: Call, _: Parameters) -> Reply | 
     it is compared with what was decided then, or `against` another policy. Nothing is written.
     With `Accept: application/x-ndjson` each change is a line, and the report the last.
     """
+    await desk.wait_for(call)
     simulation = await read_form(call, Simulation)
     backtest = Backtest(simulation, await desk.last_position())
     headers = [(b"ledger-position", b"%d" % backtest.report.position)]

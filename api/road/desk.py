@@ -166,7 +166,9 @@ class Desk(Struct):
         return found
 
     async def wait_for(self, call: Call) -> None:
-        """Let the read tables come as far as the request's Ledger-Position says."""
+        """Let the read tables come as far as the request's Ledger-Position says, and note how far
+        that is. Raises Invalid for what is no position of the log, Unavailable when the tables
+        take too long."""
         if (text := call.header(b"ledger-position")) is None:
             return
         if not POSITION.fullmatch(text):
@@ -177,6 +179,7 @@ class Desk(Struct):
             words = "The ledger has not come that far."
             raise Invalid("invalid-position", words, "Ledger-Position")
         await self.tables.require(position)
+        call.position = position
 
     async def last_position(self) -> int:
         """The last position in the store, whoever wrote it."""

@@ -129,18 +129,19 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     await desk.wait_for(call)
     if query.as_of is not None:
         return await _list_then(desk, route, query, parameters, rights)
-    owner = await _owner(desk, route, parameters, rights)
     rows = await desk.rows(*_page(route, query, parameters, rights))
-    if route.of and not rows[0][1]:
+    position, owner, *_ = rows[0]
+    if route.of and owner is None:
         raise missing(route.of[1].OF)
     items = [item for _, _, *item in rows if item[0] is not None]
     cursor = "null"
     if len(items) > query.limit:
         last, place, _ = items[query.limit - 1]
         cursor = f'"{make_cursor(desk.cursor_key, query.scope, place, last)}"'
+    around = f"{owner[1:-1]}," if route.with_owner else ""
     text = ",".join(text for _, _, text in items[: query.limit])
-    body = f'{{{owner}"items":[{await unsealed(desk, text, sees=sees)}],"nextCursor":{cursor}}}'
-    return Reply(200, body.encode(), [(b"ledger-position", b"%d" % rows[0][0])])
+    text = await unsealed(desk, f'{{{around}"items":[{text}],"nextCursor":{cursor}}}', sees=sees)
+    return Reply(200, text.encode(), [(b"ledger-position", b"%d" % position)])
 
 
 async def _list_then(
@@ -163,24 +164,19 @@ async def _list_then(
     return Reply(200, body.encode(), [(b"ledger-position", b"%d" % position)])
 
 
-async def _owner(desk: "Desk", route: List, parameters: Parameters, rights: "Rights") -> str:
-    """The fields of the owner's row, where a list shows them before its items."""
-    if not (route.of and route.with_owner):
-        return ""
-    found = await find(desk, route.of[1], parameters, rights)
-    return f"{found.text[1:-1]}," if found.text else ""
-
-
 def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -> Test:
-    """The statement of a list. Each row: position, whether the owner is there, id, place, JSON."""
+    """The statement of a list. Each row: position, the owner (its JSON where the list shows that),
+    id, place, JSON."""
     row, order = route.row, query.order
-    json = row.json(not rights.sees_persons, own=rights.own)
-    tests, owner, owners = [*query.tests, *seen(row, rights)], "true", list[Any]()
+    masked = not rights.sees_persons
+    json = row.json(masked, own=rights.own)
+    tests, owner, owners = [*query.tests, *seen(row, rights)], "NULL", list[Any]()
     if route.of:
         column, table = route.of
         where, owners = all_of([_named(table, "id", parameters["id"]), *seen(table, rights)])
         known = f"(SELECT t.id FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
-        owner = f"{known} IS NOT NULL"
+        shown = table.json(masked, own=rights.own) if route.with_owner else "t.id"
+        owner = f"(SELECT {shown} FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
         tests = [*tests, _belonging(route, column, (known, owners), rights)]
     if query.after:
         tests = [*tests, beyond(order, *query.after)]

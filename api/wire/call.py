@@ -33,8 +33,8 @@ class Call:
     """A request: who asks, from where, and where its body can be read."""
 
     __slots__ = (
-        "given", "headers", "id", "ip", "limits", "method", "path", "query", "receive", "send",
-        "started", "token_hash",
+        "given", "headers", "id", "ip", "limits", "method", "path", "position", "query",
+        "receive", "send", "started", "token_hash",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +54,8 @@ class Call:
         self.token_hash = _token_hash(self.headers)
         self.given: Given = {}
         """The parameters of the query, once they are known to be ones that the route takes."""
+        self.position = 0
+        """The position that the answer reflects at least, once the read tables have come to it."""
         self.limits: Headers = []
         """What is left of what the caller may ask for; every answer tells it."""
         self.started = False
