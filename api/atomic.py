@@ -7,7 +7,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from api.road.commands import key_for, receipt_fields
+from api.road.commands import receipt_fields
+from api.road.idempotency import asked_by, key_for
 from api.road.wish import Wish
 from api.wire.body import read_body
 from api.wire.call import Reply
@@ -53,16 +54,17 @@ class _Batch(Struct):
 
     def work(self, book: Book) -> UUID:
         """Every line in order, each seeing what those before it did."""
-        receipts: list[Receipt] = []
+        receipts, asked = list[Receipt](), list[Activity]()
         stamp = book.stamp
         for number, wish in self.wishes.items():
             book.stamp = msgspec.structs.replace(stamp, key=wish.stamp.key)
             try:
+                asked.append(wish.activity)
                 book.activities.append(wish.activity)
                 book.need(*wish.route.needs)
                 stream = wish.work(book)
             except Refused as refusal:
-                _tell(book.activities, refusal)
+                book.activities[:] = _ended(asked, refusal)
                 raise _Failed(number, refusal) from None
             aggregate = book.read(wish.route.kind, stream)
             name = aggregate.BUSINESS_ID
@@ -72,12 +74,13 @@ class _Batch(Struct):
         return stream
 
 
-def _tell(activities: list[Activity], refusal: Refused) -> None:
-    """Say of each line how it ended: the last was refused, so those before it came to nothing."""
-    codes = [*[Aborted().code for _ in activities[1:]], refusal.code]
-    activities[:] = [
+def _ended(asked: list[Activity], refusal: Refused) -> list[Activity]:
+    """What was asked for, and how it ended: the last line was refused, so those before it came to
+    nothing, and made nothing."""
+    codes = [*[Aborted().code for _ in asked[1:]], refusal.code]
+    return [
         msgspec.structs.replace(each, details={"outcome": code})
-        for each, code in zip(activities, codes, strict=True)
+        for each, code in zip(asked, codes, strict=True)
     ]
 
 
@@ -101,8 +104,12 @@ async def perform_all(sender: "Sender") -> Reply:
     if failures:
         return _undone(sender, texts, failures)
     key = _key(call.header(b"idempotency-key"), batch.wishes)
+    meant = [
+        [*asked_by(wish.op, wish.command), sorted(wish.versions or ())]
+        for wish in batch.wishes.values()
+    ]
     said = hashlib.sha256(body).hexdigest()
-    idempotency = key_for(desk, sender.admin, key, f"POST {call.path}", said)
+    idempotency = key_for(desk, sender.admin, key, f"POST {call.path}", meant=meant, said=said)
 
     def admit(book: Book) -> None:
         book.activities.append(ASKED)

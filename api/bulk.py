@@ -12,7 +12,8 @@ from msgspec import Struct
 from pydantic import Field, ValidationError
 
 from api.atomic import ASKED, perform_all
-from api.road.commands import errors_in, fill, key_for, receipt_fields
+from api.road.commands import errors_in, fill, receipt_fields
+from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, Other, Parameters, Route
 from api.road.wish import Wish
 from api.wire import problem
@@ -70,14 +71,15 @@ class Sender(Struct, frozen=True):
             raise Invalid("invalid-op", "This op is no command.", "/op")
         read_parameters(query.encode(), route.QUERY)
         body = {} if line.body is None else line.body
+        form = fill(route, parameters, body)
         return Wish(
             route,
             parameters,
-            fill(route, parameters, body),
+            form,
             None if line.version is None else frozenset([line.version]),
             self.token,
             self.call.stamp(self.desk.world, line.key),
-            key_for(self.desk, self.admin, line.key, line.op, body),
+            key_for(self.desk, self.admin, line.key, line.op, meant=form, said=body),
         )
 
     def failed(self, number: int, error: Exception) -> bytes:

@@ -157,6 +157,12 @@ class Sight(Struct, frozen=True):
         )
         return cls(rights)
 
+    async def again(self, desk: "Desk", call: Call, needs: Right) -> "Sight":
+        """The same reader as they are now. What was read before this may be told to them: they
+        are let in at its positions or later. Raises as `of` does."""
+        saw = self.rights.sees_persons
+        return await Sight.of(desk, call, needs, enter=gate.enter_again, saw=saw)
+
     async def shown(self, desk: "Desk", lines: list[Line]) -> list[bytes]:
         """The events as JSON."""
         sees = self.rights.sees_persons

@@ -41,6 +41,8 @@ ENVELOPE: Final[Schema] = {
 OPTIONAL: Final[Schema] = {
     "actorid": {"type": "string", "format": "uuid"},
     "actorname": STRING,
+    "apikeyid": {"type": "string", "format": "uuid", "description": "The API key that acted."},
+    "apikeyname": STRING,
     "requestid": STRING,
     "causationid": {"type": "string", "format": "uuid", "description": "The event behind it."},
     "erased": {"const": True, "description": "A person in it was erased: their words are null."},

@@ -84,8 +84,7 @@ async def explain(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
         )
         for figure, old, new in _moved(before, loan):
             said = {"position": position, "event": name, "at": recorded.stamp.at}
-            actor = {"type": recorded.stamp.actor.type, "id": recorded.stamp.actor.id}
-            moved = {"from": old, "to": new, "by": actor, "because": _plain(recorded)}
+            moved = {"from": old, "to": new, "by": _by(recorded), "because": _plain(recorded)}
             steps[figure].append(said | moved)
     assert loan is not None, "a stream that was found has events"
     figures = {
@@ -113,6 +112,13 @@ def _moved(before: Loan | None, after: Loan) -> Iterator[tuple[str, Any, Any]]:
         old, new = getattr(before, attribute, None), getattr(after, attribute)
         if old != new:
             yield figure, old, new
+
+
+def _by(recorded: Recorded) -> dict[str, Any]:
+    """Who moved it, and with which API key, if a machine did."""
+    actor = recorded.stamp.actor
+    key = {"apiKeyId": actor.api_key} if actor.api_key else {}
+    return {"type": actor.type, "id": actor.id} | key
 
 
 def _plain(recorded: Recorded) -> dict[str, Any]:

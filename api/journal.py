@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from api.examples import AS_OF
+from api.road.again import admit_again
 from api.road.as_of import RECORDED, position_of
 from api.road.filters import read_query
 from api.road.parameters import filters_of
@@ -16,6 +17,7 @@ from api.road.routes import AnyRoute, List, One, Other, Parameters
 from api.wire.call import Call, Reply
 from projections.journal import ACCOUNTS, JournalEntryRow
 from projections.writer import encode
+from rim_ledger.activity import Activity
 from rim_ledger.values import ZERO
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 READ: Final = ("journal", "read")
 CSV: Final = b"text/csv; charset=utf-8"
 BATCH: Final = 2_000
+EXPORTED: Final = Activity(action="Export", resource="journal.csv")
 
 LINES: Final = """
 SELECT t.position, t.at, t.event, t.id, t.loan_id, t.transaction_id, t.user_id,
@@ -103,6 +106,7 @@ async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
         await call.start(200, [reflected, (b"content-type", CSV), _attached("journal")])
         batch: list[Iterable[Any]] = [HEADS]
         while batch:
+            await admit_again(desk, call, READ, activity=EXPORTED)
             part = {"type": "http.response.body", "body": _csv(batch), "more_body": True}
             await call.send(part)
             batch = list(await cursor.fetchmany(BATCH))

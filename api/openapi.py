@@ -23,6 +23,7 @@ SENTENCES: Final = {
     "401": "No live session.",
     "403": "The caller lacks the permission.",
     "404": "There is no such thing, or none the caller may know of.",
+    "406": "The request takes none of the media types of the answer.",
     "408": "The body did not come in time.",
     "409": "A rule or the present state forbids it.",
     "412": "The thing has another version than If-Match says.",
@@ -179,6 +180,7 @@ def _describe_other(operation: Schema, route: Other) -> None:
         content = {route.media_type: {"schema": schema}}
         operation["requestBody"] = {"required": True, "content": content}
     statuses = ("503",) if route.path.count("/") == 1 else OF_COMMANDS
+    statuses = (*statuses, "406") if route.offers else statuses
     operation["responses"] = {str(route.status): answer} | _problems(statuses)
 
 

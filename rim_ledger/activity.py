@@ -22,7 +22,8 @@ class Activity(Struct, frozen=True, kw_only=True):
 
 
 class AdminActivityLog(Struct, frozen=True, kw_only=True):
-    """What was asked for, by whom, from where, and how it ended."""
+    """What was asked for, by whom (the API key as well, if a machine asked), from where, and how it
+    ended."""
 
     id: UUID
     admin_id: UUID | None
@@ -35,6 +36,8 @@ class AdminActivityLog(Struct, frozen=True, kw_only=True):
     user_agent: str | None
     request_id: str | None
     timestamp: datetime
+    api_key_id: UUID | None = None
+    api_key_name: str | None = None
 
 
 def logged(
@@ -55,4 +58,6 @@ def logged(
         user_agent=stamp.user_agent,
         request_id=stamp.request_id,
         timestamp=at,
+        api_key_id=stamp.actor.api_key,
+        api_key_name=stamp.actor.api_key_name,
     )

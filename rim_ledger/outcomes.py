@@ -23,11 +23,13 @@ class Receipt(Struct, frozen=True):
 
 
 class Idempotency(Struct, frozen=True):
-    """The key a caller gave a request, and a hash of what the request said."""
+    """The key a caller gave a request, and a hash of what the request was understood as."""
 
     caller: str
     key: str
     request_hash: str
+    former_hash: str = ""
+    """The hash of how it was spelled, under which outcomes were stored before."""
 
 
 class _Kept(Struct, omit_defaults=True):
@@ -50,7 +52,7 @@ def kept(answer: Receipt | Exception) -> str | None:
 
 def replayed(before: Outcome, key: Idempotency) -> Receipt | Refused:
     """The first answer again; for another request under the same key, a refusal."""
-    if before.request_hash != key.request_hash:
+    if before.request_hash not in (key.request_hash, key.former_hash):
         return Invalid(
             "idempotency-key-reused",
             f"The key {key.key} was used for another request; take a new key.",

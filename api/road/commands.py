@@ -1,16 +1,14 @@
 """A command on its way: from a body to a decision, and from a receipt to an answer."""
 
-import hashlib
-import hmac
 import json
 import re
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from uuid import UUID
 
 from pydantic import ValidationError
 
+from api.road.idempotency import key_for
 from api.road.known import look_for
 from api.road.routes import Parameters, Route, activity_of, entry
 from api.road.wish import Wish
@@ -22,16 +20,14 @@ from api.wire.query import read_parameters
 from rim_ledger.core import (
     Aggregate,
     Form,
-    Invalid,
     Refused,
     Unavailable,
 )
-from rim_ledger.outcomes import Idempotency, Receipt
+from rim_ledger.outcomes import Receipt
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
 
-KEY: Final = re.compile(r"[ -~]{1,255}")
 ETAG: Final = re.compile(r'"(\d{1,18})"')
 PREFERRED: Final = re.compile(rb'(?i)(?:^|,)\s*return\s*=\s*"?representation"?\s*(?:[,;]|$)')
 """In a Prefer header, alone or beside other preferences (RFC 7240)."""
@@ -106,18 +102,6 @@ def versions_in(if_match: str | None) -> frozenset[int] | None:
     return frozenset(int(number) for number in ETAG.findall(if_match))
 
 
-def key_for(desk: "Desk", caller: UUID, key: str | None, op: str, body: Any) -> Idempotency | None:
-    """The scope of an idempotency key: this caller, this request."""
-    if key is None:
-        return None
-    if not KEY.fullmatch(key):
-        words = "A key has 1 to 255 printable ASCII characters."
-        raise Invalid("invalid-idempotency-key", words, "Idempotency-Key")
-    said = op + json.dumps(body, sort_keys=True, default=str)
-    digest = hmac.new(desk.request_key, said.encode(), hashlib.sha256).hexdigest()
-    return Idempotency(str(caller), key, digest)
-
-
 async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Parameters) -> Reply:
     """Read, decide, commit; the receipt, or the row when the client prefers that."""
     token = call.token
@@ -131,7 +115,9 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         said = read_json(body) if body else {}
         form = fill(route, parameters, said)
         key = call.header(b"idempotency-key")
-        idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
+        idempotency = key_for(
+            desk, caller, key, f"{call.method} {call.path}", meant=form, said=said
+        )
     except Refused:
         # Whoever may not ask learns only that, and nothing of what they may not know of.
         enter = entry(route)

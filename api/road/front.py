@@ -12,7 +12,8 @@ from api.road.health import PROBES
 from api.road.reads import answer_list, answer_one
 from api.road.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry
 from api.wire import problem
-from api.wire.call import Call, Reply
+from api.wire.accept import preferred
+from api.wire.call import Call, Reply, path_of
 from api.wire.query import read_parameters
 from rim_ledger.admin import gate
 from rim_ledger.core import Refused, Unavailable
@@ -39,8 +40,11 @@ class Front:
         self._inner, self._state = inner, state
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
-        path: str = scope.get("path", "")
-        if scope["type"] != "http" or path in DOCUMENTS or path.startswith(ASSETS):
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        path = path_of(scope)
+        if path in DOCUMENTS or path.startswith(ASSETS):
             await self._inner(scope, receive, send)
             return
         started = perf_counter()
@@ -109,6 +113,8 @@ async def answer_other(
         )
     try:
         call.given = read_parameters(call.query, route.query)
+        if route.offers:
+            call.media_type = preferred(call.headers.get(b"accept"), route.offers)
         if route.method == "GET":
             await desk.wait_for(call)
     except (Refused, Unavailable):

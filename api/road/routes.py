@@ -114,6 +114,9 @@ class Other(Struct, frozen=True):
     """The same of another answer that it may give."""
     media_type: str = "application/json"
     """What its body is, if it has one."""
+    offers: tuple[bytes, ...] = ()
+    """The media types that it answers in, where `Accept` chooses among them; the first when
+    nothing is said."""
     query: Mapping[str, Any] = {}
     """JSON Schema of the parameters of its query string; any other is refused."""
 

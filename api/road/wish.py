@@ -59,6 +59,11 @@ class Wish(Struct):
     sender: Sender | None = None
     """… by whom."""
 
+    @property
+    def op(self) -> str:
+        """Its method and path."""
+        return f"{self.route.method} {self.route.path.format_map(self.parameters)}"
+
     def admit(self, book: Book) -> None:
         """The caller is known and may ask for this."""
         book.activities.append(self.activity)
@@ -96,7 +101,9 @@ class Wish(Struct):
             self.sender.require(Channel.EMAIL, book)
         _set_time(book, command)
         if isinstance(command, Creation):
-            return perform(book, route.kind, None, command)
+            made = perform(book, route.kind, None, command)
+            book.made(made)
+            return made
         stream = named(book, route, self.parameters)
         if isinstance(command, CommandForm):
             aggregate = book.find(route.kind, stream)

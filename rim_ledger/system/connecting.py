@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Annotated, ClassVar, Final, Self
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -11,7 +12,15 @@ from pydantic_core import PydanticCustomError
 
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Creation, Event, Invalid, Refused, require, require_legal
-from rim_ledger.system.credentials import API_KEY, API_SECRET, WithCredentials, keep
+from rim_ledger.system.credentials import (
+    API_KEY,
+    API_SECRET,
+    FORMER_SECRET,
+    OVERLAP_HOURS,
+    OVERLAP_HOURS_MAX,
+    WithCredentials,
+    keep,
+)
 from rim_ledger.system.integration import (
     LEGAL,
     SERVED,
@@ -74,15 +83,24 @@ lists those that a telecom integration serves, all when it is left out. `from` i
 are from, which an e-mail integration must say, and `perSecond` how many go out in a second."""
 
 
-def _rotate(form: WithCredentials, book: Book, integration: UUID) -> Iterable[Event]:
-    """Take over the secrets that a form gives; those that are kept already change nothing."""
+def _rotate(
+    form: WithCredentials, book: Book, integration: UUID, overlap_hours: int = 0
+) -> Iterable[Event]:
+    """Take over the secrets that a form gives; those that are kept already change nothing. What
+    is signed with the former secret is believed for so many hours more."""
     known = book.read(ApiIntegration, integration)
     key_set, secret_set = form.api_key or known.key, form.api_secret or known.secret
     require_pair(known.type, key=key_set is not None, secret=secret_set is not None)
     key = keep(book, integration, API_KEY, form.api_key, known.key)
+    former = book.unsealed(integration, API_SECRET) if form.api_secret and known.secret else None
     secret = keep(book, integration, API_SECRET, form.api_secret, known.secret)
+    until = None
+    if secret and known.secret:
+        if former and overlap_hours and known.type is not IntegrationType.EMAIL:
+            until = book.now + timedelta(hours=overlap_hours)
+        book.keep_sealed(integration, FORMER_SECRET, former if until and former else "")
     if key or secret:
-        yield IntegrationCredentialsRotated(api_key=key, api_secret=secret)
+        yield IntegrationCredentialsRotated(api_key=key, api_secret=secret, former_until=until)
 
 
 def _require_present(integration: ApiIntegration) -> None:
@@ -135,7 +153,7 @@ class UpdateIntegration(WithCredentials, Command[ApiIntegration]):
         require_fit(aggregate.type, self.base_url or aggregate.base_url, config)
         if changes:
             yield IntegrationChanged(**changes)
-        yield from _rotate(self, book, aggregate.id)
+        yield from _rotate(self, book, aggregate.id, 0 if moved else OVERLAP_HOURS)
         if moved and aggregate.is_called and aggregate.status is not IntegrationStatus.INACTIVE:
             yield from _stop(aggregate, book)
         elif "config" in changes and aggregate.status is not IntegrationStatus.INACTIVE:
@@ -150,13 +168,30 @@ class UpdateIntegration(WithCredentials, Command[ApiIntegration]):
 
 
 class RotateCredentials(WithCredentials, Command[ApiIntegration]):
-    """Replace the secrets that are given. The former ones are worth nothing from then on."""
+    """Replace the secrets that are given. Callbacks that are signed with the former secret are
+    believed for `overlapHours` more, so that the provider can change over; a secret that leaked
+    is replaced with 0. Given alone, it ends the former secret sooner."""
+
+    overlap_hours: Annotated[int, Field(ge=0, le=OVERLAP_HOURS_MAX)] | None = None
 
     def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
         _require_present(aggregate)
-        if self.api_key is None and self.api_secret is None:
+        hours = OVERLAP_HOURS if self.overlap_hours is None else self.overlap_hours
+        if self.api_key or self.api_secret:
+            yield from _rotate(self, book, aggregate.id, hours)
+        elif self.overlap_hours is None:
             raise Invalid("missing", "Name an apiKey, an apiSecret or both.", "/apiSecret")
-        yield from _rotate(self, book, aggregate.id)
+        else:
+            yield from self._end_former(aggregate, hours, book)
+
+    def _end_former(self, integration: ApiIntegration, hours: int, book: Book) -> Iterable[Event]:
+        until, sooner = integration.former_until, book.now + timedelta(hours=hours)
+        counts = integration.former_counts(book.now)
+        if until is None or not counts or until <= sooner:
+            raise Refused("already-done", "No former secret is valid for longer than that.")
+        if not hours:
+            book.keep_sealed(integration.id, FORMER_SECRET, "")
+        yield IntegrationCredentialsRotated(former_until=sooner)
 
 
 class TestIntegration(Command[ApiIntegration]):

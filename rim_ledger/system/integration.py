@@ -8,7 +8,7 @@ from uuid import UUID
 
 from rim_ledger.core import Aggregate, Event, Stamp
 from rim_ledger.sending import Channel
-from rim_ledger.system.credentials import Credential, Imprint, shown
+from rim_ledger.system.credentials import Credential, Imprint, rfc3339, shown
 from rim_ledger.values import Network
 
 SERVES: Final = "served-by"
@@ -75,10 +75,13 @@ class IntegrationChanged(Event):
 
 
 class IntegrationCredentialsRotated(Event):
-    """Only what is new is set. The secrets themselves are kept, encrypted, beside the events."""
+    """Only what is new is set. The secrets themselves are kept, encrypted, beside the events.
+    Callbacks that are signed with the former secret are believed until `former_until`; never, when
+    it is left out. It may be set alone, to bring that forward."""
 
     api_key: Imprint | None = None
     api_secret: Imprint | None = None
+    former_until: datetime | None = None
 
 
 class IntegrationTested(Event):
@@ -130,6 +133,8 @@ class ApiIntegration(Aggregate):
     status: IntegrationStatus = IntegrationStatus.INACTIVE
     key: Credential | None = None
     secret: Credential | None = None
+    former_until: datetime | None = None
+    """Until when callbacks that are signed with the former secret are believed."""
     last_tested: datetime | None = None
     last_test_result: TestResult | None = None
     last_test_reason: str | None = None
@@ -171,7 +176,12 @@ class ApiIntegration(Aggregate):
 
     @property
     def api_secret(self) -> dict[str, Any]:
-        return shown(self.secret)
+        until = self.former_until
+        return shown(self.secret) | {"formerValidUntil": until and rfc3339(until)}
+
+    def former_counts(self, now: datetime) -> bool:
+        """Whether callbacks that are signed with the former secret are still believed."""
+        return self.former_until is not None and now < self.former_until
 
     @classmethod
     def begin(cls, id: UUID, event: IntegrationCreated, stamp: Stamp) -> Self:
@@ -194,12 +204,14 @@ class ApiIntegration(Aggregate):
                     base_url=event.base_url or self.base_url,
                     config=self.config if event.config is None else event.config,
                 )
-                # What is another provider now, or elsewhere, was never tested.
+                # What is another provider now, or elsewhere, was never tested, and has no secret of
+                # the one before.
                 return changed._untested() if event.provider or event.base_url else changed
-            case IntegrationCredentialsRotated(api_key=key, api_secret=secret):
+            case IntegrationCredentialsRotated(api_key=key, api_secret=secret, former_until=until):
                 return self.but(
                     key=Credential(imprint=key, set_at=stamp.at) if key else self.key,
                     secret=Credential(imprint=secret, set_at=stamp.at) if secret else self.secret,
+                    former_until=until if secret or until else self.former_until,
                 )
             case IntegrationTested():
                 return self.but(
@@ -219,4 +231,6 @@ class ApiIntegration(Aggregate):
                 assert_never(event)
 
     def _untested(self) -> Self:
-        return self.but(last_tested=None, last_test_result=None, last_test_reason=None)
+        return self.but(
+            last_tested=None, last_test_result=None, last_test_reason=None, former_until=None
+        )
