@@ -10,7 +10,7 @@ from api.road.routes import AnyRoute, Other, Parameters, Route, resource
 from api.wire.call import Call, Reply
 from api.wire.problem import encoded
 from projections.admin import ApiKeyRow
-from rim_ledger.activity import Activity
+from rim_ledger.activity import Activity, note_made
 from rim_ledger.admin import gate
 from rim_ledger.admin.api_key import ApiKey
 from rim_ledger.admin.machines import CreateApiKey, RevokeApiKey
@@ -44,7 +44,7 @@ async def make_key(desk: "Desk", call: Call, _: Parameters) -> Reply:
 
     def work(book: Book) -> UUID:
         made = perform(book, ApiKey, None, ready)
-        book.made(made)
+        note_made(book.activities, made)
         return made
 
     receipt = await desk.ledger.submit(

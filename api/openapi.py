@@ -179,7 +179,7 @@ def _describe_other(operation: Schema, route: Other) -> None:
         schema = _ref(route.form) if route.form else BODIES[route.media_type]
         content = {route.media_type: {"schema": schema}}
         operation["requestBody"] = {"required": True, "content": content}
-    statuses = ("503",) if route.path.count("/") == 1 else OF_COMMANDS
+    statuses = ("400", "422", "503") if route.path.count("/") == 1 else OF_COMMANDS
     statuses = (*statuses, "406") if route.offers else statuses
     operation["responses"] = {str(route.status): answer} | _problems(statuses)
 

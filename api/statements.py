@@ -14,7 +14,7 @@ from api.wire.body import require_media_type
 from api.wire.call import JSON, Call, Headers, Reply
 from api.wire.csv_lines import Upload, read_lines, receive_file
 from projections.payments import StatementLineRow, StatementRow
-from rim_ledger.activity import Activity
+from rim_ledger.activity import Activity, note_made
 from rim_ledger.admin import gate
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Refused, Unavailable
@@ -47,7 +47,8 @@ class Import:
 
         def work(book: Book) -> UUID:
             book.activities.append(ASKED)
-            book.made(stream := begin(self._sha256)(book))
+            stream = begin(self._sha256)(book)
+            note_made(book.activities, stream)
             return stream
 
         receipt = await self._decide(work, idempotency)

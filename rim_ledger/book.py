@@ -144,12 +144,6 @@ class Book:
         """How many events the stream has."""
         return self._entry(id).version
 
-    def made(self, id: UUID) -> None:
-        """Say what the caller's last activity made. Borrowers leave none."""
-        self.activities[-1:] = [
-            msgspec.structs.replace(each, resource_id=str(id)) for each in self.activities[-1:]
-        ]
-
     def act_upon(self, id: UUID) -> None:
         """Say that this decision follows from the last event of a stream, not from a person."""
         self.stamp = msgspec.structs.replace(self.stamp, causation=self._entry(id).last)

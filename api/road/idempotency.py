@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -43,8 +42,11 @@ def key_for(
         words = "A key has 1 to 255 printable ASCII characters."
         raise Invalid("invalid-idempotency-key", words, "Idempotency-Key")
     understood = b"understood\n" + _encoder.encode(asked_by(op, meant))
-    former = op + json.dumps(said, sort_keys=True, default=str)
-    return Idempotency(str(caller), key, _digest(desk, understood), _digest(desk, former.encode()))
+
+    def former() -> str:
+        return _digest(desk, (op + json.dumps(said, sort_keys=True, default=str)).encode())
+
+    return Idempotency(str(caller), key, _digest(desk, understood), former)
 
 
 def _digest(desk: "Desk", text: bytes) -> str:
@@ -63,7 +65,7 @@ def asked_by(op: str, meant: Any) -> Any:
 def _plain(value: Any) -> Any:  # noqa: PLR0911 - a line a type
     """A value as JSON in which equal things are spelled alike."""
     match value:
-        case None | bool() | str():
+        case None | bool() | str() | UUID():
             return value
         case int() | float() | Decimal():
             return EXACT.normalize(Decimal(str(value))) or Decimal(0)
@@ -72,14 +74,14 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911 - a line a type
         case SecretStr():
             return value.get_secret_value()
         case BaseModel():
-            return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+            return {name: _plain(each) for name, each in vars(value).items()}
         case Struct():
             return _plain(msgspec.structs.asdict(value))
-        case Mapping():
+        case dict():
             return {str(name): _plain(each) for name, each in value.items()}
-        case Set():
+        case set() | frozenset():
             return {str(_plain(each)) for each in value}
-        case Sequence():
+        case list() | tuple():
             return [_plain(each) for each in value]
         case _:
             return str(value)

@@ -13,7 +13,7 @@ from msgspec import Struct
 from api.road.known import named, require_known
 from api.road.routes import Parameters, Route, activity_of, entry
 from api.wire.ids import missing
-from rim_ledger.activity import Activity
+from rim_ledger.activity import Activity, note_made
 from rim_ledger.admin import gate
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.one_time import send_token
@@ -102,7 +102,7 @@ class Wish(Struct):
         _set_time(book, command)
         if isinstance(command, Creation):
             made = perform(book, route.kind, None, command)
-            book.made(made)
+            note_made(book.activities, made)
             return made
         stream = named(book, route, self.parameters)
         if isinstance(command, CommandForm):

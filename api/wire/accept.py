@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 
 from rim_ledger.core import Refused
 
-ELEMENT: Final = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
+ELEMENT: Final = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.?)*(?:"|\Z))+', re.DOTALL)
+"""What stands between commas; a quoted text that does not end goes on to the end."""
 TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 RANGE: Final = re.compile(rb"\s*(" + TOKEN + rb")/(" + TOKEN + rb")\s*((?:;.*)?)", re.DOTALL)
 WEIGHT: Final = re.compile(rb";\s*[qQ]\s*=\s*([^;\s]*)")

@@ -85,7 +85,7 @@ are from, which an e-mail integration must say, and `perSecond` how many go out 
 
 def _rotate(
     form: WithCredentials, book: Book, integration: UUID, overlap_hours: int = 0
-) -> Iterable[Event]:
+) -> Iterable[IntegrationCredentialsRotated]:
     """Take over the secrets that a form gives; those that are kept already change nothing. What
     is signed with the former secret is believed for so many hours more."""
     known = book.read(ApiIntegration, integration)
@@ -101,6 +101,19 @@ def _rotate(
         book.keep_sealed(integration, FORMER_SECRET, former if until and former else "")
     if key or secret:
         yield IntegrationCredentialsRotated(api_key=key, api_secret=secret, former_until=until)
+
+
+def _end_former(
+    integration: ApiIntegration, hours: int | None, book: Book
+) -> Iterable[IntegrationCredentialsRotated]:
+    """End the former secret in so many hours, if it would be valid for longer."""
+    if hours is None or not integration.former_counts(book.now):
+        return
+    until, sooner = integration.former_until, book.now + timedelta(hours=hours)
+    if until and sooner < until:
+        if not hours:
+            book.keep_sealed(integration.id, FORMER_SECRET, "")
+        yield IntegrationCredentialsRotated(former_until=sooner)
 
 
 def _require_present(integration: ApiIntegration) -> None:
@@ -176,22 +189,16 @@ class RotateCredentials(WithCredentials, Command[ApiIntegration]):
 
     def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
         _require_present(aggregate)
-        hours = OVERLAP_HOURS if self.overlap_hours is None else self.overlap_hours
-        if self.api_key or self.api_secret:
-            yield from _rotate(self, book, aggregate.id, hours)
-        elif self.overlap_hours is None:
+        alone = self.api_key is None and self.api_secret is None
+        if alone and self.overlap_hours is None:
             raise Invalid("missing", "Name an apiKey, an apiSecret or both.", "/apiSecret")
-        else:
-            yield from self._end_former(aggregate, hours, book)
-
-    def _end_former(self, integration: ApiIntegration, hours: int, book: Book) -> Iterable[Event]:
-        until, sooner = integration.former_until, book.now + timedelta(hours=hours)
-        counts = integration.former_counts(book.now)
-        if until is None or not counts or until <= sooner:
-            raise Refused("already-done", "No former secret is valid for longer than that.")
-        if not hours:
-            book.keep_sealed(integration.id, FORMER_SECRET, "")
-        yield IntegrationCredentialsRotated(former_until=sooner)
+        hours = OVERLAP_HOURS if self.overlap_hours is None else self.overlap_hours
+        rotated = list(_rotate(self, book, aggregate.id, hours))
+        same = not any(event.api_secret for event in rotated)
+        ends = list(_end_former(aggregate, self.overlap_hours, book)) if same else []
+        words = "No former secret is valid for longer than that."
+        require(not alone or bool(ends), "already-done", words)
+        yield from [*rotated, *ends]
 
 
 class TestIntegration(Command[ApiIntegration]):

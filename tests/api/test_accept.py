@@ -56,6 +56,7 @@ def test_the_type_that_is_wanted_most_is_given(accept: bytes | None, expected: b
         b"text/*;q=0.000, application/*;q=0",
         b"image/*, text/plain",
         b'a/b;x="' + b"\\" * 30_000,
+        b"a/b;x=" + b'"\\' * 15_000,
     ],
 )
 def test_what_is_refused_is_not_given(accept: bytes) -> None:

@@ -1,14 +1,13 @@
 """An answer that goes on tells nothing that its reader was not let in to when it was read."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 import pytest
 
 from api import live
 from tests.api.conftest import Client, Tell
 from tests.api.streaming import Stream
+from tests.api.test_broken_answers import messages
 from tests.api.test_journal import lend_and_repay
 
 EVENTS = {"resource": "events", "actions": ["read"]}
@@ -19,7 +18,7 @@ ALL = {"resource": "tickets.all", "actions": ["read"]}
 PERSONS = {"resource": "users.pii", "actions": ["read"]}
 
 
-async def _end(ending: str, admin: Client, watcher: Client) -> int:
+async def end_rights(ending: str, admin: Client, watcher: Client) -> int:
     """End a right; the position at which it was ended."""
     me = (await watcher.get("/v1/auth/me")).json()["id"]
     person = f"/v1/admin-users/{me}"
@@ -51,7 +50,7 @@ def test_a_live_stream_tells_nothing_from_the_end_of_its_session_on(
             first = await admin.user()
             while (await stream.event() or (0, {}))[0] < first["position"]:
                 pass
-            ended = await _end(ending, admin, watcher)
+            ended = await end_rights(ending, admin, watcher)
             await admin.user(1)
             told = [position async for position, _ in stream]
             assert all(position < ended for position in told)
@@ -74,38 +73,6 @@ def test_a_stream_of_an_api_key_ends_with_the_key(
             assert await stream.event() is None
 
     tell(story)
-
-
-async def _parts(
-    client: Client, path: str, accept: str, after_first: Callable[[], Awaitable[Any]]
-) -> tuple[bytes, bool]:
-    """What a reader is sent who does something else after the first part, and whether it ends."""
-    parts, ends = list[bytes](), False
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        nonlocal ends
-        if message["type"] == "http.response.start":
-            assert message["status"] == 200
-            return
-        parts.append(message["body"])
-        ends = not message.get("more_body")
-        if len(parts) == 1:
-            await after_first()
-
-    headers = {"accept": accept, **client.headers}
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": path,
-        "query_string": b"",
-        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-        "client": ("127.0.0.1", 1),
-    }
-    await client.app(scope, receive, send)  # type: ignore[arg-type]
-    return b"".join(parts), ends
 
 
 @pytest.mark.parametrize("ending", ["revoked", "demoted"])
@@ -136,13 +103,10 @@ def test_a_long_answer_breaks_off_when_its_right_ends(
             name = f"watcher{number}"
             watcher = await admin.take_on(name, *rights)
 
-            whole, ends = await _parts(watcher, path, accept, admin.caught_up)
-            assert ends, path
-
-            end = partial(_end, ending, admin, watcher)
-            told, ends = await _parts(watcher, path, accept, end)
-            assert not ends, path
-            assert len(told) < len(whole), path
-            assert whole.startswith(told) or accept == "application/x-ndjson"
+            whole = await messages(watcher, path, accept)
+            assert not whole[-1].get("more_body"), path
+            end = partial(end_rights, ending, admin, watcher)
+            told = await messages(watcher, path, accept, end)
+            assert [each.get("more_body") for each in told] == [None, True], path
 
     tell(story)

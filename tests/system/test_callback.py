@@ -149,13 +149,16 @@ def test_the_former_secret_ends_at_once_when_that_is_asked_for() -> None:
     assert door.admits()
 
 
+@pytest.mark.parametrize("again", [None, NEXT])
 @pytest.mark.parametrize("hours", [0, 23])
-def test_the_former_secret_can_be_ended_sooner_and_never_later(hours: int) -> None:
+def test_the_former_secret_can_be_ended_sooner_and_never_later(
+    hours: int, again: str | None
+) -> None:
     door = Door().after(IntegrationActivated())
     assert refused(lambda: _rotate(door, None, hours=hours)) == "already-done"
     _rotate(door)
     assert refused(lambda: _rotate(door, None, hours=25)) == "already-done"
-    _rotate(door, None, hours=hours)
+    _rotate(door, again, hours=hours)
     assert door.admits() is (hours > 0)
     assert door.admits(secret=NEXT)
 
