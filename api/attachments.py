@@ -7,7 +7,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from api.road.commands import key_for
+from api.road.again import admit_again
+from api.road.idempotency import key_for
 from api.road.known import require_known
 from api.road.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
 from api.support import ONE, READ, WRITE
@@ -16,6 +17,7 @@ from api.wire.file_types import media_type, safe_name
 from api.wire.ids import missing, resolve
 from api.wire.multipart import Upload
 from api.wire.problem import encoded
+from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right, perform
 from rim_ledger.core import Refused
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from api.road.desk import Desk
 
 FILES: Final = ONE + "/attachments"
+PARTS_AT_ONCE: Final = 16
+"""Parts of a file (of 64 KiB) that are sent before the caller is looked at again."""
 
 
 class Access(Struct):
@@ -89,7 +93,9 @@ async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
         name = safe_name(upload.name)
         kind = media_type(name, upload.file)
         said = [name, upload.sha256]
-        idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
+        idempotency = key_for(
+            desk, caller, key, f"{call.method} {call.path}", meant=said, said=said
+        )
         own = (ticket.id, caller, key, *said)
         command = AddAttachment(
             attachment_id=desk.world.new_id() if key is None else derived_id("attachment", *own),
@@ -106,7 +112,8 @@ async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
 
     def work(book: Book) -> UUID:
         if book.stamp.admin:
-            book.activities.append(asked)
+            added = {**parameters, "aid": stored}
+            book.activities.append(activity_of("AddAttachment", FILES, added))
         return perform(book, Ticket, access.find(book), command)
 
     try:
@@ -175,15 +182,27 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> Reply | Non
     ]
     await call.start(200, headers)
     if call.method != "HEAD":
-        await _send(call, first, parts)
+        await _send(desk, call, asked, _several(first, parts))
     await call.send({"type": "http.response.body", "body": b""})
     return None
 
 
-async def _send(call: Call, first: bytes, parts: AsyncIterator[bytes]) -> None:
-    await call.send({"type": "http.response.body", "body": first, "more_body": True})
+async def _send(desk: "Desk", call: Call, asked: Activity, pages: AsyncIterator[bytes]) -> None:
+    async for page in pages:
+        if not (await admit_again(desk, call, READ, activity=asked)).own:
+            await admit_again(desk, call, SEES_PERSONS, activity=asked)
+        await call.send({"type": "http.response.body", "body": page, "more_body": True})
+
+
+async def _several(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The parts of a file, many of them together."""
+    page = [first]
     async for part in parts:
-        await call.send({"type": "http.response.body", "body": part, "more_body": True})
+        page.append(part)
+        if len(page) >= PARTS_AT_ONCE:
+            yield b"".join(page)
+            page = []
+    yield b"".join(page)
 
 
 def _disposition(name: str) -> bytes:

@@ -1,7 +1,6 @@
 """The routes of backups, of their settings, and of the switch of all outbound traffic."""
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs
 from uuid import UUID
 
 from api.admin import rfc3339
@@ -62,13 +61,13 @@ async def offer(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
 
 async def download(desk: "Desk", call: Call, parameters: Parameters) -> None:
     """The file of a backup, as it lies in the store: sealed."""
-    words = parse_qs(call.query.decode("latin-1")).get("token", [""])
+    (token,) = call.given.get("token", [""])
     found: Backup | None = None
 
     def work(book: Book) -> UUID:
         nonlocal found
         id_ = resolve(book, Backup, parameters["id"])
-        found = take_download(id_, gate.token_hash(words[0]), book)
+        found = take_download(id_, gate.token_hash(token), book)
         book.activities.append(activity_of("Download", DOWNLOAD, parameters))
         return id_
 
@@ -108,6 +107,7 @@ ROUTES: list[AnyRoute] = [
         download,
         "The file of a backup, for whoever has a link to it",
         public=True,
+        query={"token": {"type": "string"}},
     ),
     One(EDIT, BackupSettingsRow, READ, "When and where backups are made"),
     Route(

@@ -12,13 +12,15 @@ from msgspec import Struct
 from pydantic import Field, ValidationError
 
 from api.atomic import ASKED, perform_all
-from api.road.commands import errors_in, fill, key_for, receipt_fields
+from api.road.commands import errors_in, fill, receipt_fields
+from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, Other, Parameters, Route
 from api.road.wish import Wish
 from api.wire import problem
 from api.wire.body import BODY_MAX, Chunks, Disconnected, read_json, require_media_type
 from api.wire.call import Call, Reply
 from api.wire.problem import InvalidFields, TooLarge, TooSlow
+from api.wire.query import read_parameters, unfit
 from rim_ledger.core import Form, Invalid, Refused, Unavailable
 from rim_ledger.outcomes import Receipt
 
@@ -63,18 +65,21 @@ class Sender(Struct, frozen=True):
             raise InvalidFields(errors_in(error, value)) from None
         if (op := OP.fullmatch(line.op)) is None:
             raise Invalid("invalid-op", "An op is a method and a path.", "/op")
-        route, parameters = self.desk.table.find(op[1], op[2])
+        path, _, query = op[2].partition("?")
+        route, parameters = self.desk.table.find(op[1], path)
         if not isinstance(route, Route):
             raise Invalid("invalid-op", "This op is no command.", "/op")
+        read_parameters(query.encode(), route.QUERY)
         body = {} if line.body is None else line.body
+        form = fill(route, parameters, body)
         return Wish(
             route,
             parameters,
-            fill(route, parameters, body),
+            form,
             None if line.version is None else frozenset([line.version]),
             self.token,
             self.call.stamp(self.desk.world, line.key),
-            key_for(self.desk, self.admin, line.key, line.op, body),
+            key_for(self.desk, self.admin, line.key, line.op, meant=form, said=body),
         )
 
     def failed(self, number: int, error: Exception) -> bytes:
@@ -104,15 +109,14 @@ async def answer_bulk(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
     assert admin is not None, "whoever holds a session is an admin"
     sender = Sender(desk, call, token, admin)
     require_media_type(call.headers, MEDIA_TYPE)
-    match call.query:
-        case b"" | b"atomic=false":
+    match call.given.get("atomic", ["false"]):
+        case ["false"]:
             await _stream(sender)
             return None
-        case b"atomic=true":
+        case ["true"]:
             return await perform_all(sender)
         case _:
-            wrong = {"pointer": "atomic", "code": "invalid-parameter", "detail": "true or false"}
-            raise InvalidFields([wrong], "invalid-parameter")
+            raise unfit("atomic", "this is true or false")
 
 
 async def _stream(sender: Sender) -> None:
@@ -209,5 +213,6 @@ ROUTES: list[AnyRoute] = [
         "Many commands, one a line",
         form=Line,
         media_type=MEDIA_TYPE.decode(),
+        query={"atomic": {"type": "boolean"}},
     ),
 ]

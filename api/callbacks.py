@@ -1,12 +1,14 @@
 """The route that providers call: no session, but a signature over every message."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import Field, RootModel, ValidationError
 
-from api.road.commands import errors_in, key_for, receipt_json
+from api.road.commands import errors_in, receipt_json
+from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, Other, Parameters
 from api.wire.body import read_body, read_json, require_media_type
 from api.wire.call import Call, Reply
@@ -74,7 +76,9 @@ async def answer_callback(desk: "Desk", call: Call, parameters: Parameters) -> R
     try:
         require_media_type(call.headers, b"application/json")
         said = read_json(message.body)
-        key = key_for(desk, integration, message.id, f"POST {call.path}", said)
+        key = key_for(
+            desk, integration, message.id, f"POST {call.path}", meant=_meant(said), said=said
+        )
     except Refused:  # a stranger learns only that it is one
         await desk.ledger.submit(lambda _: integration, stamp, None, caller.admit)
         raise
@@ -94,6 +98,14 @@ async def answer_callback(desk: "Desk", call: Call, parameters: Parameters) -> R
     if receipt.replayed:
         headers.append((b"idempotency-replayed", b"true"))
     return Reply(200, receipt_json(caller.form.ABOUT, receipt), headers)
+
+
+def _meant(said: Any) -> Any:
+    """What a message says to us. One that says nothing is refused by whoever admits its sender."""
+    for form in FORMS.values():
+        with suppress(ValidationError):
+            return form.model_validate(said)
+    return said
 
 
 async def _message(call: Call) -> Message:

@@ -8,12 +8,13 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from api.road.as_of import NUMBER, only, position_at, unfit
-from api.road.filters import LIMIT_MAX, parameters_in
+from api.road.as_of import NUMBER, position_at
+from api.road.filters import LIMIT_MAX
 from api.road.reads import find_id
 from api.road.routes import Parameters
 from api.wire.call import Call
 from api.wire.ids import missing
+from api.wire.query import unfit
 from projections import log
 from projections.cloud_events import Reader, persons_in, shown
 from projections.log import Line, Wanted
@@ -51,13 +52,10 @@ class Question(Struct, frozen=True):
 
 async def read_question(desk: "Desk", call: Call, *, live: bool, paged: bool) -> Question:
     """The question in a query string. Raises InvalidFields."""
-    given = parameters_in(call.query)
-    only(given, "after", "limit", "type", "entity", "entityId", "actorId", "from", "to")
+    given = call.given
     once = {name: texts[0] for name, texts in given.items() if name not in ("type", "entity")}
-    for name in once:
-        if len(given[name]) > 1:
-            raise unfit(name, "it stands here too often")
-        if live and name in ("limit", "to"):
+    for name in ("limit", "to"):
+        if live and name in once:
             raise unfit(name, "a live stream has no end")
     most = LIMIT_MAX if paged else NUMBER_MAX
     limit = _number("limit", once["limit"], 1, most) if "limit" in once else None
@@ -159,6 +157,12 @@ class Sight(Struct, frozen=True):
             logged=lambda rights: rights.sees_persons and not saw,
         )
         return cls(rights)
+
+    async def again(self, desk: "Desk", call: Call, needs: Right) -> "Sight":
+        """The same reader as they are now. What was read before this may be told to them: they
+        are let in at its positions or later. Raises as `of` does."""
+        saw = self.rights.sees_persons
+        return await Sight.of(desk, call, needs, enter=gate.enter_again, saw=saw)
 
     async def shown(self, desk: "Desk", lines: list[Line]) -> list[bytes]:
         """The events as JSON."""

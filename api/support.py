@@ -6,7 +6,8 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from api.lending import ONE_USER
-from api.road.commands import errors_in, key_for
+from api.road.commands import errors_in
+from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, List, Other, Parameters, Route, activity_of, resource
 from api.wire.body import BODY_MAX, read_body, read_json, require_media_type
 from api.wire.call import Call, Reply
@@ -91,7 +92,7 @@ async def auto_assign(desk: "Desk", call: Call, parameters: Parameters) -> Reply
     receipt = await desk.ledger.submit(
         work,
         call.stamp(desk.world, key),
-        key_for(desk, caller, key, f"POST {call.path}", said),
+        key_for(desk, caller, key, f"POST {call.path}", meant=form, said=said),
         admit,
     )
     headers = [(b"ledger-position", b"%d" % receipt.position)]

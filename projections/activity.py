@@ -27,7 +27,8 @@ class AdminActivityLogRow(
     """Something that an admin did or tried: a command, a log-in, a denial, a look at persons.
 
     `details.outcome` is done, or the code of the refusal. adminId is null where somebody tried
-    to log in under a name that nobody has.
+    to log in under a name that nobody has. apiKeyId and apiKeyName say which API key asked; they
+    are null where a person did.
     """
 
     id: Key
@@ -41,3 +42,5 @@ class AdminActivityLogRow(
     user_agent: str | None
     request_id: str | None
     timestamp: Annotated[Moment, Indexed]
+    api_key_id: Annotated[UUID | None, Indexed]
+    api_key_name: str | None

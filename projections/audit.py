@@ -39,6 +39,8 @@ class AuditLog(Struct, frozen=True, kw_only=True, gc=False):
     user_role: str | None
     actor_type: Literal["admin", "user", "system", "integration"]
     actor_id: UUID | None
+    api_key_id: UUID | None
+    api_key_name: str | None
     changes: dict[str, Any]
     ip_address: str | None
     user_agent: str | None
@@ -51,6 +53,7 @@ class AuditLog(Struct, frozen=True, kw_only=True, gc=False):
 class AuditLogRow(Row, table="audit_logs", of=AuditLog, newest="timestamp"):
     """One event, with the old and the new value of every field that it changed.
 
+    apiKeyId and apiKeyName say which API key acted for the admin; they are null where a person did.
     Personal values stay sealed in `changes`; whoever may read them opens them.
     """
 
@@ -64,6 +67,8 @@ class AuditLogRow(Row, table="audit_logs", of=AuditLog, newest="timestamp"):
     user_role: str | None
     actor_type: str
     actor_id: UUID | None
+    api_key_id: Annotated[UUID | None, Indexed]
+    api_key_name: str | None
     changes: Annotated[dict[str, Change], Sql("json"), Sealed]
     ip_address: str | None
     user_agent: str | None

@@ -25,16 +25,22 @@ from rim_ledger.system.integration import (
 from rim_ledger.values import Name, Word
 
 _or_null = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+_time_or_null = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}
 _secret = {
     "set": {"type": "boolean"},
     "last4": _or_null,
     "fingerprint": _or_null,
-    "setAt": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
+    "setAt": _time_or_null,
 }
+_rotated = _secret | {"formerValidUntil": _time_or_null}
 Secret = Annotated[
     Json, WithJsonSchema({"type": "object", "properties": _secret, "required": [*_secret]})
 ]
 """What one learns of a secret."""
+CallbackSecret = Annotated[
+    Json, WithJsonSchema({"type": "object", "properties": _rotated, "required": [*_rotated]})
+]
+"""The same of one that callbacks are signed with, and until when the former one counts as well."""
 
 
 class SystemConfigRow(
@@ -61,7 +67,7 @@ class ApiIntegrationRow(Row, table="api_integrations", of=ApiIntegration):
     provider: Annotated[str, Indexed, Read(Name)]
     status: Annotated[IntegrationStatus, Indexed]
     api_key: Secret
-    api_secret: Secret
+    api_secret: CallbackSecret
     base_url: str
     last_tested: Moment | None
     last_test_result: TestResult | None

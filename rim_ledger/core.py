@@ -50,13 +50,14 @@ class FrozenMeta(StructMeta):
 
 class Actor(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     """Who acted, with name and role as they were then. A machine acts as the admin who made its
-    API key, and the key is named as well."""
+    API key, and the key is named as well, by id and by the name it had."""
 
     type: Literal["admin", "user", "system", "integration"]
     id: UUID | None = None
     name: str = ""
     role: str | None = None
     api_key: UUID | None = None
+    api_key_name: str | None = None
 
 
 SYSTEM = Actor(type="system", name="system")

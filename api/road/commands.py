@@ -1,16 +1,14 @@
 """A command on its way: from a body to a decision, and from a receipt to an answer."""
 
-import hashlib
-import hmac
 import json
 import re
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from uuid import UUID
 
 from pydantic import ValidationError
 
+from api.road.idempotency import key_for
 from api.road.known import look_for
 from api.road.routes import Parameters, Route, activity_of, entry
 from api.road.wish import Wish
@@ -18,6 +16,7 @@ from api.wire.body import BODY_MAX, read_body, read_json, require_media_type
 from api.wire.call import Call, Reply
 from api.wire.ids import missing
 from api.wire.problem import InvalidFields
+from api.wire.query import read_parameters
 from rim_ledger.core import (
     Aggregate,
     Form,
@@ -25,12 +24,11 @@ from rim_ledger.core import (
     Refused,
     Unavailable,
 )
-from rim_ledger.outcomes import Idempotency, Receipt
+from rim_ledger.outcomes import Receipt
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
 
-KEY: Final = re.compile(r"[ -~]{1,255}")
 TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 TAGS: Final = re.compile(rf"[ \t,]*(?:{TAG}[ \t]*(?:,[ \t,]*|$))+")
 """A list of entity tags, some of them left out (RFC 9110, 5.6.1 and 8.8.3)."""
@@ -114,31 +112,22 @@ def versions_in(if_match: str | None) -> frozenset[int] | None:
     return frozenset(int(found[1]) for tag in tags if (found := VERSION.fullmatch(tag)))
 
 
-def key_for(desk: "Desk", caller: UUID, key: str | None, op: str, body: Any) -> Idempotency | None:
-    """The scope of an idempotency key: this caller, this request."""
-    if key is None:
-        return None
-    if not KEY.fullmatch(key):
-        words = "A key has 1 to 255 printable ASCII characters."
-        raise Invalid("invalid-idempotency-key", words, "Idempotency-Key")
-    said = op + json.dumps(body, sort_keys=True, default=str)
-    digest = hmac.new(desk.request_key, said.encode(), hashlib.sha256).hexdigest()
-    return Idempotency(str(caller), key, digest)
-
-
 async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Parameters) -> Reply:
     """Read, decide, commit; the receipt, or the row when the client prefers that."""
     token = call.token
     asked = activity_of(route.command.__name__, route.path, parameters)
     caller = await desk.caller(call, token, asked, entry(route))
     try:
+        read_parameters(call.query, route.QUERY)
         body = await read_body(call.receive, call.headers, route.body_max)
         if body:
             require_media_type(call.headers, b"application/json")
         said = read_json(body) if body else {}
         form = fill(route, parameters, said)
         key = call.header(b"idempotency-key")
-        idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
+        idempotency = key_for(
+            desk, caller, key, f"{call.method} {call.path}", meant=form, said=said
+        )
         versions = versions_in(call.header(b"if-match"))
     except Refused:
         # Whoever may not ask learns only that, and nothing of what they may not know of.

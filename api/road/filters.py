@@ -5,16 +5,16 @@ import hmac
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qsl
 from uuid import UUID
 
 from msgspec import Struct
 
 from api.road.conditions import Test, Wrong, by_wire, condition
 from api.wire.problem import InvalidFields, Malformed
+from api.wire.query import parameters_in
 from projections.columns import Column
 from projections.tables import Row
 from rim_ledger.catalogue import ENTITIES
@@ -94,23 +94,6 @@ def read_query(
     scope = json.dumps([row.TABLE, scope, asked])
     after = None if cursor is None else open_cursor(key, scope, cursor)
     return Query([test for test in (*tests, hidden) if test], sort, limit, after, scope, as_of)
-
-
-def parameters_in(query: bytes) -> Mapping[str, list[str]]:
-    """A query string's parameters, each with its texts. Raises Malformed."""
-    try:
-        pairs = parse_qsl(
-            query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=500
-        )
-    except ValueError:
-        words = "The query string is not text in UTF-8, or has too many parts."
-        raise Malformed("malformed-query", words) from None
-    given: dict[str, list[str]] = {}
-    for name, text in pairs:
-        if "\0" in name + text:
-            raise Malformed("malformed-query", "The query string has a NUL.")
-        given.setdefault(name, []).append(text)
-    return given
 
 
 def _limit(text: str) -> int:

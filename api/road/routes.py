@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct
@@ -55,6 +55,9 @@ class Route(Struct, frozen=True):
     """Bytes of its body."""
     own: bool = False
     """Whether borrowers may ask for it as well, as far as it is theirs."""
+
+    QUERY: ClassVar[Mapping[str, Any]] = {}
+    """A command takes no parameters in its query string."""
 
 
 class List(Struct, frozen=True):
@@ -111,8 +114,11 @@ class Other(Struct, frozen=True):
     """The same of another answer that it may give."""
     media_type: str = "application/json"
     """What its body is, if it has one."""
+    offers: tuple[bytes, ...] = ()
+    """The media types that it answers in, where `Accept` chooses among them; the first when
+    nothing is said."""
     query: Mapping[str, Any] = {}
-    """JSON Schema of the parameters of its query string."""
+    """JSON Schema of the parameters of its query string; any other is refused."""
 
 
 AnyRoute = Route | List | One | Other

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
+from api.wire.accept import NotAcceptable
 from rim_ledger.core import (
     Forbidden,
     Invalid,
@@ -57,8 +58,8 @@ class MethodNotAllowed(Refused):
     """The path is there, and does not know this method."""
 
     def __init__(self, allowed: Sequence[str]) -> None:
-        super().__init__("method-not-allowed", f"This path takes {', '.join(allowed)}.")
-        self.allow = ", ".join(allowed)
+        self.allow = ", ".join(sorted({*allowed, *(["HEAD"] if "GET" in allowed else [])}))
+        super().__init__("method-not-allowed", f"This path takes {self.allow}.")
 
 
 STATUS: Final[dict[type[Exception], int]] = {
@@ -74,6 +75,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     TooSlow: 408,
     WrongType: 415,
     InvalidFields: 422,
+    NotAcceptable: 406,
     NoRoute: 404,
     MethodNotAllowed: 405,
 }

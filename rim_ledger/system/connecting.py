@@ -1,7 +1,7 @@
 """What one may ask of an integration, and the rule each wish must meet."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, Final, Self
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -21,8 +21,8 @@ from rim_ledger.core import (
 )
 from rim_ledger.free_json import FreeJson
 from rim_ledger.patch import Patch
-from rim_ledger.system.callback import MAY_SPEAK
-from rim_ledger.system.credentials import API_KEY, API_SECRET, WithCredentials, keep
+from rim_ledger.system.credential_rotation import UNKNOWN_CALLBACKS, end_former, rotate
+from rim_ledger.system.credentials import OVERLAP_HOURS, OVERLAP_HOURS_MAX, WithCredentials
 from rim_ledger.system.integration import (
     LEGAL,
     SERVED,
@@ -32,7 +32,6 @@ from rim_ledger.system.integration import (
     IntegrationArchived,
     IntegrationChanged,
     IntegrationCreated,
-    IntegrationCredentialsRotated,
     IntegrationDeactivated,
     IntegrationStatus,
     IntegrationTested,
@@ -43,13 +42,10 @@ from rim_ledger.system.integration import (
 from rim_ledger.system.line import Line, line_to
 from rim_ledger.system.mending import PROBE, mended
 from rim_ledger.system.outside import Blocked
-from rim_ledger.system.terms import MAIL, WEB, require_fit, require_pair
+from rim_ledger.system.terms import MAIL, WEB, require_fit
 from rim_ledger.values import LOOPBACK, Name
 
 CONFIG_MAX: Final = 10_000
-UNKNOWN_CALLBACKS: Final = (
-    "Without its apiSecret, nobody could know the callbacks of an active payment gateway."
-)
 
 
 def _url(text: str) -> str:
@@ -88,27 +84,6 @@ lists those that a telecom integration serves, all when it is left out. `from` i
 are from, which an e-mail integration must say, and `perSecond` how many go out in a second."""
 
 
-def _rotate(
-    form: WithCredentials, book: Book, integration: UUID, clears: Collection[str] = ()
-) -> Iterable[Event]:
-    """Take over the secrets that a form gives or clears; what is so already changes nothing."""
-    known = book.read(ApiIntegration, integration)
-    key_set = form.api_key or ("api_key" not in clears and known.key)
-    secret_set = form.api_secret or ("api_secret" not in clears and known.secret)
-    require_pair(known.type, key=bool(key_set), secret=bool(secret_set))
-    speaks = known.type is IntegrationType.PAYMENT_GATEWAY and known.status in MAY_SPEAK
-    require(bool(secret_set) or not speaks, "secret-missing", UNKNOWN_CALLBACKS)
-    set_before = (("api_key", known.key, API_KEY), ("api_secret", known.secret, API_SECRET))
-    cleared = [(field, name) for field, has, name in set_before if has and field in clears]
-    for _, name in cleared:
-        book.keep_sealed(integration, name, "")
-    key = keep(book, integration, API_KEY, form.api_key, known.key)
-    secret = keep(book, integration, API_SECRET, form.api_secret, known.secret)
-    if key or secret or cleared:
-        gone = tuple(field for field, _ in cleared)
-        yield IntegrationCredentialsRotated(api_key=key, api_secret=secret, cleared=gone)
-
-
 class CreateIntegration(WithCredentials, Creation[ApiIntegration]):
     """Add a provider. It does nothing until it is activated."""
 
@@ -127,7 +102,7 @@ class CreateIntegration(WithCredentials, Creation[ApiIntegration]):
             base_url=self.base_url,
             config=self.config,
         )
-        yield from _rotate(self, book, id)
+        yield from rotate(self, book, id)
 
 
 class UpdateIntegration(WithCredentials, Patch[ApiIntegration]):
@@ -152,7 +127,8 @@ class UpdateIntegration(WithCredentials, Patch[ApiIntegration]):
         require_fit(aggregate.type, self.base_url or aggregate.base_url, config)
         if changes:
             yield IntegrationChanged(**changes)
-        yield from _rotate(self, book, aggregate.id, [*filter(self.clears, self.CLEARS)])
+        clears = [*filter(self.clears, self.CLEARS)]
+        yield from rotate(self, book, aggregate.id, 0 if moved else OVERLAP_HOURS, clears)
         if moved and aggregate.is_called and aggregate.status is not IntegrationStatus.INACTIVE:
             yield from _stop(aggregate, book)
         elif "config" in changes and aggregate.status is not IntegrationStatus.INACTIVE:
@@ -167,12 +143,23 @@ class UpdateIntegration(WithCredentials, Patch[ApiIntegration]):
 
 
 class RotateCredentials(WithCredentials, Command[ApiIntegration]):
-    """Replace the secrets that are given. The former ones are worth nothing from then on."""
+    """Replace the secrets that are given. Callbacks that are signed with the former secret are
+    believed for `overlapHours` more, so that the provider can change over; a secret that leaked
+    is replaced with 0. Given alone, it ends the former secret sooner."""
+
+    overlap_hours: Annotated[int, Field(ge=0, le=OVERLAP_HOURS_MAX)] | None = None
 
     def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
-        if self.api_key is None and self.api_secret is None:
+        alone = self.api_key is None and self.api_secret is None
+        if alone and self.overlap_hours is None:
             raise Invalid("missing", "Name an apiKey, an apiSecret or both.", "/apiSecret")
-        yield from _rotate(self, book, aggregate.id)
+        hours = OVERLAP_HOURS if self.overlap_hours is None else self.overlap_hours
+        rotated = list(rotate(self, book, aggregate.id, hours))
+        same = not any(event.api_secret for event in rotated)
+        ends = list(end_former(aggregate, self.overlap_hours, book)) if same else []
+        words = "No former secret is valid for longer than that."
+        require(not alone or bool(ends), "already-done", words)
+        yield from [*rotated, *ends]
 
 
 class TestIntegration(Command[ApiIntegration]):

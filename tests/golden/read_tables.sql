@@ -436,7 +436,9 @@ CREATE TABLE read.audit_logs (
     user_role text,
     actor_type text NOT NULL,
     actor_id uuid,
-    changes json NOT NULL,
+    api_key_id uuid,
+    api_key_name text,
+    changes json,
     ip_address text,
     user_agent text,
     request_id text,
@@ -629,6 +631,7 @@ CREATE INDEX audit_logs_action ON read.audit_logs (action);
 CREATE INDEX audit_logs_entity ON read.audit_logs (entity);
 CREATE INDEX audit_logs_entity_id ON read.audit_logs (entity_id);
 CREATE INDEX audit_logs_user_id ON read.audit_logs (user_id);
+CREATE INDEX audit_logs_api_key_id ON read.audit_logs (api_key_id);
 CREATE INDEX audit_logs_timestamp ON read.audit_logs (timestamp, id);
 ALTER TABLE read.journal_entries ADD PRIMARY KEY (id);
 ALTER TABLE read.journal_entries ADD CONSTRAINT journal_entries_position UNIQUE (position) DEFERRABLE INITIALLY DEFERRED;
