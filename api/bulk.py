@@ -16,9 +16,10 @@ from api.road.commands import errors_in, fill, key_for, receipt_fields
 from api.road.routes import AnyRoute, Other, Parameters, Route
 from api.road.wish import Wish
 from api.wire import problem
-from api.wire.body import BODY_MAX, Chunks, Disconnected, read_json, require_media_type
+from api.wire.body import BODY_MAX, BODY_SECONDS, Disconnected, read_json
 from api.wire.call import Call, Reply
-from api.wire.problem import InvalidFields, TooLarge, TooSlow
+from api.wire.problem import InvalidFields, TooLarge
+from api.wire.text import TextFile
 from rim_ledger.core import Form, Invalid, Refused, Unavailable
 from rim_ledger.outcomes import Receipt
 
@@ -103,25 +104,25 @@ async def answer_bulk(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
     admin = (await desk.rights(call, token, activity=ASKED)).actor.id
     assert admin is not None, "whoever holds a session is an admin"
     sender = Sender(desk, call, token, admin)
-    require_media_type(call.headers, MEDIA_TYPE)
     match call.query:
         case b"" | b"atomic=false":
-            await _stream(sender)
+            await _stream(sender, TextFile(call.receive, call.headers, MEDIA_TYPE))
             return None
         case b"atomic=true":
-            return await perform_all(sender)
+            file = TextFile(call.receive, call.headers, MEDIA_TYPE, seconds=BODY_SECONDS)
+            return await perform_all(sender, file)
         case _:
             wrong = {"pointer": "atomic", "code": "invalid-parameter", "detail": "true or false"}
             raise InvalidFields([wrong], "invalid-parameter")
 
 
-async def _stream(sender: Sender) -> None:
+async def _stream(sender: Sender, file: TextFile) -> None:
     call = sender.call
     await call.start(200, [(b"content-type", MEDIA_TYPE)])
     answers: asyncio.Queue[bytes | None] = asyncio.Queue(UNREAD_MAX)
     writing = asyncio.create_task(_write(call, answers))
     try:
-        await _carry_out(sender, answers)
+        await _carry_out(sender, file, answers)
     except Disconnected:
         pass  # what was read is carried out; nobody is there to hear of it
     finally:
@@ -129,13 +130,15 @@ async def _stream(sender: Sender) -> None:
         await writing
 
 
-async def _carry_out(sender: Sender, answers: "asyncio.Queue[bytes | None]") -> None:
+async def _carry_out(
+    sender: Sender, file: TextFile, answers: "asyncio.Queue[bytes | None]"
+) -> None:
     """Each line reaches the ledger in its turn; nobody waits for the answer of the one before,
     unless that goes on after its decision."""
     under_way: deque[tuple[int, asyncio.Future[bytes]]] = deque()
     number = weight = 0
     try:
-        async for text in lines(sender.call):
+        async for text in lines(file):
             number += 1
             if not text.strip():
                 continue
@@ -148,7 +151,7 @@ async def _carry_out(sender: Sender, answers: "asyncio.Queue[bytes | None]") -> 
                 size, first = under_way.popleft()
                 weight -= size
                 await answers.put(await first)
-    except TooSlow as error:  # What was read is carried out; the line that is missing says why.
+    except Refused as error:  # What was read is carried out; the line that is missing says why.
         under_way.append((0, _told(sender.failed(number + 1, error))))
     for _, answer in under_way:
         await answers.put(await answer)
@@ -190,10 +193,10 @@ async def _write(call: Call, answers: "asyncio.Queue[bytes | None]") -> None:
         await call.send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-async def lines(call: Call) -> AsyncIterator[bytes]:
-    """The lines of a body as they arrive; one above the limit comes cut off just above it."""
+async def lines(file: TextFile) -> AsyncIterator[bytes]:
+    """The lines of a file as they arrive; one above the limit comes cut off just above it."""
     rest = b""
-    async for chunk in Chunks(call.receive):
+    async for chunk in file:
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             yield line
