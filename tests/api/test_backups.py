@@ -8,8 +8,10 @@ from uuid import UUID
 
 from api.installation.backup_files import archivist
 from rim_ledger.clock import tick
+from rim_ledger.notifications.alert import AlertType
 from rim_ledger.system.archivist import Archivist
 from tests.api.conftest import ADA, WORLD, Client, Tell
+from tests.api.test_alerts import measured
 from tests.api.test_commands import code
 
 ALL, SETTINGS, SWITCH = "/v1/backups", "/v1/backup-settings", "/v1/outbound"
@@ -97,10 +99,43 @@ def test_a_backup_is_read_again_and_a_damage_is_told(tell: Tell) -> None:
         await admin.post(f"{path}/verify")
         await clock(admin)
         damaged = await row(admin, path)
-        assert (damaged["status"], damaged["verifiedAt"]) == ("success", None)
+        assert (damaged["status"], damaged["verifiedAt"]) == ("failed", None)
         assert "was changed or damaged" in damaged["failureReason"]
-        promoted = await row(admin, await begin(admin, type="incremental"))
+        assert damaged["failedAt"] > damaged["completedAt"]
+        assert damaged["downloadUrl"] is None
+        listed = (await row(admin, f"{ALL}?status=failed"))["items"]
+        assert [each["id"] for each in listed] == [damaged["id"]]
+        assert code(await admin.post(f"{path}/download")) == (409, "backup-failed")
+        assert await measured(admin, AlertType.SYSTEM_ERROR) == 1
+        following = await begin(admin, type="incremental")
+        promoted = await row(admin, following)
         assert (promoted["type"], promoted["parentId"]) == ("full", None)
+        await clock(admin)
+        assert (await row(admin, following))["status"] == "success"
+        assert await measured(admin, AlertType.SYSTEM_ERROR) == 0, "one has succeeded since"
+        content[-5] ^= 1
+        file.write_bytes(content)
+        await admin.post(f"{path}/verify")
+        await clock(admin)
+        mended = await row(admin, path)
+        assert (mended["status"], mended["failedAt"], mended["failureReason"]) == (
+            "success",
+            None,
+            None,
+        )
+
+    tell(story)
+
+
+def test_a_backup_that_could_not_be_made_is_counted_by_an_alert(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        cloud = {"storageLocation": "cloud", "cloudProvider": "s3"}
+        await admin.ask("PATCH", SETTINGS, cloud)
+        path = await begin(admin)
+        await clock(admin)
+        assert await measured(admin, AlertType.SYSTEM_ERROR) == 1
+        assert (await admin.ask("DELETE", path)).status_code == 200
+        assert await measured(admin, AlertType.SYSTEM_ERROR) == 0
 
     tell(story)
 
