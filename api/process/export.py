@@ -82,9 +82,11 @@ async def _segments(
             key=origins.last.verifier.key if origins.last else None,
             origins=tuple(each.note for each in origins.openings),
         )
+        compare = True  # Later rounds only look whether the files are there.
         while True:
             with progress("events") as told:
-                held = await parquet.export(connection, place, wanted, told)
+                held = await parquet.export(connection, place, wanted, told, compare=compare)
+            compare = False
             rows = sum(segment.rows for segment in held.segments)
             print(f"{place}: {rows} events up to position {held.last}", flush=True)  # noqa: T201
             if not follow:
