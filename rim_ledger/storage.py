@@ -53,10 +53,13 @@ class Storage:
         except (BaseError, OSError):
             raise _away() from None
 
-    async def read(self, name: str) -> AsyncIterator[bytes]:
-        """A file, part by part; Unavailable when it cannot be had."""
+    async def read(self, name: str, first: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """A file, part by part; given an end, the bytes from the first one up to there. Unavailable
+        when it cannot be had."""
         try:
-            found = await obstore.get_async(self._store, name)
+            found = await obstore.get_async(
+                self._store, name, options=None if end is None else {"range": (first, end)}
+            )
             async for part in found.stream(min_chunk_size=PART):
                 yield bytes(part)
         except (BaseError, OSError):

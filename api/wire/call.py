@@ -68,6 +68,11 @@ class Call:
             raise Unauthenticated("unauthenticated", "This needs a bearer token; log in first.")
         return self.token_hash
 
+    async def left(self) -> None:
+        """Return once the client has left. Its body was read, or there is none."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head of an answer: these headers, and those that every answer has."""
         own = [(b"cache-control", b"no-store"), (b"x-request-id", self.id.encode())]

@@ -154,15 +154,21 @@ def offer_download(id: UUID, token: str, book: Book) -> BackupDownloadOffered:
     return offer
 
 
-def take_download(id: UUID, token: str, book: Book) -> Backup:
-    """The backup that a link leads to; the link is one no more. Raises Unauthenticated."""
+def find_download(id: UUID, token: str, book: Book) -> Backup:
+    """The backup that a link leads to. Raises Unauthenticated."""
     backup = book.find(Backup, id)
     offer = backup.offer if backup and backup.sound else None
     if backup is None or offer is None or offer.token != token or offer.expires_at <= book.now:
         words = "This link is unknown, was used, or is too old. Ask for another one."
         raise Unauthenticated("invalid-token", words)
-    book.append(Backup, id, [BackupDownloaded()])
     return backup
+
+
+def end_download(id: UUID, token: str, book: Book) -> None:
+    """The last byte of the file goes out: its link is one no more, unless there is another."""
+    offer = book.read(Backup, id).offer
+    if offer and offer.token == token:
+        book.append(Backup, id, [BackupDownloaded()])
 
 
 def look_at_schedule(book: Book) -> UUID:

@@ -81,7 +81,7 @@ class BackupDownloadOffered(Event):
 
 
 class BackupDownloaded(Event):
-    """The link was used, and is one no more."""
+    """The file went out to its last byte: the link was used, and is one no more."""
 
 
 class BackupDeleted(Event):

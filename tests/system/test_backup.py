@@ -12,11 +12,12 @@ from rim_ledger.system.backing_up import (
     DeleteBackup,
     StartBackup,
     VerifyBackup,
+    end_download,
     expired,
+    find_download,
     look_at_schedule,
     offer_download,
     succeed,
-    take_download,
     weak_link,
 )
 from rim_ledger.system.backup import (
@@ -162,7 +163,7 @@ def test_a_backup_that_is_found_unsound_has_failed_until_it_is_found_whole() -> 
         vaults.offer(backup, "another")
     assert refusal.value.code == "backup-failed"
     with pytest.raises(Unauthenticated):
-        take_download(backup.id, "token", vaults.book())
+        find_download(backup.id, "token", vaults.book())
     vaults.world.pass_days(400)
     assert vaults.made(INCREMENTAL).type is FULL
     assert vaults.backup(good.id).deleted_at, "another full one has succeeded since"
@@ -303,18 +304,31 @@ def test_a_link_to_a_file_lives_for_five_minutes(minutes: int, token: str) -> No
     vaults.offer(backup, "right")
     vaults.world.time += timedelta(minutes=minutes)
     with pytest.raises(Unauthenticated):
-        take_download(backup.id, token, vaults.book())
+        find_download(backup.id, token, vaults.book())
 
 
-def test_a_link_to_a_file_is_used_once() -> None:
+def test_a_link_to_a_file_is_used_up_by_its_last_byte() -> None:
     vaults = Vaults()
     backup = vaults.made()
     vaults.offer(backup, "right")
+    for _ in range(2):
+        assert find_download(backup.id, "right", vaults.book()).id == backup.id
     book = vaults.book()
-    assert take_download(backup.id, "right", book).id == backup.id
-    vaults.keep(book)
+    end_download(backup.id, "right", book)
+    assert names(vaults.keep(book)) == ["BackupDownloaded"]
     with pytest.raises(Unauthenticated):
-        take_download(backup.id, "right", vaults.book())
+        find_download(backup.id, "right", vaults.book())
+
+
+def test_the_end_of_a_download_leaves_another_link_alone() -> None:
+    vaults = Vaults()
+    backup = vaults.made()
+    vaults.offer(backup, "first")
+    vaults.offer(backup, "second")
+    book = vaults.book()
+    end_download(backup.id, "first", book)
+    assert vaults.keep(book) == []
+    assert find_download(backup.id, "second", vaults.book()).id == backup.id
 
 
 def test_everything_that_leaves_the_house_has_one_switch() -> None:
