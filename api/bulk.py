@@ -5,10 +5,11 @@ import json
 import re
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
 from pydantic import Field, ValidationError
 
 from api.atomic import ASKED, perform_all
@@ -36,6 +37,12 @@ UNREAD_MAX: Final = 200_000
 OP: Final = re.compile(r"(POST|PATCH|PUT|DELETE) (/[!-~]{1,500})")
 
 
+LEFT_SECONDS: Final = 0.25
+"""How long lines that are under way are waited for, when their sender is waited for no more."""
+UnderWay = deque[tuple[int, asyncio.Future[bytes]]]
+"""Lines that are on their way, in order: their bytes, and their answers to come."""
+
+
 class Line(Form):
     """One command, as a single request would give it."""
 
@@ -45,6 +52,16 @@ class Line(Form):
     version: Annotated[int, Field(ge=1)] | None = None
 
 
+class Progress(Struct):
+    """How many lines were read, and how many of them were carried out."""
+
+    read: int = 0
+    done: int = 0
+
+    def __str__(self) -> str:
+        return f"; of {self.read} lines that were read {self.done} were carried out"
+
+
 class Sender(Struct, frozen=True):
     """Who sends the lines."""
 
@@ -52,6 +69,7 @@ class Sender(Struct, frozen=True):
     call: Call
     token: str
     admin: UUID
+    progress: Progress = field(default_factory=Progress)
 
     def read(self, text: bytes) -> Wish:
         """The command in a line; Refused when there is none."""
@@ -121,40 +139,49 @@ async def _stream(sender: Sender, file: TextFile) -> None:
     await call.start(200, [(b"content-type", MEDIA_TYPE)])
     answers: asyncio.Queue[bytes | None] = asyncio.Queue(UNREAD_MAX)
     writing = asyncio.create_task(_write(call, answers))
+    under_way: UnderWay = deque()
     try:
-        await _carry_out(sender, file, answers)
-    except Disconnected:
-        pass  # what was read is carried out; nobody is there to hear of it
-    finally:
+        with suppress(Disconnected):  # What was read is carried out; nobody is there to hear of it.
+            await _carry_out(sender, file, answers, under_way)
         await answers.put(None)
         await writing
+    finally:
+        writing.cancel()
+        if left := [answer for _, answer in under_way]:
+            await asyncio.wait(left, timeout=LEFT_SECONDS)
+        call.progress = str(sender.progress)
 
 
 async def _carry_out(
-    sender: Sender, file: TextFile, answers: "asyncio.Queue[bytes | None]"
+    sender: Sender,
+    file: TextFile,
+    answers: "asyncio.Queue[bytes | None]",
+    under_way: UnderWay,
 ) -> None:
     """Each line reaches the ledger in its turn; nobody waits for the answer of the one before,
     unless that goes on after its decision."""
-    under_way: deque[tuple[int, asyncio.Future[bytes]]] = deque()
     number = weight = 0
     try:
         async for text in lines(file):
             number += 1
             if not text.strip():
                 continue
+            sender.progress.read += 1
             answer = await _begin(sender, number, text)
             under_way.append((len(text), answer))
             weight += len(text)
             while under_way and (
                 under_way[0][1].done() or len(under_way) >= WINDOW or weight > WEIGHT_MAX
             ):
-                size, first = under_way.popleft()
+                size, first = under_way[0]
+                await answers.put(await asyncio.shield(first))
+                under_way.popleft()
                 weight -= size
-                await answers.put(await first)
     except Refused as error:  # What was read is carried out; the line that is missing says why.
         under_way.append((0, _told(sender.failed(number + 1, error))))
-    for _, answer in under_way:
-        await answers.put(await answer)
+    while under_way:
+        await answers.put(await asyncio.shield(under_way[0][1]))
+        under_way.popleft()
 
 
 async def _begin(sender: Sender, number: int, text: bytes) -> asyncio.Future[bytes]:
@@ -177,7 +204,9 @@ def _told(text: bytes) -> asyncio.Future[bytes]:
 
 async def _one(sender: Sender, number: int, wish: Wish) -> bytes:
     try:
-        return done(number, wish, await wish.submit(sender.desk))
+        receipt = await wish.submit(sender.desk)
+        sender.progress.done += 1
+        return done(number, wish, receipt)
     except Exception as error:
         return sender.failed(number, error)
 

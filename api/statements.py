@@ -120,6 +120,7 @@ async def _stream(desk: "Desk", call: Call, task: Import, status: int, headers: 
     await call.start(status, [(b"content-type", NDJSON), *headers])
     try:
         async for _ in task.settle():
+            call.progress = f"; {task.statement.lines} lines of the statement were settled"
             await _say(call, {"progress": task.statement.summary})
         last = task.statement.summary
     except Exception as error:

@@ -32,8 +32,8 @@ class Call:
     """A request: who asks, from where, and where its body can be read."""
 
     __slots__ = (
-        "headers", "id", "ip", "limits", "method", "path", "query", "receive", "send", "started",
-        "token_hash",
+        "headers", "id", "ip", "limits", "method", "path", "progress", "query", "receive", "send",
+        "started", "token_hash",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +55,8 @@ class Call:
         """What is left of what the caller may ask for; every answer tells it."""
         self.started = False
         """Whether an answer has begun, after which there can be no other."""
+        self.progress = ""
+        """What was done so far, for the log, should the answer break off."""
 
     def header(self, name: bytes) -> str | None:
         """A header's text, or None when the request has none of that name."""
