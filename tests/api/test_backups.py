@@ -1,4 +1,4 @@
-"""Backups over HTTP: begun, made by the clock, looked at, fetched once, put away; the switch."""
+"""Backups over HTTP: begun, made by the clock, looked at, fetched, put away; the switch."""
 
 import asyncio
 from datetime import timedelta
