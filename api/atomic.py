@@ -11,9 +11,10 @@ from msgspec import Struct
 from api.road.commands import receipt_fields
 from api.road.idempotency import asked_by, key_for
 from api.road.wish import Wish
-from api.wire.body import read_body
+from api.wire.body import gather
 from api.wire.call import Reply
 from api.wire.problem import Malformed, TooLarge, encoded, status_of
+from api.wire.text import TextFile
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.book import Book
@@ -115,10 +116,10 @@ def _ended(asked: list[Activity], refusal: Refused) -> list[Activity]:
     ]
 
 
-async def perform_all(sender: "Sender") -> Reply:
+async def perform_all(sender: "Sender", file: TextFile) -> Reply:
     """200 and every receipt; or the status of the line that was refused, and nothing happened."""
     desk, call = sender.desk, sender.call
-    body = await read_body(call.receive, call.headers, BODY_MAX)
+    body = await gather(file, BODY_MAX)
     texts = {n: text for n, text in enumerate(body.split(b"\n"), 1) if text.strip()}
     if len(texts) > LINES_MAX:
         raise TooLarge("too-many-lines", f"An atomic file has at most {LINES_MAX} lines.")

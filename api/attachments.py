@@ -13,11 +13,11 @@ from api.road.known import require_known
 from api.road.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
 from api.support import ONE, READ, WRITE
 from api.wire.call import Call, Reply
+from api.wire.download import Download, cut
 from api.wire.file_types import media_type, safe_name
 from api.wire.ids import missing, resolve
 from api.wire.multipart import Upload
 from api.wire.problem import encoded
-from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right, perform
 from rim_ledger.core import Refused
@@ -151,9 +151,9 @@ def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
     return Reply(201, encoded(body), headers)
 
 
-async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> Reply | None:
-    """One file of a ticket, to be saved and never to be shown in place. It may show anything about
-    a person, so among staff it is for those who may see persons."""
+async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
+    """One file of a ticket, or a Range of it, to be saved and never to be shown in place. It may
+    show anything about a person, so among staff it is for those who may see persons."""
     access, name = Access(desk, call, parameters["id"], READ), parameters["aid"]
     ticket, position = await access.look()
     asked = activity_of("Export", FILES, parameters)
@@ -172,37 +172,25 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> Reply | Non
         return ticket.id
 
     await desk.ledger.submit(reveal, call.stamp(desk.world))
-    parts = open_file(desk.storage.read(str(id_)), key, id_.bytes)
-    first = await anext(parts)
-    headers = [
-        (b"content-type", file.media_type.encode()),
-        (b"content-length", b"%d" % file.size),
-        (b"content-disposition", _disposition(shown or "file")),
-        (b"ledger-position", b"%d" % position),
-    ]
-    await call.start(200, headers)
-    if call.method != "HEAD":
-        await _send(desk, call, asked, _several(first, parts))
-    await call.send({"type": "http.response.body", "body": b""})
-    return None
 
+    def read(first: int, end: int) -> AsyncIterator[bytes]:
+        return cut(open_file(desk.storage.read(str(id_)), key, id_.bytes), first, end)
 
-async def _send(desk: "Desk", call: Call, asked: Activity, pages: AsyncIterator[bytes]) -> None:
-    async for page in pages:
+    async def admit() -> None:
         if not (await admit_again(desk, call, READ, activity=asked)).own:
             await admit_again(desk, call, SEES_PERSONS, activity=asked)
-        await call.send({"type": "http.response.body", "body": page, "more_body": True})
 
-
-async def _several(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The parts of a file, many of them together."""
-    page = [first]
-    async for part in parts:
-        page.append(part)
-        if len(page) >= PARTS_AT_ONCE:
-            yield b"".join(page)
-            page = []
-    yield b"".join(page)
+    await Download(
+        size=file.size,
+        etag=f'"{file.sha256}"',
+        headers=[
+            (b"content-type", file.media_type.encode()),
+            (b"content-disposition", _disposition(shown or "file")),
+            (b"ledger-position", b"%d" % position),
+        ],
+        read=read,
+        admit=admit,
+    ).answer(call)
 
 
 def _disposition(name: str) -> bytes:

@@ -10,8 +10,9 @@ from pydantic import Field, RootModel, ValidationError
 from api.road.commands import errors_in, receipt_json
 from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, Other, Parameters
-from api.wire.body import read_body, read_json, require_media_type
+from api.wire.body import BODY_SECONDS, Chunks, gather, read_json, unpacked
 from api.wire.call import Call, Reply
+from api.wire.content_type import require_media_type
 from api.wire.ids import missing
 from api.wire.problem import InvalidFields
 from rim_ledger.book import Book
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 BODY_MAX: Final = 64 * 1024
 NOT_KNOWN: Final = b'{"known": false}'
+AS_IT_CAME: Final[Mapping[bytes, bytes]] = {}
+"""No header: the signature is over the bytes that were sent, and a stranger's are not unpacked."""
 
 FORMS: Final[Mapping[IntegrationType, type[Callback]]] = {
     IntegrationType.PAYMENT_GATEWAY: PaymentCallback,
@@ -75,7 +78,7 @@ async def answer_callback(desk: "Desk", call: Call, parameters: Parameters) -> R
     caller, stamp = _Caller(integration, message), call.stamp(desk.world, message.id)
     try:
         require_media_type(call.headers, b"application/json")
-        said = read_json(message.body)
+        said = read_json(unpacked(message.body, call.headers, BODY_MAX))
         key = key_for(
             desk, integration, message.id, f"POST {call.path}", meant=_meant(said), said=said
         )
@@ -111,7 +114,7 @@ def _meant(said: Any) -> Any:
 async def _message(call: Call) -> Message:
     names = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
     id_, timestamp, signatures = (call.header(name) or "" for name in names)
-    body = await read_body(call.receive, call.headers, BODY_MAX)
+    body = await gather(Chunks(call.receive, AS_IT_CAME, BODY_SECONDS), BODY_MAX)
     return Message(id_, timestamp, signatures, body)
 
 

@@ -98,13 +98,9 @@ class Live:
     async def _ended(self) -> None:
         """Returns when the reader has left, or the process is asked to stop."""
         stopping = asyncio.create_task(self._desk.stopping.wait())
-        leaving = asyncio.create_task(self._left())
+        leaving = asyncio.create_task(self._call.left())
         try:
             await asyncio.wait({stopping, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
             leaving.cancel()
-
-    async def _left(self) -> None:
-        while (await self._call.receive())["type"] != "http.disconnect":
-            pass

@@ -28,7 +28,7 @@ SENTENCES: Final = {
     "409": "A rule or the present state forbids it.",
     "412": "The thing has another version than If-Match says.",
     "413": "The body is too large.",
-    "415": "The body has another media type.",
+    "415": "The body has another media type, charset or Content-Encoding than is taken.",
     "422": "The fields are not as described, or cannot be meant.",
     "429": "Too many attempts, or more requests in this minute than one caller may make.",
     "503": "The store is busy, or the read tables are behind.",

@@ -10,9 +10,9 @@ from api.payments import RECONCILIATION
 from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, List, Other, Parameters
 from api.wire import problem
-from api.wire.body import require_media_type
 from api.wire.call import JSON, Call, Headers, Reply
 from api.wire.csv_lines import Upload, read_lines, receive_file
+from api.wire.text import TextFile
 from projections.payments import StatementLineRow, StatementRow
 from rim_ledger.activity import Activity, note_made
 from rim_ledger.admin import gate
@@ -100,8 +100,7 @@ async def answer_upload(desk: "Desk", call: Call, _path: Parameters) -> Reply | 
     rights = await desk.rights(call, token, WRITE, RECONCILIATION, activity=ASKED)
     actor = rights.actor
     assert actor.id, "whoever holds a session is an admin"
-    require_media_type(call.headers, CSV)
-    upload = await receive_file(call.receive)
+    upload = await receive_file(TextFile(call.receive, call.headers, CSV, keep_mark=True))
     with upload.text:
         op, key = f"{call.method} {call.path}", call.header(b"idempotency-key")
         idempotency = key_for(desk, actor.id, key, op, meant=upload.sha256, said=upload.sha256)
@@ -126,6 +125,7 @@ async def _stream(desk: "Desk", call: Call, task: Import, status: int, headers: 
     await call.start(status, [(b"content-type", NDJSON), *headers])
     try:
         async for _ in task.settle():
+            call.progress = f"; {task.statement.lines} lines of the statement were settled"
             await _say(call, {"progress": task.statement.summary})
         last = task.statement.summary
     except Exception as error:

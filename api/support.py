@@ -9,8 +9,9 @@ from api.lending import ONE_USER
 from api.road.commands import errors_in
 from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, List, Other, Parameters, Route, activity_of, resource
-from api.wire.body import BODY_MAX, read_body, read_json, require_media_type
+from api.wire.body import BODY_MAX, read_body, read_json
 from api.wire.call import Call, Reply
+from api.wire.content_type import require_media_type
 from api.wire.ids import missing
 from api.wire.problem import InvalidFields, encoded
 from projections.audit import TimelineRow

@@ -12,8 +12,9 @@ from api.road.idempotency import key_for
 from api.road.known import look_for
 from api.road.routes import Parameters, Route, activity_of, entry
 from api.road.wish import Wish
-from api.wire.body import BODY_MAX, read_body, read_json, require_media_type
+from api.wire.body import BODY_MAX, read_body, read_json
 from api.wire.call import Call, Reply
+from api.wire.content_type import require_media_type
 from api.wire.ids import missing
 from api.wire.problem import InvalidFields
 from api.wire.query import read_parameters

@@ -20,8 +20,10 @@ ALWAYS: Final[Headers] = [
 ]
 HSTS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 READABLE: Final = (
+    "Accept-Ranges",
     "Allow",
     "Content-Disposition",
+    "Content-Range",
     "ETag",
     "Idempotency-Replayed",
     "Ledger-Position",
@@ -35,12 +37,15 @@ READABLE: Final = (
 SENDABLE: Final = (
     "Accept",
     "Authorization",
+    "Content-Encoding",
     "Content-Type",
     "Idempotency-Key",
     "If-Match",
     "Last-Event-ID",
     "Ledger-Position",
     "Prefer",
+    "Range",
+    "If-Range",
     "X-Request-Id",
 )
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")

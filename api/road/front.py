@@ -59,15 +59,14 @@ class Front:
         except (Refused, Unavailable) as refusal:
             reply = refused(refusal, call)
         except asyncio.CancelledError:  # The process stops and has waited for this long enough.
-            if call.started:
-                raise
             words = "The service is stopping. Please ask again under the same key."
             reply = refused(Unavailable("busy", words), call)
         except Exception as error:
             desk.note_unexpected(error, call.id)
             reply = refused(error, call)
         if reply is not None and call.started:
-            log.warning("request %s: the answer broke off with %s", call.id, reply.status)
+            words = "request %s: the answer broke off with %s%s"
+            log.warning(words, call.id, reply.status, call.progress)
         elif reply is not None:
             await _send(send, call, reply)
         template = route.path if route else "none"

@@ -39,7 +39,7 @@ class Call:
 
     __slots__ = (
         "given", "headers", "id", "ip", "limits", "media_type", "method", "path", "position",
-        "query", "receive", "send", "started", "token_hash",
+        "progress", "query", "receive", "send", "started", "token_hash",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +67,8 @@ class Call:
         """What is left of what the caller may ask for; every answer tells it."""
         self.started = False
         """Whether an answer has begun, after which there can be no other."""
+        self.progress = ""
+        """What was done so far, for the log, should the answer break off."""
 
     def header(self, name: bytes) -> str | None:
         """A header's text, or None when the request has none of that name."""
@@ -79,6 +81,11 @@ class Call:
         if not self.token_hash:
             raise Unauthenticated("unauthenticated", "This needs a bearer token; log in first.")
         return self.token_hash
+
+    async def left(self) -> None:
+        """Return once the client has left. Its body was read, or there is none."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head of an answer: these headers, and those that every answer has."""

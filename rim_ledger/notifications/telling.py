@@ -28,7 +28,7 @@ WORDS: Final = {
     AlertType.API_FAILURE: "Failed calls to providers in five minutes",
     AlertType.PAYMENT_GATEWAY: "Repayments that failed or hang",
     AlertType.USER_ISSUE: "Urgent or escalated tickets",
-    AlertType.SYSTEM_ERROR: "Unexpected errors in five minutes",
+    AlertType.SYSTEM_ERROR: "Unexpected errors in five minutes and backups that failed",
 }
 
 

@@ -411,6 +411,7 @@ CREATE TABLE read.backups (
     missing_files bigint,
     verifying boolean NOT NULL,
     verified_at timestamptz,
+    failed_at timestamptz,
     failure_reason text,
     deleted_at timestamptz,
     updated_at timestamptz NOT NULL,
