@@ -66,7 +66,7 @@ class View(Protocol):
     def stream(self, id: UUID) -> Entry: ...
     def claim(self, claim: Claim) -> UUID | None: ...
     def key(self, person: UUID) -> AESGCM | None: ...
-    def number(self, prefix: str, year: int, nth: int) -> int: ...
+    def number(self, prefix: str, year: int) -> int: ...
     def secret(self, secret: Secret) -> str | None: ...
     def listed(self, kind: str, count: int) -> Mapping[str, UUID]: ...
 
@@ -88,6 +88,7 @@ class Book:
         self.keys: dict[UUID, tuple[AESGCM, bytes]] = {}
         self.erased: set[UUID] = set()
         self.numbers: dict[tuple[str, int], int] = {}
+        """The last number taken of each prefix and year."""
         self.contacts: frozenset[str] = frozenset()
         """The caller's own phone and e-mail, as fingerprints."""
         self.secrets: dict[Secret, str] = {}
@@ -210,7 +211,11 @@ class Book:
 
     def reveal(self, person: UUID, value: Any) -> Any:
         """Sealed words in the clear, for a rule that needs them; None once erased."""
-        return opened(value, {person: self._key(person)})
+        return opened(value, {person: self.key(person)})
+
+    def key(self, person: UUID) -> AESGCM | None:
+        """The key of a person's words and files; None once erased."""
+        return self.keys[person][0] if person in self.keys else self._view.key(person)
 
     def erase(self, person: UUID) -> None:
         """Destroy a person's key: their words are gone from every event, for ever."""
@@ -243,11 +248,12 @@ class Book:
         self.reminders[what, stream] = None
 
     def number(self, prefix: str) -> str:
-        """The next business id, such as LOAN-2026-000001. Unique; gaps are allowed."""
+        """The next business id, such as LOAN-2026-000001. It is taken by the commit of this
+        decision's events, and stays the next one when they are not committed."""
         year = self._world.now().year
-        taken = self.numbers.get((prefix, year), 0)
-        number = self._view.number(prefix, year, taken)
-        self.numbers[prefix, year] = taken + 1
+        last = self.numbers.get((prefix, year))
+        number = (self._view.number(prefix, year) if last is None else last) + 1
+        self.numbers[prefix, year] = number
         return f"{prefix}-{year}-{number:06}"
 
     def new_id(self) -> UUID:
@@ -261,9 +267,6 @@ class Book:
             return entry
         return Entry() if id in self._fresh else self._view.stream(id)
 
-    def _key(self, person: UUID) -> AESGCM | None:
-        return self.keys[person][0] if person in self.keys else self._view.key(person)
-
     def _person(self, entry: Entry, kind: type[Aggregate], id: UUID, event: Event) -> UUID:
         if entry.aggregate:
             return entry.aggregate.person
@@ -274,7 +277,7 @@ class Book:
             return event
         if person == stream and not self._entry(stream).version and person not in self.keys:
             self.keys[person] = self._vault.make_key(person)
-        if (key := self._key(person)) is None:
+        if (key := self.key(person)) is None:
             raise Refused("erased", "This person was erased; nothing is written about them.")
         return self._vault.seal(event, person, key, stream, event_id)
 

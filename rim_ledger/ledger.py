@@ -156,7 +156,6 @@ class Ledger:
                 await self._try(group)
             except (psycopg.OperationalError, psycopg.InterfaceError):
                 await self.link.reconnect()
-                self.known.numbers.clear()
             except psycopg.DataError as error:
                 await self._commit_one_by_one(group, error)
                 return
@@ -174,16 +173,12 @@ class Ledger:
             with contextlib.suppress(Moved):
                 await self._decide_and_write(group)
                 return
-        try:
-            async with self.link.store.connection.transaction():
-                await self.link.store.lock()
-                await self._catch_up()
-                if self._landed:
-                    return  # the fold has told the cache, and maybe of what came after it
-                await self._decide_and_write(group, accept=False)
-        except BaseException:
-            self.known.numbers.clear()  # what was reserved in this transaction is not ours
-            raise
+        async with self.link.store.connection.transaction():
+            await self.link.store.lock()
+            await self._catch_up()
+            if self._landed:
+                return  # the fold has told the cache, and maybe of what came after it
+            await self._decide_and_write(group, accept=False)
         self._accept()
 
     async def _decide_and_write(self, group: list[_Item], *, accept: bool = True) -> None:
@@ -251,6 +246,8 @@ class Ledger:
             draft.outcomes.append(outcome)
 
     def _take(self, book: Book, stream: UUID, view: Group, draft: Draft) -> Receipt:
+        if not book.events:
+            book.numbers.clear()  # A number is taken by what bears it.
         view.take(book)
         for recorded in book.events:
             stored = self.known.codec.to_stored_event(recorded)
@@ -263,6 +260,7 @@ class Ledger:
         draft.erased |= book.erased
         draft.secrets |= book.secrets
         draft.reminders |= book.reminders
+        draft.numbers |= book.numbers
         entry = view.stream(stream)
         assert entry.aggregate is not None, "a decision names a stream that is there"
         name = entry.aggregate.BUSINESS_ID

@@ -68,6 +68,11 @@ forgotten AS (
      USING head, unnest(%(past_what)b::text[], %(past_whom)b::uuid[]) AS p (what, stream_id)
      WHERE head.position = %(head)s AND reminders.what = p.what
        AND reminders.stream_id = p.stream_id),
+numbered AS (
+    INSERT INTO ledger.numbers
+    SELECT n.* FROM head, unnest(%(prefixes)b::text[], %(years)b::int4[], %(lasts)b::int8[]) n
+     WHERE head.position = %(head)s
+    ON CONFLICT (prefix, year) DO UPDATE SET last = excluded.last),
 outcomes AS (
     INSERT INTO ledger.outcomes
     SELECT o.*, %(at)s FROM head, unnest(%(callers)b::text[], %(keys)b::text[], %(hashes)b::text[],
@@ -99,8 +104,8 @@ SELECT owner, purpose, secret FROM ledger.secrets
 DUE: Final = "SELECT what, stream_id FROM ledger.reminders WHERE at <= %s ORDER BY at LIMIT %s"
 
 NUMBERS: Final = """
-INSERT INTO ledger.numbers AS n VALUES (%s, %s, %s)
-ON CONFLICT (prefix, year) DO UPDATE SET used = n.used + excluded.used RETURNING used"""
+SELECT prefix, year, last FROM ledger.numbers
+  JOIN unnest(%b::text[], %b::int4[]) AS wanted (prefix, year) USING (prefix, year)"""
 
 OUTCOMES: Final = """
 SELECT caller, key, request_hash, outcome FROM ledger.outcomes
@@ -141,6 +146,7 @@ class Draft(Struct):
     erased: set[UUID] = set()
     secrets: dict[Secret, str] = {}
     reminders: dict[Reminder, datetime | None] = {}
+    numbers: dict[tuple[str, int], int] = {}
     outcomes: list[Outcome] = []
     activities: list[AdminActivityLog] = []
 
@@ -180,6 +186,9 @@ class Draft(Struct):
             "when": [at for _, _, at in coming],
             "past_what": [what for what, _ in past],
             "past_whom": [stream for _, stream in past],
+            "prefixes": [prefix for prefix, _ in self.numbers],
+            "years": [year for _, year in self.numbers],
+            "lasts": list(self.numbers.values()),
             "callers": [each.caller for each in self.outcomes],
             "keys": [each.key for each in self.outcomes],
             "hashes": [each.request_hash for each in self.outcomes],
@@ -270,12 +279,11 @@ class Store:
         cursor = await self.connection.execute(DUE, [at, count])
         return [(what, stream) async for what, stream in cursor]
 
-    async def reserve(self, prefix: str, year: int, count: int) -> range:
-        """The next `count` numbers of a year, nobody else's for ever."""
-        cursor = await self.connection.execute(NUMBERS, [prefix, year, count])
-        row = await cursor.fetchone()
-        assert row is not None
-        return range(row[0] - count + 1, row[0] + 1)
+    async def numbers(self, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """The last number taken of each prefix and year, as far as any was."""
+        columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
+        cursor = await self.connection.execute(NUMBERS, columns)
+        return {(prefix, year): last async for prefix, year, last in cursor}
 
     async def outcomes(self, wanted: Sequence[tuple[str, str]]) -> list[Outcome]:
         columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
