@@ -22,8 +22,9 @@ PAGE: Final = 2_000
 KNOWN_MAX: Final = 50_000
 POLL: Final = 0.25
 """Seconds until the follower looks by itself, should it not hear of new events."""
-PAUSE_MAX: Final = 5.0
-"""Seconds between two attempts to come back to a lost database, at most."""
+PAUSE_MAX: Final = 1.0
+"""Seconds between two attempts to come back to a lost database, at most: readers who wait for a
+position do so for five."""
 
 
 class Follower:

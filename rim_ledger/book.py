@@ -248,11 +248,9 @@ class Book:
         self.reminders[what, stream] = None
 
     def number(self, prefix: str) -> str:
-        """The next business id, such as LOAN-2026-000001. It is taken by the commit of this
-        decision's events, and stays the next one when they are not committed."""
+        """The next business id, such as LOAN-2026-000001; the commit of its event takes it."""
         year = self._world.now().year
-        last = self.numbers.get((prefix, year))
-        number = (self._view.number(prefix, year) if last is None else last) + 1
+        number = 1 + (self.numbers.get((prefix, year)) or self._view.number(prefix, year))
         self.numbers[prefix, year] = number
         return f"{prefix}-{year}-{number:06}"
 

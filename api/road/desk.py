@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct, field
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.errors import UndefinedTable
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from api.installation.backup_files import places
 from api.installation.database import open_vault
@@ -44,6 +44,7 @@ from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.outcomes import Receipt
+from rim_ledger.pool import Pool
 from rim_ledger.sending import Sender
 from rim_ledger.storage import Storage
 from rim_ledger.system.archivist import Places
@@ -88,7 +89,7 @@ class Desk(Struct):
     attempts: Attempts
     vault: Vault
     world: World
-    pool: AsyncConnectionPool[AsyncConnection[Any]]
+    pool: Pool
     tables: ReadPosition
     log: LogPosition
     public_url: str
@@ -249,14 +250,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
     url = settings.database_url
     assert url, "whoever opens the desk has found or started a database"
     vault = open_vault(settings, url)
-    pool = AsyncConnectionPool[AsyncConnection[Any]](
-        url,
-        min_size=1,
-        max_size=READERS_MAX,
-        timeout=PATIENCE,
-        kwargs={"autocommit": True},
-        open=False,
-    )
+    pool = Pool(url, min_size=1, max_size=READERS_MAX, timeout=PATIENCE, autocommit=True)
     async with (
         Ledger(url, ENTITY_OF, vault, world, Erasures(settings.home, world).note) as ledger,
         Attempts(url, vault, world) as attempts,

@@ -9,10 +9,11 @@ from typing import Any, Final, Self
 
 from msgspec import Struct
 from psycopg import AsyncConnection, InterfaceError, OperationalError
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from rim_ledger.admin.security_settings import SecuritySettings
 from rim_ledger.core import Refused, Unavailable
+from rim_ledger.pool import Pool
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
 
@@ -100,14 +101,8 @@ class Attempts:
         """What is counted at one gate counts nowhere else: borrowers behind the address of a
         telco keep no admin out."""
         # One connection, because one password is verified at a time.
-        self._pool = AsyncConnectionPool[AsyncConnection[Any]](
-            url,
-            min_size=0,
-            max_size=1,
-            timeout=PATIENCE if patience is None else patience,
-            check=AsyncConnectionPool.check_connection,
-            open=False,
-        )
+        timeout = PATIENCE if patience is None else patience
+        self._pool = Pool(url, min_size=0, max_size=1, timeout=timeout)
 
     async def __aenter__(self) -> Self:
         await self._pool.open()

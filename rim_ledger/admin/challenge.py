@@ -6,10 +6,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
-from psycopg import AsyncConnection, InterfaceError, OperationalError
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg import InterfaceError, OperationalError
+from psycopg_pool import PoolTimeout
 
 from rim_ledger.core import Unavailable
+from rim_ledger.pool import Pool
 
 TRIES: Final = 5
 
@@ -42,7 +43,7 @@ class Challenge(Struct, frozen=True):
 class Challenges:
     """What waits in the database, for all processes together."""
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]]) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def put(self, each: Challenge, now: datetime) -> None:

@@ -11,10 +11,11 @@ import pytest
 
 from rim_ledger.book import Book
 from rim_ledger.core import NotFound, Refused, Unavailable
+from rim_ledger.draft import Draft
 from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Ledger, Work
 from rim_ledger.outcomes import Idempotency, Receipt
-from rim_ledger.store import Draft, Line, Store
+from rim_ledger.store import Line, Store
 from rim_ledger.vault import Vault, opened
 from rim_ledger.world import RealWorld
 from tests.sample import JARS, STAMP, Jar, add_coin, erase_owner, open_jar
