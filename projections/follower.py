@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-import psycopg
 from psycopg import AsyncConnection
 
 from projections import log, schema
@@ -15,6 +14,7 @@ from projections.catalogue import TABLES
 from projections.fold import Entry, Poisoned, Trace, fold
 from projections.log import Line
 from projections.writer import Unwritable, persons_of, rows_of, write
+from rim_ledger.outage import OUTAGE, Outages
 from rim_ledger.store import CHANNEL, INDEXES_ONLY
 from rim_ledger.vault import Keys, Vault
 
@@ -134,7 +134,7 @@ async def follow(
     an event cannot be shown: nothing after it is. Raises Outdated when the tables are to be
     rebuilt first.
     """
-    pause = 0.1
+    pause, outages = 0.1, Outages(notice, "the read tables")
     while True:
         try:
             async with await AsyncConnection.connect(url, autocommit=True) as connection:
@@ -145,10 +145,11 @@ async def follow(
                 while True:
                     while await _advance(follower, page):
                         pause = 0.1
+                    outages.end()
                     async for _ in connection.notifies(timeout=POLL, stop_after=1):
                         pass
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            notice(f"the read tables wait for the database: {type(error).__name__}")
+        except OUTAGE as error:
+            outages.begin(error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, PAUSE_MAX)
 

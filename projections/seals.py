@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import psycopg
 from cryptography.exceptions import InvalidTag
 from psycopg import AsyncConnection
 
@@ -14,6 +13,7 @@ from projections.log import Line
 from projections.merkle import HEIGHT, SIZE, WIDTH, Edge, Tile, leaf_hash
 from projections.origins import Opening, Origins, open_first, open_next
 from projections.signed_note import Checkpoint, Signer, Untrue, said
+from rim_ledger.outage import OUTAGE, Outages
 from rim_ledger.values import derived_id
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
@@ -215,7 +215,7 @@ async def seal(
     database was away, which `notice` is told. Whatever comes back has to go on from `signed`, the
     last checkpoint that was kept, and from what is signed here. Raises Contradiction.
     """
-    pause = 0.1
+    pause, outages = 0.1, Outages(notice, "the seals")
     while True:
         try:
             async with await AsyncConnection.connect(url, autocommit=True) as connection:
@@ -223,13 +223,14 @@ async def seal(
                 while True:
                     await _wait(connection)
                     while note := await sealer.advance():
+                        outages.end()
                         keep(note)
                         signed = said(note)
                         pause = 0.1
                         if await _unsealed(connection) < PAGE:
                             break
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            notice(f"the seals wait for the database: {type(error).__name__}")
+        except OUTAGE as error:
+            outages.begin(error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, PAUSE_MAX)
 

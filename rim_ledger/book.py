@@ -73,13 +73,12 @@ class View(Protocol):
 
 class Book:
     """The pages one decision may read and write. Thrown away when the decision is refused.
-
-    Reads see the writes made before them. Nothing reaches the store from here.
-    """
+    Reads see the writes made before them. Nothing reaches the store from here."""
 
     def __init__(self, view: View, vault: Vault, world: World, stamp: Stamp) -> None:
         self._view, self._vault, self._world = view, vault, world
         self.stamp = stamp
+        self.outage: Exception | None = None  # Why nothing of this is kept, see `Ledger.submit`.
         self.rights: Container[Right] | None = None
         """What the caller may do; None for the system itself, which may do everything."""
         self.streams: dict[UUID, Entry] = {}
@@ -88,7 +87,6 @@ class Book:
         self.keys: dict[UUID, tuple[AESGCM, bytes]] = {}
         self.erased: set[UUID] = set()
         self.numbers: dict[tuple[str, int], int] = {}
-        """The last number taken of each prefix and year."""
         self.contacts: frozenset[str] = frozenset()
         """The caller's own phone and e-mail, as fingerprints."""
         self.secrets: dict[Secret, str] = {}
@@ -250,9 +248,9 @@ class Book:
     def number(self, prefix: str) -> str:
         """The next business id, such as LOAN-2026-000001; the commit of its event takes it."""
         year = self._world.now().year
-        number = 1 + (self.numbers.get((prefix, year)) or self._view.number(prefix, year))
-        self.numbers[prefix, year] = number
-        return f"{prefix}-{year}-{number:06}"
+        last = self.numbers.get((prefix, year)) or self._view.number(prefix, year)
+        self.numbers[prefix, year] = last + 1
+        return f"{prefix}-{year}-{last + 1:06}"
 
     def new_id(self) -> UUID:
         """A fresh UUID of version 7, for a stream that need not be looked for."""

@@ -11,7 +11,7 @@ RETRY_SECONDS: Final = 1.0
 """After which an attempt to connect is given up, and made anew while somebody waits. The pool's own
 pause would double up to minutes, and outlast the patience of those who wait for a connection."""
 
-NETWORK: Final = {
+NETWORK: Final[dict[str, Any]] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -48,6 +48,13 @@ class Pool(AsyncConnectionPool[AsyncConnection[Any]]):
                 return connection
             await connection.close()
             await self.putconn(connection)  # Which opens another one in its place.
+
+    async def putconn(self, conn: AsyncConnection[Any]) -> None:
+        """Take a connection back. One that is read-only is not used again: a session stays as it
+        began, when the database has long been taking writes."""
+        if conn.info.parameter_status("default_transaction_read_only") == "on":
+            await conn.close()
+        await super().putconn(conn)
 
 
 async def _lives(connection: AsyncConnection[Any]) -> bool:

@@ -12,9 +12,8 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct, field
-from psycopg import AsyncConnection, InterfaceError, OperationalError
+from psycopg import AsyncConnection
 from psycopg.errors import UndefinedTable
-from psycopg_pool import PoolTimeout
 
 from api.installation.backup_files import places
 from api.installation.database import open_vault
@@ -36,13 +35,14 @@ from rim_ledger.admin.challenge import Challenges
 from rim_ledger.admin.second_factor import SecondFactor
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import Actor, Invalid, Unavailable
+from rim_ledger.core import Actor, Invalid
 from rim_ledger.customers.phone_code import PhoneCodes
 from rim_ledger.erasures import Erasures
 from rim_ledger.faults import note_fault
 from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.outage import OUTAGE, unavailable
 from rim_ledger.outcomes import Receipt
 from rim_ledger.pool import Pool
 from rim_ledger.sending import Sender
@@ -57,7 +57,6 @@ TOKENS_MAX: Final = 10_000
 READERS_MAX: Final = 8
 POSITION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 
-
 log = logging.getLogger("rim_ledger.api")
 
 
@@ -66,8 +65,12 @@ class Rights(Struct, frozen=True):
 
     actor: Actor
     given: Container[Right]
+    unlogged: Exception | None = None
+    """Why nothing can be logged. Nobody is shown persons meanwhile, but themselves."""
 
     def may(self, resource: str, action: str) -> bool:
+        if self.unlogged and (resource, action) == SEES_PERSONS:
+            return False
         return (resource, action) in self.given
 
     @property
@@ -78,7 +81,7 @@ class Rights(Struct, frozen=True):
     @property
     def sees_persons(self) -> bool:
         """Whether they may see who a person is."""
-        return self.own or SEES_PERSONS in self.given
+        return self.own or self.may(*SEES_PERSONS)
 
 
 class Desk(Struct):
@@ -106,7 +109,7 @@ class Desk(Struct):
     second_factor: SecondFactor
     places: Places
     phone_codes: PhoneCodes
-    trials: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
+    trials: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, 4))
     """Room for messages that are tried: each has a connection of its own meanwhile."""
     callers: dict[str, UUID] = {}
     notes: set[asyncio.Task[None]] = set()
@@ -141,7 +144,8 @@ class Desk(Struct):
     ) -> Rights:
         """Admit a caller without a command, exactly: Unauthenticated, or Forbidden.
 
-        A denial of the activity is logged, and what else `logged` says of those who may.
+        A denial of the activity is logged, and what else `logged` says of those who may; that is
+        Unavailable while the store takes no writes, and all other reading goes on.
         """
         found: Rights | None = None
 
@@ -151,15 +155,18 @@ class Desk(Struct):
             enter(book, token)
             for need in needs:
                 book.need(*need)
-            found = Rights(book.stamp.actor, book.rights or ())
+            found = Rights(book.stamp.actor, book.rights or (), book.outage)
             if not logged(found):
                 book.activities.clear()
+            elif book.outage and not found.own:
+                raise book.outage
 
         def work(book: Book) -> UUID:
             assert book.stamp.actor.id is not None, "whoever holds a session is somebody"
             return book.stamp.actor.id
 
-        receipt = await self.ledger.submit(work, call.stamp(self.world), None, admit)
+        stamp = call.stamp(self.world)
+        receipt = await self.ledger.submit(work, stamp, None, admit, reading=True)
         assert found is not None, "what was admitted was looked at"
         self.callers[token] = receipt.id
         while len(self.callers) > TOKENS_MAX:
@@ -195,9 +202,8 @@ class Desk(Struct):
         try:
             async with self.pool.connection() as connection:
                 yield connection
-        except (OperationalError, InterfaceError, UndefinedTable, PoolTimeout):
-            words = "The read tables cannot be reached."
-            raise Unavailable("store-unavailable", words) from None
+        except (*OUTAGE, UndefinedTable) as error:
+            raise unavailable(error) from None
 
     async def keys_of(self, persons: Iterable[UUID], *, sees: bool) -> Keys:
         """The keys of these persons for a reader who may see them, and None for whoever was

@@ -14,6 +14,7 @@ from api.road.routes import AnyRoute, List, One, Parameters, Route, activity_of,
 from api.wire import problem
 from api.wire.call import Call, Reply
 from rim_ledger.core import Refused, Unavailable
+from rim_ledger.outage import OUTAGE, unavailable
 
 App = Callable[..., Awaitable[None]]
 Message = MutableMapping[str, Any]
@@ -52,6 +53,8 @@ class Front:
             reply = await answer(desk, call, route, parameters)
         except (Refused, Unavailable) as refusal:
             reply = refused(refusal, call)
+        except OUTAGE as error:
+            reply = refused(unavailable(error), call)
         except asyncio.CancelledError:  # The process stops and has waited for this long enough.
             if call.started:
                 raise

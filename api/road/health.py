@@ -10,6 +10,7 @@ from api.road.routes import AnyRoute, Other, Parameters
 from api.wire.call import Call, Reply
 from api.wire.problem import encoded
 from rim_ledger.core import Unavailable
+from rim_ledger.outage import probe
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
@@ -18,6 +19,10 @@ PROBES: Final = ("/healthz", "/readyz", "/metrics")
 """What those who watch over the service ask for as often as they like."""
 LAG_MAX: Final = 10_000
 """Events that the read tables may be behind and still count as ready."""
+
+HEAD: Final = """
+SELECT (SELECT coalesce(max(position), 0) FROM ledger.events),
+       current_setting('transaction_read_only')"""
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -73,14 +78,26 @@ async def alive(_desk: "Desk", _call: Call, _: Parameters) -> Reply:
 
 
 async def ready(desk: "Desk", _call: Call, _: Parameters) -> Reply:
-    """The store can be reached, and the read tables are not far behind."""
+    """The store can be reached and takes writes, and the read tables are not far behind."""
     try:
-        head = await desk.last_position()
-    except Unavailable:
-        return Reply(503, b'{"status":"unready","reason":"the database cannot be reached"}')
+        head = await _look(desk)
+    except Unavailable as error:
+        told = {"status": "unready", "code": error.code, "reason": str(error)}
+        return Reply(503, encoded(told))
     lag = max(0, head - desk.tables.position)
     body = {"status": "ready" if lag <= LAG_MAX else "unready", "position": head, "lag": lag}
     return Reply(200 if lag <= LAG_MAX else 503, encoded(body))
+
+
+async def _look(desk: "Desk") -> int:
+    """The last position in the store. Raises Unavailable, also when nothing can be written: once
+    that was so, it is tried."""
+    async with desk.reader() as connection:
+        head, read_only = await (await connection.execute(HEAD)).fetchone() or (0, "off")
+        if desk.ledger.outage or read_only == "on":
+            await probe(connection)
+            desk.ledger.recovered()
+    return int(head)
 
 
 async def metrics(desk: "Desk", _call: Call, _: Parameters) -> Reply:

@@ -8,11 +8,11 @@ from ipaddress import ip_network
 from typing import Any, Final, Self
 
 from msgspec import Struct
-from psycopg import AsyncConnection, InterfaceError, OperationalError
-from psycopg_pool import PoolTimeout
+from psycopg import AsyncConnection
 
 from rim_ledger.admin.security_settings import SecuritySettings
-from rim_ledger.core import Refused, Unavailable
+from rim_ledger.core import Refused
+from rim_ledger.outage import OUTAGE, unavailable
 from rim_ledger.pool import Pool
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
@@ -160,9 +160,8 @@ class Attempts:
             async with self._pool.connection() as connection:
                 await self._require_free(connection, account, place, most, within)
                 yield Attempt(connection, account, place)
-        except (OperationalError, InterfaceError, PoolTimeout):
-            words = "Too many are at the gate, or the database is away. Please ask again."
-            raise Unavailable("store-unavailable", words) from None
+        except OUTAGE as error:
+            raise unavailable(error) from None
 
     async def _count(self, attempt: Attempt) -> None:
         now = self._world.now()

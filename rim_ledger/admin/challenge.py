@@ -6,10 +6,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
-from psycopg import InterfaceError, OperationalError
-from psycopg_pool import PoolTimeout
 
-from rim_ledger.core import Unavailable
+from rim_ledger.outage import OUTAGE, unavailable
 from rim_ledger.pool import Pool
 
 TRIES: Final = 5
@@ -66,6 +64,5 @@ class Challenges:
         try:
             async with self._pool.connection() as connection:
                 return await (await connection.execute(statement, values)).fetchall()
-        except (OperationalError, InterfaceError, PoolTimeout):
-            words = "The ledger's database cannot be reached."
-            raise Unavailable("store-unavailable", words) from None
+        except OUTAGE as error:
+            raise unavailable(error) from None
