@@ -63,8 +63,9 @@ async def signer(connection: Connection, vault: Vault, world: World) -> Signer:
         await connection.execute(ADD_SECRET, [*KEY, wrapped])
         found = await known_signer(connection, vault)
         assert found, "a key that was added is there"
-    unless = f"{SIGNED} ON CONFLICT DO NOTHING"
-    await connection.execute(unless.encode(), [0, True, open_first(found)])
+    if not await openings(connection):
+        unless = f"{SIGNED} ON CONFLICT DO NOTHING"
+        await connection.execute(unless.encode(), [0, True, open_first(found)])
     return found
 
 

@@ -59,7 +59,7 @@ class Ledger:
         self._draft: Draft | None = None
         self._landed = False
         self.outage: Unavailable | None = None
-        """Why the store takes no writes, as far as this process has found."""
+        """Why the store takes no writes, until `recovered` is called."""
         self._outages = Outages(log.warning, "the ledger")
 
     async def __aenter__(self) -> Self:
@@ -156,12 +156,15 @@ class Ledger:
             try:
                 await self._try(group)
             except OUTAGE as error:
-                self._outages.begin(error)
                 reason = unwritable(error)
-                if reason and (renewed or reason.code != READ_ONLY[0]):
+                # A session stays as read-only as it began, so a new one is asked first.
+                stale = not renewed and reason is not None and reason.code == READ_ONLY[0]
+                if not stale:
+                    self._outages.begin(error)
+                if reason and not stale:
                     await self._only_look(group, reason)
                     return
-                await self.link.reconnect()  # A session stays as read-only as it began.
+                await self.link.reconnect()
                 renewed = True
             except psycopg.DataError as error:
                 await self._commit_one_by_one(group, error)
@@ -220,8 +223,8 @@ class Ledger:
     def _accept(self) -> None:
         assert self._draft is not None, "what was written was decided"
         self._group.accept(self._draft)
-        if not self._draft.leaves_nothing:
-            self.recovered()
+        if not self.outage:  # A full disk takes what is small: see `outage.probe`.
+            self._outages.end()
 
     async def _commit_one_by_one(self, group: list[Item], error: Exception) -> None:
         """Something in the group cannot be stored: only its own command fails."""

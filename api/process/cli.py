@@ -12,9 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
-import psycopg
 from cyclopts import App, Parameter
-from psycopg_pool import PoolTimeout
 
 from api.installation.database import (
     Unfit,
@@ -39,6 +37,7 @@ from projections.seals import Contradiction
 from projections.signed_note import Untrue
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.core import Refused, Unavailable
+from rim_ledger.outage import OUTAGE, unwritable
 from rim_ledger.postgres import PostgresUnavailable
 from rim_ledger.rotation import Underway, rotate
 from rim_ledger.system.archive import Unsound
@@ -245,6 +244,7 @@ def _run() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # We say it once, and in our words.
     # All that runs here knows how to end on an interrupt; a shell may have switched them off.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -256,8 +256,9 @@ def _run() -> None:
             app()
         except FORESEEN as error:
             _fail(str(error))
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            _fail(f"the database cannot be reached: {first_line(error)}")
+        except OUTAGE as error:
+            away = f"the database cannot be reached: {first_line(error)}"
+            _fail(str(unwritable(error) or away))
 
 
 def _collect_rarely() -> None:
