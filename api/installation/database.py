@@ -18,7 +18,7 @@ from rim_ledger.erasures import Erasures
 from rim_ledger.key_ring import WrongSecret, open_ring
 from rim_ledger.ledger import Ledger
 from rim_ledger.migrate import migrate
-from rim_ledger.postgres import EmbeddedPostgres
+from rim_ledger.postgres import OWNER, SERVICE, EmbeddedPostgres
 from rim_ledger.signals import uninterrupted
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
@@ -33,25 +33,28 @@ class Unfit(Exception):
 
 
 @contextlib.contextmanager
-def database(settings: Settings) -> Iterator[str]:
-    """The URL of the database while in the block.
+def database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
+    """The URL of the database while in the block: as the service logs in, which may add to the log
+    and never change it, or as the owner of the tables.
 
     Without DATABASE_URL a PostgreSQL of our own is started or joined; the last process to leave
     stops it, so it also ends when the process that started it was killed.
     """
     if settings.database_url is None:
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with EmbeddedPostgres(settings.home / "postgres") as url:
+        role = OWNER if owner else SERVICE
+        with EmbeddedPostgres(settings.home / "postgres", role=role) as url:
             yield url
     else:
-        _check(settings.database_url)
-        yield settings.database_url
+        url = (owner and settings.database_owner_url) or settings.database_url
+        _check(url)
+        yield url
 
 
 @contextlib.contextmanager
-def filled_database(settings: Settings) -> Iterator[str]:
+def filled_database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
     """The same, for those who need its tables to be there."""
-    with database(settings) as url:
+    with database(settings, owner=owner) as url:
         with psycopg.connect(url, connect_timeout=CONNECT) as connection:
             found = connection.execute("SELECT to_regclass('ledger.key_ring')").fetchone()
             if found == (None,):

@@ -23,6 +23,7 @@ SECRETS = (
     "admin_password",
     "attachments",
     "backups",
+    "database_owner_url",
     "database_url",
     "secret_key",
     "secret_key_previous",
@@ -107,6 +108,12 @@ class Settings(BaseSettings):
         repr=False,
         description="the URL of a PostgreSQL 15 or newer, postgresql://user:password@host:port/"
         "name; default: a PostgreSQL of our own in RIM_HOME/postgres",
+    )
+    database_owner_url: Annotated[str, AfterValidator(_postgres_url)] | None = Field(
+        default=None,
+        repr=False,
+        description="the same database's URL as the role that owns its tables: for init, up, "
+        "rebuild, restore and rotate-keys; default: DATABASE_URL",
     )
     admin_password: FirstPassword | None = Field(
         default=None,

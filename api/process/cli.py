@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 from cyclopts import App, Parameter
+from psycopg.errors import InsufficientPrivilege
 
 from api.installation.database import (
     Unfit,
@@ -137,7 +138,7 @@ def verify(*, export: Path | None = None, key: Path | None = None) -> None:
 def init() -> None:
     """Bring the database up to date, with its read tables and its first admin."""
     settings = Settings.load(first_login=True)
-    with database(settings) as url:
+    with database(settings, owner=True) as url:
         sealing.require_true(settings, url)
         lacking = prepare(settings, url, first_login)
         sealing.make_key(settings, url)
@@ -178,7 +179,7 @@ def rebuild(*, check: bool = False) -> None:
     _collect_rarely()
     with (
         interruptible("the tables in use are as they were"),
-        filled_database(settings) as url,
+        filled_database(settings, owner=True) as url,
         progress("events") as told,
     ):
         work = rebuild_tables(url, open_vault(settings, url), told, check=check)
@@ -201,7 +202,7 @@ def rotate_keys() -> None:
     settings = Settings.load()
     with (
         interruptible("nothing is lost, run it again to go on"),
-        filled_database(settings) as url,
+        filled_database(settings, owner=True) as url,
         progress("keys") as told,
     ):
         rotated = rotate(url, settings.secrets, RealWorld(), told)
@@ -256,6 +257,9 @@ def _run() -> None:
             app()
         except FORESEEN as error:
             _fail(str(error))
+        except InsufficientPrivilege as error:
+            what = f"the database refuses it: {first_line(error)}"
+            _fail(f"{what}; rim-ledger init as the owner gives the rights")
         except OUTAGE as error:
             away = f"the database cannot be reached: {first_line(error)}"
             _fail(str(unwritable(error) or away))

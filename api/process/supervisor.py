@@ -9,12 +9,12 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from api.installation.database import Unfit, answers, database, prepare
-from api.installation.settings import Settings
+from api.installation.settings import Settings, variable
 from api.process.listener import address, listen
 from api.process.sealing import make_key, require_true
 from api.process.status import is_ready
@@ -65,6 +65,7 @@ class Child:
                 self._process = subprocess.Popen(
                     [*command, *self._arguments],
                     stdin=subprocess.PIPE,  # Never written to: its end tells the child of ours.
+                    env=inherited(os.environ),
                     pass_fds=self._inherit,
                     start_new_session=True,  # Ctrl-C is for us, who stop the children in order.
                 )
@@ -103,13 +104,19 @@ class Child:
         _say(f"{self.command} ended with {how}; it is started again in {wait:g} s")
 
 
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a child is told of our environment: no secret that only a start needs."""
+    withheld = {variable("admin_password"), variable("database_owner_url")}
+    return {name: value for name, value in environment.items() if name.upper() not in withheld}
+
+
 def up(settings: Settings) -> None:
     """Run everything until a signal asks to stop, then stop it in order within ten seconds.
 
     Raises Unfit when the service cannot run here.
     """
     with _one_on(settings.home), _stopping_once(), listen(settings) as listener:
-        with database(settings) as url:
+        with database(settings, owner=True) as url:
             require_true(settings, url)
             prepare(settings, url, first_login)
             make_key(settings, url)
