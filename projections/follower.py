@@ -15,7 +15,7 @@ from projections.fold import Entry, Poisoned, Trace, fold
 from projections.log import Line
 from projections.writer import Unwritable, persons_of, rows_of, write
 from rim_ledger.outage import OUTAGE, Outages
-from rim_ledger.store import CHANNEL, INDEXES_ONLY
+from rim_ledger.store import CHANNEL, IMPATIENT, INDEXES_ONLY
 from rim_ledger.vault import Keys, Vault
 
 PAGE: Final = 2_000
@@ -138,6 +138,7 @@ async def follow(
     while True:
         try:
             async with await AsyncConnection.connect(url, autocommit=True) as connection:
+                await connection.execute(IMPATIENT)
                 await schema.create(connection)
                 await connection.execute(INDEXES_ONLY)
                 await connection.execute(f"LISTEN {CHANNEL}".encode())

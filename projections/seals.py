@@ -14,6 +14,7 @@ from projections.merkle import HEIGHT, SIZE, WIDTH, Edge, Tile, leaf_hash
 from projections.origins import Opening, Origins, open_first, open_next
 from projections.signed_note import Checkpoint, Signer, Untrue, said
 from rim_ledger.outage import OUTAGE, Outages
+from rim_ledger.store import IMPATIENT
 from rim_ledger.values import derived_id
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
@@ -220,6 +221,7 @@ async def seal(
     while True:
         try:
             async with await AsyncConnection.connect(url, autocommit=True) as connection:
+                await connection.execute(IMPATIENT)
                 sealer = Sealer(connection, await signer(connection, vault, world), signed)
                 while True:
                     await _wait(connection)

@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 from uuid import UUID
 
 import psycopg
+from psycopg.errors import ReadOnlySqlTransaction
 
 from rim_ledger.book import Book, Work, perform
 from rim_ledger.core import Aggregate, Command, Creation, Event, Stamp, Unavailable
@@ -16,7 +17,7 @@ from rim_ledger.draft import Draft
 from rim_ledger.group import Group
 from rim_ledger.known import Known
 from rim_ledger.link import Link
-from rim_ledger.outage import OUTAGE, READ_ONLY, Outages, unwritable
+from rim_ledger.outage import OUTAGE, Outages, unwritable
 from rim_ledger.outcomes import Idempotency, Receipt
 from rim_ledger.store import Moved
 from rim_ledger.vault import Vault
@@ -158,7 +159,7 @@ class Ledger:
             except OUTAGE as error:
                 reason = unwritable(error)
                 # A session stays as read-only as it began, so a new one is asked first.
-                stale = not renewed and reason is not None and reason.code == READ_ONLY[0]
+                stale = not renewed and isinstance(error, ReadOnlySqlTransaction)
                 if not stale:
                     self._outages.begin(error)
                 if reason and not stale:

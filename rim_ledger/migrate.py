@@ -52,6 +52,7 @@ def scripts() -> dict[str, bytes]:
 def migrate(url: str) -> list[str]:
     """Apply what is missing; the names of the files applied now."""
     with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET lock_timeout = '60s'")
         connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         connection.execute(RECORD)
         done = {name for (name,) in connection.execute("SELECT name FROM migrations")}

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from psycopg import AsyncConnection, IntegrityError, InterfaceError, OperationalError
-from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.errors import LockNotAvailable, ReadOnlySqlTransaction
 from psycopg_pool import PoolTimeout
 
 from rim_ledger.core import Unavailable
@@ -13,12 +13,6 @@ from rim_ledger.core import Unavailable
 OUTAGE: Final = (OperationalError, InterfaceError, PoolTimeout, ReadOnlySqlTransaction)
 """What is raised while a database is away, full, read-only or too busy: nothing was committed, or
 nobody knows, and waiting may mend it."""
-
-FULL: Final = "storage-full", "The database's disk is full or fails; reading goes on."
-READ_ONLY: Final = "database-read-only", "The database takes no writes for now; reading goes on."
-UNWRITABLE: Final = {"53100": FULL, "58030": FULL, "25006": READ_ONLY}
-"""Code and words for each SQLSTATE by which a database says that it stores nothing: disk_full,
-io_error, read_only_sql_transaction."""
 
 # What must extend a file wherever the temporary tables lie, and then a row of the log as long as
 # one may get: neither is kept.
@@ -30,13 +24,22 @@ SELECT 9223372036854775807, gen_random_uuid(), 0, 'Probe',
 
 
 def unwritable(error: BaseException) -> Unavailable | None:
-    """The answer to a command whose words the database did not store, where it says why."""
-    found = UNWRITABLE.get(getattr(error, "sqlstate", None) or "")
-    return Unavailable(*found) if found else None
+    """The answer to a command whose words the database did not store, where it says that it stores
+    nothing at all."""
+    match getattr(error, "sqlstate", None):
+        case "53100" | "58030":  # disk_full, io_error
+            words = "The database's disk is full or fails; reading goes on."
+            return Unavailable("storage-full", words)
+        case "25006":  # read_only_sql_transaction
+            words = "The database takes no writes for now; reading goes on."
+            return Unavailable("database-read-only", words)
+    return None
 
 
 def unavailable(error: BaseException) -> Unavailable:
     """The answer to a request that one of OUTAGE broke off."""
+    if isinstance(error, LockNotAvailable):
+        return Unavailable("busy", "Somebody holds a lock of the ledger. Please ask again.")
     away = Unavailable("store-unavailable", "The ledger's database cannot be reached.")
     return unwritable(error) or away
 

@@ -19,6 +19,10 @@ INDEXES_ONLY: Final = "SET enable_seqscan = off"
 """Plans are kept, those of foreign keys too, and one that was made while a table was empty would
 read the whole of it long after it has grown."""
 
+IMPATIENT: Final = "SET lock_timeout = '2s'"
+"""A lock that somebody holds for longer is said, and asked for again, rather than waited for in
+silence."""
+
 EVENTS: Final = """
 SELECT position, stream_id, version, name, convert_to(body, 'UTF8') AS body, recorded_at
   FROM ledger.events"""
@@ -130,6 +134,7 @@ class Store:
     async def prepare(self) -> None:
         """Act as the role that may only add to the log, where there is one."""
         await self.connection.execute(INDEXES_ONLY)
+        await self.connection.execute(IMPATIENT)
         await self.connection.execute(
             "SELECT set_config('role', rolname, false) FROM pg_roles"
             " WHERE rolname = 'rim_service' AND pg_has_role(session_user, oid, 'member')"

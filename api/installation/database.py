@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 import psycopg
@@ -85,6 +86,7 @@ def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) ->
 
     `first_login` is told the password of the first admin, if one had to be made up.
     """
+    close_directories(settings.home)
     lacking = [f"migration {name}" for name in migrate(url)]
     vault = open_vault(settings, url)
     with uninterrupted():  # The password is told now or never.
@@ -94,6 +96,15 @@ def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) ->
     if asyncio.run(rebuild.prepare(url, vault)):
         lacking.append("read tables of this version")
     return lacking
+
+
+def close_directories(home: Path) -> None:
+    """Let nobody else read what earlier versions left open to all: the files and backups."""
+    for place in (home / "attachments", home / "backups"):
+        if place.is_dir() and place.stat().st_mode & 0o077:
+            for file in place.iterdir():
+                file.chmod(0o600)
+            place.chmod(0o700)
 
 
 async def _begin(settings: Settings, url: str) -> str | None:

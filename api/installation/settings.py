@@ -152,6 +152,12 @@ class Settings(BaseSettings):
         description="the requests that one caller may make in a minute to each API process, a"
         " tenth of them without a session, or 0 for any number; default: 120000",
     )
+    late_seconds_max: int = Field(
+        default=10,
+        ge=1,
+        description="the seconds that the follower, the sealer or the clock may be behind, or give "
+        "no sign of life, while the service still counts as ready; default: 10",
+    )
     cors_origins: Origins = Field(
         default=(),
         description="the origins, parted by commas, whose pages may ask this API from a browser,"

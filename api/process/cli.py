@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 from cyclopts import App, Parameter
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 
 from api.installation.database import (
     Unfit,
@@ -38,6 +38,7 @@ from projections.seals import Contradiction
 from projections.signed_note import Untrue
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.core import Refused, Unavailable
+from rim_ledger.heartbeat import alive
 from rim_ledger.outage import OUTAGE, unwritable
 from rim_ledger.postgres import PostgresUnavailable
 from rim_ledger.rotation import Underway, rotate
@@ -96,7 +97,9 @@ def follow() -> None:
     settings = Settings.load()
     _collect_rarely()
     with filled_database(settings) as url:
-        asyncio.run(follower.follow(url, open_vault(settings, url), log.warning))
+        asyncio.run(
+            alive(url, "follow", follower.follow(url, open_vault(settings, url), log.warning))
+        )
 
 
 @app.command
@@ -104,7 +107,7 @@ def seal() -> None:
     """Run the sealer, which signs what the log has."""
     settings = Settings.load()
     with filled_database(settings) as url:
-        asyncio.run(sealing.seal(settings, url))
+        asyncio.run(alive(url, "seal", sealing.seal(settings, url)))
 
 
 @app.command
@@ -212,7 +215,9 @@ def rotate_keys() -> None:
 
 @app.command
 def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
-    """Show whether the service runs, how long the log is and who lags behind.
+    """Show whether the service is ready, how long the log is, and what is dead or late.
+
+    Ends with code 1 when it is not ready.
 
     Parameters
     ----------
@@ -221,6 +226,8 @@ def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fa
     """
     now = standing.status(Settings.load())
     print(json.dumps(now) if json_ else standing.text(now))
+    if not now["ready"]:
+        raise SystemExit(1)
 
 
 def main() -> NoReturn:
@@ -262,7 +269,10 @@ def _run() -> None:
             _fail(f"{what}; rim-ledger init as the owner gives the rights")
         except OUTAGE as error:
             away = f"the database cannot be reached: {first_line(error)}"
-            _fail(str(unwritable(error) or away))
+            held = (
+                isinstance(error, LockNotAvailable) and f"it waited for long: {first_line(error)}"
+            )
+            _fail(str(unwritable(error) or held or away))
 
 
 def _collect_rarely() -> None:

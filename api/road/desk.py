@@ -56,7 +56,6 @@ from rim_ledger.world import RealWorld, World
 TOKENS_MAX: Final = 10_000
 READERS_MAX: Final = 8
 POSITION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
-
 log = logging.getLogger("rim_ledger.api")
 
 
@@ -96,6 +95,7 @@ class Desk(Struct):
     tables: ReadPosition
     log: LogPosition
     public_url: str
+    late_seconds_max: int
     request_key: bytes
     cursor_key: bytes
     proxies: Networks
@@ -110,7 +110,7 @@ class Desk(Struct):
     places: Places
     phone_codes: PhoneCodes
     trials: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, 4))
-    """Room for messages that are tried: each has a connection of its own meanwhile."""
+    """Room for messages that are tried: each has a connection of its own."""
     callers: dict[str, UUID] = {}
     notes: set[asyncio.Task[None]] = set()
     """Unexpected errors that are being noted."""
@@ -280,6 +280,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             tables=tables,
             log=log_position,
             public_url=settings.public_url,
+            late_seconds_max=settings.late_seconds_max,
             request_key=vault.key(Purpose.REQUEST),
             cursor_key=vault.key(Purpose.CURSOR),
             proxies=settings.trusted_proxies,
@@ -295,6 +296,5 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             phone_codes=phone_codes,
         )
         yield desk
-        await dispatch.drain()
-        await phone_codes.drain()
+        await asyncio.gather(dispatch.drain(), phone_codes.drain())
         await asyncio.gather(*desk.notes)

@@ -31,6 +31,9 @@ EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtextextended('attempt ' || %s, 0))"
 
+TURNS: Final = f"SET LOCAL lock_timeout = '{PATIENCE}s'"
+"""Who waits longer is told to come back."""
+
 NEWEST: Final = """
 SELECT count(*), max(at), min(at) FROM (
     SELECT at FROM ledger.attempts WHERE {} = %s ORDER BY at DESC LIMIT %s) newest"""
@@ -182,6 +185,7 @@ class Attempts:
         if place:
             looks.append((OF_IP, place, most * IP_SHARE))
         ends = [EPOCH]
+        await connection.execute(TURNS)
         for query, key, so_many in looks:
             await connection.execute(ONE_AT_A_TIME, [key])
             row = await (await connection.execute(query, [key, so_many])).fetchone()
