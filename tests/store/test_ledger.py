@@ -546,3 +546,23 @@ def test_a_question_that_went_unanswered_teaches_nothing(
     else:
         with pytest.raises(Refused):
             on_ledger(database, lambda ledger: ledger.submit(open_jar(other, label="salt"), STAMP))
+
+
+def test_a_lock_that_somebody_holds_is_said_and_not_waited_for_in_silence(
+    database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rim_ledger.store.IMPATIENT", "SET lock_timeout = '100ms'")
+
+    async def story(ledger: Ledger) -> str:
+        with psycopg.connect(database) as holder:
+            holder.execute("LOCK TABLE ledger.events IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(Unavailable) as held:
+                await ledger.submit(open_jar(WORLD.new_id()), STAMP)
+        receipt = await ledger.submit(open_jar(WORLD.new_id()), STAMP)
+        assert numbers([receipt]) == [1]
+        return held.value.code
+
+    assert on_ledger(database, story) == "busy"
+    lines = [each.message for each in caplog.records if "waiting" in each.message]
+    assert len(lines) == 1
+    assert "busy: Somebody holds a lock of the ledger." in lines[0]
