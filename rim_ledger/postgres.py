@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
-from rim_ledger.postgres_logins import OWNER, SERVICE, Logins
+from rim_ledger.postgres_logins import OWNER, SERVICE, Logins, passfile
 from rim_ledger.postgres_programs import PostgresPrograms, PostgresUnavailable
 from rim_ledger.signals import uninterrupted
 
@@ -68,7 +68,7 @@ class EmbeddedPostgres:
                 self._users = self._open("users.lock")
                 self._ensure_running()
                 fcntl.flock(self._users, fcntl.LOCK_SH)
-            url = _url(self._socket, self.role, self._logins.file(self.role))
+            url = _url(self._socket, self.role, self.home)
         except BaseException as error:  # A signal may also come when all is done.
             if self._users >= 0:
                 self.__exit__()
@@ -91,7 +91,7 @@ class EmbeddedPostgres:
         with contextlib.suppress(OSError):
             ours = socket.parent.stat().st_uid == home.stat().st_uid
             if ours and _ping(socket) in (pq.Ping.OK, pq.Ping.REJECT):
-                return _url(socket, role, place / f"{role}.pgpass")
+                return _url(socket, role, place)
         return None
 
     def _claim_directories(self) -> None:
@@ -242,8 +242,9 @@ def _socket(home: Path) -> Path:
     return socket
 
 
-def _url(socket: Path, role: str, passfile: Path) -> str:
-    where = {"host": str(socket.parent), "port": SETTINGS["port"], "passfile": str(passfile)}
+def _url(socket: Path, role: str, home: Path) -> str:
+    secret = str(passfile(home, role))
+    where = {"host": str(socket.parent), "port": SETTINGS["port"], "passfile": secret}
     return f"postgresql://{role}@/{DATABASE}?{urlencode(where, quote_via=quote, safe='')}"
 
 

@@ -29,16 +29,17 @@ SETTINGS: Final = ("-c", "exit_on_error=on", "-c", "scram_iterations=1")
 """The secrets have 256 random bits, so there is nothing that more iterations would slow down."""
 
 
+def passfile(home: Path, role: str) -> Path:
+    """The file with a role's secret, as libpq reads it."""
+    return home / f"{role}.pgpass"
+
+
 class Logins:
     """The roles' secrets, one file of libpq (`passfile`) each, which only we may read; and the rule
     that nobody logs in without one."""
 
     def __init__(self, home: Path, programs: PostgresPrograms) -> None:
         self._home, self._programs = home, programs
-
-    def file(self, role: str) -> Path:
-        """The file with a role's secret."""
-        return self._home / f"{role}.pgpass"
 
     def require(self) -> None:
         """Raise PostgresUnavailable where a server runs that lets in without a secret."""
@@ -64,13 +65,13 @@ class Logins:
                 "postgres", "--single", data, *command, text=text, inherit=(server_lock,)
             )
             for role, secret in found.items():
-                _write(self.file(role), f"*:*:*:{role}:{secret}\n")
+                _write(passfile(self._home, role), f"*:*:*:{role}:{secret}\n")
         if rules.read_text() != RULES:
             _write(rules, RULES)
             self._programs.hand_over(rules)
 
     def _kept(self) -> bool:
-        return all(self.file(role).exists() for role in (OWNER, SERVICE))
+        return all(passfile(self._home, role).exists() for role in (OWNER, SERVICE))
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from api.road.routes import AnyRoute, Other, Parameters
@@ -107,7 +108,8 @@ async def ready(desk: "Desk", _call: Call, _: Parameters) -> Reply:
     body: dict[str, Any] = {"status": "ready", "position": position, "lag": follower.lag}
     if reason:
         body |= {"status": "unready", "code": "late", "reason": reason}
-    return Reply(503 if reason else 200, encoded(body | {"processes": every}))
+    body["processes"] = msgspec.to_builtins(every)
+    return Reply(503 if reason else 200, encoded(body))
 
 
 async def _look(desk: "Desk") -> list[Late]:
