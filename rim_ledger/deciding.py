@@ -7,11 +7,13 @@ from typing import Final
 from msgspec import Struct
 
 from rim_ledger.activity import logged
-from rim_ledger.book import Book, Entry, Missing, Work
+from rim_ledger.book import Book, Work
 from rim_ledger.core import Stamp, Unavailable
 from rim_ledger.draft import Draft, Outcome
+from rim_ledger.entry import Entry
 from rim_ledger.group import Group
 from rim_ledger.known import Known
+from rim_ledger.missing import Missing
 from rim_ledger.outcomes import Idempotency, Receipt, kept, replayed
 from rim_ledger.store import Store
 from rim_ledger.vault import Vault
@@ -60,6 +62,7 @@ class Deciding:
                         view, into = view.copy(), self._empty_draft()
                     missing += miss.each
             await whole.load(missing, store)
+        draft.macs = self._known.codes(draft)
         return draft, whole
 
     def _decide_one(

@@ -8,8 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from rim_ledger.activity import AdminActivityLog
-from rim_ledger.book import Reminder, Secret
+from rim_ledger.book import Reminder
 from rim_ledger.lists import Claim
+from rim_ledger.missing import Secret
 
 
 class Outcome(Struct, frozen=True):
@@ -30,6 +31,7 @@ class Draft(Struct):
     versions: list[int] = []
     names: list[str] = []
     bodies: list[str] = []
+    macs: list[bytes] = []
     claims: dict[Claim, UUID | None] = {}
     keys: dict[UUID, bytes] = {}
     erased: set[UUID] = set()
@@ -57,6 +59,7 @@ class Draft(Struct):
             "versions": self.versions,
             "names": self.names,
             "bodies": self.bodies,
+            "macs": self.macs,
             "kinds": [claim[0] for claim, _ in held],
             "claimed": [claim[1] for claim, _ in held],
             "holders": [holder for _, holder in held],

@@ -65,7 +65,8 @@ class Ledger:
 
     async def __aenter__(self) -> Self:
         await self.link.connect()
-        await self.known.begin(self.link.store)
+        async with self.link.closing_on_error():
+            await self.known.begin(self.link.store)
         self._task = asyncio.create_task(self._run())
         return self
 
@@ -143,9 +144,7 @@ class Ledger:
 
     @staticmethod
     def _release(group: list[Item]) -> None:
-        for item in group:
-            if item.future.done():
-                continue
+        for item in (each for each in group if not each.future.done()):
             if isinstance(item.answer, Receipt):
                 item.future.set_result(item.answer)
             else:

@@ -29,7 +29,8 @@ BEGIN
         ELSE
             EXECUTE format('GRANT UPDATE ON %s TO rim_service', one.name);
         END IF;
-        IF one.relname IN ('attempts', 'calls', 'challenges', 'claims', 'faults', 'reminders') THEN
+        IF NOT one.kept AND one.relname NOT IN
+           ('key_ring', 'numbers', 'outcomes', 'personal_keys', 'secrets', 'tiles') THEN
             EXECUTE format('GRANT DELETE ON %s TO rim_service', one.name);
         END IF;
     END LOOP;

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from projections.rebuild import rebuild
-from rim_ledger.key_ring import derived
-from rim_ledger.vault import Vault
-from tests.api.conftest import SECRET, WORLD, Client, Tell
+from tests.api.conftest import Client, Tell, vault_of
 from tests.api.files import gif, jpeg, png
 from tests.api.test_support import Desk
 
@@ -54,6 +52,10 @@ def test_a_file_goes_with_a_message_and_comes_back_as_it_was(tell: Tell) -> None
         named = got.headers["Content-Disposition"]
         assert named == "attachment; filename=\"M_rz.pdf\"; filename*=UTF-8''M%C3%A4rz.pdf"
         assert len(got.content) == int(got.headers["Content-Length"])
+        for asked, first, end in (("bytes=70000-", 70_000, len(content)), ("bytes=9-99", 9, 100)):
+            part = await lead.get(file["url"], headers={"Range": asked})
+            assert (part.status_code, part.content) == (206, content[first:end])
+            assert part.headers["ETag"] == f'"{told["sha256"]}"'
         head = await lead.ask("HEAD", file["url"])
         assert (head.status_code, head.content) == (200, b"")
         (stored,) = kept(lead)
@@ -75,7 +77,7 @@ def test_a_rebuild_finds_the_same_and_leaves_the_files_alone(tell: Tell, databas
         (before,) = await desk.items(f"{path}/messages")
         (stored,) = kept(lead)
         as_it_was = stored.read_bytes(), stored.stat().st_mtime_ns
-        rebuilt = await rebuild(database, Vault(derived(SECRET), WORLD))
+        rebuilt = await rebuild(database, vault_of(database))
         assert (rebuilt.differences, rebuilt.swapped) == ((), True)
         assert [before] == await desk.items(f"{path}/messages")
         assert kept(lead) == [stored]
