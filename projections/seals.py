@@ -238,9 +238,8 @@ async def seal(
     """Keep the seals up with the log until cancelled: a checkpoint every thousand events, and
     every ten seconds in which there were any.
 
-    Each note goes to `keep` when it is durable in the store. Comes back by itself after an outage,
-    which `notice` is told, and goes on from `signed`, the last checkpoint that was kept, and from
-    what is signed here. Raises Contradiction.
+    Each note goes to `keep` when it is durable in the store. Goes on after an outage, of which
+    `notice` is told: from `signed`, the last checkpoint kept, or its own. Raises Contradiction.
     """
     outages = Outages(notice, "the seals")
     while True:
