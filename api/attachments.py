@@ -45,6 +45,8 @@ class Access(Struct):
     id: str
     right: Right
     ticket: Ticket | None = None
+    key: "AESGCM | None" = None
+    """The key of the customer's files; None once they were erased."""
 
     def admit(self, book: Book) -> None:
         gate.enter_own(book, self.call.token)
@@ -52,6 +54,7 @@ class Access(Struct):
 
     def find(self, book: Book) -> UUID:
         self.ticket = require_known(book, Ticket, resolve(book, Ticket, self.id))
+        self.key = book.key(self.ticket.person)
         return self.ticket.id
 
     async def look(self) -> tuple[Ticket, int]:
@@ -72,12 +75,6 @@ class Access(Struct):
 
         await self.desk.ledger.submit(look, self.call.stamp(self.desk.world))
         return found
-
-    async def key(self, person: UUID) -> "AESGCM | None":
-        """The key of a person's files; None once the person was erased."""
-        query = "SELECT wrapped FROM ledger.personal_keys WHERE person = %s"
-        rows = await self.desk.rows(query, [person])
-        return self.desk.vault.unwrap(person, rows[0][0]) if rows else None
 
 
 async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
@@ -104,8 +101,7 @@ async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
             media_type=kind,
             sha256=upload.sha256,
         )
-        secret = await access.key(ticket.person)
-        if secret is None:
+        if (secret := access.key) is None:
             raise Refused("erased", "This person was erased; nothing is written about them.")
         file, stored = command.attachment_id, str(command.attachment_id)
         await desk.storage.keep(stored, seal_file(upload.file, secret, file.bytes, desk.world))
@@ -161,7 +157,7 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
         await desk.rights(call, call.token, SEES_PERSONS, activity=asked, logged=lambda _: True)
     id_ = UUID(name) if UUID_TEXT.fullmatch(name) else None
     file = ticket.attachments.get(id_) if id_ else None
-    key = await access.key(ticket.person)
+    key = access.key
     if id_ is None or file is None or key is None:
         raise missing(Attachment)
     shown: str | None = None

@@ -5,8 +5,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
-from psycopg import InterfaceError, OperationalError
-
 from api.road.commands import read_form, receipt_json
 from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, Other, Parameters, Route, activity_of, resource
@@ -41,6 +39,7 @@ from rim_ledger.notifications.sms_template import (
 )
 from rim_ledger.notifications.sms_text import measured
 from rim_ledger.notifications.wording import FillIn, require_enabled
+from rim_ledger.outage import OUTAGE, unavailable
 from rim_ledger.outcomes import Idempotency, Receipt
 from rim_ledger.sending import Channel, Message
 
@@ -184,9 +183,8 @@ async def _alone(desk: "Desk", idempotency: Idempotency | None) -> AsyncIterator
         async with desk.trials, lease(desk.url, what) as free:
             require(free, "request-in-progress", "This request is being carried out under its key.")
             yield
-    except (OperationalError, InterfaceError):  # Whoever asks again is told what came of it.
-        words = "The database cannot be reached. Please ask again under the same key."
-        raise Unavailable("store-unavailable", words) from None
+    except OUTAGE as error:  # Whoever asks again under the same key is told what came of it.
+        raise unavailable(error) from None
 
 
 def _standing(template: EmailTemplate | SmsTemplate) -> list[str]:

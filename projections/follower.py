@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-import psycopg
 from psycopg import AsyncConnection
 
 from projections import log, schema
@@ -15,15 +14,17 @@ from projections.catalogue import TABLES
 from projections.fold import Entry, Poisoned, Trace, fold
 from projections.log import Line
 from projections.writer import Unwritable, persons_of, rows_of, write
-from rim_ledger.store import CHANNEL, INDEXES_ONLY
+from rim_ledger.outage import OUTAGE, Outages
+from rim_ledger.store import CHANNEL, IMPATIENT, INDEXES_ONLY
 from rim_ledger.vault import Keys, Vault
 
 PAGE: Final = 2_000
 KNOWN_MAX: Final = 50_000
 POLL: Final = 0.25
 """Seconds until the follower looks by itself, should it not hear of new events."""
-PAUSE_MAX: Final = 5.0
-"""Seconds between two attempts to come back to a lost database, at most."""
+PAUSE_MAX: Final = 1.0
+"""Seconds between two attempts to come back to a lost database, at most: readers who wait for a
+position do so for five."""
 
 
 class Follower:
@@ -133,10 +134,11 @@ async def follow(
     an event cannot be shown: nothing after it is. Raises Outdated when the tables are to be
     rebuilt first.
     """
-    pause = 0.1
+    pause, outages = 0.1, Outages(notice, "the read tables")
     while True:
         try:
             async with await AsyncConnection.connect(url, autocommit=True) as connection:
+                await connection.execute(IMPATIENT)
                 await schema.create(connection)
                 await connection.execute(INDEXES_ONLY)
                 await connection.execute(f"LISTEN {CHANNEL}".encode())
@@ -144,10 +146,11 @@ async def follow(
                 while True:
                     while await _advance(follower, page):
                         pause = 0.1
+                    outages.end()
                     async for _ in connection.notifies(timeout=POLL, stop_after=1):
                         pass
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            notice(f"the read tables wait for the database: {type(error).__name__}")
+        except OUTAGE as error:
+            outages.begin(error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, PAUSE_MAX)
 

@@ -21,6 +21,7 @@ def bare(schema: str) -> list[str]:
         f"INSERT INTO {schema}.tracking VALUES ('read', 0)",
         *(_table(schema, row) for row in TABLES.values()),
         *(f"CREATE VIEW {schema}.{row.TABLE} AS {row.VIEW}" for row in VIEWS),
+        _for_service(schema),
     ]
 
 
@@ -71,6 +72,15 @@ async def found(connection: AsyncConnection[Any], schema: str = LIVE) -> str | N
     )
     row = await cursor.fetchone()
     return row[0] if row else None
+
+
+def _for_service(schema: str) -> str:
+    """Let the processes of the service keep the tables, where they do not log in as the owner."""
+    return (
+        f"DO $$ BEGIN GRANT USAGE ON SCHEMA {schema} TO rim_service;"
+        f" GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO rim_service;"
+        " EXCEPTION WHEN undefined_object THEN NULL; END $$"
+    )
 
 
 def _table(schema: str, row: type[Row]) -> str:

@@ -9,12 +9,13 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from rim_ledger.book import Book, Reminder
-from rim_ledger.core import SYSTEM, Refused, Stamp
+from rim_ledger.core import SYSTEM, Refused, Stamp, Unavailable
 from rim_ledger.faults import note_fault
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.lateness import look_for_default, look_for_overdue
 from rim_ledger.lending.loan import Loan
+from rim_ledger.outage import OUTAGE, Outages
 from rim_ledger.store import Store
 from rim_ledger.support.deadlines import look_at_ticket
 from rim_ledger.system import backup_settings
@@ -60,9 +61,13 @@ async def tick(
 
 async def run(dispatch: Dispatch, archivist: Archivist) -> None:
     """Tick for ever. What fails, such as a database that is away, is tried again."""
+    outages = Outages(log.warning, "the clock")
     while True:
         try:
             await tick(dispatch, archivist=archivist)
+            outages.end()
+        except (*OUTAGE, Unavailable) as error:
+            outages.begin(error)
         except Exception as error:
             kind = type(error).__name__
             log.warning("something that was due could not be done: %s", kind)

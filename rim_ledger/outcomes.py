@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from rim_ledger.core import Forbidden, Invalid, NotFound, Refused, Stale, Unauthenticated
-from rim_ledger.store import Outcome
+from rim_ledger.draft import Outcome
 
 REFUSALS: Final = {kind.__name__: kind for kind in (Refused, NotFound, Invalid, Stale)}
 

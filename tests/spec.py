@@ -59,7 +59,7 @@ class Memory:
         self.log: list[Recorded] = []
         self.stamp: Stamp | None = None
         """The stamp of every decision, while it is set."""
-        self.used = 0
+        self.last_numbers: dict[tuple[str, int], int] = {}
 
     def stream(self, id: UUID) -> Entry:
         return self.streams.get(id, Entry())
@@ -70,8 +70,8 @@ class Memory:
     def key(self, person: UUID) -> AESGCM | None:
         return self.keys.get(person)
 
-    def number(self, prefix: str, year: int, nth: int) -> int:
-        return self.used + nth + 1
+    def number(self, prefix: str, year: int) -> int:
+        return self.last_numbers.get((prefix, year), 0)
 
     def secret(self, secret: Secret) -> str | None:
         return self.kept_secrets.get(secret)
@@ -93,7 +93,7 @@ class Memory:
         self.kept_secrets |= book.secrets
         self.reminders |= book.reminders
         self.keys |= dict.fromkeys(book.erased)
-        self.used += sum(book.numbers.values())
+        self.last_numbers |= book.numbers
         return [self._clear(recorded.event) for recorded in book.events]
 
     def replayed(self) -> dict[UUID, Entry]:

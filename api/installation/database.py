@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 import psycopg
@@ -18,7 +19,7 @@ from rim_ledger.erasures import Erasures
 from rim_ledger.key_ring import WrongSecret, begin_event_macs, open_ring
 from rim_ledger.ledger import Ledger
 from rim_ledger.migrate import migrate
-from rim_ledger.postgres import EmbeddedPostgres
+from rim_ledger.postgres import OWNER, SERVICE, EmbeddedPostgres
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
 
@@ -32,25 +33,28 @@ class Unfit(Exception):
 
 
 @contextlib.contextmanager
-def database(settings: Settings) -> Iterator[str]:
-    """The URL of the database while in the block.
+def database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
+    """The URL of the database while in the block: as the service logs in, which may add to the log
+    and never change it, or as the owner of the tables.
 
     Without DATABASE_URL a PostgreSQL of our own is started or joined; the last process to leave
     stops it, so it also ends when the process that started it was killed.
     """
     if settings.database_url is None:
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with EmbeddedPostgres(settings.home / "postgres") as url:
+        role = OWNER if owner else SERVICE
+        with EmbeddedPostgres(settings.home / "postgres", role=role) as url:
             yield url
     else:
-        _check(settings.database_url)
-        yield settings.database_url
+        url = (owner and settings.database_owner_url) or settings.database_url
+        _check(url)
+        yield url
 
 
 @contextlib.contextmanager
-def filled_database(settings: Settings) -> Iterator[str]:
+def filled_database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
     """The same, for those who need its tables to be there."""
-    with database(settings) as url:
+    with database(settings, owner=owner) as url:
         with psycopg.connect(url, connect_timeout=CONNECT) as connection:
             found = connection.execute("SELECT to_regclass('ledger.key_ring')").fetchone()
             if found == (None,):
@@ -84,6 +88,7 @@ def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) ->
     `first_login` is told the password of the first admin, if one has to be made up, before it
     counts. What that raises leaves no such admin.
     """
+    close_directories(settings.home)
     lacking = [f"migration {name}" for name in migrate(url)]
     open_vault(settings, url)  # A wrong secret stops us here.
     if begin_event_macs(url, settings.secrets, RealWorld()):
@@ -94,6 +99,15 @@ def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) ->
     if asyncio.run(rebuild.prepare(url, vault)):
         lacking.append("read tables of this version")
     return lacking
+
+
+def close_directories(home: Path) -> None:
+    """Let nobody else read what earlier versions left open to all: the files and backups."""
+    for place in (home / "attachments", home / "backups"):
+        if place.is_dir() and place.stat().st_mode & 0o077:
+            for file in place.iterdir():
+                file.chmod(0o600)
+            place.chmod(0o700)
 
 
 async def _begin(settings: Settings, url: str, first_login: Callable[[str], None]) -> bool:

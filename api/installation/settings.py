@@ -23,6 +23,7 @@ SECRETS = (
     "admin_password",
     "attachments",
     "backups",
+    "database_owner_url",
     "database_url",
     "secret_key",
     "secret_key_previous",
@@ -108,6 +109,12 @@ class Settings(BaseSettings):
         description="the URL of a PostgreSQL 15 or newer, postgresql://user:password@host:port/"
         "name; default: a PostgreSQL of our own in RIM_HOME/postgres",
     )
+    database_owner_url: Annotated[str, AfterValidator(_postgres_url)] | None = Field(
+        default=None,
+        repr=False,
+        description="the same database's URL as the role that owns its tables: for init, up, "
+        "rebuild, restore and rotate-keys; default: DATABASE_URL",
+    )
     admin_password: FirstPassword | None = Field(
         default=None,
         description="the password of the first super-admin `admin`, 12 to 128 characters, "
@@ -144,6 +151,12 @@ class Settings(BaseSettings):
         ge=0,
         description="the requests that one caller may make in a minute to each API process, a"
         " tenth of them without a session, or 0 for any number; default: 120000",
+    )
+    late_seconds_max: int = Field(
+        default=10,
+        ge=1,
+        description="the seconds that the follower, the sealer or the clock may be behind, or give "
+        "no sign of life, while the service still counts as ready; default: 10",
     )
     cors_origins: Origins = Field(
         default=(),

@@ -84,7 +84,7 @@ def restore(*paths: str) -> None:
     """
     settings, left = Settings.load(), "nothing was restored"
     try:
-        with database(settings) as url:
+        with database(settings, owner=True) as url:
             asyncio.run(restoring.require_empty(url))
             chain = asyncio.run(_look(settings, paths))
             with progress("bytes") as told:

@@ -12,9 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
-import psycopg
 from cyclopts import App, Parameter
-from psycopg_pool import PoolTimeout
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 
 from api.installation.database import (
     Unfit,
@@ -40,6 +39,8 @@ from projections.seals import Contradiction
 from projections.signed_note import Untrue
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.core import Refused, Unavailable
+from rim_ledger.heartbeat import alive
+from rim_ledger.outage import OUTAGE, unwritable
 from rim_ledger.postgres import PostgresUnavailable
 from rim_ledger.rotation import Underway, rotate
 from rim_ledger.system.archive import Unsound
@@ -97,7 +98,9 @@ def follow() -> None:
     settings = Settings.load()
     _collect_rarely()
     with filled_database(settings) as url:
-        asyncio.run(follower.follow(url, open_vault(settings, url), log.warning))
+        asyncio.run(
+            alive(url, "follow", follower.follow(url, open_vault(settings, url), log.warning))
+        )
 
 
 @app.command
@@ -105,7 +108,7 @@ def seal() -> None:
     """Run the sealer, which signs what the log has."""
     settings = Settings.load()
     with filled_database(settings) as url:
-        asyncio.run(sealing.seal(settings, url))
+        asyncio.run(alive(url, "seal", sealing.seal(settings, url)))
 
 
 @app.command
@@ -139,7 +142,7 @@ def verify(*, export: Path | None = None, key: Path | None = None) -> None:
 def init() -> None:
     """Bring the database up to date, with its read tables and its first admin."""
     settings = Settings.load(first_login=True)
-    with database(settings) as url:
+    with database(settings, owner=True) as url:
         sealing.require_true(settings, url)
         lacking = prepare(settings, url, first_login)
         sealing.make_key(settings, url)
@@ -180,7 +183,7 @@ def rebuild(*, check: bool = False) -> None:
     _collect_rarely()
     with (
         interruptible("the tables in use are as they were"),
-        filled_database(settings) as url,
+        filled_database(settings, owner=True) as url,
         progress("events") as told,
     ):
         work = rebuild_tables(url, open_vault(settings, url), told, check=check)
@@ -203,7 +206,7 @@ def rotate_keys() -> None:
     settings = Settings.load()
     with (
         interruptible("nothing is lost, run it again to go on"),
-        filled_database(settings) as url,
+        filled_database(settings, owner=True) as url,
         progress("keys") as told,
     ):
         rotated = rotate(url, settings.secrets, RealWorld(), told)
@@ -213,7 +216,9 @@ def rotate_keys() -> None:
 
 @app.command
 def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
-    """Show whether the service runs, how long the log is and who lags behind.
+    """Show whether the service is ready, how long the log is, and what is dead or late.
+
+    Ends with code 1 when it is not ready.
 
     Parameters
     ----------
@@ -222,6 +227,8 @@ def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fa
     """
     now = standing.status(Settings.load())
     print(json.dumps(now) if json_ else standing.text(now))
+    if not now["ready"]:
+        raise SystemExit(1)
 
 
 def main() -> NoReturn:
@@ -245,6 +252,7 @@ def _run() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # We say it once, and in our words.
     # All that runs here knows how to end on an interrupt; a shell may have switched them off.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -258,8 +266,13 @@ def _run() -> None:
             _fail(str(error))
         except OutputLost as error:
             _fail(str(error), OUTPUT_LOST)
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            _fail(f"the database cannot be reached: {first_line(error)}")
+        except InsufficientPrivilege as error:
+            what = f"the database refuses it: {first_line(error)}"
+            _fail(f"{what}; rim-ledger init as the owner gives the rights")
+        except OUTAGE as error:
+            held = isinstance(error, LockNotAvailable)
+            what = "somebody holds a lock" if held else "the database cannot be reached"
+            _fail(str(unwritable(error) or f"{what}: {first_line(error)}"))
 
 
 def _collect_rarely() -> None:

@@ -14,6 +14,7 @@ from api.installation.telco import telco
 from projections.audience import find_audience
 from projections.measures import TableMeasures
 from rim_ledger import clock as due
+from rim_ledger.heartbeat import alive
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.notifications import alarm as alarms
 from rim_ledger.notifications.alarm import Alarm
@@ -31,7 +32,8 @@ def clock() -> None:
     async def run(url: str) -> None:
         async with _clockwork(settings, url) as (dispatch, alarm, keeper):
             courier = _courier(settings, dispatch)
-            await asyncio.gather(due.run(dispatch, keeper), alarms.run(alarm), courier.run())
+            work = due.run(dispatch, keeper), alarms.run(alarm), courier.run()
+            await alive(url, "clock", *work)
 
     with filled_database(settings) as url:
         asyncio.run(run(url))

@@ -17,6 +17,7 @@ from api.wire.call import Call, Reply, path_of
 from api.wire.query import read_parameters
 from rim_ledger.admin import gate
 from rim_ledger.core import Refused, Unavailable
+from rim_ledger.outage import OUTAGE, unavailable
 
 App = Callable[..., Awaitable[None]]
 Message = MutableMapping[str, Any]
@@ -58,6 +59,8 @@ class Front:
             reply = await answer(desk, call, route, parameters)
         except (Refused, Unavailable) as refusal:
             reply = refused(refusal, call)
+        except OUTAGE as error:
+            reply = refused(unavailable(error), call)
         except asyncio.CancelledError:  # The process stops and has waited for this long enough.
             words = "The service is stopping. Please ask again under the same key."
             reply = refused(Unavailable("busy", words), call)

@@ -125,6 +125,8 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
             route.row, call.query, key, scope, sees=sees, own=rights.own, order=order
         )
     except Forbidden:
+        if rights.unlogged:
+            raise rights.unlogged from None
         asked = activity_of("List", route.path, parameters)
         await desk.rights(call, call.token, SEES_PERSONS, activity=asked)
         raise

@@ -24,7 +24,8 @@ from rim_ledger.book import Book, perform
 from rim_ledger.core import Forbidden, Form, Invalid, Refused, Stamp, Unauthenticated
 from rim_ledger.customers import standing
 from rim_ledger.customers.access import CustomerAccess
-from rim_ledger.ledger import Admit, Ledger, admit_all
+from rim_ledger.deciding import Admit
+from rim_ledger.ledger import Ledger, admit_all
 from rim_ledger.outcomes import Receipt
 from rim_ledger.world import World
 

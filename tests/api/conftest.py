@@ -23,6 +23,7 @@ from projections.follower import follow
 from rim_ledger.admin import attempts
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.heartbeat import BEAT
 from rim_ledger.key_ring import open_ring
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending import dispatch
@@ -118,7 +119,9 @@ class Client:
 async def serving(database: str) -> AsyncIterator[Client]:
     """One API process on a ledger that was begun; nobody is logged in."""
     with tempfile.TemporaryDirectory(prefix="rim-ledger-") as home:
-        settings = Settings(secret_key=SECRET, trusted_proxies=PROXIES, home=Path(home))
+        settings = Settings(
+            secret_key=SECRET, trusted_proxies=PROXIES, home=Path(home), late_seconds_max=3600
+        )
         app = create_app(settings.on(database))
         transport = httpx.ASGITransport(app=app)
         async with (
@@ -138,6 +141,8 @@ async def running(database: str, *, following: bool = True) -> AsyncIterator[Cli
     vault = vault_of(database)
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
         await schema.create(connection)
+        for name in ("follow", "clock", "seal"):  # Whether they live or not.
+            await connection.execute(BEAT, [name])
     async with Ledger(database, ENTITY_OF, vault, WORLD) as ledger:
         await bootstrap(ledger, PASSWORD, WORLD)
     follower = asyncio.create_task(follow(database, vault)) if following else None

@@ -508,6 +508,7 @@ CREATE TABLE read.ticket_history (
     version bigint NOT NULL
 );
 CREATE VIEW read.admin_activity_logs AS SELECT *, 1::bigint AS version FROM ledger.activity;
+DO $$ BEGIN GRANT USAGE ON SCHEMA read TO rim_service; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA read TO rim_service; EXCEPTION WHEN undefined_object THEN NULL; END $$;
 ALTER TABLE read.admin_roles ADD PRIMARY KEY (id);
 ALTER TABLE read.admin_roles ADD CONSTRAINT admin_roles_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX admin_roles_name_compared ON read.admin_roles ((lower(normalize(name, NFKC))));
