@@ -1,6 +1,7 @@
 """The tables in the database, as their declarations want them."""
 
 import hashlib
+from functools import cache
 from typing import Any, Final
 
 from psycopg import AsyncConnection
@@ -9,18 +10,31 @@ from projections.catalogue import TABLES, VIEWS
 from projections.tables import Row
 
 LIVE: Final = "read"
+ANALYST: Final = "rim_analyst"
+"""The role that may read the masked views, and nothing else."""
+TRACKING: Final = "tracking"
+"""The table that says how far the others are."""
 LOCK: Final = 7_264_002
-"""Whoever writes the tables or replaces them holds this advisory lock."""
+"""A writer of the live tables holds this advisory lock, and so does who replaces them."""
+
+
+def masked(schema: str) -> str:
+    """The schema of the masked views: one for each table, without words about persons."""
+    return f"{schema}_masked"
 
 
 def bare(schema: str) -> list[str]:
-    """The tables without indexes and keys, which a rebuild fills fastest; and how far they are."""
+    """The tables without indexes and keys, which a rebuild fills fastest; how far they are; and
+    the views of them."""
     return [
         f"CREATE SCHEMA {schema}",
-        f"CREATE TABLE {schema}.tracking (name text PRIMARY KEY, position bigint NOT NULL)",
-        f"INSERT INTO {schema}.tracking VALUES ('read', 0)",
+        f"CREATE TABLE {schema}.{TRACKING} (name text PRIMARY KEY, position bigint NOT NULL)",
+        f"INSERT INTO {schema}.{TRACKING} VALUES ('read', 0)",
         *(_table(schema, row) for row in TABLES.values()),
         *(f"CREATE VIEW {schema}.{row.TABLE} AS {row.VIEW}" for row in VIEWS),
+        f"CREATE SCHEMA {masked(schema)}",
+        *(_masked(schema, row) for row in TABLES.values()),
+        _for_analysts(masked(schema)),
     ]
 
 
@@ -32,12 +46,14 @@ def finish(schema: str) -> list[str]:
     return [*keys, *references, mark]
 
 
+@cache
 def fingerprint() -> str:
     """What tells these declarations from those of an earlier version of the program."""
     rows = TABLES.values()
     words = [each for row in rows for each in (_table("", row), *_keys("", row))]
     words += [each for row in rows for each in _references("", row)]
     words += [f"{row.TABLE} {row.VIEW}" for row in VIEWS]
+    words += [_masked("", row) for row in rows]
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
@@ -45,21 +61,32 @@ class Outdated(Exception):
     """The tables are those of another version of the program, and are to be rebuilt."""
 
 
-async def create(connection: AsyncConnection[Any], schema: str = LIVE) -> None:
-    """Make the tables, empty, if there are none. Whoever comes second waits for the first.
+async def create(connection: AsyncConnection[Any]) -> None:
+    """Make the live tables, empty, if there are none. The second caller waits for the first.
 
     Raises Outdated when there are tables, but not these.
     """
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        if (there := await found(connection, schema)) is None:
-            for statement in [*bare(schema), *finish(schema)]:
+        if await found(connection) is None:
+            for statement in [*bare(LIVE), *finish(LIVE)]:
                 await connection.execute(statement.encode())
-        elif there != fingerprint():
-            words = (
-                "the read tables are those of another version of the program: run rim-ledger init"
-            )
-            raise Outdated(words)
+        await require(connection)
+
+
+async def require(connection: AsyncConnection[Any]) -> None:
+    """Raise Outdated unless the live tables are those that are declared here."""
+    if await found(connection) != fingerprint():
+        words = "the read tables are those of another version of the program: run rim-ledger init"
+        raise Outdated(words)
+
+
+async def position(connection: AsyncConnection[Any], schema: str = LIVE) -> int:
+    """How far the tables are."""
+    cursor = await connection.execute(f"SELECT position FROM {schema}.{TRACKING}".encode())
+    row = await cursor.fetchone()
+    assert row is not None, "the tables know how far they are"
+    return int(row[0])
 
 
 async def found(connection: AsyncConnection[Any], schema: str = LIVE) -> str | None:
@@ -77,6 +104,25 @@ def _table(schema: str, row: type[Row]) -> str:
     columns = [column.definition for column in row.COLUMNS.values()]
     lines = ",\n    ".join([*columns, *(f"{name} bigint NOT NULL" for name in row.kept())])
     return f"CREATE TABLE {schema}.{row.TABLE} (\n    {lines}\n)"
+
+
+def _masked(schema: str, row: type[Row]) -> str:
+    """The view of a table without what is personal: words are null, and of an object of free
+    fields the values, but for those that say nothing about the person."""
+    columns = [each.hidden for each in row.COLUMNS.values()] + [f"t.{name}" for name in row.kept()]
+    shown = ", ".join(columns)
+    name = f"{masked(schema)}.{row.TABLE}"
+    return f"CREATE VIEW {name} AS SELECT {shown} FROM {schema}.{row.TABLE} t"
+
+
+def _for_analysts(schema: str) -> str:
+    """Lets the analysts' role read the views of a schema, where the database has that role."""
+    return f"""DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{ANALYST}') THEN
+        GRANT USAGE ON SCHEMA {schema} TO {ANALYST};
+        GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {ANALYST};
+    END IF;
+END $$"""
 
 
 def _keys(schema: str, row: type[Row]) -> list[str]:

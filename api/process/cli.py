@@ -31,6 +31,7 @@ from api.process.progress import interruptible, progress
 from api.process.supervisor import first_login
 from api.process.supervisor import up as run_everything
 from projections import follower
+from projections.dependents import Irreplaceable
 from projections.fold import Poisoned
 from projections.rebuild import Busy
 from projections.rebuild import rebuild as rebuild_tables
@@ -52,6 +53,7 @@ FORESEEN: Final = (
     PostgresUnavailable,
     Poisoned,
     Outdated,
+    Irreplaceable,
     Busy,
     Underway,
     Unsound,
