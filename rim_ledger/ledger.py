@@ -70,7 +70,8 @@ class Ledger:
 
     async def __aenter__(self) -> Self:
         await self.link.connect()
-        await self.known.begin(self.link.store)
+        async with self.link.closing_on_error():
+            await self.known.begin(self.link.store)
         self._task = asyncio.create_task(self._run())
         return self
 
@@ -141,9 +142,7 @@ class Ledger:
 
     @staticmethod
     def _release(group: list[_Item]) -> None:
-        for item in group:
-            if item.future.done():
-                continue
+        for item in (each for each in group if not each.future.done()):
             if isinstance(item.answer, Receipt):
                 item.future.set_result(item.answer)
             else:
@@ -224,6 +223,7 @@ class Ledger:
                         view, into = view.copy(), self._empty_draft()
                     missing += miss.each
             await self._group.load(missing, self.link.store)
+        draft.macs = self.known.codes(draft)
         return draft
 
     def _decide_one(self, item: _Item, view: Group, draft: Draft) -> None:
