@@ -50,12 +50,13 @@ async def exchange(connection: Connection, position: int) -> list[Kept]:
 
 async def _exchange(connection: Connection) -> list[Kept]:
     await connection.execute(f"SET LOCAL lock_timeout = {YIELD}".encode())
-    kept = await dependents.find(connection)
+    kept, mark = await dependents.find(connection), await schema.comment(connection)
     await _all(connection, [(each.name, [each.drop]) for each in reversed(kept) if each.drop])
     for before, after in ((schema.LIVE, PAST), (NEXT, schema.LIVE)):
         for old, new in ((before, after), (schema.masked(before), schema.masked(after))):
             if await schema.found(connection, old) is not None:
                 await _run(connection, f"ALTER SCHEMA {old} RENAME TO {new}")
+    await schema.take_over(connection, mark)
     await _all(connection, [(each.name, each.makes) for each in kept])
     return kept
 

@@ -54,10 +54,12 @@ class Busy(Exception):
 async def prepare(url: str, vault: Vault) -> bool:
     """Make the tables, or rebuild those of another version of the program; whether that was so.
 
-    The second caller waits, and finds them made.
+    The second caller waits, and finds them made. Raises Outdated if that is a version from which
+    another has taken over.
     """
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         await connection.execute("SELECT pg_advisory_lock(%s)", [PREPARING])
+        await schema.require_not_replaced(connection)
         if await schema.found(connection) == schema.fingerprint():
             return False
         await rebuild(url, vault)

@@ -21,12 +21,14 @@ from api.installation.database import (
     database,
     filled_database,
     first_line,
+    fitting_database,
     open_vault,
     prepare,
 )
 from api.installation.settings import Settings
 from api.process import sealing
 from api.process import status as standing
+from api.process.fence import OUTDATED, fenced
 from api.process.progress import interruptible, progress
 from api.process.supervisor import first_login
 from api.process.supervisor import up as run_everything
@@ -52,7 +54,6 @@ FORESEEN: Final = (
     Unavailable,
     PostgresUnavailable,
     Poisoned,
-    Outdated,
     Irreplaceable,
     Busy,
     Underway,
@@ -97,16 +98,17 @@ def follow() -> None:
     """Run the follower, which keeps the read tables up to date."""
     settings = Settings.load()
     _collect_rarely()
-    with filled_database(settings) as url:
-        asyncio.run(follower.follow(url, open_vault(settings, url), log.warning))
+    with fitting_database(settings) as url:
+        work = follower.follow(url, open_vault(settings, url), log.warning)
+        asyncio.run(fenced(url, work))
 
 
 @app.command
 def seal() -> None:
     """Run the sealer, which signs what the log has."""
     settings = Settings.load()
-    with filled_database(settings) as url:
-        asyncio.run(sealing.seal(settings, url))
+    with fitting_database(settings) as url:
+        asyncio.run(fenced(url, sealing.seal(settings, url)))
 
 
 @app.command
@@ -164,7 +166,7 @@ def unlock(username: str) -> None:
         async with Attempts(url, open_vault(settings, url), RealWorld()) as attempts:
             return await attempts.forget(username)
 
-    with filled_database(settings) as url:
+    with fitting_database(settings) as url:
         print(f"failures forgotten: {asyncio.run(run(url))}")
 
 
@@ -204,7 +206,7 @@ def rotate_keys() -> None:
     settings = Settings.load()
     with (
         interruptible("nothing is lost, run it again to go on"),
-        filled_database(settings) as url,
+        fitting_database(settings) as url,
         progress("keys") as told,
     ):
         rotated = rotate(url, settings.secrets, RealWorld(), told)
@@ -256,6 +258,8 @@ def _run() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         try:
             app()
+        except Outdated as error:
+            _fail(str(error), OUTDATED)
         except FORESEEN as error:
             _fail(str(error))
         except (psycopg.OperationalError, PoolTimeout) as error:
@@ -270,9 +274,9 @@ def _collect_rarely() -> None:
     gc.set_threshold(200_000, 50, 100)
 
 
-def _fail(line: str) -> None:
+def _fail(line: str, code: int = 1) -> None:
     print(f"rim-ledger: {line}", file=sys.stderr)
-    raise SystemExit(1)
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,11 @@ from typing import Final
 
 from api.installation.database import Unfit, answers, database, prepare
 from api.installation.settings import Settings
+from api.process.fence import OUTDATED
 from api.process.listener import address, listen
 from api.process.sealing import make_key, require_true
 from api.process.status import is_ready
+from projections.schema import Outdated
 from rim_ledger.postgres import EmbeddedPostgres, PostgresUnavailable
 from rim_ledger.signals import STOPPING, uninterrupted
 
@@ -54,7 +56,7 @@ class Child:
 
     def tend(self, url: str) -> None:
         """Start the process if it should run and does not. Raises Unfit for one we cannot do
-        without, when it keeps crashing."""
+        without, when it keeps crashing, and Outdated when another version has taken over."""
         now = time.monotonic()
         if self._process and (code := self._process.poll()) is not None:
             self._ended(code, now, away=not answers(url))
@@ -92,6 +94,8 @@ class Child:
     def _ended(self, code: int, now: float, *, away: bool) -> None:
         """Plan the next start. While the database is away, an end is not the child's own fault."""
         self._forget()
+        if code == OUTDATED:
+            raise Outdated(f"{self.command} has ended: the read tables are another version's")
         if not away:
             self._crashes.append(now)
         recent = [crash for crash in self._crashes if crash > now - CRASHES_WITHIN]
@@ -106,7 +110,8 @@ class Child:
 def up(settings: Settings) -> None:
     """Run everything until a signal asks to stop, then stop it in order within ten seconds.
 
-    Raises Unfit when the service cannot run here.
+    Raises Unfit when the service cannot run here, and Outdated when another version of the program
+    takes over its tables.
     """
     with _one_on(settings.home), _stopping_once(), listen(settings) as listener:
         with database(settings) as url:

@@ -12,6 +12,7 @@ import pytest
 from projections.catalogue import TABLES
 from projections.fold import Poisoned
 from projections.follower import Follower, follow
+from projections.schema import Outdated
 from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated
 from rim_ledger.core import SYSTEM, Stamp
 from rim_ledger.lending.loan import Loan
@@ -56,6 +57,23 @@ from tests.projections.story import (
     user,
     written,
 )
+
+
+def test_a_follower_writes_nothing_into_the_tables_of_another_version(database: str) -> None:
+    told(database, *START)
+
+    async def story() -> None:
+        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+            follower = Follower(connection, VAULT)
+            assert await follower.advance() == 0
+            await written(database, opens(User, BOLA, AutoLimitDisabled()))
+            await connection.execute("COMMENT ON SCHEMA read IS 'of tomorrow'")
+            with pytest.raises(Outdated):
+                await follower.advance()
+
+    asyncio.run(story())
+    assert rows(database, "SELECT position FROM read.tracking") == [(EVENTS,)]
+
 
 WHEN = "2026-03-04T05:06:07.000089Z"
 

@@ -10,7 +10,7 @@ import pytest
 from projections import rebuild as rebuilding
 from projections.follower import follow
 from projections.rebuild import Busy, Difference, prepare, rebuild
-from projections.schema import Outdated
+from projections.schema import Outdated, fingerprint, watch
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.ledger import Ledger, Work
 from rim_ledger.lending.user import User
@@ -270,6 +270,33 @@ def test_tables_of_another_version_are_rebuilt_before_they_are_followed(database
     assert asyncio.run(prepare(database, VAULT))
     assert not asyncio.run(prepare(database, VAULT))
     assert rebuilt_equals_live(database)
+
+
+def test_a_version_that_was_replaced_comes_back_on_purpose_only(database: str) -> None:
+    told(database, *START)
+    marks = f"of tomorrow\n{fingerprint()}\nof yesterday"
+    change(database, f"COMMENT ON SCHEMA read IS '{marks}'")
+    with pytest.raises(Outdated, match="has taken over"):
+        asyncio.run(prepare(database, VAULT))
+    asyncio.run(rebuild(database, VAULT))
+    assert not asyncio.run(prepare(database, VAULT))
+    mark = rows(database, "SELECT obj_description('read'::regnamespace)")
+    assert mark == [(f"{fingerprint()}\nof tomorrow\nof yesterday",)]
+
+
+def test_who_watches_hears_at_once_that_another_version_took_over(database: str) -> None:
+    told(database, *START)
+
+    async def story() -> None:
+        watching = asyncio.create_task(watch(database))
+        await asyncio.sleep(1.5)
+        assert not watching.done()
+        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+            await connection.execute("COMMENT ON SCHEMA read IS 'of tomorrow'")
+        with pytest.raises(Outdated):
+            await watching
+
+    asyncio.run(story())
 
 
 def test_the_first_tables_are_built_from_the_log_at_once(database: str) -> None:
