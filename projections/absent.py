@@ -1,5 +1,7 @@
-"""What stands for the events that an export of a part of the log leaves out, so that it can be
-verified: the roots of subtrees, and the events by which persons were erased."""
+"""What stands for the events that an export leaves out, so that a part of the log can be verified.
+
+These are the roots of subtrees, and the events by which persons were erased.
+"""
 
 import gzip
 import json

@@ -209,9 +209,7 @@ async def _segment(
     first, rows = held.last + 1, 0
     name = f"events-{first:012}-{upto:012}.parquet"
     with _whole(place / name) as path:
-        with pq.ParquetWriter(
-            path, SCHEMA, compression="gzip", compression_level=3, store_schema=False
-        ) as writer:
+        with pq.ParquetWriter(path, SCHEMA, **WRITTEN) as writer:
             waiting = list[Any]()
             async for page in lines(connection, held.types, first - 1, upto):
                 waiting.append(await batch(connection, page))

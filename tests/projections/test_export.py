@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -34,6 +37,7 @@ from tests.projections.story import ADA, AT, BOLA, START, VAULT, WORLD, erases, 
 from tests.projections.test_origins import forged_origin, restored
 from tests.projections.test_seals import sealed, tampered
 
+SCRIPT = Path(__file__).parents[2] / "docs" / "reference" / "verify.py"
 COLUMNS = ("position", "stream", "version", "name", "body", "recorded_at")
 """What is signed of an event."""
 
@@ -78,6 +82,14 @@ def covered(place: Path, key: str | None) -> int:
     return checkpoint.size
 
 
+def offline(place: Path, key: str | None) -> tuple[int, str]:
+    """What the verifier of the reference says of an export, with nothing but its own imports."""
+    (place / "key").write_text(f"{key}\n")
+    words = [sys.executable, "-I", str(SCRIPT), "export", str(place / "key"), str(place)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stdout + done.stderr
+
+
 def asked(place: Path, query: str) -> list[tuple[Any, ...]]:
     """What DuckDB finds in an export."""
     with duckdb.connect() as connection:
@@ -93,6 +105,7 @@ TOTALS = "SELECT name, count(*), sum(amount) FROM {log} GROUP BY name ORDER BY n
 
 def test_another_program_reads_the_same_log(log: str, tmp_path: Path) -> None:
     held = asyncio.run(exported(log, tmp_path))
+    assert offline(tmp_path, held.key)[0] == 0
     assert [each.rows for each in held.segments] == [10, 10, held.last - 20]
     stored = rows(
         log,
@@ -210,7 +223,7 @@ def forged(place: Path, held: Manifest, number: int, change: Callable[[Any], Any
     segment = held.segments[number]
     schema = pq.read_schema(place / segment.file)
     rows = change(pq.read_table(place / segment.file).to_pylist())
-    pq.write_table(pa.Table.from_pylist(rows, schema), place / segment.file)
+    pq.write_table(pa.Table.from_pylist(rows, schema), place / segment.file, **export.WRITTEN)
     text = (place / "manifest.json").read_text()
     text = text.replace(segment.sha256, export.digest(place / segment.file))
     (place / "manifest.json").write_text(text)
@@ -261,6 +274,9 @@ def test_every_column_that_people_query_follows_from_what_was_signed(
     words = f"{held.segments[1].file}: position .*: {column} does not follow from its body"
     with pytest.raises(Untrue, match=words):
         verify(tmp_path, Verifier.of(str(held.key)))
+    code, said = offline(tmp_path, held.key)
+    assert code == 1
+    assert re.search(f"{held.segments[1].file}: position .*{column}", said), said
 
 
 @pytest.mark.parametrize("column", ["position", "stream", "version", "name", "recorded_at"])
@@ -278,6 +294,7 @@ def test_what_was_signed_beside_the_body_is_compared_too(
     forged(tmp_path, held, 1, sets(3, **{column: other[column]}))
     with pytest.raises(Untrue):
         verify(tmp_path, Verifier.of(str(held.key)))
+    assert offline(tmp_path, held.key)[0] == 1
 
 
 def test_words_that_are_hidden_as_those_of_an_erased_person_need_the_erasure(
@@ -298,6 +315,8 @@ def test_words_that_are_hidden_as_those_of_an_erased_person_need_the_erasure(
     forged(tmp_path, held, 0, erases_bola)
     with pytest.raises(Untrue, match=f"position 4 hides words of {BOLA} as erased, who was not"):
         verify(tmp_path, Verifier.of(str(held.key)))
+    code, said = offline(tmp_path, held.key)
+    assert (code, BOLA.hex in said) == (1, True)
 
 
 PARTS: list[dict[str, Any]] = [
@@ -328,6 +347,9 @@ def test_a_part_of_the_log_is_verified_with_the_proofs_that_lie_beside_it(
     asyncio.run(sealed(log))
     later = asyncio.run(exported(log, tmp_path, **part))
     assert covered(tmp_path, held.key) == later.last
+    for key in (held.key, later.key):
+        code, said = offline(tmp_path, key)
+        assert (code, f"up to position {later.last}" in said) == (0, True), said
     assert len({each.file for each in later.proofs}) == len(later.proofs) == 3
 
 
@@ -351,6 +373,8 @@ def test_a_forged_part_of_the_log_is_found_out(
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(Untrue, match="is missing"):
         verify(tmp_path, key)
+    code, said = offline(tmp_path, held.key)
+    assert (code, "is in the export" in said) == (1, True), said
 
 
 def test_a_part_that_hides_words_has_the_erasures_beside_it(log: str, tmp_path: Path) -> None:
@@ -402,6 +426,8 @@ def test_a_file_without_events_that_fits_its_manifest_is_untrue(
     (tmp_path / "manifest.json").write_text(text.replace(segment.sha256, digest))
     with pytest.raises(Untrue, match="holds no events of an export"):
         verify(tmp_path, Verifier.of(str(held.key)))
+    code, said = offline(tmp_path, held.key)
+    assert (code, str(tmp_path / segment.file) in said) == (1, True), said
 
 
 def test_what_is_sealed_after_it_was_exported_is_sealed_in_the_export_too(
