@@ -38,9 +38,9 @@ def verify(
     place: Path, verifier: Verifier, progress: Progress = lambda _, __: None
 ) -> tuple[Checkpoint, Origins, int]:
     """Compare an export with its signed checkpoint, without the database: every column of every
-    event, and the tree of all events. What the checkpoint says, who signed the log, and the last
-    position of the export, up to which the last events may not be sealed. The key may be that of
-    any origin. Raises Unfitting or Untrue."""
+    event, and the tree of all events. What the checkpoint says, who signed the log, and how many
+    events are exported, of which the last may not be sealed. The key may be that of any origin.
+    Raises Unfitting or Untrue."""
     held = manifest_in(place)
     if held is None or held.checkpoint is None:
         raise Unfitting(f"{place} is no export with a checkpoint")
@@ -48,7 +48,7 @@ def verify(
     origins.require(verifier)
     said = origins.open(held.checkpoint)
     _Comparison(place, held, progress).run(said, origins)
-    return said, origins, held.last
+    return said, origins, sum(segment.rows for segment in held.segments)
 
 
 class _Comparison:

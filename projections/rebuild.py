@@ -14,6 +14,7 @@ from psycopg.errors import LockNotAvailable
 from projections import log, schema
 from projections.catalogue import TABLES
 from projections.compare import Difference, differences
+from projections.dependents import Irreplaceable
 from projections.exchange import NEXT, PAST, drop, exchange, fill, try_exchange
 from projections.fold import Entry, Trace, fold
 from projections.follower import Follower
@@ -82,7 +83,11 @@ async def rebuild(
         await _claim(connection)
         await drop(connection, NEXT, PAST)
         await _run(connection, schema.bare(NEXT))
-        await try_exchange(connection)
+        try:
+            await try_exchange(connection)
+        except Irreplaceable:
+            await drop(connection, NEXT)
+            raise
         comparable = await schema.found(connection) == schema.fingerprint()
         side = _Side(connection, Follower(connection, vault, NEXT), comparable=comparable)
         head, upto = await log.head(connection), await side.goal()

@@ -131,5 +131,6 @@ def verify_export(place: Path, key: Path | None) -> tuple[list[str], str]:
         raise Unfit(str(error)) from None
     except OSError as error:
         raise Unfit(f"{error.filename} cannot be read: {error.strerror}") from None
-    words = f"{events} events in {place}, {said.size} of them sealed by {said.origin}"
+    sealed = f"the first {said.size} of the log are sealed by {said.origin}"
+    words = f"{events} events in {place}; {sealed}"
     return [], "\n".join([*map(str, origins.openings[1:]), words])

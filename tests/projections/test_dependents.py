@@ -155,6 +155,8 @@ def test_a_view_whose_column_is_gone_stops_the_rebuild(database: str) -> None:
     assert "public.fine" not in str(stopped.value)
     assert "\n" not in str(stopped.value)
     assert rows(database, "SELECT count(*) FROM public.olds") == [(2,)]
+    left = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'read%' ORDER BY 1"
+    assert rows(database, left) == [(name,) for name in LIVE]
     change(database, "DROP VIEW public.olds CASCADE")
     assert asyncio.run(prepare(database, VAULT))
     assert rows(database, "SELECT count(*) FROM public.fine") == [(2,)]

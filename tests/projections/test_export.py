@@ -438,7 +438,8 @@ def test_what_is_sealed_after_it_was_exported_is_sealed_in_the_export_too(
     held = asyncio.run(exported(log, tmp_path))
     (tmp_path / "key").write_text(str(held.key))
     _, words = verify_export(tmp_path, tmp_path / "key")
-    assert words.startswith(f"{before + 2} events in {tmp_path}, {before} of them sealed by")
+    said = "{} events in {}; the first {} of the log are sealed by".format
+    assert words.startswith(said(before + 2, tmp_path, before))
 
     file = tmp_path / held.segments[-1].file
     was = file.read_bytes()
@@ -451,7 +452,7 @@ def test_what_is_sealed_after_it_was_exported_is_sealed_in_the_export_too(
     later = asyncio.run(exported(log, tmp_path))
     assert (later.segments, later.last) == (held.segments, before + 2)
     _, words = verify_export(tmp_path, tmp_path / "key")
-    assert words.startswith(f"{before + 2} events in {tmp_path}, {before + 2} of them sealed by")
+    assert words.startswith(said(before + 2, tmp_path, before + 2))
 
 
 def test_a_key_that_is_no_text_is_untrue(log: str, tmp_path: Path) -> None:
