@@ -30,6 +30,7 @@ class Proof(Struct, frozen=True, rename="camel"):
     first: int
     last: int
     sha256: str
+    size: int
 
 
 class Absent(Struct, frozen=True):

@@ -23,13 +23,15 @@ SEALED: Final = re.compile(rb'"~1\.[\w=-]+\.([0-9a-f]{32})\.')
 HIDDEN: Final = "***"
 
 
-class Actor(Struct):
+class Actor(Struct, rename="camel"):
     """Who acted, as it is written."""
 
     type: str
     id: str | None = None
     name: str = ""
     role: str | None = None
+    api_key: str | None = None
+    api_key_name: str | None = None
 
 
 class Stamp(Struct, rename="camel"):
@@ -39,6 +41,7 @@ class Stamp(Struct, rename="camel"):
     actor: Actor
     request_id: str | None = None
     causation: str | None = None
+    said_at: str | None = None
 
 
 class Stored(Struct):
@@ -69,8 +72,11 @@ class CloudEvent(Struct, rename="lower", omit_defaults=True, kw_only=True):
     actor_type: str = msgspec.field(name="actortype")
     actor_id: str | None = msgspec.field(name="actorid", default=None)
     actor_name: str = msgspec.field(name="actorname", default="")
+    api_key_id: str | None = msgspec.field(name="apikeyid", default=None)
+    api_key_name: str | None = msgspec.field(name="apikeyname", default=None)
     request_id: str | None = msgspec.field(name="requestid", default=None)
     causation_id: str | None = msgspec.field(name="causationid", default=None)
+    said_at: str | None = msgspec.field(name="saidat", default=None)
     erased: bool = False
 
 
@@ -129,8 +135,11 @@ def shown(line: Line, reader: Reader) -> bytes:
             actor_type=stamp.actor.type,
             actor_id=stamp.actor.id,
             actor_name=stamp.actor.name,
+            api_key_id=stamp.actor.api_key,
+            api_key_name=stamp.actor.api_key_name,
             request_id=stamp.request_id,
             causation_id=stamp.causation,
+            said_at=stamp.said_at,
             erased=erased,
         )
     )

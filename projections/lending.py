@@ -6,9 +6,9 @@ from uuid import UUID
 from projections.columns import (
     Copied,
     EmailText,
+    FreeFields,
     Indexed,
     Internal,
-    Json,
     Key,
     Moment,
     Naira,
@@ -23,7 +23,8 @@ from projections.columns import (
     free_fields,
 )
 from projections.tables import Row
-from rim_ledger.lending.loan import Disbursement, Loan, LoanStatus
+from rim_ledger.lending.attempt import Disbursement
+from rim_ledger.lending.loan import Loan, LoanStatus
 from rim_ledger.lending.user import RepaymentStatus, User, UserStatus
 from rim_ledger.values import Network
 
@@ -85,6 +86,6 @@ class LoanRow(Row, table="loans", of=Loan, person="user_id"):
     telco_reference: str | None
     disputed: Annotated[bool, Internal, Indexed]
     disputes: Annotated[Tags, Internal]
-    metadata: Annotated[Json, Internal, Personal, DECISION_CLEAR]
+    metadata: Annotated[FreeFields, Internal, Personal, DECISION_CLEAR]
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment

@@ -50,13 +50,14 @@ class FrozenMeta(StructMeta):
 
 class Actor(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     """Who acted, with name and role as they were then. A machine acts as the admin who made its
-    API key, and the key is named as well."""
+    API key, and the key is named as well, by id and by the name it had."""
 
     type: Literal["admin", "user", "system", "integration"]
     id: UUID | None = None
     name: str = ""
     role: str | None = None
     api_key: UUID | None = None
+    api_key_name: str | None = None
 
 
 SYSTEM = Actor(type="system", name="system")
@@ -65,7 +66,8 @@ SYSTEM = Actor(type="system", name="system")
 class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     """Who did it, when and from where. Kept beside every event, so that payloads stay small.
 
-    `at` is the business time (UTC); the time of recording belongs to the log.
+    `at` is the business time (UTC); the time of recording belongs to the log. `said_at` is when a
+    provider says that it happened: kept as its word, and decided by nowhere.
     """
 
     at: datetime
@@ -75,6 +77,7 @@ class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     request_id: str | None = None
     key: str | None = None
     causation: UUID | None = None
+    said_at: datetime | None = None
 
     @property
     def admin(self) -> UUID | None:
@@ -141,6 +144,9 @@ class Aggregate(Struct, metaclass=FrozenMeta):
         know of what is about them."""
         return book.stamp.customer in (None, self.person)
 
+    def require_present(self) -> None:
+        """Refuse where it was deleted, archived or revoked: it is kept for the record only."""
+
     def but(self, **changes: Any) -> Self:
         return replace(self, **changes)
 
@@ -168,8 +174,9 @@ class Timed(Form):
     occurred_at: Annotated[
         Time | None,
         Field(
-            description="When it happened: at most 5 minutes ahead; more than 7 days back "
-            "needs the permission history.import. Now, when left out."
+            description="When it happened: at most 5 minutes ahead, and not before what this "
+            "entity has already; more than 7 days back needs the permission history.import. "
+            "Now, when left out."
         ),
     ] = None
 
@@ -177,9 +184,18 @@ class Timed(Form):
 class Command(Timed, Generic[A]):
     """A wish, in the imperative, with the rule it must meet."""
 
+    WHEN_GONE: ClassVar[bool] = False
+    """Whether it may be asked of what was deleted, archived or revoked as well."""
+
     def reaches(self, aggregate: A, book: Book) -> bool:
         """Whether the caller may ask it of this; to others it is as if it were not there."""
         return aggregate.known_to(book)
+
+    def decided(self, aggregate: A, book: Book) -> Iterable[Event]:
+        """The same as `decide`, for what is still there."""
+        if not self.WHEN_GONE:
+            aggregate.require_present()
+        return self.decide(aggregate, book)
 
     @abstractmethod
     def decide(self, aggregate: A, book: Book) -> Iterable[Event]:

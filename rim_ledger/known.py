@@ -9,9 +9,9 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from rim_ledger.book import Entry
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import Aggregate, Event
+from rim_ledger.entry import Entry
 from rim_ledger.event_mac import Forged, leaf
 from rim_ledger.lists import Claim
 from rim_ledger.store import Draft, Line, Store
@@ -112,13 +112,7 @@ class Known:
 
     def _folded(self, entry: Entry, recorded: Recorded) -> Entry:
         """A stream and one more event."""
-        event, stamp = recorded.event, recorded.stamp
-        after = (
-            entry.aggregate.evolve(event, stamp)
-            if entry.aggregate
-            else self._entities[type(event)].begin(recorded.originator_id, event, stamp)
-        )
-        return Entry(after, recorded.originator_version, recorded.id)
+        return entry.after(self._entities[type(recorded.event)], recorded)
 
     def _read(self, line: Line) -> Recorded:
         """An event that this ledger wrote. Raises Forged."""

@@ -10,11 +10,12 @@ import psycopg
 from msgspec import Struct
 
 from rim_ledger.activity import logged
-from rim_ledger.book import Book, Missing, Work, perform
+from rim_ledger.book import Book, Work, perform
 from rim_ledger.core import Aggregate, Command, Creation, Event, Stamp, Unavailable
 from rim_ledger.group import Group
 from rim_ledger.known import Known
 from rim_ledger.link import Link
+from rim_ledger.missing import Missing
 from rim_ledger.outcomes import Idempotency, Receipt, kept, replayed
 from rim_ledger.store import Draft, Moved, Outcome
 from rim_ledger.vault import Vault

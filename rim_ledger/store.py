@@ -11,8 +11,9 @@ from msgspec import Struct
 from psycopg import AsyncConnection, errors
 
 from rim_ledger.activity import AdminActivityLog
-from rim_ledger.book import Reminder, Secret
+from rim_ledger.book import Reminder
 from rim_ledger.lists import Claim
+from rim_ledger.missing import Secret
 
 CHANNEL: Final = "ledger"
 PAGE: Final = 1000

@@ -17,6 +17,9 @@ import phonenumbers
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from rim_ledger.free_json import exact
+from rim_ledger.text import Line, Lines, not_blank
+
 LAGOS = ZoneInfo("Africa/Lagos")
 KOBO = Decimal("0.01")
 ZERO = Decimal("0.00")
@@ -91,19 +94,22 @@ def interest(amount: Decimal, rate: Decimal) -> Decimal:
     return (amount * rate / 100).quantize(KOBO, ROUND_HALF_EVEN)
 
 
-def _text_only(value: Any) -> Any:
-    if isinstance(value, str | UUID | datetime):
+UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""The one spelling of a UUID, in a path, a body or a filter: no braces, no urn:uuid."""
+BUSINESS_ID: Final = re.compile(r"[A-Z]{3,4}-[0-9]{4}-[0-9]{6,12}")
+
+
+def _uuid(value: Any) -> UUID:
+    if isinstance(value, UUID):
         return value
-    raise PydanticCustomError("string", "this is a JSON string")
+    if isinstance(value, str) and UUID_TEXT.fullmatch(value):
+        return UUID(value)
+    raise PydanticCustomError(
+        "uuid", "an id is a UUID such as 0198c1a2-7e5b-7cc3-98c4-dc0c0c07398f"
+    )
 
 
-def _clean(text: str) -> str:
-    if not (text := text.strip()):
-        raise PydanticCustomError("blank", "this must not be blank")
-    return text
-
-
-Id = Annotated[UUID, Field(strict=False), BeforeValidator(_text_only)]
+Id = Annotated[UUID, BeforeValidator(_uuid), WithJsonSchema({"type": "string", "format": "uuid"})]
 
 
 DERIVED: Final = 8
@@ -136,14 +142,11 @@ NewId = Annotated[Id, AfterValidator(_of_a_client)]
 def _any_id(value: Any) -> Any:
     if isinstance(value, UUID):
         return value
-    if re.fullmatch(r"[A-Z]{3,4}-[0-9]{4}-[0-9]{6,12}", text := _text_only(value)):
-        return text
-    try:
-        return UUID(text)
-    except ValueError:
-        raise PydanticCustomError(
-            "id", "an id is a UUID or a business id such as USR-2026-000001"
-        ) from None
+    if isinstance(value, str) and BUSINESS_ID.fullmatch(value):
+        return value
+    if isinstance(value, str) and UUID_TEXT.fullmatch(value):
+        return UUID(value)
+    raise PydanticCustomError("id", "an id is a UUID or a business id such as USR-2026-000001")
 
 
 AnyId = Annotated[
@@ -153,29 +156,60 @@ AnyId = Annotated[
 ]
 """A UUID, or the business id of what is meant."""
 
-Note = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_clean)]
-Text = Annotated[str, Field(min_length=1, max_length=10_000), AfterValidator(_clean)]
+Note = Annotated[Lines, Field(min_length=1, max_length=2000), AfterValidator(not_blank)]
+Text = Annotated[Lines, Field(min_length=1, max_length=10_000), AfterValidator(not_blank)]
 """What somebody has to say, kept and given back as it was written."""
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_clean)]
+Name = Annotated[Line, Field(min_length=1, max_length=200), AfterValidator(not_blank)]
+Description = Annotated[Lines, Field(max_length=2000), AfterValidator(str.strip)]
+"""What something is for; may be empty."""
 Reference = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[!-~]+$")]
 Word = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
+Tag = Annotated[Word, AfterValidator(str.lower)]
+"""A word to find things by; capital letters count as small ones."""
 
 Metadata = Annotated[
-    dict[Word, Annotated[str, Field(max_length=500)] | int | float | bool | None],
+    dict[
+        Word,
+        Annotated[
+            Annotated[Lines, Field(max_length=500)] | int | float | bool | None,
+            BeforeValidator(exact),
+        ],
+    ],
     Field(max_length=50),
 ]
 """Free fields: 50 at most, a text in them at most 500 characters long."""
 
 
-def _utc(value: datetime) -> datetime:
-    if not 1970 <= value.year <= 2200:
-        raise PydanticCustomError("year", "a time lies between the years 1970 and 2200")
-    return value.astimezone(UTC)
+RFC_3339: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]"
+    r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
+    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+)
+"""A date-time with an offset. No leap seconds, which no clock here can show."""
 
 
-Time = Annotated[
-    AwareDatetime, Field(strict=False), BeforeValidator(_text_only), AfterValidator(_utc)
-]
+def moment(text: str) -> datetime | None:
+    """The time that a text in RFC 3339 says, in UTC and cut to microseconds; None for any other
+    text, and for years before 1970 or after 2200. Bodies, queries, files and the command line all
+    read times by this."""
+    try:
+        time = datetime.fromisoformat(text.upper()) if RFC_3339.fullmatch(text) else None
+    except ValueError:  # no such month, or no such day
+        return None
+    return time.astimezone(UTC) if time and 1970 <= time.year <= 2200 else None
+
+
+def _time(value: Any) -> datetime:
+    if isinstance(value, datetime) and value.tzinfo:
+        return value.astimezone(UTC)
+    if not isinstance(value, str) or (time := moment(value)) is None:
+        raise PydanticCustomError(
+            "time", "a time is a text in RFC 3339 with an offset: 2026-01-31T09:00:00+01:00"
+        )
+    return time
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 """RFC 3339 with an offset; UTC inside."""
 
 
@@ -227,6 +261,16 @@ Email = Annotated[str, Field(max_length=254, examples=["ada@example.com"]), Afte
 def lagos_day(moment: datetime) -> date:
     """The business day of a moment: its date in Lagos."""
     return moment.astimezone(LAGOS).date()
+
+
+def day_after(moment: datetime) -> datetime:
+    """When the Lagos day of a moment is over: the first moment of the next one, in UTC."""
+    return datetime.combine(lagos_day(moment) + timedelta(days=1), time(), LAGOS).astimezone(UTC)
+
+
+def is_past(due_at: datetime, now: datetime) -> bool:
+    """Whether the Lagos day on which something was due is over."""
+    return now >= day_after(due_at)
 
 
 def end_of_day(day: date) -> datetime:

@@ -19,7 +19,6 @@ from rim_ledger.key_ring import WrongSecret, begin_event_macs, open_ring
 from rim_ledger.ledger import Ledger
 from rim_ledger.migrate import migrate
 from rim_ledger.postgres import EmbeddedPostgres
-from rim_ledger.signals import uninterrupted
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
 
@@ -98,8 +97,9 @@ def open_ledger(settings: Settings, url: str) -> Ledger:
 def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) -> list[str]:
     """Bring a database up to date, with its first admin and its read tables; what was lacking.
 
-    `first_login` is told the password of the first admin, if one had to be made up. Raises
-    Outdated if another version of the program has taken over from this one.
+    `first_login` is told the password of the first admin, if one has to be made up, before it
+    counts. What that raises leaves no such admin. Raises Outdated if another version of the
+    program has taken over from this one.
     """
     asyncio.run(_look(url, schema.require_not_replaced))
     lacking = [f"migration {name}" for name in migrate(url)]
@@ -107,23 +107,33 @@ def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) ->
     if begin_event_macs(url, settings.secrets, RealWorld()):
         lacking.append("codes that authenticate events")
     vault = open_vault(settings, url)
-    with uninterrupted():  # The password is told now or never.
-        if password := asyncio.run(_begin(settings, url)):
-            lacking.append("the first admin")
-            first_login(password)
+    if asyncio.run(_begin(settings, url, first_login)):
+        lacking.append("the first admin")
     if asyncio.run(rebuild.prepare(url, vault)):
         lacking.append("read tables of this version")
     return lacking
 
 
-async def _begin(settings: Settings, url: str) -> str | None:
+async def _begin(settings: Settings, url: str, first_login: Callable[[str], None]) -> bool:
+    """Make what a ledger begins with; whether a first admin was made under a password of ours."""
     given = settings.admin_password
+    told = list[str]()
+
+    def tell(password: str) -> None:
+        first_login(password)
+        told.append(password)
+
     async with open_ledger(settings, url) as ledger:
         await Erasures(settings.home, RealWorld()).settle(url, ledger)
         try:
-            return await bootstrap(ledger, given.get_secret_value() if given else None, RealWorld())
+            password = given.get_secret_value() if given else None
+            made = await bootstrap(ledger, password, RealWorld(), tell)
         except Refused as refusal:
             raise Unfit(f"RIM_ADMIN_PASSWORD is not right: {refusal.detail}") from refusal
+    if told and made is None:
+        words = "another process has just made the first admin: take the password that it shows"
+        raise Unfit(f"{words}, and start this again")
+    return made is not None
 
 
 def answers(url: str) -> bool:

@@ -16,14 +16,15 @@ from rim_ledger.core import (
     Event,
     Forbidden,
     Invalid,
-    Refused,
     Stamp,
     require,
 )
-from rim_ledger.values import Name, derived_id
+from rim_ledger.names import UniqueNames
+from rim_ledger.patch import Patch
+from rim_ledger.values import Description, Name, derived_id
 
+ROLE_NAMES: Final = UniqueNames("role-name", "role-name-taken", "role")
 RoleName = Annotated[Name, Field(max_length=64, examples=["branch_clerk"])]
-Description = Annotated[str, Field(max_length=2000)]
 
 
 def builtin_id(name: str) -> UUID:
@@ -87,6 +88,9 @@ class AdminRole(Aggregate):
     def user_count(self) -> int:
         return len(self.members)
 
+    def require_present(self) -> None:
+        require(not self.archived, "already-done", "The role was deleted.")
+
     @classmethod
     def begin(cls, id: UUID, event: AdminRoleCreated, stamp: Stamp) -> Self:
         return cls(
@@ -145,14 +149,8 @@ def role_to_grant(id: UUID, book: Book) -> AdminRole:
     return role
 
 
-def _claim(book: Book, name: str, role: UUID) -> None:
-    taken = Refused("role-name-taken", f"Another role is named {name}.")
-    book.claim("role-name", name.casefold(), role, taken)
-
-
 def _require_editable(role: AdminRole) -> None:
     require(role.id != SUPERADMIN, "built-in-role", "The superadmin role stays as it is.")
-    require(not role.archived, "already-done", "The role was deleted.")
 
 
 class CreateRole(Creation[AdminRole]):
@@ -164,13 +162,13 @@ class CreateRole(Creation[AdminRole]):
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         refuse_escalation(rights(self.permissions), book)
-        _claim(book, self.name, id)
+        ROLE_NAMES.take(book, self.name, id)
         yield AdminRoleCreated(
             name=self.name, description=self.description, permissions=self.permissions
         )
 
 
-class EditRole(Command[AdminRole]):
+class EditRole(Patch[AdminRole]):
     """Change name, description or permissions; what is left out stays. Acts from the next
     request of each admin who has the role."""
 
@@ -181,16 +179,11 @@ class EditRole(Command[AdminRole]):
     def decide(self, aggregate: AdminRole, book: Book) -> Iterable[Event]:
         refuse_escalation(rights(self.permissions or ()), book)
         _require_editable(aggregate)
-        changes = {
-            field: wish
-            for field in ("name", "description", "permissions")
-            if (wish := getattr(self, field)) not in (None, getattr(aggregate, field))
-        }
+        changes = self.changes(aggregate, "name", "description", "permissions")
         if not changes:
             return
-        if self.name and self.name.casefold() != aggregate.name.casefold():
-            _claim(book, self.name, aggregate.id)
-            book.release("role-name", aggregate.name.casefold())
+        if self.name:
+            ROLE_NAMES.change(book, aggregate.name, self.name, aggregate.id)
         yield AdminRoleChanged(**changes)
 
 
@@ -200,5 +193,5 @@ class DeleteRole(Command[AdminRole]):
     def decide(self, aggregate: AdminRole, book: Book) -> Iterable[Event]:
         _require_editable(aggregate)
         require(not aggregate.members, "role-in-use", "An admin still has this role.")
-        book.release("role-name", aggregate.name.casefold())
+        ROLE_NAMES.release(book, aggregate.name, aggregate.id)
         yield AdminRoleDeleted()

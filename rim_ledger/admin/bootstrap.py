@@ -1,6 +1,7 @@
 """The beginning: built-in roles, settings and the first super-admin, where they are missing."""
 
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from rim_ledger.admin import security_settings
 from rim_ledger.admin.account import CreateAdmin
 from rim_ledger.admin.admin_role import (
+    ROLE_NAMES,
     SUPERADMIN,
     AdminRole,
     AdminRoleChanged,
@@ -102,11 +104,17 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
 }
 
 
-async def bootstrap(ledger: Ledger, password: str | None, world: World) -> str | None:
+async def bootstrap(
+    ledger: Ledger,
+    password: str | None,
+    world: World,
+    tell: Callable[[str], None] = lambda _: None,
+) -> str | None:
     """Make what is missing. Safe to repeat, and in two processes at once.
 
-    Answers the password that was made up for the first super-admin, to be told once; None when
-    it was given or when that admin was there already. Raises Invalid (`weak-password`) for a
+    Answers the password that was made up for the first super-admin; None when it was given or when
+    that admin was there already. `tell` has it before, so that none counts that nobody was told;
+    what it raises leaves that admin unmade. Raises Invalid (`weak-password`) for a
     given password that is too weak.
     """
     made_up = urlsafe_b64encode(world.random(18)).decode()
@@ -134,6 +142,8 @@ async def bootstrap(ledger: Ledger, password: str | None, world: World) -> str |
     if there:
         return None
     ready = await admin.hashed()
+    if password is None:
+        tell(made_up)
     try:
         await ledger.execute(AdminUser, FIRST_ADMIN, ready, stamp)
     except Refused as refusal:
@@ -149,7 +159,7 @@ def _make_role(book: Book, name: str, description: str, given: list[Permission])
     stream = builtin_id(name)
     role = book.find(AdminRole, stream)
     if role is None:
-        if book.holder("role-name", name) is None:
+        if ROLE_NAMES.holder(book, name) is None:
             wish = CreateRole(name=name, description=description, permissions=given)
             perform(book, AdminRole, stream, wish)
     elif stream == SUPERADMIN and role.permissions != given:

@@ -88,7 +88,7 @@ def enter(
     """
     holder = book.holder("token", token_hash)
     if holder and (access := book.find(CustomerAccess, holder)):
-        standing.enter(book, access, token_hash, current(book))
+        standing.enter(book, access, token_hash, current(book), again=again)
         if not own:
             raise Forbidden("forbidden", "This is not open to borrowers.")
         return
@@ -128,7 +128,7 @@ def enter_in_person(book: Book, token_hash: str, *, enrolling: bool = False) -> 
 
 def enter_again(book: Book, token_hash: str) -> None:
     """Admit whoever entered before, for an answer that goes on; that is no new sign of life."""
-    enter(book, token_hash, again=True)
+    enter(book, token_hash, own=True, again=True)
 
 
 def enter_own(book: Book, token_hash: str) -> None:
@@ -187,7 +187,7 @@ async def log_in(
         book.activities.append(at_the_gate("LogIn"))
         return admin_id
 
-    async with failures_logged(ledger, stamp, "LogIn", lambda: admin_id):
+    async with failures_logged(ledger, stamp, "LogIn", lambda: admin_id, attempts):
         await ledger.submit(look_up, stamp)
         async with attempts.attempt(name, stamp.ip, settings) as attempt:
             if not await verify(known, form.password):
@@ -224,7 +224,7 @@ async def change_password(
 
     wrong = Invalid("wrong-password", "This is not your present password.", "/currentPassword")
     await ledger.submit(look_up, stamp, admit=admit)
-    async with failures_logged(ledger, stamp, "ChangePassword", lambda: admin_id):
+    async with failures_logged(ledger, stamp, "ChangePassword", lambda: admin_id, attempts):
         async with attempts.attempt(name, stamp.ip, settings):
             if not await verify(known, form.current_password):
                 raise wrong

@@ -72,7 +72,6 @@ class RevokeApiKey(Command[ApiKey]):
     def decide(self, aggregate: ApiKey, book: Book) -> Iterable[Event]:
         if aggregate.owner != book.stamp.admin:
             refuse_escalation(aggregate.rights, book)
-        require(aggregate.revoked_at is None, "already-done", "The key was revoked.")
         book.release("token", aggregate.token)
         book.append(AdminUser, aggregate.owner, [AdminApiKeyRemoved(key_id=aggregate.id)])
         yield ApiKeyRevoked()

@@ -1,7 +1,7 @@
 """Asking for a loan and deciding on it, within the user's limit."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -13,7 +13,6 @@ from rim_ledger.core import (
     Creation,
     Event,
     Forbidden,
-    Invalid,
     Refused,
     require_legal,
 )
@@ -29,6 +28,7 @@ from rim_ledger.lending.loan_events import (
 )
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import CreditReleased, CreditReserved
+from rim_ledger.patch import Patch
 from rim_ledger.system.config import setting
 from rim_ledger.values import AnyId, Metadata, Money, Network, Note, Rate, interest
 
@@ -82,7 +82,6 @@ class ApproveLoan(Command[Loan]):
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "approve", LEGAL)
-        require_not_before(aggregate.created_at, self.occurred_at)
         actor = book.stamp.actor.id
         if actor is not None and actor == aggregate.requested_by:
             raise Forbidden("self-approval", "Whoever requested a loan does not approve it.")
@@ -100,7 +99,6 @@ class RejectLoan(Command[Loan]):
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "reject", LEGAL)
-        require_not_before(aggregate.created_at, self.occurred_at)
         book.append(User, aggregate.user_id, [CreditReleased(loan_id=aggregate.id)])
         yield LoanRejected(reason=self.reason)
 
@@ -116,14 +114,17 @@ class RevokeApproval(Command[Loan]):
         yield LoanApprovalRevoked(reason=self.reason)
 
 
-class SetLoanMetadata(Command[Loan]):
+class SetLoanMetadata(Patch[Loan]):
     """Replace the free fields of a loan."""
 
-    metadata: Metadata
+    CLEARS = frozenset({"metadata"})
+
+    metadata: Metadata | None
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
-        if book.reveal(aggregate.person, aggregate.notes) != self.metadata:
-            yield LoanMetadataSet(metadata=self.metadata)
+        metadata = self.metadata or {}
+        if book.reveal(aggregate.person, aggregate.notes) != metadata:
+            yield LoanMetadataSet(metadata=metadata)
 
 
 def terms_of(book: Book) -> Terms:
@@ -135,13 +136,6 @@ def require_no_conflict(book: Book, user: User) -> None:
     """Nobody decides about their own money: a caller with the borrower's phone or e-mail."""
     if {user.phone_hash, user.email_hash} & book.contacts:
         raise Forbidden("conflict-of-interest", "This borrower has your own phone or e-mail.")
-
-
-def require_not_before(earlier: datetime | None, occurred_at: datetime | None) -> None:
-    """What is said to have happened lies after what it follows from."""
-    if earlier and occurred_at and occurred_at < earlier:
-        words = f"This follows from what happened at {earlier:%Y-%m-%dT%H:%M:%SZ}."
-        raise Invalid("occurred-too-early", words, "/occurredAt")
 
 
 def require_grounded(loan: Loan) -> None:

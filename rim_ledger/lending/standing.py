@@ -27,6 +27,7 @@ from rim_ledger.lending.user_events import (
     UserReinstated,
     UserSuspended,
 )
+from rim_ledger.patch import Patch
 from rim_ledger.support.ticket import tickets_of
 from rim_ledger.values import ZERO, Email, Limit, Name, Note, Phone
 
@@ -67,7 +68,7 @@ class RegisterUser(Creation[User]):
         )
 
 
-class ChangeContact(Command[User]):
+class ChangeContact(Patch[User]):
     """Change name, phone or e-mail; what is left out stays."""
 
     phone: Phone | None = None
@@ -103,7 +104,6 @@ class VerifyPhone(Command[User]):
     to others. Who was not heard of for 180 days gets no code to log in with until then."""
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
-        _require_present(aggregate)
         yield UserPhoneVerified()
 
 
@@ -155,7 +155,6 @@ class SuspendUser(Command[User]):
     reason: Note
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
-        _require_present(aggregate)
         require_legal(aggregate.status, "suspend", LEGAL)
         end_sessions(book, aggregate.id)
         yield UserSuspended(reason=self.reason)
@@ -181,13 +180,14 @@ class ActivateUser(Command[User]):
     """Bring an inactive user back."""
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
-        _require_present(aggregate)
         require_legal(aggregate.status, "activate", LEGAL)
         yield UserActivated()
 
 
 class DeleteUser(Command[User]):
     """Hide a user who owes nothing and has no loan under way. The history stays."""
+
+    WHEN_GONE = True
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
         require(aggregate.deleted_at is None, "already-done", "The user is deleted.")
@@ -198,6 +198,8 @@ class DeleteUser(Command[User]):
 
 class EraseUser(Command[User]):
     """Destroy the key of a person's words, everywhere and for ever. Figures and proofs stay."""
+
+    WHEN_GONE = True
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
         require(not aggregate.erased, "already-done", "The user is erased.")
@@ -226,11 +228,6 @@ def _erase(user: User, book: Book) -> Iterable[Event]:
     end_sessions(book, user.id)
     book.erase(user.id)
     yield UserErased()
-
-
-def _require_present(user: User) -> None:
-    gone = user.erased or user.deleted_at is not None
-    require(not gone, "user-gone", "The user is deleted or erased, and stays so.")
 
 
 def _require_settled(user: User, book: Book) -> None:

@@ -50,6 +50,8 @@ class RecordTransaction(Creation[Transaction]):
             book.need("transactions.cash", "write")
         user = book.read(User, self.user_id)
         require_no_conflict(book, user)
+        if self.type is TransactionType.AIRTIME:
+            user.require_present()
         require(not user.erased, "erased", "This user was erased; nothing is recorded any more.")
         loan = self._named(book, user)
         claim_reference(book, id, self.provider or self.payment_method, self.reference)
@@ -67,7 +69,10 @@ class RecordTransaction(Creation[Transaction]):
             metadata=self.metadata,
         )
         if cash and self.type is TransactionType.REPAYMENT:
-            yield _completed(repay(book, user.id, self.amount, loan, id))
+            shared = repay(
+                book, user.id, self.amount, named=loan, transaction=id, paid_at=book.stamp.at
+            )
+            yield _completed(shared)
         elif cash:
             yield TransactionCompleted()
 
@@ -108,8 +113,14 @@ class CompleteTransaction(Command[Transaction]):
             require(self.reference == known, "reference-differs", other)
             claim_reference(book, aggregate.id, aggregate.source, self.reference)
         if aggregate.type is TransactionType.REPAYMENT:
-            owner, named = aggregate.user_id, aggregate.loan_id
-            shared = repay(book, owner, aggregate.amount, named, aggregate.id)
+            shared = repay(
+                book,
+                aggregate.user_id,
+                aggregate.amount,
+                named=aggregate.loan_id,
+                transaction=aggregate.id,
+                paid_at=aggregate.created_at,  # however much later it is settled
+            )
             yield _completed(shared, self.reference)
         else:
             yield TransactionCompleted(reference=self.reference)

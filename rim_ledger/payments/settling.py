@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any
@@ -26,28 +25,21 @@ from rim_ledger.payments.statement import (
     StatementStarted,
 )
 from rim_ledger.payments.transaction import Transaction, TransactionStatus
-from rim_ledger.values import Money, Name, Reference
+from rim_ledger.values import Money, Name, Reference, moment
 
 
 def _day(text: str) -> str:
-    try:
-        if re.match(r"\d{4}-\d\d-\d\d", text, re.ASCII):
-            return datetime.fromisoformat(text).date().isoformat()
-    except ValueError:
-        pass
-    raise PydanticCustomError("date", "a date looks like 2026-01-31")
+    """The day as the provider writes it, whatever the offset of a time that is beside it."""
+    day = text[:10]
+    if moment(text if day != text else f"{text}T00:00:00Z") is None:
+        raise PydanticCustomError("date", "a date looks like 2026-01-31")
+    return day
 
 
 def _amount(text: Any) -> Any:
     if isinstance(text, str) and re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,20})?", text, re.ASCII):
         return Decimal(text)
     raise PydanticCustomError("amount", "an amount looks like 1500.00")
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise PydanticCustomError("printable", "this has a character that cannot be printed")
-    return text
 
 
 class StatementLine(Form):
@@ -57,7 +49,7 @@ class StatementLine(Form):
     date: Annotated[str, Field(max_length=40), AfterValidator(_day)]
     reference: Reference
     amount: Annotated[Money, BeforeValidator(_amount)]
-    provider: Annotated[Name, AfterValidator(_printable)]
+    provider: Name
 
     def found(self, outcome: LineOutcome, **more: Any) -> Finding:
         """What the line came to."""

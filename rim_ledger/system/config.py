@@ -4,15 +4,16 @@ from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, Final, Self, assert_never
+from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
 from msgspec import Struct
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Command, Event, Invalid, Stamp, Timed, require
-from rim_ledger.values import Word, derived_id
+from rim_ledger.free_json import FreeJson
+from rim_ledger.values import Description, Word, derived_id
 
 
 class Known(Struct, frozen=True):
@@ -159,12 +160,17 @@ class SetConfig(Timed):
 
     category: Word
     key: Word
-    value: JsonValue
-    description: Annotated[str, Field(max_length=2000)] = ""
+    value: FreeJson
+    description: Description = ""
 
     def work(self, book: Book) -> UUID:
         """Decide on the setting's stream, which the name alone determines; its id."""
         stream = config_id(self.category, self.key)
+        with book.dated(stream, self.occurred_at):
+            self._set(stream, book)
+        return stream
+
+    def _set(self, stream: UUID, book: Book) -> None:
         before = book.find(SystemConfig, stream)
         old = before.value if before else None
         known = KNOWN.get((self.category, self.key))
@@ -175,7 +181,6 @@ class SetConfig(Timed):
                 category=self.category, key=self.key, value=value, description=words
             )
             book.append(SystemConfig, stream, [event])
-        return stream
 
 
 def set_defaults(book: Book) -> None:

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from rim_ledger.admin.account import DeactivateAdmin, EditAdmin, ReinstateAdmin, SuspendAdmin
+from rim_ledger.admin.account import DeactivateAdmin, ReinstateAdmin, SuspendAdmin
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, EditRole
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.admin_user_events import (
@@ -17,6 +17,7 @@ from rim_ledger.admin.admin_user_events import (
     AdminTwoFactorEnrolled,
 )
 from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyRevoked, ApiKeyUsed
+from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.gate import enter
 from rim_ledger.admin.machines import KEYS_MAX, CreateApiKey, RevokeApiKey
 from rim_ledger.admin.permissions import permissions

@@ -53,6 +53,28 @@ def test_no_body_gets_a_500(tell: Tell) -> None:
     tell(story)
 
 
+@pytest.mark.parametrize(
+    "time", ["1700000000", 1_700_000_000, "2026-01-05 10:00:00Z", "0000-01-01T00:00:00Z"]
+)
+def test_a_time_is_rfc_3339_in_every_body(tell: Tell, time: object) -> None:
+    async def story(admin: Client) -> None:
+        line = {"op": "POST /v1/users", "body": ADA | {"occurredAt": time}}
+        bulk = await admin.post(
+            "/v1/bulk",
+            content=json.dumps(line).encode(),
+            headers={"content-type": "application/x-ndjson"},
+        )
+        one = json.loads(bulk.text)
+        key = await admin.post("/v1/api-keys", {"name": "a machine", "expiresAt": time})
+        user = await admin.post("/v1/users", ADA | {"occurredAt": time})
+        assert (one["status"], key.status_code, user.status_code) == (422, 422, 422)
+        for problem, field in ((one["problem"], "occurredAt"), (key.json(), "expiresAt")):
+            told = {error["pointer"]: error["code"] for error in problem["errors"]}
+            assert told[f"/{field}"] == "time"
+
+    tell(story)
+
+
 def test_an_answer_names_a_hundred_wrong_places_and_counts_the_rest(tell: Tell) -> None:
     unknown = {f"field{n}": n for n in range(950)}
     names = "&".join(f"x{n}=1" for n in range(150))
@@ -166,6 +188,10 @@ QUERIES = [
     ("createdAtFrom=yesterday", 422, "invalid-parameter"),
     ("createdAtFrom=2026-01-01T00:00:00", 422, "invalid-parameter"),
     ("createdAtTo=99999-01-01T00:00:00Z", 422, "invalid-parameter"),
+    ("createdAtFrom=2026-01-01%2008:00:00Z", 422, "invalid-parameter"),
+    ("createdAtFrom=2026-01-01T08:00Z", 422, "invalid-parameter"),
+    ("createdAtTo=1700000000000", 422, "invalid-parameter"),
+    ("asOf=2026-01-01%2008:00:00Z", 422, "invalid-parameter"),
     ("sort=amount", 422, "invalid-parameter"),
     ("sort=--createdAt", 422, "invalid-parameter"),
     ("deleted=true", 422, "unknown-parameter"),

@@ -9,6 +9,7 @@ import pytest
 
 from api import atomic, bulk
 from rim_ledger.book import Book
+from rim_ledger.values import lagos_day
 from tests.api.conftest import ADA, WORLD, Client, Tell
 
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -28,7 +29,7 @@ async def send(admin: Client, lines: list[Any], query: str = "") -> list[dict[st
 
 def test_each_line_is_answered_in_order_and_fails_alone(tell: Tell) -> None:
     async def story(admin: Client) -> None:
-        own = f"USR-{WORLD.now().year}-000001"
+        own = f"USR-{lagos_day(WORLD.now()).year}-000001"
         lines = [
             register(1),
             "{",

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from api.process.app import create_app
 from projections.rebuild import rebuild
 from rim_ledger.system.signature import sign
 from tests.api.conftest import SECRET as MASTER
-from tests.api.conftest import Client, Tell
+from tests.api.conftest import WORLD, Client, Tell
 from tests.api.factors import Clock
 
 SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cy0wMDAx"
@@ -75,7 +76,7 @@ async def gateway(admin: Client) -> tuple[Gateway, str]:
     return Gateway(admin, made.json()["id"]), path
 
 
-async def payment(admin: Client, reference: str = "P-1") -> str:
+async def payment(admin: Client, reference: str = "P-1", **more: Any) -> str:
     """A repayment of 50 that waits for its money; the path."""
     user = await admin.user(int(reference[2:]))
     body = {
@@ -86,7 +87,7 @@ async def payment(admin: Client, reference: str = "P-1") -> str:
         "provider": "paystack",
         "reference": reference,
     }
-    made = await admin.post("/v1/transactions", body)
+    made = await admin.post("/v1/transactions", body | more)
     assert made.status_code == 201, made.text
     return f"/v1/transactions/{made.json()['id']}"
 
@@ -109,6 +110,21 @@ def test_a_signed_callback_completes_the_payment_in_the_integrations_name(tell: 
         assert (entry["actorType"], entry["userName"]) == ("integration", "Paystack")
         assert path.endswith(entry["actorId"])
         assert entry["userId"] is None
+
+    tell(story)
+
+
+def test_a_callback_that_is_too_early_is_moved_up_and_its_word_is_kept(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        provider, _ = await gateway(admin)
+        ahead = (WORLD.now() + timedelta(minutes=4)).isoformat(timespec="microseconds")
+        waiting = await payment(admin, occurredAt=ahead)
+        said = paid() | {"timestamp": "2026-01-05T10:00:00+01:00"}
+        assert (await provider.call(said)).status_code == 200
+        assert (await row(admin, waiting))["status"] == "completed"
+        told = (await admin.get("/v1/events?type=TransactionCompleted")).json()["items"][-1]
+        assert told["saidat"] == "2026-01-05T09:00:00Z"
+        assert datetime.fromisoformat(told["time"]) == datetime.fromisoformat(ahead)
 
     tell(story)
 
@@ -216,12 +232,16 @@ def test_a_callback_may_come_before_the_payment_is_recorded(tell: Tell) -> None:
     tell(story)
 
 
-def test_the_former_secret_is_worth_nothing_once_another_is_set(tell: Tell) -> None:
+def test_the_former_secret_counts_as_long_as_it_is_said(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         provider, path = await gateway(admin)
         await payment(admin)
         assert (await provider.call(paid(amount=1))).status_code == 200
         await admin.post(path + "/credentials", {"apiSecret": OTHER})
+        again = await provider.call(paid(amount=1))
+        assert again.headers["idempotency-replayed"] == "true"
+        assert (await row(admin, path))["apiSecret"]["formerValidUntil"]
+        assert (await admin.post(path + "/credentials", {"overlapHours": 0})).status_code == 200
         assert (await provider.call()).status_code == 401
         assert (await provider.call(key="m-2")).status_code == 401
         assert (await provider.call(key="m-2", secret=OTHER)).status_code == 200
@@ -236,7 +256,8 @@ UNREADABLE: list[tuple[Any, int, str]] = [
     ({"type": "payment.pending", "data": paid()["data"]}, 422, "invalid-fields"),
     (paid(amount="50"), 422, "invalid-fields"),
     (paid(amount=0), 422, "invalid-fields"),
-    (paid(note="x"), 422, "invalid-fields"),
+    ({"type": "payment.succeeded", "data": {"amount": 50}}, 422, "invalid-fields"),
+    ({"data": paid()["data"], "timestamp": "2026-01-01T00:00:00Z"}, 422, "invalid-fields"),
     (b" " * 65_537, 413, "body-too-large"),
 ]
 
@@ -255,7 +276,7 @@ def test_several_processes_know_the_same_secret_and_act_once_together(
         ):
             there = Gateway(Client(http, app), path.rsplit("/", 1)[1])
             assert (await there.call(paid(amount=1))).status_code == 200
-            await admin.post(path + "/credentials", {"apiSecret": OTHER})
+            await admin.post(path + "/credentials", {"apiSecret": OTHER, "overlapHours": 0})
             assert (await there.call(key="m-2")).status_code == 401
             for key in ("m-2", "m-3"):
                 everywhere = [each.call(key=key, secret=OTHER) for each in (there, provider) * 10]
@@ -278,13 +299,31 @@ def test_a_signed_message_that_cannot_be_read_is_told_what_is_wrong(tell: Tell) 
     tell(story)
 
 
+def test_fields_that_are_not_ours_are_passed_over(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        provider, _ = await gateway(admin)
+        waiting = await payment(admin)
+        more = {"timestamp": "2026-01-01T00:00:00Z", "id": 7, "livemode": True}
+        said = paid(currency="NGN", fees={"bank": 1.5}) | more
+        first = await provider.call(said)
+        assert first.status_code == 200, first.text
+        assert (await row(admin, waiting))["status"] == "completed"
+        for same in (paid(), paid(amount=50.0, currency=None) | {"attempt": 2}):
+            again = await provider.call(same)
+            assert again.json() == first.json()
+            assert again.headers["idempotency-replayed"] == "true"
+
+    tell(story)
+
+
 def test_staff_see_of_a_secret_only_that_it_is_set_and_which(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         _, path = await gateway(admin)
         shown = await row(admin, path)
         assert shown["apiSecret"]["set"] is True
         assert shown["apiSecret"]["last4"] == SECRET[-4:]
-        assert shown["apiSecret"].keys() == {"set", "last4", "fingerprint", "setAt"}
+        known = {"set", "last4", "fingerprint", "setAt"}
+        assert shown["apiSecret"].keys() == known | {"formerValidUntil"}
         found = await admin.get(INTEGRATIONS + "?provider=paystack&type=payment_gateway")
         assert [each["status"] for each in found.json()["items"]] == ["active"]
         move = {"baseUrl": "https://elsewhere.example"}
