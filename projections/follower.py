@@ -39,14 +39,18 @@ class Follower:
     async def advance(self, upto: int | None = None, limit: int = PAGE) -> int:
         """Write the next page, if there is one; how many events it had.
 
-        Whoever else advanced the tables in the meantime is noticed: the position is read under
-        the lock that every writer of the tables holds.
+        If the live tables were advanced or replaced by another process in the meantime, that is
+        noticed: what they are, and how far, is read under the lock that their writers hold.
+        Raises Outdated when they are another version's.
         """
         async with self._connection.transaction():
             # The tables can be had again from the log, so nothing waits for the disk.
             await self._connection.execute("SET LOCAL synchronous_commit = off")
-            await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", [schema.LOCK])
-            if (position := await self._stored_position()) != self._position:
+            if self._tables == schema.LIVE:
+                await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", [schema.LOCK])
+                await schema.require(self._connection)
+            position = await schema.position(self._connection, self._tables)
+            if position != self._position:
                 self._known.clear()
             lines = await log.page(self._connection, position, upto, limit)
             touched = await self._write(position, lines) if lines else {}
@@ -107,14 +111,6 @@ class Follower:
         if missing := ids - entries.keys():
             entries |= await folded(self._connection, missing, position)
         return entries
-
-    async def _stored_position(self) -> int:
-        cursor = await self._connection.execute(
-            f"SELECT position FROM {self._tables}.tracking".encode()
-        )
-        row = await cursor.fetchone()
-        assert row is not None, "the tables know how far they are"
-        return int(row[0])
 
     def _remember(self, touched: dict[UUID, Entry]) -> None:
         """Keep what was touched last; the oldest entries are loaded again when needed."""

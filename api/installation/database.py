@@ -2,16 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import psycopg
-from psycopg import pq
+from psycopg import AsyncConnection, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from api.installation.settings import Settings
-from projections import rebuild
+from projections import rebuild, schema
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Refused
@@ -65,6 +65,22 @@ def filled_database(settings: Settings, *, owner: bool = False) -> Iterator[str]
         yield url
 
 
+@contextlib.contextmanager
+def fitting_database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
+    """The same, for processes of the service: the tables are those of this version of the program.
+
+    Raises Outdated.
+    """
+    with filled_database(settings, owner=owner) as url:
+        asyncio.run(_look(url, schema.require))
+        yield url
+
+
+async def _look(url: str, require: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+    async with await AsyncConnection.connect(url, connect_timeout=CONNECT) as connection:
+        await require(connection)
+
+
 def open_vault(settings: Settings, url: str) -> Vault:
     """What opens personal words and shared secrets. Raises Unfit when the master secret is not the
     one that the ledger was written with."""
@@ -86,9 +102,11 @@ def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) ->
     """Bring a database up to date, with its first admin and its read tables; what was lacking.
 
     `first_login` is told the password of the first admin, if one has to be made up, before it
-    counts. What that raises leaves no such admin.
+    counts. What that raises leaves no such admin. Raises Outdated if another version of the
+    program has taken over from this one.
     """
     close_directories(settings.home)
+    asyncio.run(_look(url, schema.require_not_replaced))
     lacking = [f"migration {name}" for name in migrate(url)]
     open_vault(settings, url)  # A wrong secret stops us here.
     if begin_event_macs(url, settings.secrets, RealWorld()):

@@ -20,17 +20,20 @@ from api.installation.database import (
     database,
     filled_database,
     first_line,
+    fitting_database,
     open_vault,
     prepare,
 )
 from api.installation.settings import Settings
 from api.process import sealing
 from api.process import status as standing
+from api.process.fence import OUTDATED, fenced
 from api.process.output import OUTPUT_LOST, OutputLost, code_of, guard
 from api.process.progress import interruptible, progress
 from api.process.supervisor import first_login
 from api.process.supervisor import up as run_everything
 from projections import follower
+from projections.dependents import Irreplaceable
 from projections.fold import Poisoned
 from projections.rebuild import Busy
 from projections.rebuild import rebuild as rebuild_tables
@@ -53,7 +56,7 @@ FORESEEN: Final = (
     Unavailable,
     PostgresUnavailable,
     Poisoned,
-    Outdated,
+    Irreplaceable,
     Busy,
     Underway,
     Unsound,
@@ -97,18 +100,17 @@ def follow() -> None:
     """Run the follower, which keeps the read tables up to date."""
     settings = Settings.load()
     _collect_rarely()
-    with filled_database(settings) as url:
-        asyncio.run(
-            alive(url, "follow", follower.follow(url, open_vault(settings, url), log.warning))
-        )
+    with fitting_database(settings) as url:
+        work = follower.follow(url, open_vault(settings, url), log.warning)
+        asyncio.run(fenced(url, alive(url, "follow", work)))
 
 
 @app.command
 def seal() -> None:
     """Run the sealer, which signs what the log has."""
     settings = Settings.load()
-    with filled_database(settings) as url:
-        asyncio.run(alive(url, "seal", sealing.seal(settings, url)))
+    with fitting_database(settings) as url:
+        asyncio.run(fenced(url, alive(url, "seal", sealing.seal(settings, url))))
 
 
 @app.command
@@ -166,7 +168,7 @@ def unlock(username: str) -> None:
         async with Attempts(url, open_vault(settings, url), RealWorld()) as attempts:
             return await attempts.forget(username)
 
-    with filled_database(settings) as url:
+    with fitting_database(settings) as url:
         print(f"failures forgotten: {asyncio.run(run(url))}")
 
 
@@ -206,7 +208,7 @@ def rotate_keys() -> None:
     settings = Settings.load()
     with (
         interruptible("nothing is lost, run it again to go on"),
-        filled_database(settings, owner=True) as url,
+        fitting_database(settings, owner=True) as url,
         progress("keys") as told,
     ):
         rotated = rotate(url, settings.secrets, RealWorld(), told)
@@ -262,6 +264,8 @@ def _run() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         try:
             app()
+        except Outdated as error:
+            _fail(str(error), OUTDATED)
         except FORESEEN as error:
             _fail(str(error))
         except OutputLost as error:

@@ -7,10 +7,11 @@ from datetime import datetime
 from functools import partial
 
 from api.installation.backup_files import archivist
-from api.installation.database import Unfit, filled_database, open_ledger
+from api.installation.database import Unfit, fitting_database, open_ledger
 from api.installation.outbox import providers
 from api.installation.settings import Settings
 from api.installation.telco import telco
+from api.process.fence import fenced
 from projections.audience import find_audience
 from projections.measures import TableMeasures
 from rim_ledger import clock as due
@@ -35,8 +36,8 @@ def clock() -> None:
             work = due.run(dispatch, keeper), alarms.run(alarm), courier.run()
             await alive(url, "clock", *work)
 
-    with filled_database(settings) as url:
-        asyncio.run(run(url))
+    with fitting_database(settings) as url:
+        asyncio.run(fenced(url, run(url)))
 
 
 def tick(*, at: str | None = None) -> None:
@@ -60,7 +61,7 @@ def tick(*, at: str | None = None) -> None:
             await keeper.drain()
             return done
 
-    with filled_database(settings) as url:
+    with fitting_database(settings) as url:
         print(f"things that were due: {asyncio.run(run(url))}")
 
 

@@ -15,10 +15,12 @@ from typing import Final
 
 from api.installation.database import Unfit, answers, database, prepare
 from api.installation.settings import Settings, variable
+from api.process.fence import OUTDATED
 from api.process.listener import address, listen
 from api.process.output import tell_once
 from api.process.sealing import make_key, require_true
 from api.process.status import RUNNING, readiness, say_address
+from projections.schema import Outdated
 from rim_ledger.postgres import EmbeddedPostgres, PostgresUnavailable
 from rim_ledger.signals import STOPPING, uninterrupted
 
@@ -55,7 +57,7 @@ class Child:
 
     def tend(self, url: str) -> None:
         """Start the process if it should run and does not. Raises Unfit for one we cannot do
-        without, when it keeps crashing."""
+        without, when it keeps crashing, and Outdated when another version has taken over."""
         now = time.monotonic()
         if self._process and (code := self._process.poll()) is not None:
             self._ended(code, now, away=not answers(url))
@@ -94,6 +96,8 @@ class Child:
     def _ended(self, code: int, now: float, *, away: bool) -> None:
         """Plan the next start. While the database is away, an end is not the child's own fault."""
         self._forget()
+        if code == OUTDATED:
+            raise Outdated(f"{self.command} has ended: the read tables are another version's")
         if not away:
             self._crashes.append(now)
         recent = [crash for crash in self._crashes if crash > now - CRASHES_WITHIN]
@@ -114,7 +118,8 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
 def up(settings: Settings) -> None:
     """Run everything until a signal asks to stop, then stop it in order within ten seconds.
 
-    Raises Unfit when the service cannot run here.
+    Raises Unfit when the service cannot run here, and Outdated when another version of the program
+    takes over its tables.
     """
     with _one_on(settings.home), _stopping_once(), listen(settings) as listener:
         say_address(settings.home, address(listener))
