@@ -10,6 +10,7 @@ from projections.columns import (
     Json,
     Key,
     Moment,
+    Naira,
     NameText,
     PhoneText,
     References,
@@ -32,6 +33,8 @@ class AdminRoleRow(Row, table="admin_roles", of=AdminRole):
     name: Annotated[str, UniqueWhile("NOT archived")]
     description: str
     permissions: Json
+    max_amount: Naira | None
+    max_limit: Naira | None
     user_count: int
     archived: bool
     created_at: Annotated[Moment, Indexed]

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
 from rim_ledger.activity import Activity
+from rim_ledger.caps import Caps
 from rim_ledger.codec import Recorded
 from rim_ledger.core import Aggregate, Command, Creation, Event, Forbidden, NotFound, Refused, Stamp
 from rim_ledger.lists import Claim, amended, moves
@@ -27,8 +28,7 @@ Reminder = tuple[str, UUID]
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """A stream as far as it is known: nothing yet, or an aggregate at a version, and the id of
-    its last event."""
+    """A stream as it is known: nothing yet, or an aggregate at a version; `last` is an event."""
 
     aggregate: Aggregate | None = None
     version: int = 0
@@ -82,6 +82,7 @@ class Book:
         self.stamp = stamp
         self.rights: Container[Right] | None = None
         """What the caller may do; None for the system itself, which may do everything."""
+        self.caps = Caps()
         self.streams: dict[UUID, Entry] = {}
         self.events: list[Recorded] = []
         self.claims: dict[Claim, UUID | None] = {}
@@ -265,9 +266,8 @@ class Book:
         return self.keys[person][0] if person in self.keys else self._view.key(person)
 
     def _person(self, entry: Entry, kind: type[Aggregate], id: UUID, event: Event) -> UUID:
-        if entry.aggregate:
-            return entry.aggregate.person
-        return kind.begin(id, event, self.stamp).person
+        aggregate = entry.aggregate or kind.begin(id, event, self.stamp)
+        return aggregate.person
 
     def _seal(self, event: Event, person: UUID, stream: UUID, event_id: UUID) -> Event:
         if not any(getattr(event, field) for field in personal_fields(type(event))):

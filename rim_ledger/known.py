@@ -9,7 +9,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rim_ledger.book import Entry
-from rim_ledger.codec import Codec, Recorded
+from rim_ledger.codec import Codec
 from rim_ledger.core import Aggregate, Event
 from rim_ledger.lists import Claim
 from rim_ledger.store import Line, Store
@@ -83,7 +83,7 @@ class Known:
 
     def _fold(self, line: Line) -> None:
         """Bring a cached stream forward by one event, if it is the next one."""
-        recorded: Recorded = self.codec.to_domain_event(line.notification)
+        recorded = self.codec.recorded(line.notification, line.recorded_at)
         stream, version = recorded.originator_id, recorded.originator_version
         entry = self.streams.get(stream)
         if entry is not None and entry.version == version - 1:

@@ -229,7 +229,7 @@ class Ledger:
     def _decide_one(self, item: _Item, view: Group, draft: Draft) -> None:
         """The answer to one item, and what it leaves in the draft. Raises Missing."""
         key = item.idempotency
-        book = Book(view, self._vault, self._world, item.stamp)
+        book = Book(view, self._vault, self._world, item.stamp.taken_in(draft.at))
         try:
             item.admit(book)
             if key and (before := view.outcomes.get((key.caller, key.key))):

@@ -8,10 +8,11 @@ from typing import Final
 import psycopg
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import SecretStr
 
-from api.installation.settings import Settings
+from api.installation.settings import Settings, variable
 from projections import rebuild
-from rim_ledger.admin.bootstrap import bootstrap
+from rim_ledger.admin.bootstrap import OFFICER, USERNAME, bootstrap, take_on_officer
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Refused
 from rim_ledger.erasures import Erasures
@@ -77,30 +78,43 @@ def open_ledger(settings: Settings, url: str) -> Ledger:
     return Ledger(url, ENTITY_OF, open_vault(settings, url), world, erased)
 
 
-def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) -> list[str]:
+def prepare(settings: Settings, url: str, first_login: Callable[[str, str], None]) -> list[str]:
     """Bring a database up to date, with its first admin and its read tables; what was lacking.
 
-    `first_login` is told the password of the first admin, if one had to be made up.
+    `first_login` is told user name and password of each admin whose password had to be made up: the
+    first one and, in development, the loan officer beside.
     """
     lacking = [f"migration {name}" for name in migrate(url)]
     vault = open_vault(settings, url)
     with uninterrupted():  # The password is told now or never.
-        if password := asyncio.run(_begin(settings, url)):
-            lacking.append("the first admin")
-            first_login(password)
+        lacking += asyncio.run(_begin(settings, url, first_login))
     if asyncio.run(rebuild.prepare(url, vault)):
         lacking.append("read tables of this version")
     return lacking
 
 
-async def _begin(settings: Settings, url: str) -> str | None:
-    given = settings.admin_password
+async def _begin(
+    settings: Settings, url: str, first_login: Callable[[str, str], None]
+) -> list[str]:
+    """Make what is missing, and tell each password that had to be made up, as soon as it is one."""
+    people = [("the first admin", USERNAME, "admin_password", bootstrap)]
+    if not settings.production:
+        people.insert(0, ("a loan officer", OFFICER, "officer_password", take_on_officer))
+    made_up = []
     async with open_ledger(settings, url) as ledger:
         await Erasures(settings.home, RealWorld()).settle(url, ledger)
-        try:
-            return await bootstrap(ledger, given.get_secret_value() if given else None, RealWorld())
-        except Refused as refusal:
-            raise Unfit(f"RIM_ADMIN_PASSWORD is not right: {refusal.detail}") from refusal
+        for what, username, setting, take_on in people:
+            given: SecretStr | None = getattr(settings, setting)
+            try:
+                password = await take_on(
+                    ledger, given.get_secret_value() if given else None, RealWorld()
+                )
+            except Refused as refusal:
+                raise Unfit(f"{variable(setting)} is not right: {refusal.detail}") from refusal
+            if password:
+                made_up.append(what)
+                first_login(username, password)
+    return made_up
 
 
 def answers(url: str) -> bool:

@@ -142,9 +142,9 @@ def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None
         _stop(children)
 
 
-def first_login(password: str) -> None:
-    """Tell people the password that was made up, here and nowhere else."""
-    _say(f"the first login is admin with the password {password} (shown only once)")
+def first_login(username: str, password: str) -> None:
+    """Tell people a password that was made up, here and nowhere else."""
+    _say(f"the first login is {username} with the password {password} (shown only once)")
 
 
 def _stop(children: list[Child]) -> None:

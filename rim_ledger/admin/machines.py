@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, PrivateAttr
 
+from rim_ledger.admin.account import require_no_greater
 from rim_ledger.admin.addresses import AddressRules, admits
 from rim_ledger.admin.admin_role import refuse_escalation
 from rim_ledger.admin.admin_user import AdminUser
@@ -67,11 +68,10 @@ class CreateApiKey(Creation[ApiKey]):
 
 
 class RevokeApiKey(Command[ApiKey]):
-    """End a key of one's own, or one that may do nothing the caller may not."""
+    """End a key of one's own, or of an admin with no more rights than the caller."""
 
     def decide(self, aggregate: ApiKey, book: Book) -> Iterable[Event]:
-        if aggregate.owner != book.stamp.admin:
-            refuse_escalation(aggregate.rights, book)
+        require_no_greater(book.read(AdminUser, aggregate.owner), book)
         require(aggregate.revoked_at is None, "already-done", "The key was revoked.")
         book.release("token", aggregate.token)
         book.append(AdminUser, aggregate.owner, [AdminApiKeyRemoved(key_id=aggregate.id)])

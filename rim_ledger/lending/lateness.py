@@ -10,6 +10,8 @@ from rim_ledger.core import Command, Event, require_legal
 from rim_ledger.lending.debt import default, fall_overdue, reverse_default
 from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
 from rim_ledger.lending.loan_events import LoanDefaulted, LoanDefaultReversed
+from rim_ledger.lending.request import require_no_conflict
+from rim_ledger.lending.user import User
 from rim_ledger.system.config import setting
 from rim_ledger.values import Note
 
@@ -22,6 +24,7 @@ class MarkDefaulted(Command[Loan]):
     reason: Note
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, book.read(User, aggregate.user_id))
         require_legal(aggregate.status, "default", LEGAL)
         default(book, aggregate, LoanDefaulted(reason=self.reason))
         return ()
@@ -33,6 +36,7 @@ class ReverseDefault(Command[Loan]):
     reason: Note
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, book.read(User, aggregate.user_id))
         require_legal(aggregate.status, "reverse-default", LEGAL)
         reverse_default(book, aggregate, LoanDefaultReversed(reason=self.reason))
         return ()
