@@ -1,18 +1,24 @@
 """Falling overdue and defaulting: by the clock, or by hand with a reason."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Event, require_legal
-from rim_ledger.lending.debt import default, fall_overdue, reverse_default
+from rim_ledger.lending.debt import (
+    default,
+    fall_overdue,
+    judge_again,
+    patience,
+    reverse_default,
+)
 from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
 from rim_ledger.lending.loan_events import LoanDefaulted, LoanDefaultReversed
 from rim_ledger.lending.request import require_no_conflict
 from rim_ledger.lending.user import User
-from rim_ledger.system.config import setting
+from rim_ledger.lending.user_events import CreditDefaulted
 from rim_ledger.values import Note
 
 PAYING: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING)
@@ -53,7 +59,7 @@ def look_for_overdue(id: UUID) -> Work:
             due = _due(loan)
             if book.stamp.at > due:
                 fall_overdue(book, loan)
-                book.remind("default", id, due + _patience(book))
+                book.remind("default", id, due + patience(book))
             else:
                 book.remind("overdue", id, due)
         return id
@@ -69,7 +75,7 @@ def look_for_default(id: UUID) -> Work:
         loan = book.read(Loan, id)
         book.forget("default", id)
         if loan.status in PAYING and not loan.left_alone:
-            if book.stamp.at > (last := _due(loan) + _patience(book)):
+            if book.stamp.at > (last := _due(loan) + patience(book)):
                 default(book, loan, LoanDefaulted())
             else:
                 book.remind("default", id, last)
@@ -78,10 +84,20 @@ def look_for_default(id: UUID) -> Work:
     return work
 
 
+def look_for_credit_default(id: UUID) -> Work:
+    """The clock's decision on a user whose credit fell below zero as long ago as that."""
+
+    def work(book: Book) -> UUID:
+        book.act_upon(id)
+        book.forget("credit-default", id)
+        if book.read(User, id).overdrawn:
+            book.append(User, id, [CreditDefaulted()])
+            judge_again(book, id, defaulted=True)
+        return id
+
+    return work
+
+
 def _due(loan: Loan) -> datetime:
     assert loan.due_date is not None, "a loan that was disbursed is due some day"
     return loan.due_date
-
-
-def _patience(book: Book) -> timedelta:
-    return timedelta(days=setting(book, "lending", "defaultAfterDays"))

@@ -18,6 +18,7 @@ from rim_ledger.lending.user_events import (
     AutoLimitDisabled,
     AutoLimitEnabled,
     CreditApplied,
+    CreditDefaulted,
     CreditLimitAdjusted,
     CreditLimitSet,
     CreditRefunded,
@@ -268,6 +269,8 @@ class User(Aggregate):
             case DebtDefaultReversed():
                 defaults = _without(self.defaults, event.loan_id)
                 return self._mark(event.loan_id, defaulted=False).but(defaults=defaults)
+            case CreditDefaulted():
+                return self.but(defaults=self.defaults | {self.id: stamp.at})
             case CreditScoreRecomputed():
                 return self.but(credit_score=event.score)
             case CreditLimitAdjusted():

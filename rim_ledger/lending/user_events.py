@@ -198,6 +198,10 @@ class CreditLimitAdjusted(Event):
     reason: str
 
 
+class CreditDefaulted(Event):
+    """Credit stayed below zero for as long as a loan may be past due before it defaults."""
+
+
 class UserOptedOut(Event):
     """No marketing is sent to this user any more."""
 
@@ -240,6 +244,7 @@ UserEvent = (
     | DebtDefaultReversed
     | CreditScoreRecomputed
     | CreditLimitAdjusted
+    | CreditDefaulted
     | UserOptedOut
     | UserOptedIn
     | UserDeleted

@@ -63,6 +63,14 @@ class Staff(Memory):
     def known(self, id: UUID) -> AdminUser:
         return self.book().read(AdminUser, id)
 
+    def book_of(self, by: UUID) -> Book:
+        """A decision that an admin is admitted to."""
+        admin = self.known(by)
+        book = self.book(Actor(type="admin", id=by, name=admin.username))
+        role = book.read(AdminRole, admin.role_id)
+        book.rights, book.caps, book.contacts = role.rights, role.caps, admin.contacts
+        return book
+
     def ask(
         self,
         by: UUID,
@@ -72,10 +80,7 @@ class Staff(Memory):
     ) -> list[Event]:
         """Perform a command as an admin, with the rights of their role; what that comes to, but for
         the alerts of it."""
-        admin = self.known(by)
-        book: Book = self.book(Actor(type="admin", id=by, name=admin.username))
-        role = book.read(AdminRole, admin.role_id)
-        book.rights, book.caps, book.contacts = role.rights, role.caps, admin.contacts
+        book = self.book_of(by)
         perform(book, kind, id, command)
         alerts = NotificationQueued | NotificationSent | NotificationDelivered
         return [each for each in self.keep(book) if not isinstance(each, alerts)]
