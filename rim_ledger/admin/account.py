@@ -104,9 +104,9 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
         email_hash = _claim_email(book, self.email, id)
         if self.password:
             self.keep_password(book, id, own_names(self.username, self.email))
-        book.append(AdminRole, role.id, [AdminRoleGranted(admin_id=id)])
         words = f"made the account {self.username}, with the role {role.name}."
         alert_superadmins(book, id, "An account was made", words)
+        book.append(AdminRole, role.id, [AdminRoleGranted(admin_id=id)])
         yield AdminCreated(
             username=self.username,
             email=self.email,

@@ -178,7 +178,11 @@ def test_every_new_account_and_role_alerts_every_superadmin_once() -> None:
         "chief gave ada the role superadmin.",
         "chief changed the role made.",
     ]
-    assert staff.alerts(ada) == [
+    boss = staff.world.new_id()
+    staff.ask(staff.root, AdminUser, boss, asyncio.run(creation("boss", SUPERADMIN).hashed()))
+    assert staff.alerts(boss) == []
+    assert staff.alerts(staff.root)[4:] == ["root made the account boss, with the role superadmin."]
+    assert staff.alerts(ada)[:2] == [
         "chief gave ada the role superadmin.",
-        *staff.alerts(staff.root)[3:],
+        *staff.alerts(staff.root)[3:4],
     ]
