@@ -38,7 +38,7 @@ from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.admin.shut_out import close_sessions, end_api_keys, void_token
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Creation, Event, Refused, require, require_legal
-from rim_ledger.values import Email, Id, Name, Note, Phone, derived_id
+from rim_ledger.values import Email, Id, Name, Note, Phone
 
 INVITATION_LIFE: Final = timedelta(days=7)
 RESET_LIFE: Final = timedelta(hours=1)
@@ -105,7 +105,7 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
         if self.password:
             self.keep_password(book, id, own_names(self.username, self.email))
         words = f"made the account {self.username}, with the role {role.name}."
-        alert_superadmins(book, id, "An account was made", words)
+        alert_superadmins(book, "An account was made", words)
         book.append(AdminRole, role.id, [AdminRoleGranted(admin_id=id)])
         yield AdminCreated(
             username=self.username,
@@ -170,9 +170,8 @@ class AssignRole(Command[AdminUser]):
         close_sessions(aggregate, book)
         book.append(AdminRole, aggregate.role_id, [AdminRoleWithdrawn(admin_id=aggregate.id)])
         book.append(AdminRole, role.id, [AdminRoleGranted(admin_id=aggregate.id)])
-        cause = derived_id("role-given", aggregate.id, book.version(aggregate.id))
         words = f"gave {aggregate.username} the role {role.name}."
-        alert_superadmins(book, cause, "A role was given", words)
+        alert_superadmins(book, "A role was given", words)
         yield AdminUserRoleChanged(role_id=role.id)
 
 

@@ -186,10 +186,10 @@ def role_to_grant(id: UUID, book: Book) -> AdminRole:
     return role
 
 
-def alert_superadmins(book: Book, cause: UUID, title: str, message: str) -> None:
-    """Alert every super-admin, once for the same cause, to what the caller does."""
+def alert_superadmins(book: Book, title: str, message: str, cause: UUID | None = None) -> None:
+    """Alert every super-admin to what the caller does, once for the same cause, if one is given."""
     role = book.find(AdminRole, SUPERADMIN)
-    alert(book, role.members if role else (), cause, title, message)
+    alert(book, role.members if role else (), title, message, cause)
 
 
 def _claim(book: Book, name: str, role: UUID) -> None:
@@ -224,7 +224,7 @@ class CreateRole(Creation[AdminRole]):
         caps = Caps(self.max_amount, self.max_limit)
         refuse_escalation(rights(self.permissions), book, caps)
         _claim(book, self.name, id)
-        alert_superadmins(book, id, "A role was made", f"made the role {self.name}.")
+        alert_superadmins(book, "A role was made", f"made the role {self.name}.")
         yield AdminRoleCreated(
             name=self.name,
             description=self.description,
@@ -265,8 +265,7 @@ class EditRole(Command[AdminRole]):
         if self.name and self.name.casefold() != aggregate.name.casefold():
             _claim(book, self.name, aggregate.id)
             book.release("role-name", aggregate.name.casefold())
-        cause = derived_id("role-changed", aggregate.id, book.version(aggregate.id))
-        alert_superadmins(book, cause, "A role was changed", f"changed the role {aggregate.name}.")
+        alert_superadmins(book, "A role was changed", f"changed the role {aggregate.name}.")
         yield changed
 
 

@@ -51,7 +51,7 @@ LENDS_NOTHING: Final = Caps(max_amount=ZERO, max_limit=ZERO)
 the bounds are raised as well."""
 CAPS: Final[Mapping[str, Caps]] = {
     "superadmin": Caps(),
-    "loan_officer": Caps(max_amount=Decimal(20_000), max_limit=Decimal(20_000)),
+    "loan_officer": Caps(max_amount=Decimal("20000.00"), max_limit=Decimal("20000.00")),
 }
 """How far the rights of a built-in role reach, if that is not LENDS_NOTHING. An officer's: twice
 the highest limit that the policy gives by itself."""

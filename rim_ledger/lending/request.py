@@ -169,7 +169,7 @@ def _alert_to_import(book: Book) -> None:
     hour = f"{book.now:%Y-%m-%dT%H}"
     cause = derived_id("history-imported", book.stamp.admin or "", hour)
     words = f"imports loans of the past, which are lent without airtime (since {hour}:00 UTC)."
-    alert_superadmins(book, cause, "History is imported", words)
+    alert_superadmins(book, "History is imported", words, cause)
 
 
 def _remind_to_disburse(book: Book, loan: UUID) -> None:

@@ -11,7 +11,6 @@ from rim_ledger.notifications.notification import (
     NotificationQueued,
     NotificationType,
     RecipientType,
-    notification_id,
 )
 from rim_ledger.values import derived_id
 
@@ -34,4 +33,4 @@ def tell_former_phone(book: Book, before: User) -> None:
         cause=derived_id("contact-changed", before.id, book.version(before.id)),
     )
     queued = NotificationQueued(notice=notice, title=TITLE, message=MESSAGE, to=phone)
-    book.open_stream(NotificationHistory, notification_id(notice), [queued])
+    book.open_stream(NotificationHistory, book.new_id(), [queued])
