@@ -21,7 +21,7 @@ def answer(response: Any) -> tuple[int, str]:
 async def hired(admin: Client, username: str, role: str, **more: Any) -> Client:
     """A new admin with a built-in role, logged in."""
     found = await admin.get(f"/v1/admin-roles?name={role}", headers=await admin.caught_up())
-    body = {"username": username, "email": f"{username}@rim.test", "password": PASSWORD, **more}
+    body = {"username": username, "email": f"{username}@example.com", "password": PASSWORD, **more}
     made = await admin.post("/v1/admin-users", body | {"roleId": found.json()["items"][0]["id"]})
     assert made.status_code == 201, made.text
     return await admin.as_(username)
@@ -97,7 +97,7 @@ def test_a_phone_does_not_move_under_an_approved_loan_in_two_processes(
     async def story(admin: Client) -> None:
         chief, officer = (
             await admin.take_on_superadmin("chief"),
-            await admin.take_on_superadmin("o"),
+            await admin.take_on_superadmin("chidi"),
         )
         async with serving(database) as process:
             for number in range(8):
@@ -164,7 +164,7 @@ def test_a_stolen_key_ends_with_the_alarm_in_every_process(
 def test_accounts_and_roles_that_are_made_are_shown_as_alerts(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         await admin.take_on("clerk", {"resource": "users", "actions": ["read"]})
-        query = "/v1/notifications?type=alert&channel=dashboard"
+        query = "/v1/notifications?channel=dashboard"
         found = await admin.get(query, headers=await admin.caught_up())
         assert {each["message"] for each in found.json()["items"]} == {
             "admin made the role clerk.",
