@@ -1,6 +1,7 @@
 """Bulk, all or none: every line in one decision."""
 
 import hashlib
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.book import Book
 from rim_ledger.core import Invalid, Refused
+from rim_ledger.missing import Missing
 from rim_ledger.outcomes import Receipt
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 LINES_MAX: Final = 1000
 BODY_MAX: Final = 16 * 1024 * 1024
+SECONDS_MAX: Final = 5.0
+"""Seconds of deciding above which a file is refused: nobody else's command goes on meanwhile."""
 MEDIA_TYPE: Final = b"application/x-ndjson"
 
 
@@ -49,27 +53,53 @@ class _Batch(Struct):
     """The lines of a file, and what became of each in the last decision."""
 
     wishes: dict[int, Wish]
+    seconds_max: float
+    seconds: float = 0.0
+    """For how long they were decided so far, again and again while something was missing."""
     receipts: list[Receipt] = []
 
     def work(self, book: Book) -> UUID:
-        """Every line in order, each seeing what those before it did."""
-        receipts: list[Receipt] = []
+        """Every line in order, each seeing what those before it did. From the first line that
+        misses something on, the rest is tried only to learn what else is missing, so that all of
+        it is loaded together. Raises Missing, _Failed, or TooLarge after SECONDS_MAX."""
+        begun, receipts, missing = perf_counter(), list[Receipt](), list[Missing]()
         stamp = book.stamp
         for number, wish in self.wishes.items():
             book.stamp = msgspec.structs.replace(stamp, key=wish.stamp.key)
             try:
-                book.activities.append(wish.activity)
-                book.need(*wish.route.needs)
-                stream = wish.work(book)
-            except Refused as refusal:
-                _tell(book.activities, refusal)
-                raise _Failed(number, refusal) from None
-            aggregate = book.read(wish.route.kind, stream)
-            name = aggregate.BUSINESS_ID
-            business_id = getattr(aggregate, name) if name else None
-            receipts.append(Receipt(aggregate.id, business_id, book.version(stream), 0))
+                receipts.append(_decided(book, wish))
+            except Missing as miss:
+                missing += miss.each
+            except Exception as error:
+                if missing:
+                    continue  # It saw half of what those before it will do.
+                if isinstance(error, Refused):
+                    _tell(book.activities, error)
+                    raise _Failed(number, error) from None
+                raise
+            if self.seconds + perf_counter() - begun > self.seconds_max:
+                raise _too_slow(self.seconds_max)
+        self.seconds += perf_counter() - begun
+        if missing:
+            raise Missing(together=missing)
         self.receipts = receipts
-        return stream
+        return receipts[-1].id
+
+
+def _decided(book: Book, wish: Wish) -> Receipt:
+    """What becomes of one line; its position is not known yet."""
+    book.activities.append(wish.activity)
+    book.need(*wish.route.needs)
+    stream = wish.work(book)
+    aggregate = book.read(wish.route.kind, stream)
+    name = aggregate.BUSINESS_ID
+    business_id = getattr(aggregate, name) if name else None
+    return Receipt(aggregate.id, business_id, book.version(stream), 0)
+
+
+def _too_slow(seconds: float) -> TooLarge:
+    words = f"Deciding these lines together takes more than {seconds:g} s, for which everybody else"
+    return TooLarge("atomic-too-slow", f"{words} would wait. Send fewer lines at once.")
 
 
 def _tell(activities: list[Activity], refusal: Refused) -> None:
@@ -88,7 +118,7 @@ async def perform_all(sender: "Sender") -> Reply:
     texts = {n: text for n, text in enumerate(body.split(b"\n"), 1) if text.strip()}
     if len(texts) > LINES_MAX:
         raise TooLarge("too-many-lines", f"An atomic file has at most {LINES_MAX} lines.")
-    batch, failures = _Batch({}), dict[int, Refused]()
+    batch, failures = _Batch({}, SECONDS_MAX), dict[int, Refused]()
     for number, text in texts.items():
         try:
             wish = _ready(sender, text)

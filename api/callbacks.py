@@ -79,7 +79,7 @@ async def answer_callback(desk: "Desk", call: Call, parameters: Parameters) -> R
         raise
 
     def work(book: Book) -> UUID:
-        return caller.form.model_validate(said).work(book)
+        return caller.form.model_validate(said).take(book)
 
     try:
         receipt = await desk.ledger.submit(work, stamp, key, caller.admit)

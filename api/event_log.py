@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from api.road.as_of import NUMBER, only, position_at, unfit
-from api.road.filters import LIMIT_MAX, moment, parameters_in
+from api.road.filters import LIMIT_MAX, parameters_in
 from api.road.reads import find_id
 from api.road.routes import Parameters
 from api.wire.call import Call
@@ -23,6 +23,7 @@ from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.core import Aggregate
+from rim_ledger.values import moment
 
 if TYPE_CHECKING:
     from api.road.desk import Desk, Rights

@@ -44,6 +44,7 @@ OPTIONAL: Final[Schema] = {
     "actorname": STRING,
     "requestid": STRING,
     "causationid": {"type": "string", "format": "uuid", "description": "The event behind it."},
+    "saidat": TIME | {"description": "When a provider says that it happened."},
     "erased": {"const": True, "description": "A person in it was erased: their words are null."},
 }
 

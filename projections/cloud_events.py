@@ -39,6 +39,7 @@ class Stamp(Struct, rename="camel"):
     actor: Actor
     request_id: str | None = None
     causation: str | None = None
+    said_at: str | None = None
 
 
 class Stored(Struct):
@@ -71,6 +72,7 @@ class CloudEvent(Struct, rename="lower", omit_defaults=True, kw_only=True):
     actor_name: str = msgspec.field(name="actorname", default="")
     request_id: str | None = msgspec.field(name="requestid", default=None)
     causation_id: str | None = msgspec.field(name="causationid", default=None)
+    said_at: str | None = msgspec.field(name="saidat", default=None)
     erased: bool = False
 
 
@@ -131,6 +133,7 @@ def shown(line: Line, reader: Reader) -> bytes:
             actor_name=stamp.actor.name,
             request_id=stamp.request_id,
             causation_id=stamp.causation,
+            said_at=stamp.said_at,
             erased=erased,
         )
     )

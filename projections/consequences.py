@@ -139,5 +139,4 @@ class Report:
 
 def was_late(loan: Loan) -> bool:
     """Whether it fell overdue, or was repaid after it was due."""
-    after = loan.completed_at and loan.due_date and loan.completed_at > loan.due_date
-    return loan.overdue or loan.defaulted_at is not None or bool(after)
+    return loan.overdue or loan.late or loan.defaulted_at is not None

@@ -23,7 +23,8 @@ from projections.columns import (
     free_fields,
 )
 from projections.tables import Row
-from rim_ledger.lending.loan import Disbursement, Loan, LoanStatus
+from rim_ledger.lending.attempt import Disbursement
+from rim_ledger.lending.loan import Loan, LoanStatus
 from rim_ledger.lending.user import RepaymentStatus, User, UserStatus
 from rim_ledger.values import Network
 

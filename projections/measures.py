@@ -22,7 +22,7 @@ QUERIES: Final[Mapping[AlertType, str]] = {
     AlertType.OVERDUE_LOANS: """
 SELECT count(*) FROM read.loans
  WHERE status IN ('disbursed', 'repaying', 'defaulted')
-   AND due_date < %(at)s AND outstanding_amount > 0""",
+   AND due_date <= %(at)s - interval '1 second' AND outstanding_amount > 0""",
     AlertType.API_FAILURE: """
 SELECT count(*) FILTER (WHERE failed) FROM ledger.calls
  WHERE at > %(at)s - interval '5 minutes' AND at <= %(at)s HAVING count(*) > 0""",

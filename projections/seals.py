@@ -1,8 +1,8 @@
 """Seals the log: puts its events into a Merkle tree, page by page, and signs each root."""
 
 import asyncio
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import psycopg
@@ -14,6 +14,8 @@ from projections.log import Line
 from projections.merkle import HEIGHT, SIZE, WIDTH, Edge, Tile, leaf_hash
 from projections.origins import Opening, Origins, open_first, open_next
 from projections.signed_note import Checkpoint, Signer, Untrue, said
+from rim_ledger.event_mac import EventMac
+from rim_ledger.event_mac import leaf as leaf_of
 from rim_ledger.values import derived_id
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
@@ -26,6 +28,8 @@ POLL: Final = 0.25
 PAUSE_MAX: Final = 5.0
 LOCK: Final = 7_264_009
 """Whoever writes seals holds this advisory lock."""
+MACS: Final = "macs"
+"""Begins the line of a checkpoint that says after which position events carry codes."""
 KEY: Final = (derived_id("seals"), "signing-key")
 """Under which the private key lies among the secrets, wrapped by the vault."""
 
@@ -50,10 +54,15 @@ class Contradiction(Exception):
 
 
 def leaf(line: Line) -> bytes:
-    """The bytes that stand for an event in the tree; docs/reference/verifiable-log.md says so."""
-    at = line.recorded_at.astimezone(UTC).isoformat(timespec="microseconds")[:26]
-    head = f"{line.position}\n{line.stream}\n{line.version}\n{line.name}\n{at}Z\n"
-    return head.encode() + line.body
+    """The bytes that stand for an event in the tree."""
+    return leaf_of(
+        line.position,
+        line.stream,
+        line.version,
+        line.name,
+        recorded_at=line.recorded_at,
+        body=line.body,
+    )
 
 
 async def signer(connection: Connection, vault: Vault, world: World) -> Signer:
@@ -108,7 +117,7 @@ async def go_on(
     after, grown = known.open(note), await edge(connection, size)
     _require_root(grown, after)
     while lines := await log.page(connection, grown.size, None, PAGE):
-        await _grow(connection, grown, lines)
+        await _grow(connection, grown, lines, vault.event_mac)
 
     def is_here(claim: Checkpoint) -> bool:
         return known.has(claim) and claim.size <= grown.size
@@ -118,6 +127,15 @@ async def go_on(
     await connection.execute(CHANGE, [vault.wrap_secret(*KEY, secret.hex()), *KEY])
     await connection.execute(SIGNED, [grown.size, True, opening])
     return Opening.of(opening)
+
+
+def macs_since(checkpoint: Checkpoint) -> int | None:
+    """After which position events carry codes, if a checkpoint says so."""
+    for line in checkpoint.more:
+        match line.split(" "):
+            case ["macs", since] if since.isdecimal():
+                return int(since)
+    return None
 
 
 async def last(connection: Connection) -> tuple[int, str | None]:
@@ -168,18 +186,24 @@ class Sealer:
     """Signs what the log has, a page at a time, and never what contradicts what was signed."""
 
     def __init__(
-        self, connection: Connection, signer: Signer, signed: Checkpoint | None = None
+        self,
+        connection: Connection,
+        signer: Signer,
+        event_mac: EventMac | None,
+        signed: Checkpoint | None = None,
     ) -> None:
-        """`signed` is the last checkpoint that is known without the store."""
+        """`event_mac` checks the code of each event before it is sealed, and `signed` is the last
+        checkpoint that is known without the store."""
         self._connection, self._signer, self._signed = connection, signer, signed
+        self._event_mac = event_mac
         self._edge: Edge | None = None
 
     async def advance(self) -> str | None:
         """Seal the next page, if there is one; the note on it, durable.
 
         Whoever else sealed in the meantime is noticed: the size is read under the lock that every
-        sealer holds. Raises Contradiction when an event is missing, or the store does not go on
-        from the last checkpoint that was signed.
+        sealer holds. Raises Contradiction when an event is missing, or was not written by this
+        ledger, or the store does not go on from the last checkpoint that was signed.
         """
         async with self._connection.transaction():
             await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
@@ -192,8 +216,9 @@ class Sealer:
             if not lines:
                 return None
             grown = self._edge.copy()
-            await _grow(self._connection, grown, lines)
-            note = self._signer.sign(grown.size, grown.root)
+            await _grow(self._connection, grown, lines, self._event_mac)
+            more = [f"{MACS} {self._event_mac.since}"] if self._event_mac else []
+            note = self._signer.sign(grown.size, grown.root, *more)
             await self._connection.execute(SIGNED, [grown.size, False, note])
         self._edge, self._signed = grown, said(note)
         return note
@@ -219,7 +244,8 @@ async def seal(
     while True:
         try:
             async with await AsyncConnection.connect(url, autocommit=True) as connection:
-                sealer = Sealer(connection, await signer(connection, vault, world), signed)
+                key = await signer(connection, vault, world)
+                sealer = Sealer(connection, key, vault.event_mac, signed)
                 while True:
                     await _wait(connection)
                     while note := await sealer.advance():
@@ -249,9 +275,18 @@ async def _unsealed(connection: Connection) -> int:
     return await log.head(connection) - size
 
 
-async def _grow(connection: Connection, edge: Edge, lines: Iterable[Line]) -> None:
-    """Put the next events into the tree."""
-    changed = edge.grow(leaf_hash(leaf(line)) for line in dense(lines, edge.size))
+async def _grow(
+    connection: Connection, edge: Edge, lines: Sequence[Line], event_mac: EventMac | None
+) -> None:
+    """Put the next events into the tree. Raises Contradiction."""
+    leaves = [leaf(line) for line in dense(lines, edge.size)]
+    if event_mac:
+        codes = await log.macs(connection, edge.size, edge.size + len(leaves))
+        for position, each in enumerate(leaves, edge.size + 1):
+            if not event_mac.is_right(position, each, codes.get(position)):
+                words = f"the event at position {position} was not written by this ledger"
+                raise Contradiction(words)
+    changed = edge.grow(map(leaf_hash, leaves))
     levels, numbers = [level for level, _ in changed], [number for _, number in changed]
     await connection.execute(WRITE, [levels, numbers, [*changed.values()]])
 

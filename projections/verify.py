@@ -1,6 +1,6 @@
 """Checks the log against its seals: a quick look, or every event, every tile, every checkpoint."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from projections.merkle import HEIGHT, SIZE, WIDTH, Edge, leaf_hash
 from projections.origins import Origins
 from projections.seals import Contradiction, last, leaf, require_signed, tiles
 from projections.signed_note import Checkpoint, Untrue
+from rim_ledger.event_mac import EventMac
 
 PAGE: Final = 20 * WIDTH
 LOOKED_AT: Final = 200 * WIDTH
@@ -85,10 +86,15 @@ class Verification:
     """
 
     def __init__(
-        self, connection: Connection, origins: Origins, outside: Sequence[Checkpoint]
+        self,
+        connection: Connection,
+        origins: Origins,
+        outside: Sequence[Checkpoint],
+        event_mac: EventMac | None,
     ) -> None:
-        """`outside` are checkpoints that were kept elsewhere."""
+        """`outside` are checkpoints that were kept elsewhere; `event_mac` checks the codes."""
         self._connection, self._origins, self._outside = connection, origins, outside
+        self._event_mac = event_mac
         self._claims = [*origins.claims, *filter(origins.has, outside)]
         self._edge, self._whole = Edge(), True
         self.events = self.sealed = self.checkpoints = 0
@@ -104,7 +110,8 @@ class Verification:
         while after < end:
             upto = min(after + PAGE, end)
             leaves = await _leaves(self._connection, after, upto)
-            for fault in self._differences(leaves):
+            codes = await log.macs(self._connection, after, upto) if self._event_mac else {}
+            for fault in self._differences(leaves, codes):
                 yield fault
             if self._whole:
                 async for fault in self._roots(after, leaves):
@@ -112,13 +119,17 @@ class Verification:
             progress(upto, end)
             after = upto
 
-    def _differences(self, leaves: Leaves) -> Iterator[str]:
-        hashes = list[bytes]()
+    def _differences(self, leaves: Leaves, codes: Mapping[int, bytes | None]) -> Iterator[str]:
+        hashes, mac = list[bytes](), self._event_mac
         for position, line, seal in leaves:
-            hashes.append(leaf_hash(leaf(line)) if line else b"")
+            entry = leaf(line) if line else b""
+            hashes.append(leaf_hash(entry) if line else b"")
             if line is None:
                 fault = "the event is missing"
             elif position > self.sealed or hashes[-1] == seal:
+                if mac and not mac.is_right(position, entry, codes.get(position)):
+                    fault = f"the event ({line.name}) was not written by this ledger"
+                    yield f"position {position}: {fault}"
                 continue
             elif not seal:
                 fault = "the seal is missing"

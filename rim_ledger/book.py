@@ -1,63 +1,41 @@
 """What one decision sees and writes: streams, claimed names, personal keys, numbers."""
 
 import re
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from msgspec import Struct
 
 from rim_ledger.activity import Activity
 from rim_ledger.caps import Caps
 from rim_ledger.codec import Recorded
-from rim_ledger.core import Aggregate, Command, Creation, Event, Forbidden, NotFound, Refused, Stamp
+from rim_ledger.core import (
+    Aggregate,
+    Command,
+    Creation,
+    Event,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Refused,
+    Stamp,
+)
+from rim_ledger.entry import Entry
 from rim_ledger.lists import Claim, amended, moves
+from rim_ledger.missing import Missing, Secret
+from rim_ledger.values import lagos_day
 from rim_ledger.vault import Vault, opened, personal_fields
 from rim_ledger.world import World
 
 A = TypeVar("A", bound=Aggregate)
 Right = tuple[str, str]
 """A resource and an action: ("loans", "write")."""
-Secret = tuple[UUID, str]
-"""Whose secret it is, and what for: (admin id, "password")."""
 Reminder = tuple[str, UUID]
 """What is to be looked at again, and in which stream: ("overdue", loan id)."""
-
-
-class Entry(Struct, frozen=True, gc=False):
-    """A stream as it is known: nothing yet, or an aggregate at a version; `last` is an event."""
-
-    aggregate: Aggregate | None = None
-    version: int = 0
-    last: UUID | None = None
-
-
-class Missing(Exception):
-    """A decision looked at something that is not loaded. Load it and decide again."""
-
-    def __init__(
-        self,
-        stream: UUID | None = None,
-        claim: Claim | None = None,
-        person: UUID | None = None,
-        number: tuple[str, int] | None = None,
-        secret: Secret | None = None,
-        *,
-        listing: tuple[str, int] | None = None,
-        together: "Sequence[Missing]" = (),
-    ) -> None:
-        super().__init__()
-        self.stream, self.claim, self.person = stream, claim, person
-        self.number, self.secret, self.listing = number, secret, listing
-        self._together = together
-
-    @property
-    def each(self) -> "Sequence[Missing]":
-        """Everything that is missing, one by one."""
-        return self._together or (self,)
 
 
 class View(Protocol):
@@ -149,6 +127,21 @@ class Book:
         """Say that this decision follows from the last event of a stream, not from a person."""
         self.stamp = msgspec.structs.replace(self.stamp, causation=self._entry(id).last)
 
+    @contextmanager
+    def dated(self, id: UUID, said: datetime | None = None) -> Iterator[None]:
+        """Within this block, what is decided about a stream is dated no earlier than what the
+        stream holds: a time that lies before is moved up, as what has come in is never refused.
+        Raises Invalid where it is the caller who `said` so, as `occurredAt`."""
+        at, latest = self.stamp.at, self._entry(id).latest
+        if said and latest and said < latest:
+            words = f"This follows what happened at {latest:%Y-%m-%dT%H:%M:%S.%fZ}."
+            raise Invalid("occurred-too-early", words, "/occurredAt")
+        self.stamp = msgspec.structs.replace(self.stamp, at=max(at, latest or at))
+        try:
+            yield
+        finally:
+            self.stamp = msgspec.structs.replace(self.stamp, at=at)
+
     def open_stream(self, kind: type[Aggregate], id: UUID, events: Iterable[Event]) -> None:
         """Begin a stream; refused when the id is taken, by whatever kind."""
         if self._entry(id).version:
@@ -168,22 +161,17 @@ class Book:
             person = self._person(entry, kind, id, event)
             event_id = self._world.new_id()
             sealed = self._seal(event, person, id, event_id)
-            after = (
-                entry.aggregate.evolve(sealed, self.stamp)
-                if entry.aggregate
-                else kind.begin(id, sealed, self.stamp)
+            recorded = Recorded(
+                originator_id=id,
+                originator_version=entry.version + 1,
+                id=event_id,
+                event=sealed,
+                stamp=self.stamp,
             )
-            self.streams[id] = Entry(after, entry.version + 1, event_id)
-            self.claims |= moves(entry.aggregate, after, id)
-            self.events.append(
-                Recorded(
-                    originator_id=id,
-                    originator_version=entry.version + 1,
-                    id=event_id,
-                    event=sealed,
-                    stamp=self.stamp,
-                )
-            )
+            after = entry.after(kind, recorded)
+            self.streams[id] = after
+            self.claims |= moves(entry.aggregate, after.aggregate, id)
+            self.events.append(recorded)
 
     def holder(self, kind: str, name: str) -> UUID | None:
         """The stream that holds a name, if any does."""
@@ -244,8 +232,9 @@ class Book:
         self.reminders[what, stream] = None
 
     def number(self, prefix: str) -> str:
-        """The next business id, such as LOAN-2026-000001. Unique; gaps are allowed."""
-        year = self._world.now().year
+        """The next business id, such as LOAN-2026-000001, of this year in Lagos. Unique; gaps are
+        allowed."""
+        year = lagos_day(self._world.now()).year
         taken = self.numbers.get((prefix, year), 0)
         number = self._view.number(prefix, year, taken)
         self.numbers[prefix, year] = taken + 1
@@ -296,5 +285,7 @@ def perform(
         book.open_stream(kind, stream, command.begin(stream, book))
         return stream
     assert id is not None, "a command is about a stream"
-    book.append(kind, id, command.decide(book.read(kind, id), book))
+    aggregate = book.read(kind, id)
+    with book.dated(id, command.occurred_at):
+        book.append(kind, id, command.decide(aggregate, book))
     return id

@@ -70,7 +70,8 @@ SYSTEM = Actor(type="system", name="system")
 class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     """Who did it, when and from where. Kept beside every event, so that payloads stay small.
 
-    `at` is the business time (UTC); the time of recording belongs to the log.
+    `at` is the business time (UTC); the time of recording belongs to the log. `said_at` is when a
+    provider says that it happened: kept as its word, and decided by nowhere.
     """
 
     at: datetime
@@ -80,6 +81,7 @@ class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     request_id: str | None = None
     key: str | None = None
     causation: UUID | None = None
+    said_at: datetime | None = None
     recorded_at: datetime | None = None
     """When the log took it in (UTC). That stands beside the event and is no part of its body."""
 
@@ -185,8 +187,9 @@ class Timed(Form):
     occurred_at: Annotated[
         Time | None,
         Field(
-            description="When it happened: at most 5 minutes ahead; more than 7 days back "
-            "needs the permission history.import. Now, when left out."
+            description="When it happened: at most 5 minutes ahead, and not before what this "
+            "entity has already; more than 7 days back needs the permission history.import. "
+            "Now, when left out."
         ),
     ] = None
 

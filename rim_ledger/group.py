@@ -6,9 +6,11 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from rim_ledger.book import Book, Entry, Missing, Secret
+from rim_ledger.book import Book
+from rim_ledger.entry import Entry
 from rim_ledger.known import Known
 from rim_ledger.lists import Claim, amended
+from rim_ledger.missing import Missing, Secret
 from rim_ledger.store import Draft, Outcome, Store
 
 

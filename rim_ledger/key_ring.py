@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from psycopg import Connection
 
 from rim_ledger.core import Unavailable
+from rim_ledger.event_mac import EventMac
 from rim_ledger.world import World
 
 LOCK: Final = 7_264_006
@@ -31,6 +32,8 @@ class Purpose(StrEnum):
     FINGERPRINT = "fingerprint"
     REQUEST = "request"
     CURSOR = "cursor"
+    EVENT = "event"
+    """Authenticates events. Kept with it is the position from which on they carry a code."""
 
 
 DERIVED: Final = {
@@ -42,7 +45,10 @@ DERIVED: Final = {
 }
 """How each key followed from the master secret before there was a ring."""
 
+HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
 STORED: Final = "SELECT purpose, id, wrapped FROM ledger.key_ring"
+
+EVENT_KEY: Final = (Purpose.EVENT, FIRST)
 
 Keys = Mapping[tuple[Purpose, int], bytes]
 
@@ -85,14 +91,21 @@ class Ring:
             raise UnknownKey
         return key
 
+    @property
+    def event_mac(self) -> EventMac | None:
+        """What authenticates events; None in a ledger in which they carry no codes yet."""
+        kept = self._keys.get(EVENT_KEY)
+        return EventMac.of(kept) if kept else None
+
     def newest(self, purpose: Purpose) -> int:
         """The number of the key to wrap with."""
         return max(number for of, number in self._keys if of is purpose)
 
 
 def derived(secret: bytes) -> Ring:
-    """The first keys of a ledger that was begun before there was a ring."""
-    return Ring(_derived(secret))
+    """The first keys of a ledger whose keys follow from the master secret."""
+    mac = EventMac(_derive(secret, b"rim-ledger events"))
+    return Ring({**_derived(secret), EVENT_KEY: bytes(mac)})
 
 
 def open_ring(url: str, secrets: Sequence[bytes], world: World) -> Ring:
@@ -115,6 +128,22 @@ def open_ring(url: str, secrets: Sequence[bytes], world: World) -> Ring:
             store(connection, keys, secrets[0], world)
             connection.execute("UPDATE ledger.key_ring SET settled_at = created_at")
     return Ring(keys, read)
+
+
+def begin_event_macs(url: str, secrets: Sequence[bytes], world: World) -> bool:
+    """Have every event from now on carry a code, in a ledger that was begun without; whether
+    there was anything to do. Raises WrongSecret."""
+    with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        if EVENT_KEY in stored(connection, secrets):
+            return False
+        connection.execute("SELECT ledger.keep_writers_out()")
+        ((head,),) = connection.execute(HEAD).fetchall()
+        mac = EventMac(world.random(KEY), head)
+        store(connection, {EVENT_KEY: bytes(mac)}, secrets[0], world)
+        settled = "UPDATE ledger.key_ring SET settled_at = created_at WHERE purpose = %s"
+        connection.execute(settled, [Purpose.EVENT])
+    return True
 
 
 def stored(connection: Connection[Any], secrets: Sequence[bytes]) -> Keys:
@@ -146,7 +175,8 @@ def store(connection: Connection[Any], keys: Keys, secret: bytes, world: World) 
 def _first_keys(connection: Connection[Any], secrets: Sequence[bytes], world: World) -> Keys:
     """Random ones, but for a ledger that was begun with keys derived from the master secret."""
     if connection.execute("SELECT FROM ledger.events LIMIT 1").fetchone() is None:
-        return {(each, FIRST): world.random(KEY) for each in Purpose}
+        mac = EventMac(world.random(KEY))
+        return {(each, FIRST): world.random(KEY) for each in DERIVED} | {EVENT_KEY: bytes(mac)}
     query = "SELECT person, wrapped FROM ledger.personal_keys WHERE wrapped IS NOT NULL LIMIT 1"
     row = connection.execute(query).fetchone()
     for secret in reversed(secrets):

@@ -1,5 +1,6 @@
 """What a process knows of the log: streams, claims, keys and numbers, as they were committed."""
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
@@ -8,11 +9,12 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from rim_ledger.book import Entry
-from rim_ledger.codec import Codec
+from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import Aggregate, Event
+from rim_ledger.entry import Entry
+from rim_ledger.event_mac import Forged, leaf
 from rim_ledger.lists import Claim
-from rim_ledger.store import Line, Store
+from rim_ledger.store import Draft, Line, Store
 from rim_ledger.vault import Vault
 
 CACHE_MAX: Final = 20_000
@@ -21,6 +23,8 @@ NUMBERS_MAX: Final = 8192
 """Numbers reserved at once: as many again as this process has had, between these two. So a busy
 process rarely asks, and a quiet one leaves a small gap when it ends."""
 
+log = logging.getLogger("rim_ledger")
+
 EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
@@ -28,7 +32,8 @@ class Known:
     """A cache, true up to `head`. What is not in it is loaded when somebody asks."""
 
     def __init__(self, entities: dict[type[Event], type[Aggregate]], vault: Vault) -> None:
-        self._entities, self._vault = entities, vault
+        assert vault.event_mac, "a ledger is opened when its events carry codes"
+        self._entities, self._vault, self.event_mac = entities, vault, vault.event_mac
         self.codec = Codec({event.__name__: event for event in entities})
         self.head, self.recorded_at = 0, EPOCH
         self.streams: dict[UUID, Entry] = {}
@@ -40,7 +45,8 @@ class Known:
     async def begin(self, store: Store) -> None:
         """Learn where the log ends."""
         if last := await store.last():
-            self.head, self.recorded_at = last
+            self._require_own(last)
+            self.head, self.recorded_at = last.notification.id, last.recorded_at
 
     def follow(self, lines: Iterable[Line]) -> None:
         """Go on to what was written since. Others may have changed what is no stream."""
@@ -52,11 +58,27 @@ class Known:
 
     async def load_streams(self, store: Store, ids: Collection[UUID]) -> None:
         """That something is not there is believed of an answer only, here as in all that is
-        loaded, and not of a question that went unanswered."""
+        loaded, and not of a question that went unanswered. Raises Forged, also where a version is
+        missing."""
         lines = await store.streams(ids)
-        self.streams |= dict.fromkeys(ids, Entry())
+        loaded = dict.fromkeys(ids, Entry())
         for line in lines:
-            self._fold(line)
+            recorded = self._read(line)
+            before = loaded[recorded.originator_id]
+            if recorded.originator_version != before.version + 1:
+                raise Forged(line.notification.id)
+            loaded[recorded.originator_id] = self._folded(before, recorded)
+        self.streams |= loaded
+
+    def codes(self, draft: Draft) -> list[bytes]:
+        """The code of each event that a draft would write."""
+        columns = zip(draft.streams, draft.versions, draft.names, draft.bodies, strict=True)
+        codes = list[bytes]()
+        for position, (stream, version, name, body) in enumerate(columns, draft.head + 1):
+            text = body.encode()
+            entry = leaf(position, stream, version, name, recorded_at=draft.at, body=text)
+            codes.append(self.event_mac.code(entry))
+        return codes
 
     async def load_claims(self, store: Store, claims: Collection[Claim]) -> None:
         held = await store.claims(list(claims))
@@ -82,19 +104,36 @@ class Known:
             _forget_oldest(cache)
 
     def _fold(self, line: Line) -> None:
-        """Bring a cached stream forward by one event, if it is the next one."""
-        recorded = self.codec.recorded(line.notification, line.recorded_at)
-        stream, version = recorded.originator_id, recorded.originator_version
-        entry = self.streams.get(stream)
-        if entry is not None and entry.version == version - 1:
-            event, stamp = recorded.event, recorded.stamp
-            kind = self._entities[type(event)]
-            after = (
-                entry.aggregate.evolve(event, stamp)
-                if entry.aggregate
-                else kind.begin(stream, event, stamp)
-            )
-            self.streams[stream] = Entry(after, version, recorded.id)
+        """Bring a cached stream forward by one event, if it is the next one. Raises Forged."""
+        recorded = self._read(line)
+        entry = self.streams.get(recorded.originator_id)
+        if entry is not None and entry.version == recorded.originator_version - 1:
+            self.streams[recorded.originator_id] = self._folded(entry, recorded)
+
+    def _folded(self, entry: Entry, recorded: Recorded) -> Entry:
+        """A stream and one more event."""
+        return entry.after(self._entities[type(recorded.event)], recorded)
+
+    def _read(self, line: Line) -> Recorded:
+        """An event that this ledger wrote. Raises Forged."""
+        self._require_own(line)
+        return self.codec.recorded(line.notification, line.recorded_at)
+
+    def _require_own(self, line: Line) -> None:
+        """Raise Forged unless a ledger with this key wrote the event, as it is and where it is."""
+        event = line.notification
+        assert isinstance(event.originator_id, UUID), "streams are named by UUIDs"
+        written = leaf(
+            event.id,
+            event.originator_id,
+            event.originator_version,
+            event.topic,
+            recorded_at=line.recorded_at,
+            body=event.state,
+        )
+        if not self.event_mac.is_right(event.id, written, line.mac):
+            log.error("position %d of the log is forged", event.id)
+            raise Forged(event.id)
 
 
 def _forget_oldest(cache: dict[Any, Any]) -> None:

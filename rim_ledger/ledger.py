@@ -10,11 +10,12 @@ import psycopg
 from msgspec import Struct
 
 from rim_ledger.activity import logged
-from rim_ledger.book import Book, Missing, Work, perform
+from rim_ledger.book import Book, Work, perform
 from rim_ledger.core import Aggregate, Command, Creation, Event, Stamp, Unavailable
 from rim_ledger.group import Group
 from rim_ledger.known import Known
 from rim_ledger.link import Link
+from rim_ledger.missing import Missing
 from rim_ledger.outcomes import Idempotency, Receipt, kept, replayed
 from rim_ledger.store import Draft, Moved, Outcome
 from rim_ledger.vault import Vault
@@ -70,7 +71,8 @@ class Ledger:
 
     async def __aenter__(self) -> Self:
         await self.link.connect()
-        await self.known.begin(self.link.store)
+        async with self.link.closing_on_error():
+            await self.known.begin(self.link.store)
         self._task = asyncio.create_task(self._run())
         return self
 
@@ -141,9 +143,7 @@ class Ledger:
 
     @staticmethod
     def _release(group: list[_Item]) -> None:
-        for item in group:
-            if item.future.done():
-                continue
+        for item in (each for each in group if not each.future.done()):
             if isinstance(item.answer, Receipt):
                 item.future.set_result(item.answer)
             else:
@@ -224,6 +224,7 @@ class Ledger:
                         view, into = view.copy(), self._empty_draft()
                     missing += miss.each
             await self._group.load(missing, self.link.store)
+        draft.macs = self.known.codes(draft)
         return draft
 
     def _decide_one(self, item: _Item, view: Group, draft: Draft) -> None:

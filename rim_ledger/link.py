@@ -1,6 +1,8 @@
 """The one connection that a ledger writes by. It comes back after the database was away."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import psycopg
@@ -57,6 +59,15 @@ class Link:
                 await asyncio.sleep(0.2)
             else:
                 return
+
+    @asynccontextmanager
+    async def closing_on_error(self) -> AsyncIterator[None]:
+        """Leave no session open when the block fails."""
+        try:
+            yield
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         await self.store.connection.close()

@@ -3,15 +3,17 @@
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
-from rim_ledger.core import Aggregate
+from rim_ledger.core import NOWHERE, Aggregate
 
 Claim = tuple[str, str]
 """A kind and a name that one stream holds. All names of a kind together are a list."""
 
 
-def moves(before: Aggregate | None, after: Aggregate, stream: UUID) -> dict[Claim, UUID | None]:
+def moves(
+    before: Aggregate | None, after: Aggregate | None, stream: UUID
+) -> dict[Claim, UUID | None]:
     """What an event changes on the lists: where the stream stands from now on, and no more."""
-    left, there = before.lists if before else frozenset(), after.lists
+    left, there = (each.lists if each else NOWHERE for each in (before, after))
     if left == there:
         return {}
     return dict.fromkeys(left - there) | dict.fromkeys(there - left, stream)

@@ -1,4 +1,4 @@
-"""The event table behind the library's recorder contract, with dense positions."""
+"""The log behind the library's recorder contract, for its tools that read."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -21,10 +21,8 @@ COLUMNS: Final = SQL(
 
 
 class LedgerRecorder(PostgresApplicationRecorder):
-    """Reads and writes `events` for the library's synchronous tools.
-
-    The service itself appends through `rim_ledger.ledger`; both give position = head + ordinal,
-    so a rolled-back append leaves no hole, and exclude each other by the table's lock.
+    """Reads `events` for the library's synchronous tools. Adding is refused: only the ledger's
+    own commands have decided an event, and only with its code is it believed.
     """
 
     def __init__(self, datastore: PostgresDatastore, *, events_table_name: str = "events") -> None:
@@ -45,14 +43,6 @@ class LedgerRecorder(PostgresApplicationRecorder):
         self.max_notification_id_statement = SQL("SELECT max(position) AS max FROM {table}").format(
             **place
         )
-        self.insert_events_statement = SQL(
-            "INSERT INTO {table} (position, stream_id, version, name, body)"
-            " SELECT h.max + e.ordinality, e.id, e.version, e.name, convert_from(e.body, 'UTF8')"
-            " FROM (SELECT coalesce(max(position), 0) AS max FROM {table}) h,"
-            " unnest(%b::uuid[], %b::int8[], %b::text[], %b::bytea[]) WITH ORDINALITY"
-            " AS e (id, version, name, body, ordinality)"
-            " ORDER BY e.ordinality RETURNING position AS notification_id"
-        ).format(**place)
         self.select_events_statement = SQL(
             "SELECT * FROM ({columns} FROM {table}) e WHERE originator_id = %s"
         ).format(**place)
@@ -65,17 +55,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
     def _insert_stored_events(
         self, curs: Any, stored_events: Sequence[StoredEvent], **_: Any
     ) -> None:
-        self._lock_table(curs)
-        self._notify_channel(curs)
-        curs.execute(
-            self.insert_events_statement,
-            (
-                [each.originator_id for each in stored_events],
-                [each.originator_version for each in stored_events],
-                [each.topic for each in stored_events],
-                [each.state for each in stored_events],
-            ),
-        )
+        raise ProgrammingError("events are added by the ledger's commands alone")
 
     @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
     def select_notifications(

@@ -11,8 +11,9 @@ from msgspec import Struct
 from psycopg import AsyncConnection, errors
 
 from rim_ledger.activity import AdminActivityLog
-from rim_ledger.book import Reminder, Secret
+from rim_ledger.book import Reminder
 from rim_ledger.lists import Claim
+from rim_ledger.missing import Secret
 
 CHANNEL: Final = "ledger"
 PAGE: Final = 1000
@@ -22,7 +23,7 @@ INDEXES_ONLY: Final = "SET enable_seqscan = off"
 read the whole of it long after it has grown."""
 
 EVENTS: Final = """
-SELECT position, stream_id, version, name, convert_to(body, 'UTF8') AS body, recorded_at
+SELECT position, stream_id, version, name, convert_to(body, 'UTF8') AS body, recorded_at, mac
   FROM ledger.events"""
 
 # One statement is one transaction and one round trip. A group is written only at the head it was
@@ -30,11 +31,11 @@ SELECT position, stream_id, version, name, convert_to(body, 'UTF8') AS body, rec
 WRITE: Final = """
 WITH head AS (SELECT coalesce(max(position), 0) AS position FROM ledger.events),
 events AS (
-    INSERT INTO ledger.events (position, stream_id, version, name, body, recorded_at)
-    SELECT head.position + e.ordinality, e.stream, e.version, e.name, e.body, %(at)s
+    INSERT INTO ledger.events (position, stream_id, version, name, body, recorded_at, mac)
+    SELECT head.position + e.ordinality, e.stream, e.version, e.name, e.body, %(at)s, e.mac
       FROM head, unnest(%(streams)b::uuid[], %(versions)b::int8[], %(names)b::text[],
-                        %(bodies)b::text[])
-           WITH ORDINALITY AS e (stream, version, name, body, ordinality)
+                        %(bodies)b::text[], %(macs)b::bytea[])
+           WITH ORDINALITY AS e (stream, version, name, body, mac, ordinality)
      WHERE head.position = %(head)s),
 taken AS (
     INSERT INTO ledger.claims
@@ -79,7 +80,6 @@ activities AS (
      WHERE head.position = %(head)s)
 SELECT position, CASE WHEN %(notify)s THEN pg_notify('ledger', '') END FROM head"""
 
-LAST: Final = "SELECT position, recorded_at FROM ledger.events ORDER BY position DESC LIMIT 1"
 HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
 
 CLAIMS: Final = """
@@ -112,10 +112,11 @@ class Moved(Exception):
 
 
 class Line(NamedTuple):
-    """A stored event with the time of its recording."""
+    """A stored event with the time of its recording, and its code."""
 
     notification: Notification
     recorded_at: datetime
+    mac: bytes | None
 
 
 class Outcome(Struct, frozen=True):
@@ -136,6 +137,7 @@ class Draft(Struct):
     versions: list[int] = []
     names: list[str] = []
     bodies: list[str] = []
+    macs: list[bytes] = []
     claims: dict[Claim, UUID | None] = {}
     keys: dict[UUID, bytes] = {}
     erased: set[UUID] = set()
@@ -162,6 +164,7 @@ class Draft(Struct):
             "versions": self.versions,
             "names": self.names,
             "bodies": self.bodies,
+            "macs": self.macs,
             "kinds": [claim[0] for claim, _ in held],
             "claimed": [claim[1] for claim, _ in held],
             "holders": [holder for _, holder in held],
@@ -216,9 +219,10 @@ class Store:
         if row is None or row[0] != draft.head:
             raise Moved
 
-    async def last(self) -> tuple[int, datetime] | None:
-        """Position and time of the last event, if there is one."""
-        return await (await self.connection.execute(LAST)).fetchone()
+    async def last(self) -> Line | None:
+        """The last event, if there is one."""
+        lines = await self._lines(EVENTS + " ORDER BY position DESC LIMIT 1", [])
+        return lines[0] if lines else None
 
     async def lock(self) -> None:
         """Keep every other writer out until the transaction ends. Readers are not kept out."""
@@ -285,15 +289,6 @@ class Store:
     async def _lines(self, query: Any, parameters: Sequence[Any]) -> list[Line]:
         cursor = await self.connection.execute(query, parameters)
         return [
-            Line(
-                Notification(
-                    id=position,
-                    originator_id=stream,
-                    originator_version=version,
-                    topic=name,
-                    state=bytes(body),
-                ),
-                recorded_at,
-            )
-            async for position, stream, version, name, body, recorded_at in cursor
+            Line(Notification(stream, version, name, bytes(body), position), recorded_at, mac)
+            async for position, stream, version, name, body, recorded_at, mac in cursor
         ]

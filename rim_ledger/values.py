@@ -92,7 +92,7 @@ def interest(amount: Decimal, rate: Decimal) -> Decimal:
 
 
 def _text_only(value: Any) -> Any:
-    if isinstance(value, str | UUID | datetime):
+    if isinstance(value, str | UUID):
         return value
     raise PydanticCustomError("string", "this is a JSON string")
 
@@ -167,15 +167,36 @@ Metadata = Annotated[
 """Free fields: 50 at most, a text in them at most 500 characters long."""
 
 
-def _utc(value: datetime) -> datetime:
-    if not 1970 <= value.year <= 2200:
-        raise PydanticCustomError("year", "a time lies between the years 1970 and 2200")
-    return value.astimezone(UTC)
+RFC_3339: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]"
+    r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
+    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+)
+"""A date-time with an offset. No leap seconds, which no clock here can show."""
 
 
-Time = Annotated[
-    AwareDatetime, Field(strict=False), BeforeValidator(_text_only), AfterValidator(_utc)
-]
+def moment(text: str) -> datetime | None:
+    """The time that a text in RFC 3339 says, in UTC and cut to microseconds; None for any other
+    text, and for years before 1970 or after 2200. Bodies, queries, files and the command line all
+    read times by this."""
+    try:
+        time = datetime.fromisoformat(text.upper()) if RFC_3339.fullmatch(text) else None
+    except ValueError:  # no such month, or no such day
+        return None
+    return time.astimezone(UTC) if time and 1970 <= time.year <= 2200 else None
+
+
+def _time(value: Any) -> datetime:
+    if isinstance(value, datetime) and value.tzinfo:
+        return value.astimezone(UTC)
+    if not isinstance(value, str) or (time := moment(value)) is None:
+        raise PydanticCustomError(
+            "time", "a time is a text in RFC 3339 with an offset: 2026-01-31T09:00:00+01:00"
+        )
+    return time
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 """RFC 3339 with an offset; UTC inside."""
 
 
@@ -227,6 +248,16 @@ Email = Annotated[str, Field(max_length=254, examples=["ada@example.com"]), Afte
 def lagos_day(moment: datetime) -> date:
     """The business day of a moment: its date in Lagos."""
     return moment.astimezone(LAGOS).date()
+
+
+def day_after(moment: datetime) -> datetime:
+    """When the Lagos day of a moment is over: the first moment of the next one, in UTC."""
+    return datetime.combine(lagos_day(moment) + timedelta(days=1), time(), LAGOS).astimezone(UTC)
+
+
+def is_past(due_at: datetime, now: datetime) -> bool:
+    """Whether the Lagos day on which something was due is over."""
+    return now >= day_after(due_at)
 
 
 def end_of_day(day: date) -> datetime:

@@ -31,6 +31,8 @@ class Vault:
         self._ring, self._world = ring, world
         self._wrappers: dict[tuple[Purpose, int], AESGCM] = {}
         self._fingerprint_key = self.key(Purpose.FINGERPRINT)
+        self.event_mac = ring.event_mac
+        """What authenticates events; None in a ledger in which they carry no codes yet."""
 
     def key(self, purpose: Purpose) -> bytes:
         """The key of a purpose that needs no other one."""

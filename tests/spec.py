@@ -9,12 +9,14 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec.structs import replace
 
-from rim_ledger.book import Book, Entry, Reminder, Secret, perform
+from rim_ledger.book import Book, Reminder, perform
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.codec import Recorded
 from rim_ledger.core import SYSTEM, Actor, Aggregate, Command, Creation, Event, Refused, Stamp
+from rim_ledger.entry import Entry
 from rim_ledger.key_ring import derived
 from rim_ledger.lists import Claim
+from rim_ledger.missing import Secret
 from rim_ledger.vault import Vault, opened, personal_fields
 from rim_ledger.world import uuid7
 
@@ -98,14 +100,8 @@ class Memory:
         """Every stream again, from nothing but the log."""
         streams: dict[UUID, Entry] = {}
         for each in self.log:
-            before = streams.get(each.originator_id, Entry()).aggregate
-            kind = ENTITY_OF[type(each.event)]
-            after = (
-                before.evolve(each.event, each.stamp)
-                if before
-                else kind.begin(each.originator_id, each.event, each.stamp)
-            )
-            streams[each.originator_id] = Entry(after, each.originator_version, each.id)
+            before = streams.get(each.originator_id, Entry())
+            streams[each.originator_id] = before.after(ENTITY_OF[type(each.event)], each)
         return streams
 
     def perform(

@@ -15,9 +15,11 @@ from rim_ledger.values import (
     NewId,
     Rate,
     Time,
+    day_after,
     derived_id,
     due_date,
     interest,
+    moment,
     normal_phone,
 )
 from rim_ledger.world import RealWorld
@@ -84,10 +86,53 @@ def test_a_loan_is_due_at_the_end_of_the_lagos_day() -> None:
     assert due_date(late_evening, 30) == datetime(2026, 2, 5, 22, 59, 59, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("bad", ["2026-01-05", "2026-01-05T10:00:00", 5, "0001-01-01T00:00+05:00"])
-def test_a_time_has_an_offset_and_is_of_this_age(bad: Any) -> None:
-    with pytest.raises(ValidationError):
+@pytest.mark.parametrize(
+    ("written", "utc"),
+    [
+        ("2026-01-05T10:00:00Z", datetime(2026, 1, 5, 10, tzinfo=UTC)),
+        ("2026-01-05t10:00:00z", datetime(2026, 1, 5, 10, tzinfo=UTC)),
+        ("2026-01-05T10:00:00.5+01:00", datetime(2026, 1, 5, 9, 0, 0, 500_000, UTC)),
+        ("2026-01-05T10:00:00-00:00", datetime(2026, 1, 5, 10, tzinfo=UTC)),
+        ("2026-01-05T22:59:59.999999999Z", datetime(2026, 1, 5, 22, 59, 59, 999_999, UTC)),
+        ("2026-01-05T10:00:00+23:59", datetime(2026, 1, 4, 10, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_time_is_read_as_rfc_3339_has_it(written: str, utc: datetime) -> None:
+    assert TIME.validate_python(written) == moment(written) == utc
+    assert TIME.validate_python(written).tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["1700000000", "1700000000.5", "-1", "20260105T100000Z", "2026-W02-1T10:00:00Z", "now", ""]
+    + ["2026-01-05", "2026-01-05T10:00:00", "2026-01-05T10:00Z", "2026-01-05 10:00:00Z"]
+    + ["2026-01-05T10:00:00+0100", "2026-01-05T10:00:00+01", "2026-01-05T10:00:00+24:00"]
+    + ["2026-01-05T10:00:00+01:60", "2026-01-05T10:00:00 01:00", "2026-01-05T10:00:00Z "]
+    + ["2026-01-05T24:00:00Z", "2026-01-05T10:60:00Z", "2026-12-31T23:59:60Z"]
+    + [
+        "2026-02-30T10:00:00Z",
+        "2026-13-01T10:00:00Z",
+        "2026-01-05T10:00:00.Z",
+        "2026-01-05T10:00:00,5Z",
+    ]
+    + ["٢٠٢٦-01-05T10:00:00Z", "2026-01-05T10:00:00Z\n", "2026-01-05T10:00:00z[Africa/Lagos]"]
+    + ["0000-01-01T00:00:00Z", "0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-23:59"],
+)
+def test_what_is_no_time_of_rfc_3339_is_refused(bad: str) -> None:
+    assert moment(bad) is None
+    with pytest.raises(ValidationError, match="RFC 3339"):
         TIME.validate_python(bad)
+
+
+@pytest.mark.parametrize("bad", [5, 1_700_000_000, 1.5, True, None, ["2026-01-05T10:00:00Z"]])
+def test_a_time_is_a_text(bad: Any) -> None:
+    with pytest.raises(ValidationError, match="RFC 3339"):
+        TIME.validate_python(bad)
+
+
+@pytest.mark.parametrize("last", ["2026-01-05T22:59:59Z", "2026-01-05T22:59:59.999999Z"])
+def test_a_lagos_day_ends_when_the_next_begins(last: str) -> None:
+    assert day_after(TIME.validate_python(last)) == datetime(2026, 1, 5, 23, tzinfo=UTC)
 
 
 def test_ids_of_one_process_are_in_the_order_they_were_made() -> None:

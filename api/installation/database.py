@@ -16,7 +16,7 @@ from rim_ledger.admin.bootstrap import OFFICER, USERNAME, bootstrap, take_on_off
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Refused
 from rim_ledger.erasures import Erasures
-from rim_ledger.key_ring import WrongSecret, open_ring
+from rim_ledger.key_ring import WrongSecret, begin_event_macs, open_ring
 from rim_ledger.ledger import Ledger
 from rim_ledger.migrate import migrate
 from rim_ledger.postgres import EmbeddedPostgres
@@ -57,7 +57,9 @@ def filled_database(settings: Settings) -> Iterator[str]:
             found = connection.execute("SELECT to_regclass('ledger.key_ring')").fetchone()
             if found == (None,):
                 raise Unfit("this database holds no ledger of this version: run rim-ledger init")
-        open_vault(settings, url)  # A wrong secret stops us here, before anything is begun.
+        # A wrong secret stops us here, before anything is begun.
+        if open_vault(settings, url).event_mac is None:
+            raise Unfit("the events of this database carry no codes yet: run rim-ledger init")
         yield url
 
 
@@ -85,6 +87,9 @@ def prepare(settings: Settings, url: str, first_login: Callable[[str, str], None
     first one and, in development, the loan officer beside.
     """
     lacking = [f"migration {name}" for name in migrate(url)]
+    open_vault(settings, url)  # A wrong secret stops us here.
+    if begin_event_macs(url, settings.secrets, RealWorld()):
+        lacking.append("codes that authenticate events")
     vault = open_vault(settings, url)
     with uninterrupted():  # The password is told now or never.
         lacking += asyncio.run(_begin(settings, url, first_login))

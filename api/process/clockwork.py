@@ -1,10 +1,9 @@
 """`rim-ledger clock` and `rim-ledger tick`: what falls due and the alerts, for ever or once."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 from api.installation.backup_files import archivist
@@ -21,6 +20,7 @@ from rim_ledger.notifications.alarm import Alarm
 from rim_ledger.notifications.courier import Courier
 from rim_ledger.system.archivist import Archivist
 from rim_ledger.system.outside import Outside
+from rim_ledger.values import moment
 from rim_ledger.world import RealWorld
 
 
@@ -43,17 +43,17 @@ def tick(*, at: str | None = None) -> None:
     Parameters
     ----------
     at:
-        The business time to do it at, ISO 8601 with an offset; only in development.
+        The business time to do it at, RFC 3339 with an offset; only in development.
     """
     settings = Settings.load()
-    moment = _moment(at, settings) if at else None
+    business_time = _moment(at, settings) if at else None
 
     async def run(url: str) -> int:
         async with _clockwork(settings, url) as (dispatch, alarm, keeper):
-            done = await due.tick(dispatch, moment, keeper)
-            await alarm.look(moment)
+            done = await due.tick(dispatch, business_time, keeper)
+            await alarm.look(business_time)
             courier = _courier(settings, dispatch)
-            while carried := await courier.carry(moment):
+            while carried := await courier.carry(business_time):
                 done += carried
             await keeper.drain()
             return done
@@ -84,8 +84,6 @@ def _courier(settings: Settings, dispatch: Dispatch) -> Courier:
 def _moment(text: str, settings: Settings) -> datetime:
     if settings.production:
         raise Unfit("--at moves the time, which is only for development")
-    with contextlib.suppress(ValueError):
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo:
-            return moment.astimezone(UTC)
-    raise Unfit("--at is a time with an offset, such as 2026-01-31T09:00:00+01:00")
+    if (time := moment(text)) is None:
+        raise Unfit("--at is a time with an offset, such as 2026-01-31T09:00:00+01:00")
+    return time

@@ -10,9 +10,9 @@ from api.installation.database import Unfit, filled_database
 from api.installation.settings import Settings
 from api.process.progress import interruptible, progress
 from api.road.as_of import NUMBER
-from api.road.filters import moment
 from projections import log
 from projections.replay import replay as write_tables
+from rim_ledger.values import moment
 
 BY: Final = "SELECT coalesce(max(position), 0) FROM ledger.events WHERE recorded_at <= %s"
 
@@ -25,7 +25,7 @@ def replay(*, into: Path, until: str | None = None) -> None:
     into:
         The file, which is not there yet.
     until:
-        A position, or a time with an offset; the end of the log, when left out.
+        A position, or a time in RFC 3339; the end of the log, when left out.
     """
     settings = Settings.load()
     if into.exists():

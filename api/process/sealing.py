@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from psycopg import AsyncConnection
@@ -16,9 +16,10 @@ from api.process.progress import progress
 from projections import seals
 from projections.origins import Opening, Origins
 from projections.seals import Contradiction
-from projections.signed_note import Untrue
+from projections.signed_note import Checkpoint, Untrue
 from projections.verify import Verification
 from projections.verify import require_true as require_kept
+from rim_ledger.event_mac import EventMac
 from rim_ledger.key_ring import STORED, Ring, WrongSecret, unlocked
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
@@ -77,10 +78,23 @@ async def _require_true(
 ) -> None:
     with _refused("database", outside):
         if kept := outside.last():
-            origins = await seals.origins(connection, open_vault(settings, url))
+            vault = open_vault(settings, url)
+            origins = await seals.origins(connection, vault)
             await require_kept(connection, origins, kept)
+            _require_codes(vault.event_mac, [each for each in kept if origins.has(each)])
+            if vault.event_mac is None:  # What is there now will be believed without a code.
+                for fault in (await _compare(connection, origins, outside, None))[0]:
+                    raise Contradiction(fault)
             if opening := outside.unknown(origins):
                 raise Untrue(_unsaid(opening))
+
+
+def _require_codes(mac: EventMac | None, kept: Iterable[Checkpoint]) -> None:
+    """Raise Contradiction unless events carry codes from where a checkpoint says they do."""
+    for since in map(seals.macs_since, kept):
+        if since is not None and (mac is None or mac.since != since):
+            begin = f"codes begin after position {mac.since}" if mac else "no event carries a code"
+            raise Contradiction(f"it was signed that codes begin after position {since}; {begin}")
 
 
 def _missing(error: Exception) -> str:
@@ -104,8 +118,9 @@ def _refused(what: str, outside: Outside) -> Iterator[None]:
     )
 
 
-async def go_on(settings: Settings, connection: Connection) -> str:
-    """Open a new origin in a store that is being restored; what it goes on from and what not.
+async def go_on(settings: Settings, connection: Connection) -> tuple[str, EventMac | None]:
+    """Open a new origin in a store that is being restored; what it goes on from and what not,
+    and what authenticates its events.
 
     The outside knows of it before the store does. Raises Unfit when the checkpoints outside are of
     another log.
@@ -121,7 +136,7 @@ async def go_on(settings: Settings, connection: Connection) -> str:
         origins = await seals.origins(connection, vault)
         await require_kept(connection, origins, kept)
     outside.know(origins)
-    return str(opening)
+    return str(opening), vault.event_mac
 
 
 def _unsaid(opening: Opening) -> str:
@@ -145,8 +160,9 @@ async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
     """Compare every event with its seal: what is wrong, and what was looked at."""
     async with await _connect(url) as connection:
         try:
-            origins = await seals.origins(connection, open_vault(settings, url))
-            return await _compare(connection, origins, Outside(settings.home))
+            vault = open_vault(settings, url)
+            origins = await seals.origins(connection, vault)
+            return await _compare(connection, origins, Outside(settings.home), vault.event_mac)
         except MISSING as error:
             return [_missing(error)], "the log"
         except Untrue as error:
@@ -154,11 +170,11 @@ async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
 
 
 async def _compare(
-    connection: Connection, origins: Origins, outside: Outside
+    connection: Connection, origins: Origins, outside: Outside, mac: EventMac | None
 ) -> tuple[list[str], str]:
     if origins.last is None:
         raise Unfit("nothing is sealed yet: rim-ledger up or rim-ledger seal does it")
-    checked = Verification(connection, origins, outside.all())
+    checked = Verification(connection, origins, outside.all(), mac)
     unknown = outside.unknown(origins)
     found = [_unsaid(unknown)] if unknown else []
     with progress("events") as told:

@@ -3,8 +3,8 @@
 import re
 from typing import TYPE_CHECKING, Final
 
-from api.road.filters import moment
 from api.wire.problem import InvalidFields
+from rim_ledger.values import moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

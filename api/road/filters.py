@@ -14,7 +14,6 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 from msgspec import Struct
-from pydantic import TypeAdapter, ValidationError
 
 from api.wire.ids import BUSINESS_ID, CANONICAL
 from api.wire.problem import InvalidFields, Malformed
@@ -22,7 +21,7 @@ from projections.columns import Column
 from projections.tables import Row
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Forbidden
-from rim_ledger.values import Time
+from rim_ledger.values import moment
 
 LIMIT_MAX: Final = 200
 LIMIT: Final = 50
@@ -31,11 +30,8 @@ MAC: Final = 16
 ONCE: Final = ("limit", "cursor", "sort", "deleted", "asOf")
 UNBOUND: Final = ("limit", "cursor")
 """Parameters that a cursor is not bound to."""
-MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)")
 
 T = TypeVar("T")
-
-_time: Final[TypeAdapter[datetime]] = TypeAdapter(Time)
 
 
 class Order(Struct, frozen=True):
@@ -242,14 +238,6 @@ def _value(column: Column, text: str) -> Any:
             if not re.fullmatch(r"-?[0-9]{1,14}(\.[0-9]{1,6})?", text, re.ASCII):
                 raise _Wrong("this is a number")
             return Decimal(text)
-
-
-def moment(text: str) -> datetime | None:
-    """The time that a text says, in UTC; None when it says none."""
-    try:
-        return _time.validate_python(text) if MOMENT.fullmatch(text) else None
-    except ValidationError:
-        return None
 
 
 def _moment(text: str) -> datetime:

@@ -18,6 +18,8 @@ PAUSE_MAX: Final = 60.0
 """Seconds that a body which is read piece by piece may pause."""
 DEPTH_MAX: Final = 20
 DIGITS_MAX: Final = 40
+MEMBERS_MAX: Final = 1_000
+"""Names in one JSON object: each that is wrong takes time to say so."""
 SUSPECT: Final = re.compile(r"\\u(0000|[dD][89a-fA-F])")
 SURROGATE: Final = re.compile("[\0\ud800-\udfff]")
 
@@ -103,6 +105,8 @@ class _Odd(ValueError):
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MEMBERS_MAX:
+        raise _Odd(f"An object has at most {MEMBERS_MAX:,} names; one here has {len(pairs):,}.")
     value = dict(pairs)
     if len(value) != len(pairs):
         raise _Odd("A name stands twice in one object.")

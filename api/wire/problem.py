@@ -16,6 +16,8 @@ from rim_ledger.core import (
 )
 
 MEDIA_TYPE: Final = b"application/problem+json"
+ERRORS_MAX: Final = 100
+"""Places that one answer names."""
 OWN_STATUS: Final = {"too-many-attempts": 429, "rate-limited": 429}
 """Codes whose status is not that of their class."""
 
@@ -37,13 +39,14 @@ class WrongType(Refused):
 
 
 class InvalidFields(Refused):
-    """A body or a query whose fields are not as described; `errors` names each place."""
+    """A body or a query whose fields are not as described; `errors` names the places, the first
+    ERRORS_MAX of them."""
 
     def __init__(self, errors: Sequence[dict[str, str]], code: str = "invalid-fields") -> None:
-        detail = "; ".join(
-            ": ".join(filter(None, (each["pointer"], each["detail"]))) for each in errors[:3]
-        )
-        super().__init__(code, detail, errors=list(errors))
+        parts = [": ".join(filter(None, (each["pointer"], each["detail"]))) for each in errors[:3]]
+        if more := len(errors) - len(parts):
+            parts.append(f"… and {more:,} more")
+        super().__init__(code, "; ".join(parts), errors=list(errors[:ERRORS_MAX]))
 
 
 class NoRoute(Refused):

@@ -11,6 +11,7 @@ from rim_ledger.activity import Activity
 from rim_ledger.admin.admin_role import AdminRole
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.api_key import ApiKey
+from rim_ledger.admin.attempts import Attempts, TooManyAttempts
 from rim_ledger.book import Book
 from rim_ledger.core import Actor, Refused, Stamp
 from rim_ledger.ledger import Ledger
@@ -44,17 +45,25 @@ async def failures_logged(
     stamp: Stamp,
     action: str,
     who: Callable[[], UUID],
-    *,
-    nobody_too: bool = True,
+    attempts: Attempts | None,
 ) -> AsyncIterator[None]:
     """Log what is refused within, as something that an admin tried, if it was one.
 
-    It takes as long for NOBODY, unless that is not to be logged.
+    What anybody can have refused as often as they like (to NOBODY, or after too many attempts) is
+    counted by `attempts`, and logged once an hour; without `attempts`, what is refused to NOBODY
+    leaves no trace.
     """
     try:
         yield
     except Refused as refusal:
-        if not nobody_too and who() == NOBODY:
+        if attempts is None and who() == NOBODY:
+            raise
+        endless = who() == NOBODY or isinstance(refusal, TooManyAttempts)
+        if (
+            attempts
+            and endless
+            and not await attempts.count_refused(action, refusal.code, stamp.ip)
+        ):
             raise
         refused = refusal
 

@@ -41,6 +41,19 @@ WITH old AS (DELETE FROM ledger.attempts WHERE at <= %s)
 INSERT INTO ledger.attempts (at, account, ip) VALUES (%s, %s, %s)"""
 
 
+COUNTED: Final = timedelta(days=30)
+"""How long the numbers of refused entries are kept."""
+
+REFUSED: Final = """
+WITH old AS (DELETE FROM ledger.refused_entries WHERE hour <= %(old)s),
+     earlier AS (SELECT FROM ledger.refused_entries
+                  WHERE hour = %(hour)s AND action = %(action)s AND outcome = %(outcome)s LIMIT 1)
+INSERT INTO ledger.refused_entries AS e (hour, action, outcome, ip)
+VALUES (%(hour)s, %(action)s, %(outcome)s, %(ip)s)
+ON CONFLICT (hour, action, outcome, ip) DO UPDATE SET count = e.count + 1
+RETURNING NOT EXISTS (TABLE earlier)"""
+
+
 class TooManyAttempts(Refused):
     """Somebody failed too often of late. `retry_after` is in whole seconds."""
 
@@ -134,16 +147,28 @@ class Attempts:
                 await self._count(attempt)
                 raise
 
-    async def note(
-        self, what: str, name: str, ip: str | None, most: int, within: timedelta
-    ) -> None:
-        """Count something that is done for an account, whatever comes of it: at most so often
-        within a time, and from one address ten times as often.
+    async def note(self, what: str, whose: str, most: int, within: timedelta) -> None:
+        """Count something that is done for an account or from a place, whatever comes of it: at
+        most so often within a time.
 
         Raises TooManyAttempts, or Unavailable, as `attempt` does.
         """
-        async with self._turn(f"{self._gate} {what}", name, ip, most, within) as attempt:
+        async with self._turn(f"{self._gate} {what}", whose, None, most, within) as attempt:
             await self._count(attempt)
+
+    async def count_refused(self, action: str, outcome: str, ip: str | None) -> bool:
+        """Count an entry that was refused with a code; whether it is the first of its kind in this
+        hour. False as well when the database cannot be reached."""
+        now = self._world.now()
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        values = {"action": action, "outcome": outcome, "ip": place_of(ip), "hour": hour}
+        try:
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(REFUSED, values | {"old": now - COUNTED})
+                row = await cursor.fetchone()
+        except (OperationalError, InterfaceError, PoolTimeout):
+            return False
+        return row == (True,)
 
     async def forget(self, name: str) -> int:
         """Forget every failure of an account, whoever failed; how many there were."""
@@ -159,7 +184,7 @@ class Attempts:
         self, gate: str, name: str, ip: str | None, most: int, within: timedelta
     ) -> AsyncIterator[Attempt]:
         """One's turn at an account and an address of a gate."""
-        account, place = self._account(gate, name), _place(ip)
+        account, place = self._account(gate, name), place_of(ip)
         place = place and f"{gate} {place}".strip()
         try:
             async with self._pool.connection() as connection:
@@ -198,8 +223,9 @@ class Attempts:
             raise TooManyAttempts(math.ceil(wait.total_seconds()))
 
 
-def _place(ip: str | None) -> str:
-    """What of an address is counted: who has one IPv6 address has the 64 bits below it as well."""
+def place_of(ip: str | None) -> str:
+    """What of an address is counted; empty for none. Who has one IPv6 address has the 64 bits below
+    it as well."""
     if not ip or ":" not in ip:
         return ip or ""
     return str(ip_network((ip.partition("%")[0], 64), strict=False))

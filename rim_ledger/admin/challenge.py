@@ -25,6 +25,8 @@ UPDATE ledger.challenges SET tries = tries + 1
  WHERE id = %s AND expires_at > %s AND tries < %s
 RETURNING id, holder, epoch, expires_at, code"""
 
+WAITING: Final = b"SELECT expires_at FROM ledger.challenges WHERE id = %s AND expires_at > %s"
+
 TAKE: Final = b"DELETE FROM ledger.challenges WHERE id = %s RETURNING id"
 
 
@@ -51,11 +53,16 @@ class Challenges:
         values = [now, each.id, each.id, each.holder, each.epoch, each.code, each.expires_at]
         await self._rows(PUT, values)
 
-    async def try_at(self, id: str, now: datetime) -> Challenge | None:
+    async def try_at(self, id: str, now: datetime, most: int = TRIES) -> Challenge | None:
         """Count a try, and only then see what it is about: guesses made all at once are no more
-        than guesses made one by one. None when there are no tries left, or no such challenge."""
-        found = await self._rows(TRY, [id, now, TRIES])
+        than guesses made one by one. None after `most` tries, or without such a challenge."""
+        found = await self._rows(TRY, [id, now, most])
         return Challenge(*found[0]) if found else None
+
+    async def waits_until(self, id: str, now: datetime) -> datetime | None:
+        """Until when a challenge waits; None where there is none."""
+        found = await self._rows(WAITING, [id, now])
+        return found[0][0] if found else None
 
     async def take(self, id: str) -> bool:
         """End a challenge; whether nobody else has."""

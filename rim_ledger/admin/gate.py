@@ -188,7 +188,7 @@ async def log_in(
         book.activities.append(at_the_gate("LogIn"))
         return admin_id
 
-    async with failures_logged(ledger, stamp, "LogIn", lambda: admin_id):
+    async with failures_logged(ledger, stamp, "LogIn", lambda: admin_id, attempts):
         await ledger.submit(look_up, stamp)
         async with attempts.attempt(name, stamp.ip, settings) as attempt:
             if not await verify(known, form.password):
@@ -225,7 +225,7 @@ async def change_password(
 
     wrong = Invalid("wrong-password", "This is not your present password.", "/currentPassword")
     await ledger.submit(look_up, stamp, admit=admit)
-    async with failures_logged(ledger, stamp, "ChangePassword", lambda: admin_id):
+    async with failures_logged(ledger, stamp, "ChangePassword", lambda: admin_id, attempts):
         async with attempts.attempt(name, stamp.ip, settings):
             if not await verify(known, form.current_password):
                 raise wrong

@@ -91,7 +91,7 @@ async def choose_password(
         book.activities.append(at_the_gate(asked))
         return admin.id
 
-    async with failures_logged(ledger, stamp, asked, lambda: sent_to, nobody_too=False):
+    async with failures_logged(ledger, stamp, asked, lambda: sent_to, None):
         # Hashing is dear: nobody has it done without a token.
         await ledger.submit(lambda book: holder(book).id, stamp)
         ready = await form.hashed()

@@ -76,7 +76,7 @@ class Permission(TypedDict):
     """
 
     resource: Resource
-    actions: list[Action]
+    actions: Annotated[list[Action], Field(fail_fast=True)]
 
 
 def rights(permissions: Iterable[Permission]) -> frozenset[Right]:

@@ -135,7 +135,9 @@ class SecondFactor:
             return admin_id
 
         async with (
-            failures_logged(self._ledger, stamp, "AnswerChallenge", lambda: admin_id),
+            failures_logged(
+                self._ledger, stamp, "AnswerChallenge", lambda: admin_id, self._attempts
+            ),
             self._attempts.attempt(known.username, stamp.ip, known.settings) as attempt,
         ):
             await self._ledger.submit(look, stamp)
@@ -183,7 +185,7 @@ class SecondFactor:
             return id
 
         async with (
-            failures_logged(self._ledger, stamp, "ConfirmTwoFactor", lambda: id),
+            failures_logged(self._ledger, stamp, "ConfirmTwoFactor", lambda: id, self._attempts),
             self._attempts.attempt(known.username, stamp.ip, known.settings),
         ):
             receipt = await self._ledger.submit(work, stamp, admit=admit)
@@ -212,7 +214,7 @@ class SecondFactor:
             return id
 
         async with (
-            failures_logged(self._ledger, stamp, "DisableTwoFactor", lambda: id),
+            failures_logged(self._ledger, stamp, "DisableTwoFactor", lambda: id, self._attempts),
             self._attempts.attempt(known.username, stamp.ip, known.settings),
         ):
             return await self._ledger.submit(work, stamp, admit=admit)
@@ -255,7 +257,7 @@ class SecondFactor:
         await self._ledger.submit(look, stamp)
         assert asked is not None, "what was looked up was there"
         if channel := two_factor.CHANNELS.get(asked.method):
-            await self._attempts.note("code", str(id), stamp.ip, SENT_MOST, SENT_WITHIN)
+            await self._attempts.note("code", str(id), SENT_MOST, SENT_WITHIN)
         await self._challenges.put(asked.challenge, now)
         if channel:
             subject = "Your code" if channel is Channel.EMAIL else None

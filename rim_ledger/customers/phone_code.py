@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from rim_ledger.admin.acting import NOBODY
-from rim_ledger.admin.attempts import Attempts
+from rim_ledger.admin.attempts import Attempts, TooManyAttempts, place_of
 from rim_ledger.admin.challenge import Challenge, Challenges
 from rim_ledger.admin.gate import new_token, token_hash
 from rim_ledger.admin.second_factor import BODY
@@ -34,8 +34,14 @@ from rim_ledger.world import World
 
 SENT_MOST: Final = 5
 SENT_WITHIN: Final = timedelta(hours=1)
-"""How many codes may be asked for within which time: for one phone; from one address ten times as
-many. A message costs money, and unasked ones are a nuisance."""
+"""How many codes are sent to one phone within which time; after that, one when the one before it
+has ended. A message costs money, and unasked ones are a nuisance; but whoever asks for them does
+not keep the owner of the phone out, who is sent them all."""
+ASKED_MOST: Final = 10 * SENT_MOST
+"""How many codes may be asked for from one address within that time."""
+TRIES: Final = 15
+"""Wrong tries after which a code is none, from all addresses together. From one address a phone can
+be tried as often as the security settings allow."""
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +88,7 @@ class PhoneCodes:
         """Send a code to a phone, if it is that of a borrower who may come in; the time at which
         such a code ends.
 
-        Raises TooManyAttempts for a phone or an address that asked too often of late.
+        Raises TooManyAttempts for an address that asked too often of late.
         """
         now, code = self._world.now(), new_code(self._world)
         waiting, known = Challenge("", NOBODY, 0, now + LIFE), False
@@ -97,7 +103,13 @@ class PhoneCodes:
             return SETTINGS
 
         await self._ledger.submit(look, stamp)
-        await self._attempts.note("code", form.phone, stamp.ip, SENT_MOST, SENT_WITHIN)
+        if place := place_of(stamp.ip):
+            await self._attempts.note("codes from", place, ASKED_MOST, SENT_WITHIN)
+        try:
+            await self._attempts.note("code", form.phone, SENT_MOST, SENT_WITHIN)
+        except TooManyAttempts:
+            if ends := await self._challenges.waits_until(waiting.id, now):
+                return ends  # The code that was sent last is as good.
         await self._challenges.put(waiting, now)
         if known:
             # Nobody waits for it: how long that takes would tell that there is somebody.
@@ -141,8 +153,9 @@ class PhoneCodes:
             return opened.id
 
         await self._ledger.submit(look_up, stamp)
-        async with self._attempts.attempt(form.phone, stamp.ip, settings) as attempt:
-            asked = await self._challenges.try_at(name, self._world.now())
+        here = f"{form.phone} {place_of(stamp.ip)}"
+        async with self._attempts.attempt(here, stamp.ip, settings) as attempt:
+            asked = await self._challenges.try_at(name, self._world.now(), TRIES)
             await self._ledger.submit(look, stamp)
             # Whoever ends the challenge goes on: one code opens one session.
             if not await self._challenges.take(name):

@@ -2,11 +2,24 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
+
+
+class Disbursement(StrEnum):
+    """How far the airtime got. Unknown is neither delivered nor failed, and is asked about."""
+
+    NONE = "none"
+    REQUESTED = "requested"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+    DELIVERED = "delivered"
+
+
+IN_FLIGHT: Final = (Disbursement.REQUESTED, Disbursement.UNKNOWN)
 
 
 class Airtime(StrEnum):

@@ -60,7 +60,9 @@ class TopUpCallback(Callback):
             raise UnknownReference
         loan, attempt = found
         if self._contradicts(loan, attempt, telco):
-            book.append(Transaction, attempt.transaction_id, self._quarantine(attempt, telco, book))
+            top_up = attempt.transaction_id
+            with book.dated(top_up):
+                book.append(Transaction, top_up, self._quarantine(attempt, telco, book))
             return loan.id
         return record_reply(loan.id, attempt.reference, self._reply())(book)
 

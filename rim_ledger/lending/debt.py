@@ -1,17 +1,16 @@
-"""What a user owes: incurring it, sharing out payments, falling late, and the score after it.
+"""What a user owes: incurring it, sharing out payments, falling late.
 
 Each function writes the user's side and the loan's side into the same book, so that the two
 always agree.
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from msgspec import Struct
-
 from rim_ledger.book import Book
+from rim_ledger.lending.judgement import judge_again
 from rim_ledger.lending.loan import Loan, LoanStatus
 from rim_ledger.lending.loan_events import (
     LoanBecameOverdue,
@@ -22,20 +21,10 @@ from rim_ledger.lending.loan_events import (
     LoanRepaymentReversed,
 )
 from rim_ledger.lending.owed import Debt
-from rim_ledger.lending.policy import (
-    IN_FORCE,
-    LIMIT_VERSION,
-    SCORE_VERSION,
-    CreditPolicy,
-    ScoreInputs,
-    next_limit,
-    score,
-)
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import (
+    Completion,
     CreditApplied,
-    CreditLimitAdjusted,
-    CreditScoreRecomputed,
     CreditTakenBack,
     DebtBecameOverdue,
     DebtCancelled,
@@ -48,9 +37,7 @@ from rim_ledger.lending.user_events import (
     RepaymentReversed,
 )
 from rim_ledger.system.config import setting
-from rim_ledger.values import ZERO
-
-YEAR = timedelta(days=365)
+from rim_ledger.values import ZERO, day_after
 
 
 def split(debt: Debt, loan: UUID, amount: Decimal) -> Part:
@@ -80,14 +67,27 @@ def allocate(user: User, amount: Decimal, named: UUID | None) -> tuple[tuple[Par
 
 
 def repay(
-    book: Book, user: UUID, amount: Decimal, named: UUID | None, transaction: UUID
+    book: Book,
+    user: UUID,
+    amount: Decimal,
+    *,
+    named: UUID | None,
+    transaction: UUID,
+    paid_at: datetime,
 ) -> RepaymentAllocated:
-    """Let a payment reach the user's loans; what it was shared out into."""
+    """Let a payment, whose money came in at `paid_at`, reach the user's loans; what it was shared
+    out into."""
     parts, credit = allocate(book.read(User, user), amount, named)
-    allocated = RepaymentAllocated(transaction_id=transaction, parts=parts, credit=credit)
+    allocated = RepaymentAllocated(
+        transaction_id=transaction,
+        parts=parts,
+        credit=credit,
+        paid_at=paid_at,
+        completed=_completed(book, user, parts, paid_at),
+    )
     book.append(User, user, [allocated])
     for part in parts:
-        _pay(book, user, part, transaction)
+        _pay(book, user, part, transaction, paid_at)
     return allocated
 
 
@@ -162,64 +162,6 @@ def patience(book: Book) -> timedelta:
     return timedelta(days=setting(book, "lending", "defaultAfterDays"))
 
 
-class Judgement(Struct, frozen=True):
-    """What the policy makes of a user at a moment: score and limit, on what grounds."""
-
-    inputs: ScoreInputs
-    score: int
-    limit: Decimal
-    reason: str
-
-
-def judge(
-    user: User,
-    at: datetime,
-    policy: CreditPolicy = IN_FORCE,
-    *,
-    completed: bool = False,
-    defaulted: bool = False,
-) -> Judgement:
-    """Score, and limit while it is automatic, at a moment of the policy (domain §1)."""
-    inputs = score_inputs(user, at)
-    points = score(inputs, policy)
-    late = any(debt.overdue or debt.defaulted for debt in user.debts.values())
-    limit, reason = user.credit_limit, "the score changed"
-    if user.auto_limit_enabled and defaulted:
-        limit, reason = ZERO, "a loan defaulted"
-    elif user.auto_limit_enabled and not late:
-        limit = next_limit(user.credit_limit, points, policy, completed=completed)
-        reason = "a loan was completed" if completed else reason
-    return Judgement(inputs, points, limit, reason)
-
-
-def judge_again(
-    book: Book, user_id: UUID, *, completed: bool = False, defaulted: bool = False
-) -> None:
-    """Write down what the policy makes of a user now, as far as that is new."""
-    user = book.read(User, user_id)
-    found = judge(user, book.stamp.at, completed=completed, defaulted=defaulted)
-    if found.score != user.credit_score:
-        event = CreditScoreRecomputed(score=found.score, policy=SCORE_VERSION, inputs=found.inputs)
-        book.append(User, user_id, [event])
-    if found.limit != user.credit_limit:
-        adjusted = CreditLimitAdjusted(
-            limit=found.limit, policy=LIMIT_VERSION, score=found.score, reason=found.reason
-        )
-        book.append(User, user_id, [adjusted])
-
-
-def score_inputs(user: User, at: datetime) -> ScoreInputs:
-    """What score-v1 looks at, as of a business time."""
-    late = [(at - debt.due_at).days for debt in user.debts.values() if debt.overdue]
-    return ScoreInputs(
-        on_time_completions=user.completed_on_time,
-        late_completions=user.completed_late,
-        defaults_last_year=sum(at - YEAR < when <= at for when in user.defaults.values()),
-        days_past_due=max(0, *late, 0),
-        months_registered=max(0, _months(user.created_at, at)),
-    )
-
-
 def _in_order(user: User, named: UUID | None) -> Iterator[UUID]:
     def urgency(loan: UUID) -> tuple[bool, datetime, datetime, UUID]:
         debt = user.debts[loan]
@@ -232,14 +174,18 @@ def _spend_credit(book: Book, user_id: UUID) -> None:
     """Credit never stands beside open debt."""
     while (user := book.read(User, user_id)).credit_balance > ZERO and user.debts:
         loan = next(_in_order(user, None))
-        part = split(user.debts[loan], loan, user.credit_balance)
-        book.append(User, user_id, [CreditApplied(part=part)])
-        _pay(book, user_id, part, None)
+        part, paid_at = split(user.debts[loan], loan, user.credit_balance), user.credit_at
+        assert paid_at, "credit is money that came in"
+        completed = _completed(book, user_id, [part], paid_at)
+        applied = CreditApplied(part=part, paid_at=paid_at, completed=completed)
+        book.append(User, user_id, [applied])
+        _pay(book, user_id, part, None, paid_at)
 
 
 def _take_credit_back(book: Book, user: UUID, part: Part) -> None:
+    paid_at = book.read(Loan, part.loan_id).shares[None].at
     _reopen(book, part.loan_id)
-    book.append(User, user, [CreditTakenBack(part=part)])
+    book.append(User, user, [CreditTakenBack(part=part, paid_at=paid_at)])
     _owe_again(book, part, None)
 
 
@@ -250,19 +196,18 @@ def _reopen(book: Book, id: UUID) -> None:
         return
     assert loan.due_date, "it was lent"
     assert loan.disbursed_at, "it was lent"
-    assert loan.completed_at, "it was repaid"
     reopened = DebtReopened(
         loan_id=id,
         paid=loan.amount_paid,
         due_at=loan.due_date,
         disbursed_at=loan.disbursed_at,
-        late=loan.completed_at > loan.due_date,
+        late=loan.late,
         overdue=loan.overdue,
         defaulted=loan.defaulted_at is not None,
     )
     book.append(User, loan.user_id, [reopened])
     if not loan.historical:
-        book.remind("default" if loan.overdue else "overdue", id, loan.due_date)
+        book.remind("default" if loan.overdue else "overdue", id, day_after(loan.due_date))
 
 
 def _owe_again(book: Book, part: Part, transaction: UUID | None) -> None:
@@ -275,20 +220,28 @@ def _owe_again(book: Book, part: Part, transaction: UUID | None) -> None:
     book.append(Loan, part.loan_id, [event])
 
 
-def _pay(book: Book, user: UUID, part: Part, transaction: UUID | None) -> None:
+def _completed(
+    book: Book, user: UUID, parts: Iterable[Part], paid_at: datetime
+) -> tuple[Completion, ...]:
+    """Which loans money of a time completes, and since when they are."""
+    debts = book.read(User, user).debts
+    return tuple(
+        Completion(loan_id=loan, paid_at=book.read(Loan, loan).paid_up(paid_at))
+        for part in parts
+        if part.amount == debts[loan := part.loan_id].outstanding
+    )
+
+
+def _pay(book: Book, user: UUID, part: Part, transaction: UUID | None, paid_at: datetime) -> None:
     paid = LoanRepaid(
         amount=part.amount,
         principal=part.principal,
         interest=part.interest,
         transaction_id=transaction,
+        paid_at=paid_at,
     )
     book.append(Loan, part.loan_id, [paid])
-    if not book.read(Loan, part.loan_id).outstanding_amount:
-        book.append(Loan, part.loan_id, [LoanCompleted()])
+    loan = book.read(Loan, part.loan_id)
+    if not loan.outstanding_amount:
+        book.append(Loan, loan.id, [LoanCompleted(paid_at=loan.paid_up(paid_at))])
         judge_again(book, user, completed=True)
-
-
-def _months(start: datetime, end: datetime) -> int:
-    begin, finish = start.astimezone(UTC), end.astimezone(UTC)
-    months = (finish.year - begin.year) * 12 + finish.month - begin.month
-    return months - ((finish.day, finish.time()) < (begin.day, begin.time()))

@@ -11,10 +11,10 @@ from uuid import UUID
 
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Event, require, require_legal
-from rim_ledger.lending.attempt import Attempt
+from rim_ledger.lending.attempt import Attempt, Disbursement
 from rim_ledger.lending.debt import incur
 from rim_ledger.lending.decision import require_active, require_no_late_debt
-from rim_ledger.lending.loan import LEGAL, Disbursement, Loan, LoanStatus
+from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
 from rim_ledger.lending.loan_events import (
     LoanDisbursed,
     LoanDisbursementDisputed,
@@ -23,11 +23,7 @@ from rim_ledger.lending.loan_events import (
     LoanDisbursementSettled,
     LoanDisbursementUnknown,
 )
-from rim_ledger.lending.request import (
-    require_grounded,
-    require_no_conflict,
-    require_not_before,
-)
+from rim_ledger.lending.request import require_grounded, require_no_conflict
 from rim_ledger.lending.separation import require_may_lend
 from rim_ledger.lending.telco import Answer, Reply
 from rim_ledger.lending.user import User
@@ -42,7 +38,7 @@ from rim_ledger.payments.transaction import (
 from rim_ledger.system.config import setting
 from rim_ledger.system.integration import SERVES
 from rim_ledger.system.outbound import require_open
-from rim_ledger.values import Note, Reference, due_date
+from rim_ledger.values import Note, Reference, day_after, due_date
 
 PREFIX: Final = "DSB-"
 """What a reference begins with; the loan's own id follows, and the number of the attempt."""
@@ -56,7 +52,6 @@ class DisburseLoan(Command[Loan]):
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "disburse", LEGAL)
-        require_not_before(aggregate.approved_at, self.occurred_at)
         require_grounded(aggregate)
         user = book.read(User, aggregate.user_id)
         require_no_conflict(book, user)
@@ -90,7 +85,6 @@ class SettleDisbursement(Command[Loan]):
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "settle", LEGAL)
-        require_not_before(aggregate.approved_at, self.occurred_at)
         require_no_conflict(book, book.read(User, aggregate.user_id))
         unknown = aggregate.disbursement is Disbursement.UNKNOWN
         words = f"The disbursement is {aggregate.disbursement}; only an unknown one is settled."
@@ -107,7 +101,8 @@ def record_reply(id: UUID, reference: str, reply: Reply) -> Work:
 
     def work(book: Book) -> UUID:
         book.act_upon(id)
-        book.append(Loan, id, _outcome(book.read(Loan, id), reference, reply, book))
+        with book.dated(id):
+            book.append(Loan, id, _outcome(book.read(Loan, id), reference, reply, book))
         return id
 
     return work
@@ -174,7 +169,7 @@ def _deliver(id: UUID, reference: str, telco_reference: str | None, book: Book) 
     book.append(Transaction, transaction, [TransactionCompleted()])
     book.forget("query-top-up", id)
     if not loan.historical:
-        book.remind("overdue", id, due)
+        book.remind("overdue", id, day_after(due))
     yield LoanDisbursed(
         reference=reference,
         transaction_id=transaction,

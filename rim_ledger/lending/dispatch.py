@@ -13,8 +13,9 @@ from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Actor, Stamp
 from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
+from rim_ledger.lending.attempt import IN_FLIGHT, Disbursement
 from rim_ledger.lending.disbursement import record_reply
-from rim_ledger.lending.loan import IN_FLIGHT, Disbursement, Loan
+from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.telco import Answer, Reply, Telco, TopUp
 from rim_ledger.lending.telecom import HttpTelco
 from rim_ledger.lending.user import User

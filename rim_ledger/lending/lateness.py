@@ -7,19 +7,14 @@ from uuid import UUID
 
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Event, require_legal
-from rim_ledger.lending.debt import (
-    default,
-    fall_overdue,
-    judge_again,
-    patience,
-    reverse_default,
-)
+from rim_ledger.lending.debt import default, fall_overdue, patience, reverse_default
+from rim_ledger.lending.judgement import judge_again
 from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
 from rim_ledger.lending.loan_events import LoanDefaulted, LoanDefaultReversed
 from rim_ledger.lending.request import require_no_conflict
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import CreditDefaulted
-from rim_ledger.values import Note
+from rim_ledger.values import Note, day_after
 
 PAYING: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING)
 
@@ -56,12 +51,12 @@ def look_for_overdue(id: UUID) -> Work:
         loan = book.read(Loan, id)
         book.forget("overdue", id)
         if loan.status in PAYING and not loan.overdue:
-            due = _due(loan)
-            if book.stamp.at > due:
+            over = _over(loan)
+            if book.stamp.at >= over:
                 fall_overdue(book, loan)
-                book.remind("default", id, due + patience(book))
+                book.remind("default", id, over + patience(book))
             else:
-                book.remind("overdue", id, due)
+                book.remind("overdue", id, over)
         return id
 
     return work
@@ -75,7 +70,7 @@ def look_for_default(id: UUID) -> Work:
         loan = book.read(Loan, id)
         book.forget("default", id)
         if loan.status in PAYING and not loan.left_alone:
-            if book.stamp.at > (last := _due(loan) + patience(book)):
+            if book.stamp.at >= (last := _over(loan) + patience(book)):
                 default(book, loan, LoanDefaulted())
             else:
                 book.remind("default", id, last)
@@ -98,6 +93,7 @@ def look_for_credit_default(id: UUID) -> Work:
     return work
 
 
-def _due(loan: Loan) -> datetime:
+def _over(loan: Loan) -> datetime:
+    """When the day is over on which a loan is due."""
     assert loan.due_date is not None, "a loan that was disbursed is due some day"
-    return loan.due_date
+    return day_after(loan.due_date)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
 from rim_ledger.core import NOWHERE, Aggregate, Stamp
-from rim_ledger.lending.attempt import Airtime, Attempt, changed
+from rim_ledger.lending.attempt import IN_FLIGHT, Airtime, Attempt, Disbursement, changed
 from rim_ledger.lending.loan_events import (
     Decision,
     LoanApprovalRevoked,
@@ -32,6 +32,7 @@ from rim_ledger.lending.loan_events import (
     LoanRepaymentReversed,
     LoanRequested,
 )
+from rim_ledger.lending.shares import Shares, is_late, received, taken_back
 from rim_ledger.system.integration import under_way
 from rim_ledger.values import ZERO, Network
 
@@ -48,16 +49,6 @@ class LoanStatus(StrEnum):
     DEFAULTED = "defaulted"
 
 
-class Disbursement(StrEnum):
-    """How far the airtime got. Unknown is neither delivered nor failed, and is asked about."""
-
-    NONE = "none"
-    REQUESTED = "requested"
-    UNKNOWN = "unknown"
-    FAILED = "failed"
-    DELIVERED = "delivered"
-
-
 LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     LoanStatus.PENDING: ("approve", "reject"),
     LoanStatus.APPROVED: ("revoke-approval", "disburse", "settle"),
@@ -68,11 +59,7 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     LoanStatus.DEFAULTED: ("reverse-default",),
 }
 
-IN_FLIGHT: Final = (Disbursement.REQUESTED, Disbursement.UNKNOWN)
 OPEN: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING, LoanStatus.DEFAULTED)
-
-
-# The aggregate: what those events add up to.
 
 
 class Loan(Aggregate):
@@ -103,7 +90,10 @@ class Loan(Aggregate):
     disbursed_at: datetime | None = None
     due_date: datetime | None = None
     overdue: bool = False
+    shares: Shares = {}
     completed_at: datetime | None = None
+    late: bool = False
+    """Whether it was repaid after the day on which it was due."""
     defaulted_at: datetime | None = None
     left_alone: bool = False
     notes: dict[str, Any] = {}
@@ -171,6 +161,11 @@ class Loan(Aggregate):
     def outstanding_amount(self) -> Decimal:
         """Naira still to be paid."""
         return self.amount_due - self.amount_paid
+
+    def paid_up(self, at: datetime) -> datetime:
+        """When the loan counts as repaid, if money that came in at a time is what it lacks: with
+        the latest of its money, whichever was recorded last, but not before it was lent."""
+        return max(at, self.disbursed_at or at, *(each.at for each in self.shares.values()))
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -240,15 +235,11 @@ class Loan(Aggregate):
             case LoanDisbursementFailed():
                 return self.but(disbursement=Disbursement.FAILED)
             case LoanDisbursed():
+                news = {"airtime": Airtime.OWED, "transaction_id": event.transaction_id}
                 return self.but(
                     status=LoanStatus.DISBURSED,
                     disbursement=Disbursement.DELIVERED,
-                    attempts=changed(
-                        self.attempts,
-                        event.reference,
-                        airtime=Airtime.OWED,
-                        transaction_id=event.transaction_id,
-                    ),
+                    attempts=changed(self.attempts, event.reference, **news),
                     telco_reference=event.telco_reference,
                     disbursed_at=stamp.at,
                     due_date=event.due_date,
@@ -264,18 +255,26 @@ class Loan(Aggregate):
                 return self.but(
                     status=self.status if defaulted else LoanStatus.REPAYING,
                     amount_paid=self.amount_paid + event.amount,
+                    shares=received(self.shares, event, stamp.at),
                 )
             case LoanCompleted():
-                # A receipt may be dated back, but no loan ends before it was lent.
-                done = max(stamp.at, self.disbursed_at or stamp.at)
-                return self.but(status=LoanStatus.COMPLETED, completed_at=done)
+                done = event.paid_at or max(stamp.at, self.disbursed_at or stamp.at)
+                late = is_late(self.due_date or done, event.paid_at, done)
+                return self.but(
+                    status=LoanStatus.COMPLETED,
+                    completed_at=done,
+                    late=late,
+                    overdue=self.overdue and (late or event.paid_at is None),
+                )
             case LoanRepaymentReversed():
                 left = self.amount_paid - event.amount
                 open_ = LoanStatus.REPAYING if left else LoanStatus.DISBURSED
                 return self.but(
                     status=LoanStatus.DEFAULTED if self.defaulted_at else open_,
                     amount_paid=left,
+                    shares=taken_back(self.shares, event),
                     completed_at=None,
+                    late=False,
                 )
             case LoanDisbursementReversed():
                 return self.but(

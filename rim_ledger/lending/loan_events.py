@@ -116,16 +116,21 @@ class LoanDisputeResolved(Event):
 
 
 class LoanRepaid(Event):
-    """Money reached the loan: from a transaction, or from the user's credit when that is null."""
+    """Money reached the loan: from a transaction, or from the user's credit when that is null. It
+    had come in at `paidAt`."""
 
     amount: Decimal
     principal: Decimal
     interest: Decimal
     transaction_id: UUID | None = None
+    paid_at: datetime | None = None
 
 
 class LoanCompleted(Event):
-    pass
+    """Nothing is owed any more since `paidAt`: the latest time of the money that paid the loan, or
+    that at which it was lent, if that is later."""
+
+    paid_at: datetime | None = None
 
 
 class LoanRepaymentReversed(Event):

@@ -7,12 +7,13 @@ from msgspec import Struct
 
 from rim_ledger.values import ZERO
 
-SCORE_VERSION: Final = "score-v1"
+SCORE_VERSION: Final = "score-v2"
+"""Weighs as score-v1 did. A loan is late by the time of its money, not by that of settling it."""
 LIMIT_VERSION: Final = "limit-v1"
 
 
 class ScoreInputs(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """What score-v1 looks at. Counts are of loans; times are whole days and months."""
+    """What the score looks at. Counts are of loans; times are whole days and months."""
 
     on_time_completions: int = 0
     late_completions: int = 0
@@ -22,7 +23,7 @@ class ScoreInputs(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
 
 
 class CreditPolicy(Struct, frozen=True, kw_only=True):
-    """The parameters of score-v1 and limit-v1, in points and naira; as given here, those in force.
+    """The parameters of score-v2 and limit-v1, in points and naira; as given here, those in force.
 
     `steps` say below which score which limit; `highest` is the limit beyond them.
     """
@@ -50,7 +51,7 @@ IN_FORCE: Final = CreditPolicy()
 
 
 def score(inputs: ScoreInputs, policy: CreditPolicy = IN_FORCE) -> int:
-    """score-v1 (domain §1): 0 to 1000."""
+    """score-v2 (domain §1): 0 to 1000."""
     points = (
         policy.at_start
         + policy.on_time * min(policy.on_time_most, inputs.on_time_completions)

@@ -27,7 +27,7 @@ class ProposedTerms(Form):
 
 
 class ProposedScore(Form):
-    """Weights of score-v1: points for each loan, month or day, and how many of them count."""
+    """Weights of score-v2: points for each loan, month or day, and how many of them count."""
 
     at_start: Points | None = None
     on_time: Points | None = None

@@ -1,7 +1,7 @@
 """Asking for a loan and deciding on it, within the user's limit."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -15,7 +15,6 @@ from rim_ledger.core import (
     Creation,
     Event,
     Forbidden,
-    Invalid,
     Refused,
     require_legal,
 )
@@ -88,7 +87,6 @@ class ApproveLoan(Command[Loan]):
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "approve", LEGAL)
-        require_not_before(aggregate.created_at, self.occurred_at)
         if is_caller(book, aggregate.requested_by):
             raise Forbidden("self-approval", "Whoever requested a loan does not approve it.")
         user = book.read(User, aggregate.user_id)
@@ -107,7 +105,6 @@ class RejectLoan(Command[Loan]):
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
         require_no_conflict(book, book.read(User, aggregate.user_id))
         require_legal(aggregate.status, "reject", LEGAL)
-        require_not_before(aggregate.created_at, self.occurred_at)
         book.append(User, aggregate.user_id, [CreditReleased(loan_id=aggregate.id)])
         yield LoanRejected(reason=self.reason)
 
@@ -146,13 +143,6 @@ def require_no_conflict(book: Book, user: User) -> None:
     if user.contacts & book.contacts:
         words = "This borrower has your own phone or e-mail, or once had it."
         raise Forbidden("conflict-of-interest", words)
-
-
-def require_not_before(earlier: datetime | None, occurred_at: datetime | None) -> None:
-    """What is said to have happened lies after what it follows from."""
-    if earlier and occurred_at and occurred_at < earlier:
-        words = f"This follows from what happened at {earlier:%Y-%m-%dT%H:%M:%SZ}."
-        raise Invalid("occurred-too-early", words, "/occurredAt")
 
 
 def require_grounded(loan: Loan) -> None:

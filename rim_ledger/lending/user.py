@@ -14,9 +14,11 @@ from msgspec.structs import replace
 
 from rim_ledger.core import Aggregate, Stamp, hashes
 from rim_ledger.lending.owed import Debt
+from rim_ledger.lending.shares import is_late
 from rim_ledger.lending.user_events import (
     AutoLimitDisabled,
     AutoLimitEnabled,
+    Completion,
     CreditApplied,
     CreditDefaulted,
     CreditLimitAdjusted,
@@ -104,6 +106,8 @@ class User(Aggregate):
     reserved: dict[UUID, Decimal] = {}
     debts: dict[UUID, Debt] = {}
     credit_balance: Decimal = ZERO
+    credit_at: datetime | None = None
+    """When the latest of the money came in that is credit."""
     applied: dict[UUID, Part] = {}
     total_repaid: Decimal = ZERO
     completed_on_time: int = 0
@@ -212,35 +216,29 @@ class User(Aggregate):
                     debts=self.debts | {event.loan_id: debt},
                 )
             case RepaymentAllocated():
-                paid = self
+                paid = self.but(heard_at=max(self.heard_at, stamp.at))
                 for part in event.parts:
-                    paid = paid._paid(part, stamp.at)
-                return paid.but(
-                    credit_balance=self.credit_balance + event.credit,
-                    heard_at=max(self.heard_at, stamp.at),
-                )
+                    paid = paid._paid(part, event.completed, stamp.at)
+                return paid._credited(event.credit, event.paid_at or stamp.at)
             case CreditApplied():
-                paid = self._paid(event.part, stamp.at)
+                paid = self._paid(event.part, event.completed, stamp.at)
                 loan, before = event.part.loan_id, self.applied.get(event.part.loan_id)
-                return paid.but(
-                    credit_balance=self.credit_balance - event.part.amount,
-                    applied=self.applied
-                    | {loan: event.part.plus(before) if before else event.part},
-                )
+                applied = event.part.plus(before) if before else event.part
+                spent = paid._credited(-event.part.amount)
+                return spent.but(applied=self.applied | {loan: applied})
             case RepaymentReversed():
                 owing = self
                 for part in event.parts:
                     owing = owing._unpaid(part)
-                return owing.but(credit_balance=self.credit_balance - event.credit)
+                return owing._credited(-event.credit)
             case CreditTakenBack():
                 left = self.applied[event.part.loan_id].minus(event.part)
                 rest = _without(self.applied, event.part.loan_id)
-                return self._unpaid(event.part).but(
-                    credit_balance=self.credit_balance + event.part.amount,
-                    applied=rest | {left.loan_id: left} if left.amount else rest,
-                )
+                back = self._unpaid(event.part)
+                back = back._credited(event.part.amount, event.paid_at or stamp.at)
+                return back.but(applied=rest | {left.loan_id: left} if left.amount else rest)
             case CreditRefunded():
-                return self.but(credit_balance=self.credit_balance - event.amount)
+                return self._credited(-event.amount)
             case DebtReopened():
                 debt = Debt(
                     principal=ZERO,
@@ -291,14 +289,20 @@ class User(Aggregate):
             return self
         return self.but(made_by=self.made_by | {stamp.admin: stamp.noted_at})
 
-    def _paid(self, part: Part, at: datetime) -> Self:
+    def _credited(self, amount: Decimal, paid_at: datetime | None = None) -> Self:
+        balance = self.credit_balance + amount
+        latest = max(filter(None, (self.credit_at, paid_at)), default=None)
+        return self.but(credit_balance=balance, credit_at=latest if balance > ZERO else None)
+
+    def _paid(self, part: Part, completed: tuple[Completion, ...], settled_at: datetime) -> Self:
         debt = self.debts[part.loan_id]
         total = self.total_repaid + part.amount
         if part.amount < debt.outstanding:
             return self.but(
                 debts=self.debts | {part.loan_id: debt.after(part, 1)}, total_repaid=total
             )
-        late = at > debt.due_at
+        ends = (each.paid_at for each in completed if each.loan_id == part.loan_id)
+        late = is_late(debt.due_at, next(ends, None), settled_at)
         return self.but(
             debts=_without(self.debts, part.loan_id),
             total_repaid=total,

@@ -35,6 +35,13 @@ class Part(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
         return self.plus(replace(other, principal=-other.principal, interest=-other.interest))
 
 
+class Completion(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """A loan that a payment completes, and since when: the time of the latest of its money."""
+
+    loan_id: UUID
+    paid_at: datetime
+
+
 class UserRegistered(Event):
     user_id: str
     phone: Personal
@@ -119,17 +126,22 @@ class DebtIncurred(Event):
 
 
 class RepaymentAllocated(Event):
-    """A payment came in and was shared out; `credit` is what no loan could take."""
+    """A payment, whose money came in at `paidAt`, was shared out; `credit` is what no loan could
+    take."""
 
     transaction_id: UUID
     parts: tuple[Part, ...]
     credit: Decimal
+    paid_at: datetime | None = None
+    completed: tuple[Completion, ...] = ()
 
 
 class CreditApplied(Event):
-    """Credit paid for a loan that was just disbursed."""
+    """Credit paid for a loan; the latest of its money came in at `paidAt`."""
 
     part: Part
+    paid_at: datetime | None = None
+    completed: tuple[Completion, ...] = ()
 
 
 class RepaymentReversed(Event):
@@ -141,9 +153,10 @@ class RepaymentReversed(Event):
 
 
 class CreditTakenBack(Event):
-    """Credit that had paid for a loan is credit again."""
+    """Credit that had paid for a loan is credit again; its money came in at `paidAt`."""
 
     part: Part
+    paid_at: datetime | None = None
 
 
 class CreditRefunded(Event):

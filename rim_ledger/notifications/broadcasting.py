@@ -44,7 +44,7 @@ SEGMENTS_MAX: Final = 10
 NOBODY: Final = "There is nobody to write to."
 
 Title = Annotated[Name, AfterValidator(on_one_line)]
-Users = Annotated[list[AnyId], Field(min_length=1, max_length=USERS_MAX)]
+Users = Annotated[list[AnyId], Field(min_length=1, max_length=USERS_MAX, fail_fast=True)]
 
 
 class Frozen(Struct, frozen=True):

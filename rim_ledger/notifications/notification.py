@@ -288,7 +288,8 @@ def mark(book: Book, id: UUID, event: Event) -> None:
             require_legal(known.status, "mark-delivered", LEGAL)
         case NotificationFailed() | NotificationWithheld():
             require_legal(known.status, "mark-failed", LEGAL)
-    book.append(NotificationHistory, id, [event])
+    with book.dated(id):
+        book.append(NotificationHistory, id, [event])
     if isinstance(event, NotificationFailed) and (other := known.notice.otherwise):
         title, message = in_clear(book, known)
         if title is not None:

@@ -49,7 +49,8 @@ class PaymentCallback(Callback):
         payment = find_payment(book, provider, self.data.reference)
         if payment is None:
             raise UnknownReference
-        book.append(Transaction, payment.id, self._decide(payment, provider, book))
+        with book.dated(payment.id):
+            book.append(Transaction, payment.id, self._decide(payment, provider, book))
         return payment.id
 
     def _decide(self, payment: Transaction, provider: str, book: Book) -> Iterable[Event]:

@@ -67,7 +67,10 @@ class RecordTransaction(Creation[Transaction]):
             metadata=self.metadata,
         )
         if cash and self.type is TransactionType.REPAYMENT:
-            yield _completed(repay(book, user.id, self.amount, loan, id))
+            shared = repay(
+                book, user.id, self.amount, named=loan, transaction=id, paid_at=book.stamp.at
+            )
+            yield _completed(shared)
         elif cash:
             yield TransactionCompleted()
 
@@ -108,8 +111,14 @@ class CompleteTransaction(Command[Transaction]):
             require(self.reference == known, "reference-differs", other)
             claim_reference(book, aggregate.id, aggregate.source, self.reference)
         if aggregate.type is TransactionType.REPAYMENT:
-            owner, named = aggregate.user_id, aggregate.loan_id
-            shared = repay(book, owner, aggregate.amount, named, aggregate.id)
+            shared = repay(
+                book,
+                aggregate.user_id,
+                aggregate.amount,
+                named=aggregate.loan_id,
+                transaction=aggregate.id,
+                paid_at=aggregate.created_at,  # however much later it is settled
+            )
             yield _completed(shared, self.reference)
         else:
             yield TransactionCompleted(reference=self.reference)

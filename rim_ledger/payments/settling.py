@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any
@@ -26,16 +25,15 @@ from rim_ledger.payments.statement import (
     StatementStarted,
 )
 from rim_ledger.payments.transaction import Transaction, TransactionStatus
-from rim_ledger.values import Money, Name, Reference
+from rim_ledger.values import Money, Name, Reference, moment
 
 
 def _day(text: str) -> str:
-    try:
-        if re.match(r"\d{4}-\d\d-\d\d", text, re.ASCII):
-            return datetime.fromisoformat(text).date().isoformat()
-    except ValueError:
-        pass
-    raise PydanticCustomError("date", "a date looks like 2026-01-31")
+    """The day as the provider writes it, whatever the offset of a time that is beside it."""
+    day = text[:10]
+    if moment(text if day != text else f"{text}T00:00:00Z") is None:
+        raise PydanticCustomError("date", "a date looks like 2026-01-31")
+    return day
 
 
 def _amount(text: Any) -> Any:

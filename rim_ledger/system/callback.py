@@ -2,16 +2,19 @@
 
 from abc import abstractmethod
 from collections.abc import Container
-from typing import ClassVar, Final
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID
 
 import msgspec
+from pydantic import BeforeValidator, Field
 
 from rim_ledger.book import Book
 from rim_ledger.core import Actor, Aggregate, Form, Unauthenticated
 from rim_ledger.system.credentials import API_SECRET
 from rim_ledger.system.integration import ApiIntegration, IntegrationStatus, IntegrationType
 from rim_ledger.system.signature import Message
+from rim_ledger.values import moment
 
 NOBODYS: Final = "a secret that is tried where there is none, to take the same time"
 MAY_SPEAK: Final = (IntegrationStatus.ACTIVE, IntegrationStatus.ERROR)
@@ -27,10 +30,28 @@ class NoneOfOurs(Exception):
     """There is no such thing and never will be, so that nothing is to be sent again."""
 
 
+def _own_time(value: Any) -> datetime | None:
+    return moment(value) if isinstance(value, str) else None
+
+
 class Callback(Form):
     """What a provider tells of one thing that was asked of it, or that it did for us."""
 
     ABOUT: ClassVar[type[Aggregate]]
+
+    timestamp: Annotated[
+        datetime | None,
+        BeforeValidator(_own_time),
+        Field(
+            description="When it happened, as the provider has it (Standard Webhooks). It is kept "
+            "with the events if it is a time of RFC 3339, and moves nothing."
+        ),
+    ] = None
+
+    def take(self, book: Book) -> UUID:
+        """Decide, with the provider's own time kept beside the events; the id of the thing."""
+        book.stamp = msgspec.structs.replace(book.stamp, said_at=self.timestamp)
+        return self.work(book)
 
     @abstractmethod
     def work(self, book: Book) -> UUID:

@@ -188,6 +188,11 @@ class SetConfig(Timed):
     def work(self, book: Book) -> UUID:
         """Decide on the setting's stream, which the name alone determines; its id."""
         stream = config_id(self.category, self.key)
+        with book.dated(stream, self.occurred_at):
+            self._set(stream, book)
+        return stream
+
+    def _set(self, stream: UUID, book: Book) -> None:
         before = book.find(SystemConfig, stream)
         old = before.value if before else None
         known = KNOWN.get((self.category, self.key))
@@ -198,7 +203,6 @@ class SetConfig(Timed):
                 category=self.category, key=self.key, value=value, description=words
             )
             book.append(SystemConfig, stream, [event])
-        return stream
 
 
 def set_defaults(book: Book) -> None:

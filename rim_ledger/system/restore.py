@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.event_mac import EventMac, leaf
 from rim_ledger.migrate import LOCK, RECORD, scripts
 from rim_ledger.storage import Storage
 from rim_ledger.system.archive import EVENTS, FILE, Archive, Manifest, Piece, Unsound
@@ -25,15 +26,18 @@ SELECT pg_get_serial_sequence(format('ledger.%%I', c.relname), a.attname), c.rel
    AND c.relname = ANY (%s)"""
 
 STOP: Final = """
-INSERT INTO ledger.events (position, stream_id, version, name, recorded_at, body)
-SELECT max(position) + 1, %(stream)s, 1 + count(*) FILTER (WHERE stream_id = %(stream)s), %(name)s,
-       greatest(clock_timestamp(), max(recorded_at)), %(body)s
+INSERT INTO ledger.events (position, stream_id, version, name, recorded_at, body, mac)
+VALUES (%s, %s, %s, %s, %s, %s, %s)"""
+NEXT: Final = """
+SELECT max(position) + 1, 1 + count(*) FILTER (WHERE stream_id = %s),
+       greatest(clock_timestamp(), max(recorded_at))
   FROM ledger.events"""
 
 Told = Callable[[int, int], None]
 """Is told how many bytes are done, of how many."""
-GoOn = Callable[[AsyncConnection[Any]], Awaitable[str]]
-"""What else belongs to a restore, in the same transaction, and what there is to say of it."""
+GoOn = Callable[[AsyncConnection[Any]], Awaitable[tuple[str, EventMac | None]]]
+"""What else belongs to a restore, in the same transaction; what there is to say of it, and what
+authenticates the events of the restored ledger."""
 
 
 class NotEmpty(Exception):
@@ -53,12 +57,13 @@ class Chain(Struct, frozen=True):
     def last(self) -> Manifest:
         return self.links[-1][1]
 
-    async def contents(self) -> AsyncIterator[tuple[Piece, bytes]]:
-        """The events and files of every backup, and all else as it was at the last."""
+    async def contents(self) -> AsyncIterator[tuple[Piece, bytes, list[str]]]:
+        """The events and files of every backup, and all else as it was at the last; of a piece of
+        a table its columns as well."""
         for archive, manifest in self.links:
             async for piece, content in archive.contents(manifest):
                 if self._counts(piece, manifest):
-                    yield piece, content
+                    yield piece, content, manifest.columns.get(piece.of, [])
 
     @property
     def size(self) -> int:
@@ -102,8 +107,8 @@ async def restore(
             await _fill(connection, chain, files, stored, told)
             await _set_counters(connection, chain)
             await _migrate(connection, scripts().keys() - set(chain.last.migrations))
-            words = await go_on(connection)
-            await _stop_outbound(connection, f"{REASON}: {words}.", world)
+            words, mac = await go_on(connection)
+            await _stop_outbound(connection, f"{REASON}: {words}.", world, mac)
             await connection.commit()
         except BaseException:
             await connection.rollback()
@@ -146,7 +151,7 @@ async def _fill(
     connection: AsyncConnection[Any], chain: Chain, files: Storage, stored: list[str], told: Told
 ) -> None:
     file, parts, done, size = "", list[bytes](), 0, chain.size
-    async for piece, content in chain.contents():
+    async for piece, content, columns in chain.contents():
         name = piece.of.removeprefix(FILE) if piece.of.startswith(FILE) else ""
         if name != file:
             await _keep(files, file, parts, stored)
@@ -154,8 +159,7 @@ async def _fill(
         if name:
             parts.append(content)
         else:
-            columns = ", ".join(chain.last.columns[piece.of])
-            query = f"COPY ledger.{piece.of} ({columns}) FROM STDIN".encode()
+            query = f"COPY ledger.{piece.of} ({', '.join(columns)}) FROM STDIN".encode()
             async with connection.cursor().copy(query) as target:
                 await target.write(content)
         done += piece.size
@@ -176,14 +180,24 @@ async def _set_counters(connection: AsyncConnection[Any], chain: Chain) -> None:
         await connection.execute(last.encode(), [counter])
 
 
-async def _stop_outbound(connection: AsyncConnection[Any], reason: str, world: World) -> None:
+async def _stop_outbound(
+    connection: AsyncConnection[Any], reason: str, world: World, mac: EventMac | None
+) -> None:
     """The first event after the backup's: it is there or the whole ledger is not."""
     event = OutboundStopped(reason=reason)
     stamp = Stamp(at=world.now(), actor=SYSTEM)
     codec = Codec({OutboundStopped.__name__: OutboundStopped})
+    row = await (await connection.execute(NEXT, [OUTBOUND])).fetchone()
+    assert row is not None, "a backup has events"
+    position, version, at = row
     recorded = Recorded(
-        originator_id=OUTBOUND, originator_version=1, id=world.new_id(), event=event, stamp=stamp
+        originator_id=OUTBOUND,
+        originator_version=version,
+        id=world.new_id(),
+        event=event,
+        stamp=stamp,
     )
     stored = codec.to_stored_event(recorded)
-    values = {"stream": OUTBOUND, "name": stored.topic, "body": stored.state.decode()}
-    await connection.execute(STOP, values)
+    place = (position, OUTBOUND, version, stored.topic)
+    code = mac.code(leaf(*place, recorded_at=at, body=stored.state)) if mac else None
+    await connection.execute(STOP, [*place, at, stored.state.decode(), code])

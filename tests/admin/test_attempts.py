@@ -311,24 +311,40 @@ def test_any_story_of_failures_locks_whom_and_as_long_as_it_should(database: str
 
 def test_what_may_be_done_so_often_only_is_counted_apart_from_failures(tell: Tell) -> None:
     async def story(gate: Gate) -> None:
-        async def note(name: str = "ada", ip: str | None = HERE) -> None:
-            await gate.one.note("code", name, ip, 2, 15 * MINUTE)
+        async def note(name: str = "ada") -> None:
+            await gate.one.note("code", name, 2, 15 * MINUTE)
 
         await note()
         await note()
         with pytest.raises(TooManyAttempts) as refusal:
-            await note(ip=THERE)
+            await note()
         assert refusal.value.retry_after == 900
         assert not await gate.locked()
-        for nth in range(18):
-            await note(f"guess {nth}")
-        with pytest.raises(TooManyAttempts):
-            await note("bola")
-        await note("bola", THERE)
+        await note("bola")
         gate.world.time += 15 * MINUTE
         await note()
 
     tell(story)
+
+
+def test_refused_entries_are_counted_by_the_hour_for_thirty_days(tell: Tell, database: str) -> None:
+    async def story(gate: Gate) -> None:
+        async def first(outcome: str = "wrong", ip: str | None = HERE) -> bool:
+            return await gate.one.count_refused("LogIn", outcome, ip)
+
+        assert [await first() for _ in range(3)] == [True, False, False]
+        assert not await first(ip=THERE), "once of each kind, from wherever"
+        assert not await first(ip=None)
+        assert await first("too-many-attempts")
+        gate.world.time += 60 * MINUTE
+        assert await gate.two.count_refused("LogIn", "wrong", HERE)
+        gate.world.time += timedelta(days=30)
+        assert await first()
+
+    tell(story)
+    with psycopg.connect(database) as connection:
+        query = "SELECT outcome, ip, count FROM ledger.refused_entries ORDER BY hour, outcome, ip"
+        assert connection.execute(query).fetchall() == [("wrong", HERE, 1)]
 
 
 def test_each_gate_counts_by_itself(tell: Tell, database: str) -> None:

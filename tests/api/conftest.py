@@ -23,7 +23,7 @@ from projections.follower import follow
 from rim_ledger.admin import attempts
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.key_ring import derived
+from rim_ledger.key_ring import open_ring
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending import dispatch
 from rim_ledger.vault import Vault
@@ -128,9 +128,14 @@ async def serving(database: str) -> AsyncIterator[Client]:
             yield Client(http, app)
 
 
+def vault_of(database: str) -> Vault:
+    """The vault of a ledger of the tests, whose keys are made at the first call."""
+    return Vault(open_ring(database, [SECRET], WORLD), WORLD)
+
+
 @asynccontextmanager
 async def running(database: str, *, following: bool = True) -> AsyncIterator[Client]:
-    vault = Vault(derived(SECRET), WORLD)
+    vault = vault_of(database)
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
         await schema.create(connection)
     async with Ledger(database, ENTITY_OF, vault, WORLD) as ledger:

@@ -271,6 +271,32 @@ def test_getting_in_is_logged_and_so_is_failing_to(tell: Tell) -> None:
     tell(story)
 
 
+def test_what_anybody_can_have_refused_is_logged_once_an_hour_and_counted(
+    tell: Tell, database: str
+) -> None:
+    async def story(client: Client) -> None:
+        for name in ("nobody", "somebody", "nobody", *["admin"] * 8):
+            body = {"username": name, "password": "not the password"}
+            await client.http.post("/v1/auth/login", json=body)
+        found = [
+            (each["adminName"], each["details"]["outcome"])
+            for each in await lines(client, action="LogIn")
+        ]
+        known = [("admin", "invalid-credentials")] * 5
+        assert found == [
+            ("admin", "too-many-attempts"),
+            *known,
+            ("", "invalid-credentials"),
+            ("admin", "done"),
+        ]
+
+    tell(story)
+    with psycopg.connect(database) as connection:
+        query = "SELECT outcome, sum(count)::int FROM ledger.refused_entries GROUP BY outcome"
+        counted = dict(connection.execute(query).fetchall())
+    assert counted == {"invalid-credentials": 3, "too-many-attempts": 3}
+
+
 def test_a_blocked_address_is_logged_with_whose_session_it_was(tell: Tell) -> None:
     async def story(client: Client) -> None:
         rules = {"ipBlacklist": ["203.0.113.0/24"]}

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from projections.rebuild import rebuild
-from rim_ledger.key_ring import derived
-from rim_ledger.vault import Vault
-from tests.api.conftest import SECRET, WORLD, Client, Tell
+from tests.api.conftest import Client, Tell, vault_of
 from tests.api.files import gif, jpeg, png
 from tests.api.test_support import Desk
 
@@ -75,7 +73,7 @@ def test_a_rebuild_finds_the_same_and_leaves_the_files_alone(tell: Tell, databas
         (before,) = await desk.items(f"{path}/messages")
         (stored,) = kept(lead)
         as_it_was = stored.read_bytes(), stored.stat().st_mtime_ns
-        rebuilt = await rebuild(database, Vault(derived(SECRET), WORLD))
+        rebuilt = await rebuild(database, vault_of(database))
         assert (rebuilt.differences, rebuilt.swapped) == ((), True)
         assert [before] == await desk.items(f"{path}/messages")
         assert kept(lead) == [stored]

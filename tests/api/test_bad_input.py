@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from uuid import UUID
 
 import pytest
@@ -37,6 +38,7 @@ BODIES = {
     "the id of nobody": (json.dumps(ADA | {"id": str(UUID(int=0))}).encode(), 422),
     "an id of the ledger's own": (json.dumps(ADA | {"id": str(derived_id("x"))}).encode(), 422),
     "an amount as text": (json.dumps(ADA | {"creditLimit": "100"}).encode(), 422),
+    "a thousand and one names": (json.dumps({f"x{n}": n for n in range(1001)}).encode(), 400),
     "two mebibytes": (b'"' + b"x" * 2 * 1024 * 1024 + b'"', 413),
 }
 
@@ -47,6 +49,76 @@ def test_no_body_gets_a_500(tell: Tell) -> None:
             answer = await admin.post("/v1/users", content=said, headers=JSON)
             assert answer.status_code == status, f"{name}: {answer.text}"
             assert answer.headers["content-type"] == "application/problem+json"
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    "time", ["1700000000", 1_700_000_000, "2026-01-05 10:00:00Z", "0000-01-01T00:00:00Z"]
+)
+def test_a_time_is_rfc_3339_in_every_body(tell: Tell, time: object) -> None:
+    async def story(admin: Client) -> None:
+        line = {"op": "POST /v1/users", "body": ADA | {"occurredAt": time}}
+        bulk = await admin.post(
+            "/v1/bulk",
+            content=json.dumps(line).encode(),
+            headers={"content-type": "application/x-ndjson"},
+        )
+        one = json.loads(bulk.text)
+        key = await admin.post("/v1/api-keys", {"name": "a machine", "expiresAt": time})
+        user = await admin.post("/v1/users", ADA | {"occurredAt": time})
+        assert (one["status"], key.status_code, user.status_code) == (422, 422, 422)
+        for problem, field in ((one["problem"], "occurredAt"), (key.json(), "expiresAt")):
+            told = {error["pointer"]: error["code"] for error in problem["errors"]}
+            assert told[f"/{field}"] == "time"
+
+    tell(story)
+
+
+def test_an_answer_names_a_hundred_wrong_places_and_counts_the_rest(tell: Tell) -> None:
+    unknown = {f"field{n}": n for n in range(950)}
+    names = "&".join(f"x{n}=1" for n in range(150))
+
+    async def story(admin: Client) -> None:
+        for answer in (
+            await admin.post("/v1/users", unknown),
+            await admin.get(f"/v1/users?{names}"),
+        ):
+            problem = answer.json()
+            assert (answer.status_code, len(problem["errors"])) == (422, 100)
+            assert re.search(r"; … and [19]\d\d more$", problem["detail"])
+            assert len(answer.content) < 20_000
+        line = json.dumps({"op": "POST /v1/users", "body": unknown})
+        ndjson = {"content-type": "application/x-ndjson"}
+        bulk = await admin.post("/v1/bulk", content=line, headers=ndjson)
+        assert len(bulk.json()["problem"]["errors"]) == 100
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "place"),
+    [
+        (
+            "/v1/broadcasts",
+            {"customUserIds": ["x"] * 20_000},
+            "/customUserIds/0",
+        ),
+        (
+            "/v1/admin-roles",
+            {"name": "r", "permissions": [{"resource": "loans", "actions": ["x"] * 20_000}]},
+            "/permissions/0/actions/0",
+        ),
+    ],
+)
+def test_of_a_long_list_the_first_wrong_place_is_enough(
+    tell: Tell, path: str, body: dict[str, object], place: str
+) -> None:
+    async def story(admin: Client) -> None:
+        answer = await admin.post(path, body)
+        places = [each["pointer"] for each in answer.json()["errors"]]
+        assert answer.status_code == 422
+        assert [each for each in places if each.startswith(place.rpartition("/")[0])] == [place]
 
     tell(story)
 
@@ -116,6 +188,10 @@ QUERIES = [
     ("createdAtFrom=yesterday", 422, "invalid-parameter"),
     ("createdAtFrom=2026-01-01T00:00:00", 422, "invalid-parameter"),
     ("createdAtTo=99999-01-01T00:00:00Z", 422, "invalid-parameter"),
+    ("createdAtFrom=2026-01-01%2008:00:00Z", 422, "invalid-parameter"),
+    ("createdAtFrom=2026-01-01T08:00Z", 422, "invalid-parameter"),
+    ("createdAtTo=1700000000000", 422, "invalid-parameter"),
+    ("asOf=2026-01-01%2008:00:00Z", 422, "invalid-parameter"),
     ("sort=amount", 422, "invalid-parameter"),
     ("sort=--createdAt", 422, "invalid-parameter"),
     ("deleted=true", 422, "unknown-parameter"),

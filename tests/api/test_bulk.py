@@ -2,11 +2,14 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
-from api import bulk
+from api import atomic, bulk
+from rim_ledger.book import Book
+from rim_ledger.values import lagos_day
 from tests.api.conftest import ADA, WORLD, Client, Tell
 
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -26,7 +29,7 @@ async def send(admin: Client, lines: list[Any], query: str = "") -> list[dict[st
 
 def test_each_line_is_answered_in_order_and_fails_alone(tell: Tell) -> None:
     async def story(admin: Client) -> None:
-        own = f"USR-{WORLD.now().year}-000001"
+        own = f"USR-{lagos_day(WORLD.now()).year}-000001"
         lines = [
             register(1),
             "{",
@@ -98,6 +101,44 @@ def test_an_atomic_line_needs_its_own_permission(tell: Tell) -> None:
         answers = await send(clerk, [register(1), setting], "?atomic=true")
         assert [each["status"] for each in answers] == [409, 403]
         assert [each["status"] for each in await send(clerk, [register(1), setting])] == [201, 403]
+
+    tell(story)
+
+
+def test_what_an_atomic_file_needs_is_loaded_together(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[int] = []
+    work = atomic._Batch.work
+
+    def counted(batch: Any, book: Book) -> UUID:
+        rounds.append(len(batch.wishes))
+        return work(batch, book)
+
+    monkeypatch.setattr(atomic._Batch, "work", counted)
+
+    async def story(admin: Client) -> None:
+        few = await send(admin, [register(n) for n in range(2)], "?atomic=true")
+        loads_of_two = len(rounds)
+        many = await send(admin, [register(n) for n in range(2, 202)], "?atomic=true")
+        assert {each["status"] for each in few + many} == {201}
+        assert len(rounds) - loads_of_two <= loads_of_two < 10
+
+    tell(story)
+
+
+def test_an_atomic_file_holds_up_nobody_for_long(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic, "SECONDS_MAX", 0.0)
+
+    async def story(admin: Client) -> None:
+        text = "\n".join(json.dumps(register(n)) for n in range(20)).encode()
+        answer = await admin.post("/v1/bulk?atomic=true", content=text, headers=NDJSON)
+        assert (answer.status_code, answer.json()["code"]) == (413, "atomic-too-slow")
+        assert "Send fewer lines at once" in answer.json()["detail"]
+        fresh = await admin.caught_up()
+        assert (await admin.get("/v1/users", headers=fresh)).json()["items"] == []
 
     tell(story)
 

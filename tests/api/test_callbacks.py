@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from api.process.app import create_app
 from projections.rebuild import rebuild
 from rim_ledger.system.signature import sign
 from tests.api.conftest import SECRET as MASTER
-from tests.api.conftest import Client, Tell
+from tests.api.conftest import WORLD, Client, Tell
 from tests.api.factors import Clock
 
 SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cy0wMDAx"
@@ -75,7 +76,7 @@ async def gateway(admin: Client) -> tuple[Gateway, str]:
     return Gateway(admin, made.json()["id"]), path
 
 
-async def payment(admin: Client, reference: str = "P-1") -> str:
+async def payment(admin: Client, reference: str = "P-1", **more: Any) -> str:
     """A repayment of 50 that waits for its money; the path."""
     user = await admin.user(int(reference[2:]))
     body = {
@@ -86,7 +87,7 @@ async def payment(admin: Client, reference: str = "P-1") -> str:
         "provider": "paystack",
         "reference": reference,
     }
-    made = await admin.post("/v1/transactions", body)
+    made = await admin.post("/v1/transactions", body | more)
     assert made.status_code == 201, made.text
     return f"/v1/transactions/{made.json()['id']}"
 
@@ -109,6 +110,21 @@ def test_a_signed_callback_completes_the_payment_in_the_integrations_name(tell: 
         assert (entry["actorType"], entry["userName"]) == ("integration", "Paystack")
         assert path.endswith(entry["actorId"])
         assert entry["userId"] is None
+
+    tell(story)
+
+
+def test_a_callback_that_is_too_early_is_moved_up_and_its_word_is_kept(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        provider, _ = await gateway(admin)
+        ahead = (WORLD.now() + timedelta(minutes=4)).isoformat(timespec="microseconds")
+        waiting = await payment(admin, occurredAt=ahead)
+        said = paid() | {"timestamp": "2026-01-05T10:00:00+01:00"}
+        assert (await provider.call(said)).status_code == 200
+        assert (await row(admin, waiting))["status"] == "completed"
+        told = (await admin.get("/v1/events?type=TransactionCompleted")).json()["items"][-1]
+        assert told["saidat"] == "2026-01-05T09:00:00Z"
+        assert datetime.fromisoformat(told["time"]) == datetime.fromisoformat(ahead)
 
     tell(story)
 

@@ -1,6 +1,7 @@
 """Commands over HTTP: who may ask, in which order things are checked, what is answered."""
 
 import asyncio
+import json
 from datetime import timedelta
 from uuid import uuid4
 
@@ -156,17 +157,40 @@ def test_a_command_may_lie_five_minutes_ahead_and_a_week_back(tell: Tell) -> Non
     async def story(admin: Client) -> None:
         rights = {"resource": "users.credit", "actions": ["write"]}
         officer = await admin.take_on("officer", rights)
-        path = f"/v1/users/{(await admin.user())['id']}/credit-score"
+        long_ago = (WORLD.now() - timedelta(days=801)).isoformat()
+        user = await admin.user(occurredAt=long_ago)
+        path = f"/v1/users/{user['id']}/credit-score"
 
         async def at(who: Client, days: float, score: int) -> httpx.Response:
             moment = (WORLD.now() + timedelta(days=days)).isoformat()
             body = {"score": score, "reason": "x", "occurredAt": moment}
             return await who.post(path, body)
 
-        assert (await at(officer, -6, 600)).status_code == 200
+        assert (await at(admin, -800, 603)).status_code == 200
         assert code(await at(officer, 1, 601)) == (422, "occurred-in-future")
         assert code(await at(officer, -8, 602)) == (403, "forbidden")
-        assert (await at(admin, -800, 603)).status_code == 200
+        assert (await at(officer, -6, 600)).status_code == 200
+
+    tell(story)
+
+
+def test_no_command_is_dated_before_what_it_follows_whichever_way_it_comes(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        early = {"occurredAt": (WORLD.now() - timedelta(days=1)).isoformat()}
+        paths = {
+            f"/v1/users/{(await admin.user())['id']}/suspend": {"reason": "a reason"},
+            "/v1/system-config/lending/maxOpenLoans": {"value": 4},
+        }
+        for path, body in paths.items():
+            method = "PUT" if "config" in path else "POST"
+            one = await admin.ask(method, path, json=body | early)
+            assert code(one) == (422, "occurred-too-early")
+            assert one.json()["errors"][0]["pointer"] == "/occurredAt"
+            for bulk in ("/v1/bulk", "/v1/bulk?atomic=true"):
+                line = json.dumps({"op": f"{method} {path}", "body": body | early})
+                form = {"content-type": "application/x-ndjson"}
+                told = json.loads((await admin.post(bulk, content=line, headers=form)).text)
+                assert told["problem"]["code"] == "occurred-too-early"
 
     tell(story)
 

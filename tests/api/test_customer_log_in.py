@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from rim_ledger.customers.phone_code import SENT_MOST
+from rim_ledger.customers.phone_code import ASKED_MOST, SENT_MOST
 from rim_ledger.customers.standing import SILENCE
 from tests.api.borrowers import (
     CODE,
@@ -134,12 +134,12 @@ def test_a_code_lasts_ten_minutes_and_until_there_is_a_newer_one(tell: Tell) -> 
     tell(story, following=False)
 
 
-def test_after_five_tries_a_code_is_none_however_many_the_settings_allow(tell: Tell) -> None:
+def test_after_fifteen_tries_a_code_is_none_however_many_the_settings_allow(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         await admin.ask("PATCH", "/v1/security-settings", {"maxLoginAttempts": 100})
         await admin.user()
         code = await code_for(admin, phone())
-        for _ in range(5):
+        for _ in range(15):
             assert await tried(admin, phone(), other_than(code)) == (401, "invalid-code")
         assert await tried(admin, phone(), code) == (401, "invalid-code")
         assert await tried(admin, phone(), await code_for(admin, phone())) == (200, "")
@@ -147,7 +147,20 @@ def test_after_five_tries_a_code_is_none_however_many_the_settings_allow(tell: T
     tell(story, following=False)
 
 
-def test_a_phone_is_sent_five_codes_an_hour_by_all_processes_together(
+def test_wrong_codes_from_elsewhere_keep_no_borrower_out(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        await admin.user()
+        code = await code_for(admin, phone())
+        wrong, elsewhere = other_than(code), {"X-Forwarded-For": "203.0.113.9"}
+        for status in [401] * 5 + [429]:
+            answer = await answer_with(admin, phone(), wrong, headers=elsewhere)
+            assert answer.status_code == status
+        assert await tried(admin, phone(), code) == (200, "")
+
+    tell(story, following=False)
+
+
+def test_a_phone_is_sent_five_codes_an_hour_by_all_processes_together_and_then_one_at_a_time(
     tell: Tell, database: str
 ) -> None:
     async def story(admin: Client) -> None:
@@ -155,16 +168,31 @@ def test_a_phone_is_sent_five_codes_an_hour_by_all_processes_together(
         async with serving(database) as other:
             clock = Clock(admin, other)
             for to in (phone(), STRANGER):
-                for nth in range(SENT_MOST):
-                    answer = await ask_for_code((admin, other)[nth % 2], to)
-                    assert answer.status_code == 202, answer.text
-                for process in (admin, other):
-                    answer = await ask_for_code(process, to)
-                    assert refusal(answer) == (429, "too-many-attempts")
-                    assert int(answer.headers["Retry-After"]) == 3600
-            assert len([*await sent(admin), *await sent(other)]) == SENT_MOST
-            clock.passes(hours=1)
-            assert (await ask_for_code(admin, phone())).status_code == 202
+                answers = [await ask_for_code((admin, other)[nth % 2], to) for nth in range(9)]
+                assert {answer.status_code for answer in answers} == {202}
+                assert len({answer.json()["expiresAt"] for answer in answers[4:]}) == 1
+            messages = [*await sent(admin), *await sent(other)]
+            assert len(messages) == SENT_MOST
+            for minutes, more in ((9, 0), (1, 1), (5, 0), (5, 1)):
+                clock.passes(minutes=minutes)
+                assert (await ask_for_code(admin, phone())).status_code == 202
+                assert len([*await sent(admin), *await sent(other)]) == len(messages) + more
+                messages = [*await sent(admin), *await sent(other)]
+            assert await tried(admin, phone(), code_in((await sent(admin))[-1])) == (200, "")
+
+    tell(story, following=False)
+
+
+def test_from_one_address_fifty_codes_are_asked_for_in_an_hour(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        clock = Clock(admin)
+        for number in range(ASKED_MOST):
+            assert (await ask_for_code(admin, phone(number))).status_code == 202
+        answer = await ask_for_code(admin, STRANGER)
+        assert refusal(answer) == (429, "too-many-attempts")
+        assert int(answer.headers["Retry-After"]) == 3600
+        clock.passes(hours=1)
+        assert (await ask_for_code(admin, STRANGER)).status_code == 202
 
     tell(story, following=False)
 

@@ -12,20 +12,16 @@ import pytest
 from projections import seals
 from projections.seals import Sealer, go_on, signer
 from projections.signed_note import Checkpoint
-from rim_ledger.key_ring import derived
-from rim_ledger.vault import Vault
-from tests.api.conftest import SECRET, WORLD, Client, Tell
+from tests.api.conftest import WORLD, Client, Tell, vault_of
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "reference" / "verify_proof.py"
 
 
-VAULT = Vault(derived(SECRET), WORLD)
-
-
 async def sealed(database: str) -> None:
     connection = await psycopg.AsyncConnection.connect(database, autocommit=True)
+    vault = vault_of(database)
     async with connection:
-        sealer = Sealer(connection, await signer(connection, VAULT, WORLD))
+        sealer = Sealer(connection, await signer(connection, vault, WORLD), vault.event_mac)
         while await sealer.advance():
             pass
 
@@ -33,7 +29,7 @@ async def sealed(database: str) -> None:
 async def restored(database: str, *kept: Checkpoint) -> None:
     """Go on under another key, as a restore does."""
     async with await psycopg.AsyncConnection.connect(database) as connection:
-        await go_on(connection, VAULT, WORLD, kept)
+        await go_on(connection, vault_of(database), WORLD, kept)
 
 
 def verified(place: Path, **texts: str) -> tuple[int, str]:

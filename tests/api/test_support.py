@@ -11,9 +11,7 @@ import pytest
 
 from projections.rebuild import rebuild
 from rim_ledger.clock import tick
-from rim_ledger.key_ring import derived
-from rim_ledger.vault import Vault
-from tests.api.conftest import ADA, PASSWORD, SECRET, WORLD, Client, Tell
+from tests.api.conftest import ADA, PASSWORD, WORLD, Client, Tell, vault_of
 
 DESK = (
     {"resource": "tickets", "actions": ["read", "write"]},
@@ -134,7 +132,7 @@ def test_a_ticket_goes_its_way_and_every_step_is_seen(tell: Tell, database: str)
         assert (await lead.post(f"{path}/history", {})).status_code == 405
         audit = await desk.items(f"/v1/audit-logs?entityId={desk.ids[ann]}&entity=SupportAgent")
         assert audit[-1]["action"] == "AgentCreated"
-        found = await rebuild(database, Vault(derived(SECRET), WORLD), check=True)
+        found = await rebuild(database, vault_of(database), check=True)
         assert found.differences == ()
 
     tell(story)
@@ -159,7 +157,7 @@ def test_counts_follow_and_are_the_same_after_a_rebuild(tell: Tell, database: st
         assert (await desk.row(f"/v1/tickets/{two}"))["assignedToName"] == "Ann"
         (message,) = await desk.items(f"/v1/tickets/{one}/messages")
         assert not message["isRead"]
-        found = await rebuild(database, Vault(derived(SECRET), WORLD), check=True)
+        found = await rebuild(database, vault_of(database), check=True)
         assert found.differences == ()
         busy = await lead.ask("DELETE", f"/v1/support-agents/{mine}")
         assert (busy.status_code, busy.json()["code"]) == (409, "agent-has-tickets")
@@ -422,8 +420,6 @@ def test_thirty_two_agents_give_away_five_hundred_tickets_at_once(
                 " WHERE name = 'TicketAssigned'"
             )
             assert await cursor.fetchone() == (500, 500)
-        assert (
-            await rebuild(database, Vault(derived(SECRET), WORLD), check=True)
-        ).differences == ()
+        assert (await rebuild(database, vault_of(database), check=True)).differences == ()
 
     tell(story)

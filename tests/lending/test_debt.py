@@ -14,6 +14,7 @@ from rim_ledger.lending.lateness import (
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.standing import EnableAutoLimit, SetCreditLimit
 from rim_ledger.lending.user import User
+from rim_ledger.values import day_after
 from tests.lending.desk import Desk
 from tests.spec import names
 
@@ -89,7 +90,7 @@ def test_past_due_is_marked_once_and_defaults_after_the_configured_days() -> Non
     assert desk.run(look_for_overdue(loan)) == []
     due = desk.loan(loan).due_date
     assert due is not None
-    assert desk.reminders["default", loan] == due + timedelta(days=30)
+    assert desk.reminders["default", loan] == day_after(due) + timedelta(days=30)
     assert desk.run(look_for_default(loan)) == []
     desk.world.pass_days(30)
     assert names(desk.run(look_for_default(loan))) == [

@@ -14,6 +14,7 @@ from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User
 from rim_ledger.payments.payment import CompleteTransaction, FailTransaction
 from rim_ledger.payments.transaction import Transaction
+from rim_ledger.values import day_after
 from tests.lending.desk import Desk, refused
 from tests.spec import START, names
 
@@ -44,7 +45,8 @@ def test_a_delivered_loan_is_owed_until_the_end_of_a_lagos_day() -> None:
     assert lent.due_date == datetime(2026, 1, 12, 22, 59, 59, tzinfo=UTC)
     debt = desk.user.debts[loan]
     assert (debt.principal, debt.interest, desk.user.exposure) == (100, 15, 100)
-    assert desk.reminders["overdue", loan] == lent.due_date
+    assert lent.due_date
+    assert desk.reminders["overdue", loan] == day_after(lent.due_date)
     assert desk.reminders["query-top-up", loan] is None
     assert lent.transaction_id is not None
     assert desk.transaction(lent.transaction_id).status == "completed"

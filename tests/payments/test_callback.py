@@ -1,6 +1,7 @@
 """What a provider's word does to a payment, and what it cannot do."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,7 @@ from rim_ledger.system.connecting import (
 from rim_ledger.system.integration import ApiIntegration
 from tests.lending.desk import Desk, refused
 from tests.payments.test_payment import record
-from tests.spec import names
+from tests.spec import START, names
 from tests.system.test_integration import paystack, rotated
 
 SUCCEEDED, FAILED = "payment.succeeded", "payment.failed"
@@ -59,6 +60,27 @@ class Counter(Desk):
         for command in commands:
             self.perform(Transaction, self.payment, command)
         return self
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "kept"),
+    [
+        ("2025-12-31T23:30:00+01:00", datetime(2025, 12, 31, 22, 30, tzinfo=UTC)),
+        ("2099-01-01T00:00:00Z", datetime(2099, 1, 1, tzinfo=UTC)),
+        (1_767_000_000, None),
+        ("yesterday", None),
+        (None, None),
+    ],
+)
+def test_the_gateway_s_own_time_is_kept_as_its_word(timestamp: Any, kept: datetime | None) -> None:
+    desk = Counter()
+    claim = {"reference": "P-1", "amount": 50, "provider": "paystack"}
+    said = {"type": SUCCEEDED, "timestamp": timestamp, "data": claim}
+    book = desk.book(Actor(type="integration", id=desk.paystack, name="Paystack"))
+    PaymentCallback.model_validate(said).take(book)
+    desk.keep(book)
+    assert desk.heard.status == "completed"
+    assert (desk.log[-1].stamp.said_at, desk.log[-1].stamp.at) == (kept, START)
 
 
 def test_money_that_came_in_completes_the_payment_and_reaches_the_loans() -> None:

@@ -23,6 +23,7 @@ from rim_ledger.payments.reversal import (
     UndoReconciliation,
 )
 from rim_ledger.payments.transaction import PaymentMethod, Transaction
+from rim_ledger.values import day_after
 from tests.lending.desk import Desk, refused
 from tests.payments.test_payment import record
 from tests.spec import names
@@ -121,7 +122,9 @@ def test_a_reopened_loan_falls_overdue_again() -> None:
     desk.world.pass_days(3)
     desk.run(look_for_overdue(loan))
     reverse(desk, payment)
-    assert desk.reminders["overdue", loan] == desk.loan(loan).due_date
+    due = desk.loan(loan).due_date
+    assert due
+    assert desk.reminders["overdue", loan] == day_after(due)
     assert "LoanBecameOverdue" in names(desk.run(look_for_overdue(loan)))
 
 

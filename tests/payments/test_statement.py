@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
+from pydantic import ValidationError
 
 from rim_ledger.core import SYSTEM
 from rim_ledger.lending.user import User
@@ -87,6 +88,23 @@ def test_without_a_provider_the_payment_method_stands_for_it() -> None:
     payment = pending(desk, "R-1")
     (found,) = settled(desk, line(1, "R-1"))
     assert (found.outcome, found.transaction_id) == (LineOutcome.MATCHED, payment)
+
+
+@pytest.mark.parametrize(
+    "date", ["2026-01-05", "2026-01-05T23:30:00+01:00", "2026-01-05T23:30:00Z"]
+)
+def test_the_day_of_a_line_is_the_one_that_the_provider_wrote(date: str) -> None:
+    fields = line(1, "R-1").model_dump() | {"date": date, "amount": "50.00"}
+    assert StatementLine.model_validate(fields).date == "2026-01-05"
+
+
+@pytest.mark.parametrize(
+    "date", ["20260105", "2026-01-05T23:30:00", "2026-01-05 23:30", "2026-02-30", "1767600000", ""]
+)
+def test_what_is_no_day_and_no_time_makes_a_line_invalid(date: str) -> None:
+    fields = line(1, "R-1").model_dump() | {"date": date, "amount": "50.00"}
+    with pytest.raises(ValidationError, match="a date looks like"):
+        StatementLine.model_validate(fields)
 
 
 def test_another_amount_changes_nothing_and_says_what_was_expected() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import psycopg
 import pytest
 
@@ -101,9 +102,9 @@ class Ledger:
         return int(self.ask("SELECT max(position) FROM ledger.events"))
 
     def last(self) -> Checkpoint:
-        """The last checkpoint outside, of the origin that signs now."""
+        """The last checkpoint outside, of the origin that signs now, as an opening names it."""
         (found,) = (each for each in Outside(self.home).last() if each.origin == self.origin)
-        return found
+        return msgspec.structs.replace(found, more=())
 
     def ask(self, query: str) -> Any:
         with psycopg.connect(self.url) as connection:

@@ -10,6 +10,7 @@ from api.installation.settings import Settings
 from api.process import cli, sealing
 from api.process.backup_commands import restore
 from projections import seals
+from rim_ledger.event_mac import Forged
 from rim_ledger.world import RealWorld
 from tests.process.lost import Ledger
 
@@ -112,3 +113,49 @@ def test_tables_that_are_dropped_while_the_sealer_runs_are_missed(ledger: Ledger
             await asyncio.wait_for(signing, PATIENCE)
 
     asyncio.run(run())
+
+
+AGAIN = """
+INSERT INTO ledger.events (position, stream_id, version, name, body, recorded_at, mac)
+SELECT position + 1, stream_id, version + 1, name, body, recorded_at, mac
+  FROM ledger.events ORDER BY position DESC LIMIT 1"""
+
+
+def test_an_event_in_another_name_is_neither_sealed_nor_decided_on(ledger: Ledger) -> None:
+    ledger.seal()
+    ledger.change(AGAIN)
+    forged = f"position {ledger.head}"
+    with pytest.raises(Unfit, match=f"the event at {forged} was not written by this ledger"):
+        asyncio.run(asyncio.wait_for(sealing.seal(Settings.load(), ledger.url), PATIENCE))
+    with pytest.raises(Forged, match=f"event at {forged} was not written by this ledger"):
+        ledger.go_on()
+    assert f"{forged}: the event (AdminCreated) was not written by" in ledger.finds()
+
+
+def test_where_codes_begin_cannot_be_moved(ledger: Ledger) -> None:
+    """Or all that somebody put there before would be believed."""
+    ledger.go_on()
+    ledger.seal()
+    ledger.change("UPDATE ledger.events SET mac = NULL")
+    ledger.change("DELETE FROM ledger.key_ring WHERE purpose = 'event'")
+    with pytest.raises(Unfit, match=r"codes begin after position 0; no event carries a code"):
+        cli.init()
+
+
+def test_a_ledger_from_before_the_codes_is_looked_at_as_a_whole_first(ledger: Ledger) -> None:
+    ledger.go_on()
+    ledger.seal()
+    ledger.change("UPDATE ledger.events SET mac = NULL")
+    ledger.change("DELETE FROM ledger.key_ring WHERE purpose = 'event'")
+    for name in ("latest", *(each.name for each in ledger.outside(ledger.origin, "").glob("*-*"))):
+        ledger.outside(ledger.origin, name).unlink()  # They say that there were codes.
+    ledger.change("UPDATE ledger.events SET body = body || ' ' WHERE position = 2")
+    with pytest.raises(Unfit, match=r"position 2: the event .* is not the one that was sealed"):
+        cli.init()
+    ledger.change("UPDATE ledger.events SET body = trim(body) WHERE position = 2")
+    with pytest.raises(Unfit, match="carry no codes yet: run rim-ledger init"):
+        cli.rebuild()
+    assert "codes that authenticate events" in ledger.says(cli.init)
+    ledger.go_on()
+    ledger.seal()
+    assert ledger.says(cli.verify).endswith("as they were signed\n")

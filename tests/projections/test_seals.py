@@ -23,7 +23,10 @@ PAGE = 4
 async def sealed(url: str) -> list[str]:
     """Seal everything; the new notes."""
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
-        sealer, notes = Sealer(connection, await signer(connection, VAULT, WORLD)), list[str]()
+        sealer, notes = (
+            Sealer(connection, await signer(connection, VAULT, WORLD), VAULT.event_mac),
+            list[str](),
+        )
         while note := await sealer.advance():
             notes.append(note)
         return notes
@@ -33,7 +36,7 @@ async def faults(url: str, *outside: str) -> list[str]:
     """What is found to be wrong, of notes that were kept outside as well."""
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         known = await origins(connection, VAULT)
-        verification = Verification(connection, known, [*map(said, outside)])
+        verification = Verification(connection, known, [*map(said, outside)], VAULT.event_mac)
         return [fault async for fault in verification.faults(lambda _, __: None)]
 
 
@@ -81,7 +84,7 @@ def test_every_event_is_a_leaf_and_the_root_is_signed(database: str, notes: list
     verifier = Verifier.of(key)
     opened = [verifier.open(note) for note in notes]
     assert [each.size for each in opened] == [4, 8, 12, 16, 20]
-    assert opened[-1] == Checkpoint(verifier.origin, 20, edge.root)
+    assert opened[-1] == Checkpoint(verifier.origin, 20, edge.root, ("macs 0",))
     assert asyncio.run(faults(database)) == []
 
 
@@ -151,11 +154,12 @@ def test_events_and_seals_changed_together_do_not_have_the_signed_root(
     database: str, notes: list[str]
 ) -> None:
     forged(database)
-    wanted = ["checkpoint of 8 events: another root was signed than they have"]
-    assert asyncio.run(faults(database)) == wanted
+    own = "position 7: the event (CreditScoreSet) was not written by this ledger"
+    root = "checkpoint of {} events: another root was signed than they have"
+    assert asyncio.run(faults(database)) == [own, root.format(8)]
     tampered(database, "DELETE FROM ledger.checkpoints WHERE NOT opens")
     found = asyncio.run(faults(database, notes[-1]))
-    assert found == ["checkpoint of 20 events: another root was signed than they have"]
+    assert found == [own, root.format(20)]
 
 
 def test_a_store_that_lost_its_tail_and_its_seals_contradicts_the_outside(
@@ -262,13 +266,13 @@ def test_what_was_signed_here_is_not_signed_otherwise(
     async def story() -> None:
         async with await AsyncConnection.connect(database, autocommit=True) as connection:
             key = await signer(connection, VAULT, WORLD)
-            old = Sealer(connection, key)
+            old = Sealer(connection, key, VAULT.event_mac)
             await written(database, *scores(PAGE))
             signed = said(str(await old.advance()))
             tampered(database, *CUT)
             await written(database, *scores(further))
             words = "24 events are not those" if further > 1 else "23, and was signed up to 24"
-            for sealer in (old, Sealer(connection, key, signed)):
+            for sealer in (old, Sealer(connection, key, VAULT.event_mac, signed)):
                 with pytest.raises(Contradiction, match=words):
                     await sealer.advance()
 
@@ -280,7 +284,7 @@ def test_a_sealer_goes_on_from_what_others_signed_after_it(database: str, notes:
     async def story() -> list[str]:
         async with await AsyncConnection.connect(database, autocommit=True) as connection:
             key, found = await signer(connection, VAULT, WORLD), list[str]()
-            sealer = Sealer(connection, key, said(notes[1]))
+            sealer = Sealer(connection, key, VAULT.event_mac, said(notes[1]))
             for _ in range(3):
                 await written(database, *scores(PAGE))
                 found += [note for note in [await sealer.advance()] if note]

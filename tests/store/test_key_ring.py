@@ -11,7 +11,15 @@ import pytest
 from rim_ledger import rotation
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import SYSTEM, Stamp
-from rim_ledger.key_ring import Purpose, Ring, UnknownKey, WrongSecret, derived, open_ring
+from rim_ledger.key_ring import (
+    Purpose,
+    Ring,
+    UnknownKey,
+    WrongSecret,
+    begin_event_macs,
+    derived,
+    open_ring,
+)
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.standing import RegisterUser
 from rim_ledger.lending.user import User
@@ -135,7 +143,8 @@ def test_a_ledger_from_before_the_ring_goes_on_with_the_keys_it_was_written_with
     assert vault.unwrap(person, kept[0])
     _rows(database, "DELETE FROM ledger.personal_keys WHERE person = %s", person)
     _check(database, vault, people)
-    asyncio.run(register(vault, 2))
+    assert begin_event_macs(database, [NEW, OLD], WORLD)
+    asyncio.run(register(_vault(database, NEW, OLD), 2))
 
 
 def test_a_rotation_wraps_everything_anew_under_new_keys(database: str) -> None:

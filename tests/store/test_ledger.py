@@ -15,6 +15,7 @@ from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Ledger
 from rim_ledger.outcomes import Idempotency, Receipt
 from rim_ledger.store import Draft, Line, Store
+from rim_ledger.values import lagos_day
 from rim_ledger.vault import Vault, opened
 from rim_ledger.world import RealWorld
 from tests.sample import JARS, STAMP, Jar, add_coin, erase_owner, open_jar
@@ -62,7 +63,7 @@ def test_a_receipt_names_stream_number_version_and_position(database: str) -> No
         return await ledger.submit(open_jar(jar), STAMP), await ledger.submit(add_coin(jar), STAMP)
 
     opened_at, added = on_ledger(database, story)
-    year = WORLD.now().year
+    year = lagos_day(WORLD.now()).year
     assert opened_at == Receipt(jar, f"JAR-{year}-000001", 1, 1)
     assert added == Receipt(jar, f"JAR-{year}-000001", 2, 2)
 

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
+from rim_ledger.event_mac import EventMac, leaf
 from rim_ledger.migrate import scripts
 from rim_ledger.storage import Storage
 from rim_ledger.system.archive import Manifest, Sealer
@@ -60,23 +61,28 @@ def brought_back(url: str, place: Path, go_on: Any) -> str:
 def test_a_backup_of_an_earlier_version_is_brought_up_to_date_before_its_log_goes_on(
     empty: str, tmp_path: Path
 ) -> None:
-    async def go_on(connection: AsyncConnection[Any]) -> str:
+    mac = EventMac(b"a key of the tests", 1)
+
+    async def go_on(connection: AsyncConnection[Any]) -> tuple[str, EventMac]:
         cursor = await connection.execute("SELECT name FROM migrations ORDER BY name")
         assert [name for (name,) in await cursor.fetchall()] == [*scripts()] != EARLIER
         cursor = await connection.execute("SELECT max(position) FROM ledger.events")
         assert await cursor.fetchone() == (1,)
-        return "it goes on elsewhere"
+        return "it goes on elsewhere", mac
 
     assert brought_back(empty, tmp_path, go_on) == "it goes on elsewhere"
     with psycopg.connect(empty) as connection:
-        query = "SELECT position, name, body FROM ledger.events ORDER BY position"
-        _, (position, name, body) = connection.execute(query).fetchall()
-    assert (position, name) == (2, "OutboundStopped")
+        query = """SELECT position, stream_id, version, name, recorded_at, body, mac
+                     FROM ledger.events ORDER BY position"""
+        before, (*place, at, body, code) = connection.execute(query).fetchall()
+    assert (before[-1], place) == (None, [2, OUTBOUND, 2, "OutboundStopped"])
     assert "The ledger was restored from a backup: it goes on elsewhere." in body
+    written = leaf(2, OUTBOUND, 2, "OutboundStopped", recorded_at=at, body=body.encode())
+    assert mac.is_right(2, written, code)
 
 
 def test_where_the_log_cannot_go_on_nothing_is_restored(empty: str, tmp_path: Path) -> None:
-    async def go_on(connection: AsyncConnection[Any]) -> str:
+    async def go_on(connection: AsyncConnection[Any]) -> tuple[str, None]:
         raise ArithmeticError
 
     with pytest.raises(ArithmeticError):
