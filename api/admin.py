@@ -18,7 +18,6 @@ from rim_ledger.admin.account import (
     ChangePassword,
     CreateAdmin,
     DeactivateAdmin,
-    EditAdmin,
     LogOut,
     ReinstateAdmin,
     ResetPassword,
@@ -28,6 +27,7 @@ from rim_ledger.admin.account import (
 from rim_ledger.admin.acting import at_the_gate
 from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditRole
 from rim_ledger.admin.admin_user import AdminUser
+from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.one_time import AcceptInvitation, FinishReset, choose_password
 from rim_ledger.admin.permissions import ALL, permissions
 from rim_ledger.admin.security_settings import (

@@ -2,13 +2,15 @@
 
 from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
-from api.road.commands import key_for, read_form, receipt_fields
+from api.road.commands import read_form, receipt_fields
+from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, Other, Parameters, Route, resource
 from api.wire.call import Call, Reply
 from api.wire.problem import encoded
 from projections.admin import ApiKeyRow
-from rim_ledger.activity import Activity
+from rim_ledger.activity import Activity, note_made
 from rim_ledger.admin import gate
 from rim_ledger.admin.api_key import ApiKey
 from rim_ledger.admin.machines import CreateApiKey, RevokeApiKey
@@ -31,7 +33,7 @@ async def make_key(desk: "Desk", call: Call, _: Parameters) -> Reply:
     form = await read_form(call, CreateApiKey)
     given = call.header(b"idempotency-key")
     said = form.model_dump(mode="json")
-    idempotency = key_for(desk, caller, given, f"POST {call.path}", said)
+    idempotency = key_for(desk, caller, given, f"POST {call.path}", meant=form, said=said)
     key = PREFIX + urlsafe_b64encode(desk.world.random(gate.TOKEN)).decode().rstrip("=")
     ready = form.known_by(gate.token_hash(key))
 
@@ -40,8 +42,13 @@ async def make_key(desk: "Desk", call: Call, _: Parameters) -> Reply:
         book.activities.append(asked)
         book.need(*WRITE)
 
+    def work(book: Book) -> UUID:
+        made = perform(book, ApiKey, None, ready)
+        note_made(book.activities, made)
+        return made
+
     receipt = await desk.ledger.submit(
-        lambda book: perform(book, ApiKey, None, ready),
+        work,
         call.stamp(desk.world, given),
         idempotency,
         admit,

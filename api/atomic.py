@@ -8,11 +8,13 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from api.road.commands import key_for, receipt_fields
+from api.road.commands import receipt_fields
+from api.road.idempotency import asked_by, key_for
 from api.road.wish import Wish
-from api.wire.body import read_body
+from api.wire.body import gather
 from api.wire.call import Reply
 from api.wire.problem import Malformed, TooLarge, encoded, status_of
+from api.wire.text import TextFile
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.book import Book
@@ -62,11 +64,13 @@ class _Batch(Struct):
         """Every line in order, each seeing what those before it did. From the first line that
         misses something on, the rest is tried only to learn what else is missing, so that all of
         it is loaded together. Raises Missing, _Failed, or TooLarge after SECONDS_MAX."""
-        begun, receipts, missing = perf_counter(), list[Receipt](), list[Missing]()
+        begun, missing = perf_counter(), list[Missing]()
+        receipts, asked = list[Receipt](), list[Activity]()
         stamp = book.stamp
         for number, wish in self.wishes.items():
             book.stamp = msgspec.structs.replace(stamp, key=wish.stamp.key)
             try:
+                asked.append(wish.activity)
                 receipts.append(_decided(book, wish))
             except Missing as miss:
                 missing += miss.each
@@ -74,7 +78,7 @@ class _Batch(Struct):
                 if missing:
                     continue  # It saw half of what those before it will do.
                 if isinstance(error, Refused):
-                    _tell(book.activities, error)
+                    book.activities[:] = _ended(asked, error)
                     raise _Failed(number, error) from None
                 raise
             if self.seconds + perf_counter() - begun > self.seconds_max:
@@ -102,19 +106,20 @@ def _too_slow(seconds: float) -> TooLarge:
     return TooLarge("atomic-too-slow", f"{words} would wait. Send fewer lines at once.")
 
 
-def _tell(activities: list[Activity], refusal: Refused) -> None:
-    """Say of each line how it ended: the last was refused, so those before it came to nothing."""
-    codes = [*[Aborted().code for _ in activities[1:]], refusal.code]
-    activities[:] = [
+def _ended(asked: list[Activity], refusal: Refused) -> list[Activity]:
+    """What was asked for, and how it ended: the last line was refused, so those before it came to
+    nothing, and made nothing."""
+    codes = [*[Aborted().code for _ in asked[1:]], refusal.code]
+    return [
         msgspec.structs.replace(each, details={"outcome": code})
-        for each, code in zip(activities, codes, strict=True)
+        for each, code in zip(asked, codes, strict=True)
     ]
 
 
-async def perform_all(sender: "Sender") -> Reply:
+async def perform_all(sender: "Sender", file: TextFile) -> Reply:
     """200 and every receipt; or the status of the line that was refused, and nothing happened."""
     desk, call = sender.desk, sender.call
-    body = await read_body(call.receive, call.headers, BODY_MAX)
+    body = await gather(file, BODY_MAX)
     texts = {n: text for n, text in enumerate(body.split(b"\n"), 1) if text.strip()}
     if len(texts) > LINES_MAX:
         raise TooLarge("too-many-lines", f"An atomic file has at most {LINES_MAX} lines.")
@@ -131,8 +136,12 @@ async def perform_all(sender: "Sender") -> Reply:
     if failures:
         return _undone(sender, texts, failures)
     key = _key(call.header(b"idempotency-key"), batch.wishes)
+    meant = [
+        [*asked_by(wish.op, wish.command), sorted(wish.versions or ())]
+        for wish in batch.wishes.values()
+    ]
     said = hashlib.sha256(body).hexdigest()
-    idempotency = key_for(desk, sender.admin, key, f"POST {call.path}", said)
+    idempotency = key_for(desk, sender.admin, key, f"POST {call.path}", meant=meant, said=said)
 
     def admit(book: Book) -> None:
         book.activities.append(ASKED)

@@ -7,13 +7,15 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from api.road.commands import key_for
+from api.road.again import admit_again
+from api.road.idempotency import key_for
 from api.road.known import require_known
 from api.road.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
 from api.support import ONE, READ, WRITE
 from api.wire.call import Call, Reply
+from api.wire.download import Download, cut
 from api.wire.file_types import media_type, safe_name
-from api.wire.ids import CANONICAL, missing, resolve
+from api.wire.ids import missing, resolve
 from api.wire.multipart import Upload
 from api.wire.problem import encoded
 from rim_ledger.admin import gate
@@ -23,7 +25,7 @@ from rim_ledger.outcomes import Receipt
 from rim_ledger.sealed_file import open_file, seal_file
 from rim_ledger.support.conversation import AddAttachment, require_room
 from rim_ledger.support.ticket import Attachment, Ticket
-from rim_ledger.values import derived_id
+from rim_ledger.values import UUID_TEXT, derived_id
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from api.road.desk import Desk
 
 FILES: Final = ONE + "/attachments"
+PARTS_AT_ONCE: Final = 16
+"""Parts of a file (of 64 KiB) that are sent before the caller is looked at again."""
 
 
 class Access(Struct):
@@ -89,7 +93,9 @@ async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
         name = safe_name(upload.name)
         kind = media_type(name, upload.file)
         said = [name, upload.sha256]
-        idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
+        idempotency = key_for(
+            desk, caller, key, f"{call.method} {call.path}", meant=said, said=said
+        )
         own = (ticket.id, caller, key, *said)
         command = AddAttachment(
             attachment_id=desk.world.new_id() if key is None else derived_id("attachment", *own),
@@ -106,7 +112,8 @@ async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
 
     def work(book: Book) -> UUID:
         if book.stamp.admin:
-            book.activities.append(asked)
+            added = {**parameters, "aid": stored}
+            book.activities.append(activity_of("AddAttachment", FILES, added))
         return perform(book, Ticket, access.find(book), command)
 
     try:
@@ -144,15 +151,15 @@ def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
     return Reply(201, encoded(body), headers)
 
 
-async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> Reply | None:
-    """One file of a ticket, to be saved and never to be shown in place. It may show anything about
-    a person, so among staff it is for those who may see persons."""
+async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
+    """One file of a ticket, or a Range of it, to be saved and never to be shown in place. It may
+    show anything about a person, so among staff it is for those who may see persons."""
     access, name = Access(desk, call, parameters["id"], READ), parameters["aid"]
     ticket, position = await access.look()
     asked = activity_of("Export", FILES, parameters)
     if not (await desk.rights(call, call.token, READ, activity=asked, enter=gate.enter_own)).own:
         await desk.rights(call, call.token, SEES_PERSONS, activity=asked, logged=lambda _: True)
-    id_ = UUID(name) if CANONICAL.fullmatch(name) else None
+    id_ = UUID(name) if UUID_TEXT.fullmatch(name) else None
     file = ticket.attachments.get(id_) if id_ else None
     key = await access.key(ticket.person)
     if id_ is None or file is None or key is None:
@@ -165,25 +172,25 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> Reply | Non
         return ticket.id
 
     await desk.ledger.submit(reveal, call.stamp(desk.world))
-    parts = open_file(desk.storage.read(str(id_)), key, id_.bytes)
-    first = await anext(parts)
-    headers = [
-        (b"content-type", file.media_type.encode()),
-        (b"content-length", b"%d" % file.size),
-        (b"content-disposition", _disposition(shown or "file")),
-        (b"ledger-position", b"%d" % position),
-    ]
-    await call.start(200, headers)
-    if call.method != "HEAD":
-        await _send(call, first, parts)
-    await call.send({"type": "http.response.body", "body": b""})
-    return None
 
+    def read(first: int, end: int) -> AsyncIterator[bytes]:
+        return cut(open_file(desk.storage.read(str(id_)), key, id_.bytes), first, end)
 
-async def _send(call: Call, first: bytes, parts: AsyncIterator[bytes]) -> None:
-    await call.send({"type": "http.response.body", "body": first, "more_body": True})
-    async for part in parts:
-        await call.send({"type": "http.response.body", "body": part, "more_body": True})
+    async def admit() -> None:
+        if not (await admit_again(desk, call, READ, activity=asked)).own:
+            await admit_again(desk, call, SEES_PERSONS, activity=asked)
+
+    await Download(
+        size=file.size,
+        etag=f'"{file.sha256}"',
+        headers=[
+            (b"content-type", file.media_type.encode()),
+            (b"content-disposition", _disposition(shown or "file")),
+            (b"ledger-position", b"%d" % position),
+        ],
+        read=read,
+        admit=admit,
+    ).answer(call)
 
 
 def _disposition(name: str) -> bytes:

@@ -1,24 +1,25 @@
 """The routes of backups, of their settings, and of the switch of all outbound traffic."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs
 from uuid import UUID
 
 from api.admin import rfc3339
 from api.road.routes import AnyRoute, One, Other, Parameters, Route, activity_of, resource
 from api.wire.call import Call, Reply
+from api.wire.download import Download
 from api.wire.ids import missing, resolve
 from api.wire.problem import encoded
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from rim_ledger.admin import gate
 from rim_ledger.book import Book
-from rim_ledger.core import Unavailable
 from rim_ledger.system.backing_up import (
     DeleteBackup,
     StartBackup,
     VerifyBackup,
+    end_download,
+    find_download,
     offer_download,
-    take_download,
 )
 from rim_ledger.system.backup import Backup, BackupDownloadOffered
 from rim_ledger.system.backup_settings import SETTINGS, BackupSettings, EditBackupSettings
@@ -36,8 +37,8 @@ RESTORE: Final = ("backups.restore", "write")
 
 
 async def offer(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
-    """A link to the file of a backup, for one use within five minutes. With RIM_SECRET_KEY it
-    holds everything."""
+    """A link to the file of a backup. It lives five minutes, and is used up when the last byte of
+    the file has gone. With RIM_SECRET_KEY the file holds everything."""
     token, given = gate.new_token(desk.world), list[BackupDownloadOffered]()
 
     def admit(book: Book) -> None:
@@ -61,34 +62,38 @@ async def offer(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
 
 
 async def download(desk: "Desk", call: Call, parameters: Parameters) -> None:
-    """The file of a backup, as it lies in the store: sealed."""
-    words = parse_qs(call.query.decode("latin-1")).get("token", [""])
+    """The file of a backup, as it lies in the store: sealed. What broke off goes on with Range,
+    while the link lives: for five minutes, or until the last byte went out."""
+    (given,) = call.given.get("token", [""])
+    token = gate.token_hash(given)
     found: Backup | None = None
 
-    def work(book: Book) -> UUID:
+    def look(book: Book) -> UUID:
         nonlocal found
         id_ = resolve(book, Backup, parameters["id"])
-        found = take_download(id_, gate.token_hash(words[0]), book)
-        book.activities.append(activity_of("Download", DOWNLOAD, parameters))
+        found = find_download(id_, token, book)
+        if call.method == "GET":
+            book.activities.append(activity_of("Download", DOWNLOAD, parameters))
         return id_
 
-    await desk.ledger.submit(work, call.stamp(desk.world))
+    await desk.ledger.submit(look, call.stamp(desk.world))
     assert found, "what was decided on was there"
-    parts = desk.places.of(found).read(found.file)
-    first = await anext(parts, None)
-    if first is None:
-        said = "The file is not to be had now. The link is used up: ask for another one."
-        raise Unavailable("storage-unavailable", said)
-    headers = [
-        (b"content-type", b"application/octet-stream"),
-        (b"content-length", b"%d" % (found.size or 0)),
-        (b"content-disposition", f'attachment; filename="{found.file}"'.encode()),
-    ]
-    await call.start(200, headers)
-    await call.send({"type": "http.response.body", "body": first, "more_body": True})
-    async for part in parts:
-        await call.send({"type": "http.response.body", "body": part, "more_body": True})
-    await call.send({"type": "http.response.body", "body": b""})
+    backup = found
+
+    def use(book: Book) -> UUID:
+        end_download(backup.id, token, book)
+        return backup.id
+
+    await Download(
+        size=backup.size or 0,
+        etag=f'"{backup.id}"',
+        headers=[
+            (b"content-type", b"application/octet-stream"),
+            (b"content-disposition", f'attachment; filename="{backup.file}"'.encode()),
+        ],
+        read=partial(desk.places.of(backup).read, backup.file),
+        used=lambda: desk.ledger.submit(use, call.stamp(desk.world)),
+    ).answer(call)
 
 
 _GIVES: Final[dict[str, Any]] = {
@@ -108,6 +113,7 @@ ROUTES: list[AnyRoute] = [
         download,
         "The file of a backup, for whoever has a link to it",
         public=True,
+        query={"token": {"type": "string"}},
     ),
     One(EDIT, BackupSettingsRow, READ, "When and where backups are made"),
     Route(

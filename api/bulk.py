@@ -5,20 +5,24 @@ import json
 import re
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
 from pydantic import Field, ValidationError
 
 from api.atomic import ASKED, perform_all
-from api.road.commands import errors_in, fill, key_for, receipt_fields
+from api.road.commands import errors_in, fill, receipt_fields
+from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, Other, Parameters, Route
 from api.road.wish import Wish
 from api.wire import problem
-from api.wire.body import BODY_MAX, Chunks, Disconnected, read_json, require_media_type
+from api.wire.body import BODY_MAX, BODY_SECONDS, Disconnected, read_json
 from api.wire.call import Call, Reply
-from api.wire.problem import InvalidFields, TooLarge, TooSlow
+from api.wire.problem import InvalidFields, TooLarge
+from api.wire.query import read_parameters, unfit
+from api.wire.text import TextFile
 from rim_ledger.core import Form, Invalid, Refused, Unavailable
 from rim_ledger.outcomes import Receipt
 
@@ -35,6 +39,12 @@ UNREAD_MAX: Final = 200_000
 OP: Final = re.compile(r"(POST|PATCH|PUT|DELETE) (/[!-~]{1,500})")
 
 
+LEFT_SECONDS: Final = 0.25
+"""How long lines that are under way are waited for, when their sender is waited for no more."""
+UnderWay = deque[tuple[int, asyncio.Future[bytes]]]
+"""Lines that are on their way, in order: their bytes, and their answers to come."""
+
+
 class Line(Form):
     """One command, as a single request would give it."""
 
@@ -44,6 +54,16 @@ class Line(Form):
     version: Annotated[int, Field(ge=1)] | None = None
 
 
+class Progress(Struct):
+    """How many lines were read, and how many of them were carried out."""
+
+    read: int = 0
+    done: int = 0
+
+    def __str__(self) -> str:
+        return f"; of {self.read} lines that were read {self.done} were carried out"
+
+
 class Sender(Struct, frozen=True):
     """Who sends the lines."""
 
@@ -51,6 +71,7 @@ class Sender(Struct, frozen=True):
     call: Call
     token: str
     admin: UUID
+    progress: Progress = field(default_factory=Progress)
 
     def read(self, text: bytes) -> Wish:
         """The command in a line; Refused when there is none."""
@@ -63,18 +84,21 @@ class Sender(Struct, frozen=True):
             raise InvalidFields(errors_in(error, value)) from None
         if (op := OP.fullmatch(line.op)) is None:
             raise Invalid("invalid-op", "An op is a method and a path.", "/op")
-        route, parameters = self.desk.table.find(op[1], op[2])
+        path, _, query = op[2].partition("?")
+        route, parameters = self.desk.table.find(op[1], path)
         if not isinstance(route, Route):
             raise Invalid("invalid-op", "This op is no command.", "/op")
+        read_parameters(query.encode(), route.QUERY)
         body = {} if line.body is None else line.body
+        form = fill(route, parameters, body)
         return Wish(
             route,
             parameters,
-            fill(route, parameters, body),
+            form,
             None if line.version is None else frozenset([line.version]),
             self.token,
             self.call.stamp(self.desk.world, line.key),
-            key_for(self.desk, self.admin, line.key, line.op, body),
+            key_for(self.desk, self.admin, line.key, line.op, meant=form, said=body),
         )
 
     def failed(self, number: int, error: Exception) -> bytes:
@@ -103,55 +127,65 @@ async def answer_bulk(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
     admin = (await desk.rights(call, token, activity=ASKED)).actor.id
     assert admin is not None, "whoever holds a session is an admin"
     sender = Sender(desk, call, token, admin)
-    require_media_type(call.headers, MEDIA_TYPE)
-    match call.query:
-        case b"" | b"atomic=false":
-            await _stream(sender)
+    match call.given.get("atomic", ["false"]):
+        case ["false"]:
+            await _stream(sender, TextFile(call.receive, call.headers, MEDIA_TYPE))
             return None
-        case b"atomic=true":
-            return await perform_all(sender)
+        case ["true"]:
+            file = TextFile(call.receive, call.headers, MEDIA_TYPE, seconds=BODY_SECONDS)
+            return await perform_all(sender, file)
         case _:
-            wrong = {"pointer": "atomic", "code": "invalid-parameter", "detail": "true or false"}
-            raise InvalidFields([wrong], "invalid-parameter")
+            raise unfit("atomic", "this is true or false")
 
 
-async def _stream(sender: Sender) -> None:
+async def _stream(sender: Sender, file: TextFile) -> None:
     call = sender.call
     await call.start(200, [(b"content-type", MEDIA_TYPE)])
     answers: asyncio.Queue[bytes | None] = asyncio.Queue(UNREAD_MAX)
     writing = asyncio.create_task(_write(call, answers))
+    under_way: UnderWay = deque()
     try:
-        await _carry_out(sender, answers)
-    except Disconnected:
-        pass  # what was read is carried out; nobody is there to hear of it
-    finally:
+        with suppress(Disconnected):  # What was read is carried out; nobody is there to hear of it.
+            await _carry_out(sender, file, answers, under_way)
         await answers.put(None)
         await writing
+    finally:
+        writing.cancel()
+        if left := [answer for _, answer in under_way]:
+            await asyncio.wait(left, timeout=LEFT_SECONDS)
+        call.progress = str(sender.progress)
 
 
-async def _carry_out(sender: Sender, answers: "asyncio.Queue[bytes | None]") -> None:
+async def _carry_out(
+    sender: Sender,
+    file: TextFile,
+    answers: "asyncio.Queue[bytes | None]",
+    under_way: UnderWay,
+) -> None:
     """Each line reaches the ledger in its turn; nobody waits for the answer of the one before,
     unless that goes on after its decision."""
-    under_way: deque[tuple[int, asyncio.Future[bytes]]] = deque()
     number = weight = 0
     try:
-        async for text in lines(sender.call):
+        async for text in lines(file):
             number += 1
             if not text.strip():
                 continue
+            sender.progress.read += 1
             answer = await _begin(sender, number, text)
             under_way.append((len(text), answer))
             weight += len(text)
             while under_way and (
                 under_way[0][1].done() or len(under_way) >= WINDOW or weight > WEIGHT_MAX
             ):
-                size, first = under_way.popleft()
+                size, first = under_way[0]
+                await answers.put(await asyncio.shield(first))
+                under_way.popleft()
                 weight -= size
-                await answers.put(await first)
-    except TooSlow as error:  # What was read is carried out; the line that is missing says why.
+    except Refused as error:  # What was read is carried out; the line that is missing says why.
         under_way.append((0, _told(sender.failed(number + 1, error))))
-    for _, answer in under_way:
-        await answers.put(await answer)
+    while under_way:
+        await answers.put(await asyncio.shield(under_way[0][1]))
+        under_way.popleft()
 
 
 async def _begin(sender: Sender, number: int, text: bytes) -> asyncio.Future[bytes]:
@@ -174,7 +208,9 @@ def _told(text: bytes) -> asyncio.Future[bytes]:
 
 async def _one(sender: Sender, number: int, wish: Wish) -> bytes:
     try:
-        return done(number, wish, await wish.submit(sender.desk))
+        receipt = await wish.submit(sender.desk)
+        sender.progress.done += 1
+        return done(number, wish, receipt)
     except Exception as error:
         return sender.failed(number, error)
 
@@ -190,10 +226,10 @@ async def _write(call: Call, answers: "asyncio.Queue[bytes | None]") -> None:
         await call.send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-async def lines(call: Call) -> AsyncIterator[bytes]:
-    """The lines of a body as they arrive; one above the limit comes cut off just above it."""
+async def lines(file: TextFile) -> AsyncIterator[bytes]:
+    """The lines of a file as they arrive; one above the limit comes cut off just above it."""
     rest = b""
-    async for chunk in Chunks(call.receive):
+    async for chunk in file:
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             yield line
@@ -209,5 +245,6 @@ ROUTES: list[AnyRoute] = [
         "Many commands, one a line",
         form=Line,
         media_type=MEDIA_TYPE.decode(),
+        query={"atomic": {"type": "boolean"}},
     ),
 ]

@@ -1,16 +1,19 @@
 """The route that providers call: no session, but a signature over every message."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import Field, RootModel, ValidationError
 
-from api.road.commands import errors_in, key_for, receipt_json
+from api.road.commands import errors_in, receipt_json
+from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, Other, Parameters
-from api.wire.body import read_body, read_json, require_media_type
+from api.wire.body import BODY_SECONDS, Chunks, gather, read_json, unpacked
 from api.wire.call import Call, Reply
-from api.wire.ids import CANONICAL, missing
+from api.wire.content_type import require_media_type
+from api.wire.ids import missing
 from api.wire.problem import InvalidFields
 from rim_ledger.book import Book
 from rim_ledger.core import Refused
@@ -26,12 +29,15 @@ from rim_ledger.system.callback import (
 )
 from rim_ledger.system.integration import IntegrationType
 from rim_ledger.system.signature import Message
+from rim_ledger.values import UUID_TEXT
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
 
 BODY_MAX: Final = 64 * 1024
 NOT_KNOWN: Final = b'{"known": false}'
+AS_IT_CAME: Final[Mapping[bytes, bytes]] = {}
+"""No header: the signature is over the bytes that were sent, and a stranger's are not unpacked."""
 
 FORMS: Final[Mapping[IntegrationType, type[Callback]]] = {
     IntegrationType.PAYMENT_GATEWAY: PaymentCallback,
@@ -66,14 +72,16 @@ class _Caller:
 async def answer_callback(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Take a provider's word, once: the message's id is its idempotency key."""
     text = parameters["integration"]
-    if not CANONICAL.fullmatch(text):
+    if not UUID_TEXT.fullmatch(text):
         raise stranger()
     integration, message = UUID(text), await _message(call)
     caller, stamp = _Caller(integration, message), call.stamp(desk.world, message.id)
     try:
         require_media_type(call.headers, b"application/json")
-        said = read_json(message.body)
-        key = key_for(desk, integration, message.id, f"POST {call.path}", said)
+        said = read_json(unpacked(message.body, call.headers, BODY_MAX))
+        key = key_for(
+            desk, integration, message.id, f"POST {call.path}", meant=_meant(said), said=said
+        )
     except Refused:  # a stranger learns only that it is one
         await desk.ledger.submit(lambda _: integration, stamp, None, caller.admit)
         raise
@@ -95,10 +103,18 @@ async def answer_callback(desk: "Desk", call: Call, parameters: Parameters) -> R
     return Reply(200, receipt_json(caller.form.ABOUT, receipt), headers)
 
 
+def _meant(said: Any) -> Any:
+    """What a message says to us. One that says nothing is refused by whoever admits its sender."""
+    for form in FORMS.values():
+        with suppress(ValidationError):
+            return form.model_validate(said)
+    return said
+
+
 async def _message(call: Call) -> Message:
     names = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
     id_, timestamp, signatures = (call.header(name) or "" for name in names)
-    body = await read_body(call.receive, call.headers, BODY_MAX)
+    body = await gather(Chunks(call.receive, AS_IT_CAME, BODY_SECONDS), BODY_MAX)
     return Message(id_, timestamp, signatures, body)
 
 

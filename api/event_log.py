@@ -8,12 +8,13 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from api.road.as_of import NUMBER, only, position_at, unfit
-from api.road.filters import LIMIT_MAX, parameters_in
+from api.road.as_of import NUMBER, position_at
+from api.road.filters import LIMIT_MAX
 from api.road.reads import find_id
 from api.road.routes import Parameters
 from api.wire.call import Call
-from api.wire.ids import BUSINESS_ID, CANONICAL, missing
+from api.wire.ids import missing
+from api.wire.query import unfit
 from projections import log
 from projections.cloud_events import Reader, persons_in, shown
 from projections.log import Line, Wanted
@@ -23,7 +24,7 @@ from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.core import Aggregate
-from rim_ledger.values import moment
+from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
 
 if TYPE_CHECKING:
     from api.road.desk import Desk, Rights
@@ -51,13 +52,10 @@ class Question(Struct, frozen=True):
 
 async def read_question(desk: "Desk", call: Call, *, live: bool, paged: bool) -> Question:
     """The question in a query string. Raises InvalidFields."""
-    given = parameters_in(call.query)
-    only(given, "after", "limit", "type", "entity", "entityId", "actorId", "from", "to")
+    given = call.given
     once = {name: texts[0] for name, texts in given.items() if name not in ("type", "entity")}
-    for name in once:
-        if len(given[name]) > 1:
-            raise unfit(name, "it stands here too often")
-        if live and name in ("limit", "to"):
+    for name in ("limit", "to"):
+        if live and name in once:
             raise unfit(name, "a live stream has no end")
     most = LIMIT_MAX if paged else NUMBER_MAX
     limit = _number("limit", once["limit"], 1, most) if "limit" in once else None
@@ -85,7 +83,7 @@ async def about(
     if BUSINESS_ID.fullmatch(text) and row.SEEN is None:
         stream: UUID | None = await _stream(desk, text)
     else:
-        known = CANONICAL.fullmatch(text) and row.SEEN is None
+        known = UUID_TEXT.fullmatch(text) and row.SEEN is None
         named = UUID(text) if known else await find_id(desk, row, parameters, rights)
         stream = row.OF.stream_of(named) if named else None
     first = await desk.rows(FIRST, [stream])
@@ -160,6 +158,12 @@ class Sight(Struct, frozen=True):
         )
         return cls(rights)
 
+    async def again(self, desk: "Desk", call: Call, needs: Right) -> "Sight":
+        """The same reader as they are now. What was read before this may be told to them: they
+        are let in at its positions or later. Raises as `of` does."""
+        saw = self.rights.sees_persons
+        return await Sight.of(desk, call, needs, enter=gate.enter_again, saw=saw)
+
     async def shown(self, desk: "Desk", lines: list[Line]) -> list[bytes]:
         """The events as JSON."""
         sees = self.rights.sees_persons
@@ -194,7 +198,7 @@ async def _stream(desk: "Desk", text: str) -> UUID:
 
 
 def _uuid(name: str, text: str) -> UUID:
-    if not CANONICAL.fullmatch(text):
+    if not UUID_TEXT.fullmatch(text):
         raise unfit(name, "this is a UUID" + (" or a business id" if name == "entityId" else ""))
     return UUID(text)
 

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from api.road.as_of import only, unfit
-from api.road.filters import parameters_in
 from api.road.routes import Parameters
 from api.wire.call import Call, Reply
 from api.wire.problem import encoded
+from api.wire.query import unfit
 from projections.cloud_events import SOURCE, schema_path
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.core import Event, NotFound
@@ -42,6 +41,8 @@ ENVELOPE: Final[Schema] = {
 OPTIONAL: Final[Schema] = {
     "actorid": {"type": "string", "format": "uuid"},
     "actorname": STRING,
+    "apikeyid": {"type": "string", "format": "uuid", "description": "The API key that acted."},
+    "apikeyname": STRING,
     "requestid": STRING,
     "causationid": {"type": "string", "format": "uuid", "description": "The event behind it."},
     "saidat": TIME | {"description": "When a provider says that it happened."},
@@ -49,9 +50,8 @@ OPTIONAL: Final[Schema] = {
 }
 
 
-async def answer_schemas(_: "Desk", call: Call, __: Parameters) -> Reply:
+async def answer_schemas(_: "Desk", __: Call, ___: Parameters) -> Reply:
     """Every event there is: its entity, its version, and where its schema is found."""
-    only(parameters_in(call.query))
     items = [
         {
             "type": name,
@@ -69,11 +69,9 @@ async def answer_schemas(_: "Desk", call: Call, __: Parameters) -> Reply:
 async def answer_schema(_: "Desk", call: Call, parameters: Parameters) -> Reply:
     """The JSON Schema of an event's `data`. Events of older versions are shown in today's shape,
     so there is one version of each."""
-    given = parameters_in(call.query)
-    only(given, "version")
     if (event := EVENTS.get(parameters["type"])) is None:
         raise NotFound(Event.__name__.lower(), "of that name")
-    if given.get("version", [str(event.SCHEMA)]) != [str(event.SCHEMA)]:
+    if call.given.get("version", [str(event.SCHEMA)]) != [str(event.SCHEMA)]:
         raise unfit("version", f"events of this type are shown in version {event.SCHEMA}")
     return Reply(200, encoded(schema_of(event)), media_type=b"application/schema+json")
 

@@ -9,7 +9,7 @@ from api.event_schemas import answer_async_api, answer_schema, answer_schemas
 from api.live import SSE, Live, resumed
 from api.road.filters import LIMIT
 from api.road.routes import AnyRoute, List, One, Other, Parameters, activity_of
-from api.wire.call import Call, Headers, Reply
+from api.wire.call import JSON, Call, Headers, Reply
 from projections import log
 from projections.tables import Row
 from rim_ledger.book import Right
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 READ: Final = ("events", "read")
 NDJSON: Final = b"application/x-ndjson"
+OFFERS: Final = (JSON, NDJSON, SSE)
 
 
 async def answer_events(
@@ -35,11 +36,10 @@ async def answer_events(
     As JSON in pages, as NDJSON to the end of the log, or live as server-sent events, as `Accept`
     says. Personal words are hidden from readers without users.pii, and null once erased.
     """
-    media_type = _wanted(call)
-    live, paged = media_type == SSE, media_type not in (SSE, NDJSON)
+    media_type = call.media_type
+    live, paged = media_type == SSE, media_type == JSON
     activity = activity_of("List" if paged else "Export", call.path, parameters)
     sight = await Sight.of(desk, call, needs, activity)
-    await desk.wait_for(call)
     question = await read_question(desk, call, live=live, paged=paged)
     look = partial(about, desk, question, row, parameters) if row else None
     if look:
@@ -55,6 +55,9 @@ async def answer_events(
         await Live(desk, call, needs, sight, look).run(question)
     else:
         async for lines, _ in pages(desk, question):
+            sight = await sight.again(desk, call, needs)
+            if look:
+                await look(sight.rights)
             body = b"\n".join([*await sight.shown(desk, lines), b""])
             await call.send({"type": "http.response.body", "body": body, "more_body": True})
     await call.send({"type": "http.response.body", "body": b""})
@@ -73,14 +76,6 @@ async def _page(desk: "Desk", question: Question, sight: Sight) -> Reply:
     following = b"%d" % until if until < question.upto else b"null"
     body = b'{"items":[%b],"nextAfter":%b}' % (items, following)
     return Reply(200, body, [(b"ledger-position", b"%d" % question.upto)])
-
-
-def _wanted(call: Call) -> bytes:
-    """The first media type of `Accept` that we have; JSON for whoever does not mind."""
-    for each in call.headers.get(b"accept", b"").split(b","):
-        if (name := each.partition(b";")[0].strip().lower()) in (NDJSON, SSE, b"application/json"):
-            return name
-    return b"application/json"
 
 
 async def _begin(call: Call, media_type: bytes, position: int) -> None:
@@ -104,15 +99,25 @@ QUERY: Final = WITHIN | {
     "from": TIME,
     "to": TIME,
 }
+VERSION: Final = {"version": {"type": "integer", "minimum": 1}}
 GIVES: Final[dict[str, Any]] = {
     "items": {"type": "array", "items": {"type": "object"}},
     "nextAfter": {"type": ["integer", "null"]},
 }
 
 ROUTES: list[AnyRoute] = [
-    Other("GET", "/v1/events", answer_events, "The log", READ, gives=GIVES, query=QUERY),
+    Other(
+        "GET", "/v1/events", answer_events, "The log", READ, gives=GIVES, query=QUERY, offers=OFFERS
+    ),
     Other("GET", "/v1/events/schemas", answer_schemas, "Every event's schema", READ),
-    Other("GET", "/v1/events/schemas/{type}", answer_schema, "One event's schema", READ),
+    Other(
+        "GET",
+        "/v1/events/schemas/{type}",
+        answer_schema,
+        "One event's schema",
+        READ,
+        query=VERSION,
+    ),
     Other("GET", "/asyncapi.json", answer_async_api, "The log as AsyncAPI tells it", public=True),
 ]
 
@@ -129,4 +134,6 @@ def of_each(routes: Iterable[AnyRoute]) -> Iterator[AnyRoute]:
         answer.__doc__ = answer_events.__doc__
         words = f"Its events: {route.summary.lower()}"
         path = f"{route.path}/events"
-        yield Other("GET", path, answer, words, route.needs, gives=GIVES, query=QUERY)
+        yield Other(
+            "GET", path, answer, words, route.needs, gives=GIVES, query=QUERY, offers=OFFERS
+        )

@@ -59,8 +59,10 @@ ATTRIBUTES: Final = {
 }
 
 STREAM: Final = """
-SELECT position, version, name, convert_to(body, 'UTF8') FROM ledger.events
- WHERE stream_id = %s ORDER BY version"""
+SELECT position, version, name, convert_to(body, 'UTF8'),
+       (SELECT max(position) FROM ledger.events)
+  FROM ledger.events WHERE stream_id = %s ORDER BY version"""
+"""A stream's events, and the head of the log that they were read at."""
 
 _codec: Final = Codec(EVENTS)
 
@@ -71,7 +73,7 @@ async def explain(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     lines = await desk.rows(STREAM, [stream])
     steps: dict[str, list[dict[str, Any]]] = {figure: [] for figure in RULES}
     loan: Loan | None = None
-    for position, version, name, body in lines:
+    for position, version, name, body, _ in lines:
         stored = StoredEvent(stream, version, name, bytes(body))
         recorded: Recorded = _codec.to_domain_event(stored)
         before = loan
@@ -82,8 +84,7 @@ async def explain(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
         )
         for figure, old, new in _moved(before, loan):
             said = {"position": position, "event": name, "at": recorded.stamp.at}
-            actor = {"type": recorded.stamp.actor.type, "id": recorded.stamp.actor.id}
-            moved = {"from": old, "to": new, "by": actor, "because": _plain(recorded)}
+            moved = {"from": old, "to": new, "by": _by(recorded), "because": _plain(recorded)}
             steps[figure].append(said | moved)
     assert loan is not None, "a stream that was found has events"
     figures = {
@@ -94,8 +95,9 @@ async def explain(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
         }
         for figure, (version, says) in RULES.items()
     }
-    body = {"id": stream, "loanId": loan.loan_id, "position": lines[-1][0], "figures": figures}
-    return Reply(200, encode(body), [(b"ledger-position", b"%d" % lines[-1][0])])
+    *_, head = lines[-1]
+    body = {"id": stream, "loanId": loan.loan_id, "position": head, "figures": figures}
+    return Reply(200, encode(body), [(b"ledger-position", b"%d" % head)])
 
 
 async def _stream(desk: "Desk", call: Call, text: str) -> "UUID":
@@ -110,6 +112,13 @@ def _moved(before: Loan | None, after: Loan) -> Iterator[tuple[str, Any, Any]]:
         old, new = getattr(before, attribute, None), getattr(after, attribute)
         if old != new:
             yield figure, old, new
+
+
+def _by(recorded: Recorded) -> dict[str, Any]:
+    """Who moved it, and with which API key, if a machine did."""
+    actor = recorded.stamp.actor
+    key = {"apiKeyId": actor.api_key} if actor.api_key else {}
+    return {"type": actor.type, "id": actor.id} | key
 
 
 def _plain(recorded: Recorded) -> dict[str, Any]:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from api.examples import AS_OF
-from api.road.as_of import RECORDED, only, position_of
-from api.road.filters import parameters_in, read_query
+from api.road.again import admit_again
+from api.road.as_of import RECORDED, position_of
+from api.road.filters import read_query
+from api.road.parameters import filters_of
 from api.road.routes import AnyRoute, List, One, Other, Parameters
 from api.wire.call import Call, Reply
 from projections.journal import ACCOUNTS, JournalEntryRow
 from projections.writer import encode
+from rim_ledger.activity import Activity
 from rim_ledger.values import ZERO
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 READ: Final = ("journal", "read")
 CSV: Final = b"text/csv; charset=utf-8"
 BATCH: Final = 2_000
+EXPORTED: Final = Activity(action="Export", resource="journal.csv")
 
 LINES: Final = """
 SELECT t.position, t.at, t.event, t.id, t.loan_id, t.transaction_id, t.user_id,
@@ -42,6 +46,7 @@ HEADS: Final = [
     "credit",
 ]
 
+ONE_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 SHOWN: Final = "SELECT position FROM read.tracking WHERE name = 'read'"
 
 BALANCE: Final = """
@@ -87,7 +92,6 @@ async def trial_balance_csv(desk: "Desk", call: Call, _: Parameters) -> Reply:
 async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
     """Every line of the journal, with the filters of the list, in the order of the log."""
     query = read_query(JournalEntryRow, call.query, desk.cursor_key, "", sees=False)
-    await desk.wait_for(call)
     where = " AND ".join(["true", *(test for test, _ in query.tests)])
     values = [value for _, more in query.tests for value in more]
     async with (
@@ -95,10 +99,14 @@ async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
         connection.transaction(),
         connection.cursor(name="journal") as cursor,
     ):
+        await connection.execute(ONE_SNAPSHOT)
+        position = await (await connection.execute(SHOWN.encode())).fetchone()
         await cursor.execute(LINES.format(where=where).encode(), values)
-        await call.start(200, [(b"content-type", CSV), _attached("journal")])
+        reflected = (b"ledger-position", b"%d" % (position or (0,)))
+        await call.start(200, [reflected, (b"content-type", CSV), _attached("journal")])
         batch: list[Iterable[Any]] = [HEADS]
         while batch:
+            await admit_again(desk, call, READ, activity=EXPORTED)
             part = {"type": "http.response.body", "body": _csv(batch), "more_body": True}
             await call.send(part)
             batch = list(await cursor.fetchmany(BATCH))
@@ -107,11 +115,8 @@ async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
 
 
 async def _balance(desk: "Desk", call: Call) -> Balance:
-    given = parameters_in(call.query)
-    only(given, "asOf")
-    await desk.wait_for(call)
-    if "asOf" in given:
-        position = await position_of(desk, given["asOf"])
+    if "asOf" in call.given:
+        position = await position_of(desk, call.given["asOf"][0])
     else:
         ((position,),) = await desk.rows(SHOWN)
     at = await desk.rows(RECORDED, [position])
@@ -148,6 +153,7 @@ ACCOUNT = {
     "credit": NUMBER,
     "balance": NUMBER,
 }
+FILTERS = filters_of(JournalEntryRow)
 GIVES = {
     "position": {"type": "integer"},
     "at": {"type": ["string", "null"], "format": "date-time"},
@@ -159,7 +165,15 @@ GIVES = {
 ROUTES: list[AnyRoute] = [
     List("/v1/journal", JournalEntryRow, READ, "Entries of the journal"),
     One("/v1/journal/{id}", JournalEntryRow, READ, "One entry"),
-    Other("GET", "/v1/journal.csv", journal_csv, "The journal as CSV", READ, exports=True),
+    Other(
+        "GET",
+        "/v1/journal.csv",
+        journal_csv,
+        "The journal as CSV",
+        READ,
+        exports=True,
+        query=FILTERS,
+    ),
     Other(
         "GET",
         "/v1/trial-balance",

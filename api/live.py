@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from api.event_log import Question, Sight, pages
 from api.road.as_of import NUMBER
 from api.wire.call import Call
-from rim_ledger.admin import gate
 from rim_ledger.book import Right
 from rim_ledger.core import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 SSE: Final = b"text/event-stream"
 CHECK: Final = 2.0
-"""Seconds between two looks at whether the reader may still read."""
+"""Seconds of silence after which the reader is looked at again. Before a page it always is."""
 HEARTBEAT: Final = 15.0
 """Seconds of silence after which the stream says that it is alive."""
 
@@ -60,7 +59,8 @@ class Live:
             while not ended.done():
                 part = replace(question, upto=self._desk.log.position)
                 async for lines, after in pages(self._desk, part):
-                    await self._check()
+                    if lines:
+                        await self._look_again()
                     events = await self._sight.shown(self._desk, lines)
                     for line, event in zip(lines, events, strict=True):
                         await self._send(b"id: %d\ndata: %b\n\n" % (line.position, event))
@@ -78,19 +78,18 @@ class Live:
         waiting = asyncio.create_task(self._desk.log.wait(after + 1, CHECK))
         await asyncio.wait({ended, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
-        await self._check()
+        if self._now() > self._checked + CHECK:
+            await self._look_again()
         if self._now() > self._told + HEARTBEAT:
             await self._send(b": heartbeat\n\n")
 
-    async def _check(self) -> None:
-        if self._now() > self._checked + CHECK:
-            saw = self._sight.rights.sees_persons
-            self._sight = await Sight.of(
-                self._desk, self._call, self._needs, enter=gate.enter_again, saw=saw
-            )
-            if self._look:
-                await self._look(self._sight.rights)
-            self._checked = self._now()
+    async def _look_again(self) -> None:
+        """See to it that the reader may still read. Raises Unauthenticated, Forbidden or NotFound
+        when they may not."""
+        self._sight = await self._sight.again(self._desk, self._call, self._needs)
+        if self._look:
+            await self._look(self._sight.rights)
+        self._checked = self._now()
 
     async def _send(self, text: bytes) -> None:
         await self._call.send({"type": "http.response.body", "body": text, "more_body": True})
@@ -99,13 +98,9 @@ class Live:
     async def _ended(self) -> None:
         """Returns when the reader has left, or the process is asked to stop."""
         stopping = asyncio.create_task(self._desk.stopping.wait())
-        leaving = asyncio.create_task(self._left())
+        leaving = asyncio.create_task(self._call.left())
         try:
             await asyncio.wait({stopping, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
             leaving.cancel()
-
-    async def _left(self) -> None:
-        while (await self._call.receive())["type"] != "http.disconnect":
-            pass

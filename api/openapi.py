@@ -7,14 +7,13 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.examples import AS_OF, EITHER_ID, example
+from api.examples import EITHER_ID, example
+from api.road import parameters
 from api.road.commands import wire_name
-from api.road.filters import LIMIT, LIMIT_MAX, has_past, is_filter
+from api.road.reads import parameters_of
 from api.road.routes import AnyRoute, List, One, Other, Route
 from projections.catalogue import ROW_OF
-from projections.columns import Column
 from projections.tables import Row
-from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Creation
 
 Schema = dict[str, Any]
@@ -24,11 +23,12 @@ SENTENCES: Final = {
     "401": "No live session.",
     "403": "The caller lacks the permission.",
     "404": "There is no such thing, or none the caller may know of.",
+    "406": "The request takes none of the media types of the answer.",
     "408": "The body did not come in time.",
     "409": "A rule or the present state forbids it.",
     "412": "The thing has another version than If-Match says.",
     "413": "The body is too large.",
-    "415": "The body has another media type.",
+    "415": "The body has another media type, charset or Content-Encoding than is taken.",
     "422": "The fields are not as described, or cannot be meant.",
     "429": "Too many attempts, or more requests in this minute than one caller may make.",
     "503": "The store is busy, or the read tables are behind.",
@@ -124,11 +124,10 @@ def _operation(route: AnyRoute, schemas: Mapping[str, Schema]) -> Schema:
         case Route():
             _describe_command(operation, route, schemas)
         case List():
-            operation["parameters"] += [*_list_parameters(route.row), _POSITION]
+            operation["parameters"] += [*_queries(parameters.of_list(route.row)), _POSITION]
             operation["responses"] = {"200": _json(_page(route))} | _problems(ALWAYS)
         case One():
-            past = [_query("asOf", AS_OF)] if route.row.OF in ENTITIES else []
-            operation["parameters"] += [*past, _POSITION]
+            operation["parameters"] += [*_queries(parameters_of(route.row)), _POSITION]
             operation["responses"] = {"200": _json(_ref(route.row))} | _problems(ALWAYS)
         case Other():
             _describe_other(operation, route)
@@ -171,7 +170,7 @@ def _describe_command(operation: Schema, route: Route, schemas: Mapping[str, Sch
 def _describe_other(operation: Schema, route: Other) -> None:
     if route.public:
         operation["security"] = []
-    operation["parameters"] += [_query(name, schema) for name, schema in route.query.items()]
+    operation["parameters"] += _queries(route.query)
     answer: Schema = {"description": "Done."}
     shapes = [_object(given) for given in (route.gives, route.or_gives) if given is not None]
     if shapes:
@@ -180,7 +179,8 @@ def _describe_other(operation: Schema, route: Other) -> None:
         schema = _ref(route.form) if route.form else BODIES[route.media_type]
         content = {route.media_type: {"schema": schema}}
         operation["requestBody"] = {"required": True, "content": content}
-    statuses = ("503",) if route.path.count("/") == 1 else OF_COMMANDS
+    statuses = ("400", "422", "503") if route.path.count("/") == 1 else OF_COMMANDS
+    statuses = (*statuses, "406") if route.offers else statuses
     operation["responses"] = {str(route.status): answer} | _problems(statuses)
 
 
@@ -208,35 +208,6 @@ def _page(route: List) -> Schema:
     return {"allOf": [_ref(route.of[1]), page]} if route.of and route.with_owner else page
 
 
-def _list_parameters(row: type[Row]) -> list[Schema]:
-    columns = [column for column in row.COLUMNS.values() if is_filter(row, column)]
-    sorts = [sign + c.wire for c in columns if c.name != "id" for sign in ("", "-")]
-    limit = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT}
-    parameters = [_query("limit", limit), _query("cursor", _STRING)]
-    parameters.append(_query("sort", {"type": "string", "enum": sorts}))
-    for column in columns:
-        parameters.append(_query(column.wire, {"type": "array", "items": _of(column)}))
-        if column.sql_type == "timestamptz":
-            parameters += [_query(column.wire + end, _of(column)) for end in ("From", "To")]
-    several = {"type": "array", "items": _STRING}
-    parameters += [_query(name, several) for name in row.ALSO]
-    if "deleted_at" in row.COLUMNS:
-        parameters.append(_query("deleted", {"type": "boolean"}))
-    if has_past(row):
-        parameters.append(_query("asOf", AS_OF))
-    return parameters
-
-
-def _of(column: Column) -> Schema:
-    if column.words:
-        return {"type": "string", "enum": list(column.words)}
-    if column.sql_type == "uuid":
-        return EITHER_ID
-    if column.sql_type == "timestamptz":
-        return {"type": "string", "format": "date-time"}
-    return {"type": {"bigint": "integer", "boolean": "boolean"}.get(column.sql_type, "string")}
-
-
 def _without(schema: Schema, names: set[str]) -> Schema:
     fields = {name: each for name, each in schema["properties"].items() if name not in names}
     required = [name for name in schema.get("required", []) if name not in names]
@@ -261,8 +232,8 @@ def _path_parameter(name: str) -> Schema:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _query(name: str, schema: Schema) -> Schema:
-    return {"name": name, "in": "query", "schema": schema}
+def _queries(declared: Mapping[str, Schema]) -> list[Schema]:
+    return [{"name": name, "in": "query", "schema": each} for name, each in declared.items()]
 
 
 def _header(name: str, schema: Schema, words: str) -> Schema:

@@ -1,32 +1,46 @@
 """The routes of the verifiable log: the last checkpoint, and proofs against it."""
 
+import asyncio
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
-from api.road.as_of import NUMBER, only, unfit
-from api.road.filters import parameters_in
+from api.road import position
+from api.road.as_of import NUMBER
 from api.road.routes import AnyRoute, Other, Parameters
 from api.wire.call import Call, Reply
 from api.wire.problem import encoded
+from api.wire.query import Given, unfit
 from projections import log, seals
 from projections.merkle import consistency, inclusion, leaf_hash, root_of, tiles_of
 from projections.origins import Opening
 from projections.signed_note import Checkpoint
-from rim_ledger.core import Event, NotFound, Refused
+from rim_ledger.core import Event, NotFound, Refused, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from api.road.desk import Desk
 
 READ: Final = ("events", "read")
 TEXT: Final = b"text/plain; charset=utf-8"
 
 
-async def answer_checkpoint(desk: "Desk", _: Call, __: Parameters) -> Reply:
+async def _sealed(desk: "Desk", call: Call) -> tuple[int, str | None]:
+    """The last checkpoint and how many events it seals, once that is as far as the request's
+    Ledger-Position says. Raises Unavailable when that takes too long."""
+    until = asyncio.get_running_loop().time() + position.PATIENCE
+    while True:
+        async with desk.reader() as connection:
+            size, note = await seals.last(connection)
+        if size >= call.position:
+            return size, note
+        if asyncio.get_running_loop().time() >= until:
+            words = f"The log is sealed up to {size}, not yet up to {call.position}."
+            raise Unavailable("projection-lagging", words)
+        await asyncio.sleep(position.POLL)
+
+
+async def answer_checkpoint(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """The last checkpoint: a signed note on how many events there are, and their Merkle root."""
-    async with desk.reader() as connection:
-        size, note = await seals.last(connection)
+    size, note = await _sealed(desk, call)
     if not size or note is None:
         raise _unsealed(0)
     return Reply(200, note.encode(), [(b"ledger-position", b"%d" % size)], TEXT)
@@ -41,12 +55,13 @@ async def answer_key(desk: "Desk", _: Call, __: Parameters) -> Reply:
     return Reply(200, f"{signer.key}\n".encode(), media_type=TEXT)
 
 
-async def answer_origins(desk: "Desk", _: Call, __: Parameters) -> Reply:
+async def answer_origins(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """The origins of the log, the first one first: each with the note that opened it.
 
     Such a note is a checkpoint that names a key, and from the second on is signed with the key
     before as well. It names the last checkpoint that it goes on from, and what was lost.
     """
+    size, _note = await _sealed(desk, call)
     async with desk.reader() as connection:
         found = await seals.openings(connection)
     items = [
@@ -61,7 +76,7 @@ async def answer_origins(desk: "Desk", _: Call, __: Parameters) -> Reply:
         }
         for opening, at in ((Opening.of(note), at) for note, at in found)
     ]
-    return Reply(200, encoded({"items": items}))
+    return Reply(200, encoded({"items": items}), [(b"ledger-position", b"%d" % size)])
 
 
 def _named(checkpoint: Checkpoint | None) -> dict[str, object] | None:
@@ -80,24 +95,22 @@ async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Repl
     `entry` are the leaf's bytes as text, `leaf` is their hash. The proof is against the last
     checkpoint, or the first `treeSize` events.
     """
-    given = parameters_in(call.query)
-    only(given, "treeSize")
     text = parameters["position"]
-    if not NUMBER.fullmatch(text) or not (position := int(text)):
+    if not NUMBER.fullmatch(text) or not (nth := int(text)):
         raise NotFound(Event.__name__.lower(), "at that position")
+    sealed, _ = await _sealed(desk, call)
     async with desk.reader() as connection:
-        sealed, _ = await seals.last(connection)
-        if position > sealed:
-            if position > await log.head(connection):
+        if nth > sealed:
+            if nth > await log.head(connection):
                 raise NotFound(Event.__name__.lower(), "at that position")
             raise _unsealed(sealed)
-        size = _size(given, "treeSize", sealed, least=position)
-        ranges = inclusion(position - 1, size)
+        size = _size(call.given, "treeSize", sealed, least=nth)
+        ranges = inclusion(nth - 1, size)
         tiles = await seals.tiles(connection, tiles_of(ranges))
-        (line,) = await log.page(connection, position - 1, position, 1)
+        (line,) = await log.page(connection, nth - 1, nth, 1)
     leaf = seals.leaf(line)
     body = {
-        "position": position,
+        "position": nth,
         "leaf": leaf_hash(leaf).hex(),
         "treeSize": size,
         "hashes": [root_of(*each, tiles).hex() for each in ranges],
@@ -108,14 +121,12 @@ async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Repl
 
 async def answer_consistency(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """That the log of `to` events begins with the log of `from` events."""
-    given = parameters_in(call.query)
-    only(given, "from", "to")
+    sealed, _note = await _sealed(desk, call)
     async with desk.reader() as connection:
-        sealed, _note = await seals.last(connection)
-        if "from" not in given:
+        if "from" not in call.given:
             raise unfit("from", f"this is a number of events, from 1 to {sealed}")
-        size = _size(given, "to", sealed)
-        old = _size(given, "from", size)
+        size = _size(call.given, "to", sealed)
+        old = _size(call.given, "from", size)
         ranges = consistency(old, size)
         tiles = await seals.tiles(connection, tiles_of(ranges))
     hashes = [root_of(*each, tiles).hex() for each in ranges]
@@ -123,14 +134,14 @@ async def answer_consistency(desk: "Desk", call: Call, _: Parameters) -> Reply:
     return Reply(200, encoded(body), [(b"ledger-position", b"%d" % size)])
 
 
-def _size(given: "Mapping[str, list[str]]", name: str, most: int, *, least: int = 1) -> int:
+def _size(given: Given, name: str, most: int, *, least: int = 1) -> int:
     """How many events a tree has; as many as there may be, when nothing is said."""
-    texts = given.get(name, [str(most)])
-    if len(texts) > 1 or not NUMBER.fullmatch(texts[0]) or not least <= int(texts[0]) <= most:
+    text = given.get(name, [str(most)])[0]
+    if not NUMBER.fullmatch(text) or not least <= int(text) <= most:
         if not most:
             raise _unsealed(0)
         raise unfit(name, f"this is a number of sealed events, from {least} to {most}")
-    return int(texts[0])
+    return int(text)
 
 
 def _unsealed(size: int) -> Refused:

@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
+from api.road.again import admit_again
 from api.road.commands import read_form
 from api.road.routes import AnyRoute, Other, Parameters
 from api.wire import problem
-from api.wire.call import Call, Reply
+from api.wire.call import JSON, Call, Reply
 from projections.backtest import Backtest, Change
 from projections.writer import encode
+from rim_ledger.activity import Activity
 from rim_ledger.core import Refused, Unavailable
 from rim_ledger.lending.proposal import Simulation
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 NEEDS: Final = ("simulations", "write")
 NDJSON: Final = b"application/x-ndjson"
+TRIED: Final = Activity(action="Export", resource="simulations")
 SHOWN_MAX: Final = 1_000
 """Changes that an answer in one piece lists; as lines, they all come."""
 
@@ -28,10 +31,11 @@ async def answer_simulation(desk: "Desk", call: Call, _: Parameters) -> Reply | 
     it is compared with what was decided then, or `against` another policy. Nothing is written.
     With `Accept: application/x-ndjson` each change is a line, and the report the last.
     """
+    await desk.wait_for(call)
     simulation = await read_form(call, Simulation)
     backtest = Backtest(simulation, await desk.last_position())
     headers = [(b"ledger-position", b"%d" % backtest.report.position)]
-    if NDJSON in call.headers.get(b"accept", b""):
+    if call.media_type == NDJSON:
         await call.start(200, [(b"content-type", NDJSON), *headers])
         await _stream(desk, call, backtest)
         return None
@@ -56,6 +60,7 @@ async def _pages(desk: "Desk", backtest: Backtest) -> AsyncIterator[list[Change]
 async def _stream(desk: "Desk", call: Call, backtest: Backtest) -> None:
     try:
         async for page in _pages(desk, backtest):
+            await admit_again(desk, call, NEEDS, activity=TRIED)
             await _say(call, *({"change": each} for each in page))
         last: dict[str, Any] = {"report": backtest.report.shown}
     except Exception as error:
@@ -108,5 +113,6 @@ ROUTES: list[AnyRoute] = [
         exports=True,
         form=Simulation,
         gives=GIVES,
+        offers=(JSON, NDJSON),
     ),
 ]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from api.payments import RECONCILIATION
-from api.road.commands import key_for
+from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, List, Other, Parameters
 from api.wire import problem
-from api.wire.body import require_media_type
-from api.wire.call import Call, Headers, Reply
+from api.wire.call import JSON, Call, Headers, Reply
 from api.wire.csv_lines import Upload, read_lines, receive_file
+from api.wire.text import TextFile
 from projections.payments import StatementLineRow, StatementRow
-from rim_ledger.activity import Activity
+from rim_ledger.activity import Activity, note_made
 from rim_ledger.admin import gate
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Refused, Unavailable
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 STATEMENTS: Final = "/v1/statements"
 READ, WRITE = ("statements", "read"), ("statements", "write")
 CSV, NDJSON = b"text/csv", b"application/x-ndjson"
+ASKED: Final = Activity(action="ImportStatement", resource="statements")
 LINES_AT_ONCE: Final = 200
 """Lines that are settled in one decision."""
 
@@ -43,7 +44,14 @@ class Import:
 
     async def begin(self, idempotency: Idempotency | None) -> Receipt:
         """Begin, or find what was done with the file before."""
-        receipt = await self._decide(begin(self._sha256), idempotency)
+
+        def work(book: Book) -> UUID:
+            book.activities.append(ASKED)
+            stream = begin(self._sha256)(book)
+            note_made(book.activities, stream)
+            return stream
+
+        receipt = await self._decide(work, idempotency)
         if receipt.replayed:
             await self._decide(lambda _: receipt.id)
         return receipt
@@ -89,17 +97,13 @@ async def answer_upload(desk: "Desk", call: Call, _path: Parameters) -> Reply | 
     and the summary last. Needs statements:write and transactions.reconciliation:write.
     """
     token = call.token
-    asked = Activity(action="ImportStatement", resource="statements")
-    rights = await desk.rights(
-        call, token, WRITE, RECONCILIATION, activity=asked, logged=lambda _: True
-    )
+    rights = await desk.rights(call, token, WRITE, RECONCILIATION, activity=ASKED)
     actor = rights.actor
     assert actor.id, "whoever holds a session is an admin"
-    require_media_type(call.headers, CSV)
-    upload = await receive_file(call.receive)
+    upload = await receive_file(TextFile(call.receive, call.headers, CSV, keep_mark=True))
     with upload.text:
         op, key = f"{call.method} {call.path}", call.header(b"idempotency-key")
-        idempotency = key_for(desk, actor.id, key, op, upload.sha256)
+        idempotency = key_for(desk, actor.id, key, op, meant=upload.sha256, said=upload.sha256)
         task = Import(desk, call, token, upload)
         receipt = await task.begin(idempotency)
         headers = [(b"location", f"{STATEMENTS}/{receipt.id}".encode())]
@@ -107,7 +111,7 @@ async def answer_upload(desk: "Desk", call: Call, _path: Parameters) -> Reply | 
             headers.append((b"idempotency-replayed", b"true"))
         # Whoever began it made it, also when that request comes again under its key.
         status = 201 if receipt.version == 1 else 200
-        if NDJSON in call.headers.get(b"accept", b""):
+        if call.media_type == NDJSON:
             await _stream(desk, call, task, status, headers)
             return None
         async for _ in task.settle():
@@ -121,6 +125,7 @@ async def _stream(desk: "Desk", call: Call, task: Import, status: int, headers: 
     await call.start(status, [(b"content-type", NDJSON), *headers])
     try:
         async for _ in task.settle():
+            call.progress = f"; {task.statement.lines} lines of the statement were settled"
             await _say(call, {"progress": task.statement.summary})
         last = task.statement.summary
     except Exception as error:
@@ -157,5 +162,6 @@ ROUTES: list[AnyRoute] = [
         status=201,
         gives={"id": {"type": "string", "format": "uuid"}, **_counts},
         media_type=CSV.decode(),
+        offers=(JSON, NDJSON),
     ),
 ]

@@ -6,11 +6,13 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from api.lending import ONE_USER
-from api.road.commands import errors_in, key_for
+from api.road.commands import errors_in
+from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, List, Other, Parameters, Route, activity_of, resource
-from api.wire.body import BODY_MAX, read_body, read_json, require_media_type
+from api.wire.body import BODY_MAX, read_body, read_json
 from api.wire.call import Call, Reply
-from api.wire.ids import CANONICAL, missing
+from api.wire.content_type import require_media_type
+from api.wire.ids import missing
 from api.wire.problem import InvalidFields, encoded
 from projections.audit import TimelineRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
@@ -51,6 +53,7 @@ from rim_ledger.support.staff import (
 )
 from rim_ledger.support.support_agent import SupportAgent, agent_stream
 from rim_ledger.support.ticket import Ticket
+from rim_ledger.values import UUID_TEXT
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
@@ -90,7 +93,7 @@ async def auto_assign(desk: "Desk", call: Call, parameters: Parameters) -> Reply
     receipt = await desk.ledger.submit(
         work,
         call.stamp(desk.world, key),
-        key_for(desk, caller, key, f"POST {call.path}", said),
+        key_for(desk, caller, key, f"POST {call.path}", meant=form, said=said),
         admit,
     )
     headers = [(b"ledger-position", b"%d" % receipt.position)]
@@ -113,7 +116,7 @@ async def _wish(call: Call) -> AutoAssign:
 
 
 def _agent(parameters: Parameters) -> UUID:
-    if not CANONICAL.fullmatch(parameters["id"]):
+    if not UUID_TEXT.fullmatch(parameters["id"]):
         raise missing(SupportAgent)
     return agent_stream(UUID(parameters["id"]))
 

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from psycopg import InterfaceError, OperationalError
 
-from api.road.commands import key_for, read_form, receipt_json
+from api.road.commands import read_form, receipt_json
+from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, Other, Parameters, Route, activity_of, resource
 from api.road.wish import LetIn, let_in
 from api.wire.call import Call, Reply
@@ -140,7 +141,7 @@ async def _try(
     asked = activity_of(type(form).__name__, call.path, parameters)
     caller, stamp = await desk.caller(call, token, asked), call.stamp(desk.world, key)
     said = form.model_dump(mode="json")
-    idempotency = key_for(desk, caller, key, f"POST {call.path}", said)
+    idempotency = key_for(desk, caller, key, f"POST {call.path}", meant=form, said=said)
 
     def admit(book: Book) -> None:
         gate.enter(book, token)

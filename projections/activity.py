@@ -3,9 +3,18 @@
 from typing import Annotated
 from uuid import UUID
 
-from projections.columns import Indexed, Json, Key, Moment, References
+from projections.columns import (
+    Indexed,
+    Key,
+    Moment,
+    Read,
+    References,
+    Sql,
+)
+from projections.embedded import ActivityDetails
 from projections.tables import Row
 from rim_ledger.activity import AdminActivityLog
+from rim_ledger.values import Word
 
 
 class AdminActivityLogRow(
@@ -18,17 +27,20 @@ class AdminActivityLogRow(
     """Something that an admin did or tried: a command, a log-in, a denial, a look at persons.
 
     `details.outcome` is done, or the code of the refusal. adminId is null where somebody tried
-    to log in under a name that nobody has.
+    to log in under a name that nobody has. apiKeyId and apiKeyName say which API key asked; they
+    are null where a person did.
     """
 
     id: Key
     admin_id: Annotated[UUID | None, Indexed, References("admin_users")]
     admin_name: str
-    action: Annotated[str, Indexed]
-    resource: Annotated[str, Indexed]
+    action: Annotated[str, Indexed, Read(Word)]
+    resource: Annotated[str, Indexed, Read(Word)]
     resource_id: str | None
-    details: Json
+    details: Annotated[ActivityDetails, Sql("json")]
     ip_address: str | None
     user_agent: str | None
     request_id: str | None
     timestamp: Annotated[Moment, Indexed]
+    api_key_id: Annotated[UUID | None, Indexed]
+    api_key_name: str | None

@@ -7,22 +7,25 @@ from projections.columns import (
     Copied,
     EmailText,
     Indexed,
-    Json,
     Key,
     Moment,
     Naira,
     NameText,
     PhoneText,
+    Read,
     References,
     Sql,
     Taken,
     Unique,
+    UniqueName,
     UniqueWhile,
 )
 from projections.tables import Row
+from rim_ledger.admin.account import Username
 from rim_ledger.admin.admin_role import AdminRole
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser
 from rim_ledger.admin.api_key import ApiKey
+from rim_ledger.admin.permissions import Permission
 from rim_ledger.admin.security_settings import SecuritySettings, TwoFactorMethod
 
 
@@ -30,9 +33,9 @@ class AdminRoleRow(Row, table="admin_roles", of=AdminRole):
     """A role: what its members may do, and how many they are."""
 
     id: Key
-    name: Annotated[str, UniqueWhile("NOT archived")]
+    name: Annotated[UniqueName, UniqueWhile("NOT archived")]
     description: str
-    permissions: Json
+    permissions: Annotated[list[Permission], Sql("json")]
     max_amount: Naira | None
     max_limit: Naira | None
     user_count: int
@@ -45,7 +48,7 @@ class AdminUserRow(Row, table="admin_users", of=AdminUser, person="id"):
     """An admin. Passwords, sessions and second factors are nowhere in it."""
 
     id: Key
-    username: Annotated[str, Unique]
+    username: Annotated[str, Unique, Read(Username)]
     email: Annotated[EmailText | None, Unique]
     name: NameText | None
     display_name: NameText | None
@@ -86,7 +89,7 @@ class ApiKeyRow(Row, table="api_keys", of=ApiKey):
     name: str
     admin_id: Annotated[UUID, Indexed, References("admin_users"), Taken("owner")]
     username: Annotated[str, Copied("admin_users", "username", by="admin_id")]
-    permissions: Json
+    permissions: Annotated[list[Permission], Sql("json")]
     ip_whitelist: Annotated[list[str], Sql("json")]
     expires_at: Moment | None
     last_used_at: Moment | None

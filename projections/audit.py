@@ -10,13 +10,16 @@ from projections.columns import (
     ForOwner,
     Indexed,
     Internal,
-    Json,
     Key,
     Moment,
+    Read,
     References,
     Sealed,
+    Sql,
     Unique,
 )
+from projections.embedded import Change
+from projections.event_names import EntityName, EventName
 from projections.lending import LoanRow
 from projections.payments import TransactionRow
 from projections.support import TicketRow
@@ -36,6 +39,8 @@ class AuditLog(Struct, frozen=True, kw_only=True, gc=False):
     user_role: str | None
     actor_type: Literal["admin", "user", "system", "integration"]
     actor_id: UUID | None
+    api_key_id: UUID | None
+    api_key_name: str | None
     changes: dict[str, Any]
     ip_address: str | None
     user_agent: str | None
@@ -48,20 +53,23 @@ class AuditLog(Struct, frozen=True, kw_only=True, gc=False):
 class AuditLogRow(Row, table="audit_logs", of=AuditLog, newest="timestamp"):
     """One event, with the old and the new value of every field that it changed.
 
+    apiKeyId and apiKeyName say which API key acted for the admin; they are null where a person did.
     Personal values stay sealed in `changes`; whoever may read them opens them.
     """
 
     id: Key
     position: Annotated[int, Unique]
-    action: Annotated[str, Indexed]
-    entity: Annotated[str, Indexed]
+    action: Annotated[str, Indexed, Read(EventName)]
+    entity: Annotated[str, Indexed, Read(EntityName)]
     entity_id: Annotated[UUID, Indexed]
     user_id: Annotated[UUID | None, Indexed, References("admin_users")]
     user_name: str
     user_role: str | None
     actor_type: str
     actor_id: UUID | None
-    changes: Annotated[Json, Sealed]
+    api_key_id: Annotated[UUID | None, Indexed]
+    api_key_name: str | None
+    changes: Annotated[dict[str, Change], Sql("json"), Sealed]
     ip_address: str | None
     user_agent: str | None
     request_id: str | None
@@ -86,10 +94,12 @@ class TimelineRow(Row, table="audit_logs", of=AuditLog, newest="position"):
 
     id: Key
     position: Annotated[int, Unique]
-    action: Annotated[str, Indexed]
-    entity: Annotated[str, Indexed]
+    action: Annotated[str, Indexed, Read(EventName)]
+    entity: Annotated[str, Indexed, Read(EntityName)]
     entity_id: Annotated[UUID, Indexed]
-    changes: Annotated[Json, Sealed, _seen_by_owners(LoanRow, TransactionRow, TicketRow)]
+    changes: Annotated[
+        dict[str, Change], Sql("json"), Sealed, _seen_by_owners(LoanRow, TransactionRow, TicketRow)
+    ]
     user_name: Annotated[str, Internal]
     actor_type: str
     timestamp: Annotated[Moment, Indexed]

@@ -35,7 +35,7 @@ class BackupSettingsRow(Row, table="backup_settings", of=BackupSettings, newest=
 class BackupRow(Row, table="backups", of=Backup):
     """A backup. An incremental one goes on from parentId; `promoted` says why it is a full one
     although an incremental one was asked for. downloadUrl is where a link to its file is asked
-    for. failureReason is why it failed, or cannot be restored any more."""
+    for. failureReason is why it failed: when it was made, or when it was read again."""
 
     id: Key
     name: str
@@ -55,6 +55,7 @@ class BackupRow(Row, table="backups", of=Backup):
     missing_files: int | None
     verifying: bool
     verified_at: Moment | None
+    failed_at: Moment | None
     failure_reason: str | None
     deleted_at: Moment | None
     updated_at: Moment

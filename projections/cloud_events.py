@@ -23,13 +23,15 @@ SEALED: Final = re.compile(rb'"~1\.[\w=-]+\.([0-9a-f]{32})\.')
 HIDDEN: Final = "***"
 
 
-class Actor(Struct):
+class Actor(Struct, rename="camel"):
     """Who acted, as it is written."""
 
     type: str
     id: str | None = None
     name: str = ""
     role: str | None = None
+    api_key: str | None = None
+    api_key_name: str | None = None
 
 
 class Stamp(Struct, rename="camel"):
@@ -70,6 +72,8 @@ class CloudEvent(Struct, rename="lower", omit_defaults=True, kw_only=True):
     actor_type: str = msgspec.field(name="actortype")
     actor_id: str | None = msgspec.field(name="actorid", default=None)
     actor_name: str = msgspec.field(name="actorname", default="")
+    api_key_id: str | None = msgspec.field(name="apikeyid", default=None)
+    api_key_name: str | None = msgspec.field(name="apikeyname", default=None)
     request_id: str | None = msgspec.field(name="requestid", default=None)
     causation_id: str | None = msgspec.field(name="causationid", default=None)
     said_at: str | None = msgspec.field(name="saidat", default=None)
@@ -131,6 +135,8 @@ def shown(line: Line, reader: Reader) -> bytes:
             actor_type=stamp.actor.type,
             actor_id=stamp.actor.id,
             actor_name=stamp.actor.name,
+            api_key_id=stamp.actor.api_key,
+            api_key_name=stamp.actor.api_key_name,
             request_id=stamp.request_id,
             causation_id=stamp.causation,
             said_at=stamp.said_at,

@@ -12,6 +12,8 @@ from msgspec import Struct
 from pydantic import WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from rim_ledger.values import Email, Name, Phone, Tag
+
 
 class Mark(Enum):
     """What one word says of a column."""
@@ -80,6 +82,14 @@ class Shown(Struct, frozen=True):
     expression: str
 
 
+class Read(Struct, frozen=True):
+    """How a filter reads a text that the column may hold: as this type, such as Phone. Values are
+    equal when an SQL expression, in which {} is a value, says the same of both."""
+
+    kind: Any
+    compared: str = "{}"
+
+
 class ForOwner(Struct, frozen=True):
     """How a value is written for the borrower whose row it is: an SQL expression in which {} is
     the column."""
@@ -107,11 +117,22 @@ Percent = Annotated[
     WithJsonSchema({"type": "number", "minimum": 0, "examples": [15]}),
 ]
 Json = Annotated[Any, Sql("json")]
-Tags = Annotated[list[str], Sql("text[]")]
+FreeFields = Annotated[
+    Json, WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "null"}], "examples": [{}]})
+]
+"""What no rule reads: an object, or null once the person was erased."""
+Tags = Annotated[list[str], Sql("text[]"), Read(Tag)]
 """Words; rows are found by each of them."""
-PhoneText = Annotated[str, Personal, Masked("left({0}, 4) || '******' || right({0}, 4)")]
+UniqueName = Annotated[str, Read(Name, compared="lower(normalize({}, NFKC))")]
+"""A name that only one has, in all its spellings."""
+PhoneText = Annotated[
+    str, Personal, Read(Phone), Masked("left({0}, 4) || '******' || right({0}, 4)")
+]
 EmailText = Annotated[
-    str, Personal, Masked("left({0}, 1) || '***' || substr({0}, strpos({0}, '@'))")
+    str,
+    Personal,
+    Read(Email, compared="lower({})"),
+    Masked("left({0}, 1) || '***' || substr({0}, strpos({0}, '@'))"),
 ]
 NameText = Annotated[str, Personal, Masked("left({0}, 1) || '***'")]
 Words = Annotated[str, Personal, Masked("left({0}, 0) || '***'")]
@@ -154,6 +175,10 @@ class Column(Struct, frozen=True, kw_only=True):
     written: str = "{}"
     masked: str | None = None
     for_owner: str | None = None
+    kind: Any = None
+    """The type that filters read its texts as."""
+    compared: str = "{}"
+    """What two values have in common that are equal: an SQL expression over either."""
 
     @property
     def taken(self) -> bool:
@@ -203,6 +228,8 @@ def read_column(name: str, annotation: Any) -> Column:
         written=written.expression,
         masked=said[Masked].expression if Masked in said else None,
         for_owner=said[ForOwner].expression if ForOwner in said else None,
+        kind=said[Read].kind if Read in said else None,
+        compared=said[Read].compared if Read in said else "{}",
     )
 
 

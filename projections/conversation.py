@@ -12,12 +12,15 @@ from projections.columns import (
     Generated,
     Indexed,
     Internal,
-    Json,
     Key,
     Moment,
+    Read,
     References,
     Sealed,
+    Sql,
 )
+from projections.embedded import Attachment
+from projections.event_names import EventName
 from projections.tables import Row
 from rim_ledger.codec import Recorded
 from rim_ledger.support.ticket import Ticket
@@ -65,7 +68,7 @@ class ChatMessageRow(Row, table="chat_messages", of=ChatMessage):
     sender_name: Annotated[str | None, Sealed]
     sender_type: Sender
     message: Annotated[str | None, Sealed]
-    attachments: Annotated[Json, Sealed]
+    attachments: Annotated[list[Attachment], Sql("json"), Sealed]
     read_by_agents: Annotated[int | None, Copied("tickets", "read_by_agents", by="ticket_id")]
     read_by_customer: Annotated[int | None, Copied("tickets", "read_by_customer", by="ticket_id")]
     is_read: Annotated[
@@ -83,7 +86,7 @@ class TicketHistoryRow(Row, table="ticket_history", of=TicketHistory, newest="ti
 
     id: Key
     ticket_id: Annotated[UUID, Indexed, References("tickets")]
-    action: Annotated[str, Indexed]
+    action: Annotated[str, Indexed, Read(EventName)]
     performed_by: Annotated[UUID | None, Indexed, References("admin_users")]
     performed_by_name: Annotated[str | None, Sealed]
     details: Annotated[str | None, Sealed]

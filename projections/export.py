@@ -65,13 +65,15 @@ Progress = Callable[[int, int], None]
 
 
 class Segment(Struct, frozen=True, rename="camel"):
-    """A file: the positions it covers, how many of them are in it, and its hash."""
+    """A file: the positions it covers, how many of them are in it, its hash and its bytes."""
 
     file: str
     first: int
     last: int
     rows: int
     sha256: str
+    size: int | None = None
+    """None where an earlier version of the program wrote it."""
 
 
 class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
@@ -126,13 +128,18 @@ async def export(
     place: Path,
     wanted: Manifest,
     progress: Progress = lambda _, __: None,
+    *,
+    compare: bool = True,
 ) -> Manifest:
     """Write what the directory lacks up to the end of the log; the manifest as it is then.
 
     Goes on where an earlier run stopped, however that ended. Raises Unfitting when the directory
-    holds something else.
+    holds something else, or lacks a file that its manifest names. `compare` says whether what is in
+    the files is compared with their hashes, or only whether they are there with all their bytes.
     """
     held, end = _begun(place, wanted), await log.head(connection)
+    for segment in held.segments:
+        _require_there(place / segment.file, segment, compare=compare)
     while held.last < end:
         upto = min(held.last + SEGMENT, end)
         segment = await _segment(connection, place, held, upto, lambda n: progress(n, end))
@@ -174,6 +181,19 @@ def _begun(place: Path, wanted: Manifest) -> Manifest:
     return held
 
 
+def _require_there(file: Path, segment: Segment, *, compare: bool) -> None:
+    """Raise Unfitting for a file that is not the one that was written."""
+    if not file.is_file():
+        wrong = "is missing"
+    elif segment.size is not None and (size := file.stat().st_size) != segment.size:
+        wrong = f"has {size} bytes instead of {segment.size}"
+    elif compare and digest(file) != segment.sha256:
+        wrong = "is not the file that was written"
+    else:
+        return
+    raise Unfitting(f"{file} {wrong}: bring it back, or export into another directory")
+
+
 async def lines(
     connection: AsyncConnection[Any], types: tuple[str, ...] | None, after: int, upto: int
 ) -> AsyncIterator[list[Line]]:
@@ -213,9 +233,9 @@ async def _segment(
                     waiting.clear()
                 progress(page[-1].position)
             writer.write_table(pa.Table.from_batches(waiting, SCHEMA))
-        hashed = digest(path)
+        hashed, size = digest(path), path.stat().st_size
     progress(upto)
-    return Segment(file=name, first=first, last=upto, rows=rows, sha256=hashed)
+    return Segment(file=name, first=first, last=upto, rows=rows, sha256=hashed, size=size)
 
 
 async def _batch(connection: AsyncConnection[Any], page: list[Line]) -> Any:

@@ -126,6 +126,8 @@ def _audit(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -
         user_role=actor.role,
         actor_type=actor.type,
         actor_id=actor.id,
+        api_key_id=actor.api_key,
+        api_key_name=actor.api_key_name,
         changes=_changes(before, after),
         ip_address=stamp.ip,
         user_agent=stamp.user_agent,

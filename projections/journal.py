@@ -12,9 +12,25 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from msgspec import Struct
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
-from projections.columns import Indexed, Json, Key, Moment, Naira, References, Unique
-from projections.tables import Row
+from projections.columns import (
+    Indexed,
+    Key,
+    Moment,
+    Naira,
+    Read,
+    References,
+    Sql,
+    Unique,
+)
+from projections.embedded import PostedLine
+from projections.event_names import EventName
+from projections.tables import (
+    Also,
+    Row,
+)
 from rim_ledger.core import Aggregate, Event
 from rim_ledger.lending.loan import Loan, LoanStatus
 from rim_ledger.lending.loan_events import (
@@ -56,6 +72,16 @@ ACCOUNTS: Final = {
     "5200": "Airtime lost",
 }
 """Each account by its number; a network, provider or payment method may follow after a dot."""
+
+
+def _account(text: str) -> str:
+    if text.partition(".")[0] not in ACCOUNTS:
+        raise PydanticCustomError("unknown", "an account looks like 1200 or 1200.MTN")
+    return text
+
+
+Account = Annotated[str, AfterValidator(_account)]
+"""An account by its number, or one of its parts."""
 
 
 class Posting(Struct, frozen=True, gc=False):
@@ -105,18 +131,22 @@ HAS_ACCOUNT: Final = (
 
 
 class JournalEntryRow(
-    Row, table="journal_entries", of=JournalEntry, newest="at", also={"account": HAS_ACCOUNT}
+    Row,
+    table="journal_entries",
+    of=JournalEntry,
+    newest="at",
+    also={"account": Also(HAS_ACCOUNT, Account)},
 ):
     """An entry of the journal: its lines sum to zero, and `id` is the event's behind it."""
 
     id: Key
     position: Annotated[int, Unique]
     at: Annotated[Moment, Indexed]
-    event: Annotated[str, Indexed]
+    event: Annotated[str, Indexed, Read(EventName)]
     loan_id: Annotated[UUID | None, Indexed, References("loans")]
     transaction_id: Annotated[UUID | None, Indexed, References("transactions")]
     user_id: Annotated[UUID, Indexed, References("users")]
-    lines: Json
+    lines: Annotated[list[PostedLine], Sql("json")]
 
 
 class JournalLineRow(Row, table="journal_lines", of=JournalLine, newest="recorded_at"):
@@ -126,7 +156,7 @@ class JournalLineRow(Row, table="journal_lines", of=JournalLine, newest="recorde
     entry_id: Annotated[UUID, Indexed, References("journal_entries")]
     position: Annotated[int, Indexed]
     recorded_at: Moment
-    account: Annotated[str, Indexed]
+    account: Annotated[str, Indexed, Read(Account)]
     debit: Naira
     credit: Naira
 

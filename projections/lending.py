@@ -6,9 +6,9 @@ from uuid import UUID
 from projections.columns import (
     Copied,
     EmailText,
+    FreeFields,
     Indexed,
     Internal,
-    Json,
     Key,
     Moment,
     Naira,
@@ -86,6 +86,6 @@ class LoanRow(Row, table="loans", of=Loan, person="user_id"):
     telco_reference: str | None
     disputed: Annotated[bool, Internal, Indexed]
     disputes: Annotated[Tags, Internal]
-    metadata: Annotated[Json, Internal, Personal, DECISION_CLEAR]
+    metadata: Annotated[FreeFields, Internal, Personal, DECISION_CLEAR]
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment

@@ -37,8 +37,12 @@ SELECT count(*) FILTER (
 SELECT count(*) FROM read.tickets
  WHERE status = 'escalated' OR (priority = 'urgent' AND status IN ('open', 'in-progress'))""",
     AlertType.SYSTEM_ERROR: """
-SELECT count(*) FROM ledger.faults
- WHERE at > %(at)s - interval '5 minutes' AND at <= %(at)s""",
+SELECT (SELECT count(*) FROM ledger.faults
+         WHERE at > %(at)s - interval '5 minutes' AND at <= %(at)s)
+     + (SELECT count(*) FROM read.backups b
+         WHERE status = 'failed' AND deleted_at IS NULL AND failed_at <= %(at)s
+           AND NOT EXISTS (SELECT FROM read.backups later
+                            WHERE later.status = 'success' AND later.created_at > b.failed_at))""",
 }
 """A query that finds no row has no data: no call, no payment that one could judge by."""
 

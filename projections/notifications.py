@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import WithJsonSchema
 
 from projections.columns import (
+    FreeFields,
     Generated,
     Indexed,
     Json,
@@ -14,6 +15,7 @@ from projections.columns import (
     References,
     Tags,
     Taken,
+    UniqueName,
     UniqueWhile,
     Words,
 )
@@ -46,7 +48,7 @@ class EmailTemplateRow(Row, table="email_templates", of=EmailTemplate):
     """A template of e-mails; its body is HTML or text."""
 
     id: Key
-    name: Annotated[str, UniqueWhile("NOT archived")]
+    name: Annotated[UniqueName, UniqueWhile("NOT archived")]
     subject: str
     body: str
     variables: Tags
@@ -62,7 +64,7 @@ class SmsTemplateRow(Row, table="sms_templates", of=SmsTemplate):
     are the characters that are not in GSM-7."""
 
     id: Key
-    name: Annotated[str, UniqueWhile("NOT archived")]
+    name: Annotated[UniqueName, UniqueWhile("NOT archived")]
     message: str
     variables: Tags
     encoding: Encoding
@@ -154,6 +156,6 @@ class NotificationRow(
     alert_id: Annotated[UUID | None, Indexed, References("system_alerts"), Taken("notice.alert_id")]
     parent_id: Annotated[UUID | None, Taken("notice.parent_id")]
     retried_as: UUID | None
-    metadata: Annotated[Json, Taken("notice.metadata")]
+    metadata: Annotated[FreeFields, Taken("notice.metadata")]
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment

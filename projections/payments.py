@@ -6,22 +6,30 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import Struct
+from pydantic import AfterValidator, Field
 
 from projections.columns import (
     Copied,
     EmailText,
+    FreeFields,
     Indexed,
     Internal,
-    Json,
     Key,
     Moment,
     Naira,
     Personal,
     PhoneText,
+    Read,
     References,
+    Sql,
     Unique,
     Words,
     free_fields,
+)
+from projections.embedded import (
+    Allocation,
+    Differences,
+    ProviderClaim,
 )
 from projections.tables import Row
 from rim_ledger.payments.statement import Finding, LineOutcome, Statement, StatementLinesSettled
@@ -31,7 +39,12 @@ from rim_ledger.payments.transaction import (
     TransactionStatus,
     TransactionType,
 )
-from rim_ledger.values import Network
+from rim_ledger.values import (
+    Network,
+    Reference,
+)
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$"), AfterValidator(str.lower)]
 
 
 class TransactionRow(Row, table="transactions", of=Transaction, person="user_id"):
@@ -47,20 +60,20 @@ class TransactionRow(Row, table="transactions", of=Transaction, person="user_id"
     status: Annotated[TransactionStatus, Indexed]
     payment_method: PaymentMethod | None
     description: Words | None
-    reference: Annotated[str | None, Indexed]
+    reference: Annotated[str | None, Indexed, Read(Reference)]
     provider: str | None
     network: Network | None
     loan_id: Annotated[UUID | None, Indexed, References("loans")]
-    allocations: Json
+    allocations: Annotated[list[Allocation], Sql("json")]
     unallocated: Naira
     failure_reason: Words | None
     occurred_at: Moment
     quarantine: Annotated[bool, Internal, Indexed]
-    provider_claim: Annotated[Json, Internal]
+    provider_claim: Annotated[ProviderClaim | None, Sql("json"), Internal]
     reconciled_at: Annotated[Moment | None, Internal]
     reconciled_by: Annotated[UUID | None, Internal, References("admin_users")]
     notes: Annotated[Words | None, Internal]
-    metadata: Annotated[Json, Internal, Personal, free_fields()]
+    metadata: Annotated[FreeFields, Internal, Personal, free_fields()]
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment
 
@@ -69,7 +82,7 @@ class StatementRow(Row, table="statements", of=Statement):
     """A provider's file: how many of its lines came to what. Its lines lie in a table beside."""
 
     id: Key
-    sha256: Annotated[str, Unique]
+    sha256: Annotated[str, Unique, Read(Sha256)]
     lines: int
     matched: int
     mismatched: int
@@ -112,10 +125,10 @@ class StatementLineRow(
     outcome: Annotated[LineOutcome, Indexed]
     transaction_id: Annotated[UUID | None, Indexed, References("transactions")]
     date: str | None
-    reference: Annotated[str | None, Indexed]
+    reference: Annotated[str | None, Indexed, Read(Reference)]
     amount: Naira | None
     provider: str | None
-    differs: Json
+    differs: Annotated[Differences | None, Sql("json")]
     reason: str | None
 
 

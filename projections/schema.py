@@ -98,6 +98,9 @@ def _keys(schema: str, row: type[Row]) -> list[str]:
         elif column.indexed:
             how = "USING gin " if column.sql_type.endswith("[]") else ""
             statements.append(f"CREATE INDEX {index} ON {table} {how}({name})")
+        if column.compared != "{}" and column.indexed:
+            compared = column.compared.format(name)
+            statements.append(f"CREATE INDEX {index}_compared ON {table} (({compared}))")
     if row.TOGETHER:
         names = ", ".join(row.TOGETHER)
         constraint = f"{row.TABLE}_{'_'.join(row.TOGETHER)}"

@@ -90,6 +90,8 @@ def shows(row: type[Row], *, masked: bool) -> bytes:
         names += [f"{alias}.{theirs} AS {ours}" for ours, theirs in source.copies]
         joins += f" LEFT JOIN {_page(TABLES[source.table], alias)} ON {alias}.id = p.{source.by}"
     rows = f"SELECT {', '.join(names)} FROM {_page(row)}{joins}"
+    computed = [f"{c.generated} AS {name}" for name, c in row.COLUMNS.items() if c.generated]
+    rows = f"SELECT {', '.join(['r.*', *computed])} FROM ({rows}) r"
     return f"SELECT t.id, t.version, {row.json(masked)} FROM ({rows}) t WHERE ".encode()
 
 

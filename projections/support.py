@@ -15,14 +15,16 @@ from projections.columns import (
     References,
     Tags,
     Unique,
+    UniqueName,
     UniqueWhile,
     Words,
 )
-from projections.tables import Row, Seen
+from projections.tables import Also, Row, Seen
 from rim_ledger.support.department import Department
 from rim_ledger.support.support_agent import AgentStatus, SupportAgent
 from rim_ledger.support.ticket import Ticket, TicketStatus
 from rim_ledger.support.ticket_events import Category, Priority
+from rim_ledger.values import Tag
 
 OWN = Seen(
     all=("tickets.all", "read"),
@@ -38,7 +40,7 @@ class DepartmentRow(Row, table="departments", of=Department):
     """A department of the support desk, and how many agents it has."""
 
     id: Key
-    name: Annotated[str, UniqueWhile("NOT archived")]
+    name: Annotated[UniqueName, UniqueWhile("NOT archived")]
     description: str
     tier: int
     agent_count: int
@@ -69,7 +71,7 @@ class TicketRow(
     table="tickets",
     of=Ticket,
     person="customer_id",
-    also={"tag": "t.tags && %s::text[]"},
+    also={"tag": Also("t.tags && %s::text[]", Tag)},
     seen=OWN,
 ):
     """A customer's question, who has it, and how long an answer may take."""

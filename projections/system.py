@@ -5,7 +5,15 @@ from uuid import UUID
 
 from pydantic import WithJsonSchema
 
-from projections.columns import Indexed, Json, Key, Moment, References, Taken
+from projections.columns import (
+    Indexed,
+    Json,
+    Key,
+    Moment,
+    Read,
+    References,
+    Taken,
+)
 from projections.tables import Row
 from rim_ledger.system.config import DataType, SystemConfig
 from rim_ledger.system.integration import (
@@ -14,18 +22,25 @@ from rim_ledger.system.integration import (
     IntegrationType,
     TestResult,
 )
+from rim_ledger.values import Name, Word
 
 _or_null = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+_time_or_null = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}
 _secret = {
     "set": {"type": "boolean"},
     "last4": _or_null,
     "fingerprint": _or_null,
-    "setAt": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
+    "setAt": _time_or_null,
 }
+_rotated = _secret | {"formerValidUntil": _time_or_null}
 Secret = Annotated[
     Json, WithJsonSchema({"type": "object", "properties": _secret, "required": [*_secret]})
 ]
 """What one learns of a secret."""
+CallbackSecret = Annotated[
+    Json, WithJsonSchema({"type": "object", "properties": _rotated, "required": [*_rotated]})
+]
+"""The same of one that callbacks are signed with, and until when the former one counts as well."""
 
 
 class SystemConfigRow(
@@ -34,8 +49,8 @@ class SystemConfigRow(
     """A setting by its category and key; its value is null when it was reset to nothing."""
 
     id: Key
-    category: Annotated[str, Indexed]
-    key: Annotated[str, Indexed]
+    category: Annotated[str, Indexed, Read(Word)]
+    key: Annotated[str, Indexed, Read(Word)]
     value: Annotated[Json, Taken("shown")]
     description: str
     data_type: DataType
@@ -49,10 +64,10 @@ class ApiIntegrationRow(Row, table="api_integrations", of=ApiIntegration):
     id: Key
     name: str
     type: Annotated[IntegrationType, Indexed]
-    provider: Annotated[str, Indexed]
+    provider: Annotated[str, Indexed, Read(Name)]
     status: Annotated[IntegrationStatus, Indexed]
     api_key: Secret
-    api_secret: Secret
+    api_secret: CallbackSecret
     base_url: str
     last_tested: Moment | None
     last_test_result: TestResult | None

@@ -14,6 +14,15 @@ from rim_ledger.book import Right
 from rim_ledger.catalogue import ENTITIES
 
 
+class Also(Struct, frozen=True):
+    """A filter by what is in other tables."""
+
+    where: str
+    """SQL over the table's alias t, which takes a list of texts."""
+    kind: Any
+    """The type that the texts are read as."""
+
+
 class Seen(Struct, frozen=True):
     """The rows that a caller sees who lacks the right to all of them; to others they are as if
     they were not there. Commands ask `Aggregate.known_to`, which says the same."""
@@ -49,9 +58,8 @@ class Row(BaseModel):
     """The column by which a list is ordered, the newest first, when nobody asks otherwise."""
     PERSON: ClassVar[str | None]
     """The column that names whose personal words the row holds."""
-    ALSO: ClassVar[Mapping[str, str]]
-    """Filters by what is in other tables: a name on the wire, and its SQL, which takes a list of
-    texts, over the table's alias t."""
+    ALSO: ClassVar[Mapping[str, Also]]
+    """Filters by what is in other tables, by their names on the wire."""
     SEEN: ClassVar[Seen | None]
     """Which of the rows a caller sees, where that is not all of them."""
     VIEW: ClassVar[str | None]
@@ -77,7 +85,7 @@ class Row(BaseModel):
         newest: str = "created_at",
         person: str | None = None,
         together: tuple[str, ...] = (),
-        also: Mapping[str, str] = MappingProxyType({}),
+        also: Mapping[str, Also] = MappingProxyType({}),
         seen: Seen | None = None,
         view: str | None = None,
         **options: Any,
@@ -93,6 +101,10 @@ class Row(BaseModel):
         cls.TOGETHER, cls.ALSO, cls.SEEN, cls.VIEW = together, also, seen, view
         cls.COLUMNS = MappingProxyType(columns)
         cls.BUSINESS_ID = getattr(of, "BUSINESS_ID", None)
+        for column in columns.values():
+            unread = column.kind is None and column.sql_type in ("text", "text[]")
+            plain = unread and not column.words and column.name != cls.BUSINESS_ID
+            assert not (plain and column.indexed), f"how do filters read {table}.{column.name}?"
         cls.TAKEN = tuple(c for c in columns.values() if c.taken and c.name != UPDATED)
         cls.WIRES = tuple(column.wire for column in cls.TAKEN)
         cls.SEALED = tuple(i for i, column in enumerate(cls.TAKEN) if column.personal)

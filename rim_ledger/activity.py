@@ -5,6 +5,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rim_ledger.core import Refused, Stamp
 
@@ -21,8 +22,14 @@ class Activity(Struct, frozen=True, kw_only=True):
     details: dict[str, Any] = {}
 
 
+def note_made(activities: list[Activity], id: UUID) -> None:
+    """Say which id the last of these activities made, if there is one: borrowers leave none."""
+    activities[-1:] = [replace(each, resource_id=str(id)) for each in activities[-1:]]
+
+
 class AdminActivityLog(Struct, frozen=True, kw_only=True):
-    """What was asked for, by whom, from where, and how it ended."""
+    """What was asked for, by whom (the API key as well, if a machine asked), from where, and how it
+    ended."""
 
     id: UUID
     admin_id: UUID | None
@@ -35,6 +42,8 @@ class AdminActivityLog(Struct, frozen=True, kw_only=True):
     user_agent: str | None
     request_id: str | None
     timestamp: datetime
+    api_key_id: UUID | None = None
+    api_key_name: str | None = None
 
 
 def logged(
@@ -55,4 +64,6 @@ def logged(
         user_agent=stamp.user_agent,
         request_id=stamp.request_id,
         timestamp=at,
+        api_key_id=stamp.actor.api_key,
+        api_key_name=stamp.actor.api_key_name,
     )

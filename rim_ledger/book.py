@@ -287,5 +287,5 @@ def perform(
     assert id is not None, "a command is about a stream"
     aggregate = book.read(kind, id)
     with book.dated(id, command.occurred_at):
-        book.append(kind, id, command.decide(aggregate, book))
+        book.append(kind, id, command.decided(aggregate, book))
     return id

@@ -55,13 +55,14 @@ class FrozenMeta(StructMeta):
 
 class Actor(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     """Who acted, with name and role as they were then. A machine acts as the admin who made its
-    API key, and the key is named as well."""
+    API key, and the key is named as well, by id and by the name it had."""
 
     type: Literal["admin", "user", "system", "integration"]
     id: UUID | None = None
     name: str = ""
     role: str | None = None
     api_key: UUID | None = None
+    api_key_name: str | None = None
 
 
 SYSTEM = Actor(type="system", name="system")
@@ -160,6 +161,9 @@ class Aggregate(Struct, metaclass=FrozenMeta):
         know of what is about them."""
         return book.stamp.customer in (None, self.person)
 
+    def require_present(self) -> None:
+        """Refuse where it was deleted, archived or revoked: it is kept for the record only."""
+
     def but(self, **changes: Any) -> Self:
         return replace(self, **changes)
 
@@ -197,9 +201,18 @@ class Timed(Form):
 class Command(Timed, Generic[A]):
     """A wish, in the imperative, with the rule it must meet."""
 
+    WHEN_GONE: ClassVar[bool] = False
+    """Whether it may be asked of what was deleted, archived or revoked as well."""
+
     def reaches(self, aggregate: A, book: Book) -> bool:
         """Whether the caller may ask it of this; to others it is as if it were not there."""
         return aggregate.known_to(book)
+
+    def decided(self, aggregate: A, book: Book) -> Iterable[Event]:
+        """The same as `decide`, for what is still there."""
+        if not self.WHEN_GONE:
+            aggregate.require_present()
+        return self.decide(aggregate, book)
 
     @abstractmethod
     def decide(self, aggregate: A, book: Book) -> Iterable[Event]:

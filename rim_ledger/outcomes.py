@@ -1,5 +1,6 @@
 """What became of a wish, and how the answer is kept for whoever asks again under the same key."""
 
+from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
@@ -23,11 +24,13 @@ class Receipt(Struct, frozen=True):
 
 
 class Idempotency(Struct, frozen=True):
-    """The key a caller gave a request, and a hash of what the request said."""
+    """The key a caller gave a request, and a hash of what the request was understood as."""
 
     caller: str
     key: str
     request_hash: str
+    former_hash: Callable[[], str] = str
+    """Gives the hash of how it was spelled, under which outcomes were stored before."""
 
 
 class _Kept(Struct, omit_defaults=True):
@@ -50,7 +53,8 @@ def kept(answer: Receipt | Exception) -> str | None:
 
 def replayed(before: Outcome, key: Idempotency) -> Receipt | Refused:
     """The first answer again; for another request under the same key, a refusal."""
-    if before.request_hash != key.request_hash:
+    known = before.request_hash
+    if known != key.request_hash and known != key.former_hash():
         return Invalid(
             "idempotency-key-reused",
             f"The key {key.key} was used for another request; take a new key.",

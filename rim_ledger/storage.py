@@ -39,8 +39,7 @@ class Storage:
     @property
     def _directory(self) -> Path | None:
         """Where the files are, if that is on this machine."""
-        parts = urlsplit(self._url)
-        return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
+        return path_of(self._url) if self._url.startswith("file://") else None
 
     async def keep(self, name: str, parts: Iterable[bytes] | AsyncIterable[bytes]) -> None:
         """Keep a file whole and for good, or not at all: it is written aside first, and is on disk
@@ -54,10 +53,13 @@ class Storage:
         except (BaseError, OSError):
             raise _away() from None
 
-    async def read(self, name: str) -> AsyncIterator[bytes]:
-        """A file, part by part; Unavailable when it cannot be had."""
+    async def read(self, name: str, first: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """A file, part by part; given an end, the bytes from the first one up to there. Unavailable
+        when it cannot be had."""
         try:
-            found = await obstore.get_async(self._store, name)
+            found = await obstore.get_async(
+                self._store, name, options=None if end is None else {"range": (first, end)}
+            )
             async for part in found.stream(min_chunk_size=PART):
                 yield bytes(part)
         except (BaseError, OSError):
@@ -87,6 +89,11 @@ class Storage:
         if self._directory:
             for begun in self._directory.glob(f"{name}#*"):
                 begun.unlink(missing_ok=True)
+
+
+def path_of(url: str) -> Path:
+    """The path that a file:// URL names."""
+    return Path(url2pathname(urlsplit(url).path))
 
 
 def _sync(file: Path) -> None:

@@ -17,6 +17,9 @@ import phonenumbers
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from rim_ledger.free_json import exact
+from rim_ledger.text import Line, Lines, not_blank
+
 LAGOS = ZoneInfo("Africa/Lagos")
 KOBO = Decimal("0.01")
 ZERO = Decimal("0.00")
@@ -91,19 +94,22 @@ def interest(amount: Decimal, rate: Decimal) -> Decimal:
     return (amount * rate / 100).quantize(KOBO, ROUND_HALF_EVEN)
 
 
-def _text_only(value: Any) -> Any:
-    if isinstance(value, str | UUID):
+UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""The one spelling of a UUID, in a path, a body or a filter: no braces, no urn:uuid."""
+BUSINESS_ID: Final = re.compile(r"[A-Z]{3,4}-[0-9]{4}-[0-9]{6,12}")
+
+
+def _uuid(value: Any) -> UUID:
+    if isinstance(value, UUID):
         return value
-    raise PydanticCustomError("string", "this is a JSON string")
+    if isinstance(value, str) and UUID_TEXT.fullmatch(value):
+        return UUID(value)
+    raise PydanticCustomError(
+        "uuid", "an id is a UUID such as 0198c1a2-7e5b-7cc3-98c4-dc0c0c07398f"
+    )
 
 
-def _clean(text: str) -> str:
-    if not (text := text.strip()):
-        raise PydanticCustomError("blank", "this must not be blank")
-    return text
-
-
-Id = Annotated[UUID, Field(strict=False), BeforeValidator(_text_only)]
+Id = Annotated[UUID, BeforeValidator(_uuid), WithJsonSchema({"type": "string", "format": "uuid"})]
 
 
 DERIVED: Final = 8
@@ -136,14 +142,11 @@ NewId = Annotated[Id, AfterValidator(_of_a_client)]
 def _any_id(value: Any) -> Any:
     if isinstance(value, UUID):
         return value
-    if re.fullmatch(r"[A-Z]{3,4}-[0-9]{4}-[0-9]{6,12}", text := _text_only(value)):
-        return text
-    try:
-        return UUID(text)
-    except ValueError:
-        raise PydanticCustomError(
-            "id", "an id is a UUID or a business id such as USR-2026-000001"
-        ) from None
+    if isinstance(value, str) and BUSINESS_ID.fullmatch(value):
+        return value
+    if isinstance(value, str) and UUID_TEXT.fullmatch(value):
+        return UUID(value)
+    raise PydanticCustomError("id", "an id is a UUID or a business id such as USR-2026-000001")
 
 
 AnyId = Annotated[
@@ -153,15 +156,25 @@ AnyId = Annotated[
 ]
 """A UUID, or the business id of what is meant."""
 
-Note = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_clean)]
-Text = Annotated[str, Field(min_length=1, max_length=10_000), AfterValidator(_clean)]
+Note = Annotated[Lines, Field(min_length=1, max_length=2000), AfterValidator(not_blank)]
+Text = Annotated[Lines, Field(min_length=1, max_length=10_000), AfterValidator(not_blank)]
 """What somebody has to say, kept and given back as it was written."""
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_clean)]
+Name = Annotated[Line, Field(min_length=1, max_length=200), AfterValidator(not_blank)]
+Description = Annotated[Lines, Field(max_length=2000), AfterValidator(str.strip)]
+"""What something is for; may be empty."""
 Reference = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[!-~]+$")]
 Word = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
+Tag = Annotated[Word, AfterValidator(str.lower)]
+"""A word to find things by; capital letters count as small ones."""
 
 Metadata = Annotated[
-    dict[Word, Annotated[str, Field(max_length=500)] | int | float | bool | None],
+    dict[
+        Word,
+        Annotated[
+            Annotated[Lines, Field(max_length=500)] | int | float | bool | None,
+            BeforeValidator(exact),
+        ],
+    ],
     Field(max_length=50),
 ]
 """Free fields: 50 at most, a text in them at most 500 characters long."""

@@ -116,10 +116,11 @@ class Story:
         for name in ("Care", "Payments"):
             department = {"id": str(identity("department", name)), "name": name}
             yield self.line("POST /v1/departments", f"department-{name}", **department)
-        for name, department in AGENTS.items():
+        for number, (name, department) in enumerate(AGENTS.items()):
             first = name.split()[0].lower()
             admin = {"id": str(identity("admin", name)), "username": f"demo.{first}", "name": name}
             contact = {"email": f"demo.{first}@rim.example", "password": password, "roleId": role}
+            contact["phone"] = f"080390000{number:02}"
             yield self.line("POST /v1/admin-users", f"admin-{first}", **admin, **contact)
             place = {"department": str(identity("department", department)), "tier": 1}
             yield self.line("POST /v1/support-agents", f"agent-{first}", id=admin["id"], **place)

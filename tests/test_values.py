@@ -3,14 +3,18 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from uuid import RFC_4122
+from uuid import RFC_4122, UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from rim_ledger.free_json import FreeJson
 from rim_ledger.values import (
+    AnyId,
+    Id,
+    Metadata,
     Money,
     NewId,
     Rate,
@@ -25,6 +29,7 @@ from rim_ledger.values import (
 from rim_ledger.world import RealWorld
 
 MONEY, RATE, TIME = TypeAdapter(Money), TypeAdapter(Rate), TypeAdapter(Time)
+METADATA, FREE = TypeAdapter(Metadata), TypeAdapter[Any](FreeJson)
 
 
 @pytest.mark.parametrize(
@@ -155,3 +160,64 @@ def test_nobody_brings_an_id_that_follows_from_other_words() -> None:
     assert brought.validate_python("5f2b1c9e-3a67-5d1e-9a35-0b7e2f1d4c11").version == 5
     with pytest.raises(ValidationError, match="version 8"):
         brought.validate_python(str(derived_id("agent", "5f2b1c9e-3a67-4d1e-9a35-0b7e2f1d4c11")))
+
+
+UUID_TEXT = "0198c1a2-7e5b-7cc3-98c4-dc0c0c07398f"
+
+
+@pytest.mark.parametrize("kind", [TypeAdapter(Id), TypeAdapter(AnyId), TypeAdapter(NewId)])
+def test_a_uuid_has_one_spelling(kind: TypeAdapter[UUID]) -> None:
+    assert kind.validate_python(UUID_TEXT) == kind.validate_python(UUID_TEXT.upper())
+    bare = UUID_TEXT.replace("-", "")
+    for bad in (f"{{{UUID_TEXT}}}", f"urn:uuid:{UUID_TEXT}", bare, f" {UUID_TEXT}", "", 1, None):
+        with pytest.raises(ValidationError):
+            kind.validate_python(bad)
+
+
+def test_a_business_id_has_one_spelling() -> None:
+    any_id = TypeAdapter(AnyId)
+    assert any_id.validate_python("USR-2026-000001") == "USR-2026-000001"
+    for bad in (
+        "usr-2026-000001",
+        "USR-2026-1",
+        "USR-२०२६-000001",
+        "USR-2026-000001\n",
+        "X-2026-000001",
+    ):
+        with pytest.raises(ValidationError):
+            any_id.validate_python(bad)
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [(Decimal("0.1"), 0.1), (2**53 - 1, 2**53 - 1), (-1.5, -1.5), (True, True), (None, None)],
+)
+def test_free_json_keeps_what_a_double_holds(written: Any, kept: Any) -> None:
+    assert METADATA.validate_python({"x": written}) == {"x": kept}
+    assert FREE.validate_python({"x": [written]}) == {"x": [kept]}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        Decimal("0.1000000000000000055511151231257827"),
+        Decimal("1e400"),
+        Decimal("1e-400"),
+        Decimal("12345678901234567.8"),
+        2**53,
+        -(2**53),
+        10**30,
+    ],
+)
+def test_free_json_rounds_nothing_in_silence(written: Any) -> None:
+    for kind, value in [(METADATA, {"x": written}), (FREE, {"a": [{"x": written}]})]:
+        with pytest.raises(ValidationError) as error:
+            kind.validate_python(value)
+        assert error.value.errors()[0]["type"] == "inexact_number"
+
+
+def test_free_json_has_no_text_that_nobody_sees() -> None:
+    for value in ({"x": "a\u200b"}, {"x": "\x1b"}):
+        for kind in (METADATA, FREE):
+            with pytest.raises(ValidationError):
+                kind.validate_python(value)

@@ -5,9 +5,10 @@ from typing import Final
 
 from api.installation.settings import Settings
 from rim_ledger.ledger import Ledger
-from rim_ledger.storage import Storage
+from rim_ledger.storage import Storage, path_of
 from rim_ledger.system.archive import Archive
 from rim_ledger.system.archivist import Archivist, Places
+from rim_ledger.system.backup import Backup
 from rim_ledger.world import RealWorld
 
 SCHEMES: Final = ("file://", "s3://", "gs://", "az://")
@@ -26,6 +27,18 @@ def archivist(settings: Settings, url: str, ledger: Ledger) -> Archivist:
 
 def archive(settings: Settings, place: str) -> Archive:
     """The backup at a path, or at the URL of an object store."""
-    url = place if place.startswith(SCHEMES) else Path(place).expanduser().absolute().as_uri()
-    store, _, name = url.rpartition("/")
-    return Archive(Storage(store), name, settings.secrets)
+    if place.startswith(SCHEMES) and not place.startswith("file://"):
+        store, _, name = place.rpartition("/")
+        return Archive(Storage(store), name, settings.secrets)
+    file = path_of(place) if place.startswith("file://") else Path(place).expanduser().absolute()
+    return Archive(Storage(file.parent.as_uri()), file.name, settings.secrets)
+
+
+def shown(settings: Settings, backup: Backup) -> str:
+    """Where a backup lies: a path that `archive` takes, or the URL in an object store."""
+    store = settings.backup_urls[backup.storage_location]
+    return (
+        str(path_of(store) / backup.file)
+        if store.startswith("file://")
+        else f"{store}/{backup.file}"
+    )

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import psycopg
@@ -20,7 +21,6 @@ from rim_ledger.key_ring import WrongSecret, begin_event_macs, open_ring
 from rim_ledger.ledger import Ledger
 from rim_ledger.migrate import migrate
 from rim_ledger.postgres import EmbeddedPostgres
-from rim_ledger.signals import uninterrupted
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
 
@@ -83,16 +83,16 @@ def open_ledger(settings: Settings, url: str) -> Ledger:
 def prepare(settings: Settings, url: str, first_login: Callable[[str, str], None]) -> list[str]:
     """Bring a database up to date, with its first admin and its read tables; what was lacking.
 
-    `first_login` is told user name and password of each admin whose password had to be made up: the
-    first one and, in development, the loan officer beside.
+    `first_login` is told user name and password of each admin whose password has to be made up, the
+    first one and, in development, the loan officer beside, before that one counts. What it raises
+    leaves no such admin.
     """
     lacking = [f"migration {name}" for name in migrate(url)]
     open_vault(settings, url)  # A wrong secret stops us here.
     if begin_event_macs(url, settings.secrets, RealWorld()):
         lacking.append("codes that authenticate events")
     vault = open_vault(settings, url)
-    with uninterrupted():  # The password is told now or never.
-        lacking += asyncio.run(_begin(settings, url, first_login))
+    lacking += asyncio.run(_begin(settings, url, first_login))
     if asyncio.run(rebuild.prepare(url, vault)):
         lacking.append("read tables of this version")
     return lacking
@@ -101,25 +101,34 @@ def prepare(settings: Settings, url: str, first_login: Callable[[str, str], None
 async def _begin(
     settings: Settings, url: str, first_login: Callable[[str, str], None]
 ) -> list[str]:
-    """Make what is missing, and tell each password that had to be made up, as soon as it is one."""
+    """Make what a ledger begins with; whom it was made with under passwords of ours."""
     people = [("the first admin", USERNAME, "admin_password", bootstrap)]
     if not settings.production:
         people.insert(0, ("a loan officer", OFFICER, "officer_password", take_on_officer))
-    made_up = []
+    made = list[str]()
     async with open_ledger(settings, url) as ledger:
         await Erasures(settings.home, RealWorld()).settle(url, ledger)
         for what, username, setting, take_on in people:
             given: SecretStr | None = getattr(settings, setting)
+            told = list[str]()
+            tell = partial(_tell, first_login, username, told)
             try:
-                password = await take_on(
-                    ledger, given.get_secret_value() if given else None, RealWorld()
-                )
+                password = given.get_secret_value() if given else None
+                made_up = await take_on(ledger, password, RealWorld(), tell)
             except Refused as refusal:
                 raise Unfit(f"{variable(setting)} is not right: {refusal.detail}") from refusal
-            if password:
-                made_up.append(what)
-                first_login(username, password)
-    return made_up
+            if told and made_up is None:
+                words = f"another process has just made {what}: take the password that it shows"
+                raise Unfit(f"{words}, and start this again")
+            made += [what] if made_up else []
+    return made
+
+
+def _tell(
+    first_login: Callable[[str, str], None], username: str, told: list[str], password: str
+) -> None:
+    first_login(username, password)
+    told.append(password)
 
 
 def answers(url: str) -> bool:

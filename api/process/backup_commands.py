@@ -9,7 +9,7 @@ from uuid import UUID
 
 from cyclopts import Parameter
 
-from api.installation.backup_files import archive, archivist, places
+from api.installation.backup_files import archive, archivist, places, shown
 from api.installation.database import Unfit, database, filled_database, open_ledger, prepare
 from api.installation.settings import Settings
 from api.process.progress import INTERRUPTED, interruptible, progress
@@ -45,10 +45,10 @@ def backup(*, type_: Annotated[BackupType | None, Parameter(name="--type")] = No
         made = asyncio.run(_back_up(settings, url, type_, told))
     if made.status is not BackupStatus.SUCCESS:
         raise Unfit(f"the backup failed: {made.failure_reason}")
-    place = f"{settings.backup_urls[made.storage_location]}/{made.file}".removeprefix("file://")
     if made.promoted:
         print(f"it is a full one: {made.promoted}")
-    print(f"{made.type} backup up to position {made.position}, {made.size} bytes: {place}")
+    what = f"{made.type} backup up to position {made.position}, {made.size} bytes"
+    print(f"{what}: {shown(settings, made)}")
     if made.missing_files:
         print(f"files that were not in the store any more: {made.missing_files}")
 

@@ -27,6 +27,7 @@ from api.installation.database import (
 from api.installation.settings import Settings
 from api.process import sealing
 from api.process import status as standing
+from api.process.output import OUTPUT_LOST, OutputLost, code_of, guard
 from api.process.progress import interruptible, progress
 from api.process.supervisor import first_login
 from api.process.supervisor import up as run_everything
@@ -229,15 +230,14 @@ def main() -> NoReturn:
     The process ends without taking the interpreter down: threads of libraries that are not Python,
     such as the object store's, may still be at work, and would abort it, exit code and all.
     """
-    code = 0
+    code, output = 0, guard()
     try:
         _run()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     logging.shutdown()
-    with contextlib.suppress(OSError):  # Nobody may be left to read.
-        sys.stdout.flush()
-        sys.stderr.flush()
+    code = code_of(output, code)
+    sys.stderr.flush()
     os._exit(code)
 
 
@@ -256,6 +256,8 @@ def _run() -> None:
             app()
         except FORESEEN as error:
             _fail(str(error))
+        except OutputLost as error:
+            _fail(str(error), OUTPUT_LOST)
         except (psycopg.OperationalError, PoolTimeout) as error:
             _fail(f"the database cannot be reached: {first_line(error)}")
 
@@ -268,9 +270,9 @@ def _collect_rarely() -> None:
     gc.set_threshold(200_000, 50, 100)
 
 
-def _fail(line: str) -> None:
+def _fail(line: str, code: int = 1) -> None:
     print(f"rim-ledger: {line}", file=sys.stderr)
-    raise SystemExit(1)
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

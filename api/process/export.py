@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -12,6 +11,7 @@ from psycopg import AsyncConnection
 
 from api.installation.database import Unfit, filled_database, open_vault
 from api.installation.settings import Settings
+from api.process.output import OutputLost
 from api.process.progress import interruptible, progress
 from projections import export as parquet
 from projections import exported, log, seals
@@ -62,9 +62,11 @@ def export(
                 asyncio.run(_segments(settings, url, Path(to), wanted, follow=follow))
         except Unfitting as error:
             raise Unfit(str(error)) from None
-        except BrokenPipeError:  # Whoever read has left.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:
+            return  # Whoever read has left.
         except OSError as error:
+            if to == "-":
+                raise OutputLost(error) from None
             raise Unfit(f"{to} cannot be written to: {error.strerror or error}") from None
 
 
@@ -80,9 +82,11 @@ async def _segments(
             key=origins.last.verifier.key if origins.last else None,
             origins=tuple(each.note for each in origins.openings),
         )
+        compare = True  # Later rounds only look whether the files are there.
         while True:
             with progress("events") as told:
-                held = await parquet.export(connection, place, wanted, told)
+                held = await parquet.export(connection, place, wanted, told, compare=compare)
+            compare = False
             rows = sum(segment.rows for segment in held.segments)
             print(f"{place}: {rows} events up to position {held.last}", flush=True)  # noqa: T201
             if not follow:

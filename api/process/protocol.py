@@ -1,7 +1,8 @@
 """HTTP/1.1 as uvicorn speaks it, with the bounds that it lacks: on a request's head."""
 
 import asyncio
-from typing import Any, Final
+import re
+from typing import Any, Final, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -13,19 +14,40 @@ HEAD_MAX: Final = 32 * 1024
 HEAD_SECONDS: Final = 15.0
 """A head is there within so many seconds of the connection, or of its first byte."""
 
-TITLES: Final = {
-    400: ("malformed-request", "Bad Request", "This is not HTTP/1.1."),
-    408: ("request-timeout", "Request Timeout", "The request's head did not come in time."),
-    431: (
-        "head-too-large",
-        "Request Header Fields Too Large",
-        f"URL and headers have at most {HEAD_MAX} bytes.",
-    ),
-}
+HOST: Final = re.compile(
+    rb"(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*(?::[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{0,5})?"
+)
 
 
-class _TooLarge(Exception):
-    """More head than anybody needs."""
+class Refusal(NamedTuple):
+    """Why a request is not even read."""
+
+    status: int
+    code: str
+    title: str
+    detail: str
+
+
+MALFORMED: Final = Refusal(400, "malformed-request", "Bad Request", "This is not HTTP/1.1.")
+NO_HOST: Final = Refusal(
+    400, "invalid-host", "Bad Request", "A request has one Host header, with a host and a port."
+)
+NO_PATH: Final = Refusal(
+    400, "malformed-path", "Bad Request", "The target of a request has no fragment."
+)
+TOO_LATE: Final = Refusal(
+    408, "request-timeout", "Request Timeout", "The request's head did not come in time."
+)
+TOO_LARGE: Final = Refusal(
+    431,
+    "head-too-large",
+    "Request Header Fields Too Large",
+    f"URL and headers have at most {HEAD_MAX} bytes.",
+)
+
+
+class _Refused(Exception):
+    """The head is refused: the parser stops, and `send_400_response` is called."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -33,7 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._in_head, self._size, self._refusal = False, 0, 400
+        self._in_head, self._size, self._refusal = False, 0, MALFORMED
         self._late: asyncio.TimerHandle | None = None
         self._expect_head()
 
@@ -50,7 +72,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._in_head and began_before:
             self._size += len(data)
             if self._size > HEAD_MAX:
-                self._refuse(431)
+                self._refuse(TOO_LARGE)
         if self._in_head or not self._answering:
             self._expect_head()
 
@@ -58,18 +80,34 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head, self._size = True, 0
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # What comes after the body is no header: nothing there counts.
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._head_came()
         if self._size or self._chunk > HEAD_MAX:  # Else it came in one small piece.
             self._require_bounded()
+        self._require_one_meaning()
         super().on_headers_complete()
 
     def _require_bounded(self) -> None:
         headers = sum(len(name) + len(value) + 4 for name, value in self.headers)
         if len(self.url) + headers > HEAD_MAX:
-            self._refusal = 431
-            raise _TooLarge  # The parser stops, and `send_400_response` is called.
+            self._refusal = TOO_LARGE
+            raise _Refused
+
+    def _require_one_meaning(self) -> None:
+        """Refuse what another server on the way may have understood otherwise (RFC 9112, 3.2)."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        least = 0 if self.parser.get_http_version() == "1.0" else 1
+        if not least <= len(hosts) <= 1 or not all(map(HOST.fullmatch, hosts)):
+            self._refusal = NO_HOST
+            raise _Refused
+        if b"#" in self.url:
+            self._refusal = NO_PATH
+            raise _Refused
 
     def _expect_head(self) -> None:
         if self._late is None:
@@ -89,19 +127,19 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._answering:  # What came was the beginning of a further request.
             self._expect_head()
         elif self._in_head:
-            self._refuse(408)
+            self._refuse(TOO_LATE)
         else:
             self.transport.close()
 
-    def _refuse(self, status: int) -> None:
-        self._refusal = status
+    def _refuse(self, refusal: Refusal) -> None:
+        self._refusal = refusal
         self.send_400_response("")
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be answered in any other way, and hang up."""
-        code, title, detail = TITLES[self._refusal]
+        status, code, title, detail = self._refusal
         problem: dict[str, Any] = {"type": f"/problems/{code}", "title": title}
-        body = encoded(problem | {"status": self._refusal, "detail": detail, "code": code})
+        body = encoded(problem | {"status": status, "detail": detail, "code": code})
         headers = [
             (b"content-type", MEDIA_TYPE),
             (b"content-length", b"%d" % len(body)),
@@ -111,5 +149,5 @@ class BoundedProtocol(HttpToolsProtocol):
         ]
         lines = [b"%b: %b\r\n" % header for header in headers]
         if not self._answering:
-            self.transport.write(b"".join([STATUS_LINE[self._refusal], *lines, b"\r\n", body]))
+            self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
         self.transport.close()

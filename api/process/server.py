@@ -1,6 +1,7 @@
 """One API process: uvicorn on a socket, with the garbage collected while nobody waits."""
 
 import gc
+import logging
 import socket
 from typing import Annotated, Final
 
@@ -20,6 +21,10 @@ KEEP_ALIVE: Final = 15
 one on which nothing more comes just ends."""
 GARBAGE_SOME, GARBAGE_MUCH = 1_000, 100_000
 """Containers made and not yet collected: worth a rest, and too many to wait for one."""
+
+
+SAID_BY_US: Final = ("Cancel %s running task(s)", "ASGI callable returned without completing")
+"""What uvicorn logs of answers that break off. The front says it, and what was done until then."""
 
 
 class CalmServer(uvicorn.Server):
@@ -55,6 +60,9 @@ def serve(*, fd: Annotated[int | None, Parameter(show=False)] = None) -> None:
     with listener, filled_database(settings) as url:
         if fd is None:
             print(f"RIM Ledger answers at {address(listener)}", flush=True)  # noqa: T201
+        logging.getLogger("uvicorn.error").addFilter(
+            lambda record: not str(record.msg).startswith(SAID_BY_US)
+        )
         config = uvicorn.Config(
             create_app(settings.on(url)),
             loop="uvloop",

@@ -16,6 +16,7 @@ from typing import Final
 from api.installation.database import Unfit, answers, database, prepare
 from api.installation.settings import Settings
 from api.process.listener import address, listen
+from api.process.output import tell_once
 from api.process.sealing import make_key, require_true
 from api.process.status import is_ready
 from rim_ledger.postgres import EmbeddedPostgres, PostgresUnavailable
@@ -143,8 +144,9 @@ def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None
 
 
 def first_login(username: str, password: str) -> None:
-    """Tell people a password that was made up, here and nowhere else."""
-    _say(f"the first login is {username} with the password {password} (shown only once)")
+    """Tell people a password that was made up, here and nowhere else. Raises Unfit."""
+    words = f"the first login is {username} with the password {password} (shown only once)"
+    tell_once(f"rim-ledger: {words}")
 
 
 def _stop(children: list[Child]) -> None:
@@ -210,5 +212,4 @@ def _stopping_once() -> Iterator[None]:
 
 
 def _say(line: str) -> None:
-    with contextlib.suppress(BrokenPipeError):  # Whoever listened has left; we go on.
-        print(f"rim-ledger: {line}", flush=True)  # noqa: T201 - what people see of `up`
+    print(f"rim-ledger: {line}", flush=True)  # noqa: T201 - what people see of `up`

@@ -3,11 +3,10 @@
 import re
 from typing import TYPE_CHECKING, Final
 
-from api.wire.problem import InvalidFields
+from api.wire.query import unfit
 from rim_ledger.values import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from api.road.desk import Desk
@@ -16,10 +15,10 @@ NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 RECORDED: Final = "SELECT recorded_at FROM ledger.events WHERE position = %s"
 
 
-async def position_of(desk: "Desk", texts: list[str]) -> int:
+async def position_of(desk: "Desk", text: str) -> int:
     """The position that an `asOf` means, itself or the last one recorded by a time, when the read
     tables have come to it."""
-    head, text = await desk.last_position(), "" if len(texts) > 1 else texts[0]
+    head = await desk.last_position()
     if NUMBER.fullmatch(text) and int(text) <= head:
         position = int(text)
     elif time := moment(text):
@@ -40,16 +39,3 @@ async def position_at(desk: "Desk", time: "datetime", upto: int, *, inclusive: b
         by_then = recorded_at <= time if inclusive else recorded_at < time
         first, last = (middle, last) if by_then else (first, middle - 1)
     return first
-
-
-def only(given: "Mapping[str, list[str]]", *known: str) -> None:
-    """Refuse a query with any other parameter."""
-    if unknown := sorted(given.keys() - set(known)):
-        each = {"code": "unknown-parameter", "detail": "there is no such parameter"}
-        raise InvalidFields([{"pointer": name, **each} for name in unknown], "unknown-parameter")
-
-
-def unfit(name: str, words: str) -> InvalidFields:
-    """What to say of a parameter that cannot be meant."""
-    wrong = {"pointer": name, "code": "invalid-parameter", "detail": words}
-    return InvalidFields([wrong], "invalid-parameter")

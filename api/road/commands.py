@@ -1,23 +1,23 @@
 """A command on its way: from a body to a decision, and from a receipt to an answer."""
 
-import hashlib
-import hmac
 import json
 import re
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from uuid import UUID
 
 from pydantic import ValidationError
 
+from api.road.idempotency import key_for
 from api.road.known import look_for
 from api.road.routes import Parameters, Route, activity_of, entry
 from api.road.wish import Wish
-from api.wire.body import BODY_MAX, read_body, read_json, require_media_type
+from api.wire.body import BODY_MAX, read_body, read_json
 from api.wire.call import Call, Reply
+from api.wire.content_type import require_media_type
 from api.wire.ids import missing
 from api.wire.problem import InvalidFields
+from api.wire.query import read_parameters
 from rim_ledger.core import (
     Aggregate,
     Form,
@@ -25,13 +25,16 @@ from rim_ledger.core import (
     Refused,
     Unavailable,
 )
-from rim_ledger.outcomes import Idempotency, Receipt
+from rim_ledger.outcomes import Receipt
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
 
-KEY: Final = re.compile(r"[ -~]{1,255}")
-ETAG: Final = re.compile(r'"(\d{1,18})"')
+TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+TAGS: Final = re.compile(rf"[ \t,]*(?:{TAG}[ \t]*(?:,[ \t,]*|$))+")
+"""A list of entity tags, some of them left out (RFC 9110, 5.6.1 and 8.8.3)."""
+VERSION: Final = re.compile(r'(?<!W/)"([1-9][0-9]{0,17})"')
+"""A strong tag that this service gives. Others, and weak ones, are no current version."""
 PREFERRED: Final = re.compile(rb'(?i)(?:^|,)\s*return\s*=\s*"?representation"?\s*(?:[,;]|$)')
 """In a Prefer header, alone or beside other preferences (RFC 7240)."""
 NO_OBJECT: Final = "this is a JSON object"
@@ -99,22 +102,15 @@ def _pointer(place: tuple[int | str, ...], body: Any) -> str:
 
 
 def versions_in(if_match: str | None) -> frozenset[int] | None:
-    """The versions that a caller takes for current; None when any will do."""
-    if if_match is None or if_match.strip() == "*":
+    """The versions that a caller takes for current; None when any will do. Raises Invalid for
+    what is no list of entity tags."""
+    if if_match is None or if_match.strip(" \t") == "*":
         return None
-    return frozenset(int(number) for number in ETAG.findall(if_match))
-
-
-def key_for(desk: "Desk", caller: UUID, key: str | None, op: str, body: Any) -> Idempotency | None:
-    """The scope of an idempotency key: this caller, this request."""
-    if key is None:
-        return None
-    if not KEY.fullmatch(key):
-        words = "A key has 1 to 255 printable ASCII characters."
-        raise Invalid("invalid-idempotency-key", words, "Idempotency-Key")
-    said = op + json.dumps(body, sort_keys=True, default=str)
-    digest = hmac.new(desk.request_key, said.encode(), hashlib.sha256).hexdigest()
-    return Idempotency(str(caller), key, digest)
+    if not TAGS.fullmatch(if_match):
+        words = 'If-Match is * or a list of entity tags, such as "3".'
+        raise Invalid("invalid-if-match", words, "If-Match")
+    tags = re.findall(TAG, if_match)
+    return frozenset(int(found[1]) for tag in tags if (found := VERSION.fullmatch(tag)))
 
 
 async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Parameters) -> Reply:
@@ -123,13 +119,17 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
     asked = activity_of(route.command.__name__, route.path, parameters)
     caller = await desk.caller(call, token, asked, entry(route))
     try:
+        read_parameters(call.query, route.QUERY)
         body = await read_body(call.receive, call.headers, route.body_max)
         if body:
             require_media_type(call.headers, b"application/json")
         said = read_json(body) if body else {}
         form = fill(route, parameters, said)
         key = call.header(b"idempotency-key")
-        idempotency = key_for(desk, caller, key, f"{call.method} {call.path}", said)
+        idempotency = key_for(
+            desk, caller, key, f"{call.method} {call.path}", meant=form, said=said
+        )
+        versions = versions_in(call.header(b"if-match"))
     except Refused:
         # Whoever may not ask learns only that, and nothing of what they may not know of.
         enter = entry(route)
@@ -140,7 +140,7 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         route,
         parameters,
         form,
-        versions_in(call.header(b"if-match")),
+        versions,
         token,
         call.stamp(desk.world, key),
         idempotency,

@@ -166,17 +166,17 @@ class Desk(Struct):
         return found
 
     async def wait_for(self, call: Call) -> None:
-        """Let the read tables come as far as the request's Ledger-Position says."""
+        """Let the read tables come as far as the request's Ledger-Position says, and note it."""
         if (text := call.header(b"ledger-position")) is None:
             return
         if not POSITION.fullmatch(text):
             words = "A position is a whole number."
             raise Invalid("invalid-position", words, "Ledger-Position")
-        position = int(text)
-        if position > self.ledger.head and position > await self.last_position():
+        if (position := int(text)) > self.ledger.head and position > await self.last_position():
             words = "The ledger has not come that far."
             raise Invalid("invalid-position", words, "Ledger-Position")
         await self.tables.require(position)
+        call.position = position
 
     async def last_position(self) -> int:
         """The last position in the store, whoever wrote it."""

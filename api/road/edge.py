@@ -20,6 +20,10 @@ ALWAYS: Final[Headers] = [
 ]
 HSTS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 READABLE: Final = (
+    "Accept-Ranges",
+    "Allow",
+    "Content-Disposition",
+    "Content-Range",
     "ETag",
     "Idempotency-Replayed",
     "Ledger-Position",
@@ -33,16 +37,33 @@ READABLE: Final = (
 SENDABLE: Final = (
     "Accept",
     "Authorization",
+    "Content-Encoding",
     "Content-Type",
     "Idempotency-Key",
     "If-Match",
     "Last-Event-ID",
     "Ledger-Position",
     "Prefer",
+    "Range",
+    "If-Range",
     "X-Request-Id",
 )
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 INLINE: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+def origin_of(text: str) -> str:
+    """An origin as browsers write it: in small letters, without the default port of its scheme."""
+    scheme, _, place = text.lower().partition("://")
+    return f"{scheme}://{place.removesuffix(DEFAULT_PORTS.get(scheme, ' '))}"
+
+
+class Origins(CORSMiddleware):
+    """Which pages may ask: those of an origin that is named, however its port is written."""
+
+    def is_allowed_origin(self, origin: str) -> bool:
+        return super().is_allowed_origin(origin_of(origin))
 
 
 class Edge:
@@ -51,9 +72,9 @@ class Edge:
     def __init__(self, inner: App, settings: Settings, docs: str) -> None:
         self._inner = inner
         if settings.cors_origins:
-            self._inner = CORSMiddleware(
+            self._inner = Origins(
                 inner,
-                allow_origins=settings.cors_origins,
+                allow_origins=[origin_of(each) for each in settings.cors_origins],
                 allow_methods=METHODS,
                 allow_headers=SENDABLE,
                 expose_headers=READABLE,

@@ -5,23 +5,20 @@ import hmac
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from decimal import Decimal
-from functools import cache, partial
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qsl
 from uuid import UUID
 
 from msgspec import Struct
 
-from api.wire.ids import BUSINESS_ID, CANONICAL
+from api.road.conditions import Test, Wrong, by_wire, condition
 from api.wire.problem import InvalidFields, Malformed
+from api.wire.query import parameters_in
 from projections.columns import Column
 from projections.tables import Row
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Forbidden
-from rim_ledger.values import moment
 
 LIMIT_MAX: Final = 200
 LIMIT: Final = 50
@@ -41,10 +38,6 @@ class Order(Struct, frozen=True):
     descending: bool
 
 
-Test = tuple[str, list[Any]]
-"""A condition in SQL over the table's alias t, and the values of its placeholders."""
-
-
 class Query(Struct, frozen=True):
     """A list's question, checked."""
 
@@ -56,14 +49,6 @@ class Query(Struct, frozen=True):
     """What a cursor is bound to: the table, the order and the filters."""
     as_of: str | None = None
     """The moment at which the rows are to be shown; None for now."""
-
-
-class _Wrong(ValueError):
-    """Why a parameter cannot be meant."""
-
-    def __init__(self, words: str, code: str = "invalid-parameter") -> None:
-        super().__init__(words)
-        self.code = code
 
 
 def read_query(
@@ -84,9 +69,9 @@ def read_query(
     def read(name: str, reader: Callable[[], T]) -> T | None:
         try:
             if len(given.get(name, ())) > (1 if name in ONCE else REPEATED_MAX):
-                raise _Wrong("it stands here too often")  # noqa: TRY301 - told like the others
+                raise Wrong("it stands here too often")  # noqa: TRY301 - told like the others
             return reader()
-        except _Wrong as wrong:
+        except Wrong as wrong:
             errors.append({"pointer": name, "code": wrong.code, "detail": str(wrong)})
             return None
 
@@ -97,7 +82,7 @@ def read_query(
     hidden = read("deleted", lambda: _deleted(row, once.get("deleted")))
     as_of = read("asOf", lambda: _as_of(row, once.get("asOf"), sort, own))
     tests = [
-        read(name, partial(_test, row, name, texts, sees=sees, own=own))
+        read(name, partial(condition, row, name, texts, sees=sees, own=own))
         for name, texts in given.items()
         if name not in ONCE
     ]
@@ -111,33 +96,16 @@ def read_query(
     return Query([test for test in (*tests, hidden) if test], sort, limit, after, scope, as_of)
 
 
-def parameters_in(query: bytes) -> Mapping[str, list[str]]:
-    """A query string's parameters, each with its texts. Raises Malformed."""
-    try:
-        pairs = parse_qsl(
-            query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=500
-        )
-    except ValueError:
-        words = "The query string is not text in UTF-8, or has too many parts."
-        raise Malformed("malformed-query", words) from None
-    given: dict[str, list[str]] = {}
-    for name, text in pairs:
-        if "\0" in name + text:
-            raise Malformed("malformed-query", "The query string has a NUL.")
-        given.setdefault(name, []).append(text)
-    return given
-
-
 def _limit(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,3}", text, re.ASCII) or not 1 <= int(text) <= LIMIT_MAX:
-        raise _Wrong(f"a limit lies between 1 and {LIMIT_MAX}")
+        raise Wrong(f"a limit lies between 1 and {LIMIT_MAX}")
     return int(text)
 
 
 def _order(row: type[Row], text: str, own: bool) -> Order:
-    column = _by_wire(row, own).get(text.removeprefix("-"))
+    column = by_wire(row, own).get(text.removeprefix("-"))
     if column is None or not (column.indexed or column.name == row.NEWEST):
-        raise _Wrong("one cannot sort by this")
+        raise Wrong("one cannot sort by this")
     return Order(column, descending=text.startswith("-"))
 
 
@@ -145,10 +113,10 @@ def _deleted(row: type[Row], text: str | None) -> Test | None:
     """Deleted rows are listed apart."""
     if "deleted_at" not in row.COLUMNS:
         if text is not None:
-            raise _Wrong("there is no such parameter", "unknown-parameter")
+            raise Wrong("there is no such parameter", "unknown-parameter")
         return None
     if text not in (None, "true", "false"):
-        raise _Wrong("this is true or false")
+        raise Wrong("this is true or false")
     return ("t.deleted_at IS NOT NULL" if text == "true" else "t.deleted_at IS NULL"), []
 
 
@@ -156,94 +124,15 @@ def _as_of(row: type[Row], text: str | None, sort: Order | None, own: bool) -> s
     """Lists of the past are in the order of creation, which is the same at all times. What was
     known then is for staff."""
     if text is not None and (own or not has_past(row)):
-        raise _Wrong("there is no such parameter", "unknown-parameter")
+        raise Wrong("there is no such parameter", "unknown-parameter")
     if text is not None and sort and sort.column.name != row.NEWEST:
-        raise _Wrong("a list of the past is sorted by createdAt or -createdAt")
+        raise Wrong("a list of the past is sorted by createdAt or -createdAt")
     return text
 
 
 def has_past(row: type[Row]) -> bool:
     """Whether a list can be shown as it was."""
     return row.OF in ENTITIES and row.NEWEST == "created_at"
-
-
-@cache
-def _by_wire(row: type[Row], own: bool) -> Mapping[str, Column]:
-    """The columns by their names; those that are internal are not there for borrowers."""
-    return {each.wire: each for each in row.COLUMNS.values() if not (own and each.internal)}
-
-
-def _test(row: type[Row], name: str, texts: list[str], *, sees: bool, own: bool) -> Test:
-    """The condition that a filter stands for."""
-    columns = _by_wire(row, own)
-    for ending, sign in (("From", ">="), ("To", "<=")):
-        ranged = columns.get(name.removesuffix(ending)) if name.endswith(ending) else None
-        if ranged and ranged.sql_type == "timestamptz" and is_filter(row, ranged):
-            if len(texts) > 1:
-                raise _Wrong("it stands here too often")
-            return f"t.{ranged.name} {sign} %s", [_moment(texts[0])]
-    if name in row.ALSO and not own:
-        return row.ALSO[name], [texts]
-    column = columns.get(name)
-    if column is None or not is_filter(row, column):
-        raise _Wrong("there is no such parameter", "unknown-parameter")
-    if column.personal and not sees:
-        raise Forbidden("forbidden", "This filter needs the permission users.pii:read.")
-    if column.sql_type == "uuid":
-        return _id_test(column, texts)
-    if column.sql_type == "text[]":
-        return f"t.{column.name} && %s::text[]", [texts]
-    values = [_value(column, text) for text in texts]
-    return f"t.{column.name} = ANY (%s::{column.sql_type}[])", [values]
-
-
-def is_filter(row: type[Row], column: Column) -> bool:
-    """Whether lists are filtered by a column."""
-    return column.indexed or column.name in ("id", row.NEWEST)
-
-
-def _id_test(column: Column, texts: list[str]) -> Test:
-    """UUIDs as they are; business ids through the names that the ledger keeps."""
-    names = [text for text in texts if BUSINESS_ID.fullmatch(text)]
-    ids = [text for text in texts if CANONICAL.fullmatch(text)]
-    if len(names) + len(ids) < len(texts):
-        raise _Wrong("this is a UUID or a business id")
-    if not names:
-        return f"t.{column.name} = ANY (%s::uuid[])", [ids]
-    own = (
-        "SELECT stream_id FROM ledger.claims WHERE kind = 'business-id' AND name = ANY (%s::text[])"
-    )
-    return f"t.{column.name} = ANY (ARRAY({own}) || %s::uuid[])", [names, ids]
-
-
-def _value(column: Column, text: str) -> Any:
-    if column.words:
-        if text not in column.words:
-            raise _Wrong(f"this is one of {', '.join(column.words)}")
-        return text
-    match column.sql_type:
-        case "timestamptz":
-            return _moment(text)
-        case "boolean":
-            if text not in ("true", "false"):
-                raise _Wrong("this is true or false")
-            return text == "true"
-        case "text":
-            return text
-        case "bigint":
-            if not re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII):
-                raise _Wrong("this is a whole number")
-            return int(text)
-        case _:
-            if not re.fullmatch(r"-?[0-9]{1,14}(\.[0-9]{1,6})?", text, re.ASCII):
-                raise _Wrong("this is a number")
-            return Decimal(text)
-
-
-def _moment(text: str) -> datetime:
-    if (time := moment(text)) is None:
-        raise _Wrong("a time looks like 2026-01-31T08:00:00Z (a + is written %2B)")
-    return time
 
 
 def all_of(tests: Iterable[Test]) -> Test:

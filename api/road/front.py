@@ -10,9 +10,12 @@ from api.road.commands import answer_command
 from api.road.desk import Desk
 from api.road.health import PROBES
 from api.road.reads import answer_list, answer_one
-from api.road.routes import AnyRoute, List, One, Parameters, Route, activity_of, entry
+from api.road.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry
 from api.wire import problem
-from api.wire.call import Call, Reply
+from api.wire.accept import preferred
+from api.wire.call import Call, Reply, path_of
+from api.wire.query import read_parameters
+from rim_ledger.admin import gate
 from rim_ledger.core import Refused, Unavailable
 
 App = Callable[..., Awaitable[None]]
@@ -37,8 +40,11 @@ class Front:
         self._inner, self._state = inner, state
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
-        path: str = scope.get("path", "")
-        if scope["type"] != "http" or path in DOCUMENTS or path.startswith(ASSETS):
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        path = path_of(scope)
+        if path in DOCUMENTS or path.startswith(ASSETS):
             await self._inner(scope, receive, send)
             return
         started = perf_counter()
@@ -53,15 +59,14 @@ class Front:
         except (Refused, Unavailable) as refusal:
             reply = refused(refusal, call)
         except asyncio.CancelledError:  # The process stops and has waited for this long enough.
-            if call.started:
-                raise
             words = "The service is stopping. Please ask again under the same key."
             reply = refused(Unavailable("busy", words), call)
         except Exception as error:
             desk.note_unexpected(error, call.id)
             reply = refused(error, call)
         if reply is not None and call.started:
-            log.warning("request %s: the answer broke off with %s", call.id, reply.status)
+            words = "request %s: the answer broke off with %s%s"
+            log.warning(words, call.id, reply.status, call.progress)
         elif reply is not None:
             await _send(send, call, reply)
         template = route.path if route else "none"
@@ -79,17 +84,43 @@ async def answer(desk: Desk, call: Call, route: AnyRoute, parameters: Parameters
         case One():
             return await answer_one(desk, call, route, parameters)
         case _:
-            if route.needs:
-                action = "Export" if route.exports else ACTIONS.get(route.method, "Send")
-                await desk.rights(
-                    call,
-                    call.token,
-                    route.needs,
-                    activity=activity_of(action, route.path, parameters),
-                    enter=entry(route),
-                    logged=lambda _: route.exports,
-                )
-            return await route.answer(desk, call, parameters)
+            return await answer_other(desk, call, route, parameters)
+
+
+async def answer_other(
+    desk: Desk, call: Call, route: Other, parameters: Parameters
+) -> Reply | None:
+    """Admit the caller, read the query and wait for the position that a read asks for; then the
+    route answers by itself.
+
+    A route without a right sees itself to who may ask, so what is wrong with the query is told
+    only to those whom any of these routes would let in.
+    """
+    if route.public:
+        call.given = read_parameters(call.query, route.query)
+        return await route.answer(desk, call, parameters)
+    action = "Export" if route.exports else ACTIONS.get(route.method, "Send")
+    asked = activity_of(action, route.path, parameters)
+    if route.needs:
+        await desk.rights(
+            call,
+            call.token,
+            route.needs,
+            activity=asked,
+            enter=entry(route),
+            logged=lambda _: route.exports,
+        )
+    try:
+        call.given = read_parameters(call.query, route.query)
+        if route.offers:
+            call.media_type = preferred(call.headers.get(b"accept"), route.offers)
+        if route.method == "GET":
+            await desk.wait_for(call)
+    except (Refused, Unavailable):
+        if not route.needs:
+            await desk.rights(call, call.token, activity=asked, enter=gate.enter_to_enrol)
+        raise
+    return await route.answer(desk, call, parameters)
 
 
 def refused(refusal: Exception, call: Call) -> Reply:

@@ -12,7 +12,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from api.road.filters import Order, Query, Test, all_of, beyond
+from api.road.conditions import Test
+from api.road.filters import Order, Query, all_of, beyond
 from projections.as_of import Page, Then, rows_then
 from projections.tables import Row
 from rim_ledger.vault import Keys

@@ -8,16 +8,20 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from msgspec import Struct
 
-from api.road.as_of import only, position_of
-from api.road.filters import Query, Test, all_of, beyond, make_cursor, parameters_in, read_query
+from api.examples import AS_OF
+from api.road.as_of import position_of
+from api.road.conditions import Test
+from api.road.filters import Query, all_of, beyond, make_cursor, read_query
 from api.road.past import Past
 from api.road.routes import SEES_PERSONS, List, One, Parameters, activity_of, entry
 from api.wire.call import Call, Reply
-from api.wire.ids import BUSINESS_ID, CANONICAL, missing
+from api.wire.ids import missing
 from api.wire.problem import encoded
+from api.wire.query import read_parameters
 from projections.tables import Row
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Forbidden
+from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 from rim_ledger.vault import opened
 
 if TYPE_CHECKING:
@@ -43,12 +47,10 @@ class Found(Struct, frozen=True):
 async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameters) -> Reply:
     """One row with its version as ETag."""
     rights = await _rights(desk, call, route, parameters, "Read")
-    given = parameters_in(call.query)
-    looks_back = route.row.OF in ENTITIES and not rights.own  # What was known then is for staff.
-    only(given, *(["asOf"] if looks_back else []))
+    given = read_parameters(call.query, {} if rights.own else parameters_of(route.row))
     await desk.wait_for(call)
     if "asOf" in given:
-        found = await _find_then(desk, route.row, parameters, given["asOf"], rights)
+        found = await _find_then(desk, route.row, parameters, given["asOf"][0], rights)
     else:
         found = await find(desk, route.row, parameters, rights)
     if found.text is None:
@@ -90,8 +92,13 @@ async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights"
     return Found(position, version, await unsealed(desk, text, sees=sees))
 
 
+def parameters_of(row: type[Row]) -> Mapping[str, Any]:
+    """The parameters of a read of one row; what was known then is for staff."""
+    return {"asOf": AS_OF} if row.OF in ENTITIES else {}
+
+
 async def _find_then(
-    desk: "Desk", row: type[Row], names: Parameters, as_of: list[str], rights: "Rights"
+    desk: "Desk", row: type[Row], names: Parameters, as_of: str, rights: "Rights"
 ) -> Found:
     position = await position_of(desk, as_of)
     stream = await find_id(desk, row, names, rights)
@@ -124,18 +131,19 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     await desk.wait_for(call)
     if query.as_of is not None:
         return await _list_then(desk, route, query, parameters, rights)
-    owner = await _owner(desk, route, parameters, rights)
     rows = await desk.rows(*_page(route, query, parameters, rights))
-    if route.of and not rows[0][1]:
+    position, owner, *_ = rows[0]
+    if route.of and owner is None:
         raise missing(route.of[1].OF)
     items = [item for _, _, *item in rows if item[0] is not None]
     cursor = "null"
     if len(items) > query.limit:
         last, place, _ = items[query.limit - 1]
         cursor = f'"{make_cursor(desk.cursor_key, query.scope, place, last)}"'
+    around = f"{owner[1:-1]}," if route.with_owner else ""
     text = ",".join(text for _, _, text in items[: query.limit])
-    body = f'{{{owner}"items":[{await unsealed(desk, text, sees=sees)}],"nextCursor":{cursor}}}'
-    return Reply(200, body.encode(), [(b"ledger-position", b"%d" % rows[0][0])])
+    text = await unsealed(desk, f'{{{around}"items":[{text}],"nextCursor":{cursor}}}', sees=sees)
+    return Reply(200, text.encode(), [(b"ledger-position", b"%d" % position)])
 
 
 async def _list_then(
@@ -143,7 +151,7 @@ async def _list_then(
 ) -> Reply:
     """The same list as it was; whether the caller sees a row is said by how it is now."""
     assert query.as_of is not None, "the list of the past is asked for"
-    position, tests = await position_of(desk, [query.as_of]), seen(route.row, rights)
+    position, tests = await position_of(desk, query.as_of), seen(route.row, rights)
     if route.of:
         column, table = route.of
         if (owner := await find_id(desk, table, parameters, rights)) is None:
@@ -158,24 +166,19 @@ async def _list_then(
     return Reply(200, body.encode(), [(b"ledger-position", b"%d" % position)])
 
 
-async def _owner(desk: "Desk", route: List, parameters: Parameters, rights: "Rights") -> str:
-    """The fields of the owner's row, where a list shows them before its items."""
-    if not (route.of and route.with_owner):
-        return ""
-    found = await find(desk, route.of[1], parameters, rights)
-    return f"{found.text[1:-1]}," if found.text else ""
-
-
 def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -> Test:
-    """The statement of a list. Each row: position, whether the owner is there, id, place, JSON."""
+    """The statement of a list. Each row: position, the owner (its JSON where the list shows that),
+    id, place, JSON."""
     row, order = route.row, query.order
-    json = row.json(not rights.sees_persons, own=rights.own)
-    tests, owner, owners = [*query.tests, *seen(row, rights)], "true", list[Any]()
+    masked = not rights.sees_persons
+    json = row.json(masked, own=rights.own)
+    tests, owner, owners = [*query.tests, *seen(row, rights)], "NULL", list[Any]()
     if route.of:
         column, table = route.of
         where, owners = all_of([_named(table, "id", parameters["id"]), *seen(table, rights)])
         known = f"(SELECT t.id FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
-        owner = f"{known} IS NOT NULL"
+        shown = table.json(masked, own=rights.own) if route.with_owner else "t.id"
+        owner = f"(SELECT {shown} FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
         tests = [*tests, _belonging(route, column, (known, owners), rights)]
     if query.after:
         tests = [*tests, beyond(order, *query.after)]
@@ -221,7 +224,7 @@ def _named(row: type[Row], column: str, text: str) -> Test:
     """The test for a value in a path. What cannot be there is not found, rather than refused."""
     if column != "id" and "\0" not in text:
         return f"t.{column} = %s", [text]
-    if CANONICAL.fullmatch(text):
+    if UUID_TEXT.fullmatch(text):
         return "t.id = %s::uuid", [text]
     if row.BUSINESS_ID and BUSINESS_ID.fullmatch(text):
         return f"t.{row.BUSINESS_ID} = %s", [text]

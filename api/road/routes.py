@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct
 from pydantic import BaseModel
 
 from api.wire.body import BODY_MAX
-from api.wire.ids import BUSINESS_ID, CANONICAL
 from api.wire.problem import MethodNotAllowed, NoRoute
 from projections.tables import Row
 from rim_ledger.activity import Activity
@@ -17,6 +16,7 @@ from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right
 from rim_ledger.core import Aggregate, Form
 from rim_ledger.outcomes import Receipt
+from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
@@ -29,7 +29,7 @@ Prepare: TypeAlias = "Callable[[Desk, Wish], Awaitable[Form]]"
 Answer: TypeAlias = "Callable[[Desk, Call, Parameters], Awaitable[Reply | None]]"
 WORDS_MAX: Final = 16
 SEES_PERSONS: Final[Right] = ("users.pii", "read")
-NAMED: Final = re.compile(f"{CANONICAL.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
+NAMED: Final = re.compile(f"{UUID_TEXT.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
 """A thing's id, or a setting's name."""
 
 
@@ -55,6 +55,9 @@ class Route(Struct, frozen=True):
     """Bytes of its body."""
     own: bool = False
     """Whether borrowers may ask for it as well, as far as it is theirs."""
+
+    QUERY: ClassVar[Mapping[str, Any]] = {}
+    """A command takes no parameters in its query string."""
 
 
 class List(Struct, frozen=True):
@@ -111,8 +114,11 @@ class Other(Struct, frozen=True):
     """The same of another answer that it may give."""
     media_type: str = "application/json"
     """What its body is, if it has one."""
+    offers: tuple[bytes, ...] = ()
+    """The media types that it answers in, where `Accept` chooses among them; the first when
+    nothing is said."""
     query: Mapping[str, Any] = {}
-    """JSON Schema of the parameters of its query string."""
+    """JSON Schema of the parameters of its query string; any other is refused."""
 
 
 AnyRoute = Route | List | One | Other

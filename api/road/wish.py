@@ -13,7 +13,7 @@ from msgspec import Struct
 from api.road.known import named, require_known
 from api.road.routes import Parameters, Route, activity_of, entry
 from api.wire.ids import missing
-from rim_ledger.activity import Activity
+from rim_ledger.activity import Activity, note_made
 from rim_ledger.admin import gate
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.one_time import send_token
@@ -59,6 +59,11 @@ class Wish(Struct):
     sender: Sender | None = None
     """… by whom."""
 
+    @property
+    def op(self) -> str:
+        """Its method and path."""
+        return f"{self.route.method} {self.route.path.format_map(self.parameters)}"
+
     def admit(self, book: Book) -> None:
         """The caller is known and may ask for this."""
         book.activities.append(self.activity)
@@ -96,7 +101,9 @@ class Wish(Struct):
             self.sender.require(Channel.EMAIL, book)
         _set_time(book, command)
         if isinstance(command, Creation):
-            return perform(book, route.kind, None, command)
+            made = perform(book, route.kind, None, command)
+            note_made(book.activities, made)
+            return made
         stream = named(book, route, self.parameters)
         if isinstance(command, CommandForm):
             aggregate = book.find(route.kind, stream)

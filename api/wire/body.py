@@ -4,11 +4,19 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+)
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from api.wire.problem import Malformed, TooLarge, TooSlow, WrongType
+from api.wire.coding import Gunzip, is_gzip
+from api.wire.problem import Malformed, TooLarge, TooSlow
 from rim_ledger.core import Unavailable
 
 BODY_MAX: Final = 1024 * 1024
@@ -31,17 +39,35 @@ class Disconnected(Unavailable):
 
 
 class Chunks:
-    """A body, piece by piece, as it arrives. Raises TooSlow for a long pause; given a number of
-    seconds, also when it has not all come by then."""
+    """A body, piece by piece, as it arrives; unpacked, where its headers say that it is packed.
 
-    def __init__(self, receive: Receive, seconds: float | None = None) -> None:
+    Raises WrongType at once for a coding that is not taken; later what Gunzip raises, and TooSlow
+    for a long pause or, given a number of seconds, when it has not all come by then.
+    """
+
+    def __init__(
+        self, receive: Receive, headers: Mapping[bytes, bytes], seconds: float | None = None
+    ) -> None:
         self._receive, self._more = receive, True
         self._until = seconds and asyncio.get_running_loop().time() + seconds
+        self._gunzip = Gunzip() if is_gzip(headers) else None
+        self._unpacked: Iterator[bytes] = iter(())
 
     def __aiter__(self) -> "Chunks":
         return self
 
     async def __anext__(self) -> bytes:
+        if self._gunzip is None:
+            return await self._next()
+        while (piece := next(self._unpacked, None)) is None:
+            if not self._more:
+                self._gunzip.end()
+            self._unpacked = self._gunzip.unpack(await self._next())
+        await asyncio.sleep(0)  # Others have their turn between the pieces of what came at once.
+        return piece
+
+    async def _next(self) -> bytes:
+        """What came next, as it came."""
         if not self._more:
             raise StopAsyncIteration
         until = self._until or asyncio.get_running_loop().time() + PAUSE_MAX
@@ -59,26 +85,40 @@ class Chunks:
 
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
     """The whole body; TooLarge as soon as it is known to be above the limit, in bytes."""
-    too_large = TooLarge("body-too-large", f"A body has at most {limit} bytes here.")
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > limit:
-        raise too_large
+        raise _too_large(limit)
+    return await gather(Chunks(receive, headers, BODY_SECONDS), limit)
+
+
+async def gather(chunks: AsyncIterable[bytes], limit: int) -> bytes:
+    """All pieces of a body as one; TooLarge above the limit, in bytes."""
     parts: list[bytes] = []
     size = 0
-    async for part in Chunks(receive, BODY_SECONDS):
+    async for part in chunks:
         size += len(part)
         if size > limit:
-            raise too_large
+            raise _too_large(limit)
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def require_media_type(headers: Mapping[bytes, bytes], wanted: bytes) -> None:
-    """Refuse a body that says it is something else."""
-    named = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
-    if named != wanted:
-        words = f"This path reads {wanted.decode()}; the Content-Type says otherwise."
-        raise WrongType("unsupported-media-type", words)
+def unpacked(body: bytes, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+    """A whole body that was taken as it came, in bytes as its headers mean them."""
+    if not is_gzip(headers):
+        return body
+    gunzip, parts, size = Gunzip(), list[bytes](), 0
+    for piece in gunzip.unpack(body):
+        size += len(piece)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(piece)
+    gunzip.end()
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge("body-too-large", f"A body has at most {limit} bytes here.")
 
 
 def read_json(body: bytes) -> Any:

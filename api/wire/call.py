@@ -1,5 +1,6 @@
 """One HTTP request as the routes see it, and the reply they give."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -8,12 +9,17 @@ from typing import Any, Final
 from msgspec import Struct
 
 from api.wire.body import Receive
+from api.wire.query import Given
 from rim_ledger.admin.gate import token_hash
 from rim_ledger.core import SYSTEM, Stamp, Unauthenticated
 from rim_ledger.world import World
 
 JSON: Final = b"application/json"
 USER_AGENT_MAX: Final = 512
+WITH_PORT: Final = re.compile(
+    r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}", re.ASCII
+)
+"""An address as proxies write it: IPv6 in brackets, and a port."""
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 Headers = list[tuple[bytes, bytes]]
@@ -32,15 +38,15 @@ class Call:
     """A request: who asks, from where, and where its body can be read."""
 
     __slots__ = (
-        "headers", "id", "ip", "limits", "method", "path", "query", "receive", "send", "started",
-        "token_hash",
+        "given", "headers", "id", "ip", "limits", "media_type", "method", "path", "position",
+        "progress", "query", "receive", "send", "started", "token_hash",
     )  # fmt: skip
 
     def __init__(
         self, scope: Mapping[str, Any], receive: Receive, send: Any, world: World, proxies: Networks
     ) -> None:
         self.method: str = scope["method"]
-        self.path: str = scope["path"]
+        self.path = path_of(scope)
         self.query: bytes = scope["query_string"]
         self.headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
@@ -51,10 +57,18 @@ class Call:
         peer = scope.get("client")
         self.ip = _client_ip(peer[0] if peer else "", self.headers, proxies)
         self.token_hash = _token_hash(self.headers)
+        self.given: Given = {}
+        """The parameters of the query, once they are known to be ones that the route takes."""
+        self.media_type = JSON
+        """What the answer is to be, where the route gives several."""
+        self.position = 0
+        """The position that the answer reflects at least, once the read tables have come to it."""
         self.limits: Headers = []
         """What is left of what the caller may ask for; every answer tells it."""
         self.started = False
         """Whether an answer has begun, after which there can be no other."""
+        self.progress = ""
+        """What was done so far, for the log, should the answer break off."""
 
     def header(self, name: bytes) -> str | None:
         """A header's text, or None when the request has none of that name."""
@@ -67,6 +81,11 @@ class Call:
         if not self.token_hash:
             raise Unauthenticated("unauthenticated", "This needs a bearer token; log in first.")
         return self.token_hash
+
+    async def left(self) -> None:
+        """Return once the client has left. Its body was read, or there is none."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head of an answer: these headers, and those that every answer has."""
@@ -86,6 +105,13 @@ class Call:
             request_id=self.id,
             key=key,
         )
+
+
+def path_of(scope: Mapping[str, Any]) -> str:
+    """The path as it was written. No path of ours needs percent-encoding, so one that is encoded
+    leads nowhere, whatever another server on the way has taken it for."""
+    raw: bytes | None = scope.get("raw_path")
+    return raw.decode("latin-1") if raw else str(scope["path"])
 
 
 def _token_hash(headers: Mapping[bytes, bytes]) -> str:
@@ -109,7 +135,7 @@ def _client_ip(peer: str, headers: Mapping[bytes, bytes], proxies: Networks) -> 
     hops = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
     address = _address(peer)
     while address and hops and any(address in network for network in proxies):
-        if (nearer := _address(hops.pop().strip())) is None:
+        if (nearer := _address(hops.pop().strip(" \t"))) is None:
             break
         address = nearer
     return str(address) if address else None
@@ -117,8 +143,10 @@ def _client_ip(peer: str, headers: Mapping[bytes, bytes], proxies: Networks) -> 
 
 @lru_cache(10_000)
 def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address of a hop, which may name the port that it came from as well."""
+    found = WITH_PORT.fullmatch(text)
     try:
-        address = ip_address(text.strip("[]"))
+        address = ip_address((found[1] or found[2]) if found else text)
     except ValueError:
         return None
     mapped = getattr(address, "ipv4_mapped", None)

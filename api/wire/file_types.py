@@ -9,6 +9,7 @@ from typing import BinaryIO, Final
 
 from api.wire.problem import WrongType
 from rim_ledger.core import Invalid
+from rim_ledger.text import plain
 
 NAME_MAX: Final = 255
 PIXELS_MAX: Final = 40_000_000
@@ -20,7 +21,7 @@ PART: Final = 64 * 1024
 
 MARKUP: Final = re.compile(rb"\s*<(!doctype|!--|html|head|body|script|svg|\?xml)", re.IGNORECASE)
 CONTROL: Final = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f]")
-UNSAFE: Final = re.compile(r'[\x00-\x1f\x7f"*:<>?|\u200b-\u200f\u202a-\u202e\u2066-\u2069]')
+UNSAFE: Final = re.compile(r'["*:<>?|]')
 SIZED: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """The markers of a JPEG that tell its size."""
 
@@ -29,8 +30,8 @@ Size = tuple[int, int]
 
 def safe_name(given: str) -> str:
     """The last part of a path as a plain file name: no directories, nothing that hides."""
-    plain = unicodedata.normalize("NFC", given.encode("utf-8", "replace").decode())
-    name = UNSAFE.sub("", re.split(r"[/\\]", plain)[-1]).strip(" .")
+    whole = unicodedata.normalize("NFC", given.encode("utf-8", "replace").decode())
+    name = UNSAFE.sub("", plain(re.split(r"[/\\]", whole)[-1])).strip(" .")
     while len(name.encode()) > NAME_MAX:
         stem, dot, ending = name.rpartition(".")
         name = stem[:-1] + dot + ending if stem else ending[:-1]

@@ -1,19 +1,17 @@
 """The two ids that everything answers to: its UUID and, where it has one, its business id."""
 
 import re
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, NotFound
-
-BUSINESS_ID: Final = re.compile(r"[A-Z]{2,5}-\d{4}-\d{6,12}", re.ASCII)
-CANONICAL: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 
 
 def resolve(book: Book, kind: type[Aggregate], text: str) -> UUID:
     """The stream of a thing by either id; NotFound when there is none, or the text is no id."""
-    if CANONICAL.fullmatch(text):
+    if UUID_TEXT.fullmatch(text):
         return UUID(text)
     found = book.find(kind, text) if BUSINESS_ID.fullmatch(text) else None
     if found is None:

@@ -9,6 +9,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from api.wire.body import Chunks, Receive
+from api.wire.content_type import require_media_type
 from api.wire.problem import Malformed, TooLarge, WrongType
 from rim_ledger.core import Invalid
 
@@ -17,6 +18,10 @@ FORM_MAX: Final = FILE_MAX + 64 * 1024
 """Bytes of the whole form."""
 IN_MEMORY: Final = 1024 * 1024
 """Bytes of a file above which it is written to disk."""
+MEDIA_TYPE: Final = b"multipart/form-data"
+CODINGS: Final = (b"content-encoding", b"content-transfer-encoding")
+PLAIN: Final = frozenset({b"identity", b"binary", b"8bit", b"7bit"})
+"""What says of a part that it stands there as it is (RFC 7578 wants no other)."""
 
 
 class Upload:
@@ -57,7 +62,7 @@ class Upload:
             },
         )
         received = 0
-        async for part in Chunks(receive):
+        async for part in Chunks(receive, headers):
             received += len(part)
             if received > FORM_MAX:
                 raise _too_large()
@@ -87,6 +92,9 @@ class Upload:
             if self._files > 1:  # A form of nothing but parts would take long to read.
                 raise _no_file()
             self.name = said.get(b"filename", b"").decode("utf-8", "replace")
+        elif self._header.lower() in CODINGS and self._value.strip().lower() not in PLAIN:
+            words = "A file stands in its form as it is. Pack the whole body, if you want to."
+            raise WrongType("unsupported-content-encoding", words)
         self._header, self._value = b"", b""
 
     def _take(self, data: bytes, start: int, end: int) -> None:
@@ -102,10 +110,8 @@ class Upload:
 
 
 def _boundary(headers: Mapping[bytes, bytes]) -> bytes:
-    kind, said = parse_options_header(headers.get(b"content-type", b""))
-    if kind != b"multipart/form-data":
-        words = "This path reads multipart/form-data; the Content-Type says otherwise."
-        raise WrongType("unsupported-media-type", words)
+    require_media_type(headers, MEDIA_TYPE)
+    _, said = parse_options_header(headers.get(b"content-type", b""))
     boundary: bytes = said.get(b"boundary", b"")
     if not 1 <= len(boundary) <= 70:
         raise _malformed()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
+from api.wire.accept import NotAcceptable
 from rim_ledger.core import (
     Forbidden,
     Invalid,
@@ -49,6 +50,15 @@ class InvalidFields(Refused):
         super().__init__(code, "; ".join(parts), errors=list(errors[:ERRORS_MAX]))
 
 
+class Unsatisfiable(Refused):
+    """A part of a file that it does not have."""
+
+    def __init__(self, size: int) -> None:
+        words = f"The file has {size} bytes, so the Range begins behind its end."
+        super().__init__("range-not-satisfiable", words)
+        self.size = size
+
+
 class NoRoute(Refused):
     """There is nothing at this path."""
 
@@ -57,8 +67,8 @@ class MethodNotAllowed(Refused):
     """The path is there, and does not know this method."""
 
     def __init__(self, allowed: Sequence[str]) -> None:
-        super().__init__("method-not-allowed", f"This path takes {', '.join(allowed)}.")
-        self.allow = ", ".join(allowed)
+        self.allow = ", ".join(sorted({*allowed, *(["HEAD"] if "GET" in allowed else [])}))
+        super().__init__("method-not-allowed", f"This path takes {self.allow}.")
 
 
 STATUS: Final[dict[type[Exception], int]] = {
@@ -74,6 +84,8 @@ STATUS: Final[dict[type[Exception], int]] = {
     TooSlow: 408,
     WrongType: 415,
     InvalidFields: 422,
+    NotAcceptable: 406,
+    Unsatisfiable: 416,
     NoRoute: 404,
     MethodNotAllowed: 405,
 }
@@ -117,6 +129,8 @@ def headers_of(refusal: Exception) -> list[tuple[bytes, bytes]]:
         headers.append((b"www-authenticate", b'Bearer realm="rim-ledger"'))
     if isinstance(refusal, TooLarge | TooSlow):  # The rest of the body is not waited for.
         headers.append((b"connection", b"close"))
+    if isinstance(refusal, Unsatisfiable):
+        headers.append((b"content-range", b"bytes */%d" % refusal.size))
     if isinstance(refusal, MethodNotAllowed):
         headers.append((b"allow", refusal.allow.encode()))
     if status_of(refusal) in {429, 503}:

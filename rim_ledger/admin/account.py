@@ -13,13 +13,11 @@ from rim_ledger.admin.admin_role import (
     AdminRoleGranted,
     AdminRoleWithdrawn,
     alert_superadmins,
-    refuse_greater,
     role_to_grant,
 )
 from rim_ledger.admin.admin_user import LEGAL, AdminStatus, AdminUser
 from rim_ledger.admin.admin_user_events import (
     AdminActivated,
-    AdminContactChanged,
     AdminCreated,
     AdminDeactivated,
     AdminInvited,
@@ -32,12 +30,19 @@ from rim_ledger.admin.admin_user_events import (
     AdminUserRoleChanged,
 )
 from rim_ledger.admin.api_key import require_session
+from rim_ledger.admin.contact import claim_email
+from rim_ledger.admin.others import require_no_greater, require_other
 from rim_ledger.admin.passwords import Password, TriedPassword, WithPassword
-from rim_ledger.admin.same_person import is_caller
-from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.admin.shut_out import close_sessions, end_api_keys, void_token
 from rim_ledger.book import Book
-from rim_ledger.core import Command, Creation, Event, Refused, require, require_legal
+from rim_ledger.core import (
+    Command,
+    Creation,
+    Event,
+    Refused,
+    require,
+    require_legal,
+)
 from rim_ledger.values import Email, Id, Name, Note, Phone
 
 INVITATION_LIFE: Final = timedelta(days=7)
@@ -52,29 +57,9 @@ Username = Annotated[
 """A name to log in with; capital letters count as small ones."""
 
 
-def _claim_email(book: Book, email: str, admin: UUID) -> str:
-    """Take an e-mail for an admin, by its keyed hash."""
-    print_ = book.fingerprint("email", email.casefold())
-    taken = Refused("email-taken", "Another admin has this e-mail address.")
-    book.claim("admin-email", print_, admin, taken)
-    return print_
-
-
 def own_names(username: str, email: str | None) -> list[str]:
     """What a password must not be made of."""
     return [username, *([email.partition("@")[0]] if email else [])]
-
-
-def require_other(admin: AdminUser, book: Book) -> None:
-    """Refuse what nobody may do to themselves, by whichever of their accounts."""
-    require(not is_caller(book, admin.id), "self-action", "Another admin must do this.")
-
-
-def require_no_greater(admin: AdminUser, book: Book) -> None:
-    """Refuse to act upon somebody with rights that the caller lacks; everybody may act upon
-    themselves. Raises Forbidden (`privilege-escalation`)."""
-    if book.stamp.admin != admin.id:
-        refuse_greater(book.read(AdminRole, admin.role_id), book)
 
 
 def _require_another_superadmin(admin: AdminUser, book: Book) -> None:
@@ -101,7 +86,7 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
         role = role_to_grant(self.role_id, book)
         taken = Refused("username-taken", f"Another admin is named {self.username}.")
         book.claim("admin-username", self.username, id, taken)
-        email_hash = _claim_email(book, self.email, id)
+        email_hash = claim_email(book, self.email, id)
         if self.password:
             self.keep_password(book, id, own_names(self.username, self.email))
         words = f"made the account {self.username}, with the role {role.name}."
@@ -119,39 +104,6 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
         if not self.password:
             token = self.claim_token(book, id)
             yield AdminInvited(token=token, expires_at=book.now + INVITATION_LIFE)
-
-
-class EditAdmin(Command[AdminUser]):
-    """Change e-mail, name or phone of oneself, or of an admin with no more rights than the
-    caller; what is left out stays."""
-
-    email: Email | None = None
-    name: Name | None = None
-    phone: Phone | None = None
-
-    def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
-        require_no_greater(aggregate, book)
-
-        def changed(field: str, wish: str | None) -> str | None:
-            known = book.reveal(aggregate.id, getattr(aggregate, field))
-            return wish if wish is not None and wish != known else None
-
-        email, phone = changed("email", self.email), changed("phone", self.phone)
-        if (email or phone) and aggregate.two_factor not in (None, TwoFactorMethod.APP):
-            require_session(book)  # The codes of the second factor are sent there.
-        name = changed("name", self.name)
-        if not (email or phone or name):
-            return
-        event = AdminContactChanged(
-            email=email,
-            email_hash=email and _claim_email(book, email, aggregate.id),
-            name=name,
-            phone=phone,
-            phone_hash=phone and book.fingerprint("phone", phone),
-        )
-        if event.email_hash and event.email_hash != aggregate.email_hash:
-            book.release("admin-email", aggregate.email_hash)
-        yield event
 
 
 class AssignRole(Command[AdminUser]):

@@ -29,6 +29,7 @@ def act_as(admin: AdminUser, book: Book, key: ApiKey | None = None) -> AdminRole
         name=admin.username,
         role=role.name,
         api_key=key.id if key else None,
+        api_key_name=key.name if key else None,
     )
     book.stamp = replace(book.stamp, actor=actor)
     return role

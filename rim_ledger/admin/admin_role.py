@@ -19,15 +19,16 @@ from rim_ledger.core import (
     Event,
     Forbidden,
     Invalid,
-    Refused,
     Stamp,
     require,
 )
+from rim_ledger.names import UniqueNames
 from rim_ledger.notifications.superadmins import alert
-from rim_ledger.values import Limit, Name, derived_id
+from rim_ledger.patch import Patch
+from rim_ledger.values import Description, Limit, Name, derived_id
 
+ROLE_NAMES: Final = UniqueNames("role-name", "role-name-taken", "role")
 RoleName = Annotated[Name, Field(max_length=64, examples=["branch_clerk"])]
-Description = Annotated[str, Field(max_length=2000)]
 
 
 def builtin_id(name: str) -> UUID:
@@ -106,6 +107,9 @@ class AdminRole(Aggregate):
     @property
     def user_count(self) -> int:
         return len(self.members)
+
+    def require_present(self) -> None:
+        require(not self.archived, "already-done", "The role was deleted.")
 
     @classmethod
     def begin(cls, id: UUID, event: AdminRoleCreated, stamp: Stamp) -> Self:
@@ -192,14 +196,8 @@ def alert_superadmins(book: Book, title: str, message: str, cause: UUID | None =
     alert(book, role.members if role else (), title, message, cause)
 
 
-def _claim(book: Book, name: str, role: UUID) -> None:
-    taken = Refused("role-name-taken", f"Another role is named {name}.")
-    book.claim("role-name", name.casefold(), role, taken)
-
-
 def _require_editable(role: AdminRole) -> None:
     require(role.id != SUPERADMIN, "built-in-role", "The superadmin role stays as it is.")
-    require(not role.archived, "already-done", "The role was deleted.")
 
 
 MaxAmount = Annotated[
@@ -223,7 +221,7 @@ class CreateRole(Creation[AdminRole]):
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         caps = Caps(self.max_amount, self.max_limit)
         refuse_escalation(rights(self.permissions), book, caps)
-        _claim(book, self.name, id)
+        ROLE_NAMES.take(book, self.name, id)
         alert_superadmins(book, "A role was made", f"made the role {self.name}.")
         yield AdminRoleCreated(
             name=self.name,
@@ -234,10 +232,12 @@ class CreateRole(Creation[AdminRole]):
         )
 
 
-class EditRole(Command[AdminRole]):
+class EditRole(Patch[AdminRole]):
     """Change name, description, permissions or bounds of a role that gives no more than the caller
     has, before and after; what is left out stays. Acts from the next request of each admin who has
     the role."""
+
+    CLEARS = frozenset({"max_amount", "max_limit"})
 
     name: RoleName | None = None
     description: Description | None = None
@@ -247,24 +247,19 @@ class EditRole(Command[AdminRole]):
 
     def decide(self, aggregate: AdminRole, book: Book) -> Iterable[Event]:
         refuse_greater(aggregate, book)
-        changes = {
-            field: wish
-            for field in ("name", "description", "permissions")
-            if (wish := getattr(self, field)) not in (None, getattr(aggregate, field))
-        } | {
-            field: wish
-            for field in ("max_amount", "max_limit")
-            if field in self.model_fields_set
-            if (wish := getattr(self, field)) != getattr(aggregate, field)
+        fields = "name", "description", "permissions", *self.CLEARS
+        changes = self.changes(aggregate, *fields) | {
+            each: None
+            for each in self.CLEARS
+            if self.clears(each) and getattr(aggregate, each) is not None
         }
         changed = AdminRoleChanged(**changes)
         refuse_greater(aggregate.evolve(changed, book.stamp), book)
         _require_editable(aggregate)
         if not changes:
             return
-        if self.name and self.name.casefold() != aggregate.name.casefold():
-            _claim(book, self.name, aggregate.id)
-            book.release("role-name", aggregate.name.casefold())
+        if self.name:
+            ROLE_NAMES.change(book, aggregate.name, self.name, aggregate.id)
         alert_superadmins(book, "A role was changed", f"changed the role {aggregate.name}.")
         yield changed
 
@@ -276,5 +271,5 @@ class DeleteRole(Command[AdminRole]):
         refuse_greater(aggregate, book)
         _require_editable(aggregate)
         require(not aggregate.members, "role-in-use", "An admin still has this role.")
-        book.release("role-name", aggregate.name.casefold())
+        ROLE_NAMES.release(book, aggregate.name, aggregate.id)
         yield AdminRoleDeleted()

@@ -109,12 +109,13 @@ class AdminUser(Aggregate):
     def evolve(self, event: AdminUserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
         match event:
             case AdminContactChanged():
+                bare = "phone" in event.cleared
                 return self.but(
                     email=event.email or self.email,
                     email_hash=event.email_hash or self.email_hash,
-                    name=event.name or self.name,
-                    phone=event.phone or self.phone,
-                    phone_hash=event.phone_hash or self.phone_hash,
+                    name=None if "name" in event.cleared else event.name or self.name,
+                    phone=None if bare else event.phone or self.phone,
+                    phone_hash=None if bare else event.phone_hash or self.phone_hash,
                     contacts=self.contacts | hashes(event.phone_hash, event.email_hash),
                 )
             case AdminUserRoleChanged():

@@ -18,13 +18,14 @@ class AdminCreated(Event):
 
 
 class AdminContactChanged(Event):
-    """Only what changed is set."""
+    """Only what changed is set; `cleared` names what is empty from now on."""
 
     email: Personal = None
     email_hash: str | None = None
     name: Personal = None
     phone: Personal = None
     phone_hash: str | None = None
+    cleared: tuple[str, ...] = ()
 
 
 class AdminUserRoleChanged(Event):

@@ -1,7 +1,7 @@
 """The beginning: built-in roles, settings and the first super-admin, where they are missing."""
 
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -11,6 +11,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from rim_ledger.admin import security_settings
 from rim_ledger.admin.account import CreateAdmin
 from rim_ledger.admin.admin_role import (
+    ROLE_NAMES,
     SUPERADMIN,
     AdminRole,
     AdminRoleChanged,
@@ -116,22 +117,33 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
 }
 
 
-async def bootstrap(ledger: Ledger, password: str | None, world: World) -> str | None:
+async def bootstrap(
+    ledger: Ledger,
+    password: str | None,
+    world: World,
+    tell: Callable[[str], None] = lambda _: None,
+) -> str | None:
     """Make what is missing. Safe to repeat, and in two processes at once.
 
-    Answers the password that was made up for the first super-admin, to be told once; None when
-    it was given or when that admin was there already. Raises Invalid (`weak-password`) for a
+    Answers the password that was made up for the first super-admin; None when it was given or when
+    that admin was there already. `tell` has it before, so that none counts that nobody was told;
+    what it raises leaves that admin unmade. Raises Invalid (`weak-password`) for a
     given password that is too weak.
     """
     who = _First(FIRST_ADMIN, USERNAME, SUPERADMIN)
-    return await _begin(ledger, who, password, world)
+    return await _begin(ledger, who, password, world, tell)
 
 
-async def take_on_officer(ledger: Ledger, password: str | None, world: World) -> str | None:
+async def take_on_officer(
+    ledger: Ledger,
+    password: str | None,
+    world: World,
+    tell: Callable[[str], None] = lambda _: None,
+) -> str | None:
     """Make a loan officer beside the first super-admin, who is still to come: two people are needed
     to lend. Answers and raises what `bootstrap` does; None also where the first admin is there."""
     who = _First(derived_id("first-officer"), OFFICER, builtin_id("loan_officer"))
-    return await _begin(ledger, who, password, world)
+    return await _begin(ledger, who, password, world, tell)
 
 
 class _First(NamedTuple):
@@ -142,7 +154,9 @@ class _First(NamedTuple):
     role: UUID
 
 
-async def _begin(ledger: Ledger, who: _First, password: str | None, world: World) -> str | None:
+async def _begin(
+    ledger: Ledger, who: _First, password: str | None, world: World, tell: Callable[[str], None]
+) -> str | None:
     made_up = urlsafe_b64encode(world.random(18)).decode()
     admin = CreateAdmin(
         username=who.username,
@@ -168,6 +182,8 @@ async def _begin(ledger: Ledger, who: _First, password: str | None, world: World
     if there:
         return None
     ready = await admin.hashed()
+    if password is None:
+        tell(made_up)
     try:
         await ledger.execute(AdminUser, who.id, ready, stamp)
     except Refused as refusal:
@@ -185,7 +201,7 @@ def _make_role(book: Book, name: str) -> None:
     given, caps = permissions(rights), CAPS.get(name, LENDS_NOTHING)
     role = book.find(AdminRole, stream)
     if role is None:
-        if book.holder("role-name", name) is None:
+        if ROLE_NAMES.holder(book, name) is None:
             wish = CreateRole(
                 name=name,
                 description=description,

@@ -88,7 +88,7 @@ def enter(
     """
     holder = book.holder("token", token_hash)
     if holder and (access := book.find(CustomerAccess, holder)):
-        standing.enter(book, access, token_hash, current(book))
+        standing.enter(book, access, token_hash, current(book), again=again)
         if not own:
             raise Forbidden("forbidden", "This is not open to borrowers.")
         return
@@ -129,7 +129,7 @@ def enter_in_person(book: Book, token_hash: str, *, enrolling: bool = False) -> 
 
 def enter_again(book: Book, token_hash: str) -> None:
     """Admit whoever entered before, for an answer that goes on; that is no new sign of life."""
-    enter(book, token_hash, again=True)
+    enter(book, token_hash, own=True, again=True)
 
 
 def enter_own(book: Book, token_hash: str) -> None:

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from pydantic import Field, PrivateAttr
 
-from rim_ledger.admin.account import require_no_greater
 from rim_ledger.admin.addresses import AddressRules, admits
 from rim_ledger.admin.admin_role import refuse_escalation
 from rim_ledger.admin.admin_user import AdminUser
@@ -19,6 +18,7 @@ from rim_ledger.admin.api_key import (
     ApiKeyUsed,
     require_session,
 )
+from rim_ledger.admin.others import require_no_greater
 from rim_ledger.admin.permissions import Permissions, rights
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Creation, Event, Forbidden, Invalid, Refused, require
@@ -72,7 +72,6 @@ class RevokeApiKey(Command[ApiKey]):
 
     def decide(self, aggregate: ApiKey, book: Book) -> Iterable[Event]:
         require_no_greater(book.read(AdminUser, aggregate.owner), book)
-        require(aggregate.revoked_at is None, "already-done", "The key was revoked.")
         book.release("token", aggregate.token)
         book.append(AdminUser, aggregate.owner, [AdminApiKeyRemoved(key_id=aggregate.id)])
         yield ApiKeyRevoked()

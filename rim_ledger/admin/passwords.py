@@ -13,6 +13,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
+from zxcvbn import zxcvbn
 
 from rim_ledger.admin.security_settings import (
     DEFAULTS,
@@ -27,6 +28,11 @@ from rim_ledger.core import Form, Invalid, Refused
 LEAST_WITHOUT_NAMES: Final = 8
 """Characters that must remain when the account's own names are taken out."""
 
+UNGUESSABLE: Final = 3
+"""The score of zxcvbn that a password needs: 10^8 guesses or more."""
+JUDGED: Final = 40
+"""Characters of a password that are judged; what a longer one begins with is strong enough."""
+
 # OWASP's minimum: 19 MiB, two passes, one lane.
 _argon2id = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _one_at_a_time = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
@@ -39,6 +45,15 @@ async def hash_password(password: SecretStr) -> str:
     """The argon2id hash, salted; about 50 ms in a thread of its own, one at a time a process."""
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_one_at_a_time, _argon2id.hash, _normal(password))
+
+
+async def _is_guessable(password: SecretStr) -> bool:
+    """Whether somebody who knows the usual patterns has it after less than 10^8 guesses; some
+    50 ms, in the same thread."""
+    text = _normal(password)[:JUDGED]
+    loop = asyncio.get_running_loop()
+    judged = await loop.run_in_executor(_one_at_a_time, zxcvbn, text)
+    return bool(judged["score"] < UNGUESSABLE)
 
 
 async def verify(known: str | None, password: SecretStr) -> bool:
@@ -135,8 +150,12 @@ class WithPassword(Form):
     _token: str = PrivateAttr(default="")
 
     async def hashed(self) -> Self:
-        """The same form, with the hash of its password beside it."""
+        """The same form, with the hash of its password beside it. Raises Invalid
+        (`weak-password`) for a password that is soon guessed."""
         assert self.password, "there is a password to hash"
+        if await _is_guessable(self.password):
+            words = "The password repeats or counts on, or is one that is soon guessed."
+            raise Invalid("weak-password", words, self.FIELD)
         ready = self.model_copy()
         ready._hash = await hash_password(self.password)
         return ready

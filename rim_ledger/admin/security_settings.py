@@ -10,7 +10,8 @@ from pydantic import Field
 
 from rim_ledger.admin.addresses import AddressRules, admits
 from rim_ledger.book import Book
-from rim_ledger.core import Aggregate, Command, Event, Forbidden, Stamp, require
+from rim_ledger.core import Aggregate, Event, Forbidden, Stamp, require
+from rim_ledger.patch import Patch
 from rim_ledger.values import derived_id
 
 SETTINGS: Final = derived_id("security-settings")
@@ -112,7 +113,7 @@ def set_defaults(book: Book) -> None:
         book.append(SecuritySettings, SETTINGS, [event])
 
 
-class EditSecuritySettings(Command[SecuritySettings]):
+class EditSecuritySettings(Patch[SecuritySettings]):
     """Change how people get in; what is left out stays. Holds from the next request, in every
     process. Nobody locks out the address that they ask from."""
 

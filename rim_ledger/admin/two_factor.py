@@ -13,7 +13,6 @@ from msgspec import Struct
 from pydantic import Field, SecretStr
 from pyotp import TOTP
 
-from rim_ledger.admin.account import require_no_greater, require_other
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.admin_user_events import (
     AdminTwoFactorConfirmed,
@@ -22,6 +21,7 @@ from rim_ledger.admin.admin_user_events import (
     AdminTwoFactorReset,
 )
 from rim_ledger.admin.api_key import require_session
+from rim_ledger.admin.others import require_no_greater, require_other
 from rim_ledger.admin.security_settings import SecuritySettings, TwoFactorMethod, current
 from rim_ledger.admin.shut_out import close_sessions
 from rim_ledger.book import Book

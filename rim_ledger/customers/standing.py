@@ -40,8 +40,7 @@ def act_as(user: User, book: Book) -> None:
 
 def may_come_in(user: User) -> bool:
     """Whether a borrower is let in at all."""
-    gone = user.erased or user.deleted_at is not None
-    return not gone and user.status is not UserStatus.SUSPENDED
+    return not user.gone and user.status is not UserStatus.SUSPENDED
 
 
 def is_silent(user: User, book: Book) -> bool:
@@ -52,8 +51,16 @@ def is_silent(user: User, book: Book) -> bool:
     return book.now - heard >= SILENCE
 
 
-def enter(book: Book, access: CustomerAccess, token_hash: str, settings: SecuritySettings) -> None:
-    """Admit the borrower whose live session this is, and note now and then that it is used.
+def enter(
+    book: Book,
+    access: CustomerAccess,
+    token_hash: str,
+    settings: SecuritySettings,
+    *,
+    again: bool = False,
+) -> None:
+    """Admit the borrower whose live session this is, and note now and then that it is used; not
+    when the service looks `again` at somebody who entered before.
 
     Raises Unauthenticated when it is none any more.
     """
@@ -64,6 +71,6 @@ def enter(book: Book, access: CustomerAccess, token_hash: str, settings: Securit
         raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
     act_as(user, book)
     book.rights = OWN
-    if book.now >= session.seen_at + settings.idle / SIGHTINGS:
+    if not again and book.now >= session.seen_at + settings.idle / SIGHTINGS:
         used = CustomerSeen(session=token_hash, idle_at=book.stamp.at + settings.idle)
         book.append(CustomerAccess, access_stream(user.id), [used])

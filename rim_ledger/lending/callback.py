@@ -5,7 +5,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from rim_ledger.book import Book
-from rim_ledger.core import Event, Form
+from rim_ledger.core import Event
 from rim_ledger.lending.attempt import Airtime, Attempt
 from rim_ledger.lending.disbursement import find_attempt, record_reply
 from rim_ledger.lending.loan import Loan
@@ -16,7 +16,7 @@ from rim_ledger.payments.transaction import (
     Transaction,
     TransactionQuarantined,
 )
-from rim_ledger.system.callback import Callback, UnknownReference, speaker
+from rim_ledger.system.callback import Callback, Foreign, UnknownReference, speaker
 from rim_ledger.system.integration import ApiIntegration
 from rim_ledger.values import Money, Name, Reference
 
@@ -30,7 +30,7 @@ STATUS: Final[Mapping[TopUpWord, str]] = {
 """The same in the words of an answer."""
 
 
-class TopUpClaim(Form):
+class TopUpClaim(Foreign):
     """What the telco says of one top-up. `telcoReference` and `reason` are kept if they are as in
     its answers; amount and provider, if they are there, must be those that were asked for."""
 

@@ -31,6 +31,7 @@ from rim_ledger.lending.loan_events import (
 from rim_ledger.lending.separation import require_may_lend
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import CreditReleased, CreditReserved
+from rim_ledger.patch import Patch
 from rim_ledger.system.config import setting
 from rim_ledger.values import AnyId, Metadata, Money, Network, Note, Rate, derived_id, interest
 
@@ -121,15 +122,18 @@ class RevokeApproval(Command[Loan]):
         yield LoanApprovalRevoked(reason=self.reason)
 
 
-class SetLoanMetadata(Command[Loan]):
+class SetLoanMetadata(Patch[Loan]):
     """Replace the free fields of a loan."""
 
-    metadata: Metadata
+    CLEARS = frozenset({"metadata"})
+
+    metadata: Metadata | None
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
         require_no_conflict(book, book.read(User, aggregate.user_id))
-        if book.reveal(aggregate.person, aggregate.notes) != self.metadata:
-            yield LoanMetadataSet(metadata=self.metadata)
+        metadata = self.metadata or {}
+        if book.reveal(aggregate.person, aggregate.notes) != metadata:
+            yield LoanMetadataSet(metadata=metadata)
 
 
 def terms_of(book: Book) -> Terms:

@@ -29,6 +29,7 @@ from rim_ledger.lending.user_events import (
     UserSuspended,
 )
 from rim_ledger.notifications.former_phone import tell_former_phone
+from rim_ledger.patch import Patch
 from rim_ledger.payments.transaction import unsettled_of
 from rim_ledger.support.ticket import tickets_of
 from rim_ledger.values import ZERO, Email, Limit, Name, Note, Phone
@@ -74,7 +75,7 @@ class RegisterUser(Creation[User]):
         yield event
 
 
-class ChangeContact(Command[User]):
+class ChangeContact(Patch[User]):
     """Change name, phone or e-mail; what is left out stays. Not while a loan is approved and not
     delivered. The former phone is told."""
 
@@ -118,7 +119,6 @@ class VerifyPhone(Command[User]):
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
         require_no_conflict(book, aggregate)
-        _require_present(aggregate)
         yield UserPhoneVerified()
 
 
@@ -174,7 +174,6 @@ class SuspendUser(Command[User]):
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
         require_no_conflict(book, aggregate)
-        _require_present(aggregate)
         require_legal(aggregate.status, "suspend", LEGAL)
         end_sessions(book, aggregate.id)
         yield UserSuspended(reason=self.reason)
@@ -203,7 +202,6 @@ class ActivateUser(Command[User]):
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
         require_no_conflict(book, aggregate)
-        _require_present(aggregate)
         require_legal(aggregate.status, "activate", LEGAL)
         yield UserActivated()
 
@@ -211,6 +209,8 @@ class ActivateUser(Command[User]):
 class DeleteUser(Command[User]):
     """Hide a user who owes nothing, is owed nothing, and has no loan or payment under way. The
     history stays."""
+
+    WHEN_GONE = True
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
         require_no_conflict(book, aggregate)
@@ -222,6 +222,8 @@ class DeleteUser(Command[User]):
 
 class EraseUser(Command[User]):
     """Destroy the key of a person's words, everywhere and for ever. Figures and proofs stay."""
+
+    WHEN_GONE = True
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
         require_no_conflict(book, aggregate)
@@ -249,11 +251,6 @@ def _erase(user: User, book: Book) -> Iterable[Event]:
     end_sessions(book, user.id)
     book.erase(user.id)
     yield UserErased()
-
-
-def _require_present(user: User) -> None:
-    gone = user.erased or user.deleted_at is not None
-    require(not gone, "user-gone", "The user is deleted or erased, and stays so.")
 
 
 def _require_settled(user: User, book: Book) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from rim_ledger.core import Aggregate, Stamp, hashes
+from rim_ledger.core import Aggregate, Stamp, hashes, require
 from rim_ledger.lending.owed import Debt
 from rim_ledger.lending.shares import is_late
 from rim_ledger.lending.user_events import (
@@ -99,8 +99,7 @@ class User(Aggregate):
     contacts: frozenset[str]
     """Keyed hashes of every phone and e-mail that the user has or had."""
     made_by: dict[UUID, datetime] = {}
-    """Which admins registered the user, or changed contact, limit or score by hand, and when each
-    of them last did, by time of recording."""
+    """Which admins registered the user, or changed contact, limit or score: recorded when, last."""
     status: UserStatus = UserStatus.ACTIVE
     total_loans: int = 0
     reserved: dict[UUID, Decimal] = {}
@@ -116,6 +115,11 @@ class User(Aggregate):
     opted_out: bool = False
     deleted_at: datetime | None = None
     erased: bool = False
+
+    @property
+    def gone(self) -> bool:
+        """Whether the user was deleted or erased. Money that comes in is still taken."""
+        return self.erased or self.deleted_at is not None
 
     @property
     def exposure(self) -> Decimal:
@@ -149,6 +153,9 @@ class User(Aggregate):
     def available(self) -> Decimal:
         """Naira that may still be borrowed; never below zero."""
         return max(ZERO, self.credit_limit - self.exposure)
+
+    def require_present(self) -> None:
+        require(not self.gone, "user-gone", "The user is deleted or erased, and stays so.")
 
     @classmethod
     def begin(cls, id: UUID, event: UserRegistered, stamp: Stamp) -> Self:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import NOWHERE, Aggregate, Event, Stamp
+from rim_ledger.core import NOWHERE, Aggregate, Event, Stamp, require
 from rim_ledger.notifications.episode import EPISODE, AlertState, Watch
 from rim_ledger.notifications.notification import NotificationChannel
 from rim_ledger.values import derived_id
@@ -123,6 +123,9 @@ class SystemAlert(Aggregate):
     def lasts(self, cause: UUID) -> bool:
         """Whether the episode that a message follows from still goes on."""
         return self.state in EPISODE and self.cause == cause
+
+    def require_present(self) -> None:
+        require(not self.archived, "already-done", "The alert is archived.")
 
     @classmethod
     def begin(cls, id: UUID, event: AlertCreated, stamp: Stamp) -> Self:

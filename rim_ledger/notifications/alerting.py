@@ -25,19 +25,22 @@ from rim_ledger.notifications.alert import (
 from rim_ledger.notifications.episode import EPISODE, AlertState
 from rim_ledger.notifications.notification import NotificationChannel
 from rim_ledger.notifications.telling import find_recipient, tell
-from rim_ledger.values import Name, Threshold
+from rim_ledger.patch import Patch
+from rim_ledger.values import UUID_TEXT, Name, Threshold
 
 
-def _once(values: list[Any]) -> list[Any]:
-    return list(dict.fromkeys(values))
+def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(values))
 
 
 Channels = Annotated[
-    list[Annotated[NotificationChannel, Field(strict=False)]],
-    Field(min_length=1, max_length=20),
+    tuple[Annotated[NotificationChannel, Field(strict=False)], ...],
+    Field(strict=False, min_length=1, max_length=20),
     AfterValidator(_once),
 ]
-Recipients = Annotated[list[Name], Field(min_length=1, max_length=200), AfterValidator(_once)]
+Recipients = Annotated[
+    tuple[Name, ...], Field(strict=False, min_length=1, max_length=200), AfterValidator(_once)
+]
 """Admins by id; roles by id or name, which means whoever has the role when the alert fires."""
 
 
@@ -58,13 +61,13 @@ class CreateAlert(Creation[SystemAlert]):
             name=self.name,
             type=self.type,
             threshold=self.threshold,
-            channel=tuple(self.channel),
-            recipients=tuple(self.recipients),
+            channel=self.channel,
+            recipients=self.recipients,
             enabled=self.enabled,
         )
 
 
-class UpdateAlert(Command[SystemAlert]):
+class UpdateAlert(Patch[SystemAlert]):
     """Change what is given; what is left out stays, and what is watched never changes."""
 
     name: Name | None = None
@@ -73,20 +76,8 @@ class UpdateAlert(Command[SystemAlert]):
     recipients: Recipients | None = None
 
     def decide(self, aggregate: SystemAlert, book: Book) -> Iterable[Event]:
-        _require_present(aggregate)
         _require_known(self.recipients or [], book)
-        wishes: dict[str, Any] = {
-            "name": self.name,
-            "threshold": self.threshold,
-            "channel": tuple(self.channel or ()) or None,
-            "recipients": tuple(self.recipients or ()) or None,
-        }
-        changes = {
-            field: wish
-            for field, wish in wishes.items()
-            if wish not in (None, getattr(aggregate, field))
-        }
-        if changes:
+        if changes := self.changes(aggregate, "name", "threshold", "channel", "recipients"):
             yield AlertChanged(**changes)
 
 
@@ -94,7 +85,6 @@ class EnableAlert(Command[SystemAlert]):
     """Watch again."""
 
     def decide(self, aggregate: SystemAlert, book: Book) -> Iterable[Event]:
-        _require_present(aggregate)
         require(not aggregate.enabled, "already-done", "The alert is enabled.")
         yield AlertEnabled()
 
@@ -103,7 +93,6 @@ class DisableAlert(Command[SystemAlert]):
     """Watch no more; what was seen so far no longer counts."""
 
     def decide(self, aggregate: SystemAlert, book: Book) -> Iterable[Event]:
-        _require_present(aggregate)
         require(aggregate.enabled, "already-done", "The alert is disabled.")
         yield AlertDisabled()
 
@@ -112,7 +101,6 @@ class ArchiveAlert(Command[SystemAlert]):
     """Put an alert away. It is kept for the record."""
 
     def decide(self, aggregate: SystemAlert, book: Book) -> Iterable[Event]:
-        _require_present(aggregate)
         yield AlertArchived()
 
 
@@ -120,7 +108,6 @@ class AcknowledgeAlert(Command[SystemAlert]):
     """Say that you look after an alert that fires. It fires on until its value has calmed down."""
 
     def decide(self, aggregate: SystemAlert, book: Book) -> Iterable[Event]:
-        _require_present(aggregate)
         require(aggregate.state in EPISODE, "not-firing", "The alert does not fire.")
         done = aggregate.acknowledged_at is not None
         require(not done, "already-done", "Somebody looks after it already.")
@@ -156,12 +143,17 @@ def _observed(
     return AlertStateChanged(state=state, value=value)
 
 
+def _is_spelled(recipient: str) -> bool:
+    """Whether an id is written as ids are everywhere; a role's name is."""
+    try:
+        UUID(recipient)
+    except ValueError:
+        return True
+    return UUID_TEXT.fullmatch(recipient) is not None
+
+
 def _require_known(recipients: Iterable[str], book: Book) -> None:
     for place, recipient in enumerate(recipients):
-        if find_recipient(recipient, book) is None:
+        if not _is_spelled(recipient) or find_recipient(recipient, book) is None:
             words = "There is no such admin and no such role."
             raise Invalid("unknown-recipient", words, f"/recipients/{place}")
-
-
-def _require_present(alert: SystemAlert) -> None:
-    require(not alert.archived, "already-done", "The alert is archived.")

@@ -6,10 +6,11 @@ from typing import Annotated, Final, Self
 from uuid import UUID
 
 from msgspec import Struct
-from pydantic import AfterValidator, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Creation, Event, Form, Invalid, require, require_legal
+from rim_ledger.notifications.addressing import is_known, require_known, typical
 from rim_ledger.notifications.broadcast import (
     CHUNK,
     LEGAL,
@@ -34,16 +35,17 @@ from rim_ledger.notifications.broadcast_events import (
     TargetAudience,
 )
 from rim_ledger.notifications.contact import Purpose
-from rim_ledger.notifications.sms_text import measured, on_one_line
+from rim_ledger.notifications.sms_text import Title, measured
+from rim_ledger.patch import Patch
 from rim_ledger.system.outbound import require_open
-from rim_ledger.values import AnyId, Id, Name, Text, Time
+from rim_ledger.values import AnyId, Id, Text, Time
 
 USERS_MAX: Final = 100_000
 SEGMENTS_MAX: Final = 10
 """Segments that an SMS to many may have."""
 NOBODY: Final = "There is nobody to write to."
+UNFILLED: Final = "It has a variable that cannot be filled in."
 
-Title = Annotated[Name, AfterValidator(on_one_line)]
 Users = Annotated[list[AnyId], Field(min_length=1, max_length=USERS_MAX, fail_fast=True)]
 
 
@@ -68,8 +70,9 @@ class _Words(Form):
 
 
 class DraftBroadcast(_Words, Creation[BroadcastMessage]):
-    """Write a broadcast; nobody gets it yet. `customUserIds` goes with the audience `custom`, and
-    with no other. Marketing waits from 20:00 to 8:00 in Lagos, and spares whoever opted out."""
+    """Write a broadcast; nobody gets it yet. `{{name}}` stands for each recipient's name.
+    `customUserIds` goes with the audience `custom`, and with no other. Marketing waits from 20:00
+    to 8:00 in Lagos, and spares whoever opted out."""
 
     title: Title
     message: Text
@@ -80,6 +83,7 @@ class DraftBroadcast(_Words, Creation[BroadcastMessage]):
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         _require_agreement(self.target_audience, self._users)
+        require_known(self.title, self.message)
         _require_short(self.type, self.message)
         yield BroadcastDrafted(
             title=self.title,
@@ -91,8 +95,10 @@ class DraftBroadcast(_Words, Creation[BroadcastMessage]):
         )
 
 
-class EditBroadcast(_Words, Command[BroadcastMessage]):
+class EditBroadcast(_Words, Patch[BroadcastMessage]):
     """Change a draft; what is left out stays."""
+
+    CLEARS = frozenset({"custom_user_ids"})
 
     title: Title | None = None
     message: Text | None = None
@@ -105,15 +111,13 @@ class EditBroadcast(_Words, Command[BroadcastMessage]):
         require_legal(aggregate.phase, "edit", LEGAL)
         audience = self.target_audience or aggregate.target_audience
         custom = audience is TargetAudience.CUSTOM
-        ids = self._users or (aggregate.user_ids if custom else ())
+        keeps = custom and not self.clears("custom_user_ids")
+        ids = self._users or (aggregate.user_ids if keeps else ())
         _require_agreement(audience, ids)
+        require_known(self.title or aggregate.title, self.message or aggregate.message)
         _require_short(self.type or aggregate.type, self.message or aggregate.message)
         fields = ("title", "message", "type", "target_audience", "purpose")
-        changes = {
-            field: wish
-            for field in fields
-            if (wish := getattr(self, field)) not in (None, getattr(aggregate, field))
-        }
+        changes = self.changes(aggregate, *fields)
         if ids != aggregate.user_ids:
             changes["custom_user_ids"] = ids
         if changes:
@@ -127,6 +131,7 @@ class ScheduleBroadcast(Command[BroadcastMessage]):
 
     def decide(self, aggregate: BroadcastMessage, book: Book) -> Iterable[Event]:
         require_legal(aggregate.phase, "schedule", LEGAL)
+        require_known(aggregate.title, aggregate.message)
         if self.scheduled_for <= book.now:
             raise Invalid("not-in-future", "This time has passed.", "/scheduledFor")
         yield BroadcastScheduled(scheduled_for=self.scheduled_for)
@@ -155,6 +160,7 @@ class SendBroadcast(Command[BroadcastMessage]):
     def decide(self, aggregate: BroadcastMessage, book: Book) -> Iterable[Event]:
         require_open(book)
         require_legal(aggregate.phase, "send", LEGAL)
+        require_known(aggregate.title, aggregate.message)
         assert self._frozen, "the audience is known before the decision"
         same = self._frozen.target == aggregate.target
         require(same, "changed-meanwhile", "The broadcast was changed while users were counted.")
@@ -193,6 +199,7 @@ class CloneBroadcast(Creation[BroadcastMessage]):
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         source = book.read(BroadcastMessage, self.source)
+        require_known(source.title, source.message)
         yield BroadcastDrafted(
             title=source.title,
             message=source.message,
@@ -211,8 +218,12 @@ def begin_due(id: UUID, frozen: Frozen) -> Work:
         broadcast = book.read(BroadcastMessage, id)
         due = broadcast.phase is Phase.SCHEDULED and frozen.target == broadcast.target
         if due and (broadcast.scheduled_for or book.stamp.at) <= book.stamp.at:
-            known = bool(frozen.users)
-            event = _start(broadcast, frozen, book) if known else BroadcastFailed(reason=NOBODY)
+            if not is_known(broadcast):
+                event: Event = BroadcastFailed(reason=UNFILLED)
+            elif not frozen.users:
+                event = BroadcastFailed(reason=NOBODY)
+            else:
+                event = _start(broadcast, frozen, book)
             book.append(BroadcastMessage, id, [event])
         return id
 
@@ -238,6 +249,6 @@ def _require_agreement(audience: TargetAudience, users: tuple[UUID, ...]) -> Non
 
 
 def _require_short(type_: BroadcastType, message: str) -> None:
-    if type_ is not BroadcastType.EMAIL and measured(message).segments > SEGMENTS_MAX:
+    if type_ is not BroadcastType.EMAIL and measured(typical(message)).segments > SEGMENTS_MAX:
         words = f"An SMS to many has at most {SEGMENTS_MAX} segments."
         raise Invalid("too-many-segments", words, "/message")

@@ -5,7 +5,7 @@ from typing import Literal
 from uuid import UUID
 
 from rim_ledger.book import Book
-from rim_ledger.core import Event, Form
+from rim_ledger.core import Event
 from rim_ledger.notifications.courier import DECLINED
 from rim_ledger.notifications.hand_over import progress
 from rim_ledger.notifications.notification import (
@@ -18,14 +18,14 @@ from rim_ledger.notifications.notification import (
     mark,
 )
 from rim_ledger.notifications.tally import since, tally
-from rim_ledger.system.callback import Callback, NoneOfOurs
+from rim_ledger.system.callback import Callback, Foreign, NoneOfOurs
 from rim_ledger.values import Reference
 
 MessageWord = Literal["message.delivered", "message.failed"]
 """What became of a message at the provider."""
 
 
-class MessageClaim(Form):
+class MessageClaim(Foreign):
     """Which message the provider means: the reference that it was handed over with."""
 
     reference: Reference

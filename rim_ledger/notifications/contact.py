@@ -52,7 +52,7 @@ def is_quiet(moment: datetime) -> bool:
 
 def wants(user: User, purpose: Purpose) -> bool:
     """Whether a user is among those who are written to, whatever audience is meant."""
-    there = not user.erased and user.deleted_at is None and user.status is not UserStatus.SUSPENDED
+    there = not user.gone and user.status is not UserStatus.SUSPENDED
     return there and not (purpose is Purpose.MARKETING and user.opted_out)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Self, assert_never
+from typing import Annotated, Final, Self, assert_never
 from uuid import UUID
 
 from msgspec import Struct
@@ -11,7 +11,8 @@ from pydantic import AfterValidator, Field
 
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Command, Creation, Event, Stamp, require
-from rim_ledger.notifications.sms_text import on_one_line
+from rim_ledger.names import UniqueNames
+from rim_ledger.notifications.sms_text import Title, on_one_line
 from rim_ledger.notifications.wording import (
     FillIn,
     Values,
@@ -19,12 +20,13 @@ from rim_ledger.notifications.wording import (
     as_html,
     check,
     filled,
-    name_taken,
     worded,
 )
+from rim_ledger.patch import Patch
+from rim_ledger.text import Lines
 from rim_ledger.values import Email, Name
 
-CLAIM = "email-template-name"
+NAMES: Final = UniqueNames("email-template-name", "template-name-taken", "template")
 
 
 class TemplateType(StrEnum):
@@ -92,6 +94,9 @@ class EmailTemplate(Aggregate):
     enabled: bool = True
     archived: bool = False
 
+    def require_present(self) -> None:
+        require(not self.archived, "already-done", "The template is archived.")
+
     @classmethod
     def begin(cls, id: UUID, event: EmailTemplateCreated, stamp: Stamp) -> Self:
         return cls(
@@ -132,8 +137,7 @@ class EmailTemplate(Aggregate):
 
 # Commands: what one may ask of a template, and the rule each must meet.
 
-Subject = Annotated[Name, AfterValidator(on_one_line)]
-Body = Annotated[str, Field(min_length=1, max_length=50_000), AfterValidator(worded)]
+Body = Annotated[Lines, Field(min_length=1, max_length=50_000), AfterValidator(worded)]
 Type = Annotated[TemplateType, Field(strict=False)]
 
 
@@ -142,46 +146,35 @@ class CreateEmailTemplate(Creation[EmailTemplate]):
     is declared, and each that is declared stands somewhere."""
 
     name: Name
-    subject: Subject
+    subject: Title
     body: Body
-    variables: Variables = []
+    variables: Variables = ()
     type: Type
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         check({"subject": self.subject, "body": self.body}, self.variables)
-        book.claim(CLAIM, self.name.casefold(), id, name_taken(self.name))
+        NAMES.take(book, self.name, id)
         yield EmailTemplateCreated(
             name=self.name,
             subject=self.subject,
             body=self.body,
-            variables=tuple(self.variables),
+            variables=self.variables,
             type=self.type,
         )
 
 
-class UpdateEmailTemplate(Command[EmailTemplate]):
+class UpdateEmailTemplate(Patch[EmailTemplate]):
     """Change what is given; what is left out stays, and the name always does."""
 
-    subject: Subject | None = None
+    subject: Title | None = None
     body: Body | None = None
     variables: Variables | None = None
     type: Type | None = None
 
     def decide(self, aggregate: EmailTemplate, book: Book) -> Iterable[Event]:
-        _require_there(aggregate)
-        wishes = {
-            "subject": self.subject,
-            "body": self.body,
-            "variables": None if self.variables is None else tuple(self.variables),
-            "type": self.type,
-        }
-        changes = {
-            field: wish
-            for field, wish in wishes.items()
-            if wish not in (None, getattr(aggregate, field))
-        }
+        changes = self.changes(aggregate, "subject", "body", "variables", "type")
         if changes:
-            changed = EmailTemplateChanged(**changes)  # type: ignore[arg-type]
+            changed = EmailTemplateChanged(**changes)
             after = aggregate.evolve(changed, book.stamp)
             check({"subject": after.subject, "body": after.body}, after.variables)
             yield changed
@@ -191,7 +184,6 @@ class EnableEmailTemplate(Command[EmailTemplate]):
     """Let a template be used again."""
 
     def decide(self, aggregate: EmailTemplate, book: Book) -> Iterable[Event]:
-        _require_there(aggregate)
         require(not aggregate.enabled, "already-done", "The template is enabled.")
         yield EmailTemplateEnabled()
 
@@ -200,7 +192,6 @@ class DisableEmailTemplate(Command[EmailTemplate]):
     """Have nothing sent from a template."""
 
     def decide(self, aggregate: EmailTemplate, book: Book) -> Iterable[Event]:
-        _require_there(aggregate)
         require(aggregate.enabled, "already-done", "The template is disabled.")
         yield EmailTemplateDisabled()
 
@@ -209,13 +200,8 @@ class ArchiveEmailTemplate(Command[EmailTemplate]):
     """Put a template away; its name is free again."""
 
     def decide(self, aggregate: EmailTemplate, book: Book) -> Iterable[Event]:
-        _require_there(aggregate)
-        book.release(CLAIM, aggregate.name.casefold())
+        NAMES.release(book, aggregate.name, aggregate.id)
         yield EmailTemplateArchived()
-
-
-def _require_there(template: EmailTemplate) -> None:
-    require(not template.archived, "already-done", "The template is archived.")
 
 
 class PreviewEmail(FillIn):

@@ -12,6 +12,7 @@ from uuid import UUID
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Event
 from rim_ledger.lending.user import User
+from rim_ledger.notifications.addressing import addressed
 from rim_ledger.notifications.broadcast import BroadcastChunk, BroadcastMessage, Phase
 from rim_ledger.notifications.broadcast_events import (
     BroadcastFailed,
@@ -195,7 +196,8 @@ def _take(book: Book, chunk: BroadcastChunk, settled: int, hand: Hand) -> int:
     for notice in _notices(broadcast, welcome):
         if not book.version(notification_id(notice)):
             lane = lanes[notice.channel]
-            stream = queue(book, notice, broadcast.title, broadcast.message, lane)
+            title, message = addressed(broadcast, notice.recipient, book)
+            stream = queue(book, notice, title, message, lane)
             known = book.read(NotificationHistory, stream)
             hand.parcels.append(parcel_of(book, known, lane))
     if excluded := len(batch) - len(welcome):

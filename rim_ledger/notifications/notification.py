@@ -242,8 +242,7 @@ class NotificationHistory(Aggregate):
 
 
 def notification_id(notice: Notice) -> UUID:
-    """The stream of a notice: the same cause tells a person on a channel once, whoever asks how
-    often, and whatever died in between."""
+    """The stream of a notice: the same cause tells a person on a channel once, whatever dies."""
     if notice.parent_id:
         return repeat_id(notice.parent_id)
     return derived_id("notification", notice.cause, notice.recipient, notice.channel)

@@ -2,26 +2,27 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Self, assert_never
+from typing import Annotated, Final, Self, assert_never
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Command, Creation, Event, Stamp, require
-from rim_ledger.notifications.sms_text import Encoding, measured, on_one_line
+from rim_ledger.names import UniqueNames
+from rim_ledger.notifications.sms_text import Encoding, OneLine, measured, on_one_line
 from rim_ledger.notifications.wording import (
     FillIn,
     Values,
     Variables,
     check,
     filled,
-    name_taken,
     worded,
 )
+from rim_ledger.patch import Patch
 from rim_ledger.values import Name, Phone
 
-CLAIM = "sms-template-name"
+NAMES: Final = UniqueNames("sms-template-name", "template-name-taken", "template")
 
 
 # Events: what can happen to a template.
@@ -86,6 +87,9 @@ class SmsTemplate(Aggregate):
         """The characters that are not in GSM-7."""
         return measured(self.message).offending
 
+    def require_present(self) -> None:
+        require(not self.archived, "already-done", "The template is archived.")
+
     @classmethod
     def begin(cls, id: UUID, event: SmsTemplateCreated, stamp: Stamp) -> Self:
         return cls(
@@ -119,9 +123,7 @@ class SmsTemplate(Aggregate):
 
 # Commands: what one may ask of a template, and the rule each must meet.
 
-Message = Annotated[
-    str, Field(min_length=1, max_length=160), AfterValidator(on_one_line), AfterValidator(worded)
-]
+Message = Annotated[OneLine, Field(min_length=1, max_length=160), AfterValidator(worded)]
 
 
 class CreateSmsTemplate(Creation[SmsTemplate]):
@@ -130,29 +132,24 @@ class CreateSmsTemplate(Creation[SmsTemplate]):
 
     name: Name
     message: Message
-    variables: Variables = []
+    variables: Variables = ()
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         check({"message": self.message}, self.variables)
-        book.claim(CLAIM, self.name.casefold(), id, name_taken(self.name))
-        yield SmsTemplateCreated(
-            name=self.name, message=self.message, variables=tuple(self.variables)
-        )
+        NAMES.take(book, self.name, id)
+        yield SmsTemplateCreated(name=self.name, message=self.message, variables=self.variables)
 
 
-class UpdateSmsTemplate(Command[SmsTemplate]):
+class UpdateSmsTemplate(Patch[SmsTemplate]):
     """Change what is given; what is left out stays, and the name always does."""
 
     message: Message | None = None
     variables: Variables | None = None
 
     def decide(self, aggregate: SmsTemplate, book: Book) -> Iterable[Event]:
-        _require_there(aggregate)
-        message = None if self.message == aggregate.message else self.message
-        variables = None if self.variables is None else tuple(self.variables)
-        variables = None if variables == aggregate.variables else variables
-        if message is not None or variables is not None:
-            changed = SmsTemplateChanged(message=message, variables=variables)
+        changes = self.changes(aggregate, "message", "variables")
+        if changes:
+            changed = SmsTemplateChanged(**changes)
             after = aggregate.evolve(changed, book.stamp)
             check({"message": after.message}, after.variables)
             yield changed
@@ -162,7 +159,6 @@ class EnableSmsTemplate(Command[SmsTemplate]):
     """Let a template be used again."""
 
     def decide(self, aggregate: SmsTemplate, book: Book) -> Iterable[Event]:
-        _require_there(aggregate)
         require(not aggregate.enabled, "already-done", "The template is enabled.")
         yield SmsTemplateEnabled()
 
@@ -171,7 +167,6 @@ class DisableSmsTemplate(Command[SmsTemplate]):
     """Have nothing sent from a template."""
 
     def decide(self, aggregate: SmsTemplate, book: Book) -> Iterable[Event]:
-        _require_there(aggregate)
         require(aggregate.enabled, "already-done", "The template is disabled.")
         yield SmsTemplateDisabled()
 
@@ -180,13 +175,8 @@ class ArchiveSmsTemplate(Command[SmsTemplate]):
     """Put a template away; its name is free again."""
 
     def decide(self, aggregate: SmsTemplate, book: Book) -> Iterable[Event]:
-        _require_there(aggregate)
-        book.release(CLAIM, aggregate.name.casefold())
+        NAMES.release(book, aggregate.name, aggregate.id)
         yield SmsTemplateArchived()
-
-
-def _require_there(template: SmsTemplate) -> None:
-    require(not template.archived, "already-done", "The template is archived.")
 
 
 class PreviewSms(FillIn):

@@ -3,9 +3,12 @@
 import re
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 from msgspec import Struct
+from pydantic import AfterValidator, Field
+
+from rim_ledger.text import not_blank, one_line
 
 GSM_7: Final = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -14,7 +17,7 @@ GSM_7: Final = frozenset(
 """The basic table of GSM 03.38: one unit each."""
 EXTENDED: Final = frozenset("\f^{}\\[~]|€")
 """Its extension table: an escape and a character, so two units."""
-BREAKS: Final = re.compile("[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
+BREAKS: Final = re.compile("[\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
 class Encoding(StrEnum):
@@ -52,8 +55,14 @@ def measured(text: str) -> Measured:
 
 
 def on_one_line(text: str) -> str:
-    """A text without any break of line: each is a space."""
+    """A text without any break of line, or tab: each is a space."""
     return BREAKS.sub(" ", text)
+
+
+OneLine = Annotated[str, AfterValidator(on_one_line), AfterValidator(one_line)]
+"""A text that is sent on one line: line breaks become spaces."""
+Title = Annotated[OneLine, Field(min_length=1, max_length=200), AfterValidator(not_blank)]
+"""A heading, such as the subject of an e-mail."""
 
 
 def _packed(sizes: Iterable[int], room: int) -> int:

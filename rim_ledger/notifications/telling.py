@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from rim_ledger.admin.admin_role import AdminRole
+from rim_ledger.admin.admin_role import ROLE_NAMES, AdminRole
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser
 from rim_ledger.book import Book
 from rim_ledger.notifications.alert import AlertType, SystemAlert
@@ -28,7 +28,7 @@ WORDS: Final = {
     AlertType.API_FAILURE: "Failed calls to providers in five minutes",
     AlertType.PAYMENT_GATEWAY: "Repayments that failed or hang",
     AlertType.USER_ISSUE: "Urgent or escalated tickets",
-    AlertType.SYSTEM_ERROR: "Unexpected errors in five minutes",
+    AlertType.SYSTEM_ERROR: "Unexpected errors in five minutes and backups that failed",
 }
 
 
@@ -52,7 +52,7 @@ def find_recipient(text: str, book: Book) -> AdminUser | AdminRole | None:
     try:
         id_: UUID | None = UUID(text)
     except ValueError:
-        id_ = book.holder("role-name", text.casefold())
+        id_ = ROLE_NAMES.holder(book, text)
     if id_ is None:
         return None
     role = book.find(AdminRole, id_)

@@ -7,10 +7,10 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from rim_ledger.book import Book
-from rim_ledger.core import Event, Form
+from rim_ledger.core import Event
 from rim_ledger.payments.payment import CompleteTransaction, FailTransaction, find_payment
 from rim_ledger.payments.transaction import Transaction, TransactionQuarantined, TransactionStatus
-from rim_ledger.system.callback import Callback, UnknownReference, speaker
+from rim_ledger.system.callback import Callback, Foreign, UnknownReference, speaker
 from rim_ledger.values import Money, Name, Reference
 
 PaymentWord = Literal["payment.succeeded", "payment.failed"]
@@ -23,7 +23,7 @@ ALREADY: Final[Mapping[PaymentWord, TransactionStatus]] = {
 """Where there is nothing left to do, apart from what was refunded since."""
 
 
-class PaymentClaim(Form):
+class PaymentClaim(Foreign):
     """What the provider says of one payment."""
 
     reference: Reference

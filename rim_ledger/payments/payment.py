@@ -50,6 +50,8 @@ class RecordTransaction(Creation[Transaction]):
             book.need("transactions.cash", "write")
         user = book.read(User, self.user_id)
         require_no_conflict(book, user)
+        if self.type is TransactionType.AIRTIME:
+            user.require_present()
         require(not user.erased, "erased", "This user was erased; nothing is recorded any more.")
         loan = self._named(book, user)
         claim_reference(book, id, self.provider or self.payment_method, self.reference)

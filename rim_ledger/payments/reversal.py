@@ -61,6 +61,8 @@ class RefundTransaction(Command[Transaction]):
 class RefundCredit(Command[User]):
     """Pay credit back to the person. The reference is the payment's, at its method."""
 
+    WHEN_GONE = True
+
     amount: Money
     payment_method: Annotated[PaymentMethod, Field(strict=False)]
     reference: Reference

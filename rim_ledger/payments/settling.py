@@ -42,12 +42,6 @@ def _amount(text: Any) -> Any:
     raise PydanticCustomError("amount", "an amount looks like 1500.00")
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise PydanticCustomError("printable", "this has a character that cannot be printed")
-    return text
-
-
 class StatementLine(Form):
     """A payment as the provider booked it."""
 
@@ -55,7 +49,7 @@ class StatementLine(Form):
     date: Annotated[str, Field(max_length=40), AfterValidator(_day)]
     reference: Reference
     amount: Annotated[Money, BeforeValidator(_amount)]
-    provider: Annotated[Name, AfterValidator(_printable)]
+    provider: Name
 
     def found(self, outcome: LineOutcome, **more: Any) -> Finding:
         """What the line came to."""

@@ -36,6 +36,7 @@ class PostMessage(Command[Ticket]):
 
     def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "message", LEGAL)
+        book.read(User, aggregate.customer_id).require_present()
         files = tuple(dict.fromkeys(self.attachment_ids))
         for number, each in enumerate(files):
             file = aggregate.attachments.get(each)
@@ -79,6 +80,7 @@ class AddAttachment(Command[Ticket]):
 
     def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
         require_room(aggregate)
+        book.read(User, aggregate.customer_id).require_present()
         yield AttachmentAdded(
             attachment_id=self.attachment_id,
             name=self.name,

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Event, Stamp
+from rim_ledger.core import Aggregate, Event, Stamp, require
 
 # Events: what can happen to a department.
 
@@ -58,6 +58,9 @@ class Department(Aggregate):
     @property
     def agent_count(self) -> int:
         return len(self.agents)
+
+    def require_present(self) -> None:
+        require(not self.archived, "already-done", "The department is archived.")
 
     @classmethod
     def begin(cls, id: UUID, event: DepartmentCreated, stamp: Stamp) -> Self:

@@ -10,7 +10,6 @@ from rim_ledger.book import Book
 from rim_ledger.core import Command, Creation, Event, Forbidden, require, require_legal
 from rim_ledger.lending.user import User
 from rim_ledger.support.deadlines import resolution_due, response_due, wind
-from rim_ledger.support.handling import require_customer
 from rim_ledger.support.holding import open_department
 from rim_ledger.support.ticket import LEGAL, Ticket
 from rim_ledger.support.ticket_events import (
@@ -23,7 +22,7 @@ from rim_ledger.support.ticket_events import (
     TicketTagged,
     TicketUntagged,
 )
-from rim_ledger.values import AnyId, Id, Name, Text, Word
+from rim_ledger.values import AnyId, Id, Name, Tag, Text
 
 TAGS_MAX: Final = 20
 
@@ -42,13 +41,13 @@ class OpenTicket(Creation[Ticket]):
     category: AnyCategory
     priority: AnyPriority = Priority.MEDIUM
     department: Id | None = None
-    tags: Annotated[list[Word], Field(max_length=TAGS_MAX)] = []
+    tags: Annotated[list[Tag], Field(max_length=TAGS_MAX)] = []
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         customer = book.known(User, self.customer_id)
         if book.stamp.customer and self.model_fields_set & {"priority", "department", "tags"}:
             raise Forbidden("forbidden", "Priority, department and tags are up to the staff.")
-        require_customer(customer)
+        customer.require_present()
         if self.department:
             open_department(book, self.department)
         yield TicketOpened(
@@ -104,7 +103,7 @@ class ChangeDepartment(Command[Ticket]):
 class TagTicket(Command[Ticket]):
     """Put a word on a ticket, to find it by. A ticket has at most twenty."""
 
-    tag: Word
+    tag: Tag
 
     def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "tag", LEGAL)
@@ -117,7 +116,7 @@ class TagTicket(Command[Ticket]):
 class UntagTicket(Command[Ticket]):
     """Take a word off a ticket."""
 
-    tag: Word
+    tag: Tag
 
     def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "untag", LEGAL)

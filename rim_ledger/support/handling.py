@@ -134,7 +134,7 @@ class ReopenTicket(Command[Ticket]):
         assert aggregate.resolved_at is not None, "a resolved ticket was resolved some time"
         late = "It was resolved more than 72 hours ago; please open another ticket."
         require(book.now <= aggregate.resolved_at + SETTLED_AFTER, "too-late-to-reopen", late)
-        require_customer(book.read(User, aggregate.customer_id))
+        book.read(User, aggregate.customer_id).require_present()
         yield TicketReopened(reason=self.reason, resolution_due_at=resolution_due(book))
         if aggregate.department and book.read(Department, aggregate.department).archived:
             yield TicketDepartmentChanged(department=None)
@@ -151,12 +151,6 @@ class CloseTicket(Command[Ticket]):
         require_legal(aggregate.status, "close", LEGAL)
         yield TicketClosed()
         wind(book, aggregate.id)
-
-
-def require_customer(user: User) -> None:
-    """Refuse to do more for somebody who is gone."""
-    gone = user.erased or user.deleted_at is not None
-    require(not gone, "user-gone", "The user is deleted or erased, and stays so.")
 
 
 def _not_assigned() -> Refused:

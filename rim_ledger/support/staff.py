@@ -1,14 +1,16 @@
 """Who works at the support desk: its departments, and the agents in them."""
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from pydantic import Field
 
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.book import Book
-from rim_ledger.core import Command, Creation, Event, Invalid, Refused, require
+from rim_ledger.core import Command, Creation, Event, Invalid, require
+from rim_ledger.names import UniqueNames
+from rim_ledger.patch import Patch
 from rim_ledger.support.assignment import assign_waiting
 from rim_ledger.support.department import (
     Department,
@@ -30,27 +32,18 @@ from rim_ledger.support.support_agent import (
     agent_stream,
 )
 from rim_ledger.support.ticket import tickets_in, tickets_with
-from rim_ledger.values import Id, Name
+from rim_ledger.values import Description, Id, Name
 
+NAMES: Final = UniqueNames("department-name", "department-name-taken", "department")
 TICKETS_MAX = 10_000
 """Tickets that an admin may have when they become an agent."""
 
-Description = Annotated[str, Field(max_length=2000)]
 Tier = Annotated[int, Field(ge=1, le=3)]
-
-
-def _claim(book: Book, name: str, department: UUID) -> None:
-    taken = Refused("department-name-taken", f"Another department is named {name}.")
-    book.claim("department-name", name.casefold(), department, taken)
 
 
 def _require_tier(agent: int, department: int) -> None:
     words = f"An agent of tier {agent} cannot be in a department of tier {department}."
     require(agent >= department, "tier-too-low", words)
-
-
-def _require_open(department: Department) -> None:
-    require(not department.archived, "already-done", "The department is archived.")
 
 
 class CreateDepartment(Creation[Department]):
@@ -61,11 +54,11 @@ class CreateDepartment(Creation[Department]):
     tier: Tier = 1
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
-        _claim(book, self.name, id)
+        NAMES.take(book, self.name, id)
         yield DepartmentCreated(name=self.name, description=self.description, tier=self.tier)
 
 
-class UpdateDepartment(Command[Department]):
+class UpdateDepartment(Patch[Department]):
     """Change name, description or tier; what is left out stays."""
 
     name: Name | None = None
@@ -73,19 +66,13 @@ class UpdateDepartment(Command[Department]):
     tier: Tier | None = None
 
     def decide(self, aggregate: Department, book: Book) -> Iterable[Event]:
-        _require_open(aggregate)
-        changes = {
-            field: wish
-            for field in ("name", "description", "tier")
-            if (wish := getattr(self, field)) not in (None, getattr(aggregate, field))
-        }
+        changes = self.changes(aggregate, "name", "description", "tier")
         if not changes:
             return
         if self.tier:
             _require_tier(min(aggregate.agents.values(), default=self.tier), self.tier)
-        if self.name and self.name.casefold() != aggregate.name.casefold():
-            _claim(book, self.name, aggregate.id)
-            book.release("department-name", aggregate.name.casefold())
+        if self.name:
+            NAMES.change(book, aggregate.name, self.name, aggregate.id)
         yield DepartmentChanged(**changes)
 
 
@@ -94,18 +81,17 @@ class ArchiveDepartment(Command[Department]):
     free again."""
 
     def decide(self, aggregate: Department, book: Book) -> Iterable[Event]:
-        _require_open(aggregate)
         staffed = f"The department has {aggregate.agent_count} agents; they move first."
         require(not aggregate.agents, "department-has-agents", staffed)
         busy = "The department has tickets that are not resolved."
         require(not book.listed(tickets_in(aggregate.id), 1), "department-has-tickets", busy)
-        book.release("department-name", aggregate.name.casefold())
+        NAMES.release(book, aggregate.name, aggregate.id)
         yield DepartmentArchived()
 
 
 class CreateAgent(Creation[SupportAgent]):
     """Have an admin work at the support desk. The profile shares the admin's `id`; name, e-mail
-    and phone are the admin's."""
+    and phone are the admin's, who needs a phone."""
 
     id: Id
     department: Id
@@ -116,8 +102,11 @@ class CreateAgent(Creation[SupportAgent]):
         return agent_stream(self.id)
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
-        if book.find(AdminUser, self.id) is None:
+        if (admin := book.find(AdminUser, self.id)) is None:
             raise Invalid("unknown-admin", f"There is no admin {self.id}.", "/id")
+        if admin.phone is None:
+            words = "A support agent has a phone: give the admin one first."
+            raise Invalid("agent-without-phone", words, "/id")
         _require_tier(self.tier, open_department(book, self.department).tier)
         _join(book, self.department, self.id, self.tier)
         streams = book.listed(tickets_with(self.id), TICKETS_MAX)
@@ -129,14 +118,13 @@ class CreateAgent(Creation[SupportAgent]):
         )
 
 
-class UpdateAgent(Command[SupportAgent]):
+class UpdateAgent(Patch[SupportAgent]):
     """Move an agent to another department, or to another tier; what is left out stays."""
 
     department: Id | None = None
     tier: Tier | None = None
 
     def decide(self, aggregate: SupportAgent, book: Book) -> Iterable[Event]:
-        _require_serving(aggregate)
         tier, place = self.tier or aggregate.tier, self.department or aggregate.department
         if (tier, place) == (aggregate.tier, aggregate.department):
             return
@@ -159,7 +147,6 @@ class SetAvailability(Command[SupportAgent]):
     def decide(self, aggregate: SupportAgent, book: Book) -> Iterable[Event]:
         if book.stamp.actor.id != aggregate.id:
             book.need("agents", "write")
-        _require_serving(aggregate)
         if self.status is not aggregate.status:
             yield AgentAvailabilityChanged(status=self.status)
             if self.status is AgentStatus.AVAILABLE:
@@ -170,7 +157,6 @@ class RetireAgent(Command[SupportAgent]):
     """End the work of an agent who has no tickets left; the admin stays."""
 
     def decide(self, aggregate: SupportAgent, book: Book) -> Iterable[Event]:
-        _require_serving(aggregate)
         busy = f"The agent has {aggregate.active_tickets} tickets; somebody else takes them first."
         require(not aggregate.tickets, "agent-has-tickets", busy)
         book.append(Department, aggregate.department, [DepartmentLeft(agent_id=aggregate.id)])
@@ -179,7 +165,3 @@ class RetireAgent(Command[SupportAgent]):
 
 def _join(book: Book, department: UUID, agent: UUID, tier: int) -> None:
     book.append(Department, department, [DepartmentJoined(agent_id=agent, tier=tier)])
-
-
-def _require_serving(agent: SupportAgent) -> None:
-    require(not agent.archived, "already-done", "The agent was retired.")

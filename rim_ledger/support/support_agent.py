@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import NOWHERE, Aggregate, Event, Stamp
+from rim_ledger.core import NOWHERE, Aggregate, Event, Stamp, require
 from rim_ledger.values import derived_id
 
 AVAILABLE: Final = "agent-available"
@@ -99,6 +99,9 @@ class SupportAgent(Aggregate):
     @classmethod
     def stream_of(cls, id: UUID) -> UUID:
         return agent_stream(id)
+
+    def require_present(self) -> None:
+        require(not self.archived, "already-done", "The agent was retired.")
 
     @classmethod
     def begin(cls, id: UUID, event: AgentCreated, stamp: Stamp) -> Self:

@@ -183,7 +183,7 @@ class Ticket(Aggregate):
             response_due_at=event.response_due_at,
             resolution_due_at=event.resolution_due_at,
             department=event.department,
-            tags=event.tags,
+            tags=tuple(dict.fromkeys(tag.lower() for tag in event.tags)),
         )
 
     def evolve(self, event: TicketEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
@@ -228,9 +228,9 @@ class Ticket(Aggregate):
             case TicketDepartmentChanged():
                 return self.but(department=event.department)
             case TicketTagged():
-                return self.but(tags=(*self.tags, event.tag))
+                return self.but(tags=tuple(dict.fromkeys([*self.tags, event.tag.lower()])))
             case TicketUntagged():
-                return self.but(tags=tuple(tag for tag in self.tags if tag != event.tag))
+                return self.but(tags=tuple(t for t in self.tags if t != event.tag.lower()))
             case MessagePosted():
                 return self._with_message(event, stamp)
             case MessagesRead():

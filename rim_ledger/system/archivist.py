@@ -17,7 +17,15 @@ from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
 from rim_ledger.storage import Storage
 from rim_ledger.system.archive import FILE, Archive, Manifest, Sealer, Unsound
-from rim_ledger.system.backing_up import DROP, LATER, MAKE, VERIFY, StartBackup, succeed
+from rim_ledger.system.backing_up import (
+    DROP,
+    LATER,
+    MAKE,
+    VERIFY,
+    StartBackup,
+    succeed,
+    weak_link,
+)
 from rim_ledger.system.backup import (
     Backup,
     BackupFailed,
@@ -95,11 +103,11 @@ class Archivist:
         """Write a backup, read it again, and record what became of it. When this is interrupted,
         the clock begins it anew."""
         async with lease(self._url, "backup") as free:
-            backup, parent = await self._look(id)
+            backup, parent, weak = await self._look(id)
             if not free or backup.status is not BackupStatus.IN_PROGRESS:
                 return
             try:
-                done = await self._write(backup, parent, told)
+                done = await self._write(backup, parent, weak, told)
             except (Unavailable, Unsound) as error:
                 await self.fail(id, str(error))
                 return
@@ -123,7 +131,7 @@ class Archivist:
     async def verify(self, id: UUID, told: Callable[[int], None] = lambda _: None) -> None:
         """Read a backup again and record whether it is whole."""
         async with lease(self._url, "backup") as free:
-            backup, _ = await self._look(id)
+            backup, *_ = await self._look(id)
             if not free or not backup.verifying:
                 return
             outcome: Event = BackupVerified()
@@ -142,10 +150,12 @@ class Archivist:
                 return id
 
             await self._ledger.submit(work, self._stamp())
+            if isinstance(outcome, BackupFoundUnsound):
+                log.error("the backup %s was read again and cannot be used", id)
 
     async def drop(self, id: UUID) -> None:
         """Clear away the file of a backup that failed or was put away."""
-        backup, _ = await self._look(id)
+        backup, *_ = await self._look(id)
         await self.places.of(backup).drop(backup.file)
 
         def work(book: Book) -> UUID:
@@ -184,14 +194,17 @@ class Archivist:
         await self._ledger.submit(work, self._stamp())
 
     async def _write(
-        self, backup: Backup, parent: Backup | None, told: Progress
+        self, backup: Backup, parent: Backup | None, weak: Backup | None, told: Progress
     ) -> BackupSucceeded:
         storage, archive = self.places.of(backup), self.places.archive(backup)
         if await storage.size(backup.file):
             # It was written, and whoever wrote it could not say so: it died, or was restored.
             with contextlib.suppress(Unsound):
                 return await self._result(backup, await archive.manifest())
-        if parent and await self.places.of(parent).size(parent.file) != parent.size:
+        if weak:
+            await self._promote(backup.id, f"The backup '{weak.name}' cannot be used.")
+            parent = None
+        elif parent and await self.places.of(parent).size(parent.file) != parent.size:
             await self._promote(backup.id, f"The file of '{parent.name}' is gone.")
             parent = None
         dump = Dump(
@@ -227,15 +240,15 @@ class Archivist:
 
         await self._ledger.submit(work, self._stamp())
 
-    async def _look(self, id: UUID) -> tuple[Backup, Backup | None]:
-        """A backup and what it goes on from."""
-        found: tuple[Backup, Backup | None] | None = None
+    async def _look(self, id: UUID) -> tuple[Backup, Backup | None, Backup | None]:
+        """A backup, what it goes on from, and what of that cannot be used."""
+        found: tuple[Backup, Backup | None, Backup | None] | None = None
 
         def work(book: Book) -> UUID:
             nonlocal found
             backup = book.read(Backup, id)
             parent = book.find(Backup, backup.parent_id) if backup.parent_id else None
-            found = backup, parent
+            found = backup, parent, weak_link(parent, book) if parent else None
             return id
 
         await self._ledger.submit(work, self._stamp())

@@ -86,7 +86,6 @@ class DeleteBackup(Command[Backup]):
     """Put a backup away; its file is gone for ever. None that others go on from."""
 
     def decide(self, aggregate: Backup, book: Book) -> Iterable[Event]:
-        require(aggregate.deleted_at is None, "already-done", "The backup is deleted.")
         over = aggregate.status is not BackupStatus.IN_PROGRESS
         require(over, "backup-in-progress", "The backup is being made.")
         children = [each.name for each in kept(book) if each.parent_id == aggregate.id]
@@ -108,8 +107,14 @@ def put_away(backup: Backup, book: Book, *, expired: bool = False) -> Iterable[E
 
 def require_kept(backup: Backup) -> None:
     """Refuse a backup that has no file."""
-    there = "The backup has no file: it is not done, it failed, or it is deleted."
+    there = "The backup has no file: it is not done, could not be made, or is deleted."
     require(backup.kept, "no-backup-file", there)
+
+
+def require_sound(backup: Backup) -> None:
+    """Refuse a backup that cannot be used."""
+    require_kept(backup)
+    require(backup.sound, "backup-failed", f"The backup failed: {backup.failure_reason}")
 
 
 def kept(book: Book) -> list[Backup]:
@@ -121,39 +126,48 @@ def kept(book: Book) -> list[Backup]:
 
 def _base(book: Book, location: StorageLocation) -> tuple[UUID | None, str | None]:
     """What an incremental backup goes on from; or nothing, and why."""
-    known = {each.id: each for each in kept(book)}
-    if not known:
+    if not (known := kept(book)):
         return None, "There is no backup to go on from."
-    last = next(reversed(known.values()))
+    last = known[-1]
     if last.storage_location is not location:
         return None, f"The last backup is in another place ({last.storage_location})."
-    link: Backup | None = last
-    while link:
-        if not link.sound:
-            return None, f"The backup '{link.name}', which it would need, cannot be used."
-        if link.parent_id is None:
-            return last.id, None
-        link = known.get(link.parent_id)
-    return None, "The last backup has lost what it goes on from."
+    if weak := weak_link(last, book):
+        return None, f"The backup '{weak.name}', which it would need, cannot be used."
+    return last.id, None
+
+
+def weak_link(backup: Backup, book: Book) -> Backup | None:
+    """The first backup that cannot be used of a chain, from its last one down to the full one."""
+    while backup.sound:
+        if backup.parent_id is None:
+            return None
+        backup = book.read(Backup, backup.parent_id)
+    return backup
 
 
 def offer_download(id: UUID, token: str, book: Book) -> BackupDownloadOffered:
     """Give out a link to a backup's file, whose token has this hash."""
-    require_kept(book.read(Backup, id))
+    require_sound(book.read(Backup, id))
     offer = BackupDownloadOffered(token=token, expires_at=book.now + OFFER)
     book.append(Backup, id, [offer])
     return offer
 
 
-def take_download(id: UUID, token: str, book: Book) -> Backup:
-    """The backup that a link leads to; the link is one no more. Raises Unauthenticated."""
+def find_download(id: UUID, token: str, book: Book) -> Backup:
+    """The backup that a link leads to. Raises Unauthenticated."""
     backup = book.find(Backup, id)
-    offer = backup.offer if backup and backup.kept else None
+    offer = backup.offer if backup and backup.sound else None
     if backup is None or offer is None or offer.token != token or offer.expires_at <= book.now:
         words = "This link is unknown, was used, or is too old. Ask for another one."
         raise Unauthenticated("invalid-token", words)
-    book.append(Backup, id, [BackupDownloaded()])
     return backup
+
+
+def end_download(id: UUID, token: str, book: Book) -> None:
+    """The last byte of the file goes out: its link is one no more, unless there is another."""
+    offer = book.read(Backup, id).offer
+    if offer and offer.token == token:
+        book.append(Backup, id, [BackupDownloaded()])
 
 
 def look_at_schedule(book: Book) -> UUID:
@@ -174,14 +188,14 @@ def succeed(id: UUID, done: BackupSucceeded) -> Work:
     """The backup is made. Now what is too old is put away."""
 
     def work(book: Book) -> UUID:
-        status = book.read(Backup, id).status
-        if status is BackupStatus.IN_PROGRESS:
+        backup = book.read(Backup, id)
+        if backup.status is BackupStatus.IN_PROGRESS:
             book.forget(MAKE, id)
             book.append(Backup, id, [done])
             book.append(BackupSettings, SETTINGS, [BackupTaken(backup_id=id)])
             for old in expired(kept(book), book.stamp.at):
                 book.append(Backup, old.id, put_away(old, book, expired=True))
-        if status is BackupStatus.FAILED:  # Somebody gave it up, and has cleared away too early.
+        elif not backup.kept:  # Somebody gave it up, and has cleared away too early.
             book.remind(DROP, id, book.now)
         return id
 

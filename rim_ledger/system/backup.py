@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import NOWHERE, Aggregate, Event, Stamp
+from rim_ledger.core import NOWHERE, Aggregate, Event, Stamp, require
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
 
 KEPT: Final = "backups"
@@ -17,7 +17,8 @@ RUNNING: Final = "backups-running"
 
 
 class BackupStatus(StrEnum):
-    """How far it is. The last two are final."""
+    """How far it is, and whether it can be used: a backup that was made and is found unsound later
+    has failed as well, unless it is read again and found whole."""
 
     IN_PROGRESS = "in_progress"
     SUCCESS = "success"
@@ -53,7 +54,7 @@ class BackupSucceeded(Event):
 
 
 class BackupFailed(Event):
-    """Nothing of it is left."""
+    """It could not be made. Nothing of it is left."""
 
     reason: str
 
@@ -67,7 +68,7 @@ class BackupVerified(Event):
 
 
 class BackupFoundUnsound(Event):
-    """It was read again and cannot be used."""
+    """It was read again and cannot be used: it has failed. Its file stays, to be read again."""
 
     reason: str
 
@@ -80,7 +81,7 @@ class BackupDownloadOffered(Event):
 
 
 class BackupDownloaded(Event):
-    """The link was used, and is one no more."""
+    """The file went out to its last byte: the link was used, and is one no more."""
 
 
 class BackupDeleted(Event):
@@ -122,8 +123,9 @@ class Backup(Aggregate):
     completed_at: datetime | None = None
     verifying: bool = False
     verified_at: datetime | None = None
+    failed_at: datetime | None = None
     failure_reason: str | None = None
-    """Why it failed, or why it cannot be used any more."""
+    """Why it failed: when it was made, or when it was read again."""
     offer: BackupDownloadOffered | None = None
     deleted_at: datetime | None = None
 
@@ -134,8 +136,8 @@ class Backup(Aggregate):
 
     @property
     def kept(self) -> bool:
-        """Whether its file is there."""
-        return self.status is BackupStatus.SUCCESS and self.deleted_at is None
+        """Whether its file is there: it was written as a whole, and not deleted."""
+        return self.position is not None and self.deleted_at is None
 
     @property
     def keep_until(self) -> datetime:
@@ -145,12 +147,12 @@ class Backup(Aggregate):
     @property
     def sound(self) -> bool:
         """Whether it can be restored, as far as is known."""
-        return self.kept and self.failure_reason is None
+        return self.kept and self.status is BackupStatus.SUCCESS
 
     @property
     def download_url(self) -> str | None:
         """Where a link to its file is asked for."""
-        return f"/v1/backups/{self.id}/download" if self.kept else None
+        return f"/v1/backups/{self.id}/download" if self.sound else None
 
     @property
     def lists(self) -> frozenset[tuple[str, str]]:
@@ -158,6 +160,9 @@ class Backup(Aggregate):
         if self.status is BackupStatus.IN_PROGRESS:
             return frozenset({(RUNNING, place)})
         return frozenset({(KEPT, place)}) if self.kept else NOWHERE
+
+    def require_present(self) -> None:
+        require(self.deleted_at is None, "already-done", "The backup is deleted.")
 
     @classmethod
     def begin(cls, id: UUID, event: BackupStarted, stamp: Stamp) -> Self:
@@ -188,14 +193,15 @@ class Backup(Aggregate):
                     verified_at=stamp.at,
                 )
             case BackupFailed():
-                failed, why = BackupStatus.FAILED, event.reason
-                return self.but(status=failed, failure_reason=why, completed_at=stamp.at)
+                return self._failed(event.reason, stamp).but(completed_at=stamp.at)
             case BackupVerificationRequested():
                 return self.but(verifying=True)
             case BackupVerified():
-                return self.but(verifying=False, verified_at=stamp.at, failure_reason=None)
+                whole = self.but(status=BackupStatus.SUCCESS, failed_at=None, failure_reason=None)
+                return whole.but(verifying=False, verified_at=stamp.at)
             case BackupFoundUnsound():
-                return self.but(verifying=False, verified_at=None, failure_reason=event.reason)
+                failed = self._failed(event.reason, stamp)
+                return failed.but(verifying=False, verified_at=None, offer=None)
             case BackupDownloadOffered():
                 return self.but(offer=event)
             case BackupDownloaded():
@@ -204,3 +210,6 @@ class Backup(Aggregate):
                 return self.but(deleted_at=stamp.at, verifying=False, offer=None)
             case _:
                 assert_never(event)
+
+    def _failed(self, reason: str, stamp: Stamp) -> Self:
+        return self.but(status=BackupStatus.FAILED, failed_at=stamp.at, failure_reason=reason)

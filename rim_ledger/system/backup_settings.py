@@ -9,7 +9,8 @@ from uuid import UUID
 from pydantic import Field
 
 from rim_ledger.book import Book
-from rim_ledger.core import Aggregate, Command, Event, Invalid, Stamp
+from rim_ledger.core import Aggregate, Event, Invalid, Stamp
+from rim_ledger.patch import Patch
 from rim_ledger.values import LAGOS, derived_id
 
 SETTINGS: Final = derived_id("backup-settings")
@@ -145,8 +146,10 @@ def _said(wish: Any) -> dict[str, Any]:
     return {field: value for field in FIELDS if (value := getattr(wish, field)) is not None}
 
 
-class EditBackupSettings(Command[BackupSettings]):
+class EditBackupSettings(Patch[BackupSettings]):
     """Change when and where backups are made; what is left out stays."""
+
+    CLEARS = frozenset({"cloud_provider"})
 
     enabled: Annotated[
         bool | None, Field(description="Whether backups are made by themselves.")
@@ -185,7 +188,8 @@ class EditBackupSettings(Command[BackupSettings]):
 
     def decide(self, aggregate: BackupSettings, book: Book) -> Iterable[Event]:
         cloud = (self.storage_location or aggregate.storage_location) is StorageLocation.CLOUD
-        if cloud != bool(self.cloud_provider or (cloud and aggregate.cloud_provider)):
+        keeps = cloud and not self.clears("cloud_provider")
+        if cloud != bool(self.cloud_provider or (keeps and aggregate.cloud_provider)):
             words = "A cloud provider belongs to the storage location cloud, and to no other."
             raise Invalid("cloud-provider", words, "/cloudProvider")
         wishes = _said(self).items()

@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID
 
 import msgspec
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from rim_ledger.book import Book
 from rim_ledger.core import Actor, Aggregate, Form, Unauthenticated
-from rim_ledger.system.credentials import API_SECRET
+from rim_ledger.system.credentials import API_SECRET, FORMER_SECRET
 from rim_ledger.system.integration import ApiIntegration, IntegrationStatus, IntegrationType
 from rim_ledger.system.signature import Message
 from rim_ledger.values import moment
@@ -34,7 +34,14 @@ def _own_time(value: Any) -> datetime | None:
     return moment(value) if isinstance(value, str) else None
 
 
-class Callback(Form):
+class Foreign(Form):
+    """What a provider says in its own words: what we do not know is passed over, as providers add
+    fields whenever they like. What we need is checked as in any form."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Callback(Foreign):
     """What a provider tells of one thing that was asked of it, or that it did for us."""
 
     ABOUT: ClassVar[type[Aggregate]]
@@ -70,15 +77,17 @@ def enter(
     book: Book, id: UUID, message: Message, types: Container[IntegrationType]
 ) -> ApiIntegration:
     """Admit an integration of one of these types by its signature: the decision is then made in
-    its name.
+    its name. While its secret is rotated, the former one counts as well.
 
     Raises Unauthenticated, in the same words whether the signature, the time, the integration,
     its type or its standing is at fault.
     """
-    secret = book.unsealed(id, API_SECRET)
-    signed = message.is_signed(secret or NOBODYS, book.now)
-    known = book.find(ApiIntegration, id) if secret and signed else None
-    if known is None or known.type not in types or known.status not in MAY_SPEAK:
+    known = book.find(ApiIntegration, id)
+    secret, former = (book.unsealed(id, each) for each in (API_SECRET, FORMER_SECRET))
+    if known is None or not known.former_counts(book.now):
+        former = None
+    signed = [message.is_signed(each or NOBODYS, book.now) and each for each in (secret, former)]
+    if not known or not any(signed) or known.type not in types or known.status not in MAY_SPEAK:
         raise stranger()
     actor = Actor(type="integration", id=known.id, name=known.name)
     book.stamp = msgspec.structs.replace(book.stamp, actor=actor)

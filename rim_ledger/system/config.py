@@ -5,15 +5,16 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, Final, Self, assert_never
+from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
 from msgspec import Struct
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Command, Event, Invalid, Stamp, Timed, require
-from rim_ledger.values import Word, derived_id
+from rim_ledger.free_json import FreeJson
+from rim_ledger.values import Description, Word, derived_id
 
 
 class Known(Struct, frozen=True):
@@ -182,8 +183,8 @@ class SetConfig(Timed):
 
     category: Word
     key: Word
-    value: JsonValue
-    description: Annotated[str, Field(max_length=2000)] = ""
+    value: FreeJson
+    description: Description = ""
 
     def work(self, book: Book) -> UUID:
         """Decide on the setting's stream, which the name alone determines; its id."""

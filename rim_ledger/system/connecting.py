@@ -6,12 +6,23 @@ from typing import Annotated, ClassVar, Final, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, JsonValue, PrivateAttr
+from pydantic import AfterValidator, Field, PrivateAttr
 from pydantic_core import PydanticCustomError
 
 from rim_ledger.book import Book
-from rim_ledger.core import Command, Creation, Event, Invalid, Refused, require, require_legal
-from rim_ledger.system.credentials import API_KEY, API_SECRET, WithCredentials, keep
+from rim_ledger.core import (
+    Command,
+    Creation,
+    Event,
+    Invalid,
+    Refused,
+    require,
+    require_legal,
+)
+from rim_ledger.free_json import FreeJson
+from rim_ledger.patch import Patch
+from rim_ledger.system.credential_rotation import UNKNOWN_CALLBACKS, end_former, rotate
+from rim_ledger.system.credentials import OVERLAP_HOURS, OVERLAP_HOURS_MAX, WithCredentials
 from rim_ledger.system.integration import (
     LEGAL,
     SERVED,
@@ -21,7 +32,6 @@ from rim_ledger.system.integration import (
     IntegrationArchived,
     IntegrationChanged,
     IntegrationCreated,
-    IntegrationCredentialsRotated,
     IntegrationDeactivated,
     IntegrationStatus,
     IntegrationTested,
@@ -32,7 +42,7 @@ from rim_ledger.system.integration import (
 from rim_ledger.system.line import Line, line_to
 from rim_ledger.system.mending import PROBE, mended
 from rim_ledger.system.outside import Blocked
-from rim_ledger.system.terms import MAIL, WEB, require_fit, require_pair
+from rim_ledger.system.terms import MAIL, WEB, require_fit
 from rim_ledger.values import LOOPBACK, Name
 
 CONFIG_MAX: Final = 10_000
@@ -57,7 +67,7 @@ def _url(text: str) -> str:
     return text
 
 
-def _small(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _small(config: dict[str, FreeJson]) -> dict[str, FreeJson]:
     if len(json.dumps(config)) > CONFIG_MAX:
         raise PydanticCustomError("too_long", f"this has at most {CONFIG_MAX} characters of JSON")
     return config
@@ -68,25 +78,10 @@ Url = Annotated[
     Field(min_length=1, max_length=500, pattern=r"^[!-~]+$", examples=["https://api.example.com"]),
     AfterValidator(_url),
 ]
-Config = Annotated[dict[str, JsonValue], AfterValidator(_small)]
+Config = Annotated[dict[str, FreeJson], AfterValidator(_small)]
 """Whatever else the provider wants to be told; no secrets, for it is shown as it is. `networks`
 lists those that a telecom integration serves, all when it is left out. `from` is whom messages
 are from, which an e-mail integration must say, and `perSecond` how many go out in a second."""
-
-
-def _rotate(form: WithCredentials, book: Book, integration: UUID) -> Iterable[Event]:
-    """Take over the secrets that a form gives; those that are kept already change nothing."""
-    known = book.read(ApiIntegration, integration)
-    key_set, secret_set = form.api_key or known.key, form.api_secret or known.secret
-    require_pair(known.type, key=key_set is not None, secret=secret_set is not None)
-    key = keep(book, integration, API_KEY, form.api_key, known.key)
-    secret = keep(book, integration, API_SECRET, form.api_secret, known.secret)
-    if key or secret:
-        yield IntegrationCredentialsRotated(api_key=key, api_secret=secret)
-
-
-def _require_present(integration: ApiIntegration) -> None:
-    require(not integration.archived, "already-done", "The integration is archived.")
 
 
 class CreateIntegration(WithCredentials, Creation[ApiIntegration]):
@@ -107,13 +102,15 @@ class CreateIntegration(WithCredentials, Creation[ApiIntegration]):
             base_url=self.base_url,
             config=self.config,
         )
-        yield from _rotate(self, book, id)
+        yield from rotate(self, book, id)
 
 
-class UpdateIntegration(WithCredentials, Command[ApiIntegration]):
+class UpdateIntegration(WithCredentials, Patch[ApiIntegration]):
     """Change what is given; what is left out stays. Secrets are for one provider at one address:
     whoever changes either sends every secret that is set again. What was active there is inactive
     then, but for a payment gateway, until it was tested anew."""
+
+    CLEARS = frozenset({"api_key", "api_secret"})
 
     name: Name | None = None
     provider: Name | None = None
@@ -121,12 +118,7 @@ class UpdateIntegration(WithCredentials, Command[ApiIntegration]):
     config: Config | None = None
 
     def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
-        _require_present(aggregate)
-        changes = {
-            field: wish
-            for field in ("name", "provider", "base_url", "config")
-            if (wish := getattr(self, field)) not in (None, getattr(aggregate, field))
-        }
+        changes = self.changes(aggregate, "name", "provider", "base_url", "config")
         moved = bool(changes.keys() & {"provider", "base_url"})
         if moved:
             self._require_secrets_again(aggregate)
@@ -135,7 +127,8 @@ class UpdateIntegration(WithCredentials, Command[ApiIntegration]):
         require_fit(aggregate.type, self.base_url or aggregate.base_url, config)
         if changes:
             yield IntegrationChanged(**changes)
-        yield from _rotate(self, book, aggregate.id)
+        clears = [*filter(self.clears, self.CLEARS)]
+        yield from rotate(self, book, aggregate.id, 0 if moved else OVERLAP_HOURS, clears)
         if moved and aggregate.is_called and aggregate.status is not IntegrationStatus.INACTIVE:
             yield from _stop(aggregate, book)
         elif "config" in changes and aggregate.status is not IntegrationStatus.INACTIVE:
@@ -143,20 +136,30 @@ class UpdateIntegration(WithCredentials, Command[ApiIntegration]):
             _claim(book.read(ApiIntegration, aggregate.id), book)
 
     def _require_secrets_again(self, integration: ApiIntegration) -> None:
-        pairs = ((integration.key, self.api_key), (integration.secret, self.api_secret))
+        pairs = ((integration.key, "api_key"), (integration.secret, "api_secret"))
         again = "Another provider or address gets no secret of the former one: send them again."
-        complete = all(sent for known, sent in pairs if known)
+        complete = all(field in self.model_fields_set for known, field in pairs if known)
         require(complete, "secret-reentry-required", again)
 
 
 class RotateCredentials(WithCredentials, Command[ApiIntegration]):
-    """Replace the secrets that are given. The former ones are worth nothing from then on."""
+    """Replace the secrets that are given. Callbacks that are signed with the former secret are
+    believed for `overlapHours` more, so that the provider can change over; a secret that leaked
+    is replaced with 0. Given alone, it ends the former secret sooner."""
+
+    overlap_hours: Annotated[int, Field(ge=0, le=OVERLAP_HOURS_MAX)] | None = None
 
     def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
-        _require_present(aggregate)
-        if self.api_key is None and self.api_secret is None:
+        alone = self.api_key is None and self.api_secret is None
+        if alone and self.overlap_hours is None:
             raise Invalid("missing", "Name an apiKey, an apiSecret or both.", "/apiSecret")
-        yield from _rotate(self, book, aggregate.id)
+        hours = OVERLAP_HOURS if self.overlap_hours is None else self.overlap_hours
+        rotated = list(rotate(self, book, aggregate.id, hours))
+        same = not any(event.api_secret for event in rotated)
+        ends = list(end_former(aggregate, self.overlap_hours, book)) if same else []
+        words = "No former secret is valid for longer than that."
+        require(not alone or bool(ends), "already-done", words)
+        yield from [*rotated, *ends]
 
 
 class TestIntegration(Command[ApiIntegration]):
@@ -177,7 +180,6 @@ class TestIntegration(Command[ApiIntegration]):
         return ready
 
     def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
-        _require_present(aggregate)
         assert self._found, "the call is made before the decision"
         if isinstance(self._found, Blocked):
             raise self._found
@@ -193,14 +195,12 @@ class ActivateIntegration(Command[ApiIntegration]):
     for SMS and one for e-mails."""
 
     def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
-        _require_present(aggregate)
         require_legal(aggregate.status, "activate", LEGAL)
         if aggregate.is_called:
             tested = aggregate.last_test_result is TestResult.SUCCESS
             require(tested, "not-tested", "Its last test must have succeeded: test it first.")
         else:
-            unset = "The integration's apiSecret is not set, so nobody could know its callbacks."
-            require(aggregate.secret is not None, "secret-missing", unset)
+            require(aggregate.secret is not None, "secret-missing", UNKNOWN_CALLBACKS)
         _claim(aggregate, book)
         yield IntegrationActivated()
 
@@ -210,7 +210,6 @@ class DeactivateIntegration(Command[ApiIntegration]):
     still asked about."""
 
     def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
-        _require_present(aggregate)
         require_legal(aggregate.status, "deactivate", LEGAL)
         yield from _stop(aggregate, book)
 
@@ -219,7 +218,6 @@ class ArchiveIntegration(Command[ApiIntegration]):
     """Do away with an integration that is not active. It is kept for the record."""
 
     def decide(self, aggregate: ApiIntegration, book: Book) -> Iterable[Event]:
-        _require_present(aggregate)
         require_legal(aggregate.status, "archive", LEGAL)
         require_nothing_under_way(book, aggregate)
         _release(aggregate, book)

@@ -14,7 +14,10 @@ from rim_ledger.system.signature import signing_key
 
 API_KEY: Final = "apiKey"
 API_SECRET: Final = "apiSecret"  # noqa: S105 - what it is for, not what it is
+FORMER_SECRET: Final = "formerApiSecret"  # noqa: S105 - the same, while another takes its place
 LEAST, MOST = 8, 500
+OVERLAP_HOURS: Final = 24
+OVERLAP_HOURS_MAX: Final = 7 * 24
 TELLING: Final = 12
 """Characters a secret has before its last four are shown: they are too much of a shorter one."""
 
@@ -41,8 +44,13 @@ def shown(credential: Credential | None) -> dict[str, Any]:
         "set": True,
         "last4": credential.imprint.last4,
         "fingerprint": credential.imprint.fingerprint,
-        "setAt": f"{credential.set_at:%Y-%m-%dT%H:%M:%S.%fZ}",
+        "setAt": rfc3339(credential.set_at),
     }
+
+
+def rfc3339(moment: datetime) -> str:
+    """A time in UTC as a row writes it."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def _printable(secret: SecretStr) -> SecretStr:

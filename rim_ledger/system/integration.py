@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Event, Stamp
+from rim_ledger.core import Aggregate, Event, Stamp, require
 from rim_ledger.sending import Channel
-from rim_ledger.system.credentials import Credential, Imprint, shown
+from rim_ledger.system.credentials import Credential, Imprint, rfc3339, shown
 from rim_ledger.values import Network
 
 SERVES: Final = "served-by"
@@ -75,10 +75,15 @@ class IntegrationChanged(Event):
 
 
 class IntegrationCredentialsRotated(Event):
-    """Only what is new is set. The secrets themselves are kept, encrypted, beside the events."""
+    """Only what is new is set. The secrets themselves are kept, encrypted, beside the events.
+    Callbacks that are signed with the former secret are believed until `former_until`; never, when
+    it is left out. It may be set alone, to bring that forward."""
 
     api_key: Imprint | None = None
     api_secret: Imprint | None = None
+    cleared: tuple[str, ...] = ()
+    """Those of the two that are none any more."""
+    former_until: datetime | None = None
 
 
 class IntegrationTested(Event):
@@ -130,6 +135,8 @@ class ApiIntegration(Aggregate):
     status: IntegrationStatus = IntegrationStatus.INACTIVE
     key: Credential | None = None
     secret: Credential | None = None
+    former_until: datetime | None = None
+    """Until when callbacks that are signed with the former secret are believed."""
     last_tested: datetime | None = None
     last_test_result: TestResult | None = None
     last_test_reason: str | None = None
@@ -171,7 +178,15 @@ class ApiIntegration(Aggregate):
 
     @property
     def api_secret(self) -> dict[str, Any]:
-        return shown(self.secret)
+        until = self.former_until
+        return shown(self.secret) | {"formerValidUntil": until and rfc3339(until)}
+
+    def former_counts(self, now: datetime) -> bool:
+        """Whether callbacks that are signed with the former secret are still believed."""
+        return self.former_until is not None and now < self.former_until
+
+    def require_present(self) -> None:
+        require(not self.archived, "already-done", "The integration is archived.")
 
     @classmethod
     def begin(cls, id: UUID, event: IntegrationCreated, stamp: Stamp) -> Self:
@@ -194,12 +209,17 @@ class ApiIntegration(Aggregate):
                     base_url=event.base_url or self.base_url,
                     config=self.config if event.config is None else event.config,
                 )
-                # What is another provider now, or elsewhere, was never tested.
+                # What is another provider now, or elsewhere, was never tested, and has no secret of
+                # the one before.
                 return changed._untested() if event.provider or event.base_url else changed
-            case IntegrationCredentialsRotated(api_key=key, api_secret=secret):
+            case IntegrationCredentialsRotated(api_key=key, api_secret=secret, former_until=until):
+                has_key = None if "api_key" in event.cleared else self.key
+                has_secret = None if "api_secret" in event.cleared else self.secret
+                anew = secret or until or not has_secret
                 return self.but(
-                    key=Credential(imprint=key, set_at=stamp.at) if key else self.key,
-                    secret=Credential(imprint=secret, set_at=stamp.at) if secret else self.secret,
+                    key=Credential(imprint=key, set_at=stamp.at) if key else has_key,
+                    secret=Credential(imprint=secret, set_at=stamp.at) if secret else has_secret,
+                    former_until=until if anew else self.former_until,
                 )
             case IntegrationTested():
                 return self.but(
@@ -219,4 +239,6 @@ class ApiIntegration(Aggregate):
                 assert_never(event)
 
     def _untested(self) -> Self:
-        return self.but(last_tested=None, last_test_result=None, last_test_reason=None)
+        return self.but(
+            last_tested=None, last_test_result=None, last_test_reason=None, former_until=None
+        )

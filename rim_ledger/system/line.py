@@ -53,7 +53,7 @@ def line_to(book: Book, integration: ApiIntegration) -> Line:
 
     def secret(purpose: str) -> SecretStr | None:
         text = book.unsealed(integration.id, purpose)
-        return None if text is None else SecretStr(text)
+        return SecretStr(text) if text else None
 
     return Line(
         id=integration.id,

@@ -11,7 +11,6 @@ from rim_ledger.admin.account import (
     AssignRole,
     CreateAdmin,
     DeactivateAdmin,
-    EditAdmin,
     LogOut,
     ReinstateAdmin,
     ResetPassword,
@@ -21,6 +20,7 @@ from rim_ledger.admin.account import (
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, DeleteRole
 from rim_ledger.admin.admin_user import LEGAL, AdminStatus, AdminUser
 from rim_ledger.admin.admin_user_events import AdminContactChanged, AdminLoggedIn
+from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.gate import SESSION
 from rim_ledger.admin.permissions import ALL
 from rim_ledger.admin.session import SESSIONS_MAX

@@ -14,7 +14,6 @@ from rim_ledger.admin.account import (
     AssignRole,
     ChangePassword,
     DeactivateAdmin,
-    EditAdmin,
     ReinstateAdmin,
     ResetPassword,
     RevokeSessions,
@@ -29,6 +28,7 @@ from rim_ledger.admin.admin_user_events import (
     AdminTwoFactorEnrolled,
 )
 from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyRevoked, ApiKeyUsed
+from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.gate import enter
 from rim_ledger.admin.machines import KEYS_MAX, CreateApiKey, RevokeApiKey
 from rim_ledger.admin.permissions import permissions

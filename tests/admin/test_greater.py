@@ -10,7 +10,6 @@ from rim_ledger.admin.account import (
     ActivateAdmin,
     AssignRole,
     DeactivateAdmin,
-    EditAdmin,
     ReinstateAdmin,
     ResetPassword,
     RevokeSessions,
@@ -18,6 +17,7 @@ from rim_ledger.admin.account import (
 )
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, CreateRole, DeleteRole, EditRole
 from rim_ledger.admin.admin_user import AdminUser
+from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.permissions import ALL, permissions
 from rim_ledger.admin.same_person import is_caller
 from rim_ledger.admin.two_factor import ResetTwoFactor

@@ -44,6 +44,34 @@ def test_any_characters_make_a_password(good: str) -> None:
     assert password.validate_python(good).get_secret_value() == good
 
 
+@pytest.mark.parametrize(
+    "weak",
+    [
+        "a" * 13,
+        "ab" * 8,
+        "abcabcabcabcabc",
+        "9876543210987",
+        "abcdefghijklmnop",
+        "qwertyuiop[]9",
+        "1qaz2wsx3edc4",
+        "aaaaaaaaaaaab",
+        "password98765",
+        "P@ssw0rd1234!",
+        "lagoslagoslagos",
+        "111222333444",
+        "äöüäöüäöüäöü",
+        "\uff41" * 13,
+        "x" * 128,
+    ],
+)
+def test_a_password_that_is_soon_guessed_is_refused(weak: str) -> None:
+    form = ResetPassword(password=SecretStr(weak))
+    with pytest.raises(Invalid) as refusal:
+        asyncio.run(form.hashed())
+    assert (refusal.value.code, refusal.value.more["pointer"]) == ("weak-password", "/password")
+    assert weak not in str(refusal.value)
+
+
 def test_the_first_admin_begins_with_what_the_settings_begin_with() -> None:
     with pytest.raises(ValidationError, match="12 to 128 characters"):
         first.validate_python("eleven char")

@@ -28,7 +28,7 @@ def test_a_command_leaves_a_line_with_who_what_and_from_where(tell: Tell) -> Non
         headers = {"X-Request-Id": "the-request", "User-Agent": "a panel"}
         made = await client.post("/v1/users", ADA, headers=headers)
         (line,) = await lines(client, action="RegisterUser")
-        assert told(line) == ("RegisterUser", "users", None, "done")
+        assert told(line) == ("RegisterUser", "users", made.json()["id"], "done")
         assert (line["adminId"], line["adminName"]) == (me["id"], "admin")
         assert (line["requestId"], line["userAgent"]) == ("the-request", "a panel")
         assert line["ipAddress"]
@@ -39,6 +39,60 @@ def test_a_command_leaves_a_line_with_who_what_and_from_where(tell: Tell) -> Non
         (line,) = await lines(client, action="SuspendUser")
         assert told(line) == ("SuspendUser", "users", user, "done")
         assert "a word" not in str(line)
+
+    tell(story)
+
+
+def test_what_makes_something_names_what_it_made(tell: Tell) -> None:
+    async def story(client: Client) -> None:
+        user = (await client.user())["id"]
+        text = {"name": "N", "message": "Hello"}
+        makes: list[tuple[str, str, Any]] = [
+            ("RequestLoan", "/v1/loans", {"userId": user, "amount": 400, "network": "MTN"}),
+            (
+                "OpenTicket",
+                "/v1/tickets",
+                {"customerId": user, "subject": "A", "description": "B", "category": "loan"},
+            ),
+            ("CreateRole", "/v1/admin-roles", {"name": "clerk", "permissions": []}),
+            ("CreateDepartment", "/v1/departments", {"name": "Desk", "description": "All"}),
+            ("CreateSmsTemplate", "/v1/sms-templates", text),
+            (
+                "DraftBroadcast",
+                "/v1/broadcasts",
+                {"title": "T", "message": "C", "type": "sms", "targetAudience": "all"},
+            ),
+            (
+                "CreateApiKey",
+                "/v1/api-keys",
+                {"name": "key", "permissions": [{"resource": "users", "actions": ["read"]}]},
+            ),
+        ]
+        for action, path, body in makes:
+            made = await client.post(path, body)
+            assert made.status_code == 201, made.text
+            (line,) = await lines(client, action=action)
+            assert line["resourceId"] == made.json()["id"], action
+        broadcast = (await lines(client, action="DraftBroadcast"))[0]["resourceId"]
+        cloned = await client.post(f"/v1/broadcasts/{broadcast}/clone")
+        assert (await lines(client, action="CloneBroadcast"))[0]["resourceId"] == cloned.json()[
+            "id"
+        ]
+        kind = {"Content-Type": "text/csv"}
+        file = b"date,reference,amount,provider,narration\n2026-01-01,R-1,5,x,y\n"
+        for _ in range(2):
+            statement = await client.post("/v1/statements", content=file, headers=kind)
+            line = (await lines(client, action="ImportStatement"))[0]
+            assert told(line) == ("ImportStatement", "statements", statement.json()["id"], "done")
+        for bulk in ("/v1/bulk", "/v1/bulk?atomic=true"):
+            op = json.dumps(
+                {"op": "POST /v1/admin-roles", "body": {"name": bulk[-4:], "permissions": []}}
+            )
+            answer = await client.post(
+                bulk, content=op, headers={"Content-Type": "application/x-ndjson"}
+            )
+            made_id = json.loads(answer.text)["receipt"]["id"]
+            assert (await lines(client, action="CreateRole"))[0]["resourceId"] == made_id
 
     tell(story)
 
@@ -230,7 +284,7 @@ def test_nobody_rewrites_it(tell: Tell, database: str) -> None:
         for method in ("PUT", "PATCH", "POST", "DELETE"):
             answer = await client.ask(method, LOG, {})
             assert answer.status_code == 405
-            assert answer.headers["allow"] == "GET"
+            assert answer.headers["allow"] == "GET, HEAD"
 
     tell(story)
     for statement in ("UPDATE ledger.activity SET action = ''", "DELETE FROM ledger.activity"):

@@ -1,5 +1,7 @@
 """API keys over HTTP: told once, limited, listed without the key, over with their owner."""
 
+import json
+
 from tests.api.conftest import ADA, Client, Tell
 
 KEYS = "/v1/api-keys"
@@ -37,6 +39,44 @@ def test_a_key_is_told_once_and_lets_a_machine_in_within_its_scope(tell: Tell) -
         assert gone.status_code == 200
         assert (await machine.get("/v1/users")).status_code == 401
         assert (await admin.ask("DELETE", f"{KEYS}/{one}")).json()["code"] == "already-done"
+
+    tell(story)
+
+
+def test_what_a_machine_did_names_the_key_and_what_a_person_did_names_none(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        made = (await admin.post(KEYS, {"name": "importer", "permissions": [USERS]})).json()
+        machine = admin.with_token(made["key"])
+        body = {"Content-Type": "application/x-ndjson"}
+        line = json.dumps({"op": "POST /v1/users", "body": ADA})
+        answer = await machine.post("/v1/bulk", content=line, headers=body)
+        mine = json.loads(answer.text)["receipt"]["id"]
+        await machine.post(f"/v1/users/{mine}/suspend", {"reason": "late"})
+        assert (await machine.get("/v1/loans")).status_code == 403
+        user = (await admin.user(1))["id"]
+        asked = await admin.caught_up()
+
+        events = (await admin.get("/v1/events?entity=User", headers=asked)).json()["items"]
+        keys = [(each["subject"], each.get("apikeyid"), each.get("apikeyname")) for each in events]
+        key = (made["id"], "importer")
+        assert keys == [(mine, *key), (mine, *key), (user, None, None)]
+        assert {each["actorname"] for each in events} == {"admin"}
+
+        audit = (await admin.get("/v1/audit-logs?entity=User", headers=asked)).json()["items"]
+        assert [(each["apiKeyId"], each["apiKeyName"]) for each in audit] == [
+            (None, None), key, key,
+        ]  # fmt: skip
+        of_key = await admin.get(f"/v1/audit-logs?apiKeyId={made['id']}&entity=User")
+        assert [each["entityId"] for each in of_key.json()["items"]] == [mine, mine]
+
+        log = (await admin.get(f"/v1/admin-activity-logs?apiKeyId={made['id']}")).json()["items"]
+        assert [(each["action"], each["apiKeyName"]) for each in log] == [
+            ("List", "importer"),
+            ("SuspendUser", "importer"),
+            ("RegisterUser", "importer"),
+        ]
+        (line,) = (await admin.get("/v1/admin-activity-logs?action=CreateApiKey")).json()["items"]
+        assert (line["apiKeyId"], line["apiKeyName"]) == (None, None)
 
     tell(story)
 

@@ -52,6 +52,10 @@ def test_a_file_goes_with_a_message_and_comes_back_as_it_was(tell: Tell) -> None
         named = got.headers["Content-Disposition"]
         assert named == "attachment; filename=\"M_rz.pdf\"; filename*=UTF-8''M%C3%A4rz.pdf"
         assert len(got.content) == int(got.headers["Content-Length"])
+        for asked, first, end in (("bytes=70000-", 70_000, len(content)), ("bytes=9-99", 9, 100)):
+            part = await lead.get(file["url"], headers={"Range": asked})
+            assert (part.status_code, part.content) == (206, content[first:end])
+            assert part.headers["ETag"] == f'"{told["sha256"]}"'
         head = await lead.ask("HEAD", file["url"])
         assert (head.status_code, head.content) == (200, b"")
         (stored,) = kept(lead)

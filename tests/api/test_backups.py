@@ -1,4 +1,4 @@
-"""Backups over HTTP: begun, made by the clock, looked at, fetched once, put away; the switch."""
+"""Backups over HTTP: begun, made by the clock, looked at, fetched, put away; the switch."""
 
 import asyncio
 from datetime import timedelta
@@ -6,10 +6,16 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
+import pytest
+
 from api.installation.backup_files import archivist
+from rim_ledger import storage
 from rim_ledger.clock import tick
+from rim_ledger.notifications.alert import AlertType
 from rim_ledger.system.archivist import Archivist
 from tests.api.conftest import ADA, WORLD, Client, Tell
+from tests.api.test_alerts import measured
 from tests.api.test_commands import code
 
 ALL, SETTINGS, SWITCH = "/v1/backups", "/v1/backup-settings", "/v1/outbound"
@@ -97,10 +103,43 @@ def test_a_backup_is_read_again_and_a_damage_is_told(tell: Tell) -> None:
         await admin.post(f"{path}/verify")
         await clock(admin)
         damaged = await row(admin, path)
-        assert (damaged["status"], damaged["verifiedAt"]) == ("success", None)
+        assert (damaged["status"], damaged["verifiedAt"]) == ("failed", None)
         assert "was changed or damaged" in damaged["failureReason"]
-        promoted = await row(admin, await begin(admin, type="incremental"))
+        assert damaged["failedAt"] > damaged["completedAt"]
+        assert damaged["downloadUrl"] is None
+        listed = (await row(admin, f"{ALL}?status=failed"))["items"]
+        assert [each["id"] for each in listed] == [damaged["id"]]
+        assert code(await admin.post(f"{path}/download")) == (409, "backup-failed")
+        assert await measured(admin, AlertType.SYSTEM_ERROR) == 1
+        following = await begin(admin, type="incremental")
+        promoted = await row(admin, following)
         assert (promoted["type"], promoted["parentId"]) == ("full", None)
+        await clock(admin)
+        assert (await row(admin, following))["status"] == "success"
+        assert await measured(admin, AlertType.SYSTEM_ERROR) == 0, "one has succeeded since"
+        content[-5] ^= 1
+        file.write_bytes(content)
+        await admin.post(f"{path}/verify")
+        await clock(admin)
+        mended = await row(admin, path)
+        assert (mended["status"], mended["failedAt"], mended["failureReason"]) == (
+            "success",
+            None,
+            None,
+        )
+
+    tell(story)
+
+
+def test_a_backup_that_could_not_be_made_is_counted_by_an_alert(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        cloud = {"storageLocation": "cloud", "cloudProvider": "s3"}
+        await admin.ask("PATCH", SETTINGS, cloud)
+        path = await begin(admin)
+        await clock(admin)
+        assert await measured(admin, AlertType.SYSTEM_ERROR) == 1
+        assert (await admin.ask("DELETE", path)).status_code == 200
+        assert await measured(admin, AlertType.SYSTEM_ERROR) == 0
 
     tell(story)
 
@@ -144,6 +183,116 @@ def test_the_file_of_a_backup_is_fetched_once_and_the_log_of_activities_says_so(
         reader = await admin.take_on("reader", {"resource": "backups", "actions": ["read"]})
         assert code(await reader.post(f"{path}/download")) == (403, "forbidden")
         assert code(await reader.post(ALL)) == (403, "forbidden")
+
+    tell(story)
+
+
+def test_a_download_that_broke_off_goes_on_until_its_last_byte_went(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        path = await begin(admin)
+        await clock(admin)
+        whole = files(admin)[0].read_bytes()
+        size = len(whole)
+        link = (await admin.post(f"{path}/download")).json()["downloadUrl"]
+        nobody = Client(admin.http, admin.app)
+
+        async def part(range_: str, **more: str) -> httpx.Response:
+            return await nobody.get(link, headers={"Range": range_, **more})
+
+        for _ in range(2):
+            head = await nobody.ask("HEAD", link)
+            assert (head.status_code, head.content) == (200, b"")
+            assert head.headers["Content-Length"] == str(size)
+            assert head.headers["Accept-Ranges"] == "bytes"
+        etag = head.headers["ETag"]
+        for asked, first, end in (
+            ("bytes=0-0", 0, 1),
+            ("bytes=10-99", 10, 100),
+            ("BYTES=5-5", 5, 6),
+            (f"bytes=0-{size - 2}", 0, size - 1),
+        ):
+            got = await part(asked, **{"If-Range": etag})
+            assert (got.status_code, got.content) == (206, whole[first:end])
+            assert got.headers["Content-Range"] == f"bytes {first}-{end - 1}/{size}"
+            assert got.headers["ETag"] == etag
+        for asked in (f"bytes={size}-", "bytes=-0"):
+            behind = await part(asked)
+            assert code(behind) == (416, "range-not-satisfiable")
+            assert behind.headers["Content-Range"] == f"bytes */{size}"
+        rest = await part("bytes=100-", **{"If-Range": etag})
+        assert (rest.status_code, rest.content) == (206, whole[100:])
+        assert code(await part("bytes=0-0")) == (401, "invalid-token")
+        assert (await nobody.ask("HEAD", link)).status_code == 401
+
+        for asked, more in (
+            ("bytes=9-5", {}),
+            ("bytes=0-1,5-6", {}),
+            ("lines=0-1", {}),
+            ("bytes=-", {}),
+            ("bytes=0-1", {"If-Range": '"another"'}),
+        ):
+            link = (await admin.post(f"{path}/download")).json()["downloadUrl"]
+            got = await part(asked, **more)
+            assert (got.status_code, got.content) == (200, whole), asked
+            assert code(await part("bytes=0-0")) == (401, "invalid-token")
+        link = (await admin.post(f"{path}/download")).json()["downloadUrl"]
+        got = await part(f"bytes=-{size + 9}")
+        assert (got.status_code, got.content) == (206, whole)
+
+    tell(story)
+
+
+def test_a_client_that_leaves_on_the_way_may_come_again(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "PART", 256)
+
+    async def story(admin: Client) -> None:
+        path = await begin(admin)
+        await clock(admin)
+        whole = files(admin)[0].read_bytes()
+        link = (await admin.post(f"{path}/download")).json()["downloadUrl"]
+        target, _, query = link.partition("?")
+        got, gone = bytearray(), asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            got.extend(message.get("body", b""))
+            if len(got) > 300 or len(got) == len(whole) - 1:
+                gone.set()
+                await asyncio.sleep(0.01)
+
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": target,
+            "query_string": query.encode(),
+            "headers": [],
+            "client": ("127.0.0.1", 1),
+        }
+        await admin.app(scope, receive, send)
+        assert 0 < len(got) < len(whole)
+        nobody = Client(admin.http, admin.app)
+        rest = await nobody.get(link, headers={"Range": f"bytes={len(got)}-"})
+        assert bytes(got) + rest.content == whole
+        assert code(await nobody.get(link)) == (401, "invalid-token")
+
+    tell(story)
+
+
+def test_a_file_that_is_away_does_not_use_up_its_link(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        path = await begin(admin)
+        await clock(admin)
+        link = (await admin.post(f"{path}/download")).json()["downloadUrl"]
+        (file,) = files(admin)
+        away = file.rename(file.with_suffix(".away"))
+        assert code(await admin.get(link)) == (503, "storage-unavailable")
+        away.rename(file)
+        assert (await admin.get(link)).content == file.read_bytes()
 
     tell(story)
 

@@ -1,6 +1,6 @@
 """The store goes away in the middle of an answer: that answer has no end, and none follows it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -25,8 +25,14 @@ def breaking(does: Callable[..., Any], times: int) -> Callable[..., Any]:
     return asked
 
 
-async def messages(client: Client, path: str, accept: str) -> list[dict[str, Any]]:
-    """Everything that is sent in answer."""
+async def nothing() -> None: ...
+
+
+async def messages(
+    client: Client, path: str, accept: str, after_first: Callable[[], Awaitable[Any]] = nothing
+) -> list[dict[str, Any]]:
+    """Everything that is sent in answer to a client who does something else after its first
+    part."""
     sent = list[dict[str, Any]]()
 
     async def receive() -> dict[str, Any]:
@@ -34,6 +40,8 @@ async def messages(client: Client, path: str, accept: str) -> list[dict[str, Any
 
     async def send(message: Any) -> None:
         sent.append(dict(message))
+        if len(sent) == 2:
+            await after_first()
 
     headers = {"accept": accept, **client.headers}
     scope = {

@@ -232,12 +232,16 @@ def test_a_callback_may_come_before_the_payment_is_recorded(tell: Tell) -> None:
     tell(story)
 
 
-def test_the_former_secret_is_worth_nothing_once_another_is_set(tell: Tell) -> None:
+def test_the_former_secret_counts_as_long_as_it_is_said(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         provider, path = await gateway(admin)
         await payment(admin)
         assert (await provider.call(paid(amount=1))).status_code == 200
         await admin.post(path + "/credentials", {"apiSecret": OTHER})
+        again = await provider.call(paid(amount=1))
+        assert again.headers["idempotency-replayed"] == "true"
+        assert (await row(admin, path))["apiSecret"]["formerValidUntil"]
+        assert (await admin.post(path + "/credentials", {"overlapHours": 0})).status_code == 200
         assert (await provider.call()).status_code == 401
         assert (await provider.call(key="m-2")).status_code == 401
         assert (await provider.call(key="m-2", secret=OTHER)).status_code == 200
@@ -252,7 +256,8 @@ UNREADABLE: list[tuple[Any, int, str]] = [
     ({"type": "payment.pending", "data": paid()["data"]}, 422, "invalid-fields"),
     (paid(amount="50"), 422, "invalid-fields"),
     (paid(amount=0), 422, "invalid-fields"),
-    (paid(note="x"), 422, "invalid-fields"),
+    ({"type": "payment.succeeded", "data": {"amount": 50}}, 422, "invalid-fields"),
+    ({"data": paid()["data"], "timestamp": "2026-01-01T00:00:00Z"}, 422, "invalid-fields"),
     (b" " * 65_537, 413, "body-too-large"),
 ]
 
@@ -271,7 +276,7 @@ def test_several_processes_know_the_same_secret_and_act_once_together(
         ):
             there = Gateway(Client(http, app), path.rsplit("/", 1)[1])
             assert (await there.call(paid(amount=1))).status_code == 200
-            await admin.post(path + "/credentials", {"apiSecret": OTHER})
+            await admin.post(path + "/credentials", {"apiSecret": OTHER, "overlapHours": 0})
             assert (await there.call(key="m-2")).status_code == 401
             for key in ("m-2", "m-3"):
                 everywhere = [each.call(key=key, secret=OTHER) for each in (there, provider) * 10]
@@ -294,13 +299,31 @@ def test_a_signed_message_that_cannot_be_read_is_told_what_is_wrong(tell: Tell) 
     tell(story)
 
 
+def test_fields_that_are_not_ours_are_passed_over(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        provider, _ = await gateway(admin)
+        waiting = await payment(admin)
+        more = {"timestamp": "2026-01-01T00:00:00Z", "id": 7, "livemode": True}
+        said = paid(currency="NGN", fees={"bank": 1.5}) | more
+        first = await provider.call(said)
+        assert first.status_code == 200, first.text
+        assert (await row(admin, waiting))["status"] == "completed"
+        for same in (paid(), paid(amount=50.0, currency=None) | {"attempt": 2}):
+            again = await provider.call(same)
+            assert again.json() == first.json()
+            assert again.headers["idempotency-replayed"] == "true"
+
+    tell(story)
+
+
 def test_staff_see_of_a_secret_only_that_it_is_set_and_which(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         _, path = await gateway(admin)
         shown = await row(admin, path)
         assert shown["apiSecret"]["set"] is True
         assert shown["apiSecret"]["last4"] == SECRET[-4:]
-        assert shown["apiSecret"].keys() == {"set", "last4", "fingerprint", "setAt"}
+        known = {"set", "last4", "fingerprint", "setAt"}
+        assert shown["apiSecret"].keys() == known | {"formerValidUntil"}
         found = await admin.get(INTEGRATIONS + "?provider=paystack&type=payment_gateway")
         assert [each["status"] for each in found.json()["items"]] == ["active"]
         move = {"baseUrl": "https://elsewhere.example"}

@@ -276,7 +276,7 @@ def test_unknown_paths_and_methods_are_problems_too(tell: Tell) -> None:
         assert code(await admin.get("/v1/users/")) == (404, "no-such-path")
         answer = await admin.ask("DELETE", f"/v1/loans/{uuid4()}")
         assert code(answer) == (405, "method-not-allowed")
-        assert answer.headers["allow"] == "GET, PATCH"
+        assert answer.headers["allow"] == "GET, HEAD, PATCH"
 
     tell(story)
 

@@ -5,7 +5,7 @@ import json
 from api.catalogue import ROUTES
 from api.openapi import document
 from api.road.commands import fill
-from api.road.routes import Route
+from api.road.routes import List, One, Route
 from tests.api.conftest import Client, Tell
 from tests.golden import pinned
 
@@ -26,6 +26,23 @@ def test_every_route_is_described_and_every_example_is_a_command() -> None:
 def test_the_document_is_the_pinned_one() -> None:
     text = json.dumps(document(ROUTES), indent=1) + "\n"
     assert pinned("openapi.json", text) == text, "clients see a change; make golden accepts it"
+
+
+def test_every_embedded_shape_is_described() -> None:
+    """But for the value of a setting, which may be anything."""
+    schemas = document(ROUTES)["components"]["schemas"]
+    rows = {route.row for route in ROUTES if isinstance(route, List | One)}
+    shapes = {
+        (row.__name__, column.wire): schemas[row.__name__]["properties"][column.wire]
+        for row in rows
+        for column in row.COLUMNS.values()
+        if column.sql_type == "json"
+    }
+    bare = {name for name, each in shapes.items() if not {"type", "$ref", "anyOf"} & each.keys()}
+    assert bare == {("SystemConfigRow", "value")}
+    assert [*schemas["Attachment"]["properties"]] == [
+        *("id", "name", "url", "size", "type", "messageId")
+    ]
 
 
 def test_every_reference_in_the_document_leads_somewhere() -> None:

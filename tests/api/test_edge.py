@@ -94,6 +94,24 @@ def test_no_page_of_another_origin_may_ask_unless_it_is_named() -> None:
     assert asked.headers["content-security-policy"] == CLOSED.decode()
     told = ask("GET", DESK, DESK).headers
     assert told["access-control-allow-origin"] == DESK
-    assert "RateLimit" in told["access-control-expose-headers"]
+    for name in ("RateLimit", "Content-Disposition", "ETag", "Ledger-Position"):
+        assert name in told["access-control-expose-headers"]
+    assert told["access-control-allow-origin"] == DESK
+    for named, origin in (
+        (f"{DESK}:443", DESK),
+        (DESK, f"{DESK}:443"),
+        (DESK.replace("desk", "DESK"), DESK),
+        ("http://127.0.0.1:80", "http://127.0.0.1"),
+        ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
+    ):
+        assert ask("GET", origin, named).headers["access-control-allow-origin"] == origin
+    for named, origin in (
+        (DESK, f"{DESK}:80"),
+        (DESK, f"{DESK}:8443"),
+        (DESK.replace("https", "http"), DESK),
+        (f"{DESK}:80", DESK),
+        (DESK, "null"),
+    ):
+        assert "access-control-allow-origin" not in ask("GET", origin, named).headers
     assert "access-control-allow-credentials" not in told, "a token is sent, never a cookie"
     assert ask("OPTIONS", "https://evil.example", DESK, **wish).status_code == 400

@@ -18,6 +18,7 @@ from projections.log import Line
 from rim_ledger.catalogue import ENTITIES, EVENTS
 from tests.api.conftest import ADA, Client, Tell
 from tests.api.streaming import Stream
+from tests.api.test_ended_rights import end_rights
 from tests.api.test_gate import let_pass
 from tests.projections.story import rows
 
@@ -341,25 +342,12 @@ def test_a_live_stream_ends_with_the_right_to_read_it(
 
     async def story(admin: Client) -> None:
         watcher = await admin.take_on("watcher", READ_EVENTS)
-        me = (await watcher.get("/v1/auth/me")).json()
         async with Stream.open(watcher, "/v1/events?type=LoanRequested") as stream:
             assert await stream.block() == "retry: 1000"
-            match ending:
-                case "logout":
-                    done = await watcher.post("/v1/auth/logout")
-                case "suspended":
-                    path = f"/v1/admin-users/{me['id']}/suspend"
-                    done = await admin.post(path, {"reason": "gone"})
-                case "demoted":
-                    path = "/v1/admin-roles"
-                    role = {"name": "none", "permissions": []}
-                    none = (await admin.post(path, role)).json()["id"]
-                    path = f"/v1/admin-users/{me['id']}/role"
-                    done = await admin.post(path, {"roleId": none})
-                case _:
-                    admin.app.state.desk.stopping.set()
-                    done = await admin.get("/v1/auth/me")
-            assert done.status_code < 300, done.text
+            if ending == "stopping":
+                admin.app.state.desk.stopping.set()
+            else:
+                await end_rights(ending, admin, watcher)
             assert await stream.event() is None
 
     tell(story)

@@ -31,6 +31,7 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.said, self.closed, self.alarms = b"", False, list[Alarm]()
+        self.headers = list[tuple[bytes, bytes]]()
         self._loop, self._release = asyncio.get_running_loop(), asyncio.Event()
         config = uvicorn.Config(self._echo, interface="asgi3", ws="none", log_config=None)
         self.protocol = BoundedProtocol(config, ServerState(), {}, _loop=self)  # type: ignore[arg-type]
@@ -69,6 +70,7 @@ class Wire(asyncio.Transport):
         while more:
             more = (await receive()).get("more_body", False)
         await self._release.wait()
+        self.headers = scope["headers"]
         headers = [(b"content-length", b"0")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
@@ -203,5 +205,67 @@ def test_requests_that_come_together_are_answered_up_to_the_one_that_is_too_larg
         await wire.answered()
         wire.hear(_request(HEAD_MAX + 1))
         assert (wire.answers, wire.closed) == ([200, 200, 431], True)
+
+    _tell(story)
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: rim.test\r\nTransfer-Encoding: chunked\r\n"
+TRAILER = b"X-Forwarded-For: 203.0.113.9\r\nAuthorization: Bearer x\r\nHost: other\r\n\r\n"
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 200])
+def test_nothing_after_the_head_is_a_header(pieces: int) -> None:
+    async def story(wire: Wire) -> None:
+        request = CHUNKED + b"Trailer: X-Forwarded-For\r\n\r\n2\r\n{}\r\n0\r\n" + TRAILER
+        size = len(request) // pieces + 1
+        for start in range(0, len(request), size):
+            wire.hear(request[start : start + size])
+        await wire.answered()
+        assert wire.answers == [200]
+        assert [name for name, _ in wire.headers] == [b"host", b"transfer-encoding", b"trailer"]
+        wire.hear(ASK + b"X-Second: yes\r\n\r\n")
+        await wire.answered()
+        assert [name for name, _ in wire.headers] == [b"host", b"x-second"]
+
+    _tell(story)
+
+
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        (b"GET / HTTP/1.1\r\n", "invalid-host"),
+        (ASK + b"Host: rim.test\r\n", "invalid-host"),
+        (ASK + b"hOST: other.test\r\n", "invalid-host"),
+        (b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n", "invalid-host"),
+        (b"GET / HTTP/1.1\r\nHost: a, b\r\n", "invalid-host"),
+        (b"GET / HTTP/1.1\r\nHost: a/b\r\n", "invalid-host"),
+        (b"GET / HTTP/1.1\r\nHost: user@a\r\n", "invalid-host"),
+        (b"GET / HTTP/1.1\r\nHost: a:b\r\n", "invalid-host"),
+        (b"GET / HTTP/1.1\r\nHost: [::1\r\n", "invalid-host"),
+        (b"GET /metrics#x HTTP/1.1\r\nHost: rim.test\r\n", "malformed-path"),
+    ],
+)
+def test_a_head_with_two_meanings_is_refused(head: bytes, code: str) -> None:
+    async def story(wire: Wire) -> None:
+        wire.hear(head + b"\r\n")
+        assert (wire.answers, wire.code, wire.closed) == ([400], code, True)
+
+    _tell(story)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.0\r\n",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n",
+        b"GET / HTTP/1.1\r\nHost: [2001:db8::1]:443\r\n",
+        b"GET / HTTP/1.1\r\nHost: RIM-ledger_1.example.\r\n",
+    ],
+)
+def test_every_host_that_has_one_meaning_is_taken(head: bytes) -> None:
+    async def story(wire: Wire) -> None:
+        wire.hear(head + b"\r\n")
+        await wire.answered()
+        assert wire.answers == [200]
 
     _tell(story)

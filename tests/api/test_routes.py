@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
 import pytest
 from msgspec.structs import replace
 
@@ -35,12 +36,50 @@ def test_every_route_is_found_by_a_path_of_its_own() -> None:
 
 
 def test_what_is_no_path_is_no_route() -> None:
-    for path in ("", "/", "/v1", "/v1/users/", "/v1//x", "/v1/users/x/y/z", "/v1" + "/x" * 5000):
+    long = "/v1" + "/x" * 5000
+    for path in ("", "/", "/v1", "/v1/users/", "/v1//x", "/v1/./x", "/v1/users/x/y/z", long):
         with pytest.raises(NoRoute):
             TABLE.find("GET", path)
     with pytest.raises(MethodNotAllowed) as refusal:
         TABLE.find("DELETE", "/v1/users/x/suspend")
     assert refusal.value.allow == "POST"
+    with pytest.raises(MethodNotAllowed) as refusal:
+        TABLE.find("DELETE", "/v1/loans")
+    assert refusal.value.allow == "GET, HEAD, POST"
+    assert "HEAD" in str(refusal.value)
+
+
+def test_a_path_has_one_spelling(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        user = (await admin.user())["id"]
+        escaped = f"/v1/users/{user.replace('-', '%2D')}"
+        for path in (
+            "/v1%2Fadmin-users",
+            "/v1/%61dmin-users",
+            "/%6detrics",
+            "/healthz%2F",
+            "/%64ocs",
+            "/openapi%2Ejson",
+            "//v1/loans",
+            "/v1/loans/",
+            "/V1/loans",
+            escaped,
+            f"{escaped}/suspend",
+            "/v1/loans%3Flimit=1",
+            "/v1/loans%00",
+        ):
+            url = httpx.URL("http://rim.test", raw_path=path.encode())
+            answer = await admin.http.get(url, headers=admin.headers)
+            assert answer.status_code in (404, 405), path
+        line = {"op": f"POST {escaped}/suspend", "body": {"reason": "late"}}
+        kind = {"content-type": "application/x-ndjson"}
+        bulk = await admin.post("/v1/bulk", content=json.dumps(line), headers=kind)
+        assert json.loads(bulk.text)["status"] == 404
+        assert (
+            await admin.get(f"/v1/users/{user}", headers=await admin.caught_up())
+        ).status_code == 200
+
+    tell(story)
 
 
 def test_what_follows_a_decision_is_waited_for_and_bulk_keeps_its_order(tell: Tell) -> None:

@@ -29,6 +29,7 @@ class Desk:
     def __init__(self, lead: Client) -> None:
         self.lead = lead
         self.ids: dict[Client, str] = {}
+        self.hired = 0
         self.role = self.customer = self.billing = ""
 
     async def begin(self) -> "Desk":
@@ -45,7 +46,9 @@ class Desk:
 
     async def admin(self, name: str) -> str:
         form = {"username": name, "email": f"{name}@rim.example", "password": PASSWORD}
-        made = await self.lead.post("/v1/admin-users", form | {"roleId": self.role})
+        self.hired += 1
+        more = {"roleId": self.role, "phone": f"080312345{self.hired:02}"}
+        made = await self.lead.post("/v1/admin-users", form | more)
         assert made.status_code == 201, made.text
         return str(made.json()["id"])
 

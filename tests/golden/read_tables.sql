@@ -5,7 +5,7 @@ CREATE TABLE read.admin_roles (
     id uuid NOT NULL,
     name text NOT NULL,
     description text NOT NULL,
-    permissions json,
+    permissions json NOT NULL,
     max_amount numeric(20, 2),
     max_limit numeric(20, 2),
     user_count bigint NOT NULL,
@@ -38,7 +38,7 @@ CREATE TABLE read.api_keys (
     name text NOT NULL,
     admin_id uuid NOT NULL,
     username text,
-    permissions json,
+    permissions json NOT NULL,
     ip_whitelist json NOT NULL,
     expires_at timestamptz,
     last_used_at timestamptz,
@@ -137,7 +137,7 @@ CREATE TABLE read.transactions (
     provider text,
     network text CHECK (network IN ('MTN', 'Airtel', 'Glo', '9mobile')),
     loan_id uuid,
-    allocations json,
+    allocations json NOT NULL,
     unallocated numeric(20, 2) NOT NULL,
     failure_reason text,
     occurred_at timestamptz NOT NULL,
@@ -413,6 +413,7 @@ CREATE TABLE read.backups (
     missing_files bigint,
     verifying boolean NOT NULL,
     verified_at timestamptz,
+    failed_at timestamptz,
     failure_reason text,
     deleted_at timestamptz,
     updated_at timestamptz NOT NULL,
@@ -438,7 +439,9 @@ CREATE TABLE read.audit_logs (
     user_role text,
     actor_type text NOT NULL,
     actor_id uuid,
-    changes json,
+    api_key_id uuid,
+    api_key_name text,
+    changes json NOT NULL,
     ip_address text,
     user_agent text,
     request_id text,
@@ -454,7 +457,7 @@ CREATE TABLE read.journal_entries (
     loan_id uuid,
     transaction_id uuid,
     user_id uuid NOT NULL,
-    lines json,
+    lines json NOT NULL,
     version bigint NOT NULL
 );
 CREATE TABLE read.journal_lines (
@@ -489,7 +492,7 @@ CREATE TABLE read.chat_messages (
     sender_name text,
     sender_type text NOT NULL CHECK (sender_type IN ('customer', 'agent', 'system')),
     message text,
-    attachments json,
+    attachments json NOT NULL,
     read_by_agents bigint,
     read_by_customer bigint,
     is_read boolean GENERATED ALWAYS AS (number <= CASE sender_type WHEN 'customer' THEN read_by_agents ELSE read_by_customer END) STORED,
@@ -509,10 +512,12 @@ CREATE TABLE read.ticket_history (
 CREATE VIEW read.admin_activity_logs AS SELECT *, 1::bigint AS version FROM ledger.activity;
 ALTER TABLE read.admin_roles ADD PRIMARY KEY (id);
 ALTER TABLE read.admin_roles ADD CONSTRAINT admin_roles_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX admin_roles_name_compared ON read.admin_roles ((lower(normalize(name, NFKC))));
 CREATE INDEX admin_roles_created_at ON read.admin_roles (created_at, id);
 ALTER TABLE read.admin_users ADD PRIMARY KEY (id);
 ALTER TABLE read.admin_users ADD CONSTRAINT admin_users_username UNIQUE (username) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.admin_users ADD CONSTRAINT admin_users_email UNIQUE (email) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX admin_users_email_compared ON read.admin_users ((lower(email)));
 CREATE INDEX admin_users_role_id ON read.admin_users (role_id);
 CREATE INDEX admin_users_status ON read.admin_users (status);
 CREATE INDEX admin_users_created_at ON read.admin_users (created_at, id);
@@ -526,6 +531,7 @@ ALTER TABLE read.users ADD PRIMARY KEY (id);
 ALTER TABLE read.users ADD CONSTRAINT users_user_id UNIQUE (user_id) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX users_phone ON read.users (phone);
 CREATE INDEX users_email ON read.users (email);
+CREATE INDEX users_email_compared ON read.users ((lower(email)));
 CREATE INDEX users_status ON read.users (status);
 CREATE INDEX users_created_at ON read.users (created_at, id);
 ALTER TABLE read.loans ADD PRIMARY KEY (id);
@@ -550,9 +556,11 @@ ALTER TABLE read.statements ADD CONSTRAINT statements_sha256 UNIQUE (sha256) DEF
 CREATE INDEX statements_created_at ON read.statements (created_at, id);
 ALTER TABLE read.departments ADD PRIMARY KEY (id);
 ALTER TABLE read.departments ADD CONSTRAINT departments_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX departments_name_compared ON read.departments ((lower(normalize(name, NFKC))));
 CREATE INDEX departments_created_at ON read.departments (created_at, id);
 ALTER TABLE read.support_agents ADD PRIMARY KEY (id);
 ALTER TABLE read.support_agents ADD CONSTRAINT support_agents_email UNIQUE (email) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX support_agents_email_compared ON read.support_agents ((lower(email)));
 CREATE INDEX support_agents_department ON read.support_agents (department);
 CREATE INDEX support_agents_status ON read.support_agents (status);
 CREATE INDEX support_agents_created_at ON read.support_agents (created_at, id);
@@ -594,11 +602,13 @@ CREATE INDEX notification_history_alert_id ON read.notification_history (alert_i
 CREATE INDEX notification_history_created_at ON read.notification_history (created_at);
 ALTER TABLE read.email_templates ADD PRIMARY KEY (id);
 ALTER TABLE read.email_templates ADD CONSTRAINT email_templates_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX email_templates_name_compared ON read.email_templates ((lower(normalize(name, NFKC))));
 CREATE INDEX email_templates_type ON read.email_templates (type);
 CREATE INDEX email_templates_enabled ON read.email_templates (enabled);
 CREATE INDEX email_templates_created_at ON read.email_templates (created_at, id);
 ALTER TABLE read.sms_templates ADD PRIMARY KEY (id);
 ALTER TABLE read.sms_templates ADD CONSTRAINT sms_templates_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX sms_templates_name_compared ON read.sms_templates ((lower(normalize(name, NFKC))));
 CREATE INDEX sms_templates_enabled ON read.sms_templates (enabled);
 CREATE INDEX sms_templates_created_at ON read.sms_templates (created_at, id);
 ALTER TABLE read.system_config ADD PRIMARY KEY (id);
@@ -624,6 +634,7 @@ CREATE INDEX audit_logs_action ON read.audit_logs (action);
 CREATE INDEX audit_logs_entity ON read.audit_logs (entity);
 CREATE INDEX audit_logs_entity_id ON read.audit_logs (entity_id);
 CREATE INDEX audit_logs_user_id ON read.audit_logs (user_id);
+CREATE INDEX audit_logs_api_key_id ON read.audit_logs (api_key_id);
 CREATE INDEX audit_logs_timestamp ON read.audit_logs (timestamp, id);
 ALTER TABLE read.journal_entries ADD PRIMARY KEY (id);
 ALTER TABLE read.journal_entries ADD CONSTRAINT journal_entries_position UNIQUE (position) DEFERRABLE INITIALLY DEFERRED;

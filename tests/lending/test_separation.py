@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from rim_ledger.admin.account import EditAdmin
 from rim_ledger.admin.admin_role import SUPERADMIN
 from rim_ledger.admin.admin_user import AdminUser
+from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.book import perform
 from rim_ledger.core import Aggregate, Command, Creation, Event
 from rim_ledger.lending.disbursement import DisburseLoan

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from rim_ledger.admin.account import SuspendAdmin
+from rim_ledger.admin.admin_role import SUPERADMIN
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.notifications.alert import (
     WATCHED,
@@ -63,7 +64,7 @@ def test_what_is_no_alert_is_refused(wrong: dict[str, Any]) -> None:
 
 def test_recipients_are_admins_or_roles_that_there_are() -> None:
     desk = Watchers()
-    for wrong in ("nobody", str(desk.world.new_id())):
+    for wrong in ("nobody", str(desk.world.new_id()), f"{{{SUPERADMIN}}}", SUPERADMIN.hex):
         assert refused(lambda name=wrong: desk.add("superadmin", name)) == "unknown-recipient"
         change = UpdateAlert(recipients=[wrong])
         alert = desk.add()

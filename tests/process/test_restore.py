@@ -170,7 +170,7 @@ def test_a_wiped_ledger_comes_back_from_a_full_backup_and_five_that_go_on_from_i
     found = re.search(r"to position (\d+)", said)
     assert found
     before = facts(service.home, int(found[1]))
-    safe = [str(other.home.parent / Path(name).name) for name in chain]
+    safe = [str(other.home.parent / f"{turn} Käse%20 (é).rim") for turn in range(len(chain))]
     for name, copy in zip(chain, safe, strict=True):
         shutil.copy(name, copy)
     shutil.rmtree(service.home)

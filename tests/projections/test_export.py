@@ -178,6 +178,43 @@ def test_an_export_goes_on_where_it_stopped_and_writes_nothing_twice(
     assert (more.last, more.segments[:-1]) == (whole.last + 1, whole.segments)
 
 
+DAMAGES: list[tuple[Callable[[Path], object], str]] = [
+    (Path.unlink, "is missing"),
+    (lambda file: file.write_bytes(file.read_bytes()[:-1]), "bytes instead of"),
+    (lambda file: file.write_bytes(b""), "has 0 bytes instead of"),
+    (lambda file: file.write_bytes(b"!" + file.read_bytes()[1:]), "is not the file"),
+]
+
+
+@pytest.mark.parametrize("new", [False, True], ids=["nothing is new", "something is new"])
+@pytest.mark.parametrize(("damage", "words"), DAMAGES)
+def test_an_export_is_not_gone_on_with_where_an_earlier_file_is_not_as_it_was(
+    log: str, tmp_path: Path, damage: Callable[[Path], object], words: str, *, new: bool
+) -> None:
+    held = asyncio.run(exported(log, tmp_path))
+    damage(tmp_path / held.segments[1].file)
+    manifest = (tmp_path / "manifest.json").read_bytes()
+    if new:
+        asyncio.run(written(log, paid(77)))
+    with pytest.raises(Unfitting, match=words):
+        asyncio.run(exported(log, tmp_path))
+    assert (tmp_path / "manifest.json").read_bytes() == manifest
+
+
+def test_an_export_of_an_earlier_version_is_gone_on_with(log: str, tmp_path: Path) -> None:
+    held = asyncio.run(exported(log, tmp_path))
+    old = [msgspec.structs.replace(each, size=None) for each in held.segments]
+    before = msgspec.structs.replace(held, segments=tuple(old))
+    (tmp_path / "manifest.json").write_bytes(msgspec.json.encode(before))
+    asyncio.run(written(log, paid(77)))
+    later = asyncio.run(exported(log, tmp_path))
+    assert (list(later.segments[:-1]), later.last) == (old, held.last + 1)
+    file = tmp_path / held.segments[0].file
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(Unfitting, match="is not the file"):
+        asyncio.run(exported(log, tmp_path))
+
+
 def test_a_part_of_the_log_is_exported_alone(log: str, tmp_path: Path) -> None:
     asyncio.run(exported(log, tmp_path, first=8, types=("TransactionRecorded",)))
     found = asked(tmp_path, "SELECT DISTINCT name, min(position) >= 8 FROM {log} GROUP BY name")

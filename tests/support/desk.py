@@ -53,10 +53,16 @@ class SupportDesk(Memory):
         work(book)
         return self.keep(book)
 
-    def admin(self, name: str, rights: frozenset[Right] = AGENT) -> UUID:
+    def admin(
+        self, name: str, rights: frozenset[Right] = AGENT, phone: str | None = "+2348031234560"
+    ) -> UUID:
         admin = self.world.new_id()
         made = AdminCreated(
-            username=name, email=f"{name}@rim.example", email_hash=name, role_id=SUPERADMIN
+            username=name,
+            email=f"{name}@rim.example",
+            email_hash=name,
+            phone=phone,
+            role_id=SUPERADMIN,
         )
         self.run(lambda book: book.append(AdminUser, admin, [made]))
         self.rights[admin] = rights

@@ -1,5 +1,8 @@
 """Departments and agents: names, tiers, and who may leave."""
 
+from rim_ledger.admin.admin_user import AdminUser
+from rim_ledger.admin.admin_user_events import AdminContactChanged
+from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.support.department import (
     Department,
     DepartmentArchived,
@@ -100,6 +103,23 @@ def test_an_agent_is_an_admin_once_and_in_a_department_that_is_there() -> None:
     assert create(desk.ann, desk.billing) == "already-exists"
     assert create(desk.lead, desk.world.new_id()) == "unknown-department"
     assert desk.profile(desk.ann).id == desk.ann
+
+
+def test_an_agent_has_a_phone_and_keeps_one() -> None:
+    desk = SupportDesk()
+    eve = desk.admin("eve", phone=None)
+    wish = CreateAgent(id=eve, department=desk.billing)
+    assert refused(lambda: desk.perform(SupportAgent, eve, wish)) == "agent-without-phone"
+    without = EditAdmin(phone=None)
+    assert refused(lambda: desk.perform(AdminUser, desk.ann, without)) == "agent-without-phone"
+    other = "+2348031234569"
+    (changed,) = desk.perform(AdminUser, desk.ann, EditAdmin(phone=other))
+    assert isinstance(changed, AdminContactChanged)
+    assert changed.phone == other
+    desk.perform(SupportAgent, agent_stream(desk.ann), RetireAgent())
+    (cleared,) = desk.perform(AdminUser, desk.ann, without)
+    assert cleared == AdminContactChanged(cleared=("phone",))
+    assert desk.perform(AdminUser, desk.ann, without) == []
 
 
 def test_an_admin_who_becomes_an_agent_brings_the_tickets_they_have() -> None:

@@ -318,3 +318,20 @@ def test_an_assignment_tells_whether_it_was_automatic() -> None:
     said = desk.ask(desk.lead, ticket, AssignTicket(assigned_to=desk.ann))
     assert said[0] == TicketAssigned(assigned_to=desk.ann, automatic=False)
     assert desk.ask(desk.ann, ticket, StartWork()) == [TicketStarted()]
+
+
+def test_a_tag_is_one_in_capital_and_small_letters() -> None:
+    desk = SupportDesk()
+    ticket = desk.open(tags=["VIP", "vip", "Late"])
+    assert desk.ticket(ticket).tags == ("vip", "late")
+    assert desk.ask(desk.lead, ticket, TagTicket(tag="Vip")) == []
+    desk.ask(desk.lead, ticket, UntagTicket(tag="VIP"))
+    assert desk.ticket(ticket).tags == ("late",)
+
+
+def test_tags_of_an_earlier_release_are_one_as_well() -> None:
+    desk = SupportDesk()
+    ticket = desk.open()
+    tagged = [TicketTagged(tag="VIP"), TicketTagged(tag="vip")]
+    desk.run(lambda book: book.append(Ticket, ticket, tagged))
+    assert desk.ticket(ticket).tags == ("vip",)

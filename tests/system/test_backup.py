@@ -12,10 +12,13 @@ from rim_ledger.system.backing_up import (
     DeleteBackup,
     StartBackup,
     VerifyBackup,
+    end_download,
+    expired,
+    find_download,
     look_at_schedule,
     offer_download,
     succeed,
-    take_download,
+    weak_link,
 )
 from rim_ledger.system.backup import (
     Backup,
@@ -24,6 +27,7 @@ from rim_ledger.system.backup import (
     BackupStatus,
     BackupSucceeded,
     BackupVerificationRequested,
+    BackupVerified,
 )
 from rim_ledger.system.backup_settings import (
     SCHEDULE,
@@ -73,7 +77,9 @@ class Vaults(Memory):
         self.keep(book)
         return self.backup(backup.id)
 
-    def append(self, backup: Backup, event: BackupFailed | BackupFoundUnsound) -> None:
+    def append(
+        self, backup: Backup, event: BackupFailed | BackupFoundUnsound | BackupVerified
+    ) -> None:
         book = self.book()
         book.append(Backup, backup.id, [event])
         self.keep(book)
@@ -143,6 +149,48 @@ def test_an_incremental_backup_goes_on_from_the_last_one_that_can_be_used() -> N
     cloud = EditBackupSettings(storage_location=StorageLocation.CLOUD, cloud_provider="s3")
     vaults.perform(BackupSettings, SETTINGS, cloud)
     assert vaults.made(INCREMENTAL).promoted == "The last backup is in another place (local)."
+
+
+def test_a_backup_that_is_found_unsound_has_failed_until_it_is_found_whole() -> None:
+    vaults = Vaults()
+    good, backup = vaults.made(), vaults.made()
+    vaults.offer(backup, "token")
+    vaults.append(backup, BackupFoundUnsound(reason="piece 3 was damaged"))
+    found = vaults.backup(backup.id)
+    assert (found.status, found.failed_at) == (BackupStatus.FAILED, vaults.world.time)
+    assert (found.sound, found.kept, found.download_url) == (False, True, None)
+    with pytest.raises(Refused) as refusal:
+        vaults.offer(backup, "another")
+    assert refusal.value.code == "backup-failed"
+    with pytest.raises(Unauthenticated):
+        find_download(backup.id, "token", vaults.book())
+    vaults.world.pass_days(400)
+    assert vaults.made(INCREMENTAL).type is FULL
+    assert vaults.backup(good.id).deleted_at, "another full one has succeeded since"
+    whole = vaults.made()
+    vaults.append(whole, BackupFoundUnsound(reason="Its file is gone."))
+    vaults.perform(Backup, whole.id, VerifyBackup())
+    vaults.append(whole, BackupVerified())
+    assert vaults.backup(whole.id).sound
+    assert vaults.backup(whole.id).failed_at is None
+
+
+def test_retention_keeps_the_last_full_backup_that_has_not_failed() -> None:
+    vaults = Vaults()
+    good, bad = vaults.made(), vaults.made()
+    vaults.append(bad, BackupFoundUnsound(reason="piece 3 was damaged"))
+    both = [vaults.backup(good.id), vaults.backup(bad.id)]
+    later = vaults.world.time + timedelta(days=400)
+    assert [each.id for each in expired(both, later)] == [bad.id]
+
+
+def test_what_a_waiting_backup_would_go_on_from_is_looked_at_again() -> None:
+    vaults = Vaults()
+    full, more = vaults.made(), vaults.made(INCREMENTAL)
+    last = vaults.start(INCREMENTAL)
+    vaults.append(full, BackupFoundUnsound(reason="piece 3 was damaged"))
+    weak = weak_link(vaults.backup(more.id), vaults.book())
+    assert (last.parent_id, weak and weak.id) == (more.id, full.id)
 
 
 def test_what_others_go_on_from_is_not_deleted_before_them() -> None:
@@ -256,18 +304,31 @@ def test_a_link_to_a_file_lives_for_five_minutes(minutes: int, token: str) -> No
     vaults.offer(backup, "right")
     vaults.world.time += timedelta(minutes=minutes)
     with pytest.raises(Unauthenticated):
-        take_download(backup.id, token, vaults.book())
+        find_download(backup.id, token, vaults.book())
 
 
-def test_a_link_to_a_file_is_used_once() -> None:
+def test_a_link_to_a_file_is_used_up_by_its_last_byte() -> None:
     vaults = Vaults()
     backup = vaults.made()
     vaults.offer(backup, "right")
+    for _ in range(2):
+        assert find_download(backup.id, "right", vaults.book()).id == backup.id
     book = vaults.book()
-    assert take_download(backup.id, "right", book).id == backup.id
-    vaults.keep(book)
+    end_download(backup.id, "right", book)
+    assert names(vaults.keep(book)) == ["BackupDownloaded"]
     with pytest.raises(Unauthenticated):
-        take_download(backup.id, "right", vaults.book())
+        find_download(backup.id, "right", vaults.book())
+
+
+def test_the_end_of_a_download_leaves_another_link_alone() -> None:
+    vaults = Vaults()
+    backup = vaults.made()
+    vaults.offer(backup, "first")
+    vaults.offer(backup, "second")
+    book = vaults.book()
+    end_download(backup.id, "first", book)
+    assert vaults.keep(book) == []
+    assert find_download(backup.id, "second", vaults.book()).id == backup.id
 
 
 def test_everything_that_leaves_the_house_has_one_switch() -> None:

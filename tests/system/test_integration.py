@@ -1,5 +1,6 @@
 """Integrations: secrets that nobody reads back, and who may act."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -75,6 +76,7 @@ def test_an_integration_begins_inactive_and_may_bring_its_secrets() -> None:
         "last4": "tack",
         "fingerprint": mark.fingerprint,
         "setAt": "2026-01-05T09:00:00.000000Z",
+        "formerValidUntil": None,
     }
     assert integration.api_key["set"] is False
 
@@ -104,7 +106,9 @@ def test_the_secret_that_is_set_already_changes_nothing() -> None:
 def test_rotating_one_secret_leaves_the_other() -> None:
     case = given(ApiIntegration, paystack(), rotated(key="key-number-one"))
     mark = imprint(case.memory, "another-secret-1", "et-1")
-    case.when(rotated("another-secret-1")).then(IntegrationCredentialsRotated(api_secret=mark))
+    until = case.memory.world.now() + timedelta(hours=24)
+    rotation = IntegrationCredentialsRotated(api_secret=mark, former_until=until)
+    case.when(rotated("another-secret-1")).then(rotation)
     assert case.memory.book().unsealed(case.id, "apiKey") == "key-number-one"
 
 

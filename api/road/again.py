@@ -1,0 +1,17 @@
+"""An answer that goes on: its reader is admitted again before each further part."""
+
+from typing import TYPE_CHECKING
+
+from api.wire.call import Call
+from rim_ledger.activity import Activity
+from rim_ledger.admin import gate
+from rim_ledger.book import Right
+
+if TYPE_CHECKING:
+    from api.road.desk import Desk, Rights
+
+
+async def admit_again(desk: "Desk", call: Call, *needs: Right, activity: Activity) -> "Rights":
+    """Admit the reader of an answer that has begun: they are let in at the positions of what was
+    read by now, or later. Raises Unauthenticated or Forbidden, which breaks the answer off."""
+    return await desk.rights(call, call.token, *needs, activity=activity, enter=gate.enter_again)

@@ -1,0 +1,46 @@
+"""Names that only one thing of a kind may have: taken, changed and given back."""
+
+from uuid import UUID
+
+from msgspec import Struct
+
+from rim_ledger.book import Book
+from rim_ledger.core import Refused
+from rim_ledger.text import folded
+
+
+class UniqueNames(Struct, frozen=True):
+    """The names of one kind of thing, such as departments. Two spellings of one name are one.
+
+    They are claims of the book. A name that an earlier release took is held as it was spelled
+    then as well.
+    """
+
+    claim: str
+    """The kind of claim."""
+    code: str
+    """What a name that is taken is refused with."""
+    thing: str
+
+    def holder(self, book: Book, name: str) -> UUID | None:
+        """The stream that has a name, however it is spelled."""
+        return book.holder(self.claim, name.casefold()) or book.holder(self.claim, folded(name))
+
+    def take(self, book: Book, name: str, stream: UUID) -> None:
+        """Take a name for a stream; Refused when another stream has it."""
+        taken = Refused(self.code, f"Another {self.thing} is named {name}.")
+        if self.holder(book, name) not in (None, stream):
+            raise taken
+        book.claim(self.claim, folded(name), stream, taken)
+
+    def change(self, book: Book, before: str, name: str, stream: UUID) -> None:
+        """Take a name in place of another, unless both are spellings of one."""
+        if folded(before) != folded(name):
+            self.take(book, name, stream)
+            self.release(book, before, stream)
+
+    def release(self, book: Book, name: str, stream: UUID) -> None:
+        """Give a name back that a stream has."""
+        for spelling in (name.casefold(), folded(name)):
+            if book.holder(self.claim, spelling) == stream:
+                book.release(self.claim, spelling)

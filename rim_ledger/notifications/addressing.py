@@ -1,0 +1,47 @@
+"""The variables that a broadcast may have, which are filled in for each recipient."""
+
+from typing import Final
+from uuid import UUID
+
+from rim_ledger.book import Book
+from rim_ledger.core import Invalid
+from rim_ledger.lending.user import User
+from rim_ledger.notifications.broadcast import BroadcastMessage
+from rim_ledger.notifications.sms_text import on_one_line
+from rim_ledger.notifications.wording import put_in, variables_in
+
+VARIABLES: Final = ("name",)
+TYPICAL_NAME: Final = "n" * 40
+"""What stands for a name while segments are counted: nobody's is filled in yet."""
+
+
+def require_known(title: str, message: str) -> None:
+    """Refuse (422, with the place) a text with a variable that cannot be filled in."""
+    for field, text in (("title", title), ("message", message)):
+        for found in variables_in(field, text):
+            if found[1] not in VARIABLES:
+                known = " and ".join(f"{{{{{name}}}}}" for name in VARIABLES)
+                place = f"{{{{{found[1]}}}}} at character {found.start() + 1}"
+                words = f"{place} cannot be filled in; a broadcast knows {known}."
+                raise Invalid("unknown-variable", words, f"/{field}")
+
+
+def is_known(broadcast: BroadcastMessage) -> bool:
+    """Whether every variable of a broadcast can be filled in."""
+    try:
+        require_known(broadcast.title, broadcast.message)
+    except Invalid:
+        return False
+    return True
+
+
+def typical(text: str) -> str:
+    """A text of a broadcast about as long as recipients get it."""
+    return put_in(text, dict.fromkeys(VARIABLES, TYPICAL_NAME))
+
+
+def addressed(broadcast: BroadcastMessage, user: UUID, book: Book) -> tuple[str, str]:
+    """Title and message of a broadcast as one user gets them."""
+    name = book.reveal(user, book.read(User, user).name) or ""
+    values = {"name": on_one_line(name)}
+    return put_in(broadcast.title, values), put_in(broadcast.message, values)

@@ -1,0 +1,134 @@
+"""Which characters a text may have, and when two names are the same name."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
+LINE_BREAK: Final = re.compile(r"\r\n|[\n\t\u2028\u2029]")
+"""What a text of several lines may have besides: line breaks, and tabs."""
+INVISIBLE: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Default_Ignorable_Code_Point of Unicode 16, the blank Braille pattern, and the marks of
+interlinear annotation."""
+UNFIT: Final = re.compile(f"{CONTROL.pattern[:-1]}\\u2028\\u2029]|{INVISIBLE.pattern}")
+"""What is looked at more closely, and mostly refused."""
+FLAG: Final = re.compile("\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f")
+"""The flag of a region, such as Scotland's: a black flag, and invisible letters."""
+KEYCAP: Final = re.compile("[0-9#*]\ufe0f\u20e3")
+ZWNJ, ZWJ, EMOJI_STYLE = "\u200c", "\u200d", "\ufe0f"
+DIRECTION: Final = frozenset("\u061c\u200e\u200f\u2066\u2067\u2068\u2069")
+"""Marks and isolates that order a text of both directions. Embeddings and overrides, which make
+characters stand where they are not, are none of these."""
+VIRAMA: Final = 9
+"""The combining class of the sign after which joiners choose a form (RFC 5892, A.1)."""
+
+
+def _is_rtl(character: str) -> bool:
+    from_the_right = unicodedata.bidirectional(character) in ("R", "AL")
+    return from_the_right and unicodedata.category(character).startswith("L")
+
+
+def _is_symbol(character: str) -> bool:
+    skin_tone = "\U0001f3fb" <= character <= "\U0001f3ff"
+    return skin_tone or unicodedata.category(character) in ("So", "Sm")
+
+
+def _joins(joiner: str, before: str, after: str) -> bool:
+    """Whether a joiner chooses a form there: after a virama, between letters of a script that is
+    written from the right, or within an emoji."""
+    if unicodedata.combining(before) == VIRAMA:
+        return True
+    if _is_rtl(after) and (_is_rtl(before) or unicodedata.category(before) == "Mn"):
+        return True
+    return joiner == ZWJ and _is_symbol(after) and (_is_symbol(before) or before == EMOJI_STYLE)
+
+
+def _selects(selector: str, before: str) -> bool:
+    """Whether a variation selector has a character there whose form it can choose."""
+    if unicodedata.category(before) == "Lo":
+        return selector not in ("\ufe0e", EMOJI_STYLE)
+    wide = before in "\u203c\u2049\u2139\u3030" or _is_symbol(before)
+    return wide and not selector >= "\U000e0100"
+
+
+def _has_use(text: str, at: int) -> bool:
+    """Whether an invisible character shapes the characters beside it."""
+    if at == 0:
+        return False
+    character, before, after = text[at], text[at - 1], text[at + 1 : at + 2] or " "
+    if character in (ZWNJ, ZWJ):
+        return _joins(character, before, after)
+    selector = "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
+    return selector and _selects(character, before)
+
+
+def _unfit(text: str, *, lines: bool) -> Iterator[tuple[int, str]]:
+    """Where a character stands that a text must not have, and of which kind it is."""
+    allowed = {at for found in FLAG.finditer(text) for at in range(*found.span())}
+    allowed |= {found.start() + 1 for found in KEYCAP.finditer(text)}
+    if lines:
+        allowed |= {at for found in LINE_BREAK.finditer(text) for at in range(*found.span())}
+        if not DIRECTION.isdisjoint(text) and any(map(_is_rtl, text)):
+            allowed |= {at for at, character in enumerate(text) if character in DIRECTION}
+    for found in UNFIT.finditer(text):
+        at = found.start()
+        if at in allowed or _has_use(text, at):
+            continue
+        yield at, "an invisible" if INVISIBLE.match(found[0]) else "a control"
+
+
+def _checked(text: str, *, lines: bool) -> str:
+    if not UNFIT.search(text):
+        return text
+    for at, kind in _unfit(text, lines=lines):
+        character = f"U+{ord(text[at]):04X}"
+        raise PydanticCustomError(
+            "unfit_character",
+            "character {place} is {character}, {kind} character",
+            {"place": at + 1, "character": character, "kind": kind},
+        )
+    return text
+
+
+def plain(text: str) -> str:
+    """A text on one line without the characters that it must not have."""
+    unfit = {at for at, _ in _unfit(text, lines=False)}
+    return "".join(character for at, character in enumerate(text) if at not in unfit)
+
+
+def one_line(text: str) -> str:
+    """A text on one line. Raises PydanticCustomError for a control character, a line break, or an
+    invisible character that shapes nothing."""
+    return _checked(text, lines=False)
+
+
+def several_lines(text: str) -> str:
+    """A text that may have line breaks and tabs, and marks of direction where it has letters that
+    are written from the right. Raises PydanticCustomError for what `one_line` refuses besides."""
+    return _checked(text, lines=True)
+
+
+def not_blank(text: str) -> str:
+    """A text without the blanks around it. Raises PydanticCustomError when nothing is left."""
+    if not (text := text.strip()):
+        raise PydanticCustomError("blank", "this must not be blank")
+    return text
+
+
+def folded(name: str) -> str:
+    """What two spellings of one name have in common: NFKC, casefolded, without invisible
+    characters, one space where there are several."""
+    visible = INVISIBLE.sub("", unicodedata.normalize("NFKC", name)).casefold()
+    return " ".join(unicodedata.normalize("NFKC", visible).split())
+
+
+Line = Annotated[str, AfterValidator(one_line)]
+Lines = Annotated[str, AfterValidator(several_lines)]
