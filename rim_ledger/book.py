@@ -11,6 +11,7 @@ import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rim_ledger.activity import Activity
+from rim_ledger.caps import Caps
 from rim_ledger.codec import Recorded
 from rim_ledger.core import (
     Aggregate,
@@ -58,6 +59,7 @@ class Book:
         self.outage: Exception | None = None  # Why nothing of this is kept, see `Ledger.submit`.
         self.rights: Container[Right] | None = None
         """What the caller may do; None for the system itself, which may do everything."""
+        self.caps = Caps()
         self.streams: dict[UUID, Entry] = {}
         self.events: list[Recorded] = []
         self.claims: dict[Claim, UUID | None] = {}
@@ -252,9 +254,8 @@ class Book:
         return Entry() if id in self._fresh else self._view.stream(id)
 
     def _person(self, entry: Entry, kind: type[Aggregate], id: UUID, event: Event) -> UUID:
-        if entry.aggregate:
-            return entry.aggregate.person
-        return kind.begin(id, event, self.stamp).person
+        aggregate = entry.aggregate or kind.begin(id, event, self.stamp)
+        return aggregate.person
 
     def _seal(self, event: Event, person: UUID, stream: UUID, event_id: UUID) -> Event:
         if not any(getattr(event, field) for field in personal_fields(type(event))):

@@ -1,11 +1,13 @@
 """How an event is written: plain JSON, so that an analyst can read the log with psql."""
 
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 from eventsourcing.persistence import Mapper, StoredEvent
 from msgspec import Raw, Struct
+from msgspec.structs import force_setattr, replace
 
 from rim_ledger.core import Event, Stamp
 
@@ -50,7 +52,8 @@ class Codec(Mapper[UUID]):
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
         recorded = cast("Recorded", domain_event)
         event = recorded.event
-        body = _Written(id=recorded.id, stamp=recorded.stamp, data=event, schema=type(event).SCHEMA)
+        stamp = replace(recorded.stamp, recorded_at=None)
+        body = _Written(id=recorded.id, stamp=stamp, data=event, schema=type(event).SCHEMA)
         return StoredEvent(
             originator_id=recorded.originator_id,
             originator_version=recorded.originator_version,
@@ -67,6 +70,12 @@ class Codec(Mapper[UUID]):
             event=self._event(stored_event.topic, body),
             stamp=body.stamp,
         )
+
+    def recorded(self, stored_event: StoredEvent, at: datetime) -> Recorded:
+        """A stored event whose stamp also says when the log took it in (UTC)."""
+        recorded: Recorded = self.to_domain_event(stored_event)
+        force_setattr(recorded.stamp, "recorded_at", at)  # It was made here, for nobody else yet.
+        return recorded
 
     def _event(self, name: str, body: _Read) -> Event:
         event = self._events[name]

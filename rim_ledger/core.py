@@ -37,6 +37,11 @@ PersonalMap = Annotated[dict[str, Any], msgspec.Meta(extra={"personal": True})]
 """Free fields about a person: the names stay readable, each value is sealed."""
 
 
+def hashes(*given: str | None) -> frozenset[str]:
+    """The keyed hashes among those that an event may name."""
+    return frozenset(filter(None, given))
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class FrozenMeta(StructMeta):
     """Makes every class of a family frozen, named by keyword, and cheap to keep in a cache."""
@@ -78,6 +83,18 @@ class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     key: str | None = None
     causation: UUID | None = None
     said_at: datetime | None = None
+    recorded_at: datetime | None = None
+    """When the log took it in (UTC). That stands beside the event and is no part of its body."""
+
+    def taken_in(self, at: datetime) -> Self:
+        """The stamp of an event that the log takes in at a time."""
+        return replace(self, recorded_at=at)
+
+    @property
+    def noted_at(self) -> datetime:
+        """When it was recorded, which no command can choose; the business time where only that is
+        known."""
+        return self.recorded_at or self.at
 
     @property
     def admin(self) -> UUID | None:

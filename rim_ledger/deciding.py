@@ -70,7 +70,7 @@ class Deciding:
     ) -> None:
         """The answer to one item, and what it leaves in the draft. Raises Missing."""
         key = item.idempotency
-        book = Book(view, self._vault, self._world, item.stamp)
+        book = Book(view, self._vault, self._world, item.stamp.taken_in(draft.at))
         book.outage = outage
         try:
             item.admit(book)

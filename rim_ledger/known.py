@@ -110,8 +110,7 @@ class Known:
     def _read(self, line: Line) -> Recorded:
         """An event that this ledger wrote. Raises Forged."""
         self._require_own(line)
-        recorded: Recorded = self.codec.to_domain_event(line.notification)
-        return recorded
+        return self.codec.recorded(line.notification, line.recorded_at)
 
     def _require_own(self, line: Line) -> None:
         """Raise Forged unless a ledger with this key wrote the event, as it is and where it is."""

@@ -25,6 +25,8 @@ from zoneinfo import ZoneInfo
 import httpx
 from rich.progress import Progress
 
+from rim_ledger.admin.admin_role import SUPERADMIN
+
 URL = f"http://127.0.0.1:{os.environ.get('RIM_PORT') or 8000}"
 LIMIT = 100_000_000
 OFFICER = "real.loans"
@@ -220,12 +222,10 @@ def take_on(
     client: httpx.Client, caller: dict[str, str], username: str, password: str
 ) -> dict[str, str]:
     """A second super-admin, since nobody approves what they requested; the header to ask with."""
-    roles = client.get("/v1/admin-roles", headers=caller).json()["items"]
-    superadmin = next(role["id"] for role in roles if role["name"] == "superadmin")
     body = {
         "username": username,
         "email": f"{username}@rim.example",
-        "roleId": superadmin,
+        "roleId": str(SUPERADMIN),
         "password": password,
     }
     answer = client.post("/v1/admin-users", json=body, headers=caller)

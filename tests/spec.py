@@ -82,7 +82,7 @@ class Memory:
 
     def book(self, actor: Actor = SYSTEM) -> Book:
         stamp = self.stamp or Stamp(at=self.world.now(), actor=actor)
-        return Book(self, self.vault, self.world, stamp)
+        return Book(self, self.vault, self.world, stamp.taken_in(self.world.now()))
 
     def keep(self, book: Book) -> list[Event]:
         """Commit a book; its events in the clear."""

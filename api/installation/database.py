@@ -3,16 +3,18 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import psycopg
 from psycopg import AsyncConnection, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import SecretStr
 
-from api.installation.settings import Settings
+from api.installation.settings import Settings, variable
 from projections import rebuild, schema
-from rim_ledger.admin.bootstrap import bootstrap
+from rim_ledger.admin.bootstrap import OFFICER, USERNAME, bootstrap, take_on_officer
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Refused
 from rim_ledger.erasures import Erasures
@@ -98,12 +100,13 @@ def open_ledger(settings: Settings, url: str) -> Ledger:
     return Ledger(url, ENTITY_OF, open_vault(settings, url), world, erased)
 
 
-def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) -> list[str]:
+def prepare(settings: Settings, url: str, first_login: Callable[[str, str], None]) -> list[str]:
     """Bring a database up to date, with its first admin and its read tables; what was lacking.
 
-    `first_login` is told the password of the first admin, if one has to be made up, before it
-    counts. What that raises leaves no such admin. Raises Outdated if another version of the
-    program has taken over from this one.
+    `first_login` is told user name and password of each admin whose password has to be made up, the
+    first one and, in development, the loan officer beside, before that one counts. What it raises
+    leaves no such admin. Raises Outdated if another version of the program has taken over from
+    this one.
     """
     close_directories(settings.home)
     asyncio.run(_look(url, schema.require_not_replaced))
@@ -112,8 +115,7 @@ def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) ->
     if begin_event_macs(url, settings.secrets, RealWorld()):
         lacking.append("codes that authenticate events")
     vault = open_vault(settings, url)
-    if asyncio.run(_begin(settings, url, first_login)):
-        lacking.append("the first admin")
+    lacking += asyncio.run(_begin(settings, url, first_login))
     if asyncio.run(rebuild.prepare(url, vault)):
         lacking.append("read tables of this version")
     return lacking
@@ -128,26 +130,37 @@ def close_directories(home: Path) -> None:
             place.chmod(0o700)
 
 
-async def _begin(settings: Settings, url: str, first_login: Callable[[str], None]) -> bool:
-    """Make what a ledger begins with; whether a first admin was made under a password of ours."""
-    given = settings.admin_password
-    told = list[str]()
-
-    def tell(password: str) -> None:
-        first_login(password)
-        told.append(password)
-
+async def _begin(
+    settings: Settings, url: str, first_login: Callable[[str, str], None]
+) -> list[str]:
+    """Make what a ledger begins with; whom it was made with under passwords of ours."""
+    people = [("the first admin", USERNAME, "admin_password", bootstrap)]
+    if not settings.production:
+        people.insert(0, ("a loan officer", OFFICER, "officer_password", take_on_officer))
+    made = list[str]()
     async with open_ledger(settings, url) as ledger:
         await Erasures(settings.home, RealWorld()).settle(url, ledger)
-        try:
-            password = given.get_secret_value() if given else None
-            made = await bootstrap(ledger, password, RealWorld(), tell)
-        except Refused as refusal:
-            raise Unfit(f"RIM_ADMIN_PASSWORD is not right: {refusal.detail}") from refusal
-    if told and made is None:
-        words = "another process has just made the first admin: take the password that it shows"
-        raise Unfit(f"{words}, and start this again")
-    return made is not None
+        for what, username, setting, take_on in people:
+            given: SecretStr | None = getattr(settings, setting)
+            told = list[str]()
+            tell = partial(_tell, first_login, username, told)
+            try:
+                password = given.get_secret_value() if given else None
+                made_up = await take_on(ledger, password, RealWorld(), tell)
+            except Refused as refusal:
+                raise Unfit(f"{variable(setting)} is not right: {refusal.detail}") from refusal
+            if told and made_up is None:
+                words = f"another process has just made {what}: take the password that it shows"
+                raise Unfit(f"{words}, and start this again")
+            made += [what] if made_up else []
+    return made
+
+
+def _tell(
+    first_login: Callable[[str, str], None], username: str, told: list[str], password: str
+) -> None:
+    first_login(username, password)
+    told.append(password)
 
 
 def answers(url: str) -> bool:

@@ -25,6 +25,7 @@ SECRETS = (
     "backups",
     "database_owner_url",
     "database_url",
+    "officer_password",
     "secret_key",
     "secret_key_previous",
 )
@@ -119,6 +120,12 @@ class Settings(BaseSettings):
         default=None,
         description="the password of the first super-admin `admin`, 12 to 128 characters, "
         "none that is tried first; default: one is made and printed once",
+    )
+    officer_password: FirstPassword | None = Field(
+        default=None,
+        description="the password of the loan officer `officer`, whom the first start of an empty "
+        "ledger makes in development, and there only: 12 to 128 characters, none that is tried "
+        "first; default: one is made and printed once",
     )
     secret_key: bytes = Field(
         default=b"",

@@ -156,9 +156,9 @@ def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None
         _stop(children)
 
 
-def first_login(password: str) -> None:
-    """Tell people the password that was made up, here and nowhere else. Raises Unfit."""
-    words = f"the first login is admin with the password {password} (shown only once)"
+def first_login(username: str, password: str) -> None:
+    """Tell people a password that was made up, here and nowhere else. Raises Unfit."""
+    words = f"the first login is {username} with the password {password} (shown only once)"
     tell_once(f"rim-ledger: {words}")
 
 

@@ -106,12 +106,13 @@ def enter(
     if key:
         machines.require_admitted(key, book)
     book.rights = role.rights & key.rights if key else role.rights
+    book.caps = role.caps
     if must_enrol(admin, settings):
         if not enrolling:
             words = "The security settings ask for a second factor: enrol one first."
             raise Forbidden("two-factor-required", words)
         book.rights = frozenset()
-    book.contacts = frozenset(filter(None, (admin.email_hash, admin.phone_hash)))
+    book.contacts = admin.contacts
     if again:
         return
     if key:

@@ -24,6 +24,7 @@ from rim_ledger.lending.loan_events import (
     LoanDisbursementUnknown,
 )
 from rim_ledger.lending.request import require_grounded, require_no_conflict
+from rim_ledger.lending.separation import require_may_lend
 from rim_ledger.lending.telco import Answer, Reply
 from rim_ledger.lending.user import User
 from rim_ledger.payments.transaction import (
@@ -54,6 +55,7 @@ class DisburseLoan(Command[Loan]):
         require_grounded(aggregate)
         user = book.read(User, aggregate.user_id)
         require_no_conflict(book, user)
+        require_may_lend(book, aggregate, user)
         if aggregate.disputed:
             book.forget("disburse", aggregate.id)
             came = aggregate.in_dispute[0]

@@ -10,16 +10,17 @@ from enum import StrEnum
 from typing import ClassVar, Final, Self, TypeVar, assert_never
 from uuid import UUID
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.core import Aggregate, Stamp, require
+from rim_ledger.core import Aggregate, Stamp, hashes, require
+from rim_ledger.lending.owed import Debt
 from rim_ledger.lending.shares import is_late
 from rim_ledger.lending.user_events import (
     AutoLimitDisabled,
     AutoLimitEnabled,
     Completion,
     CreditApplied,
+    CreditDefaulted,
     CreditLimitAdjusted,
     CreditLimitSet,
     CreditRefunded,
@@ -79,31 +80,6 @@ class RepaymentStatus(StrEnum):
     COMPLETED = "Completed"
 
 
-class Debt(Struct, frozen=True, kw_only=True, gc=False):
-    """What is still owed on one disbursed loan, in naira."""
-
-    principal: Decimal
-    interest: Decimal
-    due_at: datetime
-    disbursed_at: datetime
-    paid: Decimal = ZERO
-    overdue: bool = False
-    defaulted: bool = False
-
-    @property
-    def outstanding(self) -> Decimal:
-        return self.principal + self.interest
-
-    def after(self, part: "Part", sign: int) -> "Debt":
-        """The debt once a part was paid (1) or taken back (-1)."""
-        return replace(
-            self,
-            principal=self.principal - sign * part.principal,
-            interest=self.interest - sign * part.interest,
-            paid=self.paid + sign * part.amount,
-        )
-
-
 class User(Aggregate):
     BUSINESS_ID: ClassVar[str | None] = "user_id"
 
@@ -120,6 +96,10 @@ class User(Aggregate):
     heard_at: datetime
     """When there last was a sign that the phone is this user's: it was put down or verified, or
     a payment came in."""
+    contacts: frozenset[str]
+    """Keyed hashes of every phone and e-mail that the user has or had."""
+    made_by: dict[UUID, datetime] = {}
+    """Which admins registered the user, or changed contact, limit or score: recorded when, last."""
     status: UserStatus = UserStatus.ACTIVE
     total_loans: int = 0
     reserved: dict[UUID, Decimal] = {}
@@ -143,9 +123,15 @@ class User(Aggregate):
 
     @property
     def exposure(self) -> Decimal:
-        """Naira that count against the limit: principal owed, and loans not yet disbursed."""
+        """Naira that count against the limit: principal owed, loans not yet disbursed, and credit
+        below zero."""
         owed = (debt.principal for debt in self.debts.values())
-        return sum(self.reserved.values(), ZERO) + sum(owed, ZERO)
+        return sum(self.reserved.values(), ZERO) + sum(owed, ZERO) + self.overdrawn
+
+    @property
+    def overdrawn(self) -> Decimal:
+        """Naira that the user owes beside all loans: credit below zero."""
+        return max(ZERO, -self.credit_balance)
 
     @property
     def unfinished(self) -> int:
@@ -186,7 +172,8 @@ class User(Aggregate):
             auto_limit_enabled=event.auto_limit_enabled,
             created_at=stamp.at,
             heard_at=stamp.at,
-        )
+            contacts=hashes(event.phone_hash, event.email_hash),
+        )._made(stamp)
 
     def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
         match event:
@@ -198,15 +185,15 @@ class User(Aggregate):
                     phone_hash=event.phone_hash or self.phone_hash,
                     email_hash=event.email_hash or self.email_hash,
                     heard_at=stamp.at if event.phone_hash else self.heard_at,
-                )
+                    contacts=self.contacts | hashes(event.phone_hash, event.email_hash),
+                )._made(stamp)
             case UserPhoneVerified():
                 return self.but(heard_at=stamp.at)
             case CreditLimitSet():
-                return self.but(
-                    credit_limit=event.limit, auto_limit_enabled=event.auto_limit_enabled
-                )
+                auto = event.auto_limit_enabled
+                return self._made(stamp).but(credit_limit=event.limit, auto_limit_enabled=auto)
             case CreditScoreSet():
-                return self.but(credit_score=event.score)
+                return self._made(stamp).but(credit_score=event.score)
             case AutoLimitEnabled():
                 return self.but(auto_limit_enabled=True)
             case AutoLimitDisabled():
@@ -287,6 +274,8 @@ class User(Aggregate):
             case DebtDefaultReversed():
                 defaults = _without(self.defaults, event.loan_id)
                 return self._mark(event.loan_id, defaulted=False).but(defaults=defaults)
+            case CreditDefaulted():
+                return self.but(defaults=self.defaults | {self.id: stamp.at})
             case CreditScoreRecomputed():
                 return self.but(credit_score=event.score)
             case CreditLimitAdjusted():
@@ -301,6 +290,11 @@ class User(Aggregate):
                 return self.but(status=UserStatus.INACTIVE, erased=True)
             case _:
                 assert_never(event)
+
+    def _made(self, stamp: Stamp) -> Self:
+        if stamp.admin is None:
+            return self
+        return self.but(made_by=self.made_by | {stamp.admin: stamp.noted_at})
 
     def _credited(self, amount: Decimal, paid_at: datetime | None = None) -> Self:
         balance = self.credit_balance + amount

@@ -211,6 +211,10 @@ class CreditLimitAdjusted(Event):
     reason: str
 
 
+class CreditDefaulted(Event):
+    """Credit stayed below zero for as long as a loan may be past due before it defaults."""
+
+
 class UserOptedOut(Event):
     """No marketing is sent to this user any more."""
 
@@ -253,6 +257,7 @@ UserEvent = (
     | DebtDefaultReversed
     | CreditScoreRecomputed
     | CreditLimitAdjusted
+    | CreditDefaulted
     | UserOptedOut
     | UserOptedIn
     | UserDeleted

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Event, Personal, PersonalMap, Stamp
+from rim_ledger.core import NOWHERE, Aggregate, Event, Personal, PersonalMap, Stamp
 from rim_ledger.lending.user_events import Part
 from rim_ledger.values import ZERO, Network
 
@@ -29,6 +29,11 @@ class PaymentMethod(StrEnum):
     CARD = "card"
     WALLET = "wallet"
     CASH = "cash"
+
+
+def unsettled_of(user: UUID) -> str:
+    """The list of a user's payments that may still bring money, or hold some that must go back."""
+    return f"payments-of-user.{user}"
 
 
 LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
@@ -150,6 +155,13 @@ class Transaction(Aggregate):
     @property
     def person(self) -> UUID:
         return self.user_id
+
+    @property
+    def lists(self) -> frozenset[tuple[str, str]]:
+        captured = self.status is TransactionStatus.FAILED and self.funds_captured
+        if self.disburses or not (self.status is TransactionStatus.PENDING or captured):
+            return NOWHERE
+        return frozenset([(unsettled_of(self.user_id), str(self.id))])
 
     @property
     def disburses(self) -> bool:

@@ -6,6 +6,8 @@ CREATE TABLE read.admin_roles (
     name text NOT NULL,
     description text NOT NULL,
     permissions json NOT NULL,
+    max_amount numeric(20, 2),
+    max_limit numeric(20, 2),
     user_count bigint NOT NULL,
     archived boolean NOT NULL,
     created_at timestamptz NOT NULL,

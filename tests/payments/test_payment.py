@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from rim_ledger.core import Actor, Command, Forbidden, Invalid, Refused
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault, look_for_overdue
 from rim_ledger.lending.loan import OPEN, Loan
-from rim_ledger.lending.standing import EraseUser, SuspendUser
+from rim_ledger.lending.standing import EraseUser, SuspendUser, erase_again
 from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User
 from rim_ledger.payments.payment import (
@@ -213,7 +213,7 @@ def test_an_erased_person_stays_erased() -> None:
 def test_a_payment_that_waits_for_an_erased_person_can_still_be_failed() -> None:
     desk = Desk()
     waiting = record(desk)
-    desk.perform(User, desk.ada, EraseUser())
+    desk.run(erase_again(desk.ada))  # As it was possible before, and is again after a restore.
     desk.perform(Transaction, waiting, FailTransaction(reason="Ada never paid"))
     failed = desk.transaction(waiting)
     assert (failed.status, failed.failure_reason) == ("failed", None)

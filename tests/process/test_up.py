@@ -195,6 +195,7 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_start_goes_well(
     service: Service,
 ) -> None:
     process, _, said = service.up()
+    assert "the first login is officer" in said
     assert "the first login is admin" in said
     secret = (service.home / "secret.key").read_bytes()
     process.kill()
@@ -336,6 +337,7 @@ def test_production_runs_with_secrets_of_its_own_and_shows_none(service: Service
     said += stop(process)
     assert PASSWORD not in said
     assert secret not in said
+    assert "login" not in said, "nobody is made beside the first admin"
     assert not (service.home / "secret.key").exists()
     assert not service.processes()
 
