@@ -111,7 +111,8 @@ class Child:
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """What a child is told of our environment: no secret that only a start needs."""
-    withheld = {variable("admin_password"), variable("database_owner_url")}
+    settings = ("admin_password", "officer_password", "database_owner_url")
+    withheld = set(map(variable, settings))
     return {name: value for name, value in environment.items() if name.upper() not in withheld}
 
 
