@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from api.road.desk import Desk
 
 FILES: Final = ONE + "/attachments"
-PARTS_AT_ONCE: Final = 16
-"""Parts of a file (of 64 KiB) that are sent before the caller is looked at again."""
 
 
 class Access(Struct):
