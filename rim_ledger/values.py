@@ -179,6 +179,25 @@ Time = Annotated[
 """RFC 3339 with an offset; UTC inside."""
 
 
+NOT_IN_A_SOURCE: Final = re.compile(r"[\x00-/:-@\[-`{-\x7f\s]+")
+"""Blanks and ASCII punctuation."""
+
+
+def normal_reference(text: str) -> str:
+    """A provider's reference, whatever case it is written in. NFKC and folded."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def normal_source(text: str | None) -> str | None:
+    """A provider or payment method, whatever case, blanks and punctuation it is written in:
+    "Pay-Stack" and "pay stack" are "paystack". A name of punctuation alone stays as it is."""
+    if text is None:
+        return None
+    folded = normal_reference(text)
+    visible = "".join(each for each in folded if unicodedata.category(each) != "Cf")
+    return NOT_IN_A_SOURCE.sub("", visible) or folded
+
+
 def normal_phone(text: str) -> str:
     """A Nigerian mobile number in E.164, whatever usual way it was written in.
 

@@ -21,6 +21,7 @@ from rim_ledger.lending.loan_events import (
     LoanRepaid,
     LoanRepaymentReversed,
 )
+from rim_ledger.lending.owed import Debt
 from rim_ledger.lending.policy import (
     IN_FORCE,
     LIMIT_VERSION,
@@ -30,7 +31,7 @@ from rim_ledger.lending.policy import (
     next_limit,
     score,
 )
-from rim_ledger.lending.user import Debt, User
+from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import (
     CreditApplied,
     CreditLimitAdjusted,

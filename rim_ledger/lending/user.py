@@ -10,10 +10,10 @@ from enum import StrEnum
 from typing import ClassVar, Final, Self, TypeVar, assert_never
 from uuid import UUID
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.core import Aggregate, Stamp
+from rim_ledger.lending.owed import Debt
 from rim_ledger.lending.user_events import (
     AutoLimitDisabled,
     AutoLimitEnabled,
@@ -77,31 +77,6 @@ class RepaymentStatus(StrEnum):
     COMPLETED = "Completed"
 
 
-class Debt(Struct, frozen=True, kw_only=True, gc=False):
-    """What is still owed on one disbursed loan, in naira."""
-
-    principal: Decimal
-    interest: Decimal
-    due_at: datetime
-    disbursed_at: datetime
-    paid: Decimal = ZERO
-    overdue: bool = False
-    defaulted: bool = False
-
-    @property
-    def outstanding(self) -> Decimal:
-        return self.principal + self.interest
-
-    def after(self, part: "Part", sign: int) -> "Debt":
-        """The debt once a part was paid (1) or taken back (-1)."""
-        return replace(
-            self,
-            principal=self.principal - sign * part.principal,
-            interest=self.interest - sign * part.interest,
-            paid=self.paid + sign * part.amount,
-        )
-
-
 class User(Aggregate):
     BUSINESS_ID: ClassVar[str | None] = "user_id"
 
@@ -123,6 +98,9 @@ class User(Aggregate):
     reserved: dict[UUID, Decimal] = {}
     debts: dict[UUID, Debt] = {}
     credit_balance: Decimal = ZERO
+    credit_from: tuple[UUID, ...] = ()
+    """The payments that the credit came from, or came back from where it was applied: none is
+    missing, though the money of some may be spent."""
     applied: dict[UUID, Part] = {}
     total_repaid: Decimal = ZERO
     completed_on_time: int = 0
@@ -227,10 +205,12 @@ class User(Aggregate):
                 paid = self
                 for part in event.parts:
                     paid = paid._paid(part, stamp.at)
+                came = [event.transaction_id] if event.credit else []
                 return paid.but(
                     credit_balance=self.credit_balance + event.credit,
+                    credit_from=(*self.credit_from, *came),
                     heard_at=max(self.heard_at, stamp.at),
-                )
+                )._without_spent_credit()
             case CreditApplied():
                 paid = self._paid(event.part, stamp.at)
                 loan, before = event.part.loan_id, self.applied.get(event.part.loan_id)
@@ -243,16 +223,24 @@ class User(Aggregate):
                 owing = self
                 for part in event.parts:
                     owing = owing._unpaid(part)
-                return owing.but(credit_balance=self.credit_balance - event.credit)
+                left_from = tuple(each for each in self.credit_from if each != event.transaction_id)
+                return owing.but(
+                    credit_balance=self.credit_balance - event.credit, credit_from=left_from
+                )._without_spent_credit()
             case CreditTakenBack():
                 left = self.applied[event.part.loan_id].minus(event.part)
                 rest = _without(self.applied, event.part.loan_id)
-                return self._unpaid(event.part).but(
-                    credit_balance=self.credit_balance + event.part.amount,
-                    applied=rest | {left.loan_id: left} if left.amount else rest,
+                return (
+                    self._unpaid(event.part)
+                    .but(
+                        credit_balance=self.credit_balance + event.part.amount,
+                        applied=rest | {left.loan_id: left} if left.amount else rest,
+                    )
+                    ._without_spent_credit()
                 )
             case CreditRefunded():
-                return self.but(credit_balance=self.credit_balance - event.amount)
+                left_over = self.credit_balance - event.amount
+                return self.but(credit_balance=left_over)._without_spent_credit()
             case DebtReopened():
                 debt = Debt(
                     principal=ZERO,
@@ -295,6 +283,12 @@ class User(Aggregate):
                 return self.but(status=UserStatus.INACTIVE, erased=True)
             case _:
                 assert_never(event)
+
+    def _without_spent_credit(self) -> Self:
+        """Forget where credit came from once none is left, nor applied where it may come back."""
+        if not self.credit_from or self.credit_balance > ZERO or self.applied:
+            return self
+        return self.but(credit_from=())
 
     def _paid(self, part: Part, at: datetime) -> Self:
         debt = self.debts[part.loan_id]

@@ -1,10 +1,12 @@
 """Undoing and settling payments: reversals, refunds, and reconciling with a provider's books."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
 
+from rim_ledger.admin.second_person import require_second_person
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Event, Refused, require, require_legal
 from rim_ledger.lending.debt import cancel, take_back
@@ -26,11 +28,12 @@ from rim_ledger.payments.transaction import (
     TransactionStatus,
     TransactionType,
 )
-from rim_ledger.values import Money, Note, Reference
+from rim_ledger.values import Money, Note, Reference, normal_reference
 
 
 class ReverseTransaction(Command[Transaction]):
-    """Undo a completed payment, for a reason: a chargeback, a duplicate, an error."""
+    """Undo a completed payment, for a reason: a chargeback, a duplicate, an error. Somebody else
+    does it than who completed it."""
 
     reason: Note
 
@@ -38,6 +41,8 @@ class ReverseTransaction(Command[Transaction]):
         require_own_life(aggregate)
         require_legal(aggregate.status, "reverse", LEGAL)
         require_no_conflict(book, book.read(User, aggregate.user_id))
+        words = "You completed this payment; another person reverses it."
+        require_second_person(book, words, aggregate.settled_by)
         if aggregate.type is TransactionType.REPAYMENT:
             shares = aggregate.parts, aggregate.unallocated
             take_back(book, aggregate.user_id, aggregate.id, *shares)
@@ -45,7 +50,8 @@ class ReverseTransaction(Command[Transaction]):
 
 
 class RefundTransaction(Command[Transaction]):
-    """Give back what was captured for a payment that failed, for a reason."""
+    """Give back what was captured for a payment that failed, for a reason. Somebody else does it
+    than who recorded or failed it."""
 
     reason: Note
 
@@ -55,11 +61,14 @@ class RefundTransaction(Command[Transaction]):
         require_no_conflict(book, book.read(User, aggregate.user_id))
         nothing = "No money was captured for this payment, so there is none to give back."
         require(aggregate.funds_captured, "nothing-captured", nothing)
+        words = "You recorded this payment, or failed it; another person refunds it."
+        require_second_person(book, words, aggregate.recorded_by, aggregate.settled_by)
         yield TransactionRefunded(reason=self.reason)
 
 
 class RefundCredit(Command[User]):
-    """Pay credit back to the person. The reference is the payment's, at its method."""
+    """Pay credit back to the person. The reference is the payment's, at its method. Somebody else
+    does it than who recorded or completed a payment that the credit came from."""
 
     amount: Money
     payment_method: Annotated[PaymentMethod, Field(strict=False)]
@@ -71,6 +80,7 @@ class RefundCredit(Command[User]):
             book.need("transactions.cash", "write")
         there = f"The user has {aggregate.credit_balance} naira of credit, not {self.amount}."
         require(self.amount <= aggregate.credit_balance, "credit-too-small", there)
+        _require_others_money(book, aggregate)
         claim_reference(book, book.new_id(), self.payment_method, self.reference)
         yield CreditRefunded(
             amount=self.amount, payment_method=self.payment_method, reference=self.reference
@@ -92,7 +102,7 @@ class Reconcile(Command[Transaction]):
         if self.statement_line:
             settled = f"The statement line {self.statement_line} settles another payment."
             taken = Refused("statement-line-taken", settled)
-            book.claim("statement-line", self.statement_line, aggregate.id, taken)
+            book.claim(*line_claim(self.statement_line), aggregate.id, taken)
         yield TransactionReconciled(note=self.notes, statement_line=self.statement_line)
 
 
@@ -106,8 +116,22 @@ class UndoReconciliation(Command[Transaction]):
         open_ = "The payment is not reconciled."
         require(aggregate.reconciled_at is not None, "not-reconciled", open_)
         if aggregate.statement_line:
-            book.release("statement-line", aggregate.statement_line)
+            book.release(*line_claim(aggregate.statement_line))
         yield TransactionReconciliationUndone(reason=self.reason)
+
+
+def line_claim(name: str) -> tuple[str, str]:
+    """The name under which a payment holds a line of a statement, as in migration 0017."""
+    return "statement-line", normal_reference(name)
+
+
+def _require_others_money(book: Book, user: User) -> None:
+    """Refuse a refund of credit to who brought in a payment that it came from."""
+    book.look_ahead(partial(book.read, Transaction, each) for each in user.credit_from)
+    for id_ in user.credit_from:
+        payment = book.read(Transaction, id_)
+        words = f"You recorded or completed {payment.transaction_id}; another person refunds it."
+        require_second_person(book, words, payment.recorded_by, payment.settled_by)
 
 
 class ReverseDisbursement(Command[Loan]):

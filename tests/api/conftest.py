@@ -96,6 +96,15 @@ class Client:
         assert made.status_code == 201, made.text
         return await self.as_(username)
 
+    async def colleague(self) -> Self:
+        """A second super-admin, the same at each call: one records, the other completes."""
+        state = self.app.state
+        if not hasattr(state, "colleague"):
+            state.colleague = (await self.take_on_superadmin("colleague")).headers
+        other = type(self)(self.http, self.app)
+        other.headers = state.colleague
+        return other
+
     async def user(self, number: int = 0, **more: Any) -> dict[str, Any]:
         """A registered borrower with a limit of 100,000; the receipt."""
         body = {"phone": f"0803{number:07}", "email": f"u{number}@example.com", "name": "Ada"}
