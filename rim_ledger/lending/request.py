@@ -89,7 +89,8 @@ class ApproveLoan(Command[Loan]):
         user = book.read(User, aggregate.user_id)
         require_no_conflict(book, user)
         require_active(user)
-        _remind_to_disburse(book, aggregate.id)
+        if not any(each.given_up_by for each in aggregate.attempts):  # Else a person sends it.
+            _remind_to_disburse(book, aggregate.id)
         yield LoanApproved()
 
 

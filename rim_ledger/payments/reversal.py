@@ -9,7 +9,9 @@ from pydantic import Field
 from rim_ledger.admin.second_person import require_second_person
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Event, Refused, require, require_legal
+from rim_ledger.lending.airtime_return import claim_return, require_another_than_sender
 from rim_ledger.lending.debt import cancel, take_back
+from rim_ledger.lending.disbursement import FIRST_QUERY
 from rim_ledger.lending.loan import LEGAL as LOAN_LEGAL
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_events import LoanDisbursementReversed
@@ -135,7 +137,10 @@ def _require_others_money(book: Book, user: User) -> None:
 
 
 class ReverseDisbursement(Command[Loan]):
-    """The telco took the airtime back. Legal while nothing but credit was paid for the loan."""
+    """The telco took the airtime back, under a reference of its own for that, which counts once:
+    says somebody else than who disbursed, or the telco has said that it failed. Legal while nothing
+    but credit was paid for the loan. The telco is asked on until its answer is definite; if it says
+    that the airtime came and stayed, that is in dispute."""
 
     reason: Note
     telco_reference: Reference
@@ -150,10 +155,15 @@ class ReverseDisbursement(Command[Loan]):
         require(only, "loan-was-paid", paid)
         owed = aggregate.owed
         assert owed, "what was disbursed has its attempt"
+        words = "You disbursed this loan; another person says that its airtime came back."
+        require_another_than_sender(book, aggregate, owed, words)
+        claim_return(book, aggregate, owed, self.telco_reference)
         book.append(Transaction, owed.transaction_id, [TransactionReversed(reason=self.reason)])
         cancel(book, aggregate)
         book.forget("overdue", aggregate.id)
         book.forget("default", aggregate.id)
+        if not aggregate.historical:
+            book.remind("query-top-up", aggregate.id, book.now + FIRST_QUERY)
         yield LoanDisbursementReversed(
             reference=owed.reference, reason=self.reason, telco_reference=self.telco_reference
         )
