@@ -25,7 +25,8 @@ from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.core import Aggregate
 
 if TYPE_CHECKING:
-    from api.road.desk import Desk, Rights
+    from api.road.desk import Desk
+    from api.road.rights import Rights
 
 PAGE: Final = 2_000
 """Events that are read and sent at a time: others are answered in between."""

@@ -15,7 +15,8 @@ from rim_ledger.core import Forbidden, Invalid, NotFound, Unauthenticated, Unava
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from api.road.desk import Desk, Rights
+    from api.road.desk import Desk
+    from api.road.rights import Rights
 
     Look = Callable[[Rights], Awaitable[object]]
 

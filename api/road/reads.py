@@ -21,7 +21,8 @@ from rim_ledger.core import Forbidden
 from rim_ledger.vault import opened
 
 if TYPE_CHECKING:
-    from api.road.desk import Desk, Rights
+    from api.road.desk import Desk
+    from api.road.rights import Rights
 
 SEALED: Final = re.compile(r'"(~1\.[\w=-]+\.([0-9a-f]{32})\.[^"\\]*)"')
 """Sealed words inside a JSON text, and whose they are."""

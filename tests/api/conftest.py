@@ -31,6 +31,8 @@ from rim_ledger.world import RealWorld
 
 PASSWORD = "correct horse battery staple"
 SECRET = b"a secret of the tests, 32 bytes."
+TESTERS = ("+2348031234567", "+2348030000001", "ada@example.com", "ada@rim.example")
+"""Who may be sent test messages."""
 PROXIES = (ip_network("127.0.0.0/8"),)
 ADA = {"phone": "08031234567", "email": "ada@example.com", "name": "Ada"}
 WORLD = RealWorld()
@@ -127,7 +129,12 @@ class Client:
 async def serving(database: str) -> AsyncIterator[Client]:
     """One API process on a ledger that was begun; nobody is logged in."""
     with tempfile.TemporaryDirectory(prefix="rim-ledger-") as home:
-        settings = Settings(secret_key=SECRET, trusted_proxies=PROXIES, home=Path(home))
+        settings = Settings(
+            secret_key=SECRET,
+            trusted_proxies=PROXIES,
+            home=Path(home),
+            test_recipients=TESTERS,
+        )
         app = create_app(settings.on(database))
         transport = httpx.ASGITransport(app=app)
         async with (

@@ -1,4 +1,4 @@
-"""Airtime that is said to be gone: by a second person, once, and the telco is asked all the same."""
+"""Airtime that is said to be gone: by a second person, once, and the telco is asked anyway."""
 
 from typing import Any
 from uuid import UUID

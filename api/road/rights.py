@@ -1,0 +1,29 @@
+"""What a caller may do, as it was looked up for one answer."""
+
+from collections.abc import Container
+
+from msgspec import Struct
+
+from api.road.routes import SEES_PERSONS
+from rim_ledger.book import Right
+from rim_ledger.core import Actor
+
+
+class Rights(Struct, frozen=True):
+    """Who asks, and everything they may do."""
+
+    actor: Actor
+    given: Container[Right]
+
+    def may(self, resource: str, action: str) -> bool:
+        return (resource, action) in self.given
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a borrower, who sees what is their own, and nothing else."""
+        return self.actor.type == "user"
+
+    @property
+    def sees_persons(self) -> bool:
+        """Whether they may see who a person is."""
+        return self.own or SEES_PERSONS in self.given
