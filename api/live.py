@@ -62,9 +62,12 @@ class Live:
                 part = replace(question, upto=self._desk.log.position)
                 async for lines, after in pages(self._desk, part):
                     await self._check()
-                    events = await self._sight.shown(self._desk, lines)
-                    for line, event in zip(lines, events, strict=True):
+                    seen = await self._sight.visible(self._desk, lines)
+                    events = await self._sight.shown(self._desk, seen)
+                    for line, event in zip(seen, events, strict=True):
                         await self._send(b"id: %d\ndata: %b\n\n" % (line.position, event))
+                    if len(seen) < len(lines):  # Where the reader goes on from, without an event.
+                        await self._send(b"id: %d\n\n" % after)
                     question = replace(question, after=after)
                     if ended.done():
                         return

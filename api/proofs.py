@@ -3,9 +3,10 @@
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
+from api.event_log import Sight
 from api.road.as_of import NUMBER, only, unfit
 from api.road.filters import parameters_in
-from api.road.routes import AnyRoute, Other, Parameters
+from api.road.routes import AnyRoute, Other, Parameters, activity_of
 from api.wire.call import Call, Reply
 from api.wire.problem import encoded
 from projections import log, seals
@@ -77,9 +78,11 @@ def _named(checkpoint: Checkpoint | None) -> dict[str, object] | None:
 async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """That an event is in the log: the hashes that lead from its leaf to the root.
 
-    `entry` are the leaf's bytes as text, `leaf` is their hash. The proof is against the last
-    checkpoint, or the first `treeSize` events.
+    `leaf` is the hash of the leaf, and `entry` are its bytes as text: they hold the event as it is
+    stored, and are null for who may not read what it is about, or lacks users.pii. The proof is
+    against the last checkpoint, or the first `treeSize` events.
     """
+    sight = await Sight.of(desk, call, READ, activity_of("Read", call.path, parameters))
     given = parameters_in(call.query)
     only(given, "treeSize")
     text = parameters["position"]
@@ -96,12 +99,13 @@ async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Repl
         tiles = await seals.tiles(connection, tiles_of(ranges))
         (line,) = await log.page(connection, position - 1, position, 1)
     leaf = seals.leaf(line)
+    visible = sight.rights.sees_persons and await sight.visible(desk, [line])
     body = {
         "position": position,
         "leaf": leaf_hash(leaf).hex(),
         "treeSize": size,
         "hashes": [root_of(*each, tiles).hex() for each in ranges],
-        "entry": leaf.decode(),
+        "entry": leaf.decode() if visible else None,
     }
     return Reply(200, encoded(body), [(b"ledger-position", b"%d" % size)])
 
@@ -145,7 +149,7 @@ PROOF: Final = {
     "leaf": {"type": "string"},
     "treeSize": NUMBER_OF,
     "hashes": HASHES,
-    "entry": {"type": "string"},
+    "entry": {"type": ["string", "null"]},
 }
 SIZES: Final = {"from": NUMBER_OF, "to": NUMBER_OF}
 

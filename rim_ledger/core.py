@@ -37,6 +37,14 @@ PersonalMap = Annotated[dict[str, Any], msgspec.Meta(extra={"personal": True})]
 """Free fields about a person: the names stay readable, each value is sealed."""
 
 
+Fingerprint = Annotated[str, msgspec.Meta(extra={"kept_back": True})]
+"""A keyed hash of a phone or an e-mail, to claim and compare it by. It is in the log and never
+shown: it would link an erased person to a new registration."""
+
+MaybeFingerprint = Annotated[str | None, msgspec.Meta(extra={"kept_back": True})]
+"""The same, where it may be left out."""
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class FrozenMeta(StructMeta):
     """Makes every class of a family frozen, named by keyword, and cheap to keep in a cache."""

@@ -133,7 +133,7 @@ class Desk(Struct):
             enter(book, token)
             for need in needs:
                 book.need(*need)
-            found = Rights(book.stamp.actor, book.rights or ())
+            found = Rights(book.stamp.actor, book.rights or (), self.table.entities)
             if not logged(found):
                 book.activities.clear()
 
@@ -210,7 +210,7 @@ class Desk(Struct):
             return None
         if not await self.tables.wait(receipt.position):
             return None
-        rights = Rights(wish.actor, wish.given)
+        rights = Rights(wish.actor, wish.given, self.table.entities)
         named = {"id": str(receipt.id)}
         if rights.sees_persons and row.SHOWS_PERSONS:
             await self.ledger.submit(partial(_note_shown, wish, receipt.id), wish.stamp)

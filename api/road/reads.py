@@ -15,6 +15,8 @@ from api.road.routes import SEES_PERSONS, List, One, Parameters, activity_of, en
 from api.wire.call import Call, Reply
 from api.wire.ids import BUSINESS_ID, CANONICAL, missing
 from api.wire.problem import encoded
+from projections.audit import AuditLog
+from projections.catalogue import TABLES
 from projections.tables import Row
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Forbidden
@@ -213,9 +215,25 @@ def seen(row: type[Row], rights: "Rights") -> list[Test]:
     sees that has no owner by itself is reached through something that has."""
     if rights.own:
         return [(f"t.{row.PERSON} = %s", [rights.actor.id])] if row.PERSON else []
+    if row.OF is AuditLog:
+        return _audited(rights)
     if row.SEEN is None or rights.may(*row.SEEN.all):
         return []
     return [(row.SEEN.where, [rights.actor.id] * row.SEEN.where.count("%s"))]
+
+
+def _audited(rights: "Rights") -> list[Test]:
+    """The tests for audit rows: each is about something that the caller may read, and sees."""
+    tests = list[Test]()
+    if rights.reads != rights.entities.keys():
+        tests.append(("t.entity = ANY (%s)", [sorted(rights.reads)]))
+    for row in TABLES.values():
+        if row.SEEN and (more := seen(row, rights)):
+            where, values = all_of(more)
+            known = f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}"  # noqa: S608
+            name = row.OF.__name__
+            tests.append((f"(t.entity <> %s OR t.entity_id IN ({known}))", [name, *values]))
+    return tests
 
 
 def _named(row: type[Row], column: str, text: str) -> Test:

@@ -1,6 +1,6 @@
 """What a caller may do, as it was looked up for one answer."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from msgspec import Struct
 
@@ -14,6 +14,8 @@ class Rights(Struct, frozen=True):
 
     actor: Actor
     given: Container[Right]
+    entities: Mapping[str, Right]
+    """The right that each entity is read by, by its name."""
 
     def may(self, resource: str, action: str) -> bool:
         return (resource, action) in self.given
@@ -27,3 +29,8 @@ class Rights(Struct, frozen=True):
     def sees_persons(self) -> bool:
         """Whether they may see who a person is."""
         return self.own or SEES_PERSONS in self.given
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The entities that they may read, and so the events and audit rows about them."""
+        return frozenset(name for name, right in self.entities.items() if right in self.given)

@@ -4,27 +4,27 @@ from datetime import datetime
 from uuid import UUID
 
 from rim_ledger.admin.security_settings import TwoFactorMethod
-from rim_ledger.core import Event, Personal
+from rim_ledger.core import Event, Fingerprint, MaybeFingerprint, Personal
 
 
 class AdminCreated(Event):
     username: str
     email: Personal
-    email_hash: str
+    email_hash: Fingerprint
     role_id: UUID
     name: Personal = None
     phone: Personal = None
-    phone_hash: str | None = None
+    phone_hash: MaybeFingerprint = None
 
 
 class AdminContactChanged(Event):
     """Only what changed is set."""
 
     email: Personal = None
-    email_hash: str | None = None
+    email_hash: MaybeFingerprint = None
     name: Personal = None
     phone: Personal = None
-    phone_hash: str | None = None
+    phone_hash: MaybeFingerprint = None
 
 
 class AdminUserRoleChanged(Event):

@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.core import Event, Personal
+from rim_ledger.core import Event, Fingerprint, MaybeFingerprint, Personal
 from rim_ledger.lending.policy import ScoreInputs
 
 
@@ -40,8 +40,8 @@ class UserRegistered(Event):
     phone: Personal
     email: Personal
     name: Personal
-    phone_hash: str
-    email_hash: str
+    phone_hash: Fingerprint
+    email_hash: Fingerprint
     credit_score: int
     credit_limit: Decimal
     auto_limit_enabled: bool
@@ -53,8 +53,8 @@ class UserContactChanged(Event):
     phone: Personal = None
     email: Personal = None
     name: Personal = None
-    phone_hash: str | None = None
-    email_hash: str | None = None
+    phone_hash: MaybeFingerprint = None
+    email_hash: MaybeFingerprint = None
 
 
 class UserPhoneVerified(Event):
