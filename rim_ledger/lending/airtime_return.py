@@ -1,17 +1,14 @@
 """Airtime that the telco took back: its reference of the return counts once, and who may say so."""
 
-from uuid import UUID
-
 import msgspec
 
 from rim_ledger.admin.second_person import require_second_person
 from rim_ledger.book import Book
 from rim_ledger.core import Refused
 from rim_ledger.lending.attempt import Attempt
-from rim_ledger.lending.disbursement import FAILED
+from rim_ledger.lending.disbursement import FAILED, provider_of
 from rim_ledger.lending.loan import Loan
 from rim_ledger.payments.transaction import Transaction
-from rim_ledger.system.integration import ApiIntegration
 from rim_ledger.values import normal_reference, normal_source
 
 
@@ -30,7 +27,7 @@ def claim_return(book: Book, loan: Loan, attempt: Attempt, reference: str) -> No
     taken = Refused("reference-taken", words)
     if name in map(normal_reference, known):
         raise taken
-    claim = msgspec.json.encode([normal_source(_provider(book, attempt.integration)), name])
+    claim = msgspec.json.encode([normal_source(provider_of(book, attempt)), name])
     book.claim("telco-return", claim.decode(), attempt.transaction_id, taken)
 
 
@@ -48,8 +45,4 @@ def _telco_said_so(book: Book, loan: Loan, attempt: Attempt) -> bool:
     claim = book.read(Transaction, attempt.transaction_id).quarantined
     if claim is None or claim.type != FAILED or claim.amount not in (None, loan.amount):
         return False
-    return attempt.integration is None or claim.provider == _provider(book, attempt.integration)
-
-
-def _provider(book: Book, integration: UUID | None) -> str | None:
-    return book.read(ApiIntegration, integration).provider if integration else None
+    return attempt.integration is None or claim.provider == provider_of(book, attempt)

@@ -43,7 +43,7 @@ from rim_ledger.payments.transaction import (
     TransactionType,
 )
 from rim_ledger.system.config import setting
-from rim_ledger.system.integration import SERVES
+from rim_ledger.system.integration import SERVES, ApiIntegration
 from rim_ledger.system.outbound import require_open
 from rim_ledger.values import Note, Reference, due_date
 
@@ -132,6 +132,11 @@ def find_attempt(book: Book, reference: str) -> tuple[Loan, Attempt] | None:
     return (loan, attempt) if loan and attempt else None
 
 
+def provider_of(book: Book, attempt: Attempt) -> str | None:
+    """The provider that a top-up was asked of; None for the telco of this installation."""
+    return book.read(ApiIntegration, attempt.integration).provider if attempt.integration else None
+
+
 def contradict(loan: Loan, attempt: Attempt, claim: TransactionQuarantined, book: Book) -> None:
     """Keep a telco's word against airtime that came and stayed: nothing moves, staff look at it."""
     transaction = book.read(Transaction, attempt.transaction_id)
@@ -173,7 +178,7 @@ def _failed(loan: Loan, attempt: Attempt, reason: str, book: Book) -> Iterable[E
         book.append(Transaction, attempt.transaction_id, [TransactionFailed(reason=reason)])
         yield LoanDisbursementFailed(reference=attempt.reference, reason=reason)
     elif attempt.unconfirmed and attempt.airtime is Airtime.OWED:
-        name = book.stamp.actor.name
+        name = provider_of(book, attempt) or book.stamp.actor.name
         claim = TransactionQuarantined(type=FAILED, amount=None, provider=name, message_id="")
         contradict(loan, attempt, claim, book)
     elif attempt.unconfirmed:

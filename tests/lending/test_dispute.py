@@ -212,7 +212,8 @@ def move(machine: Sayings, what: str, attempt: int) -> None:
     match what:
         case "reverse":
             if owed := loan.owed:
-                machine.note(machine.desk.perform(Loan, machine.loan, back(owed.reference)))
+                with suppress(Refused):  # It came back before, under this reference.
+                    machine.note(machine.desk.perform(Loan, machine.loan, back(owed.reference)))
         case "delivered" | "failed":
             machine.note(machine.desk.hear(f"top-up.{what}", reference))
         case "unknown":

@@ -239,6 +239,8 @@ def test_a_delivery_that_staff_settled_and_the_telco_denies_is_kept_for_them() -
     assert sorted(told) == ["LoanDisbursementAnswered", "TransactionQuarantined"]
     assert desk.top_up(loan).quarantine
     assert not desk.is_asked(loan)
+    desk.act(loan, back(), SENDER)
+    assert desk.loan(loan).status == "approved"
 
 
 @pytest.mark.parametrize("by", [SENDER, SECOND])
