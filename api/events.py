@@ -34,7 +34,8 @@ async def answer_events(
     """Events in the order of their positions, as CloudEvents 1.0.
 
     As JSON in pages, as NDJSON to the end of the log, or live as server-sent events, as `Accept`
-    says. Personal words are hidden from readers without users.pii, and null once erased.
+    says. Events about what the caller may not read are left out, and positions go on past them.
+    Personal words are hidden from readers without users.pii, and null once erased.
     """
     media_type = call.media_type
     live, paged = media_type == SSE, media_type == JSON
@@ -44,10 +45,9 @@ async def answer_events(
     look = partial(about, desk, question, row, parameters) if row else None
     if look:
         question = await look(sight.rights)
+    question = resumed(call, question) if live else sight.narrowed(question)
     if paged:
         return await _page(desk, question, sight)
-    if live:
-        question = resumed(call, question)
     if call.method == "HEAD":
         return Reply(200)
     await _begin(call, media_type, question.upto)
@@ -58,7 +58,8 @@ async def answer_events(
             sight = await sight.again(desk, call, needs)
             if look:
                 await look(sight.rights)
-            body = b"\n".join([*await sight.shown(desk, lines), b""])
+            seen = await sight.visible(desk, lines)
+            body = b"\n".join([*await sight.shown(desk, seen), b""])
             await call.send({"type": "http.response.body", "body": body, "more_body": True})
     await call.send({"type": "http.response.body", "body": b""})
     return None
@@ -72,7 +73,7 @@ async def _page(desk: "Desk", question: Question, sight: Sight) -> Reply:
         lines = await log.matching(connection, question.wanted, question.after, until, limit)
     if len(lines) == limit:
         until = lines[-1].position
-    items = b",".join(await sight.shown(desk, lines))
+    items = b",".join(await sight.shown(desk, await sight.visible(desk, lines)))
     following = b"%d" % until if until < question.upto else b"null"
     body = b'{"items":[%b],"nextAfter":%b}' % (items, following)
     return Reply(200, body, [(b"ledger-position", b"%d" % question.upto)])

@@ -14,7 +14,8 @@ from rim_ledger.core import Forbidden, Invalid, NotFound, Unauthenticated, Unava
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from api.road.desk import Desk, Rights
+    from api.road.desk import Desk
+    from api.road.rights import Rights
 
     Look = Callable[[Rights], Awaitable[object]]
 
@@ -61,9 +62,12 @@ class Live:
                 async for lines, after in pages(self._desk, part):
                     if lines:
                         await self._look_again()
-                    events = await self._sight.shown(self._desk, lines)
-                    for line, event in zip(lines, events, strict=True):
+                    seen = await self._sight.visible(self._desk, lines)
+                    events = await self._sight.shown(self._desk, seen)
+                    for line, event in zip(seen, events, strict=True):
                         await self._send(b"id: %d\ndata: %b\n\n" % (line.position, event))
+                    if len(seen) < len(lines):  # Where the reader goes on from, without an event.
+                        await self._send(b"id: %d\n\n" % after)
                     question = replace(question, after=after)
                     if ended.done():
                         return

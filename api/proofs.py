@@ -4,9 +4,10 @@ import asyncio
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
+from api.event_log import Sight
 from api.road import position
 from api.road.as_of import NUMBER
-from api.road.routes import AnyRoute, Other, Parameters
+from api.road.routes import AnyRoute, Other, Parameters, activity_of
 from api.wire.call import Call, Reply
 from api.wire.problem import encoded
 from api.wire.query import Given, unfit
@@ -95,10 +96,12 @@ def _named(checkpoint: Checkpoint | None) -> dict[str, object] | None:
 async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """That an event is in the log: the hashes that lead from its leaf to the root.
 
-    `entry` are the leaf's bytes as text, `leaf` is their hash. The proof is against the last
-    checkpoint, or the first `treeSize` events; `checkpoint` is the note on them, null if none was
-    signed on just so many.
+    `leaf` is the hash of the leaf, and `entry` are its bytes as text: they hold the event as it is
+    stored, and are null for who may not read what it is about, or lacks users.pii. The proof is
+    against the last checkpoint, or the first `treeSize` events; `checkpoint` is the note on them,
+    null if none was signed on just so many.
     """
+    sight = await Sight.of(desk, call, READ, activity_of("Read", call.path, parameters))
     text = parameters["position"]
     if not NUMBER.fullmatch(text) or not (nth := int(text)):
         raise NotFound(Event.__name__.lower(), "at that position")
@@ -114,12 +117,13 @@ async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Repl
         (line,) = await log.page(connection, nth - 1, nth, 1)
         note = await _note_on(connection, size)
     leaf = seals.leaf(line)
+    visible = sight.rights.sees_persons and await sight.visible(desk, [line])
     body = {
         "position": nth,
         "leaf": leaf_hash(leaf).hex(),
         "treeSize": size,
         "hashes": [root_of(*each, tiles).hex() for each in ranges],
-        "entry": leaf.decode(),
+        "entry": leaf.decode() if visible else None,
         "checkpoint": note,
     }
     return Reply(200, encoded(body), [(b"ledger-position", b"%d" % size)])
@@ -171,7 +175,7 @@ PROOF: Final = {
     "leaf": {"type": "string"},
     "treeSize": NUMBER_OF,
     "hashes": HASHES,
-    "entry": {"type": "string"},
+    "entry": {"type": ["string", "null"]},
     "checkpoint": NOTE,
 }
 SIZES: Final = {"from": NUMBER_OF, "to": NUMBER_OF}

@@ -140,7 +140,10 @@ async def _say(call: Call, line: dict[str, Any], *, more: bool = True) -> None:
     await call.send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-_counts: Final = {name: {"type": "integer", "minimum": 0} for name in ("lines", *LineOutcome)}
+_counts: Final = {
+    name: {"type": "integer", "minimum": 0}
+    for name in ("lines", *(each.counted for each in LineOutcome))
+}
 
 ROUTES: list[AnyRoute] = [
     List(STATEMENTS, StatementRow, READ, "List statements"),

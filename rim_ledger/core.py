@@ -37,11 +37,6 @@ PersonalMap = Annotated[dict[str, Any], msgspec.Meta(extra={"personal": True})]
 """Free fields about a person: the names stay readable, each value is sealed."""
 
 
-def hashes(*given: str | None) -> frozenset[str]:
-    """The keyed hashes among those that an event may name."""
-    return frozenset(filter(None, given))
-
-
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class FrozenMeta(StructMeta):
     """Makes every class of a family frozen, named by keyword, and cheap to keep in a cache."""

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from api.installation.secret_file import SECRET_MIN, SecretUnusable, kept_secret
 from rim_ledger.admin.passwords import FirstPassword
 from rim_ledger.system.backup_settings import StorageLocation
+from rim_ledger.values import Email, Phone
 
 PREFIX = "RIM_"
 SECRETS = (
@@ -28,6 +29,7 @@ SECRETS = (
     "officer_password",
     "secret_key",
     "secret_key_previous",
+    "test_recipients",
 )
 """Settings whose values are never shown."""
 
@@ -63,6 +65,7 @@ def _split(value: Any) -> Any:
 Absolute = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)]
+Recipients = Annotated[tuple[Phone | Email, ...], NoDecode, BeforeValidator(_split)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)]
 
 
@@ -174,6 +177,12 @@ class Settings(BaseSettings):
         default=(),
         description="the addresses or networks, parted by commas, whose X-Forwarded-For is "
         "believed, such as 10.0.0.0/8; default: none",
+    )
+    test_recipients: Recipients = Field(
+        default=(),
+        repr=False,
+        description="phones and e-mail addresses, parted by commas, that staff may send test "
+        "messages to beside their own recorded ones; default: none",
     )
     attachments: Annotated[str, AfterValidator(_store_url)] | None = Field(
         default=None,

@@ -8,7 +8,8 @@ from rim_ledger.admin import gate
 from rim_ledger.book import Right
 
 if TYPE_CHECKING:
-    from api.road.desk import Desk, Rights
+    from api.road.desk import Desk
+    from api.road.rights import Rights
 
 
 async def admit_again(desk: "Desk", call: Call, *needs: Right, activity: Activity) -> "Rights":

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import traceback
-from collections.abc import AsyncIterator, Callable, Container, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -23,7 +23,8 @@ from api.installation.telco import telco
 from api.road import reads
 from api.road.health import Metrics
 from api.road.position import PATIENCE, LogPosition, ReadPosition
-from api.road.routes import SEES_PERSONS, Table, activity_of
+from api.road.rights import Rights
+from api.road.routes import Table, activity_of
 from api.road.wish import Wish
 from api.wire.call import Call, Networks
 from api.wire.rate import Rates
@@ -35,7 +36,7 @@ from rim_ledger.admin.challenge import Challenges
 from rim_ledger.admin.second_factor import SecondFactor
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import Actor, Invalid
+from rim_ledger.core import Invalid
 from rim_ledger.customers.phone_code import PhoneCodes
 from rim_ledger.erasures import Erasures
 from rim_ledger.faults import note_fault
@@ -59,30 +60,6 @@ POSITION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 log = logging.getLogger("rim_ledger.api")
 
 
-class Rights(Struct, frozen=True):
-    """Who asks, and everything they may do."""
-
-    actor: Actor
-    given: Container[Right]
-    unlogged: Exception | None = None
-    """Why nothing can be logged. Nobody is shown persons meanwhile, but themselves."""
-
-    def may(self, resource: str, action: str) -> bool:
-        if self.unlogged and (resource, action) == SEES_PERSONS:
-            return False
-        return (resource, action) in self.given
-
-    @property
-    def own(self) -> bool:
-        """Whether it is a borrower, who sees what is their own, and nothing else."""
-        return self.actor.type == "user"
-
-    @property
-    def sees_persons(self) -> bool:
-        """Whether they may see who a person is."""
-        return self.own or self.may(*SEES_PERSONS)
-
-
 class Desk(Struct):
     """The parts of one API process."""
 
@@ -96,6 +73,8 @@ class Desk(Struct):
     log: LogPosition
     public_url: str
     late_seconds_max: int
+    test_recipients: frozenset[str]
+    """Phones and e-mails, case-folded, that test messages may go to beside the caller's own."""
     request_key: bytes
     cursor_key: bytes
     proxies: Networks
@@ -155,7 +134,7 @@ class Desk(Struct):
             enter(book, token)
             for need in needs:
                 book.need(*need)
-            found = Rights(book.stamp.actor, book.rights or (), book.outage)
+            found = Rights(book.stamp.actor, book.rights or (), self.table.entities, book.outage)
             if not logged(found):
                 book.activities.clear()
             elif book.outage and not found.own:
@@ -234,7 +213,7 @@ class Desk(Struct):
             return None
         if not await self.tables.wait(receipt.position):
             return None
-        rights = Rights(wish.actor, wish.given)
+        rights = Rights(wish.actor, wish.given, self.table.entities)
         named = {"id": str(receipt.id)}
         if rights.sees_persons and row.SHOWS_PERSONS:
             await self.ledger.submit(partial(_note_shown, wish, receipt.id), wish.stamp)
@@ -281,6 +260,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             log=log_position,
             public_url=settings.public_url,
             late_seconds_max=settings.late_seconds_max,
+            test_recipients=frozenset(each.casefold() for each in settings.test_recipients),
             request_key=vault.key(Purpose.REQUEST),
             cursor_key=vault.key(Purpose.CURSOR),
             proxies=settings.trusted_proxies,

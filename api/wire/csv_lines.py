@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from api.wire.problem import TooLarge, WrongType
 from api.wire.text import WRONG
 from rim_ledger.core import Invalid
+from rim_ledger.payments.payment import reference_claim
 from rim_ledger.payments.settling import StatementLine
 from rim_ledger.payments.statement import Finding, LineOutcome
 
@@ -171,7 +172,7 @@ def _line(
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return f"{first['loc'][0]}: {first['msg']}"
-    earlier = seen.setdefault((line.provider, line.reference), number)
+    earlier = seen.setdefault(reference_claim(line.provider, line.reference), number)
     if earlier == number:
         return line
     reason = f"Line {earlier} has the same provider and reference."

@@ -94,7 +94,8 @@ class ApproveLoan(Command[Loan]):
         require_no_conflict(book, user)
         require_may_lend(book, aggregate, user)
         require_active(user)
-        _remind_to_disburse(book, aggregate.id)
+        if not any(each.given_up_by for each in aggregate.attempts):  # Else a person sends it.
+            _remind_to_disburse(book, aggregate.id)
         yield LoanApproved()
 
 

@@ -12,7 +12,8 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from rim_ledger.core import Aggregate, Stamp, hashes, require
+from rim_ledger.core import Aggregate, Stamp, require
+from rim_ledger.fingerprints import hashes
 from rim_ledger.lending.owed import Debt
 from rim_ledger.lending.shares import is_late
 from rim_ledger.lending.user_events import (
@@ -107,6 +108,9 @@ class User(Aggregate):
     credit_balance: Decimal = ZERO
     credit_at: datetime | None = None
     """When the latest of the money came in that is credit."""
+    credit_from: tuple[UUID, ...] = ()
+    """The payments that the credit came from, or came back from where it was applied: none is
+    missing, though the money of some may be spent."""
     applied: dict[UUID, Part] = {}
     total_repaid: Decimal = ZERO
     completed_on_time: int = 0
@@ -226,24 +230,23 @@ class User(Aggregate):
                 paid = self.but(heard_at=max(self.heard_at, stamp.at))
                 for part in event.parts:
                     paid = paid._paid(part, event.completed, stamp.at)
+                came = [event.transaction_id] if event.credit else []
+                paid = paid.but(credit_from=(*self.credit_from, *came))
                 return paid._credited(event.credit, event.paid_at or stamp.at)
             case CreditApplied():
                 paid = self._paid(event.part, event.completed, stamp.at)
                 loan, before = event.part.loan_id, self.applied.get(event.part.loan_id)
                 applied = event.part.plus(before) if before else event.part
-                spent = paid._credited(-event.part.amount)
-                return spent.but(applied=self.applied | {loan: applied})
+                spent = paid.but(applied=self.applied | {loan: applied})
+                return spent._credited(-event.part.amount)
             case RepaymentReversed():
                 owing = self
                 for part in event.parts:
                     owing = owing._unpaid(part)
-                return owing._credited(-event.credit)
+                left_from = tuple(each for each in self.credit_from if each != event.transaction_id)
+                return owing.but(credit_from=left_from)._credited(-event.credit)
             case CreditTakenBack():
-                left = self.applied[event.part.loan_id].minus(event.part)
-                rest = _without(self.applied, event.part.loan_id)
-                back = self._unpaid(event.part)
-                back = back._credited(event.part.amount, event.paid_at or stamp.at)
-                return back.but(applied=rest | {left.loan_id: left} if left.amount else rest)
+                return self._taken_back(event.part, event.paid_at or stamp.at)
             case CreditRefunded():
                 return self._credited(-event.amount)
             case DebtReopened():
@@ -296,10 +299,23 @@ class User(Aggregate):
             return self
         return self.but(made_by=self.made_by | {stamp.admin: stamp.noted_at})
 
+    def _taken_back(self, part: Part, paid_at: datetime) -> Self:
+        left = self.applied[part.loan_id].minus(part)
+        rest = _without(self.applied, part.loan_id)
+        applied = rest | {left.loan_id: left} if left.amount else rest
+        return self._unpaid(part).but(applied=applied)._credited(part.amount, paid_at)
+
     def _credited(self, amount: Decimal, paid_at: datetime | None = None) -> Self:
+        """More or less credit. Where it came from is forgotten once none is left, nor applied
+        where it may come back from."""
         balance = self.credit_balance + amount
         latest = max(filter(None, (self.credit_at, paid_at)), default=None)
-        return self.but(credit_balance=balance, credit_at=latest if balance > ZERO else None)
+        left = balance > ZERO
+        return self.but(
+            credit_balance=balance,
+            credit_at=latest if left else None,
+            credit_from=self.credit_from if left or self.applied else (),
+        )
 
     def _paid(self, part: Part, completed: tuple[Completion, ...], settled_at: datetime) -> Self:
         debt = self.debts[part.loan_id]

@@ -141,6 +141,10 @@ class Transaction(Aggregate):
     description: str | None
     metadata: dict[str, Any]
     created_at: datetime
+    recorded_by: UUID | None = None
+    """The admin who recorded it, if it was one."""
+    settled_by: UUID | None = None
+    """The admin who completed or failed it, by hand or by a statement."""
     status: TransactionStatus = TransactionStatus.PENDING
     parts: tuple[Part, ...] = ()
     unallocated: Decimal = ZERO
@@ -172,6 +176,11 @@ class Transaction(Aggregate):
     def failed(self) -> bool:
         """Whether it failed, even if what was captured for it has gone back since."""
         return self.status is TransactionStatus.FAILED or self.funds_captured
+
+    @property
+    def brought_nothing(self) -> bool:
+        """Whether no money came in, so that its reference may stand for another payment."""
+        return self.failed and not self.funds_captured
 
     @property
     def source(self) -> str | None:
@@ -222,6 +231,7 @@ class Transaction(Aggregate):
             description=event.description,
             metadata=event.metadata,
             created_at=stamp.at,
+            recorded_by=stamp.admin,
         )
 
     def evolve(  # noqa: PLR0911 - a line an event
@@ -231,6 +241,7 @@ class Transaction(Aggregate):
             case TransactionCompleted():
                 return self.but(
                     status=TransactionStatus.COMPLETED,
+                    settled_by=stamp.admin,
                     reference=event.reference or self.reference,
                     parts=event.parts,
                     unallocated=event.unallocated,
@@ -239,6 +250,7 @@ class Transaction(Aggregate):
             case TransactionFailed():
                 return self.but(
                     status=TransactionStatus.FAILED,
+                    settled_by=stamp.admin,
                     failure_reason=event.reason,
                     funds_captured=event.funds_captured,
                     quarantined=self._unresolved,

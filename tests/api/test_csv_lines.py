@@ -134,7 +134,7 @@ def test_lines_of_empty_fields_are_none() -> None:
 
 
 def test_a_second_line_with_the_same_provider_and_reference_is_a_duplicate() -> None:
-    text = "2026-01-05,R-1,100,paystack,\n\n2026-01-05,R-1,50,other,\n2026-01-06,R-1,50,paystack,\n"
+    text = "2026-01-05,R-1,100,paystack,\n\n2026-01-05,R-1,50,other,\n2026-01-06,r-1,50,PayStack,\n"
     *_, last = read(HEADER + text)
     assert isinstance(last, Finding)
     assert (last.line, last.outcome) == (3, "duplicate")

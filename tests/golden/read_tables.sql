@@ -161,6 +161,7 @@ CREATE TABLE read.statements (
     unknown bigint NOT NULL,
     duplicate bigint NOT NULL,
     already_reconciled bigint NOT NULL,
+    own_record bigint NOT NULL,
     refused bigint NOT NULL,
     invalid bigint NOT NULL,
     finished_at timestamptz,
@@ -474,7 +475,7 @@ CREATE TABLE read.statement_lines (
     id uuid NOT NULL,
     statement_id uuid NOT NULL,
     line bigint NOT NULL,
-    outcome text NOT NULL CHECK (outcome IN ('matched', 'mismatched', 'unknown', 'duplicate', 'alreadyReconciled', 'refused', 'invalid')),
+    outcome text NOT NULL CHECK (outcome IN ('matched', 'mismatched', 'unknown', 'duplicate', 'alreadyReconciled', 'own-record', 'refused', 'invalid')),
     transaction_id uuid,
     date text,
     reference text,
@@ -512,14 +513,14 @@ CREATE TABLE read.ticket_history (
 CREATE VIEW read.admin_activity_logs AS SELECT *, 1::bigint AS version FROM ledger.activity;
 DO $$ BEGIN GRANT USAGE ON SCHEMA read TO rim_service; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA read TO rim_service; EXCEPTION WHEN undefined_object THEN NULL; END $$;
 CREATE SCHEMA read_masked;
-CREATE VIEW read_masked.admin_roles AS SELECT t.id, t.name, t.description, t.permissions, t.user_count, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.admin_roles t;
+CREATE VIEW read_masked.admin_roles AS SELECT t.id, t.name, t.description, t.permissions, t.max_amount, t.max_limit, t.user_count, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.admin_roles t;
 CREATE VIEW read_masked.admin_users AS SELECT t.id, t.username, NULL::text AS email, NULL::text AS name, NULL::text AS display_name, NULL::text AS phone, t.role, t.role_id, t.status, t.last_login, t.two_factor_enabled, t.created_at, t.created_by, t.updated_at, t.version, t.begun FROM read.admin_users t;
 CREATE VIEW read_masked.api_keys AS SELECT t.id, t.name, t.admin_id, t.username, t.permissions, t.ip_whitelist, t.expires_at, t.last_used_at, t.revoked_at, t.created_at, t.updated_at, t.version, t.begun FROM read.api_keys t;
 CREATE VIEW read_masked.security_settings AS SELECT t.id, t.password_min_length, t.password_require_uppercase, t.password_require_lowercase, t.password_require_numbers, t.password_require_special_chars, t.session_timeout, t.max_login_attempts, t.lockout_duration, t.two_factor_required, t.two_factor_method, t.ip_whitelist, t.ip_blacklist, t.updated_at, t.version, t.begun FROM read.security_settings t;
 CREATE VIEW read_masked.users AS SELECT t.id, t.user_id, NULL::text AS phone, NULL::text AS email, NULL::text AS name, t.credit_score, t.repayment_status, t.total_repaid, t.status, t.credit_limit, t.auto_limit_enabled, t.total_loans, t.credit_balance, t.exposure, t.opted_out, t.erased, t.deleted_at, t.created_at, t.updated_at, t.version, t.begun FROM read.users t;
 CREATE VIEW read_masked.loans AS SELECT t.id, t.loan_id, t.user_id, NULL::text AS user_phone, NULL::text AS user_email, t.amount, t.status, t.disbursement, t.network, t.interest_rate, t.repayment_period, t.due_date, t.amount_due, t.amount_paid, t.outstanding_amount, t.approved_at, t.approved_by, t.rejected_at, t.rejected_by, NULL::text AS rejection_reason, t.disbursed_at, t.completed_at, t.defaulted_at, t.telco_reference, t.disputed, t.disputes, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('', 'creditScore', 'previousLoans', 'autoApproved', 'policy', 'reasons') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.metadata) m) AS metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.loans t;
 CREATE VIEW read_masked.transactions AS SELECT t.id, t.transaction_id, t.user_id, NULL::text AS user_phone, NULL::text AS user_email, t.type, t.amount, t.status, t.payment_method, NULL::text AS description, t.reference, t.provider, t.network, t.loan_id, t.allocations, t.unallocated, NULL::text AS failure_reason, t.occurred_at, t.quarantine, t.provider_claim, t.reconciled_at, t.reconciled_by, NULL::text AS notes, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.metadata) m) AS metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.transactions t;
-CREATE VIEW read_masked.statements AS SELECT t.id, t.sha256, t.lines, t.matched, t.mismatched, t.unknown, t.duplicate, t.already_reconciled, t.refused, t.invalid, t.finished_at, t.created_at, t.created_by, t.updated_at, t.version, t.begun FROM read.statements t;
+CREATE VIEW read_masked.statements AS SELECT t.id, t.sha256, t.lines, t.matched, t.mismatched, t.unknown, t.duplicate, t.already_reconciled, t.own_record, t.refused, t.invalid, t.finished_at, t.created_at, t.created_by, t.updated_at, t.version, t.begun FROM read.statements t;
 CREATE VIEW read_masked.departments AS SELECT t.id, t.name, t.description, t.tier, t.agent_count, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.departments t;
 CREATE VIEW read_masked.support_agents AS SELECT t.id, NULL::text AS name, NULL::text AS email, NULL::text AS phone, t.department, t.tier, t.active_tickets, t.status, t.last_assigned_at, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.support_agents t;
 CREATE VIEW read_masked.tickets AS SELECT t.id, t.ticket_number, t.customer_id, NULL::text AS customer_name, NULL::text AS customer_phone, NULL::text AS customer_email, NULL::text AS subject, NULL::text AS description, t.category, t.priority, t.status, t.assigned_to, NULL::text AS assigned_to_name, t.department, t.escalated_to, NULL::text AS escalated_to_name, NULL::text AS resolution, t.resolved_at, t.resolved_by, t.closed_at, t.last_message_at, t.message_count, t.read_by_agents, t.read_by_customer, t.tags, t.response_due_at, t.responded_at, t.response_overdue, t.resolution_due_at, t.resolution_overdue, t.breached, t.created_at, t.updated_at, t.version, t.begun FROM read.tickets t;
