@@ -106,8 +106,9 @@ SELECT i.indrelid, pg_get_indexdef(i.indexrelid)
    AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.oid AND k.conrelid = t.oid)
    AND NOT (t.oid = ANY (%(ours)s::oid[]) AND EXISTS (
        SELECT FROM pg_attribute a
-        WHERE a.attrelid = t.oid AND x.relname = t.relname || '_' || a.attname))"""
-"""The indexes that others made: the program's own are named after their column."""
+        WHERE a.attrelid = t.oid AND x.relname IN (
+              t.relname || '_' || a.attname, t.relname || '_' || a.attname || '_compared')))"""
+"""The indexes that others made: the program's own are named after their column (schema._keys)."""
 
 COMMENTS: Final = """
 SELECT d.objoid, format('COMMENT ON %%s IS %%L', CASE WHEN a.attnum IS NULL
