@@ -8,8 +8,9 @@ import psycopg
 LOCK = 7_264_001
 RECORD: Final = b"CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY)"
 
-# What a trigger keeps from being changed is only added to, what is never thrown away is not deleted,
-# and the keys are only read. More than this the service is not given, whoever owns the tables.
+# What a trigger keeps from being changed is only added to, what is never thrown away is not
+# deleted, and the keys are only read. More than this the service is not given, whoever owns the
+# tables.
 GRANTS: Final = """
 DO $$
 DECLARE one record;
