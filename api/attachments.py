@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from api.road.again import admit_again
+from api.road.again import admit_again, streaming
 from api.road.idempotency import key_for
 from api.road.known import require_known
 from api.road.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from api.road.desk import Desk
 
 FILES: Final = ONE + "/attachments"
-PARTS_AT_ONCE: Final = 16
-"""Parts of a file (of 64 KiB) that are sent before the caller is looked at again."""
 
 
 class Access(Struct):
@@ -88,7 +86,7 @@ async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     ticket, _ = await access.look()
     if (key := call.header(b"idempotency-key")) is None:  # Else it may have been taken before.
         require_room(ticket)
-    with Upload() as upload:
+    with desk.rates.room(call, desk.callers), Upload() as upload:
         await upload.receive(call.receive, call.headers)
         name = safe_name(upload.name)
         kind = media_type(name, upload.file)
@@ -180,7 +178,7 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
         if not (await admit_again(desk, call, READ, activity=asked)).own:
             await admit_again(desk, call, SEES_PERSONS, activity=asked)
 
-    await Download(
+    shown_file = Download(
         size=file.size,
         etag=f'"{file.sha256}"',
         headers=[
@@ -190,7 +188,9 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
         ],
         read=read,
         admit=admit,
-    ).answer(call)
+    )
+    async with streaming(desk, call) as stream:
+        await shown_file.answer(call, stream)
 
 
 def _disposition(name: str) -> bytes:

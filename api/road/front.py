@@ -13,8 +13,11 @@ from api.road.reads import answer_list, answer_one
 from api.road.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry
 from api.wire import problem
 from api.wire.accept import preferred
+from api.wire.body import Disconnected
 from api.wire.call import Call, Reply, path_of
 from api.wire.query import read_parameters
+from api.wire.rate import TooMuchUnread
+from api.wire.stream import PIECE_MAX, send_reply
 from rim_ledger.admin import gate
 from rim_ledger.core import Refused, Unavailable
 
@@ -57,7 +60,8 @@ class Front:
             route, parameters = desk.table.find(call.method, call.path)
             reply = await answer(desk, call, route, parameters)
         except (Refused, Unavailable) as refusal:
-            reply = refused(refusal, call)
+            left = call.started and isinstance(refusal, Disconnected)
+            reply = None if left else refused(refusal, call)
         except asyncio.CancelledError:  # The process stops and has waited for this long enough.
             words = "The service is stopping. Please ask again under the same key."
             reply = refused(Unavailable("busy", words), call)
@@ -67,11 +71,11 @@ class Front:
         if reply is not None and call.started:
             words = "request %s: the answer broke off with %s%s"
             log.warning(words, call.id, reply.status, call.progress)
+            call.status = reply.status
         elif reply is not None:
-            await _send(send, call, reply)
+            await _send(desk, call, reply)
         template = route.path if route else "none"
-        status = reply.status if reply else 200
-        desk.metrics.note(call.method, template, status, started)
+        desk.metrics.note(call.method, template, call.status, started)
 
 
 async def answer(desk: Desk, call: Call, route: AnyRoute, parameters: Parameters) -> Reply | None:
@@ -130,10 +134,13 @@ def refused(refusal: Exception, call: Call) -> Reply:
     return Reply(body["status"], problem.encoded(body), headers, problem.MEDIA_TYPE)
 
 
-async def _send(send: Any, call: Call, reply: Reply) -> None:
-    headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers]
-    if reply.body:
-        headers.append((b"content-type", reply.media_type))
-    await call.start(reply.status, headers)
-    body = b"" if call.method == "HEAD" else reply.body
-    await send({"type": "http.response.body", "body": body})
+async def _send(desk: Desk, call: Call, reply: Reply) -> None:
+    """Send an answer. Before a large one that only tells something there must be room for it."""
+    if len(reply.body) <= PIECE_MAX or call.method != "GET":
+        await send_reply(call, reply)
+        return
+    try:
+        with desk.rates.room(call, desk.callers, len(reply.body)):
+            await send_reply(call, reply)
+    except TooMuchUnread as refusal:
+        await send_reply(call, refused(refusal, call))

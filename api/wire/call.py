@@ -39,7 +39,7 @@ class Call:
 
     __slots__ = (
         "given", "headers", "id", "ip", "limits", "media_type", "method", "path", "position",
-        "progress", "query", "receive", "send", "started", "token_hash",
+        "progress", "query", "receive", "send", "started", "status", "token_hash",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +67,8 @@ class Call:
         """What is left of what the caller may ask for; every answer tells it."""
         self.started = False
         """Whether an answer has begun, after which there can be no other."""
+        self.status = 200
+        """The status of the answer that has begun."""
         self.progress = ""
         """What was done so far, for the log, should the answer break off."""
 
@@ -91,7 +93,7 @@ class Call:
         """Send the head of an answer: these headers, and those that every answer has."""
         own = [(b"cache-control", b"no-store"), (b"x-request-id", self.id.encode())]
         headers = [*own, *self.limits, *headers]
-        self.started = True
+        self.started, self.status = True, status
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     def stamp(self, world: World, key: str | None = None) -> Stamp:
