@@ -22,7 +22,7 @@ from api.wire.body import BODY_MAX, BODY_SECONDS, Disconnected, read_json
 from api.wire.call import Call
 from api.wire.problem import InvalidFields, TooLarge
 from api.wire.query import read_parameters, unfit
-from api.wire.stream import PIECE_MAX, send_piece, send_reply
+from api.wire.stream import PIECE_MAX
 from api.wire.text import TextFile
 from rim_ledger.core import Form, Invalid, Refused, Unavailable
 from rim_ledger.outcomes import Receipt
@@ -135,7 +135,7 @@ async def answer_bulk(desk: "Desk", call: Call, _: Parameters) -> None:
                 await _stream(sender, TextFile(call.receive, call.headers, MEDIA_TYPE))
             case ["true"]:
                 file = TextFile(call.receive, call.headers, MEDIA_TYPE, seconds=BODY_SECONDS)
-                await send_reply(call, await perform_all(sender, file))
+                await call.reply(await perform_all(sender, file))
             case _:
                 raise unfit("atomic", "this is true or false")
 
@@ -251,8 +251,8 @@ async def _one(sender: Sender, number: int, wish: Wish) -> bytes:
 async def _write(call: Call, answers: Answers) -> None:
     """Send the answers as they come, to a client that has left as well: it hears of none."""
     while body := await answers.take():
-        await send_piece(call, body)
-    await send_piece(call, b"", more=False)
+        await call.go_on(body)
+    await call.go_on(b"", more=False)
 
 
 async def lines(file: TextFile) -> AsyncIterator[bytes]:

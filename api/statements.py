@@ -141,8 +141,7 @@ async def _stream(desk: "Desk", call: Call, task: Import, status: int, headers: 
 
 
 async def _say(call: Call, line: dict[str, Any], *, more: bool = True) -> None:
-    body = problem.encoded(line) + b"\n"
-    await call.send({"type": "http.response.body", "body": body, "more_body": more})
+    await call.go_on(problem.encoded(line) + b"\n", more=more)
 
 
 _counts: Final = {name: {"type": "integer", "minimum": 0} for name in ("lines", *LineOutcome)}

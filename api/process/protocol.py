@@ -1,5 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it, with the bounds that it lacks: on a request's head, and on
-how long an answer waits for its reader."""
+"""HTTP/1.1 as uvicorn speaks it, with bounds on requests' heads and on how long answers wait."""
 
 import asyncio
 import logging

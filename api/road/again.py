@@ -1,5 +1,4 @@
-"""An answer that goes on: its reader is admitted again before each further part, and has few
-of them at once."""
+"""An answer that goes on: its reader has few at once, and is admitted again before each part."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

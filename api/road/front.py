@@ -16,10 +16,11 @@ from api.wire.accept import preferred
 from api.wire.body import Disconnected
 from api.wire.call import Call, Reply, path_of
 from api.wire.query import read_parameters
-from api.wire.rate import TooMuchUnread
-from api.wire.stream import PIECE_MAX, send_reply
+from api.wire.rate import Rates, TooMuchUnread
+from api.wire.stream import PIECE_MAX
 from rim_ledger.admin import gate
 from rim_ledger.core import Refused, Unavailable
+from rim_ledger.world import RealWorld
 
 App = Callable[..., Awaitable[None]]
 Message = MutableMapping[str, Any]
@@ -41,6 +42,7 @@ class Front:
 
     def __init__(self, inner: App, state: Any) -> None:
         self._inner, self._state = inner, state
+        self._readers = Rates(0)
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -48,7 +50,7 @@ class Front:
             return
         path = path_of(scope)
         if path in DOCUMENTS or path.startswith(ASSETS):
-            await self._inner(scope, receive, send)
+            await self._describe(scope, receive, send)
             return
         started = perf_counter()
         desk: Desk = self._state.desk
@@ -76,6 +78,15 @@ class Front:
             await _send(desk, call, reply)
         template = route.path if route else "none"
         desk.metrics.note(call.method, template, call.status, started)
+
+    async def _describe(self, scope: Message, receive: Any, send: Any) -> None:
+        """What describes the API, and needs no ledger; so many at once for each address."""
+        call = Call(scope, receive, send, RealWorld(), self._state.settings.trusted_proxies)
+        try:
+            with self._readers.room(call, {}):
+                await self._inner(scope, receive, send)
+        except TooMuchUnread as refusal:
+            await call.reply(refused(refusal, call))
 
 
 async def answer(desk: Desk, call: Call, route: AnyRoute, parameters: Parameters) -> Reply | None:
@@ -137,10 +148,10 @@ def refused(refusal: Exception, call: Call) -> Reply:
 async def _send(desk: Desk, call: Call, reply: Reply) -> None:
     """Send an answer. Before a large one that only tells something there must be room for it."""
     if len(reply.body) <= PIECE_MAX or call.method != "GET":
-        await send_reply(call, reply)
+        await call.reply(reply)
         return
     try:
         with desk.rates.room(call, desk.callers, len(reply.body)):
-            await send_reply(call, reply)
+            await call.reply(reply)
     except TooMuchUnread as refusal:
-        await send_reply(call, refused(refusal, call))
+        await call.reply(refused(refusal, call))

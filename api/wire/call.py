@@ -96,6 +96,19 @@ class Call:
         self.started, self.status = True, status
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
+    async def reply(self, reply: Reply) -> None:
+        """Send a whole answer."""
+        headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers]
+        if reply.body:
+            headers.append((b"content-type", reply.media_type))
+        await self.start(reply.status, headers)
+        body = b"" if self.method == "HEAD" else reply.body
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def go_on(self, body: bytes, *, more: bool = True) -> None:
+        """Send a part of a body, and wait while the client has not taken most of those before."""
+        await self.send({"type": "http.response.body", "body": body, "more_body": more})
+
     def stamp(self, world: World, key: str | None = None) -> Stamp:
         """The stamp of what this request asks for; who asks is filled in on admission."""
         agent = self.header(b"user-agent")

@@ -1,5 +1,4 @@
-"""How often each caller may ask: a count a minute, told in every answer; and how much may be on its
-way to them at once."""
+"""How often each caller may ask in a minute, and how much may be on its way to them at once."""
 
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping

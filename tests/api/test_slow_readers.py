@@ -114,6 +114,7 @@ ANSWERS = [
     ("/v1/events", SSE),
     ("/v1/users", "application/json"),
 ]
+DOCUMENTS = ["/docs/assets/swagger-ui-bundle.js", "/openapi.json"]
 
 
 @pytest.mark.parametrize(("path", "accept"), ANSWERS)
@@ -172,6 +173,25 @@ def test_one_caller_has_few_answers_on_their_way_at_once_whichever_token_they_us
                 each.close()
             await until(lambda: not unread)
             assert (await admin.get("/v1/journal.csv")).status_code == 200
+
+    tell(story)
+
+
+def test_what_describes_the_service_has_its_bound_for_each_address(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate, "UNREAD_MAX", 2 * rate.STREAM)
+
+    async def story(admin: Client) -> None:
+        front = admin.app.edge._inner
+        async with listening(admin) as come:
+            for path in DOCUMENTS:
+                await come(admin).ask(path)
+            await until(lambda: sum(front._readers._unread.values()) == 2 * rate.STREAM)
+            for path in DOCUMENTS:
+                refused = await admin.http.get(path)
+                assert (refused.status_code, refused.json()["code"]) == (429, "too-much-unread")
+            assert (await admin.http.get("/asyncapi.json")).status_code == 200
 
     tell(story)
 
