@@ -250,6 +250,13 @@ class Forbidden(Refused):
     """The caller is known and may not do this."""
 
 
+class QuotaExceeded(Refused):
+    """The caller has had as much as they may today; `retryAfter` is in whole seconds."""
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__("quota-exceeded", detail, retryAfter=retry_after)
+
+
 class Unauthenticated(Refused):
     """Nobody vouches for the caller."""
 

@@ -62,8 +62,7 @@ class Ledger:
         self._vault, self._world = vault, world
         self.known, self.link = Known(entities, vault), Link(url)
         self._waiting: list[_Item] = []
-        self._wake = asyncio.Event()
-        self._ended = False
+        self._wake, self._ended = asyncio.Event(), False
         self._task: asyncio.Task[None] | None = None
         self._group = Group(self.known)
         self._draft: Draft | None = None
@@ -264,6 +263,7 @@ class Ledger:
         draft.erased |= book.erased
         draft.secrets |= book.secrets
         draft.reminders |= book.reminders
+        draft.counts |= book.counts
         entry = view.stream(stream)
         assert entry.aggregate is not None, "a decision names a stream that is there"
         name = entry.aggregate.BUSINESS_ID
