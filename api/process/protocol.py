@@ -1,8 +1,12 @@
 """HTTP/1.1 as uvicorn speaks it, with bounds on requests' heads and on how long answers wait."""
 
 import asyncio
+import fcntl
 import logging
 import re
+import sys
+import termios
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -146,12 +150,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def _expect_reader(self) -> None:
         """Look in a while whether the client has taken something of what waits for it now."""
         self._taken()
-        waits = self.transport.get_write_buffer_size()
+        waits = _unread(self.transport)
         self._untaken = self.loop.call_later(SEND_SECONDS, self._look_for_reader, waits)
 
     def _look_for_reader(self, waited: int) -> None:
         self._untaken = None
-        waits = self.transport.get_write_buffer_size()
+        waits = _unread(self.transport)
         if 0 < waited <= waits:
             log.warning("a client took nothing of its answer for %g s: hung up", SEND_SECONDS)
             self.transport.abort()
@@ -202,3 +206,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._answering:
             self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
         self._close()
+
+
+def _unread(transport: asyncio.Transport) -> int:
+    """Bytes of answers that the client's side has not taken: in our buffer, and in that of the
+    system, which takes more of ours only after much of its own is gone."""
+    waits, sent = transport.get_write_buffer_size(), b""
+    if connection := transport.get_extra_info("socket"):
+        with suppress(OSError):  # Not every system tells; then only our own is looked at.
+            sent = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+    return waits + int.from_bytes(sent, sys.byteorder)

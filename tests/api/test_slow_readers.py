@@ -40,7 +40,7 @@ async def listening(admin: Client) -> AsyncIterator[Callable[[Client], "Sluggard
     port, come = server.sockets[0].getsockname()[1], list[Sluggard]()
 
     def make(client: Client) -> Sluggard:
-        come.append(Sluggard(port, client))
+        come.append(Sluggard(port, client, state))
         return come[-1]
 
     async with server:
@@ -55,7 +55,8 @@ async def listening(admin: Client) -> AsyncIterator[Callable[[Client], "Sluggard
 class Sluggard:
     """A client that says what it wants and reads nothing by itself."""
 
-    def __init__(self, port: int, admin: Client) -> None:
+    def __init__(self, port: int, admin: Client, state: ServerState) -> None:
+        self.connections = state.connections
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self._socket.connect(("127.0.0.1", port))
@@ -143,6 +144,26 @@ def test_those_who_read_nothing_hold_no_connection_and_are_ended(
             for each in [*readers, late]:
                 each.close()
             await until(lambda: not unread)
+
+    tell(story)
+
+
+def test_what_a_slow_reader_takes_counts_though_the_system_asks_for_no_more(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swell(monkeypatch)
+
+    async def story(admin: Client) -> None:
+        async with listening(admin) as come:
+            reader = come(admin)
+            await reader.ask("/v1/journal.csv")
+            await until(lambda: any(each.flow.write_paused for each in reader.connections))
+            (connection,) = reader.connections
+            for _ in range(3):
+                before = protocol._unread(connection.transport)
+                assert before > 0
+                await reader.read()
+                await until(lambda: protocol._unread(connection.transport) != before)  # noqa: B023
 
     tell(story)
 
