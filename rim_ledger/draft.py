@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from rim_ledger.activity import AdminActivityLog
 from rim_ledger.book import Reminder
+from rim_ledger.counts import Count, columns
 from rim_ledger.lists import Claim
 from rim_ledger.missing import Secret
 
@@ -38,6 +39,7 @@ class Draft(Struct):
     secrets: dict[Secret, str] = {}
     reminders: dict[Reminder, datetime | None] = {}
     numbers: dict[tuple[str, int], int] = {}
+    counts: dict[Count, int] = {}
     outcomes: list[Outcome] = []
     activities: list[AdminActivityLog] = []
 
@@ -87,4 +89,4 @@ class Draft(Struct):
             "outcomes": [each.outcome for each in self.outcomes],
             "activities": msgspec.json.encode(self.activities).decode(),
             "notify": bool(self.streams),
-        }
+        } | columns(self.counts)

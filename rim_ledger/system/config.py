@@ -71,6 +71,30 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
     ("support", "resolutionHours"): Known(
         "Hours until a ticket shall be resolved, from when it was opened or reopened.", 48, 1, 8760
     ),
+    ("quotas", "borrowerFilesPerDay"): Known(
+        "Files that a borrower may add to tickets in a day.", 30, 1, 100_000
+    ),
+    ("quotas", "borrowerMebibytesPerDay"): Known(
+        "MiB of files that a borrower may add to tickets in a day.", 50, 1, 1_000_000
+    ),
+    ("quotas", "borrowerTicketsPerDay"): Known(
+        "Tickets that a borrower may open in a day.", 20, 1, 100_000
+    ),
+    ("quotas", "borrowerMessagesPerTicketPerDay"): Known(
+        "Messages that a borrower may post on one ticket in a day.", 100, 1, 100_000
+    ),
+    ("quotas", "staffFilesPerDay"): Known(
+        "Files that one member of staff may add to tickets in a day.", 1_000, 1, 1_000_000
+    ),
+    ("quotas", "staffMebibytesPerDay"): Known(
+        "MiB of files that one member of staff may add to tickets in a day.", 2_000, 1, 1_000_000
+    ),
+    ("quotas", "staffTicketsPerDay"): Known(
+        "Tickets that one member of staff may open in a day.", 10_000, 1, 1_000_000
+    ),
+    ("quotas", "staffMessagesPerTicketPerDay"): Known(
+        "Messages that one member of staff may post on one ticket in a day.", 1_000, 1, 100_000
+    ),
     ("notifications", "smsPerSecond"): Known(
         "SMS that are handed over in a second, by all processes together.", 50, 1, 10_000
     ),
