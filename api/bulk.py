@@ -81,7 +81,7 @@ class Sender(Struct, frozen=True):
         try:
             line = Line.model_validate(value)
         except ValidationError as error:
-            raise InvalidFields(errors_in(error, value)) from None
+            raise InvalidFields(errors_in(error, Line, value)) from None
         if (op := OP.fullmatch(line.op)) is None:
             raise Invalid("invalid-op", "An op is a method and a path.", "/op")
         path, _, query = op[2].partition("?")

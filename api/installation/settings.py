@@ -1,6 +1,5 @@
 """Every setting of the service: read once from the environment, checked, frozen."""
 
-import difflib
 import os
 import re
 import sys
@@ -16,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.installation.secret_file import SECRET_MIN, SecretUnusable, kept_secret
 from rim_ledger.admin.passwords import FirstPassword
+from rim_ledger.near import did_you_mean
 from rim_ledger.system.backup_settings import StorageLocation
 from rim_ledger.values import Email, Phone
 
@@ -267,9 +267,8 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
     known = [variable(field) for field in Settings.model_fields]
     for name in sorted(environment):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
-            close = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.75)
-            meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}."
-            yield f"{name} is not a setting: {meant}"
+            meant = did_you_mean(name, known) or f": there are {', '.join(known)}."
+            yield f"{name} is not a setting{meant}"
 
 
 def _complaints(error: ValidationError) -> Iterator[str]:
