@@ -104,7 +104,7 @@ class Sender(Struct, frozen=True):
     def failed(self, number: int, error: Exception) -> bytes:
         """The answer to a line that came to nothing."""
         if not isinstance(error, Refused | Unavailable):
-            self.desk.note_unexpected(error, self.call.id)
+            self.desk.note_unexpected(error)
         said = problem.problem(error, self.call.path, self.call.id)
         answer = {"line": number, "status": said["status"], "problem": said}
         if getattr(error, "replayed", False):

@@ -65,7 +65,7 @@ async def _stream(desk: "Desk", call: Call, backtest: Backtest) -> None:
         last: dict[str, Any] = {"report": backtest.report.shown}
     except Exception as error:
         if not isinstance(error, Refused | Unavailable):
-            desk.note_unexpected(error, call.id)
+            desk.note_unexpected(error)
         last = {"problem": problem.problem(error, call.path, call.id)}
     await _say(call, last)
     await call.send({"type": "http.response.body", "body": b""})

@@ -197,6 +197,16 @@ class Settings(BaseSettings):
         description="the URL of an object store for backups whose storage location is cloud, as of "
         "RIM_ATTACHMENTS; default: none, and they lie in RIM_HOME/backups",
     )
+    log_format: Literal["text", "json"] = Field(
+        default="text",
+        description="text or json, an object a line, of what each process logs on standard error; "
+        "default: text",
+    )
+    access_log: bool = Field(
+        default=False,
+        description="true or false: whether each answer of the API is logged, by method, route, "
+        "status and milliseconds; default: false",
+    )
     pg_user: str | None = Field(
         default=None,
         description="the account that runs our own PostgreSQL when root starts it; default: "

@@ -25,7 +25,7 @@ from api.installation.database import (
     prepare,
 )
 from api.installation.settings import Settings
-from api.process import sealing
+from api.process import logs, sealing
 from api.process import status as standing
 from api.process.fence import OUTDATED, fenced
 from api.process.output import OUTPUT_LOST, OutputLost, code_of, guard
@@ -102,6 +102,7 @@ def follow() -> None:
     _collect_rarely()
     with fitting_database(settings) as url:
         work = follower.follow(url, open_vault(settings, url), log.warning)
+        logs.started()
         asyncio.run(fenced(url, alive(url, "follow", work)))
 
 
@@ -110,6 +111,7 @@ def seal() -> None:
     """Run the sealer, which signs what the log has."""
     settings = Settings.load()
     with fitting_database(settings) as url:
+        logs.started()
         asyncio.run(fenced(url, alive(url, "seal", sealing.seal(settings, url))))
 
 
@@ -251,10 +253,7 @@ def main() -> NoReturn:
 
 
 def _run() -> None:
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # We say it once, and in our words.
+    logs.configure(next((word for word in sys.argv[1:] if word in app), "rim-ledger"))
     # All that runs here knows how to end on an interrupt; a shell may have switched them off.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -288,7 +287,7 @@ def _collect_rarely() -> None:
 
 
 def _fail(line: str, code: int = 1) -> None:
-    print(f"rim-ledger: {line}", file=sys.stderr)
+    logs.say(line, sys.stderr, logging.ERROR)
     raise SystemExit(code)
 
 

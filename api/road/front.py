@@ -13,7 +13,7 @@ from api.road.reads import answer_list, answer_one
 from api.road.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry
 from api.wire import problem
 from api.wire.accept import preferred
-from api.wire.call import Call, Reply, path_of
+from api.wire.call import REQUEST, Call, Reply, path_of
 from api.wire.query import read_parameters
 from rim_ledger.admin import gate
 from rim_ledger.core import Refused, Unavailable
@@ -22,7 +22,10 @@ from rim_ledger.outage import OUTAGE, unavailable
 App = Callable[..., Awaitable[None]]
 Message = MutableMapping[str, Any]
 
+ACCESSES: Final = "rim_ledger.access"
+"""The logger of a line for each answer; at its level WARNING there are none."""
 log = logging.getLogger("rim_ledger.api")
+accesses = logging.getLogger(ACCESSES)
 
 DOCS, ASSETS, OPENAPI = "/docs", "/docs/assets/", "/openapi.json"
 ACTIONS: Final = {"GET": "Read"}
@@ -51,6 +54,7 @@ class Front:
         started = perf_counter()
         desk: Desk = self._state.desk
         call = Call(scope, receive, send, desk.world, desk.proxies)
+        REQUEST.set(call.id)
         route: AnyRoute | None = None
         try:
             if path not in PROBES:
@@ -65,16 +69,16 @@ class Front:
             words = "The service is stopping. Please ask again under the same key."
             reply = refused(Unavailable("busy", words), call)
         except Exception as error:
-            desk.note_unexpected(error, call.id)
+            desk.note_unexpected(error)
             reply = refused(error, call)
         if reply is not None and call.started:
-            words = "request %s: the answer broke off with %s%s"
-            log.warning(words, call.id, reply.status, call.progress)
+            log.warning("the answer broke off with %s%s", reply.status, call.progress)
         elif reply is not None:
             await _send(send, call, reply)
         template = route.path if route else "none"
         status = reply.status if reply else 200
         desk.metrics.note(call.method, template, status, started)
+        _log_access(call.method, template, status, started)
 
 
 async def answer(desk: Desk, call: Call, route: AnyRoute, parameters: Parameters) -> Reply | None:
@@ -124,6 +128,15 @@ async def answer_other(
             await desk.rights(call, call.token, activity=asked, enter=gate.enter_to_enrol)
         raise
     return await route.answer(desk, call, parameters)
+
+
+def _log_access(method: str, path: str, status: int, started: float) -> None:
+    """A line for an answer: the path as routes spell it, so that no id and no query is told."""
+    if not accesses.isEnabledFor(logging.INFO):
+        return
+    milliseconds = round((perf_counter() - started) * 1000, 1)
+    fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
+    accesses.info("%s %s %s in %s ms", *fields.values(), extra={"fields": fields})
 
 
 def refused(refusal: Exception, call: Call) -> Reply:
