@@ -40,7 +40,6 @@ from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
 from projections.seals import Contradiction
 from projections.signed_note import Untrue
-from rim_ledger.admin.attempts import Attempts
 from rim_ledger.core import Refused, Unavailable
 from rim_ledger.heartbeat import alive
 from rim_ledger.outage import OUTAGE, unwritable
@@ -93,6 +92,10 @@ app.command("api.process.backup_commands:backup", name="backup")
 app.command("api.process.backup_commands:verify_backup", name="verify-backup")
 app.command("api.process.backup_commands:restore", name="restore")
 app.command("api.process.backup_commands:outbound", name="outbound")
+app.command("api.process.admin_commands:unlock", name="unlock")
+admin = App(name="admin", help="Help a super-admin whom nobody else can help.")
+admin.command("api.process.admin_commands:reset", name="reset")
+app.command(admin)
 
 
 @app.command
@@ -153,25 +156,6 @@ def init() -> None:
     if lacking:
         print(f"added: {', '.join(lacking)}")
     print("the database is up to date")
-
-
-@app.command
-def unlock(username: str) -> None:
-    """Let somebody try again at once who failed too often to get in.
-
-    Parameters
-    ----------
-    username:
-        The name that was tried.
-    """
-    settings = Settings.load()
-
-    async def run(url: str) -> int:
-        async with Attempts(url, open_vault(settings, url), RealWorld()) as attempts:
-            return await attempts.forget(username)
-
-    with fitting_database(settings) as url:
-        print(f"failures forgotten: {asyncio.run(run(url))}")
 
 
 @app.command
