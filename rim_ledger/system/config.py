@@ -14,7 +14,11 @@ from pydantic import JsonValue
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Command, Event, Invalid, Stamp, Timed, require
 from rim_ledger.free_json import FreeJson
+from rim_ledger.near import nearest
 from rim_ledger.values import Description, Word, derived_id
+
+CONFUSED: Final = 0.85
+"""How like a known name the name of a new setting is not to be: see `nearest`."""
 
 
 class Known(Struct, frozen=True):
@@ -221,6 +225,8 @@ class SetConfig(Timed):
         before = book.find(SystemConfig, stream)
         old = before.value if before else None
         known = KNOWN.get((self.category, self.key))
+        if not (before or known):
+            _require_meant(self.category, self.key)
         value = _checked(known, self.value) if known else _same_type(before, self.value)
         words = self.description or (known.description if known else "")
         if before is None or (old, before.description) != (value, words):
@@ -228,6 +234,16 @@ class SetConfig(Timed):
                 category=self.category, key=self.key, value=value, description=words
             )
             book.append(SystemConfig, stream, [event])
+
+
+def _require_meant(category: str, key: str) -> None:
+    """Refuse a new setting that no rule reads under a name so near to one that some do."""
+    if near_category := nearest(category, {name for name, _ in KNOWN}, CONFUSED):
+        keys = [name for each, name in KNOWN if each == near_category]
+        if near_key := nearest(key, keys, CONFUSED):
+            words = f"There is no setting {category}/{key}"
+            meant = f"did you mean {near_category}/{near_key}?"
+            raise Invalid("unknown-setting", f"{words}; {meant}", "/key")
 
 
 def set_defaults(book: Book) -> None:
