@@ -40,8 +40,9 @@ SCHEMA: Final = pa.schema(
 """`data` has personal words hidden; `body` is what was stored, sealed, and what was signed."""
 
 ERASED: Final = (
-    "SELECT person FROM ledger.personal_keys WHERE person = ANY (%b) AND wrapped IS NULL"
+    "SELECT person FROM ledger.personal_keys WHERE person = ANY (%b) AND erased_at IS NOT NULL"
 )
+"""Needs no right to read the keys themselves."""
 
 
 class _Amount(Struct):

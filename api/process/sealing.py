@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from psycopg import AsyncConnection
-from psycopg.errors import UndefinedColumn, UndefinedTable
+from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
 
 from api.installation.database import Unfit, first_line, open_vault
 from api.installation.outside import Outside
+from api.installation.secret_file import FILE
 from api.installation.settings import Settings
 from api.process.progress import progress
 from projections import seals
@@ -148,8 +149,9 @@ def _unsaid(opening: Opening) -> str:
 
 
 async def _vault(settings: Settings, connection: Connection) -> Vault:
-    """The vault of a store that nobody else sees yet."""
-    rows = await (await connection.execute(STORED)).fetchall()
+    """The vault of a store, as it is in this transaction."""
+    if not (rows := await (await connection.execute(STORED)).fetchall()):
+        raise Unfit("this database holds no ring of keys: run rim-ledger init")
     try:
         return Vault(Ring(unlocked(rows, settings.secrets)), RealWorld())
     except WrongSecret as error:
@@ -157,16 +159,40 @@ async def _vault(settings: Settings, connection: Connection) -> Vault:
 
 
 async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
-    """Compare every event with its seal: what is wrong, and what was looked at."""
+    """Compare every event with its seal: what is wrong, and what was looked at and what not."""
     async with await _connect(url) as connection:
         try:
-            vault = open_vault(settings, url)
-            origins = await seals.origins(connection, vault)
-            return await _compare(connection, origins, Outside(settings.home), vault.event_mac)
+            vault, unchecked = await _vault_at_hand(settings, connection)
+            if vault:
+                origins = await seals.origins(connection, vault)
+            else:
+                origins = Origins(note for note, _ in await seals.openings(connection))
+            mac = vault.event_mac if vault else None
+            faults, words = await _compare(connection, origins, Outside(settings.home), mac)
+            return faults, "\n".join([*unchecked, words])
         except MISSING as error:
             return [_missing(error)], "the log"
         except Untrue as error:
             return [str(error)], "the log"
+
+
+async def _vault_at_hand(
+    settings: Settings, connection: Connection
+) -> tuple[Vault | None, list[str]]:
+    """The vault, or none and what is not checked without it, and why."""
+    if not settings.secrets:
+        home = settings.home / FILE
+        why = f"there is no master secret: set RIM_SECRET_KEY, or RIM_HOME so that {home} is there"
+    else:
+        try:
+            vault = await _vault(settings, connection)
+        except InsufficientPrivilege:
+            why = "this login may not read the ring of keys: use one that the service logs in as"
+        else:
+            if vault.event_mac is None:
+                raise Unfit("the events of this database carry no codes yet: run rim-ledger init")
+            return vault, []
+    return None, [f"MACs not checked, nor whether the signing key is the log's own: {why}"]
 
 
 async def _compare(
