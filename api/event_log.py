@@ -166,10 +166,11 @@ class Sight(Struct, frozen=True):
         return cls(rights)
 
     async def again(self, desk: "Desk", call: Call, needs: Right) -> "Sight":
-        """The same reader as they are now. What was read before this may be told to them: they
-        are let in at its positions or later. Raises as `of` does."""
+        """The same reader as they are now, who has taken what was sent by now: that keeps a session
+        alive as any request does. What was read before this may be told to them: they are let in
+        at its positions or later. Raises as `of` does."""
         saw = self.rights.sees_persons
-        return await Sight.of(desk, call, needs, enter=gate.enter_again, saw=saw)
+        return await Sight.of(desk, call, needs, enter=gate.enter_own, saw=saw)
 
     def narrowed(self, question: Question) -> Question:
         """The same question about the events that may be visible, so that pages are full."""

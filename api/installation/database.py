@@ -32,7 +32,8 @@ CONNECT: Final = 5
 """Seconds to wait for an answer."""
 
 LOG: Final = """
-SELECT to_regclass('ledger.key_ring'), has_table_privilege(to_regclass('ledger.events'), 'SELECT')"""
+SELECT to_regclass('ledger.key_ring'),
+       has_table_privilege(to_regclass('ledger.events'), 'SELECT')"""
 """Whether there is a ledger, and whether its log may be read; null where there is no log."""
 
 
