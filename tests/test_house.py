@@ -42,7 +42,7 @@ ENTRY_POINTS: Final = {
     "api.process.export": {"export"},  # the same
     "api.process.replay": {"replay"},  # the same
     "api.process.backtest": {"backtest"},  # the same
-    "rim_ledger.recorder": {"LedgerFactory"},  # named in PERSISTENCE_MODULE
+    "rim_ledger.persistence": {"Factory"},  # named in PERSISTENCE_MODULE
 }
 """What is used from outside of the three packages."""
 

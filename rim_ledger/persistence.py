@@ -1,8 +1,12 @@
-"""The log behind the library's recorder contract, for its tools that read."""
+"""The log behind the contracts of the eventsourcing library, for its applications and projections.
+
+They read it, live, with `PERSISTENCE_MODULE=rim_ledger.persistence`.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
+from eventsourcing import postgres
 from eventsourcing.persistence import (
     InterfaceError,
     Notification,
@@ -10,47 +14,46 @@ from eventsourcing.persistence import (
     ProgrammingError,
     StoredEvent,
 )
-from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore, PostgresFactory
 from eventsourcing.utils import retry
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL
 
-COLUMNS: Final = SQL(
-    "SELECT position AS notification_id, stream_id AS originator_id,"
+from rim_ledger.catalogue import EVENTS
+from rim_ledger.codec import Codec
+from rim_ledger.store import CHANNEL
+
+NOTIFICATIONS: Final = SQL(
+    "SELECT * FROM (SELECT position AS notification_id, stream_id AS originator_id,"
     " version AS originator_version, name AS topic, convert_to(body, 'UTF8') AS state"
+    " FROM ledger.events) e"
+).format()
+HEAD: Final = SQL("SELECT max(position) AS max FROM ledger.events")
+PAGE: Final = (
+    NOTIFICATIONS
+    + SQL(
+        " WHERE notification_id >= %s AND notification_id <= coalesce(%s, notification_id)"
+        " AND (%s::text[] = '{{}}' OR topic = ANY (%s)) ORDER BY notification_id LIMIT %s"
+    ).format()
 )
 
 
-class LedgerRecorder(PostgresApplicationRecorder):
-    """Reads `events` for the library's synchronous tools. Adding is refused: only the ledger's
-    own commands have decided an event, and only with its code is it believed.
+class LedgerRecorder(postgres.PostgresApplicationRecorder):
+    """Reads `ledger.events`: streams, pages and, by LISTEN, what comes. Adding is refused: only the
+    ledger's own commands have decided an event, and only with its code is it believed.
+
+    Raises ProgrammingError for an append, and where POSTGRES_ENABLE_DB_FUNCTIONS is on.
     """
 
-    def __init__(self, datastore: PostgresDatastore, *, events_table_name: str = "events") -> None:
+    def __init__(self, datastore: postgres.PostgresDatastore, **_: Any) -> None:
         if datastore.enable_db_functions:
             raise ProgrammingError(
                 "POSTGRES_ENABLE_DB_FUNCTIONS must stay off: that function appends without a lock"
                 " and readers of the tail lose events"
             )
-        super().__init__(datastore, events_table_name=events_table_name)
+        super().__init__(datastore, events_table_name="events")
         self.sql_create_statements = []  # the table belongs to the migrations
-        place = {
-            "table": SQL("{}.{}").format(
-                Identifier(datastore.schema), Identifier(events_table_name)
-            ),
-            "columns": COLUMNS,
-        }
-        self._head = SQL("SELECT coalesce(max(position), 0) AS max FROM {table}").format(**place)
-        self.max_notification_id_statement = SQL("SELECT max(position) AS max FROM {table}").format(
-            **place
-        )
-        self.select_events_statement = SQL(
-            "SELECT * FROM ({columns} FROM {table}) e WHERE originator_id = %s"
-        ).format(**place)
-        self._select_notifications = SQL(
-            "SELECT * FROM ({columns} FROM {table}) e WHERE notification_id >= %s"
-            " AND notification_id <= coalesce(%s, notification_id)"
-            " AND (%s::text[] = '{{}}' OR topic = ANY (%s)) ORDER BY notification_id LIMIT %s"
-        ).format(**place)
+        self.channel_name = CHANNEL
+        self.max_notification_id_statement = HEAD
+        self.select_events_statement = NOTIFICATIONS + SQL(" WHERE originator_id = %s")
 
     def _insert_stored_events(
         self, curs: Any, stored_events: Sequence[StoredEvent], **_: Any
@@ -70,7 +73,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
         first = 1 if start is None else start if inclusive_of_start else start + 1
         named = list(topics)
         with self.datastore.get_connection() as connection, connection.cursor() as cursor:
-            cursor.execute(self._select_notifications, [first, stop, named, named, limit])
+            cursor.execute(PAGE, [first, stop, named, named, limit])
             return [
                 Notification(
                     id=row["notification_id"],
@@ -83,7 +86,11 @@ class LedgerRecorder(PostgresApplicationRecorder):
             ]
 
 
-class LedgerFactory(PostgresFactory):
-    """Plugs the recorder into the library: PERSISTENCE_MODULE=rim_ledger.recorder."""
+class Factory(postgres.PostgresFactory):
+    """The one factory that the library looks for in this module. Events come as
+    `rim_ledger.codec.Recorded`, in which words about persons stay sealed."""
 
     application_recorder_class = LedgerRecorder
+
+    def mapper(self, *_: Any, **__: Any) -> Any:
+        return Codec(EVENTS)
