@@ -26,7 +26,7 @@ NOTIFICATIONS: Final = SQL(
     " version AS originator_version, name AS topic, convert_to(body, 'UTF8') AS state"
     " FROM ledger.events) e"
 ).format()
-HEAD: Final = SQL("SELECT max(position) AS max FROM ledger.events")
+HEAD: Final = SQL("SELECT max(position) AS max FROM ledger.events").format()
 PAGE: Final = (
     NOTIFICATIONS
     + SQL(
