@@ -25,8 +25,8 @@ PATIENCE: Final = timedelta(seconds=10)
 
 
 class Storage:
-    """Files by name. It is opened when the first file is kept or asked for; a directory is made when
-    the first file is kept."""
+    """Files by name. It is opened when the first file is kept or asked for; a directory is made
+    when the first file is kept."""
 
     def __init__(self, url: str) -> None:
         self._url = url
