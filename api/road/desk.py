@@ -126,10 +126,8 @@ class Desk(Struct):
         A denial of the activity is logged, and what else `logged` says of those who may; that is
         Unavailable while the store takes no writes, and all other reading goes on.
         """
-        found: Rights | None = None
 
-        def admit(book: Book) -> None:
-            nonlocal found
+        def look(book: Book) -> tuple[UUID, Rights]:
             book.activities.append(activity)
             enter(book, token)
             for need in needs:
@@ -139,15 +137,12 @@ class Desk(Struct):
                 book.activities.clear()
             elif book.outage and not found.own:
                 raise book.outage
+            assert book.stamp.actor.id is not None, "a session has a holder"
+            return book.stamp.actor.id, found
 
-        def work(book: Book) -> UUID:
-            assert book.stamp.actor.id is not None, "whoever holds a session is somebody"
-            return book.stamp.actor.id
-
-        stamp = call.stamp(self.world)
-        receipt = await self.ledger.submit(work, stamp, None, admit, reading=True)
-        assert found is not None, "what was admitted was looked at"
-        self.callers[token] = receipt.id
+        self.callers[token], found = await self.ledger.read(
+            look, call.stamp(self.world), in_outage=True
+        )
         while len(self.callers) > TOKENS_MAX:
             del self.callers[next(iter(self.callers))]
         return found
