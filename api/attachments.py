@@ -10,6 +10,7 @@ from msgspec import Struct
 from api.road.again import admit_again
 from api.road.idempotency import key_for
 from api.road.known import require_known
+from api.road.looking import looking
 from api.road.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
 from api.support import ONE, READ, WRITE
 from api.wire.call import Call, Reply
@@ -151,13 +152,18 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
     access, name = Access(desk, call, parameters["id"], READ), parameters["aid"]
     ticket, position = await access.look()
     asked = activity_of("Export", FILES, parameters)
-    if not (await desk.rights(call, call.token, READ, activity=asked, enter=gate.enter_own)).own:
-        await desk.rights(call, call.token, SEES_PERSONS, activity=asked, logged=lambda _: True)
+    rights = await desk.rights(call, call.token, READ, activity=asked, enter=gate.enter_own)
+    if not rights.own:
+        rights = await desk.rights(call, call.token, SEES_PERSONS, activity=asked)
+        if rights.unlogged:
+            raise rights.unlogged
     id_ = UUID(name) if UUID_TEXT.fullmatch(name) else None
     file = ticket.attachments.get(id_) if id_ else None
     key = access.key
-    if id_ is None or file is None or key is None:
-        raise missing(Attachment)
+    async with looking(desk, call, rights, asked) as look:
+        if id_ is None or file is None or key is None:
+            raise missing(Attachment)
+        look.persons = {ticket.person}
     shown: str | None = None
 
     def reveal(book: Book) -> UUID:

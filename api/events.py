@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from api.event_log import SCAN, Question, Sight, about, pages, read_question
 from api.event_schemas import answer_async_api, answer_schema, answer_schemas
-from api.live import SSE, Live, resumed
+from api.live import SSE, Following, Live, resumed
 from api.road.filters import LIMIT
+from api.road.looking import Look, filters_said, looking
 from api.road.routes import AnyRoute, List, One, Other, Parameters, activity_of
 from api.wire.call import JSON, Call, Headers, Reply
 from projections import log
+from projections.cloud_events import persons_in
 from projections.tables import Row
 from rim_ledger.book import Right
 from rim_ledger.catalogue import ENTITIES
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 READ: Final = ("events", "read")
 NDJSON: Final = b"application/x-ndjson"
 OFFERS: Final = (JSON, NDJSON, SSE)
+ACTIONS: Final = {JSON: "List", NDJSON: "Export", SSE: "Follow"}
+"""What the log of activities calls each way of reading."""
 
 
 async def answer_events(
@@ -39,33 +43,36 @@ async def answer_events(
     """
     media_type = call.media_type
     live, paged = media_type == SSE, media_type == JSON
-    activity = activity_of("List" if paged else "Export", call.path, parameters)
+    activity = activity_of(ACTIONS[media_type], call.path, parameters)
     sight = await Sight.of(desk, call, needs, activity)
-    question = await read_question(desk, call, live=live, paged=paged)
-    look = partial(about, desk, question, row, parameters) if row else None
-    if look:
-        question = await look(sight.rights)
-    question = resumed(call, question) if live else sight.narrowed(question)
-    if paged:
-        return await _page(desk, question, sight)
+    async with looking(desk, call, sight.rights, activity) as shown:
+        question = await read_question(desk, call, live=live, paged=paged)
+        look = partial(about, desk, question, row, parameters) if row else None
+        if look:
+            question = await look(sight.rights)
+        question = resumed(call, question) if live else sight.narrowed(question)
+        if paged:
+            return await _page(desk, call, question, sight, shown)
+        shown.noted = True  # By page, each before it is sent.
     if call.method == "HEAD":
         return Reply(200)
     await _begin(call, media_type, question.upto)
     if live:
-        await Live(desk, call, needs, sight, look).run(question)
+        await Live(desk, call, Following(needs, activity, look), sight).run(question)
     else:
         async for lines, _ in pages(desk, question):
-            sight = await sight.again(desk, call, needs)
+            sight = await sight.again(desk, call, needs, activity)
             if look:
                 await look(sight.rights)
             seen = await sight.visible(desk, lines)
+            await sight.note(desk, call, activity, seen)
             body = b"\n".join([*await sight.shown(desk, seen), b""])
             await call.send({"type": "http.response.body", "body": body, "more_body": True})
     await call.send({"type": "http.response.body", "body": b""})
     return None
 
 
-async def _page(desk: "Desk", question: Question, sight: Sight) -> Reply:
+async def _page(desk: "Desk", call: Call, question: Question, sight: Sight, shown: Look) -> Reply:
     limit, until = question.limit or LIMIT, question.upto
     if question.wanted.is_sparse:
         until = min(until, question.after + SCAN)
@@ -73,7 +80,10 @@ async def _page(desk: "Desk", question: Question, sight: Sight) -> Reply:
         lines = await log.matching(connection, question.wanted, question.after, until, limit)
     if len(lines) == limit:
         until = lines[-1].position
-    items = b",".join(await sight.shown(desk, await sight.visible(desk, lines)))
+    seen = await sight.visible(desk, lines)
+    shown.persons = persons_in(seen)
+    shown.details = {"count": len(seen), "filters": filters_said(desk, call.given, QUERY)}
+    items = b",".join(await sight.shown(desk, seen))
     following = b"%d" % until if until < question.upto else b"null"
     body = b'{"items":[%b],"nextAfter":%b}' % (items, following)
     return Reply(200, body, [(b"ledger-position", b"%d" % question.upto)])

@@ -3,11 +3,13 @@
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from api.event_log import Question, Sight, pages
 from api.road.as_of import NUMBER
 from api.wire.call import Call
+from rim_ledger.activity import Activity
 from rim_ledger.book import Right
 from rim_ledger.core import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 
@@ -39,16 +41,21 @@ def resumed(call: Call, question: Question) -> Question:
     return replace(question, after=int(text))
 
 
+class Following(Struct, frozen=True):
+    """What a reader needs for a stream, what the log of activities calls it, and what raises
+    NotFound when they may know no more of what it is about."""
+
+    needs: Right
+    activity: Activity
+    look: "Look | None" = None
+
+
 class Live:
     """One reader's stream. It ends when the reader leaves or may read no more, or the process
     stops; whoever comes back with Last-Event-ID misses nothing."""
 
-    def __init__(
-        self, desk: "Desk", call: Call, needs: Right, sight: Sight, look: "Look | None" = None
-    ) -> None:
-        """`look` raises NotFound when a reader may know no more of what the stream is about."""
-        self._desk, self._call, self._needs, self._sight = desk, call, needs, sight
-        self._look = look
+    def __init__(self, desk: "Desk", call: Call, of: Following, sight: Sight) -> None:
+        self._desk, self._call, self._of, self._sight = desk, call, of, sight
         self._now = asyncio.get_running_loop().time
         self._checked = self._told = self._now()
 
@@ -63,6 +70,7 @@ class Live:
                     if lines:
                         await self._look_again()
                     seen = await self._sight.visible(self._desk, lines)
+                    await self._sight.note(self._desk, self._call, self._of.activity, seen)
                     events = await self._sight.shown(self._desk, seen)
                     for line, event in zip(seen, events, strict=True):
                         await self._send(b"id: %d\ndata: %b\n\n" % (line.position, event))
@@ -90,9 +98,10 @@ class Live:
     async def _look_again(self) -> None:
         """See to it that the reader may still read. Raises Unauthenticated, Forbidden or NotFound
         when they may not."""
-        self._sight = await self._sight.again(self._desk, self._call, self._needs)
-        if self._look:
-            await self._look(self._sight.rights)
+        needs, activity, look = self._of.needs, self._of.activity, self._of.look
+        self._sight = await self._sight.again(self._desk, self._call, needs, activity)
+        if look:
+            await look(self._sight.rights)
         self._checked = self._now()
 
     async def _send(self, text: bytes) -> None:

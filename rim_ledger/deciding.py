@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from rim_ledger.activity import logged
+from rim_ledger.activity import logged, with_uuids
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Stamp, Unavailable
 from rim_ledger.draft import Draft, Outcome
@@ -72,6 +72,7 @@ class Deciding:
         key = item.idempotency
         book = Book(view, self._vault, self._world, item.stamp.taken_in(draft.at))
         book.outage = outage
+        failure: Exception | None = None
         try:
             item.admit(book)
             if key and (before := view.outcomes.get((key.caller, key.key))):
@@ -81,14 +82,14 @@ class Deciding:
         except Missing:
             raise
         except Exception as error:
-            item.answer = error
-        else:
-            if not outage:
-                self._take(book, view, draft)
-            item.answer = _receipt(view.stream(stream), draft)
+            failure = error
+        activities = [with_uuids(each, book.holder) for each in book.activities]
+        if failure is None and not outage:
+            self._take(book, view, draft)
+        item.answer = failure or _receipt(view.stream(stream), draft)
         if outage:
             return
-        for activity in book.activities:
+        for activity in activities:
             line = self._world.new_id()
             draft.activities.append(logged(activity, book.stamp, item.answer, id=line, at=draft.at))
         if key and (text := kept(item.answer)):

@@ -217,15 +217,18 @@ class Desk(Struct):
         named = {"id": str(receipt.id)}
         if rights.sees_persons and row.SHOWS_PERSONS:
             await self.ledger.submit(partial(_note_shown, wish, receipt.id), wish.stamp)
-        found = await reads.find(self, row, named, rights)
-        return found.text.encode() if found.text else None
+        text = await reads.find(self, row, named, rights)
+        return text.encode() if text else None
 
 
 def _note_shown(wish: Wish, shown: UUID, book: Book) -> UUID:
     """Log who is shown a row, though the command has ended their session."""
     book.stamp = msgspec.structs.replace(book.stamp, actor=wish.actor)
-    book.activities.append(activity_of("Read", wish.route.path, {"id": str(shown)}))
-    return book.read(wish.route.kind, shown).id
+    asked, found = activity_of("Read", wish.route.path, {"id": str(shown)}), wish.route.kind
+    aggregate = book.read(found, shown)
+    persons = (aggregate.person,) if ROW_OF[found].PERSON else ()
+    book.activities.append(msgspec.structs.replace(asked, persons=persons))
+    return aggregate.id
 
 
 @asynccontextmanager

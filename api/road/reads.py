@@ -12,12 +12,14 @@ from api.examples import AS_OF
 from api.road.as_of import position_of
 from api.road.conditions import Test
 from api.road.filters import Query, all_of, beyond, make_cursor, read_query
+from api.road.looking import Filters, Look, filters_said, looking
+from api.road.parameters import of_list
 from api.road.past import Past
 from api.road.routes import SEES_PERSONS, List, One, Parameters, activity_of, entry
 from api.wire.call import Call, Reply
 from api.wire.ids import missing
 from api.wire.problem import encoded
-from api.wire.query import read_parameters
+from api.wire.query import parameters_in, read_parameters
 from projections.audit import AuditLog
 from projections.catalogue import TABLES
 from projections.tables import Row
@@ -49,39 +51,35 @@ class Found(Struct, frozen=True):
 
 async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameters) -> Reply:
     """One row with its version as ETag."""
-    rights = await _rights(desk, call, route, parameters, "Read")
-    given = read_parameters(call.query, {} if rights.own else parameters_of(route.row))
-    await desk.wait_for(call)
-    if "asOf" in given:
-        found = await _find_then(desk, route.row, parameters, given["asOf"][0], rights)
-    else:
-        found = await find(desk, route.row, parameters, rights)
-    if found.text is None:
-        raise missing(route.row.OF)
+    asked = activity_of("Read", route.path, parameters)
+    rights = await desk.rights(call, call.token, route.needs, activity=asked, enter=entry(route))
+    async with looking(desk, call, rights, asked, shows=route.row.SHOWS_PERSONS) as look:
+        given = read_parameters(call.query, {} if rights.own else parameters_of(route.row))
+        await desk.wait_for(call)
+        if "asOf" in given:
+            found = await _find_then(desk, route.row, parameters, given["asOf"][0], rights)
+        else:
+            found = await _find(desk, route.row, parameters, rights)
+        if found.text is None:
+            raise missing(route.row.OF)
+        look.at_rows(route.row, [found.text])
+    text = await unsealed(desk, found.text, sees=rights.sees_persons)
     headers = [
         (b"ledger-position", b"%d" % found.position),
         (b"etag", b'"%d"' % found.version),
     ]
-    return Reply(200, found.text.encode(), headers)
+    return Reply(200, text.encode(), headers)
 
 
-async def _rights(
-    desk: "Desk", call: Call, route: List | One, parameters: Parameters, action: str
-) -> "Rights":
-    """Admit a reader. Whoever is shown persons in the clear leaves a line in the log."""
-    return await desk.rights(
-        call,
-        call.token,
-        route.needs,
-        activity=activity_of(action, route.path, parameters),
-        enter=entry(route),
-        logged=lambda rights: rights.sees_persons and route.row.SHOWS_PERSONS,
-    )
+async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> str | None:
+    """The JSON of the row whose columns have these values, if the caller sees it; an `id` may be a
+    business id."""
+    found = await _find(desk, row, names, rights)
+    return found.text and await unsealed(desk, found.text, sees=rights.sees_persons)
 
 
-async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> Found:
-    """The row whose columns have these values, if the caller sees it; an `id` may be a business
-    id."""
+async def _find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> Found:
+    """The same row, with its sealed words still sealed."""
     sees = rights.sees_persons
     tests = [_named(row, column, text) for column, text in names.items()]
     where, values = all_of([*tests, *seen(row, rights)])
@@ -90,9 +88,7 @@ async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights"
         f" read.{row.TABLE} t ON {where} WHERE k.name = 'read'"
     )
     ((position, version, text),) = await desk.rows(query, values)
-    if version is None:
-        return Found(position)
-    return Found(position, version, await unsealed(desk, text, sees=sees))
+    return Found(position) if version is None else Found(position, version, text)
 
 
 def parameters_of(row: type[Row]) -> Mapping[str, Any]:
@@ -119,7 +115,21 @@ async def find_id(desk: "Desk", row: type[Row], names: Parameters, rights: "Righ
 
 async def answer_list(desk: "Desk", call: Call, route: List, parameters: Parameters) -> Reply:
     """`{"items": [...], "nextCursor": ...}`."""
-    rights = await _rights(desk, call, route, parameters, "List")
+    asked = activity_of("List", route.path, parameters)
+    rights = await desk.rights(call, call.token, route.needs, activity=asked, enter=entry(route))
+    async with looking(desk, call, rights, asked, shows=route.row.SHOWS_PERSONS) as look:
+        return await _list(desk, call, route, parameters, (rights, look))
+
+
+async def _list(
+    desk: "Desk",
+    call: Call,
+    route: List,
+    parameters: Parameters,
+    reader: tuple["Rights", Look],
+) -> Reply:
+    """The list for this reader, and in the look what it shows of persons."""
+    rights, look = reader
     sees = rights.sees_persons
     scope = "/".join(parameters.values())
     key, order = desk.cursor_key, route.order
@@ -130,12 +140,12 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     except Forbidden:
         if rights.unlogged:
             raise rights.unlogged from None
-        asked = activity_of("List", route.path, parameters)
-        await desk.rights(call, call.token, SEES_PERSONS, activity=asked)
+        await desk.rights(call, call.token, SEES_PERSONS, activity=look.activity)
         raise
     await desk.wait_for(call)
+    said = filters_said(desk, parameters_in(call.query), of_list(route.row))
     if query.as_of is not None:
-        return await _list_then(desk, route, query, parameters, rights)
+        return await _list_then(desk, route, query, parameters, (rights, look, said))
     rows = await desk.rows(*_page(route, query, parameters, rights))
     position, owner, *_ = rows[0]
     if route.of and owner is None:
@@ -146,16 +156,23 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
         last, place, _ = items[query.limit - 1]
         cursor = f'"{make_cursor(desk.cursor_key, query.scope, place, last)}"'
     around = f"{owner[1:-1]}," if route.with_owner else ""
-    text = ",".join(text for _, _, text in items[: query.limit])
+    texts = [text for _, _, text in items[: query.limit]]
+    look.at_list(route, texts, said, owner)
+    text = ",".join(texts)
     text = await unsealed(desk, f'{{{around}"items":[{text}],"nextCursor":{cursor}}}', sees=sees)
     return Reply(200, text.encode(), [(b"ledger-position", b"%d" % position)])
 
 
 async def _list_then(
-    desk: "Desk", route: List, query: Query, parameters: Parameters, rights: "Rights"
+    desk: "Desk",
+    route: List,
+    query: Query,
+    parameters: Parameters,
+    reader: tuple["Rights", Look, Filters],
 ) -> Reply:
     """The same list as it was; whether the caller sees a row is said by how it is now."""
     assert query.as_of is not None, "the list of the past is asked for"
+    (rights, look, said), owner = reader, None
     position, tests = await position_of(desk, query.as_of), seen(route.row, rights)
     if route.of:
         column, table = route.of
@@ -163,6 +180,7 @@ async def _list_then(
             raise missing(table.OF)
         tests = [*tests, _belonging(route, column, ("%s::uuid", [owner]), rights)]
     found = await Past(desk, route.row, position, rights.sees_persons).page(query, tests)
+    look.at_list(route, [each.text for each in found.items], said, owner)
     cursor = "null"
     if found.following:
         cursor = f'"{make_cursor(desk.cursor_key, query.scope, *found.following)}"'
