@@ -1,32 +1,24 @@
 """The routes of the journal: entries, the trial balance at any moment, and both as CSV."""
 
-import csv
-import io
-from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from api.csv_export import CSV, SHOWN, Export, attached, csv_text, rfc3339, stream_csv
 from api.examples import AS_OF
-from api.road.again import admit_again
 from api.road.as_of import RECORDED, position_of
-from api.road.filters import read_query
 from api.road.parameters import filters_of
 from api.road.routes import AnyRoute, List, One, Other, Parameters
 from api.wire.call import Call, Reply
 from projections.journal import ACCOUNTS, JournalEntryRow
 from projections.writer import encode
-from rim_ledger.activity import Activity
 from rim_ledger.values import ZERO
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
 
 READ: Final = ("journal", "read")
-CSV: Final = b"text/csv; charset=utf-8"
-BATCH: Final = 2_000
-EXPORTED: Final = Activity(action="Export", resource="journal.csv")
 
 LINES: Final = """
 SELECT t.position, t.at, t.event, t.id, t.loan_id, t.transaction_id, t.user_id,
@@ -46,8 +38,8 @@ HEADS: Final = [
     "credit",
 ]
 
-ONE_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
-SHOWN: Final = "SELECT position FROM read.tracking WHERE name = 'read'"
+
+EXPORT: Final = Export("journal", JournalEntryRow, LINES, HEADS, READ)
 
 BALANCE: Final = """
 SELECT account, sum(debit), sum(credit), sum(debit) - sum(credit)
@@ -72,7 +64,7 @@ async def trial_balance(desk: "Desk", call: Call, _: Parameters) -> Reply:
     ]
     body = {
         "position": found.position,
-        "at": _rfc3339(found.at) if found.at else None,
+        "at": rfc3339(found.at) if found.at else None,
         "accounts": accounts,
         "totalDebit": sum((each["debit"] for each in accounts), ZERO),
         "totalCredit": sum((each["credit"] for each in accounts), ZERO),
@@ -84,33 +76,14 @@ async def trial_balance_csv(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """The trial balance as a table."""
     found = await _balance(desk, call)
     rows = [(account, _name(account), *sums) for account, *sums in found.accounts]
-    text = _csv([("account", "name", "debit", "credit", "balance"), *rows])
-    headers = [(b"ledger-position", b"%d" % found.position), _attached("trial-balance")]
+    text = csv_text([("account", "name", "debit", "credit", "balance"), *rows])
+    headers = [(b"ledger-position", b"%d" % found.position), attached("trial-balance")]
     return Reply(200, text, headers, CSV)
 
 
 async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
     """Every line of the journal, with the filters of the list, in the order of the log."""
-    query = read_query(JournalEntryRow, call.query, desk.cursor_key, "", sees=False)
-    where = " AND ".join(["true", *(test for test, _ in query.tests)])
-    values = [value for _, more in query.tests for value in more]
-    async with (
-        desk.reader() as connection,
-        connection.transaction(),
-        connection.cursor(name="journal") as cursor,
-    ):
-        await connection.execute(ONE_SNAPSHOT)
-        position = await (await connection.execute(SHOWN.encode())).fetchone()
-        await cursor.execute(LINES.format(where=where).encode(), values)
-        reflected = (b"ledger-position", b"%d" % (position or (0,)))
-        await call.start(200, [reflected, (b"content-type", CSV), _attached("journal")])
-        batch: list[Iterable[Any]] = [HEADS]
-        while batch:
-            await admit_again(desk, call, READ, activity=EXPORTED)
-            part = {"type": "http.response.body", "body": _csv(batch), "more_body": True}
-            await call.send(part)
-            batch = list(await cursor.fetchmany(BATCH))
-    await call.send({"type": "http.response.body", "body": b""})
+    await stream_csv(desk, call, EXPORT)
     return None
 
 
@@ -127,22 +100,6 @@ async def _balance(desk: "Desk", call: Call) -> Balance:
 def _name(account: str) -> str:
     number, _, part = account.partition(".")
     return f"{ACCOUNTS[number]}, {part}" if part else ACCOUNTS[number]
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _csv(rows: Iterable[Iterable[Any]]) -> bytes:
-    target = io.StringIO()
-    csv.writer(target, lineterminator="\r\n").writerows(
-        [_rfc3339(each) if isinstance(each, datetime) else each for each in row] for row in rows
-    )
-    return target.getvalue().encode()
-
-
-def _attached(name: str) -> tuple[bytes, bytes]:
-    return b"content-disposition", f'attachment; filename="{name}.csv"'.encode()
 
 
 NUMBER = {"type": "number"}

@@ -15,6 +15,7 @@ from rim_ledger.group import Group
 from rim_ledger.known import Known
 from rim_ledger.missing import Missing
 from rim_ledger.outcomes import Idempotency, Receipt, kept, replayed
+from rim_ledger.refused_request import refused_request
 from rim_ledger.store import Store
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
@@ -73,6 +74,7 @@ class Deciding:
         book = Book(view, self._vault, self._world, item.stamp.taken_in(draft.at))
         book.outage = outage
         failure: Exception | None = None
+        position = draft.head + len(draft.streams)
         try:
             item.admit(book)
             if key and (before := view.outcomes.get((key.caller, key.key))):
@@ -89,6 +91,10 @@ class Deciding:
         item.answer = failure or _receipt(view.stream(stream), draft)
         if outage:
             return
+        for asked in book.refused_requests:
+            line, at = self._world.new_id(), draft.at
+            line_of = refused_request(asked, book.stamp, id=line, position=position, at=at)
+            draft.refused_requests.append(line_of)
         for activity in activities:
             line = self._world.new_id()
             draft.activities.append(logged(activity, book.stamp, item.answer, id=line, at=draft.at))
