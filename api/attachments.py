@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from api.road.again import admit_again
+from api.road.again import admit_again, streaming
 from api.road.idempotency import key_for
 from api.road.known import require_known
 from api.road.looking import looking
@@ -17,10 +17,10 @@ from api.wire.call import Call, Reply
 from api.wire.download import Download, cut
 from api.wire.file_types import media_type, safe_name
 from api.wire.ids import missing, resolve
-from api.wire.multipart import Upload
+from api.wire.multipart import IN_MEMORY, Upload
 from api.wire.problem import encoded
 from rim_ledger.admin import gate
-from rim_ledger.book import Book, Right, perform
+from rim_ledger.book import Book, Right, Work, perform
 from rim_ledger.core import Refused
 from rim_ledger.outcomes import Receipt
 from rim_ledger.sealed_file import open_file, seal_file
@@ -56,10 +56,18 @@ class Access(Struct):
         self.key = book.key(self.ticket.person)
         return self.ticket.id
 
-    async def look(self) -> tuple[Ticket, int]:
+    def find_room(self, book: Book) -> UUID:
+        """Find the ticket, if the caller may add a file to it."""
+        found = self.find(book)
+        require_room(book.read(Ticket, found), book)
+        return found
+
+    async def look(self, work: Work | None = None) -> tuple[Ticket, int]:
         """The ticket, and the position at which it is so; NotFound when there is none."""
         call, desk = self.call, self.desk
-        receipt = await desk.ledger.submit(self.find, call.stamp(desk.world), None, self.admit)
+        receipt = await desk.ledger.submit(
+            work or self.find, call.stamp(desk.world), None, self.admit
+        )
         assert self.ticket is not None, "what was found is there"
         return self.ticket, receipt.position
 
@@ -81,10 +89,10 @@ async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     asked = activity_of("AddAttachment", FILES, parameters)
     caller = await desk.caller(call, call.token, asked, gate.enter_own)
     access = Access(desk, call, parameters["id"], WRITE)
-    ticket, _ = await access.look()
-    if (key := call.header(b"idempotency-key")) is None:  # Else it may have been taken before.
-        require_room(ticket)
-    with Upload() as upload:
+    key = call.header(b"idempotency-key")
+    # A file with a key may have been taken before, and is answered the same.
+    ticket, _ = await access.look(access.find_room if key is None else None)
+    with desk.rates.room(call, desk.callers, IN_MEMORY), Upload() as upload:
         await upload.receive(call.receive, call.headers)
         name = safe_name(upload.name)
         kind = media_type(name, upload.file)
@@ -180,7 +188,7 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
         if not (await admit_again(desk, call, READ, activity=asked)).own:
             await admit_again(desk, call, SEES_PERSONS, activity=asked)
 
-    await Download(
+    shown_file = Download(
         size=file.size,
         etag=f'"{file.sha256}"',
         headers=[
@@ -190,7 +198,9 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
         ],
         read=read,
         admit=admit,
-    ).answer(call)
+    )
+    async with streaming(desk, call) as stream:
+        await shown_file.answer(call, stream)
 
 
 def _disposition(name: str) -> bytes:

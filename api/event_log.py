@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from api.road.rights import Rights
 
 PAGE: Final = 2_000
-"""Events that are read and sent at a time: others are answered in between."""
+"""Events that are read and sent at a time, at most: others are answered in between."""
 SCAN: Final = 100_000
 """Positions that are looked through at a time for events that may be rare."""
 NUMBER_MAX: Final = 10**18 - 1
@@ -130,7 +130,7 @@ def _begin_page(
     async def read() -> tuple[list[Line], int]:
         async with desk.reader() as connection:
             lines = await log.matching(connection, question.wanted, after, until, count)
-        return lines, lines[-1].position if len(lines) == count else until
+        return lines, log.done_by(lines, count, until)
 
     return asyncio.create_task(read())
 

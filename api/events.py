@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from api.event_log import SCAN, Question, Sight, about, pages, read_question
 from api.event_schemas import answer_async_api, answer_schema, answer_schemas
 from api.live import SSE, Following, Live, resumed
+from api.road.again import streaming
 from api.road.filters import LIMIT
 from api.road.looking import Look, filters_said, looking
 from api.road.routes import AnyRoute, List, One, Other, Parameters, activity_of
@@ -56,19 +57,19 @@ async def answer_events(
         shown.noted = True  # By page, each before it is sent.
     if call.method == "HEAD":
         return Reply(200)
-    await _begin(call, media_type, question.upto)
-    if live:
-        await Live(desk, call, Following(needs, activity, look), sight).run(question)
-    else:
-        async for lines, _ in pages(desk, question):
-            sight = await sight.again(desk, call, needs, activity)
-            if look:
-                await look(sight.rights)
-            seen = await sight.visible(desk, lines)
-            await sight.note(desk, call, activity, seen)
-            body = b"\n".join([*await sight.shown(desk, seen), b""])
-            await call.send({"type": "http.response.body", "body": body, "more_body": True})
-    await call.send({"type": "http.response.body", "body": b""})
+    async with streaming(desk, call) as stream:
+        await _begin(call, media_type, question.upto)
+        if live:
+            await Live(desk, call, stream, Following(needs, activity, look), sight).run(question)
+        else:
+            async for lines, _ in pages(desk, question):
+                sight = await sight.again(desk, call, needs, activity)
+                if look:
+                    await look(sight.rights)
+                seen = await sight.visible(desk, lines)
+                await sight.note(desk, call, activity, seen)
+                await stream.send(b"\n".join([*await sight.shown(desk, seen), b""]))
+        await stream.end()
     return None
 
 
@@ -78,8 +79,7 @@ async def _page(desk: "Desk", call: Call, question: Question, sight: Sight, show
         until = min(until, question.after + SCAN)
     async with desk.reader() as connection:
         lines = await log.matching(connection, question.wanted, question.after, until, limit)
-    if len(lines) == limit:
-        until = lines[-1].position
+    until = log.done_by(lines, limit, until)
     seen = await sight.visible(desk, lines)
     shown.persons = persons_in(seen)
     shown.details = {"count": len(seen), "filters": filters_said(desk, call.given, QUERY)}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from api.csv_export import CSV, SHOWN, Export, attached, csv_text, rfc3339, stream_csv
+from api.csv_export import CSV, Export, attached, csv_text, rfc3339, stream_csv
 from api.examples import AS_OF
 from api.road.as_of import RECORDED, position_of
 from api.road.parameters import filters_of
@@ -23,8 +23,8 @@ READ: Final = ("journal", "read")
 LINES: Final = """
 SELECT t.position, t.at, t.event, t.id, t.loan_id, t.transaction_id, t.user_id,
        l.account, l.debit, l.credit
-  FROM read.journal_entries t JOIN read.journal_lines l ON l.entry_id = t.id
- WHERE {where} ORDER BY t.position, l.id"""
+  FROM {page} t JOIN read.journal_lines l ON l.entry_id = t.id
+ ORDER BY t.position, l.id"""
 HEADS: Final = [
     "position",
     "at",
@@ -38,8 +38,9 @@ HEADS: Final = [
     "credit",
 ]
 
+EXPORT: Final = Export("journal", JournalEntryRow, ("position",), LINES, HEADS, READ)
 
-EXPORT: Final = Export("journal", JournalEntryRow, LINES, HEADS, READ)
+SHOWN: Final = "SELECT position FROM read.tracking WHERE name = 'read'"
 
 BALANCE: Final = """
 SELECT account, sum(debit), sum(credit), sum(debit) - sum(credit)

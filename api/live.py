@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from api.event_log import Question, Sight, pages
 from api.road.as_of import NUMBER
 from api.wire.call import Call
+from api.wire.stream import Stream
 from rim_ledger.activity import Activity
 from rim_ledger.book import Right
 from rim_ledger.core import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
@@ -54,8 +55,11 @@ class Live:
     """One reader's stream. It ends when the reader leaves or may read no more, or the process
     stops; whoever comes back with Last-Event-ID misses nothing."""
 
-    def __init__(self, desk: "Desk", call: Call, of: Following, sight: Sight) -> None:
-        self._desk, self._call, self._of, self._sight = desk, call, of, sight
+    def __init__(
+        self, desk: "Desk", call: Call, stream: Stream, of: Following, sight: Sight
+    ) -> None:
+        self._desk, self._call, self._stream = desk, call, stream
+        self._of, self._sight = of, sight
         self._now = asyncio.get_running_loop().time
         self._checked = self._told = self._now()
 
@@ -105,15 +109,13 @@ class Live:
         self._checked = self._now()
 
     async def _send(self, text: bytes) -> None:
-        await self._call.send({"type": "http.response.body", "body": text, "more_body": True})
+        await self._stream.send(text)
         self._told = self._now()
 
     async def _ended(self) -> None:
         """Returns when the reader has left, or the process is asked to stop."""
         stopping = asyncio.create_task(self._desk.stopping.wait())
-        leaving = asyncio.create_task(self._call.left())
         try:
-            await asyncio.wait({stopping, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({stopping, self._stream.left}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-            leaving.cancel()

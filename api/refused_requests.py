@@ -17,8 +17,9 @@ COLUMNS: Final = RefusedRequestRow.COLUMNS
 EXPORT: Final = Export(
     "refused-requests",
     RefusedRequestRow,
-    f"SELECT {', '.join(f't.{name}' for name in COLUMNS)} FROM read.refused_requests t"  # noqa: S608
-    " WHERE {where} ORDER BY t.timestamp, t.id",
+    ("timestamp", "id"),
+    f"SELECT {', '.join(f't.{name}' for name in COLUMNS)} FROM"  # noqa: S608 - declared names
+    " {page} t ORDER BY t.timestamp, t.id",
     [column.wire for column in COLUMNS.values()],
     READ,
 )

@@ -24,6 +24,7 @@ from rim_ledger.core import (
     Refused,
     Stamp,
 )
+from rim_ledger.counts import Count
 from rim_ledger.entry import Entry
 from rim_ledger.lists import Claim, amended, moves
 from rim_ledger.missing import Missing, Secret
@@ -48,6 +49,7 @@ class View(Protocol):
     def number(self, prefix: str, year: int) -> int: ...
     def secret(self, secret: Secret) -> str | None: ...
     def listed(self, kind: str, count: int) -> Mapping[str, UUID]: ...
+    def counted(self, count: Count) -> int: ...
 
 
 class Book:
@@ -71,6 +73,7 @@ class Book:
         """The caller's own phone and e-mail, as fingerprints."""
         self.secrets: dict[Secret, str] = {}
         self.reminders: dict[Reminder, datetime | None] = {}
+        self.counts: dict[Count, int] = {}
         self.activities: list[Activity] = []
         """What the caller does or tries. It is logged with the outcome, also with a refusal."""
         self.refused_requests: list[Asked] = []
@@ -244,6 +247,10 @@ class Book:
         last = self.numbers.get((prefix, year)) or self._view.number(prefix, year)
         self.numbers[prefix, year] = last + 1
         return f"{prefix}-{year}-{last + 1:06}"
+
+    def counted(self, count: Count) -> int:
+        """How much somebody did on a day, of what has a quota, this decision included."""
+        return self.counts[count] if count in self.counts else self._view.counted(count)
 
     def new_id(self) -> UUID:
         """A fresh UUID of version 7, for a stream that need not be looked for."""

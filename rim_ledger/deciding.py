@@ -119,6 +119,7 @@ class Deciding:
         draft.secrets |= book.secrets
         draft.reminders |= book.reminders
         draft.numbers |= book.numbers
+        draft.counts |= book.counts
 
     def _empty_draft(self) -> Draft:
         return Draft(head=self._known.head, at=max(self._world.now(), self._known.recorded_at))

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from rim_ledger.activity import AdminActivityLog
 from rim_ledger.book import Reminder
+from rim_ledger.counts import Count, columns
 from rim_ledger.lists import Claim
 from rim_ledger.missing import Secret
 from rim_ledger.refused_request import RefusedRequest
@@ -39,6 +40,7 @@ class Draft(Struct):
     secrets: dict[Secret, str] = {}
     reminders: dict[Reminder, datetime | None] = {}
     numbers: dict[tuple[str, int], int] = {}
+    counts: dict[Count, int] = {}
     outcomes: list[Outcome] = []
     activities: list[AdminActivityLog] = []
     refused_requests: list[RefusedRequest] = []
@@ -91,4 +93,4 @@ class Draft(Struct):
             "activities": msgspec.json.encode(self.activities).decode(),
             "refused_requests": msgspec.json.encode(self.refused_requests).decode(),
             "notify": bool(self.streams),
-        }
+        } | columns(self.counts)

@@ -6,6 +6,8 @@ from uuid import UUID
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rim_ledger.book import Book
+from rim_ledger.counts import Count
+from rim_ledger.counts import load as load_counts
 from rim_ledger.draft import Draft, Outcome
 from rim_ledger.entry import Entry
 from rim_ledger.known import Known
@@ -27,6 +29,7 @@ class Group:
         self.lists: dict[str, tuple[int, dict[str, UUID]]] = {}
         """Of each list that was asked for: how many names at most, and these."""
         self.outcomes: dict[tuple[str, str], Outcome] = {}
+        self.counts: dict[Count, int] = {}
 
     def copy(self) -> "Group":
         """The same knowledge, for trials whose writes do not count."""
@@ -34,7 +37,7 @@ class Group:
         other.streams, other.claims = dict(self.streams), dict(self.claims)
         other.keys, other.numbers = dict(self.keys), dict(self.numbers)
         other.secrets, other.outcomes = dict(self.secrets), dict(self.outcomes)
-        other.lists = dict(self.lists)
+        other.lists, other.counts = dict(self.lists), dict(self.counts)
         return other
 
     def stream(self, id: UUID) -> Entry:
@@ -66,6 +69,11 @@ class Group:
             raise Missing(secret=secret)
         return self.secrets[secret]
 
+    def counted(self, count: Count) -> int:
+        if count not in self.counts:
+            raise Missing(count=count)
+        return self.counts[count]
+
     def listed(self, kind: str, count: int) -> Mapping[str, UUID]:
         return amended(self._committed, self.claims, kind, count)
 
@@ -83,6 +91,7 @@ class Group:
         self.keys |= dict.fromkeys(book.erased)
         self.secrets |= book.secrets
         self.numbers |= book.numbers
+        self.counts |= book.counts
 
     async def load(self, missing: Sequence[Missing], store: Store) -> None:
         """Learn what is missing."""
@@ -98,6 +107,8 @@ class Group:
             self.secrets |= dict.fromkeys(secrets) | kept
         if lists := dict(sorted(each.listing for each in missing if each.listing)):
             self.lists |= await store.listed(lists)
+        if counts := {each.count for each in missing if each.count}:
+            self.counts |= await load_counts(store.connection, counts)
         if numbers := {each.number for each in missing if each.number}:
             await known.load_numbers(store, numbers)
 

@@ -8,8 +8,9 @@ import psycopg
 LOCK = 7_264_001
 RECORD: Final = b"CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY)"
 
-# What a trigger keeps from being changed is only added to, and what is never thrown away is not
-# deleted. More than this the service is not given, whoever owns the tables.
+# What a trigger keeps from being changed is only added to, what is never thrown away is not
+# deleted, and the keys are only read. More than this the service is not given, whoever owns the
+# tables.
 GRANTS: Final = """
 DO $$
 DECLARE one record;
@@ -24,7 +25,9 @@ BEGIN
          WHERE c.relnamespace = 'ledger'::regnamespace AND c.relkind IN ('r', 'p', 'v')
     LOOP
         EXECUTE format('GRANT SELECT, INSERT ON %s TO rim_service', one.name);
-        IF one.kept THEN
+        IF one.relname = 'key_ring' THEN
+            EXECUTE format('REVOKE INSERT, UPDATE ON %s FROM rim_service', one.name);
+        ELSIF one.kept THEN
             EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON %s FROM rim_service', one.name);
         ELSE
             EXECUTE format('GRANT UPDATE ON %s TO rim_service', one.name);

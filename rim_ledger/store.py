@@ -9,6 +9,7 @@ from eventsourcing.persistence import Notification
 from psycopg import AsyncConnection, errors
 
 from rim_ledger.book import Reminder
+from rim_ledger.counts import KEEP
 from rim_ledger.draft import Draft, Outcome
 from rim_ledger.lists import Claim
 from rim_ledger.missing import Secret
@@ -30,7 +31,7 @@ SELECT position, stream_id, version, name, convert_to(body, 'UTF8') AS body, rec
 
 # One statement is one transaction and one round trip. A group is written only at the head it was
 # decided on; two processes that aim at the same position meet at its primary key.
-WRITE: Final = """
+WRITE: Final = f"""
 WITH head AS (SELECT coalesce(max(position), 0) AS position FROM ledger.events),
 events AS (
     INSERT INTO ledger.events (position, stream_id, version, name, body, recorded_at, mac)
@@ -80,7 +81,7 @@ outcomes AS (
     INSERT INTO ledger.outcomes
     SELECT o.*, %(at)s FROM head, unnest(%(callers)b::text[], %(keys)b::text[], %(hashes)b::text[],
                                          %(outcomes)b::text[]) o
-     WHERE head.position = %(head)s),
+     WHERE head.position = %(head)s),{KEEP},
 activities AS (
     INSERT INTO ledger.activity
     SELECT a.* FROM head, json_populate_recordset(NULL::ledger.activity, %(activities)s::json) a
@@ -90,7 +91,7 @@ refused AS (
     SELECT r.* FROM head, json_populate_recordset(NULL::ledger.refused_requests,
                                                   %(refused_requests)s::json) r
      WHERE head.position = %(head)s)
-SELECT position, CASE WHEN %(notify)s THEN pg_notify('ledger', '') END FROM head"""
+SELECT position, CASE WHEN %(notify)s THEN pg_notify('ledger', '') END FROM head"""  # noqa: S608 - all of it is ours
 
 HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
 

@@ -13,6 +13,7 @@ from rim_ledger.book import Book, Reminder, perform
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.codec import Recorded
 from rim_ledger.core import SYSTEM, Actor, Aggregate, Command, Creation, Event, Refused, Stamp
+from rim_ledger.counts import Count
 from rim_ledger.entry import Entry
 from rim_ledger.key_ring import derived
 from rim_ledger.lists import Claim
@@ -56,6 +57,7 @@ class Memory:
         self.keys: dict[UUID, AESGCM | None] = {}
         self.kept_secrets: dict[Secret, str] = {}
         self.reminders: dict[Reminder, datetime | None] = {}
+        self.counts: dict[Count, int] = {}
         self.log: list[Recorded] = []
         self.stamp: Stamp | None = None
         """The stamp of every decision, while it is set."""
@@ -76,6 +78,9 @@ class Memory:
     def secret(self, secret: Secret) -> str | None:
         return self.kept_secrets.get(secret)
 
+    def counted(self, count: Count) -> int:
+        return self.counts.get(count, 0)
+
     def listed(self, kind: str, count: int) -> dict[str, UUID]:
         own = ((name, stream) for (each, name), stream in self.claims.items() if each == kind)
         return dict(sorted((name, stream) for name, stream in own if stream)[:count])
@@ -92,6 +97,7 @@ class Memory:
         self.keys |= {person: key for person, (key, _) in book.keys.items()}
         self.kept_secrets |= book.secrets
         self.reminders |= book.reminders
+        self.counts |= book.counts
         self.keys |= dict.fromkeys(book.erased)
         self.last_numbers |= book.numbers
         return [self._clear(recorded.event) for recorded in book.events]

@@ -17,17 +17,24 @@ from api.road.rights import Rights
 from api.road.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry
 from api.wire import problem
 from api.wire.accept import preferred
-from api.wire.call import Call, Reply, path_of
+from api.wire.body import Disconnected
+from api.wire.call import REQUEST, Call, Reply, path_of
 from api.wire.query import read_parameters
+from api.wire.rate import Rates, TooMuchUnread
+from api.wire.stream import PIECE_MAX
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.core import Refused, Unavailable
 from rim_ledger.outage import OUTAGE, unavailable
+from rim_ledger.world import RealWorld
 
 App = Callable[..., Awaitable[None]]
 Message = MutableMapping[str, Any]
 
+ACCESSES: Final = "rim_ledger.access"
+"""The logger of a line for each answer; at its level WARNING there are none."""
 log = logging.getLogger("rim_ledger.api")
+accesses = logging.getLogger(ACCESSES)
 
 DOCS, ASSETS, OPENAPI = "/docs", "/docs/assets/", "/openapi.json"
 ACTIONS: Final = {"GET": "Read"}
@@ -44,6 +51,7 @@ class Front:
 
     def __init__(self, inner: App, state: Any) -> None:
         self._inner, self._state = inner, state
+        self._readers = Rates(0)
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -51,11 +59,12 @@ class Front:
             return
         path = path_of(scope)
         if path in DOCUMENTS or path.startswith(ASSETS):
-            await self._inner(scope, receive, send)
+            await self._describe(scope, receive, send)
             return
         started = perf_counter()
         desk: Desk = self._state.desk
         call = Call(scope, receive, send, desk.world, desk.proxies)
+        REQUEST.set(call.id)
         route: AnyRoute | None = None
         try:
             if path not in PROBES:
@@ -63,23 +72,33 @@ class Front:
             route, parameters = desk.table.find(call.method, call.path)
             reply = await answer(desk, call, route, parameters)
         except (Refused, Unavailable) as refusal:
-            reply = refused(refusal, call)
+            left = call.started and isinstance(refusal, Disconnected)
+            reply = None if left else refused(refusal, call)
         except OUTAGE as error:
             reply = refused(unavailable(error), call)
         except asyncio.CancelledError:  # The process stops and has waited for this long enough.
             words = "The service is stopping. Please ask again under the same key."
             reply = refused(Unavailable("busy", words), call)
         except Exception as error:
-            desk.note_unexpected(error, call.id)
+            desk.note_unexpected(error)
             reply = refused(error, call)
         if reply is not None and call.started:
-            words = "request %s: the answer broke off with %s%s"
-            log.warning(words, call.id, reply.status, call.progress)
+            log.warning("the answer broke off with %s%s", reply.status, call.progress)
+            call.status = reply.status
         elif reply is not None:
-            await _send(send, call, reply)
+            await _send(desk, call, reply)
         template = route.path if route else "none"
-        status = reply.status if reply else 200
-        desk.metrics.note(call.method, template, status, started)
+        desk.metrics.note(call.method, template, call.status, started)
+        _log_access(call.method, template, call.status, started)
+
+    async def _describe(self, scope: Message, receive: Any, send: Any) -> None:
+        """What describes the API, and needs no ledger; so many at once for each address."""
+        call = Call(scope, receive, send, RealWorld(), self._state.settings.trusted_proxies)
+        try:
+            with self._readers.room(call, {}):
+                await self._inner(scope, receive, send)
+        except TooMuchUnread as refusal:
+            await call.reply(refused(refusal, call))
 
 
 async def answer(desk: Desk, call: Call, route: AnyRoute, parameters: Parameters) -> Reply | None:
@@ -160,6 +179,15 @@ async def _export(
     return reply
 
 
+def _log_access(method: str, path: str, status: int, started: float) -> None:
+    """A line for an answer: the path as routes spell it, so that no id and no query is told."""
+    if not accesses.isEnabledFor(logging.INFO):
+        return
+    milliseconds = round((perf_counter() - started) * 1000, 1)
+    fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
+    accesses.info("%s %s %s in %s ms", *fields.values(), extra={"fields": fields})
+
+
 def refused(refusal: Exception, call: Call) -> Reply:
     """A refusal as RFC 9457 wants it."""
     body = problem.problem(refusal, call.path, call.id)
@@ -167,10 +195,13 @@ def refused(refusal: Exception, call: Call) -> Reply:
     return Reply(body["status"], problem.encoded(body), headers, problem.MEDIA_TYPE)
 
 
-async def _send(send: Any, call: Call, reply: Reply) -> None:
-    headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers]
-    if reply.body:
-        headers.append((b"content-type", reply.media_type))
-    await call.start(reply.status, headers)
-    body = b"" if call.method == "HEAD" else reply.body
-    await send({"type": "http.response.body", "body": body})
+async def _send(desk: Desk, call: Call, reply: Reply) -> None:
+    """Send an answer. Before a large one that only tells something there must be room for it."""
+    if len(reply.body) <= PIECE_MAX or call.method != "GET":
+        await call.reply(reply)
+        return
+    try:
+        with desk.rates.room(call, desk.callers, len(reply.body)):
+            await call.reply(reply)
+    except TooMuchUnread as refusal:
+        await call.reply(refused(refusal, call))

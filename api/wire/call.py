@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
@@ -15,6 +16,8 @@ from rim_ledger.core import SYSTEM, Stamp, Unauthenticated
 from rim_ledger.world import World
 
 JSON: Final = b"application/json"
+REQUEST: Final = ContextVar("request", default="")
+"""The id of the request that is being answered, for the log."""
 USER_AGENT_MAX: Final = 512
 WITH_PORT: Final = re.compile(
     r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}", re.ASCII
@@ -39,7 +42,7 @@ class Call:
 
     __slots__ = (
         "before_start", "given", "headers", "id", "ip", "limits", "media_type", "method", "path",
-        "position", "progress", "query", "receive", "send", "started", "token_hash",
+        "position", "progress", "query", "receive", "send", "started", "status", "token_hash",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +72,8 @@ class Call:
         """What goes before the answer, once; it may raise, and there is no such answer then."""
         self.started = False
         """Whether an answer has begun, after which there can be no other."""
+        self.status = 200
+        """The status of the answer that has begun."""
         self.progress = ""
         """What was done so far, for the log, should the answer break off."""
 
@@ -100,8 +105,21 @@ class Call:
         await self.about_to_start()
         own = [(b"cache-control", b"no-store"), (b"x-request-id", self.id.encode())]
         headers = [*own, *self.limits, *headers]
-        self.started = True
+        self.started, self.status = True, status
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def reply(self, reply: Reply) -> None:
+        """Send a whole answer."""
+        headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers]
+        if reply.body:
+            headers.append((b"content-type", reply.media_type))
+        await self.start(reply.status, headers)
+        body = b"" if self.method == "HEAD" else reply.body
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def go_on(self, body: bytes, *, more: bool = True) -> None:
+        """Send a part of a body, and wait while the client has not taken most of those before."""
+        await self.send({"type": "http.response.body", "body": body, "more_body": more})
 
     def stamp(self, world: World, key: str | None = None) -> Stamp:
         """The stamp of what this request asks for; who asks is filled in on admission."""

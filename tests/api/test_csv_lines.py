@@ -268,3 +268,7 @@ def test_a_line_and_a_file_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None
         for whole in (b"h\n1\n2\n3\n4\n", b"h\n1\n2\n3\n4"):
             with pytest.raises(TooLarge, match="3 lines"):
                 receive(*[bytes([each]) for each in whole.replace(b"\n", end)])
+    monkeypatch.setattr(csv_lines, "BYTES_MAX", 5)
+    receive(b"h\n1\n2").text.close()
+    with pytest.raises(TooLarge, match="5 bytes"):
+        receive(b"h\n1\n", b"2\n")

@@ -10,6 +10,7 @@ import pytest
 
 from tests.api.borrowers import log_in
 from tests.api.conftest import Client, Tell
+from tests.api.test_broken_answers import messages
 
 PATH = "/v1/refused-requests"
 
@@ -96,6 +97,36 @@ def test_it_needs_the_right_to_read_loans_and_comes_as_csv(tell: Tell) -> None:
             ("admin", "done"),
             ("clerk", "forbidden"),
         ]
+
+    tell(story)
+
+
+def test_the_csv_comes_in_pages_and_ends_with_what_was_there_when_it_began(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.csv_export.PAGE", 2)
+
+    async def story(admin: Client) -> None:
+        user, other = await admin.user(creditLimit=300), await admin.user(1, creditLimit=300)
+        assert (await admin.get(f"{PATH}.csv")).text.count("\r\n") == 1
+        for amount in (400, 500, 600, 700, 800):
+            await ask_in_vain(admin, user, amount)
+            await ask_in_vain(admin, other, amount)
+
+        async def ask_more() -> None:
+            await ask_in_vain(admin, user, 900)
+
+        _, head, *pages, end = await messages(admin, f"{PATH}.csv", "text/csv", ask_more)
+        assert [page["body"].count(b"\r\n") for page in pages] == [2] * 5
+        assert not end["more_body"]
+        text = b"".join(part["body"] for part in (head, *pages)).decode()
+        listed = await refusals(admin, "?sort=timestamp")
+        assert [row["id"] for row in csv.DictReader(io.StringIO(text))] == [
+            each["id"] for each in listed[:-1]
+        ]
+        one = await admin.get(f"{PATH}.csv?userId={user['userId']}")
+        amounts = [row["amount"] for row in csv.DictReader(io.StringIO(one.text))]
+        assert amounts == [f"{amount}.00" for amount in (400, 500, 600, 700, 800, 900)]
 
     tell(story)
 

@@ -26,7 +26,7 @@ def test_the_log_is_written_out_and_verified_without_its_database(service: Servi
     events = [json.loads(line) for line in lines.stdout.splitlines()]
     assert [each["position"] for each in events] == [*range(3, size + 1)]
     some = service.run("export", "--to", "-", "--types", "AdminCreated")
-    (admin,) = [json.loads(line) for line in some.stdout.splitlines()]
+    admin, *_ = [json.loads(line) for line in some.stdout.splitlines()]
     assert (admin["type"], admin["data"]["email"]) == ("AdminCreated", "***")
     parts = {f"{place}.from": ["--from", "5"], f"{place}.types": ["--types", "AdminCreated"]}
     for part, wanted in parts.items():

@@ -5,7 +5,7 @@ import psycopg
 import pytest
 
 from api.process.fence import OUTDATED
-from rim_ledger.postgres import EmbeddedPostgres
+from rim_ledger.postgres import OWNER, EmbeddedPostgres
 from tests.process.service import PATIENCE, Service, wait_for
 
 PASSWORD = "a long enough Passw0rd"
@@ -21,7 +21,7 @@ def change(url: str, statement: str) -> None:
 def test_all_processes_end_when_another_version_takes_over(service: Service) -> None:
     process, url, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
     assert httpx.get(f"{url}/readyz", timeout=PATIENCE).status_code == 200
-    database = EmbeddedPostgres.running(service.home / "postgres")
+    database = EmbeddedPostgres.running(service.home / "postgres", OWNER)
     assert database
     change(database, TAKEN)
     said, _ = process.communicate(timeout=PATIENCE)
