@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from api.road.as_of import NUMBER, position_at
 from api.road.filters import LIMIT_MAX, all_of
-from api.road.looking import looking
+from api.road.looking import Look, show
 from api.road.reads import find_id
 from api.road.reads import seen as partly
 from api.road.routes import Parameters
@@ -158,16 +158,18 @@ class Sight(Struct, frozen=True):
         are let in at its positions or later. Raises as `of` does."""
         return await Sight.of(desk, call, needs, activity, enter=gate.enter_again)
 
-    async def note(self, desk: "Desk", call: Call, activity: Activity, lines: list[Line]) -> None:
-        """Log whose words these events show, before they do."""
-        if lines:
-            async with looking(desk, call, self.rights, activity) as look:
-                look.persons = persons_in(lines)
-                look.details = {
-                    "count": len(lines),
-                    "from": lines[0].position,
-                    "to": lines[-1].position,
-                }
+    async def noted(
+        self, desk: "Desk", call: Call, activity: Activity, lines: list[Line]
+    ) -> "Sight":
+        """The same reader, once the log says whose words these events show; one who sees no
+        persons while it cannot be written."""
+
+        async def note(look: Look) -> "Sight":
+            ends = {"from": lines[0].position, "to": lines[-1].position}
+            look.persons, look.details = persons_in(lines), {"count": len(lines)} | ends
+            return Sight(look.rights)
+
+        return await show(desk, call, self.rights, activity, note) if lines else self
 
     def narrowed(self, question: Question) -> Question:
         """The same question about the events that may be visible, so that pages are full."""

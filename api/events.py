@@ -1,6 +1,6 @@
 """The routes of the log: in pages, as a stream to its end, and live; of all, or of one object."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,7 +9,7 @@ from api.event_schemas import answer_async_api, answer_schema, answer_schemas
 from api.live import SSE, Following, Live, resumed
 from api.road.again import streaming
 from api.road.filters import LIMIT
-from api.road.looking import Look, filters_said, looking
+from api.road.looking import Look, filters_said, show
 from api.road.routes import AnyRoute, List, One, Other, Parameters, activity_of
 from api.wire.call import JSON, Call, Headers, Reply
 from projections import log
@@ -20,6 +20,9 @@ from rim_ledger.catalogue import ENTITIES
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
+    from api.road.rights import Rights
+
+    Find = Callable[[Rights], Awaitable[Question]]
 
 READ: Final = ("events", "read")
 NDJSON: Final = b"application/x-ndjson"
@@ -46,35 +49,42 @@ async def answer_events(
     live, paged = media_type == SSE, media_type == JSON
     activity = activity_of(ACTIONS[media_type], call.path, parameters)
     sight = await Sight.of(desk, call, needs, activity)
-    async with looking(desk, call, sight.rights, activity) as shown:
+
+    async def answer(shown: Look) -> Reply | tuple[Question, "Find | None"]:
         question = await read_question(desk, call, live=live, paged=paged)
-        look = partial(about, desk, question, row, parameters) if row else None
-        if look:
-            question = await look(sight.rights)
-        question = resumed(call, question) if live else sight.narrowed(question)
+        find = partial(about, desk, question, row, parameters) if row else None
+        if find:
+            question = await find(shown.rights)
+        question = resumed(call, question) if live else Sight(shown.rights).narrowed(question)
         if paged:
-            return await _page(desk, call, question, sight, shown)
+            return await _page(desk, call, question, shown)
         shown.noted = True  # By page, each before it is sent.
+        return question, find
+
+    begun = await show(desk, call, sight.rights, activity, answer)
+    if isinstance(begun, Reply):
+        return begun
+    question, find = begun
     if call.method == "HEAD":
         return Reply(200)
     async with streaming(desk, call) as stream:
         await _begin(call, media_type, question.upto)
         if live:
-            await Live(desk, call, stream, Following(needs, activity, look), sight).run(question)
+            await Live(desk, call, stream, Following(needs, activity, find), sight).run(question)
         else:
             async for lines, _ in pages(desk, question):
                 sight = await sight.again(desk, call, needs, activity)
-                if look:
-                    await look(sight.rights)
+                if find:
+                    await find(sight.rights)
                 seen = await sight.visible(desk, lines)
-                await sight.note(desk, call, activity, seen)
+                sight = await sight.noted(desk, call, activity, seen)
                 await stream.send(b"\n".join([*await sight.shown(desk, seen), b""]))
         await stream.end()
     return None
 
 
-async def _page(desk: "Desk", call: Call, question: Question, sight: Sight, shown: Look) -> Reply:
-    limit, until = question.limit or LIMIT, question.upto
+async def _page(desk: "Desk", call: Call, question: Question, shown: Look) -> Reply:
+    sight, limit, until = Sight(shown.rights), question.limit or LIMIT, question.upto
     if question.wanted.is_sparse:
         until = min(until, question.after + SCAN)
     async with desk.reader() as connection:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from api.examples import AS_OF
 from api.road.as_of import position_of
-from api.road.looking import looking
+from api.road.looking import Look, show
 from api.road.routes import AnyRoute, Other, Parameters, activity_of
 from api.wire.call import Call, Reply
 from api.wire.ids import missing, resolve
@@ -79,9 +79,13 @@ async def explain(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """
     asked = activity_of("Read", EXPLAIN, parameters)
     rights = await desk.rights(call, call.token, READ, activity=asked)
-    async with looking(desk, call, rights, asked) as look:
-        loan, body = await _explained(desk, call, parameters, sees=rights.sees_persons)
+
+    async def answer(look: Look) -> dict[str, Any]:
+        loan, body = await _explained(desk, call, parameters, sees=look.rights.sees_persons)
         look.persons = {loan.person}
+        return body
+
+    body = await show(desk, call, rights, asked, answer)
     headers = [(b"ledger-position", b"%d" % body["position"])]
     return Reply(200, encode(body), headers)
 

@@ -74,8 +74,8 @@ class Live:
                     if lines:
                         await self._look_again()
                     seen = await self._sight.visible(self._desk, lines)
-                    await self._sight.note(self._desk, self._call, self._of.activity, seen)
-                    events = await self._sight.shown(self._desk, seen)
+                    sight = await self._sight.noted(self._desk, self._call, self._of.activity, seen)
+                    events = await sight.shown(self._desk, seen)
                     for line, event in zip(seen, events, strict=True):
                         await self._send(b"id: %d\ndata: %b\n\n" % (line.position, event))
                     if len(seen) < len(lines):  # Where the reader goes on from, without an event.

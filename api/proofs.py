@@ -2,12 +2,13 @@
 
 import asyncio
 from datetime import UTC
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from api.event_log import Sight
 from api.road import position
 from api.road.as_of import NUMBER
-from api.road.looking import Look, looking
+from api.road.looking import Look, show
 from api.road.routes import AnyRoute, Other, Parameters, activity_of
 from api.wire.call import Call, Reply
 from api.wire.problem import encoded
@@ -105,14 +106,13 @@ async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Repl
     """
     asked = activity_of("Read", call.path, parameters)
     sight = await Sight.of(desk, call, READ, asked)
-    async with looking(desk, call, sight.rights, asked) as look:
-        body = await _proof(desk, call, parameters["position"], (sight, look))
+    answer = partial(_proof, desk, call, parameters["position"])
+    body = await show(desk, call, sight.rights, asked, answer)
     return Reply(200, encoded(body), [(b"ledger-position", b"%d" % body["treeSize"])])
 
 
-async def _proof(desk: "Desk", call: Call, text: str, reader: tuple[Sight, Look]) -> dict[str, Any]:
-    """The proof for this reader, and in the look whose words its entry holds."""
-    sight, look = reader
+async def _proof(desk: "Desk", call: Call, text: str, look: Look) -> dict[str, Any]:
+    """The proof for the reader of a look, and in that whose words its entry holds."""
     if not NUMBER.fullmatch(text) or not (nth := int(text)):
         raise NotFound(Event.__name__.lower(), "at that position")
     sealed, _ = await _sealed(desk, call)
@@ -127,6 +127,7 @@ async def _proof(desk: "Desk", call: Call, text: str, reader: tuple[Sight, Look]
         (line,) = await log.page(connection, nth - 1, nth, 1)
         note = await _note_on(connection, size)
     leaf = seals.leaf(line)
+    sight = Sight(look.rights)
     visible = sight.rights.sees_persons and await sight.visible(desk, [line])
     look.persons = persons_in([line]) if visible else set()
     return {

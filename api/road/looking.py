@@ -1,8 +1,7 @@
 """What readers were shown of persons, in the log of activities before they see it."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -16,12 +15,14 @@ from projections.tables import Row
 from rim_ledger.activity import Activity
 from rim_ledger.book import Book
 from rim_ledger.core import Refused
+from rim_ledger.outage import StoresNothing
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
     from api.road.rights import Rights
 
+T = TypeVar("T")
 Filters = dict[str, list[str]]
 """The texts of each filter, as the log keeps them."""
 UNSAID: Final = ("limit", "cursor")
@@ -29,16 +30,19 @@ UNSAID: Final = ("limit", "cursor")
 
 
 class Look(Struct):
-    """What one answer shows: to be filled in before it is given."""
+    """What one answer shows to a reader: to be filled in before it is given."""
 
+    rights: "Rights"
     activity: Activity
     persons: set[UUID] = set()
     details: dict[str, Any] = {}
     noted: bool = False
-    """Whether that is in the log already."""
+    """Whether nothing is left to be logged of it."""
 
     def at_rows(self, row: type[Row], texts: Iterable[str]) -> None:
         """Note whose words these rows hold: their JSON, with sealed words still sealed."""
+        if self.noted:
+            return
         column = row.COLUMNS[row.PERSON].wire if row.PERSON else None
         for text in texts:
             self.persons |= persons_in_text(text.encode())
@@ -46,12 +50,18 @@ class Look(Struct):
                 self.persons.add(UUID(msgspec.json.decode(text)[column]))
 
     def at_list(
-        self, route: List, texts: Sequence[str], filters: Filters, owner: "UUID | str | None"
+        self,
+        route: List,
+        texts: Sequence[str],
+        filters: Callable[[], Filters],
+        owner: "UUID | str | None",
     ) -> None:
         """Note a page of a list: its rows, how many they are, which were asked for, and whose list
         it is: the owner's id, or their JSON where that is shown."""
+        if self.noted:
+            return
         self.at_rows(route.row, texts)
-        self.details = {"count": len(texts), "filters": filters}
+        self.details = {"count": len(texts), "filters": filters()}
         if route.of and owner:
             _, table = route.of
             if route.with_owner:
@@ -91,25 +101,36 @@ async def note(
             raise
 
 
-@asynccontextmanager
-async def looking(
-    desk: "Desk", call: Call, rights: "Rights", activity: Activity, *, shows: bool = True
-) -> AsyncIterator[Look]:
-    """Log what is looked at within, with its outcome, where the answer `shows` persons and the
-    reader is one of the staff who may see them.
+async def show(
+    desk: "Desk",
+    call: Call,
+    rights: "Rights",
+    activity: Activity,
+    answer: Callable[[Look], Awaitable[T]],
+    *,
+    shows: bool = True,
+) -> T:
+    """What `answer` gives to this reader, once the log says what they look at and how it came out:
+    where the answer `shows` persons and the reader is one of the staff who may see them.
 
-    Raises Unavailable when it cannot be logged; the answer is then not given.
+    Where the database stores nothing it is asked again for a reader who may not, and says itself
+    what cannot be shown so. Raises Unavailable when it cannot be logged for another reason.
     """
-    look = Look(activity)
-    logged = shows and rights.sees_persons and not rights.own
+    look = Look(rights, activity, noted=not shows or not rights.sees_persons or rights.own)
+    if look.noted:
+        return await answer(look)
     try:
-        yield look
-    except Refused as refusal:
-        if logged and not look.noted:
-            await note(desk, call, rights, activity, refusal)
-        raise
-    if logged and not look.noted:
-        await note(desk, call, rights, look.done)
+        try:
+            given = await answer(look)
+        except Refused as refusal:
+            if not look.noted:
+                await note(desk, call, rights, activity, refusal)
+            raise
+        if not look.noted:
+            await note(desk, call, rights, look.done)
+    except StoresNothing as outage:
+        return await answer(Look(replace(rights, unlogged=outage), activity, noted=True))
+    return given
 
 
 def filters_said(

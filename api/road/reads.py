@@ -1,7 +1,8 @@
 """Rows as PostgreSQL writes them: one statement gives the rows and the position they reflect."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from api.examples import AS_OF
 from api.road.as_of import position_of
 from api.road.conditions import Test
 from api.road.filters import Query, all_of, beyond, make_cursor, read_query
-from api.road.looking import Filters, Look, filters_said, looking
+from api.road.looking import Filters, Look, filters_said, show
 from api.road.parameters import of_list
 from api.road.past import Past
 from api.road.routes import SEES_PERSONS, List, One, Parameters, activity_of, entry
@@ -53,16 +54,24 @@ async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameter
     """One row with its version as ETag."""
     asked = activity_of("Read", route.path, parameters)
     rights = await desk.rights(call, call.token, route.needs, activity=asked, enter=entry(route))
-    async with looking(desk, call, rights, asked, shows=route.row.SHOWS_PERSONS) as look:
-        given = read_parameters(call.query, {} if rights.own else parameters_of(route.row))
-        await desk.wait_for(call)
-        if "asOf" in given:
-            found = await _find_then(desk, route.row, parameters, given["asOf"][0], rights)
-        else:
-            found = await _find(desk, route.row, parameters, rights)
-        if found.text is None:
-            raise missing(route.row.OF)
-        look.at_rows(route.row, [found.text])
+    answer = partial(_one, desk, call, route.row, parameters)
+    return await show(desk, call, rights, asked, answer, shows=route.row.SHOWS_PERSONS)
+
+
+async def _one(
+    desk: "Desk", call: Call, row: type[Row], parameters: Parameters, look: Look
+) -> Reply:
+    """The row for the reader of a look, and in that whose words it shows."""
+    rights = look.rights
+    given = read_parameters(call.query, {} if rights.own else parameters_of(row))
+    await desk.wait_for(call)
+    if "asOf" in given:
+        found = await _find_then(desk, row, parameters, given["asOf"][0], rights)
+    else:
+        found = await _find(desk, row, parameters, rights)
+    if found.text is None:
+        raise missing(row.OF)
+    look.at_rows(row, [found.text])
     text = await unsealed(desk, found.text, sees=rights.sees_persons)
     headers = [
         (b"ledger-position", b"%d" % found.position),
@@ -71,15 +80,20 @@ async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameter
     return Reply(200, text.encode(), headers)
 
 
-async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> str | None:
-    """The JSON of the row whose columns have these values, if the caller sees it; an `id` may be a
-    business id."""
+async def shown(desk: "Desk", row: type[Row], names: Parameters, look: Look) -> str | None:
+    """The JSON of the row whose columns have these values, if the reader of the look sees it, and
+    in that whose words it shows."""
+    rights = look.rights
     found = await _find(desk, row, names, rights)
-    return found.text and await unsealed(desk, found.text, sees=rights.sees_persons)
+    if found.text is None:
+        return None
+    look.at_rows(row, [found.text])
+    return await unsealed(desk, found.text, sees=rights.sees_persons)
 
 
 async def _find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> Found:
-    """The same row, with its sealed words still sealed."""
+    """The row whose columns have these values, its sealed words still sealed, if the caller sees
+    it; an `id` may be a business id."""
     sees = rights.sees_persons
     tests = [_named(row, column, text) for column, text in names.items()]
     where, values = all_of([*tests, *seen(row, rights)])
@@ -117,20 +131,13 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     """`{"items": [...], "nextCursor": ...}`."""
     asked = activity_of("List", route.path, parameters)
     rights = await desk.rights(call, call.token, route.needs, activity=asked, enter=entry(route))
-    async with looking(desk, call, rights, asked, shows=route.row.SHOWS_PERSONS) as look:
-        return await _list(desk, call, route, parameters, (rights, look))
+    answer = partial(_list, desk, call, route, parameters)
+    return await show(desk, call, rights, asked, answer, shows=route.row.SHOWS_PERSONS)
 
 
-async def _list(
-    desk: "Desk",
-    call: Call,
-    route: List,
-    parameters: Parameters,
-    reader: tuple["Rights", Look],
-) -> Reply:
-    """The list for this reader, and in the look what it shows of persons."""
-    rights, look = reader
-    sees = rights.sees_persons
+async def _list(desk: "Desk", call: Call, route: List, parameters: Parameters, look: Look) -> Reply:
+    """The list for the reader of a look, and in that what it shows of persons."""
+    rights, sees = look.rights, look.rights.sees_persons
     scope = "/".join(parameters.values())
     key, order = desk.cursor_key, route.order
     try:
@@ -143,9 +150,9 @@ async def _list(
         await desk.rights(call, call.token, SEES_PERSONS, activity=look.activity)
         raise
     await desk.wait_for(call)
-    said = filters_said(desk, parameters_in(call.query), of_list(route.row))
+    said = partial(filters_said, desk, parameters_in(call.query), of_list(route.row))
     if query.as_of is not None:
-        return await _list_then(desk, route, query, parameters, (rights, look, said))
+        return await _list_then(desk, route, query, parameters, (look, said))
     rows = await desk.rows(*_page(route, query, parameters, rights))
     position, owner, *_ = rows[0]
     if route.of and owner is None:
@@ -168,11 +175,12 @@ async def _list_then(
     route: List,
     query: Query,
     parameters: Parameters,
-    reader: tuple["Rights", Look, Filters],
+    reader: tuple[Look, Callable[[], Filters]],
 ) -> Reply:
     """The same list as it was; whether the caller sees a row is said by how it is now."""
     assert query.as_of is not None, "the list of the past is asked for"
-    (rights, look, said), owner = reader, None
+    (look, said), owner = reader, None
+    rights = look.rights
     position, tests = await position_of(desk, query.as_of), seen(route.row, rights)
     if route.of:
         column, table = route.of
