@@ -88,7 +88,9 @@ async def auto_assign(desk: "Desk", call: Call, parameters: Parameters) -> Reply
     headers = [(b"ledger-position", b"%d" % receipt.position)]
     if receipt.replayed:
         headers.append((b"idempotency-replayed", b"true"))
-    return Reply(200, encoded({"assigned": given, "position": receipt.position}), headers)
+    # Earlier versions did not keep the number with the answer.
+    told = {} if given is None else {"assigned": given}
+    return Reply(200, encoded(told | {"position": receipt.position}), headers)
 
 
 async def _wish(call: Call) -> AutoAssign:
