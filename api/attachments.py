@@ -21,6 +21,7 @@ from api.wire.problem import encoded
 from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right, perform
 from rim_ledger.core import Refused
+from rim_ledger.living_keys import LIVING_KEYS
 from rim_ledger.outcomes import Receipt
 from rim_ledger.sealed_file import open_file, seal_file
 from rim_ledger.support.conversation import AddAttachment, require_room
@@ -75,9 +76,8 @@ class Access(Struct):
 
     async def key(self, person: UUID) -> "AESGCM | None":
         """The key of a person's files; None once the person was erased."""
-        query = "SELECT wrapped FROM ledger.personal_keys WHERE person = %s"
-        rows = await self.desk.rows(query, [person])
-        return self.desk.vault.unwrap(person, rows[0][0]) if rows else None
+        rows = await self.desk.rows(LIVING_KEYS, [[person]])
+        return self.desk.vault.unwrap(*rows[0]) if rows else None
 
 
 async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:

@@ -21,6 +21,7 @@ from projections.cloud_events import Reader, persons_in, read
 from projections.log import Line, Wanted
 from projections.origins import Opening
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
+from rim_ledger.living_keys import ERASED
 
 PAGE: Final = 5_000
 GROUP: Final = 20_000
@@ -54,9 +55,6 @@ SCHEMA: Final = pa.schema(
 )
 """`data` has personal words hidden; `body` is what was stored, sealed, and what was signed."""
 
-ERASED: Final = (
-    "SELECT person FROM ledger.personal_keys WHERE person = ANY (%b) AND wrapped IS NULL"
-)
 NOTE: Final = """
 SELECT note FROM ledger.checkpoints WHERE size <= %s AND size > 0
  ORDER BY size DESC, opens DESC LIMIT 1"""

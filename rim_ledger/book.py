@@ -68,6 +68,8 @@ class Book:
         self.contacts: frozenset[str] = frozenset()
         """The caller's own phone and e-mail, as fingerprints."""
         self.secrets: dict[Secret, str] = {}
+        self.marks: dict[UUID, dict[str, str | None]] = {}
+        """What the last event of a stream says of rows beside the log, besides what follows."""
         self.reminders: dict[Reminder, datetime | None] = {}
         self.activities: list[Activity] = []
         """What the caller does or tries. It is logged with the outcome, also with a refusal."""

@@ -139,6 +139,23 @@ class Aggregate(Struct, metaclass=FrozenMeta):
         from the state and are kept together with the events."""
         return NOWHERE
 
+    @property
+    def claims(self) -> frozenset[tuple[str, str]]:
+        """The names that only it may have, and has: a kind and a name of each. They follow from
+        the state; a row that says otherwise is not believed."""
+        return NOWHERE
+
+    def holds(self, kind: str, name: str) -> bool:
+        """Whether it has a name, or stands under it on a list."""
+        if kind == "business-id":
+            return self.BUSINESS_ID is not None and getattr(self, self.BUSINESS_ID) == name
+        return (kind, name) in self.claims or (kind, name) in self.lists
+
+    @property
+    def key_destroyed(self) -> bool:
+        """Whether the key of its personal words was destroyed."""
+        return False
+
     def known_to(self, book: Book) -> bool:
         """Whether the caller may know of it; for others it is as if it were not there. Borrowers
         know of what is about them."""

@@ -11,6 +11,7 @@ from rim_ledger.entry import Entry
 from rim_ledger.known import Known
 from rim_ledger.lists import Claim, amended
 from rim_ledger.missing import Missing, Secret
+from rim_ledger.rows import mark
 from rim_ledger.store import Draft, Outcome, Store
 
 
@@ -76,7 +77,8 @@ class Group:
         return names
 
     def take(self, book: Book) -> None:
-        """Let the rest of the group see what this decision wrote."""
+        """Let the rest of the group see what this decision wrote, once its events tell of it."""
+        mark(book, self._known.vault)
         self.streams |= book.streams
         self.claims |= book.claims
         self.keys |= {person: key for person, (key, _) in book.keys.items()}
@@ -95,10 +97,16 @@ class Group:
         if persons := {each.person for each in missing if each.person}:
             await known.load_keys(store, persons)
         if secrets := {each.secret for each in missing if each.secret}:
-            kept = await store.secrets(list(secrets))
-            self.secrets |= dict.fromkeys(secrets) | kept
+            self.secrets |= await known.load_secrets(store, secrets)
         if lists := dict(sorted(each.listing for each in missing if each.listing)):
-            self.lists |= await store.listed(lists)
+            listed = await store.listed(lists)
+            named = {
+                (kind, name): stream
+                for kind, (_, names) in listed.items()
+                for name, stream in names.items()
+            }
+            await known.require_held(store, named)
+            self.lists |= listed
         numbers = Counter(each.number for each in missing if each.number)
         for (prefix, year), count in numbers.items():
             self.numbers[prefix, year] = await known.reserve(store, prefix, year, 2 * count)

@@ -12,12 +12,13 @@ from msgspec import Struct
 from rim_ledger.activity import logged
 from rim_ledger.book import Book, Work, perform
 from rim_ledger.core import Aggregate, Command, Creation, Event, Stamp, Unavailable
+from rim_ledger.event_mac import Forged, RowForged
 from rim_ledger.group import Group
 from rim_ledger.known import Known
 from rim_ledger.link import Link
 from rim_ledger.missing import Missing
 from rim_ledger.outcomes import Idempotency, Receipt, kept, replayed
-from rim_ledger.store import Draft, Moved, Outcome
+from rim_ledger.store import Draft, Moved
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
 
@@ -157,7 +158,7 @@ class Ledger:
             except (psycopg.OperationalError, psycopg.InterfaceError):
                 await self.link.reconnect()
                 self.known.numbers.clear()
-            except psycopg.DataError as error:
+            except (psycopg.DataError, Forged, RowForged) as error:
                 await self._commit_one_by_one(group, error)
                 return
             else:
@@ -197,7 +198,7 @@ class Ledger:
         self._group.accept(self._draft)
 
     async def _commit_one_by_one(self, group: list[_Item], error: Exception) -> None:
-        """Something in the group cannot be stored: only its own command fails."""
+        """Something in the group cannot be stored, or asks for what is forged: it alone fails."""
         if len(group) == 1:
             group[0].answer = error
             return
@@ -208,8 +209,8 @@ class Ledger:
                 item.answer = failure
 
     async def _decide(self, group: list[_Item]) -> Draft:
-        """Decide in order of arrival. From the first decision that misses something on, the rest
-        is tried only to learn what else is missing; then all that is loaded and they start over."""
+        """Decide in order of arrival. From the first that misses something on, the rest is tried
+        only to learn what else is missing; then all that is loaded and they start over."""
         draft, self._group = self._empty_draft(), await self._open_group(group)
         done, loads = 0, 0
         while done < len(group):
@@ -247,7 +248,7 @@ class Ledger:
             line = self._world.new_id()
             draft.activities.append(logged(activity, book.stamp, item.answer, id=line, at=draft.at))
         if key and (text := kept(item.answer)):
-            outcome = Outcome(key.caller, key.key, key.request_hash, text)
+            outcome = self.known.outcome(key.caller, key.key, key.request_hash, text)
             view.outcomes[key.caller, key.key] = outcome
             draft.outcomes.append(outcome)
 
@@ -277,8 +278,7 @@ class Ledger:
     async def _open_group(self, group: list[_Item]) -> Group:
         view = Group(self.known)
         if keys := [(k.caller, k.key) for item in group if (k := item.idempotency)]:
-            for outcome in await self.link.store.outcomes(keys):
-                view.outcomes[outcome.caller, outcome.key] = outcome
+            view.outcomes = await self.known.load_outcomes(self.link.store, keys)
         return view
 
     async def _catch_up(self) -> None:

@@ -70,9 +70,9 @@ forgotten AS (
      WHERE head.position = %(head)s AND reminders.what = p.what
        AND reminders.stream_id = p.stream_id),
 outcomes AS (
-    INSERT INTO ledger.outcomes
+    INSERT INTO ledger.outcomes (caller, key, request_hash, outcome, mac, recorded_at)
     SELECT o.*, %(at)s FROM head, unnest(%(callers)b::text[], %(keys)b::text[], %(hashes)b::text[],
-                                         %(outcomes)b::text[]) o
+                                         %(outcomes)b::text[], %(outcome_macs)b::bytea[]) o
      WHERE head.position = %(head)s),
 activities AS (
     INSERT INTO ledger.activity
@@ -103,7 +103,7 @@ INSERT INTO ledger.numbers AS n VALUES (%s, %s, %s)
 ON CONFLICT (prefix, year) DO UPDATE SET used = n.used + excluded.used RETURNING used"""
 
 OUTCOMES: Final = """
-SELECT caller, key, request_hash, outcome FROM ledger.outcomes
+SELECT caller, key, request_hash, outcome, mac FROM ledger.outcomes
   JOIN unnest(%s::text[], %s::text[]) AS wanted (caller, key) USING (caller, key)"""
 
 
@@ -126,6 +126,7 @@ class Outcome(Struct, frozen=True):
     key: str
     request_hash: str
     outcome: str
+    mac: bytes | None
 
 
 class Draft(Struct):
@@ -171,8 +172,7 @@ class Draft(Struct):
             "free_kinds": [kind for kind, _ in free],
             "free_names": [name for _, name in free],
             "persons": list(self.keys),
-            # A statement does not see its own rows, so a key made and destroyed in one group is
-            # never written at all.
+            # No statement sees its own rows: a key made and destroyed in one group is not written.
             "wrapped": [None if each in self.erased else key for each, key in self.keys.items()],
             "erased": list(self.erased),
             "owners": [owner for owner, _ in self.secrets],
@@ -187,6 +187,7 @@ class Draft(Struct):
             "keys": [each.key for each in self.outcomes],
             "hashes": [each.request_hash for each in self.outcomes],
             "outcomes": [each.outcome for each in self.outcomes],
+            "outcome_macs": [each.mac for each in self.outcomes],
             "activities": msgspec.json.encode(self.activities).decode(),
             "notify": bool(self.streams),
         }
@@ -218,6 +219,11 @@ class Store:
         row = await cursor.fetchone()
         if row is None or row[0] != draft.head:
             raise Moved
+
+    async def head(self) -> int:
+        """The position of the last event; 0 when there is none."""
+        ((position,),) = await (await self.connection.execute(HEAD)).fetchall()
+        return int(position)
 
     async def last(self) -> Line | None:
         """The last event, if there is one."""

@@ -36,6 +36,11 @@ class Jar(Aggregate):
     number: str
     owner: str | None = None
     coins: int = 0
+    erased: bool = False
+
+    @property
+    def key_destroyed(self) -> bool:
+        return self.erased
 
     @property
     def lists(self) -> frozenset[tuple[str, str]]:
@@ -50,7 +55,7 @@ class Jar(Aggregate):
             case CoinAdded():
                 return self.but(coins=self.coins + event.coins)
             case OwnerErased():
-                return self.but(owner=None)
+                return self.but(owner=None, erased=True)
             case _:
                 assert_never(event)
 

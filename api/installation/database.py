@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from api.installation.settings import Settings
 from projections import rebuild
 from rim_ledger.admin.bootstrap import bootstrap
+from rim_ledger.adopted_secrets import adopt
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Refused
 from rim_ledger.erasures import Erasures
@@ -106,6 +107,7 @@ async def _begin(settings: Settings, url: str, first_login: Callable[[str], None
         told.append(password)
 
     async with open_ledger(settings, url) as ledger:
+        await adopt(url, ledger, open_vault(settings, url), RealWorld())
         await Erasures(settings.home, RealWorld()).settle(url, ledger)
         try:
             password = given.get_secret_value() if given else None

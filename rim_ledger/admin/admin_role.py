@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Final, Self, assert_never
+from typing import Annotated, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
 from pydantic import Field
@@ -10,7 +10,6 @@ from pydantic import Field
 from rim_ledger.admin.permissions import Permission, Permissions, rights
 from rim_ledger.book import Book, Right
 from rim_ledger.core import (
-    Aggregate,
     Command,
     Creation,
     Event,
@@ -19,7 +18,7 @@ from rim_ledger.core import (
     Stamp,
     require,
 )
-from rim_ledger.names import UniqueNames
+from rim_ledger.names import Named, UniqueNames
 from rim_ledger.patch import Patch
 from rim_ledger.values import Description, Name, derived_id
 
@@ -74,7 +73,9 @@ AdminRoleEvent = AdminRoleChanged | AdminRoleDeleted | AdminRoleGranted | AdminR
 # The aggregate: what those events add up to.
 
 
-class AdminRole(Aggregate):
+class AdminRole(Named):
+    UNIQUE: ClassVar[UniqueNames] = ROLE_NAMES
+
     name: str
     description: str
     permissions: list[Permission]
@@ -83,6 +84,10 @@ class AdminRole(Aggregate):
     members: frozenset[UUID] = frozenset()
     """Every admin who has the role, active or not."""
     archived: bool = False
+
+    @property
+    def unique_name(self) -> str | None:
+        return None if self.archived else self.name
 
     @property
     def user_count(self) -> int:

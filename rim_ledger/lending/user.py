@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.core import Aggregate, Stamp, require
+from rim_ledger.core import NOWHERE, Aggregate, Stamp, require
 from rim_ledger.lending.shares import is_late
 from rim_ledger.lending.user_events import (
     AutoLimitDisabled,
@@ -135,6 +135,16 @@ class User(Aggregate):
     opted_out: bool = False
     deleted_at: datetime | None = None
     erased: bool = False
+
+    @property
+    def claims(self) -> frozenset[tuple[str, str]]:
+        if self.erased:
+            return NOWHERE
+        return frozenset([("user-phone", self.phone_hash), ("user-email", self.email_hash)])
+
+    @property
+    def key_destroyed(self) -> bool:
+        return self.erased
 
     @property
     def gone(self) -> bool:

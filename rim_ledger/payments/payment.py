@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Annotated
 from uuid import UUID
 
-import msgspec
 from pydantic import Field
 
 from rim_ledger.book import Book
@@ -23,6 +22,7 @@ from rim_ledger.payments.transaction import (
     TransactionNoted,
     TransactionRecorded,
     TransactionType,
+    reference_claim,
 )
 from rim_ledger.values import AnyId, Metadata, Money, Name, Network, Note, Reference
 
@@ -165,11 +165,6 @@ def find_payment(book: Book, source: str | None, reference: str) -> Transaction 
     """The transaction that a provider's reference stands for."""
     holder = book.holder(*reference_claim(source, reference))
     return book.find(Transaction, holder) if holder else None
-
-
-def reference_claim(source: str | None, reference: str) -> tuple[str, str]:
-    """The name under which a payment holds its reference."""
-    return "payment-reference", msgspec.json.encode([source, reference]).decode()
 
 
 def require_own_life(transaction: Transaction) -> None:

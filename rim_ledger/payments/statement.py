@@ -85,6 +85,10 @@ class Statement(Aggregate):
     finished_at: datetime | None = None
 
     @property
+    def claims(self) -> frozenset[tuple[str, str]]:
+        return frozenset([("statement", self.sha256)])
+
+    @property
     def summary(self) -> dict[str, Any]:
         """How many lines came to what, as clients see it."""
         counts = {each.value: getattr(self, each.name.lower()) for each in LineOutcome}

@@ -7,7 +7,9 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Event, Personal, PersonalMap, Stamp
+import msgspec
+
+from rim_ledger.core import NOWHERE, Aggregate, Event, Personal, PersonalMap, Stamp
 from rim_ledger.lending.user_events import Part
 from rim_ledger.values import ZERO, Network
 
@@ -121,6 +123,11 @@ TransactionEvent = (
 # The aggregate: what those events add up to.
 
 
+def reference_claim(source: str | None, reference: str) -> tuple[str, str]:
+    """The name under which a payment holds its reference."""
+    return "payment-reference", msgspec.json.encode([source, reference]).decode()
+
+
 class Transaction(Aggregate):
     BUSINESS_ID: ClassVar[str | None] = "transaction_id"
 
@@ -150,6 +157,21 @@ class Transaction(Aggregate):
     @property
     def person(self) -> UUID:
         return self.user_id
+
+    @property
+    def claims(self) -> frozenset[tuple[str, str]]:
+        line = frozenset([("statement-line", self.statement_line)] if self.statement_line else [])
+        return line if self.failed else line | self._reference
+
+    def holds(self, kind: str, name: str) -> bool:
+        # One that failed keeps its reference until another transaction takes it.
+        return (kind, name) in self._reference or super().holds(kind, name)
+
+    @property
+    def _reference(self) -> frozenset[tuple[str, str]]:
+        if self.reference is None or self.disburses:
+            return NOWHERE
+        return frozenset([reference_claim(self.source, self.reference)])
 
     @property
     def disburses(self) -> bool:

@@ -439,7 +439,7 @@ CREATE TABLE read.audit_logs (
     actor_id uuid,
     api_key_id uuid,
     api_key_name text,
-    changes json,
+    changes json NOT NULL,
     ip_address text,
     user_agent text,
     request_id text,
