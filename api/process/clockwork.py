@@ -11,6 +11,7 @@ from api.installation.database import Unfit, filled_database, open_ledger
 from api.installation.outbox import providers
 from api.installation.settings import Settings
 from api.installation.telco import telco
+from api.process.checking import Check
 from projections.audience import find_audience
 from projections.measures import TableMeasures
 from rim_ledger import clock as due
@@ -25,13 +26,15 @@ from rim_ledger.world import RealWorld
 
 
 def clock() -> None:
-    """Run the clock, which does what falls due and watches over the alerts."""
+    """Run the clock, which does what falls due, watches over the alerts and verifies the log."""
     settings = Settings.load()
 
     async def run(url: str) -> None:
         async with _clockwork(settings, url) as (dispatch, alarm, keeper):
-            courier = _courier(settings, dispatch)
-            await asyncio.gather(due.run(dispatch, keeper), alarms.run(alarm), courier.run())
+            courier, ledger = _courier(settings, dispatch), dispatch.ledger
+            check = Check(settings, url, ledger, ledger.known.vault, dispatch.world)
+            works = (due.run(dispatch, keeper), alarms.run(alarm), courier.run(), check.run())
+            await asyncio.gather(*works)
 
     with filled_database(settings) as url:
         asyncio.run(run(url))
