@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from api.road.again import admit_again
+from api.road.again import admit_again, streaming
 from api.road.idempotency import key_for
 from api.road.known import require_known
 from api.road.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
@@ -16,12 +16,11 @@ from api.wire.call import Call, Reply
 from api.wire.download import Download, cut
 from api.wire.file_types import media_type, safe_name
 from api.wire.ids import missing, resolve
-from api.wire.multipart import Upload
+from api.wire.multipart import IN_MEMORY, Upload
 from api.wire.problem import encoded
 from rim_ledger.admin import gate
-from rim_ledger.book import Book, Right, perform
+from rim_ledger.book import Book, Right, Work, perform
 from rim_ledger.core import Refused
-from rim_ledger.living_keys import LIVING_KEYS
 from rim_ledger.outcomes import Receipt
 from rim_ledger.sealed_file import open_file, seal_file
 from rim_ledger.support.conversation import AddAttachment, require_room
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from api.road.desk import Desk
 
 FILES: Final = ONE + "/attachments"
-PARTS_AT_ONCE: Final = 16
-"""Parts of a file (of 64 KiB) that are sent before the caller is looked at again."""
 
 
 class Access(Struct):
@@ -46,6 +43,8 @@ class Access(Struct):
     id: str
     right: Right
     ticket: Ticket | None = None
+    key: "AESGCM | None" = None
+    """The key of the customer's files; None once they were erased."""
 
     def admit(self, book: Book) -> None:
         gate.enter_own(book, self.call.token)
@@ -53,12 +52,21 @@ class Access(Struct):
 
     def find(self, book: Book) -> UUID:
         self.ticket = require_known(book, Ticket, resolve(book, Ticket, self.id))
+        self.key = book.key(self.ticket.person)
         return self.ticket.id
 
-    async def look(self) -> tuple[Ticket, int]:
+    def find_room(self, book: Book) -> UUID:
+        """Find the ticket, if the caller may add a file to it."""
+        found = self.find(book)
+        require_room(book.read(Ticket, found), book)
+        return found
+
+    async def look(self, work: Work | None = None) -> tuple[Ticket, int]:
         """The ticket, and the position at which it is so; NotFound when there is none."""
         call, desk = self.call, self.desk
-        receipt = await desk.ledger.submit(self.find, call.stamp(desk.world), None, self.admit)
+        receipt = await desk.ledger.submit(
+            work or self.find, call.stamp(desk.world), None, self.admit
+        )
         assert self.ticket is not None, "what was found is there"
         return self.ticket, receipt.position
 
@@ -74,21 +82,16 @@ class Access(Struct):
         await self.desk.ledger.submit(look, self.call.stamp(self.desk.world))
         return found
 
-    async def key(self, person: UUID) -> "AESGCM | None":
-        """The key of a person's files; None once the person was erased."""
-        rows = await self.desk.rows(LIVING_KEYS, [[person]])
-        return self.desk.vault.unwrap(*rows[0]) if rows else None
-
 
 async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Take one file in: a form with the file in it, at most 10 MiB. A later message shows it."""
     asked = activity_of("AddAttachment", FILES, parameters)
     caller = await desk.caller(call, call.token, asked, gate.enter_own)
     access = Access(desk, call, parameters["id"], WRITE)
-    ticket, _ = await access.look()
-    if (key := call.header(b"idempotency-key")) is None:  # Else it may have been taken before.
-        require_room(ticket)
-    with Upload() as upload:
+    key = call.header(b"idempotency-key")
+    # A file with a key may have been taken before, and is answered the same.
+    ticket, _ = await access.look(access.find_room if key is None else None)
+    with desk.rates.room(call, desk.callers, IN_MEMORY), Upload() as upload:
         await upload.receive(call.receive, call.headers)
         name = safe_name(upload.name)
         kind = media_type(name, upload.file)
@@ -104,8 +107,7 @@ async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
             media_type=kind,
             sha256=upload.sha256,
         )
-        secret = await access.key(ticket.person)
-        if secret is None:
+        if (secret := access.key) is None:
             raise Refused("erased", "This person was erased; nothing is written about them.")
         file, stored = command.attachment_id, str(command.attachment_id)
         await desk.storage.keep(stored, seal_file(upload.file, secret, file.bytes, desk.world))
@@ -161,7 +163,7 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
         await desk.rights(call, call.token, SEES_PERSONS, activity=asked, logged=lambda _: True)
     id_ = UUID(name) if UUID_TEXT.fullmatch(name) else None
     file = ticket.attachments.get(id_) if id_ else None
-    key = await access.key(ticket.person)
+    key = access.key
     if id_ is None or file is None or key is None:
         raise missing(Attachment)
     shown: str | None = None
@@ -180,7 +182,7 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
         if not (await admit_again(desk, call, READ, activity=asked)).own:
             await admit_again(desk, call, SEES_PERSONS, activity=asked)
 
-    await Download(
+    shown_file = Download(
         size=file.size,
         etag=f'"{file.sha256}"',
         headers=[
@@ -190,7 +192,9 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
         ],
         read=read,
         admit=admit,
-    ).answer(call)
+    )
+    async with streaming(desk, call) as stream:
+        await shown_file.answer(call, stream)
 
 
 def _disposition(name: str) -> bytes:

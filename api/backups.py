@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from api.admin import rfc3339
+from api.road.again import streaming
 from api.road.routes import AnyRoute, One, Other, Parameters, Route, activity_of, resource
 from api.wire.call import Call, Reply
 from api.wire.download import Download
@@ -84,7 +85,7 @@ async def download(desk: "Desk", call: Call, parameters: Parameters) -> None:
         end_download(backup.id, token, book)
         return backup.id
 
-    await Download(
+    file = Download(
         size=backup.size or 0,
         etag=f'"{backup.id}"',
         headers=[
@@ -93,7 +94,9 @@ async def download(desk: "Desk", call: Call, parameters: Parameters) -> None:
         ],
         read=partial(desk.places.of(backup).read, backup.file),
         used=lambda: desk.ledger.submit(use, call.stamp(desk.world)),
-    ).answer(call)
+    )
+    async with streaming(desk, call) as stream:
+        await file.answer(call, stream)
 
 
 _GIVES: Final[dict[str, Any]] = {

@@ -19,9 +19,10 @@ from api.road.routes import AnyRoute, Other, Parameters, Route
 from api.road.wish import Wish
 from api.wire import problem
 from api.wire.body import BODY_MAX, BODY_SECONDS, Disconnected, read_json
-from api.wire.call import Call, Reply
+from api.wire.call import Call
 from api.wire.problem import InvalidFields, TooLarge
 from api.wire.query import read_parameters, unfit
+from api.wire.stream import PIECE_MAX
 from api.wire.text import TextFile
 from rim_ledger.core import Form, Invalid, Refused, Unavailable
 from rim_ledger.outcomes import Receipt
@@ -34,8 +35,9 @@ WINDOW: Final = 500
 """Lines that are under way at once."""
 WEIGHT_MAX: Final = 4 * 1024 * 1024
 """Bytes of the lines under way, above which the next one waits."""
-UNREAD_MAX: Final = 200_000
-"""Answers kept for a client who sends everything before reading anything."""
+UNREAD_MAX: Final = 3 * 1024 * 1024
+"""Bytes of answers that wait for their reader, above which no more lines are read: with those under
+way no more than a stream counts for. Who sends everything before reading anything sends less."""
 OP: Final = re.compile(r"(POST|PATCH|PUT|DELETE) (/[!-~]{1,500})")
 
 
@@ -121,33 +123,69 @@ def done(number: int, wish: Wish, receipt: Receipt) -> bytes:
     return json.dumps(answer).encode() + b"\n"
 
 
-async def answer_bulk(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
+async def answer_bulk(desk: "Desk", call: Call, _: Parameters) -> None:
     """Streams the answers as they are decided; `?atomic=true` decides all lines as one."""
     token = call.token
     admin = (await desk.rights(call, token, activity=ASKED)).actor.id
     assert admin is not None, "whoever holds a session is an admin"
     sender = Sender(desk, call, token, admin)
-    match call.given.get("atomic", ["false"]):
-        case ["false"]:
-            await _stream(sender, TextFile(call.receive, call.headers, MEDIA_TYPE))
-            return None
-        case ["true"]:
-            file = TextFile(call.receive, call.headers, MEDIA_TYPE, seconds=BODY_SECONDS)
-            return await perform_all(sender, file)
-        case _:
-            raise unfit("atomic", "this is true or false")
+    with desk.rates.room(call, desk.callers):
+        match call.given.get("atomic", ["false"]):
+            case ["false"]:
+                await _stream(sender, TextFile(call.receive, call.headers, MEDIA_TYPE))
+            case ["true"]:
+                file = TextFile(call.receive, call.headers, MEDIA_TYPE, seconds=BODY_SECONDS)
+                await call.reply(await perform_all(sender, file))
+            case _:
+                raise unfit("atomic", "this is true or false")
+
+
+class Answers:
+    """Answers on their way to their reader, in order: UNREAD_MAX bytes of them, and one more."""
+
+    def __init__(self) -> None:
+        self._waiting = deque[bytes]()
+        self._size, self._ended = 0, False
+        self._room, self._some = asyncio.Event(), asyncio.Event()
+
+    async def put(self, answer: bytes) -> None:
+        """Add one, once there is room."""
+        while self._size >= UNREAD_MAX:
+            self._room.clear()
+            await self._room.wait()
+        self._waiting.append(answer)
+        self._size += len(answer)
+        self._some.set()
+
+    def end(self) -> None:
+        """No more will come."""
+        self._ended = True
+        self._some.set()
+
+    async def take(self) -> bytes:
+        """The next ones together, about PIECE_MAX bytes of them; none at the end."""
+        while not self._waiting and not self._ended:
+            self._some.clear()
+            await self._some.wait()
+        parts, size = list[bytes](), 0
+        while self._waiting and size < PIECE_MAX:
+            parts.append(self._waiting.popleft())
+            size += len(parts[-1])
+        self._size -= size
+        self._room.set()
+        return b"".join(parts)
 
 
 async def _stream(sender: Sender, file: TextFile) -> None:
     call = sender.call
     await call.start(200, [(b"content-type", MEDIA_TYPE)])
-    answers: asyncio.Queue[bytes | None] = asyncio.Queue(UNREAD_MAX)
+    answers = Answers()
     writing = asyncio.create_task(_write(call, answers))
     under_way: UnderWay = deque()
     try:
         with suppress(Disconnected):  # What was read is carried out; nobody is there to hear of it.
             await _carry_out(sender, file, answers, under_way)
-        await answers.put(None)
+        answers.end()
         await writing
     finally:
         writing.cancel()
@@ -156,12 +194,7 @@ async def _stream(sender: Sender, file: TextFile) -> None:
         call.progress = str(sender.progress)
 
 
-async def _carry_out(
-    sender: Sender,
-    file: TextFile,
-    answers: "asyncio.Queue[bytes | None]",
-    under_way: UnderWay,
-) -> None:
+async def _carry_out(sender: Sender, file: TextFile, answers: Answers, under_way: UnderWay) -> None:
     """Each line reaches the ledger in its turn; nobody waits for the answer of the one before,
     unless that goes on after its decision."""
     number = weight = 0
@@ -215,15 +248,11 @@ async def _one(sender: Sender, number: int, wish: Wish) -> bytes:
         return sender.failed(number, error)
 
 
-async def _write(call: Call, answers: "asyncio.Queue[bytes | None]") -> None:
-    more = True
-    while more:
-        parts = [await answers.get()]
-        while not answers.empty():
-            parts.append(answers.get_nowait())
-        more = parts[-1] is not None
-        body = b"".join(part for part in parts if part)
-        await call.send({"type": "http.response.body", "body": body, "more_body": more})
+async def _write(call: Call, answers: Answers) -> None:
+    """Send the answers as they come, to a client that has left as well: it hears of none."""
+    while body := await answers.take():
+        await call.go_on(body)
+    await call.go_on(b"", more=False)
 
 
 async def lines(file: TextFile) -> AsyncIterator[bytes]:

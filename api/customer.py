@@ -13,7 +13,7 @@ from rim_ledger.book import Book
 from rim_ledger.customers.access import log_out as end_session
 from rim_ledger.customers.phone_code import AskForCode, LogInWithCode
 from rim_ledger.customers.standing import OWN_SESSION
-from rim_ledger.ledger import Admit
+from rim_ledger.deciding import Admit
 from rim_ledger.lending.user import User
 
 if TYPE_CHECKING:

@@ -9,13 +9,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from api.road.as_of import NUMBER, position_at
-from api.road.filters import LIMIT_MAX
+from api.road.filters import LIMIT_MAX, all_of
 from api.road.reads import find_id
+from api.road.reads import seen as partly
 from api.road.routes import Parameters
 from api.wire.call import Call
 from api.wire.ids import missing
 from api.wire.query import unfit
 from projections import log
+from projections.catalogue import TABLES
 from projections.cloud_events import Reader, persons_in, shown
 from projections.log import Line, Wanted
 from projections.tables import Row
@@ -27,14 +29,19 @@ from rim_ledger.core import Aggregate
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
 
 if TYPE_CHECKING:
-    from api.road.desk import Desk, Rights
+    from api.road.desk import Desk
+    from api.road.rights import Rights
 
 PAGE: Final = 2_000
-"""Events that are read and sent at a time: others are answered in between."""
+"""Events that are read and sent at a time, at most: others are answered in between."""
 SCAN: Final = 100_000
 """Positions that are looked through at a time for events that may be rare."""
 NUMBER_MAX: Final = 10**18 - 1
 KINDS: Final[Mapping[str, type[Aggregate]]] = {kind.__name__: kind for kind in ENTITIES}
+KIND_OF: Final = {event.__name__: kind.__name__ for event, kind in ENTITY_OF.items()}
+"""The entity that each event is about, by the names of both."""
+PARTLY_SEEN: Final = {row.OF.__name__: row for row in TABLES.values() if row.SEEN}
+"""The tables of which some readers see some rows only, by entity."""
 OF_BUSINESS_ID: Final = (
     "SELECT stream_id FROM ledger.claims WHERE kind = 'business-id' AND name = %s"
 )
@@ -122,7 +129,7 @@ def _begin_page(
     async def read() -> tuple[list[Line], int]:
         async with desk.reader() as connection:
             lines = await log.matching(connection, question.wanted, after, until, count)
-        return lines, lines[-1].position if len(lines) == count else until
+        return lines, log.done_by(lines, count, until)
 
     return asyncio.create_task(read())
 
@@ -163,6 +170,31 @@ class Sight(Struct, frozen=True):
         are let in at its positions or later. Raises as `of` does."""
         saw = self.rights.sees_persons
         return await Sight.of(desk, call, needs, enter=gate.enter_again, saw=saw)
+
+    def narrowed(self, question: Question) -> Question:
+        """The same question about the events that may be visible, so that pages are full."""
+        wanted = question.wanted
+        names = {name for name, kind in KIND_OF.items() if kind in self.rights.reads}
+        if wanted.stream is not None or names == KIND_OF.keys():
+            return question
+        if wanted.names is not None:
+            names &= set(wanted.names)
+        return replace(question, wanted=replace(wanted, names=tuple(sorted(names))))
+
+    async def visible(self, desk: "Desk", lines: list[Line]) -> list[Line]:
+        """Those of the events that are about an entity which the reader may read, and of which
+        they see the row. Raises Unavailable when the tables do not come as far in time."""
+        reads = self.rights.reads
+        seen = [line for line in lines if KIND_OF[line.name] in reads]
+        for kind, row in PARTLY_SEEN.items():
+            streams = {line.stream for line in seen if KIND_OF[line.name] == kind}
+            if streams and (tests := partly(row, self.rights)):
+                await desk.tables.require(lines[-1].position)
+                where, values = all_of([("t.id = ANY (%s)", [list(streams)]), *tests])
+                query = f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}"  # noqa: S608
+                hidden = streams - {stream for (stream,) in await desk.rows(query, values)}
+                seen = [line for line in seen if line.stream not in hidden]
+        return seen
 
     async def shown(self, desk: "Desk", lines: list[Line]) -> list[bytes]:
         """The events as JSON."""

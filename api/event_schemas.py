@@ -12,7 +12,7 @@ from api.wire.query import unfit
 from projections.cloud_events import SOURCE, schema_path
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.core import Event, NotFound
-from rim_ledger.vault import personal_fields
+from rim_ledger.vault import kept_back, personal_fields
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
@@ -87,7 +87,7 @@ def schema_of(event: type[Event]) -> Schema:
     ((schema,), parts) = msgspec.json.schema_components([event], ref_template="#/$defs/{name}")
     own = parts.pop(event.__name__) if "$ref" in schema else schema
     head = {"$schema": DIALECT, "$id": schema_path(event)}
-    body = own | {"description": _words(event), "properties": _marked(event, own)}
+    body = _shown(event, own) | {"description": _words(event)}
     return head | body | ({"$defs": parts} if parts else {})
 
 
@@ -100,7 +100,7 @@ def async_api() -> Schema:
     data = dict(zip(names, refs, strict=True))
     for name in names:
         if "$ref" in data[name]:
-            parts[name] |= {"properties": _marked(EVENTS[name], parts[name])}
+            parts[name] = _shown(EVENTS[name], parts[name])
     message = {name: {"$ref": f"#/components/messages/{name}"} for name in names}
     query = {"type": "object", "properties": {"after": {"type": "integer", "minimum": 0}}}
     channel = {
@@ -138,8 +138,15 @@ def _message(name: str, data: Schema) -> Schema:
     return {"name": name, "summary": _words(EVENTS[name]), "payload": payload}
 
 
-def _marked(event: type[Event], schema: Schema) -> Schema:
-    """The properties, with a word on those that speak of persons. They may always be null."""
+def _shown(event: type[Event], schema: Schema) -> Schema:
+    """The schema of what is shown: a word on the properties that speak of persons, which may
+    always be null, and nothing of what is kept back."""
+    back = kept_back(event)
+    needed = [name for name in schema["required"] if name not in back]
+    return schema | {"properties": _marked(event, schema, back), "required": needed}
+
+
+def _marked(event: type[Event], schema: Schema, back: tuple[str, ...]) -> Schema:
     personal = personal_fields(event)
     own = {each.encode_name for each in msgspec.structs.fields(event) if each.name in personal}
     return {
@@ -147,6 +154,7 @@ def _marked(event: type[Event], schema: Schema) -> Schema:
         if name in own
         else field
         for name, field in schema["properties"].items()
+        if name not in back
     }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from api.event_log import SCAN, Question, Sight, about, pages, read_question
 from api.event_schemas import answer_async_api, answer_schema, answer_schemas
 from api.live import SSE, Live, resumed
+from api.road.again import streaming
 from api.road.filters import LIMIT
 from api.road.routes import AnyRoute, List, One, Other, Parameters, activity_of
 from api.wire.call import JSON, Call, Headers, Reply
@@ -34,7 +35,8 @@ async def answer_events(
     """Events in the order of their positions, as CloudEvents 1.0.
 
     As JSON in pages, as NDJSON to the end of the log, or live as server-sent events, as `Accept`
-    says. Personal words are hidden from readers without users.pii, and null once erased.
+    says. Events about what the caller may not read are left out, and positions go on past them.
+    Personal words are hidden from readers without users.pii, and null once erased.
     """
     media_type = call.media_type
     live, paged = media_type == SSE, media_type == JSON
@@ -44,23 +46,23 @@ async def answer_events(
     look = partial(about, desk, question, row, parameters) if row else None
     if look:
         question = await look(sight.rights)
+    question = resumed(call, question) if live else sight.narrowed(question)
     if paged:
         return await _page(desk, question, sight)
-    if live:
-        question = resumed(call, question)
     if call.method == "HEAD":
         return Reply(200)
-    await _begin(call, media_type, question.upto)
-    if live:
-        await Live(desk, call, needs, sight, look).run(question)
-    else:
-        async for lines, _ in pages(desk, question):
-            sight = await sight.again(desk, call, needs)
-            if look:
-                await look(sight.rights)
-            body = b"\n".join([*await sight.shown(desk, lines), b""])
-            await call.send({"type": "http.response.body", "body": body, "more_body": True})
-    await call.send({"type": "http.response.body", "body": b""})
+    async with streaming(desk, call) as stream:
+        await _begin(call, media_type, question.upto)
+        if live:
+            await Live(desk, call, stream, needs, sight, look=look).run(question)
+        else:
+            async for lines, _ in pages(desk, question):
+                sight = await sight.again(desk, call, needs)
+                if look:
+                    await look(sight.rights)
+                seen = await sight.visible(desk, lines)
+                await stream.send(b"\n".join([*await sight.shown(desk, seen), b""]))
+        await stream.end()
     return None
 
 
@@ -70,9 +72,8 @@ async def _page(desk: "Desk", question: Question, sight: Sight) -> Reply:
         until = min(until, question.after + SCAN)
     async with desk.reader() as connection:
         lines = await log.matching(connection, question.wanted, question.after, until, limit)
-    if len(lines) == limit:
-        until = lines[-1].position
-    items = b",".join(await sight.shown(desk, lines))
+    until = log.done_by(lines, limit, until)
+    items = b",".join(await sight.shown(desk, await sight.visible(desk, lines)))
     following = b"%d" % until if until < question.upto else b"null"
     body = b'{"items":[%b],"nextAfter":%b}' % (items, following)
     return Reply(200, body, [(b"ledger-position", b"%d" % question.upto)])

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from api.examples import AS_OF
-from api.road.again import admit_again
+from api.road.again import admit_again, streaming
 from api.road.as_of import RECORDED, position_of
-from api.road.filters import read_query
+from api.road.filters import all_of, read_query
 from api.road.parameters import filters_of
 from api.road.routes import AnyRoute, List, One, Other, Parameters
 from api.wire.call import Call, Reply
@@ -25,14 +25,17 @@ if TYPE_CHECKING:
 
 READ: Final = ("journal", "read")
 CSV: Final = b"text/csv; charset=utf-8"
-BATCH: Final = 2_000
+PAGE: Final = 700
+"""Entries that are read and sent at a time, of about three lines each."""
 EXPORTED: Final = Activity(action="Export", resource="journal.csv")
 
 LINES: Final = """
 SELECT t.position, t.at, t.event, t.id, t.loan_id, t.transaction_id, t.user_id,
        l.account, l.debit, l.credit
-  FROM read.journal_entries t JOIN read.journal_lines l ON l.entry_id = t.id
- WHERE {where} ORDER BY t.position, l.id"""
+  FROM (SELECT * FROM read.journal_entries t
+         WHERE t.position > %s AND t.position <= %s AND {where}
+         ORDER BY t.position LIMIT %s) t JOIN read.journal_lines l ON l.entry_id = t.id
+ ORDER BY t.position, l.id"""
 HEADS: Final = [
     "position",
     "at",
@@ -46,7 +49,6 @@ HEADS: Final = [
     "credit",
 ]
 
-ONE_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 SHOWN: Final = "SELECT position FROM read.tracking WHERE name = 'read'"
 
 BALANCE: Final = """
@@ -90,27 +92,26 @@ async def trial_balance_csv(desk: "Desk", call: Call, _: Parameters) -> Reply:
 
 
 async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
-    """Every line of the journal, with the filters of the list, in the order of the log."""
+    """Every line of the journal, with the filters of the list, in the order of the log.
+
+    No entry is ever changed, so those up to the position at the beginning are one picture, though
+    each page of them is read by itself.
+    """
     query = read_query(JournalEntryRow, call.query, desk.cursor_key, "", sees=False)
-    where = " AND ".join(["true", *(test for test, _ in query.tests)])
-    values = [value for _, more in query.tests for value in more]
-    async with (
-        desk.reader() as connection,
-        connection.transaction(),
-        connection.cursor(name="journal") as cursor,
-    ):
-        await connection.execute(ONE_SNAPSHOT)
-        position = await (await connection.execute(SHOWN.encode())).fetchone()
-        await cursor.execute(LINES.format(where=where).encode(), values)
-        reflected = (b"ledger-position", b"%d" % (position or (0,)))
+    where, values = all_of(query.tests)
+    statement = LINES.format(where=where)
+    ((upto,),) = await desk.rows(SHOWN)
+    after, page = 0, await desk.rows(statement, [0, upto, *values, PAGE])
+    async with streaming(desk, call) as stream:
+        reflected = (b"ledger-position", b"%d" % upto)
         await call.start(200, [reflected, (b"content-type", CSV), _attached("journal")])
-        batch: list[Iterable[Any]] = [HEADS]
-        while batch:
+        await stream.send(_csv([HEADS]))
+        while page:
             await admit_again(desk, call, READ, activity=EXPORTED)
-            part = {"type": "http.response.body", "body": _csv(batch), "more_body": True}
-            await call.send(part)
-            batch = list(await cursor.fetchmany(BATCH))
-    await call.send({"type": "http.response.body", "body": b""})
+            await stream.send(_csv(page))
+            after = page[-1][0]
+            page = await desk.rows(statement, [after, upto, *values, PAGE])
+        await stream.end()
     return None
 
 

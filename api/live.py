@@ -8,13 +8,15 @@ from msgspec.structs import replace
 from api.event_log import Question, Sight, pages
 from api.road.as_of import NUMBER
 from api.wire.call import Call
+from api.wire.stream import Stream
 from rim_ledger.book import Right
 from rim_ledger.core import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from api.road.desk import Desk, Rights
+    from api.road.desk import Desk
+    from api.road.rights import Rights
 
     Look = Callable[[Rights], Awaitable[object]]
 
@@ -43,11 +45,18 @@ class Live:
     stops; whoever comes back with Last-Event-ID misses nothing."""
 
     def __init__(
-        self, desk: "Desk", call: Call, needs: Right, sight: Sight, look: "Look | None" = None
+        self,
+        desk: "Desk",
+        call: Call,
+        stream: Stream,
+        needs: Right,
+        sight: Sight,
+        *,
+        look: "Look | None" = None,
     ) -> None:
         """`look` raises NotFound when a reader may know no more of what the stream is about."""
-        self._desk, self._call, self._needs, self._sight = desk, call, needs, sight
-        self._look = look
+        self._desk, self._call, self._stream = desk, call, stream
+        self._needs, self._sight, self._look = needs, sight, look
         self._now = asyncio.get_running_loop().time
         self._checked = self._told = self._now()
 
@@ -61,9 +70,12 @@ class Live:
                 async for lines, after in pages(self._desk, part):
                     if lines:
                         await self._look_again()
-                    events = await self._sight.shown(self._desk, lines)
-                    for line, event in zip(lines, events, strict=True):
+                    seen = await self._sight.visible(self._desk, lines)
+                    events = await self._sight.shown(self._desk, seen)
+                    for line, event in zip(seen, events, strict=True):
                         await self._send(b"id: %d\ndata: %b\n\n" % (line.position, event))
+                    if len(seen) < len(lines):  # Where the reader goes on from, without an event.
+                        await self._send(b"id: %d\n\n" % after)
                     question = replace(question, after=after)
                     if ended.done():
                         return
@@ -92,15 +104,13 @@ class Live:
         self._checked = self._now()
 
     async def _send(self, text: bytes) -> None:
-        await self._call.send({"type": "http.response.body", "body": text, "more_body": True})
+        await self._stream.send(text)
         self._told = self._now()
 
     async def _ended(self) -> None:
         """Returns when the reader has left, or the process is asked to stop."""
         stopping = asyncio.create_task(self._desk.stopping.wait())
-        leaving = asyncio.create_task(self._call.left())
         try:
-            await asyncio.wait({stopping, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({stopping, self._stream.left}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-            leaving.cancel()

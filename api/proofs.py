@@ -2,11 +2,12 @@
 
 import asyncio
 from datetime import UTC
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from api.event_log import Sight
 from api.road import position
 from api.road.as_of import NUMBER
-from api.road.routes import AnyRoute, Other, Parameters
+from api.road.routes import AnyRoute, Other, Parameters, activity_of
 from api.wire.call import Call, Reply
 from api.wire.problem import encoded
 from api.wire.query import Given, unfit
@@ -17,9 +18,12 @@ from projections.signed_note import Checkpoint
 from rim_ledger.core import Event, NotFound, Refused, Unavailable
 
 if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
     from api.road.desk import Desk
 
 READ: Final = ("events", "read")
+NOTE_ON: Final = "SELECT note FROM ledger.checkpoints WHERE size = %s ORDER BY opens DESC LIMIT 1"
 TEXT: Final = b"text/plain; charset=utf-8"
 
 
@@ -92,9 +96,12 @@ def _named(checkpoint: Checkpoint | None) -> dict[str, object] | None:
 async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """That an event is in the log: the hashes that lead from its leaf to the root.
 
-    `entry` are the leaf's bytes as text, `leaf` is their hash. The proof is against the last
-    checkpoint, or the first `treeSize` events.
+    `leaf` is the hash of the leaf, and `entry` are its bytes as text: they hold the event as it is
+    stored, and are null for who may not read what it is about, or lacks users.pii. The proof is
+    against the last checkpoint, or the first `treeSize` events; `checkpoint` is the note on them,
+    null if none was signed on just so many.
     """
+    sight = await Sight.of(desk, call, READ, activity_of("Read", call.path, parameters))
     text = parameters["position"]
     if not NUMBER.fullmatch(text) or not (nth := int(text)):
         raise NotFound(Event.__name__.lower(), "at that position")
@@ -108,19 +115,23 @@ async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Repl
         ranges = inclusion(nth - 1, size)
         tiles = await seals.tiles(connection, tiles_of(ranges))
         (line,) = await log.page(connection, nth - 1, nth, 1)
+        note = await _note_on(connection, size)
     leaf = seals.leaf(line)
+    visible = sight.rights.sees_persons and await sight.visible(desk, [line])
     body = {
         "position": nth,
         "leaf": leaf_hash(leaf).hex(),
         "treeSize": size,
         "hashes": [root_of(*each, tiles).hex() for each in ranges],
-        "entry": leaf.decode(),
+        "entry": leaf.decode() if visible else None,
+        "checkpoint": note,
     }
     return Reply(200, encoded(body), [(b"ledger-position", b"%d" % size)])
 
 
 async def answer_consistency(desk: "Desk", call: Call, _: Parameters) -> Reply:
-    """That the log of `to` events begins with the log of `from` events."""
+    """That the log of `to` events begins with the log of `from` events; `checkpoint` is the note
+    on the former, null if none was signed on just so many."""
     sealed, _note = await _sealed(desk, call)
     async with desk.reader() as connection:
         if "from" not in call.given:
@@ -129,9 +140,16 @@ async def answer_consistency(desk: "Desk", call: Call, _: Parameters) -> Reply:
         old = _size(call.given, "from", size)
         ranges = consistency(old, size)
         tiles = await seals.tiles(connection, tiles_of(ranges))
+        note = await _note_on(connection, size)
     hashes = [root_of(*each, tiles).hex() for each in ranges]
-    body = {"from": old, "to": size, "hashes": hashes}
+    body = {"from": old, "to": size, "hashes": hashes, "checkpoint": note}
     return Reply(200, encoded(body), [(b"ledger-position", b"%d" % size)])
+
+
+async def _note_on(connection: "AsyncConnection[Any]", size: int) -> str | None:
+    """The last note on exactly so many events, if one was signed."""
+    row = await (await connection.execute(NOTE_ON, [size])).fetchone()
+    return row[0] if row else None
 
 
 def _size(given: Given, name: str, most: int, *, least: int = 1) -> int:
@@ -151,12 +169,14 @@ def _unsealed(size: int) -> Refused:
 
 HASHES: Final = {"type": "array", "items": {"type": "string"}}
 NUMBER_OF: Final = {"type": "integer", "minimum": 1}
+NOTE: Final = {"anyOf": [{"type": "string"}, {"type": "null"}]}
 PROOF: Final = {
     "position": NUMBER_OF,
     "leaf": {"type": "string"},
     "treeSize": NUMBER_OF,
     "hashes": HASHES,
-    "entry": {"type": "string"},
+    "entry": {"type": ["string", "null"]},
+    "checkpoint": NOTE,
 }
 SIZES: Final = {"from": NUMBER_OF, "to": NUMBER_OF}
 
@@ -204,7 +224,7 @@ ROUTES: list[AnyRoute] = [
         answer_consistency,
         "Proof that nothing was changed",
         READ,
-        gives=SIZES | {"hashes": HASHES},
+        gives=SIZES | {"hashes": HASHES, "checkpoint": NOTE},
         query=SIZES,
     ),
 ]

@@ -14,7 +14,7 @@ from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.second_factor import AnswerChallenge
 from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.core import Form
-from rim_ledger.ledger import Admit
+from rim_ledger.deciding import Admit
 
 if TYPE_CHECKING:
     from api.road.desk import Desk

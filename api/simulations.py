@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
-from api.road.again import admit_again
+from api.road.again import admit_again, streaming
 from api.road.commands import read_form
 from api.road.routes import AnyRoute, Other, Parameters
 from api.wire import problem
+from api.wire.body import Disconnected
 from api.wire.call import JSON, Call, Reply
+from api.wire.stream import Stream
 from projections.backtest import Backtest, Change
 from projections.writer import encode
 from rim_ledger.activity import Activity
@@ -36,8 +38,9 @@ async def answer_simulation(desk: "Desk", call: Call, _: Parameters) -> Reply | 
     backtest = Backtest(simulation, await desk.last_position())
     headers = [(b"ledger-position", b"%d" % backtest.report.position)]
     if call.media_type == NDJSON:
-        await call.start(200, [(b"content-type", NDJSON), *headers])
-        await _stream(desk, call, backtest)
+        async with streaming(desk, call) as stream:
+            await call.start(200, [(b"content-type", NDJSON), *headers])
+            await _send(desk, call, stream, backtest)
         return None
     changes = list[Change]()
     async for page in _pages(desk, backtest):
@@ -57,23 +60,24 @@ async def _pages(desk: "Desk", backtest: Backtest) -> AsyncIterator[list[Change]
         yield page
 
 
-async def _stream(desk: "Desk", call: Call, backtest: Backtest) -> None:
+async def _send(desk: "Desk", call: Call, stream: Stream, backtest: Backtest) -> None:
     try:
         async for page in _pages(desk, backtest):
             await admit_again(desk, call, NEEDS, activity=TRIED)
-            await _say(call, *({"change": each} for each in page))
+            await _say(stream, *({"change": each} for each in page))
         last: dict[str, Any] = {"report": backtest.report.shown}
+    except Disconnected:
+        raise
     except Exception as error:
         if not isinstance(error, Refused | Unavailable):
             desk.note_unexpected(error, call.id)
         last = {"problem": problem.problem(error, call.path, call.id)}
-    await _say(call, last)
-    await call.send({"type": "http.response.body", "body": b""})
+    await _say(stream, last)
+    await stream.end()
 
 
-async def _say(call: Call, *lines: dict[str, Any]) -> None:
-    body = b"".join(encode(line) + b"\n" for line in lines)
-    await call.send({"type": "http.response.body", "body": body, "more_body": True})
+async def _say(stream: Stream, *lines: dict[str, Any]) -> None:
+    await stream.send(b"".join(encode(line) + b"\n" for line in lines))
 
 
 _NUMBER: Final = {"type": "integer", "minimum": 0}

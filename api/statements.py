@@ -96,15 +96,20 @@ async def answer_upload(desk: "Desk", call: Call, _path: Parameters) -> Reply | 
     on where it was interrupted. With `Accept: application/x-ndjson` progress comes line by line,
     and the summary last. Needs statements:write and transactions.reconciliation:write.
     """
-    token = call.token
-    rights = await desk.rights(call, token, WRITE, RECONCILIATION, activity=ASKED)
+    rights = await desk.rights(call, call.token, WRITE, RECONCILIATION, activity=ASKED)
     actor = rights.actor
     assert actor.id, "whoever holds a session is an admin"
-    upload = await receive_file(TextFile(call.receive, call.headers, CSV, keep_mark=True))
+    with desk.rates.room(call, desk.callers):
+        upload = await receive_file(TextFile(call.receive, call.headers, CSV, keep_mark=True))
+        return await _settled(desk, call, actor.id, upload)
+
+
+async def _settled(desk: "Desk", call: Call, caller: UUID, upload: Upload) -> Reply | None:
+    """What became of a file; None where progress was sent, and the summary with it."""
     with upload.text:
         op, key = f"{call.method} {call.path}", call.header(b"idempotency-key")
-        idempotency = key_for(desk, actor.id, key, op, meant=upload.sha256, said=upload.sha256)
-        task = Import(desk, call, token, upload)
+        idempotency = key_for(desk, caller, key, op, meant=upload.sha256, said=upload.sha256)
+        task = Import(desk, call, call.token, upload)
         receipt = await task.begin(idempotency)
         headers = [(b"location", f"{STATEMENTS}/{receipt.id}".encode())]
         if receipt.replayed:
@@ -136,11 +141,13 @@ async def _stream(desk: "Desk", call: Call, task: Import, status: int, headers: 
 
 
 async def _say(call: Call, line: dict[str, Any], *, more: bool = True) -> None:
-    body = problem.encoded(line) + b"\n"
-    await call.send({"type": "http.response.body", "body": body, "more_body": more})
+    await call.go_on(problem.encoded(line) + b"\n", more=more)
 
 
-_counts: Final = {name: {"type": "integer", "minimum": 0} for name in ("lines", *LineOutcome)}
+_counts: Final = {
+    name: {"type": "integer", "minimum": 0}
+    for name in ("lines", *(each.counted for each in LineOutcome))
+}
 
 ROUTES: list[AnyRoute] = [
     List(STATEMENTS, StatementRow, READ, "List statements"),

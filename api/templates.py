@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
-from psycopg import InterfaceError, OperationalError
+from msgspec.structs import replace
 
 from api.road.commands import read_form, receipt_json
 from api.road.idempotency import key_for
@@ -40,7 +40,9 @@ from rim_ledger.notifications.sms_template import (
     UpdateSmsTemplate,
 )
 from rim_ledger.notifications.sms_text import measured
+from rim_ledger.notifications.trial import recipient_hash, require_test_recipient
 from rim_ledger.notifications.wording import FillIn, require_enabled
+from rim_ledger.outage import OUTAGE, unavailable
 from rim_ledger.outcomes import Idempotency, Receipt
 from rim_ledger.sending import Channel, Message
 
@@ -87,7 +89,8 @@ async def preview_sms(desk: "Desk", call: Call, parameters: Parameters) -> Reply
 
 
 async def try_email(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
-    """Send one e-mail to an address of one's choice. It is no notification: no row is kept."""
+    """Send one e-mail to oneself, at the recorded address, or to one of RIM_TEST_RECIPIENTS. It is
+    no notification: no row is kept, but for a keyed hash of the recipient in the activity log."""
     form = await read_form(call, TryEmail)
 
     def written(template: EmailTemplate) -> Message:
@@ -98,7 +101,8 @@ async def try_email(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
 
 
 async def try_sms(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
-    """Send one SMS to a phone of one's choice. It is no notification: no row is kept."""
+    """Send one SMS to oneself, at the recorded phone, or to one of RIM_TEST_RECIPIENTS. It is no
+    notification: no row is kept, but for a keyed hash of the recipient in the activity log."""
     form = await read_form(call, TrySms)
 
     def written(template: SmsTemplate) -> Message:
@@ -130,7 +134,7 @@ async def _try(
     parameters: Parameters,
     kind: type[T],
     *,
-    form: FillIn,
+    form: TryEmail | TrySms,
     written: Callable[[T], Message],
 ) -> Reply:
     """Send what a template gives with these values, once under a key. Only that it went is kept:
@@ -145,11 +149,13 @@ async def _try(
 
     def admit(book: Book) -> None:
         gate.enter(book, token)
-        book.activities.append(asked)
+        told = {"recipientHash": recipient_hash(book, form.to)}
+        book.activities.append(replace(asked, details=told))
         book.need(*WRITE)
 
     def look(book: Book) -> UUID:
         nonlocal found
+        require_test_recipient(book, CHANNELS[kind], form.to, desk.test_recipients)
         desk.sender.require(CHANNELS[kind], book)
         found = book.read(kind, resolve(book, kind, parameters["id"]))
         require_enabled(enabled=found.enabled, archived=found.archived)
@@ -184,9 +190,8 @@ async def _alone(desk: "Desk", idempotency: Idempotency | None) -> AsyncIterator
         async with desk.trials, lease(desk.url, what) as free:
             require(free, "request-in-progress", "This request is being carried out under its key.")
             yield
-    except (OperationalError, InterfaceError):  # Whoever asks again is told what came of it.
-        words = "The database cannot be reached. Please ask again under the same key."
-        raise Unavailable("store-unavailable", words) from None
+    except OUTAGE as error:  # Whoever asks again under the same key is told what came of it.
+        raise unavailable(error) from None
 
 
 def _standing(template: EmailTemplate | SmsTemplate) -> list[str]:

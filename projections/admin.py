@@ -9,6 +9,7 @@ from projections.columns import (
     Indexed,
     Key,
     Moment,
+    Naira,
     NameText,
     PhoneText,
     Read,
@@ -35,6 +36,8 @@ class AdminRoleRow(Row, table="admin_roles", of=AdminRole):
     name: Annotated[UniqueName, UniqueWhile("NOT archived")]
     description: str
     permissions: Annotated[list[Permission], Sql("json")]
+    max_amount: Naira | None
+    max_limit: Naira | None
     user_count: int
     archived: bool
     created_at: Annotated[Moment, Indexed]

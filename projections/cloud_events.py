@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 from projections.log import Line
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.core import Event
-from rim_ledger.vault import Keys, opened, personal_fields
+from rim_ledger.vault import Keys, kept_back, opened, personal_fields
 
 SOURCE: Final = "/rim-ledger"
 SCHEMAS: Final = "/v1/events/schemas"
@@ -105,13 +105,14 @@ def read(line: Line, reader: Reader) -> tuple[Stored, bool]:
     if stored.schema != event.SCHEMA:
         today = event.upcast(stored.schema, msgspec.json.decode(stored.data))
         stored.data = Raw(_encoder.encode(msgspec.convert(today, event)))
-    if b'"~1.' in line.body:
-        stored.data, erased = _unsealed(stored.data, event, reader)
+    if b'"~1.' in line.body or kept_back(event):
+        stored.data, erased = _readable(stored.data, event, reader)
     return stored, erased
 
 
 def shown(line: Line, reader: Reader) -> bytes:
-    """The event as JSON, its personal words opened, hidden, or null where they were erased.
+    """The event as JSON, its personal words opened, hidden, or null where they were erased, and
+    without the fingerprints that are kept back.
 
     An event of an older schema is shown in today's shape.
     """
@@ -151,9 +152,11 @@ def schema_path(event: type[Event]) -> str:
     return f"{SCHEMAS}/{event.__name__}?version={event.SCHEMA}"
 
 
-def _unsealed(data: Raw, event: type[Event], reader: Reader) -> tuple[Raw, bool]:
+def _readable(data: Raw, event: type[Event], reader: Reader) -> tuple[Raw, bool]:
     """The data for this reader, and whether somebody in it was erased."""
     said: dict[str, Any] = msgspec.json.decode(data)
+    for name in kept_back(event):
+        said.pop(name, None)
     erased = False
 
     def show(value: Any) -> Any:

@@ -195,6 +195,16 @@ class Column(Struct, frozen=True, kw_only=True):
         check = f" CHECK ({self.name} IN ({words}))" if words else ""
         return f"{self.name} {self.sql_type}{null}{check}"
 
+    @property
+    def hidden(self) -> str:
+        """The column for readers who may see no word about a person, over the table's alias t:
+        empty, or of an object of free fields what says nothing about anybody."""
+        if not (self.personal or self.sealed):
+            return f"t.{self.name}"
+        if self.sql_type == "json" and self.masked:
+            return f"{self.masked.format(f't.{self.name}')} AS {self.name}"
+        return f"NULL::{self.sql_type} AS {self.name}"
+
     def shown(self, *, masked: bool, own: bool = False) -> str:
         """The SQL of the value on the wire, over the table's alias t."""
         expression = self.masked if masked and self.masked else self.written

@@ -1,12 +1,11 @@
 """The log as Parquet: segments of positions, and a manifest that says what is in them."""
 
 import asyncio
+import gzip
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import contextmanager
-from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,11 +16,12 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from projections import log
-from projections.cloud_events import Reader, persons_in, read
+from projections.absent import SPAN, Proof, proof_lines
+from projections.export_rows import SCHEMA, batch
 from projections.log import Line, Wanted
-from projections.origins import Opening
-from rim_ledger.catalogue import ENTITY_OF, EVENTS
-from rim_ledger.living_keys import ERASED
+from projections.merkle import Range
+from projections.origins import Opening, Origins
+from projections.signed_note import said
 
 PAGE: Final = 5_000
 GROUP: Final = 20_000
@@ -30,34 +30,16 @@ SEGMENT: Final = 200_000
 """Positions of a segment."""
 MANIFEST: Final = "manifest.json"
 
-_word: Final = pa.dictionary(pa.int32(), pa.string())
-_moment: Final = pa.timestamp("us", tz="UTC")
-SCHEMA: Final = pa.schema(
-    [
-        ("position", pa.int64()),
-        ("id", pa.string()),
-        ("stream", pa.string()),
-        ("version", pa.int64()),
-        ("entity", _word),
-        ("name", _word),
-        ("occurred_at", _moment),
-        ("recorded_at", _moment),
-        ("actor_type", _word),
-        ("actor_id", pa.string()),
-        ("actor_name", pa.string()),
-        ("request_id", pa.string()),
-        ("causation_id", pa.string()),
-        ("amount", pa.decimal128(20, 2)),
-        ("erased", pa.bool_()),
-        ("data", pa.string()),
-        ("body", pa.string()),
-    ]
-)
-"""`data` has personal words hidden; `body` is what was stored, sealed, and what was signed."""
-
 NOTE: Final = """
 SELECT note FROM ledger.checkpoints WHERE size <= %s AND size > 0
  ORDER BY size DESC, opens DESC LIMIT 1"""
+
+WRITTEN: Final[dict[str, Any]] = {
+    "compression": "gzip",
+    "compression_level": 3,
+    "store_schema": False,
+}
+"""How files are written: so that the standard library of Python can read them."""
 
 Progress = Callable[[int, int], None]
 
@@ -77,7 +59,7 @@ class Segment(Struct, frozen=True, rename="camel"):
 class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
     """What a directory holds. `types` are the events it is limited to, `checkpoint` the last
     signed note on events that are in it; `origins` are the notes that opened the origins of the
-    log, and `key` is that of the last of them."""
+    log, and `key` is that of the last of them. `proofs` stand for the events that are left out."""
 
     format: int = 1
     types: tuple[str, ...] | None = None
@@ -86,6 +68,12 @@ class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
     checkpoint: str | None = None
     key: str | None = None
     origins: tuple[str, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no event is left out."""
+        return self.first == 1 and self.types is None
 
     @property
     def last(self) -> int:
@@ -95,19 +83,6 @@ class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
 
 class Unfitting(Exception):
     """The directory holds another export, or one that was changed; the message says which."""
-
-
-class _Amount(Struct):
-    amount: Decimal | None = None
-
-
-_amount: Final = msgspec.json.Decoder(_Amount)
-WITH_AMOUNT: Final = frozenset(
-    name
-    for name, event in EVENTS.items()
-    for field in msgspec.structs.fields(event)
-    if (field.encode_name, field.type) == ("amount", Decimal)
-)
 
 
 def manifest_in(place: Path) -> Manifest | None:
@@ -136,8 +111,9 @@ async def export(
     the files is compared with their hashes, or only whether they are there with all their bytes.
     """
     held, end = _begun(place, wanted), await log.head(connection)
-    for segment in held.segments:
-        _require_there(place / segment.file, segment, compare=compare)
+    files: list[Segment | Proof] = [*held.segments, *held.proofs]
+    for each in files:
+        _require_there(place / each.file, each, compare=compare)
     while held.last < end:
         upto = min(held.last + SEGMENT, end)
         segment = await _segment(connection, place, held, upto, lambda n: progress(n, end))
@@ -154,10 +130,45 @@ async def _told(
     )
     row = await (await connection.execute(NOTE, [now.last])).fetchone()
     now = msgspec.structs.replace(now, checkpoint=row[0] if row else None)
+    if now.checkpoint and not now.is_whole:
+        proofs = await _proved(connection, place, now, said(now.checkpoint).size)
+        now = msgspec.structs.replace(now, proofs=proofs)
     if now != held:
         with _whole(place / MANIFEST) as path:
             path.write_bytes(msgspec.json.format(msgspec.json.encode(now), indent=1))
     return now
+
+
+async def _proved(
+    connection: AsyncConnection[Any], place: Path, now: Manifest, size: int
+) -> tuple[Proof, ...]:
+    """What stands for the events that are left out, up to as many as are signed."""
+    done = now.proofs[-1].last if now.proofs else 0
+    if done >= size:
+        return now.proofs
+    name = f"proofs-{done + 1:012}-{size:012}.ndjson.gz"
+    cuts = [claim.size for claim in Origins(now.origins).claims]
+    with _whole(place / name) as path:
+        with gzip.open(path, "wt", compresslevel=6) as lines:
+            for start in range(done, size, SPAN):
+                span = (start, min(start + SPAN, size))
+                positions = _positions(place, now, span)
+                for line in await proof_lines(connection, positions, span, cuts):
+                    lines.write(f"{line}\n")
+        proof = Proof(
+            file=name, first=done + 1, last=size, sha256=digest(path), size=path.stat().st_size
+        )
+    return (*now.proofs, proof)
+
+
+def _positions(place: Path, now: Manifest, span: Range) -> list[int]:
+    """Which events of a span of leaves are exported."""
+    found = list[int]()
+    for segment in now.segments:
+        if segment.first <= span[1] and segment.last > span[0]:
+            table = pq.read_table(place / segment.file, columns=["position"])
+            found += table.column("position").to_pylist()
+    return [each for each in found if span[0] < each <= span[1]]
 
 
 def _begun(place: Path, wanted: Manifest) -> Manifest:
@@ -179,7 +190,7 @@ def _begun(place: Path, wanted: Manifest) -> Manifest:
     return held
 
 
-def _require_there(file: Path, segment: Segment, *, compare: bool) -> None:
+def _require_there(file: Path, segment: Segment | Proof, *, compare: bool) -> None:
     """Raise Unfitting for a file that is not the one that was written."""
     if not file.is_file():
         wrong = "is missing"
@@ -221,10 +232,10 @@ async def _segment(
     first, rows = held.last + 1, 0
     name = f"events-{first:012}-{upto:012}.parquet"
     with _whole(place / name) as path:
-        with pq.ParquetWriter(path, SCHEMA, compression="zstd", store_schema=False) as writer:
+        with pq.ParquetWriter(path, SCHEMA, **WRITTEN) as writer:
             waiting = list[Any]()
             async for page in lines(connection, held.types, first - 1, upto):
-                waiting.append(await _batch(connection, page))
+                waiting.append(await batch(connection, page))
                 rows += len(page)
                 if len(waiting) * PAGE >= GROUP:
                     writer.write_table(pa.Table.from_batches(waiting, SCHEMA))
@@ -234,48 +245,6 @@ async def _segment(
         hashed, size = digest(path), path.stat().st_size
     progress(upto)
     return Segment(file=name, first=first, last=upto, rows=rows, sha256=hashed, size=size)
-
-
-async def _batch(connection: AsyncConnection[Any], page: list[Line]) -> Any:
-    reader = Reader(sees=False, keys=await erased_in(connection, page), origin="")
-    columns: list[list[Any]] = [[] for _ in SCHEMA]
-    for line in page:
-        for column, value in zip(columns, _values(line, reader), strict=True):
-            column.append(value)
-    arrays = [pa.array(each, field.type) for each, field in zip(columns, SCHEMA, strict=True)]
-    return pa.record_batch(arrays, SCHEMA)
-
-
-async def erased_in(connection: AsyncConnection[Any], page: Iterable[Line]) -> dict[Any, None]:
-    """Who was erased of the persons in these events."""
-    if not (persons := persons_in(page)):
-        return {}
-    cursor = await connection.execute(ERASED, [list(persons)])
-    return dict.fromkeys([person for (person,) in await cursor.fetchall()])
-
-
-def _values(line: Line, reader: Reader) -> tuple[Any, ...]:
-    stored, erased = read(line, reader)
-    stamp, data = stored.stamp, bytes(stored.data)
-    return (
-        line.position,
-        stored.id,
-        str(line.stream),
-        line.version,
-        ENTITY_OF[EVENTS[line.name]].__name__,
-        line.name,
-        datetime.fromisoformat(stamp.at),
-        line.recorded_at,
-        stamp.actor.type,
-        stamp.actor.id,
-        stamp.actor.name,
-        stamp.request_id,
-        stamp.causation,
-        _amount.decode(data).amount if line.name in WITH_AMOUNT else None,
-        erased,
-        data.decode(),
-        line.body.decode(),
-    )
 
 
 @contextmanager

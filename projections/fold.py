@@ -95,7 +95,7 @@ def opened(line: Line) -> Recorded:
     """The event that a line holds. Raises Poisoned."""
     try:
         stored = StoredEvent(line.stream, line.version, line.name, line.body)
-        recorded: Recorded = _codec.to_domain_event(stored)
+        recorded = _codec.recorded(stored, line.recorded_at)
     except Exception as error:
         raise Poisoned(line, f"{type(error).__name__}: {error}") from error
     return recorded

@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-import psycopg
 from psycopg import AsyncConnection
 
 from projections import log, schema
@@ -16,15 +15,17 @@ from projections.fold import Entry, Poisoned, Trace, fold
 from projections.log import Line
 from projections.writer import Unwritable, persons_of, rows_of, write
 from rim_ledger.living_keys import LIVING_KEYS
-from rim_ledger.store import CHANNEL, INDEXES_ONLY
+from rim_ledger.outage import OUTAGE, Outages
+from rim_ledger.store import CHANNEL, IMPATIENT, INDEXES_ONLY
 from rim_ledger.vault import Keys, Vault
 
 PAGE: Final = 2_000
 KNOWN_MAX: Final = 50_000
 POLL: Final = 0.25
 """Seconds until the follower looks by itself, should it not hear of new events."""
-PAUSE_MAX: Final = 5.0
-"""Seconds between two attempts to come back to a lost database, at most."""
+PAUSE_MAX: Final = 1.0
+"""Seconds between two attempts to come back to a lost database, at most: readers who wait for a
+position do so for five."""
 
 
 class Follower:
@@ -39,14 +40,18 @@ class Follower:
     async def advance(self, upto: int | None = None, limit: int = PAGE) -> int:
         """Write the next page, if there is one; how many events it had.
 
-        Whoever else advanced the tables in the meantime is noticed: the position is read under
-        the lock that every writer of the tables holds.
+        If the live tables were advanced or replaced by another process in the meantime, that is
+        noticed: what they are, and how far, is read under the lock that their writers hold.
+        Raises Outdated when they are another version's.
         """
         async with self._connection.transaction():
             # The tables can be had again from the log, so nothing waits for the disk.
             await self._connection.execute("SET LOCAL synchronous_commit = off")
-            await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", [schema.LOCK])
-            if (position := await self._stored_position()) != self._position:
+            if self._tables == schema.LIVE:
+                await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", [schema.LOCK])
+                await schema.require(self._connection)
+            position = await schema.position(self._connection, self._tables)
+            if position != self._position:
                 self._known.clear()
             lines = await log.page(self._connection, position, upto, limit)
             touched = await self._write(position, lines) if lines else {}
@@ -105,14 +110,6 @@ class Follower:
             entries |= await folded(self._connection, missing, position)
         return entries
 
-    async def _stored_position(self) -> int:
-        cursor = await self._connection.execute(
-            f"SELECT position FROM {self._tables}.tracking".encode()
-        )
-        row = await cursor.fetchone()
-        assert row is not None, "the tables know how far they are"
-        return int(row[0])
-
     def _remember(self, touched: dict[UUID, Entry]) -> None:
         """Keep what was touched last; the oldest entries are loaded again when needed."""
         for stream, entry in touched.items():
@@ -131,10 +128,11 @@ async def follow(
     an event cannot be shown: nothing after it is. Raises Outdated when the tables are to be
     rebuilt first.
     """
-    pause = 0.1
+    pause, outages = 0.1, Outages(notice, "the read tables")
     while True:
         try:
             async with await AsyncConnection.connect(url, autocommit=True) as connection:
+                await connection.execute(IMPATIENT)
                 await schema.create(connection)
                 await connection.execute(INDEXES_ONLY)
                 await connection.execute(f"LISTEN {CHANNEL}".encode())
@@ -142,10 +140,11 @@ async def follow(
                 while True:
                     while await _advance(follower, page):
                         pause = 0.1
+                    outages.end()
                     async for _ in connection.notifies(timeout=POLL, stop_after=1):
                         pass
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            notice(f"the read tables wait for the database: {type(error).__name__}")
+        except OUTAGE as error:
+            outages.begin(error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, PAUSE_MAX)
 

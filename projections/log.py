@@ -12,6 +12,14 @@ EVENTS: Final = """
 SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at
   FROM ledger.events"""
 
+BOUNDED: Final = """
+SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at
+  FROM (SELECT e.*, sum(octet_length(body)) OVER (ORDER BY {order}) - octet_length(body) AS before
+          FROM (SELECT * FROM ledger.events WHERE {where} ORDER BY {order} LIMIT %s) e) e
+ WHERE before < %s ORDER BY {order}"""
+BYTES_MAX: Final = 1024 * 1024
+"""Bytes of bodies above which a page ends, with the event that comes to that."""
+
 
 class Line(NamedTuple):
     """An event as it is stored."""
@@ -61,7 +69,8 @@ async def page(
 async def matching(
     connection: AsyncConnection[Any], wanted: Wanted, after: int, upto: int, limit: int
 ) -> list[Line]:
-    """The next events that are wanted, in the order of their positions."""
+    """The next events that are wanted, in the order of their positions: so many at most, and fewer
+    when they come to BYTES_MAX."""
     tests, values = ["position > %s", "position <= %s"], list[Any]((after, upto))
     if wanted.names is not None:
         tests.append("name = ANY (%s::text[])")
@@ -74,8 +83,14 @@ async def matching(
         tests.append("stream_id = %s")
         values.append(wanted.stream)
         order = "version"  # The same order within a stream, and there is an index for it.
-    where = f" WHERE {' AND '.join(tests)} ORDER BY {order} LIMIT %s"
-    return await _lines(connection, EVENTS + where, [*values, limit])
+    query = BOUNDED.format(where=" AND ".join(tests), order=order)
+    return await _lines(connection, query, [*values, limit, BYTES_MAX])
+
+
+def done_by(lines: list[Line], limit: int, upto: int) -> int:
+    """The position up to which a page has all that is wanted: its last one's, if it was cut."""
+    cut = len(lines) == limit or sum(len(line.body) for line in lines) >= BYTES_MAX
+    return lines[-1].position if cut else upto
 
 
 async def streams(connection: AsyncConnection[Any], ids: Iterable[UUID], upto: int) -> list[Line]:

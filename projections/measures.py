@@ -8,6 +8,8 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection
 
+from projections import lateness
+from projections.lateness import LATE
 from rim_ledger.notifications.alert import AlertType
 from rim_ledger.sending import Channel
 
@@ -17,6 +19,9 @@ SELECT coalesce((SELECT e.recorded_at FROM ledger.events e
                   ORDER BY e.position LIMIT 1) > now() - interval '1 minute', true)"""
 """Whether the tables are at most a minute behind: else whoever fills them has stopped, and
 nothing can be read from them."""
+
+LATE_SECONDS: Final = 60
+"""A process that is later than this counts as an error of the system."""
 
 QUERIES: Final[Mapping[AlertType, str]] = {
     AlertType.OVERDUE_LOANS: """
@@ -69,10 +74,13 @@ class TableMeasures:
                 if type in OF_TABLES and not fresh:
                     return None
                 found = await _row(connection, QUERIES[type], at)
+                late = lateness.found(await (await connection.execute(LATE.encode())).fetchall())
         except psycopg.Error:
             return None
-        stopped = type is AlertType.SYSTEM_ERROR and not fresh
-        return None if found is None else Decimal(found[0] + stopped)
+        if found is None:
+            return None
+        stopped = sum(each.is_late(LATE_SECONDS) for each in late)
+        return Decimal(found[0] + (stopped if type is AlertType.SYSTEM_ERROR else 0))
 
     async def failing(self, at: datetime) -> Collection[Channel]:
         """The channels whose provider is in error, or whose last call failed."""

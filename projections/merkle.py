@@ -70,6 +70,33 @@ def root_of(start: int, end: int, tiles: Tiles) -> bytes:
     return root
 
 
+class Frontier:
+    """A tree that grows by perfect subtrees, from left to right: as much as tells its root."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._roots: list[tuple[int, bytes]] = []
+
+    def add(self, start: int, end: int, root: bytes) -> None:
+        """Add a subtree of leaves by its root. Raises ValueError where it has no place."""
+        width = end - start
+        if start != self.size or width < 1 or width & (width - 1) or start % width:
+            raise ValueError(f"leaves {start} to {end} are no perfect subtree after {self.size}")
+        self.size = end
+        while self._roots and self._roots[-1][0] == width:
+            root, width = node_hash(self._roots.pop()[1], root), 2 * width
+        self._roots.append((width, root))
+
+    @property
+    def root(self) -> bytes:
+        if not self._roots:
+            return EMPTY
+        _, root = self._roots[-1]
+        for _, each in reversed(self._roots[:-1]):
+            root = node_hash(each, root)
+        return root
+
+
 class Edge:
     """The growing edge of a tree: its size, and the last tile of each level while it is not full.
 

@@ -89,6 +89,7 @@ class StatementRow(Row, table="statements", of=Statement):
     unknown: int
     duplicate: int
     already_reconciled: int
+    own_record: int
     refused: int
     invalid: int
     finished_at: Moment | None

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import psycopg
 from msgspec import Struct
 from psycopg import AsyncConnection
 from psycopg.errors import LockNotAvailable
@@ -12,6 +14,8 @@ from psycopg.errors import LockNotAvailable
 from projections import log, schema
 from projections.catalogue import TABLES
 from projections.compare import Difference, differences
+from projections.dependents import Irreplaceable
+from projections.exchange import NEXT, PAST, drop, exchange, fill, try_exchange
 from projections.fold import Entry, Trace, fold
 from projections.follower import Follower
 from projections.log import Line
@@ -19,17 +23,14 @@ from projections.statements import fills
 from projections.writer import copy, rows_of, unquoted
 from rim_ledger.vault import Vault
 
-NEXT: Final = "read_next"
-PAST: Final = "read_past"
 STRETCH: Final = 5000
+ROUNDS: Final = 8
+NEAR: Final = 100
+"""Events that take a small part of a second: so many may be left for the moment of the swap."""
 LOCK: Final = 7_264_003
 PREPARING: Final = 7_264_004
 LINGERING: Final = 5_000
 """Milliseconds in which the session of a rebuild that has ended is gone, and its lock with it."""
-YIELD: Final = 100
-"""Milliseconds that a drop waits for a reader; PostgreSQL ends one of both after a second."""
-ENDING: Final = 5_000
-"""Milliseconds in which PostgreSQL ends an automatic vacuum that somebody waits for."""
 
 Progress = Callable[[int, int], None]
 """Is told how many events are done, of how many."""
@@ -54,10 +55,12 @@ class Busy(Exception):
 async def prepare(url: str, vault: Vault) -> bool:
     """Make the tables, or rebuild those of another version of the program; whether that was so.
 
-    Whoever comes second waits, and finds them made.
+    The second caller waits, and finds them made. Raises Outdated if that is a version from which
+    another has taken over.
     """
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         await connection.execute("SELECT pg_advisory_lock(%s)", [PREPARING])
+        await schema.require_not_replaced(connection)
         if await schema.found(connection) == schema.fingerprint():
             return False
         await rebuild(url, vault)
@@ -69,24 +72,34 @@ async def rebuild(
 ) -> Rebuilt:
     """Build the tables from the log alone and swap them in; with `check`, only compare.
 
-    Reads go on meanwhile, and so does the follower. What an interrupted rebuild left is dropped
-    by the next. Raises Busy, or Poisoned or Unwritable when an event cannot be shown.
+    Reads and writes go on meanwhile, and so does the follower. What an interrupted rebuild left is
+    dropped by the next. Raises Busy, Poisoned or Unwritable when an event cannot be shown, or
+    Irreplaceable when others made something on the tables that cannot be made on the new ones.
     """
     async with (
         await AsyncConnection.connect(url, autocommit=True) as source,
         await AsyncConnection.connect(url, autocommit=True) as connection,
     ):
         await _claim(connection)
-        await _drop(connection, NEXT, PAST)
+        await drop(connection, NEXT, PAST)
         await _run(connection, schema.bare(NEXT))
-        follower, upto = Follower(connection, vault, NEXT), await log.head(connection)
-        async for done in _fill(connection, source, follower, upto):
+        try:
+            await try_exchange(connection)
+        except Irreplaceable:
+            await drop(connection, NEXT)
+            raise
+        comparable = await schema.found(connection) == schema.fingerprint()
+        side = _Side(connection, Follower(connection, vault, NEXT), comparable=comparable)
+        head, upto = await log.head(connection), await side.goal()
+        async for done in _fill(connection, source, side.follower, upto):
             progress(done, upto)
         await _run(connection, schema.finish(NEXT))
         await _run(connection, [f"ANALYZE {NEXT}.{table}" for table in TABLES])
-        rebuilt = await _settle(connection, follower, vault, check=check)
-        await _drop(connection, NEXT, PAST)
-        return rebuilt
+        position, found = await side.compared() if comparable else (upto, [])
+        if not check:
+            position = await side.swapped(head)
+        await drop(connection, NEXT, PAST)
+        return Rebuilt(position, tuple(found), not check)
 
 
 async def _claim(connection: AsyncConnection[Any]) -> None:
@@ -98,57 +111,80 @@ async def _claim(connection: AsyncConnection[Any]) -> None:
         raise Busy("Another rebuild is under way.") from None
 
 
-async def _settle(
-    connection: AsyncConnection[Any], follower: Follower, vault: Vault, *, check: bool
-) -> Rebuilt:
-    """Bring both sets of tables to one position; there, compare and swap."""
-    before = await schema.found(connection)
-    sets = [follower]
-    if before == schema.fingerprint():
-        sets.append(Follower(connection, vault))
-    for each in sets:
-        while await each.advance():
-            pass
-    async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock(%s)", [schema.LOCK])
-        upto = await log.head(connection)
-        for each in sets:
-            while await each.advance(upto):
-                pass
-        found = await differences(connection, schema.LIVE, NEXT) if len(sets) > 1 else []
-        if not check:
-            if before is not None:
-                await _run(connection, [f"ALTER SCHEMA {schema.LIVE} RENAME TO {PAST}"])
-            await _run(connection, [f"ALTER SCHEMA {NEXT} RENAME TO {schema.LIVE}"])
-            await connection.execute("SELECT pg_notify('read', %s)", [str(upto)])
-    return Rebuilt(upto, tuple(found), not check)
+class _Side(Struct):
+    """The tables beside the live ones, once they are filled."""
 
+    connection: AsyncConnection[Any]
+    follower: Follower
+    comparable: bool
+    """Whether the live tables are of this version: then both sets can be at one position."""
 
-async def _drop(connection: AsyncConnection[Any], *schemas: str) -> None:
-    """Drop tables one after the other. Somebody may still read some of them and want another:
-    rather than wait for each other, we let go of all and begin again."""
-    await connection.execute(f"SET lock_timeout = {YIELD}".encode())
-    for each in schemas:
-        dropped = False
-        while not dropped:
-            try:
-                await _run(connection, [f"DROP SCHEMA IF EXISTS {each} CASCADE"])
-                dropped = True
-            except LockNotAvailable:
-                await _end_vacuum(connection, each)
-    await connection.execute("RESET lock_timeout")
+    async def goal(self, least: int = 0) -> int:
+        """The position to come to: that of the live tables, and the least that is wanted; or else
+        the end of the log."""
+        if self.comparable:
+            return max(least, await schema.position(self.connection))
+        return await log.head(self.connection)
 
+    async def compared(self) -> tuple[int, list[Difference]]:
+        """Where the live tables differ, and the position at which they do.
 
-async def _end_vacuum(connection: AsyncConnection[Any], schema: str) -> None:
-    """Have the automatic vacuum of tables ended, which may take hours: PostgreSQL does so when
-    somebody waits for it longer than a drop does. We wait with nothing else in hand, and with a
-    lock that is in no reader's way."""
-    query = "SELECT tablename FROM pg_tables WHERE schemaname = %s"
-    for (table,) in await (await connection.execute(query, [schema])).fetchall():
-        lock = f"LOCK TABLE {schema}.{table} IN SHARE UPDATE EXCLUSIVE MODE"
-        with contextlib.suppress(LockNotAvailable):
-            async with connection.transaction():
-                await _run(connection, [f"SET LOCAL lock_timeout = {ENDING}", lock])
+        Whose key is destroyed is gone from these tables at once, and from the live ones when they
+        come to that event: so only what differs a second time counts.
+        """
+        position, found = await self._differences()
+        if found:
+            rows = {(each.table, each.id) for each in found}
+            position, again = await self._differences()
+            found = [each for each in again if (each.table, each.id) in rows]
+        return position, found
+
+    async def _differences(self) -> tuple[int, list[Difference]]:
+        """Compare both sets in a snapshot of one position: meanwhile the follower goes on."""
+        await self._catch_up()
+        async with self._followers_held():
+            await self._advance(position := await self.goal())
+            await self.connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            await schema.position(self.connection, NEXT)  # The first query takes the snapshot.
+        found = await differences(self.connection, schema.LIVE, NEXT)
+        await self.connection.execute("COMMIT")
+        return position, found
+
+    async def swapped(self, least: int) -> int:
+        """Put these tables in the place of the live ones, at a position or later; at which one."""
+        while True:
+            await self._catch_up(least)
+            with contextlib.suppress(LockNotAvailable):
+                async with self._followers_held():
+                    await self._advance(position := await self.goal(least))
+                    kept = await exchange(self.connection, position)
+                await fill(self.connection, kept)
+                return position
+
+    async def _catch_up(self, least: int = 0) -> None:
+        """Come near the goal, in rounds: each takes what came during the one before, and as these
+        tables are filled faster than the log grows, each is shorter. Their number is bounded, so
+        that a log that grows faster is no reason never to end."""
+        for _ in range(ROUNDS):
+            if await self._advance(await self.goal(least)) <= NEAR:
+                break
+
+    async def _advance(self, upto: int) -> int:
+        """Come to a position; how many events that took."""
+        total = 0
+        while count := await self.follower.advance(upto):
+            total += count
+        return total
+
+    @asynccontextmanager
+    async def _followers_held(self) -> AsyncIterator[None]:
+        """Nobody else writes the live tables in the block. Commands and reads go on."""
+        await self.connection.execute("SELECT pg_advisory_lock(%s)", [schema.LOCK])
+        try:
+            yield
+        finally:
+            with contextlib.suppress(psycopg.Error):  # A lost connection has let go of it.
+                await self.connection.execute("SELECT pg_advisory_unlock(%s)", [schema.LOCK])
 
 
 async def _fill(

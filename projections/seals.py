@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import psycopg
 from cryptography.exceptions import InvalidTag
 from psycopg import AsyncConnection
 
@@ -16,6 +15,8 @@ from projections.origins import Opening, Origins, open_first, open_next
 from projections.signed_note import Checkpoint, Signer, Untrue, said
 from rim_ledger.event_mac import EventMac
 from rim_ledger.event_mac import leaf as leaf_of
+from rim_ledger.outage import OUTAGE, Outages
+from rim_ledger.store import IMPATIENT
 from rim_ledger.values import derived_id
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
@@ -25,7 +26,7 @@ PAGE: Final = 1_000
 EVERY: Final = 10.0
 """Seconds after which fewer are signed."""
 POLL: Final = 0.25
-PAUSE_MAX: Final = 5.0
+PAUSE: Final = 1.0
 LOCK: Final = 7_264_009
 """Whoever writes seals holds this advisory lock."""
 MACS: Final = "macs"
@@ -45,6 +46,7 @@ WRITE: Final = """
 INSERT INTO ledger.tiles SELECT * FROM unnest(%b::int[], %b::bigint[], %b::bytea[])
 ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes"""
 SIGNED: Final = "INSERT INTO ledger.checkpoints (size, opens, note) VALUES (%s, %s, %s)"
+UNLESS_SIGNED: Final = f"{SIGNED} ON CONFLICT DO NOTHING".encode()
 
 Connection = AsyncConnection[Any]
 
@@ -72,8 +74,8 @@ async def signer(connection: Connection, vault: Vault, world: World) -> Signer:
         await connection.execute(ADD_SECRET, [*KEY, wrapped])
         found = await known_signer(connection, vault)
         assert found, "a key that was added is there"
-    unless = f"{SIGNED} ON CONFLICT DO NOTHING"
-    await connection.execute(unless.encode(), [0, True, open_first(found)])
+    if not await openings(connection):
+        await connection.execute(UNLESS_SIGNED, [0, True, open_first(found)])
     return found
 
 
@@ -236,28 +238,27 @@ async def seal(
     """Keep the seals up with the log until cancelled: a checkpoint every thousand events, and
     every ten seconds in which there were any.
 
-    Each note is handed to `keep` when it is durable in the store. Comes back by itself when the
-    database was away, which `notice` is told. Whatever comes back has to go on from `signed`, the
-    last checkpoint that was kept, and from what is signed here. Raises Contradiction.
+    Each note goes to `keep` when it is durable in the store. Goes on after an outage, of which
+    `notice` is told: from `signed`, the last checkpoint kept, or its own. Raises Contradiction.
     """
-    pause = 0.1
+    outages = Outages(notice, "the seals")
     while True:
         try:
             async with await AsyncConnection.connect(url, autocommit=True) as connection:
+                await connection.execute(IMPATIENT)
                 key = await signer(connection, vault, world)
                 sealer = Sealer(connection, key, vault.event_mac, signed)
                 while True:
                     await _wait(connection)
                     while note := await sealer.advance():
+                        outages.end()
                         keep(note)
                         signed = said(note)
-                        pause = 0.1
                         if await _unsealed(connection) < PAGE:
                             break
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            notice(f"the seals wait for the database: {type(error).__name__}")
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, PAUSE_MAX)
+        except OUTAGE as error:
+            outages.begin(error)
+            await asyncio.sleep(PAUSE)
 
 
 async def _wait(connection: Connection) -> None:

@@ -74,7 +74,10 @@ async def write(connection: AsyncConnection[Any], schema: str, rows: Rows) -> No
     """Insert or replace the rows, one statement a table. Raises Unwritable.
 
     Traces are only ever added: one that is there already is an error, where it copies nothing.
+    Keys and references are checked at the end of the page. PostgreSQL keeps that setting for the
+    whole transaction, which may have more pages, so each page begins with setting it back.
     """
+    await connection.execute("SET CONSTRAINTS ALL DEFERRED")
     added = {row: rows[row] for row in TRACES if not sources(row)}
     await copy(connection, schema, added)
     with unquoted():

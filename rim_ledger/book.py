@@ -11,6 +11,7 @@ import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rim_ledger.activity import Activity
+from rim_ledger.caps import Caps
 from rim_ledger.codec import Recorded
 from rim_ledger.core import (
     Aggregate,
@@ -23,6 +24,7 @@ from rim_ledger.core import (
     Refused,
     Stamp,
 )
+from rim_ledger.counts import Count
 from rim_ledger.entry import Entry
 from rim_ledger.lists import Claim, amended, moves
 from rim_ledger.missing import Missing, Secret
@@ -43,22 +45,23 @@ class View(Protocol):
     def stream(self, id: UUID) -> Entry: ...
     def claim(self, claim: Claim) -> UUID | None: ...
     def key(self, person: UUID) -> AESGCM | None: ...
-    def number(self, prefix: str, year: int, nth: int) -> int: ...
+    def number(self, prefix: str, year: int) -> int: ...
     def secret(self, secret: Secret) -> str | None: ...
     def listed(self, kind: str, count: int) -> Mapping[str, UUID]: ...
+    def counted(self, count: Count) -> int: ...
 
 
 class Book:
     """The pages one decision may read and write. Thrown away when the decision is refused.
-
-    Reads see the writes made before them. Nothing reaches the store from here.
-    """
+    Reads see the writes made before them. Nothing reaches the store from here."""
 
     def __init__(self, view: View, vault: Vault, world: World, stamp: Stamp) -> None:
         self._view, self._vault, self._world = view, vault, world
         self.stamp = stamp
+        self.outage: Exception | None = None  # Why nothing of this is kept, see `Ledger.submit`.
         self.rights: Container[Right] | None = None
         """What the caller may do; None for the system itself, which may do everything."""
+        self.caps = Caps()
         self.streams: dict[UUID, Entry] = {}
         self.events: list[Recorded] = []
         self.claims: dict[Claim, UUID | None] = {}
@@ -71,6 +74,7 @@ class Book:
         self.marks: dict[UUID, dict[str, str | None]] = {}
         """What the last event of a stream says of rows beside the log, besides what follows."""
         self.reminders: dict[Reminder, datetime | None] = {}
+        self.counts: dict[Count, int] = {}
         self.activities: list[Activity] = []
         """What the caller does or tries. It is logged with the outcome, also with a refusal."""
         self._fresh: set[UUID] = set()
@@ -199,7 +203,11 @@ class Book:
 
     def reveal(self, person: UUID, value: Any) -> Any:
         """Sealed words in the clear, for a rule that needs them; None once erased."""
-        return opened(value, {person: self._key(person)})
+        return opened(value, {person: self.key(person)})
+
+    def key(self, person: UUID) -> AESGCM | None:
+        """The key of a person's words and files; None once erased."""
+        return self.keys[person][0] if person in self.keys else self._view.key(person)
 
     def erase(self, person: UUID) -> None:
         """Destroy a person's key: their words are gone from every event, for ever."""
@@ -232,13 +240,16 @@ class Book:
         self.reminders[what, stream] = None
 
     def number(self, prefix: str) -> str:
-        """The next business id, such as LOAN-2026-000001, of this year in Lagos. Unique; gaps are
-        allowed."""
+        """The next business id, such as LOAN-2026-000001, of this year in Lagos; the commit of its
+        event takes it."""
         year = lagos_day(self._world.now()).year
-        taken = self.numbers.get((prefix, year), 0)
-        number = self._view.number(prefix, year, taken)
-        self.numbers[prefix, year] = taken + 1
-        return f"{prefix}-{year}-{number:06}"
+        last = self.numbers.get((prefix, year)) or self._view.number(prefix, year)
+        self.numbers[prefix, year] = last + 1
+        return f"{prefix}-{year}-{last + 1:06}"
+
+    def counted(self, count: Count) -> int:
+        """How much somebody did on a day, of what has a quota, this decision included."""
+        return self.counts[count] if count in self.counts else self._view.counted(count)
 
     def new_id(self) -> UUID:
         """A fresh UUID of version 7, for a stream that need not be looked for."""
@@ -251,20 +262,16 @@ class Book:
             return entry
         return Entry() if id in self._fresh else self._view.stream(id)
 
-    def _key(self, person: UUID) -> AESGCM | None:
-        return self.keys[person][0] if person in self.keys else self._view.key(person)
-
     def _person(self, entry: Entry, kind: type[Aggregate], id: UUID, event: Event) -> UUID:
-        if entry.aggregate:
-            return entry.aggregate.person
-        return kind.begin(id, event, self.stamp).person
+        aggregate = entry.aggregate or kind.begin(id, event, self.stamp)
+        return aggregate.person
 
     def _seal(self, event: Event, person: UUID, stream: UUID, event_id: UUID) -> Event:
         if not any(getattr(event, field) for field in personal_fields(type(event))):
             return event
         if person == stream and not self._entry(stream).version and person not in self.keys:
             self.keys[person] = self._vault.make_key(person)
-        if (key := self._key(person)) is None:
+        if (key := self.key(person)) is None:
             raise Refused("erased", "This person was erased; nothing is written about them.")
         return self._vault.seal(event, person, key, stream, event_id)
 

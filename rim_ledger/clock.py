@@ -2,19 +2,21 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from rim_ledger.book import Book, Reminder
-from rim_ledger.core import SYSTEM, Refused, Stamp
+from rim_ledger.book import Book, Reminder, Work
+from rim_ledger.core import SYSTEM, Refused, Stamp, Unavailable
 from rim_ledger.faults import note_fault
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
-from rim_ledger.lending.lateness import look_for_default, look_for_overdue
+from rim_ledger.lending.lateness import look_for_credit_default, look_for_default, look_for_overdue
 from rim_ledger.lending.loan import Loan
+from rim_ledger.outage import OUTAGE, Outages
 from rim_ledger.store import Store
 from rim_ledger.support.deadlines import look_at_ticket
 from rim_ledger.system import backup_settings
@@ -29,6 +31,14 @@ PATIENCE: Final = 60.0
 """Seconds after which something that is stuck is given up, to be looked at again."""
 INTERVAL: Final = 1.0
 """Seconds between two looks at the reminders."""
+
+LOOKS: Final[Mapping[str, Callable[[UUID], Work]]] = {
+    "overdue": look_for_overdue,
+    "default": look_for_default,
+    "credit-default": look_for_credit_default,
+    "ticket": look_at_ticket,
+}
+"""What is a decision and nothing more, by what it reminds of."""
 
 
 async def tick(
@@ -60,9 +70,13 @@ async def tick(
 
 async def run(dispatch: Dispatch, archivist: Archivist) -> None:
     """Tick for ever. What fails, such as a database that is away, is tried again."""
+    outages = Outages(log.warning, "the clock")
     while True:
         try:
             await tick(dispatch, archivist=archivist)
+            outages.end()
+        except (*OUTAGE, Unavailable) as error:
+            outages.begin(error)
         except Exception as error:
             kind = type(error).__name__
             log.warning("something that was due could not be done: %s", kind)
@@ -75,12 +89,8 @@ async def _run(
 ) -> None:
     stamp = Stamp(at=at, actor=SYSTEM)
     match what:
-        case "overdue":
-            await dispatch.ledger.submit(look_for_overdue(stream), stamp)
-        case "default":
-            await dispatch.ledger.submit(look_for_default(stream), stamp)
-        case "ticket":
-            await dispatch.ledger.submit(look_at_ticket(stream), stamp)
+        case _ if what in LOOKS:
+            await dispatch.ledger.submit(LOOKS[what](stream), stamp)
         case "query-top-up":
             await dispatch.query(stream)
         case "test-integration":

@@ -1,12 +1,14 @@
 """How an event is written: plain JSON, so that an analyst can read the log with psql."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final, cast
 from uuid import UUID
 
 import msgspec
 from eventsourcing.persistence import Mapper, StoredEvent
 from msgspec import Raw, Struct
+from msgspec.structs import force_setattr, replace
 
 from rim_ledger.core import Event, Stamp
 
@@ -62,7 +64,7 @@ class Codec(Mapper[UUID]):
         event = recorded.event
         body = _Written(
             id=recorded.id,
-            stamp=recorded.stamp,
+            stamp=replace(recorded.stamp, recorded_at=None),
             data=event,
             schema=type(event).SCHEMA,
             kept=dict(recorded.kept),
@@ -84,6 +86,12 @@ class Codec(Mapper[UUID]):
             stamp=body.stamp,
             kept=body.kept or NOTHING_KEPT,
         )
+
+    def recorded(self, stored_event: StoredEvent, at: datetime) -> Recorded:
+        """A stored event whose stamp also says when the log took it in (UTC)."""
+        recorded: Recorded = self.to_domain_event(stored_event)
+        force_setattr(recorded.stamp, "recorded_at", at)  # It was made here, for nobody else yet.
+        return recorded
 
     def _event(self, name: str, body: _Read) -> Event:
         event = self._events[name]

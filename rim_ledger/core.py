@@ -78,6 +78,18 @@ class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     key: str | None = None
     causation: UUID | None = None
     said_at: datetime | None = None
+    recorded_at: datetime | None = None
+    """When the log took it in (UTC). That stands beside the event and is no part of its body."""
+
+    def taken_in(self, at: datetime) -> Self:
+        """The stamp of an event that the log takes in at a time."""
+        return replace(self, recorded_at=at)
+
+    @property
+    def noted_at(self) -> datetime:
+        """When it was recorded, which no command can choose; the business time where only that is
+        known."""
+        return self.recorded_at or self.at
 
     @property
     def admin(self) -> UUID | None:

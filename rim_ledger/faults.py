@@ -4,8 +4,9 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection
 
+from rim_ledger.outage import OUTAGE
 from rim_ledger.world import World
 
 KEPT: Final = timedelta(days=1)
@@ -17,6 +18,6 @@ INSERT INTO ledger.faults (at, place) VALUES (%s, %s)"""
 async def note_fault(url: str, world: World, place: str) -> None:
     """Note one, unless the database is what is at fault: then nobody can."""
     now = world.now()
-    with suppress(OperationalError):
+    with suppress(*OUTAGE):
         async with await AsyncConnection.connect(url, autocommit=True) as connection:
             await connection.execute(NOTE, [now - KEPT, now, place])

@@ -38,3 +38,5 @@ def _checked(value: Any) -> Any:
 
 FreeJson = Annotated[JsonValue, BeforeValidator(_checked)]
 """Any JSON value."""
+FreeObject = Annotated[dict[str, JsonValue], BeforeValidator(_checked)]
+"""Fields of any JSON value."""

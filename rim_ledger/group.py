@@ -1,18 +1,20 @@
 """What is known while a group of commands is decided."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rim_ledger.book import Book
+from rim_ledger.counts import Count
+from rim_ledger.counts import load as load_counts
+from rim_ledger.draft import Draft, Outcome
 from rim_ledger.entry import Entry
 from rim_ledger.known import Known
 from rim_ledger.lists import Claim, amended
 from rim_ledger.missing import Missing, Secret
 from rim_ledger.rows import mark
-from rim_ledger.store import Draft, Outcome, Store
+from rim_ledger.store import Store
 
 
 class Group:
@@ -23,11 +25,12 @@ class Group:
         self.streams: dict[UUID, Entry] = {}
         self.claims: dict[Claim, UUID | None] = {}
         self.keys: dict[UUID, AESGCM | None] = {}
-        self.numbers = dict(known.numbers)
+        self.numbers: dict[tuple[str, int], int] = {}
         self.secrets: dict[Secret, str | None] = {}
         self.lists: dict[str, tuple[int, dict[str, UUID]]] = {}
         """Of each list that was asked for: how many names at most, and these."""
         self.outcomes: dict[tuple[str, str], Outcome] = {}
+        self.counts: dict[Count, int] = {}
 
     def copy(self) -> "Group":
         """The same knowledge, for trials whose writes do not count."""
@@ -35,7 +38,7 @@ class Group:
         other.streams, other.claims = dict(self.streams), dict(self.claims)
         other.keys, other.numbers = dict(self.keys), dict(self.numbers)
         other.secrets, other.outcomes = dict(self.secrets), dict(self.outcomes)
-        other.lists = dict(self.lists)
+        other.lists, other.counts = dict(self.lists), dict(self.counts)
         return other
 
     def stream(self, id: UUID) -> Entry:
@@ -56,16 +59,21 @@ class Group:
                 return known[person]
         raise Missing(person=person)
 
-    def number(self, prefix: str, year: int, nth: int) -> int:
-        block = self.numbers.get((prefix, year), range(0))
-        if nth >= len(block):
-            raise Missing(number=(prefix, year))
-        return block[nth]
+    def number(self, prefix: str, year: int) -> int:
+        for known in (self.numbers, self._known.numbers):
+            if (prefix, year) in known:
+                return known[prefix, year]
+        raise Missing(number=(prefix, year))
 
     def secret(self, secret: Secret) -> str | None:
         if secret not in self.secrets:
             raise Missing(secret=secret)
         return self.secrets[secret]
+
+    def counted(self, count: Count) -> int:
+        if count not in self.counts:
+            raise Missing(count=count)
+        return self.counts[count]
 
     def listed(self, kind: str, count: int) -> Mapping[str, UUID]:
         return amended(self._committed, self.claims, kind, count)
@@ -84,8 +92,8 @@ class Group:
         self.keys |= {person: key for person, (key, _) in book.keys.items()}
         self.keys |= dict.fromkeys(book.erased)
         self.secrets |= book.secrets
-        for block, taken in book.numbers.items():
-            self.numbers[block] = self.numbers[block][taken:]
+        self.numbers |= book.numbers
+        self.counts |= book.counts
 
     async def load(self, missing: Sequence[Missing], store: Store) -> None:
         """Learn what is missing."""
@@ -107,9 +115,10 @@ class Group:
             }
             await known.require_held(store, named)
             self.lists |= listed
-        numbers = Counter(each.number for each in missing if each.number)
-        for (prefix, year), count in numbers.items():
-            self.numbers[prefix, year] = await known.reserve(store, prefix, year, 2 * count)
+        if counts := {each.count for each in missing if each.count}:
+            self.counts |= await load_counts(store.connection, counts)
+        if numbers := {each.number for each in missing if each.number}:
+            await known.load_numbers(store, numbers)
 
     def accept(self, draft: Draft) -> None:
         """The draft is durable: what the group knows is now what is known."""
@@ -119,4 +128,4 @@ class Group:
         known.streams |= self.streams
         known.claims |= self.claims
         known.keys |= self.keys
-        known.numbers = self.numbers
+        known.numbers |= self.numbers

@@ -122,6 +122,7 @@ def open_ring(url: str, secrets: Sequence[bytes], world: World) -> Ring:
     if keys := read():
         return Ring(keys, read)
     with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+        connection.execute("SET LOCAL lock_timeout = '60s'")
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         if not (keys := stored(connection, secrets)):
             keys = _first_keys(connection, secrets, world)

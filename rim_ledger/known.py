@@ -1,7 +1,6 @@
 """What a process knows of the log: streams, claims, keys and numbers, as they were committed."""
 
 import logging
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hmac import compare_digest
@@ -12,19 +11,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import Aggregate, Event
+from rim_ledger.draft import Draft, Outcome
 from rim_ledger.entry import Entry
 from rim_ledger.event_mac import Forged, RowForged, leaf
 from rim_ledger.lists import Claim
 from rim_ledger.missing import Secret
 from rim_ledger.rows import ADOPTED, is_held, key_fits, secret_fits
-from rim_ledger.store import Draft, Line, Moved, Outcome, Store
+from rim_ledger.store import Line, Moved, Store
 from rim_ledger.vault import Vault
 
 CACHE_MAX: Final = 20_000
-NUMBERS_AT_ONCE: Final = 256
-NUMBERS_MAX: Final = 8192
-"""Numbers reserved at once: as many again as this process has had, between these two. So a busy
-process rarely asks, and a quiet one leaves a small gap when it ends."""
 
 log = logging.getLogger("rim_ledger")
 
@@ -42,8 +38,9 @@ class Known:
         self.streams: dict[UUID, Entry] = {}
         self.claims: dict[Claim, UUID | None] = {}
         self.keys: dict[UUID, AESGCM | None] = {}
-        self.numbers: dict[tuple[str, int], range] = {}
-        self._reserved: Counter[tuple[str, int]] = Counter()
+        self.numbers: dict[tuple[str, int], int] = {}
+        """The last number taken of each prefix and year. It moves with the head only, and a group
+        is written only at the head it was decided on: so no two processes take the same one."""
 
     async def begin(self, store: Store) -> None:
         """Learn where the log ends."""
@@ -58,6 +55,7 @@ class Known:
             self.head, self.recorded_at = line.notification.id, line.recorded_at
         self.claims.clear()
         self.keys.clear()
+        self.numbers.clear()
 
     async def load_streams(self, store: Store, ids: Collection[UUID]) -> None:
         """That something is not there is believed of an answer only, here as in all that is
@@ -134,14 +132,9 @@ class Known:
                 await self._refuse(store, "outcomes", f"the key {each.key}")
         return {(each.caller, each.key): each for each in outcomes}
 
-    async def reserve(self, store: Store, prefix: str, year: int, wanted: int) -> range:
-        """Fresh numbers, at least as many as are wanted."""
-        again = min(self._reserved[prefix, year], NUMBERS_MAX)
-        count = max(NUMBERS_AT_ONCE, wanted, again)
-        block = await store.reserve(prefix, year, count)
-        self._reserved[prefix, year] += count
-        self.numbers[prefix, year] = block
-        return block
+    async def load_numbers(self, store: Store, wanted: Collection[tuple[str, int]]) -> None:
+        taken = await store.numbers(list(wanted))
+        self.numbers |= dict.fromkeys(wanted, 0) | taken
 
     async def _load_unknown(self, store: Store, streams: Iterable[UUID]) -> None:
         if unknown := set(streams) - self.streams.keys():
@@ -173,8 +166,7 @@ class Known:
     def read(self, line: Line) -> Recorded:
         """An event that this ledger wrote. Raises Forged."""
         self._require_own(line)
-        recorded: Recorded = self.codec.to_domain_event(line.notification)
-        return recorded
+        return self.codec.recorded(line.notification, line.recorded_at)
 
     def _require_own(self, line: Line) -> None:
         """Raise Forged unless a ledger with this key wrote the event, as it is and where it is."""

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-import psycopg
 from psycopg import AsyncConnection
 
 from rim_ledger.core import Unavailable
+from rim_ledger.outage import OUTAGE
+from rim_ledger.pool import NETWORK
 from rim_ledger.store import Store
 
 PATIENCE: Final = 10.0
@@ -34,7 +35,7 @@ class Link:
     async def connect(self) -> None:
         """Begin a session, once the one before it has ended: what that may still have been
         committing is then known for good."""
-        connection = await AsyncConnection.connect(self._url, autocommit=True)
+        connection = await AsyncConnection.connect(self._url, autocommit=True, **NETWORK)
         try:
             store = Store(connection)
             if self._backend:
@@ -52,7 +53,7 @@ class Link:
         while True:
             try:
                 await self.connect()
-            except (psycopg.OperationalError, psycopg.InterfaceError):
+            except OUTAGE:
                 if asyncio.get_running_loop().time() > deadline:
                     words = "The ledger's database cannot be reached."
                     raise Unavailable("store-unavailable", words) from None

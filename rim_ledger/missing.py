@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from rim_ledger.counts import Count
 from rim_ledger.lists import Claim
 
 Secret = tuple[UUID, str]
@@ -21,11 +22,13 @@ class Missing(Exception):
         secret: Secret | None = None,
         *,
         listing: tuple[str, int] | None = None,
+        count: Count | None = None,
         together: "Sequence[Missing]" = (),
     ) -> None:
         super().__init__()
         self.stream, self.claim, self.person = stream, claim, person
         self.number, self.secret, self.listing = number, secret, listing
+        self.count = count
         self._together = together
 
     @property

@@ -7,10 +7,21 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from rim_ledger.core import Forbidden, Invalid, NotFound, Refused, Stale, Unauthenticated
-from rim_ledger.store import Outcome
+from rim_ledger.core import (
+    Forbidden,
+    Invalid,
+    NotFound,
+    Refused,
+    Stale,
+    Unauthenticated,
+)
+from rim_ledger.counts import QuotaExceeded
+from rim_ledger.draft import Outcome
 
 REFUSALS: Final = {kind.__name__: kind for kind in (Refused, NotFound, Invalid, Stale)}
+
+NOT_KEPT: Final = (Unauthenticated, Forbidden, QuotaExceeded)
+"""Refusals that are asked for anew: nothing was decided."""
 
 
 class Receipt(Struct, frozen=True):
@@ -44,7 +55,7 @@ def kept(answer: Receipt | Exception) -> str | None:
     """An answer as it is stored; None where nothing was decided, as for a caller kept out."""
     if isinstance(answer, Receipt):
         return msgspec.json.encode(_Kept(receipt=answer)).decode()
-    if not isinstance(answer, Refused) or isinstance(answer, Unauthenticated | Forbidden):
+    if not isinstance(answer, Refused) or isinstance(answer, NOT_KEPT):
         return None
     kind = type(answer).__name__
     refused = {"kind": kind, "code": answer.code, "detail": answer.detail, "more": answer.more}

@@ -11,16 +11,17 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from psycopg import pq
+from psycopg.conninfo import make_conninfo
 
+from rim_ledger.postgres_logins import OWNER, SERVICE, Logins, passfile
 from rim_ledger.postgres_programs import PostgresPrograms, PostgresUnavailable
 from rim_ledger.signals import uninterrupted
 
-__all__ = ["EmbeddedPostgres", "PostgresUnavailable"]
+__all__ = ["OWNER", "SERVICE", "EmbeddedPostgres", "PostgresUnavailable"]
 
-OWNER = "rim_owner"
 DATABASE = "rim_ledger"
 SETTINGS = {
     "listen_addresses": "",
@@ -48,13 +49,15 @@ class EmbeddedPostgres:
     in process ids, whether one of them is left.
     """
 
-    def __init__(self, home: Path, durable: bool = True) -> None:
-        """Name the home; durable=False gives up safety for speed and is only for tests."""
+    def __init__(self, home: Path, durable: bool = True, role: str = SERVICE) -> None:
+        """Name the home, and the role to log in as; durable=False gives up safety for speed and is
+        only for tests."""
         self.home = home.resolve()
-        self.durable = durable
+        self.durable, self.role = durable, role
         self._programs = PostgresPrograms(self.home)
         self._data = self.home / f"pg{self._programs.major}"
         self._socket = _socket(self.home)
+        self._logins = Logins(self.home, self._programs)
 
     def __enter__(self) -> str:
         """Start the server, or join it, and return its URL."""
@@ -65,7 +68,7 @@ class EmbeddedPostgres:
                 self._users = self._open("users.lock")
                 self._ensure_running()
                 fcntl.flock(self._users, fcntl.LOCK_SH)
-            url = _url(self._socket)
+            url = _url(self._socket, self.role, self.home)
         except BaseException as error:  # A signal may also come when all is done.
             if self._users >= 0:
                 self.__exit__()
@@ -81,13 +84,14 @@ class EmbeddedPostgres:
             self._leave()
 
     @classmethod
-    def running(cls, home: Path) -> str | None:
+    def running(cls, home: Path, role: str = SERVICE) -> str | None:
         """Return the URL of the server that runs in this home, if any; never start one."""
-        socket = _socket(home.resolve())
+        place = home.resolve()
+        socket = _socket(place)
         with contextlib.suppress(OSError):
             ours = socket.parent.stat().st_uid == home.stat().st_uid
             if ours and _ping(socket) in (pq.Ping.OK, pq.Ping.REJECT):
-                return _url(socket)
+                return _url(socket, role, place)
         return None
 
     def _claim_directories(self) -> None:
@@ -113,6 +117,7 @@ class EmbeddedPostgres:
         if self._comes_up():
             careless = "fsync=off" in (self._data / "postmaster.opts").read_text()
             if not (self.durable and careless):
+                self._logins.require()
                 return
             if not _lock_if_free(self._users):
                 raise PostgresUnavailable(f"{self.home} is in use with durable=False")
@@ -180,6 +185,7 @@ class EmbeddedPostgres:
         options = shlex.join(f"--{name}={value}" for name, value in settings.items())
         start = ("-W", "-l", "../postgres.log", "-o", options)
         with self._locked("server.lock") as server_lock:
+            self._logins.settle(self._data, server_lock)
             self._programs.run("pg_ctl", "start", self._data, *start, inherit=(server_lock,))
 
     def _create(self) -> None:
@@ -187,7 +193,7 @@ class EmbeddedPostgres:
         new = Path(tempfile.mkdtemp(prefix="new-", dir=self.home))
         self._programs.hand_over(new)
         options = ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
-        options += [f"--username={OWNER}", "--auth-local=trust", "--auth-host=reject"]
+        options += [f"--username={OWNER}", "--auth-local=reject", "--auth-host=reject"]
         options += [] if self.durable else ["--no-sync"]
         self._programs.run("initdb", "-k", new, *options)
         options = ["-c", "exit_on_error=on", "template1"]
@@ -236,10 +242,12 @@ def _socket(home: Path) -> Path:
     return socket
 
 
-def _url(socket: Path) -> str:
-    host, port = quote(str(socket.parent), safe=""), SETTINGS["port"]
-    return f"postgresql://{OWNER}@/{DATABASE}?host={host}&port={port}"
+def _url(socket: Path, role: str, home: Path) -> str:
+    secret = str(passfile(home, role))
+    where = {"host": str(socket.parent), "port": SETTINGS["port"], "passfile": secret}
+    return f"postgresql://{role}@/{DATABASE}?{urlencode(where, quote_via=quote, safe='')}"
 
 
 def _ping(socket: Path) -> int:
-    return pq.PGconn.ping(f"{_url(socket)}&connect_timeout={ANSWER}".encode())
+    where = make_conninfo(host=str(socket.parent), port=SETTINGS["port"], connect_timeout=ANSWER)
+    return pq.PGconn.ping(where.encode())

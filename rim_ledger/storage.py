@@ -32,8 +32,9 @@ class Storage:
 
     @cached_property
     def _store(self) -> ObjectStore:
-        if self._directory:
-            return from_url(self._url, mkdir=True)
+        if place := self._directory:
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return from_url(self._url)
         return from_url(self._url, retry_config={"retry_timeout": PATIENCE})
 
     @property
@@ -97,7 +98,8 @@ def path_of(url: str) -> Path:
 
 
 def _sync(file: Path) -> None:
-    """Have a file and its name written to the disk."""
+    """Have a file and its name written to the disk, for nobody else to read."""
+    file.chmod(0o600)
     for path in (file, file.parent):
         handle = os.open(path, os.O_RDONLY)
         try:

@@ -5,13 +5,12 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-import msgspec
 from eventsourcing.persistence import Notification
-from msgspec import Struct
 from psycopg import AsyncConnection, errors
 
-from rim_ledger.activity import AdminActivityLog
 from rim_ledger.book import Reminder
+from rim_ledger.counts import KEEP
+from rim_ledger.draft import Draft, Outcome
 from rim_ledger.lists import Claim
 from rim_ledger.missing import Secret
 
@@ -22,13 +21,17 @@ INDEXES_ONLY: Final = "SET enable_seqscan = off"
 """Plans are kept, those of foreign keys too, and one that was made while a table was empty would
 read the whole of it long after it has grown."""
 
+IMPATIENT: Final = "SET lock_timeout = '2s'"
+"""A lock that somebody holds for longer is said, and asked for again, rather than waited for in
+silence."""
+
 EVENTS: Final = """
 SELECT position, stream_id, version, name, convert_to(body, 'UTF8') AS body, recorded_at, mac
   FROM ledger.events"""
 
 # One statement is one transaction and one round trip. A group is written only at the head it was
 # decided on; two processes that aim at the same position meet at its primary key.
-WRITE: Final = """
+WRITE: Final = f"""
 WITH head AS (SELECT coalesce(max(position), 0) AS position FROM ledger.events),
 events AS (
     INSERT INTO ledger.events (position, stream_id, version, name, body, recorded_at, mac)
@@ -69,16 +72,21 @@ forgotten AS (
      USING head, unnest(%(past_what)b::text[], %(past_whom)b::uuid[]) AS p (what, stream_id)
      WHERE head.position = %(head)s AND reminders.what = p.what
        AND reminders.stream_id = p.stream_id),
+numbered AS (
+    INSERT INTO ledger.numbers
+    SELECT n.* FROM head, unnest(%(prefixes)b::text[], %(years)b::int4[], %(lasts)b::int8[]) n
+     WHERE head.position = %(head)s
+    ON CONFLICT (prefix, year) DO UPDATE SET last = excluded.last),
 outcomes AS (
     INSERT INTO ledger.outcomes (caller, key, request_hash, outcome, mac, recorded_at)
     SELECT o.*, %(at)s FROM head, unnest(%(callers)b::text[], %(keys)b::text[], %(hashes)b::text[],
                                          %(outcomes)b::text[], %(outcome_macs)b::bytea[]) o
-     WHERE head.position = %(head)s),
+     WHERE head.position = %(head)s),{KEEP},
 activities AS (
     INSERT INTO ledger.activity
     SELECT a.* FROM head, json_populate_recordset(NULL::ledger.activity, %(activities)s::json) a
      WHERE head.position = %(head)s)
-SELECT position, CASE WHEN %(notify)s THEN pg_notify('ledger', '') END FROM head"""
+SELECT position, CASE WHEN %(notify)s THEN pg_notify('ledger', '') END FROM head"""  # noqa: S608 - all of it is ours
 
 HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
 
@@ -99,8 +107,8 @@ SELECT owner, purpose, secret FROM ledger.secrets
 DUE: Final = "SELECT what, stream_id FROM ledger.reminders WHERE at <= %s ORDER BY at LIMIT %s"
 
 NUMBERS: Final = """
-INSERT INTO ledger.numbers AS n VALUES (%s, %s, %s)
-ON CONFLICT (prefix, year) DO UPDATE SET used = n.used + excluded.used RETURNING used"""
+SELECT prefix, year, last FROM ledger.numbers
+  JOIN unnest(%b::text[], %b::int4[]) AS wanted (prefix, year) USING (prefix, year)"""
 
 OUTCOMES: Final = """
 SELECT caller, key, request_hash, outcome, mac FROM ledger.outcomes
@@ -119,80 +127,6 @@ class Line(NamedTuple):
     mac: bytes | None
 
 
-class Outcome(Struct, frozen=True):
-    """What an idempotency key stands for: the request it came with, and how that ended."""
-
-    caller: str
-    key: str
-    request_hash: str
-    outcome: str
-    mac: bytes | None
-
-
-class Draft(Struct):
-    """What a group of decisions wants to write, all of it or nothing."""
-
-    head: int
-    at: datetime
-    streams: list[UUID] = []
-    versions: list[int] = []
-    names: list[str] = []
-    bodies: list[str] = []
-    macs: list[bytes] = []
-    claims: dict[Claim, UUID | None] = {}
-    keys: dict[UUID, bytes] = {}
-    erased: set[UUID] = set()
-    secrets: dict[Secret, str] = {}
-    reminders: dict[Reminder, datetime | None] = {}
-    outcomes: list[Outcome] = []
-    activities: list[AdminActivityLog] = []
-
-    @property
-    def leaves_nothing(self) -> bool:
-        """Whether the group only looked, as those do who are admitted to read."""
-        written = (self.streams, self.claims, self.keys, self.erased, self.secrets)
-        return not any((*written, self.reminders, self.outcomes, self.activities))
-
-    def parameters(self) -> dict[str, Any]:
-        held = [(claim, holder) for claim, holder in self.claims.items() if holder]
-        coming = [(*reminder, at) for reminder, at in self.reminders.items() if at]
-        past = [reminder for reminder, at in self.reminders.items() if not at]
-        free = [claim for claim, holder in self.claims.items() if not holder]
-        return {
-            "head": self.head,
-            "at": self.at,
-            "streams": self.streams,
-            "versions": self.versions,
-            "names": self.names,
-            "bodies": self.bodies,
-            "macs": self.macs,
-            "kinds": [claim[0] for claim, _ in held],
-            "claimed": [claim[1] for claim, _ in held],
-            "holders": [holder for _, holder in held],
-            "free_kinds": [kind for kind, _ in free],
-            "free_names": [name for _, name in free],
-            "persons": list(self.keys),
-            # No statement sees its own rows: a key made and destroyed in one group is not written.
-            "wrapped": [None if each in self.erased else key for each, key in self.keys.items()],
-            "erased": list(self.erased),
-            "owners": [owner for owner, _ in self.secrets],
-            "purposes": [purpose for _, purpose in self.secrets],
-            "secrets": list(self.secrets.values()),
-            "what": [what for what, _, _ in coming],
-            "whom": [stream for _, stream, _ in coming],
-            "when": [at for _, _, at in coming],
-            "past_what": [what for what, _ in past],
-            "past_whom": [stream for _, stream in past],
-            "callers": [each.caller for each in self.outcomes],
-            "keys": [each.key for each in self.outcomes],
-            "hashes": [each.request_hash for each in self.outcomes],
-            "outcomes": [each.outcome for each in self.outcomes],
-            "outcome_macs": [each.mac for each in self.outcomes],
-            "activities": msgspec.json.encode(self.activities).decode(),
-            "notify": bool(self.streams),
-        }
-
-
 class Store:
     """One connection to the ledger's tables; the queries of the writing side."""
 
@@ -202,6 +136,7 @@ class Store:
     async def prepare(self) -> None:
         """Act as the role that may only add to the log, where there is one."""
         await self.connection.execute(INDEXES_ONLY)
+        await self.connection.execute(IMPATIENT)
         await self.connection.execute(
             "SELECT set_config('role', rolname, false) FROM pg_roles"
             " WHERE rolname = 'rim_service' AND pg_has_role(session_user, oid, 'member')"
@@ -280,12 +215,11 @@ class Store:
         cursor = await self.connection.execute(DUE, [at, count])
         return [(what, stream) async for what, stream in cursor]
 
-    async def reserve(self, prefix: str, year: int, count: int) -> range:
-        """The next `count` numbers of a year, nobody else's for ever."""
-        cursor = await self.connection.execute(NUMBERS, [prefix, year, count])
-        row = await cursor.fetchone()
-        assert row is not None
-        return range(row[0] - count + 1, row[0] + 1)
+    async def numbers(self, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """The last number taken of each prefix and year, as far as any was."""
+        columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
+        cursor = await self.connection.execute(NUMBERS, columns)
+        return {(prefix, year): last async for prefix, year, last in cursor}
 
     async def outcomes(self, wanted: Sequence[tuple[str, str]]) -> list[Outcome]:
         columns = [[each[0] for each in wanted], [each[1] for each in wanted]]

@@ -132,3 +132,16 @@ def folded(name: str) -> str:
 
 Line = Annotated[str, AfterValidator(one_line)]
 Lines = Annotated[str, AfterValidator(several_lines)]
+
+
+NOT_IN_A_SOURCE: Final = re.compile(r"[\x00-/:-@\[-`{-\x7f\s]+")
+"""Blanks and ASCII punctuation."""
+
+
+def folded_source(text: str | None) -> str | None:
+    """A provider or payment method, whatever case, blanks and punctuation it is written in:
+    "Pay-Stack" and "pay stack" are "paystack". A name of punctuation alone stays as it is."""
+    if text is None:
+        return None
+    name = folded(text)
+    return NOT_IN_A_SOURCE.sub("", name) or name

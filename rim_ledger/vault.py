@@ -137,10 +137,21 @@ def opened(value: Any, keys: Keys) -> Any:
 @cache
 def personal_fields(event: type[Event]) -> tuple[str, ...]:
     """The fields of an event class that are marked as personal."""
+    return _marked(event, "personal")
+
+
+@cache
+def kept_back(event: type[Event]) -> tuple[str, ...]:
+    """The fields of an event class that are shown to nobody, under their names on the wire."""
+    names = {field.name: field.encode_name for field in msgspec.structs.fields(event)}
+    return tuple(names[field] for field in _marked(event, "kept_back"))
+
+
+def _marked(event: type[Event], mark: str) -> tuple[str, ...]:
     hints = get_type_hints(event, include_extras=True)
     return tuple(
         name
         for name, hint in hints.items()
         for meta in get_args(hint)[1:]
-        if isinstance(meta, msgspec.Meta) and (meta.extra or {}).get("personal")
+        if isinstance(meta, msgspec.Meta) and (meta.extra or {}).get(mark)
     )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from rim_ledger.migrate import migrate
-from rim_ledger.postgres import EmbeddedPostgres
+from rim_ledger.postgres import OWNER, EmbeddedPostgres
 
 # Each run tries the same examples, however slowly; `make soak` tries others.
 settings.register_profile(
@@ -25,7 +25,7 @@ def a_server() -> Iterator[str]:
     """A PostgreSQL server, with a migrated template database; its libpq URL."""
     with tempfile.TemporaryDirectory(prefix="rim-ledger-") as place:
         Path(place).chmod(0o755)
-        with EmbeddedPostgres(Path(place) / "home", durable=False) as url:
+        with EmbeddedPostgres(Path(place) / "home", durable=False, role=OWNER) as url:
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute("CREATE DATABASE template_ledger")
             migrate(url.replace("/rim_ledger?", "/template_ledger?"))

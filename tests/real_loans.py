@@ -5,8 +5,8 @@
 The file's `requested_at` is read as UTC, `approved_at` and the repayments as Lagos time. Each loan
 comes with its own terms and times (`occurredAt`, which needs history.import); every borrower gets
 a limit that no loan reaches, so that the lender's decision of then is not made again. A customer's
-loans follow one another, each repaid before the next is requested. Loans are requested by one
-admin and approved by another, whom the script takes on.
+loans follow one another, each repaid before the next is requested. Loans are requested and payments
+recorded by one admin, approved and completed by another, whom the script takes on.
 """
 
 import argparse
@@ -24,6 +24,8 @@ from zoneinfo import ZoneInfo
 
 import httpx
 from rich.progress import Progress
+
+from rim_ledger.admin.admin_role import SUPERADMIN
 
 URL = f"http://127.0.0.1:{os.environ.get('RIM_PORT') or 8000}"
 LIMIT = 100_000_000
@@ -127,27 +129,45 @@ def decisions(row: Row) -> Iterator[Line]:
         }
 
 
-def payments(row: Row) -> Iterator[Line]:
+class Part(NamedTuple):
+    """A repayment of a loan: its number, id, naira, and the time in the file."""
+
+    number: int
+    id: UUID
+    amount: Decimal
+    times: dict[str, str]
+
+
+def parts(row: Row) -> Iterator[Part]:
     """Half at the first repayment, the rest at the last."""
     first = (row.total_due / 2).quantize(Decimal("0.01"))
-    parts = [(first, row.first_repaid_at or row.closed_at), (row.total_due - first, row.closed_at)]
-    for number, (amount, at) in enumerate(parts, 1):
+    amounts = (first, row.first_repaid_at), (row.total_due - first, row.closed_at)
+    for number, (amount, at) in enumerate(amounts, 1):
         payment = uuid5(row.loan_id, f"payment {number}")
         times = {"occurredAt": _utc(at or row.closed_at, "Africa/Lagos")}
+        yield Part(number, payment, amount, times)
+
+
+def payments(row: Row) -> Iterator[Line]:
+    for part in parts(row):
         body = {
-            "id": str(payment),
+            "id": str(part.id),
             "type": "repayment",
             "userId": str(row.user_id),
             "loanId": str(row.loan_id),
-            "amount": float(amount),
+            "amount": float(part.amount),
             "paymentMethod": "bank_transfer",
             "provider": "nano",
-            "reference": f"{row.loan}-{number}",
+            "reference": f"{row.loan}-{part.number}",
         }
-        key = f"pay-{row.loan}-{number}"
-        yield {"op": "POST /v1/transactions", "key": key, "body": body | times}
-        complete = f"POST /v1/transactions/{payment}/complete"
-        yield {"op": complete, "key": f"complete-{row.loan}-{number}", "body": times}
+        key = f"pay-{row.loan}-{part.number}"
+        yield {"op": "POST /v1/transactions", "key": key, "body": body | part.times}
+
+
+def completions(row: Row) -> Iterator[Line]:
+    for part in parts(row):
+        complete = f"POST /v1/transactions/{part.id}/complete"
+        yield {"op": complete, "key": f"complete-{row.loan}-{part.number}", "body": part.times}
 
 
 def rounds(rows: list[Row]) -> Iterator[list[Row]]:
@@ -160,7 +180,7 @@ def rounds(rows: list[Row]) -> Iterator[list[Row]]:
 
 
 class Importer:
-    """A clerk who registers and requests, and an officer who decides and takes the money."""
+    """A clerk who registers, requests and records, and an officer who decides and completes."""
 
     def __init__(self, client: httpx.Client, password: str, told: Told) -> None:
         self.client, self.told = client, told
@@ -177,7 +197,8 @@ class Importer:
             self.send(self.clerk, [request(row) for row in turn])
             lent = [row for row in turn if row.amount]
             self.send(self.officer, [line for row in lent for line in decisions(row)])
-            self.send(self.officer, [line for row in lent for line in payments(row)])
+            self.send(self.clerk, [line for row in lent for line in payments(row)])
+            self.send(self.officer, [line for row in lent for line in completions(row)])
 
     def send(self, token: dict[str, str], lines: list[Line]) -> None:
         """One request to /v1/bulk. Refused lines are counted by the code of their problem."""
@@ -220,12 +241,10 @@ def take_on(
     client: httpx.Client, caller: dict[str, str], username: str, password: str
 ) -> dict[str, str]:
     """A second super-admin, since nobody approves what they requested; the header to ask with."""
-    roles = client.get("/v1/admin-roles", headers=caller).json()["items"]
-    superadmin = next(role["id"] for role in roles if role["name"] == "superadmin")
     body = {
         "username": username,
         "email": f"{username}@rim.example",
-        "roleId": superadmin,
+        "roleId": str(SUPERADMIN),
         "password": password,
     }
     answer = client.post("/v1/admin-users", json=body, headers=caller)

@@ -22,7 +22,7 @@ from rim_ledger.catalogue import ENTITIES, ENTITY_OF
 from rim_ledger.core import Event
 from rim_ledger.customers.standing import OWN_SESSION
 from rim_ledger.system.config import KNOWN
-from rim_ledger.vault import personal_fields
+from rim_ledger.vault import kept_back, personal_fields
 
 DOCS: Final = Path(__file__).parents[1] / "docs" / "reference"
 
@@ -47,9 +47,10 @@ def events() -> Iterator[str]:
     yield ""
     yield "Every fact the ledger knows, by the stream it happens to. The name is the name in the"
     yield "log. `data` has the fields below in camelCase; fields marked * are sealed under the"
-    yield "person's key. Who, when and from where stand in `stamp`, beside `data`. The JSON Schema"
-    yield "of each is at `/v1/events/schemas/{type}`, and `/asyncapi.json` describes the stream of"
-    yield "all; see [read the log](../how-to/read-the-log.md)."
+    yield "person's key, and those marked † are in the log and never shown. Who, when and from"
+    yield "where stand in `stamp`, beside `data`. The JSON Schema of each is at"
+    yield "`/v1/events/schemas/{type}`, and `/asyncapi.json` describes the stream of all; see [read"
+    yield "the log](../how-to/read-the-log.md)."
     yield ""
     for entity in ENTITIES:
         yield f"## {entity.__name__}"
@@ -63,7 +64,9 @@ def events() -> Iterator[str]:
 def _event(event: type[Event]) -> Iterator[str]:
     sealed = personal_fields(event)
     given = [
-        f"`{field.encode_name}`{'*' if field.name in sealed else ''}" for field in fields(event)
+        f"`{field.encode_name}`{'*' if field.name in sealed else ''}"
+        f"{'†' if field.encode_name in kept_back(event) else ''}"
+        for field in fields(event)
     ]
     yield f"`{event.__name__}`"
     yield str(event.SCHEMA)

@@ -13,6 +13,7 @@ from rim_ledger.book import Book, Reminder, perform
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.codec import Recorded
 from rim_ledger.core import SYSTEM, Actor, Aggregate, Command, Creation, Event, Refused, Stamp
+from rim_ledger.counts import Count
 from rim_ledger.entry import Entry
 from rim_ledger.key_ring import derived
 from rim_ledger.lists import Claim
@@ -56,10 +57,11 @@ class Memory:
         self.keys: dict[UUID, AESGCM | None] = {}
         self.kept_secrets: dict[Secret, str] = {}
         self.reminders: dict[Reminder, datetime | None] = {}
+        self.counts: dict[Count, int] = {}
         self.log: list[Recorded] = []
         self.stamp: Stamp | None = None
         """The stamp of every decision, while it is set."""
-        self.used = 0
+        self.last_numbers: dict[tuple[str, int], int] = {}
 
     def stream(self, id: UUID) -> Entry:
         return self.streams.get(id, Entry())
@@ -70,11 +72,14 @@ class Memory:
     def key(self, person: UUID) -> AESGCM | None:
         return self.keys.get(person)
 
-    def number(self, prefix: str, year: int, nth: int) -> int:
-        return self.used + nth + 1
+    def number(self, prefix: str, year: int) -> int:
+        return self.last_numbers.get((prefix, year), 0)
 
     def secret(self, secret: Secret) -> str | None:
         return self.kept_secrets.get(secret)
+
+    def counted(self, count: Count) -> int:
+        return self.counts.get(count, 0)
 
     def listed(self, kind: str, count: int) -> dict[str, UUID]:
         own = ((name, stream) for (each, name), stream in self.claims.items() if each == kind)
@@ -82,7 +87,7 @@ class Memory:
 
     def book(self, actor: Actor = SYSTEM) -> Book:
         stamp = self.stamp or Stamp(at=self.world.now(), actor=actor)
-        return Book(self, self.vault, self.world, stamp)
+        return Book(self, self.vault, self.world, stamp.taken_in(self.world.now()))
 
     def keep(self, book: Book) -> list[Event]:
         """Commit a book; its events in the clear."""
@@ -92,8 +97,9 @@ class Memory:
         self.keys |= {person: key for person, (key, _) in book.keys.items()}
         self.kept_secrets |= book.secrets
         self.reminders |= book.reminders
+        self.counts |= book.counts
         self.keys |= dict.fromkeys(book.erased)
-        self.used += sum(book.numbers.values())
+        self.last_numbers |= book.numbers
         return [self._clear(recorded.event) for recorded in book.events]
 
     def replayed(self) -> dict[UUID, Entry]:

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from api.catalogue import ROUTES
 from api.road.routes import Route
+from rim_ledger.admin.admin_role import EditRole
 from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.core import Timed
 from rim_ledger.lending.request import SetLoanMetadata
@@ -20,6 +21,8 @@ FORMS = sorted(
 OPTIONAL = {
     (EditAdmin, "name"),
     (EditAdmin, "phone"),
+    (EditRole, "maxAmount"),
+    (EditRole, "maxLimit"),
     (EditBroadcast, "customUserIds"),
     (SetLoanMetadata, "metadata"),
     (EditBackupSettings, "cloudProvider"),

@@ -2,16 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 import psycopg
-from psycopg import pq
+from psycopg import AsyncConnection, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import SecretStr
 
-from api.installation.settings import Settings
-from projections import rebuild
-from rim_ledger.admin.bootstrap import bootstrap
+from api.installation.settings import Settings, variable
+from projections import rebuild, schema
+from rim_ledger.admin.bootstrap import OFFICER, USERNAME, bootstrap, take_on_officer
 from rim_ledger.adopted_secrets import adopt
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Refused
@@ -19,7 +22,7 @@ from rim_ledger.erasures import Erasures
 from rim_ledger.key_ring import WrongSecret, begin_event_macs, open_ring
 from rim_ledger.ledger import Ledger
 from rim_ledger.migrate import migrate
-from rim_ledger.postgres import EmbeddedPostgres
+from rim_ledger.postgres import OWNER, SERVICE, EmbeddedPostgres
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
 
@@ -33,25 +36,28 @@ class Unfit(Exception):
 
 
 @contextlib.contextmanager
-def database(settings: Settings) -> Iterator[str]:
-    """The URL of the database while in the block.
+def database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
+    """The URL of the database while in the block: as the service logs in, which may add to the log
+    and never change it, or as the owner of the tables.
 
     Without DATABASE_URL a PostgreSQL of our own is started or joined; the last process to leave
     stops it, so it also ends when the process that started it was killed.
     """
     if settings.database_url is None:
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with EmbeddedPostgres(settings.home / "postgres") as url:
+        role = OWNER if owner else SERVICE
+        with EmbeddedPostgres(settings.home / "postgres", role=role) as url:
             yield url
     else:
-        _check(settings.database_url)
-        yield settings.database_url
+        url = (owner and settings.database_owner_url) or settings.database_url
+        _check(url)
+        yield url
 
 
 @contextlib.contextmanager
-def filled_database(settings: Settings) -> Iterator[str]:
+def filled_database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
     """The same, for those who need its tables to be there."""
-    with database(settings) as url:
+    with database(settings, owner=owner) as url:
         with psycopg.connect(url, connect_timeout=CONNECT) as connection:
             found = connection.execute("SELECT to_regclass('ledger.key_ring')").fetchone()
             if found == (None,):
@@ -60,6 +66,22 @@ def filled_database(settings: Settings) -> Iterator[str]:
         if open_vault(settings, url).event_mac is None:
             raise Unfit("the events of this database carry no codes yet: run rim-ledger init")
         yield url
+
+
+@contextlib.contextmanager
+def fitting_database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
+    """The same, for processes of the service: the tables are those of this version of the program.
+
+    Raises Outdated.
+    """
+    with filled_database(settings, owner=owner) as url:
+        asyncio.run(_look(url, schema.require))
+        yield url
+
+
+async def _look(url: str, require: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+    async with await AsyncConnection.connect(url, connect_timeout=CONNECT) as connection:
+        await require(connection)
 
 
 def open_vault(settings: Settings, url: str) -> Vault:
@@ -79,45 +101,68 @@ def open_ledger(settings: Settings, url: str) -> Ledger:
     return Ledger(url, ENTITY_OF, open_vault(settings, url), world, erased)
 
 
-def prepare(settings: Settings, url: str, first_login: Callable[[str], None]) -> list[str]:
+def prepare(settings: Settings, url: str, first_login: Callable[[str, str], None]) -> list[str]:
     """Bring a database up to date, with its first admin and its read tables; what was lacking.
 
-    `first_login` is told the password of the first admin, if one has to be made up, before it
-    counts. What that raises leaves no such admin.
+    `first_login` is told user name and password of each admin whose password has to be made up, the
+    first one and, in development, the loan officer beside, before that one counts. What it raises
+    leaves no such admin. Raises Outdated if another version of the program has taken over from
+    this one.
     """
+    close_directories(settings.home)
+    asyncio.run(_look(url, schema.require_not_replaced))
     lacking = [f"migration {name}" for name in migrate(url)]
     open_vault(settings, url)  # A wrong secret stops us here.
     if begin_event_macs(url, settings.secrets, RealWorld()):
         lacking.append("codes that authenticate events")
     vault = open_vault(settings, url)
-    if asyncio.run(_begin(settings, url, first_login)):
-        lacking.append("the first admin")
+    lacking += asyncio.run(_begin(settings, url, first_login))
     if asyncio.run(rebuild.prepare(url, vault)):
         lacking.append("read tables of this version")
     return lacking
 
 
-async def _begin(settings: Settings, url: str, first_login: Callable[[str], None]) -> bool:
-    """Make what a ledger begins with; whether a first admin was made under a password of ours."""
-    given = settings.admin_password
-    told = list[str]()
+def close_directories(home: Path) -> None:
+    """Let nobody else read what earlier versions left open to all: the files and backups."""
+    for place in (home / "attachments", home / "backups"):
+        if place.is_dir() and place.stat().st_mode & 0o077:
+            for file in place.iterdir():
+                file.chmod(0o600)
+            place.chmod(0o700)
 
-    def tell(password: str) -> None:
-        first_login(password)
-        told.append(password)
 
+async def _begin(
+    settings: Settings, url: str, first_login: Callable[[str, str], None]
+) -> list[str]:
+    """Make what a ledger begins with; whom it was made with under passwords of ours."""
+    people = [("the first admin", USERNAME, "admin_password", bootstrap)]
+    if not settings.production:
+        people.insert(0, ("a loan officer", OFFICER, "officer_password", take_on_officer))
+    made = list[str]()
     async with open_ledger(settings, url) as ledger:
         await adopt(url, ledger, open_vault(settings, url), RealWorld())
         await Erasures(settings.home, RealWorld()).settle(url, ledger)
-        try:
-            password = given.get_secret_value() if given else None
-            made = await bootstrap(ledger, password, RealWorld(), tell)
-        except Refused as refusal:
-            raise Unfit(f"RIM_ADMIN_PASSWORD is not right: {refusal.detail}") from refusal
-    if told and made is None:
-        words = "another process has just made the first admin: take the password that it shows"
-        raise Unfit(f"{words}, and start this again")
-    return made is not None
+        for what, username, setting, take_on in people:
+            given: SecretStr | None = getattr(settings, setting)
+            told = list[str]()
+            tell = partial(_tell, first_login, username, told)
+            try:
+                password = given.get_secret_value() if given else None
+                made_up = await take_on(ledger, password, RealWorld(), tell)
+            except Refused as refusal:
+                raise Unfit(f"{variable(setting)} is not right: {refusal.detail}") from refusal
+            if told and made_up is None:
+                words = f"another process has just made {what}: take the password that it shows"
+                raise Unfit(f"{words}, and start this again")
+            made += [what] if made_up else []
+    return made
+
+
+def _tell(
+    first_login: Callable[[str, str], None], username: str, told: list[str], password: str
+) -> None:
+    first_login(username, password)
+    told.append(password)
 
 
 def answers(url: str) -> bool:

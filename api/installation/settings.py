@@ -17,15 +17,19 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from api.installation.secret_file import SECRET_MIN, SecretUnusable, kept_secret
 from rim_ledger.admin.passwords import FirstPassword
 from rim_ledger.system.backup_settings import StorageLocation
+from rim_ledger.values import Email, Phone
 
 PREFIX = "RIM_"
 SECRETS = (
     "admin_password",
     "attachments",
     "backups",
+    "database_owner_url",
     "database_url",
+    "officer_password",
     "secret_key",
     "secret_key_previous",
+    "test_recipients",
 )
 """Settings whose values are never shown."""
 
@@ -61,6 +65,7 @@ def _split(value: Any) -> Any:
 Absolute = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)]
+Recipients = Annotated[tuple[Phone | Email, ...], NoDecode, BeforeValidator(_split)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)]
 
 
@@ -108,10 +113,22 @@ class Settings(BaseSettings):
         description="the URL of a PostgreSQL 15 or newer, postgresql://user:password@host:port/"
         "name; default: a PostgreSQL of our own in RIM_HOME/postgres",
     )
+    database_owner_url: Annotated[str, AfterValidator(_postgres_url)] | None = Field(
+        default=None,
+        repr=False,
+        description="the same database's URL as the role that owns its tables: for init, up, "
+        "rebuild, restore and rotate-keys; default: DATABASE_URL",
+    )
     admin_password: FirstPassword | None = Field(
         default=None,
         description="the password of the first super-admin `admin`, 12 to 128 characters, "
         "none that is tried first; default: one is made and printed once",
+    )
+    officer_password: FirstPassword | None = Field(
+        default=None,
+        description="the password of the loan officer `officer`, whom the first start of an empty "
+        "ledger makes in development, and there only: 12 to 128 characters, none that is tried "
+        "first; default: one is made and printed once",
     )
     secret_key: bytes = Field(
         default=b"",
@@ -145,6 +162,12 @@ class Settings(BaseSettings):
         description="the requests that one caller may make in a minute to each API process, a"
         " tenth of them without a session, or 0 for any number; default: 120000",
     )
+    late_seconds_max: int = Field(
+        default=10,
+        ge=1,
+        description="the seconds that the follower, the sealer or the clock may be behind, or give "
+        "no sign of life, while the service still counts as ready; default: 10",
+    )
     cors_origins: Origins = Field(
         default=(),
         description="the origins, parted by commas, whose pages may ask this API from a browser,"
@@ -154,6 +177,12 @@ class Settings(BaseSettings):
         default=(),
         description="the addresses or networks, parted by commas, whose X-Forwarded-For is "
         "believed, such as 10.0.0.0/8; default: none",
+    )
+    test_recipients: Recipients = Field(
+        default=(),
+        repr=False,
+        description="phones and e-mail addresses, parted by commas, that staff may send test "
+        "messages to beside their own recorded ones; default: none",
     )
     attachments: Annotated[str, AfterValidator(_store_url)] | None = Field(
         default=None,

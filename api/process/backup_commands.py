@@ -10,7 +10,7 @@ from uuid import UUID
 from cyclopts import Parameter
 
 from api.installation.backup_files import archive, archivist, places, shown
-from api.installation.database import Unfit, database, filled_database, open_ledger, prepare
+from api.installation.database import Unfit, database, fitting_database, open_ledger, prepare
 from api.installation.settings import Settings
 from api.process.progress import INTERRUPTED, interruptible, progress
 from api.process.sealing import go_on
@@ -39,7 +39,7 @@ def backup(*, type_: Annotated[BackupType | None, Parameter(name="--type")] = No
     settings = Settings.load()
     with (
         interruptible("nothing of the backup is left"),
-        filled_database(settings) as url,
+        fitting_database(settings) as url,
         progress("lines and files") as told,
     ):
         made = asyncio.run(_back_up(settings, url, type_, told))
@@ -84,7 +84,7 @@ def restore(*paths: str) -> None:
     """
     settings, left = Settings.load(), "nothing was restored"
     try:
-        with database(settings) as url:
+        with database(settings, owner=True) as url:
             asyncio.run(restoring.require_empty(url))
             chain = asyncio.run(_look(settings, paths))
             with progress("bytes") as told:
@@ -122,7 +122,7 @@ def outbound(state: Annotated[str, Parameter()]) -> None:
             wish, at = SwitchOutbound(enabled=state == "on"), RealWorld().now()
             await ledger.submit(wish.work, Stamp(at=at, actor=SYSTEM))
 
-    with filled_database(settings) as url:
+    with fitting_database(settings) as url:
         asyncio.run(run(url))
     print(f"outbound traffic is {state}")
 

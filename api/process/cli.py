@@ -12,26 +12,28 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
-import psycopg
 from cyclopts import App, Parameter
-from psycopg_pool import PoolTimeout
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 
 from api.installation.database import (
     Unfit,
     database,
     filled_database,
     first_line,
+    fitting_database,
     open_vault,
     prepare,
 )
 from api.installation.settings import Settings
 from api.process import sealing
 from api.process import status as standing
+from api.process.fence import OUTDATED, fenced
 from api.process.output import OUTPUT_LOST, OutputLost, code_of, guard
 from api.process.progress import interruptible, progress
 from api.process.supervisor import first_login
 from api.process.supervisor import up as run_everything
 from projections import follower
+from projections.dependents import Irreplaceable
 from projections.fold import Poisoned
 from projections.rebuild import Busy
 from projections.rebuild import rebuild as rebuild_tables
@@ -40,6 +42,8 @@ from projections.seals import Contradiction
 from projections.signed_note import Untrue
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.core import Refused, Unavailable
+from rim_ledger.heartbeat import alive
+from rim_ledger.outage import OUTAGE, unwritable
 from rim_ledger.postgres import PostgresUnavailable
 from rim_ledger.rotation import Underway, rotate
 from rim_ledger.system.archive import Unsound
@@ -52,7 +56,7 @@ FORESEEN: Final = (
     Unavailable,
     PostgresUnavailable,
     Poisoned,
-    Outdated,
+    Irreplaceable,
     Busy,
     Underway,
     Unsound,
@@ -96,16 +100,17 @@ def follow() -> None:
     """Run the follower, which keeps the read tables up to date."""
     settings = Settings.load()
     _collect_rarely()
-    with filled_database(settings) as url:
-        asyncio.run(follower.follow(url, open_vault(settings, url), log.warning))
+    with fitting_database(settings) as url:
+        work = follower.follow(url, open_vault(settings, url), log.warning)
+        asyncio.run(fenced(url, alive(url, "follow", work)))
 
 
 @app.command
 def seal() -> None:
     """Run the sealer, which signs what the log has."""
     settings = Settings.load()
-    with filled_database(settings) as url:
-        asyncio.run(sealing.seal(settings, url))
+    with fitting_database(settings) as url:
+        asyncio.run(fenced(url, alive(url, "seal", sealing.seal(settings, url))))
 
 
 @app.command
@@ -139,7 +144,7 @@ def verify(*, export: Path | None = None, key: Path | None = None) -> None:
 def init() -> None:
     """Bring the database up to date, with its read tables and its first admin."""
     settings = Settings.load(first_login=True)
-    with database(settings) as url:
+    with database(settings, owner=True) as url:
         sealing.require_true(settings, url)
         lacking = prepare(settings, url, first_login)
         sealing.make_key(settings, url)
@@ -163,7 +168,7 @@ def unlock(username: str) -> None:
         async with Attempts(url, open_vault(settings, url), RealWorld()) as attempts:
             return await attempts.forget(username)
 
-    with filled_database(settings) as url:
+    with fitting_database(settings) as url:
         print(f"failures forgotten: {asyncio.run(run(url))}")
 
 
@@ -180,7 +185,7 @@ def rebuild(*, check: bool = False) -> None:
     _collect_rarely()
     with (
         interruptible("the tables in use are as they were"),
-        filled_database(settings) as url,
+        filled_database(settings, owner=True) as url,
         progress("events") as told,
     ):
         work = rebuild_tables(url, open_vault(settings, url), told, check=check)
@@ -203,7 +208,7 @@ def rotate_keys() -> None:
     settings = Settings.load()
     with (
         interruptible("nothing is lost, run it again to go on"),
-        filled_database(settings) as url,
+        fitting_database(settings, owner=True) as url,
         progress("keys") as told,
     ):
         rotated = rotate(url, settings.secrets, RealWorld(), told)
@@ -213,7 +218,9 @@ def rotate_keys() -> None:
 
 @app.command
 def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
-    """Show whether the service runs, how long the log is and who lags behind.
+    """Show whether the service is ready, how long the log is, and what is dead or late.
+
+    Ends with code 1 when it is not ready.
 
     Parameters
     ----------
@@ -222,6 +229,8 @@ def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fa
     """
     now = standing.status(Settings.load())
     print(json.dumps(now) if json_ else standing.text(now))
+    if not now["ready"]:
+        raise SystemExit(1)
 
 
 def main() -> NoReturn:
@@ -245,6 +254,7 @@ def _run() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # We say it once, and in our words.
     # All that runs here knows how to end on an interrupt; a shell may have switched them off.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -254,12 +264,19 @@ def _run() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         try:
             app()
+        except Outdated as error:
+            _fail(str(error), OUTDATED)
         except FORESEEN as error:
             _fail(str(error))
         except OutputLost as error:
             _fail(str(error), OUTPUT_LOST)
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            _fail(f"the database cannot be reached: {first_line(error)}")
+        except InsufficientPrivilege as error:
+            what = f"the database refuses it: {first_line(error)}"
+            _fail(f"{what}; rim-ledger init as the owner gives the rights")
+        except OUTAGE as error:
+            held = isinstance(error, LockNotAvailable)
+            what = "somebody holds a lock" if held else "the database cannot be reached"
+            _fail(str(unwritable(error) or f"{what}: {first_line(error)}"))
 
 
 def _collect_rarely() -> None:

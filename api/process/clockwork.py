@@ -7,14 +7,16 @@ from datetime import datetime
 from functools import partial
 
 from api.installation.backup_files import archivist
-from api.installation.database import Unfit, filled_database, open_ledger
+from api.installation.database import Unfit, fitting_database, open_ledger
 from api.installation.outbox import providers
 from api.installation.settings import Settings
 from api.installation.telco import telco
 from api.process.checking import Check
+from api.process.fence import fenced
 from projections.audience import find_audience
 from projections.measures import TableMeasures
 from rim_ledger import clock as due
+from rim_ledger.heartbeat import alive
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.notifications import alarm as alarms
 from rim_ledger.notifications.alarm import Alarm
@@ -33,11 +35,11 @@ def clock() -> None:
         async with _clockwork(settings, url) as (dispatch, alarm, keeper):
             courier, ledger = _courier(settings, dispatch), dispatch.ledger
             check = Check(settings, url, ledger, ledger.known.vault, dispatch.world)
-            works = (due.run(dispatch, keeper), alarms.run(alarm), courier.run(), check.run())
-            await asyncio.gather(*works)
+            works = due.run(dispatch, keeper), alarms.run(alarm), courier.run(), check.run()
+            await alive(url, "clock", *works)
 
-    with filled_database(settings) as url:
-        asyncio.run(run(url))
+    with fitting_database(settings) as url:
+        asyncio.run(fenced(url, run(url)))
 
 
 def tick(*, at: str | None = None) -> None:
@@ -61,7 +63,7 @@ def tick(*, at: str | None = None) -> None:
             await keeper.drain()
             return done
 
-    with filled_database(settings) as url:
+    with fitting_database(settings) as url:
         print(f"things that were due: {asyncio.run(run(url))}")
 
 

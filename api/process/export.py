@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 from psycopg import AsyncConnection
 
-from api.installation.database import Unfit, filled_database, open_vault
+from api.installation.database import Unfit, filled_database
 from api.installation.settings import Settings
 from api.process.output import OutputLost
 from api.process.progress import interruptible, progress
@@ -17,6 +17,8 @@ from projections import export as parquet
 from projections import exported, log, seals
 from projections.cloud_events import Reader, shown
 from projections.export import Manifest, Unfitting
+from projections.export_rows import erased_in
+from projections.origins import Origins
 from projections.signed_note import Untrue, Verifier
 from rim_ledger.catalogue import EVENTS
 
@@ -59,8 +61,8 @@ def export(
                 asyncio.run(_lines(settings, url, from_ - 1, names, follow=follow))
             else:
                 wanted = Manifest(first=from_, types=names)
-                asyncio.run(_segments(settings, url, Path(to), wanted, follow=follow))
-        except Unfitting as error:
+                asyncio.run(_segments(url, Path(to), wanted, follow=follow))
+        except (Unfitting, Untrue) as error:
             raise Unfit(str(error)) from None
         except BrokenPipeError:
             return  # Whoever read has left.
@@ -70,12 +72,10 @@ def export(
             raise Unfit(f"{to} cannot be written to: {error.strerror or error}") from None
 
 
-async def _segments(
-    settings: Settings, url: str, place: Path, wanted: Manifest, *, follow: bool
-) -> None:
+async def _segments(url: str, place: Path, wanted: Manifest, *, follow: bool) -> None:
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         await _require_reached(connection, wanted.last)
-        origins = await seals.origins(connection, open_vault(settings, url))
+        origins = Origins(note for note, _ in await seals.openings(connection))
         wanted = Manifest(
             first=wanted.first,
             types=wanted.types,
@@ -104,7 +104,7 @@ async def _lines(
         while True:
             end = await log.head(connection)
             async for page in parquet.lines(connection, names, after, end):
-                erased = await parquet.erased_in(connection, page)
+                erased = await erased_in(connection, page)
                 reader = Reader(sees=False, keys=erased, origin=settings.public_url)
                 sys.stdout.buffer.write(b"".join(shown(line, reader) + b"\n" for line in page))
             sys.stdout.buffer.flush()
@@ -135,5 +135,6 @@ def verify_export(place: Path, key: Path | None) -> tuple[list[str], str]:
         raise Unfit(str(error)) from None
     except OSError as error:
         raise Unfit(f"{error.filename} cannot be read: {error.strerror}") from None
-    words = f"{events} events in {place}, {said.size} of them sealed by {said.origin}"
+    sealed = f"the first {said.size} of the log are sealed by {said.origin}"
+    words = f"{events} events in {place}; {sealed}"
     return [], "\n".join([*map(str, origins.openings[1:]), words])

@@ -1,7 +1,12 @@
-"""HTTP/1.1 as uvicorn speaks it, with the bounds that it lacks: on a request's head."""
+"""HTTP/1.1 as uvicorn speaks it, with bounds on requests' heads and on how long answers wait."""
 
 import asyncio
+import fcntl
+import logging
 import re
+import sys
+import termios
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -13,10 +18,15 @@ HEAD_MAX: Final = 32 * 1024
 """Bytes of a request's head: method, URL and headers."""
 HEAD_SECONDS: Final = 15.0
 """A head is there within so many seconds of the connection, or of its first byte."""
+SEND_SECONDS: Final = 30.0
+"""A client that takes no byte of its answer for so many seconds is waited for no longer."""
 
 HOST: Final = re.compile(
     rb"(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*(?::[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{0,5})?"
 )
+
+
+log = logging.getLogger("rim_ledger.api")
 
 
 class Refusal(NamedTuple):
@@ -51,16 +61,19 @@ class _Refused(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. A head that grows too large or comes too slowly ends it."""
+    """One connection. A head that grows too large or comes too slowly ends it, and so does an
+    answer that is not taken."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._in_head, self._size, self._refusal = False, 0, MALFORMED
         self._late: asyncio.TimerHandle | None = None
+        self._untaken: asyncio.TimerHandle | None = None
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_came()
+        self._taken()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -75,6 +88,22 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse(TOO_LARGE)
         if self._in_head or not self._answering:
             self._expect_head()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._expect_reader()
+
+    def resume_writing(self) -> None:
+        self._taken()
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._expect_reader()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -118,6 +147,32 @@ class BoundedProtocol(HttpToolsProtocol):
             self._late.cancel()
             self._late = None
 
+    def _expect_reader(self) -> None:
+        """Look in a while whether the client has taken something of what waits for it now."""
+        self._taken()
+        waits = _unread(self.transport)
+        self._untaken = self.loop.call_later(SEND_SECONDS, self._look_for_reader, waits)
+
+    def _look_for_reader(self, waited: int) -> None:
+        self._untaken = None
+        waits = _unread(self.transport)
+        if 0 < waited <= waits:
+            log.warning("a client took nothing of its answer for %g s: hung up", SEND_SECONDS)
+            self.transport.abort()
+        elif waits:
+            self._expect_reader()
+
+    def _taken(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
+
+    def _close(self) -> None:
+        """Hang up when the client has taken what waits for it, if it takes it in time."""
+        if not self.transport.is_closing():
+            self.transport.close()
+            self._expect_reader()
+
     @property
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -129,7 +184,7 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._in_head:
             self._refuse(TOO_LATE)
         else:
-            self.transport.close()
+            self._close()
 
     def _refuse(self, refusal: Refusal) -> None:
         self._refusal = refusal
@@ -150,4 +205,14 @@ class BoundedProtocol(HttpToolsProtocol):
         lines = [b"%b: %b\r\n" % header for header in headers]
         if not self._answering:
             self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
-        self.transport.close()
+        self._close()
+
+
+def _unread(transport: asyncio.Transport) -> int:
+    """Bytes of answers that the client's side has not taken: in our buffer, and in that of the
+    system, which takes more of ours only after much of its own is gone."""
+    waits, sent = transport.get_write_buffer_size(), b""
+    if connection := transport.get_extra_info("socket"):
+        with suppress(OSError):  # Not every system tells; then only our own is looked at.
+            sent = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+    return waits + int.from_bytes(sent, sys.byteorder)

@@ -1,18 +1,21 @@
 """One API process: uvicorn on a socket, with the garbage collected while nobody waits."""
 
+import asyncio
 import gc
 import logging
 import socket
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import uvicorn
 from cyclopts import Parameter
 
-from api.installation.database import filled_database
+from api.installation.database import fitting_database
 from api.installation.settings import Settings
 from api.process.app import create_app
 from api.process.listener import BACKLOG, address, listen
 from api.process.protocol import BoundedProtocol
+from projections import schema
+from projections.schema import Outdated
 
 GRACE: Final = 5
 """Seconds that requests under way have to finish once the process is asked to stop."""
@@ -28,10 +31,19 @@ SAID_BY_US: Final = ("Cancel %s running task(s)", "ASGI callable returned withou
 
 
 class CalmServer(uvicorn.Server):
-    """Collects garbage between requests: the collector's pauses were the slowest answers."""
+    """Collects garbage between requests: the collector's pauses were the slowest answers. Stops as
+    soon as the tables are those of another version of the program."""
+
+    def __init__(self, config: uvicorn.Config, url: str) -> None:
+        super().__init__(config)
+        self._url = url
+        self._watch: asyncio.Task[NoReturn] | None = None
+        self.outdated: Outdated | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._watch = asyncio.create_task(schema.watch(self._url))
+        self._watch.add_done_callback(self._stop)
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -40,7 +52,13 @@ class CalmServer(uvicorn.Server):
         state = getattr(self.config.app, "state", None)
         if desk := getattr(state, "desk", None):
             desk.stopping.set()  # Streams end by themselves, and clients come back elsewhere.
+        if self._watch:
+            self._watch.cancel()
         await super().shutdown(sockets)
+
+    def _stop(self, watch: "asyncio.Task[NoReturn]") -> None:
+        if not watch.cancelled() and isinstance(error := watch.exception(), Outdated):
+            self.outdated, self.should_exit = error, True
 
     async def on_tick(self, counter: int) -> bool:
         if counter % 10 == 0:  # A tick is a tenth of a second.
@@ -57,7 +75,7 @@ def serve(*, fd: Annotated[int | None, Parameter(show=False)] = None) -> None:
     settings = Settings.load()
     # `up` hands its own socket over, so that a new process goes on where another ended.
     listener = listen(settings) if fd is None else socket.socket(fileno=fd)
-    with listener, filled_database(settings) as url:
+    with listener, fitting_database(settings) as url:
         if fd is None:
             print(f"RIM Ledger answers at {address(listener)}", flush=True)  # noqa: T201
         logging.getLogger("uvicorn.error").addFilter(
@@ -78,4 +96,7 @@ def serve(*, fd: Annotated[int | None, Parameter(show=False)] = None) -> None:
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=GRACE,
         )
-        CalmServer(config).run([listener])
+        server = CalmServer(config, url)
+        server.run([listener])
+        if server.outdated:
+            raise server.outdated

@@ -9,16 +9,18 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from api.installation.database import Unfit, answers, database, prepare
-from api.installation.settings import Settings
+from api.installation.settings import Settings, variable
+from api.process.fence import OUTDATED
 from api.process.listener import address, listen
 from api.process.output import tell_once
 from api.process.sealing import make_key, require_true
-from api.process.status import is_ready
+from api.process.status import RUNNING, readiness, say_address
+from projections.schema import Outdated
 from rim_ledger.postgres import EmbeddedPostgres, PostgresUnavailable
 from rim_ledger.signals import STOPPING, uninterrupted
 
@@ -32,7 +34,7 @@ BACK_OFF_MAX: Final = 5.0
 """Seconds at most until a child that crashed is started again."""
 CRASHES_MAX, CRASHES_WITHIN = 5, 60.0
 """So many crashes of an essential child in so many seconds stop everything. Without a follower or
-a clock people are served on, and told: `/readyz` says how far the read tables lag."""
+a clock people are served on, and told: `/readyz` says what is dead or late."""
 STOP: Final = {"serve": 5.5, "follow": 7.0, "clock": 8.0, "seal": 8.5}
 """Seconds after the wish to stop at which a child of each kind that still lives is killed."""
 
@@ -55,7 +57,7 @@ class Child:
 
     def tend(self, url: str) -> None:
         """Start the process if it should run and does not. Raises Unfit for one we cannot do
-        without, when it keeps crashing."""
+        without, when it keeps crashing, and Outdated when another version has taken over."""
         now = time.monotonic()
         if self._process and (code := self._process.poll()) is not None:
             self._ended(code, now, away=not answers(url))
@@ -66,6 +68,7 @@ class Child:
                 self._process = subprocess.Popen(
                     [*command, *self._arguments],
                     stdin=subprocess.PIPE,  # Never written to: its end tells the child of ours.
+                    env=inherited(os.environ),
                     pass_fds=self._inherit,
                     start_new_session=True,  # Ctrl-C is for us, who stop the children in order.
                 )
@@ -93,6 +96,8 @@ class Child:
     def _ended(self, code: int, now: float, *, away: bool) -> None:
         """Plan the next start. While the database is away, an end is not the child's own fault."""
         self._forget()
+        if code == OUTDATED:
+            raise Outdated(f"{self.command} has ended: the read tables are another version's")
         if not away:
             self._crashes.append(now)
         recent = [crash for crash in self._crashes if crash > now - CRASHES_WITHIN]
@@ -104,13 +109,22 @@ class Child:
         _say(f"{self.command} ended with {how}; it is started again in {wait:g} s")
 
 
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a child is told of our environment: no secret that only a start needs."""
+    settings = ("admin_password", "officer_password", "database_owner_url")
+    withheld = set(map(variable, settings))
+    return {name: value for name, value in environment.items() if name.upper() not in withheld}
+
+
 def up(settings: Settings) -> None:
     """Run everything until a signal asks to stop, then stop it in order within ten seconds.
 
-    Raises Unfit when the service cannot run here.
+    Raises Unfit when the service cannot run here, and Outdated when another version of the program
+    takes over its tables.
     """
     with _one_on(settings.home), _stopping_once(), listen(settings) as listener:
-        with database(settings) as url:
+        say_address(settings.home, address(listener))
+        with database(settings, owner=True) as url:
             require_true(settings, url)
             prepare(settings, url, first_login)
             make_key(settings, url)
@@ -130,7 +144,7 @@ def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None
         while True:
             for child in children:
                 child.tend(url)
-            if not ready and (ready := is_ready(*listener.getsockname()[:2])):
+            if not ready and (ready := readiness(*listener.getsockname()[:2])[0]):
                 _say(f"ready at {address(listener)}")
             if settings.database_url is None and time.monotonic() > look:
                 _revive(settings)
@@ -143,9 +157,9 @@ def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None
         _stop(children)
 
 
-def first_login(password: str) -> None:
-    """Tell people the password that was made up, here and nowhere else. Raises Unfit."""
-    words = f"the first login is admin with the password {password} (shown only once)"
+def first_login(username: str, password: str) -> None:
+    """Tell people a password that was made up, here and nowhere else. Raises Unfit."""
+    words = f"the first login is {username} with the password {password} (shown only once)"
     tell_once(f"rim-ledger: {words}")
 
 
@@ -179,7 +193,7 @@ def _revive(settings: Settings) -> None:
 def _one_on(home: Path) -> Iterator[None]:
     """Hold a lock on the home, which the kernel frees however we end."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = os.open(home / "up.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    file = os.open(home / RUNNING, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -21,7 +21,6 @@ from api.wire.query import read_parameters
 from rim_ledger.core import (
     Aggregate,
     Form,
-    Invalid,
     Refused,
     Unavailable,
 )
@@ -102,14 +101,11 @@ def _pointer(place: tuple[int | str, ...], body: Any) -> str:
 
 
 def versions_in(if_match: str | None) -> frozenset[int] | None:
-    """The versions that a caller takes for current; None when any will do. Raises Invalid for
-    what is no list of entity tags."""
+    """The versions that a caller takes for current; None when any will do. What is no list of
+    entity tags names none, so nothing is done."""
     if if_match is None or if_match.strip(" \t") == "*":
         return None
-    if not TAGS.fullmatch(if_match):
-        words = 'If-Match is * or a list of entity tags, such as "3".'
-        raise Invalid("invalid-if-match", words, "If-Match")
-    tags = re.findall(TAG, if_match)
+    tags = re.findall(TAG, if_match) if TAGS.fullmatch(if_match) else []
     return frozenset(int(found[1]) for tag in tags if (found := VERSION.fullmatch(tag)))
 
 
@@ -129,7 +125,6 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         idempotency = key_for(
             desk, caller, key, f"{call.method} {call.path}", meant=form, said=said
         )
-        versions = versions_in(call.header(b"if-match"))
     except Refused:
         # Whoever may not ask learns only that, and nothing of what they may not know of.
         enter = entry(route)
@@ -140,7 +135,7 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
         route,
         parameters,
         form,
-        versions,
+        versions_in(call.header(b"if-match")),
         token,
         call.stamp(desk.world, key),
         idempotency,

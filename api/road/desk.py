@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import traceback
-from collections.abc import AsyncIterator, Callable, Container, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -12,9 +12,8 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct, field
-from psycopg import AsyncConnection, InterfaceError, OperationalError
+from psycopg import AsyncConnection
 from psycopg.errors import UndefinedTable
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from api.installation.backup_files import places
 from api.installation.database import open_vault
@@ -24,7 +23,8 @@ from api.installation.telco import telco
 from api.road import reads
 from api.road.health import Metrics
 from api.road.position import PATIENCE, LogPosition, ReadPosition
-from api.road.routes import SEES_PERSONS, Table, activity_of
+from api.road.rights import Rights
+from api.road.routes import Table, activity_of
 from api.road.wish import Wish
 from api.wire.call import Call, Networks
 from api.wire.rate import Rates
@@ -36,7 +36,7 @@ from rim_ledger.admin.challenge import Challenges
 from rim_ledger.admin.second_factor import SecondFactor
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import Actor, Invalid, Unavailable
+from rim_ledger.core import Invalid
 from rim_ledger.customers.phone_code import PhoneCodes
 from rim_ledger.erasures import Erasures
 from rim_ledger.faults import note_fault
@@ -44,7 +44,9 @@ from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.living_keys import LIVING_KEYS
+from rim_ledger.outage import OUTAGE, unavailable
 from rim_ledger.outcomes import Receipt
+from rim_ledger.pool import Pool
 from rim_ledger.sending import Sender
 from rim_ledger.storage import Storage
 from rim_ledger.system.archivist import Places
@@ -56,29 +58,7 @@ from rim_ledger.world import RealWorld, World
 TOKENS_MAX: Final = 10_000
 READERS_MAX: Final = 8
 POSITION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
-
-
 log = logging.getLogger("rim_ledger.api")
-
-
-class Rights(Struct, frozen=True):
-    """Who asks, and everything they may do."""
-
-    actor: Actor
-    given: Container[Right]
-
-    def may(self, resource: str, action: str) -> bool:
-        return (resource, action) in self.given
-
-    @property
-    def own(self) -> bool:
-        """Whether it is a borrower, who sees what is their own, and nothing else."""
-        return self.actor.type == "user"
-
-    @property
-    def sees_persons(self) -> bool:
-        """Whether they may see who a person is."""
-        return self.own or SEES_PERSONS in self.given
 
 
 class Desk(Struct):
@@ -89,10 +69,13 @@ class Desk(Struct):
     attempts: Attempts
     vault: Vault
     world: World
-    pool: AsyncConnectionPool[AsyncConnection[Any]]
+    pool: Pool
     tables: ReadPosition
     log: LogPosition
     public_url: str
+    late_seconds_max: int
+    test_recipients: frozenset[str]
+    """Phones and e-mails, case-folded, that test messages may go to beside the caller's own."""
     request_key: bytes
     cursor_key: bytes
     proxies: Networks
@@ -106,8 +89,8 @@ class Desk(Struct):
     second_factor: SecondFactor
     places: Places
     phone_codes: PhoneCodes
-    trials: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
-    """Room for messages that are tried: each has a connection of its own meanwhile."""
+    trials: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, 4))
+    """Room for messages that are tried: each has a connection of its own."""
     callers: dict[str, UUID] = {}
     notes: set[asyncio.Task[None]] = set()
     """Unexpected errors that are being noted."""
@@ -141,7 +124,8 @@ class Desk(Struct):
     ) -> Rights:
         """Admit a caller without a command, exactly: Unauthenticated, or Forbidden.
 
-        A denial of the activity is logged, and what else `logged` says of those who may.
+        A denial of the activity is logged, and what else `logged` says of those who may; that is
+        Unavailable while the store takes no writes, and all other reading goes on.
         """
         found: Rights | None = None
 
@@ -151,15 +135,18 @@ class Desk(Struct):
             enter(book, token)
             for need in needs:
                 book.need(*need)
-            found = Rights(book.stamp.actor, book.rights or ())
+            found = Rights(book.stamp.actor, book.rights or (), self.table.entities, book.outage)
             if not logged(found):
                 book.activities.clear()
+            elif book.outage and not found.own:
+                raise book.outage
 
         def work(book: Book) -> UUID:
             assert book.stamp.actor.id is not None, "whoever holds a session is somebody"
             return book.stamp.actor.id
 
-        receipt = await self.ledger.submit(work, call.stamp(self.world), None, admit)
+        stamp = call.stamp(self.world)
+        receipt = await self.ledger.submit(work, stamp, None, admit, reading=True)
         assert found is not None, "what was admitted was looked at"
         self.callers[token] = receipt.id
         while len(self.callers) > TOKENS_MAX:
@@ -195,9 +182,8 @@ class Desk(Struct):
         try:
             async with self.pool.connection() as connection:
                 yield connection
-        except (OperationalError, InterfaceError, UndefinedTable, PoolTimeout):
-            words = "The read tables cannot be reached."
-            raise Unavailable("store-unavailable", words) from None
+        except (*OUTAGE, UndefinedTable) as error:
+            raise unavailable(error) from None
 
     async def keys_of(self, persons: Iterable[UUID], *, sees: bool) -> Keys:
         """The keys of these persons for a reader who may see them, and None for whoever was
@@ -227,7 +213,7 @@ class Desk(Struct):
             return None
         if not await self.tables.wait(receipt.position):
             return None
-        rights = Rights(wish.actor, wish.given)
+        rights = Rights(wish.actor, wish.given, self.table.entities)
         named = {"id": str(receipt.id)}
         if rights.sees_persons and row.SHOWS_PERSONS:
             await self.ledger.submit(partial(_note_shown, wish, receipt.id), wish.stamp)
@@ -249,14 +235,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
     url = settings.database_url
     assert url, "whoever opens the desk has found or started a database"
     vault = open_vault(settings, url)
-    pool = AsyncConnectionPool[AsyncConnection[Any]](
-        url,
-        min_size=1,
-        max_size=READERS_MAX,
-        timeout=PATIENCE,
-        kwargs={"autocommit": True},
-        open=False,
-    )
+    pool = Pool(url, min_size=1, max_size=READERS_MAX, timeout=PATIENCE, autocommit=True)
     async with (
         Ledger(url, ENTITY_OF, vault, world, Erasures(settings.home, world).note) as ledger,
         Attempts(url, vault, world) as attempts,
@@ -280,6 +259,8 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             tables=tables,
             log=log_position,
             public_url=settings.public_url,
+            late_seconds_max=settings.late_seconds_max,
+            test_recipients=frozenset(each.casefold() for each in settings.test_recipients),
             request_key=vault.key(Purpose.REQUEST),
             cursor_key=vault.key(Purpose.CURSOR),
             proxies=settings.trusted_proxies,
@@ -295,6 +276,5 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             phone_codes=phone_codes,
         )
         yield desk
-        await dispatch.drain()
-        await phone_codes.drain()
+        await asyncio.gather(dispatch.drain(), phone_codes.drain())
         await asyncio.gather(*desk.notes)

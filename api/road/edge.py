@@ -1,4 +1,4 @@
-"""The outermost layer: what every answer tells browsers, and which of their pages may ask."""
+"""The outermost layer: what each answer tells browsers, whose pages may ask, and its pieces."""
 
 import base64
 import hashlib
@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from api.installation.settings import Settings
 from api.road.front import DOCS, App, Message
 from api.wire.call import Headers
+from api.wire.stream import PIECE_MAX
 
 CLOSED: Final = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 """The Content-Security-Policy of what is no page: nothing is loaded, nobody frames it."""
@@ -67,7 +68,8 @@ class Origins(CORSMiddleware):
 
 
 class Edge:
-    """Adds the headers that belong to every answer, whoever gives it."""
+    """Adds the headers that belong to every answer, whoever gives it, and sends its body in pieces
+    that wait for their reader."""
 
     def __init__(self, inner: App, settings: Settings, docs: str) -> None:
         self._inner = inner
@@ -92,6 +94,12 @@ class Edge:
         async def say(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *own]
+            elif len(body := message.get("body", b"")) > PIECE_MAX:
+                *before, last = range(0, len(body), PIECE_MAX)
+                for first in before:
+                    piece = body[first : first + PIECE_MAX]
+                    await send({"type": message["type"], "body": piece, "more_body": True})
+                message["body"] = body[last:]
             await send(message)
 
         await self._inner(scope, receive, say)

@@ -13,10 +13,15 @@ from api.road.reads import answer_list, answer_one
 from api.road.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry
 from api.wire import problem
 from api.wire.accept import preferred
+from api.wire.body import Disconnected
 from api.wire.call import Call, Reply, path_of
 from api.wire.query import read_parameters
+from api.wire.rate import Rates, TooMuchUnread
+from api.wire.stream import PIECE_MAX
 from rim_ledger.admin import gate
 from rim_ledger.core import Refused, Unavailable
+from rim_ledger.outage import OUTAGE, unavailable
+from rim_ledger.world import RealWorld
 
 App = Callable[..., Awaitable[None]]
 Message = MutableMapping[str, Any]
@@ -38,6 +43,7 @@ class Front:
 
     def __init__(self, inner: App, state: Any) -> None:
         self._inner, self._state = inner, state
+        self._readers = Rates(0)
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -45,7 +51,7 @@ class Front:
             return
         path = path_of(scope)
         if path in DOCUMENTS or path.startswith(ASSETS):
-            await self._inner(scope, receive, send)
+            await self._describe(scope, receive, send)
             return
         started = perf_counter()
         desk: Desk = self._state.desk
@@ -57,7 +63,10 @@ class Front:
             route, parameters = desk.table.find(call.method, call.path)
             reply = await answer(desk, call, route, parameters)
         except (Refused, Unavailable) as refusal:
-            reply = refused(refusal, call)
+            left = call.started and isinstance(refusal, Disconnected)
+            reply = None if left else refused(refusal, call)
+        except OUTAGE as error:
+            reply = refused(unavailable(error), call)
         except asyncio.CancelledError:  # The process stops and has waited for this long enough.
             words = "The service is stopping. Please ask again under the same key."
             reply = refused(Unavailable("busy", words), call)
@@ -67,11 +76,20 @@ class Front:
         if reply is not None and call.started:
             words = "request %s: the answer broke off with %s%s"
             log.warning(words, call.id, reply.status, call.progress)
+            call.status = reply.status
         elif reply is not None:
-            await _send(send, call, reply)
+            await _send(desk, call, reply)
         template = route.path if route else "none"
-        status = reply.status if reply else 200
-        desk.metrics.note(call.method, template, status, started)
+        desk.metrics.note(call.method, template, call.status, started)
+
+    async def _describe(self, scope: Message, receive: Any, send: Any) -> None:
+        """What describes the API, and needs no ledger; so many at once for each address."""
+        call = Call(scope, receive, send, RealWorld(), self._state.settings.trusted_proxies)
+        try:
+            with self._readers.room(call, {}):
+                await self._inner(scope, receive, send)
+        except TooMuchUnread as refusal:
+            await call.reply(refused(refusal, call))
 
 
 async def answer(desk: Desk, call: Call, route: AnyRoute, parameters: Parameters) -> Reply | None:
@@ -130,10 +148,13 @@ def refused(refusal: Exception, call: Call) -> Reply:
     return Reply(body["status"], problem.encoded(body), headers, problem.MEDIA_TYPE)
 
 
-async def _send(send: Any, call: Call, reply: Reply) -> None:
-    headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers]
-    if reply.body:
-        headers.append((b"content-type", reply.media_type))
-    await call.start(reply.status, headers)
-    body = b"" if call.method == "HEAD" else reply.body
-    await send({"type": "http.response.body", "body": body})
+async def _send(desk: Desk, call: Call, reply: Reply) -> None:
+    """Send an answer. Before a large one that only tells something there must be room for it."""
+    if len(reply.body) <= PIECE_MAX or call.method != "GET":
+        await call.reply(reply)
+        return
+    try:
+        with desk.rates.room(call, desk.callers, len(reply.body)):
+            await call.reply(reply)
+    except TooMuchUnread as refusal:
+        await call.reply(refused(refusal, call))

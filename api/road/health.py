@@ -1,23 +1,26 @@
 """What operators ask: is it alive, is it ready, what does it count."""
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from api.road.routes import AnyRoute, Other, Parameters
 from api.wire.call import Call, Reply
 from api.wire.problem import encoded
+from projections.lateness import LATE, Late, found
 from rim_ledger.core import Unavailable
+from rim_ledger.outage import probe
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
 
 PROBES: Final = ("/healthz", "/readyz", "/metrics")
 """What those who watch over the service ask for as often as they like."""
-LAG_MAX: Final = 10_000
-"""Events that the read tables may be behind and still count as ready."""
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -49,9 +52,28 @@ class Metrics:
         self.read = Gauge(
             "rim_read_position", "Position of the read tables.", registry=self.registry
         )
+        self._behind = Gauge(
+            "rim_process_behind_seconds",
+            "How long the next event has waited for a process that works behind the log.",
+            ["process"],
+            registry=self.registry,
+        )
+        self._silent = Gauge(
+            "rim_process_silent_seconds",
+            "Seconds since a process gave a sign of life.",
+            ["process"],
+            registry=self.registry,
+        )
         self._pid = str(os.getpid())
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._timers: dict[tuple[str, str], Histogram] = {}
+
+    def note_late(self, every: Iterable[Late]) -> None:
+        """How late each process is, as was found just now."""
+        for each in every:
+            self._behind.labels(each.name).set(each.behind_seconds)
+            if each.silent_seconds is not None:
+                self._silent.labels(each.name).set(each.silent_seconds)
 
     def note(self, method: str, route: str, status: int, started: float) -> None:
         """Count one answer."""
@@ -73,20 +95,41 @@ async def alive(_desk: "Desk", _call: Call, _: Parameters) -> Reply:
 
 
 async def ready(desk: "Desk", _call: Call, _: Parameters) -> Reply:
-    """The store can be reached, and the read tables are not far behind."""
+    """The store can be reached and takes writes, and all that works behind the log is on time."""
     try:
-        head = await desk.last_position()
-    except Unavailable:
-        return Reply(503, b'{"status":"unready","reason":"the database cannot be reached"}')
-    lag = max(0, head - desk.tables.position)
-    body = {"status": "ready" if lag <= LAG_MAX else "unready", "position": head, "lag": lag}
-    return Reply(200 if lag <= LAG_MAX else 503, encoded(body))
+        every = await _look(desk)
+    except Unavailable as error:
+        told = {"status": "unready", "code": error.code, "reason": str(error)}
+        return Reply(503, encoded(told))
+    troubles = [each.trouble(desk.late_seconds_max) for each in every]
+    reason = "; ".join(filter(None, troubles))
+    (follower,) = (each for each in every if each.name == "follow")
+    position = (follower.position or 0) + follower.lag
+    body: dict[str, Any] = {"status": "ready", "position": position, "lag": follower.lag}
+    if reason:
+        body |= {"status": "unready", "code": "late", "reason": reason}
+    body["processes"] = msgspec.to_builtins(every)
+    return Reply(503 if reason else 200, encoded(body))
+
+
+async def _look(desk: "Desk") -> list[Late]:
+    """How late each process is. Raises Unavailable, also when nothing can be written: once that
+    was so, it is tried."""
+    async with desk.reader() as connection:
+        every = found(await (await connection.execute(LATE.encode())).fetchall())
+        cursor = await connection.execute("SELECT current_setting('transaction_read_only')")
+        if desk.ledger.outage or await cursor.fetchone() == ("on",):
+            await probe(connection)
+            desk.ledger.recovered()
+    return every
 
 
 async def metrics(desk: "Desk", _call: Call, _: Parameters) -> Reply:
     """Prometheus' text format."""
     desk.metrics.head.set(desk.ledger.head)
     desk.metrics.read.set(desk.tables.position)
+    with suppress(Unavailable):
+        desk.metrics.note_late(found(await desk.rows(LATE)))
     text = generate_latest(desk.metrics.registry)
     return Reply(200, text, media_type=b"text/plain; version=0.0.4; charset=utf-8")
 

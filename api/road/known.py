@@ -10,7 +10,8 @@ from rim_ledger.book import Book
 from rim_ledger.core import A, Aggregate
 
 if TYPE_CHECKING:
-    from api.road.desk import Desk, Rights
+    from api.road.desk import Desk
+    from api.road.rights import Rights
 
 
 def named(book: Book, route: Route, parameters: Parameters) -> UUID:

@@ -18,6 +18,8 @@ from api.wire.call import Call, Reply
 from api.wire.ids import missing
 from api.wire.problem import encoded
 from api.wire.query import read_parameters
+from projections.audit import AuditLog
+from projections.catalogue import TABLES
 from projections.tables import Row
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Forbidden
@@ -25,7 +27,8 @@ from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 from rim_ledger.vault import opened
 
 if TYPE_CHECKING:
-    from api.road.desk import Desk, Rights
+    from api.road.desk import Desk
+    from api.road.rights import Rights
 
 SEALED: Final = re.compile(r'"(~1\.[\w=-]+\.([0-9a-f]{32})\.[^"\\]*)"')
 """Sealed words inside a JSON text, and whose they are."""
@@ -125,6 +128,8 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
             route.row, call.query, key, scope, sees=sees, own=rights.own, order=order
         )
     except Forbidden:
+        if rights.unlogged:
+            raise rights.unlogged from None
         asked = activity_of("List", route.path, parameters)
         await desk.rights(call, call.token, SEES_PERSONS, activity=asked)
         raise
@@ -215,9 +220,25 @@ def seen(row: type[Row], rights: "Rights") -> list[Test]:
     sees that has no owner by itself is reached through something that has."""
     if rights.own:
         return [(f"t.{row.PERSON} = %s", [rights.actor.id])] if row.PERSON else []
+    if row.OF is AuditLog:
+        return _audited(rights)
     if row.SEEN is None or rights.may(*row.SEEN.all):
         return []
     return [(row.SEEN.where, [rights.actor.id] * row.SEEN.where.count("%s"))]
+
+
+def _audited(rights: "Rights") -> list[Test]:
+    """The tests for audit rows: each is about something that the caller may read, and sees."""
+    tests = list[Test]()
+    if rights.reads != rights.entities.keys():
+        tests.append(("t.entity = ANY (%s)", [sorted(rights.reads)]))
+    for row in TABLES.values():
+        if row.SEEN and (more := seen(row, rights)):
+            where, values = all_of(more)
+            known = f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}"  # noqa: S608
+            name = row.OF.__name__
+            tests.append((f"(t.entity <> %s OR t.entity_id IN ({known}))", [name, *values]))
+    return tests
 
 
 def _named(row: type[Row], column: str, text: str) -> Test:

@@ -146,6 +146,20 @@ def activity_of(action: str, path: str, parameters: Parameters) -> Activity:
     return Activity(action=action, resource=path.split("/")[2], resource_id=resource_id)
 
 
+UNSHOWN: Final[Mapping[str, Right]] = {
+    "CustomerAccess": ("users", "read"),
+    "BroadcastChunk": ("broadcasts", "read"),
+}
+"""The rights to read about what has events and no route."""
+
+
+def _kind_of(route: List) -> type[Any]:
+    """What a list shows: objects, or one object with what belongs to it."""
+    owner = route.of[1] if route.of and route.with_owner else route.row
+    kind: type[Any] = owner.OF
+    return kind
+
+
 class Table:
     """The routes by their words: finding one costs the same however many there are."""
 
@@ -153,9 +167,13 @@ class Table:
         self._tree: dict[str, Any] = {}
         self.reading: dict[type[Row], Right] = {}
         """The right to read one row of each table."""
+        self.entities: dict[str, Right] = dict(UNSHOWN)
+        """The right to read each entity, by its name."""
         for route in routes:
             if isinstance(route, One):
-                self.reading[route.row] = route.needs
+                self.reading[route.row] = self.entities[route.row.OF.__name__] = route.needs
+            elif isinstance(route, List):
+                self.entities.setdefault(_kind_of(route).__name__, route.needs)
             node = self._tree
             for word in route.path.split("/")[1:]:
                 node = node.setdefault("*" if word.startswith("{") else word, {})

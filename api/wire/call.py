@@ -39,7 +39,7 @@ class Call:
 
     __slots__ = (
         "given", "headers", "id", "ip", "limits", "media_type", "method", "path", "position",
-        "progress", "query", "receive", "send", "started", "token_hash",
+        "progress", "query", "receive", "send", "started", "status", "token_hash",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +67,8 @@ class Call:
         """What is left of what the caller may ask for; every answer tells it."""
         self.started = False
         """Whether an answer has begun, after which there can be no other."""
+        self.status = 200
+        """The status of the answer that has begun."""
         self.progress = ""
         """What was done so far, for the log, should the answer break off."""
 
@@ -91,8 +93,21 @@ class Call:
         """Send the head of an answer: these headers, and those that every answer has."""
         own = [(b"cache-control", b"no-store"), (b"x-request-id", self.id.encode())]
         headers = [*own, *self.limits, *headers]
-        self.started = True
+        self.started, self.status = True, status
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def reply(self, reply: Reply) -> None:
+        """Send a whole answer."""
+        headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers]
+        if reply.body:
+            headers.append((b"content-type", reply.media_type))
+        await self.start(reply.status, headers)
+        body = b"" if self.method == "HEAD" else reply.body
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def go_on(self, body: bytes, *, more: bool = True) -> None:
+        """Send a part of a body, and wait while the client has not taken most of those before."""
+        await self.send({"type": "http.response.body", "body": body, "more_body": more})
 
     def stamp(self, world: World, key: str | None = None) -> Stamp:
         """The stamp of what this request asks for; who asks is filled in on admission."""

@@ -16,8 +16,11 @@ from api.wire.text import WRONG
 from rim_ledger.core import Invalid
 from rim_ledger.payments.settling import StatementLine
 from rim_ledger.payments.statement import Finding, LineOutcome
+from rim_ledger.payments.transaction import reference_claim
 
 LINES_MAX: Final = 100_000
+BYTES_MAX: Final = 32 * 1024 * 1024
+"""Bytes of a whole file in UTF-8."""
 LINE_MAX: Final = 64 * 1024
 """Bytes of one line."""
 MEMORY_MAX: Final = 1024 * 1024
@@ -39,7 +42,7 @@ class _Bounds:
     WrongType."""
 
     def __init__(self) -> None:
-        self._lines = self._length = 0
+        self._lines = self._length = self._size = 0
         self._after_return = False
 
     def take(self, chunk: bytes) -> None:
@@ -49,6 +52,9 @@ class _Bounds:
             raise WrongType("unsupported-media-type", f"{words} {more}")
         if not chunk:
             return
+        self._size += len(chunk)
+        if self._size > BYTES_MAX:
+            raise TooLarge("statement-too-large", f"A statement has at most {BYTES_MAX} bytes.")
         if self._after_return and chunk.startswith(b"\n"):
             chunk = chunk[1:]  # The second half of a line end, which was counted.
         self._after_return = chunk.endswith(b"\r")
@@ -171,7 +177,7 @@ def _line(
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return f"{first['loc'][0]}: {first['msg']}"
-    earlier = seen.setdefault((line.provider, line.reference), number)
+    earlier = seen.setdefault(reference_claim(line.provider, line.reference), number)
     if earlier == number:
         return line
     reason = f"Line {earlier} has the same provider and reference."

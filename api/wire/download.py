@@ -1,6 +1,5 @@
 """A file on its way to a client: the whole of it, or a part, so that what broke off can go on."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
@@ -9,6 +8,7 @@ from msgspec import Struct
 
 from api.wire.call import Call, Headers
 from api.wire.problem import Unsatisfiable
+from api.wire.stream import Stream
 from rim_ledger.core import Unavailable
 
 RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
@@ -33,11 +33,11 @@ class Download(Struct, frozen=True):
     used: Callable[[], Awaitable[object]] | None = None
     """What is done before the file's last byte goes: so nobody has it all and may come again."""
 
-    async def answer(self, call: Call) -> None:
+    async def answer(self, call: Call, stream: Stream) -> None:
         """Send the file, the part of it that is asked for, or the head of the answer alone.
 
         Raises Unsatisfiable for a part that the file does not have, Unavailable when it is not to
-        be had. A client that leaves on the way is sent no more.
+        be had; Disconnected when the client leaves on the way.
         """
         part = self._asked(call) if call.method == "GET" else None
         first, end = part or (0, self.size)
@@ -52,8 +52,9 @@ class Download(Struct, frozen=True):
         pieces = self.read(first, end)
         piece = await anext(pieces, b"")  # While there can still be another answer.
         await call.start(206 if part else 200, headers)
-        if call.method == "HEAD" or await self._sent(call, piece, pieces, end - first, end):
-            await call.send({"type": "http.response.body", "body": b""})
+        if call.method != "HEAD":
+            await self._send(stream, piece, pieces, end - first, end)
+        await stream.end()
 
     def _asked(self, call: Call) -> tuple[int, int] | None:
         """The first byte of the part that is asked for, and the one behind its last."""
@@ -71,33 +72,28 @@ class Download(Struct, frozen=True):
             raise Unsatisfiable(self.size)
         return first, self.size if last is None else min(last + 1, self.size)
 
-    async def _sent(
-        self, call: Call, piece: bytes, pieces: AsyncIterator[bytes], length: int, end: int
-    ) -> bool:
-        """Send a part; whether the client was there to its end."""
-        left, sent, admitted = asyncio.create_task(call.left()), 0, 0
-        try:
-            while length and not left.done():
-                if self.admit and sent >= admitted:
-                    await self.admit()
-                    admitted = sent + ADMITTED
-                sent += len(piece)
-                if not piece:
-                    words = "The file ends too early."
-                    raise Unavailable("storage-unavailable", words)
-                length -= len(piece)
-                if not length and end == self.size and self.used:
-                    await _send(call, piece[:-1])
-                    await asyncio.wait({left}, timeout=NOTICED_SECONDS)
-                    if left.done():
-                        return False
-                    await self.used()
-                    piece = piece[-1:]
-                await _send(call, piece)
-                piece = await anext(pieces, b"")
-            return not left.done()
-        finally:
-            left.cancel()
+    async def _send(
+        self, stream: Stream, piece: bytes, pieces: AsyncIterator[bytes], length: int, end: int
+    ) -> None:
+        """Send a part to a client that is there to its end."""
+        sent = admitted = 0
+        while length:
+            if self.admit and sent >= admitted:
+                await self.admit()
+                admitted = sent + ADMITTED
+            sent += len(piece)
+            if not piece:
+                words = "The file ends too early."
+                raise Unavailable("storage-unavailable", words)
+            length -= len(piece)
+            if not length and end == self.size and self.used:
+                await stream.send(piece[:-1])
+                await stream.require_there(NOTICED_SECONDS)
+                await self.used()
+                piece = piece[-1:]
+            await stream.send(piece)
+            piece = await anext(pieces, b"")
+        await stream.require_there()
 
 
 async def cut(pieces: AsyncIterator[bytes], first: int, end: int) -> AsyncIterator[bytes]:
@@ -107,7 +103,3 @@ async def cut(pieces: AsyncIterator[bytes], first: int, end: int) -> AsyncIterat
         if part := piece[max(0, first - at) : max(0, end - at)]:
             yield part
         at += len(piece)
-
-
-async def _send(call: Call, piece: bytes) -> None:
-    await call.send({"type": "http.response.body", "body": piece, "more_body": True})

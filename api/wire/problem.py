@@ -19,7 +19,9 @@ from rim_ledger.core import (
 MEDIA_TYPE: Final = b"application/problem+json"
 ERRORS_MAX: Final = 100
 """Places that one answer names."""
-OWN_STATUS: Final = {"too-many-attempts": 429, "rate-limited": 429}
+OWN_STATUS: Final = dict.fromkeys(
+    ("too-many-attempts", "rate-limited", "too-much-unread", "quota-exceeded"), 429
+)
 """Codes whose status is not that of their class."""
 
 

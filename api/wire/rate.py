@@ -1,10 +1,13 @@
-"""How often each caller may ask: a count a minute, told in every answer."""
+"""How often each caller may ask in a minute, and how much may be on its way to them at once."""
 
-from collections.abc import Container
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from ipaddress import ip_network
 from math import ceil
 from typing import Final
+from uuid import UUID
 
 from api.wire.call import Call
 from rim_ledger.core import Refused
@@ -15,6 +18,10 @@ STRANGERS: Final = 10
 """Whoever has not been admitted by a token may ask so many times less often."""
 CALLERS_MAX: Final = 100_000
 """Addresses that are told apart within a minute; any others share one count."""
+UNREAD_MAX: Final = 64 * 1024 * 1024
+"""Bytes of answers that are on their way to one caller, read by them or not."""
+STREAM: Final = 4 * 1024 * 1024
+"""Bytes that an answer which goes on counts for, as it keeps no more in memory: sixteen at once."""
 
 
 class RateLimited(Refused):
@@ -23,6 +30,18 @@ class RateLimited(Refused):
     def __init__(self, most: int, retry_after: int) -> None:
         words = f"One caller may ask {most} times a minute. Please wait {retry_after} s."
         super().__init__("rate-limited", words, retryAfter=retry_after)
+
+
+class TooMuchUnread(Refused):
+    """More answers are on their way than one caller may leave unread."""
+
+    def __init__(self) -> None:
+        words = (
+            f"At most {UNREAD_MAX // STREAM} downloads, streams and bulk answers go to one caller"
+        )
+        super().__init__(
+            "too-much-unread", f"{words} at once. Read or close some first.", retryAfter=5
+        )
 
 
 class Rates:
@@ -34,6 +53,7 @@ class Rates:
 
     def __init__(self, most: int) -> None:
         self._asked: dict[str | None, int] = {}
+        self._unread: Counter[UUID | str | None] = Counter()
         self._until = 0.0
         few = max(1, most // STRANGERS)
         self._known = (most, b'"caller"', b'"caller";q=%d;w=%d' % (most, WINDOW))
@@ -62,6 +82,24 @@ class Rates:
         ]
         if asked > most:
             raise RateLimited(most, wait)
+
+    @contextmanager
+    def room(self, call: Call, known: Mapping[str, UUID], size: int = STREAM) -> Iterator[None]:
+        """Room for bytes of an answer while they are on their way. Here a caller is a person,
+        whichever of their tokens and keys they use, or else an address; no setting lifts this.
+
+        Raises TooMuchUnread when there is no room.
+        """
+        caller = known.get(call.token_hash) or _site(call.ip)
+        if self._unread[caller] and self._unread[caller] + size > UNREAD_MAX:
+            raise TooMuchUnread
+        self._unread[caller] += size
+        try:
+            yield
+        finally:
+            self._unread[caller] -= size
+            if not self._unread[caller]:
+                del self._unread[caller]
 
 
 @lru_cache(10_000)

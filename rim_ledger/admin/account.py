@@ -12,7 +12,7 @@ from rim_ledger.admin.admin_role import (
     AdminRole,
     AdminRoleGranted,
     AdminRoleWithdrawn,
-    refuse_escalation,
+    alert_superadmins,
     role_to_grant,
 )
 from rim_ledger.admin.admin_user import LEGAL, AdminStatus, AdminUser
@@ -29,9 +29,11 @@ from rim_ledger.admin.admin_user_events import (
     AdminSuspended,
     AdminUserRoleChanged,
 )
-from rim_ledger.admin.api_key import ApiKey, ApiKeyRevoked, require_session
+from rim_ledger.admin.api_key import require_session
 from rim_ledger.admin.contact import claim_email
+from rim_ledger.admin.others import require_no_greater, require_other
 from rim_ledger.admin.passwords import Password, TriedPassword, WithPassword
+from rim_ledger.admin.shut_out import close_sessions, end_api_keys, void_token
 from rim_ledger.book import Book
 from rim_ledger.core import (
     Command,
@@ -60,12 +62,6 @@ def own_names(username: str, email: str | None) -> list[str]:
     return [username, *([email.partition("@")[0]] if email else [])]
 
 
-def require_other(admin: AdminUser, book: Book) -> None:
-    """Refuse what nobody may do to themselves."""
-    itself = book.stamp.actor.id == admin.id
-    require(not itself, "self-action", "Another admin must do this.")
-
-
 def _require_another_superadmin(admin: AdminUser, book: Book) -> None:
     """Refuse to take away the last active super-admin. The role's own stream tells who has it,
     and each of them is read in this same decision, so two at once cannot both go through."""
@@ -74,18 +70,6 @@ def _require_another_superadmin(admin: AdminUser, book: Book) -> None:
     others = book.read(AdminRole, SUPERADMIN).members - {admin.id}
     active = any(book.read(AdminUser, other).status is AdminStatus.ACTIVE for other in others)
     require(active, "last-superadmin", "At least one active super-admin must remain.")
-
-
-def close_sessions(admin: AdminUser, book: Book) -> None:
-    """Let the tokens of an admin's sessions be forgotten, as the event after this ends them."""
-    for session in admin.sessions:
-        book.release("token", session)
-
-
-def void_token(admin: AdminUser, book: Book) -> None:
-    """Let the token that was sent last lead nowhere; the event after this says why."""
-    if admin.one_time:
-        book.release("token", admin.one_time.token)
 
 
 class CreateAdmin(WithPassword, Creation[AdminUser]):
@@ -105,6 +89,8 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
         email_hash = claim_email(book, self.email, id)
         if self.password:
             self.keep_password(book, id, own_names(self.username, self.email))
+        words = f"made the account {self.username}, with the role {role.name}."
+        alert_superadmins(book, "An account was made", words)
         book.append(AdminRole, role.id, [AdminRoleGranted(admin_id=id)])
         yield AdminCreated(
             username=self.username,
@@ -121,12 +107,14 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
 
 
 class AssignRole(Command[AdminUser]):
-    """Give an admin another role, one that gives nothing the caller lacks. Ends their sessions."""
+    """Give an admin another role; neither the former nor the new one gives anything that the caller
+    lacks. Ends their sessions."""
 
     role_id: Id
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
         role = role_to_grant(self.role_id, book)
+        require_no_greater(aggregate, book)
         require_other(aggregate, book)
         if role.id == aggregate.role_id:
             return
@@ -134,19 +122,24 @@ class AssignRole(Command[AdminUser]):
         close_sessions(aggregate, book)
         book.append(AdminRole, aggregate.role_id, [AdminRoleWithdrawn(admin_id=aggregate.id)])
         book.append(AdminRole, role.id, [AdminRoleGranted(admin_id=aggregate.id)])
+        words = f"gave {aggregate.username} the role {role.name}."
+        alert_superadmins(book, "A role was given", words)
         yield AdminUserRoleChanged(role_id=role.id)
 
 
 class SuspendAdmin(Command[AdminUser]):
-    """Shut an admin out at once, for a reason."""
+    """Shut an admin with no more rights than the caller out at once, for a reason. Ends their
+    sessions, and their API keys for good."""
 
     reason: Note
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
         require_other(aggregate, book)
+        require_no_greater(aggregate, book)
         require_legal(aggregate.status, "suspend", LEGAL)
         _require_another_superadmin(aggregate, book)
         close_sessions(aggregate, book)
+        end_api_keys(aggregate, book)
         yield AdminSuspended(reason=self.reason)
 
 
@@ -154,22 +147,22 @@ class ReinstateAdmin(Command[AdminUser]):
     """End the suspension of an admin with no more rights than the caller."""
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
-        refuse_escalation(book.read(AdminRole, aggregate.role_id).rights, book)
+        require_no_greater(aggregate, book)
         require_legal(aggregate.status, "reinstate", LEGAL)
         yield AdminReinstated()
 
 
 class DeactivateAdmin(Command[AdminUser]):
-    """Set an admin aside without blame. Ends their sessions, and their API keys for good."""
+    """Set an admin with no more rights than the caller aside without blame. Ends their sessions,
+    and their API keys for good."""
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
         require_other(aggregate, book)
+        require_no_greater(aggregate, book)
         require_legal(aggregate.status, "deactivate", LEGAL)
         _require_another_superadmin(aggregate, book)
         close_sessions(aggregate, book)
-        for key in sorted(aggregate.api_keys):
-            book.release("token", book.read(ApiKey, key).token)
-            book.append(ApiKey, key, [ApiKeyRevoked()])
+        end_api_keys(aggregate, book)
         yield AdminDeactivated()
 
 
@@ -177,41 +170,50 @@ class ActivateAdmin(Command[AdminUser]):
     """Bring an inactive admin back, who has no more rights than the caller."""
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
-        refuse_escalation(book.read(AdminRole, aggregate.role_id).rights, book)
+        require_no_greater(aggregate, book)
         require_legal(aggregate.status, "activate", LEGAL)
         yield AdminActivated()
 
 
-class _SetPassword(WithPassword, Command[AdminUser]):
-    """What changing and resetting a password have in common. Ends all sessions."""
-
-    def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
-        email = book.reveal(aggregate.id, aggregate.email)
-        self.keep_password(book, aggregate.id, own_names(aggregate.username, email))
-        close_sessions(aggregate, book)
-        void_token(aggregate, book)
-        yield AdminPasswordChanged()
+def _set_password(form: WithPassword, admin: AdminUser, book: Book) -> Iterable[Event]:
+    """Keep another password, which ends all sessions and the token that was sent last."""
+    email = book.reveal(admin.id, admin.email)
+    form.keep_password(book, admin.id, own_names(admin.username, email))
+    close_sessions(admin, book)
+    void_token(admin, book)
+    yield AdminPasswordChanged()
 
 
-class ChangePassword(_SetPassword):
-    """Choose another password for oneself, knowing the present one. Ends all sessions."""
+class ChangePassword(WithPassword, Command[AdminUser]):
+    """Choose another password for oneself, knowing the present one. Ends all sessions, and all API
+    keys for good unless they are kept."""
 
     FIELD: ClassVar[str] = "/newPassword"
 
     current_password: TriedPassword
     password: Annotated[Password, Field(alias="newPassword")]
+    end_api_keys: Annotated[
+        bool, Field(description="Whether your API keys end as well, for good.")
+    ] = True
+
+    def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
+        if self.end_api_keys:
+            end_api_keys(aggregate, book)
+        return _set_password(self, aggregate, book)
 
 
-class ResetPassword(_SetPassword):
+class ResetPassword(WithPassword, Command[AdminUser]):
     """Give an admin with no more rights than the caller a new password, or, without one, have them
-    sent a token to choose it with: the former one ends at once. Ends their sessions."""
+    sent a token to choose it with: the former one ends at once. Ends their sessions, and their API
+    keys for good."""
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
         require_session(book)
-        refuse_escalation(book.read(AdminRole, aggregate.role_id).rights, book)
+        require_no_greater(aggregate, book)
         require_other(aggregate, book)
+        end_api_keys(aggregate, book)
         if self.password:
-            yield from super().decide(aggregate, book)
+            yield from _set_password(self, aggregate, book)
             return
         book.keep_secret(aggregate.id, "password", "")
         close_sessions(aggregate, book)
@@ -232,9 +234,12 @@ class LogOut(Command[AdminUser]):
 
 
 class RevokeSessions(Command[AdminUser]):
-    """End all sessions of an admin, wherever they are."""
+    """End all sessions of oneself, or of an admin with no more rights than the caller, wherever
+    they are, and their API keys for good."""
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
+        require_no_greater(aggregate, book)
+        end_api_keys(aggregate, book)
         if aggregate.sessions:
             close_sessions(aggregate, book)
             yield AdminSessionsRevoked()

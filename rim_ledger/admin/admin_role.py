@@ -1,14 +1,17 @@
 """A role: what the admins who have it may do. It also knows who they are."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
+from msgspec import UNSET, UnsetType
 from pydantic import Field
 
 from rim_ledger.admin.permissions import Permission, Permissions, rights
 from rim_ledger.book import Book, Right
+from rim_ledger.caps import Caps, reaches
 from rim_ledger.core import (
     Command,
     Creation,
@@ -19,8 +22,9 @@ from rim_ledger.core import (
     require,
 )
 from rim_ledger.names import Named, UniqueNames
+from rim_ledger.notifications.superadmins import alert
 from rim_ledger.patch import Patch
-from rim_ledger.values import Description, Name, derived_id
+from rim_ledger.values import Description, Limit, Name, derived_id
 
 ROLE_NAMES: Final = UniqueNames("role-name", "role-name-taken", "role")
 RoleName = Annotated[Name, Field(max_length=64, examples=["branch_clerk"])]
@@ -32,6 +36,10 @@ def builtin_id(name: str) -> UUID:
 
 
 SUPERADMIN: Final = builtin_id("superadmin")
+LENDING: Final = frozenset({("loans.approval", "write"), ("loans.disbursement", "write")})
+"""The rights that `max_amount` bounds."""
+CREDIT: Final[Right] = ("users.credit", "write")
+"""The right that `max_limit` bounds."""
 
 
 # Events: what can happen to a role.
@@ -41,14 +49,18 @@ class AdminRoleCreated(Event):
     name: str
     description: str
     permissions: list[Permission]
+    max_amount: Decimal | None = None
+    max_limit: Decimal | None = None
 
 
 class AdminRoleChanged(Event):
-    """Only what changed is set."""
+    """Only what changed is set. A bound of null is one that was taken away."""
 
     name: str | None = None
     description: str | None = None
     permissions: list[Permission] | None = None
+    max_amount: Decimal | UnsetType | None = UNSET
+    max_limit: Decimal | UnsetType | None = UNSET
 
 
 class AdminRoleDeleted(Event):
@@ -81,6 +93,10 @@ class AdminRole(Named):
     permissions: list[Permission]
     rights: frozenset[Right]
     created_at: datetime
+    max_amount: Decimal | None
+    max_limit: Decimal | None
+    edited: bool = False
+    """Whether an admin ever changed it: then a later release of the program leaves it alone."""
     members: frozenset[UUID] = frozenset()
     """Every admin who has the role, active or not."""
     archived: bool = False
@@ -88,6 +104,10 @@ class AdminRole(Named):
     @property
     def unique_name(self) -> str | None:
         return None if self.archived else self.name
+
+    @property
+    def caps(self) -> Caps:
+        return Caps(self.max_amount, self.max_limit)
 
     @property
     def user_count(self) -> int:
@@ -105,6 +125,8 @@ class AdminRole(Named):
             permissions=event.permissions,
             rights=rights(event.permissions),
             created_at=stamp.at,
+            max_amount=event.max_amount,
+            max_limit=event.max_limit,
         )
 
     def evolve(self, event: AdminRoleEvent, stamp: Stamp) -> Self:
@@ -118,6 +140,9 @@ class AdminRole(Named):
                     ),
                     permissions=kept,
                     rights=rights(kept),
+                    max_amount=_set_or(event.max_amount, self.max_amount),
+                    max_limit=_set_or(event.max_limit, self.max_limit),
+                    edited=self.edited or stamp.admin is not None,
                 )
             case AdminRoleDeleted():
                 return self.but(archived=True)
@@ -129,20 +154,36 @@ class AdminRole(Named):
                 assert_never(event)
 
 
+def _set_or(event: Decimal | UnsetType | None, before: Decimal | None) -> Decimal | None:
+    return before if isinstance(event, UnsetType) else event
+
+
 # Commands: what one may ask of a role, and the rule each must meet.
 
 
-def refuse_escalation(given: Iterable[Right], book: Book) -> None:
-    """Refuse a caller who would give away rights that they lack themselves."""
+def refuse_escalation(given: Collection[Right], book: Book, caps: Caps | None = None) -> None:
+    """Refuse a caller who lacks some of these rights, or whose own reach less far than `caps`.
+
+    Raises Forbidden (`privilege-escalation`), with what is lacking.
+    """
     lacking = sorted(
         f"{resource}:{action}" for resource, action in given if not book.may(resource, action)
     )
+    if caps and not LENDING.isdisjoint(given):
+        lacking += ["maxAmount"] * (not reaches(book.caps.max_amount, caps.max_amount))
+    if caps and CREDIT in given:
+        lacking += ["maxLimit"] * (not reaches(book.caps.max_limit, caps.max_limit))
     if lacking:
-        raise Forbidden(
-            "privilege-escalation",
-            "Nobody grants what they lack.",
-            lacking=lacking,
-        )
+        words = "This takes rights that you lack: nobody gives or touches more than they have."
+        raise Forbidden("privilege-escalation", words, lacking=lacking)
+
+
+def refuse_greater(role: AdminRole, book: Book) -> None:
+    """Refuse to touch a role, or somebody who has it, if it gives anything that the caller lacks.
+
+    Raises Forbidden (`privilege-escalation`).
+    """
+    refuse_escalation(role.rights, book, role.caps)
 
 
 def role_to_grant(id: UUID, book: Book) -> AdminRole:
@@ -150,52 +191,89 @@ def role_to_grant(id: UUID, book: Book) -> AdminRole:
     role = book.find(AdminRole, id)
     if role is None or role.archived:
         raise Invalid("unknown-role", f"There is no role {id}.", "/roleId")
-    refuse_escalation(role.rights, book)
+    refuse_greater(role, book)
     return role
+
+
+def alert_superadmins(book: Book, title: str, message: str, cause: UUID | None = None) -> None:
+    """Alert every super-admin to what the caller does, once for the same cause, if one is given."""
+    role = book.find(AdminRole, SUPERADMIN)
+    alert(book, role.members if role else (), title, message, cause)
 
 
 def _require_editable(role: AdminRole) -> None:
     require(role.id != SUPERADMIN, "built-in-role", "The superadmin role stays as it is.")
 
 
+MaxAmount = Annotated[
+    Limit | None,
+    Field(description="The largest loan in naira that it approves or disburses; null is any."),
+]
+MaxLimit = Annotated[
+    Limit | None, Field(description="The largest credit limit in naira that it gives; null is any.")
+]
+
+
 class CreateRole(Creation[AdminRole]):
-    """Make a role out of permissions that the caller has."""
+    """Make a role out of permissions that the caller has, which reach no further than theirs."""
 
     name: RoleName
     description: Description = ""
     permissions: Permissions
+    max_amount: MaxAmount = None
+    max_limit: MaxLimit = None
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
-        refuse_escalation(rights(self.permissions), book)
+        caps = Caps(self.max_amount, self.max_limit)
+        refuse_escalation(rights(self.permissions), book, caps)
         ROLE_NAMES.take(book, self.name, id)
+        alert_superadmins(book, "A role was made", f"made the role {self.name}.")
         yield AdminRoleCreated(
-            name=self.name, description=self.description, permissions=self.permissions
+            name=self.name,
+            description=self.description,
+            permissions=self.permissions,
+            max_amount=self.max_amount,
+            max_limit=self.max_limit,
         )
 
 
 class EditRole(Patch[AdminRole]):
-    """Change name, description or permissions; what is left out stays. Acts from the next
-    request of each admin who has the role."""
+    """Change name, description, permissions or bounds of a role that gives no more than the caller
+    has, before and after; what is left out stays. Acts from the next request of each admin who has
+    the role."""
+
+    CLEARS = frozenset({"max_amount", "max_limit"})
 
     name: RoleName | None = None
     description: Description | None = None
     permissions: Permissions | None = None
+    max_amount: MaxAmount = None
+    max_limit: MaxLimit = None
 
     def decide(self, aggregate: AdminRole, book: Book) -> Iterable[Event]:
-        refuse_escalation(rights(self.permissions or ()), book)
+        refuse_greater(aggregate, book)
+        fields = "name", "description", "permissions", *self.CLEARS
+        changes = self.changes(aggregate, *fields) | {
+            each: None
+            for each in self.CLEARS
+            if self.clears(each) and getattr(aggregate, each) is not None
+        }
+        changed = AdminRoleChanged(**changes)
+        refuse_greater(aggregate.evolve(changed, book.stamp), book)
         _require_editable(aggregate)
-        changes = self.changes(aggregate, "name", "description", "permissions")
         if not changes:
             return
         if self.name:
             ROLE_NAMES.change(book, aggregate.name, self.name, aggregate.id)
-        yield AdminRoleChanged(**changes)
+        alert_superadmins(book, "A role was changed", f"changed the role {aggregate.name}.")
+        yield changed
 
 
 class DeleteRole(Command[AdminRole]):
-    """Put away a role that no admin has."""
+    """Put away a role that no admin has, and that gives no more than the caller has."""
 
     def decide(self, aggregate: AdminRole, book: Book) -> Iterable[Event]:
+        refuse_greater(aggregate, book)
         _require_editable(aggregate)
         require(not aggregate.members, "role-in-use", "An admin still has this role.")
         ROLE_NAMES.release(book, aggregate.name, aggregate.id)

@@ -32,6 +32,7 @@ from rim_ledger.admin.admin_user_events import (
 from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.admin.session import Session, closed, opened, seen
 from rim_ledger.core import Aggregate, Stamp
+from rim_ledger.fingerprints import hashes
 
 
 class AdminStatus(StrEnum):
@@ -62,6 +63,9 @@ class AdminUser(Aggregate):
     role_id: UUID
     created_at: datetime
     created_by: UUID | None
+    contacts: frozenset[str]
+    """Keyed hashes of every phone and e-mail that the admin has or had: who shares one of them is
+    the same person, whatever was changed since."""
     status: AdminStatus = AdminStatus.ACTIVE
     last_login: datetime | None = None
     two_factor: TwoFactorMethod | None = None
@@ -106,6 +110,7 @@ class AdminUser(Aggregate):
             role_id=event.role_id,
             created_at=stamp.at,
             created_by=stamp.admin,
+            contacts=hashes(event.phone_hash, event.email_hash),
         )
 
     def evolve(self, event: AdminUserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
@@ -118,6 +123,7 @@ class AdminUser(Aggregate):
                     name=None if "name" in event.cleared else event.name or self.name,
                     phone=None if bare else event.phone or self.phone,
                     phone_hash=None if bare else event.phone_hash or self.phone_hash,
+                    contacts=self.contacts | hashes(event.phone_hash, event.email_hash),
                 )
             case AdminUserRoleChanged():
                 return self._shut_out(role_id=event.role_id)

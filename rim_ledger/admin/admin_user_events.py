@@ -5,26 +5,27 @@ from uuid import UUID
 
 from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.core import Event, Personal
+from rim_ledger.fingerprints import Fingerprint, MaybeFingerprint
 
 
 class AdminCreated(Event):
     username: str
     email: Personal
-    email_hash: str
+    email_hash: Fingerprint
     role_id: UUID
     name: Personal = None
     phone: Personal = None
-    phone_hash: str | None = None
+    phone_hash: MaybeFingerprint = None
 
 
 class AdminContactChanged(Event):
     """Only what changed is set; `cleared` names what is empty from now on."""
 
     email: Personal = None
-    email_hash: str | None = None
+    email_hash: MaybeFingerprint = None
     name: Personal = None
     phone: Personal = None
-    phone_hash: str | None = None
+    phone_hash: MaybeFingerprint = None
     cleared: tuple[str, ...] = ()
 
 

@@ -8,11 +8,12 @@ from ipaddress import ip_network
 from typing import Any, Final, Self
 
 from msgspec import Struct
-from psycopg import AsyncConnection, InterfaceError, OperationalError
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg import AsyncConnection
 
 from rim_ledger.admin.security_settings import SecuritySettings
-from rim_ledger.core import Refused, Unavailable
+from rim_ledger.core import Refused
+from rim_ledger.outage import OUTAGE, unavailable
+from rim_ledger.pool import Pool
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
 
@@ -29,6 +30,9 @@ the day before."""
 EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtextextended('attempt ' || %s, 0))"
+
+TURNS: Final = f"SET LOCAL lock_timeout = '{PATIENCE}s'"
+"""Who waits longer is told to come back."""
 
 NEWEST: Final = """
 SELECT count(*), max(at), min(at) FROM (
@@ -113,14 +117,8 @@ class Attempts:
         """What is counted at one gate counts nowhere else: borrowers behind the address of a
         telco keep no admin out."""
         # One connection, because one password is verified at a time.
-        self._pool = AsyncConnectionPool[AsyncConnection[Any]](
-            url,
-            min_size=0,
-            max_size=1,
-            timeout=PATIENCE if patience is None else patience,
-            check=AsyncConnectionPool.check_connection,
-            open=False,
-        )
+        timeout = PATIENCE if patience is None else patience
+        self._pool = Pool(url, min_size=0, max_size=1, timeout=timeout)
 
     async def __aenter__(self) -> Self:
         await self._pool.open()
@@ -166,7 +164,7 @@ class Attempts:
             async with self._pool.connection() as connection:
                 cursor = await connection.execute(REFUSED, values | {"old": now - COUNTED})
                 row = await cursor.fetchone()
-        except (OperationalError, InterfaceError, PoolTimeout):
+        except OUTAGE:
             return False
         return row == (True,)
 
@@ -190,9 +188,8 @@ class Attempts:
             async with self._pool.connection() as connection:
                 await self._require_free(connection, account, place, most, within)
                 yield Attempt(connection, account, place)
-        except (OperationalError, InterfaceError, PoolTimeout):
-            words = "Too many are at the gate, or the database is away. Please ask again."
-            raise Unavailable("store-unavailable", words) from None
+        except OUTAGE as error:
+            raise unavailable(error) from None
 
     async def _count(self, attempt: Attempt) -> None:
         now = self._world.now()
@@ -213,6 +210,7 @@ class Attempts:
         if place:
             looks.append((OF_IP, place, most * IP_SHARE))
         ends = [EPOCH]
+        await connection.execute(TURNS)
         for query, key, so_many in looks:
             await connection.execute(ONE_AT_A_TIME, [key])
             row = await (await connection.execute(query, [key, so_many])).fetchone()

@@ -1,8 +1,9 @@
 """The beginning: built-in roles, settings and the first super-admin, where they are missing."""
 
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from pydantic import SecretStr, TypeAdapter, ValidationError
@@ -19,19 +20,21 @@ from rim_ledger.admin.admin_role import (
 )
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.passwords import FirstPassword
-from rim_ledger.admin.permissions import ALL, RESOURCES, Permission, permissions
+from rim_ledger.admin.permissions import ALL, RESOURCES, permissions
 from rim_ledger.book import Book, Right, perform
+from rim_ledger.caps import Caps
 from rim_ledger.core import SYSTEM, Invalid, Refused, Stamp
 from rim_ledger.ledger import Ledger
 from rim_ledger.system import backup_settings, outbound
 from rim_ledger.system.config import set_defaults
-from rim_ledger.values import derived_id
+from rim_ledger.values import ZERO, derived_id
 from rim_ledger.world import World
 
 FIRST_ADMIN: Final = derived_id("first-admin")
 USERNAME: Final = "admin"
-EMAIL: Final = "admin@rim.example"
-"""At a domain that RFC 2606 keeps for nobody: change it to your own."""
+OFFICER: Final = "officer"
+DOMAIN: Final = "rim.example"
+"""Where both have their e-mail; RFC 2606 keeps it for nobody: change it to your own."""
 
 
 def _may(read: str = "", write: str = "", delete: str = "") -> frozenset[Right]:
@@ -43,6 +46,16 @@ def _may(read: str = "", write: str = "", delete: str = "") -> frozenset[Right]:
         | {(each, "delete") for each in delete.split()}
     )
 
+
+LENDS_NOTHING: Final = Caps(max_amount=ZERO, max_limit=ZERO)
+"""Of roles that decide about no loan: nor do they where somebody gives them the right to, until
+the bounds are raised as well."""
+CAPS: Final[Mapping[str, Caps]] = {
+    "superadmin": Caps(),
+    "loan_officer": Caps(max_amount=Decimal("20000.00"), max_limit=Decimal("20000.00")),
+}
+"""How far the rights of a built-in role reach, if that is not LENDS_NOTHING. An officer's: twice
+the highest limit that the policy gives by itself."""
 
 BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     "superadmin": ("Everything. Cannot be changed or deleted.", ALL),
@@ -117,19 +130,46 @@ async def bootstrap(
     what it raises leaves that admin unmade. Raises Invalid (`weak-password`) for a
     given password that is too weak.
     """
+    who = _First(FIRST_ADMIN, USERNAME, SUPERADMIN)
+    return await _begin(ledger, who, password, world, tell)
+
+
+async def take_on_officer(
+    ledger: Ledger,
+    password: str | None,
+    world: World,
+    tell: Callable[[str], None] = lambda _: None,
+) -> str | None:
+    """Make a loan officer beside the first super-admin, who is still to come: two people are needed
+    to lend. Answers and raises what `bootstrap` does; None also where the first admin is there."""
+    who = _First(derived_id("first-officer"), OFFICER, builtin_id("loan_officer"))
+    return await _begin(ledger, who, password, world, tell)
+
+
+class _First(NamedTuple):
+    """Whom the beginning makes."""
+
+    id: UUID
+    username: str
+    role: UUID
+
+
+async def _begin(
+    ledger: Ledger, who: _First, password: str | None, world: World, tell: Callable[[str], None]
+) -> str | None:
     made_up = urlsafe_b64encode(world.random(18)).decode()
     admin = CreateAdmin(
-        username=USERNAME,
-        email=EMAIL,
-        role_id=SUPERADMIN,
+        username=who.username,
+        email=f"{who.username}@{DOMAIN}",
+        role_id=who.role,
         password=_checked(made_up if password is None else password),
     )
     there = False
 
     def make(book: Book) -> UUID:
         nonlocal there
-        for name, (description, rights) in BUILT_IN.items():
-            _make_role(book, name, description, permissions(rights))
+        for name in BUILT_IN:
+            _make_role(book, name)
         set_defaults(book)
         security_settings.set_defaults(book)
         backup_settings.set_defaults(book)
@@ -145,7 +185,7 @@ async def bootstrap(
     if password is None:
         tell(made_up)
     try:
-        await ledger.execute(AdminUser, FIRST_ADMIN, ready, stamp)
+        await ledger.execute(AdminUser, who.id, ready, stamp)
     except Refused as refusal:
         if refusal.code != "already-exists":
             raise
@@ -153,17 +193,29 @@ async def bootstrap(
     return made_up if password is None else None
 
 
-def _make_role(book: Book, name: str, description: str, given: list[Permission]) -> None:
-    """Make a role once; super-admins also get what a later release of the program adds.
-    A name that somebody else's role has by now stays with it."""
-    stream = builtin_id(name)
+def _make_role(book: Book, name: str) -> None:
+    """Make a built-in role once; super-admins also get what a later release of the program adds,
+    and the others its bounds, unless somebody edited them. A name that somebody else's role has by
+    now stays with it."""
+    stream, (description, rights) = builtin_id(name), BUILT_IN[name]
+    given, caps = permissions(rights), CAPS.get(name, LENDS_NOTHING)
     role = book.find(AdminRole, stream)
     if role is None:
         if ROLE_NAMES.holder(book, name) is None:
-            wish = CreateRole(name=name, description=description, permissions=given)
+            wish = CreateRole(
+                name=name,
+                description=description,
+                permissions=given,
+                max_amount=caps.max_amount,
+                max_limit=caps.max_limit,
+            )
             perform(book, AdminRole, stream, wish)
-    elif stream == SUPERADMIN and role.permissions != given:
-        book.append(AdminRole, stream, [AdminRoleChanged(permissions=given)])
+    elif stream == SUPERADMIN:
+        if role.permissions != given:
+            book.append(AdminRole, stream, [AdminRoleChanged(permissions=given)])
+    elif not (role.edited or role.archived or role.caps == caps):
+        bounds = AdminRoleChanged(max_amount=caps.max_amount, max_limit=caps.max_limit)
+        book.append(AdminRole, stream, [bounds])
 
 
 def _checked(password: str) -> SecretStr:

@@ -6,10 +6,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
-from psycopg import AsyncConnection, InterfaceError, OperationalError
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from rim_ledger.core import Unavailable
+from rim_ledger.outage import OUTAGE, unavailable
+from rim_ledger.pool import Pool
 
 TRIES: Final = 5
 
@@ -44,7 +43,7 @@ class Challenge(Struct, frozen=True):
 class Challenges:
     """What waits in the database, for all processes together."""
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]]) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def put(self, each: Challenge, now: datetime) -> None:
@@ -72,6 +71,5 @@ class Challenges:
         try:
             async with self._pool.connection() as connection:
                 return await (await connection.execute(statement, values)).fetchall()
-        except (OperationalError, InterfaceError, PoolTimeout):
-            words = "The ledger's database cannot be reached."
-            raise Unavailable("store-unavailable", words) from None
+        except OUTAGE as error:
+            raise unavailable(error) from None

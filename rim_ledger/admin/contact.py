@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from rim_ledger.admin.admin_role import AdminRole, refuse_escalation
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.admin_user_events import AdminContactChanged
 from rim_ledger.admin.api_key import require_session
+from rim_ledger.admin.others import require_no_greater
 from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.book import Book
 from rim_ledger.core import Event, Invalid, Refused, require
@@ -34,8 +34,7 @@ class EditAdmin(Patch[AdminUser]):
     phone: Phone | None = None
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
-        if book.stamp.actor.id != aggregate.id:
-            refuse_escalation(book.read(AdminRole, aggregate.role_id).rights, book)
+        require_no_greater(aggregate, book)
 
         def changed(field: str, wish: str | None) -> str | None:
             known = book.reveal(aggregate.id, getattr(aggregate, field))

@@ -24,7 +24,8 @@ from rim_ledger.book import Book, perform
 from rim_ledger.core import Forbidden, Form, Invalid, Refused, Stamp, Unauthenticated
 from rim_ledger.customers import standing
 from rim_ledger.customers.access import CustomerAccess
-from rim_ledger.ledger import Admit, Ledger, admit_all
+from rim_ledger.deciding import Admit
+from rim_ledger.ledger import Ledger, admit_all
 from rim_ledger.outcomes import Receipt
 from rim_ledger.world import World
 
@@ -105,12 +106,13 @@ def enter(
     if key:
         machines.require_admitted(key, book)
     book.rights = role.rights & key.rights if key else role.rights
+    book.caps = role.caps
     if must_enrol(admin, settings):
         if not enrolling:
             words = "The security settings ask for a second factor: enrol one first."
             raise Forbidden("two-factor-required", words)
         book.rights = frozenset()
-    book.contacts = frozenset(filter(None, (admin.email_hash, admin.phone_hash)))
+    book.contacts = admin.contacts
     if again:
         return
     if key:

@@ -18,6 +18,7 @@ from rim_ledger.admin.api_key import (
     ApiKeyUsed,
     require_session,
 )
+from rim_ledger.admin.others import require_no_greater
 from rim_ledger.admin.permissions import Permissions, rights
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Creation, Event, Forbidden, Invalid, Refused, require
@@ -67,11 +68,10 @@ class CreateApiKey(Creation[ApiKey]):
 
 
 class RevokeApiKey(Command[ApiKey]):
-    """End a key of one's own, or one that may do nothing the caller may not."""
+    """End a key of one's own, or of an admin with no more rights than the caller."""
 
     def decide(self, aggregate: ApiKey, book: Book) -> Iterable[Event]:
-        if aggregate.owner != book.stamp.admin:
-            refuse_escalation(aggregate.rights, book)
+        require_no_greater(book.read(AdminUser, aggregate.owner), book)
         book.release("token", aggregate.token)
         book.append(AdminUser, aggregate.owner, [AdminApiKeyRemoved(key_id=aggregate.id)])
         yield ApiKeyRevoked()

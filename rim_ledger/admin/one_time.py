@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, SecretStr
 
-from rim_ledger.admin.account import close_sessions, own_names, void_token
+from rim_ledger.admin.account import own_names
 from rim_ledger.admin.acting import NOBODY, act_as, at_the_gate, failures_logged
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser
 from rim_ledger.admin.admin_user_events import (
@@ -16,6 +16,7 @@ from rim_ledger.admin.admin_user_events import (
 from rim_ledger.admin.gate import token_hash
 from rim_ledger.admin.passwords import Password, WithPassword
 from rim_ledger.admin.security_settings import current, require_address
+from rim_ledger.admin.shut_out import close_sessions, void_token
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Stamp, Unauthenticated
 from rim_ledger.ledger import Ledger

@@ -28,8 +28,8 @@ from rim_ledger.core import Form, Invalid, Refused
 LEAST_WITHOUT_NAMES: Final = 8
 """Characters that must remain when the account's own names are taken out."""
 
-UNGUESSABLE: Final = 3
-"""The score of zxcvbn that a password needs: 10^8 guesses or more."""
+UNGUESSABLE: Final = 2
+"""The score of zxcvbn that a password needs: 10^6 guesses or more, of which few can be made."""
 JUDGED: Final = 40
 """Characters of a password that are judged; what a longer one begins with is strong enough."""
 
@@ -48,7 +48,7 @@ async def hash_password(password: SecretStr) -> str:
 
 
 async def _is_guessable(password: SecretStr) -> bool:
-    """Whether somebody who knows the usual patterns has it after less than 10^8 guesses; some
+    """Whether somebody who knows the usual patterns has it after less than 10^6 guesses; some
     50 ms, in the same thread."""
     text = _normal(password)[:JUDGED]
     loop = asyncio.get_running_loop()

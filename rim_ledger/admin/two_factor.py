@@ -13,8 +13,6 @@ from msgspec import Struct
 from pydantic import Field, SecretStr
 from pyotp import TOTP
 
-from rim_ledger.admin.account import close_sessions, require_other
-from rim_ledger.admin.admin_role import AdminRole, refuse_escalation
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.admin_user_events import (
     AdminTwoFactorConfirmed,
@@ -23,7 +21,9 @@ from rim_ledger.admin.admin_user_events import (
     AdminTwoFactorReset,
 )
 from rim_ledger.admin.api_key import require_session
+from rim_ledger.admin.others import require_no_greater, require_other
 from rim_ledger.admin.security_settings import SecuritySettings, TwoFactorMethod, current
+from rim_ledger.admin.shut_out import close_sessions
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Event, Form, Invalid, Refused, require
 from rim_ledger.sending import Channel
@@ -69,7 +69,7 @@ class ResetTwoFactor(Command[AdminUser]):
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
         require_session(book)
-        refuse_escalation(book.read(AdminRole, aggregate.role_id).rights, book)
+        require_no_greater(aggregate, book)
         require_other(aggregate, book)
         there = aggregate.two_factor or aggregate.pending_factor
         require(there is not None, "already-done", "The admin has no second factor.")

@@ -8,6 +8,18 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from rim_ledger.core import Stamp
+from rim_ledger.lending.loan_events import (
+    LoanDisbursed,
+    LoanDisbursementAnswered,
+    LoanDisbursementDisputed,
+    LoanDisbursementFailed,
+    LoanDisbursementRequested,
+    LoanDisbursementReversed,
+    LoanDisbursementSettled,
+    LoanDisputeResolved,
+)
+
 
 class Disbursement(StrEnum):
     """How far the airtime got. Unknown is neither delivered nor failed, and is asked about."""
@@ -43,6 +55,17 @@ class Attempt(Struct, frozen=True, gc=False):
     """Whom it was asked of, and who may speak of it; None for the telco of this installation."""
     airtime: Airtime = Airtime.NOT_COME
     telco_reference: str | None = None
+    """The telco's own reference of the delivery."""
+    return_reference: str | None = None
+    """The telco's own reference of the return, as staff named it."""
+    requested_by: UUID | None = None
+    """The admin who had it sent; None for the clock."""
+    taken_up_by: UUID | None = None
+    """The admin who made it a debt after it was in dispute."""
+    given_up_by: UUID | None = None
+    """The admin who last said that it failed, came back or is lost."""
+    unconfirmed: bool = False
+    """Whether staff settled or reversed it, and the telco has given no definite answer since."""
 
     @property
     def delivered(self) -> bool:
@@ -50,8 +73,60 @@ class Attempt(Struct, frozen=True, gc=False):
         return self.airtime is not Airtime.NOT_COME
 
 
-def changed(attempts: tuple[Attempt, ...], reference: str, **news: Any) -> tuple[Attempt, ...]:
-    """The attempts, with news of the one that a reference stands for."""
+AttemptEvent = (
+    LoanDisbursementRequested
+    | LoanDisbursementSettled
+    | LoanDisbursementFailed
+    | LoanDisbursed
+    | LoanDisbursementDisputed
+    | LoanDisputeResolved
+    | LoanDisbursementReversed
+    | LoanDisbursementAnswered
+)
+
+
+def after(attempts: tuple[Attempt, ...], event: AttemptEvent, stamp: Stamp) -> tuple[Attempt, ...]:
+    """The attempts of a loan after one more event. An event with no admin in its stamp is the
+    telco's word, or the clock's."""
+    if isinstance(event, LoanDisbursementRequested):
+        fresh = Attempt(
+            event.reference,
+            event.transaction_id,
+            event.asked_at,
+            event.integration,
+            requested_by=stamp.admin,
+        )
+        return (*attempts, fresh)
     return tuple(
-        replace(each, **news) if each.reference == reference else each for each in attempts
+        replace(each, **_news(each, event, stamp)) if each.reference == event.reference else each
+        for each in attempts
     )
+
+
+def _news(  # noqa: PLR0911 - a line an event
+    attempt: Attempt, event: AttemptEvent, stamp: Stamp
+) -> dict[str, Any]:
+    gone = {"given_up_by": stamp.admin}
+    match event:
+        case LoanDisbursementSettled():
+            return {"unconfirmed": True}
+        case LoanDisbursementFailed() if stamp.admin:
+            return gone
+        case LoanDisbursed():
+            return {
+                "airtime": Airtime.OWED,
+                "transaction_id": event.transaction_id,
+                "telco_reference": event.telco_reference or attempt.telco_reference,
+                "taken_up_by": stamp.admin if attempt.airtime is Airtime.DISPUTED else None,
+                "unconfirmed": attempt.unconfirmed and stamp.admin is not None,
+            }
+        case LoanDisbursementDisputed():
+            told = event.telco_reference or attempt.telco_reference
+            return {"airtime": Airtime.DISPUTED, "telco_reference": told, "unconfirmed": False}
+        case LoanDisputeResolved():
+            told = event.telco_reference or attempt.return_reference
+            return gone | {"airtime": Airtime(event.outcome), "return_reference": told}
+        case LoanDisbursementReversed():
+            news = {"return_reference": event.telco_reference, "unconfirmed": True}
+            return gone | news | {"airtime": Airtime.RETURNED}
+    return {"unconfirmed": False}

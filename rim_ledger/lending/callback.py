@@ -1,13 +1,12 @@
 """What a telco tells us by itself: it counts as much as its answer to a question."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, Literal
 from uuid import UUID
 
 from rim_ledger.book import Book
-from rim_ledger.core import Event
-from rim_ledger.lending.attempt import Airtime, Attempt
-from rim_ledger.lending.disbursement import find_attempt, record_reply
+from rim_ledger.lending.attempt import Airtime
+from rim_ledger.lending.disbursement import FAILED, contradict, find_attempt, record_reply
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.telco import Reply
 from rim_ledger.lending.telecom import understood
@@ -59,28 +58,29 @@ class TopUpCallback(Callback):
         if found is None or found[1].integration != telco.id:
             raise UnknownReference
         loan, attempt = found
-        if self._contradicts(loan, attempt, telco):
-            top_up = attempt.transaction_id
-            with book.dated(top_up):
-                book.append(Transaction, top_up, self._quarantine(attempt, telco, book))
-            return loan.id
-        return record_reply(loan.id, attempt.reference, self._reply())(book)
-
-    def _contradicts(self, loan: Loan, attempt: Attempt, telco: ApiIntegration) -> bool:
-        agreed = self.data.amount in (None, loan.amount)
-        if not (agreed and self.data.provider in (None, telco.provider)):
-            return True
         came_and_stayed = attempt.delivered and attempt.airtime is not Airtime.RETURNED
-        return came_and_stayed and self.type == "top-up.failed"
+        claim = self._claim(telco, book)
+        if not self._agrees(loan, telco):
+            transaction = book.read(Transaction, attempt.transaction_id)
+            with book.dated(transaction.id):
+                book.append(Transaction, transaction.id, quarantine(transaction, claim))
+        elif came_and_stayed and self.type == FAILED:
+            contradict(loan, attempt, claim, book)
+        else:
+            record_reply(loan.id, attempt.reference, self._reply())(book)
+        return loan.id
 
-    def _quarantine(self, attempt: Attempt, telco: ApiIntegration, book: Book) -> Iterable[Event]:
-        claim = TransactionQuarantined(
+    def _agrees(self, loan: Loan, telco: ApiIntegration) -> bool:
+        amount = self.data.amount in (None, loan.amount)
+        return amount and self.data.provider in (None, telco.provider)
+
+    def _claim(self, telco: ApiIntegration, book: Book) -> TransactionQuarantined:
+        return TransactionQuarantined(
             type=self.type,
             amount=self.data.amount,
             provider=self.data.provider or telco.provider,
             message_id=book.stamp.key or "",
         )
-        yield from quarantine(book.read(Transaction, attempt.transaction_id), claim)
 
     def _reply(self) -> Reply:
         said = {"telcoReference": self.data.telco_reference, "reason": self.data.reason}

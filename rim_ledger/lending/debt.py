@@ -5,7 +5,7 @@ always agree.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -20,7 +20,8 @@ from rim_ledger.lending.loan_events import (
     LoanRepaid,
     LoanRepaymentReversed,
 )
-from rim_ledger.lending.user import Debt, User
+from rim_ledger.lending.owed import Debt
+from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import (
     Completion,
     CreditApplied,
@@ -35,6 +36,7 @@ from rim_ledger.lending.user_events import (
     RepaymentAllocated,
     RepaymentReversed,
 )
+from rim_ledger.system.config import setting
 from rim_ledger.values import ZERO, day_after
 
 
@@ -103,8 +105,10 @@ def take_back(
     """Undo a payment: its parts are owed again, on loans that it had repaid as well.
 
     Credit that the payment had left and that has paid for loans since is taken back from them,
-    as far as there is any; what was refunded meanwhile stays as credit below zero.
+    as far as there is any; what was refunded meanwhile stays as credit below zero, which is owed at
+    once and looked at again when a loan would default.
     """
+    before = book.read(User, user)
     for part in parts:
         _reopen(book, part.loan_id)
     reversed_ = RepaymentReversed(transaction_id=transaction, parts=tuple(parts), credit=credit)
@@ -117,6 +121,8 @@ def take_back(
         principal = min(amount, applied.principal)
         part = Part(loan_id=loan, principal=principal, interest=amount - principal)
         _take_credit_back(book, user, part)
+    if book.read(User, user).overdrawn and not before.overdrawn:
+        book.remind("credit-default", user, book.stamp.at + patience(book))
     _spend_credit(book, user)
     judge_again(book, user)
 
@@ -149,6 +155,11 @@ def reverse_default(book: Book, loan: Loan, event: LoanDefaultReversed) -> None:
     book.append(Loan, loan.id, [event])
     book.append(User, loan.user_id, [DebtDefaultReversed(loan_id=loan.id)])
     judge_again(book, loan.user_id)
+
+
+def patience(book: Book) -> timedelta:
+    """How long something may be past due before it is a default."""
+    return timedelta(days=setting(book, "lending", "defaultAfterDays"))
 
 
 def _in_order(user: User, named: UUID | None) -> Iterator[UUID]:

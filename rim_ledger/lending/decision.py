@@ -60,6 +60,9 @@ def require_active(user: User) -> None:
 
 
 def require_no_late_debt(user: User, now: datetime) -> None:
-    """Nobody borrows while a loan is past due or defaulted. By the actual time, not the stated."""
+    """Nobody borrows while a loan is past due or defaulted, by the actual time, not the stated; nor
+    while credit is below zero, which is owed at once."""
     late = any(debt.defaulted or is_past(debt.due_at, now) for debt in user.debts.values())
     require(not late, "outstanding-debt", "The user has a loan that is past due or defaulted.")
+    owed = f"The user's credit is {user.credit_balance} naira: that must be repaid first."
+    require(not user.overdrawn, "outstanding-debt", owed)

@@ -9,14 +9,16 @@ from datetime import timedelta
 from typing import Final, Literal
 from uuid import UUID
 
+from rim_ledger.admin.second_person import require_second_person
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Event, require, require_legal
-from rim_ledger.lending.attempt import Attempt, Disbursement
+from rim_ledger.lending.attempt import Airtime, Attempt, Disbursement
 from rim_ledger.lending.debt import incur
 from rim_ledger.lending.decision import require_active, require_no_late_debt
 from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
 from rim_ledger.lending.loan_events import (
     LoanDisbursed,
+    LoanDisbursementAnswered,
     LoanDisbursementDisputed,
     LoanDisbursementFailed,
     LoanDisbursementRequested,
@@ -24,41 +26,50 @@ from rim_ledger.lending.loan_events import (
     LoanDisbursementUnknown,
 )
 from rim_ledger.lending.request import require_grounded, require_no_conflict
+from rim_ledger.lending.separation import require_may_lend
 from rim_ledger.lending.telco import Answer, Reply
 from rim_ledger.lending.user import User
+from rim_ledger.payments.callback import quarantine
 from rim_ledger.payments.transaction import (
     Transaction,
     TransactionCompleted,
     TransactionFailed,
+    TransactionQuarantined,
     TransactionRecorded,
     TransactionStatus,
     TransactionType,
 )
 from rim_ledger.system.config import setting
-from rim_ledger.system.integration import SERVES
+from rim_ledger.system.integration import SERVES, ApiIntegration
 from rim_ledger.system.outbound import require_open
 from rim_ledger.values import Note, Reference, day_after, due_date
 
 PREFIX: Final = "DSB-"
 """What a reference begins with; the loan's own id follows, and the number of the attempt."""
+FAILED: Final = "top-up.failed"
+"""A telco's word that a top-up failed."""
 FIRST_QUERY: Final = timedelta(seconds=5)
 LAST_WAIT: Final = timedelta(hours=1)
 
 
 class DisburseLoan(Command[Loan]):
-    """Send the airtime of an approved loan. After a definite failure it may be tried again. If
-    airtime of the loan is in dispute, nothing is sent: the oldest of it is owed from now on."""
+    """Send the airtime of an approved loan. After a definite failure it may be tried again; after
+    one that staff found, or a reversal, by somebody else than who found that. If airtime of the
+    loan is in dispute, nothing is sent: the oldest of it is owed from now on."""
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "disburse", LEGAL)
         require_grounded(aggregate)
         user = book.read(User, aggregate.user_id)
         require_no_conflict(book, user)
+        require_may_lend(book, aggregate, user)
         if aggregate.disputed:
             book.forget("disburse", aggregate.id)
             came = aggregate.in_dispute[0]
             yield from _deliver(aggregate.id, came.reference, came.telco_reference, book)
             return
+        words = "You said that earlier airtime of this loan is gone; another person sends it anew."
+        require_second_person(book, words, *(each.given_up_by for each in aggregate.attempts))
         require_active(user)
         require_no_late_debt(user, book.now)
         room = f"Loans of {user.exposure} naira exceed the limit of {user.credit_limit} naira."
@@ -75,7 +86,8 @@ class DisburseLoan(Command[Loan]):
 
 class SettleDisbursement(Command[Loan]):
     """Say what became of a top-up that the telco leaves open, on evidence from elsewhere, such as
-    the telco's portal. It counts as much as the telco's own word."""
+    the telco's portal. Somebody else than who disbursed says that it failed. The telco is asked on
+    until its answer is definite, and may still contradict it."""
 
     outcome: Literal["delivered", "failed"]
     evidence: Note
@@ -87,11 +99,15 @@ class SettleDisbursement(Command[Loan]):
         unknown = aggregate.disbursement is Disbursement.UNKNOWN
         words = f"The disbursement is {aggregate.disbursement}; only an unknown one is settled."
         require(unknown, "disbursement-not-unknown", words)
-        reference = aggregate.reference
-        assert reference, "what is unknown was asked for"
-        yield LoanDisbursementSettled(reference=reference, evidence=self.evidence)
+        attempt = aggregate.last
+        assert attempt, "what is unknown was asked for"
+        if self.outcome == "failed":
+            words = "You disbursed this loan; another person says that it failed."
+            require_second_person(book, words, attempt.requested_by)
+        yield LoanDisbursementSettled(reference=attempt.reference, evidence=self.evidence)
         reply = Reply(Answer(self.outcome), self.telco_reference, "Staff found that it failed.")
-        yield from _outcome(aggregate, reference, reply, book)
+        yield from _outcome(aggregate, attempt.reference, reply, book)
+        book.remind("query-top-up", aggregate.id, book.now + FIRST_QUERY)
 
 
 def record_reply(id: UUID, reference: str, reply: Reply) -> Work:
@@ -113,28 +129,73 @@ def find_attempt(book: Book, reference: str) -> tuple[Loan, Attempt] | None:
     return (loan, attempt) if loan and attempt else None
 
 
+def provider_of(book: Book, attempt: Attempt) -> str | None:
+    """The provider that a top-up was asked of; None for the telco of this installation."""
+    return book.read(ApiIntegration, attempt.integration).provider if attempt.integration else None
+
+
+def contradict(loan: Loan, attempt: Attempt, claim: TransactionQuarantined, book: Book) -> None:
+    """Keep a telco's word against airtime that came and stayed: nothing moves, staff look at it."""
+    transaction = book.read(Transaction, attempt.transaction_id)
+    book.append(Transaction, transaction.id, quarantine(transaction, claim))
+    if attempt.unconfirmed:
+        book.append(Loan, loan.id, [_answered(loan, attempt, book, delivered=False)])
+
+
 def _outcome(loan: Loan, reference: str, reply: Reply, book: Book) -> Iterable[Event]:
+    """What follows from an answer on a reference, be it the telco's or what staff found."""
     attempt = loan.attempt(reference)
     assert attempt, "a telco tells of what it was asked for"
-    if attempt.delivered:
-        return
-    current = attempt == loan.last
-    if reply.answer is Answer.DELIVERED:
-        if current and loan.status is LoanStatus.APPROVED:
-            yield from _deliver(loan.id, reference, reply.telco_reference, book)
-        else:
-            told = reply.telco_reference
-            yield LoanDisbursementDisputed(reference=reference, telco_reference=told)
-    elif not (current and loan.in_flight):
-        return
-    elif reply.answer is Answer.FAILED:
+    match reply.answer:
+        case Answer.DELIVERED:
+            yield from _came(loan, attempt, reply.telco_reference, book)
+        case Answer.FAILED:
+            yield from _failed(loan, attempt, reply.reason, book)
+        case Answer.UNKNOWN if attempt in loan.to_ask:
+            _ask_on(loan, None, book)
+            if attempt == loan.last and loan.disbursement is Disbursement.REQUESTED:
+                yield LoanDisbursementUnknown(reference=reference)
+
+
+def _came(loan: Loan, attempt: Attempt, told: str | None, book: Book) -> Iterable[Event]:
+    returned = attempt.unconfirmed and attempt.airtime is Airtime.RETURNED
+    if attempt.delivered and not returned:
+        if attempt.unconfirmed:
+            yield _answered(loan, attempt, book, delivered=True)
+    elif attempt == loan.last and loan.status is LoanStatus.APPROVED and not returned:
+        yield from _deliver(loan.id, attempt.reference, told, book)
+    else:
+        _ask_on(loan, attempt, book)
+        yield LoanDisbursementDisputed(reference=attempt.reference, telco_reference=told)
+
+
+def _failed(loan: Loan, attempt: Attempt, reason: str, book: Book) -> Iterable[Event]:
+    if attempt == loan.last and loan.in_flight:
+        _ask_on(loan, attempt, book)
+        book.append(Transaction, attempt.transaction_id, [TransactionFailed(reason=reason)])
+        yield LoanDisbursementFailed(reference=attempt.reference, reason=reason)
+    elif attempt.unconfirmed and attempt.airtime is Airtime.OWED:
+        name = provider_of(book, attempt) or book.stamp.actor.name
+        claim = TransactionQuarantined(type=FAILED, amount=None, provider=name, message_id="")
+        contradict(loan, attempt, claim, book)
+    elif attempt.unconfirmed:
+        yield _answered(loan, attempt, book, delivered=False)
+
+
+def _answered(
+    loan: Loan, attempt: Attempt, book: Book, *, delivered: bool
+) -> LoanDisbursementAnswered:
+    _ask_on(loan, attempt, book)
+    return LoanDisbursementAnswered(reference=attempt.reference, delivered=delivered)
+
+
+def _ask_on(loan: Loan, answered: Attempt | None, book: Book) -> None:
+    """Have the telco asked again about what is still open beside the attempt that is answered."""
+    waits = [_next_wait(book.now - each.asked_at) for each in loan.to_ask if each != answered]
+    if waits:
+        book.remind("query-top-up", loan.id, book.now + min(waits))
+    else:
         book.forget("query-top-up", loan.id)
-        book.append(Transaction, attempt.transaction_id, [TransactionFailed(reason=reply.reason)])
-        yield LoanDisbursementFailed(reference=reference, reason=reply.reason)
-    elif reply.answer is Answer.UNKNOWN:
-        book.remind("query-top-up", loan.id, book.now + _next_wait(book.now - attempt.asked_at))
-        if loan.disbursement is not Disbursement.UNKNOWN:
-            yield LoanDisbursementUnknown(reference=reference)
 
 
 def _next_wait(waited: timedelta) -> timedelta:
@@ -162,10 +223,10 @@ def _deliver(id: UUID, reference: str, telco_reference: str | None, book: Book) 
     assert attempt, "what was delivered was asked for"
     due = due_date(book.stamp.at, loan.repayment_period)
     transaction = attempt.transaction_id
-    if book.read(Transaction, transaction).status is TransactionStatus.FAILED:
-        transaction = _record(loan, reference, book)  # delivered after all: the failed one stays so
+    if book.read(Transaction, transaction).status is not TransactionStatus.PENDING:
+        transaction = _record(loan, reference, book)  # after all: what failed or went back stays so
     book.append(Transaction, transaction, [TransactionCompleted()])
-    book.forget("query-top-up", id)
+    _ask_on(loan, attempt, book)
     if not loan.historical:
         book.remind("overdue", id, day_after(due))
     yield LoanDisbursed(

@@ -13,7 +13,7 @@ from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Actor, Stamp
 from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
-from rim_ledger.lending.attempt import IN_FLIGHT, Disbursement
+from rim_ledger.lending.attempt import Attempt, Disbursement
 from rim_ledger.lending.disbursement import record_reply
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.telco import Answer, Reply, Telco, TopUp
@@ -50,19 +50,15 @@ log = logging.getLogger(__name__)
 
 
 class _Flight(Struct):
-    """What a top-up needs to know of its loan, the phone in the clear, and of the integration
-    that it was requested through."""
+    """A top-up whose outcome is open: what there is to send, the phone in the clear, if it has not
+    been sent, and the integration that it was requested through."""
 
-    order: TopUp | None = None
-    disbursement: Disbursement = Disbursement.NONE
-    asked_at: datetime | None = None
+    reference: str
+    asked_at: datetime
+    to_send: TopUp | None = None
     line: Line | None = None
     active: bool = True
     disputed: bool = False
-
-    @property
-    def to_send(self) -> TopUp | None:
-        return self.order if self.disbursement is Disbursement.REQUESTED else None
 
 
 class Dispatch:
@@ -93,11 +89,12 @@ class Dispatch:
         return (task.result() if task.done() else None) or receipt
 
     async def query(self, loan: UUID) -> None:
-        """Ask about a top-up that is requested or unknown, unless somebody has it in hand."""
+        """Ask about every top-up of a loan whose outcome is open, or told by staff only, unless
+        somebody has the loan in hand."""
         async with self._at_once, lease(self.url, f"top-up {loan}") as free:
-            flight = await self._look(loan)
-            if free and flight.order and flight.disbursement in IN_FLIGHT:
-                reply = await self._within(self._telco(flight).query(flight.order.reference))
+            flights = await self._look(loan) if free else []
+            asked = (self._within(self._telco(each).query(each.reference)) for each in flights)
+            for flight, reply in zip(flights, await asyncio.gather(*asked), strict=True):
                 await self._record(loan, flight, self._known(flight, reply))
 
     async def test(self, integration: UUID) -> None:
@@ -127,13 +124,16 @@ class Dispatch:
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _send(self, loan: UUID) -> Receipt | None:
-        if not (await self._look(loan)).to_send:
+        if not await self._to_send(loan):
             return None
         async with self._at_once, lease(self.url, f"top-up {loan}") as free:
-            flight = await self._look(loan)
-            if not free or not flight.to_send:
+            flight = await self._to_send(loan)
+            if not free or not flight or not flight.to_send:
                 return None
             return await self._record(loan, flight, await self._top_up(flight, flight.to_send))
+
+    async def _to_send(self, loan: UUID) -> _Flight | None:
+        return next((each for each in await self._look(loan) if each.to_send), None)
 
     async def _top_up(self, flight: _Flight, order: TopUp) -> Reply:
         if flight.disputed:
@@ -158,39 +158,46 @@ class Dispatch:
         """A reference that the telco has not heard of has failed, once it cannot come any more."""
         if reply.answer is not Answer.ABSENT:
             return reply
-        if flight.asked_at and self.world.now() - flight.asked_at < ON_THE_WAY:
+        if self.world.now() - flight.asked_at < ON_THE_WAY:
             return Reply(Answer.UNKNOWN)
         return Reply(Answer.FAILED, reason="The telco never received this top-up.")
 
     async def _record(self, loan: UUID, flight: _Flight, reply: Reply) -> Receipt:
-        assert flight.order, "what was asked of a telco has its order"
         line = flight.line
         name = line.name if line else self.telco.name
         actor = Actor(type="integration", id=line.id if line else None, name=name)
         stamp = Stamp(at=self.world.now(), actor=actor)
-        work = record_reply(loan, flight.order.reference, reply)
+        work = record_reply(loan, flight.reference, reply)
         for _ in range(reply.callbacks):
             receipt = await self.ledger.submit(work, stamp)
         return receipt
 
-    async def _look(self, id: UUID) -> _Flight:
-        flight = _Flight()
+    async def _look(self, id: UUID) -> list[_Flight]:
+        flights = list[_Flight]()
 
         def work(book: Book) -> UUID:
             loan = book.read(Loan, id)
-            user = book.read(User, loan.user_id)
-            phone = book.reveal(user.id, user.phone)
-            flight.disbursement, flight.asked_at = loan.disbursement, loan.asked_at
-            flight.disputed = loan.disputed
-            if loan.integration:
-                integration = book.read(ApiIntegration, loan.integration)
-                flight.line = line_to(book, integration)
-                flight.active = integration.status is IntegrationStatus.ACTIVE
-            if not is_open(book):
+            flights.clear()
+            if not loan.to_ask:
+                book.forget("query-top-up", id)
+            elif is_open(book):
+                flights.extend(_flight(book, loan, each) for each in loan.to_ask)
+            else:
                 book.remind("query-top-up", id, book.now + LATER)
-            elif loan.reference and phone:
-                flight.order = TopUp(loan.reference, phone, loan.network, loan.amount)
             return id
 
         await self.ledger.submit(work, Stamp(at=self.world.now(), actor=SYSTEM))
-        return flight
+        return flights
+
+
+def _flight(book: Book, loan: Loan, attempt: Attempt) -> _Flight:
+    flight = _Flight(attempt.reference, attempt.asked_at, disputed=loan.disputed)
+    user = book.read(User, loan.user_id)
+    unsent = attempt == loan.last and loan.disbursement is Disbursement.REQUESTED
+    if unsent and (phone := book.reveal(user.id, user.phone)):
+        flight.to_send = TopUp(attempt.reference, phone, loan.network, loan.amount)
+    if attempt.integration:
+        integration = book.read(ApiIntegration, attempt.integration)
+        flight.line = line_to(book, integration)
+        flight.active = integration.status is IntegrationStatus.ACTIVE
+    return flight

@@ -5,8 +5,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from rim_ledger.admin.second_person import require_second_person
 from rim_ledger.book import Book
-from rim_ledger.core import Command, Event, require
+from rim_ledger.core import Command, Event, Invalid, require
+from rim_ledger.lending.airtime_return import claim_return
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_events import DisputeOutcome, LoanDisputeResolved
 from rim_ledger.lending.request import require_no_conflict
@@ -15,9 +17,11 @@ from rim_ledger.values import Note, Reference
 
 
 class ResolveDispute(Command[Loan]):
-    """Say that airtime in dispute is not to be owed: the telco took it back (`returned`), or the
-    lender bears it (`lost`). After that the loan, if it is approved, may be sent anew. Airtime that
-    is to be owed needs none of this: approve the loan and disburse it."""
+    """Say that airtime in dispute is not to be owed: the telco took it back (`returned`, under the
+    telco's own reference of the return, which counts once), or the lender bears it (`lost`).
+    Somebody else does it than who disbursed that airtime or said before that it is gone. After that
+    the loan, if it is approved, may be sent anew. Airtime that is to be owed needs none of this:
+    approve the loan and disburse it."""
 
     reference: Reference
     outcome: Annotated[DisputeOutcome, Field(strict=False)]
@@ -30,6 +34,16 @@ class ResolveDispute(Command[Loan]):
         there = ", ".join(aggregate.disputes) or "nothing"
         words = f"Of {aggregate.loan_id}, {there} is in dispute."
         require(self.reference in aggregate.disputes, "not-in-dispute", words)
+        attempt = aggregate.attempt(self.reference)
+        assert attempt, "what is in dispute was asked for"
+        words = "You disbursed this airtime, or said that it is gone; another person resolves it."
+        earlier = attempt.requested_by, attempt.taken_up_by, attempt.given_up_by
+        require_second_person(book, words, *earlier)
+        if self.outcome is DisputeOutcome.RETURNED:
+            if self.telco_reference is None:
+                words = "Airtime that was returned has the telco's own reference of the return."
+                raise Invalid("missing", words, "/telcoReference")
+            claim_return(book, aggregate, attempt, self.telco_reference)
         yield LoanDisputeResolved(
             reference=self.reference,
             outcome=self.outcome,

@@ -1,16 +1,19 @@
 """Falling overdue and defaulting: by the clock, or by hand with a reason."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Event, require_legal
-from rim_ledger.lending.debt import default, fall_overdue, reverse_default
+from rim_ledger.lending.debt import default, fall_overdue, patience, reverse_default
+from rim_ledger.lending.judgement import judge_again
 from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
 from rim_ledger.lending.loan_events import LoanDefaulted, LoanDefaultReversed
-from rim_ledger.system.config import setting
+from rim_ledger.lending.request import require_no_conflict
+from rim_ledger.lending.user import User
+from rim_ledger.lending.user_events import CreditDefaulted
 from rim_ledger.values import Note, day_after
 
 PAYING: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING)
@@ -22,6 +25,7 @@ class MarkDefaulted(Command[Loan]):
     reason: Note
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, book.read(User, aggregate.user_id))
         require_legal(aggregate.status, "default", LEGAL)
         default(book, aggregate, LoanDefaulted(reason=self.reason))
         return ()
@@ -33,6 +37,7 @@ class ReverseDefault(Command[Loan]):
     reason: Note
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, book.read(User, aggregate.user_id))
         require_legal(aggregate.status, "reverse-default", LEGAL)
         reverse_default(book, aggregate, LoanDefaultReversed(reason=self.reason))
         return ()
@@ -49,7 +54,7 @@ def look_for_overdue(id: UUID) -> Work:
             over = _over(loan)
             if book.stamp.at >= over:
                 fall_overdue(book, loan)
-                book.remind("default", id, over + _patience(book))
+                book.remind("default", id, over + patience(book))
             else:
                 book.remind("overdue", id, over)
         return id
@@ -65,10 +70,24 @@ def look_for_default(id: UUID) -> Work:
         loan = book.read(Loan, id)
         book.forget("default", id)
         if loan.status in PAYING and not loan.left_alone:
-            if book.stamp.at >= (last := _over(loan) + _patience(book)):
+            if book.stamp.at >= (last := _over(loan) + patience(book)):
                 default(book, loan, LoanDefaulted())
             else:
                 book.remind("default", id, last)
+        return id
+
+    return work
+
+
+def look_for_credit_default(id: UUID) -> Work:
+    """The clock's decision on a user whose credit fell below zero as long ago as that."""
+
+    def work(book: Book) -> UUID:
+        book.act_upon(id)
+        book.forget("credit-default", id)
+        if book.read(User, id).overdrawn:
+            book.append(User, id, [CreditDefaulted()])
+            judge_again(book, id, defaulted=True)
         return id
 
     return work
@@ -78,7 +97,3 @@ def _over(loan: Loan) -> datetime:
     """When the day is over on which a loan is due."""
     assert loan.due_date is not None, "a loan that was disbursed is due some day"
     return day_after(loan.due_date)
-
-
-def _patience(book: Book) -> timedelta:
-    return timedelta(days=setting(book, "lending", "defaultAfterDays"))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
 from rim_ledger.core import NOWHERE, Aggregate, Stamp
-from rim_ledger.lending.attempt import IN_FLIGHT, Airtime, Attempt, Disbursement, changed
+from rim_ledger.lending.attempt import IN_FLIGHT, Airtime, Attempt, Disbursement, after
 from rim_ledger.lending.loan_events import (
     Decision,
     LoanApprovalRevoked,
@@ -18,6 +18,7 @@ from rim_ledger.lending.loan_events import (
     LoanDefaulted,
     LoanDefaultReversed,
     LoanDisbursed,
+    LoanDisbursementAnswered,
     LoanDisbursementDisputed,
     LoanDisbursementFailed,
     LoanDisbursementRequested,
@@ -152,10 +153,20 @@ class Loan(Aggregate):
         return self.disbursement in IN_FLIGHT
 
     @property
+    def to_ask(self) -> tuple[Attempt, ...]:
+        """The attempts that the telco is asked about until its answer is definite: the one in
+        flight, and what staff settled or reversed."""
+        if self.historical:
+            return ()
+        flying = self.last if self.in_flight else None
+        return tuple(each for each in self.attempts if each.unconfirmed or each is flying)
+
+    @property
     def lists(self) -> frozenset[tuple[str, str]]:
-        if self.integration is None or not self.in_flight:
+        if not (asked := self.to_ask):
             return NOWHERE
-        return frozenset([(under_way(self.integration), str(self.id))])
+        telcos = (each.integration for each in asked)
+        return frozenset((under_way(each), str(self.id)) for each in telcos if each)
 
     @property
     def outstanding_amount(self) -> Decimal:
@@ -222,34 +233,29 @@ class Loan(Aggregate):
             case LoanMetadataSet():
                 return self.but(notes=event.metadata)
             case LoanDisbursementRequested():
-                attempt = Attempt(
-                    event.reference, event.transaction_id, event.asked_at, event.integration
-                )
-                return self.but(
-                    disbursement=Disbursement.REQUESTED, attempts=(*self.attempts, attempt)
-                )
+                attempts = after(self.attempts, event, stamp)
+                return self.but(disbursement=Disbursement.REQUESTED, attempts=attempts)
             case LoanDisbursementUnknown():
                 return self.but(disbursement=Disbursement.UNKNOWN)
-            case LoanDisbursementSettled():
-                return self
             case LoanDisbursementFailed():
-                return self.but(disbursement=Disbursement.FAILED)
+                attempts = after(self.attempts, event, stamp)
+                return self.but(disbursement=Disbursement.FAILED, attempts=attempts)
             case LoanDisbursed():
-                news = {"airtime": Airtime.OWED, "transaction_id": event.transaction_id}
                 return self.but(
                     status=LoanStatus.DISBURSED,
                     disbursement=Disbursement.DELIVERED,
-                    attempts=changed(self.attempts, event.reference, **news),
+                    attempts=after(self.attempts, event, stamp),
                     telco_reference=event.telco_reference,
                     disbursed_at=stamp.at,
                     due_date=event.due_date,
                 )
-            case LoanDisbursementDisputed():
-                news = {"airtime": Airtime.DISPUTED, "telco_reference": event.telco_reference}
-                return self.but(attempts=changed(self.attempts, event.reference, **news))
-            case LoanDisputeResolved():
-                airtime = Airtime(event.outcome)
-                return self.but(attempts=changed(self.attempts, event.reference, airtime=airtime))
+            case (
+                LoanDisbursementSettled()
+                | LoanDisbursementAnswered()
+                | LoanDisbursementDisputed()
+                | LoanDisputeResolved()
+            ):
+                return self.but(attempts=after(self.attempts, event, stamp))
             case LoanRepaid():
                 defaulted = self.status is LoanStatus.DEFAULTED
                 return self.but(
@@ -280,7 +286,7 @@ class Loan(Aggregate):
                 return self.but(
                     status=LoanStatus.APPROVED,
                     disbursement=Disbursement.NONE,
-                    attempts=changed(self.attempts, event.reference, airtime=Airtime.RETURNED),
+                    attempts=after(self.attempts, event, stamp),
                     telco_reference=event.telco_reference,
                     disbursed_at=None,
                     due_date=None,

@@ -84,6 +84,14 @@ class LoanDisbursementSettled(Event):
     evidence: Personal
 
 
+class LoanDisbursementAnswered(Event):
+    """The telco, asked on about what staff had settled or reversed, gave a definite answer that
+    moves nothing: it agrees, or says that airtime which is owed never came."""
+
+    reference: str
+    delivered: bool
+
+
 class LoanDisbursementFailed(Event):
     reference: str
     reason: str
@@ -172,6 +180,7 @@ LoanEvent = (
     | LoanDisbursementRequested
     | LoanDisbursementUnknown
     | LoanDisbursementSettled
+    | LoanDisbursementAnswered
     | LoanDisbursementFailed
     | LoanDisbursed
     | LoanDisbursementDisputed

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from pydantic import Field
 
+from rim_ledger.admin.admin_role import alert_superadmins
+from rim_ledger.admin.same_person import is_caller
 from rim_ledger.book import Book
 from rim_ledger.core import (
     Command,
@@ -26,11 +28,12 @@ from rim_ledger.lending.loan_events import (
     LoanRejected,
     LoanRequested,
 )
+from rim_ledger.lending.separation import require_may_lend
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import CreditReleased, CreditReserved
 from rim_ledger.patch import Patch
 from rim_ledger.system.config import setting
-from rim_ledger.values import AnyId, Metadata, Money, Network, Note, Rate, interest
+from rim_ledger.values import AnyId, Metadata, Money, Network, Note, Rate, derived_id, interest
 
 HISTORICAL_AFTER: Final = timedelta(days=7)
 
@@ -53,6 +56,9 @@ class RequestLoan(Creation[Loan]):
         reasons = decide_request(user, self.amount, terms_of(book), book.now)
         rate = setting(book, "lending", "interestRate")
         rate = rate if self.interest_rate is None else self.interest_rate
+        historical = book.stamp.at < book.now - HISTORICAL_AFTER
+        if historical:
+            _alert_to_import(book)
         decision = Decision(user.credit_score, user.total_loans, user.available, reasons)
         book.append(User, user.id, [CreditReserved(loan_id=id, amount=self.amount)])
         yield LoanRequested(
@@ -64,7 +70,7 @@ class RequestLoan(Creation[Loan]):
             amount_due=self.amount + interest(self.amount, rate),
             repayment_period=self.repayment_period or setting(book, "lending", "repaymentPeriod"),
             decision=decision,
-            historical=book.stamp.at < book.now - HISTORICAL_AFTER,
+            historical=historical,
             metadata=self.metadata,
         )
         if not reasons:
@@ -82,13 +88,14 @@ class ApproveLoan(Command[Loan]):
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "approve", LEGAL)
-        actor = book.stamp.actor.id
-        if actor is not None and actor == aggregate.requested_by:
+        if is_caller(book, aggregate.requested_by):
             raise Forbidden("self-approval", "Whoever requested a loan does not approve it.")
         user = book.read(User, aggregate.user_id)
         require_no_conflict(book, user)
+        require_may_lend(book, aggregate, user)
         require_active(user)
-        _remind_to_disburse(book, aggregate.id)
+        if not any(each.given_up_by for each in aggregate.attempts):  # Else a person sends it.
+            _remind_to_disburse(book, aggregate.id)
         yield LoanApproved()
 
 
@@ -98,6 +105,7 @@ class RejectLoan(Command[Loan]):
     reason: Note
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, book.read(User, aggregate.user_id))
         require_legal(aggregate.status, "reject", LEGAL)
         book.append(User, aggregate.user_id, [CreditReleased(loan_id=aggregate.id)])
         yield LoanRejected(reason=self.reason)
@@ -109,6 +117,7 @@ class RevokeApproval(Command[Loan]):
     reason: Note
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, book.read(User, aggregate.user_id))
         require_legal(aggregate.status, "revoke-approval", LEGAL)
         require_grounded(aggregate)
         yield LoanApprovalRevoked(reason=self.reason)
@@ -122,6 +131,7 @@ class SetLoanMetadata(Patch[Loan]):
     metadata: Metadata | None
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, book.read(User, aggregate.user_id))
         metadata = self.metadata or {}
         if book.reveal(aggregate.person, aggregate.notes) != metadata:
             yield LoanMetadataSet(metadata=metadata)
@@ -133,9 +143,11 @@ def terms_of(book: Book) -> Terms:
 
 
 def require_no_conflict(book: Book, user: User) -> None:
-    """Nobody decides about their own money: a caller with the borrower's phone or e-mail."""
-    if {user.phone_hash, user.email_hash} & book.contacts:
-        raise Forbidden("conflict-of-interest", "This borrower has your own phone or e-mail.")
+    """Nobody decides about their own money: a caller with a phone or an e-mail that the borrower
+    has or had."""
+    if user.contacts & book.contacts:
+        words = "This borrower has your own phone or e-mail, or once had it."
+        raise Forbidden("conflict-of-interest", words)
 
 
 def require_grounded(loan: Loan) -> None:
@@ -145,6 +157,14 @@ def require_grounded(loan: Loan) -> None:
             "disbursement-in-flight",
             f"The disbursement {loan.reference} is {loan.disbursement}; wait for its outcome.",
         )
+
+
+def _alert_to_import(book: Book) -> None:
+    """Alert super-admins to who imports history, once in an hour of somebody's importing."""
+    hour = f"{book.now:%Y-%m-%dT%H}"
+    cause = derived_id("history-imported", book.stamp.admin or "", hour)
+    words = f"imports loans of the past, which are lent without airtime (since {hour}:00 UTC)."
+    alert_superadmins(book, "History is imported", words, cause)
 
 
 def _remind_to_disburse(book: Book, loan: UUID) -> None:

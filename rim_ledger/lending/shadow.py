@@ -8,6 +8,7 @@ from rim_ledger.lending.policy import IN_FORCE, CreditPolicy, limit_for
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import (
     CreditApplied,
+    CreditDefaulted,
     CreditLimitAdjusted,
     CreditScoreRecomputed,
     DebtBecameOverdue,
@@ -55,7 +56,7 @@ class Shadow:
                     self._judge(stamp, completed=True)
             case DebtBecameOverdue() | DebtDefaultReversed():
                 self._judge(stamp)
-            case DebtDefaulted():
+            case DebtDefaulted() | CreditDefaulted():
                 self._judge(stamp, defaulted=True)
             case RepaymentReversed() | DebtCancelled():
                 self._unjudged = stamp

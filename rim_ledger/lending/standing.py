@@ -11,6 +11,7 @@ from rim_ledger.core import Command, Creation, Event, Refused, require, require_
 from rim_ledger.customers.access import end_sessions
 from rim_ledger.lending.policy import IN_FORCE, limit_for
 from rim_ledger.lending.request import require_no_conflict
+from rim_ledger.lending.separation import require_thawed
 from rim_ledger.lending.user import LEGAL, User
 from rim_ledger.lending.user_events import (
     AutoLimitDisabled,
@@ -27,7 +28,9 @@ from rim_ledger.lending.user_events import (
     UserReinstated,
     UserSuspended,
 )
+from rim_ledger.notifications.former_phone import tell_former_phone
 from rim_ledger.patch import Patch
+from rim_ledger.payments.transaction import unsettled_of
 from rim_ledger.support.ticket import tickets_of
 from rim_ledger.values import ZERO, Email, Limit, Name, Note, Phone
 
@@ -53,9 +56,11 @@ class RegisterUser(Creation[User]):
 
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         limit = self.credit_limit
+        limit = limit_for(self.credit_score) if limit is None else limit
         if {"credit_score", "credit_limit", "auto_limit_enabled"} & self.model_fields_set:
             book.need("users.credit", "write")
-        yield UserRegistered(
+            book.caps.require_limit(limit)
+        event = UserRegistered(
             user_id=book.number("USR"),
             phone=self.phone,
             email=self.email,
@@ -63,19 +68,24 @@ class RegisterUser(Creation[User]):
             phone_hash=_claim(book, "phone", self.phone, id),
             email_hash=_claim(book, "email", self.email, id),
             credit_score=self.credit_score,
-            credit_limit=limit_for(self.credit_score) if limit is None else limit,
+            credit_limit=limit,
             auto_limit_enabled=self.auto_limit_enabled,
         )
+        require_no_conflict(book, User.begin(id, event, book.stamp))
+        yield event
 
 
 class ChangeContact(Patch[User]):
-    """Change name, phone or e-mail; what is left out stays."""
+    """Change name, phone or e-mail; what is left out stays. Not while a loan is approved and not
+    delivered. The former phone is told."""
 
     phone: Phone | None = None
     email: Email | None = None
     name: Name | None = None
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, aggregate)
+
         def changed(field: str, wish: str | None) -> str | None:
             known = book.reveal(aggregate.id, getattr(aggregate, field))
             return wish if wish is not None and wish != known else None
@@ -84,6 +94,7 @@ class ChangeContact(Patch[User]):
         name = changed("name", self.name)
         if not (phone or email or name):
             return
+        require_thawed(book, aggregate)
         event = UserContactChanged(
             phone=phone,
             email=email,
@@ -91,6 +102,9 @@ class ChangeContact(Patch[User]):
             phone_hash=phone and _claim(book, "phone", phone, aggregate.id),
             email_hash=email and _claim(book, "email", email, aggregate.id),
         )
+        require_no_conflict(book, aggregate.evolve(event, book.stamp))
+        if phone or email:
+            tell_former_phone(book, aggregate)
         if event.phone_hash and event.phone_hash != aggregate.phone_hash:
             book.release("user-phone", aggregate.phone_hash)
             end_sessions(book, aggregate.id)
@@ -104,6 +118,7 @@ class VerifyPhone(Command[User]):
     to others. Who was not heard of for 180 days gets no code to log in with until then."""
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, aggregate)
         yield UserPhoneVerified()
 
 
@@ -116,6 +131,7 @@ class SetCreditLimit(Command[User]):
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
         require_no_conflict(book, aggregate)
+        book.caps.require_limit(self.limit)
         auto = aggregate.auto_limit_enabled and self.keep_auto
         if (self.limit, auto) != (aggregate.credit_limit, aggregate.auto_limit_enabled):
             yield CreditLimitSet(limit=self.limit, auto_limit_enabled=auto, reason=self.reason)
@@ -137,6 +153,7 @@ class EnableAutoLimit(Command[User]):
     """Let the policy move the limit, from its next moment on."""
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, aggregate)
         require(not aggregate.auto_limit_enabled, "already-done", "The automatic limit is on.")
         yield AutoLimitEnabled()
 
@@ -145,6 +162,7 @@ class DisableAutoLimit(Command[User]):
     """Leave the limit where it is."""
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, aggregate)
         require(aggregate.auto_limit_enabled, "already-done", "The automatic limit is off.")
         yield AutoLimitDisabled()
 
@@ -155,6 +173,7 @@ class SuspendUser(Command[User]):
     reason: Note
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, aggregate)
         require_legal(aggregate.status, "suspend", LEGAL)
         end_sessions(book, aggregate.id)
         yield UserSuspended(reason=self.reason)
@@ -164,6 +183,7 @@ class ReinstateUser(Command[User]):
     """End a suspension."""
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, aggregate)
         require_legal(aggregate.status, "reinstate", LEGAL)
         yield UserReinstated()
 
@@ -172,6 +192,7 @@ class DeactivateUser(Command[User]):
     """Set a user aside without blame."""
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, aggregate)
         require_legal(aggregate.status, "deactivate", LEGAL)
         yield UserDeactivated()
 
@@ -180,16 +201,19 @@ class ActivateUser(Command[User]):
     """Bring an inactive user back."""
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, aggregate)
         require_legal(aggregate.status, "activate", LEGAL)
         yield UserActivated()
 
 
 class DeleteUser(Command[User]):
-    """Hide a user who owes nothing and has no loan under way. The history stays."""
+    """Hide a user who owes nothing, is owed nothing, and has no loan or payment under way. The
+    history stays."""
 
     WHEN_GONE = True
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, aggregate)
         require(aggregate.deleted_at is None, "already-done", "The user is deleted.")
         _require_settled(aggregate, book)
         end_sessions(book, aggregate.id)
@@ -202,10 +226,9 @@ class EraseUser(Command[User]):
     WHEN_GONE = True
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, aggregate)
         require(not aggregate.erased, "already-done", "The user is erased.")
         _require_settled(aggregate, book)
-        credit = f"The user has {aggregate.credit_balance} naira of credit; refund it first."
-        require(aggregate.credit_balance == ZERO, "credit-left", credit)
         yield from _erase(aggregate, book)
 
 
@@ -235,5 +258,10 @@ def _erase(user: User, book: Book) -> Iterable[Event]:
 def _require_settled(user: User, book: Book) -> None:
     words = f"The user has {user.unfinished} unfinished loans; they must end first."
     require(not user.unfinished, "unfinished-loans", words)
+    ends = "it must be repaid first" if user.overdrawn else "refund it first"
+    credit = f"The user has {user.credit_balance} naira of credit; {ends}."
+    require(user.credit_balance == ZERO, "credit-left", credit)
+    waits = "The user has payments that are pending, or that failed with their money captured."
+    require(not book.listed(unsettled_of(user.id), 1), "unsettled-payments", waits)
     asks = "The user has tickets that are not resolved."
     require(not book.listed(tickets_of(user.id), 1), "unresolved-tickets", asks)

@@ -5,8 +5,9 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from msgspec import Struct
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection
 
+from rim_ledger.outage import OUTAGE
 from rim_ledger.values import Network
 
 
@@ -78,7 +79,7 @@ class SimulatedTelco:
                     " VALUES (%s, %s, %s)",
                     [order.reference, order.network, order.amount],
                 )
-        except OperationalError:
+        except OUTAGE:
             return Reply(Answer.UNKNOWN)
         if ending == SILENT_BUT_DELIVERED:
             return Reply(Answer.UNKNOWN)

@@ -10,16 +10,18 @@ from enum import StrEnum
 from typing import ClassVar, Final, Self, TypeVar, assert_never
 from uuid import UUID
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.core import NOWHERE, Aggregate, Stamp, require
+from rim_ledger.fingerprints import hashes
+from rim_ledger.lending.owed import Debt
 from rim_ledger.lending.shares import is_late
 from rim_ledger.lending.user_events import (
     AutoLimitDisabled,
     AutoLimitEnabled,
     Completion,
     CreditApplied,
+    CreditDefaulted,
     CreditLimitAdjusted,
     CreditLimitSet,
     CreditRefunded,
@@ -79,31 +81,6 @@ class RepaymentStatus(StrEnum):
     COMPLETED = "Completed"
 
 
-class Debt(Struct, frozen=True, kw_only=True, gc=False):
-    """What is still owed on one disbursed loan, in naira."""
-
-    principal: Decimal
-    interest: Decimal
-    due_at: datetime
-    disbursed_at: datetime
-    paid: Decimal = ZERO
-    overdue: bool = False
-    defaulted: bool = False
-
-    @property
-    def outstanding(self) -> Decimal:
-        return self.principal + self.interest
-
-    def after(self, part: "Part", sign: int) -> "Debt":
-        """The debt once a part was paid (1) or taken back (-1)."""
-        return replace(
-            self,
-            principal=self.principal - sign * part.principal,
-            interest=self.interest - sign * part.interest,
-            paid=self.paid + sign * part.amount,
-        )
-
-
 class User(Aggregate):
     BUSINESS_ID: ClassVar[str | None] = "user_id"
 
@@ -120,6 +97,10 @@ class User(Aggregate):
     heard_at: datetime
     """When there last was a sign that the phone is this user's: it was put down or verified, or
     a payment came in."""
+    contacts: frozenset[str]
+    """Keyed hashes of every phone and e-mail that the user has or had."""
+    made_by: dict[UUID, datetime] = {}
+    """Which admins registered the user, or changed contact, limit or score: recorded when, last."""
     status: UserStatus = UserStatus.ACTIVE
     total_loans: int = 0
     reserved: dict[UUID, Decimal] = {}
@@ -127,6 +108,9 @@ class User(Aggregate):
     credit_balance: Decimal = ZERO
     credit_at: datetime | None = None
     """When the latest of the money came in that is credit."""
+    credit_from: tuple[UUID, ...] = ()
+    """The payments that the credit came from, or came back from where it was applied: none is
+    missing, though the money of some may be spent."""
     applied: dict[UUID, Part] = {}
     total_repaid: Decimal = ZERO
     completed_on_time: int = 0
@@ -153,9 +137,15 @@ class User(Aggregate):
 
     @property
     def exposure(self) -> Decimal:
-        """Naira that count against the limit: principal owed, and loans not yet disbursed."""
+        """Naira that count against the limit: principal owed, loans not yet disbursed, and credit
+        below zero."""
         owed = (debt.principal for debt in self.debts.values())
-        return sum(self.reserved.values(), ZERO) + sum(owed, ZERO)
+        return sum(self.reserved.values(), ZERO) + sum(owed, ZERO) + self.overdrawn
+
+    @property
+    def overdrawn(self) -> Decimal:
+        """Naira that the user owes beside all loans: credit below zero."""
+        return max(ZERO, -self.credit_balance)
 
     @property
     def unfinished(self) -> int:
@@ -196,7 +186,8 @@ class User(Aggregate):
             auto_limit_enabled=event.auto_limit_enabled,
             created_at=stamp.at,
             heard_at=stamp.at,
-        )
+            contacts=hashes(event.phone_hash, event.email_hash),
+        )._made(stamp)
 
     def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
         match event:
@@ -208,15 +199,15 @@ class User(Aggregate):
                     phone_hash=event.phone_hash or self.phone_hash,
                     email_hash=event.email_hash or self.email_hash,
                     heard_at=stamp.at if event.phone_hash else self.heard_at,
-                )
+                    contacts=self.contacts | hashes(event.phone_hash, event.email_hash),
+                )._made(stamp)
             case UserPhoneVerified():
                 return self.but(heard_at=stamp.at)
             case CreditLimitSet():
-                return self.but(
-                    credit_limit=event.limit, auto_limit_enabled=event.auto_limit_enabled
-                )
+                auto = event.auto_limit_enabled
+                return self._made(stamp).but(credit_limit=event.limit, auto_limit_enabled=auto)
             case CreditScoreSet():
-                return self.but(credit_score=event.score)
+                return self._made(stamp).but(credit_score=event.score)
             case AutoLimitEnabled():
                 return self.but(auto_limit_enabled=True)
             case AutoLimitDisabled():
@@ -249,24 +240,23 @@ class User(Aggregate):
                 paid = self.but(heard_at=max(self.heard_at, stamp.at))
                 for part in event.parts:
                     paid = paid._paid(part, event.completed, stamp.at)
+                came = [event.transaction_id] if event.credit else []
+                paid = paid.but(credit_from=(*self.credit_from, *came))
                 return paid._credited(event.credit, event.paid_at or stamp.at)
             case CreditApplied():
                 paid = self._paid(event.part, event.completed, stamp.at)
                 loan, before = event.part.loan_id, self.applied.get(event.part.loan_id)
                 applied = event.part.plus(before) if before else event.part
-                spent = paid._credited(-event.part.amount)
-                return spent.but(applied=self.applied | {loan: applied})
+                spent = paid.but(applied=self.applied | {loan: applied})
+                return spent._credited(-event.part.amount)
             case RepaymentReversed():
                 owing = self
                 for part in event.parts:
                     owing = owing._unpaid(part)
-                return owing._credited(-event.credit)
+                left_from = tuple(each for each in self.credit_from if each != event.transaction_id)
+                return owing.but(credit_from=left_from)._credited(-event.credit)
             case CreditTakenBack():
-                left = self.applied[event.part.loan_id].minus(event.part)
-                rest = _without(self.applied, event.part.loan_id)
-                back = self._unpaid(event.part)
-                back = back._credited(event.part.amount, event.paid_at or stamp.at)
-                return back.but(applied=rest | {left.loan_id: left} if left.amount else rest)
+                return self._taken_back(event.part, event.paid_at or stamp.at)
             case CreditRefunded():
                 return self._credited(-event.amount)
             case DebtReopened():
@@ -297,6 +287,8 @@ class User(Aggregate):
             case DebtDefaultReversed():
                 defaults = _without(self.defaults, event.loan_id)
                 return self._mark(event.loan_id, defaulted=False).but(defaults=defaults)
+            case CreditDefaulted():
+                return self.but(defaults=self.defaults | {self.id: stamp.at})
             case CreditScoreRecomputed():
                 return self.but(credit_score=event.score)
             case CreditLimitAdjusted():
@@ -312,10 +304,28 @@ class User(Aggregate):
             case _:
                 assert_never(event)
 
+    def _made(self, stamp: Stamp) -> Self:
+        if stamp.admin is None:
+            return self
+        return self.but(made_by=self.made_by | {stamp.admin: stamp.noted_at})
+
+    def _taken_back(self, part: Part, paid_at: datetime) -> Self:
+        left = self.applied[part.loan_id].minus(part)
+        rest = _without(self.applied, part.loan_id)
+        applied = rest | {left.loan_id: left} if left.amount else rest
+        return self._unpaid(part).but(applied=applied)._credited(part.amount, paid_at)
+
     def _credited(self, amount: Decimal, paid_at: datetime | None = None) -> Self:
+        """More or less credit. Where it came from is forgotten once none is left, nor applied
+        where it may come back from."""
         balance = self.credit_balance + amount
         latest = max(filter(None, (self.credit_at, paid_at)), default=None)
-        return self.but(credit_balance=balance, credit_at=latest if balance > ZERO else None)
+        left = balance > ZERO
+        return self.but(
+            credit_balance=balance,
+            credit_at=latest if left else None,
+            credit_from=self.credit_from if left or self.applied else (),
+        )
 
     def _paid(self, part: Part, completed: tuple[Completion, ...], settled_at: datetime) -> Self:
         debt = self.debts[part.loan_id]

@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.core import Event, Personal
+from rim_ledger.fingerprints import Fingerprint, MaybeFingerprint
 from rim_ledger.lending.policy import ScoreInputs
 
 
@@ -47,8 +48,8 @@ class UserRegistered(Event):
     phone: Personal
     email: Personal
     name: Personal
-    phone_hash: str
-    email_hash: str
+    phone_hash: Fingerprint
+    email_hash: Fingerprint
     credit_score: int
     credit_limit: Decimal
     auto_limit_enabled: bool
@@ -60,8 +61,8 @@ class UserContactChanged(Event):
     phone: Personal = None
     email: Personal = None
     name: Personal = None
-    phone_hash: str | None = None
-    email_hash: str | None = None
+    phone_hash: MaybeFingerprint = None
+    email_hash: MaybeFingerprint = None
 
 
 class UserPhoneVerified(Event):
@@ -211,6 +212,10 @@ class CreditLimitAdjusted(Event):
     reason: str
 
 
+class CreditDefaulted(Event):
+    """Credit stayed below zero for as long as a loan may be past due before it defaults."""
+
+
 class UserOptedOut(Event):
     """No marketing is sent to this user any more."""
 
@@ -253,6 +258,7 @@ UserEvent = (
     | DebtDefaultReversed
     | CreditScoreRecomputed
     | CreditLimitAdjusted
+    | CreditDefaulted
     | UserOptedOut
     | UserOptedIn
     | UserDeleted

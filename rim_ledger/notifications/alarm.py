@@ -13,6 +13,7 @@ from rim_ledger.core import SYSTEM, Stamp
 from rim_ledger.ledger import Ledger
 from rim_ledger.notifications.alert import WATCHED, AlertType
 from rim_ledger.notifications.alerting import observe
+from rim_ledger.outage import Outages
 from rim_ledger.sending import Channel
 from rim_ledger.store import Store
 from rim_ledger.world import World
@@ -58,9 +59,11 @@ class Alarm:
 
 async def run(alarm: Alarm) -> None:
     """Look for ever. What fails, such as a database that is away, is tried again."""
+    outages = Outages(log.warning, "the alerts")
     while True:
         try:
             await alarm.look()
+            outages.end()
         except Exception as error:
-            log.warning("the alerts could not be looked at: %s", type(error).__name__)
+            outages.begin(error)
         await asyncio.sleep(INTERVAL)

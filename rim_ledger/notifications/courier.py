@@ -26,6 +26,7 @@ from rim_ledger.notifications.hand_over import (
 from rim_ledger.notifications.pace import pace
 from rim_ledger.notifications.parcel import Doubt, Hand, Outcome, Parcel
 from rim_ledger.notifications.queues import in_hand, waiting
+from rim_ledger.outage import Outages
 from rim_ledger.sending import Channel, Heard, Lane, Message, Providers, Unclear
 from rim_ledger.store import Store
 from rim_ledger.system.outbound import is_open
@@ -38,8 +39,7 @@ INTERVAL: Final = 1.0
 PAGE: Final = 100
 """Names of a list that are looked at at once."""
 BROADCASTS: Final = 20
-"""Of the broadcasts fewer are looked at, and carried, at once: each takes connections of its own,
-which the database has few of."""
+"""Broadcasts that are looked at and carried at once: each takes connections of its own."""
 ASK_AGAIN: Final = timedelta(seconds=30)
 """Time between two questions about a message that stays in doubt."""
 DECLINED: Final = "The provider says that it failed."
@@ -63,6 +63,7 @@ class Courier:
         self._world, self._find = world, find
         self._later: dict[UUID, datetime] = {}
         """When to ask again about what stays in doubt."""
+        self._outages = Outages(log.warning, "messages")
         self._room = asyncio.Semaphore(BROADCASTS)
         self._seen = ""
         """The broadcast that a look ended with. The next goes on there, so none hides another."""
@@ -74,9 +75,9 @@ class Courier:
             while True:
                 running = {name: task for name, task in running.items() if not task.done()}
                 nothing: dict[str, Errand] = {}
-                for name, errand in (await _attempt(self._errands, nothing)).items():
+                for name, errand in (await self._attempt(self._errands, nothing)).items():
                     if name not in running:
-                        running[name] = group.create_task(_attempt(errand, 0))
+                        running[name] = group.create_task(self._attempt(errand, 0))
                 await asyncio.sleep(INTERVAL)
 
     async def carry(self, at: datetime | None = None) -> int:
@@ -259,8 +260,7 @@ class Courier:
         return Outcome(id, Heard.SENT)
 
     async def _ask(self, doubt: Doubt) -> Outcome | None:
-        """What became of a message that somebody had in hand who died; None without an answer,
-        while there may still be one."""
+        """What became of what somebody had in hand who died; None while an answer may come."""
         lane, heard = doubt.lane, Heard.UNKNOWN
         if lane.provider:
             try:
@@ -278,6 +278,15 @@ class Courier:
             found = await Store(connection).listed(wanted, after)
         return {place: names for place, (_, names) in found.items()}
 
+    async def _attempt(self, work: Callable[[], Coroutine[Any, Any, T]], otherwise: T) -> T:
+        """What comes of a work; what fails now is tried again later."""
+        try:
+            otherwise = await work()
+            self._outages.end()
+        except Exception as error:
+            self._outages.begin(error)
+        return otherwise
+
     async def _decide(self, work: Work, at: datetime | None = None) -> None:
         await self._ledger.submit(work, Stamp(at=at or self._world.now(), actor=SYSTEM))
 
@@ -289,12 +298,3 @@ async def _all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     if errors := [each for each in done if isinstance(each, BaseException)]:
         raise errors[0]
     return [each for each in done if not isinstance(each, BaseException)]
-
-
-async def _attempt(work: Callable[[], Coroutine[Any, Any, T]], otherwise: T) -> T:
-    """What comes of a work; what fails now is tried again later."""
-    try:
-        return await work()
-    except Exception as error:
-        log.warning("messages could not be handed over: %s", type(error).__name__)
-        return otherwise

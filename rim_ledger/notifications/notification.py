@@ -98,11 +98,12 @@ class Notice(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
 
 
 class NotificationQueued(Event):
-    """`taken` says that whoever queued it is handing it over, perhaps through an integration."""
+    """`taken`: it is being handed over, perhaps through an integration; `to`: a former address."""
 
     notice: Notice
     title: Personal
     message: Personal
+    to: Personal = None
     taken: bool = False
     integration: UUID | None = None
 
@@ -138,8 +139,7 @@ class NotificationOutcomeUnknown(Event):
 
 
 class NotificationContradicted(Event):
-    """The provider said otherwise afterwards: failed for what was delivered, or delivered what had
-    failed. The status stays."""
+    """The provider afterwards said the opposite of what had become of it. The status stays."""
 
     status: NotificationStatus
 
@@ -171,6 +171,7 @@ class NotificationHistory(Aggregate):
     message: str | None
     created_at: datetime
     hand_over: HandOver
+    to: str | None = None
     integration: UUID | None = None
     """The one that it was handed over through: only that can tell what became of it."""
     taken_at: datetime | None = None
@@ -204,6 +205,7 @@ class NotificationHistory(Aggregate):
             title=event.title,
             message=event.message,
             created_at=stamp.at,
+            to=event.to,
             hand_over=HandOver.UNDER_WAY if event.taken else HandOver.WAITING,
             integration=event.integration,
             taken_at=stamp.at if event.taken else None,
@@ -240,8 +242,7 @@ class NotificationHistory(Aggregate):
 
 
 def notification_id(notice: Notice) -> UUID:
-    """The stream of a notice: the same cause tells a person on a channel once, whoever asks how
-    often, and whatever died in between."""
+    """The stream of a notice: the same cause tells a person on a channel once, whatever dies."""
     if notice.parent_id:
         return repeat_id(notice.parent_id)
     return derived_id("notification", notice.cause, notice.recipient, notice.channel)

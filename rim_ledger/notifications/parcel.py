@@ -79,7 +79,10 @@ def parcel_of(book: Book, known: NotificationHistory, lane: Lane) -> Parcel:
     notice = known.notice
     title, message = in_clear(book, known)
     withheld = _withheld(notice, book)
-    reached = address(book, notice.recipient_type, notice.recipient, notice.channel)
+    if known.to is None:
+        reached = address(book, notice.recipient_type, notice.recipient, notice.channel)
+    else:
+        reached = book.reveal(known.person, known.to)
     return Parcel(
         id=known.id,
         channel=Channel(notice.channel),

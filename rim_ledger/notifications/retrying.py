@@ -41,4 +41,5 @@ class RetryNotification(Creation[NotificationHistory]):
         require(title is not None, "erased", "This person was erased; nothing is sent to them.")
         book.append(NotificationHistory, failed.id, [NotificationRetried(child=id)])
         notice = replace(failed.notice, parent_id=failed.id, cause=failed.id, otherwise=None)
-        return queued(notice, title, message)
+        first, *rest = queued(notice, title, message)
+        return [replace(first, to=book.reveal(failed.person, failed.to)), *rest]

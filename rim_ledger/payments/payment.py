@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from rim_ledger.admin.second_person import require_second_person
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Creation, Event, Invalid, Refused, require, require_legal
 from rim_ledger.lending.debt import repay
@@ -24,7 +25,16 @@ from rim_ledger.payments.transaction import (
     TransactionType,
     reference_claim,
 )
-from rim_ledger.values import AnyId, Metadata, Money, Name, Network, Note, Reference
+from rim_ledger.text import folded
+from rim_ledger.values import (
+    AnyId,
+    Metadata,
+    Money,
+    Name,
+    Network,
+    Note,
+    Reference,
+)
 
 
 class RecordTransaction(Creation[Transaction]):
@@ -99,7 +109,8 @@ class RecordTransaction(Creation[Transaction]):
 
 
 class CompleteTransaction(Command[Transaction]):
-    """The money came in. A repayment is shared out over the user's loans in the same commit."""
+    """The money came in, says somebody else than who recorded it. A repayment is shared out over
+    the user's loans in the same commit."""
 
     reference: Reference | None = None
 
@@ -107,10 +118,13 @@ class CompleteTransaction(Command[Transaction]):
         require_own_life(aggregate)
         require_legal(aggregate.status, "complete", LEGAL)
         require_no_conflict(book, book.read(User, aggregate.user_id))
+        words = "You recorded this payment; another person completes it."
+        require_second_person(book, words, aggregate.recorded_by)
         if self.reference:
             known = aggregate.reference or self.reference
             other = f"The transaction's reference is {known}, not {self.reference}."
-            require(self.reference == known, "reference-differs", other)
+            same = folded(self.reference) == folded(known)
+            require(same, "reference-differs", other)
             claim_reference(book, aggregate.id, aggregate.source, self.reference)
         if aggregate.type is TransactionType.REPAYMENT:
             shared = repay(
@@ -127,8 +141,8 @@ class CompleteTransaction(Command[Transaction]):
 
 
 class FailTransaction(Command[Transaction]):
-    """The money did not come, or was captured and cannot be used. Its reference may be taken
-    by another transaction."""
+    """The money did not come, and the reference may be taken by another transaction; or the money
+    was captured and cannot be used, and the reference stays."""
 
     reason: Note
     funds_captured: bool = False
@@ -152,17 +166,18 @@ class AddNote(Command[Transaction]):
 
 
 def claim_reference(book: Book, id: UUID, source: str | None, reference: str | None) -> None:
-    """A reference of one provider stands for one transaction; one that failed makes room."""
+    """A reference of one provider stands for one transaction; one that failed without money
+    captured makes room."""
     if reference:
         kind, name = reference_claim(source, reference)
-        if (before := find_payment(book, source, reference)) and before.failed:
+        if (before := find_payment(book, source, reference)) and before.brought_nothing:
             book.release(kind, name)
         taken = f"The reference {reference} of {source} belongs to another transaction."
         book.claim(kind, name, id, Refused("reference-taken", taken))
 
 
 def find_payment(book: Book, source: str | None, reference: str) -> Transaction | None:
-    """The transaction that a provider's reference stands for."""
+    """The transaction that a provider's reference stands for, however the two are written."""
     holder = book.holder(*reference_claim(source, reference))
     return book.find(Transaction, holder) if holder else None
 

@@ -1,13 +1,17 @@
 """Undoing and settling payments: reversals, refunds, and reconciling with a provider's books."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
 
+from rim_ledger.admin.second_person import require_second_person
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Event, Refused, require, require_legal
+from rim_ledger.lending.airtime_return import claim_return, require_another_than_sender
 from rim_ledger.lending.debt import cancel, take_back
+from rim_ledger.lending.disbursement import FIRST_QUERY
 from rim_ledger.lending.loan import LEGAL as LOAN_LEGAL
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_events import LoanDisbursementReversed
@@ -25,12 +29,14 @@ from rim_ledger.payments.transaction import (
     TransactionReversed,
     TransactionStatus,
     TransactionType,
+    line_claim,
 )
 from rim_ledger.values import Money, Note, Reference
 
 
 class ReverseTransaction(Command[Transaction]):
-    """Undo a completed payment, for a reason: a chargeback, a duplicate, an error."""
+    """Undo a completed payment, for a reason: a chargeback, a duplicate, an error. Somebody else
+    does it than who completed it."""
 
     reason: Note
 
@@ -38,6 +44,8 @@ class ReverseTransaction(Command[Transaction]):
         require_own_life(aggregate)
         require_legal(aggregate.status, "reverse", LEGAL)
         require_no_conflict(book, book.read(User, aggregate.user_id))
+        words = "You completed this payment; another person reverses it."
+        require_second_person(book, words, aggregate.settled_by)
         if aggregate.type is TransactionType.REPAYMENT:
             shares = aggregate.parts, aggregate.unallocated
             take_back(book, aggregate.user_id, aggregate.id, *shares)
@@ -45,7 +53,8 @@ class ReverseTransaction(Command[Transaction]):
 
 
 class RefundTransaction(Command[Transaction]):
-    """Give back what was captured for a payment that failed, for a reason."""
+    """Give back what was captured for a payment that failed, for a reason. Somebody else does it
+    than who recorded or failed it."""
 
     reason: Note
 
@@ -55,11 +64,14 @@ class RefundTransaction(Command[Transaction]):
         require_no_conflict(book, book.read(User, aggregate.user_id))
         nothing = "No money was captured for this payment, so there is none to give back."
         require(aggregate.funds_captured, "nothing-captured", nothing)
+        words = "You recorded this payment, or failed it; another person refunds it."
+        require_second_person(book, words, aggregate.recorded_by, aggregate.settled_by)
         yield TransactionRefunded(reason=self.reason)
 
 
 class RefundCredit(Command[User]):
-    """Pay credit back to the person. The reference is the payment's, at its method."""
+    """Pay credit back to the person. The reference is the payment's, at its method. Somebody else
+    does it than who recorded or completed a payment that the credit came from."""
 
     WHEN_GONE = True
 
@@ -73,6 +85,7 @@ class RefundCredit(Command[User]):
             book.need("transactions.cash", "write")
         there = f"The user has {aggregate.credit_balance} naira of credit, not {self.amount}."
         require(self.amount <= aggregate.credit_balance, "credit-too-small", there)
+        _require_others_money(book, aggregate)
         claim_reference(book, book.new_id(), self.payment_method, self.reference)
         yield CreditRefunded(
             amount=self.amount, payment_method=self.payment_method, reference=self.reference
@@ -94,7 +107,7 @@ class Reconcile(Command[Transaction]):
         if self.statement_line:
             settled = f"The statement line {self.statement_line} settles another payment."
             taken = Refused("statement-line-taken", settled)
-            book.claim("statement-line", self.statement_line, aggregate.id, taken)
+            book.claim(*line_claim(self.statement_line), aggregate.id, taken)
         yield TransactionReconciled(note=self.notes, statement_line=self.statement_line)
 
 
@@ -108,12 +121,24 @@ class UndoReconciliation(Command[Transaction]):
         open_ = "The payment is not reconciled."
         require(aggregate.reconciled_at is not None, "not-reconciled", open_)
         if aggregate.statement_line:
-            book.release("statement-line", aggregate.statement_line)
+            book.release(*line_claim(aggregate.statement_line))
         yield TransactionReconciliationUndone(reason=self.reason)
 
 
+def _require_others_money(book: Book, user: User) -> None:
+    """Refuse a refund of credit to who brought in a payment that it came from."""
+    book.look_ahead(partial(book.read, Transaction, each) for each in user.credit_from)
+    for id_ in user.credit_from:
+        payment = book.read(Transaction, id_)
+        words = f"You recorded or completed {payment.transaction_id}; another person refunds it."
+        require_second_person(book, words, payment.recorded_by, payment.settled_by)
+
+
 class ReverseDisbursement(Command[Loan]):
-    """The telco took the airtime back. Legal while nothing but credit was paid for the loan."""
+    """The telco took the airtime back, under a reference of its own for that, which counts once:
+    says somebody else than who disbursed, or the telco has said that it failed. Legal while nothing
+    but credit was paid for the loan. The telco is asked on until its answer is definite; if it says
+    that the airtime came and stayed, that is in dispute."""
 
     reason: Note
     telco_reference: Reference
@@ -128,10 +153,15 @@ class ReverseDisbursement(Command[Loan]):
         require(only, "loan-was-paid", paid)
         owed = aggregate.owed
         assert owed, "what was disbursed has its attempt"
+        words = "You disbursed this loan; another person says that its airtime came back."
+        require_another_than_sender(book, aggregate, owed, words)
+        claim_return(book, aggregate, owed, self.telco_reference)
         book.append(Transaction, owed.transaction_id, [TransactionReversed(reason=self.reason)])
         cancel(book, aggregate)
         book.forget("overdue", aggregate.id)
         book.forget("default", aggregate.id)
+        if not aggregate.historical:
+            book.remind("query-top-up", aggregate.id, book.now + FIRST_QUERY)
         yield LoanDisbursementReversed(
             reference=owed.reference, reason=self.reason, telco_reference=self.telco_reference
         )

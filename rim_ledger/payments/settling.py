@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from rim_ledger.admin.same_person import is_caller
 from rim_ledger.book import Book, Work, perform
 from rim_ledger.core import Form, Refused
 from rim_ledger.lending.loan import Loan
@@ -24,7 +25,7 @@ from rim_ledger.payments.statement import (
     StatementLinesSettled,
     StatementStarted,
 )
-from rim_ledger.payments.transaction import Transaction, TransactionStatus
+from rim_ledger.payments.transaction import Transaction, TransactionStatus, line_claim
 from rim_ledger.values import Money, Name, Reference, moment
 
 
@@ -129,13 +130,14 @@ def _settle(book: Book, line: StatementLine, name: str) -> Finding:
     try:
         _reconcile(book, transaction, name)
     except Refused as refusal:
-        return found(LineOutcome.REFUSED, reason=refusal.detail)
+        own = refusal.code == "separation-of-duties"
+        return found(LineOutcome.OWN_RECORD if own else LineOutcome.REFUSED, reason=refusal.detail)
     return found(LineOutcome.MATCHED)
 
 
 def _reconcile(book: Book, transaction: Transaction, name: str) -> None:
     """Complete and reconcile a payment, or refuse before anything of it is written."""
-    if book.holder("statement-line", name):
+    if book.holder(*line_claim(name)):
         raise Refused("statement-line-taken", f"The line {name} settles another payment.")
     if transaction.status is TransactionStatus.PENDING:
         perform(book, Transaction, transaction.id, CompleteTransaction())
@@ -144,11 +146,12 @@ def _reconcile(book: Book, transaction: Transaction, name: str) -> None:
 
 def _looks(book: Book, line: StatementLine, name: str) -> Iterator[Callable[[], object]]:
     """What settling a line comes upon, so that the lines' streams are loaded together."""
-    yield partial(book.holder, "statement-line", name)
+    yield partial(book.holder, *line_claim(name))
     yield partial(_debtor, book, line)
 
 
 def _debtor(book: Book, line: StatementLine) -> None:
     if transaction := find_payment(book, line.provider, line.reference):
+        is_caller(book, transaction.recorded_by)
         for loan in book.read(User, transaction.user_id).debts:
             book.read(Loan, loan)

@@ -11,6 +11,7 @@ from typing import Any, Self, assert_never
 from uuid import UUID
 
 from msgspec import Struct
+from pydantic.alias_generators import to_camel
 
 from rim_ledger.core import Aggregate, Event, FrozenMeta, Stamp
 
@@ -27,10 +28,17 @@ class LineOutcome(StrEnum):
     DUPLICATE = "duplicate"
     """An earlier line of the same file has the same provider and reference."""
     ALREADY_RECONCILED = "alreadyReconciled"
+    OWN_RECORD = "own-record"
+    """The payment waits, and was recorded by who uploads the file: another person completes it."""
     REFUSED = "refused"
     """A rule forbids it to this caller, such as a payment of their own."""
     INVALID = "invalid"
     """The line cannot be read: a field is missing, or is no date, no amount."""
+
+    @property
+    def counted(self) -> str:
+        """The field of the summary that counts it."""
+        return to_camel(self.name.lower())
 
 
 class Finding(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
@@ -80,6 +88,7 @@ class Statement(Aggregate):
     unknown: int = 0
     duplicate: int = 0
     already_reconciled: int = 0
+    own_record: int = 0
     refused: int = 0
     invalid: int = 0
     finished_at: datetime | None = None
@@ -91,7 +100,7 @@ class Statement(Aggregate):
     @property
     def summary(self) -> dict[str, Any]:
         """How many lines came to what, as clients see it."""
-        counts = {each.value: getattr(self, each.name.lower()) for each in LineOutcome}
+        counts = {each.counted: getattr(self, each.name.lower()) for each in LineOutcome}
         return {"id": self.id, "lines": self.lines, **counts}
 
     @classmethod

@@ -11,6 +11,7 @@ import msgspec
 
 from rim_ledger.core import NOWHERE, Aggregate, Event, Personal, PersonalMap, Stamp
 from rim_ledger.lending.user_events import Part
+from rim_ledger.text import folded, folded_source
 from rim_ledger.values import ZERO, Network
 
 
@@ -31,6 +32,11 @@ class PaymentMethod(StrEnum):
     CARD = "card"
     WALLET = "wallet"
     CASH = "cash"
+
+
+def unsettled_of(user: UUID) -> str:
+    """The list of a user's payments that may still bring money, or hold some that must go back."""
+    return f"payments-of-user.{user}"
 
 
 LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
@@ -124,8 +130,14 @@ TransactionEvent = (
 
 
 def reference_claim(source: str | None, reference: str) -> tuple[str, str]:
-    """The name under which a payment holds its reference."""
-    return "payment-reference", msgspec.json.encode([source, reference]).decode()
+    """The name under which a payment holds its reference, as in migration 0019."""
+    words = [folded_source(source), folded(reference)]
+    return "payment-reference", msgspec.json.encode(words).decode()
+
+
+def line_claim(name: str) -> tuple[str, str]:
+    """The name under which a payment holds a line of a statement, as in migration 0019."""
+    return "statement-line", folded(name)
 
 
 class Transaction(Aggregate):
@@ -143,6 +155,10 @@ class Transaction(Aggregate):
     description: str | None
     metadata: dict[str, Any]
     created_at: datetime
+    recorded_by: UUID | None = None
+    """The admin who recorded it, if it was one."""
+    settled_by: UUID | None = None
+    """The admin who completed or failed it, by hand or by a statement."""
     status: TransactionStatus = TransactionStatus.PENDING
     parts: tuple[Part, ...] = ()
     unallocated: Decimal = ZERO
@@ -160,8 +176,8 @@ class Transaction(Aggregate):
 
     @property
     def claims(self) -> frozenset[tuple[str, str]]:
-        line = frozenset([("statement-line", self.statement_line)] if self.statement_line else [])
-        return line if self.failed else line | self._reference
+        line = frozenset([line_claim(self.statement_line)] if self.statement_line else [])
+        return line if self.brought_nothing else line | self._reference
 
     def holds(self, kind: str, name: str) -> bool:
         # One that failed keeps its reference until another transaction takes it.
@@ -174,6 +190,13 @@ class Transaction(Aggregate):
         return frozenset([reference_claim(self.source, self.reference)])
 
     @property
+    def lists(self) -> frozenset[tuple[str, str]]:
+        captured = self.status is TransactionStatus.FAILED and self.funds_captured
+        if self.disburses or not (self.status is TransactionStatus.PENDING or captured):
+            return NOWHERE
+        return frozenset([(unsettled_of(self.user_id), str(self.id))])
+
+    @property
     def disburses(self) -> bool:
         """Whether this is a loan's top-up, which moves with its loan only."""
         return self.type is TransactionType.AIRTIME and self.loan_id is not None
@@ -182,6 +205,11 @@ class Transaction(Aggregate):
     def failed(self) -> bool:
         """Whether it failed, even if what was captured for it has gone back since."""
         return self.status is TransactionStatus.FAILED or self.funds_captured
+
+    @property
+    def brought_nothing(self) -> bool:
+        """Whether no money came in, so that its reference may stand for another payment."""
+        return self.failed and not self.funds_captured
 
     @property
     def source(self) -> str | None:
@@ -232,6 +260,7 @@ class Transaction(Aggregate):
             description=event.description,
             metadata=event.metadata,
             created_at=stamp.at,
+            recorded_by=stamp.admin,
         )
 
     def evolve(  # noqa: PLR0911 - a line an event
@@ -241,6 +270,7 @@ class Transaction(Aggregate):
             case TransactionCompleted():
                 return self.but(
                     status=TransactionStatus.COMPLETED,
+                    settled_by=stamp.admin,
                     reference=event.reference or self.reference,
                     parts=event.parts,
                     unallocated=event.unallocated,
@@ -249,6 +279,7 @@ class Transaction(Aggregate):
             case TransactionFailed():
                 return self.but(
                     status=TransactionStatus.FAILED,
+                    settled_by=stamp.admin,
                     failure_reason=event.reason,
                     funds_captured=event.funds_captured,
                     quarantined=self._unresolved,

@@ -9,6 +9,7 @@ from rim_ledger.book import Book
 from rim_ledger.core import Command, Event, Invalid, require, require_legal
 from rim_ledger.lending.user import User
 from rim_ledger.support.deadlines import overdue, wind
+from rim_ledger.support.quotas import BYTES, FILES, MESSAGES, require_left, spend
 from rim_ledger.support.ticket import LEGAL, Ticket, TicketStatus
 from rim_ledger.support.ticket_events import (
     AttachmentAdded,
@@ -37,6 +38,7 @@ class PostMessage(Command[Ticket]):
     def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
         require_legal(aggregate.status, "message", LEGAL)
         book.read(User, aggregate.customer_id).require_present()
+        require_left(book, MESSAGES, spent=aggregate.said_on(book.stamp))
         files = tuple(dict.fromkeys(self.attachment_ids))
         for number, each in enumerate(files):
             file = aggregate.attachments.get(each)
@@ -79,8 +81,10 @@ class AddAttachment(Command[Ticket]):
     sha256: str
 
     def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
-        require_room(aggregate)
+        require_room(aggregate, book)
         book.read(User, aggregate.customer_id).require_present()
+        spend(book, FILES)
+        spend(book, BYTES, self.size)
         yield AttachmentAdded(
             attachment_id=self.attachment_id,
             name=self.name,
@@ -90,12 +94,14 @@ class AddAttachment(Command[Ticket]):
         )
 
 
-def require_room(ticket: Ticket) -> None:
-    """Refuse another file where none may be added."""
+def require_room(ticket: Ticket, book: Book) -> None:
+    """Refuse another file where none may be added, or not by the caller today."""
     require_legal(ticket.status, "attach", LEGAL)
     unposted = sum(not file.posted for file in ticket.attachments.values())
     full = f"{UNPOSTED_MAX} files of this ticket go with no message yet; send some first."
     require(unposted < UNPOSTED_MAX, "too-many-attachments", full)
+    require_left(book, FILES)
+    require_left(book, BYTES)
 
 
 def _customer_name(ticket: Ticket, book: Book) -> str | None:

@@ -11,6 +11,7 @@ from rim_ledger.core import Command, Creation, Event, Forbidden, require, requir
 from rim_ledger.lending.user import User
 from rim_ledger.support.deadlines import resolution_due, response_due, wind
 from rim_ledger.support.holding import open_department
+from rim_ledger.support.quotas import TICKETS, spend
 from rim_ledger.support.ticket import LEGAL, Ticket
 from rim_ledger.support.ticket_events import (
     Category,
@@ -50,6 +51,7 @@ class OpenTicket(Creation[Ticket]):
         customer.require_present()
         if self.department:
             open_department(book, self.department)
+        spend(book, TICKETS)
         yield TicketOpened(
             ticket_number=book.number("TKT"),
             customer_id=customer.id,

@@ -1,7 +1,7 @@
 """A ticket: a customer's question, until it is answered, resolved and closed."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import ClassVar, Final, Self, assert_never
 from uuid import UUID
@@ -37,6 +37,7 @@ from rim_ledger.support.ticket_events import (
     TicketUnassigned,
     TicketUntagged,
 )
+from rim_ledger.values import lagos_day
 
 
 class TicketStatus(StrEnum):
@@ -119,6 +120,8 @@ class Ticket(Aggregate):
     """How many were posted; each message is known by its number."""
     message_count: int = 0
     """How many of them customers and agents posted."""
+    said: dict[tuple[date, UUID], int] = {}
+    """How many messages each posted on the last day on which anybody did, in Lagos."""
     read_by_agents: int = 0
     read_by_customer: int = 0
     attachments: dict[UUID, Attachment] = {}
@@ -129,6 +132,10 @@ class Ticket(Aggregate):
     @property
     def person(self) -> UUID:
         return self.customer_id
+
+    def said_on(self, stamp: Stamp) -> int:
+        """How many messages whoever acts has posted on this day."""
+        return self.said.get(_day_of(stamp), 0)
 
     @property
     def active(self) -> bool:
@@ -258,10 +265,18 @@ class Ticket(Aggregate):
             each: msgspec.structs.replace(self.attachments[each], posted=True)
             for each in event.attachments
         }
+        own = _day_of(stamp)
+        same_day = {each: count for each, count in self.said.items() if each[0] == own[0]}
         return self.but(
             messages=self.messages + 1,
+            said=same_day | {own: self.said_on(stamp) + 1},
             message_count=self.message_count + (event.sender_type is not Sender.SYSTEM),
             last_message_at=stamp.at,
             attachments=self.attachments | posted,
             responded_at=self.responded_at or (stamp.at if by_agent else None),
         )
+
+
+def _day_of(stamp: Stamp) -> tuple[date, UUID]:
+    """The day in Lagos on which something was said, and who said it."""
+    return lagos_day(stamp.at), stamp.actor.id or UUID(int=0)

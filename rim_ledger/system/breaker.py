@@ -8,10 +8,11 @@ from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection
 
 from rim_ledger.core import SYSTEM, Stamp, Unavailable
 from rim_ledger.ledger import Ledger
+from rim_ledger.outage import OUTAGE
 from rim_ledger.system.integration import IntegrationTested, TestResult
 from rim_ledger.system.mending import break_
 from rim_ledger.world import World
@@ -57,7 +58,7 @@ class Breaker:
         async with self._writing:
             calls, self._waiting = self._waiting, []
             # What a provider answered counts for more than that it is counted.
-            with suppress(OperationalError, Unavailable):
+            with suppress(*OUTAGE, Unavailable):
                 for each, failures in await self._count(calls):
                     stamp = Stamp(at=self._world.now(), actor=SYSTEM)
                     await self._ledger.submit(break_(each, failures), stamp)

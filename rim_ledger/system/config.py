@@ -1,6 +1,7 @@
 """The settings that rules read: each known key has a type, a range and a default."""
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
@@ -24,6 +25,8 @@ class Known(Struct, frozen=True):
     least: int = 0
     most: int = 0
     places: int = 0
+    lapses: bool = False
+    """Whether it is a span in days that a lower one replaces only once it has passed itself."""
 
 
 KNOWN: Final[dict[tuple[str, str], Known]] = {
@@ -53,11 +56,44 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         places=2,
     ),
     ("lending", "defaultAfterDays"): Known("Days past due until a loan defaults.", 30, 1, 3650),
+    ("security", "separationDays"): Known(
+        "Days in which an admin who registered a borrower, or changed contact, limit or score,"
+        " neither approves nor disburses for them. A lower number holds once the former has"
+        " passed.",
+        30,
+        1,
+        365,
+        lapses=True,
+    ),
     ("support", "firstResponseHours"): Known(
         "Hours until an agent shall have answered a ticket.", 4, 1, 8760
     ),
     ("support", "resolutionHours"): Known(
         "Hours until a ticket shall be resolved, from when it was opened or reopened.", 48, 1, 8760
+    ),
+    ("quotas", "borrowerFilesPerDay"): Known(
+        "Files that a borrower may add to tickets in a day.", 30, 1, 100_000
+    ),
+    ("quotas", "borrowerMebibytesPerDay"): Known(
+        "MiB of files that a borrower may add to tickets in a day.", 50, 1, 1_000_000
+    ),
+    ("quotas", "borrowerTicketsPerDay"): Known(
+        "Tickets that a borrower may open in a day.", 20, 1, 100_000
+    ),
+    ("quotas", "borrowerMessagesPerTicketPerDay"): Known(
+        "Messages that a borrower may post on one ticket in a day.", 100, 1, 100_000
+    ),
+    ("quotas", "staffFilesPerDay"): Known(
+        "Files that one member of staff may add to tickets in a day.", 1_000, 1, 1_000_000
+    ),
+    ("quotas", "staffMebibytesPerDay"): Known(
+        "MiB of files that one member of staff may add to tickets in a day.", 2_000, 1, 1_000_000
+    ),
+    ("quotas", "staffTicketsPerDay"): Known(
+        "Tickets that one member of staff may open in a day.", 10_000, 1, 1_000_000
+    ),
+    ("quotas", "staffMessagesPerTicketPerDay"): Known(
+        "Messages that one member of staff may post on one ticket in a day.", 1_000, 1, 100_000
     ),
     ("notifications", "smsPerSecond"): Known(
         "SMS that are handed over in a second, by all processes together.", 50, 1, 10_000
@@ -101,6 +137,9 @@ class SystemConfig(Aggregate):
     data_type: DataType
     value: Any = None
     updated_by: UUID | None = None
+    lapsing: tuple[tuple[int, datetime], ...] = ()
+    """Days that this was set to before, each with when (by time of recording) they have passed
+    since then."""
 
     @property
     def shown(self) -> Any:
@@ -113,15 +152,14 @@ class SystemConfig(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: SystemConfigSet, stamp: Stamp) -> Self:
-        return cls(
+        at_first = cls(
             id=id,
             category=event.category,
             key=event.key,
             description=event.description,
             data_type=_data_type(event),
-            value=event.value,
-            updated_by=stamp.admin,
         )
+        return at_first.evolve(event, stamp)
 
     def evolve(self, event: SystemConfigSet | SystemConfigReset, stamp: Stamp) -> Self:
         match event:
@@ -131,11 +169,20 @@ class SystemConfig(Aggregate):
                     description=event.description,
                     data_type=_data_type(event),
                     updated_by=stamp.admin,
+                    lapsing=self._lapsing(stamp),
                 )
             case SystemConfigReset():
-                return self.but(value=None, updated_by=stamp.admin)
+                return self.but(value=None, updated_by=stamp.admin, lapsing=self._lapsing(stamp))
             case _:
                 assert_never(event)
+
+    def _lapsing(self, stamp: Stamp) -> tuple[tuple[int, datetime], ...]:
+        known = KNOWN.get((self.category, self.key))
+        if not known or not known.lapses:
+            return ()
+        days = self.value if type(self.value) is int else int(known.default)
+        left = (each for each in self.lapsing if stamp.noted_at < each[1])
+        return (*left, (days, stamp.noted_at + timedelta(days=days)))
 
 
 def _data_type(event: SystemConfigSet) -> DataType:
@@ -214,6 +261,14 @@ def value_of(category: str, key: str, config: SystemConfig | None) -> Any:
     if config is None or config.value is None:
         return known.default
     return type(known.default)(config.value)
+
+
+def span(book: Book, category: str, key: str) -> timedelta:
+    """The span in days that holds as of this decision: the longest that was set and has not passed
+    since it was lowered."""
+    config = book.find(SystemConfig, config_id(category, key))
+    former = (days for days, until in config.lapsing if book.now < until) if config else ()
+    return timedelta(days=max(value_of(category, key, config), *former, 0))
 
 
 def _same_type(before: SystemConfig | None, value: JsonValue) -> JsonValue:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, PrivateAttr
+from pydantic import AfterValidator, Field, JsonValue, PrivateAttr
 from pydantic_core import PydanticCustomError
 
 from rim_ledger.book import Book
@@ -19,7 +19,7 @@ from rim_ledger.core import (
     require,
     require_legal,
 )
-from rim_ledger.free_json import FreeJson
+from rim_ledger.free_json import FreeObject
 from rim_ledger.patch import Patch
 from rim_ledger.system.credential_rotation import UNKNOWN_CALLBACKS, end_former, rotate
 from rim_ledger.system.credentials import OVERLAP_HOURS, OVERLAP_HOURS_MAX, WithCredentials
@@ -67,7 +67,7 @@ def _url(text: str) -> str:
     return text
 
 
-def _small(config: dict[str, FreeJson]) -> dict[str, FreeJson]:
+def _small(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if len(json.dumps(config)) > CONFIG_MAX:
         raise PydanticCustomError("too_long", f"this has at most {CONFIG_MAX} characters of JSON")
     return config
@@ -78,7 +78,7 @@ Url = Annotated[
     Field(min_length=1, max_length=500, pattern=r"^[!-~]+$", examples=["https://api.example.com"]),
     AfterValidator(_url),
 ]
-Config = Annotated[dict[str, FreeJson], AfterValidator(_small)]
+Config = Annotated[FreeObject, AfterValidator(_small)]
 """Whatever else the provider wants to be told; no secrets, for it is shown as it is. `networks`
 lists those that a telecom integration serves, all when it is left out. `from` is whom messages
 are from, which an e-mail integration must say, and `perSecond` how many go out in a second."""

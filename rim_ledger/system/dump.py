@@ -11,8 +11,8 @@ from psycopg import AsyncConnection, IsolationLevel
 from rim_ledger.storage import Storage
 from rim_ledger.system.archive import EVENTS, FILE, PIECE_MAX, Manifest, Sealer
 
-LEFT_OUT: Final = ("attempts", "challenges")
-"""What counts for minutes, and is empty again in a day."""
+LEFT_OUT: Final = ("attempts", "challenges", "heartbeats")
+"""What counts for minutes, and is of no use in a day."""
 
 TABLES: Final = """
 SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum)

@@ -99,6 +99,7 @@ async def restore(
     there. What there is to say of it. Raises NotEmpty, or Unsound where this program is too old
     for the backup."""
     async with await AsyncConnection.connect(url) as connection:
+        await connection.execute("SET LOCAL lock_timeout = '60s'")
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         await _require_empty(connection)
         await _make_tables(connection, chain)

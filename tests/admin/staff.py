@@ -15,6 +15,13 @@ from rim_ledger.admin.bootstrap import BUILT_IN
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.book import Book, perform
 from rim_ledger.core import Actor, Command, Creation, Event
+from rim_ledger.notifications.notification import (
+    NotificationDelivered,
+    NotificationHistory,
+    NotificationQueued,
+    NotificationSent,
+    in_clear,
+)
 from tests.spec import Memory
 
 PASSWORD = SecretStr("a horse that reads slowly")
@@ -42,9 +49,10 @@ class Staff(Memory):
         self.perform(AdminRole, SUPERADMIN, role)
         self.root = self.hire("root", SUPERADMIN)
 
-    def role(self, name: str, *rights: tuple[str, str]) -> UUID:
+    def role(self, name: str, *rights: tuple[str, str], **caps: Any) -> UUID:
         role = self.world.new_id()
-        self.perform(AdminRole, role, CreateRole(name=name, permissions=permissions(rights)))
+        wish = CreateRole(name=name, permissions=permissions(rights), **caps)
+        self.perform(AdminRole, role, wish)
         return role
 
     def hire(self, username: str, role: UUID, **more: Any) -> UUID:
@@ -55,6 +63,14 @@ class Staff(Memory):
     def known(self, id: UUID) -> AdminUser:
         return self.book().read(AdminUser, id)
 
+    def book_of(self, by: UUID) -> Book:
+        """A decision that an admin is admitted to."""
+        admin = self.known(by)
+        book = self.book(Actor(type="admin", id=by, name=admin.username))
+        role = book.read(AdminRole, admin.role_id)
+        book.rights, book.caps, book.contacts = role.rights, role.caps, admin.contacts
+        return book
+
     def ask(
         self,
         by: UUID,
@@ -62,9 +78,19 @@ class Staff(Memory):
         id: UUID,
         command: Command[Any] | Creation[Any],
     ) -> list[Event]:
-        """Perform a command as an admin, with the rights of their role."""
-        admin = self.known(by)
-        book: Book = self.book(Actor(type="admin", id=by, name=admin.username))
-        book.rights = book.read(AdminRole, admin.role_id).rights
+        """Perform a command as an admin, with the rights of their role; what that comes to, but for
+        the alerts of it."""
+        book = self.book_of(by)
         perform(book, kind, id, command)
-        return self.keep(book)
+        alerts = NotificationQueued | NotificationSent | NotificationDelivered
+        return [each for each in self.keep(book) if not isinstance(each, alerts)]
+
+    def alerts(self, to: UUID) -> list[str]:
+        """What an admin was alerted to, the oldest first."""
+        known = (entry.aggregate for entry in self.streams.values())
+        return [
+            str(in_clear(self.book(), each)[1])
+            for each in known
+            if isinstance(each, NotificationHistory)
+            if each.notice.recipient == to and each.notice.channel == "email"
+        ]

@@ -1,13 +1,24 @@
 """API keys: never more than their owner may do, within their time, ended with their owner."""
 
+import asyncio
+import contextlib
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
-from rim_ledger.admin.account import DeactivateAdmin, ReinstateAdmin, SuspendAdmin
+from rim_ledger.admin.account import (
+    ActivateAdmin,
+    AssignRole,
+    ChangePassword,
+    DeactivateAdmin,
+    ReinstateAdmin,
+    ResetPassword,
+    RevokeSessions,
+    SuspendAdmin,
+)
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, EditRole
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.admin_user_events import (
@@ -23,7 +34,7 @@ from rim_ledger.admin.machines import KEYS_MAX, CreateApiKey, RevokeApiKey
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.book import Book
-from rim_ledger.core import Event, Forbidden, Invalid, Refused, Unauthenticated
+from rim_ledger.core import Command, Event, Forbidden, Invalid, Refused, Unauthenticated
 from tests.admin.staff import Staff
 from tests.spec import names
 
@@ -169,22 +180,61 @@ def test_nobody_ends_a_key_that_may_do_more_than_they_may() -> None:
     with pytest.raises(Forbidden) as refusal:
         staff.ask(ada, ApiKey, theirs, RevokeApiKey())
     assert refusal.value.code == "privilege-escalation"
+    small = made(staff, staff.root, READ)
+    with pytest.raises(Forbidden):  # It is the owner who may do more.
+        staff.ask(ada, ApiKey, small, RevokeApiKey())
     assert staff.ask(ada, ApiKey, own, RevokeApiKey())
 
 
-def test_keys_rest_while_their_owner_is_suspended_and_end_when_deactivated() -> None:
+RESET = asyncio.run(ResetPassword(password=SecretStr("another slow horse")).hashed())
+
+
+@pytest.mark.parametrize(
+    ("command", "event"),
+    [
+        (SuspendAdmin(reason="lost a laptop"), ["AdminSuspended"]),
+        (DeactivateAdmin(), ["AdminDeactivated"]),
+        (RevokeSessions(), []),
+        (RESET, ["AdminPasswordChanged"]),
+        (ResetPassword().promised("a hash"), ["AdminPasswordResetBegun"]),
+    ],
+)
+def test_what_shuts_an_admin_out_for_cause_ends_their_keys_for_good(
+    command: Command[AdminUser], event: list[str]
+) -> None:
+    staff = Staff()
+    ada = staff.hire("ada", SUPERADMIN)
+    keys = [made(staff, ada), made(staff, ada)]
+    events = staff.ask(staff.root, AdminUser, ada, command)
+    assert names(events) == ["ApiKeyRevoked", "AdminApiKeyRemoved"] * 2 + event
+    for back in (ReinstateAdmin(), ActivateAdmin()):
+        with contextlib.suppress(Refused):
+            staff.perform(AdminUser, ada, back)
+    for key in keys:
+        with pytest.raises(Unauthenticated):
+            used(staff, key)
+        assert staff.book().read(ApiKey, key).revoked_at is not None
+    assert not staff.known(ada).api_keys
+    assert made(staff, ada)
+
+
+def test_another_role_or_second_factor_leaves_the_keys_within_what_the_owner_may() -> None:
     staff = Staff()
     ada = staff.hire("ada", SUPERADMIN)
     one = made(staff, ada)
-    staff.ask(staff.root, AdminUser, ada, SuspendAdmin(reason="lost a laptop"))
-    with pytest.raises(Unauthenticated):
-        used(staff, one)
-    staff.perform(AdminUser, ada, ReinstateAdmin())
+    staff.ask(staff.root, AdminUser, ada, AssignRole(role_id=staff.role("clerk", READ)))
     used(staff, one)
-    events = staff.ask(staff.root, AdminUser, ada, DeactivateAdmin())
-    assert names(events) == ["ApiKeyRevoked", "AdminDeactivated"]
-    assert staff.book().read(ApiKey, one).revoked_at is not None
-    assert not staff.known(ada).api_keys
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_new_password_of_ones_own_ends_ones_keys_unless_they_are_kept(kept: bool) -> None:
+    staff = Staff()
+    one = made(staff, staff.root)
+    words = {"currentPassword": "an old horse", "newPassword": "another slow horse"}
+    form = ChangePassword.model_validate(words | ({"endApiKeys": False} if kept else {}))
+    staff.ask(staff.root, AdminUser, staff.root, asyncio.run(form.hashed()))
+    assert (staff.book().read(ApiKey, one).revoked_at is None) == kept
+    assert staff.known(staff.root).api_keys == ({one} if kept else set())
 
 
 def test_an_admin_has_a_bounded_number_of_living_keys() -> None:

@@ -13,11 +13,12 @@ from pydantic import SecretStr
 
 from rim_ledger.admin import gate
 from rim_ledger.admin.account import AssignRole, ChangePassword, LogOut, SuspendAdmin
-from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, builtin_id
+from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, CreateRole, EditRole, builtin_id
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.attempts import Attempts, TooManyAttempts
-from rim_ledger.admin.bootstrap import BUILT_IN, FIRST_ADMIN, bootstrap
+from rim_ledger.admin.bootstrap import BUILT_IN, FIRST_ADMIN, bootstrap, take_on_officer
 from rim_ledger.admin.gate import LoggedIn, LogIn, enter, token_hash
+from rim_ledger.admin.permissions import permissions
 from rim_ledger.admin.security_settings import DEFAULTS
 from rim_ledger.book import Book, perform
 from rim_ledger.catalogue import ENTITY_OF
@@ -117,6 +118,54 @@ def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) ->
             "SecuritySettingsChanged": 1,
             "BackupSettingsChanged": 1,
             "OutboundResumed": 1,
+        }
+
+
+def test_a_loan_officer_is_made_beside_the_first_admin_and_never_later(database: str) -> None:
+    async def story(ledger: Process, world: Clock) -> None:
+        password = await take_on_officer(ledger, None, world)
+        assert password is not None
+        assert await take_on_officer(ledger, None, world) is None
+        session = await log_in(ledger, "officer", SecretStr(password))
+        assert session.role == "loan_officer"
+        assert await bootstrap(ledger, None, world) is not None
+        assert await take_on_officer(ledger, None, world) is None
+
+    on_ledger(database, story)
+
+
+def test_a_ledger_that_has_its_admin_is_given_no_officer(database: str) -> None:
+    async def story(ledger: Process, world: Clock) -> None:
+        await bootstrap(ledger, None, world)
+        assert await take_on_officer(ledger, None, world) is None
+        with pytest.raises(Unauthenticated):
+            await log_in(ledger, "officer")
+
+    on_ledger(database, story)
+
+
+def test_builtin_roles_of_before_are_given_bounds_unless_an_admin_edited_them(
+    database: str,
+) -> None:
+    async def story(ledger: Process, world: Clock) -> None:
+        for name in ("loan_officer", "finance", "auditor"):
+            made = CreateRole(name=name, permissions=permissions(BUILT_IN[name][1]))
+            await ledger.execute(AdminRole, builtin_id(name), made, STAMP)
+        edited, itself = EditRole(description="Ours."), Actor(type="admin", id=world.new_id())
+        await ledger.execute(AdminRole, builtin_id("finance"), edited, replace(STAMP, actor=itself))
+        await ledger.execute(AdminRole, builtin_id("auditor"), edited, STAMP)
+        for _ in range(2):
+            await bootstrap(ledger, None, world)
+
+    on_ledger(database, story)
+    with psycopg.connect(database) as connection:
+        given = connection.execute(
+            "SELECT stream_id, data ->> 'maxAmount', data ->> 'maxLimit' FROM ledger.event_log"
+            " WHERE name = 'AdminRoleChanged' AND data -> 'maxAmount' IS NOT NULL"
+        )
+        assert set(given) == {
+            (builtin_id("loan_officer"), "20000.00", "20000.00"),
+            (builtin_id("auditor"), "0.00", "0.00"),
         }
 
 

@@ -23,6 +23,7 @@ from projections.follower import follow
 from rim_ledger.admin import attempts
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.heartbeat import BEAT
 from rim_ledger.key_ring import open_ring
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending import dispatch
@@ -31,6 +32,8 @@ from rim_ledger.world import RealWorld
 
 PASSWORD = "correct horse battery staple"
 SECRET = b"a secret of the tests, 32 bytes."
+TESTERS = ("+2348031234567", "+2348030000001", "ada@example.com", "ada@rim.example")
+"""Who may be sent test messages."""
 PROXIES = (ip_network("127.0.0.0/8"),)
 ADA = {"phone": "08031234567", "email": "ada@example.com", "name": "Ada"}
 WORLD = RealWorld()
@@ -96,6 +99,15 @@ class Client:
         assert made.status_code == 201, made.text
         return await self.as_(username)
 
+    async def colleague(self) -> Self:
+        """A second super-admin, the same at each call: one records, the other completes."""
+        state = self.app.state
+        if not hasattr(state, "colleague"):
+            state.colleague = (await self.take_on_superadmin("colleague")).headers
+        other = type(self)(self.http, self.app)
+        other.headers = state.colleague
+        return other
+
     async def user(self, number: int = 0, **more: Any) -> dict[str, Any]:
         """A registered borrower with a limit of 100,000; the receipt."""
         body = {"phone": f"0803{number:07}", "email": f"u{number}@example.com", "name": "Ada"}
@@ -118,7 +130,13 @@ class Client:
 async def serving(database: str) -> AsyncIterator[Client]:
     """One API process on a ledger that was begun; nobody is logged in."""
     with tempfile.TemporaryDirectory(prefix="rim-ledger-") as home:
-        settings = Settings(secret_key=SECRET, trusted_proxies=PROXIES, home=Path(home))
+        settings = Settings(
+            secret_key=SECRET,
+            trusted_proxies=PROXIES,
+            home=Path(home),
+            late_seconds_max=3600,
+            test_recipients=TESTERS,
+        )
         app = create_app(settings.on(database))
         transport = httpx.ASGITransport(app=app)
         async with (
@@ -138,6 +156,8 @@ async def running(database: str, *, following: bool = True) -> AsyncIterator[Cli
     vault = vault_of(database)
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
         await schema.create(connection)
+        for name in ("follow", "clock", "seal"):  # Whether they live or not.
+            await connection.execute(BEAT, [name])
     async with Ledger(database, ENTITY_OF, vault, WORLD) as ledger:
         await bootstrap(ledger, PASSWORD, WORLD)
     follower = asyncio.create_task(follow(database, vault)) if following else None

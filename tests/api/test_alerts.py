@@ -109,6 +109,7 @@ def test_an_overdue_loan_is_told_to_those_who_asked_for_it(tell: Tell) -> None:
         desk = admin.app.state.desk
         assert await desk.tables.wait(desk.ledger.head)
         late = datetime.now(UTC) + timedelta(days=40)
+        await courier(admin).carry()  # That somebody was taken on is told as well.
         before = len(admin.outbox())
         await alarm(admin).look()
         assert (await row(admin, one))["state"] == "normal"

@@ -395,7 +395,7 @@ def test_while_nothing_may_leave_no_airtime_and_no_message_does(tell: Tell) -> N
         shown = await row(admin, SWITCH)
         assert (shown["enabled"], shown["reason"]) == (False, "a drill")
 
-        assert code(await admin.post(f"{loan}/disburse")) == (409, "outbound-stopped")
+        assert code(await other.post(f"{loan}/disburse")) == (409, "outbound-stopped")
         roles = (await row(admin, "/v1/admin-roles"))["items"]
         invited = {"username": "new", "email": ADA["email"], "roleId": roles[0]["id"]}
         assert code(await admin.post("/v1/admin-users", invited)) == (409, "outbound-stopped")
@@ -403,7 +403,7 @@ def test_while_nothing_may_leave_no_airtime_and_no_message_does(tell: Tell) -> N
 
         await admin.post(SWITCH, {"enabled": True})
         assert (await admin.post("/v1/admin-users", invited)).status_code == 201
-        assert (await admin.post(f"{loan}/disburse")).status_code == 200
+        assert (await other.post(f"{loan}/disburse")).status_code == 200
         assert len(admin.outbox()) == 1
         assert (await row(admin, loan))["disbursement"] == "delivered"
 
@@ -417,7 +417,7 @@ def test_a_top_up_that_was_asked_for_before_waits_until_something_may_leave(tell
         wish = {"userId": user["id"], "amount": 500, "network": "MTN"}
         loan = f"/v1/loans/{(await admin.post('/v1/loans', wish)).json()['id']}"
         await other.post(f"{loan}/approve")
-        await admin.post(f"{loan}/disburse")
+        await other.post(f"{loan}/disburse")
         assert (await row(admin, loan))["disbursement"] == "unknown"
         await admin.post(SWITCH, {"enabled": False})
         await clock(admin, seconds=30)

@@ -1,24 +1,31 @@
 """The store goes away in the middle of an answer: that answer has no end, and none follows it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from psycopg import AsyncServerCursor, OperationalError
+from psycopg import OperationalError
 
+from api.road.desk import Desk
 from projections import log
+from rim_ledger.core import Unavailable
 from tests.api.conftest import Client, Tell
 from tests.api.test_journal import lend_and_repay
 
+AWAY = Unavailable("store-unavailable", "The read tables cannot be reached.")
 
-def breaking(does: Callable[..., Any], times: int) -> Callable[..., Any]:
+
+def breaking(
+    does: Callable[..., Any], times: int, error: Exception | None = None
+) -> Callable[..., Any]:
     """The same so many times, and then the store is away."""
     left = times
 
     async def asked(*given: Any) -> Any:
         nonlocal left
         if not left:
-            raise OperationalError("the store is away")
+            raise error or OperationalError("the store is away")
         left -= 1
         return await does(*given)
 
@@ -35,7 +42,12 @@ async def messages(
     part."""
     sent = list[dict[str, Any]]()
 
+    asked = asyncio.Event()
+
     async def receive() -> dict[str, Any]:
+        if asked.is_set():
+            await asyncio.Event().wait()  # The client stays.
+        asked.set()
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Any) -> None:
@@ -58,26 +70,28 @@ async def messages(
 
 @pytest.mark.parametrize("times", [0, 1])
 @pytest.mark.parametrize(
-    ("path", "accept"),
-    [("/v1/events", "application/x-ndjson"), ("/v1/journal.csv", "text/csv")],
+    ("path", "accept", "lines"),
+    [("/v1/events", "application/x-ndjson", [0, 2]), ("/v1/journal.csv", "text/csv", [5, 8])],
 )
 def test_a_broken_answer_has_one_start_and_no_end(
-    path: str, accept: str, times: int, tell: Tell, monkeypatch: pytest.MonkeyPatch
+    path: str,
+    accept: str,
+    lines: list[int],
+    times: int,
+    tell: Tell,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("api.event_log.PAGE", 2)
-    monkeypatch.setattr("api.journal.BATCH", 1)
+    monkeypatch.setattr("api.journal.PAGE", 1)
 
     async def story(admin: Client) -> None:
         await lend_and_repay(admin)
         await admin.get("/v1/journal", headers=await admin.caught_up())
         monkeypatch.setattr(log, "matching", breaking(log.matching, times))
-        fetch = AsyncServerCursor.fetchmany
-        monkeypatch.setattr(AsyncServerCursor, "fetchmany", breaking(fetch, times))
+        monkeypatch.setattr(Desk, "rows", breaking(Desk.rows, 2 + times, AWAY))
         start, *parts = await messages(admin, path, accept)
         assert (start["type"], start["status"]) == ("http.response.start", 200)
-        assert b"".join(part["body"] for part in parts).count(b"\n") == (
-            2 * times if path == "/v1/events" else 1 + times
-        )
+        assert b"".join(part["body"] for part in parts).count(b"\n") == lines[times]
         assert all(part["more_body"] for part in parts)
 
     tell(story)
@@ -87,8 +101,7 @@ def test_a_store_that_is_away_from_the_start_is_a_problem(
     tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story(admin: Client) -> None:
-        execute = AsyncServerCursor.execute
-        monkeypatch.setattr(AsyncServerCursor, "execute", breaking(execute, 0))
+        monkeypatch.setattr(Desk, "rows", breaking(Desk.rows, 1, AWAY))
         answer = await admin.get("/v1/journal.csv")
         assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
 

@@ -136,7 +136,10 @@ def test_a_failed_payment_is_failed_and_may_be_captured(tell: Tell) -> None:
         said = {**paid(fundsCaptured=True), "type": "payment.failed"}
         assert (await provider.call(said)).status_code == 200
         assert (await row(admin, waiting))["status"] == "failed"
-        assert (await admin.post(waiting + "/refund", {"reason": "unused"})).status_code == 200
+        refund = waiting + "/refund", {"reason": "unused"}
+        alone = await admin.post(*refund)
+        assert (alone.status_code, alone.json()["code"]) == (403, "separation-of-duties")
+        assert (await (await admin.colleague()).post(*refund)).status_code == 200
 
     tell(story)
 
@@ -212,7 +215,7 @@ def test_a_wrong_amount_waits_in_quarantine_until_staff_settle_it(
         assert checked.differences == ()
         free = (await admin.get("/v1/transactions?quarantine=false")).json()["items"]
         assert [each["id"] for each in free] == [other.rsplit("/", 1)[1]]
-        assert (await admin.post(waiting + "/complete")).status_code == 200
+        assert (await (await admin.colleague()).post(waiting + "/complete")).status_code == 200
         after = await admin.get(quarantined, headers=await admin.caught_up())
         assert after.json()["items"] == []
 

@@ -134,7 +134,7 @@ def test_lines_of_empty_fields_are_none() -> None:
 
 
 def test_a_second_line_with_the_same_provider_and_reference_is_a_duplicate() -> None:
-    text = "2026-01-05,R-1,100,paystack,\n\n2026-01-05,R-1,50,other,\n2026-01-06,R-1,50,paystack,\n"
+    text = "2026-01-05,R-1,100,paystack,\n\n2026-01-05,R-1,50,other,\n2026-01-06,r-1,50,PayStack,\n"
     *_, last = read(HEADER + text)
     assert isinstance(last, Finding)
     assert (last.line, last.outcome) == (3, "duplicate")
@@ -268,3 +268,7 @@ def test_a_line_and_a_file_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None
         for whole in (b"h\n1\n2\n3\n4\n", b"h\n1\n2\n3\n4"):
             with pytest.raises(TooLarge, match="3 lines"):
                 receive(*[bytes([each]) for each in whole.replace(b"\n", end)])
+    monkeypatch.setattr(csv_lines, "BYTES_MAX", 5)
+    receive(b"h\n1\n2").text.close()
+    with pytest.raises(TooLarge, match="5 bytes"):
+        receive(b"h\n1\n", b"2\n")

@@ -66,6 +66,8 @@ def test_operators_are_told_whether_it_lives_and_is_ready(tell: Tell) -> None:
         assert (await nobody.get("/healthz")).status_code == 200
         ready = await nobody.get("/readyz")
         assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+        names = [each["name"] for each in ready.json()["processes"]]
+        assert names == ["clock", "follow", "seal"]
         counted = (await nobody.get("/metrics")).text
         assert 'route="/v1/auth/login",status="200"' in counted
         assert (await nobody.get("/openapi.json")).json()["openapi"] == "3.1.0"

@@ -80,8 +80,8 @@ def test_a_long_answer_breaks_off_when_its_right_ends(
     ending: str, tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.event_log.PAGE", 2)
-    monkeypatch.setattr("api.journal.BATCH", 1)
-    monkeypatch.setattr("api.attachments.PARTS_AT_ONCE", 1)
+    monkeypatch.setattr("api.journal.PAGE", 1)
+    monkeypatch.setattr("api.wire.download.ADMITTED", 1)
 
     async def story(admin: Client) -> None:
         made = await lend_and_repay(admin)

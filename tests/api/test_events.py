@@ -23,6 +23,7 @@ from tests.api.test_gate import let_pass
 from tests.projections.story import rows
 
 READ_EVENTS = {"resource": "events", "actions": ["read"]}
+READ_USERS = {"resource": "users", "actions": ["read"]}
 NDJSON = {"Accept": "application/x-ndjson"}
 
 
@@ -177,7 +178,7 @@ def test_rare_events_are_found_however_far_a_page_looks(
 def test_persons_are_hidden_shown_and_after_erasure_gone(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         user = (await admin.post("/v1/users", ADA)).json()
-        watcher = await admin.take_on("watcher", READ_EVENTS)
+        watcher = await admin.take_on("watcher", READ_EVENTS, READ_USERS)
         query = f"?entityId={user['userId']}&type=UserRegistered"
         (shown,), (hidden,) = await everything(admin, query), await everything(watcher, query)
         assert (shown["data"]["phone"], shown["data"]["name"]) == ("+2348031234567", "Ada")
@@ -341,7 +342,7 @@ def test_a_live_stream_ends_with_the_right_to_read_it(
     monkeypatch.setattr(live, "CHECK", 0.05)
 
     async def story(admin: Client) -> None:
-        watcher = await admin.take_on("watcher", READ_EVENTS)
+        watcher = await admin.take_on("watcher", READ_EVENTS, READ_USERS)
         async with Stream.open(watcher, "/v1/events?type=LoanRequested") as stream:
             assert await stream.block() == "retry: 1000"
             if ending == "stopping":
@@ -359,7 +360,7 @@ def test_an_open_stream_does_not_keep_its_session_alive(
     monkeypatch.setattr(live, "CHECK", 0.0)
 
     async def story(admin: Client) -> None:
-        watcher = await admin.take_on("watcher", READ_EVENTS)
+        watcher = await admin.take_on("watcher", READ_EVENTS, READ_USERS)
         path = "/v1/events?type=UserRegistered"
         async with Stream.open(watcher, path) as stream:
             for minutes in (0, 20):  # Looked at again while the session is alive.
@@ -381,13 +382,14 @@ def test_whoever_comes_to_see_persons_in_a_live_stream_leaves_a_line(
     monkeypatch.setattr(live, "CHECK", 0.05)
 
     async def story(admin: Client) -> None:
-        watcher = await admin.take_on("watcher", READ_EVENTS)
+        watcher = await admin.take_on("watcher", READ_EVENTS, READ_USERS)
         roles = (await admin.get("/v1/admin-roles", headers=await admin.caught_up())).json()
         (role,) = [each["id"] for each in roles["items"] if each["name"] == "watcher"]
         log = "SELECT admin_name FROM ledger.activity WHERE action = 'Follow'"
         async with Stream.open(watcher, "/v1/events?type=UserRegistered") as stream:
             assert await stream.block() == "retry: 1000"
-            seeing = [READ_EVENTS, {"resource": "users.pii", "actions": ["read"]}]
+            pii = {"resource": "users.pii", "actions": ["read"]}
+            seeing = [READ_EVENTS, READ_USERS, pii]
             path = f"/v1/admin-roles/{role}"
             assert (await admin.ask("PATCH", path, {"permissions": seeing})).status_code == 200
             shown, number = "***", 0

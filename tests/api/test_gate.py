@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from rim_ledger.admin import passwords
 from rim_ledger.admin.bootstrap import FIRST_ADMIN
+from rim_ledger.admin.permissions import ALL, permissions
 from rim_ledger.world import RealWorld
 from tests.api.conftest import PASSWORD, Client, Tell, serving
 from tests.api.factors import Clock
@@ -218,7 +219,7 @@ def test_two_superadmins_who_are_demoted_at_once_leave_one(
 
     async def story(admin: Client) -> None:
         role = (await admin.post("/v1/admin-roles", {"name": "r", "permissions": []})).json()
-        people = await admin.take_on("people", {"resource": "admins", "actions": ["write"]})
+        people = await admin.take_on("people", *permissions(ALL))  # Who has less may not.
         ada = await admin.take_on_superadmin("ada")
         ada_id = (await ada.get("/v1/auth/me")).json()["id"]
         wish = {"roleId": role["id"]}

@@ -77,7 +77,7 @@ async def lives(admin: Client, clerk: Client, count: int) -> list[Seen]:
             said = pay | {"amount": amount, "description": "from Ngozi"}
             paid = await note(await admin.post("/v1/transactions", said))
             paths.append(f"/v1/transactions/{paid['transactionId']}")
-        await note(await admin.post(f"{paths[-1]}/reverse", {"reason": "a mistake"}))
+        await note(await officer.post(f"{paths[-1]}/reverse", {"reason": "a mistake"}))
         change = {"phone": f"0805{number:07}", "name": "Ada Obi"}
         await note(await admin.ask("PATCH", own, change))
         await note(await admin.post(f"{path}/default", {"reason": "gone"}))

@@ -14,7 +14,7 @@ from projections.seals import Sealer, go_on, signer
 from projections.signed_note import Checkpoint
 from tests.api.conftest import WORLD, Client, Tell, vault_of
 
-SCRIPT = Path(__file__).parents[2] / "docs" / "reference" / "verify_proof.py"
+SCRIPT = Path(__file__).parents[2] / "docs" / "reference" / "verify.py"
 
 
 async def sealed(database: str) -> None:
@@ -34,9 +34,15 @@ async def restored(database: str, *kept: Checkpoint) -> None:
 
 def verified(place: Path, **texts: str) -> tuple[int, str]:
     """What the script says of these files, with nothing but its own imports."""
-    what = "consistency" if "older" in texts else "inclusion"
-    last = [name for name in ("proof", "older", "older_key") if name in texts]
-    return scripted(place, "key", "checkpoint", what, *last, **texts)
+    if "older" not in texts:
+        given = [name for name in ("key", "proof", "checkpoint") if name in texts]
+        return scripted(place, "inclusion", *given, **texts)
+    more = [
+        f"--{name.replace('_', '-')}={name}"
+        for name in ("checkpoint", "older_key")
+        if name in texts
+    ]
+    return scripted(place, "consistency", "key", "proof", "older", *more, **texts)
 
 
 def scripted(place: Path, *words: str, **texts: str) -> tuple[int, str]:
@@ -81,6 +87,53 @@ def test_every_event_is_proved_offline_and_a_changed_one_is_not(
         assert verified(tmp_path, **given | {"checkpoint": other})[0] == 1
 
     tell(story)
+
+
+def test_a_proof_fits_its_checkpoint_though_seals_fall(
+    tell: Tell, database: str, tmp_path: Path
+) -> None:
+    """It brings the one that it is against, or is asked for against one that was taken before."""
+
+    async def story(admin: Client) -> None:
+        await admin.user()
+        await sealed(database)
+        key = (await admin.get("/v1/checkpoint/key")).text
+        note = (await admin.get("/v1/checkpoint")).text
+        size = int(note.split("\n")[1])
+        await admin.user(2)
+        await sealed(database)
+        late = await admin.get("/v1/events/3/proof")
+        told = "event 3 is in the log of {} events\n".format
+        newer = late.json()["treeSize"]
+        assert newer > size
+        assert verified(tmp_path, key=key, proof=late.text) == (0, told(newer))
+        code, words = verified(tmp_path, key=key, proof=late.text, checkpoint=note)
+        assert (code, f"on {newer} events" in words, f"on {size}" in words) == (1, True, True)
+        asked = await admin.get(f"/v1/events/3/proof?treeSize={size}")
+        for given in ({}, {"checkpoint": note}):
+            assert verified(tmp_path, key=key, proof=asked.text, **given) == (0, told(size))
+        grown = await admin.get(f"/v1/consistency?from={size}")
+        words = f"the log of {newer} events begins with the log of {size} events\n"
+        assert verified(tmp_path, key=key, proof=grown.text, older=note) == (0, words)
+        none = (await admin.get(f"/v1/events/3/proof?treeSize={size - 1}")).json()
+        assert none["checkpoint"] is None
+
+    tell(story)
+
+
+def test_what_is_no_proof_is_said_with_its_name(tmp_path: Path) -> None:
+    for texts, said in (
+        ({"key": "no key", "proof": "{}"}, "the proof has the checkpoint in it"),
+        ({"key": "no key", "proof": "{"}, "proof is no JSON"),
+        ({"key": "no key", "proof": "[]"}, "proof is an object of JSON"),
+        ({"key": "no key", "proof": "{}", "checkpoint": "x"}, "the key is a verifier key"),
+    ):
+        code, words = verified(tmp_path, **texts)
+        assert (code, said in words, words.count("\n")) == (1, True, 1), words
+    code, words = scripted(tmp_path, "inclusion", "nothing", "proof")
+    assert (code, "nothing cannot be read" in words) == (1, True)
+    code, words = scripted(tmp_path, "--help")
+    assert (code, "inclusion" in words, "export" in words) == (0, True, True)
 
 
 def test_a_log_is_proved_to_begin_with_the_older_one(
@@ -166,7 +219,7 @@ def test_whoever_knows_the_key_from_before_a_restore_follows_to_the_one_after(
 
         texts = {"old_key": old_key, "origins": origins}
         key = (await admin.get("/v1/checkpoint/key")).text
-        followed = scripted(tmp_path, "old_key", "origins", "follow", **texts)
+        followed = scripted(tmp_path, "follow", "old_key", "origins", **texts)
         origin, _, _, _, *losses = opening.split("\n\n")[0].split("\n")
         assert [each.split(" ")[0] for each in losses] == ["after", "lost"]
         told = "\n  ".join([f"{origin} at {position}", *losses])
@@ -188,7 +241,7 @@ def test_whoever_knows_the_key_from_before_a_restore_follows_to_the_one_after(
             origins.replace(before["key"], after["key"]),
         ):
             assert wrong != origins
-            code, words = scripted(tmp_path, "old_key", "origins", "follow",
+            code, words = scripted(tmp_path, "follow", "old_key", "origins",
                                    old_key=old_key, origins=wrong)  # fmt: skip
             assert (code, words.startswith("not proved")) == (1, True), words
 

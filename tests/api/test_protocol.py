@@ -3,13 +3,14 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from api.process.protocol import HEAD_MAX, HEAD_SECONDS, BoundedProtocol
+from api.process.protocol import HEAD_MAX, HEAD_SECONDS, SEND_SECONDS, BoundedProtocol
 
 ASK = b"GET / HTTP/1.1\r\nHost: rim.test\r\n"
 PIECE = 4096
@@ -18,8 +19,8 @@ PIECE = 4096
 class Alarm:
     """A timer that goes off when the test says so."""
 
-    def __init__(self, seconds: float, what: Callable[[], None]) -> None:
-        self.seconds, self.what, self.cancelled = seconds, what, False
+    def __init__(self, seconds: float, what: Callable[..., None], *more: Any) -> None:
+        self.seconds, self.what, self.cancelled = seconds, partial(what, *more), False
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -31,6 +32,7 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.said, self.closed, self.alarms = b"", False, list[Alarm]()
+        self.unread, self.aborted = 0, False
         self.headers = list[tuple[bytes, bytes]]()
         self._loop, self._release = asyncio.get_running_loop(), asyncio.Event()
         config = uvicorn.Config(self._echo, interface="asgi3", ws="none", log_config=None)
@@ -48,10 +50,10 @@ class Wire(asyncio.Transport):
             await asyncio.gather(*tasks)
         self._release.clear()
 
-    def ring(self) -> None:
-        """The time of the head is over."""
+    def ring(self, seconds: float = HEAD_SECONDS) -> None:
+        """The time of the head is over, or another."""
         for alarm in [each for each in self.alarms if not each.cancelled]:
-            if alarm.seconds == HEAD_SECONDS:
+            if alarm.seconds == seconds:
                 alarm.cancel()
                 alarm.what()
 
@@ -90,8 +92,14 @@ class Wire(asyncio.Transport):
 
     def resume_reading(self) -> None: ...
 
-    def call_later(self, seconds: float, what: Callable[[], None]) -> Alarm:
-        self.alarms.append(Alarm(seconds, what))
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def call_later(self, seconds: float, what: Callable[..., None], *more: Any) -> Alarm:
+        self.alarms.append(Alarm(seconds, what, *more))
         return self.alarms[-1]
 
     def create_task(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
@@ -267,5 +275,43 @@ def test_every_host_that_has_one_meaning_is_taken(head: bytes) -> None:
         wire.hear(head + b"\r\n")
         await wire.answered()
         assert wire.answers == [200]
+
+    _tell(story)
+
+
+def test_a_client_that_takes_nothing_of_its_answer_is_waited_for_no_longer() -> None:
+    async def story(wire: Wire) -> None:
+        wire.unread = 100_000
+        wire.protocol.pause_writing()
+        for unread in (90_000, 80_000):  # A slow one takes something each time.
+            wire.unread = unread
+            wire.ring(SEND_SECONDS)
+            assert not wire.aborted
+        wire.ring(SEND_SECONDS)
+        assert wire.aborted
+
+    _tell(story)
+
+
+def test_a_client_that_has_taken_its_answer_may_be_silent() -> None:
+    async def story(wire: Wire) -> None:
+        wire.unread = 100_000
+        wire.protocol.pause_writing()
+        wire.protocol.resume_writing()
+        wire.ring(SEND_SECONDS)
+        assert not wire.aborted
+
+    _tell(story)
+
+
+@pytest.mark.parametrize("unread", [0, 100])
+def test_a_connection_that_is_closed_has_that_long_for_what_is_on_its_way(unread: int) -> None:
+    async def story(wire: Wire) -> None:
+        wire.ring()
+        assert wire.closed
+        wire.unread = unread
+        wire.ring(SEND_SECONDS)
+        wire.ring(SEND_SECONDS)
+        assert wire.aborted == (unread > 0)
 
     _tell(story)

@@ -8,7 +8,7 @@ import pytest
 from api.road.health import PROBES
 from api.wire import rate
 from api.wire.call import Call
-from api.wire.rate import RateLimited, Rates
+from api.wire.rate import UNREAD_MAX, RateLimited, Rates, TooMuchUnread
 from rim_ledger.world import RealWorld
 from tests.api.conftest import Client, Tell
 
@@ -86,6 +86,23 @@ def test_zero_counts_nobody() -> None:
     call = _call()
     Rates(0).note(call, (), 0.0)
     assert call.limits == []
+
+
+@pytest.mark.parametrize("most", [0, 10])
+def test_one_caller_has_so_many_bytes_on_their_way_whatever_they_may_ask(most: int) -> None:
+    rates, mine, yours = Rates(most), _call(token="mine"), _call(token="yours")
+    person = WORLD.new_id()
+    known = {mine.token_hash: person, yours.token_hash: person}
+    with rates.room(mine, known, UNREAD_MAX - 1):
+        with rates.room(yours, known, 1), pytest.raises(TooMuchUnread):
+            rates.room(mine, known, 1).__enter__()
+        with pytest.raises(TooMuchUnread):
+            rates.room(yours, known).__enter__()
+        with rates.room(_call(), known):  # Who is not known counts by the address.
+            pass
+    with rates.room(mine, known, UNREAD_MAX + 1):  # One answer may always go.
+        pass
+    assert not rates._unread
 
 
 def test_answers_tell_what_is_left_and_then_that_nothing_is(tell: Tell) -> None:

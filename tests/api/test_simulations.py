@@ -45,10 +45,11 @@ async def repay(admin: Client, user: str, amount: float) -> None:
 async def history(admin: Client) -> tuple[dict[str, Any], dict[str, Any]]:
     """Two borrowers under three policies: the one repays and defaults, the other waits."""
     ada, bola = await admin.user(1), await admin.user(2, creditLimit=1000)
+    officer = await admin.take_on_superadmin("officer")
     await lend(admin, ada["id"], 100)  # Nothing is approved automatically yet.
     await configure(admin, **APPROVING)
     for amount in (200, 300):
-        await disburse(admin, await lend(admin, ada["id"], amount))
+        await disburse(officer, await lend(admin, ada["id"], amount))
     await repay(admin, ada["id"], 230)
     await configure(admin, autoApproveMinScore=600)
     await lend(admin, bola["id"], 700)

@@ -93,6 +93,31 @@ def test_a_test_send_goes_once_under_its_key_and_not_from_a_disabled_template(te
     tell(story, following=False)
 
 
+def test_a_test_goes_to_oneself_or_whom_the_installation_names_and_leaves_a_hash(
+    tell: Tell,
+) -> None:
+    async def story(admin: Client) -> None:
+        email, sms = await kept(admin, EMAILS, EMAIL), await kept(admin, TEXTS, SMS)
+        clerk = await admin.take_on("mara", {"resource": "templates", "actions": ["read", "write"]})
+        for path, others in ((email, "bola@example.com"), (sms, "+2348035550000")):
+            wish = {"to": others, "values": {"name": "A"}}
+            refused = await clerk.post(f"{path}/test-send", wish)
+            assert (refused.status_code, refused.json()["code"]) == (403, "not-own-contact")
+            assert others not in refused.text
+        assert admin.outbox() == []
+        for address in ("Mara@example.com", "ada@example.com"):
+            wish = {"to": address, "values": {"name": "A"}}
+            sent = await clerk.post(f"{email}/test-send", wish)
+            assert sent.status_code == 200, sent.text
+        logs = await admin.get("/v1/admin-activity-logs?action=TryEmail")
+        told = [each["details"] for each in logs.json()["items"]]
+        assert [each["outcome"] for each in told] == ["done", "done", "not-own-contact"]
+        assert len({each["recipientHash"] for each in told}) == 3
+        assert "example.com" not in logs.text
+
+    tell(story, following=False)
+
+
 def test_whoever_reads_templates_looks_at_them_and_sends_nothing(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         sms = await kept(admin, TEXTS, SMS)

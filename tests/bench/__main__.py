@@ -14,7 +14,7 @@ from time import perf_counter
 
 import psutil
 
-from rim_ledger.postgres import EmbeddedPostgres
+from rim_ledger.postgres import OWNER, EmbeddedPostgres
 
 from . import page
 from .parts import PARTS, Size, console
@@ -28,7 +28,7 @@ def server(url: str | None) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="rim-bench-", dir="/tmp") as place:
         Path(place).chmod(0o755)
-        with EmbeddedPostgres(Path(place) / "home") as own:
+        with EmbeddedPostgres(Path(place) / "home", role=OWNER) as own:
             yield own
 
 

@@ -15,12 +15,13 @@ from psycopg import AsyncConnection
 
 from api.process.progress import progress
 from tests.process.service import wait_for
+from tests.real_loans import take_on
 
 from .filling import fill
 from .load import drive, run
 from .rim import RimPeer
 from .scenario import Scenario, Script, request
-from .service import PATIENCE, SECRET, TAIL, Service, registration
+from .service import PASSWORD, PATIENCE, SECRET, TAIL, Service, registration
 
 CONNECTIONS = 64
 BULK = 5_000
@@ -92,7 +93,9 @@ def _statement(service: Service) -> Figures:
     )
     lines = [f"2026-01-05,{each},100.00,bench,\n" for each in references]
     text = "".join(["date,reference,amount,provider,narration\n", *lines])
-    headers = service.headers | {"Content-Type": "text/csv"}
+    with httpx.Client(base_url=service.base_url, timeout=60) as client:
+        uploader = take_on(client, service.headers, "uploader", PASSWORD)
+    headers = uploader | {"Content-Type": "text/csv"}
     begun = perf_counter()
     path = f"{service.base_url}/v1/statements"
     answer = httpx.post(path, content=text, headers=headers, timeout=600)

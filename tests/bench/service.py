@@ -1,4 +1,4 @@
-"""RIM Ledger in its own processes on a given database, ready to be asked by one admin."""
+"""RIM Ledger in its own processes on a given database, ready to be asked by two admins."""
 
 import json
 import os
@@ -16,7 +16,7 @@ import psutil
 import psycopg
 
 from tests.process.service import wait_for
-from tests.real_loans import log_in
+from tests.real_loans import log_in, take_on
 
 from .bodies import user_id
 from .servers import ROOT, free_port, wait_until_listening
@@ -41,11 +41,15 @@ class Ran(NamedTuple):
 
 
 class Service:
-    """The commands of `rim-ledger` on one database, and the header that says who asks."""
+    """The commands of `rim-ledger` on one database, and the headers that say who asks.
+
+    Bulk registers and imports as one admin; the load, by `headers`, lends as another one.
+    """
 
     def __init__(self, database_url: str) -> None:
         self.database_url, self.base_url = database_url, ""
         self.headers: dict[str, str] = {}
+        self._clerk: dict[str, str] = {}
         self._home = tempfile.TemporaryDirectory(prefix="rim-bench-", dir="/tmp")
         self._port = free_port()
         self._processes: list[tuple[str, subprocess.Popen[bytes]]] = []
@@ -55,7 +59,7 @@ class Service:
         self.run("init")
         self.start("follow")
         self.serve()
-        with httpx.Client(base_url=self.base_url, headers=self.headers, timeout=60) as client:
+        with httpx.Client(base_url=self.base_url, headers=self._clerk, timeout=60) as client:
             for key, value in LENDING.items():
                 answer = client.put(f"/v1/system-config/lending/{key}", json={"value": value})
                 assert answer.is_success, answer.text
@@ -94,18 +98,19 @@ class Service:
         return psutil.Process(process.pid)
 
     def serve(self) -> psutil.Process:
-        """Start the API and log in."""
+        """Start the API and log both admins in; the follower runs by then."""
         process = self.start("serve")
         wait_until_listening(self._processes[-1][1], self._port)
         self.base_url = f"http://127.0.0.1:{self._port}"
         with httpx.Client(base_url=self.base_url, timeout=60) as client:
-            self.headers = log_in(client, "admin", PASSWORD)
+            self._clerk = log_in(client, "admin", PASSWORD)
+            self.headers = take_on(client, self._clerk, "lender", PASSWORD)
         return process
 
     def bulk(self, lines: Iterable[dict[str, Any]]) -> None:
         """Send commands in one file; each is carried out, or this raises."""
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        headers = self.headers | {"Content-Type": "application/x-ndjson"}
+        headers = self._clerk | {"Content-Type": "application/x-ndjson"}
         path = f"{self.base_url}/v1/bulk"
         answer = httpx.post(path, content=text, headers=headers, timeout=600)
         refused = [line for line in answer.text.splitlines() if '"receipt"' not in line]

@@ -6,6 +6,8 @@ CREATE TABLE read.admin_roles (
     name text NOT NULL,
     description text NOT NULL,
     permissions json NOT NULL,
+    max_amount numeric(20, 2),
+    max_limit numeric(20, 2),
     user_count bigint NOT NULL,
     archived boolean NOT NULL,
     created_at timestamptz NOT NULL,
@@ -159,6 +161,7 @@ CREATE TABLE read.statements (
     unknown bigint NOT NULL,
     duplicate bigint NOT NULL,
     already_reconciled bigint NOT NULL,
+    own_record bigint NOT NULL,
     refused bigint NOT NULL,
     invalid bigint NOT NULL,
     finished_at timestamptz,
@@ -472,7 +475,7 @@ CREATE TABLE read.statement_lines (
     id uuid NOT NULL,
     statement_id uuid NOT NULL,
     line bigint NOT NULL,
-    outcome text NOT NULL CHECK (outcome IN ('matched', 'mismatched', 'unknown', 'duplicate', 'alreadyReconciled', 'refused', 'invalid')),
+    outcome text NOT NULL CHECK (outcome IN ('matched', 'mismatched', 'unknown', 'duplicate', 'alreadyReconciled', 'own-record', 'refused', 'invalid')),
     transaction_id uuid,
     date text,
     reference text,
@@ -508,6 +511,42 @@ CREATE TABLE read.ticket_history (
     version bigint NOT NULL
 );
 CREATE VIEW read.admin_activity_logs AS SELECT *, 1::bigint AS version FROM ledger.activity;
+DO $$ BEGIN GRANT USAGE ON SCHEMA read TO rim_service; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA read TO rim_service; EXCEPTION WHEN undefined_object THEN NULL; END $$;
+CREATE SCHEMA read_masked;
+CREATE VIEW read_masked.admin_roles AS SELECT t.id, t.name, t.description, t.permissions, t.max_amount, t.max_limit, t.user_count, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.admin_roles t;
+CREATE VIEW read_masked.admin_users AS SELECT t.id, t.username, NULL::text AS email, NULL::text AS name, NULL::text AS display_name, NULL::text AS phone, t.role, t.role_id, t.status, t.last_login, t.two_factor_enabled, t.created_at, t.created_by, t.updated_at, t.version, t.begun FROM read.admin_users t;
+CREATE VIEW read_masked.api_keys AS SELECT t.id, t.name, t.admin_id, t.username, t.permissions, t.ip_whitelist, t.expires_at, t.last_used_at, t.revoked_at, t.created_at, t.updated_at, t.version, t.begun FROM read.api_keys t;
+CREATE VIEW read_masked.security_settings AS SELECT t.id, t.password_min_length, t.password_require_uppercase, t.password_require_lowercase, t.password_require_numbers, t.password_require_special_chars, t.session_timeout, t.max_login_attempts, t.lockout_duration, t.two_factor_required, t.two_factor_method, t.ip_whitelist, t.ip_blacklist, t.updated_at, t.version, t.begun FROM read.security_settings t;
+CREATE VIEW read_masked.users AS SELECT t.id, t.user_id, NULL::text AS phone, NULL::text AS email, NULL::text AS name, t.credit_score, t.repayment_status, t.total_repaid, t.status, t.credit_limit, t.auto_limit_enabled, t.total_loans, t.credit_balance, t.exposure, t.opted_out, t.erased, t.deleted_at, t.created_at, t.updated_at, t.version, t.begun FROM read.users t;
+CREATE VIEW read_masked.loans AS SELECT t.id, t.loan_id, t.user_id, NULL::text AS user_phone, NULL::text AS user_email, t.amount, t.status, t.disbursement, t.network, t.interest_rate, t.repayment_period, t.due_date, t.amount_due, t.amount_paid, t.outstanding_amount, t.approved_at, t.approved_by, t.rejected_at, t.rejected_by, NULL::text AS rejection_reason, t.disbursed_at, t.completed_at, t.defaulted_at, t.telco_reference, t.disputed, t.disputes, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('', 'creditScore', 'previousLoans', 'autoApproved', 'policy', 'reasons') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.metadata) m) AS metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.loans t;
+CREATE VIEW read_masked.transactions AS SELECT t.id, t.transaction_id, t.user_id, NULL::text AS user_phone, NULL::text AS user_email, t.type, t.amount, t.status, t.payment_method, NULL::text AS description, t.reference, t.provider, t.network, t.loan_id, t.allocations, t.unallocated, NULL::text AS failure_reason, t.occurred_at, t.quarantine, t.provider_claim, t.reconciled_at, t.reconciled_by, NULL::text AS notes, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.metadata) m) AS metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.transactions t;
+CREATE VIEW read_masked.statements AS SELECT t.id, t.sha256, t.lines, t.matched, t.mismatched, t.unknown, t.duplicate, t.already_reconciled, t.own_record, t.refused, t.invalid, t.finished_at, t.created_at, t.created_by, t.updated_at, t.version, t.begun FROM read.statements t;
+CREATE VIEW read_masked.departments AS SELECT t.id, t.name, t.description, t.tier, t.agent_count, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.departments t;
+CREATE VIEW read_masked.support_agents AS SELECT t.id, NULL::text AS name, NULL::text AS email, NULL::text AS phone, t.department, t.tier, t.active_tickets, t.status, t.last_assigned_at, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.support_agents t;
+CREATE VIEW read_masked.tickets AS SELECT t.id, t.ticket_number, t.customer_id, NULL::text AS customer_name, NULL::text AS customer_phone, NULL::text AS customer_email, NULL::text AS subject, NULL::text AS description, t.category, t.priority, t.status, t.assigned_to, NULL::text AS assigned_to_name, t.department, t.escalated_to, NULL::text AS escalated_to_name, NULL::text AS resolution, t.resolved_at, t.resolved_by, t.closed_at, t.last_message_at, t.message_count, t.read_by_agents, t.read_by_customer, t.tags, t.response_due_at, t.responded_at, t.response_overdue, t.resolution_due_at, t.resolution_overdue, t.breached, t.created_at, t.updated_at, t.version, t.begun FROM read.tickets t;
+CREATE VIEW read_masked.system_alerts AS SELECT t.id, t.name, t.type, t.enabled, t.threshold, t.channel, t.recipients, t.state, t.state_since, t.last_value, t.last_triggered, t.trigger_count, t.acknowledged_at, t.acknowledged_by, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.system_alerts t;
+CREATE VIEW read_masked.broadcasts AS SELECT t.id, t.title, t.message, t.type, t.target_audience, t.custom_user_ids, t.purpose, t.scheduled_for, t.status, t.phase, t.reason, t.started_at, t.audience_position, t.audience_size, t.sent_at, t.sent_count, t.failed_count, t.unknown_count, t.excluded_count, t.created_at, t.created_by, t.updated_at, t.version, t.begun FROM read.broadcasts t;
+CREATE VIEW read_masked.broadcast_chunks AS SELECT t.id, t.broadcast_id, t.number, t.size, t.settled, t.taken, t.version, t.begun FROM read.broadcast_chunks t;
+CREATE VIEW read_masked.notification_history AS SELECT t.id, t.type, NULL::text AS title, NULL::text AS message, t.channel, t.recipient, t.recipient_type, t.user_id, t.admin_id, t.status, t.hand_over, t.sent_at, t.delivered_at, t.error_message, t.provider_claim, t.broadcast_id, t.alert_id, t.parent_id, t.retried_as, t.metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.notification_history t;
+CREATE VIEW read_masked.email_templates AS SELECT t.id, t.name, t.subject, t.body, t.variables, t.type, t.enabled, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.email_templates t;
+CREATE VIEW read_masked.sms_templates AS SELECT t.id, t.name, t.message, t.variables, t.encoding, t.units, t.segments, t.offending, t.enabled, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.sms_templates t;
+CREATE VIEW read_masked.system_config AS SELECT t.id, t.category, t.key, t.value, t.description, t.data_type, t.updated_at, t.updated_by, t.version, t.begun FROM read.system_config t;
+CREATE VIEW read_masked.api_integrations AS SELECT t.id, t.name, t.type, t.provider, t.status, t.api_key, t.api_secret, t.base_url, t.last_tested, t.last_test_result, t.last_test_reason, t.config, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.api_integrations t;
+CREATE VIEW read_masked.backup_settings AS SELECT t.id, t.enabled, t.frequency, t.time, t.retention_days, t.backup_type, t.storage_location, t.cloud_provider, t.last_backup, t.next_backup, t.updated_at, t.version, t.begun FROM read.backup_settings t;
+CREATE VIEW read_masked.backups AS SELECT t.id, t.name, t.type, t.size, t.status, t.created_at, t.completed_at, t.retention_days, t.download_url, t.parent_id, t.promoted, t.storage_location, t.position, t.events, t.files, t.missing_files, t.verifying, t.verified_at, t.failed_at, t.failure_reason, t.deleted_at, t.updated_at, t.version, t.begun FROM read.backups t;
+CREATE VIEW read_masked.outbound AS SELECT t.id, t.enabled, t.reason, t.updated_at, t.version, t.begun FROM read.outbound t;
+CREATE VIEW read_masked.audit_logs AS SELECT t.id, t.position, t.action, t.entity, t.entity_id, t.user_id, t.user_name, t.user_role, t.actor_type, t.actor_id, t.api_key_id, t.api_key_name, NULL::json AS changes, t.ip_address, t.user_agent, t.request_id, t.timestamp, t.recorded_at, t.version FROM read.audit_logs t;
+CREATE VIEW read_masked.journal_entries AS SELECT t.id, t.position, t.at, t.event, t.loan_id, t.transaction_id, t.user_id, t.lines, t.version FROM read.journal_entries t;
+CREATE VIEW read_masked.journal_lines AS SELECT t.id, t.entry_id, t.position, t.recorded_at, t.account, t.debit, t.credit, t.version FROM read.journal_lines t;
+CREATE VIEW read_masked.statement_lines AS SELECT t.id, t.statement_id, t.line, t.outcome, t.transaction_id, t.date, t.reference, t.amount, t.provider, t.differs, t.reason, t.version FROM read.statement_lines t;
+CREATE VIEW read_masked.chat_messages AS SELECT t.id, t.ticket_id, t.number, t.sender_id, NULL::text AS sender_name, t.sender_type, NULL::text AS message, NULL::json AS attachments, t.read_by_agents, t.read_by_customer, t.is_read, t.created_at, t.version FROM read.chat_messages t;
+CREATE VIEW read_masked.ticket_history AS SELECT t.id, t.ticket_id, t.action, t.performed_by, NULL::text AS performed_by_name, NULL::text AS details, t.timestamp, t.version FROM read.ticket_history t;
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'rim_analyst') THEN
+        GRANT USAGE ON SCHEMA read_masked TO rim_analyst;
+        GRANT SELECT ON ALL TABLES IN SCHEMA read_masked TO rim_analyst;
+    END IF;
+END $$;
 ALTER TABLE read.admin_roles ADD PRIMARY KEY (id);
 ALTER TABLE read.admin_roles ADD CONSTRAINT admin_roles_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX admin_roles_name_compared ON read.admin_roles ((lower(normalize(name, NFKC))));

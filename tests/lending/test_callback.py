@@ -162,14 +162,16 @@ def test_a_failure_after_a_delivery_moves_nothing_and_is_kept_for_staff() -> Non
 
 
 @pytest.mark.parametrize("type_", [DELIVERED, FAILED])
-def test_what_the_telco_took_back_is_neither_delivered_again_nor_failed(type_: str) -> None:
+def test_what_staff_took_back_the_telco_confirms_or_contradicts_once(type_: str) -> None:
     desk = TelcoDesk()
     loan = desk.approved()
     reference = desk.ask(loan)
     desk.hear(DELIVERED, reference)
-    back = ReverseDisbursement(reason="wrong number", telco_reference="T-9")
-    desk.perform(Loan, loan, back)
-    assert desk.hear(type_, reference, key="m-2") == []
+    desk.perform(Loan, loan, back(reference))
+    disputed = type_ == DELIVERED
+    told = "LoanDisbursementDisputed" if disputed else "LoanDisbursementAnswered"
+    assert names(desk.hear(type_, reference, key="m-2")) == [told]
+    assert desk.loan(loan).disputed == disputed
     assert desk.reply(loan, reference, Answer(type_.removeprefix("top-up."))) == []
     assert (desk.loan(loan).status, desk.top_up(loan).status) == ("approved", "refunded")
 
@@ -244,6 +246,21 @@ def test_only_what_is_unknown_is_settled_by_hand(answer: Answer | None) -> None:
     assert refused(lambda: settle(desk, loan, "delivered")) == "disbursement-not-unknown"
 
 
+def back(reference: str) -> ReverseDisbursement:
+    """The airtime of a top-up came back, says the telco under a reference that fits."""
+    return ReverseDisbursement(reason="wrong number", telco_reference=f"BACK-{reference}")
+
+
+def resolved(reference: str, outcome: DisputeOutcome) -> ResolveDispute:
+    """The dispute about a top-up ends."""
+    return ResolveDispute(
+        reference=reference,
+        outcome=outcome,
+        reason="They say so.",
+        telco_reference=f"BACK-{reference}",
+    )
+
+
 class Sayings(RuleBasedStateMachine):
     """Any order of words, answers, settlements, attempts, decisions and reversals: no airtime is
     sent beside airtime that came, what came is owed, in dispute, back or lost, and once only, and
@@ -271,7 +288,7 @@ class Sayings(RuleBasedStateMachine):
                     assert self.came.get(event.reference, "disputed") == "disputed"
                     self.came[event.reference] = "owed"
                 case LoanDisbursementDisputed():
-                    assert event.reference not in self.came
+                    assert self.came.get(event.reference, "returned") == "returned"
                     self.came[event.reference] = "disputed"
                 case LoanDisputeResolved():
                     assert self.came[event.reference] == "disputed"
@@ -329,7 +346,6 @@ class Sayings(RuleBasedStateMachine):
     @rule(
         wish=st.sampled_from(
             [
-                ReverseDisbursement(reason="wrong number", telco_reference="T-9"),
                 RevokeApproval(reason="too late"),
                 ApproveLoan(),
                 RejectLoan(reason="no history"),
@@ -337,6 +353,9 @@ class Sayings(RuleBasedStateMachine):
         )
     )
     def decide(self, wish: Any) -> None:
+        self.attempt_to(wish)
+
+    def attempt_to(self, wish: Any) -> None:
         before = self.known
         try:
             events = self.desk.perform(Loan, self.loan, wish)
@@ -346,11 +365,18 @@ class Sayings(RuleBasedStateMachine):
             assert before != self.known
             self.note(events)
 
+    @precondition(lambda self: self.known.owed)
+    @rule()
+    def reverse(self) -> None:
+        owed = self.known.owed
+        assert owed
+        self.attempt_to(back(owed.reference))
+
     @rule(outcome=st.sampled_from(DisputeOutcome), choice=st.randoms())
     def resolve(self, outcome: DisputeOutcome, choice: Any) -> None:
         before = self.known
         reference = choice.choice([each.reference for each in before.attempts] or ["P-1"])
-        wish = ResolveDispute(reference=reference, outcome=outcome, reason="They say so.")
+        wish = resolved(reference, outcome)
         try:
             events = self.desk.perform(Loan, self.loan, wish)
         except Refused:

@@ -55,7 +55,7 @@ STATUSES = ["pending", "approved", "rejected", "disbursed", "repaying", "default
 def test_a_request_takes_the_configured_terms_and_counts_against_the_limit() -> None:
     desk = Desk()
     loan = desk.loan(desk.request(100))
-    assert (loan.status, loan.loan_id) == ("pending", "LOAN-2026-000002")
+    assert (loan.status, loan.loan_id) == ("pending", "LOAN-2026-000001")
     assert (loan.interest_rate, loan.repayment_period, loan.amount_due) == (15, 30, Decimal(115))
     assert (desk.user.exposure, desk.user.available, desk.user.total_loans) == (100, 900, 1)
     assert loan.decision.reasons[0] == "automatic approval is off"

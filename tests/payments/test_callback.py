@@ -168,6 +168,21 @@ def test_a_reference_means_the_newest_payment_that_has_it() -> None:
     assert refused(lambda: record(desk, 50, **twice)) == "reference-taken"
 
 
+def test_money_that_was_captured_belongs_to_the_payment_that_failed() -> None:
+    desk = Counter()
+    desk.hear(FAILED, fundsCaptured=True)
+    twice = {"provider": "Paystack", "reference": "p-1"}
+    assert refused(lambda: record(desk, 50, **twice)) == "reference-taken"
+    assert names(desk.hear(key="m-2")) == ["TransactionQuarantined"]
+
+
+def test_a_provider_is_heard_of_a_payment_that_was_written_otherwise() -> None:
+    desk = Counter()
+    desk.payment = record(desk, 50, provider="Pay Stack", reference="p-2A")
+    desk.hear(reference="P-2a")
+    assert desk.heard.status == "completed"
+
+
 def test_a_payment_that_is_not_known_may_be_known_later() -> None:
     desk = Counter()
     with pytest.raises(UnknownReference):

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from rim_ledger.core import Actor, Command, Forbidden, Invalid, Refused
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault, look_for_overdue
 from rim_ledger.lending.loan import OPEN, Loan
-from rim_ledger.lending.standing import EraseUser, SuspendUser
+from rim_ledger.lending.standing import EraseUser, SuspendUser, erase_again
 from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User
 from rim_ledger.payments.payment import (
@@ -119,6 +119,41 @@ def test_a_reference_stands_for_one_payment_unless_that_failed() -> None:
     record(desk, **twice)
 
 
+@pytest.mark.parametrize("refunded", [False, True])
+def test_a_failed_payment_keeps_its_reference_if_money_was_captured(refunded: bool) -> None:
+    desk = Desk()
+    terms = {"reference": "R-1", "provider": "paystack"}
+    first = record(desk, **terms)
+    desk.perform(Transaction, first, COMMANDS["fail"])
+    if refunded:
+        desk.perform(Transaction, first, COMMANDS["refund"])
+    assert refused(lambda: record(desk, **terms)) == "reference-taken"
+    late = record(desk, provider="paystack")
+    comes = CompleteTransaction(reference="R-1")
+    assert refused(lambda: desk.perform(Transaction, late, comes)) == "reference-taken"
+
+
+SPELLINGS = ["paystack", "PayStack", "pay stack", "Pay-Stack", "\uff50aystack"]
+
+
+@pytest.mark.parametrize("provider", SPELLINGS)
+@pytest.mark.parametrize("reference", ["R-1a", "r-1A"])
+def test_one_receipt_is_one_payment_however_it_is_written(provider: str, reference: str) -> None:
+    desk = Desk()
+    record(desk, reference="R-1a", provider="paystack")
+    again = {"reference": reference, "provider": provider}
+    assert refused(lambda: record(desk, **again)) == "reference-taken"
+    waiting = record(desk, provider=provider)
+    comes = CompleteTransaction(reference=reference)
+    assert refused(lambda: desk.perform(Transaction, waiting, comes)) == "reference-taken"
+
+
+def test_a_reference_that_is_repeated_in_another_case_is_no_other() -> None:
+    desk = Desk()
+    payment = record(desk, reference="R-1a")
+    desk.perform(Transaction, payment, CompleteTransaction(reference="r-1A"))
+
+
 def test_a_reference_that_comes_with_the_money_must_agree() -> None:
     desk = Desk()
     payment = record(desk, reference="R-1")
@@ -213,7 +248,7 @@ def test_an_erased_person_stays_erased() -> None:
 def test_a_payment_that_waits_for_an_erased_person_can_still_be_failed() -> None:
     desk = Desk()
     waiting = record(desk)
-    desk.perform(User, desk.ada, EraseUser())
+    desk.run(erase_again(desk.ada))  # As it was possible before, and is again after a restore.
     desk.perform(Transaction, waiting, FailTransaction(reason="Ada never paid"))
     failed = desk.transaction(waiting)
     assert (failed.status, failed.failure_reason) == ("failed", None)

@@ -1,5 +1,6 @@
 """Undoing payments and disbursements: exact figures, and what credit does meanwhile."""
 
+from datetime import timedelta
 from decimal import Decimal
 from itertools import permutations
 from uuid import UUID
@@ -8,11 +9,11 @@ import pytest
 
 from rim_ledger.core import Command, Forbidden
 from rim_ledger.lending.disbursement import DisburseLoan
-from rim_ledger.lending.lateness import MarkDefaulted, look_for_overdue
+from rim_ledger.lending.lateness import MarkDefaulted, look_for_credit_default, look_for_overdue
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.standing import EraseUser
+from rim_ledger.lending.standing import DeleteUser, EraseUser
 from rim_ledger.lending.user import User
-from rim_ledger.payments.payment import FailTransaction
+from rim_ledger.payments.payment import CompleteTransaction, FailTransaction, RecordTransaction
 from rim_ledger.payments.reversal import (
     Reconcile,
     RefundCredit,
@@ -213,7 +214,9 @@ def test_one_statement_line_settles_one_payment() -> None:
     line = Reconcile(statement_line="S-1/7", notes="seen")
     desk.perform(Transaction, first, line)
     assert desk.transaction(first).reconciled_at == desk.world.time
-    assert refused(lambda: desk.perform(Transaction, second, line)) == "statement-line-taken"
+    for again in (line, Reconcile(statement_line="s-1/7")):
+        code = refused(lambda w=again: desk.perform(Transaction, second, w))  # type: ignore[misc]
+        assert code == "statement-line-taken"
     assert refused(lambda: desk.perform(Transaction, first, line)) == "already-reconciled"
     assert refused(lambda: desk.perform(Transaction, waiting, line)) == "still-pending"
     undo = UndoReconciliation(reason="another payment")
@@ -222,12 +225,97 @@ def test_one_statement_line_settles_one_payment() -> None:
     desk.perform(Transaction, second, line)
 
 
-def test_somebody_with_credit_or_credit_below_zero_is_not_erased() -> None:
+@pytest.mark.parametrize("command", [EraseUser(), DeleteUser()])
+def test_somebody_with_credit_is_neither_deleted_nor_erased(command: Command[User]) -> None:
     desk = Desk()
     desk.pay(200)
-    assert refused(lambda: desk.perform(User, desk.ada, EraseUser())) == "credit-left"
+    assert refused(lambda: desk.perform(User, desk.ada, command)) == "credit-left"
     desk.perform(User, desk.ada, refund(200))
-    desk.perform(User, desk.ada, EraseUser())
+    desk.perform(User, desk.ada, command)
+
+
+def overdrawn(owed: int = 100) -> Desk:
+    """Ada was paid credit out that never came in."""
+    desk = Desk()
+    payment = desk.pay(owed)
+    desk.perform(User, desk.ada, refund(owed))
+    reverse(desk, payment)
+    assert desk.user.credit_balance == -owed
+    return desk
+
+
+@pytest.mark.parametrize("command", [EraseUser(), DeleteUser()])
+def test_somebody_who_owes_credit_is_neither_deleted_nor_erased(command: Command[User]) -> None:
+    desk = overdrawn()
+    refusal = refused(lambda: desk.perform(User, desk.ada, command))
+    assert refusal == "credit-left"
+    desk.pay(100)
+    desk.perform(User, desk.ada, command)
+
+
+def test_credit_below_zero_is_a_debt_that_is_due() -> None:
+    desk = overdrawn()
+    assert desk.user.exposure == 100
+    assert desk.user.available == 900
+    assert refused(lambda: desk.request(10)) == "outstanding-debt"
+    assert refused(lambda: desk.request(901)) == "credit-limit-exceeded"
+    desk.pay(99)
+    assert refused(lambda: desk.request(10)) == "outstanding-debt"
+    desk.pay(1)
+    desk.request(10)
+
+
+def test_a_loan_is_not_sent_to_somebody_whose_credit_fell_below_zero_since() -> None:
+    desk = Desk()
+    payment = desk.pay(100)
+    desk.perform(User, desk.ada, refund(100))
+    loan = desk.approved(10)
+    reverse(desk, payment)
+    assert refused(lambda: desk.perform(Loan, loan, DisburseLoan())) == "outstanding-debt"
+    desk.pay(100)
+    desk.perform(Loan, loan, DisburseLoan())
+
+
+def test_credit_that_stays_below_zero_defaults_as_a_loan_does() -> None:
+    desk = overdrawn()
+    due = desk.reminders["credit-default", desk.ada]
+    assert due == desk.world.now() + timedelta(days=30)
+    desk.world.pass_days(30)
+    assert desk.user.defaults == {}
+    desk.run(look_for_credit_default(desk.ada))
+    assert (desk.user.credit_score, desk.user.credit_limit) == (300, 0)
+    assert desk.reminders["credit-default", desk.ada] is None
+    assert desk.replayed()[desk.ada].aggregate == desk.user
+
+
+def test_credit_that_was_repaid_in_time_defaults_no_more_until_it_falls_anew() -> None:
+    desk = overdrawn()
+    desk.world.pass_days(20)
+    desk.pay(100)
+    desk.world.pass_days(10)
+    assert desk.run(look_for_credit_default(desk.ada)) == []
+    payment = desk.pay(100)
+    desk.perform(User, desk.ada, refund(100, "F-2"))
+    reverse(desk, payment)
+    assert desk.reminders["credit-default", desk.ada] == desk.world.now() + timedelta(days=30)
+
+
+@pytest.mark.parametrize("command", [EraseUser(), DeleteUser()])
+def test_somebody_with_a_payment_under_way_is_neither_deleted_nor_erased(
+    command: Command[User],
+) -> None:
+    desk = Desk()
+    waiting, captured, sale = record(desk), record(desk), desk.world.new_id()
+    airtime = {"type": "airtime", "network": "MTN", "amount": 50, "userId": str(desk.ada)}
+    desk.perform(Transaction, sale, RecordTransaction.model_validate(airtime))
+    desk.perform(Transaction, captured, FailTransaction(reason="no", funds_captured=True))
+    assert refused(lambda: desk.perform(User, desk.ada, command)) == "unsettled-payments"
+    desk.perform(Transaction, waiting, FailTransaction(reason="no"))
+    assert refused(lambda: desk.perform(User, desk.ada, command)) == "unsettled-payments"
+    desk.perform(Transaction, captured, RefundTransaction(reason="back"))
+    assert refused(lambda: desk.perform(User, desk.ada, command)) == "unsettled-payments"
+    desk.perform(Transaction, sale, CompleteTransaction())
+    desk.perform(User, desk.ada, command)
 
 
 @pytest.mark.parametrize("command", [Reconcile(), UndoReconciliation(reason="mine"), WRONG])

@@ -1,11 +1,16 @@
 """The log written out by the command, and verified where there is no database."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import duckdb
 
 from tests.process.service import Service, stop
 from tests.process.test_seals import PASSWORD, kept
+
+SCRIPT = Path(__file__).parents[2] / "docs" / "reference" / "verify.py"
 
 
 def test_the_log_is_written_out_and_verified_without_its_database(service: Service) -> None:
@@ -21,18 +26,27 @@ def test_the_log_is_written_out_and_verified_without_its_database(service: Servi
     events = [json.loads(line) for line in lines.stdout.splitlines()]
     assert [each["position"] for each in events] == [*range(3, size + 1)]
     some = service.run("export", "--to", "-", "--types", "AdminCreated")
-    (admin,) = [json.loads(line) for line in some.stdout.splitlines()]
+    admin, *_ = [json.loads(line) for line in some.stdout.splitlines()]
     assert (admin["type"], admin["data"]["email"]) == ("AdminCreated", "***")
+    parts = {f"{place}.from": ["--from", "5"], f"{place}.types": ["--types", "AdminCreated"]}
+    for part, wanted in parts.items():
+        assert service.run("export", "--to", part, *wanted).returncode == 0
     stop(running)
-    verified = service.run("verify", "--export", place, "--key", str(kept(service, "key")))
-    assert verified.returncode == 0, verified.stderr
-    assert f"{size} events" in verified.stdout
+    key = str(kept(service, "key"))
+    for each in (place, *parts):
+        verified = service.run("verify", "--export", each, "--key", key)
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+        assert f"the first {size} of the log are sealed" in verified.stdout
+        alone = subprocess.run(
+            [sys.executable, "-I", str(SCRIPT), "export", key, each],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert (alone.returncode, alone.stderr) == (0, ""), alone.stderr
     both = service.run("export", "--to", "-", "--types", "AdminCreated", "AdminRoleGranted")
     assert {json.loads(line)["type"] for line in both.stdout.splitlines()} == {
         "AdminCreated",
         "AdminRoleGranted",
     }
-    key = str(kept(service, "key"))
     for wrong in (
         ["--to", place, "--types", "Nothing"],
         ["--to", place, "--from", "0"],

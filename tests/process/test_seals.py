@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import psycopg
 
-from rim_ledger.postgres import EmbeddedPostgres
+from rim_ledger.postgres import OWNER, EmbeddedPostgres
 from tests.process.service import PATIENCE, Service, stop, wait_for
 
 PASSWORD = "a long enough Passw0rd"
@@ -17,9 +17,8 @@ SEALING = 240.0
 def sealed(service: Service) -> int:
     """How many events are sealed."""
     found = service.run("status", "--json")
-    assert found.returncode == 0, found.stderr
-    wanted = re.search(r'"name": "seals", "position": (\d+)', found.stdout)
-    assert wanted, found.stdout
+    wanted = re.search(r'"name": "seal", "position": (\d+)', found.stdout)
+    assert wanted, found.stdout + found.stderr
     return int(wanted[1])
 
 
@@ -42,7 +41,7 @@ def test_the_log_is_sealed_verified_and_a_cut_one_is_refused(service: Service) -
     assert httpx.post(f"{url}/v1/auth/login", json=body, timeout=PATIENCE).status_code == 200
     size = wait_for(lambda: (found := sealed(service)) > first and found, SEALING)
     wait_for(lambda: latest.read_text().split("\n")[1] == str(size), SEALING)
-    database = EmbeddedPostgres.running(service.home / "postgres")
+    database = EmbeddedPostgres.running(service.home / "postgres", OWNER)
     assert database
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")

@@ -12,7 +12,10 @@ import pytest
 from tests.process.service import PATIENCE, TREE, Service, a_service, stop, wait_for
 
 PAGES: Final = ("README.md", "docs/tutorial/lend-and-repay.md")
-PASSWORD: Final = "correct horse battery"
+PASSWORDS: Final = {
+    "RIM_ADMIN_PASSWORD": "correct horse battery",
+    "RIM_OFFICER_PASSWORD": "tortoise in harmattan",
+}
 LANGUAGES: Final = ("bash", "psql")
 SHIFTING: Final = re.compile(
     r"\b[0-9a-f]{8}-[0-9a-f-]*…?|~1\.[\w-]+"  # ids, sealed words
@@ -40,7 +43,7 @@ def blocks(page: str) -> list[tuple[str, str, str]]:
 @pytest.fixture
 def service() -> Iterator[tuple[Service, str]]:
     with a_service() as service:
-        process, url, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
+        process, url, _ = service.up(**PASSWORDS)
         wait_for(lambda: httpx.get(f"{url}/readyz", timeout=PATIENCE).json()["lag"] == 0)
         yield service, url
         stop(process)

@@ -18,6 +18,8 @@ from api.installation import database as databases
 from api.installation.database import Unfit
 from api.installation.settings import Settings
 from api.process import supervisor
+from projections import seals
+from rim_ledger.postgres import EmbeddedPostgres
 from tests.process.service import (
     PATIENCE,
     Service,
@@ -31,13 +33,15 @@ from tests.process.service import (
 )
 
 PASSWORD = "a long enough Passw0rd"
+LATE = "3"
+"""Seconds after which the service that the tests share is not ready."""
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[tuple[Service, str]]:
     """A service that runs, for the tests that leave it running."""
     with a_service() as service:
-        process, url, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
+        process, url, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD, RIM_LATE_SECONDS_MAX=LATE)
         yield service, url
         stop(process)
 
@@ -66,16 +70,55 @@ def test_status_tells_address_database_position_and_lag(running: tuple[Service, 
 
     def ready() -> dict[str, Any] | None:
         """It asks for a second only, which on a busy machine may be too short."""
-        now = service.run("status", "--json", RIM_PORT=url.rsplit(":", 1)[1])
-        assert now.returncode == 0, now.stderr
+        now = service.run("status", "--json")
         told: dict[str, Any] = json.loads(now.stdout)
+        assert (now.returncode == 0) is told["ready"], now.stderr
         return told if told["ready"] else None
 
     told = wait_for(ready)
-    assert told["address"] == url
+    assert told["address"] == url  # Though RIM_PORT is 0.
     assert told["position"] > 0
-    assert all(each["lag"] >= 0 for each in told["followers"])
+    assert [each["name"] for each in told["processes"]] == ["clock", "follow", "seal"]
+    assert all(each["lag"] >= 0 for each in told["processes"])
     assert f"position  {told['position']}" in service.run("status").stdout
+
+
+@pytest.mark.parametrize("name", ["follow", "clock", "seal"])
+def test_a_process_that_hangs_is_named_and_the_service_not_ready(
+    running: tuple[Service, str], name: str
+) -> None:
+    service, url = running
+    wait_for(lambda: is_ready(url))
+    child = service.child(name)
+    child.suspend()
+    try:
+        answer = wait_for(lambda: (a := httpx.get(f"{url}/readyz")).status_code == 503 and a)
+        assert f"{name} is dead: no sign of life for" in answer.json()["reason"]
+        now = service.run("status", RIM_LATE_SECONDS_MAX=LATE)
+        assert now.returncode == 1
+        assert f"not ready: {name} is dead" in now.stdout
+        assert f"process   {name}: {name} is dead" in now.stdout
+        gauge = rf'rim_process_silent_seconds{{process="{name}"}} (\S+)'
+        silent = re.search(gauge, httpx.get(f"{url}/metrics").text)
+        assert silent
+        assert float(silent[1]) > 1
+    finally:
+        child.resume()
+    wait_for(lambda: is_ready(url))
+
+
+def test_who_holds_the_lock_of_the_sealer_is_noticed(running: tuple[Service, str]) -> None:
+    service, url = running
+    wait_for(lambda: is_ready(url))
+    database = EmbeddedPostgres.running(service.home / "postgres")
+    assert database
+    with psycopg.connect(database) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [seals.LOCK])
+        body = {"username": "admin", "password": PASSWORD}
+        assert httpx.post(f"{url}/v1/auth/login", json=body, timeout=PATIENCE).status_code == 200
+        answer = wait_for(lambda: (a := httpx.get(f"{url}/readyz")).status_code == 503 and a)
+        assert re.fullmatch(r"seal is \d+ s behind", answer.json()["reason"])
+    wait_for(lambda: is_ready(url))
 
 
 def test_a_tick_runs_beside_it_and_takes_a_time_with_an_offset(
@@ -152,6 +195,7 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_start_goes_well(
     service: Service,
 ) -> None:
     process, _, said = service.up()
+    assert "the first login is officer" in said
     assert "the first login is admin" in said
     secret = (service.home / "secret.key").read_bytes()
     process.kill()
@@ -189,7 +233,7 @@ def test_each_process_runs_alone_on_one_database(service: Service, database: str
     assert outcome.returncode == 0, outcome.stderr
     assert PASSWORD not in outcome.stdout + outcome.stderr
     alone: list[subprocess.Popen[str]] = [
-        service.start(name, DATABASE_URL=database) for name in ("serve", "follow", "clock")
+        service.start(name, DATABASE_URL=database) for name in ("serve", "follow", "clock", "seal")
     ]
     assert alone[0].stdout
     url = alone[0].stdout.readline().split()[-1]
@@ -273,7 +317,7 @@ def test_init_rebuilds_the_tables_of_an_earlier_version(service: Service, databa
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("COMMENT ON SCHEMA read IS 'an earlier version'")
     early = service.run("follow", DATABASE_URL=database)
-    assert (early.returncode, early.stderr.count("\n")) == (1, 1)
+    assert (early.returncode, early.stderr.count("\n")) == (3, 1)
     assert early.stderr.endswith("run rim-ledger init\n")
     again = service.run("init", DATABASE_URL=database)
     assert (again.returncode, again.stderr) == (0, "")
@@ -293,6 +337,7 @@ def test_production_runs_with_secrets_of_its_own_and_shows_none(service: Service
     said += stop(process)
     assert PASSWORD not in said
     assert secret not in said
+    assert "login" not in said, "nobody is made beside the first admin"
     assert not (service.home / "secret.key").exists()
     assert not service.processes()
 

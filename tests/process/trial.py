@@ -88,7 +88,7 @@ async def kill_under_load(trial: Trial, rounds: int, seed: int) -> Crowd:
     """Let a crowd ask while one process after the other is killed; the crowd, when all is said."""
     with httpx.Client(base_url=trial.url, timeout=PATIENCE) as http:
         clerk = log_in(http, "admin", PASSWORD)
-        officer = take_on(http, clerk, "officer", PASSWORD)
+        officer = take_on(http, clerk, "cashier", PASSWORD)
     crowd, chance = Crowd(trial.url, clerk, officer, seed), random.Random(seed)
     coming = asyncio.create_task(crowd.come(COUNTERS))
     deck: list[str] = []

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from rim_ledger.admin.bootstrap import FIRST_ADMIN, bootstrap
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import Actor, Stamp
+from rim_ledger.core import SYSTEM, Actor, Stamp
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
@@ -71,6 +71,7 @@ def test_the_lines_of_a_statement_are_shown_and_rebuilt(database: str) -> None:
         async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
             await bootstrap(ledger, None, WORLD)
             staff = Stamp(at=WORLD.now(), actor=ADMIN)
+            system = Stamp(at=WORLD.now(), actor=SYSTEM)
             ada = RegisterUser(phone="08031234567", email="ada@example.com", name="Ada")
             user = await ledger.execute(User, None, ada, staff)
             payment = RecordTransaction(
@@ -81,7 +82,7 @@ def test_the_lines_of_a_statement_are_shown_and_rebuilt(database: str) -> None:
                 provider="paystack",
                 reference="R-1",
             )
-            await ledger.execute(Transaction, None, payment, staff)
+            await ledger.execute(Transaction, None, payment, system)
             statement = (await ledger.submit(begin("5a" * 32), staff)).id
             unread = Finding(line=2, outcome=LineOutcome.INVALID, reason="This is not CSV.")
             await ledger.submit(settle(statement, [line(1, "R-1", "49.5"), unread]), staff)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -10,7 +11,8 @@ import pytest
 
 from projections.catalogue import TABLES
 from projections.fold import Poisoned
-from projections.follower import follow
+from projections.follower import Follower, follow
+from projections.schema import Outdated
 from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated
 from rim_ledger.core import SYSTEM, Stamp
 from rim_ledger.lending.loan import Loan
@@ -26,6 +28,7 @@ from rim_ledger.lending.user_events import (
 from rim_ledger.payments.transaction import (
     PaymentMethod,
     Transaction,
+    TransactionCompleted,
     TransactionNoted,
     TransactionRecorded,
     TransactionType,
@@ -55,7 +58,52 @@ from tests.projections.story import (
     written,
 )
 
+
+def test_a_follower_writes_nothing_into_the_tables_of_another_version(database: str) -> None:
+    told(database, *START)
+
+    async def story() -> None:
+        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+            follower = Follower(connection, VAULT)
+            assert await follower.advance() == 0
+            await written(database, opens(User, BOLA, AutoLimitDisabled()))
+            await connection.execute("COMMENT ON SCHEMA read IS 'of tomorrow'")
+            with pytest.raises(Outdated):
+                await follower.advance()
+
+    asyncio.run(story())
+    assert rows(database, "SELECT position FROM read.tracking") == [(EVENTS,)]
+
+
 WHEN = "2026-03-04T05:06:07.000089Z"
+
+
+def test_pages_of_one_transaction_may_each_refer_to_what_they_bring(database: str) -> None:
+    """The journal entry of a payment refers to the payment, which comes with the same page."""
+    told(database, *START)
+    payment = WORLD.new_id()
+    paid = TransactionRecorded(
+        transaction_id="TXN-2026-000001",
+        user_id=ADA,
+        type=TransactionType.REPAYMENT,
+        amount=Decimal(50),
+    )
+    completed = TransactionCompleted(unallocated=Decimal(50))
+
+    async def story() -> None:
+        await written(
+            database,
+            opens(User, BOLA, AutoLimitDisabled()),
+            opens(Transaction, payment, paid, completed),
+        )
+        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+            follower = Follower(connection, VAULT)
+            async with connection.transaction():
+                assert await follower.advance(limit=1) == 1
+                assert await follower.advance() == 2
+
+    asyncio.run(story())
+    assert rows(database, "SELECT transaction_id FROM read.journal_entries") == [(payment,)]
 
 
 def shown(url: str, table: str, id: Any, masked: bool = False) -> dict[str, Any]:

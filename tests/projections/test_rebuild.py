@@ -1,6 +1,8 @@
 """The tables can be had again from the log, beside the live ones, at any time."""
 
 import asyncio
+import itertools
+from decimal import Decimal
 
 import psycopg
 import pytest
@@ -8,15 +10,26 @@ import pytest
 from projections import rebuild as rebuilding
 from projections.follower import follow
 from projections.rebuild import Busy, Difference, prepare, rebuild
-from projections.schema import Outdated
+from projections.schema import Outdated, fingerprint, watch
+from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.ledger import Ledger, Work
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import AutoLimitDisabled
+from rim_ledger.payments.transaction import (
+    Transaction,
+    TransactionCompleted,
+    TransactionRecorded,
+    TransactionType,
+)
 from tests.projections.story import (
     ADA,
     EVENTS,
     LOAN,
+    STAMP,
     START,
     VAULT,
+    WORLD,
+    followed,
     opens,
     rebuilt_equals_live,
     rows,
@@ -50,7 +63,10 @@ def test_a_check_reports_and_changes_nothing(database: str) -> None:
     assert checked.differences == (Difference("loans", LOAN, ("user_phone",)),)
     assert not checked.swapped
     assert rows(database, "SELECT user_phone FROM read.loans") == [("x",)]
-    assert schemas(database) == ["read"]
+    assert schemas(database) == LIVE
+
+
+LIVE = ["read", "read_masked"]
 
 
 def schemas(url: str) -> list[str]:
@@ -87,9 +103,9 @@ def test_what_an_interrupted_rebuild_left_is_dropped_by_the_next(
 
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(rebuild(database, VAULT, interrupt))
-    assert schemas(database) == ["read", "read_next"]
+    assert schemas(database) == [*LIVE, "read_next", "read_next_masked"]
     assert asyncio.run(rebuild(database, VAULT)).differences == ()
-    assert schemas(database) == ["read"]
+    assert schemas(database) == LIVE
 
 
 def test_there_is_one_rebuild_at_a_time(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,6 +165,56 @@ def test_reads_and_the_follower_go_on_during_rebuilds(database: str) -> None:
     assert rebuilt_equals_live(database)
 
 
+def test_rebuilds_come_to_their_end_while_money_comes_in(database: str) -> None:
+    """Two cashiers record payments, each of which the journal refers to, as fast as they can."""
+    number, stopping = itertools.count(1), asyncio.Event()
+
+    def payment() -> Work:
+        recorded = TransactionRecorded(
+            transaction_id=f"TXN-2026-{next(number):06}",
+            user_id=ADA,
+            type=TransactionType.REPAYMENT,
+            amount=Decimal(50),
+        )
+        completed = TransactionCompleted(unallocated=Decimal(50))
+        return opens(Transaction, WORLD.new_id(), recorded, completed)
+
+    async def cashier(ledger: Ledger) -> None:
+        while not stopping.is_set():
+            await ledger.submit(payment(), STAMP)
+
+    async def story() -> None:
+        async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
+            following = asyncio.create_task(follow(database, VAULT))
+            cashiers = [asyncio.create_task(cashier(ledger)) for _ in range(2)]
+            for _ in range(3):
+                before = ledger.head
+                assert (await rebuild(database, VAULT)).differences == ()
+                assert ledger.head > before
+            assert not following.done()
+            stopping.set()
+            await asyncio.gather(*cashiers)
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    told(database, *START)
+    asyncio.run(story())
+    asyncio.run(followed(database))
+    assert rebuilt_equals_live(database)
+
+
+def test_tables_that_lag_are_compared_where_they_stand_and_brought_to_the_end_of_the_log(
+    database: str,
+) -> None:
+    told(database, *START)
+    asyncio.run(written(database, opens(User, ADA, AutoLimitDisabled())))
+    checked = asyncio.run(rebuild(database, VAULT, check=True))
+    assert (checked.position, checked.differences) == (EVENTS, ())
+    rebuilt = asyncio.run(rebuild(database, VAULT))
+    assert (rebuilt.position, rebuilt.differences) == (EVENTS + 1, ())
+    assert asyncio.run(followed(database)) == 0
+
+
 HELD_UP = "SELECT FROM pg_locks WHERE locktype = 'relation' AND NOT granted"
 
 
@@ -168,7 +234,7 @@ def test_a_reader_of_the_former_tables_is_let_finish_before_they_are_dropped(
 
     told(database, *START)
     asyncio.run(story())
-    assert schemas(database) == ["read"]
+    assert schemas(database) == LIVE
 
 
 VACUUM = "LOCK TABLE read.users IN SHARE UPDATE EXCLUSIVE MODE"
@@ -193,7 +259,7 @@ def test_a_vacuum_of_the_former_tables_is_waited_for_so_that_postgres_ends_it(
 
     told(database, *START)
     asyncio.run(story())
-    assert schemas(database) == ["read"]
+    assert schemas(database) == LIVE
 
 
 def test_tables_of_another_version_are_rebuilt_before_they_are_followed(database: str) -> None:
@@ -206,8 +272,35 @@ def test_tables_of_another_version_are_rebuilt_before_they_are_followed(database
     assert rebuilt_equals_live(database)
 
 
+def test_a_version_that_was_replaced_comes_back_on_purpose_only(database: str) -> None:
+    told(database, *START)
+    marks = f"of tomorrow\n{fingerprint()}\nof yesterday"
+    change(database, f"COMMENT ON SCHEMA read IS '{marks}'")
+    with pytest.raises(Outdated, match="has taken over"):
+        asyncio.run(prepare(database, VAULT))
+    asyncio.run(rebuild(database, VAULT))
+    assert not asyncio.run(prepare(database, VAULT))
+    mark = rows(database, "SELECT obj_description('read'::regnamespace)")
+    assert mark == [(f"{fingerprint()}\nof tomorrow\nof yesterday",)]
+
+
+def test_who_watches_hears_at_once_that_another_version_took_over(database: str) -> None:
+    told(database, *START)
+
+    async def story() -> None:
+        watching = asyncio.create_task(watch(database))
+        await asyncio.sleep(1.5)
+        assert not watching.done()
+        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+            await connection.execute("COMMENT ON SCHEMA read IS 'of tomorrow'")
+        with pytest.raises(Outdated):
+            await watching
+
+    asyncio.run(story())
+
+
 def test_the_first_tables_are_built_from_the_log_at_once(database: str) -> None:
     asyncio.run(written(database, *START))
     assert asyncio.run(prepare(database, VAULT))
     assert rows(database, "SELECT position FROM read.tracking") == [(EVENTS,)]
-    assert schemas(database) == ["read"]
+    assert schemas(database) == LIVE

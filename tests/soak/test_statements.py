@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.process.service import Service, a_service, is_ready, stop, wait_for
+from tests.real_loans import take_on
 
 PASSWORD = "correct horse battery staple"
 LINES = int(os.environ.get("STATEMENT_LINES", "100000"))
@@ -35,6 +36,7 @@ class Clerk:
         login = {"username": "admin", "password": PASSWORD}
         token = self.http.post("/v1/auth/login", json=login).json()["token"]
         self.http.headers["authorization"] = f"Bearer {token}"
+        self.uploader = take_on(self.http, dict(self.http.headers), "uploader", PASSWORD)
 
     def expect(self, payments: int) -> None:
         """Record payments that wait for their money, twenty of each borrower."""
@@ -52,7 +54,7 @@ class Clerk:
         """What the service says while it settles a file; the summary last."""
         headers = {"content-type": "text/csv", "accept": "application/x-ndjson"}
         with (
-            httpx.Client(base_url=self.url, headers=self.http.headers, timeout=600) as http,
+            httpx.Client(base_url=self.url, headers=self.uploader, timeout=600) as http,
             http.stream("POST", "/v1/statements", content=body, headers=headers) as answer,
         ):
             assert answer.status_code in (200, 201)

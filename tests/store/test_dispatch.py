@@ -9,12 +9,12 @@ import pytest
 
 from rim_ledger import clock
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import Refused, Stamp
+from rim_ledger.core import Actor, Refused, Stamp
 from rim_ledger.key_ring import derived
 from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending import dispatch as dispatching
-from rim_ledger.lending.disbursement import DisburseLoan, record_reply
+from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement, record_reply
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.request import ApproveLoan, RequestLoan
@@ -22,6 +22,7 @@ from rim_ledger.lending.standing import RegisterUser
 from rim_ledger.lending.telco import Answer, Reply, SimulatedTelco
 from rim_ledger.lending.user import User
 from rim_ledger.outcomes import Receipt
+from rim_ledger.payments.reversal import ReverseDisbursement
 from rim_ledger.system.config import SetConfig
 from rim_ledger.system.outside import Outside
 from rim_ledger.values import Network
@@ -133,6 +134,28 @@ def test_no_answer_and_never_delivered_fails_when_asked(database: str) -> None:
         assert loan_in(dispatch, loan).disbursement == "failed"
 
     assert lend(database, "08031239003", story) == []
+
+
+def test_what_staff_settled_or_reversed_is_asked_about_top_up_by_top_up(database: str) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        ledger, second = dispatch.ledger, Actor(type="admin", id=WORLD.new_id(), name="bisi")
+        by_hand = Stamp(at=NOON, actor=second)
+        settled = SettleDisbursement(outcome="failed", evidence="Their portal says so.")
+        for attempt in (1, 2):
+            assert (await disburse(dispatch, loan)).disbursement == "unknown"
+            await ledger.execute(Loan, loan.id, settled, by_hand)
+            assert len(loan_in(dispatch, loan).to_ask) == attempt
+        assert await tick(dispatch, seconds=6) == 1
+        asked = loan_in(dispatch, loan)
+        first, last = (each.reference for each in asked.attempts)
+        assert (asked.disputes, asked.owed and asked.owed.reference) == ([first], last)
+        assert await tick(dispatch, hours=2) == 0
+        back = ReverseDisbursement(reason="a wrong number", telco_reference="BACK-1")
+        await ledger.execute(Loan, loan.id, back, by_hand)
+        assert await tick(dispatch, seconds=6) == 1
+        assert loan_in(dispatch, loan).disputes == [first, last]
+
+    assert len(lend(database, "08031239002", story)) == 2
 
 
 def test_a_request_whose_sender_died_is_asked_about_and_never_sent(database: str) -> None:

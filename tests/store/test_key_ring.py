@@ -29,6 +29,7 @@ from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
 
 WORLD = RealWorld()
+INSERT = "INSERT INTO ledger.key_ring (purpose, id, wrapped) VALUES ('event', 9, '')"
 OLD, NEW = b"the master secret of the beginning", b"the master secret that comes after it"
 PLAIN = "$argon2id$ of nobody"
 
@@ -108,11 +109,16 @@ def test_another_secret_does_not_open_the_ring_and_leaves_it_alone(database: str
     assert _rows(database, "SELECT * FROM ledger.key_ring ORDER BY purpose") == before
 
 
-def test_the_role_that_commands_are_written_under_does_not_see_the_ring(database: str) -> None:
-    with psycopg.connect(database) as connection:
+@pytest.mark.parametrize(
+    "change", ["UPDATE ledger.key_ring SET id = 2", "DELETE FROM ledger.key_ring", INSERT]
+)
+def test_the_service_reads_the_ring_and_does_not_change_it(database: str, change: str) -> None:
+    open_ring(database, [OLD], WORLD)
+    with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("SET ROLE rim_service")
+        assert connection.execute("SELECT FROM ledger.key_ring").fetchone() is not None
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute("SELECT * FROM ledger.key_ring")
+            connection.execute(change.encode())
 
 
 def test_a_ledger_from_before_the_ring_goes_on_with_the_keys_it_was_written_with(

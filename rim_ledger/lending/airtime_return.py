@@ -1,0 +1,48 @@
+"""Airtime that the telco took back: its reference of the return counts once, and who may say so."""
+
+import msgspec
+
+from rim_ledger.admin.second_person import require_second_person
+from rim_ledger.book import Book
+from rim_ledger.core import Refused
+from rim_ledger.lending.attempt import Attempt
+from rim_ledger.lending.disbursement import FAILED, provider_of
+from rim_ledger.lending.loan import Loan
+from rim_ledger.payments.transaction import Transaction
+from rim_ledger.text import folded, folded_source
+
+
+def claim_return(book: Book, loan: Loan, attempt: Attempt, reference: str) -> None:
+    """Take the telco's reference of a return for this top-up, however it is written.
+
+    Raises Refused (`reference-taken`) when it is one of the loan's top-ups or deliveries, or the
+    return of another top-up.
+    """
+    name = folded(reference)
+    others = [each for each in loan.attempts if each.reference != attempt.reference]
+    known = [each.reference for each in loan.attempts]
+    known += [each.telco_reference for each in loan.attempts if each.telco_reference]
+    known += [each.return_reference for each in others if each.return_reference]
+    words = f"The reference {reference} is not the telco's own of this return: it is taken."
+    taken = Refused("reference-taken", words)
+    if name in map(folded, known):
+        raise taken
+    claim = msgspec.json.encode([folded_source(provider_of(book, attempt)), name])
+    book.claim("telco-return", claim.decode(), loan.id, taken)
+
+
+def require_another_than_sender(book: Book, loan: Loan, attempt: Attempt, words: str) -> None:
+    """Refuse who had this airtime sent, or made it a debt, unless the telco itself has said that
+    it failed.
+
+    Raises Forbidden (`separation-of-duties`, with these words).
+    """
+    if not _telco_said_so(book, loan, attempt):
+        require_second_person(book, words, attempt.requested_by, attempt.taken_up_by)
+
+
+def _telco_said_so(book: Book, loan: Loan, attempt: Attempt) -> bool:
+    claim = book.read(Transaction, attempt.transaction_id).quarantined
+    if claim is None or claim.type != FAILED or claim.amount not in (None, loan.amount):
+        return False
+    return attempt.integration is None or claim.provider == provider_of(book, attempt)

@@ -1,0 +1,50 @@
+"""Alerts to super-admins of what an insider could misuse: at once, whatever alerts are set up."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from rim_ledger.book import Book
+from rim_ledger.notifications.notification import (
+    Notice,
+    NotificationChannel,
+    NotificationHistory,
+    NotificationType,
+    RecipientType,
+    notification_id,
+    queue,
+    queued,
+)
+
+CHANNELS: Final = (NotificationChannel.EMAIL, NotificationChannel.DASHBOARD)
+
+
+def alert(
+    book: Book, superadmins: Iterable[UUID], title: str, message: str, cause: UUID | None = None
+) -> None:
+    """Queue a message to each of these admins by e-mail and dashboard: once for the same cause, if
+    one is given. Says who acts. What the system itself does alerts nobody."""
+    if book.stamp.admin is None:
+        return
+    admins = sorted(superadmins)
+    book.look_ahead(partial(book.reveal, each, None) for each in admins)  # Their keys.
+    notices = [
+        Notice(
+            type=NotificationType.ALERT,
+            channel=channel,
+            recipient=admin,
+            recipient_type=RecipientType.ADMIN,
+            cause=cause or book.new_id(),
+        )
+        for admin in admins
+        for channel in CHANNELS
+    ]
+    words = f"{book.stamp.actor.name} {message}"
+    if cause is None:
+        for notice in notices:  # Under an id that need not be looked for.
+            book.open_stream(NotificationHistory, book.new_id(), queued(notice, title, words))
+        return
+    book.look_ahead(partial(book.version, notification_id(each)) for each in notices)
+    for notice in notices:
+        queue(book, notice, title, words)

@@ -1,0 +1,146 @@
+"""A full disk, a read-only database: commands are told why, reading goes on, all comes back."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+import psycopg
+import pytest
+
+from tests.api.conftest import ADA, PASSWORD, Client, Tell
+
+DISK_FULL, IO_ERROR = "53100", "58030"
+
+
+class Trouble:
+    """What an operator does to a database, or what befalls it."""
+
+    def __init__(self, database: str) -> None:
+        self._database = database
+
+    def run(self, *statements: str) -> None:
+        with psycopg.connect(self._database, autocommit=True) as connection:
+            for each in statements:
+                connection.execute(each.encode())
+
+    def end_sessions(self) -> None:
+        self.run(
+            "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    @contextmanager
+    def full(self, state: str) -> Iterator[None]:
+        """The log cannot grow: what a real disk says, said by a trigger."""
+        self.run(
+            "CREATE FUNCTION ledger.no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            f" RAISE EXCEPTION 'could not extend file' USING ERRCODE = '{state}'; END $$",
+            "CREATE TRIGGER no_room BEFORE INSERT ON ledger.events"
+            " FOR EACH STATEMENT EXECUTE FUNCTION ledger.no_room()",
+            "CREATE TRIGGER no_room BEFORE INSERT ON ledger.activity"
+            " FOR EACH STATEMENT EXECUTE FUNCTION ledger.no_room()",
+        )
+        yield
+        self.run("DROP FUNCTION ledger.no_room CASCADE")
+
+    @contextmanager
+    def read_only(self, *, anew: bool) -> Iterator[None]:
+        """Sessions take no writes, as on a server that only follows another. They begin anew, as
+        after a failover, or learn of it as they are."""
+        name = psycopg.conninfo.conninfo_to_dict(self._database)["dbname"]
+        self.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        if anew:
+            self.end_sessions()
+        yield
+        self.run(
+            "SET default_transaction_read_only = off",
+            f"ALTER DATABASE {name} RESET default_transaction_read_only",
+        )
+
+
+@pytest.fixture
+def trouble(database: str) -> Trouble:
+    return Trouble(database)
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json().get("code", "")
+
+
+async def eventually(ask: Callable[[], Awaitable[httpx.Response]], status: int) -> httpx.Response:
+    for _ in range(200):
+        if (answer := await ask()).status_code == status:
+            return answer
+        await asyncio.sleep(0.1)
+    raise AssertionError(answer.text)
+
+
+@pytest.mark.parametrize("state", [DISK_FULL, IO_ERROR])
+def test_a_full_disk_is_said_and_reading_goes_on(
+    tell: Tell, trouble: Trouble, caplog: pytest.LogCaptureFixture, state: str
+) -> None:
+    async def story(admin: Client) -> None:
+        ada = await admin.user()
+        loan = {"userId": ada["id"], "amount": 100, "network": "MTN"}
+        path, seen = f"/v1/users/{ada['id']}", await admin.caught_up()
+        await admin.get(path, headers=seen)
+        with trouble.full(state):
+            for _ in range(3):
+                together = await asyncio.gather(
+                    admin.post("/v1/loans", loan),
+                    admin.get(path),
+                    admin.post("/v1/users", ADA),
+                    admin.get("/v1/users"),
+                    admin.get("/v1/loans"),
+                )
+                assert [code(each) for each in together[:3:2]] == [(503, "storage-full")] * 2
+                assert [each.status_code for each in together[1::2]] == [200, 200]
+                assert together[4].status_code == 200
+                # Who is shown persons leaves a line in the log, and none can be written.
+                assert together[1].json()["name"] == "A***"
+            assert code(await admin.get("/v1/users?phone=08030000000")) == (503, "storage-full")
+            assert code(await admin.get("/readyz")) == (503, "storage-full")
+            assert (await admin.get("/healthz")).status_code == 200
+        assert (await admin.get("/readyz")).status_code == 200
+        assert (await admin.post("/v1/loans", loan)).status_code == 201
+        assert (await admin.get(path)).json()["name"] == "Ada"
+        lines = [each.message for each in caplog.records if each.name == "rim_ledger"]
+        assert [line.split(": ")[0] + ": " + line.split(": ")[1] for line in lines] == [
+            "the ledger: waiting, storage-full",
+            "the ledger: going on, the database is back",
+        ]
+        assert state in lines[0]
+
+    caplog.set_level(logging.WARNING)
+    tell(story)
+
+
+@pytest.mark.parametrize("anew", [True, False])
+def test_a_read_only_database_is_said_and_all_recovers(
+    tell: Tell, trouble: Trouble, anew: bool
+) -> None:
+    async def story(admin: Client) -> None:
+        ada = await admin.user()
+        path = f"/v1/users/{ada['id']}"
+        await admin.get(path, headers=await admin.caught_up())
+        with trouble.read_only(anew=anew):
+            if not anew:  # Of the setting of a database only new sessions hear.
+                trouble.end_sessions()
+            for _ in range(2):
+                assert code(await admin.post("/v1/users", ADA)) == (503, "database-read-only")
+                assert (await admin.get(path)).status_code == 200
+                assert (await admin.get("/v1/users")).status_code == 200
+                assert code(await admin.get("/readyz")) == (503, "database-read-only")
+                login = {"username": "admin", "password": PASSWORD}
+                refused = await admin.post("/v1/auth/login", login)
+                assert code(refused) == (503, "database-read-only")
+        await eventually(lambda: admin.get("/readyz"), 200)
+        made = await admin.post("/v1/users", ADA)
+        assert made.status_code == 201, made.text
+        seen = {"Ledger-Position": str(made.json()["position"])}
+        assert (await admin.get("/v1/users", headers=seen)).status_code == 200
+        assert (await admin.as_("admin")).headers
+
+    tell(story)
