@@ -83,7 +83,7 @@ class Sender(Struct, frozen=True):
         try:
             line = Line.model_validate(value)
         except ValidationError as error:
-            raise InvalidFields(errors_in(error, value)) from None
+            raise InvalidFields(errors_in(error, Line, value)) from None
         if (op := OP.fullmatch(line.op)) is None:
             raise Invalid("invalid-op", "An op is a method and a path.", "/op")
         path, _, query = op[2].partition("?")
@@ -106,7 +106,7 @@ class Sender(Struct, frozen=True):
     def failed(self, number: int, error: Exception) -> bytes:
         """The answer to a line that came to nothing."""
         if not isinstance(error, Refused | Unavailable):
-            self.desk.note_unexpected(error, self.call.id)
+            self.desk.note_unexpected(error)
         said = problem.problem(error, self.call.path, self.call.id)
         answer = {"line": number, "status": said["status"], "problem": said}
         if getattr(error, "replayed", False):

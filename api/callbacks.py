@@ -92,7 +92,7 @@ async def answer_callback(desk: "Desk", call: Call, parameters: Parameters) -> R
     try:
         receipt = await desk.ledger.submit(work, stamp, key, caller.admit)
     except ValidationError as error:
-        raise InvalidFields(errors_in(error, said)) from None
+        raise InvalidFields(errors_in(error, caller.form, said)) from None
     except UnknownReference:
         raise missing(caller.form.ABOUT, "reference") from None
     except NoneOfOurs:

@@ -1,21 +1,21 @@
 """Where each figure of a loan comes from: the events that moved it, and the rule behind it."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import msgspec
-from eventsourcing.persistence import StoredEvent
-
-from api.road.routes import AnyRoute, Other, Parameters
+from api.event_log import Sight
+from api.examples import AS_OF
+from api.road.as_of import position_of
+from api.road.routes import AnyRoute, Other, Parameters, activity_of
 from api.wire.call import Call, Reply
-from api.wire.ids import resolve
+from api.wire.ids import missing, resolve
+from projections import log
+from projections.cloud_events import Actor, Reader, Stored, persons_in, read
+from projections.fold import evolved
+from projections.log import Line
 from projections.writer import encode
 from rim_ledger.book import Book
-from rim_ledger.catalogue import EVENTS
-from rim_ledger.codec import Codec, Recorded
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_events import POLICY_VERSION
-from rim_ledger.vault import personal_fields
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -58,78 +58,91 @@ ATTRIBUTES: Final = {
     "dueDate": "due_date",
 }
 
-STREAM: Final = """
-SELECT position, version, name, convert_to(body, 'UTF8'),
-       (SELECT max(position) FROM ledger.events)
-  FROM ledger.events WHERE stream_id = %s ORDER BY version"""
-"""A stream's events, and the head of the log that they were read at."""
+READ: Final = ("loans", "read")
+EXPLAIN: Final = "/v1/loans/{id}/explain"
 
-_codec: Final = Codec(EVENTS)
+
+class Step(NamedTuple):
+    """An event of the loan as this reader sees it, and the loan before it, if any, and after."""
+
+    line: Line
+    said: Stored
+    before: Loan | None
+    after: Loan
 
 
 async def explain(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
-    """Each figure of a loan with the events that moved it, from what to what, and its rule."""
+    """Each figure of a loan, as it is or was known, with the events that moved it, and its rule.
+
+    `because` is what the event says; its personal words are hidden from readers without users.pii,
+    and null once erased.
+    """
+    sight = await Sight.of(desk, call, READ, activity_of("Read", EXPLAIN, parameters))
     stream = await _stream(desk, call, parameters["id"])
-    lines = await desk.rows(STREAM, [stream])
-    steps: dict[str, list[dict[str, Any]]] = {figure: [] for figure in RULES}
-    loan: Loan | None = None
-    for position, version, name, body, _ in lines:
-        stored = StoredEvent(stream, version, name, bytes(body))
-        recorded: Recorded = _codec.to_domain_event(stored)
-        before = loan
-        loan = (
-            loan.evolve(recorded.event, recorded.stamp)  # type: ignore[arg-type]
-            if loan
-            else Loan.begin(stream, recorded.event, recorded.stamp)  # type: ignore[arg-type]
-        )
-        for figure, old, new in _moved(before, loan):
-            said = {"position": position, "event": name, "at": recorded.stamp.at}
-            moved = {"from": old, "to": new, "by": _by(recorded), "because": _plain(recorded)}
-            steps[figure].append(said | moved)
-    assert loan is not None, "a stream that was found has events"
+    if "asOf" in call.given:
+        position = await position_of(desk, call.given["asOf"][0])
+    else:
+        position = await desk.last_position()
+    steps = await _steps(desk, stream, position, sees=sight.rights.sees_persons)
+    if not steps:
+        raise missing(Loan)
+    loan = steps[-1].after
     figures = {
         figure: {
             "value": getattr(loan, ATTRIBUTES[figure]),
             "rule": {"version": version, "says": says},
-            "events": steps[figure],
+            "events": [_moved(each, figure) for each in steps if _moves(each, figure)],
         }
         for figure, (version, says) in RULES.items()
     }
-    *_, head = lines[-1]
-    body = {"id": stream, "loanId": loan.loan_id, "position": head, "figures": figures}
-    return Reply(200, encode(body), [(b"ledger-position", b"%d" % head)])
+    body = {"id": stream, "loanId": loan.loan_id, "position": position, "figures": figures}
+    return Reply(200, encode(body), [(b"ledger-position", b"%d" % position)])
 
 
 async def _stream(desk: "Desk", call: Call, text: str) -> "UUID":
     def work(book: Book) -> "UUID":
         return book.read(Loan, resolve(book, Loan, text)).id
 
-    return (await desk.ledger.submit(work, call.stamp(desk.world))).id
+    return (await desk.ledger.submit(work, call.stamp(desk.world), reading=True)).id
 
 
-def _moved(before: Loan | None, after: Loan) -> Iterator[tuple[str, Any, Any]]:
-    for figure, attribute in ATTRIBUTES.items():
-        old, new = getattr(before, attribute, None), getattr(after, attribute)
-        if old != new:
-            yield figure, old, new
+async def _steps(desk: "Desk", stream: "UUID", position: int, *, sees: bool) -> list[Step]:
+    """The events of a loan up to a position."""
+    async with desk.reader() as connection:
+        lines = await log.streams(connection, [stream], position)
+    reader = Reader(sees, await desk.keys_of(persons_in(lines), sees=sees), desk.public_url)
+    steps, before = list[Step](), None
+    for line in lines:
+        after, _ = evolved(before, line)
+        assert isinstance(after, Loan), "a loan's stream holds nothing else"
+        steps.append(Step(line, read(line, reader)[0], before, after))
+        before = after
+    return steps
 
 
-def _by(recorded: Recorded) -> dict[str, Any]:
-    """Who moved it, and with which API key, if a machine did."""
-    actor = recorded.stamp.actor
-    key = {"apiKeyId": actor.api_key} if actor.api_key else {}
-    return {"type": actor.type, "id": actor.id} | key
+def _moves(step: Step, figure: str) -> bool:
+    attribute = ATTRIBUTES[figure]
+    return bool(getattr(step.before, attribute, None) != getattr(step.after, attribute))
 
 
-def _plain(recorded: Recorded) -> dict[str, Any]:
-    """What the event says, without words about persons."""
-    hidden = {
-        field.encode_name
-        for field in msgspec.structs.fields(recorded.event)
-        if field.name in personal_fields(type(recorded.event))
+def _moved(step: Step, figure: str) -> dict[str, Any]:
+    """From what to what, by whom, and which event says so."""
+    attribute, stamp = ATTRIBUTES[figure], step.said.stamp
+    return {
+        "position": step.line.position,
+        "event": step.line.name,
+        "at": stamp.at,
+        "from": getattr(step.before, attribute, None),
+        "to": getattr(step.after, attribute),
+        "by": _by(stamp.actor),
+        "because": step.said.data,
     }
-    said: dict[str, Any] = msgspec.to_builtins(recorded.event)
-    return {name: value for name, value in said.items() if name not in hidden}
+
+
+def _by(actor: Actor) -> dict[str, Any]:
+    """Who moved it, with the name they had then, and with which API key, if a machine did."""
+    key = {"apiKeyId": actor.api_key, "apiKeyName": actor.api_key_name} if actor.api_key else {}
+    return {"type": actor.type, "id": actor.id, "name": actor.name} | key
 
 
 FIGURE: Final = {"type": "object", "required": ["value", "rule", "events"]}
@@ -145,7 +158,5 @@ GIVES: Final = {
 }
 
 ROUTES: list[AnyRoute] = [
-    Other(
-        "GET", "/v1/loans/{id}/explain", explain, "Explain a figure", ("loans", "read"), gives=GIVES
-    ),
+    Other("GET", EXPLAIN, explain, "Explain a figure", READ, gives=GIVES, query={"asOf": AS_OF}),
 ]

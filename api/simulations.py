@@ -70,7 +70,7 @@ async def _send(desk: "Desk", call: Call, stream: Stream, backtest: Backtest) ->
         raise
     except Exception as error:
         if not isinstance(error, Refused | Unavailable):
-            desk.note_unexpected(error, call.id)
+            desk.note_unexpected(error)
         last = {"problem": problem.problem(error, call.path, call.id)}
     await _say(stream, last)
     await stream.end()

@@ -135,7 +135,7 @@ async def _stream(desk: "Desk", call: Call, task: Import, status: int, headers: 
         last = task.statement.summary
     except Exception as error:
         if not isinstance(error, Refused | Unavailable):
-            desk.note_unexpected(error, call.id)
+            desk.note_unexpected(error)
         last = {"problem": problem.problem(error, call.path, call.id)}
     await _say(call, last, more=False)
 

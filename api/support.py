@@ -112,7 +112,7 @@ async def _wish(call: Call) -> AutoAssign:
     try:
         return AutoAssign.model_validate(said)
     except ValidationError as error:
-        raise InvalidFields(errors_in(error, said)) from None
+        raise InvalidFields(errors_in(error, AutoAssign, said)) from None
 
 
 def _agent(parameters: Parameters) -> UUID:

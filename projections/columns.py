@@ -123,8 +123,16 @@ FreeFields = Annotated[
 """What no rule reads: an object, or null once the person was erased."""
 Tags = Annotated[list[str], Sql("text[]"), Read(Tag)]
 """Words; rows are found by each of them."""
-UniqueName = Annotated[str, Read(Name, compared="lower(normalize({}, NFKC))")]
-"""A name that only one has, in all its spellings."""
+UniqueName = Annotated[
+    str,
+    Read(
+        Name,
+        compared="replace(translate(regexp_replace(lower(normalize({}, NFKC)), "
+        "'\\s+', ' ', 'g'), 'ς', 'σ'), 'ß', 'ss')",
+    ),
+]
+"""A name that only one has, in all its spellings: those that `folded` makes one, as far as SQL
+before PostgreSQL 18, which cannot casefold, can say it."""
 PhoneText = Annotated[
     str, Personal, Read(Phone), Masked("left({0}, 4) || '******' || right({0}, 4)")
 ]

@@ -59,9 +59,9 @@ SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)
  WHERE d.deptype IN ('n', 'a') AND d.classid <> 'pg_default_acl'::regclass
    AND CASE d.refclassid
        WHEN 'pg_class'::regclass THEN d.refobjid = ANY (%(known)s::oid[])
-       WHEN 'pg_type'::regclass THEN EXISTS (
-           SELECT FROM pg_type y WHERE d.refobjid IN (y.oid, y.typarray)
-              AND y.typrelid = ANY (%(known)s::oid[]))
+       WHEN 'pg_type'::regclass THEN d.refobjid IN (
+           SELECT unnest(ARRAY[y.oid, y.typarray]) FROM pg_type y
+            WHERE y.typrelid = ANY (%(known)s::oid[]))
        WHEN 'pg_namespace'::regclass THEN
            d.refobjid IN (to_regnamespace(%(live)s), to_regnamespace(%(masked)s))
        ELSE false END

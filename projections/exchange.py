@@ -1,7 +1,7 @@
 """Puts rebuilt tables in the place of the live ones, with what others made on those; drops sets."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -61,20 +61,25 @@ async def _exchange(connection: Connection) -> list[Kept]:
     return kept
 
 
-async def _all(connection: Connection, works: Iterable[tuple[str, Iterable[str]]]) -> None:
-    """Run all of these statements. Raises Irreplaceable, which names each work that failed."""
-    failed = list[str]()
-    for name, statements in works:
-        try:
-            async with connection.transaction():
-                for statement in statements:
-                    await _run(connection, statement)
-        except psycopg.OperationalError:  # It would be so with any work.
-            raise
-        except psycopg.Error as error:
-            failed.append(f"{name} ({error.diag.message_primary})")
-    if failed:
-        raise Irreplaceable(failed)
+async def _all(connection: Connection, works: Iterable[tuple[str, Sequence[str]]]) -> None:
+    """Run all of these statements, in one round trip. Raises Irreplaceable, which names each work
+    that failed."""
+    joined = [(name, "; ".join(statements)) for name, statements in works if statements]
+    if joined and await _error(connection, "; ".join(each for _, each in joined)):
+        errors = [(name, await _error(connection, each)) for name, each in joined]
+        raise Irreplaceable([f"{name} ({error})" for name, error in errors if error])
+
+
+async def _error(connection: Connection, statements: str) -> str | None:
+    """Run statements, all or none of them; what the database has against them."""
+    try:
+        async with connection.transaction():
+            await _run(connection, statements)
+    except psycopg.OperationalError:  # It would be so with any statement.
+        raise
+    except psycopg.Error as error:
+        return error.diag.message_primary or str(error)
+    return None
 
 
 async def fill(connection: Connection, kept: Iterable[Kept]) -> None:

@@ -7,7 +7,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from rim_ledger.book import Book
-from rim_ledger.core import NOWHERE, Aggregate, Refused
+from rim_ledger.core import Aggregate, Refused
+from rim_ledger.holding import NOWHERE
 from rim_ledger.text import folded
 
 

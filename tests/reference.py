@@ -21,7 +21,7 @@ from rim_ledger.admin.security_settings import DEFAULTS, FIELDS, EditSecuritySet
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF
 from rim_ledger.core import Event
 from rim_ledger.customers.standing import OWN_SESSION
-from rim_ledger.system.config import KNOWN
+from rim_ledger.system.known_settings import KNOWN
 from rim_ledger.vault import kept_back, personal_fields
 
 DOCS: Final = Path(__file__).parents[1] / "docs" / "reference"

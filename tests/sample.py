@@ -5,7 +5,8 @@ from typing import Any, ClassVar, Self, assert_never
 from uuid import UUID
 
 from rim_ledger.book import Book
-from rim_ledger.core import NOWHERE, SYSTEM, Aggregate, Event, Personal, Refused, Stamp, require
+from rim_ledger.core import SYSTEM, Aggregate, Event, Personal, Refused, Stamp, require
+from rim_ledger.holding import NOWHERE
 from rim_ledger.ledger import Work
 
 EMPTY = "empty-jar"

@@ -10,6 +10,8 @@ from api.road.routes import Route
 from rim_ledger.book import Book
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Aggregate, Command, Refused
+from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.request import RequestLoan
 from rim_ledger.lending.standing import DeleteUser, EraseUser, RegisterUser
 from rim_ledger.lending.user import User
 from rim_ledger.payments.payment import CompleteTransaction, RecordTransaction
@@ -58,7 +60,7 @@ def test_no_command_reaches_what_is_gone(command: type[Command[Any]]) -> None:
 
 
 @pytest.mark.parametrize("end", [DeleteUser(), EraseUser()])
-def test_a_user_who_is_gone_buys_nothing(end: Command[User]) -> None:
+def test_a_user_who_is_gone_neither_buys_nor_borrows(end: Command[User]) -> None:
     memory = Memory()
     ada = memory.world.new_id()
     memory.perform(User, ada, ADA)
@@ -66,9 +68,11 @@ def test_a_user_who_is_gone_buys_nothing(end: Command[User]) -> None:
     sale = RecordTransaction(
         type=TransactionType.AIRTIME, user_id=ada, amount=50, network=Network.MTN
     )
-    with pytest.raises(Refused) as refusal:
-        memory.perform(Transaction, memory.world.new_id(), sale)
-    assert refusal.value.code == "user-gone"
+    loan = RequestLoan(user_id=ada, amount=50, network=Network.MTN)
+    for kind, wish in ((Transaction, sale), (Loan, loan)):
+        with pytest.raises(Refused) as refusal:
+            memory.perform(kind, memory.world.new_id(), wish)
+        assert refusal.value.code == "user-gone"
 
 
 def test_money_of_a_deleted_user_still_comes_in_and_goes_back() -> None:

@@ -1,6 +1,5 @@
 """Every setting of the service: read once from the environment, checked, frozen."""
 
-import difflib
 import os
 import re
 import sys
@@ -16,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.installation.secret_file import SECRET_MIN, SecretUnusable, kept_secret
 from rim_ledger.admin.passwords import FirstPassword
+from rim_ledger.near import did_you_mean
 from rim_ledger.system.backup_settings import StorageLocation
 from rim_ledger.values import Email, Phone
 
@@ -197,6 +197,16 @@ class Settings(BaseSettings):
         description="the URL of an object store for backups whose storage location is cloud, as of "
         "RIM_ATTACHMENTS; default: none, and they lie in RIM_HOME/backups",
     )
+    log_format: Literal["text", "json"] = Field(
+        default="text",
+        description="text or json, an object a line, of what each process logs on standard error; "
+        "default: text",
+    )
+    access_log: bool = Field(
+        default=False,
+        description="true or false: whether each answer of the API is logged, by method, route, "
+        "status and milliseconds; default: false",
+    )
     pg_user: str | None = Field(
         default=None,
         description="the account that runs our own PostgreSQL when root starts it; default: "
@@ -267,9 +277,8 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
     known = [variable(field) for field in Settings.model_fields]
     for name in sorted(environment):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
-            close = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.75)
-            meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}."
-            yield f"{name} is not a setting: {meant}"
+            meant = did_you_mean(name, known) or f": there are {', '.join(known)}."
+            yield f"{name} is not a setting{meant}"
 
 
 def _complaints(error: ValidationError) -> Iterator[str]:

@@ -73,7 +73,7 @@ def _read(path: Path) -> ProposedPolicy:
     except Malformed as error:
         raise Unfit(f"{path}: {error.detail}") from None
     except ValidationError as error:
-        first = errors_in(error, value)[0]
+        first = errors_in(error, ProposedPolicy, value)[0]
         raise Unfit(f"{path}: {first['pointer']}: {first['detail']}") from None
 
 

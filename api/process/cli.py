@@ -25,7 +25,7 @@ from api.installation.database import (
     prepare,
 )
 from api.installation.settings import Settings
-from api.process import sealing
+from api.process import logs, sealing
 from api.process import status as standing
 from api.process.fence import OUTDATED, fenced
 from api.process.output import OUTPUT_LOST, OutputLost, code_of, guard
@@ -40,7 +40,6 @@ from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
 from projections.seals import Contradiction
 from projections.signed_note import Untrue
-from rim_ledger.admin.attempts import Attempts
 from rim_ledger.core import Refused, Unavailable
 from rim_ledger.heartbeat import alive
 from rim_ledger.outage import OUTAGE, unwritable
@@ -93,6 +92,10 @@ app.command("api.process.backup_commands:backup", name="backup")
 app.command("api.process.backup_commands:verify_backup", name="verify-backup")
 app.command("api.process.backup_commands:restore", name="restore")
 app.command("api.process.backup_commands:outbound", name="outbound")
+app.command("api.process.admin_commands:unlock", name="unlock")
+admin = App(name="admin", help="Help a super-admin whom nobody else can help.")
+admin.command("api.process.admin_commands:reset", name="reset")
+app.command(admin)
 
 
 @app.command
@@ -102,6 +105,7 @@ def follow() -> None:
     _collect_rarely()
     with fitting_database(settings) as url:
         work = follower.follow(url, open_vault(settings, url), log.warning)
+        logs.started()
         asyncio.run(fenced(url, alive(url, "follow", work)))
 
 
@@ -110,6 +114,7 @@ def seal() -> None:
     """Run the sealer, which signs what the log has."""
     settings = Settings.load()
     with fitting_database(settings) as url:
+        logs.started()
         asyncio.run(fenced(url, alive(url, "seal", sealing.seal(settings, url))))
 
 
@@ -151,25 +156,6 @@ def init() -> None:
     if lacking:
         print(f"added: {', '.join(lacking)}")
     print("the database is up to date")
-
-
-@app.command
-def unlock(username: str) -> None:
-    """Let somebody try again at once who failed too often to get in.
-
-    Parameters
-    ----------
-    username:
-        The name that was tried.
-    """
-    settings = Settings.load()
-
-    async def run(url: str) -> int:
-        async with Attempts(url, open_vault(settings, url), RealWorld()) as attempts:
-            return await attempts.forget(username)
-
-    with fitting_database(settings) as url:
-        print(f"failures forgotten: {asyncio.run(run(url))}")
 
 
 @app.command
@@ -251,10 +237,7 @@ def main() -> NoReturn:
 
 
 def _run() -> None:
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # We say it once, and in our words.
+    logs.configure(next((word for word in sys.argv[1:] if word in app), "rim-ledger"))
     # All that runs here knows how to end on an interrupt; a shell may have switched them off.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -288,7 +271,7 @@ def _collect_rarely() -> None:
 
 
 def _fail(line: str, code: int = 1) -> None:
-    print(f"rim-ledger: {line}", file=sys.stderr)
+    logs.say(line, sys.stderr, logging.ERROR)
     raise SystemExit(code)
 
 

@@ -11,6 +11,7 @@ from api.installation.database import Unfit, fitting_database, open_ledger
 from api.installation.outbox import providers
 from api.installation.settings import Settings
 from api.installation.telco import telco
+from api.process import logs
 from api.process.checking import Check
 from api.process.fence import fenced
 from projections.audience import find_audience
@@ -39,6 +40,7 @@ def clock() -> None:
             await alive(url, "clock", *works)
 
     with fitting_database(settings) as url:
+        logs.started()
         asyncio.run(fenced(url, run(url)))
 
 

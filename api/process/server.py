@@ -11,9 +11,11 @@ from cyclopts import Parameter
 
 from api.installation.database import fitting_database
 from api.installation.settings import Settings
+from api.process import logs
 from api.process.app import create_app
 from api.process.listener import BACKLOG, address, listen
 from api.process.protocol import BoundedProtocol
+from api.road.front import ACCESSES
 from projections import schema
 from projections.schema import Outdated
 
@@ -42,6 +44,7 @@ class CalmServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        logs.started()
         self._watch = asyncio.create_task(schema.watch(self._url))
         self._watch.add_done_callback(self._stop)
         gc.collect()
@@ -96,6 +99,8 @@ def serve(*, fd: Annotated[int | None, Parameter(show=False)] = None) -> None:
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=GRACE,
         )
+        level = logging.INFO if settings.access_log else logging.WARNING
+        logging.getLogger(ACCESSES).setLevel(level)
         server = CalmServer(config, url)
         server.run([listener])
         if server.outdated:

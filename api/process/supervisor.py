@@ -15,6 +15,7 @@ from typing import Final
 
 from api.installation.database import Unfit, answers, database, prepare
 from api.installation.settings import Settings, variable
+from api.process import logs
 from api.process.fence import OUTDATED
 from api.process.listener import address, listen
 from api.process.output import tell_once
@@ -226,4 +227,4 @@ def _stopping_once() -> Iterator[None]:
 
 
 def _say(line: str) -> None:
-    print(f"rim-ledger: {line}", flush=True)  # noqa: T201 - what people see of `up`
+    logs.say(line, sys.stdout)

@@ -6,8 +6,9 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from api.road.field_names import names_at
 from api.road.idempotency import key_for
 from api.road.known import look_for
 from api.road.routes import Parameters, Route, activity_of, entry
@@ -24,6 +25,7 @@ from rim_ledger.core import (
     Refused,
     Unavailable,
 )
+from rim_ledger.near import NAMES_MAX, did_you_mean
 from rim_ledger.outcomes import Receipt
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def fill(route: Route, parameters: Parameters, body: Any) -> Form:
         wrong = {name for each in error.errors() for name in each["loc"][:1]}
         if route.method != "PUT" and wrong & own.keys():
             raise missing(route.kind) from None
-        raise InvalidFields(errors_in(error, body)) from None
+        raise InvalidFields(errors_in(error, route.command, body)) from None
 
 
 async def read_form(call: Call, form: type[F]) -> F:
@@ -68,12 +70,17 @@ async def read_form(call: Call, form: type[F]) -> F:
     try:
         return form.model_validate(value)
     except ValidationError as error:
-        raise InvalidFields(errors_in(error, value)) from None
+        raise InvalidFields(errors_in(error, form, value)) from None
 
 
-def errors_in(error: ValidationError, body: Any) -> list[dict[str, str]]:
-    """Each wrong place of a body; what was written there is not repeated."""
+def errors_in(error: ValidationError, form: type[BaseModel], body: Any) -> list[dict[str, str]]:
+    """Each wrong place of a body that was to be the form; what was written there is not repeated.
+    Of a field that there is not, the name that is nearest to it is said."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
+    unknown = [each for each in found if each["type"] == "extra_forbidden"]
+    for each in unknown[:NAMES_MAX]:
+        *within, name = each["loc"]
+        each["msg"] += did_you_mean(str(name), names_at(form, tuple(within)))
     return [
         _error(
             _pointer(each["loc"], body),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,6 +14,9 @@ from projections.columns import Column
 from projections.tables import Row
 from rim_ledger.core import Forbidden
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
+
+ENDS: Final = ("From", "To")
+"""What stands behind a time's name in the filters of its range."""
 
 Test = tuple[str, list[Any]]
 """A condition in SQL over the table's alias t, and the values of its placeholders."""
@@ -27,18 +30,25 @@ class Wrong(ValueError):
         self.code = code
 
 
+class Unknown(Wrong):
+    """There is no such parameter here."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no such parameter", "unknown-parameter")
+
+
 def condition(row: type[Row], name: str, texts: list[str], *, sees: bool, own: bool) -> Test:
     """The condition that a filter stands for. Raises Wrong for what the field could never hold,
     Forbidden for what the caller may not see."""
     columns = by_wire(row, own)
-    if name.endswith(("From", "To")) and (ranged := _range(row, columns, name, texts)):
+    if name.endswith(ENDS) and (ranged := _range(row, columns, name, texts)):
         return ranged
     if name in row.ALSO and not own:
         also = row.ALSO[name]
         return also.where, [[_read(also.kind, text) for text in texts]]
     column = columns.get(name)
     if column is None or not is_filter(row, column):
-        raise Wrong("there is no such parameter", "unknown-parameter")
+        raise Unknown
     if column.personal and not sees:
         raise Forbidden("forbidden", "This filter needs the permission users.pii:read.")
     return _one_of(row, column, texts)
@@ -71,6 +81,14 @@ def _range(
     if len(texts) > 1:
         raise Wrong("it stands here too often")
     return f"t.{column.name} {sign} %s", [_moment(texts[0])]
+
+
+@cache
+def filter_names(row: type[Row], own: bool) -> tuple[str, ...]:
+    """The filters that a list has for staff, or for borrowers (`own`)."""
+    columns = [each for each in by_wire(row, own).values() if is_filter(row, each)]
+    ranges = [each.wire + end for each in columns if each.sql_type == "timestamptz" for end in ENDS]
+    return (*(each.wire for each in columns), *ranges, *(() if own else row.ALSO))
 
 
 def is_filter(row: type[Row], column: Column) -> bool:

@@ -195,12 +195,12 @@ class Desk(Struct):
             person: self.vault.unwrap(person, key) for person, key in wrapped if sees or key is None
         }
 
-    def note_unexpected(self, error: BaseException, request_id: str) -> None:
+    def note_unexpected(self, error: BaseException) -> None:
         """Count and log an error that is no refusal: where it was, and not what was asked."""
         self.metrics.errors.inc()
         place = "".join(traceback.format_tb(error.__traceback__))
         kind = type(error).__name__
-        log.error("request %s: unexpected %s at\n%s", request_id, kind, place)
+        log.error("unexpected %s at\n%s", kind, place)
         note = asyncio.create_task(note_fault(self.dispatch.url, self.world, f"api: {kind}"))
         self.notes.add(note)
         note.add_done_callback(self.notes.discard)

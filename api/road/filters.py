@@ -6,19 +6,20 @@ import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
 
-from api.road.conditions import Test, Wrong, by_wire, condition
+from api.road.conditions import Test, Unknown, Wrong, by_wire, condition, filter_names
 from api.wire.problem import InvalidFields, Malformed
-from api.wire.query import parameters_in
+from api.wire.query import no_such, parameters_in
 from projections.columns import Column
 from projections.tables import Row
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Forbidden
+from rim_ledger.near import NAMES_MAX, did_you_mean
 
 LIMIT_MAX: Final = 200
 LIMIT: Final = 50
@@ -71,6 +72,10 @@ def read_query(
             if len(given.get(name, ())) > (1 if name in ONCE else REPEATED_MAX):
                 raise Wrong("it stands here too often")  # noqa: TRY301 - told like the others
             return reader()
+        except Unknown:
+            known = names_of(row, own) if len(errors) < NAMES_MAX else ()
+            errors.append(no_such(name, known))
+            return None
         except Wrong as wrong:
             errors.append({"pointer": name, "code": wrong.code, "detail": str(wrong)})
             return None
@@ -103,17 +108,30 @@ def _limit(text: str) -> int:
 
 
 def _order(row: type[Row], text: str, own: bool) -> Order:
-    column = by_wire(row, own).get(text.removeprefix("-"))
-    if column is None or not (column.indexed or column.name == row.NEWEST):
-        raise Wrong("one cannot sort by this")
+    columns = by_wire(row, own)
+    column = columns.get(text.removeprefix("-"))
+    if column is None or not _sorts(row, column):
+        known = [name for name, each in columns.items() if _sorts(row, each)]
+        raise Wrong("one cannot sort by this" + did_you_mean(text.removeprefix("-"), known))
     return Order(column, descending=text.startswith("-"))
+
+
+def _sorts(row: type[Row], column: Column) -> bool:
+    return column.indexed or column.name == row.NEWEST
+
+
+@cache
+def names_of(row: type[Row], own: bool) -> tuple[str, ...]:
+    """The parameters of a list, for staff or for borrowers (`own`)."""
+    there = {"deleted": "deleted_at" in row.COLUMNS, "asOf": has_past(row) and not own}
+    return (*(name for name in ONCE if there.get(name, True)), *filter_names(row, own))
 
 
 def _deleted(row: type[Row], text: str | None) -> Test | None:
     """Deleted rows are listed apart."""
     if "deleted_at" not in row.COLUMNS:
         if text is not None:
-            raise Wrong("there is no such parameter", "unknown-parameter")
+            raise Unknown
         return None
     if text not in (None, "true", "false"):
         raise Wrong("this is true or false")
@@ -124,7 +142,7 @@ def _as_of(row: type[Row], text: str | None, sort: Order | None, own: bool) -> s
     """Lists of the past are in the order of creation, which is the same at all times. What was
     known then is for staff."""
     if text is not None and (own or not has_past(row)):
-        raise Wrong("there is no such parameter", "unknown-parameter")
+        raise Unknown
     if text is not None and sort and sort.column.name != row.NEWEST:
         raise Wrong("a list of the past is sorted by createdAt or -createdAt")
     return text

@@ -14,7 +14,7 @@ from api.road.routes import AnyRoute, List, One, Other, Parameters, Route, activ
 from api.wire import problem
 from api.wire.accept import preferred
 from api.wire.body import Disconnected
-from api.wire.call import Call, Reply, path_of
+from api.wire.call import REQUEST, Call, Reply, path_of
 from api.wire.query import read_parameters
 from api.wire.rate import Rates, TooMuchUnread
 from api.wire.stream import PIECE_MAX
@@ -26,7 +26,10 @@ from rim_ledger.world import RealWorld
 App = Callable[..., Awaitable[None]]
 Message = MutableMapping[str, Any]
 
+ACCESSES: Final = "rim_ledger.access"
+"""The logger of a line for each answer; at its level WARNING there are none."""
 log = logging.getLogger("rim_ledger.api")
+accesses = logging.getLogger(ACCESSES)
 
 DOCS, ASSETS, OPENAPI = "/docs", "/docs/assets/", "/openapi.json"
 ACTIONS: Final = {"GET": "Read"}
@@ -56,6 +59,7 @@ class Front:
         started = perf_counter()
         desk: Desk = self._state.desk
         call = Call(scope, receive, send, desk.world, desk.proxies)
+        REQUEST.set(call.id)
         route: AnyRoute | None = None
         try:
             if path not in PROBES:
@@ -71,16 +75,16 @@ class Front:
             words = "The service is stopping. Please ask again under the same key."
             reply = refused(Unavailable("busy", words), call)
         except Exception as error:
-            desk.note_unexpected(error, call.id)
+            desk.note_unexpected(error)
             reply = refused(error, call)
         if reply is not None and call.started:
-            words = "request %s: the answer broke off with %s%s"
-            log.warning(words, call.id, reply.status, call.progress)
+            log.warning("the answer broke off with %s%s", reply.status, call.progress)
             call.status = reply.status
         elif reply is not None:
             await _send(desk, call, reply)
         template = route.path if route else "none"
         desk.metrics.note(call.method, template, call.status, started)
+        _log_access(call.method, template, call.status, started)
 
     async def _describe(self, scope: Message, receive: Any, send: Any) -> None:
         """What describes the API, and needs no ledger; so many at once for each address."""
@@ -139,6 +143,15 @@ async def answer_other(
             await desk.rights(call, call.token, activity=asked, enter=gate.enter_to_enrol)
         raise
     return await route.answer(desk, call, parameters)
+
+
+def _log_access(method: str, path: str, status: int, started: float) -> None:
+    """A line for an answer: the path as routes spell it, so that no id and no query is told."""
+    if not accesses.isEnabledFor(logging.INFO):
+        return
+    milliseconds = round((perf_counter() - started) * 1000, 1)
+    fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
+    accesses.info("%s %s %s in %s ms", *fields.values(), extra={"fields": fields})
 
 
 def refused(refusal: Exception, call: Call) -> Reply:

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from api.examples import AS_OF, EITHER_ID
-from api.road.conditions import is_filter
+from api.road.conditions import ENDS, is_filter
 from api.road.filters import LIMIT, LIMIT_MAX, has_past
 from projections.columns import Column
 from projections.tables import Row
@@ -37,7 +37,7 @@ def filters_of(row: type[Row]) -> dict[str, Schema]:
         if is_filter(row, column):
             filters[column.wire] = {"type": "array", "items": _of(column)}
             if column.sql_type == "timestamptz":
-                filters |= {column.wire + end: _of(column) for end in ("From", "To")}
+                filters |= {column.wire + end: _of(column) for end in ENDS}
     return filters | {name: {"type": "array", "items": _STRING} for name in row.ALSO}
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
@@ -15,6 +16,8 @@ from rim_ledger.core import SYSTEM, Stamp, Unauthenticated
 from rim_ledger.world import World
 
 JSON: Final = b"application/json"
+REQUEST: Final = ContextVar("request", default="")
+"""The id of the request that is being answered, for the log."""
 USER_AGENT_MAX: Final = 512
 WITH_PORT: Final = re.compile(
     r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}", re.ASCII

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from api.wire.problem import TooLarge, WrongType
 from api.wire.text import WRONG
 from rim_ledger.core import Invalid
+from rim_ledger.payments.claims import reference_claim
 from rim_ledger.payments.settling import StatementLine
 from rim_ledger.payments.statement import Finding, LineOutcome
-from rim_ledger.payments.transaction import reference_claim
 
 LINES_MAX: Final = 100_000
 BYTES_MAX: Final = 32 * 1024 * 1024

@@ -1,10 +1,11 @@
 """The query string of a request: its parameters, and which of them a route takes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from api.wire.problem import InvalidFields, Malformed
+from rim_ledger.near import NAMES_MAX, did_you_mean
 
 Given = Mapping[str, list[str]]
 """The texts of each parameter, in their order."""
@@ -36,12 +37,18 @@ def read_parameters(query: bytes, declared: Mapping[str, Any]) -> Given:
         return {}
     given = parameters_in(query)
     if unknown := sorted(given.keys() - declared.keys()):
-        each = {"code": "unknown-parameter", "detail": "there is no such parameter"}
-        raise InvalidFields([{"pointer": name, **each} for name in unknown], "unknown-parameter")
+        known = [declared if nth < NAMES_MAX else () for nth in range(len(unknown))]
+        raise InvalidFields([*map(no_such, unknown, known)], "unknown-parameter")
     for name, texts in given.items():
         if len(texts) > 1 and declared[name].get("type") != "array":
             raise unfit(name, "it stands here too often")
     return given
+
+
+def no_such(name: str, known: Iterable[str]) -> dict[str, str]:
+    """The error that a parameter is unknown, with the known one that may have been meant."""
+    detail = "there is no such parameter" + did_you_mean(name, known)
+    return {"pointer": name, "code": "unknown-parameter", "detail": detail}
 
 
 def unfit(name: str, words: str) -> InvalidFields:

@@ -175,12 +175,17 @@ class ActivateAdmin(Command[AdminUser]):
         yield AdminActivated()
 
 
-def _set_password(form: WithPassword, admin: AdminUser, book: Book) -> Iterable[Event]:
-    """Keep another password, which ends all sessions and the token that was sent last."""
+def keep_new_password(form: WithPassword, admin: AdminUser, book: Book) -> None:
+    """Keep another password. All sessions and the token that was sent last end with the event
+    after this."""
     email = book.reveal(admin.id, admin.email)
     form.keep_password(book, admin.id, own_names(admin.username, email))
     close_sessions(admin, book)
     void_token(admin, book)
+
+
+def _set_password(form: WithPassword, admin: AdminUser, book: Book) -> Iterable[Event]:
+    keep_new_password(form, admin, book)
     yield AdminPasswordChanged()
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
 from rim_ledger.admin.admin_user_events import (
+    AdminAccessReset,
     AdminActivated,
     AdminApiKeyAdded,
     AdminApiKeyRemoved,
@@ -149,6 +150,8 @@ class AdminUser(Aggregate):
                 )
             case AdminTwoFactorDisabled() | AdminTwoFactorReset():
                 return self._shut_out(two_factor=None, pending_factor=None)
+            case AdminAccessReset():
+                return self._shut_out(one_time=None, two_factor=None, pending_factor=None)
             case AdminLoggedIn():
                 idle_at = event.idle_at or event.expires_at
                 begun = Session(event.expires_at, stamp.at, idle_at)

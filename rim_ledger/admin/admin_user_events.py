@@ -87,6 +87,13 @@ class AdminTwoFactorReset(Event):
     """Another admin took the second factor away, for somebody who has lost it."""
 
 
+class AdminAccessReset(Event):
+    """On the machine itself a super-admin was given a new password, and the second factor was taken
+    away: by `operator`, the machine's user and host."""
+
+    operator: str
+
+
 class AdminLoggedIn(Event):
     """A session began. It is named by the hash of its token. It ends at `expires_at`, and at
     `idle_at` when it is left alone until then. Of a second factor it tells the time step of the
@@ -138,6 +145,7 @@ AdminUserEvent = (
     | AdminTwoFactorConfirmed
     | AdminTwoFactorDisabled
     | AdminTwoFactorReset
+    | AdminAccessReset
     | AdminLoggedIn
     | AdminSeen
     | AdminLoggedOut

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from rim_ledger.admin.permissions import Permission, rights
 from rim_ledger.book import Book, Right
-from rim_ledger.core import NOWHERE, Aggregate, Event, Forbidden, Stamp, require
+from rim_ledger.core import Aggregate, Event, Forbidden, Stamp, require
+from rim_ledger.holding import NOWHERE
 
 NOTED_EVERY: Final = timedelta(hours=1)
 """How exactly the time of the last use is known."""

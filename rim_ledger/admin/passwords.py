@@ -30,6 +30,8 @@ LEAST_WITHOUT_NAMES: Final = 8
 
 UNGUESSABLE: Final = 2
 """The score of zxcvbn that a password needs: 10^6 guesses or more, of which few can be made."""
+SERVICE: Final = ("rim", "ledger", "rimledger", "airtime")
+"""Words of the service itself, which are guessed first (NIST SP 800-63B, 3.1.1.2)."""
 JUDGED: Final = 40
 """Characters of a password that are judged; what a longer one begins with is strong enough."""
 
@@ -52,7 +54,7 @@ async def _is_guessable(password: SecretStr) -> bool:
     50 ms, in the same thread."""
     text = _normal(password)[:JUDGED]
     loop = asyncio.get_running_loop()
-    judged = await loop.run_in_executor(_one_at_a_time, zxcvbn, text)
+    judged = await loop.run_in_executor(_one_at_a_time, zxcvbn, text, SERVICE)
     return bool(judged["score"] < UNGUESSABLE)
 
 
@@ -185,7 +187,7 @@ class WithPassword(Form):
         rest = text.casefold()
         for name in sorted(own_names, key=len, reverse=True):
             rest = rest.replace(name.casefold(), "")
-        if len(rest) < LEAST_WITHOUT_NAMES:
+        if len(rest) < LEAST_WITHOUT_NAMES or rest in common():
             raise Invalid(
                 "weak-password", "The password is little more than the account's names.", self.FIELD
             )

@@ -73,7 +73,7 @@ class ResetTwoFactor(Command[AdminUser]):
         require_other(aggregate, book)
         there = aggregate.two_factor or aggregate.pending_factor
         require(there is not None, "already-done", "The admin has no second factor.")
-        _forget(aggregate, book)
+        forget(aggregate, book)
         yield AdminTwoFactorReset()
 
 
@@ -125,7 +125,7 @@ def disable(book: Book, id: UUID, code: str, sent: str | None) -> None:
     admin = book.read(AdminUser, id)
     if check(book, admin, code, sent) is None:
         raise wrong_code()
-    _forget(admin, book)
+    forget(admin, book)
     book.append(AdminUser, id, [AdminTwoFactorDisabled()])
 
 
@@ -232,7 +232,7 @@ def _recovery(book: Book, id: UUID) -> list[str]:
     return (book.secret(id, "recovery") or "").split()
 
 
-def _forget(admin: AdminUser, book: Book) -> None:
+def forget(admin: AdminUser, book: Book) -> None:
     """Empty what was kept for a second factor, and end the sessions."""
     book.keep_sealed(admin.id, "totp", "")
     book.keep_secret(admin.id, "recovery", "")

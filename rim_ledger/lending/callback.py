@@ -6,15 +6,17 @@ from uuid import UUID
 
 from rim_ledger.book import Book
 from rim_ledger.lending.attempt import Airtime
-from rim_ledger.lending.disbursement import FAILED, contradict, find_attempt, record_reply
+from rim_ledger.lending.disbursement import (
+    FAILED,
+    contradict,
+    find_attempt,
+    keep_claim,
+    record_reply,
+)
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.telco import Reply
 from rim_ledger.lending.telecom import understood
-from rim_ledger.payments.callback import quarantine
-from rim_ledger.payments.transaction import (
-    Transaction,
-    TransactionQuarantined,
-)
+from rim_ledger.payments.transaction import TransactionQuarantined
 from rim_ledger.system.callback import Callback, Foreign, UnknownReference, speaker
 from rim_ledger.system.integration import ApiIntegration
 from rim_ledger.values import Money, Name, Reference
@@ -61,9 +63,7 @@ class TopUpCallback(Callback):
         came_and_stayed = attempt.delivered and attempt.airtime is not Airtime.RETURNED
         claim = self._claim(telco, book)
         if not self._agrees(loan, telco):
-            transaction = book.read(Transaction, attempt.transaction_id)
-            with book.dated(transaction.id):
-                book.append(Transaction, transaction.id, quarantine(transaction, claim))
+            keep_claim(attempt, claim, book)
         elif came_and_stayed and self.type == FAILED:
             contradict(loan, attempt, claim, book)
         else:

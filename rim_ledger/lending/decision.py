@@ -54,7 +54,8 @@ def decide_request(user: User, amount: Decimal, terms: Terms, now: datetime) -> 
 
 
 def require_active(user: User) -> None:
-    """Only an active user borrows."""
+    """Only an active user borrows; one who is gone never again does."""
+    user.require_present()
     status = f"The user is {user.status}; only an active user borrows."
     require(user.status is UserStatus.ACTIVE, "user-not-active", status)
 

@@ -136,10 +136,17 @@ def provider_of(book: Book, attempt: Attempt) -> str | None:
 
 def contradict(loan: Loan, attempt: Attempt, claim: TransactionQuarantined, book: Book) -> None:
     """Keep a telco's word against airtime that came and stayed: nothing moves, staff look at it."""
-    transaction = book.read(Transaction, attempt.transaction_id)
-    book.append(Transaction, transaction.id, quarantine(transaction, claim))
+    keep_claim(attempt, claim, book)
     if attempt.unconfirmed:
-        book.append(Loan, loan.id, [_answered(loan, attempt, book, delivered=False)])
+        with book.dated(loan.id):
+            book.append(Loan, loan.id, [_answered(loan, attempt, book, delivered=False)])
+
+
+def keep_claim(attempt: Attempt, claim: TransactionQuarantined, book: Book) -> None:
+    """Put what a telco said beside the transaction of an attempt, into quarantine."""
+    transaction = book.read(Transaction, attempt.transaction_id)
+    with book.dated(transaction.id):
+        book.append(Transaction, transaction.id, quarantine(transaction, claim))
 
 
 def _outcome(loan: Loan, reference: str, reply: Reply, book: Book) -> Iterable[Event]:

@@ -12,8 +12,9 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from rim_ledger.core import NOWHERE, Aggregate, Stamp, require
+from rim_ledger.core import Aggregate, Stamp, require
 from rim_ledger.fingerprints import hashes
+from rim_ledger.holding import NOWHERE
 from rim_ledger.lending.owed import Debt
 from rim_ledger.lending.shares import is_late
 from rim_ledger.lending.user_events import (

@@ -21,11 +21,18 @@ CHANNELS: Final = (NotificationChannel.EMAIL, NotificationChannel.DASHBOARD)
 
 
 def alert(
-    book: Book, superadmins: Iterable[UUID], title: str, message: str, cause: UUID | None = None
+    book: Book,
+    superadmins: Iterable[UUID],
+    title: str,
+    message: str,
+    cause: UUID | None = None,
+    *,
+    by: str | None = None,
 ) -> None:
     """Queue a message to each of these admins by e-mail and dashboard: once for the same cause, if
-    one is given. Says who acts. What the system itself does alerts nobody."""
-    if book.stamp.admin is None:
+    one is given. Says who acts: the caller, or `by`, somebody outside of the ledger. What the
+    system itself does alerts nobody."""
+    if book.stamp.admin is None and by is None:
         return
     admins = sorted(superadmins)
     book.look_ahead(partial(book.reveal, each, None) for each in admins)  # Their keys.
@@ -40,7 +47,7 @@ def alert(
         for admin in admins
         for channel in CHANNELS
     ]
-    words = f"{book.stamp.actor.name} {message}"
+    words = f"{by or book.stamp.actor.name} {message}"
     if cause is None:
         for notice in notices:  # Under an id that need not be looked for.
             book.open_stream(NotificationHistory, book.new_id(), queued(notice, title, words))

@@ -14,6 +14,7 @@ from rim_ledger.lending.loan import OPEN, Loan
 from rim_ledger.lending.request import require_no_conflict
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import RepaymentAllocated
+from rim_ledger.payments.claims import reference_claim
 from rim_ledger.payments.transaction import (
     LEGAL,
     PaymentMethod,
@@ -23,7 +24,6 @@ from rim_ledger.payments.transaction import (
     TransactionNoted,
     TransactionRecorded,
     TransactionType,
-    reference_claim,
 )
 from rim_ledger.text import folded
 from rim_ledger.values import (

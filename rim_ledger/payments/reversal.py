@@ -18,6 +18,7 @@ from rim_ledger.lending.loan_events import LoanDisbursementReversed
 from rim_ledger.lending.request import require_no_conflict
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import CreditRefunded
+from rim_ledger.payments.claims import line_claim
 from rim_ledger.payments.payment import claim_reference, require_own_life
 from rim_ledger.payments.transaction import (
     LEGAL,
@@ -29,7 +30,6 @@ from rim_ledger.payments.transaction import (
     TransactionReversed,
     TransactionStatus,
     TransactionType,
-    line_claim,
 )
 from rim_ledger.values import Money, Note, Reference
 

@@ -15,6 +15,7 @@ from rim_ledger.book import Book, Work, perform
 from rim_ledger.core import Form, Refused
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
+from rim_ledger.payments.claims import line_claim
 from rim_ledger.payments.payment import CompleteTransaction, find_payment
 from rim_ledger.payments.reversal import Reconcile
 from rim_ledger.payments.statement import (
@@ -25,7 +26,7 @@ from rim_ledger.payments.statement import (
     StatementLinesSettled,
     StatementStarted,
 )
-from rim_ledger.payments.transaction import Transaction, TransactionStatus, line_claim
+from rim_ledger.payments.transaction import Transaction, TransactionStatus
 from rim_ledger.values import Money, Name, Reference, moment
 
 

@@ -7,11 +7,10 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
-import msgspec
-
-from rim_ledger.core import NOWHERE, Aggregate, Event, Personal, PersonalMap, Stamp
+from rim_ledger.core import Aggregate, Event, Personal, PersonalMap, Stamp
+from rim_ledger.holding import NOWHERE
 from rim_ledger.lending.user_events import Part
-from rim_ledger.text import folded, folded_source
+from rim_ledger.payments.claims import line_claim, reference_claim
 from rim_ledger.values import ZERO, Network
 
 
@@ -127,17 +126,6 @@ TransactionEvent = (
 
 
 # The aggregate: what those events add up to.
-
-
-def reference_claim(source: str | None, reference: str) -> tuple[str, str]:
-    """The name under which a payment holds its reference, as in migration 0019."""
-    words = [folded_source(source), folded(reference)]
-    return "payment-reference", msgspec.json.encode(words).decode()
-
-
-def line_claim(name: str) -> tuple[str, str]:
-    """The name under which a payment holds a line of a statement, as in migration 0019."""
-    return "statement-line", folded(name)
 
 
 class Transaction(Aggregate):

@@ -244,7 +244,14 @@ def test_sessions_are_few_and_expired_ones_are_forgotten() -> None:
 
 
 @pytest.mark.parametrize(
-    "password", ["ada.the.great", "ADA.THE.GREAT", "ada.the.great2026", "ada-ada-ada-"]
+    "password",
+    [
+        "ada.the.great",
+        "ADA.THE.GREAT",
+        "ada.the.great2026",
+        "ada-ada-ada-",
+        "Ada.the.great12345678",
+    ],
 )
 def test_a_password_is_more_than_the_own_names(password: str) -> None:
     staff = Staff()

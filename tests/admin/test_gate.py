@@ -26,7 +26,7 @@ from rim_ledger.core import Actor, Invalid, Refused, Stamp, Unauthenticated
 from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Admit, Ledger
 from rim_ledger.outcomes import Receipt
-from rim_ledger.system.config import KNOWN
+from rim_ledger.system.known_settings import KNOWN
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
 from tests.admin.staff import PASSWORD, creation

@@ -62,6 +62,7 @@ def test_any_characters_make_a_password(good: str) -> None:
         "äöüäöüäöüäöü",
         "\uff41" * 13,
         "x" * 128,
+        "rimledger2026",
     ],
 )
 def test_a_password_that_is_soon_guessed_is_refused(weak: str) -> None:

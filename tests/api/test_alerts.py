@@ -230,7 +230,7 @@ def test_an_unexpected_error_is_counted(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         desk = admin.app.state.desk
         assert await measured(admin, AlertType.SYSTEM_ERROR) == 0
-        desk.note_unexpected(ZeroDivisionError(), "r-1")
+        desk.note_unexpected(ZeroDivisionError())
         for note in list(desk.notes):
             await note
         await note_fault(url_of(admin), desk.world, "clock: KeyError")

@@ -67,7 +67,8 @@ async def _one_of_each(admin: Client) -> dict[str, list[str]]:
         return f"{path}/{answer.json()['id']}"
 
     role = await new("/v1/admin-roles", {"name": "nothing", "permissions": []})
-    person = {"username": "eve", "email": "eve@example.com", "password": PASSWORD}
+    person = {"username": "eve", "email": "eve@example.com", "phone": "08039990001"}
+    person["password"] = PASSWORD
     eve = await new("/v1/admin-users", person | {"roleId": role.rsplit("/", 1)[1]})
     department = await new("/v1/departments", {"name": "Billing"})
     agent = {"id": eve.rsplit("/", 1)[1], "department": department.rsplit("/", 1)[1], "tier": 1}

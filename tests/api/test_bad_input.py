@@ -5,6 +5,7 @@ import json
 import re
 from uuid import UUID
 
+import httpx
 import pytest
 
 from api.wire import body
@@ -12,6 +13,7 @@ from rim_ledger.values import derived_id
 from tests.api.conftest import ADA, Client, Tell
 
 JSON = {"content-type": "application/json"}
+NDJSON = {"content-type": "application/x-ndjson"}
 DEEP = b'{"metadata":' + b'{"a":' * 30 + b"1" + b"}" * 31
 
 BODIES = {
@@ -212,6 +214,43 @@ def test_no_query_gets_a_500(tell: Tell, path: str) -> None:
             where = path.format(user=user["id"])
             answer = await admin.get(f"{where}?{query}", headers=await admin.caught_up())
             assert (answer.status_code, answer.json()["code"]) == (status, code), query
+
+    tell(story)
+
+
+def _meant(answer: httpx.Response) -> dict[str, str]:
+    assert answer.status_code == 422, answer.text
+    return {e["pointer"]: e["detail"].rpartition("; ")[2] for e in answer.json()["errors"]}
+
+
+def test_an_unknown_name_with_a_near_one_says_which_was_meant(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        user = await admin.post("/v1/users", ADA | {"creditLimt": 100, "colour": 1})
+        assert _meant(user) == {
+            "/creditLimt": "did you mean creditLimit?",
+            "/colour": "Extra inputs are not permitted",
+        }
+        role = {"name": "Clerk", "permissions": [{"resource": "users", "action": ["read"]}]}
+        deep = _meant(await admin.post("/v1/admin-roles", role))
+        assert deep["/permissions/0/action"] == "did you mean actions?"
+        policy = {"policy": {"lending": {"autoAproveMinScore": 600}}}
+        deep = _meant(await admin.post("/v1/simulations", policy))
+        assert deep["/policy/lending/autoAproveMinScore"] == "did you mean autoApproveMinScore?"
+        lines = json.dumps({"op": "POST /v1/users", "boddy": {}}).encode()
+        answer = await admin.post("/v1/bulk", content=lines, headers=NDJSON)
+        assert "did you mean body?" in answer.text
+        for query, meant in {
+            "/v1/loans?statu=active": {"statu": "did you mean status?"},
+            "/v1/loans?user_id=1": {"user_id": "did you mean userId?"},
+            "/v1/loans?createdFrom=1": {"createdFrom": "did you mean createdAtFrom?"},
+            "/v1/loans?sort=-createdat": {"sort": "did you mean createdAt?"},
+            "/v1/checkpoint?nothing=1": {"nothing": "there is no such parameter"},
+            "/v1/events?typ=LoanApproved": {"typ": "did you mean type?"},
+        }.items():
+            assert _meant(await admin.get(query)) == meant, query
+        place = "/v1/system-config/lending/autoAproveMinScore"
+        setting = await admin.ask("PUT", place, {"value": 600})
+        assert _meant(setting)["/key"] == "did you mean lending/autoApproveMinScore?"
 
     tell(story)
 

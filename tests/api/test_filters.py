@@ -1,5 +1,7 @@
 """A filter's text is read as its field's values are, in every list; nonsense is 422."""
 
+from urllib.parse import quote
+
 import pytest
 
 from api.catalogue import ROUTES
@@ -54,6 +56,17 @@ def test_persons_are_found_however_their_phone_and_email_are_written(tell: Tell)
     tell(story)
 
 
+async def same_name_is_found(admin: Client) -> None:
+    """Whoever is told that a name is taken finds the one that has it, by the same spelling."""
+    made = (await admin.post("/v1/departments", {"name": "Große Κόσμος"})).json()["id"]
+    fresh = await admin.caught_up()
+    for name in ("Große Κόσμος", "GROSSE ΚΌΣΜΟΣ", "grosse  κόσμοσ", "Ｇroße\u2003Κόσμος"):
+        taken = await admin.post("/v1/departments", {"name": name})
+        assert (taken.status_code, taken.json()["code"]) == (409, "department-name-taken"), name
+        found = await admin.get(f"/v1/departments?name={quote(name)}", headers=fresh)
+        assert [row["id"] for row in found.json()["items"]] == [made], name
+
+
 def test_names_and_tags_are_found_in_all_their_spellings(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         made = (await admin.post("/v1/departments", {"name": "Café"})).json()["id"]
@@ -61,6 +74,7 @@ def test_names_and_tags_are_found_in_all_their_spellings(tell: Tell) -> None:
         for name in ("Café", "CAFÉ", "Cafe%CC%81", " café "):
             answer = await admin.get(f"/v1/departments?name={name}", headers=fresh)
             assert [row["id"] for row in answer.json()["items"]] == [made], name
+        await same_name_is_found(admin)
         user = (await admin.post("/v1/users", ADA)).json()["id"]
         ticket = {"subject": "Hi", "description": "Hi", "category": "general", "tags": ["VIP"]}
         asked = (await admin.post("/v1/tickets", ticket | {"customerId": user})).json()["id"]

@@ -113,31 +113,3 @@ def test_the_journal_needs_its_permission(tell: Tell) -> None:
             assert (await clerk.get(path)).status_code == 403
 
     tell(story)
-
-
-def test_each_figure_of_a_loan_is_explained_by_its_events(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        made = await lend_and_repay(admin)
-        answer = await admin.get(f"/v1/loans/{made['loan']['loanId']}/explain")
-        figures = answer.json()["figures"]
-
-        def moves(figure: str) -> list[tuple[str, object]]:
-            return [(each["event"], each["to"]) for each in figures[figure]["events"]]
-
-        assert moves("amountDue") == [("LoanRequested", 115)]
-        assert moves("amountPaid") == [("LoanRequested", 0), ("LoanRepaid", 115)]
-        assert moves("outstandingAmount") == [("LoanRequested", 115), ("LoanRepaid", 0)]
-        assert [to for _, to in moves("status")] == [
-            "pending",
-            "approved",
-            "disbursed",
-            "repaying",
-            "completed",
-        ]
-        assert [event for event, _ in moves("dueDate")] == ["LoanDisbursed"]
-        paid = figures["amountPaid"]["events"][1]
-        assert paid["because"]["transactionId"] == made["payment"]["id"]
-        assert figures["amountPaid"]["rule"]["version"] == "allocation-v1"
-        assert (await admin.get("/v1/loans/LOAN-2026-999999/explain")).status_code == 404
-
-    tell(story)

@@ -549,7 +549,7 @@ DO $$ BEGIN
 END $$;
 ALTER TABLE read.admin_roles ADD PRIMARY KEY (id);
 ALTER TABLE read.admin_roles ADD CONSTRAINT admin_roles_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
-CREATE INDEX admin_roles_name_compared ON read.admin_roles ((lower(normalize(name, NFKC))));
+CREATE INDEX admin_roles_name_compared ON read.admin_roles ((replace(translate(regexp_replace(lower(normalize(name, NFKC)), '\s+', ' ', 'g'), 'ς', 'σ'), 'ß', 'ss')));
 CREATE INDEX admin_roles_created_at ON read.admin_roles (created_at, id);
 ALTER TABLE read.admin_users ADD PRIMARY KEY (id);
 ALTER TABLE read.admin_users ADD CONSTRAINT admin_users_username UNIQUE (username) DEFERRABLE INITIALLY DEFERRED;
@@ -593,7 +593,7 @@ ALTER TABLE read.statements ADD CONSTRAINT statements_sha256 UNIQUE (sha256) DEF
 CREATE INDEX statements_created_at ON read.statements (created_at, id);
 ALTER TABLE read.departments ADD PRIMARY KEY (id);
 ALTER TABLE read.departments ADD CONSTRAINT departments_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
-CREATE INDEX departments_name_compared ON read.departments ((lower(normalize(name, NFKC))));
+CREATE INDEX departments_name_compared ON read.departments ((replace(translate(regexp_replace(lower(normalize(name, NFKC)), '\s+', ' ', 'g'), 'ς', 'σ'), 'ß', 'ss')));
 CREATE INDEX departments_created_at ON read.departments (created_at, id);
 ALTER TABLE read.support_agents ADD PRIMARY KEY (id);
 ALTER TABLE read.support_agents ADD CONSTRAINT support_agents_email UNIQUE (email) DEFERRABLE INITIALLY DEFERRED;
@@ -639,13 +639,13 @@ CREATE INDEX notification_history_alert_id ON read.notification_history (alert_i
 CREATE INDEX notification_history_created_at ON read.notification_history (created_at);
 ALTER TABLE read.email_templates ADD PRIMARY KEY (id);
 ALTER TABLE read.email_templates ADD CONSTRAINT email_templates_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
-CREATE INDEX email_templates_name_compared ON read.email_templates ((lower(normalize(name, NFKC))));
+CREATE INDEX email_templates_name_compared ON read.email_templates ((replace(translate(regexp_replace(lower(normalize(name, NFKC)), '\s+', ' ', 'g'), 'ς', 'σ'), 'ß', 'ss')));
 CREATE INDEX email_templates_type ON read.email_templates (type);
 CREATE INDEX email_templates_enabled ON read.email_templates (enabled);
 CREATE INDEX email_templates_created_at ON read.email_templates (created_at, id);
 ALTER TABLE read.sms_templates ADD PRIMARY KEY (id);
 ALTER TABLE read.sms_templates ADD CONSTRAINT sms_templates_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
-CREATE INDEX sms_templates_name_compared ON read.sms_templates ((lower(normalize(name, NFKC))));
+CREATE INDEX sms_templates_name_compared ON read.sms_templates ((replace(translate(regexp_replace(lower(normalize(name, NFKC)), '\s+', ' ', 'g'), 'ς', 'σ'), 'ß', 'ss')));
 CREATE INDEX sms_templates_enabled ON read.sms_templates (enabled);
 CREATE INDEX sms_templates_created_at ON read.sms_templates (created_at, id);
 ALTER TABLE read.system_config ADD PRIMARY KEY (id);

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from projections import exchange, schema
 from projections.dependents import Irreplaceable
 from projections.rebuild import prepare, rebuild
 from rim_ledger.migrate import migrate
@@ -61,6 +62,37 @@ def test_grants_are_as_they_were(database: str, role: str) -> None:
         asyncio.run(rebuild(database, VAULT))
         assert (rows(database, query), rows(database, defaults)) == before
     assert asked(database, role, "SELECT count(*) FROM read.loans") == [(1,)]
+
+
+def test_more_grants_make_the_exchange_no_longer(
+    database: str, role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody writes the tables meanwhile, so what was granted goes to the database at once."""
+    run, runs = exchange._run, list[str]()
+
+    async def counted(connection: exchange.Connection, statement: str) -> None:
+        runs.append(statement)
+        await run(connection, statement)
+
+    async def tried() -> list[str]:
+        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+            for statement in schema.bare(exchange.NEXT):
+                await connection.execute(statement.encode())
+            runs.clear()
+            await exchange.try_exchange(connection)
+            made = runs.copy()
+            await exchange.drop(connection, exchange.NEXT)
+        return made
+
+    told(database, *START)
+    monkeypatch.setattr(exchange, "_run", counted)
+    before = asyncio.run(tried())
+    change(
+        database, f"GRANT SELECT, REFERENCES ON ALL TABLES IN SCHEMA read, read_masked TO {role}"
+    )
+    after = asyncio.run(tried())
+    assert len(before) == len(after)
+    assert any(f"read.users TO {role}" in each for each in after)
 
 
 def test_views_are_made_again(database: str, role: str) -> None:

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from rim_ledger.migrate import migrate
-from rim_ledger.payments.transaction import line_claim, reference_claim
+from rim_ledger.payments.claims import line_claim, reference_claim
 from rim_ledger.world import RealWorld
 
 SCRIPT = "0019_payment_references.sql"

@@ -12,7 +12,8 @@ from rim_ledger.support.conversation import AddAttachment, PostMessage
 from rim_ledger.support.filing import OpenTicket
 from rim_ledger.support.ticket import Ticket
 from rim_ledger.support.ticket_events import Category
-from rim_ledger.system.config import KNOWN, SetConfig
+from rim_ledger.system.config import SetConfig
+from rim_ledger.system.known_settings import KNOWN
 from tests.support.desk import SupportDesk
 
 MEBIBYTE = 1024 * 1024

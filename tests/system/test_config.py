@@ -9,13 +9,13 @@ from rim_ledger.core import Refused
 from rim_ledger.lending.standing import RegisterUser
 from rim_ledger.lending.user import User
 from rim_ledger.system.config import (
-    KNOWN,
     ResetConfig,
     SetConfig,
     SystemConfig,
     config_id,
     setting,
 )
+from rim_ledger.system.known_settings import KNOWN
 from tests.spec import Memory, names
 
 
@@ -73,6 +73,29 @@ def test_another_setting_keeps_its_type() -> None:
     with pytest.raises(Refused, match="colour is of the type string, not json"):
         put(memory, "colour", ["green"], "panel")
     assert put(memory, "colour", "blue", "panel") == ["SystemConfigSet"]
+
+
+@pytest.mark.parametrize(
+    ("category", "key", "meant"),
+    [
+        ("lending", "autoAproveMinScore", "lending/autoApproveMinScore"),
+        ("lending", "interest_rate", "lending/interestRate"),
+        ("lendng", "interestRate", "lending/interestRate"),
+        ("Support", "firstResponseHour", "support/firstResponseHours"),
+    ],
+)
+def test_a_new_setting_is_not_named_like_a_known_one(category: str, key: str, meant: str) -> None:
+    memory = Memory()
+    with pytest.raises(Refused, match=f"did you mean {meant}?") as refusal:
+        put(memory, key, 700, category)
+    assert refusal.value.code == "unknown-setting"
+    assert memory.streams == {}
+
+
+def test_another_setting_has_a_name_of_its_own() -> None:
+    memory = Memory()
+    for category, key in [("panel", "interestRate"), ("lending", "colour"), ("lendng", "colour")]:
+        assert put(memory, key, 3, category) == ["SystemConfigSet"]
 
 
 def test_a_setting_of_json_takes_whatever_has_parts() -> None:

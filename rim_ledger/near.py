@@ -1,0 +1,35 @@
+"""Misspelt names: which of the known ones was meant."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Final
+
+LIKENESS: Final = 0.75
+"""From 0 (nothing in common) to 1 (the same but for case, hyphens and underscores)."""
+NAMES_MAX: Final = 20
+"""Unknown names of one request that are compared with the known ones: it takes time."""
+NAME_MAX: Final = 100
+"""Characters; a longer name is not compared."""
+
+
+def nearest(name: str, known: Iterable[str], likeness: float = LIKENESS) -> str | None:
+    """The known name that is most like this one, and at least as like as that; None without one."""
+    return None if len(name) > NAME_MAX else _nearest(name, tuple(known), likeness)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """How a complaint about an unknown name goes on: `; did you mean amount?`, or not at all."""
+    meant = nearest(name, known)
+    return f"; did you mean {meant}?" if meant else ""
+
+
+@lru_cache(maxsize=1024)  # A file with a misspelt column has the same name in every line.
+def _nearest(name: str, known: tuple[str, ...], likeness: float) -> str | None:
+    spelled = {_plain(each): each for each in known}
+    found = get_close_matches(_plain(name), spelled, n=1, cutoff=likeness)
+    return spelled[found[0]] if found else None
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", "").replace("-", "")
