@@ -15,6 +15,7 @@ from api.catalogue import ROUTES
 from api.road.routes import Other, Route
 from rim_ledger import catalogue
 from rim_ledger.admin.account import LogOut
+from rim_ledger.admin.break_glass import ResetAccess
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF
 from rim_ledger.core import Aggregate, Command, Creation, Event, Form
 from rim_ledger.lending.standing import DisableAutoLimit, EnableAutoLimit
@@ -37,6 +38,7 @@ ENTRY_POINTS: Final = {
     "api.process.cli": {name for name in vars(api.process.cli) if name in api.process.cli.app},
     "api.process.server": {"serve"},  # named to the command line, not imported
     "api.process.clockwork": {"clock", "tick"},  # the same
+    "api.process.admin_commands": {"unlock", "reset"},  # the same
     "api.process.backup_commands": {"backup", "verify_backup", "restore", "outbound"},  # the same
     "api.process.export": {"export"},  # the same
     "api.process.replay": {"replay"},  # the same
@@ -46,6 +48,7 @@ ENTRY_POINTS: Final = {
 """What is used from outside of the three packages."""
 
 INTERNAL: Final[dict[type[Form], str]] = {
+    ResetAccess: "whoever runs the machine asks for it there, and nobody over HTTP",
     EnableAutoLimit: "the switch of POST /v1/users/{id}/auto-limit",
     DisableAutoLimit: "the same",
     AddAttachment: "POST /v1/tickets/{id}/attachments, which looks at the file",

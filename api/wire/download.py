@@ -11,7 +11,7 @@ from api.wire.problem import Unsatisfiable
 from api.wire.stream import Stream
 from rim_ledger.core import Unavailable
 
-RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
+RANGE: Final = re.compile(r"bytes=(\d{0,99})-(\d{0,99})", re.ASCII | re.IGNORECASE)
 """One range. Where several are asked for the whole file is sent, as RFC 9110 lets us."""
 
 ADMITTED: Final = 1024 * 1024

@@ -1,6 +1,7 @@
 """Break-glass: whoever runs the machine lets a super-admin in again whom nobody else can help."""
 
 from collections.abc import Iterable
+from typing import Final
 from uuid import UUID
 
 from rim_ledger.activity import Activity
@@ -14,6 +15,9 @@ from rim_ledger.admin.two_factor import forget
 from rim_ledger.book import Book, perform
 from rim_ledger.core import Command, Event, NotFound, require
 from rim_ledger.notifications.superadmins import alert
+
+ADMIN: Final = "admin"
+"""What it is about, in words for people."""
 
 
 class ResetAccess(WithPassword, Command[AdminUser]):
@@ -41,7 +45,7 @@ class ResetAccess(WithPassword, Command[AdminUser]):
         book.activities[:] = [Activity(action="ResetAccess", resource="admins", details=details)]
         holder = book.holder("admin-username", username.lower())
         if holder is None:
-            raise NotFound("admin", username)
+            raise NotFound(ADMIN, username)
         book.activities[0] = Activity(
             action="ResetAccess", resource="admins", resource_id=str(holder), details=details
         )

@@ -202,11 +202,12 @@ class Archivist:
             with contextlib.suppress(Unsound):
                 return await self._result(backup, await archive.manifest())
         if weak:
-            await self._promote(backup.id, f"The backup '{weak.name}' cannot be used.")
+            backup = await self._promote(backup, f"The backup '{weak.name}' cannot be used.")
             parent = None
         elif parent and await self.places.of(parent).size(parent.file) != parent.size:
-            await self._promote(backup.id, f"The file of '{parent.name}' is gone.")
+            backup = await self._promote(backup, f"The file of '{parent.name}' is gone.")
             parent = None
+        archive = self.places.archive(backup)
         dump = Dump(
             url=self._url,
             files=self.places.files,
@@ -233,12 +234,16 @@ class Archivist:
             missing=len(manifest.missing),
         )
 
-    async def _promote(self, id: UUID, reason: str) -> None:
+    async def _promote(self, backup: Backup, reason: str) -> Backup:
+        """Let it be a full one; as it is then, with another name for its file."""
+
         def work(book: Book) -> UUID:
-            book.append(Backup, id, [BackupPromoted(reason=reason)])
-            return id
+            book.append(Backup, backup.id, [BackupPromoted(reason=reason)])
+            return backup.id
 
         await self._ledger.submit(work, self._stamp())
+        promoted, *_ = await self._look(backup.id)
+        return promoted
 
     async def _look(self, id: UUID) -> tuple[Backup, Backup | None, Backup | None]:
         """A backup, what it goes on from, and what of that cannot be used."""

@@ -69,6 +69,7 @@ class StartBackup(Creation[Backup]):
             storage_location=settings.storage_location,
             parent_id=parent,
             promoted=why,
+            dated=True,
         )
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from rim_ledger.core import Aggregate, Event, Stamp, require
 from rim_ledger.holding import NOWHERE
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
+from rim_ledger.values import LAGOS
 
 KEPT: Final = "backups"
 """The list of the backups that can be restored, the oldest first."""
@@ -28,7 +29,8 @@ class BackupStatus(StrEnum):
 
 class BackupStarted(Event):
     """`parent_id` is the backup that an incremental one goes on from; `promoted` says why a full
-    one is made where an incremental one was asked for."""
+    one is made where an incremental one was asked for. `dated` says that its file is named by date
+    and type; those of before are named by id alone."""
 
     name: str
     type: BackupType
@@ -36,6 +38,7 @@ class BackupStarted(Event):
     storage_location: StorageLocation
     parent_id: UUID | None = None
     promoted: str | None = None
+    dated: bool = False
 
 
 class BackupPromoted(Event):
@@ -128,12 +131,14 @@ class Backup(Aggregate):
     failure_reason: str | None = None
     """Why it failed: when it was made, or when it was read again."""
     offer: BackupDownloadOffered | None = None
+    dated: bool = False
     deleted_at: datetime | None = None
 
     @property
     def file(self) -> str:
-        """What its file is called."""
-        return f"{self.id}.rim"
+        """What its file is called: the day in Lagos on which it was begun, type and id."""
+        day = f"{self.created_at.astimezone(LAGOS):%Y-%m-%d}"
+        return f"{day}-{self.type}-{self.id}.rim" if self.dated else f"{self.id}.rim"
 
     @property
     def kept(self) -> bool:
@@ -175,6 +180,7 @@ class Backup(Aggregate):
             storage_location=event.storage_location,
             parent_id=event.parent_id,
             promoted=event.promoted,
+            dated=event.dated,
             created_at=stamp.at,
         )
 

@@ -212,8 +212,10 @@ async def backup(admin: Client) -> str:
     await clock(admin, minutes=5)
     made = await row(admin, path)
     assert made["status"] == "success"
-    kept = places(admin.app.state.settings).backups[StorageLocation.LOCAL]
-    archive = Archive(kept, f"{made['id']}.rim", [SECRET])
+    settings = admin.app.state.settings
+    kept = places(settings).backups[StorageLocation.LOCAL]
+    (file,) = (settings.home / "backups").glob(f"*-{made['type']}-{made['id']}.rim")
+    archive = Archive(kept, file.name, [SECRET])
     pieces = [piece async for piece in archive.contents(await archive.manifest())]
     assert {"events", "secrets"} <= {piece.of for piece, _ in pieces}
     return "".join(content.decode() for _, content in pieces)

@@ -1,6 +1,7 @@
 """Backups are found under whatever name people give them."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -58,5 +59,11 @@ def test_where_a_backup_lies_is_shown_as_its_path(tmp_path: Path) -> None:
     )
     settings = Settings(secret_key=SECRET, home=home, backups="s3://bucket/rim")
     assert shown(settings, backup) == f"{home}/backups/{backup.id}.rim"
+    late = START.replace(hour=23, minute=30)
+    dated = backup.but(dated=True, created_at=late)
+    day = f"{late + timedelta(hours=1):%Y-%m-%d}"
+    assert shown(settings, dated) == f"{home}/backups/{day}-full-{backup.id}.rim"
+    more = dated.but(type=BackupType.INCREMENTAL)
+    assert more.file == f"{day}-incremental-{backup.id}.rim"
     cloud = backup.but(storage_location=StorageLocation.CLOUD)
     assert shown(settings, cloud) == f"s3://bucket/rim/{backup.id}.rim"

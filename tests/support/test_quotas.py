@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.core import Actor, QuotaExceeded
+from rim_ledger.core import Actor
+from rim_ledger.counts import QuotaExceeded
 from rim_ledger.lending.user import User
 from rim_ledger.support.conversation import AddAttachment, PostMessage
 from rim_ledger.support.filing import OpenTicket
