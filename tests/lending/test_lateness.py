@@ -68,14 +68,14 @@ class Borrower(Desk):
         self.perform(Transaction, payment, ReverseTransaction(reason="a chargeback"))
 
     @property
-    def counts(self) -> tuple[int, int]:
+    def ends(self) -> tuple[int, int]:
         return self.user.completed_on_time, self.user.completed_late
 
     def ended(self, moment: datetime, *, late: bool) -> bool:
         """Whether loan and user agree about when it was repaid, and on the score of that."""
         loan = self.loan(self.lent)
         assert loan.status == "completed"
-        assert self.counts == (not late, late)
+        assert self.ends == (not late, late)
         assert self.user.credit_score == (480 if late else 530)
         return (loan.completed_at, loan.late) == (moment, late)
 
@@ -167,7 +167,7 @@ def test_a_loan_that_only_looked_overdue_is_no_late_one() -> None:
     assert desk.ended(LAST, late=False)
     assert desk.loan(desk.lent).overdue is False
     desk.undo(payment)
-    assert desk.counts == (0, 0)
+    assert desk.ends == (0, 0)
     assert names(desk.run(look_for_overdue(desk.lent))) == [
         "LoanBecameOverdue",
         "DebtBecameOverdue",
@@ -182,7 +182,7 @@ def test_a_default_stays_one_though_the_money_had_come_in_time() -> None:
     desk.settle(payment)
     loan = desk.loan(desk.lent)
     assert (loan.completed_at, loan.late, loan.defaulted_at) == (LAST, False, day(21))
-    assert desk.counts == (1, 0)
+    assert desk.ends == (1, 0)
 
 
 def test_what_was_reversed_has_no_say_any_more() -> None:
@@ -190,7 +190,7 @@ def test_what_was_reversed_has_no_say_any_more() -> None:
     late, early = desk.receive(200, day(10)), desk.receive(300, day(1))
     assert desk.ended(day(10), late=True)
     desk.undo(late)
-    assert desk.counts == (0, 0)
+    assert desk.ends == (0, 0)
     desk.receive(200, day(2))
     assert desk.ended(day(2), late=False)
     desk.undo(early)
@@ -223,7 +223,7 @@ def test_credit_ends_no_loan_before_it_was_lent() -> None:
     desk.receive(700, day(1))
     other = desk.disbursed(200, repayment_period=3, interest_rate=0)
     assert desk.loan(other).completed_at == desk.world.time
-    assert desk.counts == (2, 0)
+    assert desk.ends == (2, 0)
 
 
 def test_credit_that_is_taken_back_keeps_the_age_of_its_money() -> None:
