@@ -104,10 +104,11 @@ async def answer_callback(desk: "Desk", call: Call, parameters: Parameters) -> R
 
 
 def _meant(said: Any) -> Any:
-    """What a message says to us. One that says nothing is refused by whoever admits its sender."""
+    """What a message says to us, whenever it says that it happened. One that says nothing is
+    refused by whoever admits its sender."""
     for form in FORMS.values():
         with suppress(ValidationError):
-            return form.model_validate(said)
+            return form.model_validate(said).model_copy(update={"timestamp": None})
     return said
 
 

@@ -57,7 +57,7 @@ def configure(process: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLine(process) if in_json() else Line(process))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # We say it once, and in our words.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # We say it once, and in our words.
 
 
 def in_json() -> bool:

@@ -303,7 +303,7 @@ def test_a_command_that_the_end_of_the_process_cuts_short_may_be_sent_again(tell
     async def story(admin: Client) -> None:
         under_way, never = asyncio.Event(), asyncio.Event()
 
-        async def stay_away(*_: object) -> None:
+        async def stay_away(*_: object, **__: object) -> None:
             under_way.set()
             await never.wait()
 

@@ -45,7 +45,7 @@ def test_a_live_stream_tells_nothing_from_the_end_of_its_session_on(
     monkeypatch.setattr(live, "CHECK", 60.0)
 
     async def story(admin: Client) -> None:
-        watcher = await admin.take_on("watcher", EVENTS)
+        watcher = await admin.take_on("watcher", EVENTS, USERS)
         async with Stream.open(watcher, path) as stream:
             first = await admin.user()
             while (await stream.event() or (0, {}))[0] < first["position"]:
@@ -64,7 +64,7 @@ def test_a_stream_of_an_api_key_ends_with_the_key(
     monkeypatch.setattr(live, "CHECK", 60.0)
 
     async def story(admin: Client) -> None:
-        made = await admin.post("/v1/api-keys", {"name": "key", "permissions": [EVENTS]})
+        made = await admin.post("/v1/api-keys", {"name": "key", "permissions": [EVENTS, USERS]})
         machine = admin.with_token(made.json()["key"])
         async with Stream.open(machine, "/v1/events?type=UserRegistered") as stream:
             assert await stream.block() == "retry: 1000"

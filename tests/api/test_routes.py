@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from api.catalogue import ROUTES
+from api.process.logs import Line
 from api.road.routes import Route, Table
 from api.wire.problem import MethodNotAllowed, NoRoute
 from rim_ledger.outcomes import Receipt
@@ -123,6 +124,7 @@ def test_an_unforeseen_error_is_a_500_that_tells_nothing_and_is_logged_without_w
     async def story(admin: Client) -> None:
         admin.app.state.desk.table = with_run(fail)
         user = (await admin.post("/v1/users", ADA)).json()
+        caplog.handler.setFormatter(Line("serve"))
         with caplog.at_level(logging.ERROR):
             answer = await admin.post(f"/v1/users/{user['id']}/suspend", {"reason": "late"})
         assert answer.status_code == 500

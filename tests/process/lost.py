@@ -64,7 +64,7 @@ class Ledger:
         async def run() -> None:
             settings = Settings.load()
             async with open_ledger(settings, self.url) as opened:
-                await archivist(settings, self.url, opened).make(UUID(Path(file).stem))
+                await archivist(settings, self.url, opened).make(UUID(Path(file).stem[-36:]))
 
         asyncio.run(run())
 

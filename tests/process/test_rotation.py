@@ -51,7 +51,7 @@ def test_the_keys_are_rotated_while_the_service_runs_and_it_goes_on_with_the_new
         rotated = service.run("rotate-keys", **BOTH)
         assert (rotated.returncode, rotated.stdout) == (
             0,
-            "the keys are rotated; wrapped anew: 3\n",
+            "the keys are rotated; wrapped anew: 4\n",
         )
         assert http.get(f"/v1/users/{before['id']}").json() == before
         sent = http.patch(f"/v1/users/{before['id']}", json={"name": "Ada Eze"})

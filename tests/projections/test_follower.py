@@ -269,6 +269,8 @@ def test_the_audit_log_tells_who_what_when_from_where_and_old_and_new(database: 
         "userRole": "superadmin",
         "actorType": "admin",
         "actorId": str(ADMIN),
+        "apiKeyId": None,
+        "apiKeyName": None,
         "changes": {"creditScore": {"old": 500, "new": 650}},
         "ipAddress": "10.0.0.7",
         "userAgent": "a browser",

@@ -416,7 +416,7 @@ def test_a_long_path_gets_its_socket_elsewhere(home: Path) -> None:
         assert sockets.parent == Path("/tmp")
         assert sockets.stat().st_mode == 0o40700
         assert ask(url, "SELECT 1") == 1
-        assert EmbeddedPostgres.running(deep) == url
+        assert EmbeddedPostgres.running(deep, OWNER) == url
     sockets.chmod(0o755)
     with pytest.raises(PostgresUnavailable, match="not a private directory"):
         as_owner(deep, durable=False).__enter__()

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 from unittest import TestCase
 from urllib.parse import parse_qs, urlsplit
@@ -33,7 +34,7 @@ def datastore(url: str, *, enable_db_functions: bool = False) -> PostgresDatasto
         host=query["host"][0],
         port=query.get("port", ["5432"])[0],
         user=parts.username or "",
-        password="",
+        password=Path(query["passfile"][0]).read_text().rstrip().rpartition(":")[2],
         pool_size=10,
         max_overflow=10,
         connect_timeout=60.0,
