@@ -11,7 +11,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection, IsolationLevel
 
 from projections import log
-from projections.fold import opened
+from projections.fold import Poisoned, opened
 from projections.log import Line
 from projections.seals import KEY
 from projections.verify import Progress, Rest, no_rest, silent
@@ -194,13 +194,17 @@ async def one_moment(url: str) -> AsyncIterator[Connection]:
 
 
 def _after(stream: Stream | None, line: Line) -> Stream:
+    """The stream after one more event. Raises Poisoned."""
     recorded = opened(line)
-    kind = ENTITY_OF[type(recorded.event)]
-    if stream is None or stream.entry.aggregate is None:
-        entry = Entry().after(kind, recorded)
-        own = entry.aggregate is not None and entry.aggregate.person == line.stream
-        return Stream(line.stream, entry, has_key=own and _has_words(recorded.event))
-    return Stream(stream.id, stream.entry.after(kind, recorded), has_key=stream.has_key)
+    before = stream.entry if stream else Entry()
+    try:
+        entry = before.after(ENTITY_OF[type(recorded.event)], recorded)
+    except Exception as error:
+        raise Poisoned(line, f"{type(error).__name__}: {error}") from error
+    if stream and before.aggregate:
+        return Stream(line.stream, entry, has_key=stream.has_key)
+    own = entry.aggregate is not None and entry.aggregate.person == line.stream
+    return Stream(line.stream, entry, has_key=own and _has_words(recorded.event))
 
 
 def _has_words(event: Event) -> bool:

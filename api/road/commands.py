@@ -54,7 +54,7 @@ def fill(route: Route, parameters: Parameters, body: Any) -> Form:
             )
         body = body | own
     try:
-        return route.command.model_validate(body)
+        return route.command.filled_in(body)
     except ValidationError as error:
         wrong = {name for each in error.errors() for name in each["loc"][:1]}
         if route.method != "PUT" and wrong & own.keys():
@@ -68,7 +68,7 @@ async def read_form(call: Call, form: type[F]) -> F:
     require_media_type(call.headers, b"application/json")
     value = read_json(body)
     try:
-        return form.model_validate(value)
+        return form.filled_in(value)
     except ValidationError as error:
         raise InvalidFields(errors_in(error, form, value)) from None
 

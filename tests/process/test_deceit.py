@@ -162,7 +162,7 @@ def test_a_ledger_from_before_the_codes_is_looked_at_as_a_whole_first(ledger: Le
     assert ledger.says(cli.verify).endswith("as they were signed\n")
 
 
-BEFORE_LAST = "(SELECT stream_id FROM ledger.events WHERE name = 'AdminCreated')"
+BEFORE_LAST = "(SELECT stream_id FROM ledger.events WHERE name = 'AdminCreated' LIMIT 1)"
 MISLED = {
     "another hash of the password": (
         "UPDATE ledger.secrets SET secret = 'own' WHERE purpose = 'password'",
