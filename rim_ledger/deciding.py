@@ -10,7 +10,7 @@ from msgspec import Struct
 from rim_ledger.activity import logged, with_uuids
 from rim_ledger.book import Book
 from rim_ledger.core import Stamp, Unavailable
-from rim_ledger.draft import Draft, Outcome
+from rim_ledger.draft import Draft
 from rim_ledger.entry import Entry
 from rim_ledger.group import Group
 from rim_ledger.known import Known
@@ -108,7 +108,7 @@ class Deciding:
             line = self._world.new_id()
             draft.activities.append(logged(activity, book.stamp, item.answer, id=line, at=draft.at))
         if key and (text := kept(item.answer, item.value if item.keeps_value else None)):
-            outcome = Outcome(key.caller, key.key, key.request_hash, text)
+            outcome = self._known.outcome(key.caller, key.key, key.request_hash, text)
             view.outcomes[key.caller, key.key] = outcome
             draft.outcomes.append(outcome)
 
@@ -136,8 +136,7 @@ class Deciding:
     async def _open_group(self, group: list[Item], store: Store) -> Group:
         view = Group(self._known)
         if keys := [(k.caller, k.key) for item in group if (k := item.idempotency)]:
-            for outcome in await store.outcomes(keys):
-                view.outcomes[outcome.caller, outcome.key] = outcome
+            view.outcomes = await self._known.load_outcomes(store, keys)
         return view
 
 

@@ -14,6 +14,7 @@ from rim_ledger.book import Book, Work, perform
 from rim_ledger.core import Aggregate, Command, Creation, Event, Stamp, Unavailable
 from rim_ledger.deciding import Admit, Deciding, Item
 from rim_ledger.draft import Draft
+from rim_ledger.event_mac import Forged, RowForged
 from rim_ledger.group import Group
 from rim_ledger.known import Known
 from rim_ledger.link import Link
@@ -181,6 +182,8 @@ class Ledger:
             group = self._waiting[:GROUP_MAX]
             try:
                 await self._commit(group)
+            except (psycopg.DataError, Forged, RowForged) as error:
+                await self._commit_one_by_one(group, error)
             except Exception as error:
                 for item in group:
                     item.answer = error
@@ -214,9 +217,6 @@ class Ledger:
                     return
                 await self.link.reconnect()
                 renewed = True
-            except psycopg.DataError as error:
-                await self._commit_one_by_one(group, error)
-                return
             else:
                 self._tell_of_erased()
                 return
@@ -275,7 +275,7 @@ class Ledger:
             self._outages.end()
 
     async def _commit_one_by_one(self, group: list[Item], error: Exception) -> None:
-        """Something in the group cannot be stored: only its own command fails."""
+        """Something in the group cannot be stored, or asks for what is forged: it alone fails."""
         if len(group) == 1:
             group[0].answer = error
             return

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, Final
 
 from psycopg import AsyncConnection
@@ -14,6 +14,8 @@ from api.installation.outside import Outside
 from api.installation.settings import Settings
 from api.process.progress import progress
 from projections import seals
+from projections.beside import Beside, one_moment
+from projections.fold import Poisoned
 from projections.origins import Opening, Origins
 from projections.seals import Contradiction
 from projections.signed_note import Checkpoint, Untrue
@@ -157,16 +159,21 @@ async def _vault(settings: Settings, connection: Connection) -> Vault:
 
 
 async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
-    """Compare every event with its seal: what is wrong, and what was looked at."""
-    async with await _connect(url) as connection:
+    """Compare every event with its seal, and the rows beside the log with the events: what is
+    wrong, and what was looked at."""
+    async with await _connect(url) as connection, one_moment(url) as still:
         try:
             vault = open_vault(settings, url)
             origins = await seals.origins(connection, vault)
-            return await _compare(connection, origins, Outside(settings.home), vault.event_mac)
+            outside = Outside(settings.home)
+            found, words = await _compare(connection, origins, outside, vault.event_mac)
+            with progress("events") as told:
+                await _gather(found, Beside(still, vault, RealWorld().now()).faults(told))
         except MISSING as error:
             return [_missing(error)], "the log"
         except Untrue as error:
             return [str(error)], "the log"
+        return found, f"{words}; names, secrets, keys, outcomes and reminders"
 
 
 async def _compare(
@@ -178,16 +185,23 @@ async def _compare(
     unknown = outside.unknown(origins)
     found = [_unsaid(unknown)] if unknown else []
     with progress("events") as told:
-        async for fault in checked.faults(told):
-            found.append(fault)
-            if len(found) == FAULTS_MAX:
-                found.append(f"these are the first {FAULTS_MAX} faults; there may be more")
-                break
+        await _gather(found, checked.faults(told))
     words = (
         f"{checked.events} events, {checked.sealed} of them sealed by"
         f" {origins.last.verifier.origin}; {checked.checkpoints} checkpoints"
     )
     return found, "\n".join([*map(str, origins.openings[1:]), words])
+
+
+async def _gather(found: list[str], faults: AsyncIterator[str]) -> None:
+    """Add faults to those that were found, as many as are told."""
+    with contextlib.suppress(Poisoned):  # The comparison with the seals has named the event.
+        async for fault in faults:
+            if len(found) >= FAULTS_MAX:
+                if len(found) == FAULTS_MAX:
+                    found.append(f"these are the first {FAULTS_MAX} faults; there may be more")
+                return
+            found.append(fault)
 
 
 async def _connect(url: str) -> Connection:

@@ -44,6 +44,7 @@ from rim_ledger.faults import note_fault
 from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.living_keys import LIVING_KEYS
 from rim_ledger.outage import OUTAGE, unavailable
 from rim_ledger.outcomes import Receipt
 from rim_ledger.pool import Pool
@@ -180,8 +181,7 @@ class Desk(Struct):
         erased; for others only the latter."""
         if not (wanted := list(persons)):
             return {}
-        query = "SELECT person, wrapped FROM ledger.personal_keys WHERE person = ANY (%s)"
-        wrapped = await self.rows(query, [wanted])
+        wrapped = await self.rows(LIVING_KEYS, [wanted])
         return {
             person: self.vault.unwrap(person, key) for person, key in wrapped if sees or key is None
         }
