@@ -151,7 +151,7 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
     if PREFERRED.search(call.headers.get(b"prefer", b"")):
         row = None
         with suppress(Unavailable):  # It is done, so there is a receipt at least.
-            row = await desk.row_after(wish, receipt)
+            row = await desk.row_after(call, wish, receipt)
         if row is not None:
             return _reply(wish, receipt, row, [(b"preference-applied", b"return=representation")])
     return _reply(wish, receipt, receipt_json(route.kind, receipt), [])
