@@ -10,6 +10,7 @@ from msgspec import Struct
 from api.road.again import admit_again, streaming
 from api.road.idempotency import key_for
 from api.road.known import require_known
+from api.road.looking import Look, show
 from api.road.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
 from api.support import ONE, READ, WRITE
 from api.wire.call import Call, Reply
@@ -159,13 +160,21 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
     access, name = Access(desk, call, parameters["id"], READ), parameters["aid"]
     ticket, position = await access.look()
     asked = activity_of("Export", FILES, parameters)
-    if not (await desk.rights(call, call.token, READ, activity=asked, enter=gate.enter_own)).own:
-        await desk.rights(call, call.token, SEES_PERSONS, activity=asked, logged=lambda _: True)
-    id_ = UUID(name) if UUID_TEXT.fullmatch(name) else None
-    file = ticket.attachments.get(id_) if id_ else None
-    key = access.key
-    if id_ is None or file is None or key is None:
-        raise missing(Attachment)
+    rights = await desk.rights(call, call.token, READ, activity=asked, enter=gate.enter_own)
+    if not rights.own:
+        rights = await desk.rights(call, call.token, SEES_PERSONS, activity=asked)
+    id_ = UUID(name) if UUID_TEXT.fullmatch(name) else UUID(int=0)
+
+    async def find(look: Look) -> tuple[Attachment, "AESGCM"]:
+        if look.rights.unlogged:
+            raise look.rights.unlogged
+        file = ticket.attachments.get(id_)
+        if file is None or access.key is None:
+            raise missing(Attachment)
+        look.persons = {ticket.person}
+        return file, access.key
+
+    file, key = await show(desk, call, rights, asked, find)
     shown: str | None = None
 
     def reveal(book: Book) -> UUID:

@@ -110,7 +110,7 @@ async def _wish(call: Call) -> AutoAssign:
         require_media_type(call.headers, b"application/json")
     said = read_json(body) if body else {}
     try:
-        return AutoAssign.model_validate(said)
+        return AutoAssign.filled_in(said)
     except ValidationError as error:
         raise InvalidFields(errors_in(error, AutoAssign, said)) from None
 

@@ -179,6 +179,14 @@ class Form(BaseModel):
         strict=True,
     )
 
+    @classmethod
+    def filled_in(cls, said: Any) -> Self:
+        """The form as a client filled it in, who knows its fields by their names outside alone.
+
+        Raises ValidationError.
+        """
+        return cls.model_validate(said, by_name=False)
+
 
 class Timed(Form):
     """A form that may say when the thing happened, if that was not now."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from rim_ledger.activity import logged
+from rim_ledger.activity import logged, with_uuids
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Stamp, Unavailable
 from rim_ledger.draft import Draft, Outcome
@@ -15,6 +15,7 @@ from rim_ledger.group import Group
 from rim_ledger.known import Known
 from rim_ledger.missing import Missing
 from rim_ledger.outcomes import Idempotency, Receipt, kept, replayed
+from rim_ledger.refused_request import refused_request
 from rim_ledger.store import Store
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
@@ -72,6 +73,8 @@ class Deciding:
         key = item.idempotency
         book = Book(view, self._vault, self._world, item.stamp.taken_in(draft.at))
         book.outage = outage
+        failure: Exception | None = None
+        position = draft.head + len(draft.streams)
         try:
             item.admit(book)
             if key and (before := view.outcomes.get((key.caller, key.key))):
@@ -81,14 +84,18 @@ class Deciding:
         except Missing:
             raise
         except Exception as error:
-            item.answer = error
-        else:
-            if not outage:
-                self._take(book, view, draft)
-            item.answer = _receipt(view.stream(stream), draft)
+            failure = error
+        activities = [with_uuids(each, book.holder) for each in book.activities]
+        if failure is None and not outage:
+            self._take(book, view, draft)
+        item.answer = failure or _receipt(view.stream(stream), draft)
         if outage:
             return
-        for activity in book.activities:
+        for asked in book.refused_requests:
+            line, at = self._world.new_id(), draft.at
+            line_of = refused_request(asked, book.stamp, id=line, position=position, at=at)
+            draft.refused_requests.append(line_of)
+        for activity in activities:
             line = self._world.new_id()
             draft.activities.append(logged(activity, book.stamp, item.answer, id=line, at=draft.at))
         if key and (text := kept(item.answer)):

@@ -12,6 +12,7 @@ from rim_ledger.book import Reminder
 from rim_ledger.counts import Count, columns
 from rim_ledger.lists import Claim
 from rim_ledger.missing import Secret
+from rim_ledger.refused_request import RefusedRequest
 
 
 class Outcome(Struct, frozen=True):
@@ -42,12 +43,14 @@ class Draft(Struct):
     counts: dict[Count, int] = {}
     outcomes: list[Outcome] = []
     activities: list[AdminActivityLog] = []
+    refused_requests: list[RefusedRequest] = []
 
     @property
     def leaves_nothing(self) -> bool:
         """Whether the group only looked, as those do who are admitted to read."""
         written = (self.streams, self.claims, self.keys, self.erased, self.secrets)
-        return not any((*written, self.reminders, self.outcomes, self.activities))
+        logged = (self.outcomes, self.activities, self.refused_requests)
+        return not any((*written, self.reminders, *logged))
 
     def parameters(self) -> dict[str, Any]:
         held = [(claim, holder) for claim, holder in self.claims.items() if holder]
@@ -88,5 +91,6 @@ class Draft(Struct):
             "hashes": [each.request_hash for each in self.outcomes],
             "outcomes": [each.outcome for each in self.outcomes],
             "activities": msgspec.json.encode(self.activities).decode(),
+            "refused_requests": msgspec.json.encode(self.refused_requests).decode(),
             "notify": bool(self.streams),
         } | columns(self.counts)

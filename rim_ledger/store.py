@@ -85,6 +85,11 @@ outcomes AS (
 activities AS (
     INSERT INTO ledger.activity
     SELECT a.* FROM head, json_populate_recordset(NULL::ledger.activity, %(activities)s::json) a
+     WHERE head.position = %(head)s),
+refused AS (
+    INSERT INTO ledger.refused_requests
+    SELECT r.* FROM head, json_populate_recordset(NULL::ledger.refused_requests,
+                                                  %(refused_requests)s::json) r
      WHERE head.position = %(head)s)
 SELECT position, CASE WHEN %(notify)s THEN pg_notify('ledger', '') END FROM head"""  # noqa: S608 - all of it is ours
 

@@ -39,10 +39,11 @@ ENTRY_POINTS: Final = {
     "api.process.clockwork": {"clock", "tick"},  # the same
     "api.process.admin_commands": {"unlock", "reset"},  # the same
     "api.process.backup_commands": {"backup", "verify_backup", "restore", "outbound"},  # the same
+    "api.process.backup_list": {"list_"},  # the same
     "api.process.export": {"export"},  # the same
     "api.process.replay": {"replay"},  # the same
     "api.process.backtest": {"backtest"},  # the same
-    "rim_ledger.recorder": {"LedgerFactory"},  # named in PERSISTENCE_MODULE
+    "rim_ledger.persistence": {"Factory"},  # named in PERSISTENCE_MODULE
 }
 """What is used from outside of the three packages."""
 

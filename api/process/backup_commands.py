@@ -20,8 +20,8 @@ from rim_ledger.core import SYSTEM, Stamp
 from rim_ledger.system import restore as restoring
 from rim_ledger.system.backup import Backup, BackupStatus
 from rim_ledger.system.backup_settings import BackupType
+from rim_ledger.system.chain import Chain, look_at
 from rim_ledger.system.outbound import SwitchOutbound
-from rim_ledger.system.restore import Chain, look_at
 from rim_ledger.world import RealWorld
 
 PAUSE: Final = 0.5

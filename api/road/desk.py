@@ -22,6 +22,7 @@ from api.installation.settings import Settings
 from api.installation.telco import telco
 from api.road import reads
 from api.road.health import Metrics
+from api.road.looking import show
 from api.road.position import PATIENCE, LogPosition, ReadPosition
 from api.road.rights import Rights
 from api.road.routes import Table, activity_of
@@ -119,12 +120,10 @@ class Desk(Struct):
         *needs: Right,
         activity: Activity,
         enter: Callable[[Book, str], None] = gate.enter,
-        logged: Callable[[Rights], bool] = lambda _: False,
     ) -> Rights:
         """Admit a caller without a command, exactly: Unauthenticated, or Forbidden.
 
-        A denial of the activity is logged, and what else `logged` says of those who may; that is
-        Unavailable while the store takes no writes, and all other reading goes on.
+        A denial of the activity is logged, if the store takes writes.
         """
         found: Rights | None = None
 
@@ -135,10 +134,7 @@ class Desk(Struct):
             for need in needs:
                 book.need(*need)
             found = Rights(book.stamp.actor, book.rights or (), self.table.entities, book.outage)
-            if not logged(found):
-                book.activities.clear()
-            elif book.outage and not found.own:
-                raise book.outage
+            book.activities.clear()
 
         def work(book: Book) -> UUID:
             assert book.stamp.actor.id is not None, "whoever holds a session is somebody"
@@ -205,9 +201,10 @@ class Desk(Struct):
         self.notes.add(note)
         note.add_done_callback(self.notes.discard)
 
-    async def row_after(self, wish: Wish, receipt: Receipt) -> bytes | None:
+    async def row_after(self, call: Call, wish: Wish, receipt: Receipt) -> bytes | None:
         """The row as this command left it; None when that takes long, or is not the caller's.
-        Whoever is shown persons in the clear leaves a line in the log, also at a replay."""
+        Whoever is shown persons in the clear leaves a line in the log, also at a replay, and
+        though the command has ended their session."""
         row = ROW_OF.get(wish.route.kind)
         if row is None or self.table.reading.get(row) not in wish.given:
             return None
@@ -215,17 +212,12 @@ class Desk(Struct):
             return None
         rights = Rights(wish.actor, wish.given, self.table.entities)
         named = {"id": str(receipt.id)}
-        if rights.sees_persons and row.SHOWS_PERSONS:
-            await self.ledger.submit(partial(_note_shown, wish, receipt.id), wish.stamp)
-        found = await reads.find(self, row, named, rights)
-        return found.text.encode() if found.text else None
-
-
-def _note_shown(wish: Wish, shown: UUID, book: Book) -> UUID:
-    """Log who is shown a row, though the command has ended their session."""
-    book.stamp = msgspec.structs.replace(book.stamp, actor=wish.actor)
-    book.activities.append(activity_of("Read", wish.route.path, {"id": str(shown)}))
-    return book.read(wish.route.kind, shown).id
+        asked, answer = (
+            activity_of("Read", wish.route.path, named),
+            partial(reads.shown, self, row, named),
+        )
+        text = await show(self, call, rights, asked, answer, shows=row.SHOWS_PERSONS)
+        return text.encode() if text else None
 
 
 @asynccontextmanager

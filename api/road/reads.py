@@ -1,7 +1,8 @@
 """Rows as PostgreSQL writes them: one statement gives the rows and the position they reflect."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -12,12 +13,14 @@ from api.examples import AS_OF
 from api.road.as_of import position_of
 from api.road.conditions import Test
 from api.road.filters import Query, all_of, beyond, make_cursor, read_query
+from api.road.looking import Filters, Look, filters_said, show
+from api.road.parameters import of_list
 from api.road.past import Past
 from api.road.routes import SEES_PERSONS, List, One, Parameters, activity_of, entry
 from api.wire.call import Call, Reply
 from api.wire.ids import missing
 from api.wire.problem import encoded
-from api.wire.query import read_parameters
+from api.wire.query import parameters_in, read_parameters
 from projections.audit import AuditLog
 from projections.catalogue import TABLES
 from projections.tables import Row
@@ -49,39 +52,48 @@ class Found(Struct, frozen=True):
 
 async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameters) -> Reply:
     """One row with its version as ETag."""
-    rights = await _rights(desk, call, route, parameters, "Read")
-    given = read_parameters(call.query, {} if rights.own else parameters_of(route.row))
+    asked = activity_of("Read", route.path, parameters)
+    rights = await desk.rights(call, call.token, route.needs, activity=asked, enter=entry(route))
+    answer = partial(_one, desk, call, route.row, parameters)
+    return await show(desk, call, rights, asked, answer, shows=route.row.SHOWS_PERSONS)
+
+
+async def _one(
+    desk: "Desk", call: Call, row: type[Row], parameters: Parameters, look: Look
+) -> Reply:
+    """The row for the reader of a look, and in that whose words it shows."""
+    rights = look.rights
+    given = read_parameters(call.query, {} if rights.own else parameters_of(row))
     await desk.wait_for(call)
     if "asOf" in given:
-        found = await _find_then(desk, route.row, parameters, given["asOf"][0], rights)
+        found = await _find_then(desk, row, parameters, given["asOf"][0], rights)
     else:
-        found = await find(desk, route.row, parameters, rights)
+        found = await _find(desk, row, parameters, rights)
     if found.text is None:
-        raise missing(route.row.OF)
+        raise missing(row.OF)
+    look.at_rows(row, [found.text])
+    text = await unsealed(desk, found.text, sees=rights.sees_persons)
     headers = [
         (b"ledger-position", b"%d" % found.position),
         (b"etag", b'"%d"' % found.version),
     ]
-    return Reply(200, found.text.encode(), headers)
+    return Reply(200, text.encode(), headers)
 
 
-async def _rights(
-    desk: "Desk", call: Call, route: List | One, parameters: Parameters, action: str
-) -> "Rights":
-    """Admit a reader. Whoever is shown persons in the clear leaves a line in the log."""
-    return await desk.rights(
-        call,
-        call.token,
-        route.needs,
-        activity=activity_of(action, route.path, parameters),
-        enter=entry(route),
-        logged=lambda rights: rights.sees_persons and route.row.SHOWS_PERSONS,
-    )
+async def shown(desk: "Desk", row: type[Row], names: Parameters, look: Look) -> str | None:
+    """The JSON of the row whose columns have these values, if the reader of the look sees it, and
+    in that whose words it shows."""
+    rights = look.rights
+    found = await _find(desk, row, names, rights)
+    if found.text is None:
+        return None
+    look.at_rows(row, [found.text])
+    return await unsealed(desk, found.text, sees=rights.sees_persons)
 
 
-async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> Found:
-    """The row whose columns have these values, if the caller sees it; an `id` may be a business
-    id."""
+async def _find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> Found:
+    """The row whose columns have these values, its sealed words still sealed, if the caller sees
+    it; an `id` may be a business id."""
     sees = rights.sees_persons
     tests = [_named(row, column, text) for column, text in names.items()]
     where, values = all_of([*tests, *seen(row, rights)])
@@ -90,9 +102,7 @@ async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights"
         f" read.{row.TABLE} t ON {where} WHERE k.name = 'read'"
     )
     ((position, version, text),) = await desk.rows(query, values)
-    if version is None:
-        return Found(position)
-    return Found(position, version, await unsealed(desk, text, sees=sees))
+    return Found(position) if version is None else Found(position, version, text)
 
 
 def parameters_of(row: type[Row]) -> Mapping[str, Any]:
@@ -119,8 +129,15 @@ async def find_id(desk: "Desk", row: type[Row], names: Parameters, rights: "Righ
 
 async def answer_list(desk: "Desk", call: Call, route: List, parameters: Parameters) -> Reply:
     """`{"items": [...], "nextCursor": ...}`."""
-    rights = await _rights(desk, call, route, parameters, "List")
-    sees = rights.sees_persons
+    asked = activity_of("List", route.path, parameters)
+    rights = await desk.rights(call, call.token, route.needs, activity=asked, enter=entry(route))
+    answer = partial(_list, desk, call, route, parameters)
+    return await show(desk, call, rights, asked, answer, shows=route.row.SHOWS_PERSONS)
+
+
+async def _list(desk: "Desk", call: Call, route: List, parameters: Parameters, look: Look) -> Reply:
+    """The list for the reader of a look, and in that what it shows of persons."""
+    rights, sees = look.rights, look.rights.sees_persons
     scope = "/".join(parameters.values())
     key, order = desk.cursor_key, route.order
     try:
@@ -130,12 +147,12 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
     except Forbidden:
         if rights.unlogged:
             raise rights.unlogged from None
-        asked = activity_of("List", route.path, parameters)
-        await desk.rights(call, call.token, SEES_PERSONS, activity=asked)
+        await desk.rights(call, call.token, SEES_PERSONS, activity=look.activity)
         raise
     await desk.wait_for(call)
+    said = partial(filters_said, desk, parameters_in(call.query), of_list(route.row))
     if query.as_of is not None:
-        return await _list_then(desk, route, query, parameters, rights)
+        return await _list_then(desk, route, query, parameters, (look, said))
     rows = await desk.rows(*_page(route, query, parameters, rights))
     position, owner, *_ = rows[0]
     if route.of and owner is None:
@@ -146,16 +163,24 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
         last, place, _ = items[query.limit - 1]
         cursor = f'"{make_cursor(desk.cursor_key, query.scope, place, last)}"'
     around = f"{owner[1:-1]}," if route.with_owner else ""
-    text = ",".join(text for _, _, text in items[: query.limit])
+    texts = [text for _, _, text in items[: query.limit]]
+    look.at_list(route, texts, said, owner)
+    text = ",".join(texts)
     text = await unsealed(desk, f'{{{around}"items":[{text}],"nextCursor":{cursor}}}', sees=sees)
     return Reply(200, text.encode(), [(b"ledger-position", b"%d" % position)])
 
 
 async def _list_then(
-    desk: "Desk", route: List, query: Query, parameters: Parameters, rights: "Rights"
+    desk: "Desk",
+    route: List,
+    query: Query,
+    parameters: Parameters,
+    reader: tuple[Look, Callable[[], Filters]],
 ) -> Reply:
     """The same list as it was; whether the caller sees a row is said by how it is now."""
     assert query.as_of is not None, "the list of the past is asked for"
+    (look, said), owner = reader, None
+    rights = look.rights
     position, tests = await position_of(desk, query.as_of), seen(route.row, rights)
     if route.of:
         column, table = route.of
@@ -163,6 +188,7 @@ async def _list_then(
             raise missing(table.OF)
         tests = [*tests, _belonging(route, column, ("%s::uuid", [owner]), rights)]
     found = await Past(desk, route.row, position, rights.sees_persons).page(query, tests)
+    look.at_list(route, [each.text for each in found.items], said, owner)
     cursor = "null"
     if found.following:
         cursor = f'"{make_cursor(desk.cursor_key, query.scope, *found.following)}"'

@@ -83,6 +83,14 @@ MEANINGS: Final[dict[str, str]] = {
     "LoanDisputeResolved.outcome": "Whether the telco took it back, or the lender bears it.",
     "LoanRepaid.amount": "Money that reached the loan.",
     "LoanRepaymentReversed.amount": "Money that had reached the loan and does not count.",
+    # Requests that were refused.
+    "refused_requests.amount": "Airtime asked for: the principal.",
+    "refused_requests.position": "Last position of the log that the decision knew of.",
+    "refused_requests.occurred_at": "When it was asked for: business time.",
+    "refused_requests.timestamp": "When it was refused, as the ledger recorded it.",
+    "refused_requests.reason": "Why it was refused, in words.",
+    "code": "Why it was refused, as a code.",
+    "available": "What the limit left.",
     # Transactions.
     "transactions.transaction_id": "Number that people use, such as TXN-2026-000001.",
     "TransactionRecorded.transaction_id": "Number that people use, such as TXN-2026-000001.",

@@ -55,6 +55,7 @@ MEANINGS: Final[dict[str, str]] = {
     "admin_name": "Name of that admin, as given.",
     "resource": "What it was done to: a resource or a path.",
     "resource_id": "Which of them.",
+    "persons": "Borrowers and admins whose words were shown.",
     "details": "How it came out, and what else is known of it.",
     # Settings and integrations.
     "system_config.category": "Group that the setting belongs to.",

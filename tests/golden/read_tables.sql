@@ -511,6 +511,7 @@ CREATE TABLE read.ticket_history (
     version bigint NOT NULL
 );
 CREATE VIEW read.admin_activity_logs AS SELECT *, 1::bigint AS version FROM ledger.activity;
+CREATE VIEW read.refused_requests AS SELECT *, 1::bigint AS version FROM ledger.refused_requests;
 DO $$ BEGIN GRANT USAGE ON SCHEMA read TO rim_service; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA read TO rim_service; EXCEPTION WHEN undefined_object THEN NULL; END $$;
 CREATE SCHEMA read_masked;
 CREATE VIEW read_masked.admin_roles AS SELECT t.id, t.name, t.description, t.permissions, t.max_amount, t.max_limit, t.user_count, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.admin_roles t;
