@@ -61,7 +61,11 @@ def verify_backup(*paths: str) -> None:
         The files, or their URLs in an object store; a full backup first, then those that go on
         from it.
     """
-    settings = Settings.load()
+    settings = Settings.load(keyless=True)
+    if not settings.secrets:
+        raise Unfit(
+            f"a backup is sealed, and there is no RIM_SECRET_KEY, nor {settings.home}/secret.key"
+        )
     with interruptible("not all was looked at"):
         chain = asyncio.run(_look(settings, paths))
     for found, manifest in chain.links:

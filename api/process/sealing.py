@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, Final
 
 from psycopg import AsyncConnection
-from psycopg.errors import UndefinedColumn, UndefinedTable
+from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
 
 from api.installation.database import Unfit, first_line, open_vault
 from api.installation.outside import Outside
+from api.installation.secret_file import FILE
 from api.installation.settings import Settings
 from api.process.progress import progress
 from projections import seals
@@ -150,8 +151,9 @@ def _unsaid(opening: Opening) -> str:
 
 
 async def _vault(settings: Settings, connection: Connection) -> Vault:
-    """The vault of a store that nobody else sees yet."""
-    rows = await (await connection.execute(STORED)).fetchall()
+    """The vault of a store, as it is in this transaction."""
+    if not (rows := await (await connection.execute(STORED)).fetchall()):
+        raise Unfit("this database holds no ring of keys: run rim-ledger init")
     try:
         return Vault(Ring(unlocked(rows, settings.secrets)), RealWorld())
     except WrongSecret as error:
@@ -160,20 +162,45 @@ async def _vault(settings: Settings, connection: Connection) -> Vault:
 
 async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
     """Compare every event with its seal, and the rows beside the log with the events: what is
-    wrong, and what was looked at."""
+    wrong, and what was looked at and what not."""
     async with await _connect(url) as connection, one_moment(url) as still:
         try:
-            vault = open_vault(settings, url)
-            origins = await seals.origins(connection, vault)
-            outside = Outside(settings.home)
-            found, words = await _compare(connection, origins, outside, vault.event_mac)
-            with progress("events") as told:
-                await _gather(found, Beside(still, vault, RealWorld().now()).faults(told))
+            vault, unchecked = await _vault_at_hand(settings, connection)
+            if vault:
+                origins = await seals.origins(connection, vault)
+            else:
+                origins = Origins(note for note, _ in await seals.openings(connection))
+            mac, outside = vault.event_mac if vault else None, Outside(settings.home)
+            found, words = await _compare(connection, origins, outside, mac)
+            if vault:
+                with progress("events") as told:
+                    await _gather(found, Beside(still, vault, RealWorld().now()).faults(told))
+                words += "; names, secrets, keys, outcomes and reminders"
         except MISSING as error:
             return [_missing(error)], "the log"
         except Untrue as error:
             return [str(error)], "the log"
-        return found, f"{words}; names, secrets, keys, outcomes and reminders"
+        return found, "\n".join([*unchecked, words])
+
+
+async def _vault_at_hand(
+    settings: Settings, connection: Connection
+) -> tuple[Vault | None, list[str]]:
+    """The vault, or none and what is not checked without it, and why."""
+    if not settings.secrets:
+        home = settings.home / FILE
+        why = f"there is no master secret: set RIM_SECRET_KEY, or RIM_HOME so that {home} is there"
+    else:
+        try:
+            vault = await _vault(settings, connection)
+        except InsufficientPrivilege:
+            why = "this login may not read the ring of keys: use one that the service logs in as"
+        else:
+            if vault.event_mac is None:
+                raise Unfit("the events of this database carry no codes yet: run rim-ledger init")
+            return vault, []
+    left_out = "nor the rows beside the log, nor whether the signing key is the log's own"
+    return None, [f"MACs not checked, {left_out}: {why}"]
 
 
 async def _compare(
