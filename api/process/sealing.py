@@ -14,11 +14,12 @@ from api.installation.outside import Outside
 from api.installation.settings import Settings
 from api.process.progress import progress
 from projections import seals
-from projections.beside import Beside, one_moment
+from projections.beside import Beside
 from projections.fold import Poisoned
 from projections.origins import Opening, Origins
 from projections.seals import Contradiction
 from projections.signed_note import Checkpoint, Untrue
+from projections.streams import moments
 from projections.verify import Verification
 from projections.verify import require_true as require_kept
 from rim_ledger.event_mac import EventMac
@@ -161,7 +162,7 @@ async def _vault(settings: Settings, connection: Connection) -> Vault:
 async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
     """Compare every event with its seal, and the rows beside the log with the events: what is
     wrong, and what was looked at."""
-    async with await _connect(url) as connection, one_moment(url) as still:
+    async with await _connect(url) as connection, moments(url) as still:
         try:
             vault = open_vault(settings, url)
             origins = await seals.origins(connection, vault)
@@ -173,7 +174,7 @@ async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
             return [_missing(error)], "the log"
         except Untrue as error:
             return [str(error)], "the log"
-        return found, f"{words}; names, secrets, keys, outcomes and reminders"
+        return found, f"{words}; names, secrets, keys, outcomes, reminders and read tables"
 
 
 async def _compare(
