@@ -15,11 +15,12 @@ from api.installation.secret_file import FILE
 from api.installation.settings import Settings
 from api.process.progress import progress
 from projections import seals
-from projections.beside import Beside, one_moment
+from projections.beside import Beside
 from projections.fold import Poisoned
 from projections.origins import Opening, Origins
 from projections.seals import Contradiction
 from projections.signed_note import Checkpoint, Untrue
+from projections.streams import moments
 from projections.verify import Verification
 from projections.verify import require_true as require_kept
 from rim_ledger.event_mac import EventMac
@@ -161,9 +162,9 @@ async def _vault(settings: Settings, connection: Connection) -> Vault:
 
 
 async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
-    """Compare every event with its seal, and the rows beside the log with the events: what is
-    wrong, and what was looked at and what not."""
-    async with await _connect(url) as connection, one_moment(url) as still:
+    """Compare every event with its seal, and the rows beside the log and the read tables with the
+    events: what is wrong, and what was looked at and what not."""
+    async with await _connect(url) as connection, moments(url) as still:
         try:
             vault, unchecked = await _vault_at_hand(settings, connection)
             if vault:
@@ -175,7 +176,7 @@ async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
             if vault:
                 with progress("events") as told:
                     await _gather(found, Beside(still, vault, RealWorld().now()).faults(told))
-                words += "; names, secrets, keys, outcomes and reminders"
+                words += "; names, secrets, keys, outcomes, reminders and read tables"
         except MISSING as error:
             return [_missing(error)], "the log"
         except Untrue as error:
@@ -199,7 +200,7 @@ async def _vault_at_hand(
             if vault.event_mac is None:
                 raise Unfit("the events of this database carry no codes yet: run rim-ledger init")
             return vault, []
-    left_out = "nor the rows beside the log, nor whether the signing key is the log's own"
+    left_out = "nor the rows beside the log and the read tables, nor whose the signing key is"
     return None, [f"MACs not checked, {left_out}: {why}"]
 
 

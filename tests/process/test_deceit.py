@@ -202,6 +202,18 @@ MISLED = {
         "INSERT INTO ledger.outcomes VALUES ('ada', 'k', 'hash', '{}', now())",
         "ledger.outcomes: that of the key k was not stored so",
     ),
+    "a limit that is shown": (
+        "UPDATE read.admin_roles SET max_amount = 1 WHERE name = 'superadmin'",
+        "read.admin_roles: .* differs in max_amount",
+    ),
+    "an admin who is not shown": (
+        "DELETE FROM read.admin_users",
+        "read.admin_users: .* is missing",
+    ),
+    "who is shown to have done it": (
+        "UPDATE read.audit_logs SET user_name = 'eve' WHERE action = 'AdminCreated'",
+        "read.audit_logs: .* differs in user_name",
+    ),
 }
 
 
