@@ -35,6 +35,10 @@ class Unfit(Exception):
     """The command cannot go on, for a reason that people can mend; the message says how."""
 
 
+class Keyless(Unfit):
+    """The master secret at hand, if any, is not the one that the ledger was written with."""
+
+
 @contextlib.contextmanager
 def database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
     """The URL of the database while in the block: as the service logs in, which may add to the log
@@ -55,16 +59,20 @@ def database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def filled_database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
-    """The same, for those who need its tables to be there."""
+def filled_database(
+    settings: Settings, *, owner: bool = False, keyless: bool = False
+) -> Iterator[str]:
+    """The same, for those who need its tables to be there, and the secret unless they are
+    `keyless`."""
     with database(settings, owner=owner) as url:
         with psycopg.connect(url, connect_timeout=CONNECT) as connection:
             found = connection.execute("SELECT to_regclass('ledger.key_ring')").fetchone()
             if found == (None,):
                 raise Unfit("this database holds no ledger of this version: run rim-ledger init")
         # A wrong secret stops us here, before anything is begun.
-        if open_vault(settings, url).event_mac is None:
-            raise Unfit("the events of this database carry no codes yet: run rim-ledger init")
+        with contextlib.suppress(*([Keyless] if keyless else [])):
+            if open_vault(settings, url).event_mac is None:
+                raise Unfit("the events of this database carry no codes yet: run rim-ledger init")
         yield url
 
 
@@ -85,13 +93,13 @@ async def _look(url: str, require: Callable[[AsyncConnection], Awaitable[None]])
 
 
 def open_vault(settings: Settings, url: str) -> Vault:
-    """What opens personal words and shared secrets. Raises Unfit when the master secret is not the
-    one that the ledger was written with."""
+    """What opens personal words and shared secrets. Raises Keyless when the master secret is not
+    the one that the ledger was written with."""
     world = RealWorld()
     try:
         return Vault(open_ring(url, settings.secrets, world), world)
     except WrongSecret as error:
-        raise Unfit(str(error)) from None
+        raise Keyless(str(error)) from None
 
 
 def open_ledger(settings: Settings, url: str) -> Ledger:

@@ -16,12 +16,17 @@ class SecretUnusable(Exception):
     """The file of the secret is not private or not whole; the message says what to do."""
 
 
+def has_secret(home: Path) -> bool:
+    """Whether the secret of this home was made."""
+    return _file(home).exists()
+
+
 def kept_secret(home: Path) -> bytes:
     """The secret of this home, made at the first call, whoever calls first.
 
     Raises OSError where the home cannot be written, SecretUnusable where the file is no good.
     """
-    path = home / "secret.key"
+    path = _file(home)
     if not path.exists():
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make(path)
@@ -33,6 +38,10 @@ def kept_secret(home: Path) -> bytes:
     if len(secret) < SECRET_MIN:
         raise SecretUnusable(f"{path} is too short: restore it from where it was kept")
     return secret
+
+
+def _file(home: Path) -> Path:
+    return home / "secret.key"
 
 
 def _make(path: Path) -> None:

@@ -123,7 +123,10 @@ def seal() -> None:
 
 @app.command
 def verify(*, export: Path | None = None, key: Path | None = None) -> None:
-    """Compare every event with its seal, and the seals with every signed checkpoint.
+    """Compare every event with its seal and its code, the seals with every signed checkpoint, and
+    the rows beside the log and the read tables with the events.
+
+    Without RIM_SECRET_KEY only the seals and the checkpoints are compared.
 
     Parameters
     ----------
@@ -138,8 +141,8 @@ def verify(*, export: Path | None = None, key: Path | None = None) -> None:
 
             faults, words = verify_export(export, key)
         else:
-            settings = Settings.load()
-            with filled_database(settings) as url:
+            settings = Settings.load(keyless=True)
+            with filled_database(settings, keyless=True) as url:
                 faults, words = asyncio.run(sealing.verify(settings, url))
     for fault in faults:
         print(fault)

@@ -9,12 +9,12 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 from psycopg.errors import UndefinedColumn, UndefinedTable
 
-from api.installation.database import Unfit, first_line, open_vault
+from api.installation.database import Keyless, Unfit, first_line, open_vault
 from api.installation.outside import Outside
 from api.installation.settings import Settings
 from api.process.progress import progress
 from projections import seals
-from projections.beside import Beside
+from projections.beside import Beside, uncompared
 from projections.fold import Poisoned
 from projections.origins import Opening, Origins
 from projections.seals import Contradiction
@@ -29,6 +29,12 @@ from rim_ledger.world import RealWorld
 
 FAULTS_MAX: Final = 100
 """Faults that are told one by one."""
+
+OTHER_SECRET: Final = "RIM_SECRET_KEY is not the secret that this ledger was written with"  # noqa: S105
+UNCHECKED: Final = (
+    "MACs not checked, nor names, secrets, keys, outcomes, reminders and read tables: these need"
+    " RIM_SECRET_KEY"
+)
 
 MISSING: Final = (UndefinedTable, UndefinedColumn)
 """What PostgreSQL says of tables that were dropped, or are those of another version."""
@@ -164,10 +170,13 @@ async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
     wrong, and what was looked at."""
     async with await _connect(url) as connection, moments(url) as still:
         try:
-            vault = open_vault(settings, url)
+            vault = _vault_at_hand(settings, url)
             origins = await seals.origins(connection, vault)
-            outside = Outside(settings.home)
-            found, words = await _compare(connection, origins, outside, vault.event_mac)
+            mac, outside = vault.event_mac if vault else None, Outside(settings.home)
+            found, words = await _compare(connection, origins, outside, mac)
+            if vault is None:
+                found += [OTHER_SECRET] if settings.secrets else []
+                return found, f"{UNCHECKED}\n{words}"
             with progress("events") as told:
                 await _gather(found, Beside(still, vault, RealWorld().now()).faults(told))
         except MISSING as error:
@@ -175,6 +184,14 @@ async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
         except Untrue as error:
             return [str(error)], "the log"
         return found, f"{words}; names, secrets, keys, outcomes, reminders and read tables"
+
+
+def _vault_at_hand(settings: Settings, url: str) -> Vault | None:
+    """What checks codes and rows, unless its key is not at hand."""
+    try:
+        return open_vault(settings, url)
+    except Keyless:
+        return None
 
 
 async def _compare(
@@ -196,13 +213,15 @@ async def _compare(
 
 async def _gather(found: list[str], faults: AsyncIterator[str]) -> None:
     """Add faults to those that were found, as many as are told."""
-    with contextlib.suppress(Poisoned):  # The comparison with the seals has named the event.
+    try:
         async for fault in faults:
             if len(found) >= FAULTS_MAX:
                 if len(found) == FAULTS_MAX:
                     found.append(f"these are the first {FAULTS_MAX} faults; there may be more")
                 return
             found.append(fault)
+    except Poisoned as error:
+        found.append(uncompared(error))
 
 
 async def _connect(url: str) -> Connection:
