@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from api.csv_export import CSV, Export, attached, csv_text, rfc3339, stream_csv
+from api.csv_export import Export, stream_csv
 from api.examples import AS_OF
 from api.road.as_of import RECORDED, position_of
 from api.road.parameters import filters_of
 from api.road.routes import AnyRoute, List, One, Other, Parameters
 from api.wire.call import Call, Reply
+from api.wire.csv_text import CSV_UTF8, attached, csv_text, rfc3339
 from projections.journal import ACCOUNTS, JournalEntryRow
 from projections.writer import encode
 from rim_ledger.values import ZERO
@@ -79,7 +80,7 @@ async def trial_balance_csv(desk: "Desk", call: Call, _: Parameters) -> Reply:
     rows = [(account, _name(account), *sums) for account, *sums in found.accounts]
     text = csv_text([("account", "name", "debit", "credit", "balance"), *rows])
     headers = [(b"ledger-position", b"%d" % found.position), attached("trial-balance")]
-    return Reply(200, text, headers, CSV)
+    return Reply(200, text, headers, CSV_UTF8)
 
 
 async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
