@@ -8,10 +8,19 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from msgspec import Struct
 
-from api.examples import AS_OF
-from api.road.as_of import position_of
+from api.examples import AS_OF, EFFECTIVE_AT
+from api.road.as_of import APPROXIMATE, HINT, hint, moment_of
 from api.road.conditions import Test
-from api.road.filters import Query, all_of, beyond, make_cursor, read_query
+from api.road.filters import (
+    NOW,
+    Asked,
+    Query,
+    all_of,
+    beyond,
+    has_business_time,
+    make_cursor,
+    read_query,
+)
 from api.road.past import Past
 from api.road.routes import SEES_PERSONS, List, One, Parameters, activity_of, entry
 from api.wire.call import Call, Reply
@@ -45,6 +54,8 @@ class Found(Struct, frozen=True):
     position: int
     version: int = 0
     text: str | None = None
+    approximate: bool = False
+    hint: str | None = None
 
 
 async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameters) -> Reply:
@@ -52,13 +63,14 @@ async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameter
     rights = await _rights(desk, call, route, parameters, "Read")
     given = read_parameters(call.query, {} if rights.own else parameters_of(route.row))
     await desk.wait_for(call)
-    if "asOf" in given:
-        found = await _find_then(desk, route.row, parameters, given["asOf"][0], rights)
+    if (asked := Asked.of(given)) != NOW:
+        found = await _find_then(desk, route.row, parameters, asked, rights)
     else:
         found = await find(desk, route.row, parameters, rights)
     if found.text is None:
-        raise missing(route.row.OF)
+        raise missing(route.row.OF, hint=found.hint)
     headers = [
+        *([APPROXIMATE] if found.approximate else []),
         (b"ledger-position", b"%d" % found.position),
         (b"etag", b'"%d"' % found.version),
     ]
@@ -97,16 +109,19 @@ async def find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights"
 
 def parameters_of(row: type[Row]) -> Mapping[str, Any]:
     """The parameters of a read of one row; what was known then is for staff."""
-    return {"asOf": AS_OF} if row.OF in ENTITIES else {}
+    known = {"asOf": AS_OF} if row.OF in ENTITIES else {}
+    return known | ({"effectiveAt": EFFECTIVE_AT} if has_business_time(row) else {})
 
 
 async def _find_then(
-    desk: "Desk", row: type[Row], names: Parameters, as_of: str, rights: "Rights"
+    desk: "Desk", row: type[Row], names: Parameters, asked: Asked, rights: "Rights"
 ) -> Found:
-    position = await position_of(desk, as_of)
-    stream = await find_id(desk, row, names, rights)
-    then = await Past(desk, row, position, rights.sees_persons).one(stream) if stream else None
-    return Found(position, then.version, then.text) if then else Found(position)
+    at = await moment_of(desk, asked)
+    if (stream := await find_id(desk, row, names, rights)) is None:
+        return Found(at.position)
+    if then := await Past(desk, row, at, rights.sees_persons).one(stream):
+        return Found(at.position, then.version, then.text, then.approximate)
+    return Found(at.position, hint=await hint(desk, row, asked, [("t.id = %s", [stream])]))
 
 
 async def find_id(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> UUID | None:
@@ -134,7 +149,7 @@ async def answer_list(desk: "Desk", call: Call, route: List, parameters: Paramet
         await desk.rights(call, call.token, SEES_PERSONS, activity=asked)
         raise
     await desk.wait_for(call)
-    if query.as_of is not None:
+    if query.asked != NOW:
         return await _list_then(desk, route, query, parameters, rights)
     rows = await desk.rows(*_page(route, query, parameters, rights))
     position, owner, *_ = rows[0]
@@ -155,20 +170,27 @@ async def _list_then(
     desk: "Desk", route: List, query: Query, parameters: Parameters, rights: "Rights"
 ) -> Reply:
     """The same list as it was; whether the caller sees a row is said by how it is now."""
-    assert query.as_of is not None, "the list of the past is asked for"
-    position, tests = await position_of(desk, query.as_of), seen(route.row, rights)
+    at, tests = await moment_of(desk, query.asked), seen(route.row, rights)
     if route.of:
         column, table = route.of
         if (owner := await find_id(desk, table, parameters, rights)) is None:
             raise missing(table.OF)
         tests = [*tests, _belonging(route, column, ("%s::uuid", [owner]), rights)]
-    found = await Past(desk, route.row, position, rights.sees_persons).page(query, tests)
+    past = Past(desk, route.row, at, rights.sees_persons)
+    found = await past.page(query, tests)
     cursor = "null"
     if found.following:
         cursor = f'"{make_cursor(desk.cursor_key, query.scope, *found.following)}"'
     items = ",".join(each.text for each in found.items)
     body = f'{{"items":[{items}],"nextCursor":{cursor}}}'
-    return Reply(200, body.encode(), [(b"ledger-position", b"%d" % position)])
+    headers = [(b"ledger-position", b"%d" % at.position)]
+    if any(each.approximate for each in found.items):
+        headers.append(APPROXIMATE)
+    nothing = not (found.items or found.following or query.after)
+    lasting = [*tests, *past.lasting(query)]
+    if nothing and (words := await hint(desk, route.row, query.asked, lasting)):
+        headers.append((HINT, words.encode()))
+    return Reply(200, body.encode(), headers)
 
 
 def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -> Test:
