@@ -19,7 +19,7 @@ from projections.journal import JournalEntry, JournalLine, Posting, postings
 from projections.log import Line
 from projections.payments import FoundLine, found_lines
 from projections.tables import Row
-from rim_ledger.business_time import Times
+from rim_ledger.business_time import Times, so_far
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import Aggregate
@@ -68,10 +68,14 @@ class Course(Struct, frozen=True, gc=False):
         """The stream after one more event, which counts if it had happened by a time, or at all
         for None. Raises Poisoned."""
         recorded, event = step(self.recorded, line)
+        whole = event.event
         if by and recorded.times.at > by:
             return Course(recorded, self.happened, event)
+        if by and self.recorded:
+            part = so_far(event.event, self.recorded.aggregate, by)
+            event = event if part is event.event else replace(event, event=part)
         happened = recorded
-        if self.happened is not self.recorded:  # Something before had not happened yet.
+        if self.happened is not self.recorded or event.event is not whole:
             happened = _moved(self.happened, event, line, recorded.times)
         return Course(recorded, happened, event)
 

@@ -11,13 +11,14 @@ share in a loan before the loan was lent, or anything before an older event that
 it counts from.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, Self
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rim_ledger.core import Aggregate, Event, Stamp
 from rim_ledger.lending.loan import Loan
@@ -121,25 +122,28 @@ def _stamped(_: Event, stamp: Stamp, __: Aggregate) -> datetime:
     return stamp.at
 
 
-def _lent(user: User, at: datetime, loans: Iterable[UUID]) -> datetime:
-    """A time, but not before these loans were lent."""
-    debts = (user.debts.get(loan) for loan in loans)
-    return max([at, *(debt.disbursed_at for debt in debts if debt)])
+def _lent(user: User, at: datetime, loan: UUID) -> datetime:
+    """A time, but not before a loan was lent."""
+    debt = user.debts.get(loan)
+    return max(at, debt.disbursed_at) if debt else at
 
 
-def _allocated(event: RepaymentAllocated, _: Stamp, user: User) -> datetime | None:
-    loans = [part.loan_id for part in event.parts]
-    return _lent(user, event.paid_at, loans) if event.paid_at else None
+def _shared_out(
+    event: RepaymentAllocated | RepaymentReversed, _: Stamp, __: User
+) -> datetime | None:
+    return event.paid_at
+
+
+def _reopened(event: DebtReopened, _: Stamp, __: User) -> datetime | None:
+    return max(event.paid_at, event.disbursed_at) if event.paid_at else None
 
 
 def _credit(event: CreditApplied | CreditTakenBack, _: Stamp, user: User) -> datetime | None:
-    return _lent(user, event.paid_at, [event.part.loan_id]) if event.paid_at else None
+    return _lent(user, event.paid_at, event.part.loan_id) if event.paid_at else None
 
 
 def _carried(
-    event: RepaymentReversed | DebtReopened | CreditScoreRecomputed | CreditLimitAdjusted,
-    _: Stamp,
-    __: User,
+    event: CreditScoreRecomputed | CreditLimitAdjusted, _: Stamp, __: User
 ) -> datetime | None:
     return event.effective_at
 
@@ -155,11 +159,11 @@ def _debt_overdue(event: DebtBecameOverdue, stamp: Stamp, user: User) -> datetim
 
 
 def _debt_defaulted(event: DebtDefaulted, stamp: Stamp, user: User) -> datetime:
-    return _lent(user, stamp.at, [event.loan_id])
+    return _lent(user, stamp.at, event.loan_id)
 
 
 def _debt_default_reversed(event: DebtDefaultReversed, stamp: Stamp, user: User) -> datetime:
-    return _lent(user, user.defaults.get(event.loan_id, stamp.at), [event.loan_id])
+    return _lent(user, user.defaults.get(event.loan_id, stamp.at), event.loan_id)
 
 
 def _repaid(event: LoanRepaid, _: Stamp, loan: Loan) -> datetime | None:
@@ -213,7 +217,7 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
         DebtDefaulted: _debt_defaulted,
         # The shares of a payment, at the time of its money.
         TransactionCompleted: _money_came,
-        RepaymentAllocated: _allocated,
+        RepaymentAllocated: _shared_out,
         LoanRepaid: _repaid,
         LoanCompleted: _completed,
         # Credit pays once there is both, the credit and the loan.
@@ -226,8 +230,8 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
         CreditLimitAdjusted: _carried,
         # Corrections, at the time of what they correct.
         TransactionReversed: _payment_reversed,
-        RepaymentReversed: _carried,
-        DebtReopened: _carried,
+        RepaymentReversed: _shared_out,
+        DebtReopened: _reopened,
         LoanRepaymentReversed: _repayment_reversed,
         CreditTakenBack: _credit,
         LoanDisbursementReversed: _disbursement_reversed,
@@ -241,6 +245,15 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
 
 FIGURES: Final = (CreditScoreRecomputed, CreditLimitAdjusted)
 """Events that nothing later rests upon."""
+
+
+def so_far(event: Event, before: Aggregate, by: datetime) -> Event:
+    """As much of an event as had happened by a time, which the event itself had. Of money that is
+    older than a loan which it paid, that loan's part waits until the loan was lent."""
+    if isinstance(event, RepaymentAllocated | RepaymentReversed) and isinstance(before, User):
+        parts = [part for part in event.parts if _lent(before, by, part.loan_id) == by]
+        return event if len(parts) == len(event.parts) else replace(event, parts=tuple(parts))
+    return event
 
 
 class Times(Struct, frozen=True, gc=False):

@@ -109,14 +109,13 @@ def take_back(book: Book, payment: Transaction) -> None:
     """
     user, parts = payment.user_id, payment.parts
     before = book.read(User, user)
-    counted_at = _counted_at(book, parts, payment.created_at)
     for part in parts:
-        _reopen(book, part.loan_id, counted_at)
+        _reopen(book, part.loan_id, payment.created_at)
     reversed_ = RepaymentReversed(
         transaction_id=payment.id,
         parts=parts,
         credit=payment.unallocated,
-        effective_at=counted_at,
+        paid_at=payment.created_at,
     )
     book.append(User, user, [reversed_])
     for part in parts:
@@ -130,7 +129,7 @@ def take_back(book: Book, payment: Transaction) -> None:
     if book.read(User, user).overdrawn and not before.overdrawn:
         book.remind("credit-default", user, book.stamp.at + patience(book))
     _spend_credit(book, user)
-    judge_again(book, user, counted_at)
+    judge_again(book, user, payment.created_at)
 
 
 def cancel(book: Book, loan: Loan) -> None:
@@ -191,20 +190,14 @@ def _spend_credit(book: Book, user_id: UUID) -> None:
 
 def _take_credit_back(book: Book, user: UUID, part: Part) -> None:
     paid_at = book.read(Loan, part.loan_id).shares[None].at
-    _reopen(book, part.loan_id, _counted_at(book, [part], paid_at))
+    _reopen(book, part.loan_id, paid_at)
     book.append(User, user, [CreditTakenBack(part=part, paid_at=paid_at)])
     _owe_again(book, part, None)
 
 
-def _counted_at(book: Book, parts: Iterable[Part], paid_at: datetime) -> datetime:
-    """When money of a time was shared out to these loans: not before they were lent."""
-    lent = (book.read(Loan, part.loan_id).disbursed_at for part in parts)
-    return max([paid_at, *(each for each in lent if each)])
-
-
-def _reopen(book: Book, id: UUID, counted_at: datetime) -> None:
-    """Let a repaid loan be owed again, and the clock look at it again, as money that counted since
-    a time does not."""
+def _reopen(book: Book, id: UUID, paid_at: datetime) -> None:
+    """Let a repaid loan be owed again, and the clock look at it again, as money that came in at a
+    time does not count."""
     loan = book.read(Loan, id)
     if loan.status is not LoanStatus.COMPLETED:
         return
@@ -218,7 +211,7 @@ def _reopen(book: Book, id: UUID, counted_at: datetime) -> None:
         late=loan.late,
         overdue=loan.overdue,
         defaulted=loan.defaulted_at is not None,
-        effective_at=counted_at,
+        paid_at=paid_at,
     )
     book.append(User, loan.user_id, [reopened])
     if not loan.historical:

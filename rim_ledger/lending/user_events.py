@@ -146,13 +146,13 @@ class CreditApplied(Event):
 
 
 class RepaymentReversed(Event):
-    """A payment turned out not to count: its parts are owed again, its credit is gone, as of
-    `effectiveAt`, when they were shared out."""
+    """A payment, whose money had come in at `paidAt`, turned out not to count: its parts are owed
+    again, its credit is gone."""
 
     transaction_id: UUID
     parts: tuple[Part, ...]
     credit: Decimal
-    effective_at: datetime | None = None
+    paid_at: datetime | None = None
 
 
 class CreditTakenBack(Event):
@@ -171,8 +171,8 @@ class CreditRefunded(Event):
 
 
 class DebtReopened(Event):
-    """A loan that was repaid is about to be owed again, as of `effectiveAt`, the time of the money
-    that does not count."""
+    """A loan that was repaid is about to be owed again, without money that had come in at
+    `paidAt`."""
 
     loan_id: UUID
     paid: Decimal
@@ -181,7 +181,7 @@ class DebtReopened(Event):
     late: bool
     overdue: bool
     defaulted: bool
-    effective_at: datetime | None = None
+    paid_at: datetime | None = None
 
 
 class DebtCancelled(Event):

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from projections.fold import Course, Entry, Trace
 from projections.journal import JournalLine
@@ -79,6 +79,11 @@ def test_every_event_says_when_it_happened() -> None:
 
 class Backdated(Payments):
     """The same loans and payments, said to have happened at some time in the past."""
+
+    @initialize()
+    def open(self) -> None:
+        super().open()
+        self.desk.world.pass_days(50)
 
     @rule(days=st.integers(0, 60))
     def speak_of(self, days: int) -> None:
