@@ -87,7 +87,7 @@ async def answer_callback(desk: "Desk", call: Call, parameters: Parameters) -> R
         raise
 
     def work(book: Book) -> UUID:
-        return caller.form.model_validate(said).take(book)
+        return caller.form.filled_in(said).take(book)
 
     try:
         receipt = await desk.ledger.submit(work, stamp, key, caller.admit)
@@ -108,7 +108,7 @@ def _meant(said: Any) -> Any:
     refused by whoever admits its sender."""
     for form in FORMS.values():
         with suppress(ValidationError):
-            return form.model_validate(said).model_copy(update={"timestamp": None})
+            return form.filled_in(said).model_copy(update={"timestamp": None})
     return said
 
 

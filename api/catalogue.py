@@ -18,6 +18,7 @@ from api import (
     lending,
     payments,
     proofs,
+    refused_requests,
     second_factor,
     simulations,
     statements,
@@ -49,6 +50,7 @@ _OWN: Final[tuple[AnyRoute, ...]] = (
     *bulk.ROUTES,
     *events.ROUTES,
     *proofs.ROUTES,
+    *refused_requests.ROUTES,
     *simulations.ROUTES,
     *health.ROUTES,
 )

@@ -117,15 +117,11 @@ async def _look(
 ) -> tuple[T, F]:
     """The template that a reader's path names, and what they fill in."""
     wish = await read_form(call, form)
-    found: T
 
-    def work(book: Book) -> UUID:
-        nonlocal found
-        found = book.read(kind, resolve(book, kind, parameters["id"]))
-        return found.id
+    def look(book: Book) -> T:
+        return book.read(kind, resolve(book, kind, parameters["id"]))
 
-    await desk.ledger.submit(work, Stamp(at=desk.world.now(), actor=SYSTEM))
-    return found, wish
+    return await desk.ledger.read(look, Stamp(at=desk.world.now(), actor=SYSTEM)), wish
 
 
 async def _try(

@@ -68,16 +68,14 @@ class Course(Struct, frozen=True, gc=False):
         """The stream after one more event, which counts if it had happened by a time, or at all
         for None. Raises Poisoned."""
         recorded, event = step(self.recorded, line)
-        whole = event.event
         if by and recorded.times.at > by:
             return Course(recorded, self.happened, event)
+        part = event
         if by and self.recorded:
-            part = so_far(event.event, self.recorded.aggregate, by)
-            event = event if part is event.event else replace(event, event=part)
-        happened = recorded
-        if self.happened is not self.recorded or event.event is not whole:
-            happened = _moved(self.happened, event, line, recorded.times)
-        return Course(recorded, happened, event)
+            part = replace(event, event=so_far(event.event, self.recorded.aggregate, by))
+        if self.happened is self.recorded and part.event is event.event:
+            return Course(recorded, recorded, event)
+        return Course(recorded, _moved(self.happened, part, line, recorded.times), part)
 
     def left_after(self, before: "Course", line: Line) -> "list[Trace]":
         """What the last event left for ever, if it counts. Raises Poisoned."""

@@ -15,11 +15,9 @@ from projections.rebuild import histories
 from projections.statements import fills
 from projections.tables import Row
 from projections.writer import Rows, encode, persons_of, rows_of
+from rim_ledger.living_keys import ERASED
 from rim_ledger.vault import Keys
 
-ERASED: Final = (
-    "SELECT person FROM ledger.personal_keys WHERE person = ANY (%b) AND wrapped IS NULL"
-)
 SCHEMA: Final = "main"
 TRACKING: Final = """
 CREATE TABLE tracking AS

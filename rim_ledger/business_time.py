@@ -98,6 +98,7 @@ OWN: Final[Mapping[str, str]] = MappingProxyType(
         " AdminLoggedOut AdminSessionsRevoked AdminApiKeyAdded AdminApiKeyRemoved",
         "ApiKey": "ApiKeyCreated ApiKeyUsed ApiKeyRevoked",
         "SecuritySettings": "SecuritySettingsChanged",
+        "AdoptedSecrets": "SecretsAdopted",
         "SystemAlert": "AlertCreated AlertChanged AlertEnabled AlertDisabled AlertArchived"
         " AlertTriggered AlertStateChanged AlertAcknowledged",
         "SystemConfig": "SystemConfigSet SystemConfigReset",
@@ -243,6 +244,12 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
 )
 """The events that happened at the time of something else, and when that was."""
 
+RULES: Final[Mapping[str, Rule | None]] = MappingProxyType(
+    dict.fromkeys(" ".join(OWN.values()).split())
+    | {event.__name__: rule for event, rule in FOLLOWING.items()}
+)
+"""The rule of every type of event; None for those with a time of their own."""
+
 FIGURES: Final = (CreditScoreRecomputed, CreditLimitAdjusted)
 """Events that nothing later rests upon."""
 
@@ -279,7 +286,7 @@ class Times(Struct, frozen=True, gc=False):
     def after(self, event: Event, stamp: Stamp, before: Aggregate) -> Self:
         """The times with one more event; `before` is the aggregate as recorded before it."""
         own, least, approximate = self.own, self.least, self.approximate
-        if rule := FOLLOWING.get(type(event)):
+        if rule := RULES[type(event).__name__]:
             if (found := rule(event, stamp, before)) is not None:
                 at = max(found, least)
             elif isinstance(event, FIGURES):

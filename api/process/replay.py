@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
-from api.installation.database import Unfit, filled_database
+from api.installation.database import Unfit, log_database
 from api.installation.settings import Settings
 from api.process.progress import interruptible, progress
 from api.road.as_of import NUMBER
@@ -48,7 +48,7 @@ def replay(*, into: Path, until: str | None = None, business_time: bool = False)
         recorded until then.
     """
     by = _business_time(until) if business_time else None
-    settings = Settings.load()
+    settings = Settings.load(keyless=True)
     if into.exists():
         raise Unfit(f"{into} is there already: name a new file")
     if not into.absolute().parent.is_dir():
@@ -65,7 +65,7 @@ def replay(*, into: Path, until: str | None = None, business_time: bool = False)
                 _warn(UNRECORDED)
         return f"position {upto}" + (f", as of what had happened by {until}" if by else "")
 
-    with interruptible(f"{into} was not written"), filled_database(settings) as url:
+    with interruptible(f"{into} was not written"), log_database(settings) as url:
         print(f"{into}: the tables at {asyncio.run(run(url))}")  # noqa: T201
 
 

@@ -54,7 +54,7 @@ def fill(route: Route, parameters: Parameters, body: Any) -> Form:
             )
         body = body | own
     try:
-        return route.command.model_validate(body)
+        return route.command.filled_in(body)
     except ValidationError as error:
         wrong = {name for each in error.errors() for name in each["loc"][:1]}
         if route.method != "PUT" and wrong & own.keys():
@@ -68,7 +68,7 @@ async def read_form(call: Call, form: type[F]) -> F:
     require_media_type(call.headers, b"application/json")
     value = read_json(body)
     try:
-        return form.model_validate(value)
+        return form.filled_in(value)
     except ValidationError as error:
         raise InvalidFields(errors_in(error, form, value)) from None
 
@@ -151,7 +151,7 @@ async def answer_command(desk: "Desk", call: Call, route: Route, parameters: Par
     if PREFERRED.search(call.headers.get(b"prefer", b"")):
         row = None
         with suppress(Unavailable):  # It is done, so there is a receipt at least.
-            row = await desk.row_after(wish, receipt)
+            row = await desk.row_after(call, wish, receipt)
         if row is not None:
             return _reply(wish, receipt, row, [(b"preference-applied", b"return=representation")])
     return _reply(wish, receipt, receipt_json(route.kind, receipt), [])

@@ -46,7 +46,7 @@ def filters_of(row: type[Row]) -> dict[str, Schema]:
 def _of(column: Column) -> Schema:
     if column.words:
         return {"type": "string", "enum": list(column.words)}
-    if column.sql_type == "uuid":
+    if column.sql_type in ("uuid", "uuid[]"):
         return EITHER_ID
     if column.sql_type == "timestamptz":
         return {"type": "string", "format": "date-time"}

@@ -1,6 +1,7 @@
 """Somebody changes what is signed, past all rules: it is noticed, and nothing untrue is signed."""
 
 import asyncio
+import re
 
 import pytest
 from psycopg import AsyncConnection
@@ -159,3 +160,55 @@ def test_a_ledger_from_before_the_codes_is_looked_at_as_a_whole_first(ledger: Le
     ledger.go_on()
     ledger.seal()
     assert ledger.says(cli.verify).endswith("as they were signed\n")
+
+
+BEFORE_LAST = "(SELECT stream_id FROM ledger.events WHERE name = 'AdminCreated' LIMIT 1)"
+MISLED = {
+    "another hash of the password": (
+        "UPDATE ledger.secrets SET secret = 'own' WHERE purpose = 'password'",
+        "ledger.secrets: password of .* does not follow from the log",
+    ),
+    "no hash of the password": (
+        "DELETE FROM ledger.secrets WHERE purpose = 'password'",
+        "ledger.secrets: password of .* is missing",
+    ),
+    "a secret for a role": (
+        (
+            "INSERT INTO ledger.secrets SELECT stream_id, 'password', 'own' FROM ledger.events"
+            " WHERE name = 'AdminRoleCreated' LIMIT 1"
+        ),
+        "ledger.secrets: password of .* does not follow from the log",
+    ),
+    "a token of one's own": (
+        f"INSERT INTO ledger.claims SELECT 'token', 'own', {BEFORE_LAST}",
+        "ledger.claims: token leads to .*, which does not hold it",
+    ),
+    "no user name": (
+        "DELETE FROM ledger.claims WHERE kind = 'admin-username'",
+        "ledger.claims: admin-username of .* is missing",
+    ),
+    "a user name of another": (
+        (
+            "UPDATE ledger.claims SET stream_id = (SELECT stream_id FROM ledger.events"
+            " WHERE name = 'AdminRoleCreated' LIMIT 1) WHERE kind = 'admin-username'"
+        ),
+        "ledger.claims: admin-username of .* leads to",
+    ),
+    "no personal key": (
+        "DELETE FROM ledger.personal_keys",
+        "ledger.personal_keys: the key of .* is missing",
+    ),
+    "an outcome": (
+        "INSERT INTO ledger.outcomes VALUES ('ada', 'k', 'hash', '{}', now())",
+        "ledger.outcomes: that of the key k was not stored so",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MISLED)
+def test_a_row_that_does_not_follow_from_the_log_is_found(ledger: Ledger, what: str) -> None:
+    ledger.seal()
+    assert ledger.says(cli.verify).endswith("as they were signed\n")
+    statement, words = MISLED[what]
+    ledger.change(statement)
+    assert re.search(words, ledger.finds())
