@@ -12,8 +12,8 @@ from api.road.as_of import NUMBER, position_at
 from api.road.filters import LIMIT_MAX, all_of
 from api.road.looking import Look, show
 from api.road.reads import find_id
-from api.road.reads import seen as partly
 from api.road.routes import Parameters
+from api.road.seen import seen as partly
 from api.wire.call import Call
 from api.wire.ids import missing
 from api.wire.query import unfit

@@ -260,6 +260,8 @@ class User(Aggregate):
                 return self._taken_back(event.part, event.paid_at or stamp.at)
             case CreditRefunded():
                 return self._credited(-event.amount)
+            case DebtReopened() if event.loan_id in self.debts:
+                return self  # By the time that is asked about, it was not repaid yet.
             case DebtReopened():
                 debt = Debt(
                     principal=ZERO,
