@@ -8,8 +8,10 @@ from uuid import UUID
 from msgspec import Struct
 
 from api.road.again import admit_again, streaming
+from api.road.commands import receipt_headers
 from api.road.idempotency import key_for
 from api.road.known import require_known
+from api.road.looking import Look, show
 from api.road.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
 from api.support import ONE, READ, WRITE
 from api.wire.call import Call, Reply
@@ -72,15 +74,11 @@ class Access(Struct):
 
     async def keeps(self, ticket: Ticket, file: UUID) -> bool:
         """Whether the ticket has a file by now, whoever added it."""
-        found = False
 
-        def look(book: Book) -> UUID:
-            nonlocal found
-            found = file in book.read(Ticket, ticket.id).attachments
-            return ticket.id
+        def look(book: Book) -> bool:
+            return file in book.read(Ticket, ticket.id).attachments
 
-        await self.desk.ledger.submit(look, self.call.stamp(self.desk.world))
-        return found
+        return await self.desk.ledger.read(look, self.call.stamp(self.desk.world))
 
 
 async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
@@ -144,12 +142,10 @@ def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
         "position": receipt.position,
     }
     headers = [
+        *receipt_headers(receipt),
         (b"location", url.encode()),
-        (b"ledger-position", b"%d" % receipt.position),
         (b"etag", b'"%d"' % receipt.version),
     ]
-    if receipt.replayed:
-        headers.append((b"idempotency-replayed", b"true"))
     return Reply(201, encoded(body), headers)
 
 
@@ -159,21 +155,24 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
     access, name = Access(desk, call, parameters["id"], READ), parameters["aid"]
     ticket, position = await access.look()
     asked = activity_of("Export", FILES, parameters)
-    if not (await desk.rights(call, call.token, READ, activity=asked, enter=gate.enter_own)).own:
-        await desk.rights(call, call.token, SEES_PERSONS, activity=asked, logged=lambda _: True)
-    id_ = UUID(name) if UUID_TEXT.fullmatch(name) else None
-    file = ticket.attachments.get(id_) if id_ else None
-    key = access.key
-    if id_ is None or file is None or key is None:
-        raise missing(Attachment)
-    shown: str | None = None
+    rights = await desk.rights(call, call.token, READ, activity=asked, enter=gate.enter_own)
+    if not rights.own:
+        rights = await desk.rights(call, call.token, SEES_PERSONS, activity=asked)
+    id_ = UUID(name) if UUID_TEXT.fullmatch(name) else UUID(int=0)
 
-    def reveal(book: Book) -> UUID:
-        nonlocal shown
-        shown = book.reveal(ticket.person, file.name)
-        return ticket.id
+    async def find(look: Look) -> tuple[Attachment, "AESGCM"]:
+        if look.rights.unlogged:
+            raise look.rights.unlogged
+        file = ticket.attachments.get(id_)
+        if file is None or access.key is None:
+            raise missing(Attachment)
+        look.persons = {ticket.person}
+        return file, access.key
 
-    await desk.ledger.submit(reveal, call.stamp(desk.world))
+    file, key = await show(desk, call, rights, asked, find)
+    shown = await desk.ledger.read(
+        lambda book: book.reveal(ticket.person, file.name), call.stamp(desk.world)
+    )
 
     def read(first: int, end: int) -> AsyncIterator[bytes]:
         return cut(open_file(desk.storage.read(str(id_)), key, id_.bytes), first, end)

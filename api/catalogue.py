@@ -19,6 +19,7 @@ from api import (
     lending,
     payments,
     proofs,
+    refused_requests,
     second_factor,
     simulations,
     statements,
@@ -51,6 +52,7 @@ _OWN: Final[tuple[AnyRoute, ...]] = (
     *events.ROUTES,
     *exports.ROUTES,
     *proofs.ROUTES,
+    *refused_requests.ROUTES,
     *simulations.ROUTES,
     *health.ROUTES,
 )

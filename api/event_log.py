@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from api.road.as_of import NUMBER, position_at
 from api.road.filters import LIMIT_MAX, all_of
+from api.road.looking import Look, show
 from api.road.reads import find_id
-from api.road.reads import seen as partly
 from api.road.routes import Parameters
+from api.road.seen import seen as partly
 from api.wire.call import Call
 from api.wire.ids import missing
 from api.wire.query import unfit
@@ -134,9 +135,6 @@ def _begin_page(
     return asyncio.create_task(read())
 
 
-FOLLOWED: Final = Activity(action="Follow", resource="events")
-
-
 class Sight(Struct, frozen=True):
     """What a reader may see, as it was looked up last."""
 
@@ -148,29 +146,31 @@ class Sight(Struct, frozen=True):
         desk: "Desk",
         call: Call,
         needs: Right,
-        activity: Activity = FOLLOWED,
+        activity: Activity,
         *,
         enter: Callable[[Book, str], None] = gate.enter,
-        saw: bool = False,
     ) -> "Sight":
-        """Raises Unauthenticated or Forbidden when they may read no more. Whoever is shown
-        persons in the clear leaves the activity in the log, unless they saw them before."""
-        rights = await desk.rights(
-            call,
-            call.token,
-            needs,
-            enter=enter,
-            activity=activity,
-            logged=lambda rights: rights.sees_persons and not saw,
-        )
-        return cls(rights)
+        """Raises Unauthenticated or Forbidden when they may read no more, and logs the latter."""
+        return cls(await desk.rights(call, call.token, needs, enter=enter, activity=activity))
 
-    async def again(self, desk: "Desk", call: Call, needs: Right) -> "Sight":
+    async def again(self, desk: "Desk", call: Call, needs: Right, activity: Activity) -> "Sight":
         """The same reader as they are now, who has taken what was sent by now: that keeps a session
         alive as any request does. What was read before this may be told to them: they are let in
         at its positions or later. Raises as `of` does."""
-        saw = self.rights.sees_persons
-        return await Sight.of(desk, call, needs, enter=gate.enter_own, saw=saw)
+        return await Sight.of(desk, call, needs, activity, enter=gate.enter_own)
+
+    async def noted(
+        self, desk: "Desk", call: Call, activity: Activity, lines: list[Line]
+    ) -> "Sight":
+        """The same reader, once the log says whose words these events show; one who sees no
+        persons while it cannot be written."""
+
+        async def note(look: Look) -> "Sight":
+            ends = {"from": lines[0].position, "to": lines[-1].position}
+            look.persons, look.details = persons_in(lines), {"count": len(lines)} | ends
+            return Sight(look.rights)
+
+        return await show(desk, call, self.rights, activity, note) if lines else self
 
     def narrowed(self, question: Question) -> Question:
         """The same question about the events that may be visible, so that pages are full."""

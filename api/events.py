@@ -1,27 +1,33 @@
 """The routes of the log: in pages, as a stream to its end, and live; of all, or of one object."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from api.event_log import SCAN, Question, Sight, about, pages, read_question
 from api.event_schemas import answer_async_api, answer_schema, answer_schemas
-from api.live import SSE, Live, resumed
+from api.live import SSE, Following, Live, resumed
 from api.road.again import streaming
 from api.road.filters import LIMIT
+from api.road.looking import Look, filters_said, show
 from api.road.routes import AnyRoute, List, One, Other, Parameters, activity_of
-from api.wire.call import JSON, Call, Headers, Reply
+from api.wire.call import JSON, NDJSON, Call, Headers, Reply
 from projections import log
+from projections.cloud_events import persons_in
 from projections.tables import Row
 from rim_ledger.book import Right
 from rim_ledger.catalogue import ENTITIES
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
+    from api.road.rights import Rights
+
+    Find = Callable[[Rights], Awaitable[Question]]
 
 READ: Final = ("events", "read")
-NDJSON: Final = b"application/x-ndjson"
 OFFERS: Final = (JSON, NDJSON, SSE)
+ACTIONS: Final = {JSON: "List", NDJSON: "Export", SSE: "Follow"}
+"""What the log of activities calls each way of reading."""
 
 
 async def answer_events(
@@ -40,40 +46,53 @@ async def answer_events(
     """
     media_type = call.media_type
     live, paged = media_type == SSE, media_type == JSON
-    activity = activity_of("List" if paged else "Export", call.path, parameters)
+    activity = activity_of(ACTIONS[media_type], call.path, parameters)
     sight = await Sight.of(desk, call, needs, activity)
-    question = await read_question(desk, call, live=live, paged=paged)
-    look = partial(about, desk, question, row, parameters) if row else None
-    if look:
-        question = await look(sight.rights)
-    question = resumed(call, question) if live else sight.narrowed(question)
-    if paged:
-        return await _page(desk, question, sight)
+
+    async def answer(shown: Look) -> Reply | tuple[Question, "Find | None"]:
+        question = await read_question(desk, call, live=live, paged=paged)
+        find = partial(about, desk, question, row, parameters) if row else None
+        if find:
+            question = await find(shown.rights)
+        question = resumed(call, question) if live else Sight(shown.rights).narrowed(question)
+        if paged:
+            return await _page(desk, call, question, shown)
+        shown.noted = True  # By page, each before it is sent.
+        return question, find
+
+    begun = await show(desk, call, sight.rights, activity, answer)
+    if isinstance(begun, Reply):
+        return begun
+    question, find = begun
     if call.method == "HEAD":
         return Reply(200)
     async with streaming(desk, call) as stream:
         await _begin(call, media_type, question.upto)
         if live:
-            await Live(desk, call, stream, needs, sight, look=look).run(question)
+            await Live(desk, call, stream, Following(needs, activity, find), sight).run(question)
         else:
             async for lines, _ in pages(desk, question):
-                sight = await sight.again(desk, call, needs)
-                if look:
-                    await look(sight.rights)
+                sight = await sight.again(desk, call, needs, activity)
+                if find:
+                    await find(sight.rights)
                 seen = await sight.visible(desk, lines)
+                sight = await sight.noted(desk, call, activity, seen)
                 await stream.send(b"\n".join([*await sight.shown(desk, seen), b""]))
         await stream.end()
     return None
 
 
-async def _page(desk: "Desk", question: Question, sight: Sight) -> Reply:
-    limit, until = question.limit or LIMIT, question.upto
+async def _page(desk: "Desk", call: Call, question: Question, shown: Look) -> Reply:
+    sight, limit, until = Sight(shown.rights), question.limit or LIMIT, question.upto
     if question.wanted.is_sparse:
         until = min(until, question.after + SCAN)
     async with desk.reader() as connection:
         lines = await log.matching(connection, question.wanted, question.after, until, limit)
     until = log.done_by(lines, limit, until)
-    items = b",".join(await sight.shown(desk, await sight.visible(desk, lines)))
+    seen = await sight.visible(desk, lines)
+    shown.persons = persons_in(seen)
+    shown.details = {"count": len(seen), "filters": filters_said(desk, call.given, QUERY)}
+    items = b",".join(await sight.shown(desk, seen))
     following = b"%d" % until if until < question.upto else b"null"
     body = b'{"items":[%b],"nextAfter":%b}' % (items, following)
     return Reply(200, body, [(b"ledger-position", b"%d" % question.upto)])

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from api.event_log import Sight
 from api.examples import AS_OF
 from api.road.as_of import position_of
+from api.road.looking import Look, show
 from api.road.routes import AnyRoute, Other, Parameters, activity_of
 from api.wire.call import Call, Reply
 from api.wire.ids import missing, resolve
@@ -77,13 +77,29 @@ async def explain(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     `because` is what the event says; its personal words are hidden from readers without users.pii,
     and null once erased.
     """
-    sight = await Sight.of(desk, call, READ, activity_of("Read", EXPLAIN, parameters))
+    asked = activity_of("Read", EXPLAIN, parameters)
+    rights = await desk.rights(call, call.token, READ, activity=asked)
+
+    async def answer(look: Look) -> dict[str, Any]:
+        loan, body = await _explained(desk, call, parameters, sees=look.rights.sees_persons)
+        look.persons = {loan.person}
+        return body
+
+    body = await show(desk, call, rights, asked, answer)
+    headers = [(b"ledger-position", b"%d" % body["position"])]
+    return Reply(200, encode(body), headers)
+
+
+async def _explained(
+    desk: "Desk", call: Call, parameters: Parameters, *, sees: bool
+) -> tuple[Loan, dict[str, Any]]:
+    """The loan and what explains it. Raises NotFound when there was no such loan by then."""
     stream = await _stream(desk, call, parameters["id"])
     if "asOf" in call.given:
         position = await position_of(desk, call.given["asOf"][0])
     else:
         position = await desk.last_position()
-    steps = await _steps(desk, stream, position, sees=sight.rights.sees_persons)
+    steps = await _steps(desk, stream, position, sees=sees)
     if not steps:
         raise missing(Loan)
     loan = steps[-1].after
@@ -95,15 +111,15 @@ async def explain(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
         }
         for figure, (version, says) in RULES.items()
     }
-    body = {"id": stream, "loanId": loan.loan_id, "position": position, "figures": figures}
-    return Reply(200, encode(body), [(b"ledger-position", b"%d" % position)])
+    said = {"id": stream, "loanId": loan.loan_id, "position": position, "figures": figures}
+    return loan, said
 
 
 async def _stream(desk: "Desk", call: Call, text: str) -> "UUID":
-    def work(book: Book) -> "UUID":
+    def look(book: Book) -> "UUID":
         return book.read(Loan, resolve(book, Loan, text)).id
 
-    return (await desk.ledger.submit(work, call.stamp(desk.world), reading=True)).id
+    return await desk.ledger.read(look, call.stamp(desk.world), in_outage=True)
 
 
 async def _steps(desk: "Desk", stream: "UUID", position: int, *, sees: bool) -> list[Step]:

@@ -1,40 +1,31 @@
 """The routes of the journal: entries, the trial balance at any moment, and both as CSV."""
 
-import csv
-import io
-from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from api.examples import AS_OF
-from api.road.again import admit_again, streaming
-from api.road.as_of import RECORDED, position_of
-from api.road.filters import all_of, read_query
+from api.csv_export import Export, stream_csv
+from api.examples import AS_OF, EFFECTIVE_AT
+from api.road.as_of import APPROXIMATE, HINT, RECORDED, UNRECORDED, moment_of
+from api.road.filters import Asked
 from api.road.parameters import filters_of
 from api.road.routes import AnyRoute, List, One, Other, Parameters
 from api.wire.call import Call, Reply
+from api.wire.csv_text import CSV_UTF8, attached, csv_text, rfc3339
 from projections.journal import ACCOUNTS, JournalEntryRow
 from projections.writer import encode
-from rim_ledger.activity import Activity
 from rim_ledger.values import ZERO
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
 
 READ: Final = ("journal", "read")
-CSV: Final = b"text/csv; charset=utf-8"
-PAGE: Final = 700
-"""Entries that are read and sent at a time, of about three lines each."""
-EXPORTED: Final = Activity(action="Export", resource="journal.csv")
 
 LINES: Final = """
 SELECT t.position, t.at, t.event, t.id, t.loan_id, t.transaction_id, t.user_id,
        l.account, l.debit, l.credit
-  FROM (SELECT * FROM read.journal_entries t
-         WHERE t.position > %s AND t.position <= %s AND {where}
-         ORDER BY t.position LIMIT %s) t JOIN read.journal_lines l ON l.entry_id = t.id
+  FROM {page} t JOIN read.journal_lines l ON l.entry_id = t.id
  ORDER BY t.position, l.id"""
 HEADS: Final = [
     "position",
@@ -49,23 +40,33 @@ HEADS: Final = [
     "credit",
 ]
 
-SHOWN: Final = "SELECT position FROM read.tracking WHERE name = 'read'"
+EXPORT: Final = Export("journal", JournalEntryRow, ("position",), LINES, HEADS, READ)
 
 BALANCE: Final = """
 SELECT account, sum(debit), sum(credit), sum(debit) - sum(credit)
-  FROM read.journal_lines WHERE position <= %s GROUP BY account ORDER BY account"""
+  FROM read.journal_lines WHERE position <= %s AND effective_at <= coalesce(%s, effective_at)
+ GROUP BY account ORDER BY account"""
+
+UNSURE: Final = (
+    "SELECT EXISTS (SELECT FROM read.journal_lines WHERE position <= %s AND approximate)"
+)
+HAPPENED: Final = "SELECT EXISTS (SELECT FROM read.journal_lines WHERE effective_at <= %s)"
 
 
 class Balance(Struct, frozen=True):
-    """The sums of every account up to a position (naira), and when that was recorded."""
+    """The sums of every account (naira) over the events up to a position that had happened by a
+    business time, if one is asked for, and when that position was recorded."""
 
     position: int
     at: datetime | None
+    effective_at: datetime | None
     accounts: list[tuple[Any, ...]]
+    headers: list[tuple[bytes, bytes]]
 
 
 async def trial_balance(desk: "Desk", call: Call, _: Parameters) -> Reply:
-    """The balance of every account as of a position or a time; debits equal credits."""
+    """The balance of every account as of a position or a time, of recording or of business; debits
+    equal credits."""
     found = await _balance(desk, call)
     accounts = [
         {"account": account, "name": _name(account), "debit": debit, "credit": credit}
@@ -74,76 +75,45 @@ async def trial_balance(desk: "Desk", call: Call, _: Parameters) -> Reply:
     ]
     body = {
         "position": found.position,
-        "at": _rfc3339(found.at) if found.at else None,
+        "at": rfc3339(found.at) if found.at else None,
+        "effectiveAt": rfc3339(found.effective_at) if found.effective_at else None,
         "accounts": accounts,
         "totalDebit": sum((each["debit"] for each in accounts), ZERO),
         "totalCredit": sum((each["credit"] for each in accounts), ZERO),
     }
-    return Reply(200, encode(body), [(b"ledger-position", b"%d" % found.position)])
+    return Reply(200, encode(body), found.headers)
 
 
 async def trial_balance_csv(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """The trial balance as a table."""
     found = await _balance(desk, call)
     rows = [(account, _name(account), *sums) for account, *sums in found.accounts]
-    text = _csv([("account", "name", "debit", "credit", "balance"), *rows])
-    headers = [(b"ledger-position", b"%d" % found.position), _attached("trial-balance")]
-    return Reply(200, text, headers, CSV)
+    text = csv_text([("account", "name", "debit", "credit", "balance"), *rows])
+    return Reply(200, text, [*found.headers, attached("trial-balance")], CSV_UTF8)
 
 
 async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
-    """Every line of the journal, with the filters of the list, in the order of the log.
-
-    No entry is ever changed, so those up to the position at the beginning are one picture, though
-    each page of them is read by itself.
-    """
-    query = read_query(JournalEntryRow, call.query, desk.cursor_key, "", sees=False)
-    where, values = all_of(query.tests)
-    statement = LINES.format(where=where)
-    ((upto,),) = await desk.rows(SHOWN)
-    after, page = 0, await desk.rows(statement, [0, upto, *values, PAGE])
-    async with streaming(desk, call) as stream:
-        reflected = (b"ledger-position", b"%d" % upto)
-        await call.start(200, [reflected, (b"content-type", CSV), _attached("journal")])
-        await stream.send(_csv([HEADS]))
-        while page:
-            await admit_again(desk, call, READ, activity=EXPORTED)
-            await stream.send(_csv(page))
-            after = page[-1][0]
-            page = await desk.rows(statement, [after, upto, *values, PAGE])
-        await stream.end()
+    """Every line of the journal, with the filters of the list, in the order of the log."""
+    await stream_csv(desk, call, EXPORT)
     return None
 
 
 async def _balance(desk: "Desk", call: Call) -> Balance:
-    if "asOf" in call.given:
-        position = await position_of(desk, call.given["asOf"][0])
-    else:
-        ((position,),) = await desk.rows(SHOWN)
-    at = await desk.rows(RECORDED, [position])
-    accounts = await desk.rows(BALANCE, [position])
-    return Balance(position, at[0][0] if at else None, accounts)
+    asked = Asked.of(call.given)
+    moment = await moment_of(desk, asked)
+    at = await desk.rows(RECORDED, [moment.position])
+    accounts = await desk.rows(BALANCE, [moment.position, moment.happened_by])
+    headers = [(b"ledger-position", b"%d" % moment.position)]
+    if moment.happened_by and (await desk.rows(UNSURE, [moment.position]))[0][0]:
+        headers.append(APPROXIMATE)
+    if not accounts and (time := asked.recorded_by) and (await desk.rows(HAPPENED, [time]))[0][0]:
+        headers.append((HINT, UNRECORDED.encode()))
+    return Balance(moment.position, at[0][0] if at else None, moment.happened_by, accounts, headers)
 
 
 def _name(account: str) -> str:
     number, _, part = account.partition(".")
     return f"{ACCOUNTS[number]}, {part}" if part else ACCOUNTS[number]
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _csv(rows: Iterable[Iterable[Any]]) -> bytes:
-    target = io.StringIO()
-    csv.writer(target, lineterminator="\r\n").writerows(
-        [_rfc3339(each) if isinstance(each, datetime) else each for each in row] for row in rows
-    )
-    return target.getvalue().encode()
-
-
-def _attached(name: str) -> tuple[bytes, bytes]:
-    return b"content-disposition", f'attachment; filename="{name}.csv"'.encode()
 
 
 NUMBER = {"type": "number"}
@@ -158,6 +128,7 @@ FILTERS = filters_of(JournalEntryRow)
 GIVES = {
     "position": {"type": "integer"},
     "at": {"type": ["string", "null"], "format": "date-time"},
+    "effectiveAt": {"type": ["string", "null"], "format": "date-time"},
     "accounts": {"type": "array", "items": {"type": "object", "properties": ACCOUNT}},
     "totalDebit": NUMBER,
     "totalCredit": NUMBER,
@@ -182,7 +153,7 @@ ROUTES: list[AnyRoute] = [
         "Trial balance",
         READ,
         gives=GIVES,
-        query={"asOf": AS_OF},
+        query={"asOf": AS_OF, "effectiveAt": EFFECTIVE_AT},
     ),
     Other(
         "GET",
@@ -191,6 +162,6 @@ ROUTES: list[AnyRoute] = [
         "Trial balance as CSV",
         READ,
         exports=True,
-        query={"asOf": AS_OF},
+        query={"asOf": AS_OF, "effectiveAt": EFFECTIVE_AT},
     ),
 ]

@@ -3,12 +3,14 @@
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from api.event_log import Question, Sight, pages
 from api.road.as_of import NUMBER
 from api.wire.call import Call
 from api.wire.stream import Stream
+from rim_ledger.activity import Activity
 from rim_ledger.book import Right
 from rim_ledger.core import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 
@@ -40,23 +42,24 @@ def resumed(call: Call, question: Question) -> Question:
     return replace(question, after=int(text))
 
 
+class Following(Struct, frozen=True):
+    """What a reader needs for a stream, what the log of activities calls it, and what raises
+    NotFound when they may know no more of what it is about."""
+
+    needs: Right
+    activity: Activity
+    look: "Look | None" = None
+
+
 class Live:
     """One reader's stream. It ends when the reader leaves or may read no more, or the process
     stops; whoever comes back with Last-Event-ID misses nothing."""
 
     def __init__(
-        self,
-        desk: "Desk",
-        call: Call,
-        stream: Stream,
-        needs: Right,
-        sight: Sight,
-        *,
-        look: "Look | None" = None,
+        self, desk: "Desk", call: Call, stream: Stream, of: Following, sight: Sight
     ) -> None:
-        """`look` raises NotFound when a reader may know no more of what the stream is about."""
         self._desk, self._call, self._stream = desk, call, stream
-        self._needs, self._sight, self._look = needs, sight, look
+        self._of, self._sight = of, sight
         self._now = asyncio.get_running_loop().time
         self._checked = self._told = self._now()
 
@@ -71,7 +74,8 @@ class Live:
                     if lines:
                         await self._look_again()
                     seen = await self._sight.visible(self._desk, lines)
-                    events = await self._sight.shown(self._desk, seen)
+                    sight = await self._sight.noted(self._desk, self._call, self._of.activity, seen)
+                    events = await sight.shown(self._desk, seen)
                     for line, event in zip(seen, events, strict=True):
                         await self._send(b"id: %d\ndata: %b\n\n" % (line.position, event))
                     if len(seen) < len(lines):  # Where the reader goes on from, without an event.
@@ -98,9 +102,10 @@ class Live:
     async def _look_again(self) -> None:
         """See to it that the reader may still read. Raises Unauthenticated, Forbidden or NotFound
         when they may not."""
-        self._sight = await self._sight.again(self._desk, self._call, self._needs)
-        if self._look:
-            await self._look(self._sight.rights)
+        needs, activity, look = self._of.needs, self._of.activity, self._of.look
+        self._sight = await self._sight.again(self._desk, self._call, needs, activity)
+        if look:
+            await look(self._sight.rights)
         self._checked = self._now()
 
     async def _send(self, text: bytes) -> None:

@@ -2,16 +2,19 @@
 
 import asyncio
 from datetime import UTC
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from api.event_log import Sight
 from api.road import position
 from api.road.as_of import NUMBER
+from api.road.looking import Look, show
 from api.road.routes import AnyRoute, Other, Parameters, activity_of
 from api.wire.call import Call, Reply
 from api.wire.problem import encoded
 from api.wire.query import Given, unfit
 from projections import log, seals
+from projections.cloud_events import persons_in
 from projections.merkle import consistency, inclusion, leaf_hash, root_of, tiles_of
 from projections.origins import Opening
 from projections.signed_note import Checkpoint
@@ -101,8 +104,15 @@ async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Repl
     against the last checkpoint, or the first `treeSize` events; `checkpoint` is the note on them,
     null if none was signed on just so many.
     """
-    sight = await Sight.of(desk, call, READ, activity_of("Read", call.path, parameters))
-    text = parameters["position"]
+    asked = activity_of("Read", call.path, parameters)
+    sight = await Sight.of(desk, call, READ, asked)
+    answer = partial(_proof, desk, call, parameters["position"])
+    body = await show(desk, call, sight.rights, asked, answer)
+    return Reply(200, encoded(body), [(b"ledger-position", b"%d" % body["treeSize"])])
+
+
+async def _proof(desk: "Desk", call: Call, text: str, look: Look) -> dict[str, Any]:
+    """The proof for the reader of a look, and in that whose words its entry holds."""
     if not NUMBER.fullmatch(text) or not (nth := int(text)):
         raise NotFound(Event.__name__.lower(), "at that position")
     sealed, _ = await _sealed(desk, call)
@@ -117,8 +127,10 @@ async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Repl
         (line,) = await log.page(connection, nth - 1, nth, 1)
         note = await _note_on(connection, size)
     leaf = seals.leaf(line)
+    sight = Sight(look.rights)
     visible = sight.rights.sees_persons and await sight.visible(desk, [line])
-    body = {
+    look.persons = persons_in([line]) if visible else set()
+    return {
         "position": nth,
         "leaf": leaf_hash(leaf).hex(),
         "treeSize": size,
@@ -126,7 +138,6 @@ async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Repl
         "entry": leaf.decode() if visible else None,
         "checkpoint": note,
     }
-    return Reply(200, encoded(body), [(b"ledger-position", b"%d" % size)])
 
 
 async def answer_consistency(desk: "Desk", call: Call, _: Parameters) -> Reply:

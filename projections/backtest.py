@@ -2,7 +2,8 @@
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
@@ -27,6 +28,7 @@ from rim_ledger.lending.shadow import Shadow
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import CreditReserved
 from rim_ledger.system.config import SystemConfig, config_id, value_of
+from rim_ledger.values import ZERO
 
 PAGE: Final = 50
 """Borrowers that are looked at together: what is in memory at a time."""
@@ -42,6 +44,12 @@ SELECT count(*) FROM ledger.events
  WHERE version = 1 AND name = 'UserRegistered' AND position <= %s"""
 
 
+REFUSED: Final = """
+SELECT id, user_id, position, timestamp, amount FROM ledger.refused_requests
+ WHERE user_id = ANY (%b) AND position <= %s AND policy IS NOT NULL
+ ORDER BY user_id, position, timestamp, id"""
+
+
 class Named(Struct, frozen=True, rename="camel", omit_defaults=True):
     """A loan or a borrower, by both ids."""
 
@@ -50,10 +58,24 @@ class Named(Struct, frozen=True, rename="camel", omit_defaults=True):
     user_id: str | None = None
 
 
-class Change(Struct, frozen=True, rename="camel"):
-    """A request that would have come out otherwise, and what became of its loan."""
+class Request(Struct, frozen=True):
+    """A loan request of the past: decided on what the log held before a position, at a time (UTC),
+    and the loan that it made, or the id under which its refusal is kept."""
 
-    loan: Named
+    position: int
+    at: datetime
+    amount: Decimal
+    decided: Outcome
+    loan: Loan | None = None
+    refused: UUID | None = None
+
+
+class Change(Struct, frozen=True, rename="camel"):
+    """A request that would have come out otherwise, and what became of its loan; of one that was
+    refused, the id of the refusal in place of a loan."""
+
+    loan: Named | None
+    refused_request: UUID | None
     user: Named
     position: int
     requested_at: datetime
@@ -90,21 +112,27 @@ class Backtest:
         events = [(line, opened(line)) for line in lines]
         reserved = [each.event for _, each in events if isinstance(each.event, CreditReserved)]
         loans = await _loans(connection, [each.loan_id for each in reserved], self._upto)
+        refused = await _refused(connection, ids, self._upto)
         found = list[Change]()
-        for _, history in groupby(events, lambda each: each[0].stream):
+        for id_, history in groupby(events, lambda each: each[0].stream):
             await asyncio.sleep(0)  # Others have their turn meanwhile.
-            changes = self._again(history, loans)
+            changes = self._again(history, loans, deque(refused[id_]))
             self.report.users += 1
             self.report.users_changed += bool(changes)
             found += changes
         return found
 
     def _again(
-        self, history: Iterable[tuple[Line, Recorded]], loans: Mapping[UUID, tuple[Loan, Outcome]]
+        self,
+        history: Iterable[tuple[Line, Recorded]],
+        loans: Mapping[UUID, tuple[Loan, Outcome]],
+        refused: deque[Request],
     ) -> list[Change]:
-        """Follow one borrower, and decide again on each request."""
+        """Follow one borrower, and decide again on each request, also those that were refused."""
         shadows, found = list[Shadow](), list[Change]()
         for line, recorded in history:
+            while shadows and refused and refused[0].position <= line.position:
+                found += self._compare(refused.popleft(), shadows)
             event: Any = recorded.event
             if not shadows:
                 shadows = [
@@ -114,27 +142,35 @@ class Backtest:
                 continue
             if isinstance(event, CreditReserved):
                 loan, decided = loans[event.loan_id]
-                users = [each.user for each in shadows]
-                results = [
-                    self._decide(user, event.amount, policy, line)
-                    for user, policy in zip(users, self._policies, strict=True)
-                ]
-                after, reasons = results[0]
-                before = results[1][0] if len(results) > 1 else decided
-                self.report.add(loan, before, after)
-                if before is not after:
-                    found.append(_change(loan, users[0], line, (before, after), reasons))
+                at, amount = line.recorded_at, event.amount
+                request = Request(line.position, at, amount, decided, loan)
+                found += self._compare(request, shadows)
             for each in shadows:
                 each.follow(event, recorded.stamp)
+        for request in refused:
+            found += self._compare(request, shadows)
         return found
 
+    def _compare(self, request: Request, shadows: list[Shadow]) -> Iterator[Change]:
+        """Decide a request again, and the change if it comes out otherwise."""
+        users = [each.user for each in shadows]
+        results = [
+            self._decide(user, request, policy)
+            for user, policy in zip(users, self._policies, strict=True)
+        ]
+        after, reasons = results[0]
+        before = results[1][0] if len(results) > 1 else request.decided
+        self.report.add(request.loan, before, after)
+        if before is not after:
+            yield _change(request, users[0], (before, after), reasons)
+
     def _decide(
-        self, user: User, amount: Decimal, policy: ProposedPolicy, line: Line
+        self, user: User, request: Request, policy: ProposedPolicy
     ) -> tuple[Outcome, tuple[str, ...]]:
-        place = bisect_left(self._terms, line.position, key=lambda each: each[0])
+        place = bisect_left(self._terms, request.position, key=lambda each: each[0])
         terms = policy.terms(self._terms[place - 1][1])
         try:
-            reasons = decide_request(user, amount, terms, line.recorded_at)
+            reasons = decide_request(user, request.amount, terms, request.at)
         except Refused as refusal:
             return Outcome.REFUSED, (refusal.code,)
         return Outcome.PENDING if reasons else Outcome.APPROVED, reasons
@@ -182,22 +218,36 @@ async def _loans(
     return found
 
 
+async def _refused(
+    connection: AsyncConnection[Any], ids: list[UUID], upto: int
+) -> dict[UUID, list[Request]]:
+    """The requests of borrowers that a policy refused, in order; each was decided before the
+    position after the last that the decision knew of."""
+    found = defaultdict[UUID, list[Request]](list)
+    cursor = await connection.execute(REFUSED, [ids, upto])
+    async for id_, user, position, at, amount in cursor:
+        request = Request(position + 1, at, amount, Outcome.REFUSED, refused=id_)
+        found[user].append(request)
+    return found
+
+
 def _change(
-    loan: Loan, user: User, line: Line, outcomes: tuple[Outcome, Outcome], reasons: tuple[str, ...]
+    request: Request, user: User, outcomes: tuple[Outcome, Outcome], reasons: tuple[str, ...]
 ) -> Change:
-    before, after = outcomes
+    (before, after), loan = outcomes, request.loan
     return Change(
-        loan=Named(loan.id, loan_id=loan.loan_id),
+        loan=Named(loan.id, loan_id=loan.loan_id) if loan else None,
+        refused_request=request.refused,
         user=Named(user.id, user_id=user.user_id),
-        position=line.position,
-        requested_at=loan.created_at,
-        amount=loan.amount,
+        position=request.position,
+        requested_at=loan.created_at if loan else request.at,
+        amount=request.amount,
         score=user.credit_score,
         before=before,
         after=after,
         reasons=reasons,
-        status=loan.status,
-        fee=loan.amount_due - loan.amount,
-        late=was_late(loan),
-        defaulted=loan.defaulted_at is not None,
+        status=loan.status if loan else Outcome.REFUSED,
+        fee=loan.amount_due - loan.amount if loan else ZERO,
+        late=loan is not None and was_late(loan),
+        defaulted=loan is not None and loan.defaulted_at is not None,
     )

@@ -20,6 +20,7 @@ from projections.notifications import (
     SmsTemplateRow,
 )
 from projections.payments import StatementLineRow, StatementRow, TransactionRow
+from projections.refused_requests import RefusedRequestRow
 from projections.support import DepartmentRow, SupportAgentRow, TicketRow
 from projections.system import ApiIntegrationRow, SystemConfigRow
 from projections.tables import Row
@@ -60,7 +61,7 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
     }
 )
 
-VIEWS: Final[tuple[type[Row], ...]] = (AdminActivityLogRow,)
+VIEWS: Final[tuple[type[Row], ...]] = (AdminActivityLogRow, RefusedRequestRow)
 """What is shown as a table is, though no event builds it."""
 
 ROW_OF: Final[Mapping[type[Any], type[Row]]] = MappingProxyType(

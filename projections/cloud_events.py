@@ -95,8 +95,14 @@ _encoder: Final = msgspec.json.Encoder()
 
 def persons_in(lines: Iterable[Line]) -> set[UUID]:
     """Whose sealed words these events have."""
-    bodies = (line.body for line in lines if b'"~1.' in line.body)
-    return {UUID(person.decode()) for body in bodies for person in SEALED.findall(body)}
+    return set[UUID]().union(*(persons_in_text(line.body) for line in lines))
+
+
+def persons_in_text(text: bytes) -> set[UUID]:
+    """Whose sealed words a JSON text has."""
+    if b'"~1.' not in text:
+        return set()
+    return {UUID(person.decode()) for person in SEALED.findall(text)}
 
 
 def read(line: Line, reader: Reader) -> tuple[Stored, bool]:

@@ -35,8 +35,11 @@ class Figures(Struct, rename="camel"):
     defaults: int = 0
     owed: Decimal = ZERO
 
-    def add(self, loan: Loan) -> None:
+    def add(self, loan: Loan | None) -> None:
+        """One more request, and the loan that it made, if it was not refused."""
         self.requests += 1
+        if loan is None:
+            return
         if loan.disbursed_at:
             self.lent += 1
             self.principal += loan.amount
@@ -66,14 +69,14 @@ class Report:
         self._months: dict[str, Month] = {}
         self._days: dict[date, list[Decimal]] = defaultdict(lambda: [ZERO, ZERO])
 
-    def add(self, loan: Loan, before: Outcome, after: Outcome) -> None:
-        """One more request."""
+    def add(self, loan: Loan | None, before: Outcome, after: Outcome) -> None:
+        """One more request, and the loan that it made, if it was not refused."""
         self.all.add(loan)
         stricter = STRICTNESS.index(after) > STRICTNESS.index(before)
         if before is not after:
             self._changes[before, after].add(loan)
             (self.stricter if stricter else self.looser).add(loan)
-        if loan.disbursed_at:
+        if loan and loan.disbursed_at:
             kept = ZERO if stricter else loan.amount
             name = f"{loan.disbursed_at.astimezone(LAGOS):%Y-%m}"
             month = self._months.setdefault(name, Month(name))

@@ -1,5 +1,6 @@
 """What admins did or tried. It is no event: nothing of the ledger's state follows from it."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -8,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.core import Refused, Stamp
+from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 
 DONE: Final = "done"
 FAILED: Final = "failed"
@@ -20,11 +22,27 @@ class Activity(Struct, frozen=True, kw_only=True):
     resource: str
     resource_id: str | None = None
     details: dict[str, Any] = {}
+    persons: tuple[UUID, ...] = ()
+    """Whose words were shown."""
 
 
 def note_made(activities: list[Activity], id: UUID) -> None:
     """Say which id the last of these activities made, if there is one: borrowers leave none."""
     activities[-1:] = [replace(each, resource_id=str(id)) for each in activities[-1:]]
+
+
+def with_uuids(activity: Activity, holder: Callable[[str, str], UUID | None]) -> Activity:
+    """The activity with each id that it names as a UUID in lower case; `holder` finds the stream
+    that holds a business id. One that no stream holds stays."""
+
+    def uuid(word: str) -> str:
+        if BUSINESS_ID.fullmatch(word):
+            return str(holder("business-id", word) or word)
+        return word.lower() if UUID_TEXT.fullmatch(word) else word
+
+    if activity.resource_id is None:
+        return activity
+    return replace(activity, resource_id="/".join(map(uuid, activity.resource_id.split("/"))))
 
 
 class AdminActivityLog(Struct, frozen=True, kw_only=True):
@@ -44,6 +62,7 @@ class AdminActivityLog(Struct, frozen=True, kw_only=True):
     timestamp: datetime
     api_key_id: UUID | None = None
     api_key_name: str | None = None
+    persons: tuple[UUID, ...] = ()
 
 
 def logged(
@@ -66,4 +85,5 @@ def logged(
         timestamp=at,
         api_key_id=stamp.actor.api_key,
         api_key_name=stamp.actor.api_key_name,
+        persons=activity.persons,
     )

@@ -28,6 +28,7 @@ from rim_ledger.counts import Count
 from rim_ledger.entry import Entry
 from rim_ledger.lists import Claim, amended, moves
 from rim_ledger.missing import Missing, Secret
+from rim_ledger.refused_request import Asked
 from rim_ledger.values import lagos_day
 from rim_ledger.vault import Vault, opened, personal_fields
 from rim_ledger.world import World
@@ -71,10 +72,14 @@ class Book:
         self.contacts: frozenset[str] = frozenset()
         """The caller's own phone and e-mail, as fingerprints."""
         self.secrets: dict[Secret, str] = {}
+        self.marks: dict[UUID, dict[str, str | None]] = {}
+        """What the last event of a stream says of rows beside the log, besides what follows."""
         self.reminders: dict[Reminder, datetime | None] = {}
         self.counts: dict[Count, int] = {}
         self.activities: list[Activity] = []
         """What the caller does or tries. It is logged with the outcome, also with a refusal."""
+        self.refused_requests: list[Asked] = []
+        """Loan requests that the decision refuses: they are kept, though it leaves no event."""
         self._fresh: set[UUID] = set()
 
     def may(self, resource: str, action: str) -> bool:
@@ -279,6 +284,7 @@ def _words(kind: type[Aggregate]) -> str:
 
 
 Work = Callable[[Book], UUID]
+"""A decision; the stream that its receipt is about."""
 """One decision: reads and writes the book, answers the id of the stream it is about."""
 
 

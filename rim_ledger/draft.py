@@ -12,6 +12,7 @@ from rim_ledger.book import Reminder
 from rim_ledger.counts import Count, columns
 from rim_ledger.lists import Claim
 from rim_ledger.missing import Secret
+from rim_ledger.refused_request import RefusedRequest
 
 
 class Outcome(Struct, frozen=True):
@@ -21,6 +22,7 @@ class Outcome(Struct, frozen=True):
     key: str
     request_hash: str
     outcome: str
+    mac: bytes | None
 
 
 class Draft(Struct):
@@ -42,12 +44,14 @@ class Draft(Struct):
     counts: dict[Count, int] = {}
     outcomes: list[Outcome] = []
     activities: list[AdminActivityLog] = []
+    refused_requests: list[RefusedRequest] = []
 
     @property
     def leaves_nothing(self) -> bool:
         """Whether the group only looked, as those do who are admitted to read."""
         written = (self.streams, self.claims, self.keys, self.erased, self.secrets)
-        return not any((*written, self.reminders, self.outcomes, self.activities))
+        logged = (self.outcomes, self.activities, self.refused_requests)
+        return not any((*written, self.reminders, *logged))
 
     def parameters(self) -> dict[str, Any]:
         held = [(claim, holder) for claim, holder in self.claims.items() if holder]
@@ -68,8 +72,7 @@ class Draft(Struct):
             "free_kinds": [kind for kind, _ in free],
             "free_names": [name for _, name in free],
             "persons": list(self.keys),
-            # A statement does not see its own rows, so a key made and destroyed in one group is
-            # never written at all.
+            # No statement sees its own rows: a key made and destroyed in one group is not written.
             "wrapped": [None if each in self.erased else key for each, key in self.keys.items()],
             "erased": list(self.erased),
             "owners": [owner for owner, _ in self.secrets],
@@ -87,6 +90,8 @@ class Draft(Struct):
             "keys": [each.key for each in self.outcomes],
             "hashes": [each.request_hash for each in self.outcomes],
             "outcomes": [each.outcome for each in self.outcomes],
+            "outcome_macs": [each.mac for each in self.outcomes],
             "activities": msgspec.json.encode(self.activities).decode(),
+            "refused_requests": msgspec.json.encode(self.refused_requests).decode(),
             "notify": bool(self.streams),
         } | columns(self.counts)

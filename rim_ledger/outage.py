@@ -23,16 +23,20 @@ SELECT 9223372036854775807, gen_random_uuid(), 0, 'Probe',
        (SELECT string_agg(gen_random_uuid()::text, '') FROM generate_series(1, 2000)), now()"""
 
 
-def unwritable(error: BaseException) -> Unavailable | None:
+class StoresNothing(Unavailable):
+    """The database stores nothing for now; what needs no writing goes on."""
+
+
+def unwritable(error: BaseException) -> StoresNothing | None:
     """The answer to a command whose words the database did not store, where it says that it stores
     nothing at all."""
     match getattr(error, "sqlstate", None):
         case "53100" | "58030":  # disk_full, io_error
             words = "The database's disk is full or fails; reading goes on."
-            return Unavailable("storage-full", words)
+            return StoresNothing("storage-full", words)
         case "25006":  # read_only_sql_transaction
             words = "The database takes no writes for now; reading goes on."
-            return Unavailable("database-read-only", words)
+            return StoresNothing("database-read-only", words)
     return None
 
 

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from api.installation.settings import Settings, variable
 from projections import rebuild, schema
 from rim_ledger.admin.bootstrap import OFFICER, USERNAME, bootstrap, take_on_officer
+from rim_ledger.adopted_secrets import adopt
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Refused
 from rim_ledger.erasures import Erasures
@@ -170,6 +171,7 @@ async def _begin(
         people.insert(0, ("a loan officer", OFFICER, "officer_password", take_on_officer))
     made = list[str]()
     async with open_ledger(settings, url) as ledger:
+        await adopt(url, ledger, open_vault(settings, url), RealWorld())
         await Erasures(settings.home, RealWorld()).settle(url, ledger)
         for what, username, setting, take_on in people:
             given: SecretStr | None = getattr(settings, setting)

@@ -67,7 +67,7 @@ def backtest(
 def _read(path: Path) -> ProposedPolicy:
     try:
         value = read_json(path.read_bytes())
-        return ProposedPolicy.model_validate(value)
+        return ProposedPolicy.filled_in(value)
     except OSError as error:
         raise Unfit(f"{path} cannot be read: {error.strerror}") from None
     except Malformed as error:

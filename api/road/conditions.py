@@ -58,7 +58,7 @@ def _one_of(row: type[Row], column: Column, texts: list[str]) -> Test:
     """The condition that a column holds one of these values."""
     if column.name == row.BUSINESS_ID:
         return _own_id(column, texts)
-    if column.sql_type == "uuid":
+    if column.sql_type in ("uuid", "uuid[]"):
         return _id(row, column, texts)
     values = [_value(column, text) for text in texts]
     if column.sql_type == "text[]":
@@ -127,12 +127,14 @@ def _id(row: type[Row], column: Column, texts: list[str]) -> Test:
     named = TABLES.get(column.references) if column.references else None
     named = row if column.name == "id" else named
     names, ids = _sorted_ids(texts, business=named is None or named.BUSINESS_ID is not None)
+    several = column.sql_type == "uuid[]"
+    test = f"t.{column.name} && ({{}})" if several else f"t.{column.name} = ANY ({{}})"
     if not names:
-        return f"t.{column.name} = ANY (%s::uuid[])", [ids]
+        return test.format("%s::uuid[]"), [ids]
     own = (
         "SELECT stream_id FROM ledger.claims WHERE kind = 'business-id' AND name = ANY (%s::text[])"
     )
-    return f"t.{column.name} = ANY (ARRAY({own}) || %s::uuid[])", [names, ids]
+    return test.format(f"ARRAY({own}) || %s::uuid[]"), [names, ids]
 
 
 def _value(column: Column, text: str) -> Any:

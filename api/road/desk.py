@@ -23,6 +23,7 @@ from api.installation.settings import Settings
 from api.installation.telco import telco
 from api.road import reads
 from api.road.health import Metrics
+from api.road.looking import show
 from api.road.position import PATIENCE, LogPosition, ReadPosition
 from api.road.rights import Rights
 from api.road.routes import Table, activity_of
@@ -44,6 +45,7 @@ from rim_ledger.faults import note_fault
 from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.living_keys import LIVING_KEYS
 from rim_ledger.outage import OUTAGE, unavailable
 from rim_ledger.outcomes import Receipt
 from rim_ledger.pool import Pool
@@ -122,35 +124,25 @@ class Desk(Struct):
         *needs: Right,
         activity: Activity,
         enter: Callable[[Book, str], None] = gate.enter,
-        logged: Callable[[Rights], bool] = lambda _: False,
     ) -> Rights:
         """Admit a caller without a command, exactly: Unauthenticated, or Forbidden.
 
-        A denial of the activity is logged, and what else `logged` says of those who may; that is
-        Unavailable while the store takes no writes, and all other reading goes on.
+        A denial of the activity is logged, if the store takes writes.
         """
-        found: Rights | None = None
 
-        def admit(book: Book) -> None:
-            nonlocal found
+        def look(book: Book) -> tuple[UUID, Rights]:
             book.activities.append(activity)
             enter(book, token)
             for need in needs:
                 book.need(*need)
             found = Rights(book.stamp.actor, book.rights or (), self.table.entities, book.outage)
-            if not logged(found):
-                book.activities.clear()
-            elif book.outage and not found.own:
-                raise book.outage
+            book.activities.clear()
+            assert book.stamp.actor.id is not None, "a session has a holder"
+            return book.stamp.actor.id, found
 
-        def work(book: Book) -> UUID:
-            assert book.stamp.actor.id is not None, "whoever holds a session is somebody"
-            return book.stamp.actor.id
-
-        stamp = call.stamp(self.world)
-        receipt = await self.ledger.submit(work, stamp, None, admit, reading=True)
-        assert found is not None, "what was admitted was looked at"
-        self.callers[token] = receipt.id
+        self.callers[token], found = await self.ledger.read(
+            look, call.stamp(self.world), in_outage=True
+        )
         while len(self.callers) > TOKENS_MAX:
             del self.callers[next(iter(self.callers))]
         return found
@@ -192,8 +184,7 @@ class Desk(Struct):
         erased; for others only the latter."""
         if not (wanted := list(persons)):
             return {}
-        query = "SELECT person, wrapped FROM ledger.personal_keys WHERE person = ANY (%s)"
-        wrapped = await self.rows(query, [wanted])
+        wrapped = await self.rows(LIVING_KEYS, [wanted])
         return {
             person: self.vault.unwrap(person, key) for person, key in wrapped if sees or key is None
         }
@@ -214,9 +205,10 @@ class Desk(Struct):
         self.notes.add(note)
         note.add_done_callback(self.notes.discard)
 
-    async def row_after(self, wish: Wish, receipt: Receipt) -> bytes | None:
+    async def row_after(self, call: Call, wish: Wish, receipt: Receipt) -> bytes | None:
         """The row as this command left it; None when that takes long, or is not the caller's.
-        Whoever is shown persons in the clear leaves a line in the log, also at a replay."""
+        Whoever is shown persons in the clear leaves a line in the log, also at a replay, and
+        though the command has ended their session."""
         row = ROW_OF.get(wish.route.kind)
         if row is None or self.table.reading.get(row) not in wish.given:
             return None
@@ -224,17 +216,12 @@ class Desk(Struct):
             return None
         rights = Rights(wish.actor, wish.given, self.table.entities)
         named = {"id": str(receipt.id)}
-        if rights.sees_persons and row.SHOWS_PERSONS:
-            await self.ledger.submit(partial(_note_shown, wish, receipt.id), wish.stamp)
-        found = await reads.find(self, row, named, rights)
-        return found.text.encode() if found.text else None
-
-
-def _note_shown(wish: Wish, shown: UUID, book: Book) -> UUID:
-    """Log who is shown a row, though the command has ended their session."""
-    book.stamp = msgspec.structs.replace(book.stamp, actor=wish.actor)
-    book.activities.append(activity_of("Read", wish.route.path, {"id": str(shown)}))
-    return book.read(wish.route.kind, shown).id
+        asked, answer = (
+            activity_of("Read", wish.route.path, named),
+            partial(reads.shown, self, row, named),
+        )
+        text = await show(self, call, rights, asked, answer, shows=row.SHOWS_PERSONS)
+        return text.encode() if text else None
 
 
 @asynccontextmanager

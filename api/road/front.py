@@ -6,10 +6,15 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from api.road.commands import answer_command
 from api.road.desk import Desk
 from api.road.health import PROBES
-from api.road.reads import answer_list, answer_one
+from api.road.lines import answer_rows
+from api.road.looking import filters_said, note
+from api.road.reads import answer_one
+from api.road.rights import Rights
 from api.road.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry
 from api.wire import problem
 from api.wire.accept import preferred
@@ -18,6 +23,7 @@ from api.wire.call import REQUEST, Call, Reply, path_of
 from api.wire.query import read_parameters
 from api.wire.rate import Rates, TooMuchUnread
 from api.wire.stream import PIECE_MAX
+from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.core import Refused, Unavailable
 from rim_ledger.outage import OUTAGE, unavailable
@@ -102,7 +108,7 @@ async def answer(desk: Desk, call: Call, route: AnyRoute, parameters: Parameters
         case Route():
             return await answer_command(desk, call, route, parameters)
         case List():
-            return await answer_list(desk, call, route, parameters)
+            return await answer_rows(desk, call, route, parameters)
         case One():
             return await answer_one(desk, call, route, parameters)
         case _:
@@ -124,25 +130,54 @@ async def answer_other(
     action = "Export" if route.exports else ACTIONS.get(route.method, "Send")
     asked = activity_of(action, route.path, parameters)
     if route.needs:
-        await desk.rights(
-            call,
-            call.token,
-            route.needs,
-            activity=asked,
-            enter=entry(route),
-            logged=lambda _: route.exports,
+        rights = await desk.rights(
+            call, call.token, route.needs, activity=asked, enter=entry(route)
         )
+        if route.exports:
+            return await _export(desk, call, route, parameters, (rights, asked))
     try:
-        call.given = read_parameters(call.query, route.query)
-        if route.offers:
-            call.media_type = preferred(call.headers.get(b"accept"), route.offers)
-        if route.method == "GET":
-            await desk.wait_for(call)
+        await _read_query(desk, call, route)
     except (Refused, Unavailable):
         if not route.needs:
             await desk.rights(call, call.token, activity=asked, enter=gate.enter_to_enrol)
         raise
     return await route.answer(desk, call, parameters)
+
+
+async def _read_query(desk: Desk, call: Call, route: Other) -> None:
+    """What the answer is to be about and to be written as. Raises Refused, or Unavailable when the
+    read tables do not come as far as the caller asks."""
+    call.given = read_parameters(call.query, route.query)
+    if route.offers:
+        call.media_type = preferred(call.headers.get(b"accept"), route.offers)
+    if route.method == "GET":
+        await desk.wait_for(call)
+
+
+async def _export(
+    desk: Desk, call: Call, route: Other, parameters: Parameters, reader: tuple[Rights, Activity]
+) -> Reply | None:
+    """What somebody takes along, once the log says so: when the answer begins, or is refused."""
+    rights, asked = reader
+    if rights.unlogged:
+        raise rights.unlogged
+
+    async def note_begun() -> None:
+        said = filters_said(desk, call.given, route.query)
+        await note(desk, call, rights, replace(asked, details={"filters": said}))
+
+    call.before_start = note_begun
+    try:
+        await _read_query(desk, call, route)
+        reply = await route.answer(desk, call, parameters)
+        await call.about_to_start()
+    except Refused as refusal:
+        if call.before_start is not None:
+            await note(desk, call, rights, asked, refusal)
+        raise
+    finally:
+        call.before_start = None
+    return reply
 
 
 def _log_access(method: str, path: str, status: int, started: float) -> None:

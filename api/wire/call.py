@@ -1,7 +1,7 @@
 """One HTTP request as the routes see it, and the reply they give."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -16,6 +16,7 @@ from rim_ledger.core import SYSTEM, Stamp, Unauthenticated
 from rim_ledger.world import World
 
 JSON: Final = b"application/json"
+NDJSON: Final = b"application/x-ndjson"
 REQUEST: Final = ContextVar("request", default="")
 """The id of the request that is being answered, for the log."""
 USER_AGENT_MAX: Final = 512
@@ -41,8 +42,8 @@ class Call:
     """A request: who asks, from where, and where its body can be read."""
 
     __slots__ = (
-        "given", "headers", "id", "ip", "limits", "media_type", "method", "path", "position",
-        "progress", "query", "receive", "send", "started", "status", "token_hash",
+        "before_start", "given", "headers", "id", "ip", "limits", "media_type", "method", "path",
+        "position", "progress", "query", "receive", "send", "started", "status", "token_hash",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +69,8 @@ class Call:
         """The position that the answer reflects at least, once the read tables have come to it."""
         self.limits: Headers = []
         """What is left of what the caller may ask for; every answer tells it."""
+        self.before_start: Callable[[], Awaitable[None]] | None = None
+        """What goes before the answer, once; it may raise, and there is no such answer then."""
         self.started = False
         """Whether an answer has begun, after which there can be no other."""
         self.status = 200
@@ -92,8 +95,15 @@ class Call:
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
+    async def about_to_start(self) -> None:
+        """Do what goes before the answer, if it was not done."""
+        if before := self.before_start:
+            await before()
+            self.before_start = None
+
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head of an answer: these headers, and those that every answer has."""
+        await self.about_to_start()
         own = [(b"cache-control", b"no-store"), (b"x-request-id", self.id.encode())]
         headers = [*own, *self.limits, *headers]
         self.started, self.status = True, status

@@ -21,6 +21,7 @@ from rim_ledger.core import (
 from rim_ledger.lending.decision import Terms, decide_request, require_active
 from rim_ledger.lending.loan import LEGAL, Loan
 from rim_ledger.lending.loan_events import (
+    POLICY_VERSION,
     Decision,
     LoanApprovalRevoked,
     LoanApproved,
@@ -32,6 +33,7 @@ from rim_ledger.lending.separation import require_may_lend
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import CreditReleased, CreditReserved
 from rim_ledger.patch import Patch
+from rim_ledger.refused_request import Asked
 from rim_ledger.system.config import setting
 from rim_ledger.values import AnyId, Metadata, Money, Network, Note, Rate, derived_id, interest
 
@@ -52,8 +54,7 @@ class RequestLoan(Creation[Loan]):
     def begin(self, id: UUID, book: Book) -> Iterable[Event]:
         self._require_right_to_terms(book)
         user = book.known(User, self.user_id)
-        require_no_conflict(book, user)
-        reasons = decide_request(user, self.amount, terms_of(book), book.now)
+        reasons = self._decided(user, book)
         rate = setting(book, "lending", "interestRate")
         rate = rate if self.interest_rate is None else self.interest_rate
         historical = book.stamp.at < book.now - HISTORICAL_AFTER
@@ -76,6 +77,27 @@ class RequestLoan(Creation[Loan]):
         if not reasons:
             _remind_to_disburse(book, id)
             yield LoanApproved(automatic=True)
+
+    def _decided(self, user: User, book: Book) -> tuple[str, ...]:
+        """Why a person has to look at it. What is refused is kept as evidence."""
+        asked = Asked(
+            user_id=user.id,
+            amount=self.amount,
+            network=self.network,
+            repayment_period=self.repayment_period,
+            interest_rate=self.interest_rate,
+            credit_score=user.credit_score,
+            credit_limit=user.credit_limit,
+            available=user.available,
+        )
+        policy: str | None = None
+        try:
+            require_no_conflict(book, user)
+            terms, policy = terms_of(book), POLICY_VERSION
+            return decide_request(user, self.amount, terms, book.now)
+        except Refused as refusal:
+            book.refused_requests.append(asked.refused(refusal, policy))
+            raise
 
     def _require_right_to_terms(self, book: Book) -> None:
         own = self.interest_rate is not None or self.repayment_period or self.metadata

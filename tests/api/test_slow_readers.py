@@ -11,11 +11,11 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from api import bulk, journal
+from api import bulk, csv_export
 from api.event_log import Sight
 from api.process import protocol
 from api.process.protocol import BoundedProtocol
-from api.road import desk, reads
+from api.road import desk, lines, reads
 from api.wire import rate, stream
 from tests.api.conftest import Client, Tell
 from tests.api.test_bulk import register
@@ -96,7 +96,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def swell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have whatever is read be much."""
-    as_csv, unsealed, shown = journal._csv, reads.unsealed, Sight.shown
+    as_csv, unsealed, shown = csv_export.csv_text, reads.unsealed, Sight.shown
 
     async def long_json(*given: Any, **more: Any) -> str:
         return await unsealed(*given, **more) + " " * 8 * MUCH
@@ -104,16 +104,20 @@ def swell(monkeypatch: pytest.MonkeyPatch) -> None:
     async def long_events(*given: Any) -> list[bytes]:
         return [event + b" " * MUCH for event in await shown(*given)]
 
-    monkeypatch.setattr(journal, "_csv", lambda rows: as_csv(rows) + b"x" * 8 * MUCH)
+    monkeypatch.setattr(csv_export, "csv_text", lambda rows: as_csv(rows) + b"x" * 8 * MUCH)
+    monkeypatch.setattr(lines, "_head", lambda *_: b" " * 8 * MUCH)
     monkeypatch.setattr(reads, "unsealed", long_json)
     monkeypatch.setattr(Sight, "shown", long_events)
 
 
 ANSWERS = [
     ("/v1/journal.csv", "text/csv"),
+    ("/v1/refused-requests.csv", "text/csv"),
     ("/v1/events", NDJSON),
     ("/v1/events", SSE),
     ("/v1/users", "application/json"),
+    ("/v1/users", NDJSON),
+    ("/v1/users", "text/csv"),
 ]
 DOCUMENTS = ["/docs/assets/swagger-ui-bundle.js", "/openapi.json"]
 

@@ -14,7 +14,7 @@ from tests.process.service import PATIENCE, Service, a_service, is_ready, stop, 
 from tests.real_loans import log_in
 
 PASSWORD = "a long enough Passw0rd"
-KEPT = ("ledger.events", "ledger.checkpoints", "ledger.activity")
+KEPT = ("ledger.events", "ledger.checkpoints", "ledger.activity", "ledger.refused_requests")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,8 @@ def test_every_session_of_the_service_is_of_the_role_that_may_only_add(
 def test_that_role_cannot_change_what_is_kept(
     running: tuple[Service, str], table: str, statement: str
 ) -> None:
-    columns = {KEPT[0]: "body = '{}'", KEPT[1]: "note = ''", KEPT[2]: "action = ''"}
+    changes = ("body = '{}'", "note = ''", "action = ''", "amount = 1")
+    columns = dict(zip(KEPT, changes, strict=True))
     with (
         psycopg.connect(database(running[0])) as connection,
         pytest.raises(errors.InsufficientPrivilege, match="permission denied"),
