@@ -33,7 +33,7 @@ async def begin(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     What the caller may not read is left out. Without users.pii the words about persons are hidden
     and `body` is null. The caller fetches the file once it is made; it is kept for 24 hours.
     """
-    rights = await _rights(desk, call, parameters, log=True)
+    rights = await _rights(desk, call, parameters)
     question = await read_question(desk, call, live=False, paged=False)
     sight, id_ = Sight(rights), desk.world.new_id()
     export = Export(
@@ -57,7 +57,7 @@ async def begin(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
         if each.failure:
             await store.drop(each.id)
     await store.begin(export)
-    desk.begin(make(desk, export, sight.narrowed(question), sight))
+    desk.begin(make(desk, call, export, sight.narrowed(question), sight))
     headers = [(b"location", f"{EXPORTS}/{id_}".encode())]
     return Reply(202, encoded(_shown(export)), headers)
 
@@ -73,13 +73,13 @@ async def answer_list(desk: "Desk", call: Call, parameters: Parameters) -> Reply
 
 async def answer_one(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """How far an export of the caller is."""
-    _, export = await _look(desk, call, parameters)
+    export = await _look(desk, call, parameters)
     return Reply(200, encoded(_shown(export)))
 
 
 async def delete(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Let go of an export and its file, also while it is made."""
-    _, export = await _look(desk, call, parameters)
+    export = await _look(desk, call, parameters)
     await ExportStore(desk).drop(export.id)
     return Reply(200, encoded(_shown(export)))
 
@@ -87,14 +87,13 @@ async def delete(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
 async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
     """The file of an export, or a Range of it, for whoever asked for it and may still read all that
     is in it. What broke off goes on with Range, as long as the export is kept."""
-    rights, export = await _look(desk, call, parameters)
+    export = await _look(desk, call, parameters)
     if export.size is None:
         words = f"The export is not there: {export.failure or 'it is being made.'}"
         raise Refused("export-not-ready", words)
     needs = [READ, SEES_PERSONS] if export.persons else [READ]
     asked = activity_of("Export", FILE, parameters)
-    await desk.rights(call, call.token, *needs, activity=asked, logged=lambda _: export.persons)
-    _require_reads(rights, export)
+    _require_reads(await desk.rights(call, call.token, *needs, activity=asked), export)
 
     async def admit() -> None:
         _require_reads(await admit_again(desk, call, *needs, activity=asked), export)
@@ -115,21 +114,19 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
         await file.answer(call, stream)
 
 
-async def _rights(
-    desk: "Desk", call: Call, parameters: Parameters, *, log: bool = False
-) -> "Rights":
-    asked = activity_of("Export" if log else "Read", EXPORTS, parameters)
-    return await desk.rights(call, call.token, READ, activity=asked, logged=lambda _: log)
+async def _rights(desk: "Desk", call: Call, parameters: Parameters) -> "Rights":
+    asked = activity_of("Read", EXPORTS, parameters)
+    return await desk.rights(call, call.token, READ, activity=asked)
 
 
-async def _look(desk: "Desk", call: Call, parameters: Parameters) -> "tuple[Rights, Export]":
+async def _look(desk: "Desk", call: Call, parameters: Parameters) -> Export:
     """An export of the caller. Raises NotFound for any other."""
     rights, text = await _rights(desk, call, parameters), parameters["id"]
     id_ = UUID(text) if UUID_TEXT.fullmatch(text) else None
     found = await ExportStore(desk).find(_owner(rights), id_) if id_ else None
     if found is None:
         raise missing(Export)
-    return rights, found
+    return found
 
 
 def _owner(rights: "Rights") -> UUID:
@@ -189,11 +186,12 @@ ROUTES: list[AnyRoute] = [
         begin,
         "Begin an export of the log",
         READ,
+        exports=True,
         gives=GIVES,
         status=202,
         query=QUERY,
     ),
     Other("GET", ONE, answer_one, "How far an export is", READ, gives=GIVES),
     Other("DELETE", ONE, delete, "Let go of an export", READ, gives=GIVES),
-    Other("GET", FILE, fetch, "The file of an export", READ),
+    Other("GET", FILE, fetch, "The file of an export", READ, exports=True),
 ]

@@ -115,7 +115,8 @@ def test_who_sees_persons_gets_them_and_the_log_of_activities_says_so(tell: Tell
         assert row["body"].startswith("{")
         log = "/v1/admin-activity-logs?resource=exports&action=Export"
         lines = (await admin.get(log)).json()["items"]
-        assert [each["adminName"] for each in lines] == ["seer", "seer"], "asked for, and fetched"
+        assert [each["adminName"] for each in lines] == ["seer"] * 3, "asked for, made, fetched"
+        assert [ada in (each["persons"] or ()) for each in lines] == [False, True, False]
         roles = (await admin.get("/v1/admin-roles", headers=await admin.caught_up())).json()
         (role,) = [each["id"] for each in roles["items"] if each["name"] == "seer"]
         for left in (may("events", "users"), may("events", "users.pii")):
