@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from api.road.again import admit_again, streaming
+from api.road.commands import receipt_headers
 from api.road.idempotency import key_for
 from api.road.known import require_known
 from api.road.looking import Look, show
@@ -141,12 +142,10 @@ def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
         "position": receipt.position,
     }
     headers = [
+        *receipt_headers(receipt),
         (b"location", url.encode()),
-        (b"ledger-position", b"%d" % receipt.position),
         (b"etag", b'"%d"' % receipt.version),
     ]
-    if receipt.replayed:
-        headers.append((b"idempotency-replayed", b"true"))
     return Reply(201, encoded(body), headers)
 
 

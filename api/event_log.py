@@ -154,9 +154,10 @@ class Sight(Struct, frozen=True):
         return cls(await desk.rights(call, call.token, needs, enter=enter, activity=activity))
 
     async def again(self, desk: "Desk", call: Call, needs: Right, activity: Activity) -> "Sight":
-        """The same reader as they are now. What was read before this may be told to them: they
-        are let in at its positions or later. Raises as `of` does."""
-        return await Sight.of(desk, call, needs, activity, enter=gate.enter_again)
+        """The same reader as they are now, who has taken what was sent by now: that keeps a session
+        alive as any request does. What was read before this may be told to them: they are let in
+        at its positions or later. Raises as `of` does."""
+        return await Sight.of(desk, call, needs, activity, enter=gate.enter_own)
 
     async def noted(
         self, desk: "Desk", call: Call, activity: Activity, lines: list[Line]

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from api.csv_export import CSV, Export, attached, csv_text, rfc3339, stream_csv
+from api.csv_export import Export, stream_csv
 from api.examples import AS_OF, EFFECTIVE_AT
 from api.road.as_of import APPROXIMATE, HINT, RECORDED, UNRECORDED, moment_of
 from api.road.filters import Asked
 from api.road.parameters import filters_of
 from api.road.routes import AnyRoute, List, One, Other, Parameters
 from api.wire.call import Call, Reply
+from api.wire.csv_text import CSV_UTF8, attached, csv_text, rfc3339
 from projections.journal import ACCOUNTS, JournalEntryRow
 from projections.writer import encode
 from rim_ledger.values import ZERO
@@ -88,7 +89,7 @@ async def trial_balance_csv(desk: "Desk", call: Call, _: Parameters) -> Reply:
     found = await _balance(desk, call)
     rows = [(account, _name(account), *sums) for account, *sums in found.accounts]
     text = csv_text([("account", "name", "debit", "credit", "balance"), *rows])
-    return Reply(200, text, [*found.headers, attached("trial-balance")], CSV)
+    return Reply(200, text, [*found.headers, attached("trial-balance")], CSV_UTF8)
 
 
 async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:

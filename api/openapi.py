@@ -12,6 +12,8 @@ from api.road import parameters
 from api.road.commands import wire_name
 from api.road.reads import parameters_of
 from api.road.routes import AnyRoute, List, One, Other, Route
+from api.wire.call import NDJSON
+from api.wire.csv_text import CSV
 from projections.catalogue import ROW_OF
 from projections.dictionary import meaning, unit
 from projections.tables import Row
@@ -131,7 +133,7 @@ def _operation(route: AnyRoute, schemas: Mapping[str, Schema]) -> Schema:
             _describe_command(operation, route, schemas)
         case List():
             operation["parameters"] += [*_queries(parameters.of_list(route.row)), _POSITION]
-            operation["responses"] = {"200": _json(_page(route))} | _problems(ALWAYS)
+            operation["responses"] = {"200": _rows(route)} | _problems((*ALWAYS, "406"))
         case One():
             operation["parameters"] += [*_queries(parameters_of(route.row)), _POSITION]
             operation["responses"] = {"200": _json(_ref(route.row))} | _problems(ALWAYS)
@@ -214,6 +216,18 @@ def _page(route: List) -> Schema:
         "properties": {"items": items, "nextCursor": cursor},
     }
     return {"allOf": [_ref(route.of[1]), page]} if route.of and route.with_owner else page
+
+
+def _rows(route: List) -> Schema:
+    """A list's answer: a page of JSON; or lines, to its end where no limit is given."""
+    answer = _json(_page(route))
+    heads = ",".join(column.wire for column in route.row.COLUMNS.values())
+    lines = {"description": f"A head, and a line for each row: {heads}.", **_STRING}
+    answer["content"] |= {
+        NDJSON.decode(): {"schema": {"description": "A line for each row.", **_ref(route.row)}},
+        CSV.decode(): {"schema": lines},
+    }
+    return answer
 
 
 def _without(schema: Schema, names: set[str]) -> Schema:

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from api.lending import ONE_USER
-from api.road.commands import errors_in
+from api.road.commands import errors_in, receipt_headers
 from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, List, Other, Parameters, Route, activity_of, resource
 from api.wire.body import BODY_MAX, read_body, read_json
@@ -85,12 +85,9 @@ async def auto_assign(desk: "Desk", call: Call, parameters: Parameters) -> Reply
         admit,
         keeps_value=True,
     )
-    headers = [(b"ledger-position", b"%d" % receipt.position)]
-    if receipt.replayed:
-        headers.append((b"idempotency-replayed", b"true"))
     # Earlier versions did not keep the number with the answer.
     told = {} if given is None else {"assigned": given}
-    return Reply(200, encoded(told | {"position": receipt.position}), headers)
+    return Reply(200, encoded(told | {"position": receipt.position}), receipt_headers(receipt))
 
 
 async def _wish(call: Call) -> AutoAssign:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from api.road.commands import read_form, receipt_json
+from api.road.commands import read_form, receipt_headers, receipt_json
 from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, Other, Parameters, Route, activity_of, resource
 from api.road.wish import LetIn, let_in
@@ -202,10 +202,7 @@ def _told(desk: "Desk", fields: dict[str, object]) -> Reply:
 
 
 def _receipt(kind: type[Aggregate], receipt: Receipt) -> Reply:
-    headers = [(b"ledger-position", b"%d" % receipt.position)]
-    if receipt.replayed:
-        headers.append((b"idempotency-replayed", b"true"))
-    return Reply(200, receipt_json(kind, receipt), headers)
+    return Reply(200, receipt_json(kind, receipt), receipt_headers(receipt))
 
 
 _text = {"type": "string"}

@@ -1,20 +1,24 @@
-"""Compares the rows beside the log with the log: names, secrets, keys, outcomes and reminders."""
+"""Compares rows with the log that they follow from: names, secrets, keys, reminders, read tables;
+and outcomes with their codes."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
 from datetime import datetime
 from hmac import compare_digest
 from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
-from psycopg import AsyncConnection, IsolationLevel
+from psycopg import AsyncConnection
 
 from projections import log
+from projections.catalogue import TABLES
 from projections.fold import Poisoned, opened
 from projections.log import Line
 from projections.seals import KEY
-from projections.verify import Progress, Rest, no_rest, silent
+from projections.shown import Shown
+from projections.streams import Rest, no_rest, spans
+from projections.verify import Progress, silent
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Event
 from rim_ledger.due import Due, expected
@@ -24,7 +28,6 @@ from rim_ledger.rows import ADOPTED, is_held, key_fits, secret_fits
 from rim_ledger.store import Store
 from rim_ledger.vault import Vault, personal_fields
 
-STRETCH: Final = 2_000
 PAGE: Final = 500
 CLAIMS: Final = """
 SELECT kind, name, stream_id FROM ledger.claims
@@ -56,49 +59,59 @@ class Stream(Struct, frozen=True):
         number = {("business-id", getattr(aggregate, own))} if own else set[Claim]()
         return aggregate.claims | aggregate.lists | number
 
+    @property
+    def has_secrets(self) -> bool:
+        return any(name.startswith("secret/") for name in self.entry.kept)
+
+
+class Place(Struct):
+    """How far a look at all streams has come, for another process to go on from."""
+
+    after: UUID = UUID(int=0)
+    """The last stream that was looked at; they are in the order of their ids."""
+    upto: int | None = None
+    """How far the read tables were when it began."""
+    shown: dict[str, int] = {}
+    """Rows of each read table that were begun up to there, and were found."""
+    owners: set[UUID] = set()
+    """Streams that have secrets."""
+
 
 class Beside:
-    """One look at all rows, as they are at one moment."""
+    """One look at all rows, a few streams at a time."""
 
     def __init__(
-        self, connection: Connection, vault: Vault, now: datetime, rest: Rest = no_rest
+        self,
+        connection: Connection,
+        vault: Vault,
+        now: datetime,
+        place: Place | None = None,
+        rest: Rest = no_rest,
     ) -> None:
+        """The `connection` is of `moments`. A look that was interrupted goes on from its place."""
         self._connection, self._vault, self._now, self._rest = connection, vault, now, rest
-        self._store, self._owners = Store(connection), dict[UUID, Entry]()
+        self._store, self._shown = Store(connection), Shown(connection, vault)
+        self._place = place or Place()
         self.lost: list[Due] = []
         """Reminders that are gone, or are for too late."""
 
     async def faults(self, progress: Progress = silent) -> AsyncIterator[str]:
-        """What does not follow from the log, or is missing."""
-        upto, done = await log.head(self._connection), 0
-        async for streams, events in self._streams(upto):
-            for each in streams:
-                if any(name.startswith("secret/") for name in each.entry.kept):
-                    self._owners[each.id] = each.entry
-            for faults in (self._names(streams), self._keys(streams), self._reminders(streams)):
+        """What does not follow from the log, or is missing. Raises Poisoned."""
+        place, done = self._place, 0
+        place.upto = await self._shown.position() if place.upto is None else place.upto
+        total, counts = await log.head(self._connection), Counter(place.shown)
+        async for lines in spans(self._connection, place.after, self._rest):
+            streams = _streams(lines)
+            place.owners |= {each.id for each in streams if each.has_secrets}
+            beside = (self._names(streams), self._keys(streams), self._reminders(streams))
+            for faults in (*beside, self._shown.faults(lines, place.upto, counts)):
                 async for fault in faults:
                     yield fault
-            done += events
-            progress(done, upto)
-            await self._rest()
-        for others in (self._holders(upto), self._secrets(upto), self._outcomes()):
+            place.after, place.shown = lines[-1].stream, dict(counts)
+            progress(done := done + len(lines), total)
+        for others in (self._holders(), self._secrets(), self._outcomes(), self._surplus()):
             async for fault in others:
                 yield fault
-
-    async def _streams(self, upto: int) -> AsyncIterator[tuple[list[Stream], int]]:
-        """The streams that end in each stretch of the log, and how many events that was."""
-        place, stream = log.FIRST, None
-        while lines := await log.stretch(self._connection, place, upto, STRETCH):
-            ended = list[Stream]()
-            for line in lines:
-                if stream and stream.id != line.stream:
-                    ended.append(stream)
-                    stream = None
-                stream = _after(stream, line)
-            place = lines[-1].stream, lines[-1].version
-            yield ended, len(lines)
-        if stream:
-            yield [stream], 0
 
     async def _names(self, streams: Sequence[Stream]) -> AsyncIterator[str]:
         wanted = {claim: each.id for each in streams for claim in each.claims}
@@ -110,16 +123,16 @@ class Beside:
             elif holder != stream and claim not in others[holder].claims:
                 yield f"ledger.claims: {claim[0]} of {stream} leads to {holder}"
 
-    async def _holders(self, upto: int) -> AsyncIterator[str]:
+    async def _holders(self) -> AsyncIterator[str]:
         """Names that lead to a stream which does not hold them."""
         last: tuple[str, str] = "", ""
         while page := await self._rows(CLAIMS, *last, PAGE):
-            await self._rest()
             others = await self._folded({stream for _, _, stream in page})
             for kind, name, stream in page:
                 if not is_held(self._vault, others[stream].entry, (kind, name)):
                     yield f"ledger.claims: {kind} leads to {stream}, which does not hold it"
             last = page[-1][0], page[-1][1]
+            await self._next_moment()
 
     async def _keys(self, streams: Sequence[Stream]) -> AsyncIterator[str]:
         persons = {each.id: each.entry for each in streams if each.has_key}
@@ -146,32 +159,45 @@ class Beside:
         if stream.entry.aggregate:
             yield from expected(stream.entry.aggregate, self._now)
 
-    async def _secrets(self, upto: int) -> AsyncIterator[str]:
+    async def _secrets(self) -> AsyncIterator[str]:
         rows = await self._rows(SECRETS)
         stored = {(owner, what): text for owner, what, text in rows if (owner, what) != KEY}
+        known = self._place.owners | {owner for owner, _ in stored} | {ADOPTED}
+        owners = {each: one.entry for each, one in (await self._folded(known)).items()}
         said = {
             (owner, name.removeprefix("secret/"))
-            for owner, entry in self._owners.items()
+            for owner, entry in owners.items()
             if owner != ADOPTED
             for name in entry.kept
             if name.startswith("secret/")
         }
-        others = await self._folded({owner for owner, _ in stored} - self._owners.keys())
-        before = self._owners.get(ADOPTED, Entry())
         for secret in sorted(stored.keys() | said):
-            owner = self._owners.get(secret[0]) or others[secret[0]].entry
+            owner, before = owners[secret[0]], owners[ADOPTED]
             if not secret_fits(self._vault, owner, before, secret, stored.get(secret)):
                 what = "does not follow from the log" if secret in stored else "is missing"
                 yield f"ledger.secrets: {secret[1]} of {secret[0]} {what}"
+        await self._next_moment()
 
     async def _outcomes(self) -> AsyncIterator[str]:
         last, mac = ("", ""), self._vault.event_mac
         while mac and (page := await self._rows(OUTCOMES, *last, PAGE)):
-            await self._rest()
             for *columns, code in page:
                 if not compare_digest(code or b"", mac.row_code("outcomes", *columns)):
                     yield f"ledger.outcomes: that of the key {columns[1]} was not stored so"
             last = page[-1][0], page[-1][1]
+            await self._next_moment()
+
+    async def _surplus(self) -> AsyncIterator[str]:
+        """Read tables that have other rows besides."""
+        upto = self._place.upto or 0
+        for row in TABLES.values():
+            if fault := await self._shown.surplus(row, upto, self._place.shown.get(row.TABLE, 0)):
+                yield fault
+            await self._next_moment()
+
+    async def _next_moment(self) -> None:
+        await self._connection.commit()
+        await self._rest()
 
     async def _folded(self, ids: Iterable[UUID]) -> Mapping[UUID, Stream]:
         streams = {each: Stream(each, Entry(), has_key=False) for each in ids}
@@ -184,13 +210,17 @@ class Beside:
         return await (await self._connection.execute(query.encode(), values or None)).fetchall()
 
 
-@asynccontextmanager
-async def one_moment(url: str) -> AsyncIterator[Connection]:
-    """A connection that sees all as it is at one moment, and changes nothing."""
-    async with await AsyncConnection.connect(url) as connection:
-        await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
-        await connection.set_read_only(True)
-        yield connection
+def uncompared(error: Poisoned) -> str:
+    """What a look says that could not go on. It does not quote the event."""
+    return f"position {error.position}: the event cannot be folded; not all rows were compared"
+
+
+def _streams(lines: Sequence[Line]) -> list[Stream]:
+    """What whole streams came to. Raises Poisoned."""
+    streams = dict[UUID, Stream]()
+    for line in lines:
+        streams[line.stream] = _after(streams.get(line.stream), line)
+    return list(streams.values())
 
 
 def _after(stream: Stream | None, line: Line) -> Stream:

@@ -1,6 +1,6 @@
 """Checks the log against its seals: a quick look, or every event, every tile, every checkpoint."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from projections.merkle import HEIGHT, SIZE, WIDTH, Edge, leaf_hash
 from projections.origins import Origins
 from projections.seals import Contradiction, last, leaf, require_signed, tiles
 from projections.signed_note import Checkpoint, Untrue
+from projections.streams import Rest, no_rest
 from rim_ledger.event_mac import EventMac
 
 PAGE: Final = 20 * WIDTH
@@ -23,16 +24,10 @@ SELECT size, note FROM ledger.checkpoints
 
 Connection = AsyncConnection[Any]
 Progress = Callable[[int, int], None]
-Rest = Callable[[], Awaitable[None]]
-"""Is awaited after each piece of work."""
 Claim = tuple[int, Checkpoint | Untrue]
 """How many events a note is on, and what it says or why that is nothing."""
 Leaves = list[tuple[int, Line | None, bytes]]
 """Positions, each with its event and its seal; none, where it is missing."""
-
-
-async def no_rest() -> None:
-    """Goes on at once."""
 
 
 def silent(done: int, total: int) -> None:
@@ -101,17 +96,13 @@ class Verification:
         origins: Origins,
         outside: Sequence[Checkpoint],
         event_mac: EventMac | None,
-        *,
-        after: int = 0,
         rest: Rest = no_rest,
     ) -> None:
-        """`outside` are checkpoints that were kept elsewhere; `event_mac` checks the codes. Only
-        what comes `after` a position is looked at; roots only where that is everything."""
+        """`outside` are checkpoints that were kept elsewhere; `event_mac` checks the codes."""
         self._connection, self._origins, self._outside = connection, origins, outside
         self._event_mac = event_mac
         self._claims = [*origins.claims, *filter(origins.has, outside)]
-        self._after, self._rest = after, rest
-        self._edge, self._whole = Edge(), after == 0
+        self._edge, self._whole, self._rest = Edge(), True, rest
         self.events = self.sealed = self.checkpoints = 0
 
     async def faults(self, progress: Progress = silent) -> AsyncIterator[str]:
@@ -121,10 +112,7 @@ class Verification:
                 yield unnamed(claim)
         self.sealed, _ = await last(self._connection)
         self.events = await log.head(self._connection)
-        after, end = (
-            self._after,
-            max(self.sealed, self.events, *(each.size for each in self._claims)),
-        )
+        after, end = 0, max(self.sealed, self.events, *(each.size for each in self._claims))
         while after < end:
             upto = min(after + PAGE, end)
             leaves = await _leaves(self._connection, after, upto)

@@ -18,7 +18,13 @@ def of_list(row: type[Row]) -> dict[str, Schema]:
     columns = [column for column in row.COLUMNS.values() if is_filter(row, column)]
     sorts = [sign + c.wire for c in columns if c.name != "id" for sign in ("", "-")]
     parameters: dict[str, Schema] = {
-        "limit": {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT},
+        "limit": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": LIMIT_MAX,
+            "default": LIMIT,
+            "description": "Rows of a page. Without one, NDJSON and CSV have all rows.",
+        },
         "cursor": _STRING,
         "sort": {"type": "string", "enum": sorts},
         **filters_of(row),

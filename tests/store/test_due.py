@@ -48,8 +48,9 @@ def test_a_loan_whose_reminder_is_lost_falls_overdue_all_the_same(
         assert await tick(dispatch, days=62) == 1
         assert loan_in(dispatch, loan).status == "defaulted"
         with psycopg.connect(database) as connection:
-            query = "SELECT count(*) FROM ledger.faults WHERE place LIKE 'verify: 1 faults%'"
-            assert connection.execute(query).fetchone() == (2,), "an alert watches these"
+            query = "SELECT split_part(place, ' ', 3) FROM ledger.faults ORDER BY place"
+            told = [what for (what,) in connection.execute(query)]
+        assert told == ["default", "overdue"], "an alert watches these"
 
     lend(database, "08031234567", story)
 
@@ -77,6 +78,6 @@ def test_one_clock_looks_at_a_time(database: str, tmp_path: Path) -> None:
         await disburse(dispatch, loan)
         change(database, LOST["deleted"])
         looks = [check(database, dispatch, tmp_path).look() for _ in range(2)]
-        assert sorted(await asyncio.gather(*looks)) == [0, 1]
+        assert set(await asyncio.gather(*looks)) == {None, 1}
 
     lend(database, "08031234567", story)
