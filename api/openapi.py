@@ -57,6 +57,7 @@ PROBLEM: Final[Schema] = {
                 "properties": {name: {"type": "string"} for name in ("pointer", "code", "detail")},
             },
         },
+        "hint": {"type": "string"},
         "current": {"type": "string"},
         "command": {"type": "string"},
         "allowed": {"type": "array", "items": {"type": "string"}},
@@ -138,6 +139,8 @@ def _operation(route: AnyRoute, schemas: Mapping[str, Schema]) -> Schema:
             operation["responses"] = {"200": _json(_ref(route.row))} | _problems(ALWAYS)
         case Other():
             _describe_other(operation, route)
+    if any(each["name"] == "effectiveAt" for each in operation["parameters"]):
+        operation["responses"]["200"]["headers"] = _OF_THE_PAST
     if route.own:
         words = f"{operation.get('description', '')} Borrowers may ask for what is theirs."
         operation["description"] = words.strip()
@@ -273,6 +276,18 @@ BODIES: Final[Mapping[str, Schema]] = {
 _POSITION: Final = _header(
     "Ledger-Position", {"type": "integer", "minimum": 0}, "Answer from this position on."
 )
+_OF_THE_PAST: Final[Schema] = {
+    "Ledger-Approximate": {
+        "schema": {"const": "true"},
+        "description": "Beside an answer to effectiveAt: an older event does not say when it "
+        "happened, and stands at the time of its command.",
+    },
+    "Ledger-Hint": {
+        "schema": _STRING,
+        "description": "Beside an empty answer to asOf: what was asked for had happened by that "
+        "time, and was recorded later.",
+    },
+}
 _KEY: Final = _header(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},

@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 from projections.cloud_events import Reader, persons_in, read
 from projections.log import Line
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
+from rim_ledger.living_keys import ERASED
 
 _word: Final = pa.dictionary(pa.int32(), pa.string())
 _moment: Final = pa.timestamp("us", tz="UTC")
@@ -38,10 +39,6 @@ SCHEMA: Final = pa.schema(
     ]
 )
 """`data` has personal words hidden; `body` is what was stored, sealed, and what was signed."""
-
-ERASED: Final = (
-    "SELECT person FROM ledger.personal_keys WHERE person = ANY (%b) AND wrapped IS NULL"
-)
 
 
 class _Amount(Struct):

@@ -12,6 +12,7 @@ from projections.merkle import HEIGHT, SIZE, WIDTH, Edge, leaf_hash
 from projections.origins import Origins
 from projections.seals import Contradiction, last, leaf, require_signed, tiles
 from projections.signed_note import Checkpoint, Untrue
+from projections.streams import Rest, no_rest
 from rim_ledger.event_mac import EventMac
 
 PAGE: Final = 20 * WIDTH
@@ -27,6 +28,10 @@ Claim = tuple[int, Checkpoint | Untrue]
 """How many events a note is on, and what it says or why that is nothing."""
 Leaves = list[tuple[int, Line | None, bytes]]
 """Positions, each with its event and its seal; none, where it is missing."""
+
+
+def silent(done: int, total: int) -> None:
+    """Tells nobody."""
 
 
 async def require_true(
@@ -91,15 +96,16 @@ class Verification:
         origins: Origins,
         outside: Sequence[Checkpoint],
         event_mac: EventMac | None,
+        rest: Rest = no_rest,
     ) -> None:
         """`outside` are checkpoints that were kept elsewhere; `event_mac` checks the codes."""
         self._connection, self._origins, self._outside = connection, origins, outside
         self._event_mac = event_mac
         self._claims = [*origins.claims, *filter(origins.has, outside)]
-        self._edge, self._whole = Edge(), True
+        self._edge, self._whole, self._rest = Edge(), True, rest
         self.events = self.sealed = self.checkpoints = 0
 
-    async def faults(self, progress: Progress) -> AsyncIterator[str]:
+    async def faults(self, progress: Progress = silent) -> AsyncIterator[str]:
         """What is wrong, position by position."""
         for claim in self._outside:
             if not self._origins.has(claim) and not self._origins.lost(claim):
@@ -117,6 +123,7 @@ class Verification:
                 async for fault in self._roots(after, leaves):
                     yield fault
             progress(upto, end)
+            await self._rest()
             after = upto
 
     def _differences(self, leaves: Leaves, codes: Mapping[int, bytes | None]) -> Iterator[str]:

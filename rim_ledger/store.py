@@ -78,9 +78,9 @@ numbered AS (
      WHERE head.position = %(head)s
     ON CONFLICT (prefix, year) DO UPDATE SET last = excluded.last),
 outcomes AS (
-    INSERT INTO ledger.outcomes
+    INSERT INTO ledger.outcomes (caller, key, request_hash, outcome, mac, recorded_at)
     SELECT o.*, %(at)s FROM head, unnest(%(callers)b::text[], %(keys)b::text[], %(hashes)b::text[],
-                                         %(outcomes)b::text[]) o
+                                         %(outcomes)b::text[], %(outcome_macs)b::bytea[]) o
      WHERE head.position = %(head)s),{KEEP},
 activities AS (
     INSERT INTO ledger.activity
@@ -116,7 +116,7 @@ SELECT prefix, year, last FROM ledger.numbers
   JOIN unnest(%b::text[], %b::int4[]) AS wanted (prefix, year) USING (prefix, year)"""
 
 OUTCOMES: Final = """
-SELECT caller, key, request_hash, outcome FROM ledger.outcomes
+SELECT caller, key, request_hash, outcome, mac FROM ledger.outcomes
   JOIN unnest(%s::text[], %s::text[]) AS wanted (caller, key) USING (caller, key)"""
 
 
@@ -159,6 +159,11 @@ class Store:
         row = await cursor.fetchone()
         if row is None or row[0] != draft.head:
             raise Moved
+
+    async def head(self) -> int:
+        """The position of the last event; 0 when there is none."""
+        ((position,),) = await (await self.connection.execute(HEAD)).fetchall()
+        return int(position)
 
     async def last(self) -> Line | None:
         """The last event, if there is one."""

@@ -22,6 +22,7 @@ from uuid import UUID
 
 import httpx
 
+from rim_ledger.admin.admin_role import builtin_id
 from tests.demo_loans import Lending, Line
 from tests.demo_people import people
 from tests.real_loans import URL, log_in, take_on
@@ -164,8 +165,7 @@ class Filling:
         clerk = self.tokens["clerk"]
         for name in ("officer", "cashier"):
             self.tokens[name] = take_on(self.client, clerk, f"demo.{name}", self.password)
-        roles = self.client.get("/v1/admin-roles", headers=clerk).json()["items"]
-        role = next(each["id"] for each in roles if each["name"] == "support_agent")
+        role = str(builtin_id("support_agent"))
         self.send("clerk", self.story.borrowers())
         for who, lines in self.story.lending.in_order():
             self.send(who, lines)

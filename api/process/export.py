@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 from psycopg import AsyncConnection
 
-from api.installation.database import Unfit, filled_database
+from api.installation.database import Unfit, log_database
 from api.installation.settings import Settings
 from api.process.output import OutputLost
 from api.process.progress import interruptible, progress
@@ -49,14 +49,14 @@ def export(
     follow:
         Go on with what happens, until interrupted.
     """
-    settings = Settings.load()
+    settings = Settings.load(keyless=True)
     if unknown := sorted(set(types) - EVENTS.keys()):
         raise Unfit(f"there is no event {unknown[0]}: docs/reference/events.md lists them")
     if from_ < 1:
         raise Unfit("--from is a position, and the first is 1")
     names = tuple(sorted(types)) or None
     let_finish = contextlib.nullcontext() if follow else interruptible("not all was written")
-    with let_finish, filled_database(settings) as url:
+    with let_finish, log_database(settings) as url:
         try:
             if to == "-":
                 asyncio.run(_lines(settings, url, from_ - 1, names, follow=follow))

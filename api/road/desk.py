@@ -44,6 +44,7 @@ from rim_ledger.faults import note_fault
 from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.living_keys import LIVING_KEYS
 from rim_ledger.outage import OUTAGE, unavailable
 from rim_ledger.outcomes import Receipt
 from rim_ledger.pool import Pool
@@ -125,25 +126,20 @@ class Desk(Struct):
 
         A denial of the activity is logged, if the store takes writes.
         """
-        found: Rights | None = None
 
-        def admit(book: Book) -> None:
-            nonlocal found
+        def look(book: Book) -> tuple[UUID, Rights]:
             book.activities.append(activity)
             enter(book, token)
             for need in needs:
                 book.need(*need)
             found = Rights(book.stamp.actor, book.rights or (), self.table.entities, book.outage)
             book.activities.clear()
+            assert book.stamp.actor.id is not None, "a session has a holder"
+            return book.stamp.actor.id, found
 
-        def work(book: Book) -> UUID:
-            assert book.stamp.actor.id is not None, "whoever holds a session is somebody"
-            return book.stamp.actor.id
-
-        stamp = call.stamp(self.world)
-        receipt = await self.ledger.submit(work, stamp, None, admit, reading=True)
-        assert found is not None, "what was admitted was looked at"
-        self.callers[token] = receipt.id
+        self.callers[token], found = await self.ledger.read(
+            look, call.stamp(self.world), in_outage=True
+        )
         while len(self.callers) > TOKENS_MAX:
             del self.callers[next(iter(self.callers))]
         return found
@@ -185,8 +181,7 @@ class Desk(Struct):
         erased; for others only the latter."""
         if not (wanted := list(persons)):
             return {}
-        query = "SELECT person, wrapped FROM ledger.personal_keys WHERE person = ANY (%s)"
-        wrapped = await self.rows(query, [wanted])
+        wrapped = await self.rows(LIVING_KEYS, [wanted])
         return {
             person: self.vault.unwrap(person, key) for person, key in wrapped if sees or key is None
         }

@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-from api.examples import AS_OF, EITHER_ID
+from api.examples import AS_OF, EFFECTIVE_AT, EITHER_ID
 from api.road.conditions import ENDS, is_filter
-from api.road.filters import LIMIT, LIMIT_MAX, has_past
+from api.road.filters import LIMIT, LIMIT_MAX, has_business_time, has_past
 from projections.columns import Column
 from projections.tables import Row
 
@@ -33,6 +33,8 @@ def of_list(row: type[Row]) -> dict[str, Schema]:
         parameters["deleted"] = {"type": "boolean"}
     if has_past(row):
         parameters["asOf"] = AS_OF
+    if has_business_time(row):
+        parameters["effectiveAt"] = EFFECTIVE_AT
     return parameters
 
 

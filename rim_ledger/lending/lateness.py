@@ -87,7 +87,7 @@ def look_for_credit_default(id: UUID) -> Work:
         book.forget("credit-default", id)
         if book.read(User, id).overdrawn:
             book.append(User, id, [CreditDefaulted()])
-            judge_again(book, id, defaulted=True)
+            judge_again(book, id, book.stamp.at, defaulted=True)
         return id
 
     return work

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from rim_ledger.core import Aggregate, Stamp, require
 from rim_ledger.fingerprints import hashes
+from rim_ledger.holding import NOWHERE
 from rim_ledger.lending.owed import Debt
 from rim_ledger.lending.shares import is_late
 from rim_ledger.lending.user_events import (
@@ -119,6 +120,16 @@ class User(Aggregate):
     opted_out: bool = False
     deleted_at: datetime | None = None
     erased: bool = False
+
+    @property
+    def claims(self) -> frozenset[tuple[str, str]]:
+        if self.erased:
+            return NOWHERE
+        return frozenset([("user-phone", self.phone_hash), ("user-email", self.email_hash)])
+
+    @property
+    def key_destroyed(self) -> bool:
+        return self.erased
 
     @property
     def gone(self) -> bool:
@@ -249,6 +260,8 @@ class User(Aggregate):
                 return self._taken_back(event.part, event.paid_at or stamp.at)
             case CreditRefunded():
                 return self._credited(-event.amount)
+            case DebtReopened() if event.loan_id in self.debts:
+                return self  # By the time that is asked about, it was not repaid yet.
             case DebtReopened():
                 debt = Debt(
                     principal=ZERO,
