@@ -35,6 +35,7 @@ SELECT kind, name, stream_id FROM ledger.claims
 OUTCOMES: Final = """
 SELECT caller, key, request_hash, outcome, mac FROM ledger.outcomes
  WHERE (caller, key) > (%s, %s) ORDER BY caller, key LIMIT %s"""
+NUMBERS: Final = "SELECT prefix, year, last FROM ledger.numbers"
 SECRETS: Final = "SELECT owner, purpose, secret FROM ledger.secrets ORDER BY owner, purpose"
 REMINDERS: Final = """
 SELECT what, stream_id, at FROM ledger.reminders
@@ -55,9 +56,16 @@ class Stream(Struct, frozen=True):
         """The names that it holds and the lists it is on."""
         if (aggregate := self.entry.aggregate) is None:
             return frozenset()
-        own = aggregate.BUSINESS_ID
-        number = {("business-id", getattr(aggregate, own))} if own else set[Claim]()
-        return aggregate.claims | aggregate.lists | number
+        own = {("business-id", number)} if (number := aggregate.business_id) else set[Claim]()
+        return aggregate.claims | aggregate.lists | own
+
+    @property
+    def number(self) -> tuple[str, int] | None:
+        """What its business id begins with, and the number in it."""
+        if not (self.entry.aggregate and (own := self.entry.aggregate.business_id)):
+            return None
+        prefix, _, number = own.rpartition("-")
+        return prefix, int(number)
 
     @property
     def has_secrets(self) -> bool:
@@ -75,6 +83,8 @@ class Place(Struct):
     """Rows of each read table that were begun up to there, and were found."""
     owners: set[UUID] = set()
     """Streams that have secrets."""
+    numbers: dict[str, int] = {}
+    """The highest number of business ids, by prefix and year as in LOAN-2026."""
 
 
 class Beside:
@@ -103,13 +113,16 @@ class Beside:
         async for lines in spans(self._connection, place.after, self._rest):
             streams = _streams(lines)
             place.owners |= {each.id for each in streams if each.has_secrets}
+            for name, number in filter(None, (each.number for each in streams)):
+                place.numbers[name] = max(number, place.numbers.get(name, 0))
             beside = (self._names(streams), self._keys(streams), self._reminders(streams))
             for faults in (*beside, self._shown.faults(lines, place.upto, counts)):
                 async for fault in faults:
                     yield fault
             place.after, place.shown = lines[-1].stream, dict(counts)
             progress(done := done + len(lines), total)
-        for others in (self._holders(), self._secrets(), self._outcomes(), self._surplus()):
+        rest = self._holders(), self._secrets(), self._outcomes(), self._last_numbers()
+        for others in (*rest, self._surplus()):
             async for fault in others:
                 yield fault
 
@@ -186,6 +199,14 @@ class Beside:
                     yield f"ledger.outcomes: that of the key {columns[1]} was not stored so"
             last = page[-1][0], page[-1][1]
             await self._next_moment()
+
+    async def _last_numbers(self) -> AsyncIterator[str]:
+        """Numbers that would be handed out again."""
+        rows = {f"{prefix}-{year}": last for prefix, year, last in await self._rows(NUMBERS)}
+        for name, number in self._place.numbers.items():
+            if (last := rows.get(name, 0)) < number:
+                yield f"ledger.numbers: {name} is at {last}, and {number} is taken"
+        await self._next_moment()
 
     async def _surplus(self) -> AsyncIterator[str]:
         """Read tables that have other rows besides."""

@@ -26,7 +26,7 @@ from tests.problem_codes import PACKAGES, TREE, modules
 
 LINES_MAX: Final = 300
 LARGE: Final = {
-    "rim_ledger/lending/user.py": 360,  # the fold over 33 events
+    "rim_ledger/lending/user.py": 370,  # the fold over 33 events
     "rim_ledger/lending/loan.py": 310,  # the fold over 22 events
 }
 """Files that may be longer, and why."""
