@@ -13,6 +13,7 @@ from api.road.commands import wire_name
 from api.road.reads import parameters_of
 from api.road.routes import AnyRoute, List, One, Other, Route
 from projections.catalogue import ROW_OF
+from projections.dictionary import meaning, unit
 from projections.tables import Row
 from rim_ledger.core import Creation
 
@@ -71,7 +72,7 @@ def document(routes: Iterable[AnyRoute]) -> Schema:
     _, definitions = models_json_schema(modes, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas = definitions["$defs"] | {"Problem": PROBLEM}
     for row in rows:
-        _describe_internal(row, schemas[row.__name__])
+        _describe_columns(row, schemas[row.__name__])
     paths: dict[str, Schema] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
@@ -85,8 +86,12 @@ def document(routes: Iterable[AnyRoute]) -> Schema:
     }
 
 
-def _describe_internal(row: type[Row], schema: Schema) -> None:
-    """What borrowers are not shown is not always there."""
+def _describe_columns(row: type[Row], schema: Schema) -> None:
+    """What each column means. What borrowers are not shown is not always there."""
+    for column in row.COLUMNS.values():
+        measure = unit(row.TABLE, column.name, column.sql_type)
+        words = meaning(row.TABLE, column.name) + (f" Unit: {measure}." if measure else "")
+        schema["properties"][column.wire]["description"] = words
     internal = {column.wire for column in row.COLUMNS.values() if column.internal}
     if internal:
         schema["required"] = [name for name in schema["required"] if name not in internal]

@@ -70,13 +70,14 @@ class Import:
             yield
 
     async def _decide(self, work: Work, idempotency: Idempotency | None = None) -> Receipt:
-        def whole(book: Book) -> UUID:
+        def whole(book: Book) -> tuple[UUID, Statement]:
             stream = work(book)
-            self.statement = book.read(Statement, stream)
-            return stream
+            return stream, book.read(Statement, stream)
 
         stamp = self._call.stamp(self._desk.world, idempotency.key if idempotency else None)
-        receipt = await self._desk.ledger.submit(whole, stamp, idempotency, self._admit)
+        receipt, self.statement = await self._desk.ledger.decide(
+            whole, stamp, idempotency, self._admit
+        )
         self.position = receipt.position
         return receipt
 

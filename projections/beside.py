@@ -231,11 +231,6 @@ class Beside:
         return await (await self._connection.execute(query.encode(), values or None)).fetchall()
 
 
-def uncompared(error: Poisoned) -> str:
-    """What a look says that could not go on. It does not quote the event."""
-    return f"position {error.position}: the event cannot be folded; not all rows were compared"
-
-
 def _streams(lines: Sequence[Line]) -> list[Stream]:
     """What whole streams came to. Raises Poisoned."""
     streams = dict[UUID, Stream]()

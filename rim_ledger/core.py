@@ -159,10 +159,7 @@ class Form(BaseModel):
 
     @classmethod
     def filled_in(cls, said: Any) -> Self:
-        """The form as a client filled it in, who knows its fields by their names outside alone.
-
-        Raises ValidationError.
-        """
+        """The form that a client sent, under the names outside alone. Raises ValidationError."""
         return cls.model_validate(said, by_name=False)
 
 

@@ -18,6 +18,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import httpx
 
+from rim_ledger.admin.admin_role import builtin_id
 from tests.real_loans import URL, log_in, take_on
 
 NAMES = """Adaeze Okafor, Babatunde Adeyemi, Chiamaka Eze, Danjuma Bello, Ebele Nwosu, Folake Ojo,
@@ -163,8 +164,7 @@ def fill(url: str, password: str) -> tuple[int, int]:
         if client.get("/v1/users", params={"limit": 1}, headers=clerk).json()["items"]:
             return 0, 0
         officer = take_on(client, clerk, "demo.officer", password)
-        roles = client.get("/v1/admin-roles", headers=clerk).json()["items"]
-        role = next(each["id"] for each in roles if each["name"] == "support_agent")
+        role = str(builtin_id("support_agent"))
         for token, lines in (
             (clerk, story.borrowers()),
             (clerk, story.requests()),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Final
 import psycopg
 from psycopg import AsyncConnection, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import InsufficientPrivilege
 from pydantic import SecretStr
 
 from api.installation.settings import Settings, variable
@@ -30,13 +32,14 @@ VERSION_MIN: Final = 15
 CONNECT: Final = 5
 """Seconds to wait for an answer."""
 
+LOG: Final = """
+SELECT to_regclass('ledger.key_ring'),
+       has_table_privilege(to_regclass('ledger.events'), 'SELECT')"""
+"""Whether there is a ledger, and whether its log may be read; null where there is no log."""
+
 
 class Unfit(Exception):
     """The command cannot go on, for a reason that people can mend; the message says how."""
-
-
-class Keyless(Unfit):
-    """The master secret at hand, if any, is not the one that the ledger was written with."""
 
 
 @contextlib.contextmanager
@@ -59,20 +62,40 @@ def database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def filled_database(
-    settings: Settings, *, owner: bool = False, keyless: bool = False
-) -> Iterator[str]:
-    """The same, for those who need its tables to be there, and the secret unless they are
-    `keyless`."""
+def log_database(settings: Settings) -> Iterator[str]:
+    """The same, for those who only read the log: needs no master secret and the rights of
+    rim_reader alone; makes nothing in RIM_HOME."""
+    place = settings.home / "postgres"
+    if settings.database_url is None and not place.is_dir():
+        raise Unfit(f"there is no ledger in {settings.home}: set RIM_HOME, or DATABASE_URL")
+    with contextlib.ExitStack() as stack:
+        url = None if os.access(place, os.W_OK) else EmbeddedPostgres.running(place)
+        if settings.database_url or url is None:
+            url = stack.enter_context(database(settings))
+        try:
+            with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+                ((found, readable),) = connection.execute(LOG).fetchall()
+        except InsufficientPrivilege:
+            found, readable = "ledger", False
+        if found is None:
+            raise Unfit("this database holds no ledger of this version: run rim-ledger init")
+        if readable is False:
+            words = "this login may not read the log: as the owner of the database, grant it"
+            raise Unfit(f"{words} the role rim_reader (docs/how-to/export.md)")
+        yield url
+
+
+@contextlib.contextmanager
+def filled_database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
+    """The same, for those who need its tables to be there."""
     with database(settings, owner=owner) as url:
         with psycopg.connect(url, connect_timeout=CONNECT) as connection:
             found = connection.execute("SELECT to_regclass('ledger.key_ring')").fetchone()
             if found == (None,):
                 raise Unfit("this database holds no ledger of this version: run rim-ledger init")
         # A wrong secret stops us here, before anything is begun.
-        with contextlib.suppress(*([Keyless] if keyless else [])):
-            if open_vault(settings, url).event_mac is None:
-                raise Unfit("the events of this database carry no codes yet: run rim-ledger init")
+        if open_vault(settings, url).event_mac is None:
+            raise Unfit("the events of this database carry no codes yet: run rim-ledger init")
         yield url
 
 
@@ -93,13 +116,13 @@ async def _look(url: str, require: Callable[[AsyncConnection], Awaitable[None]])
 
 
 def open_vault(settings: Settings, url: str) -> Vault:
-    """What opens personal words and shared secrets. Raises Keyless when the master secret is not
-    the one that the ledger was written with."""
+    """What opens personal words and shared secrets. Raises Unfit when the master secret is not the
+    one that the ledger was written with."""
     world = RealWorld()
     try:
         return Vault(open_ring(url, settings.secrets, world), world)
     except WrongSecret as error:
-        raise Keyless(str(error)) from None
+        raise Unfit(str(error)) from None
 
 
 def open_ledger(settings: Settings, url: str) -> Ledger:

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+FILE: Final = "secret.key"
 SECRET_MIN: Final = 32
 """Characters a secret has at least."""
 
@@ -16,20 +17,26 @@ class SecretUnusable(Exception):
     """The file of the secret is not private or not whole; the message says what to do."""
 
 
-def has_secret(home: Path) -> bool:
-    """Whether the secret of this home was made."""
-    return _file(home).exists()
-
-
 def kept_secret(home: Path) -> bytes:
     """The secret of this home, made at the first call, whoever calls first.
 
     Raises OSError where the home cannot be written, SecretUnusable where the file is no good.
     """
-    path = _file(home)
+    path = home / FILE
     if not path.exists():
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make(path)
+    return _read(path)
+
+
+def found_secret(home: Path) -> bytes:
+    """The secret of this home, or nothing where there is none that may be used; makes none."""
+    with contextlib.suppress(OSError, SecretUnusable):
+        return _read(home / FILE)
+    return b""
+
+
+def _read(path: Path) -> bytes:
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
         status = os.fstat(file.fileno())
         secret = file.read().strip()
@@ -38,10 +45,6 @@ def kept_secret(home: Path) -> bytes:
     if len(secret) < SECRET_MIN:
         raise SecretUnusable(f"{path} is too short: restore it from where it was kept")
     return secret
-
-
-def _file(home: Path) -> Path:
-    return home / "secret.key"
 
 
 def _make(path: Path) -> None:

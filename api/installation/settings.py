@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from api.installation.secret_file import SECRET_MIN, SecretUnusable, has_secret, kept_secret
+from api.installation.secret_file import SECRET_MIN, SecretUnusable, found_secret, kept_secret
 from rim_ledger.admin.passwords import FirstPassword
 from rim_ledger.near import did_you_mean
 from rim_ledger.system.backup_settings import StorageLocation
@@ -238,9 +238,9 @@ class Settings(BaseSettings):
     def load(cls, *, first_login: bool = False, keyless: bool = False) -> Self:
         """The settings, with a secret key; made and kept in RIM_HOME if none is set.
 
-        `first_login` says that an admin may be made now, `keyless` that nothing but what is there
-        is needed of the key. Raises SystemExit(2) after a line for each bad setting on standard
-        error.
+        `first_login` says that an admin may be made now; `keyless` that there need be no secret
+        key, and that none is made. Raises SystemExit(2) after a line for each bad setting on
+        standard error.
         """
         if unknown := list(_unknown(os.environ)):
             _refuse(*unknown)
@@ -250,8 +250,11 @@ class Settings(BaseSettings):
             _refuse(*_complaints(error))
         if settings.production and first_login and not settings.admin_password:
             _refuse(f"RIM_ADMIN_PASSWORD must be set in production: {_right('admin_password')}")
-        if settings.secret_key or (keyless and not has_secret(settings.home)):
+        if settings.secret_key:
             return settings
+        if keyless:
+            found = b"" if settings.production else found_secret(settings.home)
+            return settings.model_copy(update={"secret_key": found})
         if settings.production:
             _refuse(f"RIM_SECRET_KEY must be set in production: {_right('secret_key')}")
         try:

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 from psycopg import AsyncConnection
+from psycopg.errors import UndefinedTable
 
 from api.installation.backup_files import shown
-from api.installation.database import fitting_database
+from api.installation.database import Unfit, log_database
 from api.installation.settings import Settings
 from projections import log
 from projections.as_of import folded
@@ -29,8 +30,8 @@ def list_(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fal
     json_:
         As JSON, for programs.
     """
-    settings = Settings.load()
-    with fitting_database(settings) as url:
+    settings = Settings.load(keyless=True)
+    with log_database(settings) as url:
         backups = asyncio.run(_found(url))
     told = [_told(settings, each, chain) for each, chain in _chained(backups)]
     print(json.dumps(told) if json_ else _table(told))  # noqa: T201
@@ -38,7 +39,10 @@ def list_(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fal
 
 async def _found(url: str) -> list[Backup]:
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
-        cursor = await connection.execute(IDS, [[KEPT, RUNNING]])
+        try:
+            cursor = await connection.execute(IDS, [[KEPT, RUNNING]])
+        except UndefinedTable:
+            raise Unfit("there are no read tables yet: run rim-ledger init") from None
         ids = [id_ for (id_,) in await cursor.fetchall()]
         entries = await folded(connection, ids, await log.head(connection))
     found = [entry.aggregate for entry in entries.values()]

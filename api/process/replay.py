@@ -6,7 +6,7 @@ from typing import Final
 
 from psycopg import AsyncConnection
 
-from api.installation.database import Unfit, filled_database
+from api.installation.database import Unfit, log_database
 from api.installation.settings import Settings
 from api.process.progress import interruptible, progress
 from api.road.as_of import NUMBER
@@ -27,7 +27,7 @@ def replay(*, into: Path, until: str | None = None) -> None:
     until:
         A position, or a time in RFC 3339; the end of the log, when left out.
     """
-    settings = Settings.load()
+    settings = Settings.load(keyless=True)
     if into.exists():
         raise Unfit(f"{into} is there already: name a new file")
     if not into.absolute().parent.is_dir():
@@ -40,7 +40,7 @@ def replay(*, into: Path, until: str | None = None) -> None:
                 await write_tables(connection, upto, into, told)
             return upto
 
-    with interruptible(f"{into} was not written"), filled_database(settings) as url:
+    with interruptible(f"{into} was not written"), log_database(settings) as url:
         print(f"{into}: the tables at position {asyncio.run(run(url))}")  # noqa: T201
 
 

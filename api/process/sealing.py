@@ -7,14 +7,15 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, Final
 
 from psycopg import AsyncConnection
-from psycopg.errors import UndefinedColumn, UndefinedTable
+from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
 
-from api.installation.database import Keyless, Unfit, first_line, open_vault
+from api.installation.database import Unfit, first_line, open_vault
 from api.installation.outside import Outside
+from api.installation.secret_file import FILE
 from api.installation.settings import Settings
 from api.process.progress import progress
 from projections import seals
-from projections.beside import Beside, uncompared
+from projections.beside import Beside
 from projections.fold import Poisoned
 from projections.origins import Opening, Origins
 from projections.seals import Contradiction
@@ -29,12 +30,6 @@ from rim_ledger.world import RealWorld
 
 FAULTS_MAX: Final = 100
 """Faults that are told one by one."""
-
-OTHER_SECRET: Final = "RIM_SECRET_KEY is not the secret that this ledger was written with"  # noqa: S105
-UNCHECKED: Final = (
-    "MACs not checked, nor names, secrets, keys, outcomes, reminders and read tables: these need"
-    " RIM_SECRET_KEY"
-)
 
 MISSING: Final = (UndefinedTable, UndefinedColumn)
 """What PostgreSQL says of tables that were dropped, or are those of another version."""
@@ -157,8 +152,9 @@ def _unsaid(opening: Opening) -> str:
 
 
 async def _vault(settings: Settings, connection: Connection) -> Vault:
-    """The vault of a store that nobody else sees yet."""
-    rows = await (await connection.execute(STORED)).fetchall()
+    """The vault of a store, as it is in this transaction."""
+    if not (rows := await (await connection.execute(STORED)).fetchall()):
+        raise Unfit("this database holds no ring of keys: run rim-ledger init")
     try:
         return Vault(Ring(unlocked(rows, settings.secrets)), RealWorld())
     except WrongSecret as error:
@@ -166,32 +162,46 @@ async def _vault(settings: Settings, connection: Connection) -> Vault:
 
 
 async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
-    """Compare every event with its seal, and the rows beside the log with the events: what is
-    wrong, and what was looked at."""
+    """Compare every event with its seal, and the rows beside the log and the read tables with the
+    events: what is wrong, and what was looked at and what not."""
     async with await _connect(url) as connection, moments(url) as still:
         try:
-            vault = _vault_at_hand(settings, url)
-            origins = await seals.origins(connection, vault)
+            vault, unchecked = await _vault_at_hand(settings, connection)
+            if vault:
+                origins = await seals.origins(connection, vault)
+            else:
+                origins = Origins(note for note, _ in await seals.openings(connection))
             mac, outside = vault.event_mac if vault else None, Outside(settings.home)
             found, words = await _compare(connection, origins, outside, mac)
-            if vault is None:
-                found += [OTHER_SECRET] if settings.secrets else []
-                return found, f"{UNCHECKED}\n{words}"
-            with progress("events") as told:
-                await _gather(found, Beside(still, vault, RealWorld().now()).faults(told))
+            if vault:
+                with progress("events") as told:
+                    await _gather(found, Beside(still, vault, RealWorld().now()).faults(told))
+                words += "; names, secrets, keys, outcomes, reminders and read tables"
         except MISSING as error:
             return [_missing(error)], "the log"
         except Untrue as error:
             return [str(error)], "the log"
-        return found, f"{words}; names, secrets, keys, outcomes, reminders and read tables"
+        return found, "\n".join([*unchecked, words])
 
 
-def _vault_at_hand(settings: Settings, url: str) -> Vault | None:
-    """What checks codes and rows, unless its key is not at hand."""
-    try:
-        return open_vault(settings, url)
-    except Keyless:
-        return None
+async def _vault_at_hand(
+    settings: Settings, connection: Connection
+) -> tuple[Vault | None, list[str]]:
+    """The vault, or none and what is not checked without it, and why."""
+    if not settings.secrets:
+        home = settings.home / FILE
+        why = f"there is no master secret: set RIM_SECRET_KEY, or RIM_HOME so that {home} is there"
+    else:
+        try:
+            vault = await _vault(settings, connection)
+        except InsufficientPrivilege:
+            why = "this login may not read the ring of keys: use one that the service logs in as"
+        else:
+            if vault.event_mac is None:
+                raise Unfit("the events of this database carry no codes yet: run rim-ledger init")
+            return vault, []
+    left_out = "nor the rows beside the log and the read tables, nor whose the signing key is"
+    return None, [f"MACs not checked, {left_out}: {why}"]
 
 
 async def _compare(
@@ -213,15 +223,13 @@ async def _compare(
 
 async def _gather(found: list[str], faults: AsyncIterator[str]) -> None:
     """Add faults to those that were found, as many as are told."""
-    try:
+    with contextlib.suppress(Poisoned):  # The comparison with the seals has named the event.
         async for fault in faults:
             if len(found) >= FAULTS_MAX:
                 if len(found) == FAULTS_MAX:
                     found.append(f"these are the first {FAULTS_MAX} faults; there may be more")
                 return
             found.append(fault)
-    except Poisoned as error:
-        found.append(uncompared(error))
 
 
 async def _connect(url: str) -> Connection:

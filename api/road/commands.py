@@ -169,6 +169,12 @@ def receipt_fields(kind: type[Aggregate], receipt: Receipt) -> dict[str, Any]:
     return fields | {"version": receipt.version, "position": receipt.position}
 
 
+def receipt_headers(receipt: Receipt) -> list[tuple[bytes, bytes]]:
+    """The position of a receipt, and whether it was given before under its key."""
+    replayed = [(b"idempotency-replayed", b"true")] if receipt.replayed else []
+    return [(b"ledger-position", b"%d" % receipt.position), *replayed]
+
+
 @cache
 def wire_name(name: str) -> str:
     """snake_case as clients spell it."""
@@ -177,13 +183,8 @@ def wire_name(name: str) -> str:
 
 
 def _reply(wish: Wish, receipt: Receipt, body: bytes, headers: list[tuple[bytes, bytes]]) -> Reply:
-    headers += [
-        (b"ledger-position", b"%d" % receipt.position),
-        (b"etag", b'"%d"' % receipt.version),
-    ]
+    headers += [*receipt_headers(receipt), (b"etag", b'"%d"' % receipt.version)]
     if wish.status == 201:
         place, _, _ = wish.route.path.partition("/{")
         headers.append((b"location", f"{place}/{receipt.id}".encode()))
-    if receipt.replayed:
-        headers.append((b"idempotency-replayed", b"true"))
     return Reply(wish.status, body, headers)

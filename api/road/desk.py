@@ -126,25 +126,20 @@ class Desk(Struct):
 
         A denial of the activity is logged, if the store takes writes.
         """
-        found: Rights | None = None
 
-        def admit(book: Book) -> None:
-            nonlocal found
+        def look(book: Book) -> tuple[UUID, Rights]:
             book.activities.append(activity)
             enter(book, token)
             for need in needs:
                 book.need(*need)
             found = Rights(book.stamp.actor, book.rights or (), self.table.entities, book.outage)
             book.activities.clear()
+            assert book.stamp.actor.id is not None, "a session has a holder"
+            return book.stamp.actor.id, found
 
-        def work(book: Book) -> UUID:
-            assert book.stamp.actor.id is not None, "whoever holds a session is somebody"
-            return book.stamp.actor.id
-
-        stamp = call.stamp(self.world)
-        receipt = await self.ledger.submit(work, stamp, None, admit, reading=True)
-        assert found is not None, "what was admitted was looked at"
-        self.callers[token] = receipt.id
+        self.callers[token], found = await self.ledger.read(
+            look, call.stamp(self.world), in_outage=True
+        )
         while len(self.callers) > TOKENS_MAX:
             del self.callers[next(iter(self.callers))]
         return found

@@ -255,17 +255,12 @@ class Archivist:
 
     async def _look(self, id: UUID) -> tuple[Backup, Sequence[Backup]]:
         """A backup, and the chain that it goes on from, the full one first."""
-        found: tuple[Backup, Sequence[Backup]] | None = None
 
-        def work(book: Book) -> UUID:
-            nonlocal found
+        def look(book: Book) -> tuple[Backup, Sequence[Backup]]:
             backup = book.read(Backup, id)
-            found = backup, chain_of(backup, book)
-            return id
+            return backup, chain_of(backup, book)
 
-        await self._ledger.submit(work, self._stamp())
-        assert found, "what was read is there"
-        return found
+        return await self._ledger.read(look, self._stamp())
 
     def _stamp(self) -> Stamp:
         return Stamp(at=self._world.now(), actor=SYSTEM)

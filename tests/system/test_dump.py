@@ -1,7 +1,7 @@
 """A chain of backups holds what the database has, table by table, and no more than what changed."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -61,15 +61,6 @@ DONE = [
     [(EVENT, [44, 44]), (REMINDER, [5, 6]), ("DELETE FROM ledger.claims", [])],
 ]
 """What happens between one backup and the next."""
-
-
-@pytest.fixture
-def empty(server: str) -> Iterator[str]:
-    """The URL of a database with nothing in it."""
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE void")
-        yield server.replace("/rim_ledger?", "/void?")
-        connection.execute("DROP DATABASE void WITH (FORCE)")
 
 
 def carry_out(url: str, statements: list[tuple[str, list[Any]]]) -> None:
