@@ -45,11 +45,14 @@ Connection = AsyncConnection[Any]
 
 
 class Stream(Struct, frozen=True):
-    """A stream at the end of the log, and whether a key was made with its first event."""
+    """A stream at the end of the log."""
 
     id: UUID
-    entry: Entry
-    has_key: bool
+    entry: Entry = Entry()
+    begun: int = 0
+    """The position of its first event."""
+    has_key: bool = False
+    """Whether a key was made with that."""
 
     @property
     def claims(self) -> frozenset[Claim]:
@@ -127,14 +130,27 @@ class Beside:
                 yield fault
 
     async def _names(self, streams: Sequence[Stream]) -> AsyncIterator[str]:
-        wanted = {claim: each.id for each in streams for claim in each.claims}
-        held = await self._store.claims(list(wanted))
-        others = await self._folded({held[claim] for claim in held if held[claim] != wanted[claim]})
-        for claim, stream in wanted.items():
+        wanted = [(claim, each) for each in streams for claim in each.claims]
+        held = await self._store.claims([claim for claim, _ in wanted])
+        others = await self._folded(
+            {held[claim] for claim, each in wanted if held.get(claim, each.id) != each.id}
+        )
+        for claim, stream in wanted:
             if (holder := held.get(claim)) is None:
-                yield f"ledger.claims: {claim[0]} of {stream} is missing"
-            elif holder != stream and claim not in others[holder].claims:
-                yield f"ledger.claims: {claim[0]} of {stream} leads to {holder}"
+                yield f"ledger.claims: {claim[0]} of {stream.id} is missing"
+            elif holder != stream.id and claim not in others[holder].claims:
+                yield f"ledger.claims: {claim[0]} of {stream.id} leads to {holder}"
+            elif holder != stream.id and self._is_twin(claim, stream, others[holder]):
+                yield f"ledger.claims: {claim[0]} of {stream.id} is that of {holder} as well"
+
+    def _is_twin(self, claim: Claim, *both: Stream) -> bool:
+        """Whether two have a name that only one may have: the row was gone when the later one took
+        it. Earlier releases took some names for two that are one by now."""
+        mac = self._vault.event_mac
+        taken = all(
+            each.entry.aggregate and claim not in each.entry.aggregate.lists for each in both
+        )
+        return taken and max(each.begun for each in both) > (mac.since if mac else 0)
 
     async def _holders(self) -> AsyncIterator[str]:
         """Names that lead to a stream which does not hold them."""
@@ -221,7 +237,7 @@ class Beside:
         await self._rest()
 
     async def _folded(self, ids: Iterable[UUID]) -> Mapping[UUID, Stream]:
-        streams = {each: Stream(each, Entry(), has_key=False) for each in ids}
+        streams = {each: Stream(each) for each in ids}
         head = await log.head(self._connection)
         for line in await log.streams(self._connection, streams, head):
             streams[line.stream] = _after(streams[line.stream], line)
@@ -248,9 +264,10 @@ def _after(stream: Stream | None, line: Line) -> Stream:
     except Exception as error:
         raise Poisoned(line, f"{type(error).__name__}: {error}") from error
     if stream and before.aggregate:
-        return Stream(line.stream, entry, has_key=stream.has_key)
+        return Stream(line.stream, entry, stream.begun, has_key=stream.has_key)
     own = entry.aggregate is not None and entry.aggregate.person == line.stream
-    return Stream(line.stream, entry, has_key=own and _has_words(recorded.event))
+    has_key = own and _has_words(recorded.event)
+    return Stream(line.stream, entry, line.position, has_key=has_key)
 
 
 def _has_words(event: Event) -> bool:
