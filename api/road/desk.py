@@ -243,7 +243,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         outside = Outside(development=not settings.production)
         dispatch = Dispatch(url, ledger, telco(settings, url), world, outside)
         outbox = GuardedSender(providers(settings, url, ledger, world, outside), ledger, world)
-        challenges = Challenges(pool)
+        challenges = Challenges(pool, ledger.known.event_mac)
         phone_codes = PhoneCodes(ledger, at_codes, challenges, outbox, world)
         desk = Desk(
             url=url,
