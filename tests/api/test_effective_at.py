@@ -214,6 +214,23 @@ def test_an_older_event_that_does_not_say_when_it_happened_is_owned_up_to(
     tell(story)
 
 
+def test_a_loan_may_be_older_than_the_registration_of_its_borrower(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        user = await admin.user()
+        wish = {"userId": user["id"], "amount": 100, "network": "MTN"}
+        made = await admin.post("/v1/loans", wish | {"occurredAt": LENT})
+        assert made.status_code == 201, made.text
+        loan, path = f"/v1/loans/{made.json()['id']}", f"/v1/users/{user['id']}"
+        row = await shown(admin, loan, effectiveAt=OVER)
+        assert (row["status"], row["userPhone"]) == ("pending", None)
+        assert (await shown(admin, f"{path}/loans", effectiveAt=OVER))["items"] == [row]
+        assert await shown(admin, path, effectiveAt=OVER) is None
+        now = await shown(admin, path, effectiveAt="2199-12-31T00:00:00Z")
+        assert (now["exposure"], now["totalLoans"]) == (100, 1)
+
+    tell(story)
+
+
 def test_a_time_of_business_that_cannot_be_meant_is_refused(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         made = await imported(admin)
