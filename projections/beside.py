@@ -35,6 +35,7 @@ SELECT kind, name, stream_id FROM ledger.claims
 OUTCOMES: Final = """
 SELECT caller, key, request_hash, outcome, mac FROM ledger.outcomes
  WHERE (caller, key) > (%s, %s) ORDER BY caller, key LIMIT %s"""
+NUMBERS: Final = "SELECT prefix, year, last FROM ledger.numbers"
 SECRETS: Final = "SELECT owner, purpose, secret FROM ledger.secrets ORDER BY owner, purpose"
 REMINDERS: Final = """
 SELECT what, stream_id, at FROM ledger.reminders
@@ -44,20 +45,30 @@ Connection = AsyncConnection[Any]
 
 
 class Stream(Struct, frozen=True):
-    """A stream at the end of the log, and whether a key was made with its first event."""
+    """A stream at the end of the log."""
 
     id: UUID
-    entry: Entry
-    has_key: bool
+    entry: Entry = Entry()
+    begun: int = 0
+    """The position of its first event."""
+    has_key: bool = False
+    """Whether a key was made with that."""
 
     @property
     def claims(self) -> frozenset[Claim]:
         """The names that it holds and the lists it is on."""
         if (aggregate := self.entry.aggregate) is None:
             return frozenset()
-        own = aggregate.BUSINESS_ID
-        number = {("business-id", getattr(aggregate, own))} if own else set[Claim]()
-        return aggregate.claims | aggregate.lists | number
+        own = {("business-id", number)} if (number := aggregate.business_id) else set[Claim]()
+        return aggregate.claims | aggregate.lists | own
+
+    @property
+    def number(self) -> tuple[str, int] | None:
+        """What its business id begins with, and the number in it."""
+        if not (self.entry.aggregate and (own := self.entry.aggregate.business_id)):
+            return None
+        prefix, _, number = own.rpartition("-")
+        return prefix, int(number)
 
     @property
     def has_secrets(self) -> bool:
@@ -75,6 +86,8 @@ class Place(Struct):
     """Rows of each read table that were begun up to there, and were found."""
     owners: set[UUID] = set()
     """Streams that have secrets."""
+    numbers: dict[str, int] = {}
+    """The highest number of business ids, by prefix and year as in LOAN-2026."""
 
 
 class Beside:
@@ -103,25 +116,41 @@ class Beside:
         async for lines in spans(self._connection, place.after, self._rest):
             streams = _streams(lines)
             place.owners |= {each.id for each in streams if each.has_secrets}
+            for name, number in filter(None, (each.number for each in streams)):
+                place.numbers[name] = max(number, place.numbers.get(name, 0))
             beside = (self._names(streams), self._keys(streams), self._reminders(streams))
             for faults in (*beside, self._shown.faults(lines, place.upto, counts)):
                 async for fault in faults:
                     yield fault
             place.after, place.shown = lines[-1].stream, dict(counts)
             progress(done := done + len(lines), total)
-        for others in (self._holders(), self._secrets(), self._outcomes(), self._surplus()):
+        rest = self._holders(), self._secrets(), self._outcomes(), self._last_numbers()
+        for others in (*rest, self._surplus()):
             async for fault in others:
                 yield fault
 
     async def _names(self, streams: Sequence[Stream]) -> AsyncIterator[str]:
-        wanted = {claim: each.id for each in streams for claim in each.claims}
-        held = await self._store.claims(list(wanted))
-        others = await self._folded({held[claim] for claim in held if held[claim] != wanted[claim]})
-        for claim, stream in wanted.items():
+        wanted = [(claim, each) for each in streams for claim in each.claims]
+        held = await self._store.claims([claim for claim, _ in wanted])
+        others = await self._folded(
+            {held[claim] for claim, each in wanted if held.get(claim, each.id) != each.id}
+        )
+        for claim, stream in wanted:
             if (holder := held.get(claim)) is None:
-                yield f"ledger.claims: {claim[0]} of {stream} is missing"
-            elif holder != stream and claim not in others[holder].claims:
-                yield f"ledger.claims: {claim[0]} of {stream} leads to {holder}"
+                yield f"ledger.claims: {claim[0]} of {stream.id} is missing"
+            elif holder != stream.id and claim not in others[holder].claims:
+                yield f"ledger.claims: {claim[0]} of {stream.id} leads to {holder}"
+            elif holder != stream.id and self._is_twin(claim, stream, others[holder]):
+                yield f"ledger.claims: {claim[0]} of {stream.id} is that of {holder} as well"
+
+    def _is_twin(self, claim: Claim, *both: Stream) -> bool:
+        """Whether two have a name that only one may have: the row was gone when the later one took
+        it. Earlier releases took some names for two that are one by now."""
+        mac = self._vault.event_mac
+        taken = all(
+            each.entry.aggregate and claim not in each.entry.aggregate.lists for each in both
+        )
+        return taken and max(each.begun for each in both) > (mac.since if mac else 0)
 
     async def _holders(self) -> AsyncIterator[str]:
         """Names that lead to a stream which does not hold them."""
@@ -187,6 +216,14 @@ class Beside:
             last = page[-1][0], page[-1][1]
             await self._next_moment()
 
+    async def _last_numbers(self) -> AsyncIterator[str]:
+        """Numbers that would be handed out again."""
+        rows = {f"{prefix}-{year}": last for prefix, year, last in await self._rows(NUMBERS)}
+        for name, number in self._place.numbers.items():
+            if (last := rows.get(name, 0)) < number:
+                yield f"ledger.numbers: {name} is at {last}, and {number} is taken"
+        await self._next_moment()
+
     async def _surplus(self) -> AsyncIterator[str]:
         """Read tables that have other rows besides."""
         upto = self._place.upto or 0
@@ -200,7 +237,7 @@ class Beside:
         await self._rest()
 
     async def _folded(self, ids: Iterable[UUID]) -> Mapping[UUID, Stream]:
-        streams = {each: Stream(each, Entry(), has_key=False) for each in ids}
+        streams = {each: Stream(each) for each in ids}
         head = await log.head(self._connection)
         for line in await log.streams(self._connection, streams, head):
             streams[line.stream] = _after(streams[line.stream], line)
@@ -232,9 +269,10 @@ def _after(stream: Stream | None, line: Line) -> Stream:
     except Exception as error:
         raise Poisoned(line, f"{type(error).__name__}: {error}") from error
     if stream and before.aggregate:
-        return Stream(line.stream, entry, has_key=stream.has_key)
+        return Stream(line.stream, entry, stream.begun, has_key=stream.has_key)
     own = entry.aggregate is not None and entry.aggregate.person == line.stream
-    return Stream(line.stream, entry, has_key=own and _has_words(recorded.event))
+    has_key = own and _has_words(recorded.event)
+    return Stream(line.stream, entry, line.position, has_key=has_key)
 
 
 def _has_words(event: Event) -> bool:

@@ -10,6 +10,7 @@ from rim_ledger.core import Aggregate
 from rim_ledger.lending.disbursement import LAST_WAIT
 from rim_ledger.lending.lateness import PAYING
 from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.user import User
 from rim_ledger.support.deadlines import REMINDER, next_look
 from rim_ledger.support.ticket import Ticket
 from rim_ledger.system.backup_settings import SCHEDULE, SETTINGS, BackupSettings
@@ -31,14 +32,10 @@ def expected(aggregate: Aggregate, now: datetime) -> Iterator[Due]:
     as none; one that is for too early a time only has the clock look in vain."""
     match aggregate:
         case Loan():
-            if aggregate.in_flight:
-                yield Due(("query-top-up", aggregate.id), now + LAST_WAIT)
-            if aggregate.status in PAYING and aggregate.due_date and not aggregate.historical:
-                over = day_after(aggregate.due_date)
-                if not aggregate.overdue:
-                    yield Due(("overdue", aggregate.id), over)
-                elif not aggregate.left_alone:
-                    yield Due(("default", aggregate.id), over + PATIENCE_MAX)
+            yield from _of_loan(aggregate, now)
+        case User():
+            if since := aggregate.may_default_since:
+                yield Due(("credit-default", aggregate.id), since + PATIENCE_MAX)
         case Ticket():
             if at := next_look(aggregate):
                 yield Due((REMINDER, aggregate.id), at)
@@ -47,6 +44,17 @@ def expected(aggregate: Aggregate, now: datetime) -> Iterator[Due]:
                 yield Due((SCHEDULE, SETTINGS), max(at, now + LAST_WAIT))
         case _:
             pass
+
+
+def _of_loan(loan: Loan, now: datetime) -> Iterator[Due]:
+    if loan.in_flight:
+        yield Due(("query-top-up", loan.id), now + LAST_WAIT)
+    if loan.status in PAYING and loan.due_date and not loan.historical:
+        over = day_after(loan.due_date)
+        if not loan.overdue:
+            yield Due(("overdue", loan.id), over)
+        elif not loan.left_alone:
+            yield Due(("default", loan.id), over + PATIENCE_MAX)
 
 
 def remind_again(due: Due) -> Work:

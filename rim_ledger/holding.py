@@ -25,10 +25,15 @@ class Holding(Struct, metaclass=FrozenMeta):
         """The names that only it may have, and has: a kind and a name of each."""
         return NOWHERE
 
+    @property
+    def business_id(self) -> str | None:
+        """Its business id, if it is of a kind that has one."""
+        return getattr(self, self.BUSINESS_ID) if self.BUSINESS_ID else None
+
     def holds(self, kind: str, name: str) -> bool:
         """Whether it has a name, or stands under it on a list."""
         if kind == "business-id":
-            return self.BUSINESS_ID is not None and getattr(self, self.BUSINESS_ID) == name
+            return self.business_id == name
         return (kind, name) in self.claims or (kind, name) in self.lists
 
     @property

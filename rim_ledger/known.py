@@ -133,8 +133,12 @@ class Known:
         return {(each.caller, each.key): each for each in outcomes}
 
     async def load_numbers(self, store: Store, wanted: Collection[tuple[str, int]]) -> None:
+        """Raises RowForged where the next number is borne already: it would be handed out again."""
         taken = await store.numbers(list(wanted))
-        self.numbers |= dict.fromkeys(wanted, 0) | taken
+        for (prefix, year), (_, borne) in taken.items():
+            if borne:
+                await self._refuse(store, "numbers", f"{prefix}-{year}")
+        self.numbers |= {each: last for each, (last, _) in taken.items()}
 
     async def _load_unknown(self, store: Store, streams: Iterable[UUID]) -> None:
         if unknown := set(streams) - self.streams.keys():

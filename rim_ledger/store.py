@@ -112,8 +112,13 @@ SELECT owner, purpose, secret FROM ledger.secrets
 DUE: Final = "SELECT what, stream_id FROM ledger.reminders WHERE at <= %s ORDER BY at LIMIT %s"
 
 NUMBERS: Final = """
-SELECT prefix, year, last FROM ledger.numbers
-  JOIN unnest(%b::text[], %b::int4[]) AS wanted (prefix, year) USING (prefix, year)"""
+SELECT prefix, year, last, EXISTS (
+           SELECT FROM ledger.claims
+            WHERE kind = 'business-id' AND name = prefix || '-' || year || '-'
+                  || lpad((last + 1)::text, greatest(6, length((last + 1)::text)), '0'))
+  FROM (SELECT prefix, year, coalesce(n.last, 0) AS last
+          FROM unnest(%b::text[], %b::int4[]) AS wanted (prefix, year)
+          LEFT JOIN ledger.numbers n USING (prefix, year)) known"""
 
 OUTCOMES: Final = """
 SELECT caller, key, request_hash, outcome, mac FROM ledger.outcomes
@@ -220,11 +225,14 @@ class Store:
         cursor = await self.connection.execute(DUE, [at, count])
         return [(what, stream) async for what, stream in cursor]
 
-    async def numbers(self, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """The last number taken of each prefix and year, as far as any was."""
+    async def numbers(
+        self, wanted: Sequence[tuple[str, int]]
+    ) -> dict[tuple[str, int], tuple[int, bool]]:
+        """The last number taken of each prefix and year, 0 before the first; and whether something
+        bears the next one already."""
         columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
         cursor = await self.connection.execute(NUMBERS, columns)
-        return {(prefix, year): last async for prefix, year, last in cursor}
+        return {(prefix, year): (last, borne) async for prefix, year, last, borne in cursor}
 
     async def outcomes(self, wanted: Sequence[tuple[str, str]]) -> list[Outcome]:
         columns = [[each[0] for each in wanted], [each[1] for each in wanted]]

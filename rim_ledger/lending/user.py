@@ -109,6 +109,8 @@ class User(Aggregate):
     credit_balance: Decimal = ZERO
     credit_at: datetime | None = None
     """When the latest of the money came in that is credit."""
+    overdrawn_at: datetime | None = None
+    """When the credit fell below zero, if it is."""
     credit_from: tuple[UUID, ...] = ()
     """The payments that the credit came from, or came back from where it was applied: none is
     missing, though the money of some may be spent."""
@@ -147,6 +149,12 @@ class User(Aggregate):
     def overdrawn(self) -> Decimal:
         """Naira that the user owes beside all loans: credit below zero."""
         return max(ZERO, -self.credit_balance)
+
+    @property
+    def may_default_since(self) -> datetime | None:
+        """Since when the credit has been below zero, unless that was a default already."""
+        since, defaulted = self.overdrawn_at, self.defaults.get(self.id)
+        return None if since and defaulted and defaulted >= since else since
 
     @property
     def unfinished(self) -> int:
@@ -190,7 +198,7 @@ class User(Aggregate):
             contacts=hashes(event.phone_hash, event.email_hash),
         )._made(stamp)
 
-    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
+    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912, PLR0915 - a line an event
         match event:
             case UserContactChanged():
                 return self.but(
@@ -255,7 +263,9 @@ class User(Aggregate):
                 for part in event.parts:
                     owing = owing._unpaid(part)
                 left_from = tuple(each for each in self.credit_from if each != event.transaction_id)
-                return owing.but(credit_from=left_from)._credited(-event.credit)
+                left = owing.but(credit_from=left_from)._credited(-event.credit)
+                since = (self.overdrawn_at or stamp.at) if left.overdrawn else None
+                return left.but(overdrawn_at=since)
             case CreditTakenBack():
                 return self._taken_back(event.part, event.paid_at or stamp.at)
             case CreditRefunded():
@@ -328,6 +338,7 @@ class User(Aggregate):
             credit_balance=balance,
             credit_at=latest if left else None,
             credit_from=self.credit_from if left or self.applied else (),
+            overdrawn_at=None if balance >= ZERO else self.overdrawn_at,
         )
 
     def _paid(self, part: Part, completed: tuple[Completion, ...], settled_at: datetime) -> Self:

@@ -1,6 +1,7 @@
 """A reminder that is lost is found, and put back by the clock."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import psycopg
@@ -8,9 +9,13 @@ import pytest
 
 from api.installation.settings import Settings
 from api.process.checking import Check
+from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.lending.standing import RegisterUser
+from rim_ledger.lending.user import User
 from rim_ledger.outcomes import Receipt
-from tests.store.test_dispatch import VAULT, WORLD, disburse, lend, loan_in, tick
+from tests.store.test_dispatch import VAULT, WORLD, disburse, lend, loan_in, stamp, tick
 
 LOST = {
     "deleted": "DELETE FROM ledger.reminders",
@@ -79,5 +84,26 @@ def test_one_clock_looks_at_a_time(database: str, tmp_path: Path) -> None:
         change(database, LOST["deleted"])
         looks = [check(database, dispatch, tmp_path).look() for _ in range(2)]
         assert set(await asyncio.gather(*looks)) == {None, 1}
+
+    lend(database, "08031234567", story)
+
+
+def test_numbers_and_names_that_were_given_twice_are_found(database: str, tmp_path: Path) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        look = check(database, dispatch, tmp_path).look
+        assert await look() == 0
+        change(database, "UPDATE ledger.numbers SET last = 0 WHERE prefix = 'LOAN'")
+        assert await look() == 1
+        change(database, "UPDATE ledger.numbers SET last = 1 WHERE prefix = 'LOAN'")
+        change(database, "DELETE FROM ledger.claims WHERE kind = 'user-phone'")
+        async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
+            twin = RegisterUser(phone="08031234567", email="eve@example.com", name="Eve")
+            await ledger.execute(User, None, twin, stamp())
+        assert await look() == 1
+        with psycopg.connect(database) as connection:
+            query = "SELECT split_part(place, ': ', 3) FROM ledger.faults ORDER BY place"
+            (twin_of, number), *_ = zip(*connection.execute(query), strict=True)
+        assert re.fullmatch("user-phone of .* is that of .* as well", twin_of)
+        assert number == "LOAN-2026 is at 0, and 1 is taken"
 
     lend(database, "08031234567", story)

@@ -238,6 +238,16 @@ def test_an_outcome_that_this_ledger_did_not_store_is_refused(database: str, cha
         on_ledger(database, again("l" if "key =" in change else "k"))
 
 
+@pytest.mark.parametrize(
+    "change", ["UPDATE ledger.numbers SET last = 1", "DELETE FROM ledger.numbers"]
+)
+def test_a_number_that_was_taken_is_not_handed_out_again(database: str, change: str) -> None:
+    did(database, *(open_jar(WORLD.new_id()) for _ in range(3)))
+    tamper(database, change)
+    with pytest.raises(RowForged, match=r"ledger.numbers for JAR-\d+ does not follow"):
+        did(database, open_jar(WORLD.new_id()))
+
+
 def test_only_who_asks_for_a_forged_row_is_refused(database: str) -> None:
     jar, victim = WORLD.new_id(), WORLD.new_id()
     did(database, open_jar(jar), open_jar(victim))
