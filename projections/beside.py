@@ -1,5 +1,4 @@
-"""Compares rows with the log that they follow from: names, secrets, keys, reminders, read tables;
-and outcomes with their codes."""
+"""Compares rows with the log that they follow from, and outcomes with their codes."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -245,6 +244,11 @@ class Beside:
 
     async def _rows(self, query: str, *values: object) -> list[Any]:
         return await (await self._connection.execute(query.encode(), values or None)).fetchall()
+
+
+def uncompared(error: Poisoned) -> str:
+    """What a look says that could not go on. It does not quote the event."""
+    return f"position {error.position}: the event cannot be folded; not all rows were compared"
 
 
 def _streams(lines: Sequence[Line]) -> list[Stream]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from projections import log, schema
-from projections.as_of import folded
+from projections.as_of import Moment, folded
 from projections.catalogue import TABLES
 from projections.fold import Entry, Poisoned, Trace, fold
 from projections.log import Line
@@ -107,7 +107,7 @@ class Follower:
         """These streams as they were at a position; those that are not known, from the log."""
         entries = {each: self._known[each] for each in ids if each in self._known}
         if missing := ids - entries.keys():
-            entries |= await folded(self._connection, missing, position)
+            entries |= await folded(self._connection, missing, Moment(position))
         return entries
 
     def _remember(self, touched: dict[UUID, Entry]) -> None:

@@ -12,7 +12,7 @@ from api.installation.backup_files import shown
 from api.installation.database import Unfit, log_database
 from api.installation.settings import Settings
 from projections import log
-from projections.as_of import folded
+from projections.as_of import Moment, folded
 from rim_ledger.system.backup import KEPT, RUNNING, Backup
 from rim_ledger.system.credentials import rfc3339
 
@@ -44,7 +44,7 @@ async def _found(url: str) -> list[Backup]:
         except UndefinedTable:
             raise Unfit("there are no read tables yet: run rim-ledger init") from None
         ids = [id_ for (id_,) in await cursor.fetchall()]
-        entries = await folded(connection, ids, await log.head(connection))
+        entries = await folded(connection, ids, Moment(await log.head(connection)))
     found = [entry.aggregate for entry in entries.values()]
     backups = [each for each in found if isinstance(each, Backup) and each.deleted_at is None]
     return sorted(backups, key=lambda each: (each.created_at, each.id))

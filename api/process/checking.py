@@ -1,5 +1,4 @@
-"""The clock's daily look at the log, its seals, the rows beside it and the read tables, at a tenth
-of a core."""
+"""The clock's daily look at the log, its seals, the rows beside it and the read tables."""
 
 import asyncio
 import logging
@@ -17,7 +16,7 @@ from psycopg import AsyncConnection
 from api.installation.outside import Outside, write_whole
 from api.installation.settings import Settings
 from projections import schema, seals
-from projections.beside import Beside, Place
+from projections.beside import Beside, Place, uncompared
 from projections.fold import Poisoned
 from projections.signed_note import Untrue
 from projections.streams import moments
@@ -128,7 +127,9 @@ class Check(Struct):
                 beside = Beside(still, self.vault, self.world.now(), looked.place, rest)
                 async for fault in beside.faults():
                     yield fault
-        except (Poisoned, Untrue) as error:
+        except Poisoned as error:
+            yield uncompared(error)
+        except Untrue as error:
             yield str(error)
 
     async def _events(self, connection: seals.Connection) -> AsyncIterator[str]:

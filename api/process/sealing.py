@@ -15,7 +15,7 @@ from api.installation.secret_file import FILE
 from api.installation.settings import Settings
 from api.process.progress import progress
 from projections import seals
-from projections.beside import Beside
+from projections.beside import Beside, uncompared
 from projections.fold import Poisoned
 from projections.origins import Opening, Origins
 from projections.seals import Contradiction
@@ -30,6 +30,11 @@ from rim_ledger.world import RealWorld
 
 FAULTS_MAX: Final = 100
 """Faults that are told one by one."""
+
+UNCHECKED: Final = (
+    "MACs not checked, nor names, secrets, keys, outcomes, reminders and read tables, nor whose the"
+    " signing key is"
+)
 
 MISSING: Final = (UndefinedTable, UndefinedColumn)
 """What PostgreSQL says of tables that were dropped, or are those of another version."""
@@ -167,10 +172,7 @@ async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
     async with await _connect(url) as connection, moments(url) as still:
         try:
             vault, unchecked = await _vault_at_hand(settings, connection)
-            if vault:
-                origins = await seals.origins(connection, vault)
-            else:
-                origins = Origins(note for note, _ in await seals.openings(connection))
+            origins = await seals.origins(connection, vault)
             mac, outside = vault.event_mac if vault else None, Outside(settings.home)
             found, words = await _compare(connection, origins, outside, mac)
             if vault:
@@ -200,8 +202,7 @@ async def _vault_at_hand(
             if vault.event_mac is None:
                 raise Unfit("the events of this database carry no codes yet: run rim-ledger init")
             return vault, []
-    left_out = "nor the rows beside the log and the read tables, nor whose the signing key is"
-    return None, [f"MACs not checked, {left_out}: {why}"]
+    return None, [f"{UNCHECKED}: {why}"]
 
 
 async def _compare(
@@ -223,13 +224,15 @@ async def _compare(
 
 async def _gather(found: list[str], faults: AsyncIterator[str]) -> None:
     """Add faults to those that were found, as many as are told."""
-    with contextlib.suppress(Poisoned):  # The comparison with the seals has named the event.
+    try:
         async for fault in faults:
             if len(found) >= FAULTS_MAX:
                 if len(found) == FAULTS_MAX:
                     found.append(f"these are the first {FAULTS_MAX} faults; there may be more")
                 return
             found.append(fault)
+    except Poisoned as error:
+        found.append(uncompared(error))
 
 
 async def _connect(url: str) -> Connection:

@@ -24,6 +24,7 @@ MEANINGS: Final[dict[str, str]] = {
     "score": "The credit score from now on.",
     "CreditLimitAdjusted.score": "The credit score that the limit follows from.",
     "CreditLimitAdjusted.reason": "Why the limit was adjusted, as a code.",
+    "effective_at": "When what had it computed happened: business time.",
     "CreditReserved.amount": "Principal that counts against the limit from now on.",
     "CreditRefunded.amount": "Credit that was paid back.",
     "CreditRefunded.payment_method": "How the credit was paid back.",
@@ -145,4 +146,6 @@ MEANINGS: Final[dict[str, str]] = {
     "account": "Number of the account, and the part of it after a dot.",
     "debit": "Amount on the debit side.",
     "journal_lines.credit": "Amount on the credit side.",
+    "journal_lines.effective_at": "From when on the line counts in business time.",
+    "approximate": "Whether an older event of the object does not say when it happened.",
 }

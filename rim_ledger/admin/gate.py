@@ -75,13 +75,11 @@ def enter(
     *,
     enrolling: bool = False,
     own: bool = False,
-    again: bool = False,
 ) -> None:
     """Admit the admin whose live session this is, or whose API key: sets actor, rights and
-    contacts of the decision, and notes now and then that session or key is used; not when the
-    service looks `again` at somebody who entered before. A key never gives more than its owner may
-    do now. A borrower's session is admitted only to what is `own`: what is open to borrowers as far
-    as it is theirs.
+    contacts of the decision, and notes now and then that session or key is used. A key never gives
+    more than its owner may do now. A borrower's session is admitted only to what is `own`: what is
+    open to borrowers as far as it is theirs.
 
     Raises Unauthenticated when there is no such session or key, or none any more; Forbidden
     (`ip-blocked`) when nobody may come in from the caller's address, or (`two-factor-required`)
@@ -89,7 +87,7 @@ def enter(
     """
     holder = book.holder("token", token_hash)
     if holder and (access := book.find(CustomerAccess, holder)):
-        standing.enter(book, access, token_hash, current(book), again=again)
+        standing.enter(book, access, token_hash, current(book))
         if not own:
             raise Forbidden("forbidden", "This is not open to borrowers.")
         return
@@ -113,8 +111,6 @@ def enter(
             raise Forbidden("two-factor-required", words)
         book.rights = frozenset()
     book.contacts = admin.contacts
-    if again:
-        return
     if key:
         machines.note_use(key, book)
     elif session and book.now >= session.seen_at + settings.idle / SIGHTINGS:
@@ -126,11 +122,6 @@ def enter_in_person(book: Book, token_hash: str, *, enrolling: bool = False) -> 
     """Admit an admin who has logged in, and no machine that acts for one."""
     enter(book, token_hash, enrolling=enrolling)
     require_session(book)
-
-
-def enter_again(book: Book, token_hash: str) -> None:
-    """Admit whoever entered before, for an answer that goes on; that is no new sign of life."""
-    enter(book, token_hash, own=True, again=True)
 
 
 def enter_own(book: Book, token_hash: str) -> None:

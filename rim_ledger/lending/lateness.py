@@ -88,7 +88,7 @@ def look_for_credit_default(id: UUID) -> Work:
         if since := book.read(User, id).may_default_since:
             if book.stamp.at >= (last := since + patience(book)):
                 book.append(User, id, [CreditDefaulted()])
-                judge_again(book, id, defaulted=True)
+                judge_again(book, id, book.stamp.at, defaulted=True)
             else:
                 book.remind("credit-default", id, last)
         return id

@@ -47,8 +47,7 @@ class ReverseTransaction(Command[Transaction]):
         words = "You completed this payment; another person reverses it."
         require_second_person(book, words, aggregate.settled_by)
         if aggregate.type is TransactionType.REPAYMENT:
-            shares = aggregate.parts, aggregate.unallocated
-            take_back(book, aggregate.user_id, aggregate.id, *shares)
+            take_back(book, aggregate)
         yield TransactionReversed(reason=self.reason)
 
 

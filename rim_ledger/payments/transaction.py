@@ -148,6 +148,7 @@ class Transaction(Aggregate):
     settled_by: UUID | None = None
     """The admin who completed or failed it, by hand or by a statement."""
     status: TransactionStatus = TransactionStatus.PENDING
+    completed_at: datetime | None = None
     parts: tuple[Part, ...] = ()
     unallocated: Decimal = ZERO
     failure_reason: str | None = None
@@ -258,6 +259,7 @@ class Transaction(Aggregate):
             case TransactionCompleted():
                 return self.but(
                     status=TransactionStatus.COMPLETED,
+                    completed_at=stamp.at,
                     settled_by=stamp.admin,
                     reference=event.reference or self.reference,
                     parts=event.parts,

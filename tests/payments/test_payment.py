@@ -332,7 +332,8 @@ class Payments(RuleBasedStateMachine):
     def reverse_disbursement(self, choice: Any) -> None:
         if self.loans:
             loan = choice.choice(self.loans)
-            back = ReverseDisbursement(reason="wrong number", telco_reference="T-9")
+            returned = f"T-{self.desk.world.new_id()}"
+            back = ReverseDisbursement(reason="wrong number", telco_reference=returned)
             try:
                 self.desk.perform(Loan, loan, back)
             except Refused as refusal:

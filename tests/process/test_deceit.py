@@ -162,6 +162,19 @@ def test_a_ledger_from_before_the_codes_is_looked_at_as_a_whole_first(ledger: Le
     assert ledger.says(cli.verify).endswith("as they were signed\n")
 
 
+def test_without_the_secret_the_seals_are_compared_and_no_codes(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.seal()
+    monkeypatch.delenv("RIM_SECRET_KEY")
+    said = ledger.says(cli.verify)
+    assert "MACs not checked, nor names, secrets, keys, outcomes, reminders and read tables" in said
+    assert said.endswith("checkpoints: as they were signed\n")
+    assert not (ledger.home / "secret.key").exists(), "none is made for this"
+    ledger.change("UPDATE ledger.events SET body = body || ' ' WHERE position = 2")
+    assert "position 2: the event (AdminRoleCreated) is not the one that was" in ledger.finds()
+
+
 BEFORE_LAST = "(SELECT stream_id FROM ledger.events WHERE name = 'AdminCreated' LIMIT 1)"
 MISLED = {
     "another hash of the password": (
