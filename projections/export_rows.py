@@ -57,9 +57,16 @@ WITH_AMOUNT: Final = frozenset(
 async def batch(connection: AsyncConnection[Any], page: list[Line]) -> Any:
     """The rows of a page of events, with the words about persons hidden."""
     reader = Reader(sees=False, keys=await erased_in(connection, page), origin="")
+    return rows_for(page, reader, bodies=True)
+
+
+def rows_for(page: Iterable[Line], reader: Reader, *, bodies: bool) -> Any:
+    """The rows of a page of events as a reader may see them; `bodies` says whether with what was
+    signed, in which persons are sealed and fingerprinted."""
     columns: list[list[Any]] = [[] for _ in SCHEMA]
     for line in page:
-        for column, value in zip(columns, values_of(line, reader), strict=True):
+        *shown, body = values_of(line, reader)
+        for column, value in zip(columns, [*shown, body if bodies else None], strict=True):
             column.append(value)
     arrays = [pa.array(each, field.type) for each, field in zip(columns, SCHEMA, strict=True)]
     return pa.record_batch(arrays, SCHEMA)

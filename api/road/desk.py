@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from psycopg import AsyncConnection
 from psycopg.errors import UndefinedTable
 
+from api.export_store import ExportStore
 from api.installation.backup_files import places
 from api.installation.database import open_vault
 from api.installation.outbox import providers
@@ -95,6 +96,8 @@ class Desk(Struct):
     callers: dict[str, UUID] = {}
     notes: set[asyncio.Task[None]] = set()
     """Unexpected errors that are being noted."""
+    works: set[asyncio.Task[None]] = set()
+    """What is done in the background, and is given up when the process ends."""
     stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set when the process is to end, for answers that would go on for ever."""
 
@@ -186,6 +189,12 @@ class Desk(Struct):
             person: self.vault.unwrap(person, key) for person, key in wrapped if sees or key is None
         }
 
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something in the background."""
+        task = asyncio.create_task(work)
+        self.works.add(task)
+        task.add_done_callback(self.works.discard)
+
     def note_unexpected(self, error: BaseException) -> None:
         """Count and log an error that is no refusal: where it was, and not what was asked."""
         self.metrics.errors.inc()
@@ -262,6 +271,10 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             places=places(settings),
             phone_codes=phone_codes,
         )
+        desk.begin(ExportStore(desk).sweep_for_ever())
         yield desk
+        for work in [*desk.works]:
+            work.cancel()
+        await asyncio.gather(*desk.works, return_exceptions=True)
         await asyncio.gather(dispatch.drain(), phone_codes.drain())
         await asyncio.gather(*desk.notes)

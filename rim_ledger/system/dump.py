@@ -14,8 +14,8 @@ from rim_ledger.system.chain import Chain
 from rim_ledger.system.manifest import CHANGES, EVENTS, FILE, Manifest
 from rim_ledger.system.rows import PIECE_MAX, Layout, difference, packed
 
-LEFT_OUT: Final = ("attempts", "challenges", "heartbeats")
-"""What counts for minutes, and is of no use in a day."""
+LEFT_OUT: Final = ("attempts", "challenges", "exports", "heartbeats")
+"""What counts for minutes or hours, and is of no use in a day."""
 
 SPELLING: Final = """
 SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO, MDY', true),

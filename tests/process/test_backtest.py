@@ -7,7 +7,7 @@ import pytest
 
 from api.installation.database import Unfit
 from api.process.backtest import whole
-from tests.demo import fill
+from tests.demo import Size, fill
 from tests.process.service import Service
 
 PASSWORD = "a policy for tomorrow"
@@ -17,7 +17,7 @@ ONLY_READING = {"PGOPTIONS": "-c default_transaction_read_only=on"}
 
 def test_a_policy_is_tried_on_the_past(service: Service, tmp_path: Path) -> None:
     _, address, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
-    fill(address, PASSWORD)
+    fill(address, PASSWORD, Size(borrowers=25, months=4))
     policy, live = tmp_path / "policy.json", tmp_path / "live.json"
     live.write_text("{}")
     policy.write_text('{"lending": {"autoApprove": true, "autoApproveMinScore": 0}}')

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, invariant, rule
+from hypothesis.stateful import initialize, rule
+from msgspec.structs import replace
 
 from projections.fold import Course, Entry, Trace
 from projections.journal import JournalLine
@@ -19,6 +20,7 @@ from rim_ledger.catalogue import ENTITIES, EVENTS
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import SYSTEM, Stamp
 from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User
 from rim_ledger.payments.transaction import Transaction
 from tests.payments.test_payment import Payments
@@ -67,6 +69,13 @@ class Then:
         return [each for each in found if isinstance(each, kind)]
 
 
+def _older(recorded: Recorded) -> Recorded:
+    """An event as it was written before it said when it happened."""
+    event, plain = recorded.event, {"paid_at": None, "effective_at": None, "completed": ()}
+    left_out = {name: plain[name] for name in plain.keys() & set(event.__struct_fields__)}
+    return replace(recorded, event=replace(event, **left_out))
+
+
 def test_every_event_says_when_it_happened() -> None:
     for entity, events in ENTITIES.items():
         names = {each.__name__ for each in get_args(events) or (events,)}
@@ -90,7 +99,23 @@ class Backdated(Payments):
         at = self.desk.world.time - timedelta(days=days)
         self.desk.stamp = Stamp(at=at, actor=SYSTEM) if days else None
 
-    @invariant()
+    @rule(amount=st.sampled_from([50, 100, 200]), days=st.sampled_from([1, 3, 30]))
+    def lend(self, amount: int, days: int) -> None:
+        super().lend(Decimal(amount), Decimal(15), days, Answer.DELIVERED)
+
+    @rule(amount=st.sampled_from([20, 60, 115, 173, 300]))
+    def promise(self, amount: int) -> None:
+        super().promise(Decimal(amount))
+
+    @rule(amount=st.sampled_from([20, 60, 115]), named=st.integers(0, 2))
+    def pay(self, amount: int, named: int) -> None:
+        super().pay(Decimal(amount), named)
+
+    def teardown(self) -> None:
+        self.by_the_latest_time_everything_counts()
+        self.at_every_time_the_figures_agree()
+        self.older_events_are_folded_as_well()
+
     def by_the_latest_time_everything_counts(self) -> None:
         log = lines(self.desk.log)
         known, latest, none = Then(log, None), Then(log, FUTURE), Then(log, PAST)
@@ -100,13 +125,13 @@ class Backdated(Payments):
         assert not none.traces
         assert not any(entry.times.approximate for entry in known.entries.values())
 
-    @invariant()
     def at_every_time_the_figures_agree(self) -> None:
         log = lines(self.desk.log)
-        known = Then(log, None)
-        times = sorted(known.times)
-        for time in times[:: max(1, len(times) // 6)]:
+        known, before = Then(log, None), set[UUID]()
+        for time in sorted(known.times):
             then = Then(log, time)
+            assert before <= then.entries.keys()
+            before = {*then.entries}
             loans: list[Loan] = then.each(Loan)
             (user,) = then.each(User) or [None]
             book = defaultdict[str, Decimal](Decimal, then.balances())
@@ -119,6 +144,19 @@ class Backdated(Payments):
             self._require_repaid(known, lent, time)
             if user:
                 self._require_agreed(user, lent, book)
+
+    def older_events_are_folded_as_well(self) -> None:
+        """The same with an older beginning, in which no derived event says when it happened."""
+        half = len(self.desk.log) // 2
+        for older in (half, 2 * half):
+            log = lines([_older(each) for each in self.desk.log[:older]] + self.desk.log[older:])
+            known = Then(log, None)
+            assert Then(log, FUTURE).entries == known.entries
+            for time in known.times:
+                then = Then(log, time)
+                assert sum(then.balances().values()) == 0
+                for loan in then.each(Loan):
+                    assert 0 <= loan.amount_paid <= loan.amount_due
 
     def _require_repaid(self, known: Then, lent: list[Loan], time: datetime) -> None:
         """What was repaid by then is what had come in, of the money that counts today."""
@@ -142,4 +180,4 @@ class Backdated(Payments):
 
 
 TestBackdated = Backdated.TestCase
-TestBackdated.settings = settings(max_examples=60, stateful_step_count=25)
+TestBackdated.settings = settings(max_examples=100, stateful_step_count=30)
