@@ -198,7 +198,7 @@ class User(Aggregate):
             contacts=hashes(event.phone_hash, event.email_hash),
         )._made(stamp)
 
-    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912, PLR0915 - a line an event
+    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
         match event:
             case UserContactChanged():
                 return self.but(
