@@ -32,7 +32,7 @@ MANIFEST: Final = "manifest.json"
 
 NOTE: Final = """
 SELECT note FROM ledger.checkpoints WHERE size <= %s AND size > 0
- ORDER BY size DESC, opens DESC LIMIT 1"""
+ ORDER BY number DESC LIMIT 1"""
 
 WRITTEN: Final[dict[str, Any]] = {
     "compression": "gzip",

@@ -24,10 +24,9 @@ from projections.export import (
     manifest_in,
 )
 from projections.export_rows import SCHEMA, values_of
-from projections.log import Line
+from projections.log import Line, leaf
 from projections.merkle import Frontier, leaf_hash
 from projections.origins import Origins
-from projections.seals import leaf
 from projections.signed_note import Checkpoint, Untrue, Verifier
 
 Part = Absent

@@ -13,10 +13,10 @@ from api.installation.database import Unfit, first_line, open_vault
 from api.installation.outside import Outside
 from api.installation.settings import Settings
 from api.process.progress import progress
-from projections import seals
+from projections import sealer, seals
 from projections.origins import Opening, Origins
-from projections.seals import Contradiction
 from projections.signed_note import Checkpoint, Untrue
+from projections.trees import Contradiction
 from projections.verify import Verification
 from projections.verify import require_true as require_kept
 from rim_ledger.event_mac import EventMac
@@ -50,7 +50,7 @@ async def seal(settings: Settings, url: str) -> None:
 
     with _refused("database", outside):
         signed = outside.signed(origins)
-        await seals.seal(url, vault, world, keep, log.warning, signed=signed)
+        await sealer.seal(url, vault, world, keep, log.warning, signed=signed)
 
 
 def make_key(settings: Settings, url: str) -> None:
@@ -176,8 +176,8 @@ async def _compare(
         raise Unfit("nothing is sealed yet: rim-ledger up or rim-ledger seal does it")
     checked = Verification(connection, origins, outside.all(), mac)
     unknown = outside.unknown(origins)
-    found = [_unsaid(unknown)] if unknown else []
-    with progress("events") as told:
+    found = [*([_unsaid(unknown)] if unknown else []), *outside.faults()]
+    with progress("lines") as told:
         async for fault in checked.faults(told):
             found.append(fault)
             if len(found) == FAULTS_MAX:
@@ -185,9 +185,10 @@ async def _compare(
                 break
     words = (
         f"{checked.events} events, {checked.sealed} of them sealed by"
-        f" {origins.last.verifier.origin}; {checked.checkpoints} checkpoints"
+        f" {origins.last.verifier.origin}; {checked.checkpoints} checkpoints;"
+        f" {checked.activities} lines of activity, {checked.sealed_activities} of them sealed"
     )
-    return found, "\n".join([*map(str, origins.openings[1:]), words])
+    return found, "\n".join([*map(str, origins.openings[1:]), *map(str, checked.dropped), words])
 
 
 async def _connect(url: str) -> Connection:
