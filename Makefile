@@ -43,8 +43,8 @@ check: setup ## Lint, types, layers and tests: what CI runs
 	$(BIN)/lint-imports
 	$(MAKE) test
 
-demo: setup ## Fill an empty running service with a book of loans and tickets (RIM_ADMIN_PASSWORD)
-	$(BIN)/python -m tests.demo
+demo: setup ## Put a year of loans and tickets into a running service (RIM_ADMIN_PASSWORD, DEMO="--seed 7")
+	$(BIN)/python -m tests.demo $(DEMO)
 
 real: setup ## Lend real loans again in a running service (NANO_LOANS, RIM_ADMIN_PASSWORD)
 	$(BIN)/python -m tests.real_loans "$(NANO_LOANS)"

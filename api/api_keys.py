@@ -4,7 +4,7 @@ from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from api.road.commands import read_form, receipt_fields
+from api.road.commands import read_form, receipt_fields, receipt_headers
 from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, Other, Parameters, Route, resource
 from api.wire.call import Call, Reply
@@ -55,12 +55,10 @@ async def make_key(desk: "Desk", call: Call, _: Parameters) -> Reply:
     )
     told = receipt_fields(ApiKey, receipt) | {"key": None if receipt.replayed else key}
     headers = [
-        (b"ledger-position", b"%d" % receipt.position),
+        *receipt_headers(receipt),
         (b"etag", b'"%d"' % receipt.version),
         (b"location", f"{KEYS}/{receipt.id}".encode()),
     ]
-    if receipt.replayed:
-        headers.append((b"idempotency-replayed", b"true"))
     return Reply(201, encoded(told), headers)
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from api.road.again import admit_again, streaming
+from api.road.commands import receipt_headers
 from api.road.idempotency import key_for
 from api.road.known import require_known
 from api.road.looking import Look, show
@@ -73,15 +74,11 @@ class Access(Struct):
 
     async def keeps(self, ticket: Ticket, file: UUID) -> bool:
         """Whether the ticket has a file by now, whoever added it."""
-        found = False
 
-        def look(book: Book) -> UUID:
-            nonlocal found
-            found = file in book.read(Ticket, ticket.id).attachments
-            return ticket.id
+        def look(book: Book) -> bool:
+            return file in book.read(Ticket, ticket.id).attachments
 
-        await self.desk.ledger.submit(look, self.call.stamp(self.desk.world))
-        return found
+        return await self.desk.ledger.read(look, self.call.stamp(self.desk.world))
 
 
 async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
@@ -145,12 +142,10 @@ def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
         "position": receipt.position,
     }
     headers = [
+        *receipt_headers(receipt),
         (b"location", url.encode()),
-        (b"ledger-position", b"%d" % receipt.position),
         (b"etag", b'"%d"' % receipt.version),
     ]
-    if receipt.replayed:
-        headers.append((b"idempotency-replayed", b"true"))
     return Reply(201, encoded(body), headers)
 
 
@@ -175,14 +170,9 @@ async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
         return file, access.key
 
     file, key = await show(desk, call, rights, asked, find)
-    shown: str | None = None
-
-    def reveal(book: Book) -> UUID:
-        nonlocal shown
-        shown = book.reveal(ticket.person, file.name)
-        return ticket.id
-
-    await desk.ledger.submit(reveal, call.stamp(desk.world))
+    shown = await desk.ledger.read(
+        lambda book: book.reveal(ticket.person, file.name), call.stamp(desk.world)
+    )
 
     def read(first: int, end: int) -> AsyncIterator[bytes]:
         return cut(open_file(desk.storage.read(str(id_)), key, id_.bytes), first, end)

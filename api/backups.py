@@ -40,24 +40,23 @@ RESTORE: Final = ("backups.restore", "write")
 async def offer(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """A link to the file of a backup. It lives five minutes, and is used up when the last byte of
     the file has gone. With RIM_SECRET_KEY the file holds everything."""
-    token, given = gate.new_token(desk.world), list[BackupDownloadOffered]()
+    token = gate.new_token(desk.world)
 
     def admit(book: Book) -> None:
         book.activities.append(activity_of("OfferDownload", DOWNLOAD, parameters))
         gate.enter(book, call.token)
         book.need(*RESTORE)
 
-    def work(book: Book) -> UUID:
+    def work(book: Book) -> tuple[UUID, BackupDownloadOffered]:
         id_ = resolve(book, Backup, parameters["id"])
         if book.find(Backup, id_) is None:
             raise missing(Backup)
-        given[:] = [offer_download(id_, gate.token_hash(token), book)]
-        return id_
+        return id_, offer_download(id_, gate.token_hash(token), book)
 
-    receipt = await desk.ledger.submit(work, call.stamp(desk.world), None, admit)
+    receipt, offered = await desk.ledger.decide(work, call.stamp(desk.world), None, admit)
     body = {
         "downloadUrl": f"{BACKUPS}/{receipt.id}/download?token={token}",
-        "expiresAt": rfc3339(given[0].expires_at),
+        "expiresAt": rfc3339(offered.expires_at),
     }
     return Reply(200, encoded(body), [(b"ledger-position", b"%d" % receipt.position)])
 
@@ -67,19 +66,14 @@ async def download(desk: "Desk", call: Call, parameters: Parameters) -> None:
     while the link lives: for five minutes, or until the last byte went out."""
     (given,) = call.given.get("token", [""])
     token = gate.token_hash(given)
-    found: Backup | None = None
 
-    def look(book: Book) -> UUID:
-        nonlocal found
-        id_ = resolve(book, Backup, parameters["id"])
-        found = find_download(id_, token, book)
+    def look(book: Book) -> Backup:
+        found = find_download(resolve(book, Backup, parameters["id"]), token, book)
         if call.method == "GET":
             book.activities.append(activity_of("Download", DOWNLOAD, parameters))
-        return id_
+        return found
 
-    await desk.ledger.submit(look, call.stamp(desk.world))
-    assert found, "what was decided on was there"
-    backup = found
+    backup = await desk.ledger.read(look, call.stamp(desk.world))
 
     def use(book: Book) -> UUID:
         end_download(backup.id, token, book)

@@ -1,6 +1,6 @@
 """The routes of messages: broadcasts, whom they reached, and every single notification."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from api.lending import ONE_USER
@@ -56,18 +56,16 @@ async def name_users(desk: "Desk", wish: "Wish") -> Form:
 
 async def count_users(desk: "Desk", wish: "Wish") -> Form:
     """Find out who is meant by a broadcast, now that it is to go out."""
-    form, target = wish.command, cast("Target", None)
+    form = wish.command
     assert isinstance(form, SendBroadcast)
 
-    def see(book: Book, stream: UUID) -> None:
-        nonlocal target
+    def see(book: Book, stream: UUID) -> "Target":
         broadcast = book.read(BroadcastMessage, stream)
-        target = broadcast.target
         for channel in broadcast.channels:
             desk.sender.require(Channel(channel), book)
+        return broadcast.target
 
-    await wish.look(desk, see)
-    return form.among(await find_audience(desk.url, target))
+    return form.among(await find_audience(desk.url, await wish.look(desk, see)))
 
 
 ROUTES: list[AnyRoute] = [

@@ -81,7 +81,7 @@ class Sender(Struct, frozen=True):
             raise TooLarge("body-too-large", f"A line has at most {BODY_MAX} bytes.")
         value = read_json(text)
         try:
-            line = Line.model_validate(value)
+            line = Line.filled_in(value)
         except ValidationError as error:
             raise InvalidFields(errors_in(error, Line, value)) from None
         if (op := OP.fullmatch(line.op)) is None:

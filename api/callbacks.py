@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, RootModel, ValidationError
 
-from api.road.commands import errors_in, receipt_json
+from api.road.commands import errors_in, receipt_headers, receipt_json
 from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, Other, Parameters
 from api.wire.body import BODY_SECONDS, Chunks, gather, read_json, unpacked
@@ -83,11 +83,11 @@ async def answer_callback(desk: "Desk", call: Call, parameters: Parameters) -> R
             desk, integration, message.id, f"POST {call.path}", meant=_meant(said), said=said
         )
     except Refused:  # a stranger learns only that it is one
-        await desk.ledger.submit(lambda _: integration, stamp, None, caller.admit)
+        await desk.ledger.read(lambda _: None, stamp, caller.admit)
         raise
 
     def work(book: Book) -> UUID:
-        return caller.form.model_validate(said).take(book)
+        return caller.form.filled_in(said).take(book)
 
     try:
         receipt = await desk.ledger.submit(work, stamp, key, caller.admit)
@@ -97,10 +97,7 @@ async def answer_callback(desk: "Desk", call: Call, parameters: Parameters) -> R
         raise missing(caller.form.ABOUT, "reference") from None
     except NoneOfOurs:
         return Reply(200, NOT_KNOWN)
-    headers = [(b"ledger-position", b"%d" % receipt.position)]
-    if receipt.replayed:
-        headers.append((b"idempotency-replayed", b"true"))
-    return Reply(200, receipt_json(caller.form.ABOUT, receipt), headers)
+    return Reply(200, receipt_json(caller.form.ABOUT, receipt), receipt_headers(receipt))
 
 
 def _meant(said: Any) -> Any:
@@ -108,7 +105,7 @@ def _meant(said: Any) -> Any:
     refused by whoever admits its sender."""
     for form in FORMS.values():
         with suppress(ValidationError):
-            return form.model_validate(said).model_copy(update={"timestamp": None})
+            return form.filled_in(said).model_copy(update={"timestamp": None})
     return said
 
 

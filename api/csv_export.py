@@ -1,9 +1,6 @@
 """A whole list as CSV, a page at a time: nothing is held while its reader takes one."""
 
-import csv
-import io
 from collections.abc import Iterable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -12,6 +9,7 @@ from api.road.again import admit_again, streaming
 from api.road.conditions import Test
 from api.road.filters import all_of, read_query
 from api.wire.call import Call
+from api.wire.csv_text import CSV_UTF8, attached, csv_text
 from projections.tables import Row
 from rim_ledger.activity import Activity
 from rim_ledger.book import Right
@@ -19,7 +17,6 @@ from rim_ledger.book import Right
 if TYPE_CHECKING:
     from api.road.desk import Desk
 
-CSV: Final = b"text/csv; charset=utf-8"
 PAGE: Final = 700
 """Rows of the list that are read and sent at a time; each may make several lines."""
 
@@ -76,7 +73,7 @@ async def stream_csv(desk: "Desk", call: Call, export: Export) -> None:
     page = await desk.rows(*export.lines(query.tests, None, last))
     async with streaming(desk, call) as stream:
         reflected = (b"ledger-position", b"%d" % position)
-        await call.start(200, [reflected, (b"content-type", CSV), attached(export.name)])
+        await call.start(200, [reflected, (b"content-type", CSV_UTF8), attached(export.name)])
         await stream.send(csv_text([export.heads]))
         while page:
             await admit_again(desk, call, export.needs, activity=asked)
@@ -84,25 +81,6 @@ async def stream_csv(desk: "Desk", call: Call, export: Export) -> None:
             after = [page[-1][place] for place in places]
             page = await desk.rows(*export.lines(query.tests, after, last))
         await stream.end()
-
-
-def csv_text(rows: Iterable[Iterable[Any]]) -> bytes:
-    """Rows as CSV (RFC 4180), times in RFC 3339."""
-    target = io.StringIO()
-    csv.writer(target, lineterminator="\r\n").writerows(
-        [rfc3339(each) if isinstance(each, datetime) else each for each in row] for row in rows
-    )
-    return target.getvalue().encode()
-
-
-def rfc3339(at: datetime) -> str:
-    """A time in UTC with microseconds."""
-    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def attached(name: str) -> tuple[bytes, bytes]:
-    """The header that has a browser save the answer under a name."""
-    return b"content-disposition", f'attachment; filename="{name}.csv"'.encode()
 
 
 def _columns(names: Iterable[str]) -> str:

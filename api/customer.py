@@ -1,7 +1,6 @@
 """The routes of a borrower's own session; what it may do is marked on the other routes."""
 
 from typing import TYPE_CHECKING, Final
-from uuid import UUID
 
 from api.admin import position, rfc3339
 from api.road.commands import read_form
@@ -53,17 +52,15 @@ async def log_out(desk: "Desk", call: Call, _: Parameters) -> Reply:
 
 async def me(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """Whose session it is."""
-    body: dict[str, object] = {}
 
-    def work(book: Book) -> UUID:
+    def look(book: Book) -> dict[str, object]:
         assert book.stamp.customer, "only borrowers are admitted"
         user = book.read(User, book.stamp.customer)
         words = {each: book.reveal(user.id, getattr(user, each)) for each in PERSONAL}
-        body.update({"id": user.id, "userId": user.user_id, "status": user.status, **words})
-        return user.id
+        return {"id": user.id, "userId": user.user_id, "status": user.status, **words}
 
-    await desk.ledger.submit(work, call.stamp(desk.world), None, _admit(call))
-    return Reply(200, encoded(body), [position(desk)])
+    own = await desk.ledger.read(look, call.stamp(desk.world), _admit(call))
+    return Reply(200, encoded(own), [position(desk)])
 
 
 def _admit(call: Call) -> Admit:

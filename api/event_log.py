@@ -12,8 +12,8 @@ from api.road.as_of import NUMBER, position_at
 from api.road.filters import LIMIT_MAX, all_of
 from api.road.looking import Look, show
 from api.road.reads import find_id
-from api.road.reads import seen as partly
 from api.road.routes import Parameters
+from api.road.seen import seen as partly
 from api.wire.call import Call
 from api.wire.ids import missing
 from api.wire.query import unfit
@@ -154,9 +154,10 @@ class Sight(Struct, frozen=True):
         return cls(await desk.rights(call, call.token, needs, enter=enter, activity=activity))
 
     async def again(self, desk: "Desk", call: Call, needs: Right, activity: Activity) -> "Sight":
-        """The same reader as they are now. What was read before this may be told to them: they
-        are let in at its positions or later. Raises as `of` does."""
-        return await Sight.of(desk, call, needs, activity, enter=gate.enter_again)
+        """The same reader as they are now, who has taken what was sent by now: that keeps a session
+        alive as any request does. What was read before this may be told to them: they are let in
+        at its positions or later. Raises as `of` does."""
+        return await Sight.of(desk, call, needs, activity, enter=gate.enter_own)
 
     async def noted(
         self, desk: "Desk", call: Call, activity: Activity, lines: list[Line]

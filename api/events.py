@@ -11,7 +11,7 @@ from api.road.again import streaming
 from api.road.filters import LIMIT
 from api.road.looking import Look, filters_said, show
 from api.road.routes import AnyRoute, List, One, Other, Parameters, activity_of
-from api.wire.call import JSON, Call, Headers, Reply
+from api.wire.call import JSON, NDJSON, Call, Headers, Reply
 from projections import log
 from projections.cloud_events import persons_in
 from projections.tables import Row
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     Find = Callable[[Rights], Awaitable[Question]]
 
 READ: Final = ("events", "read")
-NDJSON: Final = b"application/x-ndjson"
 OFFERS: Final = (JSON, NDJSON, SSE)
 ACTIONS: Final = {JSON: "List", NDJSON: "Export", SSE: "Follow"}
 """What the log of activities calls each way of reading."""

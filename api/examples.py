@@ -18,6 +18,15 @@ AS_OF: Final[Schema] = {
 }
 
 
+EFFECTIVE_AT: Final[Schema] = {
+    "type": "string",
+    "format": "date-time",
+    "description": "A business time: what had happened by then, as far as it is known now, or was "
+    "known `asOf`.",
+    "examples": ["2016-12-31T22:59:59Z"],
+}
+
+
 def example(schema: Schema, schemas: Mapping[str, Schema]) -> Any:  # noqa: PLR0911 - a line a type
     """A value that the schema describes, made of the examples of its fields."""
     if "$ref" in schema:

@@ -116,10 +116,10 @@ async def _explained(
 
 
 async def _stream(desk: "Desk", call: Call, text: str) -> "UUID":
-    def work(book: Book) -> "UUID":
+    def look(book: Book) -> "UUID":
         return book.read(Loan, resolve(book, Loan, text)).id
 
-    return (await desk.ledger.submit(work, call.stamp(desk.world), reading=True)).id
+    return await desk.ledger.read(look, call.stamp(desk.world), in_outage=True)
 
 
 async def _steps(desk: "Desk", stream: "UUID", position: int, *, sees: bool) -> list[Step]:

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from api.csv_export import CSV, Export, attached, csv_text, rfc3339, stream_csv
-from api.examples import AS_OF
-from api.road.as_of import RECORDED, position_of
+from api.csv_export import Export, stream_csv
+from api.examples import AS_OF, EFFECTIVE_AT
+from api.road.as_of import APPROXIMATE, HINT, RECORDED, UNRECORDED, moment_of
+from api.road.filters import Asked
 from api.road.parameters import filters_of
 from api.road.routes import AnyRoute, List, One, Other, Parameters
 from api.wire.call import Call, Reply
+from api.wire.csv_text import CSV_UTF8, attached, csv_text, rfc3339
 from projections.journal import ACCOUNTS, JournalEntryRow
 from projections.writer import encode
 from rim_ledger.values import ZERO
@@ -40,23 +42,31 @@ HEADS: Final = [
 
 EXPORT: Final = Export("journal", JournalEntryRow, ("position",), LINES, HEADS, READ)
 
-SHOWN: Final = "SELECT position FROM read.tracking WHERE name = 'read'"
-
 BALANCE: Final = """
 SELECT account, sum(debit), sum(credit), sum(debit) - sum(credit)
-  FROM read.journal_lines WHERE position <= %s GROUP BY account ORDER BY account"""
+  FROM read.journal_lines WHERE position <= %s AND effective_at <= coalesce(%s, effective_at)
+ GROUP BY account ORDER BY account"""
+
+UNSURE: Final = (
+    "SELECT EXISTS (SELECT FROM read.journal_lines WHERE position <= %s AND approximate)"
+)
+HAPPENED: Final = "SELECT EXISTS (SELECT FROM read.journal_lines WHERE effective_at <= %s)"
 
 
 class Balance(Struct, frozen=True):
-    """The sums of every account up to a position (naira), and when that was recorded."""
+    """The sums of every account (naira) over the events up to a position that had happened by a
+    business time, if one is asked for, and when that position was recorded."""
 
     position: int
     at: datetime | None
+    effective_at: datetime | None
     accounts: list[tuple[Any, ...]]
+    headers: list[tuple[bytes, bytes]]
 
 
 async def trial_balance(desk: "Desk", call: Call, _: Parameters) -> Reply:
-    """The balance of every account as of a position or a time; debits equal credits."""
+    """The balance of every account as of a position or a time, of recording or of business; debits
+    equal credits."""
     found = await _balance(desk, call)
     accounts = [
         {"account": account, "name": _name(account), "debit": debit, "credit": credit}
@@ -66,11 +76,12 @@ async def trial_balance(desk: "Desk", call: Call, _: Parameters) -> Reply:
     body = {
         "position": found.position,
         "at": rfc3339(found.at) if found.at else None,
+        "effectiveAt": rfc3339(found.effective_at) if found.effective_at else None,
         "accounts": accounts,
         "totalDebit": sum((each["debit"] for each in accounts), ZERO),
         "totalCredit": sum((each["credit"] for each in accounts), ZERO),
     }
-    return Reply(200, encode(body), [(b"ledger-position", b"%d" % found.position)])
+    return Reply(200, encode(body), found.headers)
 
 
 async def trial_balance_csv(desk: "Desk", call: Call, _: Parameters) -> Reply:
@@ -78,8 +89,7 @@ async def trial_balance_csv(desk: "Desk", call: Call, _: Parameters) -> Reply:
     found = await _balance(desk, call)
     rows = [(account, _name(account), *sums) for account, *sums in found.accounts]
     text = csv_text([("account", "name", "debit", "credit", "balance"), *rows])
-    headers = [(b"ledger-position", b"%d" % found.position), attached("trial-balance")]
-    return Reply(200, text, headers, CSV)
+    return Reply(200, text, [*found.headers, attached("trial-balance")], CSV_UTF8)
 
 
 async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
@@ -89,13 +99,16 @@ async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
 
 
 async def _balance(desk: "Desk", call: Call) -> Balance:
-    if "asOf" in call.given:
-        position = await position_of(desk, call.given["asOf"][0])
-    else:
-        ((position,),) = await desk.rows(SHOWN)
-    at = await desk.rows(RECORDED, [position])
-    accounts = await desk.rows(BALANCE, [position])
-    return Balance(position, at[0][0] if at else None, accounts)
+    asked = Asked.of(call.given)
+    moment = await moment_of(desk, asked)
+    at = await desk.rows(RECORDED, [moment.position])
+    accounts = await desk.rows(BALANCE, [moment.position, moment.happened_by])
+    headers = [(b"ledger-position", b"%d" % moment.position)]
+    if moment.happened_by and (await desk.rows(UNSURE, [moment.position]))[0][0]:
+        headers.append(APPROXIMATE)
+    if not accounts and (time := asked.recorded_by) and (await desk.rows(HAPPENED, [time]))[0][0]:
+        headers.append((HINT, UNRECORDED.encode()))
+    return Balance(moment.position, at[0][0] if at else None, moment.happened_by, accounts, headers)
 
 
 def _name(account: str) -> str:
@@ -115,6 +128,7 @@ FILTERS = filters_of(JournalEntryRow)
 GIVES = {
     "position": {"type": "integer"},
     "at": {"type": ["string", "null"], "format": "date-time"},
+    "effectiveAt": {"type": ["string", "null"], "format": "date-time"},
     "accounts": {"type": "array", "items": {"type": "object", "properties": ACCOUNT}},
     "totalDebit": NUMBER,
     "totalCredit": NUMBER,
@@ -139,7 +153,7 @@ ROUTES: list[AnyRoute] = [
         "Trial balance",
         READ,
         gives=GIVES,
-        query={"asOf": AS_OF},
+        query={"asOf": AS_OF, "effectiveAt": EFFECTIVE_AT},
     ),
     Other(
         "GET",
@@ -148,6 +162,6 @@ ROUTES: list[AnyRoute] = [
         "Trial balance as CSV",
         READ,
         exports=True,
-        query={"asOf": AS_OF},
+        query={"asOf": AS_OF, "effectiveAt": EFFECTIVE_AT},
     ),
 ]

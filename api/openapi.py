@@ -12,7 +12,10 @@ from api.road import parameters
 from api.road.commands import wire_name
 from api.road.reads import parameters_of
 from api.road.routes import AnyRoute, List, One, Other, Route
+from api.wire.call import NDJSON
+from api.wire.csv_text import CSV
 from projections.catalogue import ROW_OF
+from projections.dictionary import meaning, unit
 from projections.tables import Row
 from rim_ledger.core import Creation
 
@@ -54,6 +57,7 @@ PROBLEM: Final[Schema] = {
                 "properties": {name: {"type": "string"} for name in ("pointer", "code", "detail")},
             },
         },
+        "hint": {"type": "string"},
         "current": {"type": "string"},
         "command": {"type": "string"},
         "allowed": {"type": "array", "items": {"type": "string"}},
@@ -71,7 +75,7 @@ def document(routes: Iterable[AnyRoute]) -> Schema:
     _, definitions = models_json_schema(modes, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas = definitions["$defs"] | {"Problem": PROBLEM}
     for row in rows:
-        _describe_internal(row, schemas[row.__name__])
+        _describe_columns(row, schemas[row.__name__])
     paths: dict[str, Schema] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
@@ -85,8 +89,12 @@ def document(routes: Iterable[AnyRoute]) -> Schema:
     }
 
 
-def _describe_internal(row: type[Row], schema: Schema) -> None:
-    """What borrowers are not shown is not always there."""
+def _describe_columns(row: type[Row], schema: Schema) -> None:
+    """What each column means. What borrowers are not shown is not always there."""
+    for column in row.COLUMNS.values():
+        measure = unit(row.TABLE, column.name, column.sql_type)
+        words = meaning(row.TABLE, column.name) + (f" Unit: {measure}." if measure else "")
+        schema["properties"][column.wire]["description"] = words
     internal = {column.wire for column in row.COLUMNS.values() if column.internal}
     if internal:
         schema["required"] = [name for name in schema["required"] if name not in internal]
@@ -125,12 +133,14 @@ def _operation(route: AnyRoute, schemas: Mapping[str, Schema]) -> Schema:
             _describe_command(operation, route, schemas)
         case List():
             operation["parameters"] += [*_queries(parameters.of_list(route.row)), _POSITION]
-            operation["responses"] = {"200": _json(_page(route))} | _problems(ALWAYS)
+            operation["responses"] = {"200": _rows(route)} | _problems((*ALWAYS, "406"))
         case One():
             operation["parameters"] += [*_queries(parameters_of(route.row)), _POSITION]
             operation["responses"] = {"200": _json(_ref(route.row))} | _problems(ALWAYS)
         case Other():
             _describe_other(operation, route)
+    if any(each["name"] == "effectiveAt" for each in operation["parameters"]):
+        operation["responses"]["200"]["headers"] = _OF_THE_PAST
     if route.own:
         words = f"{operation.get('description', '')} Borrowers may ask for what is theirs."
         operation["description"] = words.strip()
@@ -208,6 +218,18 @@ def _page(route: List) -> Schema:
     return {"allOf": [_ref(route.of[1]), page]} if route.of and route.with_owner else page
 
 
+def _rows(route: List) -> Schema:
+    """A list's answer: a page of JSON; or lines, to its end where no limit is given."""
+    answer = _json(_page(route))
+    heads = ",".join(column.wire for column in route.row.COLUMNS.values())
+    lines = {"description": f"A head, and a line for each row: {heads}.", **_STRING}
+    answer["content"] |= {
+        NDJSON.decode(): {"schema": {"description": "A line for each row.", **_ref(route.row)}},
+        CSV.decode(): {"schema": lines},
+    }
+    return answer
+
+
 def _without(schema: Schema, names: set[str]) -> Schema:
     fields = {name: each for name, each in schema["properties"].items() if name not in names}
     required = [name for name in schema.get("required", []) if name not in names]
@@ -254,6 +276,18 @@ BODIES: Final[Mapping[str, Schema]] = {
 _POSITION: Final = _header(
     "Ledger-Position", {"type": "integer", "minimum": 0}, "Answer from this position on."
 )
+_OF_THE_PAST: Final[Schema] = {
+    "Ledger-Approximate": {
+        "schema": {"const": "true"},
+        "description": "Beside an answer to effectiveAt: an older event does not say when it "
+        "happened, and stands at the time of its command.",
+    },
+    "Ledger-Hint": {
+        "schema": _STRING,
+        "description": "Beside an empty answer to asOf: what was asked for had happened by that "
+        "time, and was recorded later.",
+    },
+}
 _KEY: Final = _header(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},

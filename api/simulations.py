@@ -8,7 +8,7 @@ from api.road.commands import read_form
 from api.road.routes import AnyRoute, Other, Parameters
 from api.wire import problem
 from api.wire.body import Disconnected
-from api.wire.call import JSON, Call, Reply
+from api.wire.call import JSON, NDJSON, Call, Reply
 from api.wire.stream import Stream
 from projections.backtest import Backtest, Change
 from projections.writer import encode
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from api.road.desk import Desk
 
 NEEDS: Final = ("simulations", "write")
-NDJSON: Final = b"application/x-ndjson"
 TRIED: Final = Activity(action="Export", resource="simulations")
 SHOWN_MAX: Final = 1_000
 """Changes that an answer in one piece lists; as lines, they all come."""

@@ -10,8 +10,9 @@ from api.payments import RECONCILIATION
 from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, List, Other, Parameters
 from api.wire import problem
-from api.wire.call import JSON, Call, Headers, Reply
+from api.wire.call import JSON, NDJSON, Call, Headers, Reply
 from api.wire.csv_lines import Upload, read_lines, receive_file
+from api.wire.csv_text import CSV
 from api.wire.text import TextFile
 from projections.payments import StatementLineRow, StatementRow
 from rim_ledger.activity import Activity, note_made
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 STATEMENTS: Final = "/v1/statements"
 READ, WRITE = ("statements", "read"), ("statements", "write")
-CSV, NDJSON = b"text/csv", b"application/x-ndjson"
 ASKED: Final = Activity(action="ImportStatement", resource="statements")
 LINES_AT_ONCE: Final = 200
 """Lines that are settled in one decision."""
@@ -70,13 +70,14 @@ class Import:
             yield
 
     async def _decide(self, work: Work, idempotency: Idempotency | None = None) -> Receipt:
-        def whole(book: Book) -> UUID:
+        def whole(book: Book) -> tuple[UUID, Statement]:
             stream = work(book)
-            self.statement = book.read(Statement, stream)
-            return stream
+            return stream, book.read(Statement, stream)
 
         stamp = self._call.stamp(self._desk.world, idempotency.key if idempotency else None)
-        receipt = await self._desk.ledger.submit(whole, stamp, idempotency, self._admit)
+        receipt, self.statement = await self._desk.ledger.decide(
+            whole, stamp, idempotency, self._admit
+        )
         self.position = receipt.position
         return receipt
 

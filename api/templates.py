@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from api.road.commands import read_form, receipt_json
+from api.road.commands import read_form, receipt_headers, receipt_json
 from api.road.idempotency import key_for
 from api.road.routes import AnyRoute, Other, Parameters, Route, activity_of, resource
 from api.road.wish import LetIn, let_in
@@ -117,15 +117,11 @@ async def _look(
 ) -> tuple[T, F]:
     """The template that a reader's path names, and what they fill in."""
     wish = await read_form(call, form)
-    found: T
 
-    def work(book: Book) -> UUID:
-        nonlocal found
-        found = book.read(kind, resolve(book, kind, parameters["id"]))
-        return found.id
+    def look(book: Book) -> T:
+        return book.read(kind, resolve(book, kind, parameters["id"]))
 
-    await desk.ledger.submit(work, Stamp(at=desk.world.now(), actor=SYSTEM))
-    return found, wish
+    return await desk.ledger.read(look, Stamp(at=desk.world.now(), actor=SYSTEM)), wish
 
 
 async def _try(
@@ -206,10 +202,7 @@ def _told(desk: "Desk", fields: dict[str, object]) -> Reply:
 
 
 def _receipt(kind: type[Aggregate], receipt: Receipt) -> Reply:
-    headers = [(b"ledger-position", b"%d" % receipt.position)]
-    if receipt.replayed:
-        headers.append((b"idempotency-replayed", b"true"))
-    return Reply(200, receipt_json(kind, receipt), headers)
+    return Reply(200, receipt_json(kind, receipt), receipt_headers(receipt))
 
 
 _text = {"type": "string"}

@@ -1,6 +1,7 @@
-"""Rows as they were known at a position: folded from their events, written as the tables write."""
+"""Rows as they were at a moment: folded from their events, written as the tables write."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -10,40 +11,51 @@ from psycopg import AsyncConnection
 
 from projections import log
 from projections.catalogue import TABLES
-from projections.fold import Entry, step
+from projections.fold import Course, Entry
 from projections.statements import shows, sources
 from projections.tables import Row
 from projections.writer import encode, persons_of, rows_of
 from rim_ledger.vault import Keys
 
 
+class Moment(Struct, frozen=True):
+    """Which events count: those that were recorded up to a position, and had happened by a business
+    time (UTC), if one is named."""
+
+    position: int
+    happened_by: datetime | None = None
+
+
 class Page(Struct, frozen=True, kw_only=True):
-    """Which rows are wanted, as they were at a position: those of these ids that meet the tests,
+    """Which rows are wanted, as they were at a moment: those of these ids that meet the tests,
     in the order of the ids."""
 
     row: type[Row]
     ids: Sequence[UUID]
-    position: int
+    moment: Moment
     masked: bool
     tests: Sequence[tuple[str, list[Any]]] = ()
 
 
 class Then(NamedTuple):
-    """A row as it was: its id, the version it had, and its JSON."""
+    """A row as it was: its id, the version it had, its JSON, and whether some event does not say
+    when it happened."""
 
     id: UUID
     version: int
     text: str
+    approximate: bool
 
 
 async def folded(
-    connection: AsyncConnection[Any], ids: Iterable[UUID], position: int
+    connection: AsyncConnection[Any], ids: Iterable[UUID], moment: Moment
 ) -> dict[UUID, Entry]:
-    """These streams as they stood at a position; those that had not begun are not among them."""
-    entries: dict[UUID, Entry] = {}
-    for line in await log.streams(connection, ids, position):
-        entries[line.stream], _ = step(entries.get(line.stream), line)
-    return entries
+    """These streams as they stood at a moment; those that had not begun are not among them."""
+    courses: dict[UUID, Course] = {}
+    for line in await log.streams(connection, ids, moment.position):
+        before = courses.get(line.stream, Course())
+        courses[line.stream] = before.after(line, moment.happened_by)
+    return {stream: entry for stream, each in courses.items() for entry in each.results}
 
 
 async def rows_then(
@@ -55,13 +67,13 @@ async def rows_then(
     """
     row = page.row
     streams = map(row.OF.stream_of, page.ids)
-    entries = await folded(connection, streams, page.position)
+    entries = await folded(connection, streams, page.moment)
     others = {}
     for source in sources(row):
         named = attrgetter(row.COLUMNS[source.by].source)
         ids = {named(entry.aggregate) for entry in entries.values()} - {None}
         streams = map(TABLES[source.table].OF.stream_of, ids)
-        others[source] = await folded(connection, streams, page.position)
+        others[source] = await folded(connection, streams, page.moment)
     everybody = [*entries.values(), *(each for one in others.values() for each in one.values())]
     keys = await keys_of(persons_of(everybody))
     written = [_written(row, entries, keys)]
@@ -70,7 +82,9 @@ async def rows_then(
     values = [value for _, more in page.tests for value in more]
     query = shows(row, masked=page.masked) + where.encode()
     cursor = await connection.execute(query, [*written, *values])
-    found = {then.id: then for then in map(Then._make, await cursor.fetchall())}
+    unsure = {each.aggregate.id for each in entries.values() if each.times.approximate}
+    shown = await cursor.fetchall()
+    found = {each[0]: Then._make([*each, each[0] in unsure]) for each in shown}
     return [found[each] for each in page.ids if each in found]
 
 

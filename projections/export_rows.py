@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 from projections.cloud_events import Reader, persons_in, read
 from projections.log import Line
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
+from rim_ledger.living_keys import ERASED
 
 _word: Final = pa.dictionary(pa.int32(), pa.string())
 _moment: Final = pa.timestamp("us", tz="UTC")
@@ -39,10 +40,6 @@ SCHEMA: Final = pa.schema(
 )
 """`data` has personal words hidden; `body` is what was stored, sealed, and what was signed."""
 
-ERASED: Final = (
-    "SELECT person FROM ledger.personal_keys WHERE person = ANY (%b) AND wrapped IS NULL"
-)
-
 
 class _Amount(Struct):
     amount: Decimal | None = None
@@ -60,9 +57,16 @@ WITH_AMOUNT: Final = frozenset(
 async def batch(connection: AsyncConnection[Any], page: list[Line]) -> Any:
     """The rows of a page of events, with the words about persons hidden."""
     reader = Reader(sees=False, keys=await erased_in(connection, page), origin="")
+    return rows_for(page, reader, bodies=True)
+
+
+def rows_for(page: Iterable[Line], reader: Reader, *, bodies: bool) -> Any:
+    """The rows of a page of events as a reader may see them; `bodies` says whether with what was
+    signed, in which persons are sealed and fingerprinted."""
     columns: list[list[Any]] = [[] for _ in SCHEMA]
     for line in page:
-        for column, value in zip(columns, values_of(line, reader), strict=True):
+        *shown, body = values_of(line, reader)
+        for column, value in zip(columns, [*shown, body if bodies else None], strict=True):
             column.append(value)
     arrays = [pa.array(each, field.type) for each, field in zip(columns, SCHEMA, strict=True)]
     return pa.record_batch(arrays, SCHEMA)

@@ -1,34 +1,29 @@
 """Compares an export with the checkpoint in it, without the database."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC
 from heapq import merge
 from itertools import chain, combinations
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-import pyarrow.parquet as pq
-from pyarrow import ArrowException
 
 from projections.absent import TOMBSTONE, Absent, absent_in
 from projections.cloud_events import Reader, persons_in
-from projections.export import (
-    PAGE,
-    Manifest,
-    Progress,
-    Unfitting,
-    digest,
-    manifest_in,
-)
+from projections.export import Progress
+from projections.export_files import Manifest, Unfitting, digest, manifest_in, proof_file, strange
 from projections.export_rows import SCHEMA, values_of
+from projections.export_types import Comparison, rows_in
 from projections.log import Line, leaf
 from projections.merkle import Frontier, leaf_hash
 from projections.origins import Origins
 from projections.signed_note import Checkpoint, Untrue, Verifier
 
+STEP: Final = 5_000
+"""Events between two reports of progress."""
 Part = Absent
 """A part of the tree: an event that is exported, or what stands for some that are not."""
 
@@ -63,6 +58,8 @@ class _Comparison:
 
     def run(self, said: Checkpoint, origins: Origins) -> None:
         """Raise Untrue where the export is not what was signed."""
+        for file in strange(self._place, self._held):
+            raise Untrue(f"{file.parent.name}/{file.name} is none of the export's files")
         parts = merge(self._rows(), self._absent(), key=attrgetter("start"))
         claims = sorted(origins.claims, key=attrgetter("size"))
         for claim in [*(each for each in claims if each.size < said.size), said]:
@@ -101,9 +98,10 @@ class _Comparison:
 
     def _absent(self) -> Iterator[Part]:
         for proof in self._held.proofs:
-            if digest(self._place / proof.file) != proof.sha256:
+            file = proof_file(self._place, proof)
+            if digest(file) != proof.sha256:
                 raise Untrue(f"{proof.file} is not the file that was written")
-            for each in absent_in(self._place / proof.file):
+            for each in absent_in(file):
                 if self._held.types is None and each.end >= self._held.first:
                     raise Untrue(f"position {max(each.start + 1, self._held.first)} is missing")
                 yield each
@@ -116,25 +114,27 @@ class _Comparison:
                 raise Untrue(f"position {last + 1} is missing")
             if digest(file) != segment.sha256:
                 raise Untrue(f"{segment.file} is not the file that was written")
-            for row in _rows_in(file, self._progress_upto):
+            types = Comparison(self._place, segment)
+            for row in rows_in(file, SCHEMA.names):
                 line = self._require_derived(segment.file, row)
+                types.require_same(row)
                 if not segment.first <= line.position <= segment.last:
                     raise Untrue(f"{segment.file}: position {line.position} is none of its own")
                 entry = leaf(line)
                 kept = entry if line.name == TOMBSTONE else None
                 yield Part(line.position - 1, line.position, leaf_hash(entry), kept)
                 rows += 1
+                if rows % STEP == 0:
+                    self._progress(line.position, self._held.last)
+            types.require_whole()
             if rows != segment.rows:
                 raise Untrue(f"{segment.file} has {rows} events instead of {segment.rows}")
             last = segment.last
 
-    def _progress_upto(self, position: int) -> None:
-        self._progress(position, self._held.last)
-
     def _require_derived(self, file: str, row: dict[str, Any]) -> Line:
         """The event in a row, all columns of which follow from it. Raises Untrue."""
         place = f"{file}: position {row['position']}"
-        line = _line(row)
+        line = _line(file, row)
         try:
             persons = sorted(persons_in([line]))
             for erased in chain.from_iterable(
@@ -152,23 +152,12 @@ class _Comparison:
         raise Untrue(f"{place}: {wrong} does not follow from its body")
 
 
-def _rows_in(file: Path, progress: Callable[[int], None]) -> Iterator[dict[str, Any]]:
-    """The rows of a segment. Raises Untrue where it is none."""
+def _line(file: str, row: dict[str, Any]) -> Line:
     try:
-        for batch in pq.ParquetFile(file).iter_batches(PAGE, columns=SCHEMA.names):
-            rows = batch.to_pylist()
-            for row in rows:
-                _line(row)
-                yield row
-            progress(rows[-1]["position"] if rows else 0)
-    except (ArrowException, LookupError, AttributeError, TypeError):
-        raise Untrue(f"{file.name} holds no events of an export") from None
-
-
-def _line(row: dict[str, Any]) -> Line:
-    at = row["recorded_at"].astimezone(UTC)
-    stream, body = row["stream"], row["body"].encode()
-    return Line(row["position"], stream, row["version"], row["name"], body, at)
+        at, body = row["recorded_at"].astimezone(UTC), row["body"].encode()
+        return Line(row["position"], row["stream"], row["version"], row["name"], body, at)
+    except (AttributeError, TypeError):
+        raise Untrue(f"{file} holds no events of an export") from None
 
 
 def _erased_by(part: Part) -> set[UUID]:

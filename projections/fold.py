@@ -1,5 +1,7 @@
 """From events to what tables show: the one fold that the follower and a rebuild share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import compress
 from operator import ne
@@ -8,6 +10,7 @@ from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 from msgspec import Struct
+from msgspec.structs import replace
 
 from projections.audit import AuditLog
 from projections.catalogue import ROW_OF
@@ -16,6 +19,7 @@ from projections.journal import JournalEntry, JournalLine, Posting, postings
 from projections.log import Line
 from projections.payments import FoundLine, found_lines
 from projections.tables import Row
+from rim_ledger.business_time import Times, so_far
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import Aggregate
@@ -47,6 +51,46 @@ class Entry(Struct, frozen=True, gc=False):
     recorded_at: datetime
     row: type[Row] | None
     values: tuple[Any, ...]
+    times: Times
+    """The business times of the stream."""
+
+
+class Course(Struct, frozen=True, gc=False):
+    """A stream as far as it was read: as it was recorded, and what of that had happened."""
+
+    recorded: Entry | None = None
+    happened: Entry | None = None
+
+    event: Recorded | None = None
+    """The last event."""
+
+    def after(self, line: Line, by: datetime | None) -> "Course":
+        """The stream after one more event, which counts if it had happened by a time, or at all
+        for None. Raises Poisoned."""
+        recorded, event = step(self.recorded, line)
+        if by and recorded.times.at > by:
+            return Course(recorded, self.happened, event)
+        part = event
+        if by and self.recorded:
+            part = replace(event, event=so_far(event.event, self.recorded.aggregate, by))
+        if self.happened is self.recorded and part.event is event.event:
+            return Course(recorded, recorded, event)
+        return Course(recorded, _moved(self.happened, part, line, recorded.times), part)
+
+    def left_after(self, before: "Course", line: Line) -> "list[Trace]":
+        """What the last event left for ever, if it counts. Raises Poisoned."""
+        if self.event is None or self.happened is None or self.happened is before.happened:
+            return []
+        return traces(before.happened, self.happened, self.event, line)
+
+    @property
+    def results(self) -> list[Entry]:
+        """What had happened, with the times of all that is known; nothing before the opening."""
+        if self.happened is None or self.recorded is None:
+            return []
+        if self.happened is self.recorded:
+            return [self.recorded]
+        return [replace(self.happened, times=self.recorded.times)]
 
 
 Trace = AuditLog | JournalEntry | JournalLine | FoundLine | ChatMessage | TicketHistory
@@ -59,58 +103,70 @@ def fold(before: Entry | None, line: Line) -> tuple[Entry, list[Trace]]:
     Raises Poisoned when the event is not the next one or cannot be folded.
     """
     after, recorded = step(before, line)
-    try:
-        return after, _traces(before, after, recorded, line)
-    except Exception as error:
-        raise Poisoned(line, f"{type(error).__name__}: {error}") from error
+    return after, traces(before, after, recorded, line)
 
 
 def step(before: Entry | None, line: Line) -> tuple[Entry, Recorded]:
     """The stream after one more event, and that event. Raises Poisoned."""
     if line.version != (before.version + 1 if before else 1):
         raise Poisoned(line, f"the stream stands at version {before.version if before else 0}")
-    aggregate, recorded = evolved(before.aggregate if before else None, line)
+    recorded = opened(line)
+    event, stamp = recorded.event, recorded.stamp
+    with _poisoning(line):
+        times = before.times.after(event, stamp, before.aggregate) if before else Times.begin(stamp)
+    return _moved(before, recorded, line, times), recorded
+
+
+def _moved(before: Entry | None, recorded: Recorded, line: Line, times: Times) -> Entry:
+    aggregate = _evolved(before.aggregate if before else None, recorded, line)
     row = ROW_OF.get(type(aggregate))
-    try:
+    begun = before.begun if before else line.position
+    with _poisoning(line):
         values = row.VALUES(aggregate) if row else ()
-        begun = before.begun if before else line.position
-        return Entry(aggregate, line.version, begun, line.recorded_at, row, values), recorded
-    except Exception as error:
-        raise Poisoned(line, f"{type(error).__name__}: {error}") from error
+    return Entry(aggregate, line.version, begun, line.recorded_at, row, values, times)
 
 
 def evolved(before: Aggregate | None, line: Line) -> tuple[Aggregate, Recorded]:
     """The aggregate after one more event, and that event. Raises Poisoned."""
     recorded = opened(line)
+    return _evolved(before, recorded, line), recorded
+
+
+def _evolved(before: Aggregate | None, recorded: Recorded, line: Line) -> Aggregate:
     event, stamp = recorded.event, recorded.stamp
-    try:
+    with _poisoning(line):
         if before:
-            return before.evolve(event, stamp), recorded
-        return ENTITY_OF[type(event)].begin(line.stream, event, stamp), recorded
-    except Exception as error:
-        raise Poisoned(line, f"{type(error).__name__}: {error}") from error
+            return before.evolve(event, stamp)
+        return ENTITY_OF[type(event)].begin(line.stream, event, stamp)
 
 
 def opened(line: Line) -> Recorded:
     """The event that a line holds. Raises Poisoned."""
-    try:
+    with _poisoning(line):
         stored = StoredEvent(line.stream, line.version, line.name, line.body)
-        recorded = _codec.recorded(stored, line.recorded_at)
+        return _codec.recorded(stored, line.recorded_at)
+
+
+def traces(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -> list[Trace]:
+    """What an event leaves for ever, beside what it did to its stream. Raises Poisoned."""
+    event = recorded.event
+    with _poisoning(line):
+        left: list[Trace] = [_audit(before, after, recorded, line)]
+        if posted := postings(event, before.aggregate if before else None, after.aggregate):
+            left += _journal(after, recorded, line, posted)
+        if isinstance(event, StatementLinesSettled):
+            left += found_lines(line.stream, line.position, line.version, event)
+        if isinstance(after.aggregate, Ticket):
+            left += said_and_done(after.aggregate, recorded)
+    return left
+
+
+@contextmanager
+def _poisoning(line: Line) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
         raise Poisoned(line, f"{type(error).__name__}: {error}") from error
-    return recorded
-
-
-def _traces(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -> list[Trace]:
-    traces: list[Trace] = [_audit(before, after, recorded, line)]
-    event = recorded.event
-    if posted := postings(event, before.aggregate if before else None, after.aggregate):
-        traces += _journal(after, recorded, line, posted)
-    if isinstance(event, StatementLinesSettled):
-        traces += found_lines(line.stream, line.position, line.version, event)
-    if isinstance(after.aggregate, Ticket):
-        traces += said_and_done(after.aggregate, recorded)
-    return traces
 
 
 def _audit(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -> AuditLog:
@@ -150,12 +206,15 @@ def _journal(after: Entry, recorded: Recorded, line: Line, posted: list[Posting]
         lines=[each.shown for each in posted],
         version=line.version,
     )
+    times = after.times
     lines = [
         JournalLine(
-            id=UUID(int=line.position << 8 | number),  # named by its place: no two agree
+            id=UUID(int=line.position << 16 | number),  # named by its place: no two agree
             entry_id=recorded.id,
             position=line.position,
             recorded_at=line.recorded_at,
+            effective_at=max(each.since or times.at, times.least),
+            approximate=times.approximate,
             account=each.account,
             debit=max(each.debit, ZERO),
             credit=max(-each.debit, ZERO),

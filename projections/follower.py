@@ -9,11 +9,12 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from projections import log, schema
-from projections.as_of import folded
+from projections.as_of import Moment, folded
 from projections.catalogue import TABLES
 from projections.fold import Entry, Poisoned, Trace, fold
 from projections.log import Line
 from projections.writer import Unwritable, persons_of, rows_of, write
+from rim_ledger.living_keys import LIVING_KEYS
 from rim_ledger.outage import OUTAGE, Outages
 from rim_ledger.store import CHANNEL, IMPATIENT, INDEXES_ONLY
 from rim_ledger.vault import Keys, Vault
@@ -87,10 +88,7 @@ class Follower:
 
     async def keys(self, entries: Iterable[Entry]) -> Keys:
         """The keys of the persons in these entries; None for whoever was erased."""
-        cursor = await self._connection.execute(
-            "SELECT person, wrapped FROM ledger.personal_keys WHERE person = ANY (%b)",
-            [list(persons_of(entries))],
-        )
+        cursor = await self._connection.execute(LIVING_KEYS, [list(persons_of(entries))])
         return {person: self._unwrap(person, wrapped) async for person, wrapped in cursor}
 
     async def _rows_of_erased(self, touched: dict[UUID, Entry], keys: Keys) -> set[UUID]:
@@ -109,7 +107,7 @@ class Follower:
         """These streams as they were at a position; those that are not known, from the log."""
         entries = {each: self._known[each] for each in ids if each in self._known}
         if missing := ids - entries.keys():
-            entries |= await folded(self._connection, missing, position)
+            entries |= await folded(self._connection, missing, Moment(position))
         return entries
 
     def _remember(self, touched: dict[UUID, Entry]) -> None:

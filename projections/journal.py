@@ -5,7 +5,8 @@ made again at any time and names the event behind it. The whole fee of a loan is
 of its disbursement: that is the lender's policy.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final
@@ -35,8 +36,6 @@ from rim_ledger.core import Aggregate, Event
 from rim_ledger.lending.loan import Loan, LoanStatus
 from rim_ledger.lending.loan_events import (
     DisputeOutcome,
-    LoanDefaulted,
-    LoanDefaultReversed,
     LoanDisbursed,
     LoanDisbursementDisputed,
     LoanDisbursementReversed,
@@ -89,6 +88,8 @@ class Posting(Struct, frozen=True, gc=False):
 
     account: str
     debit: Decimal
+    since: datetime | None = None
+    """From when on it counts (UTC), if that is another time than the event's."""
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -118,6 +119,8 @@ class JournalLine(Struct, frozen=True, kw_only=True, gc=False):
     entry_id: UUID
     position: int
     recorded_at: datetime
+    effective_at: datetime
+    approximate: bool
     account: str
     debit: Decimal
     credit: Decimal
@@ -150,12 +153,16 @@ class JournalEntryRow(
 
 
 class JournalLineRow(Row, table="journal_lines", of=JournalLine, newest="recorded_at"):
-    """One line of an entry. The trial balance is their sum by account."""
+    """One line of an entry. The trial balance is their sum by account. It counts from
+    `effective_at` on in business time, which may be `approximate`, as an event of the object does
+    not say when it counts from."""
 
     id: Key
     entry_id: Annotated[UUID, Indexed, References("journal_entries")]
     position: Annotated[int, Indexed]
     recorded_at: Moment
+    effective_at: Moment
+    approximate: bool
     account: Annotated[str, Indexed, Read(Account)]
     debit: Naira
     credit: Naira
@@ -176,30 +183,44 @@ def _lines(event: Event, before: Any, after: Any) -> Iterator[Posting]:
             yield from _move(event.amount, "2110", f"1300.{event.payment_method}")
 
 
-def _of_loan(event: Event, before: Loan, after: Loan) -> Iterator[Posting]:
+def _of_loan(event: Event, before: Loan | None, after: Loan) -> Iterator[Posting]:
     lent = f"1200.{after.network}"
     match event:
         case LoanRepaid():
             yield from _paid(event, lent, 1)
-            if before.status is LoanStatus.DEFAULTED:
-                yield from _move(event.amount, "1290", "5100")
         case LoanRepaymentReversed():
             yield from _paid(event, lent, -1)
-            if after.status is LoanStatus.DEFAULTED:
-                yield from _move(event.amount, "5100", "1290")
-        case LoanDefaulted():
-            yield from _move(after.outstanding_amount, "5100", "1290")
-        case LoanDefaultReversed():
-            yield from _move(after.outstanding_amount, "1290", "5100")
         case _:
             yield from _of_airtime(event, before, after, lent)
+    yield from _impaired(before, after)
 
 
-def _of_airtime(event: Event, before: Loan, after: Loan, lent: str) -> Iterator[Posting]:
+def _impaired(before: Loan | None, after: Loan) -> Iterator[Posting]:
+    """What is set aside for a loan more than before, or less, each from when on that counts."""
+    old, new = _set_aside(before), _set_aside(after)
+    for since in sorted(old.keys() | new.keys()):
+        more = new.get(since, ZERO) - old.get(since, ZERO)
+        yield from _move(max(more, ZERO), "5100", "1290", since)
+        yield from _move(max(-more, ZERO), "1290", "5100", since)
+
+
+def _set_aside(loan: Loan | None) -> Mapping[datetime, Decimal]:
+    """How much more naira are set aside for a loan since these times: what was outstanding when it
+    defaulted, less what came in afterwards."""
+    steps = defaultdict[datetime, Decimal](Decimal)
+    if loan and loan.defaulted_at and loan.status in (LoanStatus.DEFAULTED, LoanStatus.COMPLETED):
+        since = max(loan.defaulted_at, loan.disbursed_at or loan.defaulted_at)
+        steps[since] = loan.amount_due
+        for share in loan.shares.values():
+            steps[max(since, share.at)] -= share.amount
+    return steps
+
+
+def _of_airtime(event: Event, before: Loan | None, after: Loan, lent: str) -> Iterator[Posting]:
     float_, fee = f"1100.{after.network}", after.amount_due - after.amount
     match event:
         case LoanDisbursed():
-            there = "1190" if event.reference in before.disputes else float_
+            there = "1190" if before and event.reference in before.disputes else float_
             yield from _move(after.amount, lent, there)
             yield from _move(fee, "1210", "4100")
         case LoanDisbursementReversed():
@@ -240,6 +261,8 @@ def _paid(event: LoanRepaid | LoanRepaymentReversed, lent: str, sign: int) -> It
     yield Posting(lent, -sign * event.principal)
 
 
-def _move(amount: Decimal, debit: str, credit: str) -> Iterator[Posting]:
-    yield Posting(debit, amount)
-    yield Posting(credit, -amount)
+def _move(
+    amount: Decimal, debit: str, credit: str, since: datetime | None = None
+) -> Iterator[Posting]:
+    yield Posting(debit, amount, since)
+    yield Posting(credit, -amount, since)

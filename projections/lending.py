@@ -80,9 +80,9 @@ class LoanRow(Row, table="loans", of=Loan, person="user_id"):
     rejected_at: Moment | None
     rejected_by: Annotated[UUID | None, Internal, References("admin_users")]
     rejection_reason: Words | None
-    disbursed_at: Moment | None
-    completed_at: Moment | None
-    defaulted_at: Moment | None
+    disbursed_at: Annotated[Moment | None, Indexed]
+    completed_at: Annotated[Moment | None, Indexed]
+    defaulted_at: Annotated[Moment | None, Indexed]
     telco_reference: str | None
     disputed: Annotated[bool, Internal, Indexed]
     disputes: Annotated[Tags, Internal]

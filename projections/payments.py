@@ -67,7 +67,7 @@ class TransactionRow(Row, table="transactions", of=Transaction, person="user_id"
     allocations: Annotated[list[Allocation], Sql("json")]
     unallocated: Naira
     failure_reason: Words | None
-    occurred_at: Moment
+    occurred_at: Annotated[Moment, Indexed]
     quarantine: Annotated[bool, Internal, Indexed]
     provider_claim: Annotated[ProviderClaim | None, Sql("json"), Internal]
     reconciled_at: Annotated[Moment | None, Internal]

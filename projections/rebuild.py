@@ -12,11 +12,12 @@ from psycopg import AsyncConnection
 from psycopg.errors import LockNotAvailable
 
 from projections import log, schema
+from projections.as_of import Moment
 from projections.catalogue import TABLES
 from projections.compare import Difference, differences
 from projections.dependents import Irreplaceable
 from projections.exchange import NEXT, PAST, drop, exchange, fill, try_exchange
-from projections.fold import Entry, Trace, fold
+from projections.fold import Course, Entry, Trace
 from projections.follower import Follower
 from projections.log import Line
 from projections.statements import fills
@@ -195,7 +196,7 @@ async def _fill(
     Reading, folding and copying go on at the same time. Yields how many events are done.
     """
     done, copying = 0, asyncio.create_task(asyncio.sleep(0))
-    async for ended, traces, done in histories(source, upto):
+    async for ended, traces, done in histories(source, Moment(upto)):
         await copying
         rows = rows_of(ended, traces, await follower.keys(ended))
         copying = asyncio.create_task(copy(connection, NEXT, rows))
@@ -207,23 +208,22 @@ async def _fill(
 
 
 async def histories(
-    source: AsyncConnection[Any], upto: int, stretch: int = STRETCH
+    source: AsyncConnection[Any], moment: Moment, stretch: int = STRETCH
 ) -> AsyncIterator[tuple[list[Entry], list[Trace], int]]:
-    """Every stream, folded up to a position, so many events at a time: those that came to their
+    """Every stream, folded up to a moment, so many events at a time: those that came to their
     end there, what their events left, and how many events are done."""
-    done, entry = 0, None
-    async for lines in _stretches(source, upto, stretch):
+    done, course = 0, Course()
+    async for lines in _stretches(source, moment.position, stretch):
         ended, traces = list[Entry](), list[Trace]()
         for line in lines:
-            if entry and line.version == 1:
-                ended.append(entry)
-                entry = None
-            entry, left = fold(entry, line)
-            traces += left
+            if line.version == 1:
+                ended += course.results
+                course = Course()
+            before, course = course, course.after(line, moment.happened_by)
+            traces += course.left_after(before, line)
         done += len(lines)
         yield ended, traces, done
-    if entry:
-        yield [entry], [], done
+    yield course.results, [], done
 
 
 async def _stretches(

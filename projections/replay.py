@@ -1,4 +1,4 @@
-"""Every read table as it was at a position, in a DuckDB file, by the fold that the service uses."""
+"""Every read table as it was at a moment, in a DuckDB file, by the fold that the service uses."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,17 +9,19 @@ import duckdb
 import pyarrow as pa
 from psycopg import AsyncConnection
 
+from projections.as_of import Moment
 from projections.catalogue import TABLES
 from projections.rebuild import histories
 from projections.statements import fills
 from projections.tables import Row
 from projections.writer import Rows, encode, persons_of, rows_of
+from rim_ledger.living_keys import ERASED
 from rim_ledger.vault import Keys
 
-ERASED: Final = (
-    "SELECT person FROM ledger.personal_keys WHERE person = ANY (%b) AND wrapped IS NULL"
-)
 SCHEMA: Final = "main"
+TRACKING: Final = """
+CREATE TABLE tracking AS
+SELECT 'read' AS name, ? AS position, ?::timestamptz AS effective_at, ? AS approximate"""
 STRETCH: Final = 2_000
 """Events whose rows are in memory at a time, as Python has them and as Arrow does."""
 SPARING: Final = (
@@ -46,14 +48,16 @@ Progress = Callable[[int, int], None]
 
 async def replay(
     source: AsyncConnection[Any],
-    upto: int,
+    moment: Moment,
     into: Path,
     progress: Progress = lambda _, __: None,
-) -> None:
-    """Write the tables as of a position into a new file, words about persons left out.
+) -> bool:
+    """Write the tables as of a moment into a new file, words about persons left out; whether that
+    is approximate, as some event does not say when it happened.
 
     The file is there as a whole or not at all. Its memory does not grow with the log.
     """
+    approximate = False
     partial = into.with_name(f"{into.name}.partial")
     partial.unlink(missing_ok=True)
     with duckdb.connect(str(partial)) as target:
@@ -61,15 +65,18 @@ async def replay(
             target.execute(each)
         for row in TABLES.values():
             target.execute(_table(row))
-        async for ended, traces, done in histories(source, upto, STRETCH):
+        async for ended, traces, done in histories(source, moment, STRETCH):
+            approximate |= any(each.times.approximate for each in ended)
             keys = await _erased(source, persons_of(ended))
             _add(target, rows_of(ended, traces, keys))
-            progress(done, upto)
+            progress(done, moment.position)
         for row in TABLES.values():
             for statement in fills(row, SCHEMA):
                 target.execute(statement)
-        target.execute("CREATE TABLE tracking AS SELECT 'read' AS name, ? AS position", [upto])
+        approximate = approximate and moment.happened_by is not None
+        target.execute(TRACKING, [moment.position, moment.happened_by, approximate])
     partial.rename(into)
+    return approximate
 
 
 async def _erased(source: AsyncConnection[Any], persons: set[UUID]) -> Keys:

@@ -28,12 +28,7 @@ def sources(row: type[Row]) -> list[Source]:
 @cache
 def upsert(row: type[Row], schema: str) -> bytes:
     """Write a page of rows, given as a JSON array of objects; copied columns are filled in."""
-    names, values, joins = row.written(), [f"p.{name}" for name in row.written()], ""
-    for source in sources(row):
-        alias = f"by_{source.by}"
-        names += [ours for ours, _ in source.copies]
-        values += [f"{alias}.{theirs}" for _, theirs in source.copies]
-        joins += f" LEFT JOIN {schema}.{source.table} {alias} ON {alias}.id = p.{source.by}"
+    names, values, joins = _filled(row, schema)
     changes = ", ".join(f"{name} = excluded.{name}" for name in names if name != "id")
     return (
         f"INSERT INTO {schema}.{row.TABLE} ({', '.join(names)})"
@@ -93,6 +88,37 @@ def shows(row: type[Row], *, masked: bool) -> bytes:
     computed = [f"{c.generated} AS {name}" for name, c in row.COLUMNS.items() if c.generated]
     rows = f"SELECT {', '.join(['r.*', *computed])} FROM ({rows}) r"
     return f"SELECT t.id, t.version, {row.json(masked)} FROM ({rows}) t WHERE ".encode()
+
+
+@cache
+def differences(row: type[Row], schema: str) -> bytes:
+    """Which rows of a page are not in the table so: their ids, with the names of the columns that
+    differ; null for a row that is missing."""
+    names, values, joins = _filled(row, schema)
+    filled = ", ".join(f"{value} AS {name}" for name, value in zip(names, values, strict=True))
+    computed = {name: c.generated for name, c in row.COLUMNS.items() if c.generated}
+    made = ", ".join(["r.*", *(f"{how} AS {name}" for name, how in computed.items())])
+    differs = ", ".join(
+        f"CASE WHEN p.{name}::text IS DISTINCT FROM t.{name}::text THEN '{name}' END"
+        for name in [*names, *computed]
+    )
+    return (
+        f"SELECT id, columns FROM (SELECT p.id, CASE WHEN t.id IS NOT NULL"
+        f" THEN concat_ws(', ', {differs}) END AS columns"
+        f" FROM (SELECT {made} FROM (SELECT {filled} FROM {_page(row)}{joins}) r) p"
+        f" LEFT JOIN {schema}.{row.TABLE} t ON t.id = p.id) d WHERE columns IS DISTINCT FROM ''"
+    ).encode()
+
+
+def _filled(row: type[Row], schema: str) -> tuple[list[str], list[str], str]:
+    """The columns of a page with those that are copied, what each takes, and the joins for that."""
+    names, values, joins = row.written(), [f"p.{name}" for name in row.written()], ""
+    for source in sources(row):
+        alias = f"by_{source.by}"
+        names += [ours for ours, _ in source.copies]
+        values += [f"{alias}.{theirs}" for _, theirs in source.copies]
+        joins += f" LEFT JOIN {schema}.{source.table} {alias} ON {alias}.id = p.{source.by}"
+    return names, values, joins
 
 
 def _page(row: type[Row], alias: str = "p") -> str:

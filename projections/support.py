@@ -97,7 +97,7 @@ class TicketRow(
         NameText | None, Internal, Copied("admin_users", "display_name", by="escalated_to")
     ]
     resolution: Words | None
-    resolved_at: Moment | None
+    resolved_at: Annotated[Moment | None, Indexed]
     resolved_by: Annotated[UUID | None, Internal, References("admin_users")]
     closed_at: Moment | None
     last_message_at: Moment | None

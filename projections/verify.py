@@ -15,6 +15,7 @@ from projections.origins import Origins
 from projections.sealed_logs import Activities, Events, Item, SealedLog, strangers
 from projections.seals import last, require_signed
 from projections.signed_note import Checkpoint, Untrue, said
+from projections.streams import Rest, no_rest
 from projections.trees import Contradiction
 from rim_ledger.event_mac import EventMac
 
@@ -33,6 +34,10 @@ Read = Callable[[int, Checkpoint | Untrue], Claim | None]
 """What a note on so many events says of a log, if anything."""
 Leaves = list[tuple[int, Item | None, bytes]]
 """Positions, each with its line and its seal; none, where it is missing."""
+
+
+def silent(done: int, total: int) -> None:
+    """Tells nobody."""
 
 
 async def require_true(
@@ -133,12 +138,13 @@ class Pass:
         connection: Connection,
         of: SealedLog,
         sealed: int,
-        claims: Sequence[Claim],
-        notes: Notes,
+        signed: tuple[Sequence[Claim], Notes],
+        rest: Rest,
     ) -> None:
-        """So many lines are `sealed`; `claims` and `notes` say which roots they have."""
+        """So many lines are `sealed`; what was `signed` says which roots they have. The pass has a
+        `rest` after each page."""
         self._connection, self._of, self._sealed = connection, of, sealed
-        self._claims, self._notes = claims, notes
+        (self._claims, self._notes), self._rest = signed, rest
         self._edge, self._whole = Edge(), True
         self.lines = self.checkpoints = 0
 
@@ -155,6 +161,7 @@ class Pass:
                 async for fault in self._roots(after, leaves):
                     yield fault
             progress(upto, end)
+            await self._rest()
             after = upto
 
     def _differences(self, leaves: Leaves) -> Iterator[str]:
@@ -227,14 +234,15 @@ class Verification:
         origins: Origins,
         outside: Sequence[Checkpoint],
         event_mac: EventMac | None,
+        rest: Rest = no_rest,
     ) -> None:
         """`outside` are checkpoints that were kept elsewhere; `event_mac` checks the codes."""
         self._connection, self._origins, self._outside = connection, origins, outside
-        self._mac = event_mac
+        self._mac, self._rest = event_mac, rest
         self.dropped = list[Span]()
         self.events = self.sealed = self.checkpoints = self.activities = self.sealed_activities = 0
 
-    async def faults(self, progress: Progress) -> AsyncIterator[str]:
+    async def faults(self, progress: Progress = silent) -> AsyncIterator[str]:
         """What is wrong, log by log."""
         for claim in self._outside:
             if not self._origins.has(claim) and not self._origins.lost(claim):
@@ -278,4 +286,4 @@ class Verification:
 
     def _pass(self, of: SealedLog, sealed: int, claims: Sequence[Claim], read: Read) -> Pass:
         notes = Notes(self._connection, self._origins, read)
-        return Pass(self._connection, of, sealed, claims, notes)
+        return Pass(self._connection, of, sealed, (claims, notes), self._rest)

@@ -72,6 +72,8 @@ class Book:
         self.contacts: frozenset[str] = frozenset()
         """The caller's own phone and e-mail, as fingerprints."""
         self.secrets: dict[Secret, str] = {}
+        self.marks: dict[UUID, dict[str, str | None]] = {}
+        """What the last event of a stream says of rows beside the log, besides what follows."""
         self.reminders: dict[Reminder, datetime | None] = {}
         self.counts: dict[Count, int] = {}
         self.activities: list[Activity] = []
@@ -282,6 +284,7 @@ def _words(kind: type[Aggregate]) -> str:
 
 
 Work = Callable[[Book], UUID]
+"""A decision; the stream that its receipt is about."""
 """One decision: reads and writes the book, answers the id of the stream it is about."""
 
 

@@ -7,6 +7,7 @@ from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.admin_user_events import AdminCreated, AdminUserEvent
 from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyEvent
 from rim_ledger.admin.security_settings import SecuritySettings, SecuritySettingsChanged
+from rim_ledger.adopted_secrets import AdoptedSecrets, SecretsAdopted
 from rim_ledger.core import Aggregate, Event
 from rim_ledger.customers.access import CustomerAccess, CustomerAccessEvent, CustomerLoggedIn
 from rim_ledger.lending.loan import Loan
@@ -71,6 +72,7 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     BackupSettings: BackupSettingsEvent,
     Backup: BackupStarted | BackupEvent,
     Outbound: OutboundEvent,
+    AdoptedSecrets: SecretsAdopted,
     ApiIntegration: IntegrationCreated | IntegrationEvent,
 }
 

@@ -1,7 +1,8 @@
 """How an event is written: plain JSON, so that an analyst can read the log with psql."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Final, cast
 from uuid import UUID
 
 import msgspec
@@ -11,15 +12,22 @@ from msgspec.structs import force_setattr, replace
 
 from rim_ledger.core import Event, Stamp
 
+Kept = Mapping[str, str | None]
+"""What rows beside the log a stream has: secrets by their fingerprints, and names (as "") that do
+not follow from its state. None for what it has no more."""
+NOTHING_KEPT: Final[Kept] = {}
+
 
 class Recorded(Struct, frozen=True, kw_only=True, gc=False):
-    """An event in its place in its stream, under the stamp it was made with."""
+    """An event in its place in its stream, under the stamp it was made with, and which rows of
+    the stream were written with it."""
 
     originator_id: UUID
     originator_version: int
     id: UUID
     event: Event
     stamp: Stamp
+    kept: Kept = NOTHING_KEPT
 
 
 class _Written(Struct, omit_defaults=True):
@@ -27,6 +35,7 @@ class _Written(Struct, omit_defaults=True):
     stamp: Stamp
     data: Any
     schema: int = 1
+    kept: dict[str, str | None] = {}
 
 
 class _Read(Struct):
@@ -34,6 +43,7 @@ class _Read(Struct):
     stamp: Stamp
     data: Raw
     schema: int = 1
+    kept: dict[str, str | None] = {}
 
 
 _read = msgspec.json.Decoder(_Read)
@@ -52,8 +62,13 @@ class Codec(Mapper[UUID]):
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
         recorded = cast("Recorded", domain_event)
         event = recorded.event
-        stamp = replace(recorded.stamp, recorded_at=None)
-        body = _Written(id=recorded.id, stamp=stamp, data=event, schema=type(event).SCHEMA)
+        body = _Written(
+            id=recorded.id,
+            stamp=replace(recorded.stamp, recorded_at=None),
+            data=event,
+            schema=type(event).SCHEMA,
+            kept=dict(recorded.kept),
+        )
         return StoredEvent(
             originator_id=recorded.originator_id,
             originator_version=recorded.originator_version,
@@ -69,6 +84,7 @@ class Codec(Mapper[UUID]):
             id=body.id,
             event=self._event(stored_event.topic, body),
             stamp=body.stamp,
+            kept=body.kept or NOTHING_KEPT,
         )
 
     def recorded(self, stored_event: StoredEvent, at: datetime) -> Recorded:

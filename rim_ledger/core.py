@@ -10,21 +10,21 @@ from typing import (
     Annotated,
     Any,
     ClassVar,
-    Final,
     Generic,
     Literal,
     Self,
     TypeVar,
-    dataclass_transform,
 )
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct, StructMeta
+from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from rim_ledger.frozen import FrozenMeta
+from rim_ledger.holding import Holding
 from rim_ledger.values import NewId, Time
 
 if TYPE_CHECKING:
@@ -35,17 +35,6 @@ Personal = Annotated[str | None, msgspec.Meta(extra={"personal": True})]
 
 PersonalMap = Annotated[dict[str, Any], msgspec.Meta(extra={"personal": True})]
 """Free fields about a person: the names stay readable, each value is sealed."""
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
-class FrozenMeta(StructMeta):
-    """Makes every class of a family frozen, named by keyword, and cheap to keep in a cache."""
-
-    def __new__(
-        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any
-    ) -> FrozenMeta:
-        defaults = {"frozen": True, "kw_only": True, "gc": False}
-        return super().__new__(mcls, name, bases, namespace, **(defaults | options))
 
 
 class Actor(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
@@ -113,16 +102,11 @@ class Event(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
         raise LookupError(f"{cls.__name__} was never written with schema {schema}: {sorted(data)}")
 
 
-NOWHERE: Final[frozenset[tuple[str, str]]] = frozenset()
-
-
-class Aggregate(Struct, metaclass=FrozenMeta):
+class Aggregate(Holding, metaclass=FrozenMeta):
     """What the events of one stream add up to. Never stored, always replayed.
 
     Its `id` is that of its stream, but where one thing is a profile of another and shares its id.
     """
-
-    BUSINESS_ID: ClassVar[str | None] = None
 
     id: UUID
 
@@ -144,12 +128,6 @@ class Aggregate(Struct, metaclass=FrozenMeta):
     def person(self) -> UUID:
         """Whose personal words this stream's events carry: they are sealed under that key."""
         return self.id
-
-    @property
-    def lists(self) -> frozenset[tuple[str, str]]:
-        """The lists it stands on, and under which name: `Book.listed` finds it there. They follow
-        from the state and are kept together with the events."""
-        return NOWHERE
 
     def known_to(self, book: Book) -> bool:
         """Whether the caller may know of it; for others it is as if it were not there. Borrowers
@@ -178,6 +156,11 @@ class Form(BaseModel):
         frozen=True,
         strict=True,
     )
+
+    @classmethod
+    def filled_in(cls, said: Any) -> Self:
+        """The form that a client sent, under the names outside alone. Raises ValidationError."""
+        return cls.model_validate(said, by_name=False)
 
 
 class Timed(Form):

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
 
 from msgspec import Struct
 
 from rim_ledger.activity import logged, with_uuids
-from rim_ledger.book import Book, Work
+from rim_ledger.book import Book
 from rim_ledger.core import Stamp, Unavailable
-from rim_ledger.draft import Draft, Outcome
+from rim_ledger.draft import Draft
 from rim_ledger.entry import Entry
 from rim_ledger.group import Group
 from rim_ledger.known import Known
@@ -22,20 +23,27 @@ from rim_ledger.world import World
 
 LOADS_MAX: Final = 10_000
 
+UNDECIDED: Final = AssertionError("no answer was decided")
+
 Admit = Callable[[Book], None]
 """Sees to it that the caller may ask at all: sets actor and rights, or refuses."""
 
 
 class Item(Struct):
-    """A decision that somebody waits for."""
+    """A decision that a caller waits for."""
 
-    work: Work
+    work: Callable[[Book], tuple[UUID | None, Any]]
+    """Gives the stream that the receipt is about, None for a read, and the decision's value."""
     stamp: Stamp
     idempotency: Idempotency | None
     admit: Admit
     reading: bool
-    future: "asyncio.Future[Receipt]"
-    answer: Receipt | Exception | None = None
+    """Whether it is decided while the store takes no writes."""
+    keeps_value: bool
+    """Whether its value is stored under the idempotency key; JSON must have it."""
+    future: "asyncio.Future[tuple[Receipt | None, Any]]"
+    answer: Receipt | Exception | None = UNDECIDED
+    value: Any = None
 
 
 class Deciding:
@@ -73,14 +81,15 @@ class Deciding:
         key = item.idempotency
         book = Book(view, self._vault, self._world, item.stamp.taken_in(draft.at))
         book.outage = outage
+        stream: UUID | None = None
         failure: Exception | None = None
         position = draft.head + len(draft.streams)
         try:
             item.admit(book)
             if key and (before := view.outcomes.get((key.caller, key.key))):
-                item.answer = replayed(before, key)
+                item.answer, item.value = replayed(before, key)
                 return
-            stream = item.work(book)
+            stream, item.value = item.work(book)
         except Missing:
             raise
         except Exception as error:
@@ -88,7 +97,7 @@ class Deciding:
         activities = [with_uuids(each, book.holder) for each in book.activities]
         if failure is None and not outage:
             self._take(book, view, draft)
-        item.answer = failure or _receipt(view.stream(stream), draft)
+        item.answer = failure or (_receipt(view.stream(stream), draft) if stream else None)
         if outage:
             return
         for asked in book.refused_requests:
@@ -99,8 +108,8 @@ class Deciding:
             line = self._world.new_id()
             made = logged(activity, book.stamp, item.answer, id=line, at=draft.at)
             draft.activities.append(self._known.coded("activity", made))
-        if key and (text := kept(item.answer)):
-            outcome = Outcome(key.caller, key.key, key.request_hash, text)
+        if key and (text := kept(item.answer, item.value if item.keeps_value else None)):
+            outcome = self._known.outcome(key.caller, key.key, key.request_hash, text)
             view.outcomes[key.caller, key.key] = outcome
             draft.outcomes.append(outcome)
 
@@ -128,8 +137,7 @@ class Deciding:
     async def _open_group(self, group: list[Item], store: Store) -> Group:
         view = Group(self._known)
         if keys := [(k.caller, k.key) for item in group if (k := item.idempotency)]:
-            for outcome in await store.outcomes(keys):
-                view.outcomes[outcome.caller, outcome.key] = outcome
+            view.outcomes = await self._known.load_outcomes(store, keys)
         return view
 
 

@@ -22,6 +22,7 @@ class Outcome(Struct, frozen=True):
     key: str
     request_hash: str
     outcome: str
+    mac: bytes | None
 
 
 class Draft(Struct):
@@ -71,8 +72,7 @@ class Draft(Struct):
             "free_kinds": [kind for kind, _ in free],
             "free_names": [name for _, name in free],
             "persons": list(self.keys),
-            # A statement does not see its own rows, so a key made and destroyed in one group is
-            # never written at all.
+            # No statement sees its own rows: a key made and destroyed in one group is not written.
             "wrapped": [None if each in self.erased else key for each, key in self.keys.items()],
             "erased": list(self.erased),
             "owners": [owner for owner, _ in self.secrets],
@@ -90,6 +90,7 @@ class Draft(Struct):
             "keys": [each.key for each in self.outcomes],
             "hashes": [each.request_hash for each in self.outcomes],
             "outcomes": [each.outcome for each in self.outcomes],
+            "outcome_macs": [each.mac for each in self.outcomes],
             "activities": msgspec.json.encode(self.activities).decode(),
             "refused_requests": msgspec.json.encode(self.refused_requests).decode(),
             "notify": bool(self.streams),

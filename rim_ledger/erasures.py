@@ -19,9 +19,11 @@ NAME: Final = "erasures"
 """The file in RIM_HOME: a line of JSON for each person, their id and nothing else of them."""
 
 ERASED: Final = "SELECT person FROM ledger.personal_keys WHERE wrapped IS NULL"
-LEFT: Final = (
-    "SELECT person FROM ledger.personal_keys WHERE wrapped IS NOT NULL AND person = ANY (%s)"
-)
+LEFT: Final = """
+SELECT person FROM ledger.personal_keys
+ WHERE wrapped IS NOT NULL
+   AND (person = ANY (%s)
+        OR person IN (SELECT stream_id FROM ledger.events WHERE name = 'UserErased'))"""
 
 log = logging.getLogger(__name__)
 

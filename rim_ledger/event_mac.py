@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Final, Self
 from uuid import UUID
 
+import msgspec
+
 from rim_ledger.core import Unavailable
 
 POSITION: Final = 8
@@ -18,6 +20,14 @@ class Forged(Unavailable):
     def __init__(self, position: int) -> None:
         words = f"The event at position {position} was not written by this ledger, or was changed"
         super().__init__("log-forged", f"{words}; nothing is decided on it. Run rim-ledger verify.")
+
+
+class RowForged(Unavailable):
+    """A row beside the log does not follow from it."""
+
+    def __init__(self, table: str, of: object) -> None:
+        words = f"A row of ledger.{table} for {of} does not follow from the log"
+        super().__init__("row-forged", f"{words}; nothing is decided on it. Run rim-ledger verify.")
 
 
 class EventMac:
@@ -37,6 +47,10 @@ class EventMac:
     def code(self, leaf: bytes) -> bytes:
         """The 32 bytes of code for the leaf of an event."""
         return hmac.digest(self._key, leaf, hashlib.sha256)
+
+    def row_code(self, table: str, *columns: str) -> bytes:
+        """The 32 bytes of code for a row beside the log; no leaf of an event begins like it."""
+        return self.code(msgspec.json.encode([table, *columns]))
 
     def is_right(self, position: int, leaf: bytes, code: bytes | None) -> bool:
         """Whether the code is the one of the event; before `since` there need be none."""

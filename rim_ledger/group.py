@@ -13,6 +13,7 @@ from rim_ledger.entry import Entry
 from rim_ledger.known import Known
 from rim_ledger.lists import Claim, amended
 from rim_ledger.missing import Missing, Secret
+from rim_ledger.rows import mark
 from rim_ledger.store import Store
 
 
@@ -84,7 +85,8 @@ class Group:
         return names
 
     def take(self, book: Book) -> None:
-        """Let the rest of the group see what this decision wrote."""
+        """Let the rest of the group see what this decision wrote, once its events tell of it."""
+        mark(book, self._known.vault)
         self.streams |= book.streams
         self.claims |= book.claims
         self.keys |= {person: key for person, (key, _) in book.keys.items()}
@@ -103,10 +105,16 @@ class Group:
         if persons := {each.person for each in missing if each.person}:
             await known.load_keys(store, persons)
         if secrets := {each.secret for each in missing if each.secret}:
-            kept = await store.secrets(list(secrets))
-            self.secrets |= dict.fromkeys(secrets) | kept
+            self.secrets |= await known.load_secrets(store, secrets)
         if lists := dict(sorted(each.listing for each in missing if each.listing)):
-            self.lists |= await store.listed(lists)
+            listed = await store.listed(lists)
+            named = {
+                (kind, name): stream
+                for kind, (_, names) in listed.items()
+                for name, stream in names.items()
+            }
+            await known.require_held(store, named)
+            self.lists |= listed
         if counts := {each.count for each in missing if each.count}:
             self.counts |= await load_counts(store.connection, counts)
         if numbers := {each.number for each in missing if each.number}:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Collection
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -14,6 +14,7 @@ from rim_ledger.book import Book, Work, perform
 from rim_ledger.core import Aggregate, Command, Creation, Event, Stamp, Unavailable
 from rim_ledger.deciding import Admit, Deciding, Item
 from rim_ledger.draft import Draft
+from rim_ledger.event_mac import Forged, RowForged
 from rim_ledger.group import Group
 from rim_ledger.known import Known
 from rim_ledger.link import Link
@@ -25,6 +26,8 @@ from rim_ledger.world import World
 
 GROUP_MAX: Final = 500
 ATTEMPTS_MAX: Final = 5
+
+T = TypeVar("T")
 
 log = logging.getLogger("rim_ledger")
 
@@ -90,18 +93,64 @@ class Ledger:
         stamp: Stamp,
         idempotency: Idempotency | None = None,
         admit: Admit = admit_all,
+    ) -> Receipt:
+        """Decide and commit; the receipt of the stream that the decision names.
+
+        Raises Refused, or Unavailable when the store cannot be reached.
+        """
+        receipt, _ = await self.decide(lambda book: (work(book), None), stamp, idempotency, admit)
+        return receipt
+
+    async def decide(
+        self,
+        work: Callable[[Book], tuple[UUID, T]],
+        stamp: Stamp,
+        idempotency: Idempotency | None = None,
+        admit: Admit = admit_all,
+        *,
+        keeps_value: bool = False,
+    ) -> tuple[Receipt, T]:
+        """Decide and commit; the receipt of the stream that the decision names, and its value.
+
+        With `keeps_value` the value is stored under the idempotency key, as JSON, and is answered
+        again under it; without, the value of a replayed receipt is None. Raises as `submit` does.
+        """
+        receipt, value = await self._ask(work, stamp, idempotency, admit, keeps_value=keeps_value)
+        assert receipt is not None, "a decision names its stream"
+        return receipt, value
+
+    async def read(
+        self,
+        look: Callable[[Book], T],
+        stamp: Stamp,
+        admit: Admit = admit_all,
+        *,
+        in_outage: bool = False,
+    ) -> T:
+        """What a look at the ledger as it is finds. Raises as `submit` does.
+
+        What the admission writes is committed first. A look `in_outage` is taken also while the
+        store takes no writes: `Book.outage` says so then, and nothing of that is kept.
+        """
+        _, value = await self._ask(
+            lambda book: (None, look(book)), stamp, None, admit, reading=in_outage
+        )
+        return value
+
+    async def _ask(
+        self,
+        work: Callable[[Book], tuple[UUID | None, T]],
+        stamp: Stamp,
+        idempotency: Idempotency | None,
+        admit: Admit,
         *,
         reading: bool = False,
-    ) -> Receipt:
-        """Decide and commit. Raises Refused, or Unavailable when the store cannot be reached.
-
-        What is `reading` is decided also while the store takes no writes: `Book.outage` says so
-        then, and nothing of what the decision writes is kept.
-        """
+        keeps_value: bool = False,
+    ) -> tuple[Receipt | None, T]:
         if self._ended:
             raise _ended()
         future = asyncio.get_running_loop().create_future()
-        item = Item(work, stamp, idempotency, admit, reading, future)
+        item = Item(work, stamp, idempotency, admit, reading, keeps_value, future)
         self._waiting.append(item)
         self._wake.set()
         return await item.future
@@ -133,6 +182,8 @@ class Ledger:
             group = self._waiting[:GROUP_MAX]
             try:
                 await self._commit(group)
+            except (psycopg.DataError, Forged, RowForged) as error:
+                await self._commit_one_by_one(group, error)
             except Exception as error:
                 for item in group:
                     item.answer = error
@@ -145,10 +196,10 @@ class Ledger:
     @staticmethod
     def _release(group: list[Item]) -> None:
         for item in (each for each in group if not each.future.done()):
-            if isinstance(item.answer, Receipt):
-                item.future.set_result(item.answer)
+            if isinstance(item.answer, Exception):
+                item.future.set_exception(item.answer)
             else:
-                item.future.set_exception(item.answer or AssertionError("no answer was decided"))
+                item.future.set_result((item.answer, item.value))
 
     async def _commit(self, group: list[Item]) -> None:
         self._draft, self._landed, renewed = None, False, False
@@ -166,9 +217,6 @@ class Ledger:
                     return
                 await self.link.reconnect()
                 renewed = True
-            except psycopg.DataError as error:
-                await self._commit_one_by_one(group, error)
-                return
             else:
                 self._tell_of_erased()
                 return
@@ -227,7 +275,7 @@ class Ledger:
             self._outages.end()
 
     async def _commit_one_by_one(self, group: list[Item], error: Exception) -> None:
-        """Something in the group cannot be stored: only its own command fails."""
+        """Something in the group cannot be stored, or asks for what is forged: it alone fails."""
         if len(group) == 1:
             group[0].answer = error
             return

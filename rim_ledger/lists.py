@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
-from rim_ledger.core import NOWHERE, Aggregate
+from rim_ledger.core import Aggregate
+from rim_ledger.holding import NOWHERE
 
 Claim = tuple[str, str]
 """A kind and a name that one stream holds. All names of a kind together are a list."""

@@ -1,11 +1,14 @@
 """Names that only one thing of a kind may have: taken, changed and given back."""
 
+from abc import abstractmethod
+from typing import ClassVar
 from uuid import UUID
 
 from msgspec import Struct
 
 from rim_ledger.book import Book
-from rim_ledger.core import Refused
+from rim_ledger.core import Aggregate, Refused
+from rim_ledger.holding import NOWHERE
 from rim_ledger.text import folded
 
 
@@ -44,3 +47,24 @@ class UniqueNames(Struct, frozen=True):
         for spelling in (name.casefold(), folded(name)):
             if book.holder(self.claim, spelling) == stream:
                 book.release(self.claim, spelling)
+
+
+class Named(Aggregate):
+    """What has a name of its own until it is archived."""
+
+    UNIQUE: ClassVar[UniqueNames]
+    """Among which its name is one."""
+
+    @property
+    @abstractmethod
+    def unique_name(self) -> str | None:
+        """The name, as long as it is held."""
+
+    @property
+    def claims(self) -> frozenset[tuple[str, str]]:
+        name = self.unique_name
+        return frozenset([(self.UNIQUE.claim, folded(name))]) if name else NOWHERE
+
+    def holds(self, kind: str, name: str) -> bool:
+        # A name may still be held as an earlier release spelled it.
+        return (kind, folded(name)) in self.claims or super().holds(kind, name)

@@ -49,12 +49,14 @@ class _Kept(Struct, omit_defaults=True):
 
     receipt: Receipt | None = None
     refused: dict[str, Any] | None = None
+    value: Any = None
 
 
-def kept(answer: Receipt | Exception) -> str | None:
-    """An answer as it is stored; None where nothing was decided, as for a caller kept out."""
+def kept(answer: Receipt | Exception | None, value: Any) -> str | None:
+    """An answer as it is stored, with the value that goes with a receipt; None where nothing was
+    decided, as for a caller kept out."""
     if isinstance(answer, Receipt):
-        return msgspec.json.encode(_Kept(receipt=answer)).decode()
+        return msgspec.json.encode(_Kept(receipt=answer, value=value)).decode()
     if not isinstance(answer, Refused) or isinstance(answer, NOT_KEPT):
         return None
     kind = type(answer).__name__
@@ -62,20 +64,18 @@ def kept(answer: Receipt | Exception) -> str | None:
     return msgspec.json.encode(_Kept(refused=refused)).decode()
 
 
-def replayed(before: Outcome, key: Idempotency) -> Receipt | Refused:
-    """The first answer again; for another request under the same key, a refusal."""
+def replayed(before: Outcome, key: Idempotency) -> tuple[Receipt | Refused, Any]:
+    """The first answer again, and the value that was stored with it, else None; for another request
+    under the same key, a refusal."""
     known = before.request_hash
     if known != key.request_hash and known != key.former_hash():
-        return Invalid(
-            "idempotency-key-reused",
-            f"The key {key.key} was used for another request; take a new key.",
-            "Idempotency-Key",
-        )
+        reused = f"The key {key.key} was used for another request; take a new key."
+        return Invalid("idempotency-key-reused", reused, "Idempotency-Key"), None
     first = msgspec.json.decode(before.outcome, type=_Kept)
     if first.receipt:
-        return msgspec.structs.replace(first.receipt, replayed=True)
+        return msgspec.structs.replace(first.receipt, replayed=True), first.value
     assert first.refused is not None
     again = Refused.__new__(REFUSALS[first.refused["kind"]])
     Refused.__init__(again, first.refused["code"], first.refused["detail"], **first.refused["more"])
     again.replayed = True
-    return again
+    return again, None

@@ -25,7 +25,8 @@ PATIENCE: Final = timedelta(seconds=10)
 
 
 class Storage:
-    """Files by name. It is opened when the first file is kept or asked for."""
+    """Files by name. It is opened when the first file is kept or asked for; a directory is made
+    when the first file is kept."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -33,7 +34,8 @@ class Storage:
     @cached_property
     def _store(self) -> ObjectStore:
         if place := self._directory:
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not place.is_dir():
+                raise FileNotFoundError(place)
             return from_url(self._url)
         return from_url(self._url, retry_config={"retry_timeout": PATIENCE})
 
@@ -48,9 +50,11 @@ class Storage:
         given = parts if isinstance(parts, AsyncIterable) else iter(parts)
         self._clear(name)
         try:
+            if place := self._directory:
+                place.mkdir(mode=0o700, parents=True, exist_ok=True)
             await obstore.put_async(self._store, name, given, max_concurrency=AT_ONCE)
-            if self._directory:
-                await asyncio.to_thread(_sync, self._directory / name)
+            if place:
+                await asyncio.to_thread(_sync, place / name)
         except (BaseError, OSError):
             raise _away() from None
 

@@ -87,9 +87,9 @@ numbered AS (
      WHERE head.position = %(head)s
     ON CONFLICT (prefix, year) DO UPDATE SET last = excluded.last),
 outcomes AS (
-    INSERT INTO ledger.outcomes
+    INSERT INTO ledger.outcomes (caller, key, request_hash, outcome, mac, recorded_at)
     SELECT o.*, %(at)s FROM head, unnest(%(callers)b::text[], %(keys)b::text[], %(hashes)b::text[],
-                                         %(outcomes)b::text[]) o
+                                         %(outcomes)b::text[], %(outcome_macs)b::bytea[]) o
      WHERE head.position = %(head)s),{KEEP},
 activities AS (
     INSERT INTO ledger.activity ({_columns(AdminActivityLog)})
@@ -123,11 +123,16 @@ SELECT owner, purpose, secret FROM ledger.secrets
 DUE: Final = "SELECT what, stream_id FROM ledger.reminders WHERE at <= %s ORDER BY at LIMIT %s"
 
 NUMBERS: Final = """
-SELECT prefix, year, last FROM ledger.numbers
-  JOIN unnest(%b::text[], %b::int4[]) AS wanted (prefix, year) USING (prefix, year)"""
+SELECT prefix, year, last, EXISTS (
+           SELECT FROM ledger.claims
+            WHERE kind = 'business-id' AND name = prefix || '-' || year || '-'
+                  || lpad((last + 1)::text, greatest(6, length((last + 1)::text)), '0'))
+  FROM (SELECT prefix, year, coalesce(n.last, 0) AS last
+          FROM unnest(%b::text[], %b::int4[]) AS wanted (prefix, year)
+          LEFT JOIN ledger.numbers n USING (prefix, year)) known"""
 
 OUTCOMES: Final = """
-SELECT caller, key, request_hash, outcome FROM ledger.outcomes
+SELECT caller, key, request_hash, outcome, mac FROM ledger.outcomes
   JOIN unnest(%s::text[], %s::text[]) AS wanted (caller, key) USING (caller, key)"""
 
 
@@ -170,6 +175,11 @@ class Store:
         row = await cursor.fetchone()
         if row is None or row[0] != draft.head:
             raise Moved
+
+    async def head(self) -> int:
+        """The position of the last event; 0 when there is none."""
+        ((position,),) = await (await self.connection.execute(HEAD)).fetchall()
+        return int(position)
 
     async def last(self) -> Line | None:
         """The last event, if there is one."""
@@ -226,11 +236,14 @@ class Store:
         cursor = await self.connection.execute(DUE, [at, count])
         return [(what, stream) async for what, stream in cursor]
 
-    async def numbers(self, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """The last number taken of each prefix and year, as far as any was."""
+    async def numbers(
+        self, wanted: Sequence[tuple[str, int]]
+    ) -> dict[tuple[str, int], tuple[int, bool]]:
+        """The last number taken of each prefix and year, 0 before the first; and whether something
+        bears the next one already."""
         columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
         cursor = await self.connection.execute(NUMBERS, columns)
-        return {(prefix, year): last async for prefix, year, last in cursor}
+        return {(prefix, year): (last, borne) async for prefix, year, last, borne in cursor}
 
     async def outcomes(self, wanted: Sequence[tuple[str, str]]) -> list[Outcome]:
         columns = [[each[0] for each in wanted], [each[1] for each in wanted]]

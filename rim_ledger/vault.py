@@ -71,6 +71,13 @@ class Vault:
         whole = int(number).to_bytes(KEY_ID, "big") + urlsafe_b64decode(sealed)
         return self._unwrap(Purpose.SECRET, whole, owner.bytes + purpose.encode()).decode()
 
+    def secret_print(self, owner: UUID, purpose: str, stored: str) -> str:
+        """The fingerprint of a secret, whatever key it is wrapped under. Raises InvalidTag,
+        ValueError or OverflowError when it was not wrapped for this."""
+        sealed = stored.startswith(WRAPPED)
+        text = self.unwrap_secret(owner, purpose, stored) if sealed else stored
+        return self.fingerprint("secret", f"{owner} {purpose} {text}")
+
     def wrapped_anew(self, person: UUID, wrapped: bytes) -> bytes:
         """The same person's key under the newest key of the ring."""
         key = self._unwrap(Purpose.PERSONAL, wrapped, person.bytes)

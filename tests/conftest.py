@@ -47,3 +47,12 @@ def database(server: str) -> Iterator[str]:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE template_ledger")
         yield server.replace("/rim_ledger?", f"/{name}?")
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty(server: str) -> Iterator[str]:
+    """The URL of a database with nothing in it."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE nothing")
+        yield server.replace("/rim_ledger?", "/nothing?")
+        connection.execute("DROP DATABASE nothing WITH (FORCE)")

@@ -3,9 +3,11 @@
 import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import pyarrow as pa
 from msgspec.structs import fields
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
@@ -15,10 +17,14 @@ from api.installation.settings import Settings, variable
 from api.road.routes import AnyRoute, List, One, Other, Route
 from projections.catalogue import TABLES, VIEWS
 from projections.columns import Column
+from projections.dictionary import meaning, unit
+from projections.export_rows import SCHEMA
+from projections.tables import Row
+from projections.typed import COMMON, Field, fields_of
 from rim_ledger.admin.bootstrap import BUILT_IN
 from rim_ledger.admin.permissions import RESOURCES
 from rim_ledger.admin.security_settings import DEFAULTS, FIELDS, EditSecuritySettings
-from rim_ledger.catalogue import ENTITIES, ENTITY_OF
+from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.core import Event
 from rim_ledger.customers.standing import OWN_SESSION
 from rim_ledger.system.known_settings import KNOWN
@@ -238,6 +244,95 @@ def _said(column: Column) -> Iterator[str]:
         yield " / ".join(column.words)
 
 
+def dictionary() -> Iterator[str]:
+    yield "# Data dictionary"
+    yield ""
+    yield "Every column of [exports](../how-to/export.md), of each type of event in them, and of"
+    yield "the [read tables](tables.md): what it means, in which unit, and where it comes from."
+    yield "Times are UTC, ids are UUIDs, and rates are in percent."
+    yield ""
+    yield "## Exports"
+    yield ""
+    yield "Columns of the log."
+    yield ""
+    heads = ("column", "type", "unit", "meaning", "source")
+    yield from _table(
+        heads,
+        (
+            (f"`{each.name}`", _arrow(each.type), _measure("export", each), *_export(each.name))
+            for each in SCHEMA
+        ),
+    )
+    yield f"Those of every type of event: {', '.join(f'`{each}`' for each in COMMON)}."
+    yield ""
+    yield "## Events"
+    yield ""
+    yield "Columns of one type of event in an export, beside those of every type. The source is in"
+    yield "the event's `data`."
+    yield ""
+    for name in EVENTS:
+        if fields_of(name):
+            yield f"### {name}"
+            yield ""
+            yield from _table(heads, map(_field, fields_of(name)))
+    yield "## Read tables"
+    yield ""
+    yield "Each also has `version`, the version of the stream behind the row, and where rows have"
+    yield "streams of their own `begun`, the position of the first event."
+    yield ""
+    for row in (*TABLES.values(), *VIEWS):
+        yield f"### {row.TABLE}"
+        yield ""
+        yield from _table(heads, (_column(row, each) for each in row.COLUMNS.values()))
+
+
+def _arrow(kind: Any) -> str:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return str(kind).replace("decimal128", "decimal")
+
+
+def _measure(owner: str, column: Any) -> str:
+    kind = Decimal if pa.types.is_decimal(column.type) else None
+    return unit(owner, column.name, kind)
+
+
+def _export(name: str) -> tuple[str, str]:
+    sources = {
+        "entity": "the event's name",
+        "data": "`data` of the body",
+        "erased": "`UserErased` of the person",
+        "body": "the log",
+        "occurred_at": "`stamp.at`",
+        "request_id": "`stamp.requestId`",
+        "causation_id": "`stamp.causation`",
+        "amount": "`data.amount`",
+        "id": "`id` of the body",
+        **{f"actor_{each}": f"`stamp.actor.{each}`" for each in ("type", "id", "name")},
+    }
+    return meaning("export", name), sources.get(name, "the log, beside the body")
+
+
+def _field(field: Field) -> Iterator[str]:
+    yield f"`{field.column}`"
+    yield f"{_arrow(field.type)}{'' if field.kind else ', JSON'}"
+    yield unit(field.owner, field.name, field.kind)
+    yield meaning(field.owner, field.name)
+    yield f"`{'.'.join(field.path)}`"
+
+
+def _column(row: type[Row], column: Column) -> Iterator[str]:
+    yield f"`{column.name}`"
+    yield column.sql_type
+    yield unit(row.TABLE, column.name, column.sql_type)
+    yield meaning(row.TABLE, column.name)
+    if column.copied:
+        yield f"`{column.copied.table}.{column.copied.column}`"
+    elif column.generated:
+        yield f"`{column.generated}`"
+    else:
+        yield (row.VIEW and "what was asked of the API") or f"events of {row.OF.__name__}"
+
+
 PAGES: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "events.md": events,
     "routes.md": routes,
@@ -245,6 +340,7 @@ PAGES: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "permissions.md": permissions,
     "settings.md": settings,
     "tables.md": tables,
+    "dictionary.md": dictionary,
 }
 
 

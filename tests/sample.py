@@ -5,7 +5,8 @@ from typing import Any, ClassVar, Self, assert_never
 from uuid import UUID
 
 from rim_ledger.book import Book
-from rim_ledger.core import NOWHERE, SYSTEM, Aggregate, Event, Personal, Refused, Stamp, require
+from rim_ledger.core import SYSTEM, Aggregate, Event, Personal, Refused, Stamp, require
+from rim_ledger.holding import NOWHERE
 from rim_ledger.ledger import Work
 
 EMPTY = "empty-jar"
@@ -36,6 +37,11 @@ class Jar(Aggregate):
     number: str
     owner: str | None = None
     coins: int = 0
+    erased: bool = False
+
+    @property
+    def key_destroyed(self) -> bool:
+        return self.erased
 
     @property
     def lists(self) -> frozenset[tuple[str, str]]:
@@ -50,7 +56,7 @@ class Jar(Aggregate):
             case CoinAdded():
                 return self.but(coins=self.coins + event.coins)
             case OwnerErased():
-                return self.but(owner=None)
+                return self.but(owner=None, erased=True)
             case _:
                 assert_never(event)
 

@@ -85,8 +85,10 @@ def test_money_of_a_deleted_user_still_comes_in_and_goes_back() -> None:
     )
     memory.perform(Transaction, payment, paid)
     memory.perform(Transaction, payment, CompleteTransaction())
+    assert memory.book().read(User, ada).credit_balance == 50
     back = RefundCredit(amount=50, payment_method=PaymentMethod.CARD, reference="R-1")
     memory.perform(User, ada, back)
+    assert memory.book().read(User, ada).credit_balance == 0
 
 
 def test_nothing_is_said_to_a_customer_who_is_gone() -> None:

@@ -19,14 +19,17 @@ from rim_ledger.admin.break_glass import ResetAccess
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF
 from rim_ledger.core import Aggregate, Command, Creation, Event, Form
 from rim_ledger.lending.standing import DisableAutoLimit, EnableAutoLimit
+from rim_ledger.names import Named
 from rim_ledger.patch import Patch
 from rim_ledger.support.conversation import AddAttachment
 from tests.problem_codes import PACKAGES, TREE, modules
 
 LINES_MAX: Final = 300
 LARGE: Final = {
-    "rim_ledger/lending/user.py": 350,  # the fold over 33 events
+    "rim_ledger/lending/user.py": 370,  # the fold over 33 events
     "rim_ledger/lending/loan.py": 310,  # the fold over 22 events
+    "rim_ledger/book.py": 310,  # all that one decision may see and write
+    "rim_ledger/ledger.py": 320,  # one group from its first decision to its answers
 }
 """Files that may be longer, and why."""
 MEDIAN_MAX: Final = 150
@@ -40,10 +43,11 @@ ENTRY_POINTS: Final = {
     "api.process.admin_commands": {"unlock", "reset"},  # the same
     "api.process.backup_commands": {"backup", "verify_backup", "restore", "outbound"},  # the same
     "api.process.activity_commands": {"drop_before"},  # the same
+    "api.process.backup_list": {"list_"},  # the same
     "api.process.export": {"export"},  # the same
     "api.process.replay": {"replay"},  # the same
     "api.process.backtest": {"backtest"},  # the same
-    "rim_ledger.recorder": {"LedgerFactory"},  # named in PERSISTENCE_MODULE
+    "rim_ledger.persistence": {"Factory"},  # named in PERSISTENCE_MODULE
 }
 """What is used from outside of the three packages."""
 
@@ -173,7 +177,7 @@ def test_every_command_has_one_route_or_a_reason_to_have_none() -> None:
 
 def test_every_event_and_every_entity_is_in_the_catalogue() -> None:
     assert set(family(Event)) == set(ENTITY_OF)
-    assert set(family(Aggregate)) == set(ENTITIES)
+    assert set(family(Aggregate)) - {Named} == set(ENTITIES)
 
 
 def test_the_catalogue_holds_nothing_else() -> None:

@@ -6,6 +6,11 @@ from fnmatch import fnmatch
 
 import pytest
 
+from projections import dictionary
+from projections.catalogue import TABLES, VIEWS
+from projections.export_rows import SCHEMA
+from projections.meanings import MEANINGS
+from projections.typed import fields_of
 from rim_ledger.catalogue import EVENTS
 from tests import reference
 from tests.golden import pinned
@@ -32,6 +37,25 @@ def test_the_page_is_what_follows_from_the_code(page: str) -> None:
 def test_every_event_is_in_the_catalogue() -> None:
     page = (reference.DOCS / "events.md").read_text()
     assert [name for name in EVENTS if f"\n| `{name}` |" not in page] == []
+
+
+def test_the_dictionary_tells_of_every_column_and_of_no_other() -> None:
+    columns = [
+        *(("export", name) for name in SCHEMA.names),
+        *((each.owner, each.name) for name in EVENTS for each in fields_of(name)),
+        *((row.TABLE, name) for row in (*TABLES.values(), *VIEWS) for name in row.COLUMNS),
+    ]
+    keys = [dictionary.keys(*column) for column in columns]
+    assert not [own for own, name in keys if MEANINGS.keys().isdisjoint((own, name))]
+    used = {own if own in MEANINGS else name for own, name in keys}
+    assert not MEANINGS.keys() - used, "there is no such column"
+    known = {each for key in keys for each in key}
+    assert not (dictionary.UNITS.keys() | dictionary.ORDINALS) - known
+
+
+def test_what_has_no_meaning_is_named() -> None:
+    with pytest.raises(LookupError, match=r"does not say what loans\.colour means"):
+        dictionary.meaning("loans", "colour")
 
 
 def test_every_code_of_a_problem_is_documented_with_its_status_and_no_other() -> None:

@@ -1,8 +1,10 @@
 """Where backups and the files of tickets lie in this installation, and who looks after them."""
 
+import re
 from pathlib import Path
 from typing import Final
 
+from api.installation.database import Unfit
 from api.installation.settings import Settings
 from rim_ledger.ledger import Ledger
 from rim_ledger.storage import Storage, path_of
@@ -11,6 +13,7 @@ from rim_ledger.system.archivist import Archivist, Places
 from rim_ledger.system.backup import Backup
 from rim_ledger.world import RealWorld
 
+UNFIT: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 SCHEMES: Final = ("file://", "s3://", "gs://", "az://")
 
 
@@ -26,11 +29,14 @@ def archivist(settings: Settings, url: str, ledger: Ledger) -> Archivist:
 
 
 def archive(settings: Settings, place: str) -> Archive:
-    """The backup at a path, or at the URL of an object store."""
+    """The backup at a path, or at the URL of an object store. Raises Unfit for a path that no
+    store can name."""
     if place.startswith(SCHEMES) and not place.startswith("file://"):
         store, _, name = place.rpartition("/")
         return Archive(Storage(store), name, settings.secrets)
-    file = path_of(place) if place.startswith("file://") else Path(place).expanduser().absolute()
+    file = path_of(place) if place.startswith("file://") else Path(place).absolute()
+    if UNFIT.search(str(file)):
+        raise Unfit(f"{place!r} has control characters or is not UTF-8: give it another name")
     return Archive(Storage(file.parent.as_uri()), file.name, settings.secrets)
 
 

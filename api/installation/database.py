@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Final
 import psycopg
 from psycopg import AsyncConnection, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import InsufficientPrivilege
 from pydantic import SecretStr
 
 from api.installation.settings import Settings, variable
 from projections import rebuild, schema
 from rim_ledger.admin.bootstrap import OFFICER, USERNAME, bootstrap, take_on_officer
+from rim_ledger.adopted_secrets import adopt
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Refused
 from rim_ledger.erasures import Erasures
@@ -28,6 +31,11 @@ from rim_ledger.world import RealWorld
 VERSION_MIN: Final = 15
 CONNECT: Final = 5
 """Seconds to wait for an answer."""
+
+LOG: Final = """
+SELECT to_regclass('ledger.key_ring'),
+       has_table_privilege(to_regclass('ledger.events'), 'SELECT')"""
+"""Whether there is a ledger, and whether its log may be read; null where there is no log."""
 
 
 class Unfit(Exception):
@@ -50,6 +58,30 @@ def database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
     else:
         url = (owner and settings.database_owner_url) or settings.database_url
         _check(url)
+        yield url
+
+
+@contextlib.contextmanager
+def log_database(settings: Settings) -> Iterator[str]:
+    """The same, for those who only read the log: needs no master secret and the rights of
+    rim_reader alone; makes nothing in RIM_HOME."""
+    place = settings.home / "postgres"
+    if settings.database_url is None and not place.is_dir():
+        raise Unfit(f"there is no ledger in {settings.home}: set RIM_HOME, or DATABASE_URL")
+    with contextlib.ExitStack() as stack:
+        url = None if os.access(place, os.W_OK) else EmbeddedPostgres.running(place)
+        if settings.database_url or url is None:
+            url = stack.enter_context(database(settings))
+        try:
+            with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+                ((found, readable),) = connection.execute(LOG).fetchall()
+        except InsufficientPrivilege:
+            found, readable = "ledger", False
+        if found is None:
+            raise Unfit("this database holds no ledger of this version: run rim-ledger init")
+        if readable is False:
+            words = "this login may not read the log: as the owner of the database, grant it"
+            raise Unfit(f"{words} the role rim_reader (docs/how-to/export.md)")
         yield url
 
 
@@ -139,6 +171,7 @@ async def _begin(
         people.insert(0, ("a loan officer", OFFICER, "officer_password", take_on_officer))
     made = list[str]()
     async with open_ledger(settings, url) as ledger:
+        await adopt(url, ledger, open_vault(settings, url), RealWorld())
         await Erasures(settings.home, RealWorld()).settle(url, ledger)
         for what, username, setting, take_on in people:
             given: SecretStr | None = getattr(settings, setting)

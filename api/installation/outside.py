@@ -68,8 +68,8 @@ class Outside:
                 if not (place / OPENING).exists():
                     self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
                     place.mkdir(mode=0o700, exist_ok=True)
-                    _write(place / KEY, f"{opening.verifier.key}\n")
-                    _write(place / OPENING, opening.note)
+                    write_whole(place / KEY, f"{opening.verifier.key}\n")
+                    write_whole(place / OPENING, opening.note)
 
     def keep(self, note: str, origins: Origins, now: datetime) -> None:
         """Keep a note of the last origin, unless a later one is here. Raises Untrue for another."""
@@ -81,8 +81,8 @@ class Outside:
                 place = self._of(opening)
                 day = claim.day[0] if claim.day else f"{now:%Y-%m-%d}"
                 # A clock that was set back overwrites no older day.
-                _write(place / max([day, *_days(place)]), note)
-                _write(place / LATEST, note)
+                write_whole(place / max([day, *_days(place)]), note)
+                write_whole(place / LATEST, note)
 
     def faults(self) -> Iterator[str]:
         """What is missing of the checkpoints that are kept here: each names the last one of an
@@ -162,8 +162,8 @@ def _read(path: Path) -> str | None:
     return None
 
 
-def _write(path: Path, text: str) -> None:
-    """The file is there as a whole or not at all."""
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, which is there as a whole or not at all."""
     handle, new = tempfile.mkstemp(prefix="new-", dir=path.parent)
     with os.fdopen(handle, "wb") as file:
         file.write(text.encode())

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+FILE: Final = "secret.key"
 SECRET_MIN: Final = 32
 """Characters a secret has at least."""
 
@@ -21,10 +22,21 @@ def kept_secret(home: Path) -> bytes:
 
     Raises OSError where the home cannot be written, SecretUnusable where the file is no good.
     """
-    path = home / "secret.key"
+    path = home / FILE
     if not path.exists():
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make(path)
+    return _read(path)
+
+
+def found_secret(home: Path) -> bytes:
+    """The secret of this home, or nothing where there is none that may be used; makes none."""
+    with contextlib.suppress(OSError, SecretUnusable):
+        return _read(home / FILE)
+    return b""
+
+
+def _read(path: Path) -> bytes:
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
         status = os.fstat(file.fileno())
         secret = file.read().strip()

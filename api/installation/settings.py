@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from api.installation.secret_file import SECRET_MIN, SecretUnusable, kept_secret
+from api.installation.secret_file import SECRET_MIN, SecretUnusable, found_secret, kept_secret
 from rim_ledger.admin.passwords import FirstPassword
 from rim_ledger.near import did_you_mean
 from rim_ledger.system.backup_settings import StorageLocation
@@ -238,11 +238,12 @@ class Settings(BaseSettings):
         return [each for each in (self.secret_key, self.secret_key_previous) if each]
 
     @classmethod
-    def load(cls, *, first_login: bool = False) -> Self:
+    def load(cls, *, first_login: bool = False, keyless: bool = False) -> Self:
         """The settings, with a secret key; made and kept in RIM_HOME if none is set.
 
-        `first_login` says that an admin may be made now. Raises SystemExit(2) after a line for
-        each bad setting on standard error.
+        `first_login` says that an admin may be made now; `keyless` that there need be no secret
+        key, and that none is made. Raises SystemExit(2) after a line for each bad setting on
+        standard error.
         """
         if unknown := list(_unknown(os.environ)):
             _refuse(*unknown)
@@ -254,6 +255,9 @@ class Settings(BaseSettings):
             _refuse(f"RIM_ADMIN_PASSWORD must be set in production: {_right('admin_password')}")
         if settings.secret_key:
             return settings
+        if keyless:
+            found = b"" if settings.production else found_secret(settings.home)
+            return settings.model_copy(update={"secret_key": found})
         if settings.production:
             _refuse(f"RIM_SECRET_KEY must be set in production: {_right('secret_key')}")
         try:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from psycopg import AsyncConnection
 from pydantic import ValidationError
 
-from api.installation.database import Unfit, filled_database
+from api.installation.database import Unfit, log_database
 from api.installation.settings import Settings
 from api.process.chart import by_month
 from api.process.progress import interruptible, progress
@@ -50,14 +50,14 @@ def backtest(
     json_:
         The report as JSON.
     """
-    settings = Settings.load()
+    settings = Settings.load(keyless=True)
     simulation = Simulation(policy=_read(policy), against=_read(against) if against else None)
     for path in filter(None, (changes, chart)):
         if path.exists():
             raise Unfit(f"{path} is there already: name a new file")
         if not path.absolute().parent.is_dir():
             raise Unfit(f"{path.absolute().parent} is no directory")
-    with interruptible("there is no report"), filled_database(settings) as url:
+    with interruptible("there is no report"), log_database(settings) as url:
         report = asyncio.run(_run(url, simulation, changes))
     if chart:
         chart.write_text(by_month(report.months))
@@ -67,7 +67,7 @@ def backtest(
 def _read(path: Path) -> ProposedPolicy:
     try:
         value = read_json(path.read_bytes())
-        return ProposedPolicy.model_validate(value)
+        return ProposedPolicy.filled_in(value)
     except OSError as error:
         raise Unfit(f"{path} cannot be read: {error.strerror}") from None
     except Malformed as error:

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Final
-from uuid import UUID
 
 from cyclopts import Parameter
 
@@ -20,8 +19,8 @@ from rim_ledger.core import SYSTEM, Stamp
 from rim_ledger.system import restore as restoring
 from rim_ledger.system.backup import Backup, BackupStatus
 from rim_ledger.system.backup_settings import BackupType
+from rim_ledger.system.chain import Chain, look_at
 from rim_ledger.system.outbound import SwitchOutbound
-from rim_ledger.system.restore import Chain, look_at
 from rim_ledger.world import RealWorld
 
 PAUSE: Final = 0.5
@@ -62,7 +61,11 @@ def verify_backup(*paths: str) -> None:
         The files, or their URLs in an object store; a full backup first, then those that go on
         from it.
     """
-    settings = Settings.load()
+    settings = Settings.load(keyless=True)
+    if not settings.secrets:
+        raise Unfit(
+            f"a backup is sealed, and there is no RIM_SECRET_KEY, nor {settings.home}/secret.key"
+        )
     with interruptible("not all was looked at"):
         chain = asyncio.run(_look(settings, paths))
     for found, manifest in chain.links:
@@ -130,20 +133,14 @@ def outbound(state: Annotated[str, Parameter()]) -> None:
 async def _back_up(
     settings: Settings, url: str, type_: BackupType | None, told: Callable[[int, int], None]
 ) -> Backup:
-    found: Backup
-
-    def look(book: Book) -> UUID:
-        nonlocal found
-        found = book.read(Backup, id_)
-        return id_
-
     async with open_ledger(settings, url) as ledger:
         keeper = archivist(settings, url, ledger)
         id_ = await keeper.start(type_)
+        look = partial(Book.read, kind=Backup, id=id_)
         try:
             while True:
                 await keeper.make(id_, told)
-                await ledger.submit(look, Stamp(at=RealWorld().now(), actor=SYSTEM))
+                found = await ledger.read(look, Stamp(at=RealWorld().now(), actor=SYSTEM))
                 if found.status is not BackupStatus.IN_PROGRESS:
                     return found
                 await asyncio.sleep(PAUSE)  # Somebody else works on backups, perhaps on this one.

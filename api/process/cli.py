@@ -21,6 +21,7 @@ from api.installation.database import (
     filled_database,
     first_line,
     fitting_database,
+    log_database,
     open_vault,
     prepare,
 )
@@ -89,6 +90,9 @@ app.command("api.process.backtest:backtest", name="backtest")
 app.command("api.process.clockwork:clock", name="clock")
 app.command("api.process.clockwork:tick", name="tick")
 app.command("api.process.backup_commands:backup", name="backup")
+backups = App(name="backups", help="What there is of backups.")
+backups.command("api.process.backup_list:list_", name="list")
+app.command(backups)
 app.command("api.process.backup_commands:verify_backup", name="verify-backup")
 app.command("api.process.backup_commands:restore", name="restore")
 app.command("api.process.backup_commands:outbound", name="outbound")
@@ -125,6 +129,9 @@ def seal() -> None:
 def verify(*, export: Path | None = None, key: Path | None = None) -> None:
     """Compare every event with its seal, and the seals with every signed checkpoint.
 
+    The codes that authenticate events are checked where the master secret is at hand; without it,
+    the last lines say that they were not.
+
     Parameters
     ----------
     export:
@@ -138,8 +145,8 @@ def verify(*, export: Path | None = None, key: Path | None = None) -> None:
 
             faults, words = verify_export(export, key)
         else:
-            settings = Settings.load()
-            with filled_database(settings) as url:
+            settings = Settings.load(keyless=True)
+            with log_database(settings) as url:
                 faults, words = asyncio.run(sealing.verify(settings, url))
     for fault in faults:
         print(fault)
@@ -216,7 +223,7 @@ def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fa
     json_:
         As JSON, for programs.
     """
-    now = standing.status(Settings.load())
+    now = standing.status(Settings.load(keyless=True))
     print(json.dumps(now) if json_ else standing.text(now))
     if not now["ready"]:
         raise SystemExit(1)

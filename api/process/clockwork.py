@@ -12,6 +12,7 @@ from api.installation.outbox import providers
 from api.installation.settings import Settings
 from api.installation.telco import telco
 from api.process import logs
+from api.process.checking import Check
 from api.process.fence import fenced
 from projections.audience import find_audience
 from projections.measures import TableMeasures
@@ -28,14 +29,15 @@ from rim_ledger.world import RealWorld
 
 
 def clock() -> None:
-    """Run the clock, which does what falls due and watches over the alerts."""
+    """Run the clock, which does what falls due, watches over the alerts and verifies the log."""
     settings = Settings.load()
 
     async def run(url: str) -> None:
         async with _clockwork(settings, url) as (dispatch, alarm, keeper):
-            courier = _courier(settings, dispatch)
-            work = due.run(dispatch, keeper), alarms.run(alarm), courier.run()
-            await alive(url, "clock", *work)
+            courier, ledger = _courier(settings, dispatch), dispatch.ledger
+            check = Check(settings, url, ledger, ledger.known.vault, dispatch.world)
+            works = due.run(dispatch, keeper), alarms.run(alarm), courier.run(), check.run()
+            await alive(url, "clock", *works)
 
     with fitting_database(settings) as url:
         logs.started()

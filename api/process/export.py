@@ -9,14 +9,14 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 from psycopg import AsyncConnection
 
-from api.installation.database import Unfit, filled_database
+from api.installation.database import Unfit, log_database
 from api.installation.settings import Settings
 from api.process.output import OutputLost
 from api.process.progress import interruptible, progress
 from projections import export as parquet
 from projections import exported, log, seals
 from projections.cloud_events import Reader, shown
-from projections.export import Manifest, Unfitting
+from projections.export_files import Manifest, Unfitting, types_of
 from projections.export_rows import erased_in
 from projections.origins import Origins
 from projections.signed_note import Untrue, Verifier
@@ -40,7 +40,8 @@ def export(
     Parameters
     ----------
     to:
-        A directory for Parquet, which a later run brings up to date, or - for NDJSON.
+        A directory for Parquet, which a later run brings up to date, or - for NDJSON. Beside it lie
+        NAME.types, with a directory for each type of event, and NAME.proof.
     from_:
         The first position.
     types:
@@ -48,20 +49,20 @@ def export(
     follow:
         Go on with what happens, until interrupted.
     """
-    settings = Settings.load()
+    settings = Settings.load(keyless=True)
     if unknown := sorted(set(types) - EVENTS.keys()):
         raise Unfit(f"there is no event {unknown[0]}: docs/reference/events.md lists them")
     if from_ < 1:
         raise Unfit("--from is a position, and the first is 1")
     names = tuple(sorted(types)) or None
     let_finish = contextlib.nullcontext() if follow else interruptible("not all was written")
-    with let_finish, filled_database(settings) as url:
+    with let_finish, log_database(settings) as url:
         try:
             if to == "-":
                 asyncio.run(_lines(settings, url, from_ - 1, names, follow=follow))
             else:
                 wanted = Manifest(first=from_, types=names)
-                asyncio.run(_segments(url, Path(to), wanted, follow=follow))
+                asyncio.run(_segments(url, Path(to).resolve(), wanted, follow=follow))
         except (Unfitting, Untrue) as error:
             raise Unfit(str(error)) from None
         except BrokenPipeError:
@@ -69,7 +70,8 @@ def export(
         except OSError as error:
             if to == "-":
                 raise OutputLost(error) from None
-            raise Unfit(f"{to} cannot be written to: {error.strerror or error}") from None
+            words = f"{error.filename or to} cannot be written to"
+            raise Unfit(f"{words}: {error.strerror or error}") from None
 
 
 async def _segments(url: str, place: Path, wanted: Manifest, *, follow: bool) -> None:
@@ -88,7 +90,8 @@ async def _segments(url: str, place: Path, wanted: Manifest, *, follow: bool) ->
                 held = await parquet.export(connection, place, wanted, told, compare=compare)
             compare = False
             rows = sum(segment.rows for segment in held.segments)
-            print(f"{place}: {rows} events up to position {held.last}", flush=True)  # noqa: T201
+            words = f"{place}: {rows} events up to position {held.last}; by type in"
+            print(words, types_of(place), flush=True)  # noqa: T201
             if not follow:
                 return
             while await log.head(connection) == held.last:  # noqa: ASYNC110 - nobody tells us

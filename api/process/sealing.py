@@ -3,19 +3,23 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, Final
 
 from psycopg import AsyncConnection
-from psycopg.errors import UndefinedColumn, UndefinedTable
+from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
 
 from api.installation.database import Unfit, first_line, open_vault
 from api.installation.outside import Outside
+from api.installation.secret_file import FILE
 from api.installation.settings import Settings
 from api.process.progress import progress
 from projections import sealer, seals
+from projections.beside import Beside, uncompared
+from projections.fold import Poisoned
 from projections.origins import Opening, Origins
 from projections.signed_note import Checkpoint, Untrue
+from projections.streams import moments
 from projections.trees import Contradiction
 from projections.verify import Verification
 from projections.verify import require_true as require_kept
@@ -26,6 +30,11 @@ from rim_ledger.world import RealWorld
 
 FAULTS_MAX: Final = 100
 """Faults that are told one by one."""
+
+UNCHECKED: Final = (
+    "MACs not checked, nor names, secrets, keys, outcomes, reminders and read tables, nor whose the"
+    " signing key is"
+)
 
 MISSING: Final = (UndefinedTable, UndefinedColumn)
 """What PostgreSQL says of tables that were dropped, or are those of another version."""
@@ -148,8 +157,9 @@ def _unsaid(opening: Opening) -> str:
 
 
 async def _vault(settings: Settings, connection: Connection) -> Vault:
-    """The vault of a store that nobody else sees yet."""
-    rows = await (await connection.execute(STORED)).fetchall()
+    """The vault of a store, as it is in this transaction."""
+    if not (rows := await (await connection.execute(STORED)).fetchall()):
+        raise Unfit("this database holds no ring of keys: run rim-ledger init")
     try:
         return Vault(Ring(unlocked(rows, settings.secrets)), RealWorld())
     except WrongSecret as error:
@@ -157,16 +167,42 @@ async def _vault(settings: Settings, connection: Connection) -> Vault:
 
 
 async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
-    """Compare every event with its seal: what is wrong, and what was looked at."""
-    async with await _connect(url) as connection:
+    """Compare every event with its seal, and the rows beside the log and the read tables with the
+    events: what is wrong, and what was looked at and what not."""
+    async with await _connect(url) as connection, moments(url) as still:
         try:
-            vault = open_vault(settings, url)
+            vault, unchecked = await _vault_at_hand(settings, connection)
             origins = await seals.origins(connection, vault)
-            return await _compare(connection, origins, Outside(settings.home), vault.event_mac)
+            mac, outside = vault.event_mac if vault else None, Outside(settings.home)
+            found, words = await _compare(connection, origins, outside, mac)
+            if vault:
+                with progress("events") as told:
+                    await _gather(found, Beside(still, vault, RealWorld().now()).faults(told))
+                words += "; names, secrets, keys, outcomes, reminders and read tables"
         except MISSING as error:
             return [_missing(error)], "the log"
         except Untrue as error:
             return [str(error)], "the log"
+        return found, "\n".join([*unchecked, words])
+
+
+async def _vault_at_hand(
+    settings: Settings, connection: Connection
+) -> tuple[Vault | None, list[str]]:
+    """The vault, or none and what is not checked without it, and why."""
+    if not settings.secrets:
+        home = settings.home / FILE
+        why = f"there is no master secret: set RIM_SECRET_KEY, or RIM_HOME so that {home} is there"
+    else:
+        try:
+            vault = await _vault(settings, connection)
+        except InsufficientPrivilege:
+            why = "this login may not read the ring of keys: use one that the service logs in as"
+        else:
+            if vault.event_mac is None:
+                raise Unfit("the events of this database carry no codes yet: run rim-ledger init")
+            return vault, []
+    return None, [f"{UNCHECKED}: {why}"]
 
 
 async def _compare(
@@ -178,17 +214,26 @@ async def _compare(
     unknown = outside.unknown(origins)
     found = [*([_unsaid(unknown)] if unknown else []), *outside.faults()]
     with progress("lines") as told:
-        async for fault in checked.faults(told):
-            found.append(fault)
-            if len(found) == FAULTS_MAX:
-                found.append(f"these are the first {FAULTS_MAX} faults; there may be more")
-                break
+        await _gather(found, checked.faults(told))
     words = (
         f"{checked.events} events, {checked.sealed} of them sealed by"
         f" {origins.last.verifier.origin}; {checked.checkpoints} checkpoints;"
         f" {checked.activities} lines of activity, {checked.sealed_activities} of them sealed"
     )
     return found, "\n".join([*map(str, origins.openings[1:]), *map(str, checked.dropped), words])
+
+
+async def _gather(found: list[str], faults: AsyncIterator[str]) -> None:
+    """Add faults to those that were found, as many as are told."""
+    try:
+        async for fault in faults:
+            if len(found) >= FAULTS_MAX:
+                if len(found) == FAULTS_MAX:
+                    found.append(f"these are the first {FAULTS_MAX} faults; there may be more")
+                return
+            found.append(fault)
+    except Poisoned as error:
+        found.append(uncompared(error))
 
 
 async def _connect(url: str) -> Connection:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 async def admit_again(desk: "Desk", call: Call, *needs: Right, activity: Activity) -> "Rights":
-    """Admit the reader of an answer that has begun: they are let in at the positions of what was
-    read by now, or later. Raises Unauthenticated or Forbidden, which breaks the answer off."""
-    return await desk.rights(call, call.token, *needs, activity=activity, enter=gate.enter_again)
+    """Admit the reader of an answer that has begun, who has taken what was sent by now: that keeps
+    a session alive as any request does. They are let in at the positions of what was read by now,
+    or later. Raises Unauthenticated or Forbidden, which breaks the answer off."""
+    return await desk.rights(call, call.token, *needs, activity=activity, enter=gate.enter_own)
 
 
 @asynccontextmanager

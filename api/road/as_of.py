@@ -1,9 +1,13 @@
-"""What `asOf` means: a position of the log, said as such or as a time."""
+"""What `asOf` and `effectiveAt` mean: which events an answer counts."""
 
 import re
 from typing import TYPE_CHECKING, Final
 
+from api.road.conditions import Test
+from api.road.filters import Asked, all_of, has_business_time
 from api.wire.query import unfit
+from projections.as_of import Moment
+from projections.tables import Row
 from rim_ledger.values import moment
 
 if TYPE_CHECKING:
@@ -13,6 +17,26 @@ if TYPE_CHECKING:
 
 NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 RECORDED: Final = "SELECT recorded_at FROM ledger.events WHERE position = %s"
+SHOWN: Final = "SELECT position FROM read.tracking WHERE name = 'read'"
+
+APPROXIMATE: Final = (b"ledger-approximate", b"true")
+"""Stands beside an answer in business time for which an event does not say when it happened."""
+HINT: Final = b"ledger-hint"
+UNRECORDED: Final = "Nothing of it was recorded by then, but it had happened: ask with effectiveAt."
+"""What an answer by time of recording says that is empty for that reason only."""
+
+
+async def moment_of(desk: "Desk", asked: Asked) -> Moment:
+    """Which events count: those up to a position, and in business time, if that is asked for, once
+    the read tables have come to it. Raises InvalidFields."""
+    happened_by = None
+    if asked.effective_at is not None and (happened_by := moment(asked.effective_at)) is None:
+        words = "this is a time with an offset, such as 2026-01-31T08:00:00Z (a + is written %2B)"
+        raise unfit("effectiveAt", words)
+    if asked.as_of is not None:
+        return Moment(await position_of(desk, asked.as_of), happened_by)
+    ((position,),) = await desk.rows(SHOWN)
+    return Moment(position, happened_by)
 
 
 async def position_of(desk: "Desk", text: str) -> int:
@@ -39,3 +63,14 @@ async def position_at(desk: "Desk", time: "datetime", upto: int, *, inclusive: b
         by_then = recorded_at <= time if inclusive else recorded_at < time
         first, last = (middle, last) if by_then else (first, middle - 1)
     return first
+
+
+async def hint(desk: "Desk", row: type[Row], asked: Asked, tests: "list[Test]") -> str | None:
+    """What to say beside an empty answer by a time of recording, if some of these rows had happened
+    by then."""
+    if (time := asked.recorded_by) is None or not has_business_time(row):
+        return None
+    where, values = all_of([*tests, ("t.created_at <= %s", [time])])
+    query = f"SELECT EXISTS (SELECT FROM read.{row.TABLE} t WHERE {where})"  # noqa: S608 - declared names
+    ((happened,),) = await desk.rows(query, values)
+    return UNRECORDED if happened else None

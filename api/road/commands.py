@@ -54,7 +54,7 @@ def fill(route: Route, parameters: Parameters, body: Any) -> Form:
             )
         body = body | own
     try:
-        return route.command.model_validate(body)
+        return route.command.filled_in(body)
     except ValidationError as error:
         wrong = {name for each in error.errors() for name in each["loc"][:1]}
         if route.method != "PUT" and wrong & own.keys():
@@ -68,7 +68,7 @@ async def read_form(call: Call, form: type[F]) -> F:
     require_media_type(call.headers, b"application/json")
     value = read_json(body)
     try:
-        return form.model_validate(value)
+        return form.filled_in(value)
     except ValidationError as error:
         raise InvalidFields(errors_in(error, form, value)) from None
 
@@ -169,6 +169,12 @@ def receipt_fields(kind: type[Aggregate], receipt: Receipt) -> dict[str, Any]:
     return fields | {"version": receipt.version, "position": receipt.position}
 
 
+def receipt_headers(receipt: Receipt) -> list[tuple[bytes, bytes]]:
+    """The position of a receipt, and whether it was given before under its key."""
+    replayed = [(b"idempotency-replayed", b"true")] if receipt.replayed else []
+    return [(b"ledger-position", b"%d" % receipt.position), *replayed]
+
+
 @cache
 def wire_name(name: str) -> str:
     """snake_case as clients spell it."""
@@ -177,13 +183,8 @@ def wire_name(name: str) -> str:
 
 
 def _reply(wish: Wish, receipt: Receipt, body: bytes, headers: list[tuple[bytes, bytes]]) -> Reply:
-    headers += [
-        (b"ledger-position", b"%d" % receipt.position),
-        (b"etag", b'"%d"' % receipt.version),
-    ]
+    headers += [*receipt_headers(receipt), (b"etag", b'"%d"' % receipt.version)]
     if wish.status == 201:
         place, _, _ = wish.route.path.partition("/{")
         headers.append((b"location", f"{place}/{receipt.id}".encode()))
-    if receipt.replayed:
-        headers.append((b"idempotency-replayed", b"true"))
     return Reply(wish.status, body, headers)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from psycopg import AsyncConnection
 from psycopg.errors import UndefinedTable
 
+from api.export_store import ExportStore
 from api.installation.backup_files import places
 from api.installation.database import open_vault
 from api.installation.outbox import providers
@@ -44,6 +45,7 @@ from rim_ledger.faults import note_fault
 from rim_ledger.key_ring import Purpose
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.living_keys import LIVING_KEYS
 from rim_ledger.outage import OUTAGE, unavailable
 from rim_ledger.outcomes import Receipt
 from rim_ledger.pool import Pool
@@ -94,6 +96,8 @@ class Desk(Struct):
     callers: dict[str, UUID] = {}
     notes: set[asyncio.Task[None]] = set()
     """Unexpected errors that are being noted."""
+    works: set[asyncio.Task[None]] = set()
+    """What is done in the background, and is given up when the process ends."""
     stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set when the process is to end, for answers that would go on for ever."""
 
@@ -125,25 +129,20 @@ class Desk(Struct):
 
         A denial of the activity is logged, if the store takes writes.
         """
-        found: Rights | None = None
 
-        def admit(book: Book) -> None:
-            nonlocal found
+        def look(book: Book) -> tuple[UUID, Rights]:
             book.activities.append(activity)
             enter(book, token)
             for need in needs:
                 book.need(*need)
             found = Rights(book.stamp.actor, book.rights or (), self.table.entities, book.outage)
             book.activities.clear()
+            assert book.stamp.actor.id is not None, "a session has a holder"
+            return book.stamp.actor.id, found
 
-        def work(book: Book) -> UUID:
-            assert book.stamp.actor.id is not None, "whoever holds a session is somebody"
-            return book.stamp.actor.id
-
-        stamp = call.stamp(self.world)
-        receipt = await self.ledger.submit(work, stamp, None, admit, reading=True)
-        assert found is not None, "what was admitted was looked at"
-        self.callers[token] = receipt.id
+        self.callers[token], found = await self.ledger.read(
+            look, call.stamp(self.world), in_outage=True
+        )
         while len(self.callers) > TOKENS_MAX:
             del self.callers[next(iter(self.callers))]
         return found
@@ -185,11 +184,16 @@ class Desk(Struct):
         erased; for others only the latter."""
         if not (wanted := list(persons)):
             return {}
-        query = "SELECT person, wrapped FROM ledger.personal_keys WHERE person = ANY (%s)"
-        wrapped = await self.rows(query, [wanted])
+        wrapped = await self.rows(LIVING_KEYS, [wanted])
         return {
             person: self.vault.unwrap(person, key) for person, key in wrapped if sees or key is None
         }
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something in the background."""
+        task = asyncio.create_task(work)
+        self.works.add(task)
+        task.add_done_callback(self.works.discard)
 
     def note_unexpected(self, error: BaseException) -> None:
         """Count and log an error that is no refusal: where it was, and not what was asked."""
@@ -239,7 +243,7 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         outside = Outside(development=not settings.production)
         dispatch = Dispatch(url, ledger, telco(settings, url), world, outside)
         outbox = GuardedSender(providers(settings, url, ledger, world, outside), ledger, world)
-        challenges = Challenges(pool)
+        challenges = Challenges(pool, ledger.known.event_mac)
         phone_codes = PhoneCodes(ledger, at_codes, challenges, outbox, world)
         desk = Desk(
             url=url,
@@ -267,6 +271,10 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             places=places(settings),
             phone_codes=phone_codes,
         )
+        desk.begin(ExportStore(desk).sweep_for_ever())
         yield desk
+        for work in [*desk.works]:
+            work.cancel()
+        await asyncio.gather(*desk.works, return_exceptions=True)
         await asyncio.gather(dispatch.drain(), phone_codes.drain())
         await asyncio.gather(*desk.notes)

@@ -27,6 +27,8 @@ READABLE: Final = (
     "Content-Range",
     "ETag",
     "Idempotency-Replayed",
+    "Ledger-Approximate",
+    "Ledger-Hint",
     "Ledger-Position",
     "Location",
     "Preference-Applied",

@@ -6,26 +6,31 @@ import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import cache, partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
 
 from api.road.conditions import Test, Unknown, Wrong, by_wire, condition, filter_names
 from api.wire.problem import InvalidFields, Malformed
-from api.wire.query import no_such, parameters_in
+from api.wire.query import Given, no_such, parameters_in
 from projections.columns import Column
 from projections.tables import Row
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Forbidden
+from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.user import User
 from rim_ledger.near import NAMES_MAX, did_you_mean
+from rim_ledger.payments.transaction import Transaction
+from rim_ledger.values import moment
 
 LIMIT_MAX: Final = 200
 LIMIT: Final = 50
 REPEATED_MAX: Final = 100
 MAC: Final = 16
-ONCE: Final = ("limit", "cursor", "sort", "deleted", "asOf")
+ONCE: Final = ("limit", "cursor", "sort", "deleted", "asOf", "effectiveAt")
 UNBOUND: Final = ("limit", "cursor")
 """Parameters that a cursor is not bound to."""
 
@@ -39,6 +44,28 @@ class Order(Struct, frozen=True):
     descending: bool
 
 
+class Asked(Struct, frozen=True):
+    """The moment at which rows are to be shown, as a request names it; None for what it leaves
+    out."""
+
+    as_of: str | None = None
+    effective_at: str | None = None
+
+    @classmethod
+    def of(cls, given: Given) -> Self:
+        """What some parameters name, each of which is there once at most."""
+        names = ("asOf", "effectiveAt")
+        return cls(*(given[name][0] if name in given else None for name in names))
+
+    @property
+    def recorded_by(self) -> datetime | None:
+        """The time of recording (UTC) that it is, if nothing else is named."""
+        return moment(self.as_of) if self.as_of and self.effective_at is None else None
+
+
+NOW: Final = Asked()
+
+
 class Query(Struct, frozen=True):
     """A list's question, checked."""
 
@@ -48,8 +75,7 @@ class Query(Struct, frozen=True):
     after: tuple[Any, UUID] | None
     scope: str
     """What a cursor is bound to: the table, the order and the filters."""
-    as_of: str | None = None
-    """The moment at which the rows are to be shown; None for now."""
+    asked: Asked = NOW
 
 
 def read_query(
@@ -85,7 +111,11 @@ def read_query(
     sort = read("sort", lambda: _order(row, once.get("sort", usual), own))
     cursor = read("cursor", lambda: once.get("cursor"))
     hidden = read("deleted", lambda: _deleted(row, once.get("deleted")))
-    as_of = read("asOf", lambda: _as_of(row, once.get("asOf"), sort, own))
+    past, time = has_past(row) and not own, has_business_time(row) and not own
+    as_of = read("asOf", lambda: _past(once.get("asOf"), sort, row, known=past))
+    effective_at = read(
+        "effectiveAt", lambda: _past(once.get("effectiveAt"), sort, row, known=time)
+    )
     tests = [
         read(name, partial(condition, row, name, texts, sees=sees, own=own))
         for name, texts in given.items()
@@ -98,7 +128,8 @@ def read_query(
     asked = sorted((name, sorted(t)) for name, t in given.items() if name not in UNBOUND)
     scope = json.dumps([row.TABLE, scope, asked])
     after = None if cursor is None else open_cursor(key, scope, cursor)
-    return Query([test for test in (*tests, hidden) if test], sort, limit, after, scope, as_of)
+    there = [test for test in (*tests, hidden) if test]
+    return Query(there, sort, limit, after, scope, Asked(as_of, effective_at))
 
 
 def _limit(text: str) -> int:
@@ -123,7 +154,11 @@ def _sorts(row: type[Row], column: Column) -> bool:
 @cache
 def names_of(row: type[Row], own: bool) -> tuple[str, ...]:
     """The parameters of a list, for staff or for borrowers (`own`)."""
-    there = {"deleted": "deleted_at" in row.COLUMNS, "asOf": has_past(row) and not own}
+    there = {
+        "deleted": "deleted_at" in row.COLUMNS,
+        "asOf": has_past(row) and not own,
+        "effectiveAt": has_business_time(row) and not own,
+    }
     return (*(name for name in ONCE if there.get(name, True)), *filter_names(row, own))
 
 
@@ -138,10 +173,10 @@ def _deleted(row: type[Row], text: str | None) -> Test | None:
     return ("t.deleted_at IS NOT NULL" if text == "true" else "t.deleted_at IS NULL"), []
 
 
-def _as_of(row: type[Row], text: str | None, sort: Order | None, own: bool) -> str | None:
+def _past(text: str | None, sort: Order | None, row: type[Row], *, known: bool) -> str | None:
     """Lists of the past are in the order of creation, which is the same at all times. What was
     known then is for staff."""
-    if text is not None and (own or not has_past(row)):
+    if text is not None and not known:
         raise Unknown
     if text is not None and sort and sort.column.name != row.NEWEST:
         raise Wrong("a list of the past is sorted by createdAt or -createdAt")
@@ -151,6 +186,11 @@ def _as_of(row: type[Row], text: str | None, sort: Order | None, own: bool) -> s
 def has_past(row: type[Row]) -> bool:
     """Whether a list can be shown as it was."""
     return row.OF in ENTITIES and row.NEWEST == "created_at"
+
+
+def has_business_time(row: type[Row]) -> bool:
+    """Whether rows can be shown as they were in business time."""
+    return row.OF in (User, Loan, Transaction)
 
 
 def all_of(tests: Iterable[Test]) -> Test:

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from api.road.commands import answer_command
 from api.road.desk import Desk
 from api.road.health import PROBES
+from api.road.lines import answer_rows
 from api.road.looking import filters_said, note
-from api.road.reads import answer_list, answer_one
+from api.road.reads import answer_one
 from api.road.rights import Rights
 from api.road.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry
 from api.wire import problem
@@ -107,7 +108,7 @@ async def answer(desk: Desk, call: Call, route: AnyRoute, parameters: Parameters
         case Route():
             return await answer_command(desk, call, route, parameters)
         case List():
-            return await answer_list(desk, call, route, parameters)
+            return await answer_rows(desk, call, route, parameters)
         case One():
             return await answer_one(desk, call, route, parameters)
         case _:

@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-from api.examples import AS_OF, EITHER_ID
+from api.examples import AS_OF, EFFECTIVE_AT, EITHER_ID
 from api.road.conditions import ENDS, is_filter
-from api.road.filters import LIMIT, LIMIT_MAX, has_past
+from api.road.filters import LIMIT, LIMIT_MAX, has_business_time, has_past
 from projections.columns import Column
 from projections.tables import Row
 
@@ -18,7 +18,13 @@ def of_list(row: type[Row]) -> dict[str, Schema]:
     columns = [column for column in row.COLUMNS.values() if is_filter(row, column)]
     sorts = [sign + c.wire for c in columns if c.name != "id" for sign in ("", "-")]
     parameters: dict[str, Schema] = {
-        "limit": {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT},
+        "limit": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": LIMIT_MAX,
+            "default": LIMIT,
+            "description": "Rows of a page. Without one, NDJSON and CSV have all rows.",
+        },
         "cursor": _STRING,
         "sort": {"type": "string", "enum": sorts},
         **filters_of(row),
@@ -27,6 +33,8 @@ def of_list(row: type[Row]) -> dict[str, Schema]:
         parameters["deleted"] = {"type": "boolean"}
     if has_past(row):
         parameters["asOf"] = AS_OF
+    if has_business_time(row):
+        parameters["effectiveAt"] = EFFECTIVE_AT
     return parameters
 
 

@@ -1,7 +1,7 @@
-"""Rows and lists as they were known at a position: the answers to `?asOf=`.
+"""Rows and lists as they were at a moment: the answers to `?asOf=` and `?effectiveAt=`.
 
 A single row is folded from its own events. A list takes its candidates from the read table, in the
-order of creation, which never changes; each is folded as far as the position, and shown if it met
+order of creation, which never changes; each is folded as far as the moment, and shown if it met
 the filters then. Rows that began later are passed over without a look at the log. A request reads
 so many events at most and then answers what it has found, with a cursor to go on from; so it is
 quick however long the log is.
@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from api.road.conditions import Test
 from api.road.filters import Order, Query, all_of, beyond
-from projections.as_of import Page, Then, rows_then
+from projections.as_of import Moment, Page, Then, rows_then
 from projections.tables import Row
 from rim_ledger.vault import Keys
 
@@ -47,11 +47,11 @@ class Found(Struct, frozen=True):
 
 
 class Past(Struct, frozen=True):
-    """A table as it was at a position, for a reader who sees persons or not."""
+    """A table as it was at a moment, for a reader who sees persons or not."""
 
     desk: "Desk"
     row: type[Row]
-    position: int
+    moment: Moment
     sees: bool
 
     async def one(self, id: UUID) -> Then | None:
@@ -61,7 +61,7 @@ class Past(Struct, frozen=True):
 
     async def page(self, query: Query, owner: list[Test]) -> Found:
         """The next rows of a list as it was; `owner` tests for whose rows they are."""
-        lasting = [*owner, *(test for test in query.tests if self._lasts(test))]
+        lasting = [*owner, *self.lasting(query)]
         passing = [test for test in query.tests if not self._lasts(test)]
         after, left, wanted = query.after, READ_MAX, query.limit + 1
         items, places = list[Then](), dict[UUID, str]()
@@ -81,9 +81,16 @@ class Past(Struct, frozen=True):
             wanted = min(2 * wanted, WANTED_MAX)
         return Found(items, after)
 
+    def lasting(self, query: Query) -> list[Test]:
+        """Those of a list's tests that are about what never changes."""
+        return [test for test in query.tests if self._lasts(test)]
+
     async def _candidates(self, order: Order, tests: list[Test], count: int) -> list[Candidate]:
         """Rows that were there by then, the next in the order of creation."""
-        where, values = all_of([*tests, ("t.begun <= %s", [self.position])])
+        begun: list[Test] = [("t.begun <= %s", [self.moment.position])]
+        if self.moment.happened_by:
+            begun.append(("t.created_at <= %s", [self.moment.happened_by]))
+        where, values = all_of([*tests, *begun])
         by, way = f"t.{order.column.name}", "DESC" if order.descending else "ASC"
         query = (
             f"SELECT t.id, {by}::text, t.version FROM read.{self.row.TABLE} t"  # noqa: S608 - declared names
@@ -100,7 +107,7 @@ class Past(Struct, frozen=True):
             page = Page(
                 row=self.row,
                 ids=ids,
-                position=self.position,
+                moment=self.moment,
                 masked=not self.sees,
                 tests=tests,
             )

@@ -9,24 +9,31 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from msgspec import Struct
 
-from api.examples import AS_OF
-from api.road.as_of import position_of
+from api.examples import AS_OF, EFFECTIVE_AT
+from api.road.as_of import APPROXIMATE, HINT, hint, moment_of
 from api.road.conditions import Test
-from api.road.filters import Query, all_of, beyond, make_cursor, read_query
+from api.road.filters import (
+    NOW,
+    Asked,
+    Query,
+    all_of,
+    beyond,
+    has_business_time,
+    make_cursor,
+    read_query,
+)
 from api.road.looking import Filters, Look, filters_said, show
 from api.road.parameters import of_list
 from api.road.past import Past
 from api.road.routes import SEES_PERSONS, List, One, Parameters, activity_of, entry
+from api.road.seen import belonging, named, seen
 from api.wire.call import Call, Reply
 from api.wire.ids import missing
 from api.wire.problem import encoded
 from api.wire.query import parameters_in, read_parameters
-from projections.audit import AuditLog
-from projections.catalogue import TABLES
 from projections.tables import Row
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.core import Forbidden
-from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 from rim_ledger.vault import opened
 
 if TYPE_CHECKING:
@@ -48,6 +55,8 @@ class Found(Struct, frozen=True):
     position: int
     version: int = 0
     text: str | None = None
+    approximate: bool = False
+    hint: str | None = None
 
 
 async def answer_one(desk: "Desk", call: Call, route: One, parameters: Parameters) -> Reply:
@@ -65,15 +74,16 @@ async def _one(
     rights = look.rights
     given = read_parameters(call.query, {} if rights.own else parameters_of(row))
     await desk.wait_for(call)
-    if "asOf" in given:
-        found = await _find_then(desk, row, parameters, given["asOf"][0], rights)
+    if (asked := Asked.of(given)) != NOW:
+        found = await _find_then(desk, row, parameters, asked, rights)
     else:
         found = await _find(desk, row, parameters, rights)
     if found.text is None:
-        raise missing(row.OF)
+        raise missing(row.OF, hint=found.hint)
     look.at_rows(row, [found.text])
     text = await unsealed(desk, found.text, sees=rights.sees_persons)
     headers = [
+        *([APPROXIMATE] if found.approximate else []),
         (b"ledger-position", b"%d" % found.position),
         (b"etag", b'"%d"' % found.version),
     ]
@@ -95,7 +105,7 @@ async def _find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights
     """The row whose columns have these values, its sealed words still sealed, if the caller sees
     it; an `id` may be a business id."""
     sees = rights.sees_persons
-    tests = [_named(row, column, text) for column, text in names.items()]
+    tests = [named(row, column, text) for column, text in names.items()]
     where, values = all_of([*tests, *seen(row, rights)])
     query = (
         f"SELECT k.position, t.version, {row.json(not sees, own=rights.own)} {TRACKING}"
@@ -107,21 +117,24 @@ async def _find(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights
 
 def parameters_of(row: type[Row]) -> Mapping[str, Any]:
     """The parameters of a read of one row; what was known then is for staff."""
-    return {"asOf": AS_OF} if row.OF in ENTITIES else {}
+    known = {"asOf": AS_OF} if row.OF in ENTITIES else {}
+    return known | ({"effectiveAt": EFFECTIVE_AT} if has_business_time(row) else {})
 
 
 async def _find_then(
-    desk: "Desk", row: type[Row], names: Parameters, as_of: str, rights: "Rights"
+    desk: "Desk", row: type[Row], names: Parameters, asked: Asked, rights: "Rights"
 ) -> Found:
-    position = await position_of(desk, as_of)
-    stream = await find_id(desk, row, names, rights)
-    then = await Past(desk, row, position, rights.sees_persons).one(stream) if stream else None
-    return Found(position, then.version, then.text) if then else Found(position)
+    at = await moment_of(desk, asked)
+    if (stream := await find_id(desk, row, names, rights)) is None:
+        return Found(at.position)
+    if then := await Past(desk, row, at, rights.sees_persons).one(stream):
+        return Found(at.position, then.version, then.text, then.approximate)
+    return Found(at.position, hint=await hint(desk, row, asked, [("t.id = %s", [stream])]))
 
 
 async def find_id(desk: "Desk", row: type[Row], names: Parameters, rights: "Rights") -> UUID | None:
     """The id of the row whose columns have these values, if the caller sees it."""
-    tests = [_named(row, column, text) for column, text in names.items()]
+    tests = [named(row, column, text) for column, text in names.items()]
     where, values = all_of([*tests, *seen(row, rights)])
     found = await desk.rows(f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}", values)  # noqa: S608
     return found[0][0] if found else None
@@ -151,7 +164,7 @@ async def _list(desk: "Desk", call: Call, route: List, parameters: Parameters, l
         raise
     await desk.wait_for(call)
     said = partial(filters_said, desk, parameters_in(call.query), of_list(route.row))
-    if query.as_of is not None:
+    if query.asked != NOW:
         return await _list_then(desk, route, query, parameters, (look, said))
     rows = await desk.rows(*_page(route, query, parameters, rights))
     position, owner, *_ = rows[0]
@@ -178,23 +191,30 @@ async def _list_then(
     reader: tuple[Look, Callable[[], Filters]],
 ) -> Reply:
     """The same list as it was; whether the caller sees a row is said by how it is now."""
-    assert query.as_of is not None, "the list of the past is asked for"
     (look, said), owner = reader, None
     rights = look.rights
-    position, tests = await position_of(desk, query.as_of), seen(route.row, rights)
+    at, tests = await moment_of(desk, query.asked), seen(route.row, rights)
     if route.of:
         column, table = route.of
         if (owner := await find_id(desk, table, parameters, rights)) is None:
             raise missing(table.OF)
-        tests = [*tests, _belonging(route, column, ("%s::uuid", [owner]), rights)]
-    found = await Past(desk, route.row, position, rights.sees_persons).page(query, tests)
+        tests = [*tests, belonging(route, column, ("%s::uuid", [owner]), rights)]
+    past = Past(desk, route.row, at, rights.sees_persons)
+    found = await past.page(query, tests)
     look.at_list(route, [each.text for each in found.items], said, owner)
     cursor = "null"
     if found.following:
         cursor = f'"{make_cursor(desk.cursor_key, query.scope, *found.following)}"'
     items = ",".join(each.text for each in found.items)
     body = f'{{"items":[{items}],"nextCursor":{cursor}}}'
-    return Reply(200, body.encode(), [(b"ledger-position", b"%d" % position)])
+    headers = [(b"ledger-position", b"%d" % at.position)]
+    if any(each.approximate for each in found.items):
+        headers.append(APPROXIMATE)
+    nothing = not (found.items or found.following or query.after)
+    lasting = [*tests, *past.lasting(query)]
+    if nothing and (words := await hint(desk, route.row, query.asked, lasting)):
+        headers.append((HINT, words.encode()))
+    return Reply(200, body.encode(), headers)
 
 
 def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -> Test:
@@ -206,11 +226,11 @@ def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -
     tests, owner, owners = [*query.tests, *seen(row, rights)], "NULL", list[Any]()
     if route.of:
         column, table = route.of
-        where, owners = all_of([_named(table, "id", parameters["id"]), *seen(table, rights)])
+        where, owners = all_of([named(table, "id", parameters["id"]), *seen(table, rights)])
         known = f"(SELECT t.id FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
         shown = table.json(masked, own=rights.own) if route.with_owner else "t.id"
         owner = f"(SELECT {shown} FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
-        tests = [*tests, _belonging(route, column, (known, owners), rights)]
+        tests = [*tests, belonging(route, column, (known, owners), rights)]
     if query.after:
         tests = [*tests, beyond(order, *query.after)]
     by, way = f"t.{order.column.name}", "DESC" if order.descending else "ASC"
@@ -225,57 +245,6 @@ def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -
         " WHERE k.name = 'read' ORDER BY page.nth"
     )
     return statement, [*owners, *values]
-
-
-def _belonging(route: List, column: str, owner: Test, rights: "Rights") -> Test:
-    """The test for rows of an owner, or of something of theirs that the caller sees."""
-    known, owners = owner
-    if not route.through:
-        return f"t.{column} = {known}", owners
-    texts, values = ["SELECT NULL::uuid"], list[Any]()
-    for row, by, right in route.through:
-        if rights.may(*right):
-            where, more = all_of([(f"t.{by} = {known}", owners), *seen(row, rights)])
-            texts.append(f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}")  # noqa: S608
-            values += more
-    return f"t.{column} IN ({' UNION ALL '.join(texts)})", values
-
-
-def seen(row: type[Row], rights: "Rights") -> list[Test]:
-    """The test for the rows that the caller sees, where that is not all of them. What a borrower
-    sees that has no owner by itself is reached through something that has."""
-    if rights.own:
-        return [(f"t.{row.PERSON} = %s", [rights.actor.id])] if row.PERSON else []
-    if row.OF is AuditLog:
-        return _audited(rights)
-    if row.SEEN is None or rights.may(*row.SEEN.all):
-        return []
-    return [(row.SEEN.where, [rights.actor.id] * row.SEEN.where.count("%s"))]
-
-
-def _audited(rights: "Rights") -> list[Test]:
-    """The tests for audit rows: each is about something that the caller may read, and sees."""
-    tests = list[Test]()
-    if rights.reads != rights.entities.keys():
-        tests.append(("t.entity = ANY (%s)", [sorted(rights.reads)]))
-    for row in TABLES.values():
-        if row.SEEN and (more := seen(row, rights)):
-            where, values = all_of(more)
-            known = f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}"  # noqa: S608
-            name = row.OF.__name__
-            tests.append((f"(t.entity <> %s OR t.entity_id IN ({known}))", [name, *values]))
-    return tests
-
-
-def _named(row: type[Row], column: str, text: str) -> Test:
-    """The test for a value in a path. What cannot be there is not found, rather than refused."""
-    if column != "id" and "\0" not in text:
-        return f"t.{column} = %s", [text]
-    if UUID_TEXT.fullmatch(text):
-        return "t.id = %s::uuid", [text]
-    if row.BUSINESS_ID and BUSINESS_ID.fullmatch(text):
-        return f"t.{row.BUSINESS_ID} = %s", [text]
-    return "false", []
 
 
 async def unsealed(desk: "Desk", text: str, *, sees: bool) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Container
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -36,6 +36,7 @@ from rim_ledger.sending import Channel, Sender
 if TYPE_CHECKING:
     from api.road.desk import Desk
 
+T = TypeVar("T")
 AHEAD, BACK = timedelta(minutes=5), timedelta(days=7)
 
 
@@ -77,17 +78,17 @@ class Wish(Struct):
         """What the log of activities says of it."""
         return activity_of(type(self.command).__name__, self.route.path, self.parameters)
 
-    async def look(self, desk: "Desk", see: Callable[[Book, UUID], None]) -> None:
-        """Look at what the wish is about, as somebody who may ask for it."""
+    async def look(self, desk: "Desk", see: Callable[[Book, UUID], T]) -> T:
+        """What a look at the target of the command finds, for a caller who may ask for it."""
 
-        def work(book: Book) -> UUID:
+        def look(book: Book) -> T:
             stream = named(book, self.route, self.parameters)
             require_known(book, self.route.kind, stream)
-            see(book, stream)
+            seen = see(book, stream)
             book.activities.clear()  # What comes of it is logged when it is done.
-            return stream
+            return seen
 
-        await desk.ledger.submit(work, self.stamp, None, self.admit)
+        return await desk.ledger.read(look, self.stamp, self.admit)
 
     async def require_allowed(self, desk: "Desk") -> None:
         """Forbidden, or Unauthenticated, for whoever may not ask for it at all."""

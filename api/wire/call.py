@@ -16,6 +16,7 @@ from rim_ledger.core import SYSTEM, Stamp, Unauthenticated
 from rim_ledger.world import World
 
 JSON: Final = b"application/json"
+NDJSON: Final = b"application/x-ndjson"
 REQUEST: Final = ContextVar("request", default="")
 """The id of the request that is being answered, for the log."""
 USER_AGENT_MAX: Final = 512

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from api.wire.problem import TooLarge, WrongType
 from api.wire.text import WRONG
 from rim_ledger.core import Invalid
-from rim_ledger.payments.payment import reference_claim
+from rim_ledger.payments.claims import reference_claim
 from rim_ledger.payments.settling import StatementLine
 from rim_ledger.payments.statement import Finding, LineOutcome
 

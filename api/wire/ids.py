@@ -19,7 +19,11 @@ def resolve(book: Book, kind: type[Aggregate], text: str) -> UUID:
     return found.id
 
 
-def missing(kind: type[Any], by: str = "id") -> NotFound:
-    """What to say when a path leads to nothing; the path itself is not repeated."""
+def missing(kind: type[Any], by: str = "id", hint: str | None = None) -> NotFound:
+    """What to say when a path leads to nothing, with a hint where there is one; the path itself is
+    not repeated."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
-    return NotFound(words, f"of that {by}")
+    refusal = NotFound(words, f"of that {by}")
+    if hint:
+        refusal.more["hint"] = hint
+    return refusal

@@ -138,6 +138,8 @@ def headers_of(refusal: Exception) -> list[tuple[bytes, bytes]]:
     if status_of(refusal) in {429, 503}:
         seconds = getattr(refusal, "more", {}).get("retryAfter", 1)
         headers.append((b"retry-after", str(seconds).encode()))
+    if hint := getattr(refusal, "more", {}).get("hint"):
+        headers.append((b"ledger-hint", hint.encode()))
     if getattr(refusal, "replayed", False):
         headers.append((b"idempotency-replayed", b"true"))
     return headers

@@ -2,8 +2,9 @@
 """Verifies proofs and exports of RIM Ledger offline, with the standard library and `cryptography`.
 
 KEY is a file with the public key of the log, from where you trust it: /v1/checkpoint/key, or
-RIM_HOME/checkpoints/*/key. The other files are answers of the API, or a directory that
-`rim-ledger export --to` wrote. Says what was proved, or what is wrong and where, with exit code 1.
+RIM_HOME/checkpoints/*/key. The other files are answers of the API, or the directory that
+`rim-ledger export --to` wrote, with those beside it. Says what was proved, or what is wrong and
+where, with exit code 1.
 """
 
 import argparse
@@ -170,7 +171,7 @@ def prove_consistency(
     return f"the log of {size} events begins with the log of {old} events"
 
 
-# An export: Parquet files of events, each after the other, and a manifest.
+# An export: Parquet files of events, each after the other; the same by type; and a manifest.
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SEALED = re.compile(r"~1\.[\w=-]+\.([0-9a-f]{32})\.")
@@ -178,6 +179,55 @@ HASHES_OF_PERSONS = {"phoneHash", "emailHash"}
 """Fields of a body that `data` may leave out."""
 WITHOUT_AMOUNT = {"TransactionQuarantined"}
 """Events whose amount, if they have one, is not in the column."""
+COMMON = (
+    *("position", "id", "stream", "version", "occurred_at", "recorded_at", "actor_type"),
+    *("actor_id", "actor_name", "request_id", "causation_id", "erased"),
+)
+"""Columns that the files by type have as the log has them."""
+LEFT_OUT = {
+    "AdminContactChanged.cleared": [],
+    "AdminLoggedIn.recovery": False,
+    "AdminTwoFactorConfirmed.step": 0,
+    "AgentCreated.tickets": [],
+    "AlertCreated.enabled": True,
+    "ApiKeyCreated.ip_whitelist": [],
+    "BackupDeleted.expired": False,
+    "BackupStarted.dated": False,
+    "BroadcastDrafted.custom_user_ids": [],
+    "BroadcastPaused.too_many_failed": False,
+    "BroadcastProgressed.sent": 0,
+    "BroadcastProgressed.failed": 0,
+    "BroadcastProgressed.unknown": 0,
+    "BroadcastProgressed.excluded": 0,
+    "BroadcastProgressed.chunks": 0,
+    "CreditApplied.completed": [],
+    "CreditScoreRecomputed.inputs_on_time_completions": 0,
+    "CreditScoreRecomputed.inputs_late_completions": 0,
+    "CreditScoreRecomputed.inputs_defaults_last_year": 0,
+    "CreditScoreRecomputed.inputs_days_past_due": 0,
+    "CreditScoreRecomputed.inputs_months_registered": 0,
+    "IntegrationCreated.config": {},
+    "IntegrationCredentialsRotated.cleared": [],
+    "LoanApproved.automatic": False,
+    "LoanRequested.decision_reasons": [],
+    "LoanRequested.decision_policy": "decision-v1",
+    "LoanRequested.historical": False,
+    "LoanRequested.metadata": {},
+    "MessagePosted.attachments": [],
+    "NotificationQueued.notice_html": False,
+    "NotificationQueued.notice_metadata": {},
+    "NotificationQueued.taken": False,
+    "RepaymentAllocated.completed": [],
+    "TicketAssigned.automatic": False,
+    "TicketOpened.tags": [],
+    "TransactionCompleted.parts": [],
+    "TransactionCompleted.unallocated": 0,
+    "TransactionFailed.funds_captured": False,
+    "TransactionRecorded.metadata": {},
+}
+"""What a field stands for where its event's data leaves it out; of the others, null."""
+TIMESTAMP, DECIMAL = 10, 5
+"""How Parquet marks times in microseconds, and numbers with decimals."""
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
@@ -293,21 +343,25 @@ def column(data: bytes, meta: dict[int, Any], length: int) -> list[Any]:
     return values
 
 
-def rows_in(file: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file of an export."""
+def rows_in(
+    file: Path, kinds: dict[str, tuple[int, int]] | None = None
+) -> Iterator[dict[str, Any]]:
+    """The rows of a file of an export; how each column is marked, and its decimals, are added to
+    `kinds`."""
     try:
-        yield from parquet(file.read_bytes())
+        yield from parquet(file.read_bytes(), {} if kinds is None else kinds)
     except NotProved as error:
         raise NotProved(f"{file} is no file of an export: {error}") from None
     except (LookupError, ValueError, TypeError, zlib.error):
         raise NotProved(f"{file} is no file of an export") from None
 
 
-def parquet(data: bytes) -> Iterator[dict[str, Any]]:
-    """The rows of a Parquet file."""
+def parquet(data: bytes, kinds: dict[str, tuple[int, int]]) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file, and how its columns are marked."""
     need(data[:4] == data[-4:] == b"PAR1", "it is a file of Parquet")
     footer, _ = thrift(data, len(data) - 8 - int.from_bytes(data[-8:-4], "little"))
     lengths = {each[4]: each.get(2, 0) for each in footer[2]}
+    kinds |= {each[4].decode(): (each.get(6, -1), each.get(7, 0)) for each in footer[2][1:]}
     for group in footer[4]:
         metas = [each[3] for each in group[1]]
         names = [meta[3][0].decode() for meta in metas]
@@ -355,12 +409,95 @@ def wrong_columns(row: dict[str, Any], erased: set[str]) -> list[str]:
     return wrong
 
 
+def fields(name: str, data: dict[str, Any], columns: set[str]) -> dict[str, Any]:
+    """The columns of a type of event that follow from its data."""
+    found = dict.fromkeys(columns) | {
+        column: value
+        for column in columns
+        if (value := LEFT_OUT.get(f"{name}.{column}")) is not None
+    }
+
+    def add(values: dict[str, Any], prefix: str) -> None:
+        for wire, value in values.items():
+            column = prefix + re.sub("[A-Z]", lambda each: f"_{each[0].lower()}", wire)
+            column = f"data_{column}" if column in COMMON else column
+            if column in columns:
+                found[column] = value
+            elif isinstance(value, dict):
+                add(value, f"{column}_")
+            else:
+                need(value is None, f"the file has a column {column}")
+
+    add(data, "")
+    return found
+
+
+def same(value: Any, found: Any, kind: tuple[int, int]) -> bool:
+    """Whether a column holds a value of an event's data."""
+    mark, decimals = kind
+    if value is None or found is None:
+        return value is found
+    if mark == TIMESTAMP:
+        return (datetime.fromisoformat(value) - EPOCH) // timedelta(microseconds=1) == found
+    if mark == DECIMAL:
+        return Decimal(value) * 10**decimals == found
+    if type(value) is type(found):
+        return found in (value, json.dumps(value, ensure_ascii=False))
+    return isinstance(found, str) and json.loads(found, parse_float=Decimal) == value
+
+
+class Typed:
+    """The files by type of a segment, which has their names."""
+
+    def __init__(self, place: Path, segment: dict[str, Any]) -> None:
+        self.files: dict[str, Path] = {}
+        self.kinds: dict[str, dict[str, tuple[int, int]]] = {}
+        self.rows: dict[str, Iterator[dict[str, Any]]] = {}
+        self.is_there = segment.get("typed") is not None
+        for each in segment.get("typed") or ():
+            name = each["name"]
+            file = self.files[name] = place / name / segment["file"]
+            need(file.is_file(), f"{file} is there")
+            need(sha256(file.read_bytes()).hexdigest() == each["sha256"], f"{file} is as written")
+            self.kinds[name] = {}
+            self.rows[name] = rows_in(file, self.kinds[name])
+
+    def check(self, row: dict[str, Any]) -> None:
+        """A row of the log stands among those of its type as it should."""
+        if not self.is_there:
+            return
+        name, position = row["name"], row["position"]
+        found = next(self.rows.get(name, iter(())), None)
+        if found is None:
+            raise NotProved(f"position {position} is not among the files of {name}")
+        place, kinds = f"{self.files[name]}: position {position}", self.kinds[name]
+        columns = found.keys() - set(COMMON)
+        try:
+            right = fields(name, json.loads(row["data"], parse_float=Decimal), columns)
+            wrong = [each for each in COMMON if found.get(each) != row[each]]
+            wrong += [each for each in columns if not same(right[each], found[each], kinds[each])]
+        except (LookupError, ValueError, TypeError, ArithmeticError):
+            raise NotProved(f"{place}: it is none of its event") from None
+        need(not wrong, f"{place}: {', '.join(sorted(wrong))} follows from its body")
+
+    def end(self) -> None:
+        """There are no other rows."""
+        for name, rows in self.rows.items():
+            row = next(rows, None)
+            need(row is None, f"{self.files[name]} has the events of its segment and no others")
+
+
 class Export:
     """One pass over an export, in the order of positions."""
 
     def __init__(self, place: Path, key: str) -> None:
-        self.place, self.key = place, key
-        self.manifest = json_in(str(place / "manifest.json"))
+        self.place, self.key = place.resolve(), key
+        beside = self.place.with_name
+        self.types_place = beside(f"{self.place.name}.types")
+        self.proofs = beside(f"{self.place.name}.proof")
+        if not self.proofs.exists() and (place / "manifest.json").exists():
+            self.proofs = place  # As earlier versions of the program wrote it.
+        self.manifest = json_in(str(self.proofs / "manifest.json"))
         self.first, self.types = self.manifest["first"], self.manifest.get("types")
         self.size, self.roots = 0, list[tuple[int, bytes]]()
         self.hidden: dict[str, int] = {}
@@ -396,12 +533,15 @@ class Export:
             need(
                 sha256(file.read_bytes()).hexdigest() == segment["sha256"], f"{file} is as written"
             )
-            for row in rows_in(file):
+            types = Typed(self.types_place, segment)
+            for row in rows_in(file, {}):
                 place = f"{file}: position {row['position']}"
                 self.check(place, row)
+                types.check(row)
                 need(segment["first"] <= row["position"] <= segment["last"], f"{place} is in it")
                 yield self.leaf(row)
                 count += 1
+            types.end()
             need(count == segment["rows"], f"{file} has {segment['rows']} rows, and not {count}")
             last = segment["last"]
 
@@ -438,7 +578,7 @@ class Export:
     def absent(self) -> Iterator[tuple[int, int, bytes, str | None]]:
         """What stands for the events that are left out."""
         for proof in self.manifest.get("proofs", []):
-            file = self.place / proof["file"]
+            file = self.proofs / proof["file"]
             need(file.is_file(), f"{file} is there")
             need(sha256(file.read_bytes()).hexdigest() == proof["sha256"], f"{file} is as written")
             for line in gzip.decompress(file.read_bytes()).decode().splitlines():
@@ -470,8 +610,20 @@ class Export:
             root = node(each, root)
         return root
 
+    def alone(self) -> None:
+        """Readers find no other files than those of the manifest."""
+        known = set[Path]()
+        for segment in self.manifest["segments"]:
+            known.add(self.place / segment["file"])
+            types = segment.get("typed") or ()
+            known |= {self.types_place / each["name"] / segment["file"] for each in types}
+        for place in (self.place, self.types_place):
+            for file in place.rglob("*.parquet"):
+                need(file in known, f"{file} is one of the export's files")
+
     def verify(self) -> str:
         """What was proved of the export."""
+        self.alone()
         claims, erased = self.claims(), set[str | None]()
         parts = merge(self.rows(), self.absent(), key=lambda part: part[0])
         for size, root in claims:
@@ -530,7 +682,7 @@ def arguments() -> argparse.Namespace:
     way.add_argument("origins", help="the answer of /v1/checkpoint/origins")
     way = ways.add_parser("export", help="an exported directory is as it was signed")
     way.add_argument("key", metavar="KEY")
-    way.add_argument("directory", help="what rim-ledger export --to wrote")
+    way.add_argument("directory", help="what rim-ledger export --to named")
     return parser.parse_args()
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Final, Self, assert_never
+from typing import Annotated, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
 from msgspec import UNSET, UnsetType
@@ -13,7 +13,6 @@ from rim_ledger.admin.permissions import Permission, Permissions, rights
 from rim_ledger.book import Book, Right
 from rim_ledger.caps import Caps, reaches
 from rim_ledger.core import (
-    Aggregate,
     Command,
     Creation,
     Event,
@@ -22,7 +21,7 @@ from rim_ledger.core import (
     Stamp,
     require,
 )
-from rim_ledger.names import UniqueNames
+from rim_ledger.names import Named, UniqueNames
 from rim_ledger.notifications.superadmins import alert
 from rim_ledger.patch import Patch
 from rim_ledger.values import Description, Limit, Name, derived_id
@@ -86,7 +85,9 @@ AdminRoleEvent = AdminRoleChanged | AdminRoleDeleted | AdminRoleGranted | AdminR
 # The aggregate: what those events add up to.
 
 
-class AdminRole(Aggregate):
+class AdminRole(Named):
+    UNIQUE: ClassVar[UniqueNames] = ROLE_NAMES
+
     name: str
     description: str
     permissions: list[Permission]
@@ -99,6 +100,10 @@ class AdminRole(Aggregate):
     members: frozenset[UUID] = frozenset()
     """Every admin who has the role, active or not."""
     archived: bool = False
+
+    @property
+    def unique_name(self) -> str | None:
+        return None if self.archived else self.name
 
     @property
     def caps(self) -> Caps:

@@ -84,6 +84,12 @@ class AdminUser(Aggregate):
     api_keys: frozenset[UUID] = frozenset()
 
     @property
+    def claims(self) -> frozenset[tuple[str, str]]:
+        tokens = [*self.sessions, *([self.one_time.token] if self.one_time else [])]
+        names = ("admin-username", self.username), ("admin-email", self.email_hash)
+        return frozenset([*names, *(("token", token) for token in tokens)])
+
+    @property
     def two_factor_enabled(self) -> bool:
         return self.two_factor is not None
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from rim_ledger.admin.permissions import Permission, rights
 from rim_ledger.book import Book, Right
 from rim_ledger.core import Aggregate, Event, Forbidden, Stamp, require
+from rim_ledger.holding import NOWHERE
 
 NOTED_EVERY: Final = timedelta(hours=1)
 """How exactly the time of the last use is known."""
@@ -45,6 +46,10 @@ class ApiKey(Aggregate):
     created_at: datetime
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+
+    @property
+    def claims(self) -> frozenset[tuple[str, str]]:
+        return NOWHERE if self.revoked_at else frozenset([("token", self.token)])
 
     def require_present(self) -> None:
         require(self.revoked_at is None, "already-done", "The key was revoked.")

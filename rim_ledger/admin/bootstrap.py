@@ -164,22 +164,19 @@ async def _begin(
         role_id=who.role,
         password=_checked(made_up if password is None else password),
     )
-    there = False
 
-    def make(book: Book) -> UUID:
-        nonlocal there
+    def make(book: Book) -> tuple[UUID, bool]:
         for name in BUILT_IN:
             _make_role(book, name)
         set_defaults(book)
         security_settings.set_defaults(book)
         backup_settings.set_defaults(book)
         outbound.open_at_first(book)
-        there = book.find(AdminUser, FIRST_ADMIN) is not None
-        return SUPERADMIN
+        return SUPERADMIN, book.find(AdminUser, FIRST_ADMIN) is not None
 
     stamp = Stamp(at=world.now(), actor=SYSTEM)
-    await ledger.submit(make, stamp)
-    if there:
+    _, begun_before = await ledger.decide(make, stamp)
+    if begun_before:
         return None
     ready = await admin.hashed()
     if password is None:

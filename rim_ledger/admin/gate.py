@@ -17,7 +17,7 @@ from rim_ledger.admin.admin_user_events import AdminLoggedIn, AdminSeen
 from rim_ledger.admin.api_key import ApiKey, require_session
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.admin.passwords import TriedPassword, verify
-from rim_ledger.admin.security_settings import DEFAULTS, SETTINGS, current, require_address
+from rim_ledger.admin.security_settings import SecuritySettings, current, require_address
 from rim_ledger.admin.session import SESSION, SIGHTINGS
 from rim_ledger.admin.two_factor import must_enrol
 from rim_ledger.book import Book, perform
@@ -75,13 +75,11 @@ def enter(
     *,
     enrolling: bool = False,
     own: bool = False,
-    again: bool = False,
 ) -> None:
     """Admit the admin whose live session this is, or whose API key: sets actor, rights and
-    contacts of the decision, and notes now and then that session or key is used; not when the
-    service looks `again` at somebody who entered before. A key never gives more than its owner may
-    do now. A borrower's session is admitted only to what is `own`: what is open to borrowers as far
-    as it is theirs.
+    contacts of the decision, and notes now and then that session or key is used. A key never gives
+    more than its owner may do now. A borrower's session is admitted only to what is `own`: what is
+    open to borrowers as far as it is theirs.
 
     Raises Unauthenticated when there is no such session or key, or none any more; Forbidden
     (`ip-blocked`) when nobody may come in from the caller's address, or (`two-factor-required`)
@@ -89,7 +87,7 @@ def enter(
     """
     holder = book.holder("token", token_hash)
     if holder and (access := book.find(CustomerAccess, holder)):
-        standing.enter(book, access, token_hash, current(book), again=again)
+        standing.enter(book, access, token_hash, current(book))
         if not own:
             raise Forbidden("forbidden", "This is not open to borrowers.")
         return
@@ -113,8 +111,6 @@ def enter(
             raise Forbidden("two-factor-required", words)
         book.rights = frozenset()
     book.contacts = admin.contacts
-    if again:
-        return
     if key:
         machines.note_use(key, book)
     elif session and book.now >= session.seen_at + settings.idle / SIGHTINGS:
@@ -126,11 +122,6 @@ def enter_in_person(book: Book, token_hash: str, *, enrolling: bool = False) -> 
     """Admit an admin who has logged in, and no machine that acts for one."""
     enter(book, token_hash, enrolling=enrolling)
     require_session(book)
-
-
-def enter_again(book: Book, token_hash: str) -> None:
-    """Admit whoever entered before, for an answer that goes on; that is no new sign of life."""
-    enter(book, token_hash, own=True, again=True)
 
 
 def enter_own(book: Book, token_hash: str) -> None:
@@ -162,23 +153,18 @@ async def log_in(
     password, after too many of those; Forbidden (`ip-blocked`) for a blocked address.
     """
     name = form.username.lower()
-    settings, admin_id, known = DEFAULTS, NOBODY, ""
+    token, admin_id, known = new_token(world), NOBODY, ""
 
-    def look_up(book: Book) -> UUID:
-        nonlocal settings, admin_id, known
+    def look_up(book: Book) -> tuple[SecuritySettings, UUID, str]:
         settings = current(book)
         require_address(book, settings)
-        admin_id = book.holder("admin-username", name) or NOBODY
-        admin = book.find(AdminUser, admin_id)
-        kept = book.secret(admin_id, "password") or ""
-        known = kept if admin and admin.status is AdminStatus.ACTIVE else ""
-        return SETTINGS
+        holder = book.holder("admin-username", name) or NOBODY
+        admin = book.find(AdminUser, holder)
+        kept = book.secret(holder, "password") or ""
+        active = admin is not None and admin.status is AdminStatus.ACTIVE
+        return settings, holder, kept if active else ""
 
-    token = new_token(world)
-    opened: LoggedIn | FactorDue | None = None
-
-    def begin(book: Book) -> UUID:
-        nonlocal opened
+    def begin(book: Book) -> tuple[UUID, LoggedIn | FactorDue]:
         admin = book.read(AdminUser, admin_id)
         still = book.secret(admin_id, "password") == known
         if not still or admin.status is not AdminStatus.ACTIVE:
@@ -187,17 +173,16 @@ async def log_in(
         act_as(admin, book)
         opened = due if admin.two_factor else begin_session(book, admin, token)
         book.activities.append(at_the_gate("LogIn"))
-        return admin_id
+        return admin_id, opened
 
     async with failures_logged(ledger, stamp, "LogIn", lambda: admin_id, attempts):
-        await ledger.submit(look_up, stamp)
+        settings, admin_id, known = await ledger.read(look_up, stamp)
         async with attempts.attempt(name, stamp.ip, settings) as attempt:
             if not await verify(known, form.password):
                 raise _invalid()
-            await ledger.submit(begin, stamp)
+            _, opened = await ledger.decide(begin, stamp)
             if isinstance(opened, LoggedIn):  # A password alone makes up for no wrong codes.
                 await attempt.forgive()
-    assert opened is not None, "what was committed was decided"
     return opened
 
 
@@ -215,17 +200,13 @@ async def change_password(
     Raises Invalid (`wrong-password`) when the present one is not right, TooManyAttempts after too
     many of those; what failed at the log-in counts as well.
     """
-    settings, name, known = DEFAULTS, "", ""
 
-    def look_up(book: Book) -> UUID:
-        nonlocal settings, name, known
-        settings = current(book)
+    def look_up(book: Book) -> tuple[SecuritySettings, str, str]:
         name = book.read(AdminUser, admin_id).username
-        known = book.secret(admin_id, "password") or ""
-        return admin_id
+        return current(book), name, book.secret(admin_id, "password") or ""
 
     wrong = Invalid("wrong-password", "This is not your present password.", "/currentPassword")
-    await ledger.submit(look_up, stamp, admit=admit)
+    settings, name, known = await ledger.read(look_up, stamp, admit)
     async with failures_logged(ledger, stamp, "ChangePassword", lambda: admin_id, attempts):
         async with attempts.attempt(name, stamp.ip, settings):
             if not await verify(known, form.current_password):

@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import Field, PrivateAttr
 
 from rim_ledger.admin.addresses import AddressRules, admits
-from rim_ledger.admin.admin_role import refuse_escalation
-from rim_ledger.admin.admin_user import AdminUser
+from rim_ledger.admin.admin_role import AdminRole, refuse_escalation
+from rim_ledger.admin.admin_user import AdminStatus, AdminUser
 from rim_ledger.admin.admin_user_events import AdminApiKeyAdded, AdminApiKeyRemoved
 from rim_ledger.admin.api_key import (
     NOTED_EVERY,
@@ -20,19 +20,24 @@ from rim_ledger.admin.api_key import (
 )
 from rim_ledger.admin.others import require_no_greater
 from rim_ledger.admin.permissions import Permissions, rights
-from rim_ledger.book import Book
+from rim_ledger.book import Book, Right
 from rim_ledger.core import Command, Creation, Event, Forbidden, Invalid, Refused, require
-from rim_ledger.values import Name, Time
+from rim_ledger.values import Id, Name, Time
 
 KEYS_MAX: Final = 50
 """Living keys of one admin."""
+PERSONS: Final[Right] = ("users.pii", "read")
 
 
 class CreateApiKey(Creation[ApiKey]):
-    """Let a machine act for oneself, within some of one's own rights. The key is told once."""
+    """Let a machine act within some of one's own rights: for oneself, or for another admin, in
+    whose name it only reads. The key is told once."""
 
     name: Name
     permissions: Annotated[Permissions, Field(min_length=1)]
+    admin_id: Annotated[
+        Id | None, Field(description="Whom it acts for; the caller, when left out.")
+    ] = None
     expires_at: Time | None = None
     ip_whitelist: AddressRules = []
     _token: str = PrivateAttr(default="")
@@ -48,8 +53,10 @@ class CreateApiKey(Creation[ApiKey]):
         refuse_escalation(rights(self.permissions), book)
         if self.expires_at and self.expires_at <= book.now:
             raise Invalid("expires-in-past", "The key would have run out already.", "/expiresAt")
-        owner = book.stamp.admin
-        assert owner is not None, "whoever holds a session is an admin"
+        assert book.stamp.admin is not None, "whoever holds a session is an admin"
+        owner = self.admin_id or book.stamp.admin
+        if owner != book.stamp.admin:
+            self._require_fit_for(book.find(AdminUser, owner), book)
         assert self._token, "the key is made up before the decision"
         keys = book.read(AdminUser, owner).api_keys
         living = sum(book.read(ApiKey, key).lives(book.now) for key in keys)
@@ -66,6 +73,21 @@ class CreateApiKey(Creation[ApiKey]):
             ip_whitelist=self.ip_whitelist,
         )
 
+    def _require_fit_for(self, other: AdminUser | None, book: Book) -> None:
+        """Refuse a key for another admin that could do what is recorded as theirs: whoever makes
+        it may keep it, so it reads only, and only what both may read."""
+        if other is None:
+            raise Invalid("unknown-admin", "There is no such admin.", "/adminId")
+        require_no_greater(other, book)
+        require(other.status is AdminStatus.ACTIVE, "admin-not-active", "The admin is not active.")
+        given = rights(self.permissions)
+        if more := _named(each for each in given if each == PERSONS or each[1] != "read"):
+            words = "A key for another admin only reads, and sees no persons; they make others."
+            raise Forbidden("key-reads-only", words, beyond=more)
+        if lacking := _named(given - book.read(AdminRole, other.role_id).rights):
+            words = "The admin whom the key is for lacks these rights."
+            raise Forbidden("privilege-escalation", words, lacking=lacking)
+
 
 class RevokeApiKey(Command[ApiKey]):
     """End a key of one's own, or of an admin with no more rights than the caller."""
@@ -75,6 +97,10 @@ class RevokeApiKey(Command[ApiKey]):
         book.release("token", aggregate.token)
         book.append(AdminUser, aggregate.owner, [AdminApiKeyRemoved(key_id=aggregate.id)])
         yield ApiKeyRevoked()
+
+
+def _named(given: Iterable[Right]) -> list[str]:
+    return sorted(f"{resource}:{action}" for resource, action in given)
 
 
 def require_admitted(key: ApiKey, book: Book) -> None:

@@ -68,11 +68,12 @@ async def choose_password(
     asked, sent_to = "ChoosePassword", NOBODY
     token = token_hash(form.token.get_secret_value())
 
+    def find(book: Book) -> UUID:
+        return book.holder("token", token) or NOBODY
+
     def holder(book: Book) -> AdminUser:
-        nonlocal sent_to
-        sent_to = book.holder("token", token) or NOBODY
         require_address(book, current(book))
-        admin = book.find(AdminUser, sent_to)
+        admin = book.find(AdminUser, find(book))
         sent = admin.one_time if admin and admin.status is AdminStatus.ACTIVE else None
         if not admin or not isinstance(sent, form.SENT_WITH) or sent.token != token:
             raise _invalid()
@@ -93,27 +94,24 @@ async def choose_password(
 
     async with failures_logged(ledger, stamp, asked, lambda: sent_to, None):
         # Hashing is dear: nobody has it done without a token.
-        await ledger.submit(lambda book: holder(book).id, stamp)
+        sent_to = await ledger.read(find, stamp)
+        await ledger.read(holder, stamp)
         ready = await form.hashed()
         return await ledger.submit(choose, stamp)
 
 
 async def send_token(ledger: Ledger, sender: Sender, world: World, id: UUID, token: str) -> None:
     """Send an admin the token that a decision has promised."""
-    to, subject, body = "", INVITED, ""
+    reference = str(world.new_id())
 
-    def look(book: Book) -> UUID:
-        nonlocal to, subject, body
+    def write(book: Book) -> Message:
         admin = book.read(AdminUser, id)
         to = book.reveal(id, admin.email) or ""
-        words = INVITATION
-        if isinstance(admin.one_time, AdminPasswordResetBegun):
-            subject, words = RESET, RESETTING
-        body = words.format(admin.username, token)
-        return id
+        resets = isinstance(admin.one_time, AdminPasswordResetBegun)
+        subject, words = (RESET, RESETTING) if resets else (INVITED, INVITATION)
+        return Message(Channel.EMAIL, to, subject, words.format(admin.username, token), reference)
 
-    await ledger.submit(look, Stamp(at=world.now(), actor=SYSTEM))
-    await sender.send(Message(Channel.EMAIL, to, subject, body, str(world.new_id())))
+    await sender.send(await ledger.read(write, Stamp(at=world.now(), actor=SYSTEM)))
 
 
 def _invalid() -> Unauthenticated:

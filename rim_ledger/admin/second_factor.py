@@ -110,7 +110,6 @@ class SecondFactor:
         admin_id, code = asked.holder, two_factor.plain(form.code)
         token = new_token(self._world)
         known = await self._look(stamp, admin_id)
-        opened: LoggedIn | None = None
 
         def accept(book: Book) -> tuple[AdminUser, two_factor.Accepted]:
             require_address(book, current(book))
@@ -122,18 +121,13 @@ class SecondFactor:
                 raise Unauthenticated("invalid-code", words)
             return admin, accepted
 
-        def look(book: Book) -> UUID:
-            accept(book)
-            return admin_id
-
-        def begin(book: Book) -> UUID:
-            nonlocal opened
+        def begin(book: Book) -> tuple[UUID, LoggedIn]:
             admin, accepted = accept(book)
             two_factor.use_up(book, admin, accepted)
             recovery = accepted.recovery is not None
             opened = begin_session(book, admin, token, accepted.step, recovery=recovery)
             book.activities.append(at_the_gate("AnswerChallenge"))
-            return admin_id
+            return admin_id, opened
 
         async with (
             failures_logged(
@@ -141,13 +135,12 @@ class SecondFactor:
             ),
             self._attempts.attempt(known.username, stamp.ip, known.settings) as attempt,
         ):
-            await self._ledger.submit(look, stamp)
+            await self._ledger.read(accept, stamp)
             # Whoever ends the challenge goes on. The code itself is used up by the decision.
             if not await self._challenges.take(asked.id):
                 raise _over()
-            await self._ledger.submit(begin, stamp)
+            _, opened = await self._ledger.decide(begin, stamp)
             await attempt.forgive()
-        assert opened is not None, "what was committed was decided"
         return opened
 
     async def enrol(
@@ -221,42 +214,32 @@ class SecondFactor:
             return await self._ledger.submit(work, stamp, admit=admit)
 
     async def _look(self, stamp: Stamp, id: UUID, admit: Admit = admit_all) -> _Known:
-        found: _Known | None = None
-
-        def look(book: Book) -> UUID:
-            nonlocal found
+        def look(book: Book) -> _Known:
             admin = book.read(AdminUser, id)
-            found = _Known(admin.username, admin.epoch, admin.two_factor, current(book))
-            return id
+            return _Known(admin.username, admin.epoch, admin.two_factor, current(book))
 
-        await self._ledger.submit(look, stamp, admit=admit)
-        assert found is not None, "what was looked up was there"
-        return found
+        return await self._ledger.read(look, stamp, admit)
 
     async def _ask(
         self, stamp: Stamp, id: UUID, name: str, epoch: int | None = None
     ) -> tuple[TwoFactorMethod, datetime]:
         """Begin a challenge under a name, and send its code if it is of a kind that is sent."""
         now, code = self._world.now(), two_factor.new_code(self._world)
-        asked: _Asked | None = None
 
-        def look(book: Book) -> UUID:
-            nonlocal asked
+        def look(book: Book) -> _Asked:
             admin = book.read(AdminUser, id)
             if (method := admin.two_factor or admin.pending_factor) is None:
                 raise _over()
             since = admin.epoch if epoch is None else epoch
             waiting = Challenge(name, id, since, now + two_factor.LIFE)
-            asked = _Asked(waiting, method)
-            if channel := two_factor.CHANNELS.get(method):
-                self._sender.require(channel, book)
-                known_by = two_factor.code_print(book, admin, code)
-                to = two_factor.contact(book, admin, method)
-                asked = _Asked(replace(waiting, code=known_by), method, to)
-            return id
+            if (channel := two_factor.CHANNELS.get(method)) is None:
+                return _Asked(waiting, method)
+            self._sender.require(channel, book)
+            known_by = two_factor.code_print(book, admin, code)
+            to = two_factor.contact(book, admin, method)
+            return _Asked(replace(waiting, code=known_by), method, to)
 
-        await self._ledger.submit(look, stamp)
-        assert asked is not None, "what was looked up was there"
+        asked = await self._ledger.read(look, stamp)
         if channel := two_factor.CHANNELS.get(asked.method):
             await self._attempts.note("code", str(id), SENT_MOST, SENT_WITHIN)
         await self._challenges.put(asked.challenge, now)

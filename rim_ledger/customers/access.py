@@ -51,6 +51,10 @@ class CustomerAccess(Aggregate):
     last_login: datetime
     sessions: Sessions
 
+    @property
+    def claims(self) -> frozenset[tuple[str, str]]:
+        return frozenset(("token", session) for session in self.sessions)
+
     @classmethod
     def begin(cls, id: UUID, event: CustomerLoggedIn, stamp: Stamp) -> Self:
         return cls(id=event.user_id, last_login=stamp.at, sessions={}).evolve(event, stamp)

@@ -14,7 +14,7 @@ from rim_ledger.admin.attempts import Attempts, TooManyAttempts, place_of
 from rim_ledger.admin.challenge import Challenge, Challenges
 from rim_ledger.admin.gate import new_token, token_hash
 from rim_ledger.admin.second_factor import BODY
-from rim_ledger.admin.security_settings import DEFAULTS, SETTINGS, current
+from rim_ledger.admin.security_settings import SecuritySettings, current
 from rim_ledger.admin.session import SESSION
 from rim_ledger.admin.two_factor import LIFE, Code, new_code, plain
 from rim_ledger.book import Book
@@ -91,18 +91,15 @@ class PhoneCodes:
         Raises TooManyAttempts for an address that asked too often of late.
         """
         now, code = self._world.now(), new_code(self._world)
-        waiting, known = Challenge("", NOBODY, 0, now + LIFE), False
 
-        def look(book: Book) -> UUID:
-            nonlocal waiting, known
+        def look(book: Book) -> tuple[Challenge, bool]:
             self._sender.require(Channel.SMS, book)
             phone, user = _find(book, form.phone)
-            known, holder = user is not None, user.id if user else NOBODY
+            holder = user.id if user else NOBODY
             printed = _print(book, holder, phone, code)
-            waiting = Challenge(_name(phone), holder, 0, now + LIFE, printed)
-            return SETTINGS
+            return Challenge(_name(phone), holder, 0, now + LIFE, printed), user is not None
 
-        await self._ledger.submit(look, stamp)
+        waiting, known = await self._ledger.read(look, stamp)
         if place := place_of(stamp.ip):
             await self._attempts.note("codes from", place, ASKED_MOST, SENT_WITHIN)
         try:
@@ -125,14 +122,10 @@ class PhoneCodes:
         a look at the code, after too many of those.
         """
         code, token = plain(form.code), new_token(self._world)
-        settings, name = DEFAULTS, ""
         asked: Challenge | None = None
-        opened: CustomerSession | None = None
 
-        def look_up(book: Book) -> UUID:
-            nonlocal settings, name
-            settings, name = current(book), _name(_find(book, form.phone)[0])
-            return SETTINGS
+        def look_up(book: Book) -> tuple[SecuritySettings, str]:
+            return current(book), _name(_find(book, form.phone)[0])
 
         def accept(book: Book) -> User:
             phone, user = _find(book, form.phone)
@@ -144,25 +137,20 @@ class PhoneCodes:
                 raise Unauthenticated("invalid-code", words)
             return user
 
-        def look(book: Book) -> UUID:
-            return accept(book).id
-
-        def begin(book: Book) -> UUID:
-            nonlocal opened
+        def begin(book: Book) -> tuple[UUID, CustomerSession]:
             opened = begin_session(book, accept(book), token)
-            return opened.id
+            return opened.id, opened
 
-        await self._ledger.submit(look_up, stamp)
+        settings, name = await self._ledger.read(look_up, stamp)
         here = f"{form.phone} {place_of(stamp.ip)}"
         async with self._attempts.attempt(here, stamp.ip, settings) as attempt:
             asked = await self._challenges.try_at(name, self._world.now(), TRIES)
-            await self._ledger.submit(look, stamp)
+            await self._ledger.read(accept, stamp)
             # Whoever ends the challenge goes on: one code opens one session.
             if not await self._challenges.take(name):
                 asked = None
-            await self._ledger.submit(begin, stamp)
+            _, opened = await self._ledger.decide(begin, stamp)
             await attempt.forgive()
-        assert opened is not None, "what was committed was decided"
         return opened
 
     async def drain(self) -> None:

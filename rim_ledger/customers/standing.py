@@ -51,16 +51,8 @@ def is_silent(user: User, book: Book) -> bool:
     return book.now - heard >= SILENCE
 
 
-def enter(
-    book: Book,
-    access: CustomerAccess,
-    token_hash: str,
-    settings: SecuritySettings,
-    *,
-    again: bool = False,
-) -> None:
-    """Admit the borrower whose live session this is, and note now and then that it is used; not
-    when the service looks `again` at somebody who entered before.
+def enter(book: Book, access: CustomerAccess, token_hash: str, settings: SecuritySettings) -> None:
+    """Admit the borrower whose live session this is, and note now and then that it is used.
 
     Raises Unauthenticated when it is none any more.
     """
@@ -71,6 +63,6 @@ def enter(
         raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
     act_as(user, book)
     book.rights = OWN
-    if not again and book.now >= session.seen_at + settings.idle / SIGHTINGS:
+    if book.now >= session.seen_at + settings.idle / SIGHTINGS:
         used = CustomerSeen(session=token_hash, idle_at=book.stamp.at + settings.idle)
         book.append(CustomerAccess, access_stream(user.id), [used])

@@ -28,7 +28,7 @@ def claim_return(book: Book, loan: Loan, attempt: Attempt, reference: str) -> No
     if name in map(folded, known):
         raise taken
     claim = msgspec.json.encode([folded_source(provider_of(book, attempt)), name])
-    book.claim("telco-return", claim.decode(), attempt.transaction_id, taken)
+    book.claim("telco-return", claim.decode(), loan.id, taken)
 
 
 def require_another_than_sender(book: Book, loan: Loan, attempt: Attempt, words: str) -> None:

@@ -4,7 +4,7 @@ Each function writes the user's side and the loan's side into the same book, so 
 always agree.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -36,6 +36,7 @@ from rim_ledger.lending.user_events import (
     RepaymentAllocated,
     RepaymentReversed,
 )
+from rim_ledger.payments.transaction import Transaction
 from rim_ledger.system.config import setting
 from rim_ledger.values import ZERO, day_after
 
@@ -99,22 +100,26 @@ def incur(book: Book, loan: Loan, due_at: datetime) -> None:
     _spend_credit(book, loan.user_id)
 
 
-def take_back(
-    book: Book, user: UUID, transaction: UUID, parts: Sequence[Part], credit: Decimal
-) -> None:
-    """Undo a payment: its parts are owed again, on loans that it had repaid as well.
+def take_back(book: Book, payment: Transaction) -> None:
+    """Undo a completed payment: its parts are owed again, on loans that it had repaid as well.
 
     Credit that the payment had left and that has paid for loans since is taken back from them,
     as far as there is any; what was refunded meanwhile stays as credit below zero, which is owed at
     once and looked at again when a loan would default.
     """
+    user, parts = payment.user_id, payment.parts
     before = book.read(User, user)
     for part in parts:
-        _reopen(book, part.loan_id)
-    reversed_ = RepaymentReversed(transaction_id=transaction, parts=tuple(parts), credit=credit)
+        _reopen(book, part.loan_id, payment.created_at)
+    reversed_ = RepaymentReversed(
+        transaction_id=payment.id,
+        parts=parts,
+        credit=payment.unallocated,
+        paid_at=payment.created_at,
+    )
     book.append(User, user, [reversed_])
     for part in parts:
-        _owe_again(book, part, transaction)
+        _owe_again(book, part, payment.id)
     while (now := book.read(User, user)).credit_balance < ZERO and now.applied:
         loan, applied = next(reversed(now.applied.items()))
         amount = min(applied.amount, -now.credit_balance)
@@ -124,7 +129,7 @@ def take_back(
     if book.read(User, user).overdrawn and not before.overdrawn:
         book.remind("credit-default", user, book.stamp.at + patience(book))
     _spend_credit(book, user)
-    judge_again(book, user)
+    judge_again(book, user, payment.created_at)
 
 
 def cancel(book: Book, loan: Loan) -> None:
@@ -133,28 +138,29 @@ def cancel(book: Book, loan: Loan) -> None:
         _take_credit_back(book, loan.user_id, applied)
     book.append(User, loan.user_id, [DebtCancelled(loan_id=loan.id, principal=loan.amount)])
     _spend_credit(book, loan.user_id)
-    judge_again(book, loan.user_id)
+    judge_again(book, loan.user_id, loan.disbursed_at or book.stamp.at)
 
 
 def fall_overdue(book: Book, loan: Loan) -> None:
     """Past due with something outstanding: once a loan."""
     book.append(Loan, loan.id, [LoanBecameOverdue()])
     book.append(User, loan.user_id, [DebtBecameOverdue(loan_id=loan.id)])
-    judge_again(book, loan.user_id)
+    assert loan.due_date, "it was lent"
+    judge_again(book, loan.user_id, day_after(loan.due_date))
 
 
 def default(book: Book, loan: Loan, event: LoanDefaulted) -> None:
     """The lender no longer expects the money; the limit falls to zero while it is automatic."""
     book.append(Loan, loan.id, [event])
     book.append(User, loan.user_id, [DebtDefaulted(loan_id=loan.id)])
-    judge_again(book, loan.user_id, defaulted=True)
+    judge_again(book, loan.user_id, book.stamp.at, defaulted=True)
 
 
 def reverse_default(book: Book, loan: Loan, event: LoanDefaultReversed) -> None:
     """The default was a mistake: score and limit are computed without it."""
     book.append(Loan, loan.id, [event])
     book.append(User, loan.user_id, [DebtDefaultReversed(loan_id=loan.id)])
-    judge_again(book, loan.user_id)
+    judge_again(book, loan.user_id, loan.defaulted_at or book.stamp.at)
 
 
 def patience(book: Book) -> timedelta:
@@ -184,13 +190,14 @@ def _spend_credit(book: Book, user_id: UUID) -> None:
 
 def _take_credit_back(book: Book, user: UUID, part: Part) -> None:
     paid_at = book.read(Loan, part.loan_id).shares[None].at
-    _reopen(book, part.loan_id)
+    _reopen(book, part.loan_id, paid_at)
     book.append(User, user, [CreditTakenBack(part=part, paid_at=paid_at)])
     _owe_again(book, part, None)
 
 
-def _reopen(book: Book, id: UUID) -> None:
-    """Let a repaid loan be owed again, and the clock look at it again."""
+def _reopen(book: Book, id: UUID, paid_at: datetime) -> None:
+    """Let a repaid loan be owed again, and the clock look at it again, as money that came in at a
+    time does not count."""
     loan = book.read(Loan, id)
     if loan.status is not LoanStatus.COMPLETED:
         return
@@ -204,6 +211,7 @@ def _reopen(book: Book, id: UUID) -> None:
         late=loan.late,
         overdue=loan.overdue,
         defaulted=loan.defaulted_at is not None,
+        paid_at=paid_at,
     )
     book.append(User, loan.user_id, [reopened])
     if not loan.historical:
@@ -243,5 +251,6 @@ def _pay(book: Book, user: UUID, part: Part, transaction: UUID | None, paid_at: 
     book.append(Loan, part.loan_id, [paid])
     loan = book.read(Loan, part.loan_id)
     if not loan.outstanding_amount:
-        book.append(Loan, loan.id, [LoanCompleted(paid_at=loan.paid_up(paid_at))])
-        judge_again(book, user, completed=True)
+        completed_at = loan.paid_up(paid_at)
+        book.append(Loan, loan.id, [LoanCompleted(paid_at=completed_at)])
+        judge_again(book, user, completed_at, completed=True)

@@ -99,17 +99,16 @@ class Dispatch:
 
     async def test(self, integration: UUID) -> None:
         """Try whether a provider that was put out of use answers again."""
-        line: Line | None = None
 
-        def look(book: Book) -> UUID:
-            nonlocal line
+        def look(book: Book) -> tuple[UUID, Line | None]:
             line = line_to(book, book.read(ApiIntegration, integration))
-            if not is_open(book):
-                book.remind(PROBE, integration, book.now + LATER)
-                line = None
-            return integration
+            if is_open(book):
+                return integration, line
+            book.remind(PROBE, integration, book.now + LATER)
+            return integration, None
 
-        await self.ledger.submit(look, Stamp(at=self.world.now(), actor=SYSTEM))
+        stamp = Stamp(at=self.world.now(), actor=SYSTEM)
+        _, line = await self.ledger.decide(look, stamp)
         if line is None:
             return
         try:
@@ -173,20 +172,17 @@ class Dispatch:
         return receipt
 
     async def _look(self, id: UUID) -> list[_Flight]:
-        flights = list[_Flight]()
-
-        def work(book: Book) -> UUID:
+        def work(book: Book) -> tuple[UUID, list[_Flight]]:
             loan = book.read(Loan, id)
-            flights.clear()
-            if not loan.to_ask:
-                book.forget("query-top-up", id)
-            elif is_open(book):
-                flights.extend(_flight(book, loan, each) for each in loan.to_ask)
-            else:
+            if loan.to_ask and is_open(book):
+                return id, [_flight(book, loan, each) for each in loan.to_ask]
+            if loan.to_ask:
                 book.remind("query-top-up", id, book.now + LATER)
-            return id
+            else:
+                book.forget("query-top-up", id)
+            return id, []
 
-        await self.ledger.submit(work, Stamp(at=self.world.now(), actor=SYSTEM))
+        _, flights = await self.ledger.decide(work, Stamp(at=self.world.now(), actor=SYSTEM))
         return flights
 
 

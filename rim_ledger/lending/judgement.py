@@ -54,17 +54,32 @@ def judge(
 
 
 def judge_again(
-    book: Book, user_id: UUID, *, completed: bool = False, defaulted: bool = False
+    book: Book,
+    user_id: UUID,
+    effective_at: datetime,
+    *,
+    completed: bool = False,
+    defaulted: bool = False,
 ) -> None:
-    """Write down what the policy makes of a user now, as far as that is new."""
+    """Write down what the policy makes of a user now, as far as that is new; `effective_at` is
+    the business time of what has it asked."""
     user = book.read(User, user_id)
     found = judge(user, book.stamp.at, completed=completed, defaulted=defaulted)
     if found.score != user.credit_score:
-        event = CreditScoreRecomputed(score=found.score, policy=SCORE_VERSION, inputs=found.inputs)
+        event = CreditScoreRecomputed(
+            score=found.score,
+            policy=SCORE_VERSION,
+            inputs=found.inputs,
+            effective_at=effective_at,
+        )
         book.append(User, user_id, [event])
     if found.limit != user.credit_limit:
         adjusted = CreditLimitAdjusted(
-            limit=found.limit, policy=LIMIT_VERSION, score=found.score, reason=found.reason
+            limit=found.limit,
+            policy=LIMIT_VERSION,
+            score=found.score,
+            reason=found.reason,
+            effective_at=effective_at,
         )
         book.append(User, user_id, [adjusted])
 

@@ -85,9 +85,12 @@ def look_for_credit_default(id: UUID) -> Work:
     def work(book: Book) -> UUID:
         book.act_upon(id)
         book.forget("credit-default", id)
-        if book.read(User, id).overdrawn:
-            book.append(User, id, [CreditDefaulted()])
-            judge_again(book, id, defaulted=True)
+        if since := book.read(User, id).may_default_since:
+            if book.stamp.at >= (last := since + patience(book)):
+                book.append(User, id, [CreditDefaulted()])
+                judge_again(book, id, book.stamp.at, defaulted=True)
+            else:
+                book.remind("credit-default", id, last)
         return id
 
     return work

@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import NOWHERE, Aggregate, Stamp
+from rim_ledger.core import Aggregate, Stamp
+from rim_ledger.holding import NOWHERE
 from rim_ledger.lending.attempt import IN_FLIGHT, Airtime, Attempt, Disbursement, after
 from rim_ledger.lending.loan_events import (
     Decision,

@@ -233,12 +233,14 @@ class EraseUser(Command[User]):
 
 
 def erase_again(id: UUID) -> Work:
-    """Erase somebody who was erased before the ledger was brought back from an older backup. That
-    was decided then, so no rule is asked now."""
+    """Erase somebody who was erased before the ledger was brought back from an older backup, or
+    whose key was put back. That was decided then, so no rule is asked now."""
 
     def work(book: Book) -> UUID:
         user = book.read(User, id)
-        if not user.erased:
+        if user.erased:
+            book.erase(id)
+        else:
             book.append(User, id, _erase(user, book))
         return id
 

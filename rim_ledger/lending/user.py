@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from rim_ledger.core import Aggregate, Stamp, require
 from rim_ledger.fingerprints import hashes
+from rim_ledger.holding import NOWHERE
 from rim_ledger.lending.owed import Debt
 from rim_ledger.lending.shares import is_late
 from rim_ledger.lending.user_events import (
@@ -108,6 +109,8 @@ class User(Aggregate):
     credit_balance: Decimal = ZERO
     credit_at: datetime | None = None
     """When the latest of the money came in that is credit."""
+    overdrawn_at: datetime | None = None
+    """When the credit fell below zero, if it is."""
     credit_from: tuple[UUID, ...] = ()
     """The payments that the credit came from, or came back from where it was applied: none is
     missing, though the money of some may be spent."""
@@ -119,6 +122,16 @@ class User(Aggregate):
     opted_out: bool = False
     deleted_at: datetime | None = None
     erased: bool = False
+
+    @property
+    def claims(self) -> frozenset[tuple[str, str]]:
+        if self.erased:
+            return NOWHERE
+        return frozenset([("user-phone", self.phone_hash), ("user-email", self.email_hash)])
+
+    @property
+    def key_destroyed(self) -> bool:
+        return self.erased
 
     @property
     def gone(self) -> bool:
@@ -136,6 +149,12 @@ class User(Aggregate):
     def overdrawn(self) -> Decimal:
         """Naira that the user owes beside all loans: credit below zero."""
         return max(ZERO, -self.credit_balance)
+
+    @property
+    def may_default_since(self) -> datetime | None:
+        """Since when the credit has been below zero, unless that was a default already."""
+        since, defaulted = self.overdrawn_at, self.defaults.get(self.id)
+        return None if since and defaulted and defaulted >= since else since
 
     @property
     def unfinished(self) -> int:
@@ -179,7 +198,7 @@ class User(Aggregate):
             contacts=hashes(event.phone_hash, event.email_hash),
         )._made(stamp)
 
-    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
+    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912, PLR0915 - a line an event
         match event:
             case UserContactChanged():
                 return self.but(
@@ -244,11 +263,15 @@ class User(Aggregate):
                 for part in event.parts:
                     owing = owing._unpaid(part)
                 left_from = tuple(each for each in self.credit_from if each != event.transaction_id)
-                return owing.but(credit_from=left_from)._credited(-event.credit)
+                left = owing.but(credit_from=left_from)._credited(-event.credit)
+                since = (self.overdrawn_at or stamp.at) if left.overdrawn else None
+                return left.but(overdrawn_at=since)
             case CreditTakenBack():
                 return self._taken_back(event.part, event.paid_at or stamp.at)
             case CreditRefunded():
                 return self._credited(-event.amount)
+            case DebtReopened() if event.loan_id in self.debts:
+                return self  # By the time that is asked about, it was not repaid yet.
             case DebtReopened():
                 debt = Debt(
                     principal=ZERO,
@@ -315,6 +338,7 @@ class User(Aggregate):
             credit_balance=balance,
             credit_at=latest if left else None,
             credit_from=self.credit_from if left or self.applied else (),
+            overdrawn_at=None if balance >= ZERO else self.overdrawn_at,
         )
 
     def _paid(self, part: Part, completed: tuple[Completion, ...], settled_at: datetime) -> Self:

@@ -146,11 +146,13 @@ class CreditApplied(Event):
 
 
 class RepaymentReversed(Event):
-    """A payment turned out not to count: its parts are owed again, its credit is gone."""
+    """A payment, whose money had come in at `paidAt`, turned out not to count: its parts are owed
+    again, its credit is gone."""
 
     transaction_id: UUID
     parts: tuple[Part, ...]
     credit: Decimal
+    paid_at: datetime | None = None
 
 
 class CreditTakenBack(Event):
@@ -169,7 +171,8 @@ class CreditRefunded(Event):
 
 
 class DebtReopened(Event):
-    """A loan that was repaid is about to be owed again."""
+    """A loan that was repaid is about to be owed again, without money that had come in at
+    `paidAt`."""
 
     loan_id: UUID
     paid: Decimal
@@ -178,6 +181,7 @@ class DebtReopened(Event):
     late: bool
     overdue: bool
     defaulted: bool
+    paid_at: datetime | None = None
 
 
 class DebtCancelled(Event):
@@ -200,16 +204,22 @@ class DebtDefaultReversed(Event):
 
 
 class CreditScoreRecomputed(Event):
+    """What the policy makes of the user, as of `effectiveAt`, the time of what had it asked."""
+
     score: int
     policy: str
     inputs: ScoreInputs
+    effective_at: datetime | None = None
 
 
 class CreditLimitAdjusted(Event):
+    """What the policy allows the user, as of `effectiveAt`, the time of what had it asked."""
+
     limit: Decimal
     policy: str
     score: int
     reason: str
+    effective_at: datetime | None = None
 
 
 class CreditDefaulted(Event):

@@ -6,7 +6,8 @@ from enum import StrEnum
 from typing import Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import NOWHERE, Aggregate, Event, Stamp, require
+from rim_ledger.core import Aggregate, Event, Stamp, require
+from rim_ledger.holding import NOWHERE
 from rim_ledger.notifications.episode import EPISODE, AlertState, Watch
 from rim_ledger.notifications.notification import NotificationChannel
 from rim_ledger.values import derived_id

@@ -144,21 +144,18 @@ class Courier:
 
     async def _begin(self, id: UUID, at: datetime) -> bool:
         """Freeze the audience of a broadcast that is due; whether there is something to do."""
-        due, going, target = False, False, None
 
-        def look(book: Book) -> UUID:
-            nonlocal due, going, target
-            broadcast = book.read(BroadcastMessage, id)
-            target, may = broadcast.target, is_open(book)
+        def look(book: Book) -> tuple[Target | None, bool]:
+            broadcast, may = book.read(BroadcastMessage, id), is_open(book)
             due = may and broadcast.phase is Phase.SCHEDULED
             sending = broadcast.phase is Phase.SENDING and not broadcast.waits(book.now)
             going = may and (sending or (broadcast.over and broadcast.chunks > 0))
-            return id
+            return broadcast.target if due else None, going
 
-        await self._decide(look)
-        if due and target:
-            await self._decide(begin_due(id, await self._find(target)), at)
-            await self._decide(look)
+        due, going = await self._ledger.read(look, self._stamp())
+        if due:
+            await self._decide(begin_due(id, await self._find(due)), at)
+            _, going = await self._ledger.read(look, self._stamp())
         return going
 
     async def _chunks(self, id: UUID) -> int:
@@ -288,7 +285,10 @@ class Courier:
         return otherwise
 
     async def _decide(self, work: Work, at: datetime | None = None) -> None:
-        await self._ledger.submit(work, Stamp(at=at or self._world.now(), actor=SYSTEM))
+        await self._ledger.submit(work, self._stamp(at))
+
+    def _stamp(self, at: datetime | None = None) -> Stamp:
+        return Stamp(at=at or self._world.now(), actor=SYSTEM)
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final, Self, assert_never
+from typing import Annotated, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
 from msgspec import Struct
 from pydantic import AfterValidator, Field
 
 from rim_ledger.book import Book
-from rim_ledger.core import Aggregate, Command, Creation, Event, Stamp, require
-from rim_ledger.names import UniqueNames
+from rim_ledger.core import Command, Creation, Event, Stamp, require
+from rim_ledger.names import Named, UniqueNames
 from rim_ledger.notifications.sms_text import Title, on_one_line
 from rim_ledger.notifications.wording import (
     FillIn,
@@ -84,7 +84,9 @@ class Letter(Struct, frozen=True):
     body: str
 
 
-class EmailTemplate(Aggregate):
+class EmailTemplate(Named):
+    UNIQUE: ClassVar[UniqueNames] = NAMES
+
     name: str
     subject: str
     body: str
@@ -93,6 +95,10 @@ class EmailTemplate(Aggregate):
     created_at: datetime
     enabled: bool = True
     archived: bool = False
+
+    @property
+    def unique_name(self) -> str | None:
+        return None if self.archived else self.name
 
     def require_present(self) -> None:
         require(not self.archived, "already-done", "The template is archived.")

@@ -13,7 +13,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.book import Book
-from rim_ledger.core import NOWHERE, Aggregate, Event, FrozenMeta, Personal, Stamp, require_legal
+from rim_ledger.core import Aggregate, Event, Personal, Stamp, require_legal
+from rim_ledger.frozen import FrozenMeta
+from rim_ledger.holding import NOWHERE
 from rim_ledger.notifications.queues import place
 from rim_ledger.sending import Lane
 from rim_ledger.system.integration import under_way as through
@@ -215,9 +217,7 @@ class NotificationHistory(Aggregate):
         match event:
             case NotificationTaken():
                 return self.but(
-                    hand_over=HandOver.UNDER_WAY,
-                    integration=event.integration,
-                    taken_at=stamp.at,
+                    hand_over=HandOver.UNDER_WAY, integration=event.integration, taken_at=stamp.at
                 )
             case NotificationSent():
                 return self.but(

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Final, Self, assert_never
+from typing import Annotated, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
 from rim_ledger.book import Book
-from rim_ledger.core import Aggregate, Command, Creation, Event, Stamp, require
-from rim_ledger.names import UniqueNames
+from rim_ledger.core import Command, Creation, Event, Stamp, require
+from rim_ledger.names import Named, UniqueNames
 from rim_ledger.notifications.sms_text import Encoding, OneLine, measured, on_one_line
 from rim_ledger.notifications.wording import (
     FillIn,
@@ -61,13 +61,19 @@ SmsTemplateEvent = (
 # The aggregate: what those events add up to.
 
 
-class SmsTemplate(Aggregate):
+class SmsTemplate(Named):
+    UNIQUE: ClassVar[UniqueNames] = NAMES
+
     name: str
     message: str
     variables: tuple[str, ...]
     created_at: datetime
     enabled: bool = True
     archived: bool = False
+
+    @property
+    def unique_name(self) -> str | None:
+        return None if self.archived else self.name
 
     @property
     def encoding(self) -> Encoding:

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Annotated
 from uuid import UUID
 
-import msgspec
 from pydantic import Field
 
 from rim_ledger.admin.second_person import require_second_person
@@ -15,6 +14,7 @@ from rim_ledger.lending.loan import OPEN, Loan
 from rim_ledger.lending.request import require_no_conflict
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import RepaymentAllocated
+from rim_ledger.payments.claims import reference_claim
 from rim_ledger.payments.transaction import (
     LEGAL,
     PaymentMethod,
@@ -25,7 +25,7 @@ from rim_ledger.payments.transaction import (
     TransactionRecorded,
     TransactionType,
 )
-from rim_ledger.text import folded, folded_source
+from rim_ledger.text import folded
 from rim_ledger.values import (
     AnyId,
     Metadata,
@@ -180,12 +180,6 @@ def find_payment(book: Book, source: str | None, reference: str) -> Transaction 
     """The transaction that a provider's reference stands for, however the two are written."""
     holder = book.holder(*reference_claim(source, reference))
     return book.find(Transaction, holder) if holder else None
-
-
-def reference_claim(source: str | None, reference: str) -> tuple[str, str]:
-    """The name under which a payment holds its reference, as in migration 0017."""
-    words = [folded_source(source), folded(reference)]
-    return "payment-reference", msgspec.json.encode(words).decode()
 
 
 def require_own_life(transaction: Transaction) -> None:

@@ -18,6 +18,7 @@ from rim_ledger.lending.loan_events import LoanDisbursementReversed
 from rim_ledger.lending.request import require_no_conflict
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import CreditRefunded
+from rim_ledger.payments.claims import line_claim
 from rim_ledger.payments.payment import claim_reference, require_own_life
 from rim_ledger.payments.transaction import (
     LEGAL,
@@ -30,7 +31,6 @@ from rim_ledger.payments.transaction import (
     TransactionStatus,
     TransactionType,
 )
-from rim_ledger.text import folded
 from rim_ledger.values import Money, Note, Reference
 
 
@@ -47,8 +47,7 @@ class ReverseTransaction(Command[Transaction]):
         words = "You completed this payment; another person reverses it."
         require_second_person(book, words, aggregate.settled_by)
         if aggregate.type is TransactionType.REPAYMENT:
-            shares = aggregate.parts, aggregate.unallocated
-            take_back(book, aggregate.user_id, aggregate.id, *shares)
+            take_back(book, aggregate)
         yield TransactionReversed(reason=self.reason)
 
 
@@ -123,11 +122,6 @@ class UndoReconciliation(Command[Transaction]):
         if aggregate.statement_line:
             book.release(*line_claim(aggregate.statement_line))
         yield TransactionReconciliationUndone(reason=self.reason)
-
-
-def line_claim(name: str) -> tuple[str, str]:
-    """The name under which a payment holds a line of a statement, as in migration 0017."""
-    return "statement-line", folded(name)
 
 
 def _require_others_money(book: Book, user: User) -> None:

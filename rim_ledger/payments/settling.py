@@ -15,8 +15,9 @@ from rim_ledger.book import Book, Work, perform
 from rim_ledger.core import Form, Refused
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
+from rim_ledger.payments.claims import line_claim
 from rim_ledger.payments.payment import CompleteTransaction, find_payment
-from rim_ledger.payments.reversal import Reconcile, line_claim
+from rim_ledger.payments.reversal import Reconcile
 from rim_ledger.payments.statement import (
     Finding,
     LineOutcome,

@@ -13,7 +13,8 @@ from uuid import UUID
 from msgspec import Struct
 from pydantic.alias_generators import to_camel
 
-from rim_ledger.core import Aggregate, Event, FrozenMeta, Stamp
+from rim_ledger.core import Aggregate, Event, Stamp
+from rim_ledger.frozen import FrozenMeta
 
 
 class LineOutcome(StrEnum):
@@ -92,6 +93,10 @@ class Statement(Aggregate):
     refused: int = 0
     invalid: int = 0
     finished_at: datetime | None = None
+
+    @property
+    def claims(self) -> frozenset[tuple[str, str]]:
+        return frozenset([("statement", self.sha256)])
 
     @property
     def summary(self) -> dict[str, Any]:

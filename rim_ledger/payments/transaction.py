@@ -7,8 +7,10 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import NOWHERE, Aggregate, Event, Personal, PersonalMap, Stamp
+from rim_ledger.core import Aggregate, Event, Personal, PersonalMap, Stamp
+from rim_ledger.holding import NOWHERE
 from rim_ledger.lending.user_events import Part
+from rim_ledger.payments.claims import line_claim, reference_claim
 from rim_ledger.values import ZERO, Network
 
 
@@ -146,6 +148,7 @@ class Transaction(Aggregate):
     settled_by: UUID | None = None
     """The admin who completed or failed it, by hand or by a statement."""
     status: TransactionStatus = TransactionStatus.PENDING
+    completed_at: datetime | None = None
     parts: tuple[Part, ...] = ()
     unallocated: Decimal = ZERO
     failure_reason: str | None = None
@@ -159,6 +162,21 @@ class Transaction(Aggregate):
     @property
     def person(self) -> UUID:
         return self.user_id
+
+    @property
+    def claims(self) -> frozenset[tuple[str, str]]:
+        line = frozenset([line_claim(self.statement_line)] if self.statement_line else [])
+        return line if self.brought_nothing else line | self._reference
+
+    def holds(self, kind: str, name: str) -> bool:
+        # One that failed keeps its reference until another transaction takes it.
+        return (kind, name) in self._reference or super().holds(kind, name)
+
+    @property
+    def _reference(self) -> frozenset[tuple[str, str]]:
+        if self.reference is None or self.disburses:
+            return NOWHERE
+        return frozenset([reference_claim(self.source, self.reference)])
 
     @property
     def lists(self) -> frozenset[tuple[str, str]]:
@@ -241,6 +259,7 @@ class Transaction(Aggregate):
             case TransactionCompleted():
                 return self.but(
                     status=TransactionStatus.COMPLETED,
+                    completed_at=stamp.at,
                     settled_by=stamp.admin,
                     reference=event.reference or self.reference,
                     parts=event.parts,

@@ -1,10 +1,14 @@
 """A department of the support desk. It also knows its agents, and of which tier each is."""
 
 from datetime import datetime
-from typing import Self, assert_never
+from typing import ClassVar, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Event, Stamp, require
+from rim_ledger.core import Event, Stamp, require
+from rim_ledger.names import Named, UniqueNames
+
+NAMES: Final = UniqueNames("department-name", "department-name-taken", "department")
+
 
 # Events: what can happen to a department.
 
@@ -46,7 +50,9 @@ DepartmentEvent = DepartmentChanged | DepartmentArchived | DepartmentJoined | De
 # The aggregate: what those events add up to.
 
 
-class Department(Aggregate):
+class Department(Named):
+    UNIQUE: ClassVar[UniqueNames] = NAMES
+
     name: str
     description: str
     tier: int
@@ -54,6 +60,10 @@ class Department(Aggregate):
     agents: dict[UUID, int] = {}
     """Its agents, and the tier of each."""
     archived: bool = False
+
+    @property
+    def unique_name(self) -> str | None:
+        return None if self.archived else self.name
 
     @property
     def agent_count(self) -> int:

@@ -1,7 +1,7 @@
 """Who works at the support desk: its departments, and the agents in them."""
 
 from collections.abc import Iterable
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
@@ -9,10 +9,10 @@ from pydantic import Field
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Creation, Event, Invalid, require
-from rim_ledger.names import UniqueNames
 from rim_ledger.patch import Patch
 from rim_ledger.support.assignment import assign_waiting
 from rim_ledger.support.department import (
+    NAMES,
     Department,
     DepartmentArchived,
     DepartmentChanged,
@@ -34,7 +34,6 @@ from rim_ledger.support.support_agent import (
 from rim_ledger.support.ticket import tickets_in, tickets_with
 from rim_ledger.values import Description, Id, Name
 
-NAMES: Final = UniqueNames("department-name", "department-name-taken", "department")
 TICKETS_MAX = 10_000
 """Tickets that an admin may have when they become an agent."""
 

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from rim_ledger.book import Book
-from rim_ledger.core import NOWHERE, Aggregate, Stamp
+from rim_ledger.core import Aggregate, Stamp
+from rim_ledger.holding import NOWHERE
 from rim_ledger.support.support_agent import SupportAgent, agent_stream
 from rim_ledger.support.ticket_events import (
     AttachmentAdded,

@@ -1,16 +1,17 @@
 """The file of a backup: pieces of tables and files, compressed, sealed, and listed at its end.
 
-    head      "RIM BACKUP 1\\n", the backup's id, a salt, 16 bytes that tell the right key
+    head      "RIM BACKUP 2\\n", the backup's id, a salt, 16 bytes that tell the right key
     piece     kind, length, sealed bytes; again and again
     manifest  the last piece: what all of them are, and the sha256 of each
 
 Each piece is bound to the backup, its kind and its turn: none can be cut off, moved or replaced.
+Files of before begin with "RIM BACKUP 1\\n"; they hold every table but the events whole, without an
+order.
 """
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -19,53 +20,41 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from msgspec import Struct
 
 from rim_ledger.storage import Storage
+from rim_ledger.system.manifest import EVENTS, Manifest, Piece
 from rim_ledger.world import World
 
-MAGIC: Final = b"RIM BACKUP 1\n"
+MAGIC: Final = b"RIM BACKUP 2\n"
+MAGIC_OF_BEFORE: Final = b"RIM BACKUP 1\n"
 SALT, CHECK, LENGTH = 32, 16, 4
 HEAD: Final = len(MAGIC) + 16 + SALT + CHECK
 PIECE, MANIFEST = b"p", b"m"
-PIECE_MAX: Final = 4 * 1024 * 1024
-"""Bytes of a table or a file that are sealed together, a line of a table more or less."""
 SEALED_MAX: Final = 256 * 1024 * 1024
 """Bytes that no piece has: a length above it was damaged."""
 LEVEL: Final = 3
-EVENTS: Final = "events"
-FILE: Final = "file/"
-"""How a piece of a file is named in the manifest; the file's own name follows."""
 
 
 class Unsound(Exception):
     """A backup cannot be used; says which, where and why."""
 
 
-class Piece(Struct, frozen=True, kw_only=True):
-    """What one piece holds: lines of a table, or a part of a file."""
+class Frame(NamedTuple):
+    """Where a piece stands, and how many sealed bytes it has."""
 
-    of: str
-    lines: int
+    kind: bytes
+    turn: int
+    at: int
     size: int
-    sha256: str
 
+    @property
+    def begin(self) -> int:
+        """Where its sealed bytes begin in the file."""
+        return self.at + 1 + LENGTH
 
-class Manifest(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a backup holds: the events after one position up to another, everything else whole."""
-
-    id: UUID
-    parent: UUID | None
-    after: int
-    position: int
-    made_at: datetime
-    checkpoint: str | None
-    """The last signed note on the log, as far as it goes."""
-    migrations: list[str]
-    columns: dict[str, list[str]]
-    missing: list[UUID]
-    """Files that were not in the store any more."""
-    pieces: list[Piece]
+    @property
+    def end(self) -> int:
+        return self.begin + self.size
 
 
 class Sealer:
@@ -94,6 +83,19 @@ class Sealer:
         sealed = self._key.encrypt(_nonce(self._turn), self._compress(content), place)
         self._turn += 1
         return sealed
+
+
+class Opener:
+    """Opens the pieces of one backup."""
+
+    def __init__(self, key: bytes, id: UUID) -> None:
+        self._key, self._id = AESGCM(key), id
+        self._decompress = zstandard.ZstdDecompressor().decompress
+
+    def open(self, kind: bytes, turn: int, sealed: bytes) -> bytes:
+        """What is in a piece. Raises InvalidTag."""
+        place = _place(self._id, kind, turn)
+        return self._decompress(self._key.decrypt(_nonce(turn), sealed, place))
 
 
 class Archive:
@@ -134,56 +136,83 @@ class Archive:
             raise self._unsound(f"it has {events} of {said_to_be} events")
         return manifest
 
-    async def contents(self, manifest: Manifest) -> AsyncIterator[tuple[Piece, bytes]]:
-        """Each piece with what is in it. Raises Unsound where it is not what was looked at."""
-        pieces = iter(manifest.pieces)
-        async for kind, sealed, content in self._opened():
-            if kind == MANIFEST:
-                return
-            piece = next(pieces, None)
-            if piece is None or _digest(sealed) != piece.sha256:
-                raise self._unsound("it was changed while it was read")
-            yield piece, content
+    async def outline(self) -> Manifest:
+        """What it holds, without a look at the pieces. Raises Unsound."""
+        size, at, turn = await self.size(), HEAD, 0
+        if size is None:
+            raise self._unsound("its file is gone")
+        opener = self._opener(await self._read(0, min(HEAD, size)))
+        while at + 1 + LENGTH < size:
+            frame = self._frame(await self._read(at, at + 1 + LENGTH), turn, at)
+            if frame.kind == MANIFEST and frame.end == size:
+                content = self._open(opener, frame, await self._read(frame.begin, size))
+                return msgspec.json.decode(content, type=Manifest)
+            turn, at = turn + 1, frame.end
+        raise self._unsound(f"it ends after piece {turn}, without a manifest")
+
+    async def contents(
+        self, manifest: Manifest, wanted: Callable[[str], bool]
+    ) -> AsyncIterator[tuple[Piece, bytes]]:
+        """The pieces of what is wanted, each with what is in it. Raises Unsound where one is not
+        what the manifest says."""
+        opener, at = self._opener(await self._read(0, HEAD)), HEAD
+        for turn, piece in enumerate(manifest.pieces):
+            frame = Frame(PIECE, turn, at, piece.size)
+            at = frame.end
+            if wanted(piece.of):
+                sealed = await self._read(frame.begin, frame.end)
+                if _digest(sealed) != piece.sha256:
+                    raise self._unsound("it was changed while it was read")
+                yield piece, self._open(opener, frame, sealed)
+
+    async def _read(self, first: int, end: int) -> bytes:
+        return b"".join([part async for part in self._storage.read(self.name, first, end)])
 
     async def _opened(self) -> AsyncIterator[tuple[bytes, bytes, bytes]]:
         """Kind, sealed bytes and content of each piece."""
-        rest, key, turn, at = bytearray(), None, 0, HEAD
-        id_ = UUID(int=0)
-        open_ = zstandard.ZstdDecompressor().decompress
+        rest, opener, turn, at = bytearray(), None, 0, HEAD
         async for part in self._storage.read(self.name):
             rest += part
-            if key is None and len(rest) >= HEAD:
-                key, id_ = self._key(bytes(rest[:HEAD]))
+            if opener is None and len(rest) >= HEAD:
+                opener = self._opener(bytes(rest[:HEAD]))
                 del rest[:HEAD]
-            while key and len(rest) > LENGTH:
-                kind, size = bytes(rest[:1]), int.from_bytes(rest[1 : 1 + LENGTH], "big")
-                if kind not in (PIECE, MANIFEST) or size > SEALED_MAX:
-                    raise self._unsound(f"piece {turn + 1}, at byte {at}, has a damaged head")
-                if len(rest) < (end := 1 + LENGTH + size):
+            while opener and len(rest) > LENGTH:
+                frame = self._frame(bytes(rest[: 1 + LENGTH]), turn, at)
+                if len(rest) < (end := frame.end - at):
                     break
                 sealed = bytes(rest[1 + LENGTH : end])
-                try:
-                    content = open_(key.decrypt(_nonce(turn), sealed, _place(id_, kind, turn)))
-                except InvalidTag:
-                    words = f"piece {turn + 1}, at byte {at}, was changed or damaged"
-                    raise self._unsound(words) from None
-                yield kind, sealed, content
+                yield frame.kind, sealed, self._open(opener, frame, sealed)
                 del rest[:end]
-                turn, at = turn + 1, at + end
-        if key is None:
+                turn, at = turn + 1, frame.end
+        if opener is None:
             raise self._unsound("it is too short to be a backup")
         if rest:
             raise self._unsound(f"it ends in the middle of piece {turn + 1}, at byte {at}")
 
-    def _key(self, head: bytes) -> tuple[AESGCM, UUID]:
-        if not head.startswith(MAGIC):
+    def _frame(self, head: bytes, turn: int, at: int) -> Frame:
+        frame = Frame(head[:1], turn, at, int.from_bytes(head[1:], "big"))
+        if frame.kind not in (PIECE, MANIFEST) or frame.size > SEALED_MAX:
+            raise self._unsound(f"piece {turn + 1}, at byte {at}, has a damaged head")
+        return frame
+
+    def _open(self, opener: Opener, frame: Frame, sealed: bytes) -> bytes:
+        try:
+            return opener.open(frame.kind, frame.turn, sealed)
+        except InvalidTag:
+            words = f"piece {frame.turn + 1}, at byte {frame.at}, was changed or damaged"
+            raise self._unsound(words) from None
+
+    def _opener(self, head: bytes) -> Opener:
+        if len(head) < HEAD:
+            raise self._unsound("it is too short to be a backup")
+        if not head.startswith((MAGIC, MAGIC_OF_BEFORE)):
             raise self._unsound("it is no backup that this version can read")
         words = head[len(MAGIC) :]
         id_, salt, check = UUID(bytes=words[:16]), words[16 : 16 + SALT], words[16 + SALT :]
         for secret in self._secrets:
             key, own = _derive(secret, salt)
             if own == check:
-                return AESGCM(key), id_
+                return Opener(key, id_)
         other = "it was sealed under another RIM_SECRET_KEY: set that, or RIM_SECRET_KEY_PREVIOUS"
         raise self._unsound(other)
 

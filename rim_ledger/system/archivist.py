@@ -16,15 +16,15 @@ from rim_ledger.core import SYSTEM, Event, Stamp, Unavailable
 from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
 from rim_ledger.storage import Storage
-from rim_ledger.system.archive import FILE, Archive, Manifest, Sealer, Unsound
+from rim_ledger.system.archive import Archive, Sealer, Unsound
 from rim_ledger.system.backing_up import (
     DROP,
     LATER,
     MAKE,
     VERIFY,
     StartBackup,
+    chain_of,
     succeed,
-    weak_link,
 )
 from rim_ledger.system.backup import (
     Backup,
@@ -36,7 +36,9 @@ from rim_ledger.system.backup import (
     BackupVerified,
 )
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
+from rim_ledger.system.chain import Chain, outlined
 from rim_ledger.system.dump import Dump, Progress
+from rim_ledger.system.manifest import FILE, Manifest
 from rim_ledger.world import World
 
 """Whoever works on backups holds this advisory lock; the database ends it with the session."""
@@ -103,11 +105,11 @@ class Archivist:
         """Write a backup, read it again, and record what became of it. When this is interrupted,
         the clock begins it anew."""
         async with lease(self._url, "backup") as free:
-            backup, parent, weak = await self._look(id)
+            backup, chain = await self._look(id)
             if not free or backup.status is not BackupStatus.IN_PROGRESS:
                 return
             try:
-                done = await self._write(backup, parent, weak, told)
+                done = await self._write(backup, chain, told)
             except (Unavailable, Unsound) as error:
                 await self.fail(id, str(error))
                 return
@@ -131,7 +133,7 @@ class Archivist:
     async def verify(self, id: UUID, told: Callable[[int], None] = lambda _: None) -> None:
         """Read a backup again and record whether it is whole."""
         async with lease(self._url, "backup") as free:
-            backup, *_ = await self._look(id)
+            backup, _ = await self._look(id)
             if not free or not backup.verifying:
                 return
             outcome: Event = BackupVerified()
@@ -155,7 +157,7 @@ class Archivist:
 
     async def drop(self, id: UUID) -> None:
         """Clear away the file of a backup that failed or was put away."""
-        backup, *_ = await self._look(id)
+        backup, _ = await self._look(id)
         await self.places.of(backup).drop(backup.file)
 
         def work(book: Book) -> UUID:
@@ -194,30 +196,36 @@ class Archivist:
         await self._ledger.submit(work, self._stamp())
 
     async def _write(
-        self, backup: Backup, parent: Backup | None, weak: Backup | None, told: Progress
+        self, backup: Backup, chain: Sequence[Backup], told: Progress
     ) -> BackupSucceeded:
         storage, archive = self.places.of(backup), self.places.archive(backup)
         if await storage.size(backup.file):
             # It was written, and whoever wrote it could not say so: it died, or was restored.
             with contextlib.suppress(Unsound):
                 return await self._result(backup, await archive.manifest())
-        if weak:
+        if weak := next((each for each in chain if not each.sound), None):
             backup = await self._promote(backup, f"The backup '{weak.name}' cannot be used.")
-            parent = None
-        elif parent and await self.places.of(parent).size(parent.file) != parent.size:
-            backup = await self._promote(backup, f"The file of '{parent.name}' is gone.")
-            parent = None
+        elif chain:
+            try:
+                before = await outlined([self.places.archive(each) for each in chain])
+                return await self._dump(backup, before, told)
+            except Unsound as error:
+                await storage.drop(backup.file)
+                words = f"Of what it would go on from, {error}."
+                backup = await self._promote(backup, words)
+        return await self._dump(backup, None, told)
+
+    async def _dump(self, backup: Backup, before: Chain | None, told: Progress) -> BackupSucceeded:
         archive = self.places.archive(backup)
         dump = Dump(
             url=self._url,
             files=self.places.files,
             sealer=Sealer(self.places.secrets[0], backup.id, self._world),
             id=backup.id,
-            parent=parent.id if parent else None,
-            after=(parent.position or 0) if parent else 0,
+            before=before,
             told=told,
         )
-        await _pour(dump.parts(), storage, backup.file)
+        await _pour(dump.parts(), self.places.of(backup), backup.file)
         if (manifest := await archive.manifest()) != dump.manifest:
             raise Unsound(f"the backup {backup.file} cannot be used: it is not what was written")
         return await self._result(backup, manifest)
@@ -242,23 +250,17 @@ class Archivist:
             return backup.id
 
         await self._ledger.submit(work, self._stamp())
-        promoted, *_ = await self._look(backup.id)
+        promoted, _ = await self._look(backup.id)
         return promoted
 
-    async def _look(self, id: UUID) -> tuple[Backup, Backup | None, Backup | None]:
-        """A backup, what it goes on from, and what of that cannot be used."""
-        found: tuple[Backup, Backup | None, Backup | None] | None = None
+    async def _look(self, id: UUID) -> tuple[Backup, Sequence[Backup]]:
+        """A backup, and the chain that it goes on from, the full one first."""
 
-        def work(book: Book) -> UUID:
-            nonlocal found
+        def look(book: Book) -> tuple[Backup, Sequence[Backup]]:
             backup = book.read(Backup, id)
-            parent = book.find(Backup, backup.parent_id) if backup.parent_id else None
-            found = backup, parent, weak_link(parent, book) if parent else None
-            return id
+            return backup, chain_of(backup, book)
 
-        await self._ledger.submit(work, self._stamp())
-        assert found, "what was read is there"
-        return found
+        return await self._ledger.read(look, self._stamp())
 
     def _stamp(self) -> Stamp:
         return Stamp(at=self._world.now(), actor=SYSTEM)

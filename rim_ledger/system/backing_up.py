@@ -132,18 +132,18 @@ def _base(book: Book, location: StorageLocation) -> tuple[UUID | None, str | Non
     last = known[-1]
     if last.storage_location is not location:
         return None, f"The last backup is in another place ({last.storage_location})."
-    if weak := weak_link(last, book):
+    if weak := next((each for each in (*chain_of(last, book), last) if not each.sound), None):
         return None, f"The backup '{weak.name}', which it would need, cannot be used."
     return last.id, None
 
 
-def weak_link(backup: Backup, book: Book) -> Backup | None:
-    """The first backup that cannot be used of a chain, from its last one down to the full one."""
-    while backup.sound:
-        if backup.parent_id is None:
-            return None
+def chain_of(backup: Backup, book: Book) -> Sequence[Backup]:
+    """What a backup goes on from: a full one first, its parent last."""
+    chain = list[Backup]()
+    while backup.parent_id:
         backup = book.read(Backup, backup.parent_id)
-    return backup
+        chain.insert(0, backup)
+    return chain
 
 
 def offer_download(id: UUID, token: str, book: Book) -> BackupDownloadOffered:

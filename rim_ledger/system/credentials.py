@@ -9,7 +9,8 @@ from pydantic import AfterValidator, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from rim_ledger.book import Book
-from rim_ledger.core import Form, FrozenMeta
+from rim_ledger.core import Form
+from rim_ledger.frozen import FrozenMeta
 from rim_ledger.system.signature import signing_key
 
 API_KEY: Final = "apiKey"

@@ -1,12 +1,12 @@
 """A sender that hands nothing over while nothing may leave the house."""
 
-from uuid import UUID
+from functools import partial
 
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Stamp
 from rim_ledger.ledger import Ledger
 from rim_ledger.sending import Channel, Message, Provider, Providers
-from rim_ledger.system.outbound import OUTBOUND, require_open
+from rim_ledger.system.outbound import require_open
 from rim_ledger.world import World
 
 
@@ -23,15 +23,8 @@ class GuardedSender:
 
     async def send(self, message: Message) -> None:
         """Raises what `require` does, and what the provider does."""
-        provider: Provider | None = None
-
-        def look(book: Book) -> UUID:
-            nonlocal provider
-            provider = self._provider(message.channel, book)
-            return OUTBOUND
-
-        await self._ledger.submit(look, Stamp(at=self._world.now(), actor=SYSTEM))
-        assert provider is not None, "whoever was not found is a refusal"
+        look = partial(self._provider, message.channel)
+        provider = await self._ledger.read(look, Stamp(at=self._world.now(), actor=SYSTEM))
         await provider.send(message)
 
     def _provider(self, channel: Channel, book: Book) -> Provider:

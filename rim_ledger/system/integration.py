@@ -7,6 +7,7 @@ from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
 from rim_ledger.core import Aggregate, Event, Stamp, require
+from rim_ledger.holding import NOWHERE
 from rim_ledger.sending import Channel
 from rim_ledger.system.credentials import Credential, Imprint, rfc3339, shown
 from rim_ledger.values import Network
@@ -142,6 +143,12 @@ class ApiIntegration(Aggregate):
     last_test_reason: str | None = None
     broken_at: datetime | None = None
     archived: bool = False
+
+    @property
+    def claims(self) -> frozenset[tuple[str, str]]:
+        if self.status is IntegrationStatus.INACTIVE:
+            return NOWHERE
+        return frozenset((SERVES, each) for each in self.serves)
 
     @property
     def is_called(self) -> bool:

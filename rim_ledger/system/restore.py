@@ -1,10 +1,8 @@
 """Brings a ledger back from its backups: looks at everything first, then all of it or nothing."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
-from msgspec import Struct
 from psycopg import AsyncConnection
 
 from rim_ledger.codec import Codec, Recorded
@@ -12,7 +10,9 @@ from rim_ledger.core import SYSTEM, Stamp
 from rim_ledger.event_mac import EventMac, leaf
 from rim_ledger.migrate import LOCK, RECORD, scripts
 from rim_ledger.storage import Storage
-from rim_ledger.system.archive import EVENTS, FILE, Archive, Manifest, Piece, Unsound
+from rim_ledger.system.archive import Unsound
+from rim_ledger.system.chain import Chain
+from rim_ledger.system.manifest import FILE
 from rim_ledger.system.outbound import OUTBOUND, OutboundStopped
 from rim_ledger.world import World
 
@@ -46,50 +46,6 @@ class NotEmpty(Exception):
     def __init__(self) -> None:
         words = "this database holds a ledger: restore into an empty one, or another RIM_HOME"
         super().__init__(words)
-
-
-class Chain(Struct, frozen=True):
-    """A full backup and those that go on from it, each looked at as a whole."""
-
-    links: Sequence[tuple[Archive, Manifest]]
-
-    @property
-    def last(self) -> Manifest:
-        return self.links[-1][1]
-
-    async def contents(self) -> AsyncIterator[tuple[Piece, bytes, list[str]]]:
-        """The events and files of every backup, and all else as it was at the last; of a piece of
-        a table its columns as well."""
-        for archive, manifest in self.links:
-            async for piece, content in archive.contents(manifest):
-                if self._counts(piece, manifest):
-                    yield piece, content, manifest.columns.get(piece.of, [])
-
-    @property
-    def size(self) -> int:
-        """The bytes of all these pieces."""
-        pieces = [(piece, manifest) for _, manifest in self.links for piece in manifest.pieces]
-        return sum(piece.size for piece, manifest in pieces if self._counts(piece, manifest))
-
-    def _counts(self, piece: Piece, manifest: Manifest) -> bool:
-        """Whether it holds for good, or is the last word."""
-        return piece.of == EVENTS or piece.of.startswith(FILE) or manifest is self.last
-
-
-async def look_at(archives: Sequence[Archive], told: Callable[[int], None]) -> Chain:
-    """Read every backup of a chain as a whole. Raises Unsound where one is not whole, or does not
-    go on where the one before it ends; Unavailable where it cannot be read."""
-    links = [(each, await each.manifest(told)) for each in archives]
-    first, base = links[0]
-    if base.parent:
-        words = f"it goes on from {base.parent}.rim at position {base.after}: name that before it"
-        raise Unsound(f"the backup {first.name} cannot be used: {words}")
-    for (_, before), (archive, after) in pairwise(links):
-        if (after.parent, after.after) != (before.id, before.position):
-            needs = f"{after.parent}.rim at position {after.after}" if after.parent else "nothing"
-            words = f"it goes on from {needs}, not from {before.id}.rim at {before.position}"
-            raise Unsound(f"the backup {archive.name} cannot be used: {words}")
-    return Chain(links)
 
 
 async def restore(
@@ -151,8 +107,15 @@ async def _migrate(connection: AsyncConnection[Any], names: Iterable[str]) -> No
 async def _fill(
     connection: AsyncConnection[Any], chain: Chain, files: Storage, stored: list[str], told: Told
 ) -> None:
-    file, parts, done, size = "", list[bytes](), 0, chain.size
-    async for piece, content, columns in chain.contents():
+    done, size = 0, chain.size
+
+    def tell(more: int) -> None:
+        nonlocal done
+        done += more
+        told(done, size)
+
+    file, parts = "", list[bytes]()
+    async for piece, content, columns in chain.log_and_files(tell):
         name = piece.of.removeprefix(FILE) if piece.of.startswith(FILE) else ""
         if name != file:
             await _keep(files, file, parts, stored)
@@ -160,12 +123,19 @@ async def _fill(
         if name:
             parts.append(content)
         else:
-            query = f"COPY ledger.{piece.of} ({', '.join(columns)}) FROM STDIN".encode()
-            async with connection.cursor().copy(query) as target:
-                await target.write(content)
-        done += piece.size
-        told(done, size)
+            await _copy(connection, piece.of, columns, content)
     await _keep(files, file, parts, stored)
+    for table in chain.tables:
+        async for content in chain.lines(table, tell):
+            await _copy(connection, table, chain.last.columns[table], content)
+
+
+async def _copy(
+    connection: AsyncConnection[Any], table: str, columns: Iterable[str], lines: bytes
+) -> None:
+    query = f"COPY ledger.{table} ({', '.join(columns)}) FROM STDIN".encode()
+    async with connection.cursor().copy(query) as target:
+        await target.write(lines)
 
 
 async def _keep(files: Storage, name: str, parts: list[bytes], stored: list[str]) -> None:

@@ -100,6 +100,61 @@ def test_nobody_gives_a_key_what_they_lack() -> None:
     assert refusal.value.more == {"lacking": ["loans:write"]}
 
 
+READ_EVENTS = ("events", "read")
+
+
+def test_a_key_for_another_admin_acts_for_them_and_reads_what_both_may() -> None:
+    staff = Staff()
+    halima = staff.hire("halima", staff.role("analyst", READ, READ_EVENTS))
+    maker = staff.hire("ada", staff.role("chief", READ, WRITE, READ_EVENTS, ("api_keys", "write")))
+    one = made(staff, maker, READ_EVENTS, admin_id=str(halima))
+    book, _ = used(staff, one)
+    assert (book.stamp.actor.id, book.stamp.actor.api_key) == (halima, one)
+    assert book.rights == {READ_EVENTS}
+    staff.perform(AdminRole, staff.known(halima).role_id, EditRole(permissions=permissions([READ])))
+    assert used(staff, one)[0].rights == frozenset()
+    staff.ask(staff.root, AdminUser, halima, SuspendAdmin(reason="left"))
+    with pytest.raises(Unauthenticated):
+        used(staff, one)
+
+
+PERSONS = ("users.pii", "read")
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "more"),
+    [
+        ([READ, WRITE], "key-reads-only", {"beyond": ["loans:write"]}),
+        ([READ, PERSONS], "key-reads-only", {"beyond": ["users.pii:read"]}),
+        ([READ, ("config", "read")], "privilege-escalation", {"lacking": ["config:read"]}),
+    ],
+)
+def test_a_key_for_another_admin_does_nothing_in_their_name(
+    given: list[tuple[str, str]], code: str, more: dict[str, list[str]]
+) -> None:
+    staff = Staff()
+    halima = staff.hire("halima", staff.role("analyst", READ, WRITE, PERSONS))
+    with pytest.raises(Forbidden) as refusal:
+        made(staff, staff.root, *given, admin_id=str(halima))
+    assert (refusal.value.code, refusal.value.more) == (code, more)
+
+
+def test_a_key_is_for_an_admin_who_is_there_active_and_no_greater() -> None:
+    staff = Staff()
+    clerk = staff.hire("ada", staff.role("clerk", READ, ("api_keys", "write")))
+    gone = staff.hire("gone", staff.role("other", READ))
+    staff.ask(staff.root, AdminUser, gone, SuspendAdmin(reason="left"))
+    for whom, code in (
+        (gone, "admin-not-active"),
+        (staff.root, "privilege-escalation"),
+        (staff.world.new_id(), "unknown-admin"),
+    ):
+        with pytest.raises(Refused) as refusal:
+            made(staff, clerk, READ, admin_id=str(whom))
+        assert refusal.value.code == code
+    assert used(staff, made(staff, clerk, READ, admin_id=str(clerk)))[0].stamp.admin == clerk
+
+
 def test_a_key_makes_no_keys() -> None:
     staff = Staff()
     one = made(staff, staff.root, ("api_keys", "write"), READ)
@@ -218,12 +273,13 @@ def test_what_shuts_an_admin_out_for_cause_ends_their_keys_for_good(
     assert made(staff, ada)
 
 
-def test_another_role_or_second_factor_leaves_the_keys_within_what_the_owner_may() -> None:
+def test_another_role_leaves_the_keys_within_what_the_owner_may() -> None:
     staff = Staff()
     ada = staff.hire("ada", SUPERADMIN)
     one = made(staff, ada)
     staff.ask(staff.root, AdminUser, ada, AssignRole(role_id=staff.role("clerk", READ)))
-    used(staff, one)
+    book, _ = used(staff, one)
+    assert book.rights == {READ}
 
 
 @pytest.mark.parametrize("kept", [True, False])

@@ -20,6 +20,7 @@ from api.process.app import create_app
 from api.road import desk, position
 from projections import schema
 from projections.follower import follow
+from rim_ledger import link, store
 from rim_ledger.admin import attempts
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
@@ -42,8 +43,10 @@ WORLD = RealWorld()
 @pytest.fixture(autouse=True)
 def _waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is, what is under way is waited for."""
-    for module in (position, desk, dispatch, attempts):
+    for module in (position, desk, dispatch, attempts, link):
         monkeypatch.setattr(module, "PATIENCE", 60.0)
+    monkeypatch.setattr(store, "IMPATIENT", "SET lock_timeout = '60s'")
+    monkeypatch.setattr(attempts, "TURNS", "SET LOCAL lock_timeout = '60s'")
 
 
 class Client:

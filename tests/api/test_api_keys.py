@@ -160,3 +160,23 @@ def test_a_key_has_its_addresses_and_ends_with_its_owner(tell: Tell) -> None:
                 assert (await each.get("/v1/users")).status_code == 401
 
     tell(story)
+
+
+def test_an_analyst_gets_a_key_from_who_may_make_some(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        events = {"resource": "events", "actions": ["read"]}
+        halima = await admin.take_on("halima", events, READS)
+        her_id = (await halima.get("/v1/auth/me")).json()["id"]
+        wish = {"name": "notebook", "permissions": [events], "adminId": her_id}
+        assert (await halima.post(KEYS, wish)).json()["code"] == "forbidden"
+        made = await admin.post(KEYS, wish)
+        assert made.status_code == 201, made.text
+        machine = admin.with_token(made.json()["key"])
+        assert (await machine.get("/v1/events?limit=1")).status_code == 200
+        assert (await machine.get("/v1/users")).status_code == 403
+        me = (await machine.get("/v1/auth/me")).json()
+        assert (me["username"], me["permissions"]) == ("halima", [events])
+        row = await admin.get(f"{KEYS}/{made.json()['id']}", headers=await admin.caught_up())
+        assert (row.json()["adminId"], row.json()["username"]) == (her_id, "halima")
+
+    tell(story)

@@ -155,7 +155,7 @@ def test_an_incremental_backup_whose_parent_has_lost_its_file_is_made_a_full_one
         await clock(admin)
         made = await row(admin, path)
         assert (made["status"], made["type"], made["parentId"]) == ("success", "full", None)
-        assert made["promoted"].endswith("is gone.")
+        assert made["promoted"].endswith("cannot be used: its file is gone.")
         assert made["events"] == made["position"]
 
     tell(story)

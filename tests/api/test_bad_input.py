@@ -37,6 +37,7 @@ BODIES = {
     "null": (b"null", 422),
     "a text": (b'"x"', 422),
     "an unknown field": (json.dumps(ADA | {"totalLoans": 1}).encode(), 422),
+    "a field under its name inside": (json.dumps(ADA | {"credit_limit": 50}).encode(), 422),
     "the id of nobody": (json.dumps(ADA | {"id": str(UUID(int=0))}).encode(), 422),
     "an id of the ledger's own": (json.dumps(ADA | {"id": str(derived_id("x"))}).encode(), 422),
     "an amount as text": (json.dumps(ADA | {"creditLimit": "100"}).encode(), 422),

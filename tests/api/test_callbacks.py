@@ -307,7 +307,7 @@ def test_fields_that_are_not_ours_are_passed_over(tell: Tell) -> None:
         provider, _ = await gateway(admin)
         waiting = await payment(admin)
         more = {"timestamp": "2026-01-01T00:00:00Z", "id": 7, "livemode": True}
-        said = paid(currency="NGN", fees={"bank": 1.5}) | more
+        said = paid(currency="NGN", fees={"bank": 1.5}, funds_captured="by card") | more
         first = await provider.call(said)
         assert first.status_code == 200, first.text
         assert (await row(admin, waiting))["status"] == "completed"

@@ -354,24 +354,31 @@ def test_a_live_stream_ends_with_the_right_to_read_it(
     tell(story)
 
 
-def test_an_open_stream_does_not_keep_its_session_alive(
+def test_reading_a_live_stream_keeps_its_session_alive_until_the_session_ends(
     tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "CHECK", 0.0)
+    monkeypatch.setattr(live, "CHECK", 0.05)
 
     async def story(admin: Client) -> None:
         watcher = await admin.take_on("watcher", READ_EVENTS, READ_USERS)
-        path = "/v1/events?type=UserRegistered"
-        async with Stream.open(watcher, path) as stream:
-            for minutes in (0, 20):  # Looked at again while the session is alive.
+        idler = await admin.as_("watcher")
+        seen = "SELECT count(*) FROM ledger.events WHERE name = 'AdminSeen' AND stream_id = %s"
+        me = (await watcher.get("/v1/auth/me")).json()["id"]
+        desk = admin.app.state.desk
+        async with Stream.open(watcher, "/v1/events?type=UserRegistered") as stream:
+            for number, minutes in enumerate(range(0, 12 * 60, 12)):
                 let_pass(admin, minutes=minutes)
-                await admin.user(minutes)
-                assert await stream.event() is not None
-            let_pass(admin, minutes=40)
-            await admin.user(40)
+                if number % 2:  # In silence as well.
+                    while await desk.rows(seen, [me]) != [(number,)]:  # noqa: ASYNC110 - silence
+                        await asyncio.sleep(0.01)
+                else:
+                    await admin.user(number)
+                    assert await stream.event() is not None
+            let_pass(admin, minutes=12 * 60 + 1)
             assert await stream.event() is None
-        again = await watcher.get("/v1/events")
-        assert (again.status_code, again.json()["code"]) == (401, "unauthenticated")
+        for each in (watcher, idler):
+            again = await each.get("/v1/events")
+            assert (again.status_code, again.json()["code"]) == (401, "unauthenticated")
 
     tell(story)
 

@@ -121,9 +121,13 @@ def test_outcomes_stored_under_the_former_hash_are_found_by_it(tell: Tell, datab
         said = "POST /v1/users" + json.dumps(json.loads(USER), sort_keys=True)
         key = admin.app.state.desk.request_key
         former = hmac.new(key, said.encode(), hashlib.sha256).hexdigest()
-        query = "UPDATE ledger.outcomes SET request_hash = %s WHERE key = 'k' RETURNING 1"
+        known = admin.app.state.desk.ledger.known
         async with await psycopg.AsyncConnection.connect(database) as connection:
-            assert (await connection.execute(query, [former])).rowcount == 1
+            query = "SELECT caller, key, outcome FROM ledger.outcomes WHERE key = 'k'"
+            ((caller, name, text),) = await (await connection.execute(query)).fetchall()
+            mac = known.outcome(caller, name, former, text).mac
+            query = "UPDATE ledger.outcomes SET request_hash = %s, mac = %s WHERE key = 'k'"
+            assert (await connection.execute(query, [former, mac])).rowcount == 1
         again = await _post(admin, "/v1/users", USER.replace(", ", " ,"), "k")
         assert again.json() == first.json()
         for other in (SPELLINGS[0], OTHERS[0]):

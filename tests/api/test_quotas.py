@@ -11,6 +11,7 @@ import pytest
 
 from tests.api.borrowers import logged_in
 from tests.api.conftest import Client, Tell, running, serving
+from tests.api.factors import Clock
 
 PDF = b"%PDF-1.7\n" + b"x" * 1_000
 TEXT = {"subject": "A", "description": "B", "category": "loan"}
@@ -24,7 +25,8 @@ SETTINGS = {
 
 
 async def limit(admin: Client, side: str, *names: str) -> None:
-    """Give a side small quotas."""
+    """Give a side small quotas, of a day that does not end."""
+    Clock(admin)
     for name in names:
         path = f"/v1/system-config/quotas/{side}{name}"
         answer = await admin.ask("PUT", path, {"value": SETTINGS[name]})
@@ -54,6 +56,7 @@ def test_all_processes_count_a_borrower_together(database: str) -> None:
     async def story() -> None:
         async with running(database) as admin, serving(database) as process:
             await limit(admin, "borrower", "TicketsPerDay", "FilesPerDay")
+            Clock(admin, process)
             here = await logged_in(admin)
             both, user = (here, here.at(process)), await whose(here)
             asking = [open_ticket(both[n % 2], user) for n in range(10)]
@@ -153,6 +156,7 @@ def test_a_key_is_answered_the_same_and_what_was_refused_may_come_again(
 
 def test_counts_of_past_days_do_not_stay(tell: Tell, database: str) -> None:
     async def story(admin: Client) -> None:
+        Clock(admin)
         user = (await admin.user())["id"]
         query = "SELECT count(*)::int FROM ledger.counts"
         with psycopg.connect(database, autocommit=True) as connection:

@@ -15,7 +15,7 @@ from api import bulk, csv_export
 from api.event_log import Sight
 from api.process import protocol
 from api.process.protocol import BoundedProtocol
-from api.road import desk, reads
+from api.road import desk, lines, reads
 from api.wire import rate, stream
 from tests.api.conftest import Client, Tell
 from tests.api.test_bulk import register
@@ -105,6 +105,7 @@ def swell(monkeypatch: pytest.MonkeyPatch) -> None:
         return [event + b" " * MUCH for event in await shown(*given)]
 
     monkeypatch.setattr(csv_export, "csv_text", lambda rows: as_csv(rows) + b"x" * 8 * MUCH)
+    monkeypatch.setattr(lines, "_head", lambda *_: b" " * 8 * MUCH)
     monkeypatch.setattr(reads, "unsealed", long_json)
     monkeypatch.setattr(Sight, "shown", long_events)
 
@@ -115,6 +116,8 @@ ANSWERS = [
     ("/v1/events", NDJSON),
     ("/v1/events", SSE),
     ("/v1/users", "application/json"),
+    ("/v1/users", NDJSON),
+    ("/v1/users", "text/csv"),
 ]
 DOCUMENTS = ["/docs/assets/swagger-ui-bundle.js", "/openapi.json"]
 

@@ -44,8 +44,8 @@ def exported(service: Service, api: psutil.Process, rounds: int) -> Figures:
     lines = [_lines(service, api) for _ in range(rounds)]
     piped = service.run("export --to -")
     with tempfile.TemporaryDirectory(prefix="rim-bench-", dir="/tmp") as place:
-        parquet = service.run(f"export --to {place}")
-        manifest = json.loads((Path(place) / "manifest.json").read_text())
+        parquet = service.run(f"export --to {place}/out")
+        manifest = json.loads((Path(place) / "out.proof" / "manifest.json").read_text())
     rows = sum(each["rows"] for each in manifest["segments"])
     assert rows >= events, "what was there when the reading began"
     return {

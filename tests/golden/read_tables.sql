@@ -466,6 +466,8 @@ CREATE TABLE read.journal_lines (
     entry_id uuid NOT NULL,
     position bigint NOT NULL,
     recorded_at timestamptz NOT NULL,
+    effective_at timestamptz NOT NULL,
+    approximate boolean NOT NULL,
     account text NOT NULL,
     debit numeric(20, 2) NOT NULL,
     credit numeric(20, 2) NOT NULL,
@@ -538,7 +540,7 @@ CREATE VIEW read_masked.backups AS SELECT t.id, t.name, t.type, t.size, t.status
 CREATE VIEW read_masked.outbound AS SELECT t.id, t.enabled, t.reason, t.updated_at, t.version, t.begun FROM read.outbound t;
 CREATE VIEW read_masked.audit_logs AS SELECT t.id, t.position, t.action, t.entity, t.entity_id, t.user_id, t.user_name, t.user_role, t.actor_type, t.actor_id, t.api_key_id, t.api_key_name, NULL::json AS changes, t.ip_address, t.user_agent, t.request_id, t.timestamp, t.recorded_at, t.version FROM read.audit_logs t;
 CREATE VIEW read_masked.journal_entries AS SELECT t.id, t.position, t.at, t.event, t.loan_id, t.transaction_id, t.user_id, t.lines, t.version FROM read.journal_entries t;
-CREATE VIEW read_masked.journal_lines AS SELECT t.id, t.entry_id, t.position, t.recorded_at, t.account, t.debit, t.credit, t.version FROM read.journal_lines t;
+CREATE VIEW read_masked.journal_lines AS SELECT t.id, t.entry_id, t.position, t.recorded_at, t.effective_at, t.approximate, t.account, t.debit, t.credit, t.version FROM read.journal_lines t;
 CREATE VIEW read_masked.statement_lines AS SELECT t.id, t.statement_id, t.line, t.outcome, t.transaction_id, t.date, t.reference, t.amount, t.provider, t.differs, t.reason, t.version FROM read.statement_lines t;
 CREATE VIEW read_masked.chat_messages AS SELECT t.id, t.ticket_id, t.number, t.sender_id, NULL::text AS sender_name, t.sender_type, NULL::text AS message, NULL::json AS attachments, t.read_by_agents, t.read_by_customer, t.is_read, t.created_at, t.version FROM read.chat_messages t;
 CREATE VIEW read_masked.ticket_history AS SELECT t.id, t.ticket_id, t.action, t.performed_by, NULL::text AS performed_by_name, NULL::text AS details, t.timestamp, t.version FROM read.ticket_history t;
@@ -578,6 +580,9 @@ CREATE INDEX loans_user_id ON read.loans (user_id);
 CREATE INDEX loans_status ON read.loans (status);
 CREATE INDEX loans_network ON read.loans (network);
 CREATE INDEX loans_due_date ON read.loans (due_date);
+CREATE INDEX loans_disbursed_at ON read.loans (disbursed_at);
+CREATE INDEX loans_completed_at ON read.loans (completed_at);
+CREATE INDEX loans_defaulted_at ON read.loans (defaulted_at);
 CREATE INDEX loans_disputed ON read.loans (disputed);
 CREATE INDEX loans_created_at ON read.loans (created_at, id);
 ALTER TABLE read.transactions ADD PRIMARY KEY (id);
@@ -587,6 +592,7 @@ CREATE INDEX transactions_type ON read.transactions (type);
 CREATE INDEX transactions_status ON read.transactions (status);
 CREATE INDEX transactions_reference ON read.transactions (reference);
 CREATE INDEX transactions_loan_id ON read.transactions (loan_id);
+CREATE INDEX transactions_occurred_at ON read.transactions (occurred_at);
 CREATE INDEX transactions_quarantine ON read.transactions (quarantine);
 CREATE INDEX transactions_created_at ON read.transactions (created_at, id);
 ALTER TABLE read.statements ADD PRIMARY KEY (id);
@@ -611,6 +617,7 @@ CREATE INDEX tickets_status ON read.tickets (status);
 CREATE INDEX tickets_assigned_to ON read.tickets (assigned_to);
 CREATE INDEX tickets_department ON read.tickets (department);
 CREATE INDEX tickets_escalated_to ON read.tickets (escalated_to);
+CREATE INDEX tickets_resolved_at ON read.tickets (resolved_at);
 CREATE INDEX tickets_tags ON read.tickets USING gin (tags);
 CREATE INDEX tickets_breached ON read.tickets (breached);
 CREATE INDEX tickets_created_at ON read.tickets (created_at, id);

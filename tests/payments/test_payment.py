@@ -152,6 +152,7 @@ def test_a_reference_that_is_repeated_in_another_case_is_no_other() -> None:
     desk = Desk()
     payment = record(desk, reference="R-1a")
     desk.perform(Transaction, payment, CompleteTransaction(reference="r-1A"))
+    assert desk.transaction(payment).status == "completed"
 
 
 def test_a_reference_that_comes_with_the_money_must_agree() -> None:
@@ -331,7 +332,8 @@ class Payments(RuleBasedStateMachine):
     def reverse_disbursement(self, choice: Any) -> None:
         if self.loans:
             loan = choice.choice(self.loans)
-            back = ReverseDisbursement(reason="wrong number", telco_reference="T-9")
+            returned = f"T-{self.desk.world.new_id()}"
+            back = ReverseDisbursement(reason="wrong number", telco_reference=returned)
             try:
                 self.desk.perform(Loan, loan, back)
             except Refused as refusal:

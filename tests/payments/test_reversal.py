@@ -288,6 +288,17 @@ def test_credit_that_stays_below_zero_defaults_as_a_loan_does() -> None:
     assert desk.replayed()[desk.ada].aggregate == desk.user
 
 
+def test_credit_below_zero_defaults_once_and_not_before_its_time() -> None:
+    desk = overdrawn()
+    due = desk.reminders["credit-default", desk.ada]
+    desk.world.pass_days(29)
+    assert desk.run(look_for_credit_default(desk.ada)) == []
+    assert desk.reminders["credit-default", desk.ada] == due
+    desk.world.pass_days(1)
+    assert desk.run(look_for_credit_default(desk.ada)) != []
+    assert desk.run(look_for_credit_default(desk.ada)) == []
+
+
 def test_credit_that_was_repaid_in_time_defaults_no_more_until_it_falls_anew() -> None:
     desk = overdrawn()
     desk.world.pass_days(20)

@@ -77,7 +77,9 @@ def test_who_recorded_a_payment_does_not_complete_it(recorder: Actor) -> None:
 
 def test_a_provider_completes_what_anybody_recorded() -> None:
     desk = Counter()
-    desk.perform(Transaction, desk.record(ANNA), COMPLETE, GATEWAY)
+    payment = desk.record(ANNA)
+    desk.perform(Transaction, payment, COMPLETE, GATEWAY)
+    assert desk.transaction(payment).status == "completed"
 
 
 def test_credit_is_refunded_by_nobody_who_brought_the_money_in() -> None:
@@ -133,6 +135,7 @@ def test_a_payment_that_was_reversed_or_paid_out_bars_nobody_any_more() -> None:
     desk.record(ANNA, PaymentMethod.CASH)
     again = CREDIT.model_copy(update={"reference": "F-2"})
     desk.perform(User, desk.ada, again, BOLA)
+    assert (desk.user.credit_balance, desk.user.credit_from) == (0, ())
 
 
 @pytest.mark.parametrize("others", [("f" * 64, None), (None, "e" * 64)])

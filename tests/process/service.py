@@ -166,7 +166,7 @@ def stop(process: "subprocess.Popen[str]", wish: int = signal.SIGTERM) -> str:
 
 def is_ready(url: str) -> bool:
     with contextlib.suppress(httpx.TransportError):
-        return httpx.get(f"{url}/readyz").status_code == 200
+        return httpx.get(f"{url}/readyz", timeout=PATIENCE).status_code == 200
     return False
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from api.installation.backup_files import archive, shown
+from api.installation.database import Unfit
 from api.installation.settings import Settings
 from rim_ledger.system.backup import Backup
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
@@ -26,6 +27,8 @@ NAMES = [
     "a?b=c&d.rim",
     "[a]*~'\".rim",
     "..rim",
+    "~a.rim",
+    "-a:b.rim",
 ]
 
 
@@ -45,6 +48,18 @@ def test_a_backup_is_found_under_its_name(
         assert asyncio.run(found.size()) == file.stat().st_size, given
         assert asyncio.run(found.manifest()) == manifest
     assert asyncio.run(archive(settings, f"{file}.gone").size()) is None
+
+
+@pytest.mark.parametrize("name", ["a\nb.rim", "a\udcff.rim", "\x7f/a.rim"])
+def test_a_path_that_no_store_can_name_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(Unfit, match="give it another name"):
+        archive(Settings(secret_key=SECRET, home=tmp_path), name)
+
+
+def test_looking_for_a_backup_makes_no_directory(tmp_path: Path) -> None:
+    missing = archive(Settings(secret_key=SECRET, home=tmp_path), str(tmp_path / "a" / "b.rim"))
+    assert asyncio.run(missing.size()) is None
+    assert not list(tmp_path.iterdir())
 
 
 def test_where_a_backup_lies_is_shown_as_its_path(tmp_path: Path) -> None:

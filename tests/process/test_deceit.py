@@ -1,6 +1,7 @@
 """Somebody changes what is signed, past all rules: it is noticed, and nothing untrue is signed."""
 
 import asyncio
+import re
 
 import pytest
 from psycopg import AsyncConnection
@@ -159,3 +160,80 @@ def test_a_ledger_from_before_the_codes_is_looked_at_as_a_whole_first(ledger: Le
     ledger.go_on()
     ledger.seal()
     assert ledger.says(cli.verify).endswith("as they were signed\n")
+
+
+def test_without_the_secret_the_seals_are_compared_and_no_codes(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.seal()
+    monkeypatch.delenv("RIM_SECRET_KEY")
+    said = ledger.says(cli.verify)
+    assert "MACs not checked, nor names, secrets, keys, outcomes, reminders and read tables" in said
+    assert said.endswith("checkpoints: as they were signed\n")
+    assert not (ledger.home / "secret.key").exists(), "none is made for this"
+    ledger.change("UPDATE ledger.events SET body = body || ' ' WHERE position = 2")
+    assert "position 2: the event (AdminRoleCreated) is not the one that was" in ledger.finds()
+
+
+BEFORE_LAST = "(SELECT stream_id FROM ledger.events WHERE name = 'AdminCreated' LIMIT 1)"
+MISLED = {
+    "another hash of the password": (
+        "UPDATE ledger.secrets SET secret = 'own' WHERE purpose = 'password'",
+        "ledger.secrets: password of .* does not follow from the log",
+    ),
+    "no hash of the password": (
+        "DELETE FROM ledger.secrets WHERE purpose = 'password'",
+        "ledger.secrets: password of .* is missing",
+    ),
+    "a secret for a role": (
+        (
+            "INSERT INTO ledger.secrets SELECT stream_id, 'password', 'own' FROM ledger.events"
+            " WHERE name = 'AdminRoleCreated' LIMIT 1"
+        ),
+        "ledger.secrets: password of .* does not follow from the log",
+    ),
+    "a token of one's own": (
+        f"INSERT INTO ledger.claims SELECT 'token', 'own', {BEFORE_LAST}",
+        "ledger.claims: token leads to .*, which does not hold it",
+    ),
+    "no user name": (
+        "DELETE FROM ledger.claims WHERE kind = 'admin-username'",
+        "ledger.claims: admin-username of .* is missing",
+    ),
+    "a user name of another": (
+        (
+            "UPDATE ledger.claims SET stream_id = (SELECT stream_id FROM ledger.events"
+            " WHERE name = 'AdminRoleCreated' LIMIT 1) WHERE kind = 'admin-username'"
+        ),
+        "ledger.claims: admin-username of .* leads to",
+    ),
+    "no personal key": (
+        "DELETE FROM ledger.personal_keys",
+        "ledger.personal_keys: the key of .* is missing",
+    ),
+    "an outcome": (
+        "INSERT INTO ledger.outcomes VALUES ('ada', 'k', 'hash', '{}', now())",
+        "ledger.outcomes: that of the key k was not stored so",
+    ),
+    "a limit that is shown": (
+        "UPDATE read.admin_roles SET max_amount = 1 WHERE name = 'superadmin'",
+        "read.admin_roles: .* differs in max_amount",
+    ),
+    "an admin who is not shown": (
+        "DELETE FROM read.admin_users",
+        "read.admin_users: .* is missing",
+    ),
+    "who is shown to have done it": (
+        "UPDATE read.audit_logs SET user_name = 'eve' WHERE action = 'AdminCreated'",
+        "read.audit_logs: .* differs in user_name",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MISLED)
+def test_a_row_that_does_not_follow_from_the_log_is_found(ledger: Ledger, what: str) -> None:
+    ledger.seal()
+    assert ledger.says(cli.verify).endswith("as they were signed\n")
+    statement, words = MISLED[what]
+    ledger.change(statement)
+    assert re.search(words, ledger.finds())

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import duckdb
+import polars as pl
 
 from tests.process.service import Service, stop
 from tests.process.test_seals import PASSWORD, kept
@@ -28,9 +29,12 @@ def test_the_log_is_written_out_and_verified_without_its_database(service: Servi
     some = service.run("export", "--to", "-", "--types", "AdminCreated")
     admin, *_ = [json.loads(line) for line in some.stdout.splitlines()]
     assert (admin["type"], admin["data"]["email"]) == ("AdminCreated", "***")
-    parts = {f"{place}.from": ["--from", "5"], f"{place}.types": ["--types", "AdminCreated"]}
+    parts = {f"{place}-from": ["--from", "5"], f"{place}-types": ["--types", "AdminCreated"]}
     for part, wanted in parts.items():
         assert service.run("export", "--to", part, *wanted).returncode == 0
+    assert pl.read_parquet(place).height == size
+    made = pl.read_parquet(f"{place}.types/AdminCreated").select("username", "email").rows()
+    assert ("admin", "***") in made
     stop(running)
     key = str(kept(service, "key"))
     for each in (place, *parts):

@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.demo import fill
 from tests.process.service import PATIENCE, Service
 from tests.real_loans import lines_of, log_in, read, run
 
@@ -55,10 +54,3 @@ def tried(
             given += [option, str(file)]
     report: dict[str, Any] = json.loads(service.run(*given).stdout)
     return report
-
-
-def test_the_demo_fills_an_empty_service_only(service: Service) -> None:
-    _, address, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
-    done, refused = fill(address, PASSWORD)
-    assert (done > 150, refused) == (True, 0)
-    assert fill(address, PASSWORD) == (0, 0)

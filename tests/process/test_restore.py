@@ -224,13 +224,27 @@ def test_what_cannot_be_restored_is_refused_with_its_place_and_leaves_nothing(
     service: Service, other: Service
 ) -> None:
     run(service, "init")
+    assert run(service, "backups", "list") == "there are no backups\n"
     full = made(run(service, "backup"))
     more = made(run(service, "backup", "--type", "incremental"))
     name = Path(full).name
+    listed = json.loads(run(service, "backups", "list", "--json"))
+    assert [(each["file"], each["type"], each["chain"]) for each in listed] == [
+        (full, "full", "1+0"),
+        (more, "incremental", "1+1"),
+    ]
+    assert [each["size"] for each in listed] == [Path(each).stat().st_size for each in (full, more)]
+    titles, *lines = run(service, "backups", "list").splitlines()
+    assert titles.split() == ["begun", "kind", "bytes", "state", "verified", "chain", "file"]
+    for line, each in zip(lines, listed, strict=True):
+        begun, kind, size, *rest = line.split()
+        assert (begun, kind, size) == (each["createdAt"], each["type"], f"{each['size']:,}")
+        assert rest == ["success", each["verifiedAt"], each["chain"], each["file"]]
 
     with EmbeddedPostgres(other.home / "postgres") as url:
         assert "another RIM_SECRET_KEY" in refused(other, "restore", full, secret=SECRET[::-1])
-        assert "name that before it" in refused(other, "restore", more)
+        before = rf"it goes on from {name} at position \d+: name that before it"
+        assert re.search(before, refused(other, "restore", more))
         assert "there is no file" in refused(other, "restore", full + "x")
         content = Path(full).read_bytes()
         bad = other.home.parent / name

@@ -37,12 +37,12 @@ def test_a_bulk_answer_that_nobody_reads_ends_in_one_line(service: Service, *, w
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sender.sendall("\r\n".join([*head, "", ""]).encode() + sent)
         found = {"Authorization": f"Bearer {token}"}
-        wait_for(
-            lambda: (
-                len(httpx.get(f"{url}/v1/users?limit=200", headers=found).json()["items"])
-                == REGISTERED
-            )
-        )
+
+        def registered() -> bool:
+            users = httpx.get(f"{url}/v1/users?limit=200", headers=found, timeout=PATIENCE)
+            return len(users.json()["items"]) == REGISTERED
+
+        wait_for(registered)
         said = stop(process)
     lines = [each for each in said.splitlines() if "rim-ledger:" not in each]
     assert len(lines) == 1, said

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
+from projections.as_of import Moment
 from projections.catalogue import TABLES
 from projections.replay import replay
 from projections.tables import UPDATED, Row
@@ -48,7 +49,7 @@ def _plain(value: Any, is_json: bool) -> Any:
 
 async def replayed(url: str, upto: int, into: Path) -> None:
     async with await AsyncConnection.connect(url, autocommit=True) as source:
-        await replay(source, upto, into)
+        await replay(source, Moment(upto), into)
 
 
 @pytest.mark.parametrize("erased", [False, True])

@@ -77,6 +77,42 @@ def test_a_receipt_names_stream_number_version_and_position(database: str) -> No
     assert added == Receipt(jar, f"JAR-{year}-000001", 2, 2)
 
 
+def test_a_decision_gives_a_value_which_its_key_keeps_if_it_is_asked_to(database: str) -> None:
+    jar = WORLD.new_id()
+
+    def add(book: Book) -> tuple[UUID, int]:
+        return add_coin(jar)(book), book.read(Jar, jar).coins
+
+    async def story(ledger: Ledger) -> list[tuple[int | None, bool]]:
+        await ledger.submit(open_jar(jar), STAMP)
+        asked = [
+            await ledger.decide(add, STAMP, Idempotency("ann", key, key), keeps_value=key == "kept")
+            for key in ("kept", "kept", "let go", "let go")
+        ]
+        return [(value, receipt.replayed) for receipt, value in asked]
+
+    told = on_ledger(database, story)
+    assert told == [(1, False), (1, True), (2, False), (None, True)]
+    assert coins(database, jar) == 2
+
+
+def test_a_read_finds_what_is_committed_and_writes_nothing(database: str) -> None:
+    jar = WORLD.new_id()
+
+    def refuse(book: Book) -> int:
+        raise Refused("full", f"There are {book.read(Jar, jar).coins} coins.")
+
+    async def story(ledger: Ledger) -> int:
+        await ledger.submit(open_jar(jar), STAMP)
+        await ledger.submit(add_coin(jar), STAMP)
+        with pytest.raises(Refused, match="There are 1 coins"):
+            await ledger.read(refuse, STAMP)
+        return await ledger.read(lambda book: book.read(Jar, jar).coins, STAMP)
+
+    assert on_ledger(database, story) == 1
+    assert rows(database, "SELECT count(*) FROM ledger.events") == [(2,)]
+
+
 def test_a_group_is_decided_in_order_of_arrival_and_each_sees_the_one_before(database: str) -> None:
     jar = WORLD.new_id()
 

@@ -4,8 +4,7 @@ import psycopg
 import pytest
 
 from rim_ledger.migrate import migrate
-from rim_ledger.payments.payment import reference_claim
-from rim_ledger.payments.reversal import line_claim
+from rim_ledger.payments.claims import line_claim, reference_claim
 from rim_ledger.world import RealWorld
 
 SCRIPT = "0019_payment_references.sql"

@@ -15,6 +15,7 @@ from rim_ledger.support.ticket import Ticket
 from rim_ledger.support.ticket_events import Category
 from rim_ledger.system.config import SetConfig
 from rim_ledger.system.known_settings import KNOWN
+from tests.spec import names
 from tests.support.desk import SupportDesk
 
 MEBIBYTE = 1024 * 1024
@@ -63,8 +64,8 @@ def test_a_person_opens_so_many_tickets_in_a_day_and_then_again(desk: SupportDes
 
 
 def test_the_service_itself_has_no_quota(desk: SupportDesk) -> None:
-    for _ in range(5):
-        desk.ask(None, desk.world.new_id(), opening(desk))
+    opened = [desk.ask(None, desk.world.new_id(), opening(desk)) for _ in range(5)]
+    assert all("TicketOpened" in names(events) for events in opened)
 
 
 def test_files_count_by_number_and_by_size_over_all_tickets(desk: SupportDesk) -> None:
@@ -73,7 +74,7 @@ def test_files_count_by_number_and_by_size_over_all_tickets(desk: SupportDesk) -
     exceeded(desk, second, file_of(desk, MEBIBYTE + 1))
     desk.ask(desk.ann, second, file_of(desk, MEBIBYTE))
     exceeded(desk, first, file_of(desk))
-    desk.ask(desk.bob, first, file_of(desk))
+    assert names(desk.ask(desk.bob, first, file_of(desk))) == ["AttachmentAdded"]
 
 
 def test_messages_count_for_each_person_and_ticket(desk: SupportDesk) -> None:

@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 
 from rim_ledger.storage import Storage
-from rim_ledger.system.archive import HEAD, LENGTH, Archive, Manifest, Sealer, Unsound
-from rim_ledger.system.restore import Chain, look_at
+from rim_ledger.system.archive import HEAD, LENGTH, Archive, Sealer, Unsound
+from rim_ledger.system.chain import Chain, look_at
+from rim_ledger.system.manifest import Manifest
 from rim_ledger.world import RealWorld
 
 WORLD = RealWorld()
@@ -65,8 +66,10 @@ def test_what_was_written_is_read_again_with_either_of_two_secrets(tmp_path: Pat
     assert read(file) == read(file, OTHER, SECRET) == manifest
     assert b"2026" not in file.read_bytes()
 
+    file_ = archive(file)
+
     async def contents() -> list[tuple[str, bytes]]:
-        return [(piece.of, text) async for piece, text in archive(file).contents(manifest)]
+        return [(piece.of, text) async for piece, text in file_.contents(manifest, lambda _: True)]
 
     told = [("events", b"1\n2\n"), ("events", b"3\n"), ("numbers", b"USR\t2026\t256\n")]
     assert asyncio.run(contents()) == told
@@ -139,8 +142,8 @@ def test_a_chain_is_whole_and_in_order_or_none(tmp_path: Path) -> None:
 
     assert look(full, second, third).last.position == 4
     for files, words in (
-        ((second, third), f"it goes on from {base.id}.rim at position 2: name that before it"),
-        ((full, third), f"it goes on from {more.id}.rim at position 3, not from {base.id}.rim"),
+        ((second, third), f"a file whose name ends in {base.id}.rim at position 2: name that"),
+        ((full, third), f"ends in {more.id}.rim at position 3, not from {full.name} at 2"),
         ((full, full), "it goes on from nothing"),
     ):
         with pytest.raises(Unsound, match=words):

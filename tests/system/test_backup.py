@@ -12,13 +12,13 @@ from rim_ledger.system.backing_up import (
     DeleteBackup,
     StartBackup,
     VerifyBackup,
+    chain_of,
     end_download,
     expired,
     find_download,
     look_at_schedule,
     offer_download,
     succeed,
-    weak_link,
 )
 from rim_ledger.system.backup import (
     Backup,
@@ -189,8 +189,8 @@ def test_what_a_waiting_backup_would_go_on_from_is_looked_at_again() -> None:
     full, more = vaults.made(), vaults.made(INCREMENTAL)
     last = vaults.start(INCREMENTAL)
     vaults.append(full, BackupFoundUnsound(reason="piece 3 was damaged"))
-    weak = weak_link(vaults.backup(more.id), vaults.book())
-    assert (last.parent_id, weak and weak.id) == (more.id, full.id)
+    chain = chain_of(last, vaults.book())
+    assert [(each.id, each.sound) for each in chain] == [(full.id, False), (more.id, True)]
 
 
 def test_what_others_go_on_from_is_not_deleted_before_them() -> None:

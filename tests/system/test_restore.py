@@ -1,7 +1,6 @@
 """A restore is one transaction, which ends with the tables of today and a new origin."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +11,16 @@ from psycopg import AsyncConnection
 from rim_ledger.event_mac import EventMac, leaf
 from rim_ledger.migrate import scripts
 from rim_ledger.storage import Storage
-from rim_ledger.system.archive import Manifest, Sealer
+from rim_ledger.system.archive import Sealer
+from rim_ledger.system.chain import Chain, look_at
+from rim_ledger.system.manifest import Manifest
 from rim_ledger.system.outbound import OUTBOUND
-from rim_ledger.system.restore import Chain, look_at, restore
+from rim_ledger.system.restore import restore
 from tests.system.test_archive import SECRET, WORLD, archive
 
 EVENT = f"1\t{OUTBOUND}\t1\tOutboundResumed\t2026-01-05 00:00:00+00\t" + "{}\n"
 COLUMNS = ["position", "stream_id", "version", "name", "recorded_at", "body"]
 EARLIER = sorted(scripts())[:-1]
-
-
-@pytest.fixture
-def empty(server: str) -> Iterator[str]:
-    """The URL of a database with nothing in it."""
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE nothing")
-        yield server.replace("/rim_ledger?", "/nothing?")
-        connection.execute("DROP DATABASE nothing WITH (FORCE)")
 
 
 def backup(place: Path) -> Chain:

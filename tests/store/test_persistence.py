@@ -15,7 +15,7 @@ from eventsourcing.postgres import PostgresDatastore
 from eventsourcing.tests import persistence as conformance
 from psycopg.sql import SQL
 
-from rim_ledger.recorder import LedgerRecorder
+from rim_ledger.persistence import LedgerRecorder
 
 INSERT: Final = SQL("""
 INSERT INTO ledger.events (position, stream_id, version, name, body)
@@ -45,10 +45,6 @@ def datastore(url: str, *, enable_db_functions: bool = False) -> PostgresDatasto
 
 class Seeding(LedgerRecorder):
     """Puts events there for the library's cases, as the ledger's own statement would."""
-
-    def __init__(self, datastore: PostgresDatastore, *, events_table_name: str = "events") -> None:
-        super().__init__(datastore, events_table_name=events_table_name)
-        self.insert_events_statement = INSERT
 
     def _insert_stored_events(
         self, curs: Any, stored_events: Sequence[StoredEvent], **_: Any

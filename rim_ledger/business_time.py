@@ -1,0 +1,299 @@
+"""When each fact happened: the business time by which an answer to `effectiveAt` counts it.
+
+Most events happened when their stamp says so. One that follows from another stands at the time of
+what caused it, and a correction at the time of what it corrects, which the event itself or its
+stream says. Each type of event has its entry below.
+
+What counts by a time is folded in the order of recording, as each event was decided on those
+before it: so by the latest time everything counts, and comes to what is known now. It never meets
+an event without what it follows, because no event stands before the opening of its stream, a
+share in a loan before the loan was lent, or anything before an older event that does not say when
+it counts from.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, Self
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from rim_ledger.core import Aggregate, Event, Stamp
+from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.loan_events import (
+    LoanBecameOverdue,
+    LoanCompleted,
+    LoanDefaultReversed,
+    LoanDisbursementReversed,
+    LoanRepaid,
+    LoanRepaymentReversed,
+)
+from rim_ledger.lending.user import User
+from rim_ledger.lending.user_events import (
+    CreditApplied,
+    CreditDefaulted,
+    CreditLimitAdjusted,
+    CreditReleased,
+    CreditReserved,
+    CreditScoreRecomputed,
+    CreditTakenBack,
+    DebtBecameOverdue,
+    DebtCancelled,
+    DebtDefaulted,
+    DebtDefaultReversed,
+    DebtIncurred,
+    DebtReopened,
+    RepaymentAllocated,
+    RepaymentReversed,
+)
+from rim_ledger.payments.transaction import (
+    Transaction,
+    TransactionCompleted,
+    TransactionReconciliationUndone,
+    TransactionReversed,
+)
+from rim_ledger.values import day_after
+
+OWN: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "User": "UserRegistered UserContactChanged UserPhoneVerified CreditLimitSet CreditScoreSet"
+        " AutoLimitEnabled AutoLimitDisabled UserSuspended UserReinstated UserDeactivated"
+        " UserActivated CreditRefunded UserOptedOut UserOptedIn UserDeleted UserErased",
+        "CustomerAccess": "CustomerLoggedIn CustomerSeen CustomerLoggedOut CustomerSessionsEnded",
+        "Loan": "LoanRequested LoanApproved LoanRejected LoanApprovalRevoked LoanMetadataSet"
+        " LoanDisbursementRequested LoanDisbursementUnknown LoanDisbursementSettled"
+        " LoanDisbursementAnswered LoanDisbursementFailed LoanDisbursed LoanDisbursementDisputed"
+        " LoanDisputeResolved LoanDefaulted",
+        "Transaction": "TransactionRecorded TransactionFailed TransactionNoted"
+        " TransactionQuarantined TransactionRefunded TransactionReconciled",
+        "Statement": "StatementStarted StatementLinesSettled StatementFinished",
+        "Department": "DepartmentCreated DepartmentChanged DepartmentArchived DepartmentJoined"
+        " DepartmentLeft",
+        "SupportAgent": "AgentCreated AgentAvailabilityChanged AgentTierChanged AgentMoved"
+        " AgentRetired AgentTicketTaken AgentTicketLeft",
+        "Ticket": "TicketOpened TicketAssigned TicketUnassigned TicketStarted TicketEscalated"
+        " TicketEscalationAccepted TicketResolved TicketReopened TicketClosed"
+        " TicketPriorityChanged TicketCategoryChanged TicketDepartmentChanged TicketTagged"
+        " TicketUntagged MessagePosted MessagesRead AttachmentAdded TicketResponseOverdue"
+        " TicketResolutionOverdue",
+        "BroadcastMessage": "BroadcastDrafted BroadcastEdited BroadcastScheduled"
+        " BroadcastUnscheduled BroadcastStarted BroadcastProgressed BroadcastPaused"
+        " BroadcastResumed BroadcastSent BroadcastFailed BroadcastCancelled",
+        "BroadcastChunk": "ChunkFrozen ChunkAdvanced",
+        "NotificationHistory": "NotificationQueued NotificationTaken NotificationSent"
+        " NotificationDelivered NotificationFailed NotificationWithheld"
+        " NotificationOutcomeUnknown NotificationContradicted NotificationRetried",
+        "EmailTemplate": "EmailTemplateCreated EmailTemplateChanged EmailTemplateEnabled"
+        " EmailTemplateDisabled EmailTemplateArchived",
+        "SmsTemplate": "SmsTemplateCreated SmsTemplateChanged SmsTemplateEnabled"
+        " SmsTemplateDisabled SmsTemplateArchived",
+        "AdminRole": "AdminRoleCreated AdminRoleChanged AdminRoleDeleted AdminRoleGranted"
+        " AdminRoleWithdrawn",
+        "AdminUser": "AdminCreated AdminContactChanged AdminUserRoleChanged AdminSuspended"
+        " AdminReinstated AdminDeactivated AdminActivated AdminPasswordChanged AdminInvited"
+        " AdminPasswordResetBegun AdminTwoFactorEnrolled AdminTwoFactorConfirmed"
+        " AdminTwoFactorDisabled AdminTwoFactorReset AdminAccessReset AdminLoggedIn AdminSeen"
+        " AdminLoggedOut AdminSessionsRevoked AdminApiKeyAdded AdminApiKeyRemoved",
+        "ApiKey": "ApiKeyCreated ApiKeyUsed ApiKeyRevoked",
+        "SecuritySettings": "SecuritySettingsChanged",
+        "AdoptedSecrets": "SecretsAdopted",
+        "SystemAlert": "AlertCreated AlertChanged AlertEnabled AlertDisabled AlertArchived"
+        " AlertTriggered AlertStateChanged AlertAcknowledged",
+        "SystemConfig": "SystemConfigSet SystemConfigReset",
+        "BackupSettings": "BackupSettingsChanged ScheduledBackupBegun BackupTaken",
+        "Backup": "BackupStarted BackupPromoted BackupSucceeded BackupFailed"
+        " BackupVerificationRequested BackupVerified BackupFoundUnsound BackupDownloadOffered"
+        " BackupDownloaded BackupDeleted",
+        "Outbound": "OutboundStopped OutboundResumed",
+        "ApiIntegration": "IntegrationCreated IntegrationChanged IntegrationCredentialsRotated"
+        " IntegrationTested IntegrationActivated IntegrationDeactivated IntegrationBroken"
+        " IntegrationArchived",
+    }
+)
+"""By entity, the events that happened when their stamp says so, each after those before it."""
+
+Rule = Callable[[Any, Stamp, Any], datetime | None]
+"""From an event, its stamp and its aggregate as recorded before it, the time (UTC) from which on
+the event counts; None where it is of an older version and nothing says when."""
+
+
+def _stamped(_: Event, stamp: Stamp, __: Aggregate) -> datetime:
+    return stamp.at
+
+
+def _lent(user: User, at: datetime, loan: UUID) -> datetime:
+    """A time, but not before a loan was lent."""
+    debt = user.debts.get(loan)
+    return max(at, debt.disbursed_at) if debt else at
+
+
+def _shared_out(
+    event: RepaymentAllocated | RepaymentReversed, _: Stamp, __: User
+) -> datetime | None:
+    return event.paid_at
+
+
+def _reopened(event: DebtReopened, _: Stamp, __: User) -> datetime | None:
+    return max(event.paid_at, event.disbursed_at) if event.paid_at else None
+
+
+def _credit(event: CreditApplied | CreditTakenBack, _: Stamp, user: User) -> datetime | None:
+    return _lent(user, event.paid_at, event.part.loan_id) if event.paid_at else None
+
+
+def _carried(
+    event: CreditScoreRecomputed | CreditLimitAdjusted, _: Stamp, __: User
+) -> datetime | None:
+    return event.effective_at
+
+
+def _debt_cancelled(event: DebtCancelled, stamp: Stamp, user: User) -> datetime:
+    debt = user.debts.get(event.loan_id)
+    return debt.disbursed_at if debt else stamp.at
+
+
+def _debt_overdue(event: DebtBecameOverdue, stamp: Stamp, user: User) -> datetime:
+    debt = user.debts.get(event.loan_id)
+    return day_after(debt.due_at) if debt else stamp.at
+
+
+def _debt_defaulted(event: DebtDefaulted, stamp: Stamp, user: User) -> datetime:
+    return _lent(user, stamp.at, event.loan_id)
+
+
+def _debt_default_reversed(event: DebtDefaultReversed, stamp: Stamp, user: User) -> datetime:
+    return _lent(user, user.defaults.get(event.loan_id, stamp.at), event.loan_id)
+
+
+def _repaid(event: LoanRepaid, _: Stamp, loan: Loan) -> datetime | None:
+    paid_at = event.paid_at
+    return max(paid_at, loan.disbursed_at or paid_at) if paid_at else None
+
+
+def _completed(event: LoanCompleted, _: Stamp, __: Loan) -> datetime | None:
+    return event.paid_at
+
+
+def _repayment_reversed(event: LoanRepaymentReversed, _: Stamp, loan: Loan) -> datetime | None:
+    share = loan.shares.get(event.transaction_id)
+    return max(share.at, loan.disbursed_at or share.at) if share else None
+
+
+def _disbursement_reversed(_: LoanDisbursementReversed, stamp: Stamp, loan: Loan) -> datetime:
+    return loan.disbursed_at or stamp.at
+
+
+def _overdue(_: LoanBecameOverdue, stamp: Stamp, loan: Loan) -> datetime:
+    return day_after(loan.due_date) if loan.due_date else stamp.at
+
+
+def _default_reversed(_: LoanDefaultReversed, stamp: Stamp, loan: Loan) -> datetime:
+    return loan.defaulted_at or stamp.at
+
+
+def _money_came(_: TransactionCompleted, stamp: Stamp, payment: Transaction) -> datetime:
+    """The money of a payment came in when the payment says so, however much later it is settled;
+    the airtime of a loan went out just now."""
+    return stamp.at if payment.disburses else payment.created_at
+
+
+def _payment_reversed(_: TransactionReversed, stamp: Stamp, payment: Transaction) -> datetime:
+    completed_at = payment.completed_at or stamp.at
+    return completed_at if payment.disburses else payment.created_at
+
+
+def _undone(_: TransactionReconciliationUndone, stamp: Stamp, payment: Transaction) -> datetime:
+    return payment.reconciled_at or stamp.at
+
+
+FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
+    {
+        # What a loan's own events leave in its user's stream, under the same stamp.
+        CreditReserved: _stamped,
+        CreditReleased: _stamped,
+        DebtIncurred: _stamped,
+        CreditDefaulted: _stamped,
+        DebtDefaulted: _debt_defaulted,
+        # The shares of a payment, at the time of its money.
+        TransactionCompleted: _money_came,
+        RepaymentAllocated: _shared_out,
+        LoanRepaid: _repaid,
+        LoanCompleted: _completed,
+        # Credit pays once there is both, the credit and the loan.
+        CreditApplied: _credit,
+        # A loan is overdue when the day is over on which it was due.
+        LoanBecameOverdue: _overdue,
+        DebtBecameOverdue: _debt_overdue,
+        # Score and limit, at the time of what had them judged again.
+        CreditScoreRecomputed: _carried,
+        CreditLimitAdjusted: _carried,
+        # Corrections, at the time of what they correct.
+        TransactionReversed: _payment_reversed,
+        RepaymentReversed: _shared_out,
+        DebtReopened: _reopened,
+        LoanRepaymentReversed: _repayment_reversed,
+        CreditTakenBack: _credit,
+        LoanDisbursementReversed: _disbursement_reversed,
+        DebtCancelled: _debt_cancelled,
+        LoanDefaultReversed: _default_reversed,
+        DebtDefaultReversed: _debt_default_reversed,
+        TransactionReconciliationUndone: _undone,
+    }
+)
+"""The events that happened at the time of something else, and when that was."""
+
+RULES: Final[Mapping[str, Rule | None]] = MappingProxyType(
+    dict.fromkeys(" ".join(OWN.values()).split())
+    | {event.__name__: rule for event, rule in FOLLOWING.items()}
+)
+"""The rule of every type of event; None for those with a time of their own."""
+
+FIGURES: Final = (CreditScoreRecomputed, CreditLimitAdjusted)
+"""Events that nothing later rests upon."""
+
+
+def so_far(event: Event, before: Aggregate, by: datetime) -> Event:
+    """As much of an event as had happened by a time, which the event itself had. Of money that is
+    older than a loan which it paid, that loan's part waits until the loan was lent."""
+    if isinstance(event, RepaymentAllocated | RepaymentReversed) and isinstance(before, User):
+        parts = [part for part in event.parts if _lent(before, by, part.loan_id) == by]
+        return event if len(parts) == len(event.parts) else replace(event, parts=tuple(parts))
+    return event
+
+
+class Times(Struct, frozen=True, gc=False):
+    """What the events of a stream say about their business times, as far as it is known."""
+
+    at: datetime
+    """When its last event happened."""
+    latest: datetime
+    """The latest of all events."""
+    own: datetime
+    """The latest of those that happened when their stamp says so."""
+    least: datetime
+    """Before this nothing stands that comes later: the time of the opening, or of an event that
+    does not say when it counts from."""
+    approximate: bool = False
+    """Whether some event does not say when it counts from: it stands at its stamp's time."""
+
+    @classmethod
+    def begin(cls, stamp: Stamp) -> Self:
+        """The times of a stream that an event opens."""
+        return cls(stamp.at, stamp.at, stamp.at, stamp.at)
+
+    def after(self, event: Event, stamp: Stamp, before: Aggregate) -> Self:
+        """The times with one more event; `before` is the aggregate as recorded before it."""
+        own, least, approximate = self.own, self.least, self.approximate
+        if rule := RULES[type(event).__name__]:
+            if (found := rule(event, stamp, before)) is not None:
+                at = max(found, least)
+            elif isinstance(event, FIGURES):
+                at, approximate = max(stamp.at, least), True
+            else:
+                at = least = max(stamp.at, self.latest)
+                approximate = True
+        else:
+            at = own = max(stamp.at, own, least)
+        return type(self)(at, max(self.latest, at), own, least, approximate)

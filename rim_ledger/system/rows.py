@@ -1,0 +1,143 @@
+"""The rows of a table in a backup: lines of COPY in the order of their keys, or what changed.
+
+A table that is in a backup whole has a line of COPY for each row. One of which only the changes are
+in has, key after key, "+" and a line for each row that is new or different, or "-" and the key
+where no row is left. A key stands for one row, or in a table without a primary key for all rows
+that are alike.
+"""
+
+import heapq
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+HAS, GONE = b"+", b"-"
+NULL: Final = rb"\N"
+LAST: Final = b"\xff"
+"""Sorts behind every UTF-8 text, as PostgreSQL sorts nulls."""
+ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
+UNESCAPED: Final = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
+
+Key = tuple[bytes, ...]
+"""The texts of a key's columns; they sort as PostgreSQL sorts them under COLLATE "C"."""
+
+
+PIECE_MAX: Final = 4 * 1024 * 1024
+"""Bytes of a table or a file that are sealed together, a line of a table more or less."""
+
+
+class Group(NamedTuple):
+    """The lines of one key; none where it is gone."""
+
+    key: Key
+    named: bytes
+    """The key as a line of COPY has it, to be written."""
+    lines: list[bytes]
+
+
+class Disordered(Exception):
+    """Lines are not in the order of their keys."""
+
+
+class Layout(Struct, frozen=True):
+    """How the lines of a table are read: the names of its columns, and of those of its key."""
+
+    columns: Sequence[str]
+    key: Sequence[str]
+
+    async def groups(self, lines: AsyncIterable[bytes]) -> AsyncIterator[Group]:
+        """Lines of COPY, key by key. Raises Disordered."""
+        places = [self.columns.index(name) for name in self.key]
+        async for group in _gathered(lines, places, marked=False):
+            yield group
+
+    async def changes(self, lines: AsyncIterable[bytes]) -> AsyncIterator[Group]:
+        """Lines that `difference` wrote, key by key. Raises Disordered."""
+        places = [self.columns.index(name) for name in self.key]
+        async for group in _gathered(lines, places, marked=True):
+            yield group
+
+
+async def _gathered(
+    lines: AsyncIterable[bytes], places: Sequence[int], *, marked: bool
+) -> AsyncIterator[Group]:
+    group: Group | None = None
+    async for line in lines:
+        gone = marked and line.startswith(GONE)
+        content = line[1:] if marked else line
+        fields = content.rstrip(b"\n").split(b"\t")
+        named = fields if gone else [fields[place] for place in places]
+        key = tuple([_value(field) for field in named])
+        if group and group.key == key:
+            group.lines.append(content)
+            continue
+        if group:
+            if key < group.key:
+                raise Disordered
+            yield group
+        group = Group(key, b"\t".join(named), [] if gone else [content])
+    if group:
+        yield group
+
+
+def _value(field: bytes) -> bytes:
+    if b"\\" not in field:
+        return field
+    if field == NULL:
+        return LAST
+    return ESCAPED.sub(lambda found: UNESCAPED.get(found[1], found[1]), field)
+
+
+async def difference(
+    before: AsyncIterator[Group], now: AsyncIterator[Group]
+) -> AsyncIterator[bytes]:
+    """What turns the rows of before into those of now, as marked lines."""
+    old = await anext(before, None)
+    async for new in now:
+        while old and old.key < new.key:
+            yield GONE + old.named + b"\n"
+            old = await anext(before, None)
+        if old and old.key == new.key:
+            same = sorted(old.lines) == sorted(new.lines)
+            old = await anext(before, None)
+            if same:
+                continue
+        for line in new.lines:
+            yield HAS + line
+    while old:
+        yield GONE + old.named + b"\n"
+        old = await anext(before, None)
+
+
+async def merged(layers: Sequence[AsyncIterator[Group]]) -> AsyncIterator[Group]:
+    """Rows as the last of some layers has them: the first is whole, each other has the changes."""
+    heads = list[tuple[Key, int, Group]]()
+    for number, layer in enumerate(layers):
+        if head := await anext(layer, None):
+            heads.append((head.key, -number, head))
+    heapq.heapify(heads)
+    last: Key | None = None
+    while heads:
+        key, turn, group = heads[0]
+        if key != last and group.lines:
+            yield group
+        last = key
+        if following := await anext(layers[-turn], None):
+            heapq.heapreplace(heads, (following.key, turn, following))
+        else:
+            heapq.heappop(heads)
+
+
+async def packed(lines: AsyncIterable[bytes]) -> AsyncIterator[tuple[bytes, int]]:
+    """Lines together, and how many they are."""
+    pack, size = list[bytes](), 0
+    async for line in lines:
+        pack.append(line)
+        size += len(line)
+        if size >= PIECE_MAX:
+            yield b"".join(pack), len(pack)
+            pack, size = [], 0
+    if pack:
+        yield b"".join(pack), len(pack)

@@ -1,0 +1,183 @@
+"""Business time: whatever was recorded in whatever order, by a time counts what had happened."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, get_args
+from uuid import UUID
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, rule
+from msgspec.structs import replace
+
+from projections.fold import Course, Entry, Trace
+from projections.journal import JournalLine
+from projections.log import Line
+from rim_ledger.business_time import FOLLOWING, OWN
+from rim_ledger.catalogue import ENTITIES, EVENTS
+from rim_ledger.codec import Codec, Recorded
+from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.telco import Answer
+from rim_ledger.lending.user import User
+from rim_ledger.payments.transaction import Transaction
+from tests.payments.test_payment import Payments
+
+CODEC = Codec(EVENTS)
+PAST = datetime(1999, 1, 1, tzinfo=UTC)
+FUTURE = datetime(2199, 1, 1, tzinfo=UTC)
+
+
+def lines(log: Iterable[Recorded]) -> list[Line]:
+    """A log as it is stored."""
+    found = []
+    for position, each in enumerate(log, 1):
+        stored = CODEC.to_stored_event(each)
+        version, name, body = stored.originator_version, stored.topic, stored.state
+        found.append(Line(position, each.originator_id, version, name, body, each.stamp.at))
+    return found
+
+
+class Then:
+    """Every stream as it was by a business time, and the balances of the accounts (debit above
+    zero), as a replay comes to them."""
+
+    def __init__(self, log: Iterable[Line], by: datetime | None) -> None:
+        courses = defaultdict[UUID, Course](Course)
+        self.traces = list[Trace]()
+        self.times = set[datetime]()
+        for line in log:
+            before = courses[line.stream]
+            after = courses[line.stream] = before.after(line, by)
+            self.traces += after.left_after(before, line)
+            assert after.recorded
+            self.times.add(after.recorded.times.at)
+        found = ((id_, entry) for id_, each in courses.items() for entry in each.results)
+        self.entries: dict[UUID, Entry] = dict(found)
+
+    def balances(self, by: datetime | None = None) -> dict[str, Decimal]:
+        sums = defaultdict[str, Decimal](Decimal)
+        for each in self.traces:
+            if isinstance(each, JournalLine) and (by is None or each.effective_at <= by):
+                sums[each.account] += each.debit - each.credit
+        return {account: total for account, total in sums.items() if total}
+
+    def each(self, kind: type[Any]) -> list[Any]:
+        found = (entry.aggregate for entry in self.entries.values())
+        return [each for each in found if isinstance(each, kind)]
+
+
+def _older(recorded: Recorded) -> Recorded:
+    """An event as it was written before it said when it happened."""
+    event, plain = recorded.event, {"paid_at": None, "effective_at": None, "completed": ()}
+    left_out = {name: plain[name] for name in plain.keys() & set(event.__struct_fields__)}
+    return replace(recorded, event=replace(event, **left_out))
+
+
+def test_every_event_says_when_it_happened() -> None:
+    for entity, events in ENTITIES.items():
+        names = {each.__name__ for each in get_args(events) or (events,)}
+        own = set(OWN[entity.__name__].split())
+        following = {each.__name__ for each in FOLLOWING} & names
+        assert not own & following
+        assert names == own | following, "say in rim_ledger/business_time.py when it happened"
+    assert OWN.keys() == {entity.__name__ for entity in ENTITIES}
+
+
+class Backdated(Payments):
+    """The same loans and payments, said to have happened at some time in the past."""
+
+    @initialize()
+    def open(self) -> None:
+        super().open()
+        self.desk.world.pass_days(50)
+
+    @rule(days=st.integers(0, 60))
+    def speak_of(self, days: int) -> None:
+        at = self.desk.world.time - timedelta(days=days)
+        self.desk.stamp = Stamp(at=at, actor=SYSTEM) if days else None
+
+    @rule(amount=st.sampled_from([50, 100, 200]), days=st.sampled_from([1, 3, 30]))
+    def lend(self, amount: int, days: int) -> None:
+        super().lend(Decimal(amount), Decimal(15), days, Answer.DELIVERED)
+
+    @rule(amount=st.sampled_from([20, 60, 115, 173, 300]))
+    def promise(self, amount: int) -> None:
+        super().promise(Decimal(amount))
+
+    @rule(amount=st.sampled_from([20, 60, 115]), named=st.integers(0, 2))
+    def pay(self, amount: int, named: int) -> None:
+        super().pay(Decimal(amount), named)
+
+    def teardown(self) -> None:
+        self.by_the_latest_time_everything_counts()
+        self.at_every_time_the_figures_agree()
+        self.older_events_are_folded_as_well()
+
+    def by_the_latest_time_everything_counts(self) -> None:
+        log = lines(self.desk.log)
+        known, latest, none = Then(log, None), Then(log, FUTURE), Then(log, PAST)
+        assert latest.entries == known.entries
+        assert latest.traces == known.traces
+        assert not none.entries
+        assert not none.traces
+        assert not any(entry.times.approximate for entry in known.entries.values())
+
+    def at_every_time_the_figures_agree(self) -> None:
+        log = lines(self.desk.log)
+        known, before = Then(log, None), set[UUID]()
+        for time in sorted(known.times):
+            then = Then(log, time)
+            assert before <= then.entries.keys()
+            before = {*then.entries}
+            loans: list[Loan] = then.each(Loan)
+            (user,) = then.each(User) or [None]
+            book = defaultdict[str, Decimal](Decimal, then.balances())
+            assert book == known.balances(time)
+            assert sum(book.values()) == 0
+            lent = [loan for loan in loans if loan.disbursed_at]
+            lost = sum(loan.outstanding_amount for loan in lent if loan.status == "defaulted")
+            assert (-book["1290"], book["5100"]) == (lost, lost)
+            assert book["1200.MTN"] + book["1210"] == sum(each.outstanding_amount for each in lent)
+            self._require_repaid(known, lent, time)
+            if user:
+                self._require_agreed(user, lent, book)
+
+    def older_events_are_folded_as_well(self) -> None:
+        """The same with an older beginning, in which no derived event says when it happened."""
+        half = len(self.desk.log) // 2
+        for older in (half, 2 * half):
+            log = lines([_older(each) for each in self.desk.log[:older]] + self.desk.log[older:])
+            known = Then(log, None)
+            assert Then(log, FUTURE).entries == known.entries
+            for time in known.times:
+                then = Then(log, time)
+                assert sum(then.balances().values()) == 0
+                for loan in then.each(Loan):
+                    assert 0 <= loan.amount_paid <= loan.amount_due
+
+    def _require_repaid(self, known: Then, lent: list[Loan], time: datetime) -> None:
+        """What was repaid by then is what had come in, of the money that counts today."""
+        credited = known.each(User)[0].applied
+        payments: list[Transaction] = known.each(Transaction)
+        for loan in lent:
+            if loan.id not in credited and self.desk.loan(loan.id).disbursed_at:
+                assert loan.amount_paid == sum(
+                    part.amount
+                    for payment in payments
+                    if payment.status == "completed" and payment.created_at <= time
+                    for part in payment.parts
+                    if part.loan_id == loan.id
+                )
+
+    def _require_agreed(self, user: User, lent: list[Loan], book: dict[str, Decimal]) -> None:
+        open_ = {loan.id: loan.outstanding_amount for loan in lent if loan.outstanding_amount}
+        assert {id_: debt.outstanding for id_, debt in user.debts.items()} == open_
+        assert user.total_repaid == sum(loan.amount_paid for loan in lent)
+        assert -book["2110"] == user.credit_balance
+
+
+TestBackdated = Backdated.TestCase
+TestBackdated.settings = settings(max_examples=100, stateful_step_count=30)
