@@ -25,6 +25,9 @@ HEAD: Final = "SELECT coalesce(max(place), 0) FROM ledger.activity_places"
 PLACES: Final = """
 SELECT place, source, number FROM ledger.activity_places
  WHERE place > %s AND place <= coalesce(%s, place) ORDER BY place LIMIT %s"""
+BESIDE: Final = ("activity_places", "activity_spans", "activity_tiles")
+MAY_READ: Final = """
+SELECT bool_and(has_table_privilege('ledger.' || name, 'SELECT')) FROM unnest(%s::text[]) name"""
 PLACE: Final = """
 SELECT p.place FROM ledger.{source} r
   LEFT JOIN ledger.activity_places p ON p.source = %s AND p.number = r.number
@@ -162,6 +165,12 @@ def named(source: str, row: dict[str, Any]) -> str:
 def is_own(mac: EventMac | None, source: str, row: dict[str, Any]) -> bool:
     """Whether the code of a row says that this ledger wrote it; without a key nobody can tell."""
     return mac is None or mac.is_own(entry(source, row), row["mac"])
+
+
+async def may_read(connection: Connection) -> bool:
+    """Whether a connection may read all that is compared of activities."""
+    row = await (await connection.execute(MAY_READ.encode(), [[*SOURCES, *BESIDE]])).fetchone()
+    return bool(row and row[0])
 
 
 async def place_of(connection: Connection, source: str, id: str) -> int | None:

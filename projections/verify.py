@@ -12,7 +12,7 @@ from projections.activity_spans import Span, ranges, spans
 from projections.merkle import HEIGHT, SIZE, WIDTH, Edge
 from projections.numbering import numbering_faults
 from projections.origins import Origins
-from projections.sealed_logs import Activities, Events, Item, SealedLog, strangers
+from projections.sealed_logs import Activities, Events, Item, SealedLog, may_read, strangers
 from projections.seals import last, require_signed
 from projections.signed_note import Checkpoint, Untrue, said
 from projections.streams import Rest, no_rest
@@ -240,6 +240,8 @@ class Verification:
         self._connection, self._origins, self._outside = connection, origins, outside
         self._mac, self._rest = event_mac, rest
         self.dropped = list[Span]()
+        self.reads_activity = True
+        """Whether this login may read the log of activities; without that it is not compared."""
         self.events = self.sealed = self.checkpoints = self.activities = self.sealed_activities = 0
 
     async def faults(self, progress: Progress = silent) -> AsyncIterator[str]:
@@ -268,6 +270,9 @@ class Verification:
         claims: list[Claim] = [(each.size, each.root) for each in kept if each]
         if not known and not claims:
             return  # Nothing of it is sealed yet.
+        self.reads_activity = await may_read(self._connection)
+        if not self.reads_activity:
+            return
         since = known.since if known else 0
         self.sealed_activities = known.size if known else 0
         self.dropped, wrong = await spans(self._connection, self._origins)

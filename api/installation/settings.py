@@ -168,9 +168,6 @@ class Settings(BaseSettings):
         description="the seconds that the follower, the sealer or the clock may be behind, or give "
         "no sign of life, while the service still counts as ready; default: 10",
     )
-    activity_retention_days: int = Field(
-        default=1825, ge=1, description="the days that activity is kept for; default: 1825"
-    )
     cors_origins: Origins = Field(
         default=(),
         description="the origins, parted by commas, whose pages may ask this API from a browser,"

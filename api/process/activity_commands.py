@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
 
 from psycopg import AsyncConnection
 
@@ -13,6 +14,9 @@ from projections.activity_spans import Span, drop
 from projections.sealer import LOCK
 from rim_ledger.world import RealWorld
 
+RETENTION_DAYS: Final = 1825
+"""Five years."""
+
 
 def drop_before(before: date, *, reason: str) -> None:
     """Drop activities and refused requests from before a day, when their retention is over.
@@ -23,19 +27,16 @@ def drop_before(before: date, *, reason: str) -> None:
     Parameters
     ----------
     before:
-        The first day that is kept (UTC), such as 2021-01-31. The setting
-        RIM_ACTIVITY_RETENTION_DAYS says how late it may be.
+        The first day that is kept (UTC), such as 2021-01-31; at least five years ago.
     reason:
         Why, in a few words; they are kept in the clear.
     """
     settings, now = Settings.load(), RealWorld().now()
     first = datetime.combine(before, time(), UTC)
-    latest = now - timedelta(days=settings.activity_retention_days)
+    latest = now - timedelta(days=RETENTION_DAYS)
     if first > latest:
-        raise Unfit(
-            f"activity is kept for {settings.activity_retention_days} days, so nothing after"
-            f" {latest:%Y-%m-%d} is dropped: RIM_ACTIVITY_RETENTION_DAYS says so"
-        )
+        words = f"activity is kept for {RETENTION_DAYS} days: name a day up to {latest:%Y-%m-%d}"
+        raise Unfit(words)
     with fitting_database(settings, owner=True) as url:
         span = asyncio.run(_drop(settings, url, first, reason))
     print(span or f"no activity from before {before} is sealed, but for what was dropped already")

@@ -217,8 +217,12 @@ async def _compare(
         await _gather(found, checked.faults(told))
     words = (
         f"{checked.events} events, {checked.sealed} of them sealed by"
-        f" {origins.last.verifier.origin}; {checked.checkpoints} checkpoints;"
-        f" {checked.activities} lines of activity, {checked.sealed_activities} of them sealed"
+        f" {origins.last.verifier.origin}; {checked.checkpoints} checkpoints; "
+    )
+    words += (
+        f"{checked.activities} lines of activity, {checked.sealed_activities} of them sealed"
+        if checked.reads_activity
+        else "activity not checked: this login may not read it"
     )
     return found, "\n".join([*map(str, origins.openings[1:]), *map(str, checked.dropped), words])
 
