@@ -162,7 +162,7 @@ class JournalLineRow(Row, table="journal_lines", of=JournalLine, newest="recorde
     position: Annotated[int, Indexed]
     recorded_at: Moment
     effective_at: Moment
-    approximate: bool
+    approximate: Annotated[bool, Indexed]
     account: Annotated[str, Indexed, Read(Account)]
     debit: Naira
     credit: Naira

@@ -66,12 +66,9 @@ async def openings(connection: Connection) -> list[tuple[str, datetime]]:
 async def origins(connection: Connection, vault: Vault | None) -> Origins:
     """The origins of the log, of which the last holds the key at hand, if a vault opens that.
     Raises Untrue."""
-    found, key = Origins(note for note, _ in await openings(connection)), None
-    if vault is None:
-        return found
-    if signer := await known_signer(connection, vault):
-        key = signer.key
-    if (found.last and found.last.verifier.key) != key:
+    found = Origins(note for note, _ in await openings(connection))
+    signer = await known_signer(connection, vault) if vault else None
+    if vault and (found.last and found.last.verifier.key) != (signer and signer.key):
         raise Untrue("the last origin in the store is not the one whose key it holds")
     return found
 

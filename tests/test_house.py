@@ -26,7 +26,7 @@ from tests.problem_codes import PACKAGES, TREE, modules
 
 LINES_MAX: Final = 300
 LARGE: Final = {
-    "rim_ledger/lending/user.py": 370,  # the fold over 33 events
+    "rim_ledger/lending/user.py": 380,  # the fold over 33 events
     "rim_ledger/lending/loan.py": 310,  # the fold over 22 events
     "rim_ledger/book.py": 310,  # all that one decision may see and write
     "rim_ledger/ledger.py": 320,  # one group from its first decision to its answers

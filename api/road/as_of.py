@@ -8,6 +8,7 @@ from api.road.filters import Asked, all_of, has_business_time
 from api.wire.query import unfit
 from projections.as_of import Moment
 from projections.tables import Row
+from rim_ledger.lending.loan import Loan
 from rim_ledger.values import moment
 
 if TYPE_CHECKING:
@@ -63,6 +64,21 @@ async def position_at(desk: "Desk", time: "datetime", upto: int, *, inclusive: b
         by_then = recorded_at <= time if inclusive else recorded_at < time
         first, last = (middle, last) if by_then else (first, middle - 1)
     return first
+
+
+async def is_approximate(desk: "Desk", row: type[Row], at: Moment, tests: "list[Test]") -> bool:
+    """Whether an event of some of these rows does not say when it happened. Those of payments do;
+    those of loans that do not have moved money, and left a line in the journal."""
+    if at.happened_by is None or row.OF is not Loan:
+        return False
+    where, values = all_of([*tests, ("l.position <= %s", [at.position])])
+    query = (
+        f"SELECT EXISTS (SELECT FROM read.{row.TABLE} t"  # noqa: S608 - declared names
+        " JOIN read.journal_entries e ON e.loan_id = t.id"
+        f" JOIN read.journal_lines l ON l.entry_id = e.id AND l.approximate WHERE {where})"
+    )
+    ((found,),) = await desk.rows(query, values)
+    return bool(found)
 
 
 async def hint(desk: "Desk", row: type[Row], asked: Asked, tests: "list[Test]") -> str | None:

@@ -111,7 +111,7 @@ def read_query(
     sort = read("sort", lambda: _order(row, once.get("sort", usual), own))
     cursor = read("cursor", lambda: once.get("cursor"))
     hidden = read("deleted", lambda: _deleted(row, once.get("deleted")))
-    past, time = has_past(row) and not own, has_business_time(row) and not own
+    past, time = has_past(row) and not own, lists_business_time(row) and not own
     as_of = read("asOf", lambda: _past(once.get("asOf"), sort, row, known=past))
     effective_at = read(
         "effectiveAt", lambda: _past(once.get("effectiveAt"), sort, row, known=time)
@@ -157,7 +157,7 @@ def names_of(row: type[Row], own: bool) -> tuple[str, ...]:
     there = {
         "deleted": "deleted_at" in row.COLUMNS,
         "asOf": has_past(row) and not own,
-        "effectiveAt": has_business_time(row) and not own,
+        "effectiveAt": lists_business_time(row) and not own,
     }
     return (*(name for name in ONCE if there.get(name, True)), *filter_names(row, own))
 
@@ -189,8 +189,13 @@ def has_past(row: type[Row]) -> bool:
 
 
 def has_business_time(row: type[Row]) -> bool:
-    """Whether rows can be shown as they were in business time."""
+    """Whether a row can be shown as it was in business time."""
     return row.OF in (User, Loan, Transaction)
+
+
+def lists_business_time(row: type[Row]) -> bool:
+    """Whether a list can be shown as it was in business time."""
+    return has_business_time(row) and row.OF is not User
 
 
 def all_of(tests: Iterable[Test]) -> Test:

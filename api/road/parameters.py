@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from api.examples import AS_OF, EFFECTIVE_AT, EITHER_ID
 from api.road.conditions import ENDS, is_filter
-from api.road.filters import LIMIT, LIMIT_MAX, has_business_time, has_past
+from api.road.filters import LIMIT, LIMIT_MAX, has_past, lists_business_time
 from projections.columns import Column
 from projections.tables import Row
 
@@ -33,7 +33,7 @@ def of_list(row: type[Row]) -> dict[str, Schema]:
         parameters["deleted"] = {"type": "boolean"}
     if has_past(row):
         parameters["asOf"] = AS_OF
-    if has_business_time(row):
+    if lists_business_time(row):
         parameters["effectiveAt"] = EFFECTIVE_AT
     return parameters
 

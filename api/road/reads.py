@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidTag
 from msgspec import Struct
 
 from api.examples import AS_OF, EFFECTIVE_AT
-from api.road.as_of import APPROXIMATE, HINT, hint, moment_of
+from api.road.as_of import APPROXIMATE, HINT, hint, is_approximate, moment_of
 from api.road.conditions import Test
 from api.road.filters import (
     NOW,
@@ -19,6 +19,7 @@ from api.road.filters import (
     all_of,
     beyond,
     has_business_time,
+    lists_business_time,
     make_cursor,
     read_query,
 )
@@ -208,10 +209,10 @@ async def _list_then(
     items = ",".join(each.text for each in found.items)
     body = f'{{"items":[{items}],"nextCursor":{cursor}}}'
     headers = [(b"ledger-position", b"%d" % at.position)]
-    if any(each.approximate for each in found.items):
-        headers.append(APPROXIMATE)
-    nothing = not (found.items or found.following or query.after)
     lasting = [*tests, *past.lasting(query)]
+    if await is_approximate(desk, route.row, at, lasting):
+        headers.append(APPROXIMATE)
+    nothing = lists_business_time(route.row) and not (found.items or found.following or query.after)
     if nothing and (words := await hint(desk, route.row, query.asked, lasting)):
         headers.append((HINT, words.encode()))
     return Reply(200, body.encode(), headers)

@@ -1,5 +1,6 @@
 """Business time through HTTP: what had happened by a time, however late it was recorded."""
 
+import json
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -70,6 +71,9 @@ def test_what_was_imported_is_there_at_the_time_of_business(tell: Tell) -> None:
             assert (await shown(admin, "/v1/loans", effectiveAt=time, status=status)) == listed
             own = await shown(admin, f"{made['user']}/loans", effectiveAt=time)
             assert own["items"] == [row]
+            as_lines = {"Accept": "application/x-ndjson"}
+            told = await admin.get("/v1/loans", params={"effectiveAt": time}, headers=as_lines)
+            assert [json.loads(line) for line in told.text.splitlines()] == [row]
             user = await shown(admin, made["user"], effectiveAt=time)
             assert user["totalRepaid"] == paid
             principal = {0: 100, 40: 60, 115: 0}[paid]  # What was recorded first paid the fee.
@@ -90,7 +94,7 @@ def test_what_was_imported_is_there_at_the_time_of_business(tell: Tell) -> None:
 def test_by_now_all_is_as_it_is(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         made = await imported(admin)
-        lists = ["/v1/loans", "/v1/transactions", f"{made['user']}/transactions", "/v1/users"]
+        lists = ["/v1/loans", "/v1/transactions", f"{made['user']}/transactions"]
         for path in (*made.values(), *lists):
             query = {"effectiveAt": "2199-12-31T00:00:00Z"}
             then = await admin.get(path, params=query, headers=await admin.caught_up())
@@ -201,6 +205,28 @@ def test_an_older_event_that_does_not_say_when_it_happened_is_owned_up_to(
                 )
                 assert (APPROXIMATE in answer.headers) == (path != made["early"]), path
                 assert APPROXIMATE not in (await admin.get(path)).headers
+        for media in ("application/x-ndjson", "text/csv"):
+            told = await admin.get(f"/v1/loans?effectiveAt={PAID}", headers={"Accept": media})
+            assert APPROXIMATE in told.headers
+        payments = await admin.get(f"/v1/transactions?effectiveAt={PAID}")
+        assert APPROXIMATE not in payments.headers
+
+    tell(story)
+
+
+def test_a_loan_may_be_older_than_the_registration_of_its_borrower(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        user = await admin.user()
+        wish = {"userId": user["id"], "amount": 100, "network": "MTN"}
+        made = await admin.post("/v1/loans", wish | {"occurredAt": LENT})
+        assert made.status_code == 201, made.text
+        loan, path = f"/v1/loans/{made.json()['id']}", f"/v1/users/{user['id']}"
+        row = await shown(admin, loan, effectiveAt=OVER)
+        assert (row["status"], row["userPhone"]) == ("pending", None)
+        assert (await shown(admin, f"{path}/loans", effectiveAt=OVER))["items"] == [row]
+        assert await shown(admin, path, effectiveAt=OVER) is None
+        now = await shown(admin, path, effectiveAt="2199-12-31T00:00:00Z")
+        assert (now["exposure"], now["totalLoans"]) == (100, 1)
 
     tell(story)
 
@@ -218,6 +244,7 @@ def test_a_time_of_business_that_cannot_be_meant_is_refused(tell: Tell) -> None:
             f"{made['loan']}?effectiveAt={OVER}&asOf=99999999",
             f"/v1/loans?sort=dueDate&effectiveAt={OVER}",
             "/v1/loans?effectiveAt=yesterday",
+            f"/v1/users?effectiveAt={OVER}",
             f"/v1/trial-balance?effectiveAt={OVER}&effectiveAt={OVER}",
             "/v1/trial-balance?effectiveAt=now",
             f"/v1/tickets?effectiveAt={OVER}",

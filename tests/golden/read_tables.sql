@@ -692,6 +692,7 @@ ALTER TABLE read.journal_lines ADD PRIMARY KEY (id);
 CREATE INDEX journal_lines_entry_id ON read.journal_lines (entry_id);
 CREATE INDEX journal_lines_position ON read.journal_lines (position);
 CREATE INDEX journal_lines_recorded_at ON read.journal_lines (recorded_at, id);
+CREATE INDEX journal_lines_approximate ON read.journal_lines (approximate);
 CREATE INDEX journal_lines_account ON read.journal_lines (account);
 ALTER TABLE read.statement_lines ADD PRIMARY KEY (id);
 CREATE INDEX statement_lines_line ON read.statement_lines (line, id);
