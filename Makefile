@@ -34,7 +34,7 @@ test: setup ## Run every test, on PostgreSQL servers of its own
 	$(BIN)/python -m pytest -n 3
 
 fast: setup ## Run the rules alone, without a database
-	$(BIN)/python -m pytest --ignore tests/store --ignore tests/projections --ignore tests/api --ignore tests/process
+	$(BIN)/python -m pytest -n 2 -m "not database and not soak"
 
 check: setup ## Lint, types, layers and tests: what CI runs
 	$(BIN)/ruff check .

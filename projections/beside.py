@@ -1,5 +1,4 @@
-"""Compares rows with the log that they follow from: names, secrets, keys, reminders, read tables;
-and outcomes with their codes."""
+"""Compares rows with the log that they follow from, and outcomes with their codes."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence

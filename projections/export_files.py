@@ -148,9 +148,12 @@ def begin(place: Path) -> None:
 
 
 def take_away_unfinished(place: Path, held: Manifest) -> None:
-    """Take away the files of a segment that a run broke off in before its manifest was written."""
+    """Take away the files of a segment that a run broke off in before its manifest was written, and
+    files by type of segments that have none according to it."""
+    untyped = {segment.file for segment in held.segments if segment.typed is None}
     for file in strange(place, held):
-        if (found := FILE.fullmatch(file.name)) and int(found[1]) > held.last:
+        later = (found := FILE.fullmatch(file.name)) and int(found[1]) > held.last
+        if later or (file.name in untyped and file.parent.parent == types_of(place)):
             file.unlink()
 
 

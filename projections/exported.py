@@ -17,10 +17,9 @@ from projections.export import Progress
 from projections.export_files import Manifest, Unfitting, digest, manifest_in, proof_file, strange
 from projections.export_rows import SCHEMA, values_of
 from projections.export_types import Comparison, rows_in
-from projections.log import Line
+from projections.log import Line, leaf
 from projections.merkle import Frontier, leaf_hash
 from projections.origins import Origins
-from projections.seals import leaf
 from projections.signed_note import Checkpoint, Untrue, Verifier
 
 STEP: Final = 5_000

@@ -22,6 +22,7 @@ from rim_ledger.support.deadlines import look_at_ticket
 from rim_ledger.system import backup_settings
 from rim_ledger.system.archivist import Archivist
 from rim_ledger.system.backing_up import look_at_schedule
+from rim_ledger.system.config import setting
 from rim_ledger.system.outbound import LATER, is_open
 
 log = logging.getLogger(__name__)
@@ -107,9 +108,15 @@ async def _run(
 
 
 async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
-    """A loan that may not be disbursed any more is left to a person; one that waits until something
-    may leave the house is looked at again."""
+    """A loan that may not be disbursed any more, or not without a person, is left to one; one that
+    waits until something may leave the house is looked at again."""
     ledger = dispatch.ledger
+
+    def look(book: Book) -> tuple[UUID, bool]:
+        if automatic := bool(setting(book, "lending", "autoDisburse")):
+            return loan, automatic
+        book.forget("disburse", loan)
+        return loan, automatic
 
     def leave(book: Book) -> UUID:
         if is_open(book):
@@ -118,6 +125,9 @@ async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
             book.remind("disburse", loan, book.now + LATER)
         return loan
 
+    _, automatic = await ledger.decide(look, stamp)
+    if not automatic:
+        return
     try:
         await dispatch.disburse(lambda: ledger.execute(Loan, loan, DisburseLoan(), stamp))
     except Refused:

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 import psycopg
@@ -18,6 +19,19 @@ settings.register_profile(
     "same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("same")
+
+
+WHOLE: Final = ("process", "soak")
+"""Directories of tests that start processes, and a database for them."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a database: `make fast` leaves it out."""
+    for item in items:
+        asks = {"server", "database"} & set(getattr(item, "fixturenames", ()))
+        if asks or set(WHOLE) & set(item.path.parts):
+            item.add_marker(pytest.mark.database)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from tests.problem_codes import PACKAGES, TREE, modules
 
 LINES_MAX: Final = 300
 LARGE: Final = {
-    "rim_ledger/lending/user.py": 370,  # the fold over 33 events
+    "rim_ledger/lending/user.py": 380,  # the fold over 33 events
     "rim_ledger/lending/loan.py": 310,  # the fold over 22 events
     "rim_ledger/book.py": 310,  # all that one decision may see and write
     "rim_ledger/ledger.py": 320,  # one group from its first decision to its answers
@@ -42,6 +42,7 @@ ENTRY_POINTS: Final = {
     "api.process.clockwork": {"clock", "tick"},  # the same
     "api.process.admin_commands": {"unlock", "reset"},  # the same
     "api.process.backup_commands": {"backup", "verify_backup", "restore", "outbound"},  # the same
+    "api.process.activity_commands": {"drop_before"},  # the same
     "api.process.backup_list": {"list_"},  # the same
     "api.process.export": {"export"},  # the same
     "api.process.replay": {"replay"},  # the same

@@ -96,6 +96,7 @@ def test_what_is_started_in_the_block_hears_signals() -> None:
     assert process.wait() == -signal.SIGTERM
 
 
+@pytest.mark.database
 def test_a_program_of_postgres_ends_with_an_interrupted_start(
     tmp_path: Path, begun: list["subprocess.Popen[Any]"]
 ) -> None:

@@ -1,5 +1,4 @@
-"""The clock's daily look at the log, its seals, the rows beside it and the read tables, at a tenth
-of a core."""
+"""The clock's daily look at the log, its seals, the rows beside it and the read tables."""
 
 import asyncio
 import logging

@@ -39,8 +39,8 @@ from projections.fold import Poisoned
 from projections.rebuild import Busy
 from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
-from projections.seals import Contradiction
 from projections.signed_note import Untrue
+from projections.trees import Contradiction
 from rim_ledger.core import Refused, Unavailable
 from rim_ledger.heartbeat import alive
 from rim_ledger.outage import OUTAGE, unwritable
@@ -100,6 +100,9 @@ app.command("api.process.admin_commands:unlock", name="unlock")
 admin = App(name="admin", help="Help a super-admin whom nobody else can help.")
 admin.command("api.process.admin_commands:reset", name="reset")
 app.command(admin)
+activity = App(name="activity", help="Drop old lines of the log of activities.")
+activity.command("api.process.activity_commands:drop_before", name="drop")
+app.command(activity)
 
 
 @app.command

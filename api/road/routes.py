@@ -147,6 +147,7 @@ def activity_of(action: str, path: str, parameters: Parameters) -> Activity:
 
 
 UNSHOWN: Final[Mapping[str, Right]] = {
+    "AdoptedSecrets": ("admins", "read"),
     "CustomerAccess": ("users", "read"),
     "BroadcastChunk": ("broadcasts", "read"),
 }

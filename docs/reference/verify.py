@@ -70,6 +70,14 @@ def opened(key: str, note: str) -> tuple[int, bytes]:
     return int(size), b64decode(root)
 
 
+def sealed_activity(key: str, note: str) -> tuple[int, bytes]:
+    """How many lines of activity are sealed and their root, by a checkpoint of the key's log."""
+    opened(key, note)
+    found = [line.split(" ") for line in signed(key, note) if line.startswith("activity ")]
+    need(len(found) == 1, "the checkpoint says which activity is sealed")
+    return int(found[0][1]), b64decode(found[0][2])
+
+
 def follow(key: str, origins: str) -> str:
     """The key of the last origin, reached from an older one by what that one signed; what each
     goes on from and what was lost is told on the way."""
@@ -80,7 +88,8 @@ def follow(key: str, origins: str) -> str:
         lines = signed(key, each["note"])
         opened(each["key"], each["note"])
         need(lines[3] == f"key {each['key']}", "the note names the next key")
-        print(f"{lines[0]} at {lines[1]}", *lines[4:], sep="\n  ", file=sys.stderr)
+        said = [line for line in lines[4:] if line.startswith(("after ", "lost "))]
+        print(f"{lines[0]} at {lines[1]}", *said, sep="\n  ", file=sys.stderr)
         key = each["key"]
     return key.strip()
 
@@ -126,17 +135,19 @@ def prove_inclusion(key: str, proof: dict[str, Any], checkpoint: str | None) -> 
     another is given."""
     note = checkpoint or proof.get("checkpoint")
     need(bool(note), "the proof has the checkpoint in it, or one is named")
-    size, root = opened(key, note or "")
+    of_activity = proof.get("log") == "activity"
+    size, root = sealed_activity(key, note or "") if of_activity else opened(key, note or "")
     path = [bytes.fromhex(each) for each in proof["hashes"]]
     leaf, position = bytes.fromhex(proof["leaf"]), int(proof["position"])
     if (entry := proof["entry"]) is not None:  # It is for those who may read the event.
         hashed = sha256(b"\x00" + entry.encode()).digest()
         need(hashed == leaf, "the leaf is the hash of the entry")
         need(entry.split("\n")[0] == str(position), "the entry is the one at this position")
-    fits = f"the proof, on {proof['treeSize']} events, is one against the checkpoint, on {size}"
+    nouns = ("activity", "lines") if of_activity else ("event", "events")
+    fits = f"the proof, on {proof['treeSize']} {nouns[1]}, is one against the checkpoint, on {size}"
     need(proof["treeSize"] == size, fits)
     need(root_with(position - 1, size, leaf, path) == root, "the path leads to the root")
-    return f"event {position} is in the log of {size} events"
+    return f"{nouns[0]} {position} is in the log of {size} {nouns[1]}"
 
 
 def prove_consistency(
@@ -640,8 +651,9 @@ class Export:
             found.append(opened(key, note))
             if before:
                 for line in signed(before, note)[4:]:
-                    how, _, size, root = line.split(" ")
-                    found += [(int(size), b64decode(root))] if how == "after" else []
+                    if line.startswith("after "):
+                        _, _, size, root = line.split(" ")
+                        found.append((int(size), b64decode(root)))
             keys.append(before := key)
         need(self.key.strip() in keys, "the key is one of this log's")
         origin = self.manifest["checkpoint"].split("\n")[0]
@@ -796,9 +808,9 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     ways = parser.add_subparsers(dest="what", required=True)
-    way = ways.add_parser("inclusion", help="an event is in the log")
+    way = ways.add_parser("inclusion", help="an event, or a line of activity, is in the log")
     way.add_argument("key", metavar="KEY")
-    way.add_argument("proof", help="the answer of /v1/events/{position}/proof")
+    way.add_argument("proof", help="the answer of a route that ends in /proof")
     way.add_argument("checkpoint", nargs="?", help="another checkpoint than the one in the proof")
     way = ways.add_parser("consistency", help="the log begins with an older one")
     way.add_argument("key", metavar="KEY")

@@ -14,6 +14,7 @@ from rim_ledger.outage import OUTAGE, unavailable
 from rim_ledger.pool import Pool
 
 TRIES: Final = 5
+TABLE: Final = "challenges"
 
 log = logging.getLogger("rim_ledger")
 
@@ -68,9 +69,9 @@ class Challenges:
             return None
         *columns, mac = found[0]
         asked = Challenge(*columns)
-        if not compare_digest(mac or b"", self._mac(asked)):
-            log.error("a row of ledger.challenges for %s is not as it was stored", asked.holder)
-            raise RowForged("challenges", asked.holder)
+        if not compare_digest(mac, self._mac(asked)):
+            log.error("a row of %s for %s is not as it was stored", TABLE, asked.holder)
+            raise RowForged(TABLE, asked.holder)
         return asked
 
     async def waits_until(self, id: str, now: datetime) -> datetime | None:
@@ -85,7 +86,7 @@ class Challenges:
     def _mac(self, each: Challenge) -> bytes:
         until = each.expires_at.astimezone(UTC).isoformat()
         columns = (each.id, str(each.holder), str(each.epoch), until, each.code or "")
-        return self._event_mac.row_code("challenges", *columns)
+        return self._event_mac.row_code(TABLE, *columns)
 
     async def _rows(self, statement: bytes, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         try:

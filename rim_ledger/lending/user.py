@@ -198,7 +198,7 @@ class User(Aggregate):
             contacts=hashes(event.phone_hash, event.email_hash),
         )._made(stamp)
 
-    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912, PLR0915 - a line an event
+    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
         match event:
             case UserContactChanged():
                 return self.but(
@@ -259,13 +259,7 @@ class User(Aggregate):
                 spent = paid.but(applied=self.applied | {loan: applied})
                 return spent._credited(-event.part.amount)
             case RepaymentReversed():
-                owing = self
-                for part in event.parts:
-                    owing = owing._unpaid(part)
-                left_from = tuple(each for each in self.credit_from if each != event.transaction_id)
-                left = owing.but(credit_from=left_from)._credited(-event.credit)
-                since = (self.overdrawn_at or stamp.at) if left.overdrawn else None
-                return left.but(overdrawn_at=since)
+                return self._reversed(event, stamp.at)
             case CreditTakenBack():
                 return self._taken_back(event.part, event.paid_at or stamp.at)
             case CreditRefunded():
@@ -321,6 +315,14 @@ class User(Aggregate):
         if stamp.admin is None:
             return self
         return self.but(made_by=self.made_by | {stamp.admin: stamp.noted_at})
+
+    def _reversed(self, event: RepaymentReversed, at: datetime) -> Self:
+        owing = self
+        for part in event.parts:
+            owing = owing._unpaid(part)
+        left_from = tuple(each for each in self.credit_from if each != event.transaction_id)
+        left = owing.but(credit_from=left_from)._credited(-event.credit)
+        return left.but(overdrawn_at=(self.overdrawn_at or at) if left.overdrawn else None)
 
     def _taken_back(self, part: Part, paid_at: datetime) -> Self:
         left = self.applied[part.loan_id].minus(part)

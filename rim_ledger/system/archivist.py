@@ -156,9 +156,10 @@ class Archivist:
                 log.error("the backup %s was read again and cannot be used", id)
 
     async def drop(self, id: UUID) -> None:
-        """Clear away the file of a backup that failed or was put away."""
+        """Clear away the file of a backup that failed or was put away, and of no other."""
         backup, _ = await self._look(id)
-        await self.places.of(backup).drop(backup.file)
+        if not backup.kept and backup.status is not BackupStatus.IN_PROGRESS:
+            await self.places.of(backup).drop(backup.file)
 
         def work(book: Book) -> UUID:
             book.forget(DROP, id)

@@ -2,11 +2,14 @@
 
 import asyncio
 import re
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 from psycopg import AsyncConnection
 
-from api.installation.database import Unfit, open_vault
+from api.installation.backup_files import archivist
+from api.installation.database import Unfit, open_ledger, open_vault
 from api.installation.settings import Settings
 from api.process import cli, sealing
 from api.process.backup_commands import restore
@@ -169,7 +172,7 @@ def test_without_the_secret_the_seals_are_compared_and_no_codes(
     monkeypatch.delenv("RIM_SECRET_KEY")
     said = ledger.says(cli.verify)
     assert "MACs not checked, nor names, secrets, keys, outcomes, reminders and read tables" in said
-    assert said.endswith("checkpoints: as they were signed\n")
+    assert said.endswith(" of them sealed: as they were signed\n")
     assert not (ledger.home / "secret.key").exists(), "none is made for this"
     ledger.change("UPDATE ledger.events SET body = body || ' ' WHERE position = 2")
     assert "position 2: the event (AdminRoleCreated) is not the one that was" in ledger.finds()
@@ -237,3 +240,17 @@ def test_a_row_that_does_not_follow_from_the_log_is_found(ledger: Ledger, what: 
     statement, words = MISLED[what]
     ledger.change(statement)
     assert re.search(words, ledger.finds())
+
+
+def test_a_reminder_that_somebody_put_there_clears_no_good_backup_away(ledger: Ledger) -> None:
+    kept, _ = ledger.backup()
+    file = ledger.home / "backups" / Path(kept).name
+
+    async def drop() -> None:
+        settings = Settings.load()
+        async with open_ledger(settings, ledger.url) as opened:
+            await archivist(settings, ledger.url, opened).drop(UUID(file.stem[-36:]))
+
+    assert file.exists()
+    asyncio.run(drop())
+    assert file.exists()

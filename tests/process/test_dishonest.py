@@ -1,5 +1,4 @@
-"""Somebody has psql on a running service, as the owner of the database or as the role of the
-service: what they change is refused where it is used, and `verify` names it."""
+"""What somebody changes in psql, as owner or as the service, is refused and named by `verify`."""
 
 import re
 from collections.abc import Iterator

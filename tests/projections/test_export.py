@@ -158,10 +158,12 @@ def test_a_distributed_engine_finds_the_same_totals(
     try:
         spark.read.parquet(str(tmp_path)).createOrReplaceTempView("log")
         found = [tuple(row) for row in spark.sql(TOTALS.format(log="log")).collect()]
+        payments = spark.read.parquet(str(types_of(tmp_path) / "TransactionRecorded")).count()
     finally:
         spark.stop()
         server.stop()
     assert found == rows(log, STORED)
+    assert payments == 20
 
 
 def _with_amounts(totals: list[Any]) -> list[Any]:

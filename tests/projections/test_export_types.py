@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace
 
-from projections import export_types
+from projections import export, export_types
 from projections.cloud_events import Reader
 from projections.export_files import (
     MANIFEST,
@@ -388,6 +388,25 @@ def test_a_run_that_broke_off_between_its_files_leaves_no_event_twice(
     assert pl.read_parquet(place)["position"].sort().to_list() == [*range(1, held.last + 1)]
     assert pl.read_parquet(type_files(place, "TransactionRecorded")).height == 21
     assert covered(place, held.key) == whole.last
+
+
+def test_an_export_of_before_is_brought_up_after_a_run_that_broke_off(
+    log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "out"
+    held = asyncio.run(exported(log, place))
+    as_before(place, held)
+
+    def breaks(*_: Any) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "write_manifest", breaks)
+        with pytest.raises(OSError, match="no space"):
+            asyncio.run(exported(log, place))
+    assert list(types_of(place).rglob("*.parquet"))
+    assert asyncio.run(exported(log, place)) == held
+    assert covered(place, held.key) == held.last
 
 
 def test_an_export_does_not_begin_where_nothing_can_lie_beside_it(

@@ -215,6 +215,18 @@ def test_the_clock_disburses_what_was_approved_when_that_is_on(database: str) ->
     assert len(lend(database, "08031234567", story)) == 1
 
 
+def test_a_reminder_that_somebody_put_there_disburses_nothing(database: str) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        async with await psycopg.AsyncConnection.connect(database) as connection:
+            reminder = "INSERT INTO ledger.reminders VALUES ('disburse', %s, %s)"
+            await connection.execute(reminder, [loan.id, NOON])
+        assert await tick(dispatch, seconds=1) == 1
+        assert await tick(dispatch, seconds=1) == 0
+        assert loan_in(dispatch, loan).status == "approved"
+
+    assert lend(database, "08031234567", story) == []
+
+
 def test_the_clock_marks_what_fell_due_and_defaults_it_later(database: str) -> None:
     async def story(dispatch: Dispatch, loan: Receipt) -> None:
         await disburse(dispatch, loan)

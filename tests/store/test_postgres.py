@@ -26,6 +26,7 @@ from rim_ledger.postgres import OWNER, SERVICE, EmbeddedPostgres, PostgresUnavai
 
 ROOT = os.geteuid() == 0
 as_owner = partial(EmbeddedPostgres, role=OWNER)
+pytestmark = pytest.mark.database
 needs_root = pytest.mark.skipif(not ROOT, reason="only root changes to another user")
 needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from tests.sample import (
 from tests.store.test_ledger import VAULT, WORLD, on_ledger, rows
 
 T = TypeVar("T")
+TREE = Path(__file__).parents[2]
 
 
 def tamper(url: str, *statements: str) -> None:
@@ -327,3 +329,9 @@ def test_nothing_is_taken_over_from_a_log_that_tells_of_rows_or_has_a_gap(databa
         connection.execute("DELETE FROM ledger.events WHERE position = 2")
     with pytest.raises(Forged, match="position 2"):
         adopting(database)
+
+
+def test_the_decision_says_of_each_table_what_a_change_of_it_does(database: str) -> None:
+    found = rows(database, "SELECT tablename FROM pg_tables WHERE schemaname = 'ledger'")
+    told = (TREE / "docs/decisions/0025-rows-beside-the-log.md").read_text()
+    assert not {table for (table,) in found if f"`{table}`" not in told}
