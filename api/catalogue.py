@@ -3,6 +3,7 @@
 from typing import Final
 
 from api import (
+    activity_proofs,
     admin,
     alerts,
     api_keys,
@@ -52,6 +53,7 @@ _OWN: Final[tuple[AnyRoute, ...]] = (
     *events.ROUTES,
     *exports.ROUTES,
     *proofs.ROUTES,
+    *activity_proofs.ROUTES,
     *refused_requests.ROUTES,
     *simulations.ROUTES,
     *health.ROUTES,

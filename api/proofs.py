@@ -18,6 +18,7 @@ from projections.cloud_events import persons_in
 from projections.merkle import consistency, inclusion, leaf_hash, root_of, tiles_of
 from projections.origins import Opening
 from projections.signed_note import Checkpoint
+from projections.trees import EVENTS
 from rim_ledger.core import Event, NotFound, Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from api.road.desk import Desk
 
 READ: Final = ("events", "read")
-NOTE_ON: Final = "SELECT note FROM ledger.checkpoints WHERE size = %s ORDER BY opens DESC LIMIT 1"
+NOTE_ON: Final = "SELECT note FROM ledger.checkpoints WHERE size = %s ORDER BY number DESC LIMIT 1"
 TEXT: Final = b"text/plain; charset=utf-8"
 
 
@@ -121,12 +122,12 @@ async def _proof(desk: "Desk", call: Call, text: str, look: Look) -> dict[str, A
             if nth > await log.head(connection):
                 raise NotFound(Event.__name__.lower(), "at that position")
             raise _unsealed(sealed)
-        size = _size(call.given, "treeSize", sealed, least=nth)
+        size = size_in(call.given, "treeSize", sealed, least=nth)
         ranges = inclusion(nth - 1, size)
-        tiles = await seals.tiles(connection, tiles_of(ranges))
+        tiles = await EVENTS.tiles(connection, tiles_of(ranges))
         (line,) = await log.page(connection, nth - 1, nth, 1)
         note = await _note_on(connection, size)
-    leaf = seals.leaf(line)
+    leaf = log.leaf(line)
     sight = Sight(look.rights)
     visible = sight.rights.sees_persons and await sight.visible(desk, [line])
     look.persons = persons_in([line]) if visible else set()
@@ -147,10 +148,10 @@ async def answer_consistency(desk: "Desk", call: Call, _: Parameters) -> Reply:
     async with desk.reader() as connection:
         if "from" not in call.given:
             raise unfit("from", f"this is a number of events, from 1 to {sealed}")
-        size = _size(call.given, "to", sealed)
-        old = _size(call.given, "from", size)
+        size = size_in(call.given, "to", sealed)
+        old = size_in(call.given, "from", size)
         ranges = consistency(old, size)
-        tiles = await seals.tiles(connection, tiles_of(ranges))
+        tiles = await EVENTS.tiles(connection, tiles_of(ranges))
         note = await _note_on(connection, size)
     hashes = [root_of(*each, tiles).hex() for each in ranges]
     body = {"from": old, "to": size, "hashes": hashes, "checkpoint": note}
@@ -163,7 +164,7 @@ async def _note_on(connection: "AsyncConnection[Any]", size: int) -> str | None:
     return row[0] if row else None
 
 
-def _size(given: Given, name: str, most: int, *, least: int = 1) -> int:
+def size_in(given: Given, name: str, most: int, *, least: int = 1) -> int:
     """How many events a tree has; as many as there may be, when nothing is said."""
     text = given.get(name, [str(most)])[0]
     if not NUMBER.fullmatch(text) or not least <= int(text) <= most:

@@ -12,10 +12,11 @@ from typing import Any, Final
 from msgspec import Struct
 from psycopg import AsyncConnection
 
-from projections import log, seals
+from projections import log
 from projections.log import Wanted
 from projections.merkle import Range, leaf_hash, root_of, tiles_of
 from projections.signed_note import Untrue
+from projections.trees import EVENTS
 from rim_ledger.lending.user_events import UserErased
 
 TOMBSTONE: Final = UserErased.__name__
@@ -72,10 +73,10 @@ async def proof_lines(
     wanted = Wanted(names=(TOMBSTONE,))
     erasing = await log.matching(connection, wanted, start, end, end - start)
     exported = set(positions)
-    entries = {each.position: seals.leaf(each) for each in erasing} if erasing else {}
+    entries = {each.position: log.leaf(each) for each in erasing} if erasing else {}
     entries = {at: entry for at, entry in entries.items() if at not in exported}
     ranges = [*gaps([*exported, *entries], start, end, cuts)]
-    tiles = await seals.tiles(connection, tiles_of(ranges))
+    tiles = await EVENTS.tiles(connection, tiles_of(ranges))
     lines = {at: {"from": at, "to": to, "root": root_of(at, to, tiles).hex()} for at, to in ranges}
     lines |= {at - 1: {"entry": entry.decode()} for at, entry in entries.items()}
     return [json.dumps(lines[at]) for at in sorted(lines)]

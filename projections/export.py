@@ -45,7 +45,7 @@ SEGMENT: Final = 200_000
 
 NOTE: Final = """
 SELECT note FROM ledger.checkpoints WHERE size <= %s AND size > 0
- ORDER BY size DESC, opens DESC LIMIT 1"""
+ ORDER BY number DESC LIMIT 1"""
 
 Progress = Callable[[int, int], None]
 

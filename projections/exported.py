@@ -17,10 +17,9 @@ from projections.export import Progress
 from projections.export_files import Manifest, Unfitting, digest, manifest_in, proof_file, strange
 from projections.export_rows import SCHEMA, values_of
 from projections.export_types import Comparison, rows_in
-from projections.log import Line
+from projections.log import Line, leaf
 from projections.merkle import Frontier, leaf_hash
 from projections.origins import Origins
-from projections.seals import leaf
 from projections.signed_note import Checkpoint, Untrue, Verifier
 
 STEP: Final = 5_000
@@ -116,7 +115,7 @@ class _Comparison:
             if digest(file) != segment.sha256:
                 raise Untrue(f"{segment.file} is not the file that was written")
             types = Comparison(self._place, segment)
-            for row in rows_in(file, SCHEMA.names):
+            for row in rows_in(file, SCHEMA):
                 line = self._require_derived(segment.file, row)
                 types.require_same(row)
                 if not segment.first <= line.position <= segment.last:

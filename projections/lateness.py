@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from projections.seals import EVERY
+from projections.sealer import EVERY
 
 LATE: Final = f"""
 WITH log AS (SELECT coalesce(max(position), 0) AS head FROM ledger.events),

@@ -8,6 +8,8 @@ from uuid import UUID
 from msgspec import Struct
 from psycopg import AsyncConnection
 
+from rim_ledger.event_mac import leaf as leaf_of
+
 EVENTS: Final = """
 SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at
   FROM ledger.events"""
@@ -30,6 +32,18 @@ class Line(NamedTuple):
     name: str
     body: bytes
     recorded_at: datetime
+
+
+def leaf(line: Line) -> bytes:
+    """The bytes that stand for an event in the tree."""
+    return leaf_of(
+        line.position,
+        line.stream,
+        line.version,
+        line.name,
+        recorded_at=line.recorded_at,
+        body=line.body,
+    )
 
 
 class Wanted(Struct, frozen=True):

@@ -8,7 +8,7 @@ back.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from typing import Final, Self
 
 from msgspec import Struct
@@ -42,6 +42,8 @@ class Opening(Struct, frozen=True):
             match other:
                 case ["after" | "lost" as how, origin, size, root]:
                     named[how].append(Checkpoint.of(origin, size, root))
+                case ["number" | "day" | "activity", *_]:
+                    pass  # As every checkpoint says it.
                 case _:
                     raise Untrue(NONE)
         after = named[AFTER][0] if named[AFTER] else None
@@ -61,9 +63,9 @@ class Opening(Struct, frozen=True):
         return f"{self.verifier.origin} goes on from {self.after.origin} at {position}{losses}"
 
 
-def open_first(signer: Signer) -> str:
-    """The note that opens the first origin of a log."""
-    return signer.sign(0, EMPTY, f"{KEY} {signer.key}")
+def open_first(signer: Signer, *more: str) -> str:
+    """The note that opens the first origin of a log, with more lines."""
+    return signer.sign(0, EMPTY, f"{KEY} {signer.key}", *more)
 
 
 def open_next(
@@ -72,11 +74,13 @@ def open_next(
     tree: tuple[int, bytes],
     after: Checkpoint,
     lost: Iterable[Checkpoint],
+    *,
+    more: Iterable[str] = (),
 ) -> str:
-    """The note that opens an origin on the size and root of a tree."""
+    """The note that opens an origin on the size and root of a tree, with more lines."""
     named = [(AFTER, after), *((LOST, each) for each in lost)]
     lines = [" ".join([how, *each.lines[:3]]) for how, each in named]
-    return signer.sign(*tree, f"{KEY} {signer.key}", *lines, also=[before])
+    return signer.sign(*tree, f"{KEY} {signer.key}", *lines, *more, also=[before])
 
 
 class Origins:
@@ -125,10 +129,22 @@ class Origins:
 
     def has(self, claim: Checkpoint) -> bool:
         """Whether a checkpoint is on events that should be in the log."""
-        for opening, following in zip_longest(self.openings, self.openings[1:]):
+        following = self._following(claim)
+        return self.knows(claim) and (not following or claim.size <= following.size)
+
+    def holds(self, claim: Checkpoint) -> bool:
+        """Whether a checkpoint should itself be in the store, with all that it says."""
+        following = self._following(claim)
+        return self.has(claim) and (
+            not following or (claim.number or 0) < (following.number or claim.number or 1)
+        )
+
+    def _following(self, claim: Checkpoint) -> Checkpoint | None:
+        """The checkpoint that ended the origin of this one, if that has ended."""
+        for opening, following in pairwise(self.openings):
             if opening.verifier.origin == claim.origin:
-                return following is None or claim.size <= following.checkpoint.size
-        return False
+                return following.checkpoint
+        return None
 
     def lost(self, claim: Checkpoint) -> bool:
         """Whether a checkpoint is on events that a restore says it did not bring back."""
@@ -150,6 +166,16 @@ class Origins:
                 family[each.verifier.origin] = each.verifier
             left = [each for each in left if each.verifier.origin not in family]
         return left
+
+    def require_signed(self, note: str) -> None:
+        """Raise Untrue unless the origin in the first line of a note is of this log, and signed
+        it."""
+        name = note.partition("\n")[0]
+        for each in self.openings:
+            if each.verifier.origin == name:
+                each.verifier.require_signed(note)
+                return
+        raise Untrue(f"it is signed by {name[:80]!r}, which is no origin of this log")
 
     def require(self, verifier: Verifier) -> None:
         """Raise Untrue unless a key is one of this log's."""

@@ -2,6 +2,7 @@
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
+from datetime import datetime
 from hashlib import sha256
 from typing import Final, Self
 
@@ -16,6 +17,18 @@ NONE: Final = "this is no checkpoint"
 
 class Untrue(Exception):
     """What claims to be a checkpoint is none of this log."""
+
+
+class SealedActivity(Struct, frozen=True):
+    """What a checkpoint says of the log of activities: how many lines are sealed, their root, and
+    after which of them each has a code."""
+
+    size: int
+    root: bytes
+    since: int
+
+    def __str__(self) -> str:
+        return f"activity {self.size} {b64encode(self.root).decode()} {self.since}"
 
 
 class Checkpoint(Struct, frozen=True):
@@ -36,17 +49,73 @@ class Checkpoint(Struct, frozen=True):
             raise Untrue(NONE) from None
 
     @property
+    def number(self) -> int | None:
+        """Which of all checkpoints of the log it is, from 1 on; None of one from before they were
+        numbered. Raises Untrue."""
+        said = self._said("number", 1)
+        return _number(said[0]) if said else None
+
+    @property
+    def day(self) -> tuple[str, int] | None:
+        """The day on which it was signed (2026-01-31, UTC), and the number of the last checkpoint
+        before that day, or 0; None of one without a number. Raises Untrue."""
+        said = self._said("day", 2)
+        return (said[0], _number(said[1])) if said else None
+
+    @property
+    def activity(self) -> SealedActivity | None:
+        """What it says of the log of activities, if anything. Raises Untrue."""
+        if (said := self._said("activity", 3)) is None:
+            return None
+        try:
+            root = b64decode(said[1], validate=True)
+        except ValueError:
+            raise Untrue(NONE) from None
+        return SealedActivity(_number(said[0]), root, _number(said[2]))
+
+    def _said(self, name: str, count: int) -> list[str] | None:
+        """The words after this one, so many, in the extension line that begins with it."""
+        for line in self.more:
+            first, *words = line.split(" ")
+            if first == name:
+                if len(words) != count:
+                    raise Untrue(NONE)
+                return words
+        return None
+
+    @property
     def lines(self) -> tuple[str, ...]:
         return self.origin, str(self.size), b64encode(self.root).decode(), *self.more
 
 
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise Untrue(NONE)
+    return int(text)
+
+
+def chained(before: Checkpoint | None, number: int, now: datetime) -> list[str]:
+    """The lines that give a checkpoint its number and day, after the one before it. A clock that
+    was set back begins no older day."""
+    last = before.day if before else None
+    day = max(f"{now:%Y-%m-%d}", last[0] if last else "")
+    earlier = 0
+    if before and last:
+        earlier = last[1] if last[0] == day else before.number or 0
+    return [f"number {number}", f"day {day} {earlier}"]
+
+
 def said(note: str) -> Checkpoint:
     """What a note says, whoever signed it. Raises Untrue."""
-    text, _, _ = note.rpartition("\n\n")
-    match text.split("\n"):
+    match text_of(note).split("\n"):
         case [origin, size, root, *more] if all(more):
             return Checkpoint.of(origin, size, root, *more)
     raise Untrue(NONE)
+
+
+def text_of(note: str) -> str:
+    """The lines of a note before its signatures."""
+    return note.rpartition("\n\n")[0]
 
 
 class Verifier:
@@ -109,7 +178,11 @@ class Signer(Verifier):
 
     def sign(self, size: int, root: bytes, *more: str, also: Iterable[Self] = ()) -> str:
         """The note on a checkpoint of this log, which others may sign too."""
-        text = "\n".join([*Checkpoint(self.origin, size, root, more).lines, ""])
+        return self.attest(*Checkpoint(self.origin, size, root, more).lines, also=also)
+
+    def attest(self, *lines: str, also: Iterable[Self] = ()) -> str:
+        """The note with these lines, which others may sign too."""
+        text = "\n".join([*lines, ""])
         return "\n".join([text, *(each._signature(text) for each in (self, *also)), ""])
 
     def _signature(self, text: str) -> str:

@@ -63,6 +63,8 @@ class AdminActivityLog(Struct, frozen=True, kw_only=True):
     api_key_id: UUID | None = None
     api_key_name: str | None = None
     persons: tuple[UUID, ...] = ()
+    mac: str = ""
+    """The code of the line, in the way of PostgreSQL."""
 
 
 def logged(

@@ -111,10 +111,11 @@ class Deciding:
         for asked in book.refused_requests:
             line, at = self._world.new_id(), draft.at
             line_of = refused_request(asked, book.stamp, id=line, position=position, at=at)
-            draft.refused_requests.append(line_of)
+            draft.refused_requests.append(self._known.coded("refused_requests", line_of))
         for activity in activities:
             line = self._world.new_id()
-            draft.activities.append(logged(activity, book.stamp, item.answer, id=line, at=draft.at))
+            made = logged(activity, book.stamp, item.answer, id=line, at=draft.at)
+            draft.activities.append(self._known.coded("activity", made))
         if key and (text := kept(item.answer, item.value if item.keeps_value else None)):
             outcome = self._known.outcome(key.caller, key.key, key.request_hash, text)
             view.outcomes[key.caller, key.key] = outcome

@@ -54,9 +54,11 @@ class EventMac:
 
     def is_right(self, position: int, leaf: bytes, code: bytes | None) -> bool:
         """Whether the code is the one of the event; before `since` there need be none."""
-        if position <= self.since:
-            return True
-        return code is not None and hmac.compare_digest(code, self.code(leaf))
+        return position <= self.since or self.is_own(leaf, code)
+
+    def is_own(self, entry: bytes, code: bytes | None) -> bool:
+        """Whether the code is the one of these bytes."""
+        return code is not None and hmac.compare_digest(code, self.code(entry))
 
 
 def leaf(

@@ -4,11 +4,13 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hmac import compare_digest
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec.structs import asdict, replace
 
+from rim_ledger.activity import AdminActivityLog
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import Aggregate, Event
 from rim_ledger.draft import Draft, Outcome
@@ -16,11 +18,14 @@ from rim_ledger.entry import Entry
 from rim_ledger.event_mac import Forged, RowForged, leaf
 from rim_ledger.lists import Claim
 from rim_ledger.missing import Secret
+from rim_ledger.refused_request import RefusedRequest
 from rim_ledger.rows import ADOPTED, is_held, key_fits, secret_fits
+from rim_ledger.sealed_row import entry
 from rim_ledger.store import Line, Moved, Store
 from rim_ledger.vault import Vault
 
 CACHE_MAX: Final = 20_000
+L = TypeVar("L", AdminActivityLog, RefusedRequest)
 
 log = logging.getLogger("rim_ledger")
 
@@ -80,6 +85,11 @@ class Known:
             entry = leaf(position, stream, version, name, recorded_at=draft.at, body=text)
             codes.append(self.event_mac.code(entry))
         return codes
+
+    def coded(self, table: str, line: L) -> L:
+        """A line for a table that is sealed, with its code."""
+        code = self.event_mac.code(entry(table, asdict(line)))
+        return replace(line, mac=f"\\x{code.hex()}")
 
     async def load_claims(self, store: Store, claims: Collection[Claim]) -> None:
         """Raises RowForged where a stream does not have the name that is said to be its own."""

@@ -33,7 +33,8 @@ BEGIN
             EXECUTE format('GRANT UPDATE ON %s TO rim_service', one.name);
         END IF;
         IF NOT one.kept AND one.relname NOT IN
-           ('key_ring', 'numbers', 'outcomes', 'personal_keys', 'secrets', 'tiles') THEN
+           ('activity_tiles', 'key_ring', 'numbers', 'outcomes', 'personal_keys', 'secrets',
+            'tiles') THEN
             EXECUTE format('GRANT DELETE ON %s TO rim_service', one.name);
         END IF;
     END LOOP;

@@ -49,6 +49,8 @@ class RefusedRequest(Asked, frozen=True, kw_only=True):
     request_id: str | None
     occurred_at: datetime
     timestamp: datetime
+    mac: str = ""
+    """The code of the line, in the way of PostgreSQL."""
 
 
 def refused_request(

@@ -6,13 +6,16 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from eventsourcing.persistence import Notification
+from msgspec import Struct
 from psycopg import AsyncConnection, errors
 
+from rim_ledger.activity import AdminActivityLog
 from rim_ledger.book import Reminder
 from rim_ledger.counts import KEEP
 from rim_ledger.draft import Draft, Outcome
 from rim_ledger.lists import Claim
 from rim_ledger.missing import Secret
+from rim_ledger.refused_request import RefusedRequest
 
 CHANNEL: Final = "ledger"
 PAGE: Final = 1000
@@ -28,6 +31,12 @@ silence."""
 EVENTS: Final = """
 SELECT position, stream_id, version, name, convert_to(body, 'UTF8') AS body, recorded_at, mac
   FROM ledger.events"""
+
+
+def _columns(line: type[Struct], of: str = "") -> str:
+    """The columns of a kind of line, of a table with this alias if there is one."""
+    return ", ".join(f"{of}.{name}".lstrip(".") for name in line.__struct_fields__)
+
 
 # One statement is one transaction and one round trip. A group is written only at the head it was
 # decided on; two processes that aim at the same position meet at its primary key.
@@ -83,13 +92,15 @@ outcomes AS (
                                          %(outcomes)b::text[], %(outcome_macs)b::bytea[]) o
      WHERE head.position = %(head)s),{KEEP},
 activities AS (
-    INSERT INTO ledger.activity
-    SELECT a.* FROM head, json_populate_recordset(NULL::ledger.activity, %(activities)s::json) a
+    INSERT INTO ledger.activity ({_columns(AdminActivityLog)})
+    SELECT {_columns(AdminActivityLog, "a")}
+      FROM head, json_populate_recordset(NULL::ledger.activity, %(activities)s::json) a
      WHERE head.position = %(head)s),
 refused AS (
-    INSERT INTO ledger.refused_requests
-    SELECT r.* FROM head, json_populate_recordset(NULL::ledger.refused_requests,
-                                                  %(refused_requests)s::json) r
+    INSERT INTO ledger.refused_requests ({_columns(RefusedRequest)})
+    SELECT {_columns(RefusedRequest, "r")}
+      FROM head, json_populate_recordset(NULL::ledger.refused_requests,
+                                         %(refused_requests)s::json) r
      WHERE head.position = %(head)s)
 SELECT position, CASE WHEN %(notify)s THEN pg_notify('ledger', '') END FROM head"""  # noqa: S608 - all of it is ours
 

@@ -42,6 +42,7 @@ ENTRY_POINTS: Final = {
     "api.process.clockwork": {"clock", "tick"},  # the same
     "api.process.admin_commands": {"unlock", "reset"},  # the same
     "api.process.backup_commands": {"backup", "verify_backup", "restore", "outbound"},  # the same
+    "api.process.activity_commands": {"drop_before"},  # the same
     "api.process.backup_list": {"list_"},  # the same
     "api.process.export": {"export"},  # the same
     "api.process.replay": {"replay"},  # the same

@@ -75,13 +75,32 @@ class Outside:
         """Keep a note of the last origin, unless a later one is here. Raises Untrue for another."""
         self.know(origins)
         opening = origins.openings[-1]
-        size = opening.verifier.open(note).size
+        claim = opening.verifier.open(note)
         with self._good():
-            if self._last(opening).size < size:
+            if _order(self._last(opening)) < _order(claim):
                 place = self._of(opening)
+                day = claim.day[0] if claim.day else f"{now:%Y-%m-%d}"
                 # A clock that was set back overwrites no older day.
-                write_whole(place / max([f"{now:%Y-%m-%d}", *_days(place)]), note)
+                write_whole(place / max([day, *_days(place)]), note)
                 write_whole(place / LATEST, note)
+
+    def faults(self) -> Iterator[str]:
+        """What is missing of the checkpoints that are kept here: each names the last one of an
+        earlier day, and this must be here as well if the origin signed it."""
+        with self._good():
+            for opening in self._openings():
+                place, first = self._of(opening), opening.checkpoint.number or 0
+                found = {name: opening.verifier.open(text) for name, text in _texts(place)}
+                numbers = {first, *(each.number for each in found.values())}
+                for name, claim in found.items():
+                    date, before = claim.day or (name, 0)
+                    if date != name != LATEST:
+                        yield f"{place / name} holds a checkpoint of {date}"
+                    if date not in found:
+                        yield f"{place / date} is missing"
+                    if before > first and before not in numbers:
+                        words = f"the last checkpoint before {date}, number {before}, is missing"
+                        yield f"{place}: {words}"
 
     def _openings(self) -> list[Opening]:
         if not self.place.exists():
@@ -123,6 +142,18 @@ class Outside:
 def _days(place: Path) -> list[str]:
     """The files of days in a directory, the oldest first."""
     return sorted(each.name for each in place.glob(DAYS))
+
+
+def _order(claim: Checkpoint) -> tuple[int, int]:
+    """By what one checkpoint follows another: those from before they had numbers come first."""
+    return claim.number or 0, claim.size
+
+
+def _texts(place: Path) -> Iterator[tuple[str, str]]:
+    """The notes that are kept in a directory beside its opening, by their files' names."""
+    for name in (*_days(place), LATEST):
+        if (text := _read(place / name)) is not None:
+            yield name, text
 
 
 def _read(path: Path) -> str | None:

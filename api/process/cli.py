@@ -24,6 +24,7 @@ from api.installation.database import (
     log_database,
     open_vault,
     prepare,
+    update_ledger,
 )
 from api.installation.settings import Settings
 from api.process import logs, sealing
@@ -39,8 +40,8 @@ from projections.fold import Poisoned
 from projections.rebuild import Busy
 from projections.rebuild import rebuild as rebuild_tables
 from projections.schema import Outdated
-from projections.seals import Contradiction
 from projections.signed_note import Untrue
+from projections.trees import Contradiction
 from rim_ledger.core import Refused, Unavailable
 from rim_ledger.heartbeat import alive
 from rim_ledger.outage import OUTAGE, unwritable
@@ -100,6 +101,9 @@ app.command("api.process.admin_commands:unlock", name="unlock")
 admin = App(name="admin", help="Help a super-admin whom nobody else can help.")
 admin.command("api.process.admin_commands:reset", name="reset")
 app.command(admin)
+activity = App(name="activity", help="Drop old lines of the log of activities.")
+activity.command("api.process.activity_commands:drop_before", name="drop")
+app.command(activity)
 
 
 @app.command
@@ -157,8 +161,9 @@ def init() -> None:
     """Bring the database up to date, with its read tables and its first admin."""
     settings = Settings.load(first_login=True)
     with database(settings, owner=True) as url:
+        lacking = update_ledger(url)
         sealing.require_true(settings, url)
-        lacking = prepare(settings, url, first_login)
+        lacking += prepare(settings, url, first_login)
         sealing.make_key(settings, url)
     if lacking:
         print(f"added: {', '.join(lacking)}")

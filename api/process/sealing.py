@@ -14,13 +14,13 @@ from api.installation.outside import Outside
 from api.installation.secret_file import FILE
 from api.installation.settings import Settings
 from api.process.progress import progress
-from projections import seals
+from projections import sealer, seals
 from projections.beside import Beside, uncompared
 from projections.fold import Poisoned
 from projections.origins import Opening, Origins
-from projections.seals import Contradiction
 from projections.signed_note import Checkpoint, Untrue
 from projections.streams import moments
+from projections.trees import Contradiction
 from projections.verify import Verification
 from projections.verify import require_true as require_kept
 from rim_ledger.event_mac import EventMac
@@ -59,7 +59,7 @@ async def seal(settings: Settings, url: str) -> None:
 
     with _refused("database", outside):
         signed = outside.signed(origins)
-        await seals.seal(url, vault, world, keep, log.warning, signed=signed)
+        await sealer.seal(url, vault, world, keep, log.warning, signed=signed)
 
 
 def make_key(settings: Settings, url: str) -> None:
@@ -212,14 +212,19 @@ async def _compare(
         raise Unfit("nothing is sealed yet: rim-ledger up or rim-ledger seal does it")
     checked = Verification(connection, origins, outside.all(), mac)
     unknown = outside.unknown(origins)
-    found = [_unsaid(unknown)] if unknown else []
-    with progress("events") as told:
+    found = [*([_unsaid(unknown)] if unknown else []), *outside.faults()]
+    with progress("lines") as told:
         await _gather(found, checked.faults(told))
     words = (
         f"{checked.events} events, {checked.sealed} of them sealed by"
-        f" {origins.last.verifier.origin}; {checked.checkpoints} checkpoints"
+        f" {origins.last.verifier.origin}; {checked.checkpoints} checkpoints; "
     )
-    return found, "\n".join([*map(str, origins.openings[1:]), words])
+    words += (
+        f"{checked.activities} lines of activity, {checked.sealed_activities} of them sealed"
+        if checked.reads_activity
+        else "activity not checked: this login may not read it"
+    )
+    return found, "\n".join([*map(str, origins.openings[1:]), *map(str, checked.dropped), words])
 
 
 async def _gather(found: list[str], faults: AsyncIterator[str]) -> None:

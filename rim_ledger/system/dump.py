@@ -40,7 +40,7 @@ ADDED: Final = """
 SELECT (body::json #>> '{data,attachmentId}')::uuid FROM ledger.events
  WHERE name = 'AttachmentAdded' AND position > %s AND position <= %s ORDER BY position"""
 
-CHECKPOINT: Final = "SELECT note FROM ledger.checkpoints ORDER BY size DESC, opens DESC LIMIT 1"
+CHECKPOINT: Final = "SELECT note FROM ledger.checkpoints ORDER BY number DESC LIMIT 1"
 
 MIGRATIONS: Final = "SELECT name FROM migrations ORDER BY name"
 

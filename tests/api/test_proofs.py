@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from projections import seals
-from projections.seals import Sealer, go_on, signer
+from projections.sealer import Sealer
+from projections.seals import go_on, signer
 from projections.signed_note import Checkpoint
 from tests.api.conftest import WORLD, Client, Tell, vault_of
 
@@ -21,7 +21,7 @@ async def sealed(database: str) -> None:
     connection = await psycopg.AsyncConnection.connect(database, autocommit=True)
     vault = vault_of(database)
     async with connection:
-        sealer = Sealer(connection, await signer(connection, vault, WORLD), vault.event_mac)
+        sealer = Sealer(connection, await signer(connection, vault, WORLD), vault, WORLD)
         while await sealer.advance():
             pass
 
@@ -139,7 +139,7 @@ def test_what_is_no_proof_is_said_with_its_name(tmp_path: Path) -> None:
 def test_a_log_is_proved_to_begin_with_the_older_one(
     tell: Tell, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seals, "PAGE", 8)
+    monkeypatch.setattr("projections.sealer.PAGE", 8)
 
     async def story(admin: Client) -> None:
         for number in range(20):
@@ -220,8 +220,10 @@ def test_whoever_knows_the_key_from_before_a_restore_follows_to_the_one_after(
         texts = {"old_key": old_key, "origins": origins}
         key = (await admin.get("/v1/checkpoint/key")).text
         followed = scripted(tmp_path, "follow", "old_key", "origins", **texts)
-        origin, _, _, _, *losses = opening.split("\n\n")[0].split("\n")
-        assert [each.split(" ")[0] for each in losses] == ["after", "lost"]
+        origin, _, _, _, *more = opening.split("\n\n")[0].split("\n")
+        names = ["after", "lost", "number", "day", "activity"]
+        assert [each.split(" ")[0] for each in more] == names
+        losses = more[:2]
         told = "\n  ".join([f"{origin} at {position}", *losses])
         assert followed == (0, f"{key}{told}\n")
         last = (await admin.get("/v1/checkpoint")).text

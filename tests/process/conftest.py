@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from api.process import cli
-from projections import seals
+from projections import sealer
 from tests.process.lost import Ledger
 from tests.process.service import Service, a_service
 from tests.process.trial import PASSWORD
@@ -25,7 +25,7 @@ def ledger(
     tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Ledger:
     """A ledger with its first admin, nothing of it signed yet."""
-    monkeypatch.setattr(seals, "EVERY", 0.0)
+    monkeypatch.setattr(sealer, "EVERY", 0.0)
     ledger = Ledger(tmp_path, server, lambda: capsys.readouterr().out)
     monkeypatch.setenv("RIM_HOME", str(ledger.home))
     monkeypatch.setenv("DATABASE_URL", ledger.url)

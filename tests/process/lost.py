@@ -119,7 +119,7 @@ class Ledger:
 
     def origins(self) -> list[Opening]:
         with psycopg.connect(self.url) as connection:
-            query = "SELECT note FROM ledger.checkpoints WHERE opens ORDER BY size"
+            query = "SELECT note FROM ledger.checkpoints WHERE opens ORDER BY number"
             return Origins(note for (note,) in connection.execute(query)).openings
 
     def outside(self, origin: str, name: str) -> Path:

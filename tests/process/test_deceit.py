@@ -172,7 +172,7 @@ def test_without_the_secret_the_seals_are_compared_and_no_codes(
     monkeypatch.delenv("RIM_SECRET_KEY")
     said = ledger.says(cli.verify)
     assert "MACs not checked, nor names, secrets, keys, outcomes, reminders and read tables" in said
-    assert said.endswith("checkpoints: as they were signed\n")
+    assert said.endswith(" of them sealed: as they were signed\n")
     assert not (ledger.home / "secret.key").exists(), "none is made for this"
     ledger.change("UPDATE ledger.events SET body = body || ' ' WHERE position = 2")
     assert "position 2: the event (AdminRoleCreated) is not the one that was" in ledger.finds()

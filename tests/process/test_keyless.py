@@ -117,7 +117,7 @@ def test_at_home_the_codes_are_checked_as_well(lender: Service) -> None:
         "SELECT * FROM ledger.activity",
         "SELECT * FROM read.users",
         "DELETE FROM ledger.tiles",
-        "INSERT INTO ledger.checkpoints (size, note) VALUES (1, '')",
+        "INSERT INTO ledger.checkpoints (number, size, note) VALUES (1, 1, '')",
         "SELECT ledger.keep_writers_out()",
     ],
 )

@@ -18,7 +18,7 @@ from api.installation import database as databases
 from api.installation.database import Unfit
 from api.installation.settings import Settings
 from api.process import supervisor
-from projections import seals
+from projections import sealer
 from rim_ledger.postgres import EmbeddedPostgres
 from tests.process.service import (
     PATIENCE,
@@ -119,7 +119,7 @@ def test_who_holds_the_lock_of_the_sealer_is_noticed(running: tuple[Service, str
     database = EmbeddedPostgres.running(service.home / "postgres")
     assert database
     with psycopg.connect(database) as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [seals.LOCK])
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [sealer.LOCK])
         body = {"username": "admin", "password": PASSWORD}
         assert httpx.post(f"{url}/v1/auth/login", json=body, timeout=PATIENCE).status_code == 200
         wait_for(lambda: is_unready(url, r"\bseal is \d+ s behind$"))

@@ -12,8 +12,10 @@ from psycopg import AsyncConnection
 from projections import seals
 from projections.merkle import EMPTY
 from projections.origins import Opening, Origins, open_first, open_next
-from projections.seals import Contradiction, Sealer, origins, signer
+from projections.sealer import Sealer
+from projections.seals import origins, signer
 from projections.signed_note import Checkpoint, Signer, Untrue, Verifier, said
+from projections.trees import Contradiction
 from projections.verify import Verification, require_true
 from rim_ledger.lending.user import CreditScoreSet, User
 from tests.projections.story import BOLA, START, VAULT, WORLD, opens, written
@@ -230,10 +232,12 @@ def forged_origin(url: str, root: bytes, after: bytes, size: int = 20) -> None:
         async with await AsyncConnection.connect(url, autocommit=True) as connection:
             old, secret = await signer(connection, VAULT, WORLD), WORLD.random(32)
             named = Checkpoint(old.origin, size, after)
-            note = open_next(Signer(secret), old, (size, root), named, [])
+            number = 1 + await seals.last_number(connection)
+            more = [f"number {number}"]
+            note = open_next(Signer(secret), old, (size, root), named, [], more=more)
             wrapped = VAULT.wrap_secret(*seals.KEY, secret.hex())
             await connection.execute(seals.CHANGE.encode(), [wrapped, *seals.KEY])
-            await connection.execute(seals.SIGNED.encode(), [size, True, note])
+            await connection.execute(seals.SIGNED.encode(), [number, size, True, note])
 
     asyncio.run(story())
 
@@ -295,7 +299,7 @@ def test_the_old_key_signs_no_more(database: str, notes: list[str]) -> None:
             old = await signer(connection, VAULT, WORLD)
             await restored(database)
             assert (await signer(connection, VAULT, WORLD)).key != old.key
-            await Sealer(connection, old, VAULT.event_mac).advance()
+            await Sealer(connection, old, VAULT, WORLD).advance()
         return (await looked_at(database))[0]
 
     (found,) = asyncio.run(story())

@@ -8,10 +8,12 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from projections import seals, verify
+from projections import log, verify
 from projections.merkle import WIDTH, Edge, leaf_hash
-from projections.seals import Contradiction, Sealer, known_signer, origins, signer
+from projections.sealer import Sealer
+from projections.seals import known_signer, origins, signer
 from projections.signed_note import Checkpoint, Signer, Untrue, Verifier, said
+from projections.trees import Contradiction
 from projections.verify import Verification, require_true
 from rim_ledger.lending.user import CreditScoreSet, User
 from tests.projections.story import ADA, START, VAULT, WORLD, opens, rows, written
@@ -24,7 +26,7 @@ async def sealed(url: str) -> list[str]:
     """Seal everything; the new notes."""
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         sealer, notes = (
-            Sealer(connection, await signer(connection, VAULT, WORLD), VAULT.event_mac),
+            Sealer(connection, await signer(connection, VAULT, WORLD), VAULT, WORLD),
             list[str](),
         )
         while note := await sealer.advance():
@@ -64,7 +66,7 @@ def tampered(url: str, *statements: str) -> None:
 @pytest.fixture
 def notes(database: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A log of 20 events, sealed four by four."""
-    monkeypatch.setattr(seals, "PAGE", PAGE)
+    monkeypatch.setattr("projections.sealer.PAGE", PAGE)
 
     async def story() -> list[str]:
         head = await written(database, *START)
@@ -84,7 +86,8 @@ def test_every_event_is_a_leaf_and_the_root_is_signed(database: str, notes: list
     verifier = Verifier.of(key)
     opened = [verifier.open(note) for note in notes]
     assert [each.size for each in opened] == [4, 8, 12, 16, 20]
-    assert opened[-1] == Checkpoint(verifier.origin, 20, edge.root, ("macs 0",))
+    assert opened[-1] == Checkpoint(verifier.origin, 20, edge.root, opened[-1].more)
+    assert opened[-1].more[0] == "macs 0"
     assert asyncio.run(faults(database)) == []
 
 
@@ -106,6 +109,7 @@ SWAP = (
 RENAME = "UPDATE ledger.checkpoints SET note = replace(note, 'ledger/', 'ledger/0') WHERE size = 8"
 OTHER = "the event (CreditScoreSet) is not the one that was sealed"
 GONE = "the event is missing"
+KEPT = "was kept outside, and is missing in the database"
 TAMPERED = {
     "a byte": ((FLIP,), [f"position 7: {OTHER}"]),
     "a time": ((f"{LATER} WHERE position = 20",), [f"position 20: {OTHER}"]),
@@ -141,8 +145,8 @@ def forged(url: str) -> None:
             await connection.execute(FLIP.encode())
             await connection.execute("DELETE FROM ledger.tiles")
             edge = Edge()
-            lines = await seals.log.page(connection, 0, None, 100)
-            changed = edge.grow(leaf_hash(seals.leaf(line)) for line in lines)
+            lines = await log.page(connection, 0, None, 100)
+            changed = edge.grow(leaf_hash(log.leaf(line)) for line in lines)
             for (level, number), hashes in changed.items():
                 values = [level, number, hashes]
                 await connection.execute("INSERT INTO ledger.tiles VALUES (%s, %s, %s)", values)
@@ -159,7 +163,8 @@ def test_events_and_seals_changed_together_do_not_have_the_signed_root(
     assert asyncio.run(faults(database)) == [own, root.format(8)]
     tampered(database, "DELETE FROM ledger.checkpoints WHERE NOT opens")
     found = asyncio.run(faults(database, notes[-1]))
-    assert found == [own, root.format(20)]
+    gone = [f"checkpoint number 6 {KEPT}"]
+    assert found == [own, root.format(20), *gone]
 
 
 def test_a_store_that_lost_its_tail_and_its_seals_contradicts_the_outside(
@@ -175,7 +180,8 @@ def test_a_store_that_lost_its_tail_and_its_seals_contradicts_the_outside(
     found = asyncio.run(contradicts(database, notes[-1]))
     assert found == "the log ends at position 16, and was signed up to 20"
     assert asyncio.run(faults(database, notes[-1])) == [
-        f"position {position}: the event is missing" for position in range(17, 21)
+        *(f"position {position}: the event is missing" for position in range(17, 21)),
+        f"checkpoint number 6 {KEPT}",
     ]
 
 
@@ -266,15 +272,15 @@ def test_what_was_signed_here_is_not_signed_otherwise(
     async def story() -> None:
         async with await AsyncConnection.connect(database, autocommit=True) as connection:
             key = await signer(connection, VAULT, WORLD)
-            old = Sealer(connection, key, VAULT.event_mac)
+            old = Sealer(connection, key, VAULT, WORLD)
             await written(database, *scores(PAGE))
             signed = said(str(await old.advance()))
             tampered(database, *CUT)
             await written(database, *scores(further))
             words = "24 events are not those" if further > 1 else "23, and was signed up to 24"
-            for sealer in (old, Sealer(connection, key, VAULT.event_mac, signed)):
+            for one in (old, Sealer(connection, key, VAULT, WORLD, signed)):
                 with pytest.raises(Contradiction, match=words):
-                    await sealer.advance()
+                    await one.advance()
 
     asyncio.run(story())
     assert rows(database, "SELECT max(size) FROM ledger.checkpoints") == [(20,)]
@@ -284,7 +290,7 @@ def test_a_sealer_goes_on_from_what_others_signed_after_it(database: str, notes:
     async def story() -> list[str]:
         async with await AsyncConnection.connect(database, autocommit=True) as connection:
             key, found = await signer(connection, VAULT, WORLD), list[str]()
-            sealer = Sealer(connection, key, VAULT.event_mac, said(notes[1]))
+            sealer = Sealer(connection, key, VAULT, WORLD, said(notes[1]))
             for _ in range(3):
                 await written(database, *scores(PAGE))
                 found += [note for note in [await sealer.advance()] if note]
