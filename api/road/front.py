@@ -21,12 +21,13 @@ from api.wire.accept import preferred
 from api.wire.body import Disconnected
 from api.wire.call import REQUEST, Call, Reply, path_of
 from api.wire.query import read_parameters
-from api.wire.rate import Rates, TooMuchUnread
+from api.wire.rate import Rates, TooMuchUnread, caller_of
 from api.wire.stream import PIECE_MAX
 from rim_ledger.activity import Activity
 from rim_ledger.admin import gate
 from rim_ledger.core import Refused, Unavailable
 from rim_ledger.outage import OUTAGE, unavailable
+from rim_ledger.turns import CALLER
 from rim_ledger.world import RealWorld
 
 App = Callable[..., Awaitable[None]]
@@ -66,6 +67,7 @@ class Front:
         desk: Desk = self._state.desk
         call = Call(scope, receive, send, desk.world, desk.proxies)
         REQUEST.set(call.id)
+        CALLER.set(str(caller_of(call, desk.callers)))
         route: AnyRoute | None = None
         try:
             if path not in PROBES:
