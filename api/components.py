@@ -82,12 +82,19 @@ def body_without(command: type[Form], names: frozenset[str]) -> type[BaseModel]:
     return create_model(f"{command.__name__}Body", __config__=config, __doc__=words, **given)
 
 
+_ANSWERS: Final[dict[str, type[BaseModel]]] = {}
+
+
 def answer_of(name: str, properties: Mapping[str, Any]) -> type[BaseModel]:
-    """An object of these properties (JSON Schema), all of which are always there."""
+    """An object of these properties (JSON Schema), all of which are always there; the same for
+    each route that gives one of this name."""
+    if name in _ANSWERS:
+        return _ANSWERS[name]
     schema = {"type": "object", "required": [*properties], "properties": dict(properties)}
 
     def declare(generated: Schema) -> None:
         generated.clear()
         generated.update(schema)
 
-    return create_model(name, __config__=ConfigDict(json_schema_extra=declare))
+    _ANSWERS[name] = create_model(name, __config__=ConfigDict(json_schema_extra=declare))
+    return _ANSWERS[name]

@@ -127,7 +127,15 @@ GIVES: Final[dict[str, Any]] = {
 
 ROUTES: list[AnyRoute] = [
     Other(
-        "GET", "/v1/events", list_events, "The log", READ, gives=GIVES, query=QUERY, offers=OFFERS
+        "GET",
+        "/v1/events",
+        list_events,
+        "The log",
+        READ,
+        gives=GIVES,
+        gives_name="EventPage",
+        query=QUERY,
+        offers=OFFERS,
     ),
     Other("GET", "/v1/events/schemas", list_event_schemas, "Every event's schema", READ),
     Other(
@@ -156,5 +164,13 @@ def of_each(routes: Iterable[AnyRoute]) -> Iterator[AnyRoute]:
         words = f"Its events: {route.summary.lower()}"
         path = f"{route.path}/events"
         yield Other(
-            "GET", path, answer, words, route.needs, gives=GIVES, query=QUERY, offers=OFFERS
+            "GET",
+            path,
+            answer,
+            words,
+            route.needs,
+            gives=GIVES,
+            gives_name="EventPage",
+            query=QUERY,
+            offers=OFFERS,
         )

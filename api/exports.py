@@ -188,11 +188,14 @@ ROUTES: list[AnyRoute] = [
         READ,
         exports=True,
         gives=GIVES,
+        gives_name="Export",
         status=202,
         query=QUERY,
     ),
-    Other("GET", ONE, get_export, "How far an export is", READ, gives=GIVES),
-    Other("DELETE", ONE, delete_export, "Let go of an export", READ, gives=GIVES),
+    Other("GET", ONE, get_export, "How far an export is", READ, gives=GIVES, gives_name="Export"),
+    Other(
+        "DELETE", ONE, delete_export, "Let go of an export", READ, gives=GIVES, gives_name="Export"
+    ),
     Other(
         "GET",
         FILE,

@@ -208,7 +208,7 @@ def _other(route: Other, extra: Schema) -> dict[str, Any]:
         extra["requestBody"] = {"required": True, "content": content}
     name = to_pascal(operation_id(route))
     if route.gives is not None:
-        found["response_model"] = answer_of(f"{name}Answer", route.gives)
+        found["response_model"] = answer_of(route.gives_name or f"{name}Answer", route.gives)
     if route.or_gives is not None:
         found["response_model"] |= answer_of(f"{name}Alternative", route.or_gives)
     if route.answers != "application/json":

@@ -112,6 +112,8 @@ class Other(Struct, frozen=True):
     status: int = 200
     gives: Mapping[str, Any] | None = None
     """JSON Schema of the answer's properties."""
+    gives_name: str = ""
+    """What the description calls this answer, where several routes give it."""
     or_gives: Mapping[str, Any] | None = None
     """The same of another answer that it may give."""
     media_type: str = "application/json"
