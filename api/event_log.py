@@ -27,6 +27,7 @@ from rim_ledger.admin import gate
 from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.core import Aggregate
+from rim_ledger.near import did_you_mean
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
 
 if TYPE_CHECKING:
@@ -210,10 +211,11 @@ def _names(given: Mapping[str, list[str]]) -> tuple[str, ...] | None:
     names = set(EVENTS)
     for each in given.get("type", ()):
         if each not in EVENTS:
-            raise unfit("type", "there is no such event; /v1/events/schemas lists them")
+            words = "there is no such event; /v1/events/schemas lists them"
+            raise unfit("type", f"{words}{did_you_mean(each, EVENTS)}")
     for each in given.get("entity", ()):
         if each not in KINDS:
-            raise unfit("entity", f"this is one of {', '.join(KINDS)}")
+            raise unfit("entity", f"this is one of {', '.join(KINDS)}{did_you_mean(each, KINDS)}")
     if "type" in given:
         names &= set(given["type"])
     if "entity" in given:

@@ -8,6 +8,7 @@ from api.events import NUMBER, QUERY, READ
 from api.export_making import make
 from api.export_store import Export, ExportStore
 from api.road.again import admit_again, streaming
+from api.road.commands import require_no_fields
 from api.road.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
 from api.wire.call import Call, Reply
 from api.wire.download import Download
@@ -35,6 +36,7 @@ async def begin_export(desk: "Desk", call: Call, parameters: Parameters) -> Repl
     """
     rights = await _rights(desk, call, parameters)
     question = await read_question(desk, call, live=False, paged=False)
+    await require_no_fields(call)
     sight, id_ = Sight(rights), desk.world.new_id()
     export = Export(
         id=id_,

@@ -1,20 +1,22 @@
 """The names of events and entities, as filters read them."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection
 from typing import Annotated
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from rim_ledger.catalogue import ENTITIES, EVENTS
+from rim_ledger.near import did_you_mean
 
 
-def among(known: Container[str], words: str) -> Callable[[str], str]:
-    """A check that a text is one of the known ones; `words` says what would be right."""
+def among(known: Collection[str], words: str) -> Callable[[str], str]:
+    """A check that a text is one of the known ones; `words` says what would be right, and the
+    nearest one is added."""
 
     def check(text: str) -> str:
         if text not in known:
-            raise PydanticCustomError("unknown", words)
+            raise PydanticCustomError("unknown", f"{words}{did_you_mean(text, known)}")
         return text
 
     return check

@@ -158,13 +158,17 @@ def take_away_unfinished(place: Path, held: Manifest) -> None:
 
 
 def strange(place: Path, held: Manifest | None) -> Iterator[Path]:
-    """Files that readers take for a part of the export, and that its manifest does not name."""
+    """What readers may take for a part of the export, and its manifest does not name: whatever its
+    name, since some of them ask for none, and follow links."""
     known = set[Path]()
     for segment in held.segments if held else ():
         known.add(place / segment.file)
         known |= {typed_file(place, segment, each) for each in segment.typed or ()}
-    found: Iterable[Path] = (*place.rglob("*.parquet"), *types_of(place).rglob("*.parquet"))
-    yield from sorted(each for each in found if each not in known)
+    if held and held.format < FORMAT:
+        known |= {place / name for name in (MANIFEST, *(proof.file for proof in held.proofs))}
+    found: Iterable[Path] = (*place.rglob("*"), *types_of(place).rglob("*"))
+    others = (each for each in found if each.is_symlink() or not each.is_dir())
+    yield from sorted(each for each in others if each not in known)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import ArrowException
 
@@ -28,17 +29,56 @@ WRITTEN: Final[dict[str, Any]] = {
 """How files are written: so that the standard library of Python can read them."""
 
 
-def rows_in(file: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """The rows of a file. Raises Untrue where it does not have these columns and no others."""
+def rows_in(file: Path, schema: Any) -> Iterator[dict[str, Any]]:
+    """The rows of a file. Raises Untrue where it has not the columns of a schema, or says of its
+    rows, to those who leave out what they do not look for, what is not so."""
     try:
         parquet = pq.ParquetFile(file)
-        names = parquet.schema_arrow.names
-        for batch in parquet.iter_batches(ROWS) if names == columns else ():
-            yield from batch.to_pylist()
+        _require_columns(file, parquet, schema)
+        for number in range(parquet.num_row_groups):
+            group = parquet.read_row_group(number)
+            _require_described(file, parquet.metadata.row_group(number), group)
+            for batch in group.to_batches(ROWS):
+                yield from batch.to_pylist()
     except (ArrowException, LookupError, AttributeError, TypeError):
         raise Untrue(f"{file.name} holds no events of an export") from None
-    if names != columns:
-        raise Untrue(f"{file.name} has not the columns of an export: {', '.join(columns)}")
+
+
+def _require_columns(file: Path, parquet: Any, schema: Any) -> None:
+    found = _columns(parquet.schema_arrow)
+    if [*found] != schema.names:
+        raise Untrue(f"{file.name} has not the columns of an export: {', '.join(schema.names)}")
+    for name, kind in _columns(schema).items():
+        if found[name] != kind:
+            raise Untrue(f"{file.name}: {name} is {found[name]} instead of {kind}")
+    said = parquet.metadata
+    if said.num_rows != sum(said.row_group(each).num_rows for each in range(said.num_row_groups)):
+        raise Untrue(f"{file.name} has not the {said.num_rows} rows that it counts")
+    if said.metadata:
+        raise Untrue(f"{file.name} says more than its columns do: {[*said.metadata]}")
+
+
+def _columns(schema: Any) -> dict[str, Any]:
+    """The types of columns, as a file has them: without dictionaries."""
+    kinds = ((each.name, each.type) for each in schema)
+    return {name: kind.value_type if pa.types.is_dictionary(kind) else kind for name, kind in kinds}
+
+
+def _require_described(file: Path, said: Any, group: Any) -> None:
+    """Raise Untrue where the statistics of a row group are not those of its rows."""
+    for number, (name, values) in enumerate(zip(group.column_names, group.columns, strict=True)):
+        chunk = said.column(number)
+        hints = (chunk.has_column_index, chunk.has_offset_index, chunk.bloom_filter_offset)
+        if any(hints):
+            raise Untrue(f"{file.name} has an index of {name}, as no export does")
+        if (described := chunk.statistics) is None:
+            continue
+        bounds = pc.min_max(values)
+        low, high = bounds["min"].as_py(), bounds["max"].as_py()
+        if (described.has_null_count and described.null_count != values.null_count) or (
+            described.has_min_max and (described.min, described.max) != (low, high)
+        ):
+            raise Untrue(f"{file.name}: the statistics of {name} are not those of its rows")
 
 
 def write_types(place: Path, segment: Segment) -> tuple[Typed, ...]:
@@ -57,7 +97,7 @@ def write_types(place: Path, segment: Segment) -> tuple[Typed, ...]:
                 writers[name].write_table(pa.Table.from_pylist(rows, schema_of(name)))
 
         waiting = defaultdict[str, list[dict[str, Any]]](list)
-        for number, row in enumerate(rows_in(place / segment.file, SCHEMA.names), 1):
+        for number, row in enumerate(rows_in(place / segment.file, SCHEMA), 1):
             waiting[row["name"]].append(typed(row))
             if number % GROUP == 0:
                 write(waiting)
@@ -82,7 +122,7 @@ class Comparison:
             file = typed_file(place, segment, each)
             if each.name not in EVENTS or not file.is_file() or digest(file) != each.sha256:
                 raise Untrue(f"{self._named(each.name)} is not the file that was written")
-            self._rows[each.name] = rows_in(file, schema_of(each.name).names)
+            self._rows[each.name] = rows_in(file, schema_of(each.name))
 
     def require_same(self, row: Mapping[str, Any]) -> None:
         """Raise Untrue where a row of the log does not stand in its type's file as it should."""

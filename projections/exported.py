@@ -115,7 +115,7 @@ class _Comparison:
             if digest(file) != segment.sha256:
                 raise Untrue(f"{segment.file} is not the file that was written")
             types = Comparison(self._place, segment)
-            for row in rows_in(file, SCHEMA.names):
+            for row in rows_in(file, SCHEMA):
                 line = self._require_derived(segment.file, row)
                 types.require_same(row)
                 if not segment.first <= line.position <= segment.last:

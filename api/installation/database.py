@@ -132,6 +132,16 @@ def open_ledger(settings: Settings, url: str) -> Ledger:
     return Ledger(url, ENTITY_OF, open_vault(settings, url), world, erased)
 
 
+def update_ledger(url: str) -> list[str]:
+    """Apply the migrations that a ledger of an earlier version lacks, so that it can be read as one
+    of this version; what was lacking. A database without a ledger is left as it is. Raises
+    Outdated if another version of the program has taken over from this one."""
+    asyncio.run(_look(url, schema.require_not_replaced))
+    with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+        found = connection.execute("SELECT to_regclass('ledger.checkpoints')").fetchone()
+    return [f"migration {name}" for name in migrate(url)] if found and found[0] else []
+
+
 def prepare(settings: Settings, url: str, first_login: Callable[[str, str], None]) -> list[str]:
     """Bring a database up to date, with its first admin and its read tables; what was lacking.
 

@@ -24,6 +24,7 @@ from api.installation.database import (
     log_database,
     open_vault,
     prepare,
+    update_ledger,
 )
 from api.installation.settings import Settings
 from api.process import logs, sealing
@@ -160,8 +161,9 @@ def init() -> None:
     """Bring the database up to date, with its read tables and its first admin."""
     settings = Settings.load(first_login=True)
     with database(settings, owner=True) as url:
+        lacking = update_ledger(url)
         sealing.require_true(settings, url)
-        lacking = prepare(settings, url, first_login)
+        lacking += prepare(settings, url, first_login)
         sealing.make_key(settings, url)
     if lacking:
         print(f"added: {', '.join(lacking)}")

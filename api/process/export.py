@@ -21,6 +21,7 @@ from projections.export_rows import erased_in
 from projections.origins import Origins
 from projections.signed_note import Untrue, Verifier
 from rim_ledger.catalogue import EVENTS
+from rim_ledger.near import did_you_mean
 
 PAUSE: Final = 1.0
 """Seconds between two looks at a log that is followed, for lines."""
@@ -51,7 +52,8 @@ def export(
     """
     settings = Settings.load(keyless=True)
     if unknown := sorted(set(types) - EVENTS.keys()):
-        raise Unfit(f"there is no event {unknown[0]}: docs/reference/events.md lists them")
+        meant = did_you_mean(unknown[0], EVENTS)
+        raise Unfit(f"there is no event {unknown[0]}: docs/reference/events.md lists them{meant}")
     if from_ < 1:
         raise Unfit("--from is a position, and the first is 1")
     names = tuple(sorted(types)) or None

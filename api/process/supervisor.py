@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from api.installation.database import Unfit, answers, database, prepare
+from api.installation.database import Unfit, answers, database, prepare, update_ledger
 from api.installation.settings import Settings, variable
 from api.process import logs
 from api.process.fence import OUTDATED
@@ -126,6 +126,7 @@ def up(settings: Settings) -> None:
     with _one_on(settings.home), _stopping_once(), listen(settings) as listener:
         say_address(settings.home, address(listener))
         with database(settings, owner=True) as url:
+            update_ledger(url)
             require_true(settings, url)
             prepare(settings, url, first_login)
             make_key(settings, url)

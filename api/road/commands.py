@@ -62,6 +62,20 @@ def fill(route: Route, parameters: Parameters, body: Any) -> Form:
         raise InvalidFields(errors_in(error, route.command, body)) from None
 
 
+class _Nothing(Form):
+    """A body that says nothing."""
+
+
+async def require_no_fields(call: Call) -> None:
+    """Raise InvalidFields for a body with fields: the route's parameters stand in its query."""
+    body = await read_body(call.receive, call.headers, BODY_MAX)
+    value = read_json(body) if body else {}
+    try:
+        _Nothing.filled_in(value)
+    except ValidationError as error:
+        raise InvalidFields(errors_in(error, _Nothing, value)) from None
+
+
 async def read_form(call: Call, form: type[F]) -> F:
     """The form in a request's body."""
     body = await read_body(call.receive, call.headers, BODY_MAX)

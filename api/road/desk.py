@@ -216,10 +216,8 @@ class Desk(Struct):
             return None
         rights = Rights(wish.actor, wish.given, self.table.entities)
         named = {"id": str(receipt.id)}
-        asked, answer = (
-            activity_of("Read", wish.route.path, named),
-            partial(reads.shown, self, row, named),
-        )
+        asked = activity_of("Read", wish.route.path, named)
+        answer = partial(reads.shown, self, row, named)
         text = await show(self, call, rights, asked, answer, shows=row.SHOWS_PERSONS)
         return text.encode() if text else None
 

@@ -226,8 +226,111 @@ LEFT_OUT = {
     "TransactionRecorded.metadata": {},
 }
 """What a field stands for where its event's data leaves it out; of the others, null."""
+ENTITIES = {
+    "AdminRole": (
+        "AdminRoleChanged AdminRoleCreated AdminRoleDeleted AdminRoleGranted AdminRoleWithdrawn "
+    ),
+    "AdminUser": (
+        "AdminAccessReset AdminActivated AdminApiKeyAdded AdminApiKeyRemoved "
+        "AdminContactChanged AdminCreated AdminDeactivated AdminInvited AdminLoggedIn "
+        "AdminLoggedOut AdminPasswordChanged AdminPasswordResetBegun AdminReinstated "
+        "AdminSeen AdminSessionsRevoked AdminSuspended AdminTwoFactorConfirmed "
+        "AdminTwoFactorDisabled AdminTwoFactorEnrolled AdminTwoFactorReset "
+        "AdminUserRoleChanged "
+    ),
+    "AdoptedSecrets": ("SecretsAdopted "),
+    "ApiIntegration": (
+        "IntegrationActivated IntegrationArchived IntegrationBroken IntegrationChanged "
+        "IntegrationCreated IntegrationCredentialsRotated IntegrationDeactivated "
+        "IntegrationTested "
+    ),
+    "ApiKey": ("ApiKeyCreated ApiKeyRevoked ApiKeyUsed "),
+    "Backup": (
+        "BackupDeleted BackupDownloadOffered BackupDownloaded BackupFailed BackupFoundUnsound "
+        "BackupPromoted BackupStarted BackupSucceeded BackupVerificationRequested "
+        "BackupVerified "
+    ),
+    "BackupSettings": ("BackupSettingsChanged BackupTaken ScheduledBackupBegun "),
+    "BroadcastChunk": ("ChunkAdvanced ChunkFrozen "),
+    "BroadcastMessage": (
+        "BroadcastCancelled BroadcastDrafted BroadcastEdited BroadcastFailed BroadcastPaused "
+        "BroadcastProgressed BroadcastResumed BroadcastScheduled BroadcastSent "
+        "BroadcastStarted BroadcastUnscheduled "
+    ),
+    "CustomerAccess": ("CustomerLoggedIn CustomerLoggedOut CustomerSeen CustomerSessionsEnded "),
+    "Department": (
+        "DepartmentArchived DepartmentChanged DepartmentCreated DepartmentJoined DepartmentLeft "
+    ),
+    "EmailTemplate": (
+        "EmailTemplateArchived EmailTemplateChanged EmailTemplateCreated "
+        "EmailTemplateDisabled EmailTemplateEnabled "
+    ),
+    "Loan": (
+        "LoanApprovalRevoked LoanApproved LoanBecameOverdue LoanCompleted LoanDefaultReversed "
+        "LoanDefaulted LoanDisbursed LoanDisbursementAnswered LoanDisbursementDisputed "
+        "LoanDisbursementFailed LoanDisbursementRequested LoanDisbursementReversed "
+        "LoanDisbursementSettled LoanDisbursementUnknown LoanDisputeResolved LoanMetadataSet "
+        "LoanRejected LoanRepaid LoanRepaymentReversed LoanRequested "
+    ),
+    "NotificationHistory": (
+        "NotificationContradicted NotificationDelivered NotificationFailed "
+        "NotificationOutcomeUnknown NotificationQueued NotificationRetried NotificationSent "
+        "NotificationTaken NotificationWithheld "
+    ),
+    "Outbound": ("OutboundResumed OutboundStopped "),
+    "SecuritySettings": ("SecuritySettingsChanged "),
+    "SmsTemplate": (
+        "SmsTemplateArchived SmsTemplateChanged SmsTemplateCreated SmsTemplateDisabled "
+        "SmsTemplateEnabled "
+    ),
+    "Statement": ("StatementFinished StatementLinesSettled StatementStarted "),
+    "SupportAgent": (
+        "AgentAvailabilityChanged AgentCreated AgentMoved AgentRetired AgentTicketLeft "
+        "AgentTicketTaken AgentTierChanged "
+    ),
+    "SystemAlert": (
+        "AlertAcknowledged AlertArchived AlertChanged AlertCreated AlertDisabled AlertEnabled "
+        "AlertStateChanged AlertTriggered "
+    ),
+    "SystemConfig": ("SystemConfigReset SystemConfigSet "),
+    "Ticket": (
+        "AttachmentAdded MessagePosted MessagesRead TicketAssigned TicketCategoryChanged "
+        "TicketClosed TicketDepartmentChanged TicketEscalated TicketEscalationAccepted "
+        "TicketOpened TicketPriorityChanged TicketReopened TicketResolutionOverdue "
+        "TicketResolved TicketResponseOverdue TicketStarted TicketTagged TicketUnassigned "
+        "TicketUntagged "
+    ),
+    "Transaction": (
+        "TransactionCompleted TransactionFailed TransactionNoted TransactionQuarantined "
+        "TransactionReconciled TransactionReconciliationUndone TransactionRecorded "
+        "TransactionRefunded TransactionReversed "
+    ),
+    "User": (
+        "AutoLimitDisabled AutoLimitEnabled CreditApplied CreditDefaulted CreditLimitAdjusted "
+        "CreditLimitSet CreditRefunded CreditReleased CreditReserved CreditScoreRecomputed "
+        "CreditScoreSet CreditTakenBack DebtBecameOverdue DebtCancelled DebtDefaultReversed "
+        "DebtDefaulted DebtIncurred DebtReopened RepaymentAllocated RepaymentReversed "
+        "UserActivated UserContactChanged UserDeactivated UserDeleted UserErased UserOptedIn "
+        "UserOptedOut UserPhoneVerified UserRegistered UserReinstated UserSuspended "
+    ),
+}
+"""The events of each entity."""
 TIMESTAMP, DECIMAL = 10, 5
 """How Parquet marks times in microseconds, and numbers with decimals."""
+NUMBER, TRUTH, WORD = {1: 2}, {1: 0}, {1: 6, 6: 0, 10: {1: {}}}
+MOMENT = {1: 2, 6: TIMESTAMP, 10: {8: {1: True, 2: {2: {}}}}}
+MONEY = {1: 7, 2: 9, 6: DECIMAL, 7: 2, 8: 20, 10: {5: {1: 2, 2: 20}}}
+RATE = {1: 7, 2: 5, 6: DECIMAL, 7: 6, 8: 10, 10: {5: {1: 6, 2: 10}}}
+"""How Parquet's footer describes the columns of an export: what is stored, and what it means."""
+IN_THE_LOG = {
+    **dict.fromkeys(("position", "version"), NUMBER),
+    **dict.fromkeys(("occurred_at", "recorded_at"), MOMENT),
+    **dict.fromkeys(("id", "stream", "entity", "name", "actor_type", "actor_id"), WORD),
+    **dict.fromkeys(("actor_name", "request_id", "causation_id", "data", "body"), WORD),
+    "amount": MONEY,
+    "erased": TRUTH,
+}
+"""Columns of the log."""
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
@@ -344,30 +447,64 @@ def column(data: bytes, meta: dict[int, Any], length: int) -> list[Any]:
 
 
 def rows_in(
-    file: Path, kinds: dict[str, tuple[int, int]] | None = None
+    file: Path, kinds: dict[str, dict[int, Any]], columns: dict[str, dict[int, Any]] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The rows of a file of an export; how each column is marked, and its decimals, are added to
-    `kinds`."""
+    """The rows of a file of an export, with these columns, if any are given; how each column is
+    described is added to `kinds`."""
     try:
-        yield from parquet(file.read_bytes(), {} if kinds is None else kinds)
+        yield from parquet(file.read_bytes(), kinds, columns)
     except NotProved as error:
         raise NotProved(f"{file} is no file of an export: {error}") from None
     except (LookupError, ValueError, TypeError, zlib.error):
         raise NotProved(f"{file} is no file of an export") from None
 
 
-def parquet(data: bytes, kinds: dict[str, tuple[int, int]]) -> Iterator[dict[str, Any]]:
-    """The rows of a Parquet file, and how its columns are marked."""
+def parquet(
+    data: bytes, kinds: dict[str, dict[int, Any]], columns: dict[str, dict[int, Any]] | None
+) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file, and how its columns are described."""
     need(data[:4] == data[-4:] == b"PAR1", "it is a file of Parquet")
     footer, _ = thrift(data, len(data) - 8 - int.from_bytes(data[-8:-4], "little"))
-    lengths = {each[4]: each.get(2, 0) for each in footer[2]}
-    kinds |= {each[4].decode(): (each.get(6, -1), each.get(7, 0)) for each in footer[2][1:]}
+    for each in footer[2][1:]:
+        meaning = {field: value for field, value in each.items() if field not in (3, 4)}
+        kinds[name := each[4].decode()] = meaning
+        known = (NUMBER, TRUTH, WORD, MOMENT, MONEY, RATE)
+        need(meaning in known, f"{name} is of a type that an export has")
+    need(len(kinds) == len(footer[2]) - 1, "no column is there twice")
+    right = kinds if columns is None else columns
+    need(kinds == right, f"its columns are those of the log: {', '.join(right)}")
+    need(footer[3] == sum(each[3] for each in footer[4]), "it has the rows that it counts")
+    need(not footer.get(5), "it says no more than its columns do")
     for group in footer[4]:
         metas = [each[3] for each in group[1]]
         names = [meta[3][0].decode() for meta in metas]
-        columns = [column(data, meta, lengths[meta[3][0]]) for meta in metas]
-        for values in zip(*columns, strict=True):
-            yield dict(zip(names, values, strict=True))
+        need(names == [*kinds], "a row group has the columns of its file")
+        values = [
+            column(data, meta, kinds[name].get(2, 0))
+            for name, meta in zip(names, metas, strict=True)
+        ]
+        for name, chunk, found in zip(names, group[1], values, strict=True):
+            need(len(found) == group[3], f"{name} has as many values as there are rows")
+            described(name, chunk, found, kinds[name].get(2, 0))
+        for row in zip(*values, strict=True):
+            yield dict(zip(names, row, strict=True))
+
+
+def described(name: str, chunk: dict[int, Any], values: list[Any], length: int) -> None:
+    """What is said of a column in a row group, to those who leave out what they do not look for,
+    is so."""
+    hints = chunk.keys() & {4, 5, 6, 7} or chunk[3].keys() & {14, 15}
+    need(not hints, f"there is no index of {name}")
+    found = [each for each in values if each is not None]
+    bounds = [(min, found), (max, found)] if found else []
+    said = chunk[3].get(12, {})
+    wrong = said.get(3, values.count(None)) != values.count(None)
+    for least, most in ((2, 1), (6, 5)):
+        for field, (bound, among) in zip((least, most), bounds, strict=False):
+            if field in said:
+                size = len(said[field]).to_bytes(4, "little") if chunk[3][1] == 6 else b""
+                wrong |= plain(size + said[field], 0, chunk[3][1], length, 1) != [bound(among)]
+    need(not wrong, f"the statistics of {name} are those of its rows")
 
 
 def shown(value: Any, erased: set[str], seen: set[str]) -> Any:
@@ -432,9 +569,9 @@ def fields(name: str, data: dict[str, Any], columns: set[str]) -> dict[str, Any]
     return found
 
 
-def same(value: Any, found: Any, kind: tuple[int, int]) -> bool:
+def same(value: Any, found: Any, kind: dict[int, Any]) -> bool:
     """Whether a column holds a value of an event's data."""
-    mark, decimals = kind
+    mark, decimals = kind.get(6), kind.get(7, 0)
     if value is None or found is None:
         return value is found
     if mark == TIMESTAMP:
@@ -451,7 +588,7 @@ class Typed:
 
     def __init__(self, place: Path, segment: dict[str, Any]) -> None:
         self.files: dict[str, Path] = {}
-        self.kinds: dict[str, dict[str, tuple[int, int]]] = {}
+        self.kinds: dict[str, dict[str, dict[int, Any]]] = {}
         self.rows: dict[str, Iterator[dict[str, Any]]] = {}
         self.is_there = segment.get("typed") is not None
         for each in segment.get("typed") or ():
@@ -496,12 +633,12 @@ class Export:
         self.types_place = beside(f"{self.place.name}.types")
         self.proofs = beside(f"{self.place.name}.proof")
         if not self.proofs.exists() and (place / "manifest.json").exists():
-            self.proofs = place  # As earlier versions of the program wrote it.
+            self.proofs = self.place  # As earlier versions of the program wrote it.
         self.manifest = json_in(str(self.proofs / "manifest.json"))
         self.first, self.types = self.manifest["first"], self.manifest.get("types")
         self.size, self.roots = 0, list[tuple[int, bytes]]()
         self.hidden: dict[str, int] = {}
-        self.entities: dict[str, str] = {}
+        self.entities = {name: each for each, names in ENTITIES.items() for name in names.split()}
 
     def claims(self) -> list[tuple[int, bytes]]:
         """Sizes and roots that were signed, in order; the last is that of the checkpoint."""
@@ -534,7 +671,7 @@ class Export:
                 sha256(file.read_bytes()).hexdigest() == segment["sha256"], f"{file} is as written"
             )
             types = Typed(self.types_place, segment)
-            for row in rows_in(file, {}):
+            for row in rows_in(file, {}, IN_THE_LOG):
                 place = f"{file}: position {row['position']}"
                 self.check(place, row)
                 types.check(row)
@@ -548,7 +685,7 @@ class Export:
     def check(self, place: str, row: dict[str, Any]) -> None:
         """All columns of a row follow from its body."""
         entity = self.entities.setdefault(row["name"], row["entity"])
-        need(entity == row["entity"], f"{place}: entity is that of other events of its name")
+        need(entity == row["entity"], f"{place}: entity is {entity}, as for all events of its name")
         persons = sorted(set(SEALED.findall(row["body"])))
         choices = (combinations(persons, count) for count in range(len(persons) + 1))
         wrong = list[str]()
@@ -617,9 +754,13 @@ class Export:
             known.add(self.place / segment["file"])
             types = segment.get("typed") or ()
             known |= {self.types_place / each["name"] / segment["file"] for each in types}
+        if self.proofs == self.place:
+            named = (each["file"] for each in self.manifest.get("proofs", ()))
+            known |= {self.place / name for name in ("manifest.json", *named)}
         for place in (self.place, self.types_place):
-            for file in place.rglob("*.parquet"):
-                need(file in known, f"{file} is one of the export's files")
+            for file in place.rglob("*"):
+                other = (file.is_symlink() or not file.is_dir()) and file not in known
+                need(not other, f"{file} is one of the export's files")
 
     def verify(self) -> str:
         """What was proved of the export."""

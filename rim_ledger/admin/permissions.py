@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from rim_ledger.book import Right
+from rim_ledger.near import did_you_mean
 
 RESOURCES: Final = (
     "users",
@@ -54,7 +55,8 @@ ACTIONS: Final = ("read", "write", "delete")
 def _one_of(known: Sequence[str], what: str) -> AfterValidator:
     def check(word: str) -> str:
         if word not in known:
-            raise PydanticCustomError(f"unknown_{what}", f"there is no such {what}")
+            meant = did_you_mean(word, known)
+            raise PydanticCustomError(f"unknown_{what}", f"there is no such {what}{meant}")
         return word
 
     return AfterValidator(check)

@@ -59,7 +59,8 @@ class Attempt(Struct, frozen=True, gc=False):
     return_reference: str | None = None
     """The telco's own reference of the return, as staff named it."""
     requested_by: UUID | None = None
-    """The admin who had it sent; None for the clock."""
+    """The admin who had it sent: who disbursed or, where the clock did, who approved the loan or,
+    where the policy did, who requested it; None when no admin did any of that."""
     taken_up_by: UUID | None = None
     """The admin who made it a debt after it was in dispute."""
     given_up_by: UUID | None = None
@@ -74,8 +75,7 @@ class Attempt(Struct, frozen=True, gc=False):
 
 
 AttemptEvent = (
-    LoanDisbursementRequested
-    | LoanDisbursementSettled
+    LoanDisbursementSettled
     | LoanDisbursementFailed
     | LoanDisbursed
     | LoanDisbursementDisputed
@@ -85,18 +85,20 @@ AttemptEvent = (
 )
 
 
+def begun(event: LoanDisbursementRequested, sender: UUID | None) -> Attempt:
+    """A top-up that was just asked for; `sender` is the admin who had it sent, if one did."""
+    return Attempt(
+        event.reference,
+        event.transaction_id,
+        event.asked_at,
+        event.integration,
+        requested_by=sender,
+    )
+
+
 def after(attempts: tuple[Attempt, ...], event: AttemptEvent, stamp: Stamp) -> tuple[Attempt, ...]:
     """The attempts of a loan after one more event. An event with no admin in its stamp is the
     telco's word, or the clock's."""
-    if isinstance(event, LoanDisbursementRequested):
-        fresh = Attempt(
-            event.reference,
-            event.transaction_id,
-            event.asked_at,
-            event.integration,
-            requested_by=stamp.admin,
-        )
-        return (*attempts, fresh)
     return tuple(
         replace(each, **_news(each, event, stamp)) if each.reference == event.reference else each
         for each in attempts

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from rim_ledger.core import Aggregate, Stamp
 from rim_ledger.holding import NOWHERE
-from rim_ledger.lending.attempt import IN_FLIGHT, Airtime, Attempt, Disbursement, after
+from rim_ledger.lending.attempt import IN_FLIGHT, Airtime, Attempt, Disbursement, after, begun
 from rim_ledger.lending.loan_events import (
     Decision,
     LoanApprovalRevoked,
@@ -234,7 +234,8 @@ class Loan(Aggregate):
             case LoanMetadataSet():
                 return self.but(notes=event.metadata)
             case LoanDisbursementRequested():
-                attempts = after(self.attempts, event, stamp)
+                fresh = begun(event, stamp.admin or self.approved_by or self.requested_by)
+                attempts = (*self.attempts, fresh)
                 return self.but(disbursement=Disbursement.REQUESTED, attempts=attempts)
             case LoanDisbursementUnknown():
                 return self.but(disbursement=Disbursement.UNKNOWN)

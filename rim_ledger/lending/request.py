@@ -1,14 +1,14 @@
 """Asking for a loan and deciding on it, within the user's limit."""
 
 from collections.abc import Iterable
-from datetime import timedelta
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
 
 from rim_ledger.admin.admin_role import alert_superadmins
 from rim_ledger.admin.same_person import is_caller
+from rim_ledger.admin.second_person import require_second_person
 from rim_ledger.book import Book
 from rim_ledger.core import (
     Command,
@@ -29,6 +29,7 @@ from rim_ledger.lending.loan_events import (
     LoanRejected,
     LoanRequested,
 )
+from rim_ledger.lending.past import is_historical
 from rim_ledger.lending.separation import require_may_lend
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import CreditReleased, CreditReserved
@@ -36,8 +37,6 @@ from rim_ledger.patch import Patch
 from rim_ledger.refused_request import Asked
 from rim_ledger.system.config import setting
 from rim_ledger.values import AnyId, Metadata, Money, Network, Note, Rate, derived_id, interest
-
-HISTORICAL_AFTER: Final = timedelta(days=7)
 
 
 class RequestLoan(Creation[Loan]):
@@ -57,7 +56,7 @@ class RequestLoan(Creation[Loan]):
         reasons = self._decided(user, book)
         rate = setting(book, "lending", "interestRate")
         rate = rate if self.interest_rate is None else self.interest_rate
-        historical = book.stamp.at < book.now - HISTORICAL_AFTER
+        historical = is_historical(book.stamp)
         if historical:
             _alert_to_import(book)
         decision = Decision(user.credit_score, user.total_loans, user.available, reasons)
@@ -122,13 +121,16 @@ class ApproveLoan(Command[Loan]):
 
 
 class RejectLoan(Command[Loan]):
-    """Turn a pending loan down, for a reason."""
+    """Turn a pending loan down, for a reason. Who said that airtime of it is gone does not: then
+    one person alone would end a debt."""
 
     reason: Note
 
     def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
         require_no_conflict(book, book.read(User, aggregate.user_id))
         require_legal(aggregate.status, "reject", LEGAL)
+        words = "You said that airtime of this loan is gone; another person rejects the loan."
+        require_second_person(book, words, *(each.given_up_by for each in aggregate.attempts))
         book.append(User, aggregate.user_id, [CreditReleased(loan_id=aggregate.id)])
         yield LoanRejected(reason=self.reason)
 

@@ -25,8 +25,8 @@ def require_may_lend(book: Book, loan: Loan, user: User) -> None:
     book.look_ahead(partial(book.find, AdminUser, admin) for admin in lately)
     if any(is_caller(book, admin) for admin in lately):
         words = (
-            "You registered this borrower, or changed contact, limit or score, since"
-            f" {since:%Y-%m-%dT%H:%M:%SZ}: somebody else must approve and disburse."
+            "You registered this borrower, changed contact, limit or score, or imported loans,"
+            f" since {since:%Y-%m-%dT%H:%M:%SZ}: somebody else must approve and disburse."
         )
         raise Forbidden("separation-of-duties", words)
 

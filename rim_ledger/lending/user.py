@@ -16,6 +16,7 @@ from rim_ledger.core import Aggregate, Stamp, require
 from rim_ledger.fingerprints import hashes
 from rim_ledger.holding import NOWHERE
 from rim_ledger.lending.owed import Debt
+from rim_ledger.lending.past import is_historical
 from rim_ledger.lending.shares import is_late
 from rim_ledger.lending.user_events import (
     AutoLimitDisabled,
@@ -101,7 +102,8 @@ class User(Aggregate):
     contacts: frozenset[str]
     """Keyed hashes of every phone and e-mail that the user has or had."""
     made_by: dict[UUID, datetime] = {}
-    """Which admins registered the user, or changed contact, limit or score: recorded when, last."""
+    """Which admins registered the user, changed contact, limit or score, or imported loans, which
+    the policy scores: recorded when, last."""
     status: UserStatus = UserStatus.ACTIVE
     total_loans: int = 0
     reserved: dict[UUID, Decimal] = {}
@@ -228,7 +230,8 @@ class User(Aggregate):
             case UserReinstated() | UserActivated():
                 return self.but(status=UserStatus.ACTIVE)
             case CreditReserved():
-                return self.but(
+                asked = self._made(stamp) if is_historical(stamp) else self
+                return asked.but(
                     reserved=self.reserved | {event.loan_id: event.amount},
                     total_loans=self.total_loans + 1,
                 )

@@ -150,8 +150,9 @@ class FailTransaction(Command[Transaction]):
     def decide(self, aggregate: Transaction, book: Book) -> Iterable[Event]:
         require_own_life(aggregate)
         require_legal(aggregate.status, "fail", LEGAL)
-        erased = book.read(User, aggregate.user_id).erased  # figures go on, words do not
-        reason = None if erased else self.reason
+        user = book.read(User, aggregate.user_id)
+        require_no_conflict(book, user)
+        reason = None if user.erased else self.reason  # figures go on, words do not
         yield TransactionFailed(reason=reason, funds_captured=self.funds_captured)
 
 
@@ -161,6 +162,7 @@ class AddNote(Command[Transaction]):
     note: Note
 
     def decide(self, aggregate: Transaction, book: Book) -> Iterable[Event]:
+        require_no_conflict(book, book.read(User, aggregate.user_id))
         if book.reveal(aggregate.person, aggregate.notes) != self.note:
             yield TransactionNoted(note=self.note)
 

@@ -46,9 +46,9 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
     ),
     ("lending", "defaultAfterDays"): Known("Days past due until a loan defaults.", 30, 1, 3650),
     ("security", "separationDays"): Known(
-        "Days in which an admin who registered a borrower, or changed contact, limit or score,"
-        " neither approves nor disburses for them. A lower number holds once the former has"
-        " passed.",
+        "Days in which an admin who registered a borrower, changed contact, limit or score, or"
+        " imported loans of theirs, neither approves nor disburses for them. A lower number holds"
+        " once the former has passed.",
         30,
         1,
         365,

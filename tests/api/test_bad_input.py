@@ -234,6 +234,14 @@ def test_an_unknown_name_with_a_near_one_says_which_was_meant(tell: Tell) -> Non
         role = {"name": "Clerk", "permissions": [{"resource": "users", "action": ["read"]}]}
         deep = _meant(await admin.post("/v1/admin-roles", role))
         assert deep["/permissions/0/action"] == "did you mean actions?"
+        for right, meant in (
+            ({"resource": "loans.aproval", "actions": ["read"]}, "resource loans.approval"),
+            ({"resource": "loans", "actions": ["wirte"]}, "actions/0 write"),
+        ):
+            role = {"name": "Clerk", "permissions": [right]}
+            place, name = meant.split()
+            said = _meant(await admin.post("/v1/admin-roles", role))
+            assert said == {f"/permissions/0/{place}": f"did you mean {name}?"}
         policy = {"policy": {"lending": {"autoAproveMinScore": 600}}}
         deep = _meant(await admin.post("/v1/simulations", policy))
         assert deep["/policy/lending/autoAproveMinScore"] == "did you mean autoApproveMinScore?"
@@ -247,6 +255,9 @@ def test_an_unknown_name_with_a_near_one_says_which_was_meant(tell: Tell) -> Non
             "/v1/loans?sort=-createdat": {"sort": "did you mean createdAt?"},
             "/v1/checkpoint?nothing=1": {"nothing": "there is no such parameter"},
             "/v1/events?typ=LoanApproved": {"typ": "did you mean type?"},
+            "/v1/events?type=LoanAproved": {"type": "did you mean LoanApproved?"},
+            "/v1/events?entity=loan": {"entity": "did you mean Loan?"},
+            "/v1/audit-logs?entity=loan": {"entity": "did you mean Loan?"},
         }.items():
             assert _meant(await admin.get(query)) == meant, query
         place = "/v1/system-config/lending/autoAproveMinScore"

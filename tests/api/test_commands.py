@@ -202,7 +202,7 @@ def test_who_prefers_the_row_has_the_receipt_when_the_row_cannot_be_had(
         raise Unavailable("store-unavailable", "away")
 
     async def story(admin: Client) -> None:
-        monkeypatch.setattr(reads, "find", away)
+        monkeypatch.setattr(reads, "shown", away)
         answer = await admin.post("/v1/users", ADA, headers={"Prefer": "return=representation"})
         assert (answer.status_code, answer.json()["version"]) == (201, 1)
         assert "preference-applied" not in answer.headers

@@ -97,6 +97,9 @@ def test_filters_are_those_of_the_log(tell: Tell) -> None:
         assert [row["name"] for row in rows] == ["UserRegistered"] * 3
         wrong = await admin.post(f"{EXPORTS}?type=Nothing")
         assert code(wrong) == (422, "invalid-parameter")
+        for body in ({"type": "UserRegistered"}, ["UserRegistered"]):
+            unread = await admin.post(EXPORTS, body)
+            assert code(unread) == (422, "invalid-fields"), "or more than was wanted would be made"
         none = await made(admin, "?type=LoanRequested")
         assert (none["rows"], table(await admin.get(none["downloadUrl"]))) == (0, [])
 

@@ -11,9 +11,10 @@ from rim_ledger.lending.disbursement import FIRST_QUERY, DisburseLoan, SettleDis
 from rim_ledger.lending.dispute import ResolveDispute
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_events import DisputeOutcome, LoanDisbursementAnswered
-from rim_ledger.lending.request import ApproveLoan, RejectLoan, RevokeApproval
+from rim_ledger.lending.request import ApproveLoan, RejectLoan, RequestLoan, RevokeApproval
 from rim_ledger.lending.telco import Answer
 from rim_ledger.payments.reversal import ReverseDisbursement
+from rim_ledger.values import Network
 from tests.lending.desk import refused
 from tests.lending.telecom import DELIVERED, FAILED, TelcoDesk
 from tests.spec import names
@@ -107,6 +108,41 @@ def test_who_sent_airtime_does_not_say_that_it_came_back() -> None:
         assert desk.code(loan, back(), each) == SEPARATION
     desk.act(loan, back(), SECOND)
     assert desk.loan(loan).status == "approved"
+
+
+@pytest.mark.parametrize("answer", [Answer.DELIVERED, Answer.UNKNOWN])
+def test_who_approved_what_the_clock_sent_does_not_say_that_it_is_gone(answer: Answer) -> None:
+    desk = Office()
+    loan = desk.request()
+    desk.act(loan, ApproveLoan(), SECOND)
+    desk.reply(loan, desk.ask(loan), answer)
+    gone = back() if answer is Answer.DELIVERED else CAME_NOT
+    assert desk.code(loan, gone, SECOND) == SEPARATION
+    desk.act(loan, gone, THIRD)
+
+
+def test_nor_does_who_requested_what_the_policy_approved_and_the_clock_sent() -> None:
+    desk = Office()
+    desk.configure("autoApprove", value=True)
+    desk.configure("autoApproveMinScore", value=0)
+    loan = desk.world.new_id()
+    wish = RequestLoan(user_id=desk.ada, amount=10, network=Network.MTN)  # type: ignore[arg-type]
+    desk.perform(Loan, loan, wish, SECOND)
+    desk.reply(loan, desk.ask(loan), Answer.DELIVERED)
+    assert desk.code(loan, back(), SECOND) == SEPARATION
+    desk.act(loan, back(), THIRD)
+
+
+@pytest.mark.parametrize("gone", [back(), None])
+def test_who_said_that_airtime_is_gone_does_not_reject_its_loan(
+    gone: ReverseDisbursement | None,
+) -> None:
+    desk = Office()
+    loan, _ = desk.came() if gone else desk.unknown()
+    desk.act(loan, gone or CAME_NOT, SECOND)
+    desk.act(loan, RevokeApproval(reason="gone"), SECOND)
+    assert desk.code(loan, RejectLoan(reason="gone"), SECOND) == SEPARATION
+    desk.act(loan, RejectLoan(reason="gone"), THIRD)
 
 
 def test_the_telcos_own_word_makes_up_for_a_second_person() -> None:
@@ -210,7 +246,7 @@ def test_a_loan_that_was_rejected_meanwhile_is_asked_about_as_well() -> None:
     loan, reference = desk.came()
     desk.act(loan, back())
     desk.act(loan, RevokeApproval(reason="too late"))
-    desk.act(loan, RejectLoan(reason="no history"))
+    desk.act(loan, RejectLoan(reason="no history"), THIRD)
     assert desk.is_asked(loan)
     assert names(desk.reply(loan, reference, Answer.DELIVERED)) == ["LoanDisbursementDisputed"]
 

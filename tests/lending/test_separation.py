@@ -139,6 +139,19 @@ def test_who_changed_a_borrower_lately_does_not_lend_to_them(change: str) -> Non
     assert office.replayed()[office.ada].aggregate == office.user
 
 
+def test_who_imported_loans_that_the_policy_scores_does_not_lend_to_them() -> None:
+    office = Office()
+    wish = RequestLoan(user_id=office.ada, amount=10, network=Network.MTN)  # type: ignore[arg-type]
+    lately = office.world.now() - timedelta(days=6)
+    office.stamped(office.ben, office.world.new_id(), wish, at=lately)
+    assert office.may_lend(office.ben)
+    long_ago = office.world.now() - timedelta(days=60)
+    office.stamped(office.ben, office.world.new_id(), wish, at=long_ago)
+    assert not office.may_lend(office.ben)
+    assert office.may_lend(office.chi)
+    assert office.replayed()[office.ada].aggregate == office.user
+
+
 @pytest.mark.parametrize("change", OTHERS)
 def test_what_changes_nothing_of_that_separates_nobody(change: str) -> None:
     office = Office()

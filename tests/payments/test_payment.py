@@ -191,6 +191,21 @@ def test_nobody_handles_a_payment_of_their_own() -> None:
         list(wish.begin(desk.world.new_id(), book))
 
 
+@pytest.mark.parametrize(
+    "command",
+    [FailTransaction(reason="mine", funds_captured=True), AddNote(note="mine")],
+)
+def test_nobody_fails_a_payment_of_their_own_or_writes_upon_it(
+    command: Command[Transaction],
+) -> None:
+    desk = Desk()
+    payment = record(desk)
+    book = desk.book(Actor(type="admin", id=UUID(int=3), name="ada"))
+    book.contacts = frozenset({desk.user.phone_hash})
+    with pytest.raises(Forbidden, match="your own"):
+        list(command.decide(desk.transaction(payment), book))
+
+
 def test_a_sale_of_airtime_touches_no_loan() -> None:
     desk = Desk()
     loan = desk.disbursed()

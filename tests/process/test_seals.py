@@ -5,9 +5,12 @@ from pathlib import Path
 
 import httpx
 import psycopg
+import pytest
 
+from rim_ledger import migrate
 from rim_ledger.postgres import OWNER, EmbeddedPostgres
 from tests.process.service import PATIENCE, Service, stop, wait_for
+from tests.store.test_earlier import NUMBERED
 
 PASSWORD = "a long enough Passw0rd"
 SEALING = 240.0
@@ -57,7 +60,7 @@ def test_the_log_is_sealed_verified_and_a_cut_one_is_refused(service: Service) -
 
 
 def test_another_database_is_not_taken_for_the_one_that_was_signed(
-    service: Service, server: str
+    service: Service, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running, _, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
     kept(service, "latest")
@@ -69,6 +72,12 @@ def test_another_database_is_not_taken_for_the_one_that_was_signed(
         refused = service.run("init", DATABASE_URL=other, RIM_ADMIN_PASSWORD=PASSWORD)
         assert refused.returncode == 1
         assert "contradicts the last checkpoint" in refused.stderr
+        with monkeypatch.context() as patched:
+            earlier = {name: text for name, text in migrate.scripts().items() if name < NUMBERED}
+            patched.setattr(migrate, "scripts", lambda: earlier)
+            migrate.migrate(other)
+        refused = service.run("init", DATABASE_URL=other, RIM_ADMIN_PASSWORD=PASSWORD)
+        assert "not the log that was signed there" in refused.stderr, "it is read as one of today"
         (service.home / "checkpoints").rename(service.home / "checkpoints.old")
         anew = service.run("init", DATABASE_URL=other, RIM_ADMIN_PASSWORD=PASSWORD)
         assert anew.returncode == 0, anew.stderr

@@ -96,8 +96,9 @@ def covered(place: Path, key: str | None) -> int:
 
 def offline(place: Path, key: str | None) -> tuple[int, str]:
     """What the verifier of the reference says of an export, with nothing but its own imports."""
-    (place / "key").write_text(f"{key}\n")
-    words = [sys.executable, "-I", str(SCRIPT), "export", str(place / "key"), str(place)]
+    file = place.with_name(f"{place.name}.key")
+    file.write_text(f"{key}\n")
+    words = [sys.executable, "-I", str(SCRIPT), "export", str(file), str(place)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     return done.returncode, done.stdout + done.stderr
 
@@ -503,26 +504,27 @@ def test_a_file_without_events_that_fits_its_manifest_is_untrue(
 def test_what_is_sealed_after_it_was_exported_is_sealed_in_the_export_too(
     log: str, tmp_path: Path
 ) -> None:
-    before = asyncio.run(exported(log, tmp_path)).last
+    place = tmp_path / "out"
+    before = asyncio.run(exported(log, place)).last
     asyncio.run(written(log, paid(98), paid(99)))
-    held = asyncio.run(exported(log, tmp_path))
+    held = asyncio.run(exported(log, place))
     (tmp_path / "key").write_text(str(held.key))
-    _, words = verify_export(tmp_path, tmp_path / "key")
+    _, words = verify_export(place, tmp_path / "key")
     said = "{} events in {}; the first {} of the log are sealed by".format
-    assert words.startswith(said(before + 2, tmp_path, before))
+    assert words.startswith(said(before + 2, place, before))
 
-    file = tmp_path / held.segments[-1].file
+    file = place / held.segments[-1].file
     was = file.read_bytes()
     file.write_bytes(was[:100] + b"!" + was[101:])
-    (found,), _ = verify_export(tmp_path, tmp_path / "key")
+    (found,), _ = verify_export(place, tmp_path / "key")
     assert found.endswith("is not the file that was written")
 
     file.write_bytes(was)
     asyncio.run(sealed(log))
-    later = asyncio.run(exported(log, tmp_path))
+    later = asyncio.run(exported(log, place))
     assert (later.segments, later.last) == (held.segments, before + 2)
-    _, words = verify_export(tmp_path, tmp_path / "key")
-    assert words.startswith(said(before + 2, tmp_path, before + 2))
+    _, words = verify_export(place, tmp_path / "key")
+    assert words.startswith(said(before + 2, place, before + 2))
 
 
 def test_a_key_that_is_no_text_is_untrue(log: str, tmp_path: Path) -> None:

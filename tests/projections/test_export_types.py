@@ -40,11 +40,12 @@ from projections.exported import verify
 from projections.log import Line
 from projections.signed_note import Untrue, Verifier
 from projections.typed import COMMON, fields_of, schema_of
-from rim_ledger.catalogue import EVENTS
+from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from tests.golden import HERE
 from tests.projections.story import AT, BOLA, written
 from tests.projections.test_export import (
     SCRIPT,
+    asked,
     covered,
     exported,
     forged,
@@ -193,6 +194,113 @@ def test_a_file_by_type_has_the_events_of_its_segment_and_their_columns(
     assert (code, offline_words in said) == (1, True), said
 
 
+def described_otherwise(column: str) -> Callable[[Any], Any]:
+    """A column says something else of the same numbers."""
+
+    def change(table: Any) -> Any:
+        at = table.schema.get_field_index(column)
+        kind = {"amount": pa.decimal128(20, 1), "occurred_at": pa.timestamp("ns", tz="UTC")}[column]
+        view = table.column(at).combine_chunks().view(kind)
+        return table.set_column(at, column, view)
+
+    return change
+
+
+LOGS: list[tuple[Callable[[Any], Any], str, str]] = [
+    (
+        lambda table: table.append_column("fee", pa.array([1] * table.num_rows)),
+        "not the columns",
+        "its columns are those of the log",
+    ),
+    (described_otherwise("amount"), "amount is decimal128", "amount is of a type"),
+    (described_otherwise("occurred_at"), "occurred_at is timestamp", "occurred_at is of a type"),
+    (
+        lambda table: table.set_column(
+            4,
+            "entity",
+            pa.array(["User" if each == "Loan" else each for each in table["entity"].to_pylist()]),
+        ),
+        "entity does not follow",
+        "entity is Loan",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "words", "offline_words"), LOGS)
+def test_the_files_of_the_log_have_its_columns_and_say_no_more(
+    log: str, tmp_path: Path, change: Callable[[Any], Any], words: str, offline_words: str
+) -> None:
+    place = tmp_path / "out"
+    held = asyncio.run(exported(log, place))
+    number, file = next(
+        (number, place / each.file)
+        for number, each in enumerate(held.segments)
+        if "LoanRequested" in {typed.name for typed in each.typed or ()}
+    )
+    pq.write_table(change(pq.read_table(file)), file, **WRITTEN)
+    refitted(place, held, number)
+    with pytest.raises(Untrue, match=words):
+        verify(place, Verifier.of(str(held.key)))
+    code, said = offline(place, held.key)
+    assert (code, offline_words in said) == (1, True), said
+
+
+def refitted(place: Path, held: Manifest, number: int) -> None:
+    """Make the manifest fit a file of the log that was changed."""
+    segments = [*held.segments]
+    file = place / segments[number].file
+    segments[number] = replace(segments[number], sha256=digest(file), size=file.stat().st_size)
+    write_manifest(place, replace(held, segments=tuple(segments)))
+
+
+def test_a_file_says_no_more_than_its_columns(log: str, tmp_path: Path) -> None:
+    place = tmp_path / "out"
+    held = asyncio.run(exported(log, place))
+    file = place / held.segments[0].file
+    indexed = pq.read_table(file).replace_schema_metadata({"pandas": '{"index_columns": ["id"]}'})
+    pq.write_table(indexed, file, **WRITTEN | {"store_schema": True})
+    refitted(place, held, 0)
+    with pytest.raises(Untrue, match="says more than its columns"):
+        verify(place, Verifier.of(str(held.key)))
+    code, said = offline(place, held.key)
+    assert (code, "says no more than its columns" in said) == (1, True), said
+
+
+def test_statistics_that_would_hide_rows_are_found(log: str, tmp_path: Path) -> None:
+    place = tmp_path / "out"
+    held = asyncio.run(exported(log, place))
+    file = place / held.segments[1].file
+    data = file.read_bytes()
+    end = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    footer = data[end:]
+    for amount in filter(None, pq.read_table(file)["amount"].to_pylist()):
+        footer = footer.replace(int(amount * 100).to_bytes(9, "big"), (1).to_bytes(9, "big"))
+    assert asked(place, "SELECT count(*) > 0 FROM {log} WHERE amount > 101") == [(True,)]
+    file.write_bytes(data[:end] + footer)
+    query = f"SELECT count(*) FROM '{file}' WHERE amount > 101"
+    assert asked(place, query) == [(0,)], "as if they were not there"
+    refitted(place, held, 1)
+    with pytest.raises(Untrue, match="the statistics of amount are not those of its rows"):
+        verify(place, Verifier.of(str(held.key)))
+    code, said = offline(place, held.key)
+    assert (code, "the statistics of amount are those" in said) == (1, True), said
+
+
+@pytest.mark.parametrize("name", ["part-0", "more.PARQUET", ".more", "link"])
+def test_a_file_of_any_name_is_found(log: str, tmp_path: Path, name: str) -> None:
+    place = tmp_path / "out"
+    held = asyncio.run(exported(log, place))
+    known, other = place / held.segments[0].file, types_of(place) / "LoanRequested" / name
+    if name == "link":
+        other.symlink_to(place, target_is_directory=True)
+    else:
+        other.write_bytes(known.read_bytes())
+    with pytest.raises(Untrue, match=f"{name} is none of the export's files"):
+        verify(place, Verifier.of(str(held.key)))
+    code, said = offline(place, held.key)
+    assert (code, str(other) in said) == (1, True), said
+
+
 @pytest.mark.parametrize("among", ["the log", "a type", "a type of its own"])
 def test_a_file_that_readers_would_take_for_a_part_of_the_export_is_found(
     log: str, tmp_path: Path, among: str
@@ -251,7 +359,7 @@ def test_an_export_of_before_is_verified_and_gone_on_with(
     asyncio.run(written(log, paid(77)))
     later = asyncio.run(exported(log, place, **part))
     assert later.segments[:-1] == held.segments
-    assert [each.name for each in place.iterdir() if each.suffix != ".parquet"] == ["key"]
+    assert all(each.suffix == ".parquet" for each in place.iterdir())
     assert covered(place, held.key) == held.last
     assert offline(place, held.key)[0] == 0
 
@@ -339,7 +447,7 @@ def test_every_type_that_was_ever_written_has_its_columns(tmp_path: Path) -> Non
     offline = reference.Typed(types_of(place), {"file": segment.file, "typed": typed})
     for row in pq.read_table(place / segment.file).to_pylist():
         comparison.require_same(row)
-    for row in reference.rows_in(place / segment.file, {}):
+    for row in reference.rows_in(place / segment.file, {}, reference.IN_THE_LOG):
         offline.check(row)
     comparison.require_whole()
     offline.end()
@@ -358,6 +466,8 @@ def test_the_verifier_of_the_reference_knows_what_is_left_out() -> None:
     reference = verifier_of_the_reference()
     assert left_out == reference.LEFT_OUT
     assert reference.COMMON == COMMON
+    known = {name: each for each, names in reference.ENTITIES.items() for name in names.split()}
+    assert known == {event.__name__: entity.__name__ for event, entity in ENTITY_OF.items()}
     assert all(set(COMMON) < set(schema_of(name).names) or not fields_of(name) for name in EVENTS)
 
 
