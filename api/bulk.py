@@ -38,6 +38,9 @@ WEIGHT_MAX: Final = 4 * 1024 * 1024
 UNREAD_MAX: Final = 3 * 1024 * 1024
 """Bytes of answers that wait for their reader, above which no more lines are read: with those under
 way no more than a stream counts for. Who sends everything before reading anything sends less."""
+TURN: Final = 10
+"""Lines after which others have their turn: what is refused as it is read waits for nothing, and a
+piece of a file may hold thousands of such lines."""
 OP: Final = re.compile(r"(POST|PATCH|PUT|DELETE) (/[!-~]{1,500})")
 
 
@@ -201,6 +204,8 @@ async def _carry_out(sender: Sender, file: TextFile, answers: Answers, under_way
     try:
         async for text in lines(file):
             number += 1
+            if number % TURN == 0:
+                await asyncio.sleep(0)
             if not text.strip():
                 continue
             sender.progress.read += 1

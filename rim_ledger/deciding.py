@@ -1,7 +1,8 @@
-"""Decides a group of commands in the order of their arrival, into one draft."""
+"""Decides a group of commands in their order, into one draft."""
 
 import asyncio
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,6 +23,8 @@ from rim_ledger.vault import Vault
 from rim_ledger.world import World
 
 LOADS_MAX: Final = 10_000
+SECONDS_MAX: Final = 0.25
+"""Seconds of deciding after which a group takes no more in: other callers have their turn."""
 
 UNDECIDED: Final = AssertionError("no answer was decided")
 
@@ -55,14 +58,19 @@ class Deciding:
     async def decide(
         self, group: list[Item], store: Store, outage: Unavailable | None = None
     ) -> tuple[Draft, Group]:
-        """Decide in order of arrival. From the first decision that misses something on, the rest
-        is tried only to learn what else is missing; then all that is loaded and they start over."""
+        """Decide in order. From the first decision that misses something on, the rest is tried only
+        to learn what else is missing; then all that is loaded and they start over. What there is no
+        time for, but for the first, is taken out of the group, unless there is an outage."""
         draft, whole = self._empty_draft(), await self._open_group(group, store)
         done, loads = 0, 0
         while done < len(group):
             assert (loads := loads + 1) < LOADS_MAX, "a decision asks for something new each time"
             view, into, missing = whole, draft, list[Missing]()
-            for item in group[done:]:
+            begun = perf_counter()
+            for place, item in enumerate(group[done:], done):
+                if place and not outage and perf_counter() - begun > SECONDS_MAX:
+                    del group[place:]
+                    break
                 try:
                     self._decide_one(item, view, into, outage)
                     done += not missing

@@ -21,6 +21,7 @@ from rim_ledger.link import Link
 from rim_ledger.outage import OUTAGE, Outages, unwritable
 from rim_ledger.outcomes import Idempotency, Receipt
 from rim_ledger.store import Moved
+from rim_ledger.turns import Turns
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
 
@@ -54,7 +55,7 @@ class Ledger:
         """`erased` is told whose keys were destroyed, after the commit and before the answers."""
         self._tell_erased = erased
         self.known, self.link = Known(entities, vault), Link(url)
-        self._waiting: list[Item] = []
+        self._waiting = Turns[Item]()
         self._wake = asyncio.Event()
         self._ended = False
         self._task: asyncio.Task[None] | None = None
@@ -151,7 +152,7 @@ class Ledger:
             raise _ended()
         future = asyncio.get_running_loop().create_future()
         item = Item(work, stamp, idempotency, admit, reading, keeps_value, future)
-        self._waiting.append(item)
+        self._waiting.add(item)
         self._wake.set()
         return await item.future
 
@@ -172,14 +173,14 @@ class Ledger:
             await self._write_groups()
         finally:
             self._ended = True
-            for item in self._waiting:
+            for item in (left := list(self._waiting)):
                 item.answer = _ended()
-            self._release(self._waiting)
+            self._release(left)
 
     async def _write_groups(self) -> None:
         while True:
             await self._wake.wait()
-            group = self._waiting[:GROUP_MAX]
+            group = self._waiting.take(GROUP_MAX)  # What is decided in time is left in it.
             try:
                 await self._commit(group)
             except (psycopg.DataError, Forged, RowForged) as error:
@@ -187,7 +188,7 @@ class Ledger:
             except Exception as error:
                 for item in group:
                     item.answer = error
-            del self._waiting[: len(group)]
+            self._waiting.leave(len(group))
             if not self._waiting:
                 self._wake.clear()
             self._release(group)

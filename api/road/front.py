@@ -11,8 +11,9 @@ from api.road.desk import Desk
 from api.road.endpoint import refused
 from api.road.health import PROBES
 from api.wire.call import REQUEST, Call, path_of
-from api.wire.rate import Rates, TooMuchUnread
+from api.wire.rate import Rates, TooMuchUnread, caller_of
 from rim_ledger.core import Refused
+from rim_ledger.turns import CALLER
 from rim_ledger.world import RealWorld
 
 ACCESSES: Final = "rim_ledger.access"
@@ -45,6 +46,7 @@ class Front:
         call = Call(scope, receive, send, desk.world, desk.proxies)
         scope["call"], scope["starlette.exception_handlers"] = call, self._handlers
         REQUEST.set(call.id)
+        CALLER.set(str(caller_of(call, desk.callers)))
         template = "none"
         app: ASGIApp
         try:

@@ -90,7 +90,7 @@ class Rates:
 
         Raises TooMuchUnread when there is no room.
         """
-        caller = known.get(call.token_hash) or _site(call.ip)
+        caller = caller_of(call, known)
         if self._unread[caller] and self._unread[caller] + size > UNREAD_MAX:
             raise TooMuchUnread
         self._unread[caller] += size
@@ -100,6 +100,11 @@ class Rates:
             self._unread[caller] -= size
             if not self._unread[caller]:
                 del self._unread[caller]
+
+
+def caller_of(call: Call, known: Mapping[str, UUID]) -> UUID | str | None:
+    """Who asks: a person, whichever of their tokens and keys they use, or else an address."""
+    return known.get(call.token_hash) or _site(call.ip)
 
 
 @lru_cache(10_000)

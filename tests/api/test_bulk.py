@@ -1,5 +1,6 @@
 """Bulk: a command a line, an answer a line, alone or all together."""
 
+import asyncio
 import json
 from typing import Any
 from uuid import UUID
@@ -179,5 +180,25 @@ def test_heavy_lines_wait_for_each_other(tell: Tell, monkeypatch: pytest.MonkeyP
     async def story(admin: Client) -> None:
         answers = await send(admin, [{"op": "POST /v1/users/x/activate"}] * 5)
         assert ([answer["status"] for answer in answers], most) == ([404] * 5, 1)
+
+    tell(story)
+
+
+def test_lines_that_are_refused_as_they_are_read_leave_others_their_turn(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        turns, ended = 0, asyncio.Event()
+
+        async def others() -> None:
+            nonlocal turns
+            while not ended.is_set():
+                await asyncio.sleep(0)
+                turns += 1
+
+        waiting = asyncio.create_task(others())
+        answers = await send(admin, ["{"] * 3000)
+        ended.set()
+        await waiting
+        assert len(answers) == 3000
+        assert turns > 3000 / bulk.TURN
 
     tell(story)

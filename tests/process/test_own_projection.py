@@ -93,7 +93,7 @@ def test_the_tutorials_projection_counts_each_repayment_once_and_live(tmp_path: 
                 pay(50)
                 wait_for(lambda: repaid(projection) == 150)
             pay(25)
-            with projecting(service, program, signal.SIGINT) as projection:
+            with projecting(service, program, signal.SIGTERM) as projection:
                 wait_for(lambda: repaid(projection) == 175)
             rows = as_owner(service.home, block("sql", 1))
             assert {row[1] for row in rows} == {"MTN"}
