@@ -3,6 +3,8 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic.alias_generators import to_snake
+
 from api.proofs import NUMBER_OF, PROOF, size_in
 from api.road.routes import AnyRoute, Other, Parameters
 from api.wire.call import Call, Reply
@@ -82,6 +84,7 @@ ROUTES: list[AnyRoute] = [
             partial(answer_activity_proof, source=source, kind=kind),
             "Proof that a line is in the log of activities",
             needs,
+            name=f"get_{to_snake(kind.__name__)}_proof",
             gives=LINE_PROOF,
             query={"treeSize": NUMBER_OF},
         )

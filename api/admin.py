@@ -100,7 +100,7 @@ async def log_out(desk: "Desk", call: Call, _: Parameters) -> Reply:
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
 
 
-async def me(desk: "Desk", call: Call, _: Parameters) -> Reply:
+async def get_myself(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """Who asks, and what they may do."""
     asked = at_the_gate("Read")
     rights = await desk.rights(call, call.token, activity=asked, enter=gate.enter_to_enrol)
@@ -180,7 +180,7 @@ ROUTES: list[AnyRoute] = [
         or_gives=CHALLENGE,
     ),
     Other("POST", AUTH + "/logout", log_out, "Log out", status=204),
-    Other("GET", AUTH + "/me", me, "Who asks", gives=MYSELF),
+    Other("GET", AUTH + "/me", get_myself, "Who asks", gives=MYSELF),
     Other(
         "POST", AUTH + "/password", change_password, "New password", form=ChangePassword, status=204
     ),

@@ -25,7 +25,7 @@ PREFIX: Final = "rim_"
 """What a key begins with, so that a leaked one is known for what it is."""
 
 
-async def make_key(desk: "Desk", call: Call, _: Parameters) -> Reply:
+async def make_api_key(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """Let a machine act for oneself, within some of one's own rights. The key is told once: the
     same request again under the same Idempotency-Key is answered without it."""
     token, asked = call.token, Activity(action="CreateApiKey", resource="api-keys")
@@ -74,7 +74,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         KEYS,
-        make_key,
+        make_api_key,
         "Let a machine in",
         needs=WRITE,
         form=CreateApiKey,

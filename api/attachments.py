@@ -81,7 +81,7 @@ class Access(Struct):
         return await self.desk.ledger.read(look, self.call.stamp(self.desk.world))
 
 
-async def add(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+async def add_attachment(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Take one file in: a form with the file in it, at most 10 MiB. A later message shows it."""
     asked = activity_of("AddAttachment", FILES, parameters)
     caller = await desk.caller(call, call.token, asked, gate.enter_own)
@@ -149,7 +149,7 @@ def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
     return Reply(201, encoded(body), headers)
 
 
-async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
+async def download_attachment(desk: "Desk", call: Call, parameters: Parameters) -> None:
     """One file of a ticket, or a Range of it, to be saved and never to be shown in place. It may
     show anything about a person, so among staff it is for those who may see persons."""
     access, name = Access(desk, call, parameters["id"], READ), parameters["aid"]
@@ -221,7 +221,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         FILES,
-        add,
+        add_attachment,
         "Add a file",
         WRITE,
         own=True,
@@ -229,5 +229,13 @@ ROUTES: list[AnyRoute] = [
         gives=GIVES,
         media_type="multipart/form-data",
     ),
-    Other("GET", FILES + "/{aid}", fetch, "One file of a ticket", READ, own=True),
+    Other(
+        "GET",
+        FILES + "/{aid}",
+        download_attachment,
+        "One file of a ticket",
+        READ,
+        own=True,
+        answers="*/*",
+    ),
 ]

@@ -37,7 +37,7 @@ READ, WRITE, DELETE = ("backups", "read"), ("backups", "write"), ("backups", "de
 RESTORE: Final = ("backups.restore", "write")
 
 
-async def offer(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+async def offer_backup(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """A link to the file of a backup. It lives five minutes, and is used up when the last byte of
     the file has gone. With RIM_SECRET_KEY the file holds everything."""
     token = gate.new_token(desk.world)
@@ -61,7 +61,7 @@ async def offer(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     return Reply(200, encoded(body), [(b"ledger-position", b"%d" % receipt.position)])
 
 
-async def download(desk: "Desk", call: Call, parameters: Parameters) -> None:
+async def download_backup(desk: "Desk", call: Call, parameters: Parameters) -> None:
     """The file of a backup, as it lies in the store: sealed. What broke off goes on with Range,
     while the link lives: for five minutes, or until the last byte went out."""
     (given,) = call.given.get("token", [""])
@@ -103,13 +103,21 @@ ROUTES: list[AnyRoute] = [
     Route("POST", BACKUPS, Backup, StartBackup, WRITE, "Begin a backup"),
     Route("POST", ONE + "/verify", Backup, VerifyBackup, WRITE, "Read it again"),
     Route("DELETE", ONE, Backup, DeleteBackup, DELETE, "Put a backup away"),
-    Other("POST", DOWNLOAD, offer, "Ask for a link to the file of a backup", RESTORE, gives=_GIVES),
+    Other(
+        "POST",
+        DOWNLOAD,
+        offer_backup,
+        "Ask for a link to the file of a backup",
+        RESTORE,
+        gives=_GIVES,
+    ),
     Other(
         "GET",
         DOWNLOAD,
-        download,
+        download_backup,
         "The file of a backup, for whoever has a link to it",
         public=True,
+        answers="application/octet-stream",
         query={"token": {"type": "string"}},
     ),
     One(EDIT, BackupSettingsRow, READ, "When and where backups are made"),

@@ -90,8 +90,8 @@ class Sender(Struct, frozen=True):
         if (op := OP.fullmatch(line.op)) is None:
             raise Invalid("invalid-op", "An op is a method and a path.", "/op")
         path, _, query = op[2].partition("?")
-        route, parameters = self.desk.table.find(op[1], path)
-        if not isinstance(route, Route):
+        endpoint, parameters = self.desk.table.find(op[1], path)
+        if not isinstance(route := endpoint.route, Route):
             raise Invalid("invalid-op", "This op is no command.", "/op")
         read_parameters(query.encode(), route.QUERY)
         body = {} if line.body is None else line.body
@@ -126,7 +126,7 @@ def done(number: int, wish: Wish, receipt: Receipt) -> bytes:
     return json.dumps(answer).encode() + b"\n"
 
 
-async def answer_bulk(desk: "Desk", call: Call, _: Parameters) -> None:
+async def submit_bulk(desk: "Desk", call: Call, _: Parameters) -> None:
     """Streams the answers as they are decided; `?atomic=true` decides all lines as one."""
     token = call.token
     admin = (await desk.rights(call, token, activity=ASKED)).actor.id
@@ -275,10 +275,11 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         "/v1/bulk",
-        answer_bulk,
+        submit_bulk,
         "Many commands, one a line",
         form=Line,
         media_type=MEDIA_TYPE.decode(),
+        answers=MEDIA_TYPE.decode(),
         query={"atomic": {"type": "boolean"}},
     ),
 ]

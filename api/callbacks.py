@@ -69,7 +69,7 @@ class _Caller:
         self.form = FORMS[enter(book, self.integration, self.message, FORMS).type]
 
 
-async def answer_callback(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+async def receive_callback(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Take a provider's word, once: the message's id is its idempotency key."""
     text = parameters["integration"]
     if not UUID_TEXT.fullmatch(text):
@@ -126,7 +126,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         "/v1/callbacks/{integration}",
-        answer_callback,
+        receive_callback,
         "A provider's word, known by its signature alone",
         form=ProviderCallback,
         public=True,

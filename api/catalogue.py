@@ -1,5 +1,7 @@
 """Every route there is."""
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 from api import (
@@ -29,36 +31,43 @@ from api import (
     templates,
 )
 from api.road import health
+from api.road.endpoint import Endpoint, router_of
 from api.road.routes import AnyRoute, Table
 
-_OWN: Final[tuple[AnyRoute, ...]] = (
-    *admin.ROUTES,
-    *second_factor.ROUTES,
-    *customer.ROUTES,
-    *api_keys.ROUTES,
-    *lending.ROUTES,
-    *explain.ROUTES,
-    *payments.ROUTES,
-    *callbacks.ROUTES,
-    *journal.ROUTES,
-    *statements.ROUTES,
-    *support.ROUTES,
-    *attachments.ROUTES,
-    *broadcasts.ROUTES,
-    *templates.ROUTES,
-    *alerts.ROUTES,
-    *system.ROUTES,
-    *backups.ROUTES,
-    *bulk.ROUTES,
-    *events.ROUTES,
-    *exports.ROUTES,
-    *proofs.ROUTES,
-    *activity_proofs.ROUTES,
-    *refused_requests.ROUTES,
-    *simulations.ROUTES,
-    *health.ROUTES,
+_OWN: Final[tuple[Sequence[AnyRoute], ...]] = (
+    admin.ROUTES,
+    second_factor.ROUTES,
+    customer.ROUTES,
+    api_keys.ROUTES,
+    lending.ROUTES,
+    explain.ROUTES,
+    payments.ROUTES,
+    callbacks.ROUTES,
+    journal.ROUTES,
+    statements.ROUTES,
+    support.ROUTES,
+    attachments.ROUTES,
+    broadcasts.ROUTES,
+    templates.ROUTES,
+    alerts.ROUTES,
+    system.ROUTES,
+    backups.ROUTES,
+    bulk.ROUTES,
+    events.ROUTES,
+    exports.ROUTES,
+    proofs.ROUTES,
+    activity_proofs.ROUTES,
+    refused_requests.ROUTES,
+    simulations.ROUTES,
+    health.ROUTES,
 )
 
-ROUTES: Final[tuple[AnyRoute, ...]] = (*_OWN, *events.of_each(_OWN))
+_SLICES: Final = (*_OWN, tuple(events.of_each(chain(*_OWN))))
 
-TABLE: Final = Table(ROUTES)
+ROUTES: Final[tuple[AnyRoute, ...]] = tuple(chain(*_SLICES))
+
+ROUTERS: Final = [router_of(each) for each in _SLICES]
+
+TABLE: Final = Table(
+    each for router in ROUTERS for each in router.routes if isinstance(each, Endpoint)
+)

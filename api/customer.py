@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 AUTH: Final = "/v1/auth/customer"
 
 
-async def send_code(desk: "Desk", call: Call, _: Parameters) -> Reply:
+async def send_log_in_code(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """A code goes to the phone, if it is that of a borrower who may log in."""
     form = await read_form(call, AskForCode)
     ends = await desk.phone_codes.send(call.stamp(desk.world), form)
     return Reply(202, encoded({"expiresAt": rfc3339(ends)}))
 
 
-async def log_in(desk: "Desk", call: Call, _: Parameters) -> Reply:
+async def log_in_borrower(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """A code for a token."""
     form = await read_form(call, LogInWithCode)
     session = await desk.phone_codes.log_in(call.stamp(desk.world), form)
@@ -40,7 +40,7 @@ async def log_in(desk: "Desk", call: Call, _: Parameters) -> Reply:
     return Reply(200, encoded(body), [position(desk)])
 
 
-async def log_out(desk: "Desk", call: Call, _: Parameters) -> Reply:
+async def log_out_borrower(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """End this session; the others stay."""
     token = call.token
     receipt = await desk.ledger.submit(
@@ -50,7 +50,7 @@ async def log_out(desk: "Desk", call: Call, _: Parameters) -> Reply:
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
 
 
-async def me(desk: "Desk", call: Call, _: Parameters) -> Reply:
+async def get_borrower(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """Whose session it is."""
 
     def look(book: Book) -> dict[str, object]:
@@ -87,7 +87,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         AUTH + "/code",
-        send_code,
+        send_log_in_code,
         "Have a code sent to one's phone",
         form=AskForCode,
         public=True,
@@ -97,7 +97,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         AUTH + "/login",
-        log_in,
+        log_in_borrower,
         "Log in as a borrower",
         form=LogInWithCode,
         public=True,
@@ -106,7 +106,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         AUTH + "/logout",
-        log_out,
+        log_out_borrower,
         "Log out as a borrower",
         OWN_SESSION,
         own=True,
@@ -115,7 +115,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "GET",
         AUTH + "/me",
-        me,
+        get_borrower,
         "Which borrower asks",
         OWN_SESSION,
         own=True,

@@ -50,7 +50,7 @@ OPTIONAL: Final[Schema] = {
 }
 
 
-async def answer_schemas(_: "Desk", __: Call, ___: Parameters) -> Reply:
+async def list_event_schemas(_: "Desk", __: Call, ___: Parameters) -> Reply:
     """Every event there is: its entity, its version, and where its schema is found."""
     items = [
         {
@@ -66,7 +66,7 @@ async def answer_schemas(_: "Desk", __: Call, ___: Parameters) -> Reply:
     return Reply(200, encoded({"items": items}))
 
 
-async def answer_schema(_: "Desk", call: Call, parameters: Parameters) -> Reply:
+async def get_event_schema(_: "Desk", call: Call, parameters: Parameters) -> Reply:
     """The JSON Schema of an event's `data`. Events of older versions are shown in today's shape,
     so there is one version of each."""
     if (event := EVENTS.get(parameters["type"])) is None:
@@ -76,7 +76,7 @@ async def answer_schema(_: "Desk", call: Call, parameters: Parameters) -> Reply:
     return Reply(200, encoded(schema_of(event)), media_type=b"application/schema+json")
 
 
-async def answer_async_api(_: "Desk", __: Call, ___: Parameters) -> Reply:
+async def get_async_api(_: "Desk", __: Call, ___: Parameters) -> Reply:
     """The log as a channel of messages, one kind for each event."""
     return Reply(200, encoded(async_api()))
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from api.event_log import SCAN, Question, Sight, about, pages, read_question
-from api.event_schemas import answer_async_api, answer_schema, answer_schemas
+from api.event_schemas import get_async_api, get_event_schema, list_event_schemas
 from api.live import SSE, Following, Live, resumed
 from api.road.again import streaming
 from api.road.filters import LIMIT
@@ -30,7 +30,7 @@ ACTIONS: Final = {JSON: "List", NDJSON: "Export", SSE: "Follow"}
 """What the log of activities calls each way of reading."""
 
 
-async def answer_events(
+async def list_events(
     desk: "Desk",
     call: Call,
     parameters: Parameters,
@@ -127,18 +127,27 @@ GIVES: Final[dict[str, Any]] = {
 
 ROUTES: list[AnyRoute] = [
     Other(
-        "GET", "/v1/events", answer_events, "The log", READ, gives=GIVES, query=QUERY, offers=OFFERS
+        "GET",
+        "/v1/events",
+        list_events,
+        "The log",
+        READ,
+        gives=GIVES,
+        gives_name="EventPage",
+        query=QUERY,
+        offers=OFFERS,
     ),
-    Other("GET", "/v1/events/schemas", answer_schemas, "Every event's schema", READ),
+    Other("GET", "/v1/events/schemas", list_event_schemas, "Every event's schema", READ),
     Other(
         "GET",
         "/v1/events/schemas/{type}",
-        answer_schema,
+        get_event_schema,
         "One event's schema",
         READ,
+        answers="application/schema+json",
         query=VERSION,
     ),
-    Other("GET", "/asyncapi.json", answer_async_api, "The log as AsyncAPI tells it", public=True),
+    Other("GET", "/asyncapi.json", get_async_api, "The log as AsyncAPI tells it", public=True),
 ]
 
 
@@ -150,10 +159,18 @@ def of_each(routes: Iterable[AnyRoute]) -> Iterator[AnyRoute]:
                 pass
             case _:
                 continue
-        answer = partial(answer_events, needs=route.needs, row=row)
-        answer.__doc__ = answer_events.__doc__
+        answer = partial(list_events, needs=route.needs, row=row)
+        answer.__doc__ = list_events.__doc__
         words = f"Its events: {route.summary.lower()}"
         path = f"{route.path}/events"
         yield Other(
-            "GET", path, answer, words, route.needs, gives=GIVES, query=QUERY, offers=OFFERS
+            "GET",
+            path,
+            answer,
+            words,
+            route.needs,
+            gives=GIVES,
+            gives_name="EventPage",
+            query=QUERY,
+            offers=OFFERS,
         )

@@ -44,7 +44,9 @@ def example(schema: Schema, schemas: Mapping[str, Schema]) -> Any:  # noqa: PLR0
             return {name: example(fields[name], schemas) for name in wanted}
         case "array":
             return [example(schema["items"], schemas)] if "items" in schema else []
-        case "integer" | "number":
+        case "integer":
+            return int(schema.get("minimum", 1))
+        case "number":
             return schema.get("minimum", 1)
         case "boolean":
             return True

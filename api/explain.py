@@ -14,7 +14,7 @@ from projections.fold import evolved
 from projections.log import Line
 from projections.writer import encode
 from rim_ledger.book import Book
-from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.loan import Loan, LoanStatus
 from rim_ledger.lending.loan_events import POLICY_VERSION
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Step(NamedTuple):
     after: Loan
 
 
-async def explain(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+async def explain_loan(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Each figure of a loan, as it is or was known, with the events that moved it, and its rule.
 
     `because` is what the event says; its personal words are hidden from readers without users.pii,
@@ -161,18 +161,46 @@ def _by(actor: Actor) -> dict[str, Any]:
     return {"type": actor.type, "id": actor.id, "name": actor.name} | key
 
 
-FIGURE: Final = {"type": "object", "required": ["value", "rule", "events"]}
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": [*properties], "properties": properties}
+
+
+def _figure(value: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a figure whose value is of this one."""
+    moved = {
+        "position": {"type": "integer"},
+        "event": TEXT,
+        "at": TIME,
+        "from": {"anyOf": [value, {"type": "null"}]},
+        "to": value,
+        "by": {"type": "object"},
+        "because": {"type": "object"},
+    }
+    events = {"type": "array", "items": _object(moved)}
+    return _object(
+        {"value": value, "rule": _object({"version": TEXT, "says": TEXT}), "events": events}
+    )
+
+
+TEXT: Final = {"type": "string"}
+TIME: Final = {"type": "string", "format": "date-time"}
+NAIRA: Final = {"type": "number", "description": "Unit: naira."}
+FIGURES: Final[dict[str, dict[str, Any]]] = {
+    "amountDue": NAIRA,
+    "amountPaid": NAIRA,
+    "outstandingAmount": NAIRA,
+    "status": {"type": "string", "enum": [*LoanStatus]},
+    "dueDate": {"anyOf": [TIME, {"type": "null"}]},
+}
 GIVES: Final = {
     "id": {"type": "string", "format": "uuid"},
     "loanId": {"type": "string"},
     "position": {"type": "integer"},
-    "figures": {
-        "type": "object",
-        "required": [*RULES],
-        "properties": dict.fromkeys(RULES, FIGURE),
-    },
+    "figures": _object({name: _figure(FIGURES[name]) for name in RULES}),
 }
 
 ROUTES: list[AnyRoute] = [
-    Other("GET", EXPLAIN, explain, "Explain a figure", READ, gives=GIVES, query={"asOf": AS_OF}),
+    Other(
+        "GET", EXPLAIN, explain_loan, "Explain a figure", READ, gives=GIVES, query={"asOf": AS_OF}
+    ),
 ]

@@ -28,7 +28,7 @@ FILE: Final = ONE + "/file"
 PARQUET: Final = b"application/vnd.apache.parquet"
 
 
-async def begin(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+async def begin_export(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Begin to make a Parquet file of the log, by the filters of `/v1/events`.
 
     What the caller may not read is left out. Without users.pii the words about persons are hidden
@@ -64,7 +64,7 @@ async def begin(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     return Reply(202, encoded(_shown(export)), headers)
 
 
-async def answer_list(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+async def list_exports(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """The caller's exports, the newest first: how far each is, and where its file is."""
     rights = await _rights(desk, call, parameters)
     store = ExportStore(desk)
@@ -73,20 +73,20 @@ async def answer_list(desk: "Desk", call: Call, parameters: Parameters) -> Reply
     return Reply(200, encoded({"items": items}))
 
 
-async def answer_one(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+async def get_export(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """How far an export of the caller is."""
     export = await _look(desk, call, parameters)
     return Reply(200, encoded(_shown(export)))
 
 
-async def delete(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+async def delete_export(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Let go of an export and its file, also while it is made."""
     export = await _look(desk, call, parameters)
     await ExportStore(desk).drop(export.id)
     return Reply(200, encoded(_shown(export)))
 
 
-async def fetch(desk: "Desk", call: Call, parameters: Parameters) -> None:
+async def download_export(desk: "Desk", call: Call, parameters: Parameters) -> None:
     """The file of an export, or a Range of it, for whoever asked for it and may still read all that
     is in it. What broke off goes on with Range, as long as the export is kept."""
     export = await _look(desk, call, parameters)
@@ -181,19 +181,30 @@ GIVES: Final[dict[str, Any]] = {
 _LIST: Final = {"items": {"type": "array", "items": {"type": "object", "properties": GIVES}}}
 
 ROUTES: list[AnyRoute] = [
-    Other("GET", EXPORTS, answer_list, "One's own exports", READ, gives=_LIST),
+    Other("GET", EXPORTS, list_exports, "One's own exports", READ, gives=_LIST),
     Other(
         "POST",
         EXPORTS,
-        begin,
+        begin_export,
         "Begin an export of the log",
         READ,
         exports=True,
         gives=GIVES,
+        gives_name="Export",
         status=202,
         query=QUERY,
     ),
-    Other("GET", ONE, answer_one, "How far an export is", READ, gives=GIVES),
-    Other("DELETE", ONE, delete, "Let go of an export", READ, gives=GIVES),
-    Other("GET", FILE, fetch, "The file of an export", READ, exports=True),
+    Other("GET", ONE, get_export, "How far an export is", READ, gives=GIVES, gives_name="Export"),
+    Other(
+        "DELETE", ONE, delete_export, "Let go of an export", READ, gives=GIVES, gives_name="Export"
+    ),
+    Other(
+        "GET",
+        FILE,
+        download_export,
+        "The file of an export",
+        READ,
+        exports=True,
+        answers=PARQUET.decode(),
+    ),
 ]

@@ -64,7 +64,7 @@ class Balance(Struct, frozen=True):
     headers: list[tuple[bytes, bytes]]
 
 
-async def trial_balance(desk: "Desk", call: Call, _: Parameters) -> Reply:
+async def get_trial_balance(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """The balance of every account as of a position or a time, of recording or of business; debits
     equal credits."""
     found = await _balance(desk, call)
@@ -84,7 +84,7 @@ async def trial_balance(desk: "Desk", call: Call, _: Parameters) -> Reply:
     return Reply(200, encode(body), found.headers)
 
 
-async def trial_balance_csv(desk: "Desk", call: Call, _: Parameters) -> Reply:
+async def export_trial_balance(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """The trial balance as a table."""
     found = await _balance(desk, call)
     rows = [(account, _name(account), *sums) for account, *sums in found.accounts]
@@ -92,7 +92,7 @@ async def trial_balance_csv(desk: "Desk", call: Call, _: Parameters) -> Reply:
     return Reply(200, text, [*found.headers, attached("trial-balance")], CSV_UTF8)
 
 
-async def journal_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
+async def export_journal(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
     """Every line of the journal, with the filters of the list, in the order of the log."""
     await stream_csv(desk, call, EXPORT)
     return None
@@ -140,16 +140,17 @@ ROUTES: list[AnyRoute] = [
     Other(
         "GET",
         "/v1/journal.csv",
-        journal_csv,
+        export_journal,
         "The journal as CSV",
         READ,
         exports=True,
+        answers="text/csv",
         query=FILTERS,
     ),
     Other(
         "GET",
         "/v1/trial-balance",
-        trial_balance,
+        get_trial_balance,
         "Trial balance",
         READ,
         gives=GIVES,
@@ -158,10 +159,11 @@ ROUTES: list[AnyRoute] = [
     Other(
         "GET",
         "/v1/trial-balance.csv",
-        trial_balance_csv,
+        export_trial_balance,
         "Trial balance as CSV",
         READ,
         exports=True,
+        answers="text/csv",
         query={"asOf": AS_OF, "effectiveAt": EFFECTIVE_AT},
     ),
 ]

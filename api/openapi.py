@@ -1,25 +1,26 @@
-"""The OpenAPI document, made from the routes: forms, rows, examples and every status."""
+"""What FastAPI is told of the routes for its OpenAPI document, and what it cannot say itself."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from inspect import Parameter, Signature
 from typing import Any, Final
 
+from fastapi import Body, Depends, Response
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.alias_generators import to_pascal, to_snake
 
+from api.components import PROBLEM, TEXT, Schema, answer_of, body_without, page_of, receipt_of
 from api.examples import EITHER_ID, example
 from api.road import parameters
-from api.road.commands import wire_name
 from api.road.reads import parameters_of
 from api.road.routes import AnyRoute, List, One, Other, Route
-from api.wire.call import NDJSON
+from api.wire.call import JSON, NDJSON
 from api.wire.csv_text import CSV
 from projections.catalogue import ROW_OF
 from projections.dictionary import meaning, unit
 from projections.tables import Row
 from rim_ledger.core import Creation
-
-Schema = dict[str, Any]
 
 SENTENCES: Final = {
     "400": "The body, the query or the cursor cannot be read.",
@@ -38,55 +39,204 @@ SENTENCES: Final = {
 }
 ALWAYS: Final = ("400", "401", "403", "404", "422", "429", "503")
 OF_COMMANDS: Final = (*ALWAYS, "408", "409", "412", "413", "415")
-PROBLEM: Final[Schema] = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "instance", "code", "requestId"],
-    "properties": {
-        "type": {"type": "string", "format": "uri-reference"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "instance": {"type": "string"},
-        "code": {"type": "string", "examples": ["invalid-transition"]},
-        "requestId": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["pointer", "code", "detail"],
-                "properties": {name: {"type": "string"} for name in ("pointer", "code", "detail")},
-            },
-        },
-        "hint": {"type": "string"},
-        "current": {"type": "string"},
-        "command": {"type": "string"},
-        "allowed": {"type": "array", "items": {"type": "string"}},
-    },
-}
+BEARER: Final = HTTPBearer(scheme_name="session", auto_error=False)
+"""Declared for the document alone: the decision admits the caller."""
 
 
-def document(routes: Iterable[AnyRoute]) -> Schema:
-    """OpenAPI 3.1 of these routes."""
-    routes = list(routes)
-    forms = {form for route in routes if (form := _form(route))}
+def described(route: AnyRoute) -> dict[str, Any]:
+    """The arguments of FastAPI's APIRoute for a route of the table."""
+    found: dict[str, Any] = {
+        "operation_id": operation_id(route),
+        "summary": route.summary,
+        "description": _words(route),
+        "tags": [_tag(route)],
+        "response_description": "Done.",
+        "responses": dict(_problems(_statuses(route))),
+        "response_model": None,
+    }
+    extra: Schema = {"parameters": [*_parameters(route)]}
+    match route:
+        case Route():
+            found["status_code"] = 201 if issubclass(route.command, Creation) else 200
+            row = ROW_OF.get(route.kind)
+            receipt = receipt_of(route.kind)
+            found["response_model"] = receipt | row if row else receipt
+            found["responses"][found["status_code"]] = {"headers": _OF_COMMANDS}
+        case List():
+            found["response_model"] = page_of(route.row)
+            extra["responses"] = {"200": {"content": _lines(route)}}
+        case One():
+            found["response_model"] = route.row
+        case Other():
+            found |= _other(route, extra)
+    if any(each["name"] == "effectiveAt" for each in extra["parameters"]):
+        found["responses"][200] = {"headers": _OF_THE_PAST}
+    if isinstance(route, Other) and route.public:
+        extra["security"] = []
+    else:
+        found["dependencies"] = [Depends(BEARER)]
+    return found | {"openapi_extra": extra}
+
+
+def signature(route: AnyRoute) -> Signature:
+    """The parameters of the function that FastAPI would call: the body, if there is one."""
+    form = _form(route)
+    if form is None:
+        return Signature()
+    media_type = route.media_type if isinstance(route, Other) else "application/json"
+    body = Body(media_type=media_type)
+    return Signature([Parameter("body", Parameter.KEYWORD_ONLY, annotation=form, default=body)])
+
+
+def complete(document: Schema, routes: Iterable[AnyRoute]) -> Schema:
+    """Add to FastAPI's document what it does not ask of the routes: an example of each command,
+    what the columns mean, and the shape of a problem."""
+    schemas = document["components"]["schemas"]
+    schemas["Problem"] = PROBLEM
     rows = {route.row for route in routes if isinstance(route, List | One)}
-    ordered = sorted(forms | rows, key=lambda model: model.__name__)
-    modes = [(model, "validation") for model in ordered]
-    _, definitions = models_json_schema(modes, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
-    schemas = definitions["$defs"] | {"Problem": PROBLEM}
     for row in rows:
         _describe_columns(row, schemas[row.__name__])
-    paths: dict[str, Schema] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
-    bearer = {"type": "http", "scheme": "bearer"}
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "RIM Ledger", "version": "1"},
-        "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": {"session": bearer}},
-        "security": [{"session": []}],
+        if isinstance(route, Route):
+            body = document["paths"][route.path][route.method.lower()]["requestBody"]
+            content = body["content"]["application/json"]
+            name = content["schema"]["$ref"].rsplit("/", 1)[1]
+            body["required"] = bool(schemas[name].get("required"))
+            content["example"] = example(schemas[name], schemas)
+    return document
+
+
+def operation_id(route: AnyRoute) -> str:
+    """The name of an operation: its command's, its function's, or that of what is read."""
+    match route:
+        case Route():
+            return to_snake(route.command.__name__)
+        case One():
+            return "get_" + _name(route.row)
+        case List() if route.path.endswith("}"):
+            return f"list_{_name(route.row)}s"
+        case Other() if name := route.name or getattr(route.answer, "__name__", ""):
+            return str(name)
+        case _:
+            return "list_" + _plural(route.path)
+
+
+def _name(row: type[Row]) -> str:
+    return to_snake(row.__name__.removesuffix("Row"))
+
+
+def _plural(path: str) -> str:
+    """/v1/users/{id}/loans as user_loans: what stands before a parameter is one of them."""
+    words = re.sub(r"s?((?:/\{\w+\})+)/", "/", path.removeprefix("/v1/"))
+    return re.sub(r"\W", "_", words)
+
+
+def _tag(route: AnyRoute) -> str:
+    return route.path.split("/")[2 if route.path.startswith("/v1/") else 1]
+
+
+def _form(route: AnyRoute) -> type[BaseModel] | None:
+    """What a body is read into."""
+    if isinstance(route, Other):
+        return route.form
+    if not isinstance(route, Route):
+        return None
+    in_path = route.command.model_fields.keys() & set(_in_path(route)) - {"id"}
+    return body_without(route.command, frozenset(in_path)) if in_path else route.command
+
+
+def _words(route: AnyRoute) -> str:
+    """What a form says of itself; without one, what the answer says."""
+    form = route.command if isinstance(route, Route) else getattr(route, "form", None)
+    said = form or getattr(route, "answer", None)
+    words = " ".join((said.__doc__ or "").split()) if said else ""
+    if isinstance(route, Route):
+        words += f" Needs the permission {':'.join(route.needs)}."
+    own = getattr(route, "own", False)
+    return f"{words} Borrowers may ask for what is theirs.".strip() if own else words
+
+
+def _parameters(route: AnyRoute) -> Iterator[Schema]:
+    """The parameters of path, query and head: we read them ourselves."""
+    for name in _in_path(route):
+        schema = EITHER_ID if name == "id" else TEXT
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+    match route:
+        case Route():
+            yield from (_KEY, _IF_MATCH, _PREFER)
+            return
+        case List():
+            queries: Mapping[str, Schema] = parameters.of_list(route.row)
+        case One():
+            queries = parameters_of(route.row)
+        case Other():
+            queries = route.query
+    yield from ({"name": name, "in": "query", "schema": each} for name, each in queries.items())
+    if isinstance(route, List | One):
+        yield _POSITION
+
+
+def _in_path(route: AnyRoute) -> list[str]:
+    return re.findall(r"\{(\w+)\}", route.path)
+
+
+def _statuses(route: AnyRoute) -> tuple[str, ...]:
+    match route:
+        case List():
+            return (*ALWAYS, "406")
+        case One():
+            return ALWAYS
+        case Other() if route.path.count("/") == 1:
+            return ("400", "422", "503")
+        case Other() if route.offers:
+            return (*OF_COMMANDS, "406")
+        case _:
+            return OF_COMMANDS
+
+
+def _problems(statuses: Iterable[str]) -> Iterator[tuple[int | str, Schema]]:
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for each in statuses:
+        yield int(each), {"description": SENTENCES[each], "content": content}
+
+
+def _other(route: Other, extra: Schema) -> dict[str, Any]:
+    """What the answer of another route is; its body, where no form describes that."""
+    found: dict[str, Any] = {"status_code": route.status}
+    if route.form is None and (body := BODIES.get(route.media_type)):
+        content = {route.media_type: {"schema": body}}
+        extra["requestBody"] = {"required": True, "content": content}
+    name = to_pascal(operation_id(route))
+    if route.gives is not None:
+        found["response_model"] = answer_of(route.gives_name or f"{name}Answer", route.gives)
+    if route.or_gives is not None:
+        found["response_model"] |= answer_of(f"{name}Alternative", route.or_gives)
+    if route.answers != "application/json":
+        found["response_class"] = type("Answer", (Response,), {"media_type": route.answers})
+    if more := [each.decode() for each in route.offers if each != JSON]:
+        extra["responses"] = {str(route.status): {"content": _texts(more)}}
+    return found
+
+
+def _texts(media_types: Iterable[str]) -> Schema:
+    return {each: {"schema": TEXT} for each in media_types}
+
+
+def _lines(route: List) -> Schema:
+    """A list as lines, to its end where no limit is given; and the page's owner, where it has
+    one."""
+    heads = ",".join(column.wire for column in route.row.COLUMNS.values())
+    row = {"$ref": f"#/components/schemas/{route.row.__name__}"}
+    lines: Schema = {
+        NDJSON.decode(): {"schema": {"description": "A line for each row.", **row}},
+        CSV.decode(): {
+            "schema": {"description": f"A head, and a line for each row: {heads}.", **TEXT}
+        },
     }
+    if route.of and route.with_owner:
+        owner = {"$ref": f"#/components/schemas/{route.of[1].__name__}"}
+        lines["application/json"] = {"schema": {"allOf": [owner]}}
+    return lines
 
 
 def _describe_columns(row: type[Row], schema: Schema) -> None:
@@ -101,171 +251,13 @@ def _describe_columns(row: type[Row], schema: Schema) -> None:
         schema["description"] += f" Borrowers do not see {', '.join(sorted(internal))}."
 
 
-def _form(route: AnyRoute) -> type[BaseModel] | None:
-    match route:
-        case Route():
-            return route.command
-        case Other():
-            return route.form
-        case _:
-            return None
-
-
-def _words(route: AnyRoute) -> str | None:
-    """What a form says of itself; without one, what the answer says."""
-    if form := _form(route):
-        return form.__doc__
-    return route.answer.__doc__ if isinstance(route, Other) else None
-
-
-def _operation(route: AnyRoute, schemas: Mapping[str, Schema]) -> Schema:
-    names = re.findall(r"\{(\w+)\}", route.path)
-    operation: Schema = {
-        "operationId": _operation_id(route),
-        "summary": route.summary,
-        "tags": [route.path.split("/")[2 if route.path.startswith("/v1/") else 1]],
-        "parameters": [_path_parameter(name) for name in names],
-    }
-    if words := _words(route):
-        operation["description"] = " ".join(words.split())
-    match route:
-        case Route():
-            _describe_command(operation, route, schemas)
-        case List():
-            operation["parameters"] += [*_queries(parameters.of_list(route.row)), _POSITION]
-            operation["responses"] = {"200": _rows(route)} | _problems((*ALWAYS, "406"))
-        case One():
-            operation["parameters"] += [*_queries(parameters_of(route.row)), _POSITION]
-            operation["responses"] = {"200": _json(_ref(route.row))} | _problems(ALWAYS)
-        case Other():
-            _describe_other(operation, route)
-    if any(each["name"] == "effectiveAt" for each in operation["parameters"]):
-        operation["responses"]["200"]["headers"] = _OF_THE_PAST
-    if route.own:
-        words = f"{operation.get('description', '')} Borrowers may ask for what is theirs."
-        operation["description"] = words.strip()
-    return operation
-
-
-def _operation_id(route: AnyRoute) -> str:
-    words = re.findall(r"\w+", route.path.removeprefix("/v1"))
-    return "-".join([route.method.lower(), *words]).replace("_", "-")
-
-
-def _describe_command(operation: Schema, route: Route, schemas: Mapping[str, Schema]) -> None:
-    made = issubclass(route.command, Creation)
-    resource, action = route.needs
-    operation["description"] += f" Needs the permission {resource}:{action}."
-    operation["parameters"] += [_KEY, _IF_MATCH, _PREFER]
-    schema = schemas[route.command.__name__]
-    in_path = set(re.findall(r"\{(\w+)\}", route.path)) & (schema["properties"].keys() - {"id"})
-    if in_path:
-        schema = _without(schema, in_path)
-        body = schema
-    else:
-        body = _ref(route.command)
-    operation["requestBody"] = {
-        "required": bool(schema.get("required")),
-        "content": {"application/json": {"schema": body, "example": example(schema, schemas)}},
-    }
-    row = ROW_OF.get(route.kind)
-    shapes = [_receipt(route), *([_ref(row)] if row else [])]
-    answer = _json({"anyOf": shapes})
-    answer["headers"] = {
-        name: {"schema": {"type": "string"}} for name in ("ETag", "Ledger-Position")
-    }
-    operation["responses"] = {"201" if made else "200": answer} | _problems(OF_COMMANDS)
-
-
-def _describe_other(operation: Schema, route: Other) -> None:
-    if route.public:
-        operation["security"] = []
-    operation["parameters"] += _queries(route.query)
-    answer: Schema = {"description": "Done."}
-    shapes = [_object(given) for given in (route.gives, route.or_gives) if given is not None]
-    if shapes:
-        answer = _json(shapes[0] if len(shapes) == 1 else {"anyOf": shapes})
-    if route.form is not None or route.media_type in BODIES:
-        schema = _ref(route.form) if route.form else BODIES[route.media_type]
-        content = {route.media_type: {"schema": schema}}
-        operation["requestBody"] = {"required": True, "content": content}
-    statuses = ("400", "422", "503") if route.path.count("/") == 1 else OF_COMMANDS
-    statuses = (*statuses, "406") if route.offers else statuses
-    operation["responses"] = {str(route.status): answer} | _problems(statuses)
-
-
-def _object(properties: Mapping[str, Any]) -> Schema:
-    given = dict(properties)
-    return {"type": "object", "required": [*given], "properties": given}
-
-
-def _receipt(route: Route) -> Schema:
-    business = {wire_name(route.kind.BUSINESS_ID): _STRING} if route.kind.BUSINESS_ID else {}
-    number = {"type": "integer", "minimum": 0}
-    own = {"id": {"type": "string", "format": "uuid"}, **business}
-    receipt = {"type": "object", "properties": own | {"version": number, "position": number}}
-    return receipt | {"required": ["id", "version"]}
-
-
-def _page(route: List) -> Schema:
-    cursor = {"anyOf": [_STRING, {"type": "null"}]}
-    items = {"type": "array", "items": _ref(route.row)}
-    page: Schema = {
-        "type": "object",
-        "required": ["items", "nextCursor"],
-        "properties": {"items": items, "nextCursor": cursor},
-    }
-    return {"allOf": [_ref(route.of[1]), page]} if route.of and route.with_owner else page
-
-
-def _rows(route: List) -> Schema:
-    """A list's answer: a page of JSON; or lines, to its end where no limit is given."""
-    answer = _json(_page(route))
-    heads = ",".join(column.wire for column in route.row.COLUMNS.values())
-    lines = {"description": f"A head, and a line for each row: {heads}.", **_STRING}
-    answer["content"] |= {
-        NDJSON.decode(): {"schema": {"description": "A line for each row.", **_ref(route.row)}},
-        CSV.decode(): {"schema": lines},
-    }
-    return answer
-
-
-def _without(schema: Schema, names: set[str]) -> Schema:
-    fields = {name: each for name, each in schema["properties"].items() if name not in names}
-    required = [name for name in schema.get("required", []) if name not in names]
-    return schema | {"properties": fields, "required": required}
-
-
-def _problems(statuses: Iterable[str]) -> Schema:
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {each: {"description": SENTENCES[each], "content": content} for each in statuses}
-
-
-def _json(schema: Schema) -> Schema:
-    return {"description": "Done.", "content": {"application/json": {"schema": schema}}}
-
-
-def _ref(model: type[BaseModel]) -> Schema:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
-
-
-def _path_parameter(name: str) -> Schema:
-    schema = EITHER_ID if name == "id" else _STRING
-    return {"name": name, "in": "path", "required": True, "schema": schema}
-
-
-def _queries(declared: Mapping[str, Schema]) -> list[Schema]:
-    return [{"name": name, "in": "query", "schema": each} for name, each in declared.items()]
-
-
 def _header(name: str, schema: Schema, words: str) -> Schema:
     return {"name": name, "in": "header", "schema": schema, "description": words}
 
 
-_STRING: Final[Schema] = {"type": "string"}
 _FILE: Final[Schema] = {"type": "string", "contentMediaType": "application/octet-stream"}
 BODIES: Final[Mapping[str, Schema]] = {
-    "text/csv": _STRING,
+    "text/csv": TEXT,
     "multipart/form-data": {
         "type": "object",
         "required": ["file"],
@@ -276,6 +268,7 @@ BODIES: Final[Mapping[str, Schema]] = {
 _POSITION: Final = _header(
     "Ledger-Position", {"type": "integer", "minimum": 0}, "Answer from this position on."
 )
+_OF_COMMANDS: Final[Schema] = {name: {"schema": TEXT} for name in ("ETag", "Ledger-Position")}
 _OF_THE_PAST: Final[Schema] = {
     "Ledger-Approximate": {
         "schema": {"const": "true"},
@@ -283,7 +276,7 @@ _OF_THE_PAST: Final[Schema] = {
         "happened, and stands at the time of its command.",
     },
     "Ledger-Hint": {
-        "schema": _STRING,
+        "schema": TEXT,
         "description": "Beside an empty answer to asOf: what was asked for had happened by that "
         "time, and was recorded later.",
     },
@@ -293,5 +286,5 @@ _KEY: Final = _header(
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
     "The same key and request once more get the first answer again.",
 )
-_IF_MATCH: Final = _header("If-Match", _STRING, 'The version that must be current, such as "3".')
-_PREFER: Final = _header("Prefer", _STRING, "return=representation answers the row.")
+_IF_MATCH: Final = _header("If-Match", TEXT, 'The version that must be current, such as "3".')
+_PREFER: Final = _header("Prefer", TEXT, "return=representation answers the row.")

@@ -46,7 +46,7 @@ async def _sealed(desk: "Desk", call: Call) -> tuple[int, str | None]:
         await asyncio.sleep(position.POLL)
 
 
-async def answer_checkpoint(desk: "Desk", call: Call, _: Parameters) -> Reply:
+async def get_checkpoint(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """The last checkpoint: a signed note on how many events there are, and their Merkle root."""
     size, note = await _sealed(desk, call)
     if not size or note is None:
@@ -54,7 +54,7 @@ async def answer_checkpoint(desk: "Desk", call: Call, _: Parameters) -> Reply:
     return Reply(200, note.encode(), [(b"ledger-position", b"%d" % size)], TEXT)
 
 
-async def answer_key(desk: "Desk", _: Call, __: Parameters) -> Reply:
+async def get_checkpoint_key(desk: "Desk", _: Call, __: Parameters) -> Reply:
     """The public key of the checkpoints, as a verifier key of c2sp.org/signed-note."""
     async with desk.reader() as connection:
         signer = await seals.known_signer(connection, desk.vault)
@@ -63,7 +63,7 @@ async def answer_key(desk: "Desk", _: Call, __: Parameters) -> Reply:
     return Reply(200, f"{signer.key}\n".encode(), media_type=TEXT)
 
 
-async def answer_origins(desk: "Desk", call: Call, _: Parameters) -> Reply:
+async def list_origins(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """The origins of the log, the first one first: each with the note that opened it.
 
     Such a note is a checkpoint that names a key, and from the second on is signed with the key
@@ -97,7 +97,7 @@ def _named(checkpoint: Checkpoint | None) -> dict[str, object] | None:
     }
 
 
-async def answer_proof(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+async def get_event_proof(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """That an event is in the log: the hashes that lead from its leaf to the root.
 
     `leaf` is the hash of the leaf, and `entry` are its bytes as text: they hold the event as it is
@@ -141,7 +141,7 @@ async def _proof(desk: "Desk", call: Call, text: str, look: Look) -> dict[str, A
     }
 
 
-async def answer_consistency(desk: "Desk", call: Call, _: Parameters) -> Reply:
+async def get_consistency_proof(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """That the log of `to` events begins with the log of `from` events; `checkpoint` is the note
     on the former, null if none was signed on just so many."""
     sealed, _note = await _sealed(desk, call)
@@ -211,12 +211,26 @@ ORIGIN: Final = {
 }
 
 ROUTES: list[AnyRoute] = [
-    Other("GET", "/v1/checkpoint", answer_checkpoint, "The last signed checkpoint", READ),
-    Other("GET", "/v1/checkpoint/key", answer_key, "What checkpoints are verified with", READ),
+    Other(
+        "GET",
+        "/v1/checkpoint",
+        get_checkpoint,
+        "The last signed checkpoint",
+        READ,
+        answers="text/plain",
+    ),
+    Other(
+        "GET",
+        "/v1/checkpoint/key",
+        get_checkpoint_key,
+        "What checkpoints are verified with",
+        READ,
+        answers="text/plain",
+    ),
     Other(
         "GET",
         "/v1/checkpoint/origins",
-        answer_origins,
+        list_origins,
         "Who signed the log, one after the other",
         READ,
         gives={"items": {"type": "array", "items": {"type": "object", "properties": ORIGIN}}},
@@ -224,7 +238,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "GET",
         "/v1/events/{position}/proof",
-        answer_proof,
+        get_event_proof,
         "Proof that an event is in the log",
         READ,
         gives=PROOF,
@@ -233,7 +247,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "GET",
         "/v1/consistency",
-        answer_consistency,
+        get_consistency_proof,
         "Proof that nothing was changed",
         READ,
         gives=SIZES | {"hashes": HASHES, "checkpoint": NOTE},

@@ -25,7 +25,7 @@ EXPORT: Final = Export(
 )
 
 
-async def answer_csv(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
+async def export_refused_requests(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
     """Every loan request that was refused, with the filters of the list, the oldest first."""
     await stream_csv(desk, call, EXPORT)
     return None
@@ -36,10 +36,11 @@ ROUTES: list[AnyRoute] = [
     Other(
         "GET",
         PATH + ".csv",
-        answer_csv,
+        export_refused_requests,
         "Refused loan requests as CSV",
         READ,
         exports=True,
+        answers="text/csv",
         query=filters_of(RefusedRequestRow),
     ),
 ]

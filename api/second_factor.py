@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from api.road.desk import Desk
 
 
-async def verify(desk: "Desk", call: Call, _: Parameters) -> Reply:
+async def verify_log_in(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """A code for a token."""
     form = await read_form(call, AnswerChallenge)
     session = await desk.second_factor.verify(call.stamp(desk.world), form)
     return session_reply(desk, session)
 
 
-async def enrol(desk: "Desk", call: Call, _: Parameters) -> Reply:
+async def enrol_second_factor(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """The secret of an app and its picture, told once; for the other methods a code is sent."""
     admin, admit = await _person(desk, call, two_factor.EnrolTwoFactor)
     form = await read_form(call, two_factor.EnrolTwoFactor)
@@ -40,7 +40,7 @@ async def enrol(desk: "Desk", call: Call, _: Parameters) -> Reply:
     return Reply(200, encoded(body), [position(desk)])
 
 
-async def confirm(desk: "Desk", call: Call, _: Parameters) -> Reply:
+async def confirm_second_factor(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """The recovery codes, told once. Every session ends."""
     admin, admit = await _person(desk, call, two_factor.ConfirmTwoFactor)
     form = await read_form(call, two_factor.ConfirmTwoFactor)
@@ -50,7 +50,7 @@ async def confirm(desk: "Desk", call: Call, _: Parameters) -> Reply:
     return Reply(200, encoded({"recoveryCodes": codes}), headers)
 
 
-async def disable(desk: "Desk", call: Call, _: Parameters) -> Reply:
+async def disable_second_factor(desk: "Desk", call: Call, _: Parameters) -> Reply:
     """204 when it is done, and every session ends; 202 when a code was sent first."""
     admin, admit = await _person(desk, call, two_factor.DisableTwoFactor)
     form = await read_form(call, two_factor.DisableTwoFactor)
@@ -81,7 +81,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         AUTH + "/login/verify",
-        verify,
+        verify_log_in,
         "Answer a challenge",
         form=AnswerChallenge,
         public=True,
@@ -90,7 +90,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         AUTH + "/2fa/enrol",
-        enrol,
+        enrol_second_factor,
         "Prepare a second factor",
         form=two_factor.EnrolTwoFactor,
         gives=OF_AN_APP,
@@ -99,7 +99,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         AUTH + "/2fa/confirm",
-        confirm,
+        confirm_second_factor,
         "Let it count",
         form=two_factor.ConfirmTwoFactor,
         gives=CODES,
@@ -107,7 +107,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         AUTH + "/2fa/disable",
-        disable,
+        disable_second_factor,
         "Do without",
         form=two_factor.DisableTwoFactor,
         status=204,

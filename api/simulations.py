@@ -25,7 +25,7 @@ SHOWN_MAX: Final = 1_000
 """Changes that an answer in one piece lists; as lines, they all come."""
 
 
-async def answer_simulation(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
+async def simulate(desk: "Desk", call: Call, _: Parameters) -> Reply | None:
     """Decides every loan request of the past again, by the policy that the body proposes.
 
     Each is decided by the rule that decides requests, on what was known before it. What came of
@@ -110,7 +110,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         "/v1/simulations",
-        answer_simulation,
+        simulate,
         "Try a credit policy on the past",
         NEEDS,
         exports=True,

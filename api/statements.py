@@ -87,7 +87,7 @@ class Import:
         book.need(*RECONCILIATION)
 
 
-async def answer_upload(desk: "Desk", call: Call, _path: Parameters) -> Reply | None:
+async def upload_statement(desk: "Desk", call: Call, _path: Parameters) -> Reply | None:
     """Settles a provider's statement: `date,reference,amount,provider,narration`, header first.
 
     Each line is looked for by provider (or payment method, where the payment names no provider),
@@ -164,7 +164,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         STATEMENTS,
-        answer_upload,
+        upload_statement,
         "Settle a statement",
         WRITE,
         status=201,

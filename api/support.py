@@ -66,7 +66,7 @@ READ, WRITE = ("tickets", "read"), ("tickets", "write")
 STAFF, DESKS = ("agents", "write"), ("departments", "write")
 
 
-async def auto_assign(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+async def auto_assign_tickets(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Give waiting tickets away; `assigned` says how many."""
     token, asked = call.token, activity_of("AutoAssign", AUTO_ASSIGN, parameters)
     caller = await desk.caller(call, token, asked)
@@ -163,7 +163,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         AUTO_ASSIGN,
-        auto_assign,
+        auto_assign_tickets,
         "Give waiting tickets to available agents",
         WRITE,
         form=AutoAssign,

@@ -65,7 +65,7 @@ RECEIPT: Final = {
 }
 
 
-async def preview_email(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+async def preview_email_template(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """An e-mail as it would be sent with these values. Its body is HTML."""
     template, form = await _look(desk, call, parameters, EmailTemplate, PreviewEmail)
     letter = template.filled(form.values)
@@ -73,7 +73,7 @@ async def preview_email(desk: "Desk", call: Call, parameters: Parameters) -> Rep
     return _told(desk, {"subject": letter.subject, "body": letter.body, "warnings": warnings})
 
 
-async def preview_sms(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+async def preview_sms_template(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """An SMS as it would be sent with these values, and what that costs."""
     template, form = await _look(desk, call, parameters, SmsTemplate, PreviewSms)
     text = template.filled(form.values)
@@ -88,7 +88,7 @@ async def preview_sms(desk: "Desk", call: Call, parameters: Parameters) -> Reply
     return _told(desk, {"body": text, **told, "warnings": warnings})
 
 
-async def try_email(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+async def send_test_email(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Send one e-mail to oneself, at the recorded address, or to one of RIM_TEST_RECIPIENTS. It is
     no notification: no row is kept, but for a keyed hash of the recipient in the activity log."""
     form = await read_form(call, TryEmail)
@@ -100,7 +100,7 @@ async def try_email(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     return await _try(desk, call, parameters, EmailTemplate, form=form, written=written)
 
 
-async def try_sms(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
+async def send_test_sms(desk: "Desk", call: Call, parameters: Parameters) -> Reply:
     """Send one SMS to oneself, at the recorded phone, or to one of RIM_TEST_RECIPIENTS. It is no
     notification: no row is kept, but for a keyed hash of the recipient in the activity log."""
     form = await read_form(call, TrySms)
@@ -219,7 +219,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         ONE_EMAIL + "/preview",
-        preview_email,
+        preview_email_template,
         "See an e-mail",
         READ,
         form=PreviewEmail,
@@ -228,7 +228,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         ONE_EMAIL + "/test-send",
-        try_email,
+        send_test_email,
         "Send a test e-mail",
         WRITE,
         form=TryEmail,
@@ -243,7 +243,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         ONE_SMS + "/preview",
-        preview_sms,
+        preview_sms_template,
         "See an SMS, and what it costs",
         READ,
         form=PreviewSms,
@@ -252,7 +252,7 @@ ROUTES: list[AnyRoute] = [
     Other(
         "POST",
         ONE_SMS + "/test-send",
-        try_sms,
+        send_test_sms,
         "Send a test SMS",
         WRITE,
         form=TrySms,

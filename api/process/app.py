@@ -1,39 +1,65 @@
-"""The HTTP service as one ASGI application."""
+"""The HTTP service as a FastAPI application."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cached_property
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from api.catalogue import ROUTES, TABLE
+from api.catalogue import ROUTERS, ROUTES, TABLE
 from api.installation.settings import Settings
-from api.openapi import document
+from api.openapi import complete
 from api.road.desk import open_desk
-from api.road.edge import Edge
+from api.road.edge import Edge, Origins
+from api.road.endpoint import Unexpected, as_problem
 from api.road.front import ASSETS, DOCS, OPENAPI, Front
+from rim_ledger.core import Refused, Unavailable
+
+LICENSE = {"name": "Proprietary", "identifier": "LicenseRef-Proprietary"}
 
 
 class Api(FastAPI):
-    """FastAPI for what describes the API; the routes themselves are data, answered in front."""
+    """Routers of every slice, whose routes are found by their table. Its lifespan opens the ledger
+    and the read tables, and closes them."""
 
-    @cached_property
-    def edge(self) -> Edge:
-        page = str(self._page().body, "utf-8")
-        front = Front(super().__call__, self.state)
-        return Edge(front, self.state.settings, page)
+    def __init__(self, settings: Settings) -> None:
+        @asynccontextmanager
+        async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+            async with open_desk(settings, TABLE) as desk:
+                app.state.desk = desk
+                yield
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.edge(scope, receive, send)
+        super().__init__(
+            title="RIM Ledger",
+            version="1",
+            servers=[{"url": settings.public_url or "/"}],
+            license_info=LICENSE,
+            separate_input_output_schemas=False,
+            docs_url=None,
+            redoc_url=None,
+            lifespan=lifespan,
+            exception_handlers=dict.fromkeys((Refused, Unavailable, Unexpected), as_problem),
+        )
+        self.state.settings = settings
+        for router in ROUTERS:
+            self.include_router(router)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Edge, CORS and front, in this order; FastAPI's own layers only around what describes the
+        API, as requests to our routes go from the front to their application directly."""
+        settings: Settings = self.state.settings
+        app: ASGIApp = Front(super().build_middleware_stack(), self)
+        if settings.cors_origins:
+            app = Origins(app, settings.cors_origins)
+        return Edge(app, production=settings.production, docs=str(self._page().body, "utf-8"))
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            self.openapi_schema = document(ROUTES)
+            self.openapi_schema = complete(super().openapi(), ROUTES)
         return self.openapi_schema
 
     def setup(self) -> None:
@@ -50,17 +76,3 @@ class Api(FastAPI):
             swagger_css_url=f"{ASSETS}swagger-ui.css",
             swagger_favicon_url=f"{ASSETS}favicon.png",
         )
-
-
-def create_app(settings: Settings) -> FastAPI:
-    """The application. Its lifespan opens the ledger and the read tables, and closes them."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_desk(settings, TABLE) as desk:
-            app.state.desk = desk
-            yield
-
-    app = Api(title="RIM Ledger", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.settings = settings
-    return app

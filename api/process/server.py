@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from api.installation.database import fitting_database
 from api.installation.settings import Settings
 from api.process import logs
-from api.process.app import create_app
+from api.process.app import Api
 from api.process.listener import BACKLOG, address, listen
 from api.process.protocol import BoundedProtocol
 from api.road.front import ACCESSES
@@ -85,7 +85,7 @@ def serve(*, fd: Annotated[int | None, Parameter(show=False)] = None) -> None:
             lambda record: not str(record.msg).startswith(SAID_BY_US)
         )
         config = uvicorn.Config(
-            create_app(settings.on(url)),
+            Api(settings.on(url)),
             loop="uvloop",
             http=BoundedProtocol,
             ws="none",

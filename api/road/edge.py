@@ -1,14 +1,15 @@
-"""The outermost layer: what each answer tells browsers, whose pages may ask, and its pieces."""
+"""The outermost middleware: what answers tell browsers, whose pages may ask, and their pieces."""
 
 import base64
 import hashlib
 import re
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.installation.settings import Settings
-from api.road.front import DOCS, App, Message
+from api.road.front import DOCS
 from api.wire.call import Headers
 from api.wire.stream import PIECE_MAX
 
@@ -65,6 +66,15 @@ def origin_of(text: str) -> str:
 class Origins(CORSMiddleware):
     """Which pages may ask: those of an origin that is named, however its port is written."""
 
+    def __init__(self, app: ASGIApp, origins: Iterable[str]) -> None:
+        super().__init__(
+            app,
+            allow_origins=[origin_of(each) for each in origins],
+            allow_methods=METHODS,
+            allow_headers=SENDABLE,
+            expose_headers=READABLE,
+        )
+
     def is_allowed_origin(self, origin: str) -> bool:
         return super().is_allowed_origin(origin_of(origin))
 
@@ -73,21 +83,13 @@ class Edge:
     """Adds the headers that belong to every answer, whoever gives it, and sends its body in pieces
     that wait for their reader."""
 
-    def __init__(self, inner: App, settings: Settings, docs: str) -> None:
-        self._inner = inner
-        if settings.cors_origins:
-            self._inner = Origins(
-                inner,
-                allow_origins=[origin_of(each) for each in settings.cors_origins],
-                allow_methods=METHODS,
-                allow_headers=SENDABLE,
-                expose_headers=READABLE,
-            )
-        always = [*ALWAYS, HSTS] if settings.production else ALWAYS
+    def __init__(self, app: ASGIApp, *, production: bool, docs: str) -> None:
+        self._inner = app
+        always = [*ALWAYS, HSTS] if production else ALWAYS
         self._headers = [*always, (b"content-security-policy", CLOSED)]
         self._docs_headers = [*always, (b"content-security-policy", _policy_of(docs))]
 
-    async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return

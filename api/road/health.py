@@ -89,12 +89,12 @@ class Metrics:
         timer.observe(perf_counter() - started)
 
 
-async def alive(_desk: "Desk", _call: Call, _: Parameters) -> Reply:
+async def get_liveness(_desk: "Desk", _call: Call, _: Parameters) -> Reply:
     """The process answers."""
     return Reply(200, b'{"status":"alive"}')
 
 
-async def ready(desk: "Desk", _call: Call, _: Parameters) -> Reply:
+async def get_readiness(desk: "Desk", _call: Call, _: Parameters) -> Reply:
     """The store can be reached and takes writes, and all that works behind the log is on time."""
     try:
         every = await _look(desk)
@@ -124,7 +124,7 @@ async def _look(desk: "Desk") -> list[Late]:
     return every
 
 
-async def metrics(desk: "Desk", _call: Call, _: Parameters) -> Reply:
+async def get_metrics(desk: "Desk", _call: Call, _: Parameters) -> Reply:
     """Prometheus' text format."""
     desk.metrics.head.set(desk.ledger.head)
     desk.metrics.read.set(desk.tables.position)
@@ -135,7 +135,7 @@ async def metrics(desk: "Desk", _call: Call, _: Parameters) -> Reply:
 
 
 ROUTES: list[AnyRoute] = [
-    Other("GET", "/healthz", alive, "Alive", public=True),
-    Other("GET", "/readyz", ready, "Ready", public=True),
-    Other("GET", "/metrics", metrics, "Counters", public=True),
+    Other("GET", "/healthz", get_liveness, "Alive", public=True),
+    Other("GET", "/readyz", get_readiness, "Ready", public=True),
+    Other("GET", "/metrics", get_metrics, "Counters", public=True, answers="text/plain"),
 ]

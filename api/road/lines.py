@@ -54,7 +54,7 @@ async def answer_rows(
     columns = route.row.COLUMNS.values()
     heads = [each.wire for each in columns if not (rights.own and each.internal)]
     given, page = parameters_in(call.query), _read(first)
-    headers, name = first.headers, call.path.rsplit("/", 1)[1]
+    headers, name = first.raw_headers, call.path.rsplit("/", 1)[1]
     if call.media_type == CSV:
         headers = [*headers, attached(name)]
     if "limit" in given:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct
@@ -101,6 +101,8 @@ class Other(Struct, frozen=True):
     answer: "Answer"
     summary: str
     needs: Right | None = None
+    name: str = ""
+    """Of the operation, where it is not the function's."""
     exports: bool = False
     """Whether it takes so much along that the log of activities says who did."""
     form: type[BaseModel] | None = None
@@ -110,10 +112,14 @@ class Other(Struct, frozen=True):
     status: int = 200
     gives: Mapping[str, Any] | None = None
     """JSON Schema of the answer's properties."""
+    gives_name: str = ""
+    """What the description calls this answer, where several routes give it."""
     or_gives: Mapping[str, Any] | None = None
     """The same of another answer that it may give."""
     media_type: str = "application/json"
-    """What its body is, if it has one."""
+    """The media type of the request's body, if it has one."""
+    answers: str = "application/json"
+    """The media type of its answer, if that has a body."""
     offers: tuple[bytes, ...] = ()
     """The media types that it answers in, where `Accept` chooses among them; the first when
     nothing is said."""
@@ -161,16 +167,27 @@ def _kind_of(route: List) -> type[Any]:
     return kind
 
 
-class Table:
-    """The routes by their words: finding one costs the same however many there are."""
+class Endpoint(Protocol):
+    """A route of the table, and the ASGI application that answers it."""
 
-    def __init__(self, routes: Iterable[AnyRoute]) -> None:
+    @property
+    def route(self) -> AnyRoute: ...
+
+    app: Callable[..., Awaitable[None]]
+
+
+class Table:
+    """The endpoints by the words of their paths: finding one costs the same however many there
+    are, where FastAPI tries one after the other."""
+
+    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
         self._tree: dict[str, Any] = {}
         self.reading: dict[type[Row], Right] = {}
         """The right to read one row of each table."""
         self.entities: dict[str, Right] = dict(UNSHOWN)
         """The right to read each entity, by its name."""
-        for route in routes:
+        for endpoint in endpoints:
+            route = endpoint.route
             if isinstance(route, One):
                 self.reading[route.row] = self.entities[route.row.OF.__name__] = route.needs
             elif isinstance(route, List):
@@ -180,21 +197,21 @@ class Table:
                 node = node.setdefault("*" if word.startswith("{") else word, {})
             methods = node.setdefault("", {})
             assert route.method not in methods, f"{route.method} {route.path} is there twice"
-            methods[route.method] = route
+            methods[route.method] = endpoint
 
-    def find(self, method: str, path: str) -> tuple[AnyRoute, dict[str, str]]:
-        """The route and the path's parameters; NoRoute or MethodNotAllowed."""
+    def find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
+        """The endpoint and the path's parameters. Raises NoRoute or MethodNotAllowed."""
         words = path.split("/")[1:]
         methods = _walk(self._tree, words, 0) if len(words) <= WORDS_MAX else None
         if not methods:
             raise NoRoute("no-such-path", "There is nothing at this path.")
-        if (route := methods.get("GET" if method == "HEAD" else method)) is None:
+        if (endpoint := methods.get("GET" if method == "HEAD" else method)) is None:
             raise MethodNotAllowed(sorted(methods))
-        parts = zip(route.path.split("/")[1:], words, strict=True)
-        return route, {name[1:-1]: word for name, word in parts if name.startswith("{")}
+        parts = zip(endpoint.route.path.split("/")[1:], words, strict=True)
+        return endpoint, {name[1:-1]: word for name, word in parts if name.startswith("{")}
 
 
-def _walk(node: dict[str, Any], words: list[str], at: int) -> dict[str, AnyRoute] | None:
+def _walk(node: dict[str, Any], words: list[str], at: int) -> dict[str, Endpoint] | None:
     """The methods at a path. A fixed word goes before a parameter."""
     if at == len(words):
         return node.get("")

@@ -7,7 +7,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
 
-from msgspec import Struct
+from starlette.responses import Response
+from starlette.types import Scope, Send
 
 from api.wire.body import Receive
 from api.wire.query import Given
@@ -27,23 +28,46 @@ WITH_PORT: Final = re.compile(
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 Headers = list[tuple[bytes, bytes]]
+NONE: Final[Headers] = []
 
 
-class Reply(Struct):
-    """A status, a body and the headers that only this answer has."""
+class Reply(Response):
+    """A status, a body and the headers that only this answer has; the call adds those that every
+    answer has."""
 
-    status: int
-    body: bytes = b""
-    headers: Headers = []
-    media_type: bytes = JSON
+    def __init__(
+        self, status: int, body: bytes = b"", headers: Headers = NONE, media_type: bytes = JSON
+    ) -> None:
+        self.status_code, self.body, self.raw_headers = status, body, headers
+        self.content_type = media_type
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await scope["call"].reply(self)
 
 
 class Call:
     """A request: who asks, from where, and where its body can be read."""
 
     __slots__ = (
-        "before_start", "given", "headers", "id", "ip", "limits", "media_type", "method", "path",
-        "position", "progress", "query", "receive", "send", "started", "status", "token_hash",
+        "before_start",
+        "given",
+        "headers",
+        "id",
+        "ip",
+        "limits",
+        "media_type",
+        "method",
+        "parameters",
+        "path",
+        "position",
+        "progress",
+        "query",
+        "receive",
+        "send",
+        "started",
+        "status",
+        "token_hash",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +87,8 @@ class Call:
         self.token_hash = _token_hash(self.headers)
         self.given: Given = {}
         """The parameters of the query, once they are known to be ones that the route takes."""
+        self.parameters: Mapping[str, str] = {}
+        """Those of its path."""
         self.media_type = JSON
         """What the answer is to be, where the route gives several."""
         self.position = 0
@@ -111,10 +137,10 @@ class Call:
 
     async def reply(self, reply: Reply) -> None:
         """Send a whole answer."""
-        headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers]
+        headers = [(b"content-length", b"%d" % len(reply.body)), *reply.raw_headers]
         if reply.body:
-            headers.append((b"content-type", reply.media_type))
-        await self.start(reply.status, headers)
+            headers.append((b"content-type", reply.content_type))
+        await self.start(reply.status_code, headers)
         body = b"" if self.method == "HEAD" else reply.body
         await self.send({"type": "http.response.body", "body": body})
 

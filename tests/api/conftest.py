@@ -16,7 +16,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.installation.settings import Settings
-from api.process.app import create_app
+from api.process.app import Api
 from api.road import desk, position
 from projections import schema
 from projections.follower import follow
@@ -140,7 +140,7 @@ async def serving(database: str) -> AsyncIterator[Client]:
             late_seconds_max=3600,
             test_recipients=TESTERS,
         )
-        app = create_app(settings.on(database))
+        app = Api(settings.on(database))
         transport = httpx.ASGITransport(app=app)
         async with (
             app.router.lifespan_context(app),

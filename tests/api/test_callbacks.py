@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from api.installation.settings import Settings
-from api.process.app import create_app
+from api.process.app import Api
 from projections.rebuild import rebuild
 from rim_ledger.system.signature import sign
 from tests.api.conftest import SECRET as MASTER
@@ -271,7 +271,7 @@ def test_several_processes_know_the_same_secret_and_act_once_together(
     async def story(admin: Client) -> None:
         provider, path = await gateway(admin)
         await payment(admin)
-        app = create_app(Settings(secret_key=MASTER).on(database))
+        app = Api(Settings(secret_key=MASTER).on(database))
         transport = httpx.ASGITransport(app=app)
         async with (
             app.router.lifespan_context(app),

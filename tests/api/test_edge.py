@@ -8,7 +8,7 @@ import re
 import httpx
 
 from api.installation.settings import Settings
-from api.process.app import create_app
+from api.process.app import Api
 from api.road.edge import CLOSED, HSTS
 from tests.api.conftest import SECRET, Client, Tell
 
@@ -67,7 +67,7 @@ def test_the_page_of_the_documentation_loads_our_own_files_and_runs_no_other_scr
 
 async def _ask(settings: Settings, method: str, path: str, **headers: str) -> httpx.Response:
     """An answer of what needs no ledger."""
-    transport = httpx.ASGITransport(app=create_app(settings))
+    transport = httpx.ASGITransport(app=Api(settings))
     async with httpx.AsyncClient(transport=transport, base_url="http://rim.test") as http:
         return await http.request(method, path, headers=headers)
 

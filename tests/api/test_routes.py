@@ -10,21 +10,22 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from api.catalogue import ROUTES
+from api.catalogue import ROUTES, TABLE
 from api.process.logs import Line
+from api.road.endpoint import Endpoint
 from api.road.routes import Route, Table
 from api.wire.problem import MethodNotAllowed, NoRoute
 from rim_ledger.outcomes import Receipt
 from tests.api.conftest import ADA, Client, Tell
 
-TABLE = Table(ROUTES)
-
 
 def with_run(run: Any) -> Table:
     """The routes, with something that follows when a user is suspended."""
     return Table(
-        replace(route, run=run) if isinstance(route, Route) and "suspend" in route.path else route
-        for route in ROUTES
+        Endpoint(
+            replace(each, run=run) if isinstance(each, Route) and "suspend" in each.path else each
+        )
+        for each in ROUTES
     )
 
 
@@ -32,7 +33,7 @@ def test_every_route_is_found_by_a_path_of_its_own() -> None:
     for route in ROUTES:
         words = ["x" if word.startswith("{") else word for word in route.path.split("/")]
         found, parameters = TABLE.find(route.method, "/".join(words))
-        assert found is route
+        assert found.route is route
         assert set(parameters.values()) <= {"x"}
 
 

@@ -208,7 +208,7 @@ def test_what_describes_the_service_has_its_bound_for_each_address(
     monkeypatch.setattr(rate, "UNREAD_MAX", 2 * rate.STREAM)
 
     async def story(admin: Client) -> None:
-        front = admin.app.edge._inner
+        front = admin.app.middleware_stack._inner
         async with listening(admin) as come:
             for path in DOCUMENTS:
                 await come(admin).ask(path)

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from schemathesis import checks
 from schemathesis.specs.openapi import checks as described
 
-from api.catalogue import ROUTES
-from api.openapi import document
+from api.installation.settings import Settings
+from api.process.app import Api
 from tests.process.service import a_service, stop
 from tests.process.trial import PASSWORD
 from tests.real_loans import log_in
@@ -87,7 +87,9 @@ def book() -> Iterator[Book]:
 
 OPERATIONS: Final = {
     found.ok().label: found.ok()
-    for found in schemathesis.openapi.from_dict(document(ROUTES)).get_all_operations()
+    for found in schemathesis.openapi.from_dict(
+        Api(Settings(secret_key=bytes(32))).openapi()
+    ).get_all_operations()
     if not ENDS_THE_SESSION.search(found.ok().path)
 }
 
