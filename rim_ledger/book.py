@@ -284,7 +284,6 @@ def _words(kind: type[Aggregate]) -> str:
 
 
 Work = Callable[[Book], UUID]
-"""A decision; the stream that its receipt is about."""
 """One decision: reads and writes the book, answers the id of the stream it is about."""
 
 

@@ -151,7 +151,7 @@ class Known:
         self.numbers |= {each: last for each, (last, _) in taken.items()}
 
     async def _load_unknown(self, store: Store, streams: Iterable[UUID]) -> None:
-        if unknown := set(streams) - self.streams.keys():
+        if unknown := {each for each in streams if each not in self.streams}:
             await self.load_streams(store, unknown)
 
     async def _refuse(self, store: Store, table: str, of: object) -> NoReturn:

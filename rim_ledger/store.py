@@ -40,7 +40,7 @@ def _columns(line: type[Struct], of: str = "") -> str:
 
 # One statement is one transaction and one round trip. A group is written only at the head it was
 # decided on; two processes that aim at the same position meet at its primary key.
-WRITE: Final = f"""
+_WRITE: Final = f"""
 WITH head AS (SELECT coalesce(max(position), 0) AS position FROM ledger.events),
 events AS (
     INSERT INTO ledger.events (position, stream_id, version, name, body, recorded_at, mac)
@@ -103,6 +103,9 @@ refused AS (
                                          %(refused_requests)s::json) r
      WHERE head.position = %(head)s)
 SELECT position, CASE WHEN %(notify)s THEN pg_notify('ledger', '') END FROM head"""  # noqa: S608 - all of it is ours
+WRITE: Final = " ".join(_WRITE.split())
+"""psycopg remembers how it reads a statement of at most 4,096 characters; longer ones it reads anew
+each time."""
 
 HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
 

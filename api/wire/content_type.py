@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from email.message import Message
+from functools import lru_cache
 from typing import Final
 
 from api.wire.problem import WrongType
@@ -27,13 +28,10 @@ def require_media_type(
 
     Raises WrongType for a body that says it is something else, or in other characters.
     """
-    message = Message()
-    message["content-type"] = headers.get(b"content-type", b"").decode("latin-1")
-    (named, _), *parameters = message.get_params([("", "")])
-    if named.lower() != wanted.decode():
+    named, said = _said(headers.get(b"content-type", b""))
+    if named != wanted.decode():
         words = f"This path reads {wanted.decode()}; the Content-Type says otherwise."
         raise WrongType("unsupported-media-type", words)
-    said = {str(value).lower() for name, value in parameters if name.lower() == "charset"}
     if not said:
         return None
     known = {charsets.get(each) for each in said}
@@ -42,3 +40,13 @@ def require_media_type(
         words = f"This path reads {wanted.decode()} with charset={names}, or without charset."
         raise WrongType("unsupported-media-type", words)
     return known.pop()
+
+
+@lru_cache(1000)
+def _said(content_type: bytes) -> tuple[str, frozenset[str]]:
+    """The media type that a header names, and the charsets."""
+    message = Message()
+    message["content-type"] = content_type.decode("latin-1")
+    (named, _), *parameters = message.get_params([("", "")])
+    charsets = {str(value).lower() for name, value in parameters if name.lower() == "charset"}
+    return named.lower(), frozenset(charsets)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
 from rim_ledger.book import Book
 from rim_ledger.core import NotFound, Refused, Unavailable
@@ -15,7 +16,7 @@ from rim_ledger.draft import Draft
 from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Ledger, Work
 from rim_ledger.outcomes import Idempotency, Receipt
-from rim_ledger.store import Line, Store
+from rim_ledger.store import WRITE, Line, Store
 from rim_ledger.values import lagos_day
 from rim_ledger.vault import Vault, opened
 from rim_ledger.world import RealWorld
@@ -75,6 +76,10 @@ def test_a_receipt_names_stream_number_version_and_position(database: str) -> No
     year = lagos_day(WORLD.now()).year
     assert opened_at == Receipt(jar, f"JAR-{year}-000001", 1, 1)
     assert added == Receipt(jar, f"JAR-{year}-000001", 2, 2)
+
+
+def test_the_statement_of_a_group_is_read_by_psycopg_once() -> None:
+    assert len(WRITE) <= MAX_CACHED_STATEMENT_LENGTH
 
 
 def test_a_decision_gives_a_value_which_its_key_keeps_if_it_is_asked_to(database: str) -> None:
