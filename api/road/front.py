@@ -11,7 +11,8 @@ from api.road.desk import Desk
 from api.road.endpoint import refused
 from api.road.health import PROBES
 from api.wire.call import REQUEST, Call, path_of
-from api.wire.rate import Rates, TooMuchUnread, caller_of
+from api.wire.query import read_parameters
+from api.wire.rate import Rates, caller_of
 from rim_ledger.core import Refused
 from rim_ledger.turns import CALLER
 from rim_ledger.world import RealWorld
@@ -64,9 +65,10 @@ class Front:
         """What describes the API, and needs no ledger; so many at once for each address."""
         call = Call(scope, receive, send, RealWorld(), self._state.settings.trusted_proxies)
         try:
+            read_parameters(call.query, {})
             with self._readers.room(call, {}):
                 await self._inner(scope, receive, send)
-        except TooMuchUnread as refusal:
+        except Refused as refusal:
             await call.reply(refused(refusal, call))
 
 

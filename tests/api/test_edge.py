@@ -23,6 +23,7 @@ def test_every_answer_forbids_browsers_what_nobody_needs(tell: Tell) -> None:
             ("/v1/nothing", 404),
             ("/healthz", 200),
             ("/openapi.json", 200),
+            ("/openapi.json?version=2", 422),
             ("/docs/assets/swagger-ui.css", 200),
             ("/docs/assets/none", 404),
         ]:
