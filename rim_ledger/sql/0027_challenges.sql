@@ -4,4 +4,4 @@
 DELETE FROM ledger.challenges;
 ALTER TABLE ledger.challenges ADD COLUMN mac bytea NOT NULL;
 COMMENT ON COLUMN ledger.challenges.mac IS
-    'HMAC-SHA-256 over the other columns but tries (docs/decisions/0025-rows-beside-the-log.md).';
+    'HMAC-SHA-256 over the other columns but tries (docs/decisions/0024-rows-beside-the-log.md).';

@@ -333,5 +333,5 @@ def test_nothing_is_taken_over_from_a_log_that_tells_of_rows_or_has_a_gap(databa
 
 def test_the_decision_says_of_each_table_what_a_change_of_it_does(database: str) -> None:
     found = rows(database, "SELECT tablename FROM pg_tables WHERE schemaname = 'ledger'")
-    told = (TREE / "docs/decisions/0025-rows-beside-the-log.md").read_text()
+    told = (TREE / "docs/decisions/0024-rows-beside-the-log.md").read_text()
     assert not {table for (table,) in found if f"`{table}`" not in told}
