@@ -112,7 +112,6 @@ def swell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 ANSWERS = [
     ("/v1/journal.csv", "text/csv"),
-    ("/v1/refused-requests.csv", "text/csv"),
     ("/v1/events", NDJSON),
     ("/v1/events", SSE),
     ("/v1/users", "application/json"),
