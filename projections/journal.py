@@ -16,7 +16,8 @@ from msgspec import Struct
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from projections.columns import (
+from projections.event_names import EventName
+from projections.tables.columns import (
     Indexed,
     Key,
     Moment,
@@ -26,13 +27,12 @@ from projections.columns import (
     Sql,
     Unique,
 )
-from projections.embedded import PostedLine
-from projections.event_names import EventName
-from projections.tables import (
+from projections.tables.embedded import PostedLine
+from projections.tables.table import (
     Also,
     Row,
 )
-from rim_ledger.core import Aggregate, Event
+from rim_ledger.engine.core import Aggregate, Event
 from rim_ledger.lending.loan import Loan, LoanStatus
 from rim_ledger.lending.loan_events import (
     DisputeOutcome,

@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 from pydantic import AfterValidator, Field
 
-from projections.columns import (
+from projections.tables.columns import (
     Copied,
     EmailText,
     FreeFields,
@@ -26,12 +26,12 @@ from projections.columns import (
     Words,
     free_fields,
 )
-from projections.embedded import (
+from projections.tables.embedded import (
     Allocation,
     Differences,
     ProviderClaim,
 )
-from projections.tables import Row
+from projections.tables.table import Row
 from rim_ledger.payments.statement import Finding, LineOutcome, Statement, StatementLinesSettled
 from rim_ledger.payments.transaction import (
     PaymentMethod,

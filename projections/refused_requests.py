@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from projections.columns import (
+from projections.tables.columns import (
     Indexed,
     Key,
     Moment,
@@ -12,8 +12,8 @@ from projections.columns import (
     Read,
     References,
 )
-from projections.tables import Row
-from rim_ledger.refused_request import RefusedRequest
+from projections.tables.table import Row
+from rim_ledger.engine.refused_request import RefusedRequest
 from rim_ledger.values import Network, Word
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import WithJsonSchema
 
-from projections.columns import (
+from projections.tables.columns import (
     Indexed,
     Json,
     Key,
@@ -14,7 +14,7 @@ from projections.columns import (
     References,
     Taken,
 )
-from projections.tables import Row
+from projections.tables.table import Row
 from rim_ledger.system.config import DataType, SystemConfig
 from rim_ledger.system.integration import (
     ApiIntegration,

@@ -7,9 +7,9 @@ from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.admin_user_events import AdminCreated, AdminUserEvent
 from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyEvent
 from rim_ledger.admin.security_settings import SecuritySettings, SecuritySettingsChanged
-from rim_ledger.adopted_secrets import AdoptedSecrets, SecretsAdopted
-from rim_ledger.core import Aggregate, Event
 from rim_ledger.customers.access import CustomerAccess, CustomerAccessEvent, CustomerLoggedIn
+from rim_ledger.engine.adopted_secrets import AdoptedSecrets, SecretsAdopted
+from rim_ledger.engine.core import Aggregate, Event
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_events import LoanEvent, LoanRequested
 from rim_ledger.lending.user import User

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
-from rim_ledger.migrate import migrate
-from rim_ledger.postgres import OWNER, EmbeddedPostgres
+from rim_ledger.postgres.migrations import migrate
+from rim_ledger.postgres.server import OWNER, EmbeddedPostgres
 
 # Each run tries the same examples, however slowly; `make soak` tries others.
 settings.register_profile(

@@ -32,8 +32,8 @@ from rim_ledger.admin.admin_user_events import (
 )
 from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.admin.session import Session, closed, opened, seen
-from rim_ledger.core import Aggregate, Stamp
-from rim_ledger.fingerprints import hashes
+from rim_ledger.engine.core import Aggregate, Stamp
+from rim_ledger.vault.fingerprints import hashes
 
 
 class AdminStatus(StrEnum):

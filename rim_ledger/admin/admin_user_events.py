@@ -4,8 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 from rim_ledger.admin.security_settings import TwoFactorMethod
-from rim_ledger.core import Event, Personal
-from rim_ledger.fingerprints import Fingerprint, MaybeFingerprint
+from rim_ledger.engine.core import Event, Personal
+from rim_ledger.vault.fingerprints import Fingerprint, MaybeFingerprint
 
 
 class AdminCreated(Event):

@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.core import Stamp
+from rim_ledger.engine.core import Stamp
 from rim_ledger.lending.loan_events import (
     LoanDisbursed,
     LoanDisbursementAnswered,

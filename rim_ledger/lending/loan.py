@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Stamp
-from rim_ledger.holding import NOWHERE
+from rim_ledger.engine.core import Aggregate, Stamp
+from rim_ledger.engine.holding import NOWHERE
 from rim_ledger.lending.attempt import IN_FLIGHT, Airtime, Attempt, Disbursement, after, begun
 from rim_ledger.lending.loan_events import (
     Decision,
@@ -34,7 +34,7 @@ from rim_ledger.lending.loan_events import (
     LoanRepaymentReversed,
     LoanRequested,
 )
-from rim_ledger.lending.shares import Shares, is_late, received, taken_back
+from rim_ledger.lending.repayment_shares import Shares, is_late, received, taken_back
 from rim_ledger.system.integration import under_way
 from rim_ledger.values import ZERO, Network
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.core import Event, Personal, PersonalMap
+from rim_ledger.engine.core import Event, Personal, PersonalMap
 from rim_ledger.values import Network
 
 POLICY_VERSION: Final = "decision-v1"

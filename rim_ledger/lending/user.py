@@ -12,12 +12,11 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from rim_ledger.core import Aggregate, Stamp, require
-from rim_ledger.fingerprints import hashes
-from rim_ledger.holding import NOWHERE
+from rim_ledger.engine.core import Aggregate, Stamp, require
+from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.lending.history import is_historical
 from rim_ledger.lending.owed import Debt
-from rim_ledger.lending.past import is_historical
-from rim_ledger.lending.shares import is_late
+from rim_ledger.lending.repayment_shares import is_late
 from rim_ledger.lending.user_events import (
     AutoLimitDisabled,
     AutoLimitEnabled,
@@ -55,6 +54,7 @@ from rim_ledger.lending.user_events import (
     UserSuspended,
 )
 from rim_ledger.values import ZERO
+from rim_ledger.vault.fingerprints import hashes
 
 V = TypeVar("V")
 

@@ -7,9 +7,9 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.core import Event, Personal
-from rim_ledger.fingerprints import Fingerprint, MaybeFingerprint
+from rim_ledger.engine.core import Event, Personal
 from rim_ledger.lending.policy import ScoreInputs
+from rim_ledger.vault.fingerprints import Fingerprint, MaybeFingerprint
 
 
 class Part(Struct, frozen=True, kw_only=True, rename="camel", gc=False):

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.core import Aggregate, Stamp
-from rim_ledger.holding import NOWHERE
+from rim_ledger.engine.core import Aggregate, Stamp
+from rim_ledger.engine.holding import NOWHERE
 from rim_ledger.notifications.broadcast_events import (
     BroadcastCancelled,
     BroadcastChunkEvent,

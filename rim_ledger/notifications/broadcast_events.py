@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from rim_ledger.core import Event
+from rim_ledger.engine.core import Event
 from rim_ledger.notifications.contact import Purpose
 
 

@@ -9,11 +9,12 @@ from uuid import UUID
 from msgspec import Struct
 from pydantic import AfterValidator, Field
 
-from rim_ledger.book import Book
-from rim_ledger.core import Command, Creation, Event, Stamp, require
-from rim_ledger.names import Named, UniqueNames
+from rim_ledger.engine.core import Command, Creation, Event, Stamp, require
+from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.unique_names import Named, UniqueNames
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.sms_text import Title, on_one_line
-from rim_ledger.notifications.wording import (
+from rim_ledger.notifications.template_text import (
     FillIn,
     Values,
     Variables,
@@ -22,7 +23,6 @@ from rim_ledger.notifications.wording import (
     filled,
     worded,
 )
-from rim_ledger.patch import Patch
 from rim_ledger.text import Lines
 from rim_ledger.values import Email, Name
 
@@ -157,9 +157,9 @@ class CreateEmailTemplate(Creation[EmailTemplate]):
     variables: Variables = ()
     type: Type
 
-    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         check({"subject": self.subject, "body": self.body}, self.variables)
-        NAMES.take(book, self.name, id)
+        NAMES.take(uow, self.name, id)
         yield EmailTemplateCreated(
             name=self.name,
             subject=self.subject,
@@ -177,11 +177,11 @@ class UpdateEmailTemplate(Patch[EmailTemplate]):
     variables: Variables | None = None
     type: Type | None = None
 
-    def decide(self, aggregate: EmailTemplate, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: EmailTemplate, uow: UnitOfWork) -> Iterable[Event]:
         changes = self.changes(aggregate, "subject", "body", "variables", "type")
         if changes:
             changed = EmailTemplateChanged(**changes)
-            after = aggregate.evolve(changed, book.stamp)
+            after = aggregate.evolve(changed, uow.stamp)
             check({"subject": after.subject, "body": after.body}, after.variables)
             yield changed
 
@@ -189,7 +189,7 @@ class UpdateEmailTemplate(Patch[EmailTemplate]):
 class EnableEmailTemplate(Command[EmailTemplate]):
     """Let a template be used again."""
 
-    def decide(self, aggregate: EmailTemplate, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: EmailTemplate, uow: UnitOfWork) -> Iterable[Event]:
         require(not aggregate.enabled, "already-done", "The template is enabled.")
         yield EmailTemplateEnabled()
 
@@ -197,7 +197,7 @@ class EnableEmailTemplate(Command[EmailTemplate]):
 class DisableEmailTemplate(Command[EmailTemplate]):
     """Have nothing sent from a template."""
 
-    def decide(self, aggregate: EmailTemplate, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: EmailTemplate, uow: UnitOfWork) -> Iterable[Event]:
         require(aggregate.enabled, "already-done", "The template is disabled.")
         yield EmailTemplateDisabled()
 
@@ -205,8 +205,8 @@ class DisableEmailTemplate(Command[EmailTemplate]):
 class ArchiveEmailTemplate(Command[EmailTemplate]):
     """Put a template away; its name is free again."""
 
-    def decide(self, aggregate: EmailTemplate, book: Book) -> Iterable[Event]:
-        NAMES.release(book, aggregate.name, aggregate.id)
+    def decide(self, aggregate: EmailTemplate, uow: UnitOfWork) -> Iterable[Event]:
+        NAMES.release(uow, aggregate.name, aggregate.id)
         yield EmailTemplateArchived()
 
 

@@ -7,11 +7,12 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from rim_ledger.book import Book
-from rim_ledger.core import Command, Creation, Event, Stamp, require
-from rim_ledger.names import Named, UniqueNames
+from rim_ledger.engine.core import Command, Creation, Event, Stamp, require
+from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.unique_names import Named, UniqueNames
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.sms_text import Encoding, OneLine, measured, on_one_line
-from rim_ledger.notifications.wording import (
+from rim_ledger.notifications.template_text import (
     FillIn,
     Values,
     Variables,
@@ -19,7 +20,6 @@ from rim_ledger.notifications.wording import (
     filled,
     worded,
 )
-from rim_ledger.patch import Patch
 from rim_ledger.values import Name, Phone
 
 NAMES: Final = UniqueNames("sms-template-name", "template-name-taken", "template")
@@ -140,9 +140,9 @@ class CreateSmsTemplate(Creation[SmsTemplate]):
     message: Message
     variables: Variables = ()
 
-    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         check({"message": self.message}, self.variables)
-        NAMES.take(book, self.name, id)
+        NAMES.take(uow, self.name, id)
         yield SmsTemplateCreated(name=self.name, message=self.message, variables=self.variables)
 
 
@@ -152,11 +152,11 @@ class UpdateSmsTemplate(Patch[SmsTemplate]):
     message: Message | None = None
     variables: Variables | None = None
 
-    def decide(self, aggregate: SmsTemplate, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: SmsTemplate, uow: UnitOfWork) -> Iterable[Event]:
         changes = self.changes(aggregate, "message", "variables")
         if changes:
             changed = SmsTemplateChanged(**changes)
-            after = aggregate.evolve(changed, book.stamp)
+            after = aggregate.evolve(changed, uow.stamp)
             check({"message": after.message}, after.variables)
             yield changed
 
@@ -164,7 +164,7 @@ class UpdateSmsTemplate(Patch[SmsTemplate]):
 class EnableSmsTemplate(Command[SmsTemplate]):
     """Let a template be used again."""
 
-    def decide(self, aggregate: SmsTemplate, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: SmsTemplate, uow: UnitOfWork) -> Iterable[Event]:
         require(not aggregate.enabled, "already-done", "The template is enabled.")
         yield SmsTemplateEnabled()
 
@@ -172,7 +172,7 @@ class EnableSmsTemplate(Command[SmsTemplate]):
 class DisableSmsTemplate(Command[SmsTemplate]):
     """Have nothing sent from a template."""
 
-    def decide(self, aggregate: SmsTemplate, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: SmsTemplate, uow: UnitOfWork) -> Iterable[Event]:
         require(aggregate.enabled, "already-done", "The template is disabled.")
         yield SmsTemplateDisabled()
 
@@ -180,8 +180,8 @@ class DisableSmsTemplate(Command[SmsTemplate]):
 class ArchiveSmsTemplate(Command[SmsTemplate]):
     """Put a template away; its name is free again."""
 
-    def decide(self, aggregate: SmsTemplate, book: Book) -> Iterable[Event]:
-        NAMES.release(book, aggregate.name, aggregate.id)
+    def decide(self, aggregate: SmsTemplate, uow: UnitOfWork) -> Iterable[Event]:
+        NAMES.release(uow, aggregate.name, aggregate.id)
         yield SmsTemplateArchived()
 
 

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import ClassVar, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Event, Stamp, require
-from rim_ledger.names import Named, UniqueNames
+from rim_ledger.engine.core import Event, Stamp, require
+from rim_ledger.engine.unique_names import Named, UniqueNames
 
 NAMES: Final = UniqueNames("department-name", "department-name-taken", "department")
 

@@ -5,8 +5,8 @@ from enum import StrEnum
 from typing import Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Event, Stamp, require
-from rim_ledger.holding import NOWHERE
+from rim_ledger.engine.core import Aggregate, Event, Stamp, require
+from rim_ledger.engine.holding import NOWHERE
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
 from rim_ledger.values import LAGOS
 

@@ -1,0 +1,277 @@
+"""The words every slice is written in: Stamp, Event, Aggregate, Form, Command, Refused."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Self,
+    TypeVar,
+)
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from rim_ledger.engine.frozen import FrozenMeta
+from rim_ledger.engine.holding import Holding
+from rim_ledger.values import NewId, Time
+
+if TYPE_CHECKING:
+    from rim_ledger.engine.unit_of_work import UnitOfWork
+
+Personal = Annotated[str | None, msgspec.Meta(extra={"personal": True})]
+"""Words about a person. Sealed under the person's key before they are stored, null once erased."""
+
+PersonalMap = Annotated[dict[str, Any], msgspec.Meta(extra={"personal": True})]
+"""Free fields about a person: the names stay readable, each value is sealed."""
+
+
+class Actor(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
+    """Who acted, with name and role as they were then. A machine acts as the admin who made its
+    API key, and the key is named as well, by id and by the name it had."""
+
+    type: Literal["admin", "user", "system", "integration"]
+    id: UUID | None = None
+    name: str = ""
+    role: str | None = None
+    api_key: UUID | None = None
+    api_key_name: str | None = None
+
+
+SYSTEM = Actor(type="system", name="system")
+
+
+class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
+    """Who did it, when and from where. Kept beside every event, so that payloads stay small.
+
+    `at` is the business time (UTC); the time of recording belongs to the log. `said_at` is when a
+    provider says that it happened: kept as its word, and decided by nowhere.
+    """
+
+    at: datetime
+    actor: Actor
+    ip: str | None = None
+    user_agent: str | None = None
+    request_id: str | None = None
+    key: str | None = None
+    causation: UUID | None = None
+    said_at: datetime | None = None
+    recorded_at: datetime | None = None
+    """When the log took it in (UTC). That stands beside the event and is no part of its body."""
+
+    def taken_in(self, at: datetime) -> Self:
+        """The stamp of an event that the log takes in at a time."""
+        return replace(self, recorded_at=at)
+
+    @property
+    def noted_at(self) -> datetime:
+        """When it was recorded, which no command can choose; the business time where only that is
+        known."""
+        return self.recorded_at or self.at
+
+    @property
+    def admin(self) -> UUID | None:
+        """The admin who acted, if it was one."""
+        return self.actor.id if self.actor.type == "admin" else None
+
+    @property
+    def customer(self) -> UUID | None:
+        """The borrower who acted by themselves, if it was one."""
+        return self.actor.id if self.actor.type == "user" else None
+
+
+class Event(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
+    """A fact, in the past tense. The class name is the name kept in the log, for ever."""
+
+    SCHEMA: ClassVar[int] = 1
+
+    @classmethod
+    def upcast(cls, schema: int, data: dict[str, Any]) -> dict[str, Any]:
+        """The payload of an older schema in today's shape. A class that changes overrides this."""
+        raise LookupError(f"{cls.__name__} was never written with schema {schema}: {sorted(data)}")
+
+
+class Aggregate(Holding, metaclass=FrozenMeta):
+    """What the events of one stream add up to. Never stored, always replayed.
+
+    Its `id` is that of its stream, but where one thing is a profile of another and shares its id.
+    """
+
+    id: UUID
+
+    @classmethod
+    @abstractmethod
+    def begin(cls, id: UUID, event: Any, stamp: Stamp) -> Self:
+        """The aggregate after its first event."""
+
+    @abstractmethod
+    def evolve(self, event: Any, stamp: Stamp) -> Self:
+        """The aggregate after one more event. Total: no rule is checked here."""
+
+    @classmethod
+    def stream_of(cls, id: UUID) -> UUID:
+        """The stream of the one with this id: the id itself, unless another kind shares it."""
+        return id
+
+    @property
+    def person(self) -> UUID:
+        """Whose personal words this stream's events carry: they are sealed under that key."""
+        return self.id
+
+    def known_to(self, uow: UnitOfWork) -> bool:
+        """Whether the caller may know of it; for others it is as if it were not there. Borrowers
+        know of what is about them."""
+        return uow.stamp.customer in (None, self.person)
+
+    def require_present(self) -> None:
+        """Refuse where it was deleted, archived or revoked: it is kept for the record only."""
+
+    def but(self, **changes: Any) -> Self:
+        return replace(self, **changes)
+
+
+A = TypeVar("A", bound=Aggregate)
+
+
+class Form(BaseModel):
+    """What a client fills in: camelCase outside, snake_case inside, nothing unknown."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+    )
+
+    @classmethod
+    def filled_in(cls, said: Any) -> Self:
+        """The form that a client sent, under the names outside alone. Raises ValidationError."""
+        return cls.model_validate(said, by_name=False)
+
+
+class Timed(Form):
+    """A form that may say when the thing happened, if that was not now."""
+
+    occurred_at: Annotated[
+        Time | None,
+        Field(
+            description="When it happened: at most 5 minutes ahead, and not before what this "
+            "entity has already; more than 7 days back needs the permission history.import. "
+            "Now, when left out."
+        ),
+    ] = None
+
+
+class Command(Timed, Generic[A]):
+    """A wish, in the imperative, with the rule it must meet."""
+
+    WHEN_GONE: ClassVar[bool] = False
+    """Whether it may be asked of what was deleted, archived or revoked as well."""
+
+    def reaches(self, aggregate: A, uow: UnitOfWork) -> bool:
+        """Whether the caller may ask it of this; to others it is as if it were not there."""
+        return aggregate.known_to(uow)
+
+    def decided(self, aggregate: A, uow: UnitOfWork) -> Iterable[Event]:
+        """The same as `decide`, for what is still there."""
+        if not self.WHEN_GONE:
+            aggregate.require_present()
+        return self.decide(aggregate, uow)
+
+    @abstractmethod
+    def decide(self, aggregate: A, uow: UnitOfWork) -> Iterable[Event]:
+        """The events to add to the aggregate's stream, or Refused. Pure but for the book."""
+
+
+class Creation(Timed, Generic[A]):
+    """A wish for something new. A client may name it before it is made."""
+
+    id: NewId | None = None
+
+    @property
+    def stream(self) -> UUID | None:
+        """The stream that it begins, where the wish says which."""
+        return self.id
+
+    @abstractmethod
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
+        """The first events of stream `id`, or Refused."""
+
+
+class Refused(Exception):
+    """A rule said no. `code` is for programs, `detail` for people; nothing was changed."""
+
+    replayed = False
+    """Whether this is the stored answer to an earlier request with the same key."""
+
+    def __init__(self, code: str, detail: str, **more: Any) -> None:
+        super().__init__(detail)
+        self.code, self.detail, self.more = code, detail, more
+
+
+class NotFound(Refused):
+    """There is no such thing, or none that the caller may know of."""
+
+    def __init__(self, kind: str, id: object) -> None:
+        super().__init__("not-found", f"There is no {kind} {id}.")
+
+
+class Invalid(Refused):
+    """The wish is well-formed and still cannot be meant."""
+
+    def __init__(self, code: str, detail: str, pointer: str) -> None:
+        super().__init__(code, detail, pointer=pointer)
+
+
+class Stale(Refused):
+    """The caller acted on an older version than the current one."""
+
+
+class Forbidden(Refused):
+    """The caller is known and may not do this."""
+
+
+class Unauthenticated(Refused):
+    """Nobody vouches for the caller."""
+
+
+class Unavailable(Exception):
+    """The store cannot be reached or is too busy. What was asked may be asked again."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+def require(condition: bool, code: str, otherwise: str) -> None:
+    """Refuse unless the condition holds."""
+    if not condition:
+        raise Refused(code, otherwise)
+
+
+def require_legal(status: str, command: str, legal: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a command that is not among those legal in this status, and say which are."""
+    allowed = sorted(legal[status])
+    if command not in allowed:
+        may = ", ".join(allowed) if allowed else "nothing"
+        raise Refused(
+            "invalid-transition",
+            f"'{command}' is not possible while the status is '{status}'; possible now: {may}.",
+            current=status,
+            command=command,
+            allowed=allowed,
+        )
