@@ -17,6 +17,7 @@ import httpx
 import psutil
 
 from rim_ledger.postgres.server import EmbeddedPostgres
+from tests.places import TEMPORARY
 
 TREE = Path(__file__).parents[2]
 PATIENCE = 240.0
@@ -138,7 +139,7 @@ def command(*arguments: str) -> list[str]:
 @contextlib.contextmanager
 def a_service() -> Iterator[Service]:
     """A service on a fresh home, ended and cleared away afterwards."""
-    with tempfile.TemporaryDirectory(prefix="rim-up-", dir="/tmp") as place:
+    with tempfile.TemporaryDirectory(prefix="rim-up-", dir=TEMPORARY) as place:
         Path(place).chmod(0o755)
         service = Service(Path(place) / "home")
         try:

@@ -23,6 +23,7 @@ from psycopg.conninfo import make_conninfo
 
 from rim_ledger.postgres import programs, server
 from rim_ledger.postgres.server import OWNER, SERVICE, EmbeddedPostgres, PostgresUnavailable
+from tests.places import TEMPORARY
 
 ROOT = os.geteuid() == 0
 as_owner = partial(EmbeddedPostgres, role=OWNER)
@@ -52,7 +53,7 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def place() -> Iterator[Path]:
     """Give a directory that every user can walk through; those of pytest are closed."""
-    path = Path(tempfile.mkdtemp(prefix="rim-test-", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="rim-test-", dir=TEMPORARY))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
