@@ -19,27 +19,25 @@ from rim_ledger.admin import gate
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Aggregate, Stamp, Unavailable, require
 from rim_ledger.lease import lease
-from rim_ledger.notifications.email_template import (
+from rim_ledger.notifications.sms_text import measured
+from rim_ledger.notifications.template import (
     ArchiveEmailTemplate,
+    ArchiveSmsTemplate,
     CreateEmailTemplate,
+    CreateSmsTemplate,
     DisableEmailTemplate,
+    DisableSmsTemplate,
     EmailTemplate,
     EnableEmailTemplate,
-    PreviewEmail,
-    TryEmail,
-    UpdateEmailTemplate,
-)
-from rim_ledger.notifications.sms_template import (
-    ArchiveSmsTemplate,
-    CreateSmsTemplate,
-    DisableSmsTemplate,
     EnableSmsTemplate,
+    PreviewEmail,
     PreviewSms,
     SmsTemplate,
+    TryEmail,
     TrySms,
+    UpdateEmailTemplate,
     UpdateSmsTemplate,
 )
-from rim_ledger.notifications.sms_text import measured
 from rim_ledger.notifications.trial import recipient_hash, require_test_recipient
 from rim_ledger.notifications.wording import FillIn, require_enabled
 from rim_ledger.outage import OUTAGE, unavailable

@@ -22,17 +22,15 @@ from rim_ledger.notifications.broadcast_events import (
     BroadcastEvent,
     ChunkFrozen,
 )
-from rim_ledger.notifications.email_template import (
-    EmailTemplate,
-    EmailTemplateCreated,
-    EmailTemplateEvent,
-)
 from rim_ledger.notifications.notification import (
     NotificationEvent,
     NotificationHistory,
     NotificationQueued,
 )
-from rim_ledger.notifications.sms_template import (
+from rim_ledger.notifications.template import (
+    EmailTemplate,
+    EmailTemplateCreated,
+    EmailTemplateEvent,
     SmsTemplate,
     SmsTemplateCreated,
     SmsTemplateEvent,

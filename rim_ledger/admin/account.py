@@ -92,13 +92,10 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
         words = f"made the account {self.username}, with the role {role.name}."
         alert_superadmins(book, "An account was made", words)
         book.append(AdminRole, role.id, [AdminRoleGranted(admin_id=id)])
-        yield AdminCreated(
-            username=self.username,
-            email=self.email,
+        yield AdminCreated.of(
+            self,
             email_hash=email_hash,
             role_id=role.id,
-            name=self.name,
-            phone=self.phone,
             phone_hash=self.phone and book.fingerprint("phone", self.phone),
         )
         if not self.password:

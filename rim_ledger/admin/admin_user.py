@@ -100,15 +100,9 @@ class AdminUser(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: AdminCreated, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            username=event.username,
-            email=event.email,
-            email_hash=event.email_hash,
-            name=event.name,
-            phone=event.phone,
-            phone_hash=event.phone_hash,
-            role_id=event.role_id,
+        return cls.made(
+            id,
+            event,
             created_at=stamp.at,
             created_by=stamp.admin,
             contacts=hashes(event.phone_hash, event.email_hash),

@@ -1,6 +1,7 @@
 """How an admin is reached: e-mail, name and phone."""
 
 from collections.abc import Iterable
+from functools import partial
 from uuid import UUID
 
 from rim_ledger.admin.admin_user import AdminUser
@@ -35,28 +36,19 @@ class EditAdmin(Patch[AdminUser]):
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
         require_no_greater(aggregate, book)
-
-        def changed(field: str, wish: str | None) -> str | None:
-            known = book.reveal(aggregate.id, getattr(aggregate, field))
-            return wish if wish is not None and wish != known else None
-
-        email, phone = changed("email", self.email), changed("phone", self.phone)
-        name = changed("name", self.name)
-        cleared = tuple(
-            sorted(each for each in self.CLEARS if self.clears(each) and getattr(aggregate, each))
-        )
-        moved = email or phone or "phone" in cleared
+        changes = self.changes(aggregate, partial(book.reveal, aggregate.id))
+        email, phone = changes.get("email"), changes.get("phone")
+        cleared = tuple(sorted(field for field, wish in changes.items() if wish is None))
+        moved = changes.keys() & {"email", "phone"}
         if moved and aggregate.two_factor not in (None, TwoFactorMethod.APP):
             require_session(book)  # The codes of the second factor are sent there.
         if "phone" in cleared:
             _require_dispensable(aggregate, book)
-        if not (moved or name or cleared):
+        if not changes:
             return
         event = AdminContactChanged(
-            email=email,
+            **changes,
             email_hash=email and claim_email(book, email, aggregate.id),
-            name=name,
-            phone=phone,
             phone_hash=phone and book.fingerprint("phone", phone),
             cleared=cleared,
         )

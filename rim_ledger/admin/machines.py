@@ -64,14 +64,7 @@ class CreateApiKey(Creation[ApiKey]):
         taken = Refused("already-exists", "The key is taken.")
         book.claim("token", self._token, id, taken)
         book.append(AdminUser, owner, [AdminApiKeyAdded(key_id=id)])
-        yield ApiKeyCreated(
-            name=self.name,
-            owner=owner,
-            token=self._token,
-            permissions=self.permissions,
-            expires_at=self.expires_at,
-            ip_whitelist=self.ip_whitelist,
-        )
+        yield ApiKeyCreated.of(self, owner=owner, token=self._token)
 
     def _require_fit_for(self, other: AdminUser | None, book: Book) -> None:
         """Refuse a key for another admin that could do what is recorded as theirs: whoever makes

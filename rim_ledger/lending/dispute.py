@@ -44,9 +44,5 @@ class ResolveDispute(Command[Loan]):
                 words = "Airtime that was returned has the telco's own reference of the return."
                 raise Invalid("missing", words, "/telcoReference")
             claim_return(book, aggregate, attempt, self.telco_reference)
-        yield LoanDisputeResolved(
-            reference=self.reference,
-            outcome=self.outcome,
-            reason=None if user.erased else self.reason,  # figures go on, words do not
-            telco_reference=self.telco_reference,
-        )
+        # Figures of whoever was erased go on, words do not.
+        yield LoanDisputeResolved.of(self, reason=None if user.erased else self.reason)

@@ -74,13 +74,7 @@ def judge_again(
         )
         book.append(User, user_id, [event])
     if found.limit != user.credit_limit:
-        adjusted = CreditLimitAdjusted(
-            limit=found.limit,
-            policy=LIMIT_VERSION,
-            score=found.score,
-            reason=found.reason,
-            effective_at=effective_at,
-        )
+        adjusted = CreditLimitAdjusted.of(found, policy=LIMIT_VERSION, effective_at=effective_at)
         book.append(User, user_id, [adjusted])
 
 

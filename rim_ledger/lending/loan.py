@@ -192,21 +192,8 @@ class Loan(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: LoanRequested, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            loan_id=event.loan_id,
-            user_id=event.user_id,
-            amount=event.amount,
-            network=event.network,
-            interest_rate=event.interest_rate,
-            amount_due=event.amount_due,
-            repayment_period=event.repayment_period,
-            decision=event.decision,
-            requested_by=stamp.actor.id,
-            created_at=stamp.at,
-            historical=event.historical,
-            notes=event.metadata,
-        )
+        by, at = stamp.actor.id, stamp.at
+        return cls.made(id, event, requested_by=by, created_at=at, notes=event.metadata)
 
     def evolve(self, event: LoanEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
         match event:

@@ -61,17 +61,15 @@ class RequestLoan(Creation[Loan]):
             _alert_to_import(book)
         decision = Decision(user.credit_score, user.total_loans, user.available, reasons)
         book.append(User, user.id, [CreditReserved(loan_id=id, amount=self.amount)])
-        yield LoanRequested(
+        yield LoanRequested.of(
+            self,
             loan_id=book.number("LOAN"),
             user_id=user.id,
-            amount=self.amount,
-            network=self.network,
             interest_rate=rate,
             amount_due=self.amount + interest(self.amount, rate),
             repayment_period=self.repayment_period or setting(book, "lending", "repaymentPeriod"),
             decision=decision,
             historical=historical,
-            metadata=self.metadata,
         )
         if not reasons:
             _remind_to_disburse(book, id)

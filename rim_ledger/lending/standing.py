@@ -1,6 +1,7 @@
 """Who may borrow and how much: registering users, their contact, standing, score and limit."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -60,16 +61,12 @@ class RegisterUser(Creation[User]):
         if {"credit_score", "credit_limit", "auto_limit_enabled"} & self.model_fields_set:
             book.need("users.credit", "write")
             book.caps.require_limit(limit)
-        event = UserRegistered(
+        event = UserRegistered.of(
+            self,
             user_id=book.number("USR"),
-            phone=self.phone,
-            email=self.email,
-            name=self.name,
             phone_hash=_claim(book, "phone", self.phone, id),
             email_hash=_claim(book, "email", self.email, id),
-            credit_score=self.credit_score,
             credit_limit=limit,
-            auto_limit_enabled=self.auto_limit_enabled,
         )
         require_no_conflict(book, User.begin(id, event, book.stamp))
         yield event
@@ -85,20 +82,13 @@ class ChangeContact(Patch[User]):
 
     def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
         require_no_conflict(book, aggregate)
-
-        def changed(field: str, wish: str | None) -> str | None:
-            known = book.reveal(aggregate.id, getattr(aggregate, field))
-            return wish if wish is not None and wish != known else None
-
-        phone, email = changed("phone", self.phone), changed("email", self.email)
-        name = changed("name", self.name)
-        if not (phone or email or name):
+        changes = self.changes(aggregate, partial(book.reveal, aggregate.id))
+        if not changes:
             return
         require_thawed(book, aggregate)
+        phone, email = changes.get("phone"), changes.get("email")
         event = UserContactChanged(
-            phone=phone,
-            email=email,
-            name=name,
+            **changes,
             phone_hash=phone and _claim(book, "phone", phone, aggregate.id),
             email_hash=email and _claim(book, "email", email, aggregate.id),
         )

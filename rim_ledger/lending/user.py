@@ -184,21 +184,9 @@ class User(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: UserRegistered, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            user_id=event.user_id,
-            phone=event.phone,
-            email=event.email,
-            name=event.name,
-            phone_hash=event.phone_hash,
-            email_hash=event.email_hash,
-            credit_score=event.credit_score,
-            credit_limit=event.credit_limit,
-            auto_limit_enabled=event.auto_limit_enabled,
-            created_at=stamp.at,
-            heard_at=stamp.at,
-            contacts=hashes(event.phone_hash, event.email_hash),
-        )._made(stamp)
+        contacts, at = hashes(event.phone_hash, event.email_hash), stamp.at
+        made = cls.made(id, event, created_at=at, heard_at=at, contacts=contacts)
+        return made._made(stamp)
 
     def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
         match event:

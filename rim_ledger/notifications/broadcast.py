@@ -160,30 +160,15 @@ class BroadcastMessage(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: BroadcastDrafted, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            title=event.title,
-            message=event.message,
-            type=event.type,
-            target_audience=event.target_audience,
-            purpose=event.purpose,
-            user_ids=event.custom_user_ids,
-            created_at=stamp.at,
-            created_by=stamp.admin,
-        )
+        ids, at = event.custom_user_ids, stamp.at
+        return cls.made(id, event, user_ids=ids, created_at=at, created_by=stamp.admin)
 
     def evolve(self, event: BroadcastEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911 - a line an event
         match event:
             case BroadcastEdited():
-                ids = event.custom_user_ids
-                return self.but(
-                    title=event.title or self.title,
-                    message=event.message or self.message,
-                    type=event.type or self.type,
-                    target_audience=event.target_audience or self.target_audience,
-                    purpose=event.purpose or self.purpose,
-                    user_ids=self.user_ids if ids is None else ids,
-                )
+                changes = event.changes
+                ids = changes.pop("custom_user_ids", self.user_ids)
+                return self.but(**changes, user_ids=ids)
             case BroadcastScheduled():
                 return self.but(phase=Phase.SCHEDULED, scheduled_for=event.scheduled_for)
             case BroadcastUnscheduled():
@@ -260,12 +245,7 @@ class BroadcastChunk(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: ChunkFrozen, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            broadcast_id=event.broadcast_id,
-            number=event.number,
-            user_ids=event.user_ids,
-        )
+        return cls.made(id, event)
 
     def evolve(self, event: BroadcastChunkEvent, stamp: Stamp) -> Self:
         match event:

@@ -65,18 +65,8 @@ class RecordTransaction(Creation[Transaction]):
         require(not user.erased, "erased", "This user was erased; nothing is recorded any more.")
         loan = self._named(book, user)
         claim_reference(book, id, self.provider or self.payment_method, self.reference)
-        yield TransactionRecorded(
-            transaction_id=book.number("TXN"),
-            user_id=user.id,
-            type=self.type,
-            amount=self.amount,
-            payment_method=self.payment_method,
-            provider=self.provider,
-            reference=self.reference,
-            network=self.network,
-            loan_id=loan,
-            description=self.description,
-            metadata=self.metadata,
+        yield TransactionRecorded.of(
+            self, transaction_id=book.number("TXN"), user_id=user.id, loan_id=loan
         )
         if cash and self.type is TransactionType.REPAYMENT:
             shared = repay(

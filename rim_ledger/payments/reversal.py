@@ -86,9 +86,7 @@ class RefundCredit(Command[User]):
         require(self.amount <= aggregate.credit_balance, "credit-too-small", there)
         _require_others_money(book, aggregate)
         claim_reference(book, book.new_id(), self.payment_method, self.reference)
-        yield CreditRefunded(
-            amount=self.amount, payment_method=self.payment_method, reference=self.reference
-        )
+        yield CreditRefunded.of(self)
 
 
 class Reconcile(Command[Transaction]):

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from rim_ledger.admin.same_person import is_caller
 from rim_ledger.book import Book, Work, perform
-from rim_ledger.core import Form, Refused
+from rim_ledger.core import Form, Refused, shared
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
 from rim_ledger.payments.claims import line_claim
@@ -55,15 +55,7 @@ class StatementLine(Form):
 
     def found(self, outcome: LineOutcome, **more: Any) -> Finding:
         """What the line came to."""
-        return Finding(
-            line=self.line,
-            outcome=outcome,
-            date=self.date,
-            reference=self.reference,
-            amount=self.amount,
-            provider=self.provider,
-            **more,
-        )
+        return Finding(**shared(Finding, self), outcome=outcome, **more)
 
 
 def begin(sha256: str) -> Work:

@@ -85,13 +85,7 @@ class AddAttachment(Command[Ticket]):
         book.read(User, aggregate.customer_id).require_present()
         spend(book, FILES)
         spend(book, BYTES, self.size)
-        yield AttachmentAdded(
-            attachment_id=self.attachment_id,
-            name=self.name,
-            size=self.size,
-            media_type=self.media_type,
-            sha256=self.sha256,
-        )
+        yield AttachmentAdded.of(self)
 
 
 def require_room(ticket: Ticket, book: Book) -> None:

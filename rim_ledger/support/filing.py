@@ -52,16 +52,12 @@ class OpenTicket(Creation[Ticket]):
         if self.department:
             open_department(book, self.department)
         spend(book, TICKETS)
-        yield TicketOpened(
+        yield TicketOpened.of(
+            self,
             ticket_number=book.number("TKT"),
             customer_id=customer.id,
-            subject=self.subject,
-            description=self.description,
-            category=self.category,
-            priority=self.priority,
             response_due_at=response_due(book),
             resolution_due_at=resolution_due(book),
-            department=self.department,
             tags=tuple(dict.fromkeys(self.tags)),
         )
         wind(book, id)

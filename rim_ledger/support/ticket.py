@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from rim_ledger.book import Book
-from rim_ledger.core import Aggregate, Stamp
+from rim_ledger.core import Aggregate, Stamp, shared
 from rim_ledger.holding import NOWHERE
 from rim_ledger.support.support_agent import SupportAgent, agent_stream
 from rim_ledger.support.ticket_events import (
@@ -179,20 +179,8 @@ class Ticket(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: TicketOpened, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            ticket_number=event.ticket_number,
-            customer_id=event.customer_id,
-            subject=event.subject,
-            description=event.description,
-            category=event.category,
-            priority=event.priority,
-            created_at=stamp.at,
-            response_due_at=event.response_due_at,
-            resolution_due_at=event.resolution_due_at,
-            department=event.department,
-            tags=tuple(dict.fromkeys(tag.lower() for tag in event.tags)),
-        )
+        tags = tuple(dict.fromkeys(tag.lower() for tag in event.tags))
+        return cls.made(id, event, created_at=stamp.at, tags=tags)
 
     def evolve(self, event: TicketEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
         match event:
@@ -246,12 +234,7 @@ class Ticket(Aggregate):
                     return self.but(read_by_customer=event.number)
                 return self.but(read_by_agents=event.number)
             case AttachmentAdded():
-                file = Attachment(
-                    name=event.name,
-                    size=event.size,
-                    media_type=event.media_type,
-                    sha256=event.sha256,
-                )
+                file = Attachment(**shared(Attachment, event))
                 return self.but(attachments=self.attachments | {event.attachment_id: file})
             case TicketResponseOverdue():
                 return self.but(response_overdue=True)

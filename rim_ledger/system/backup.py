@@ -170,20 +170,6 @@ class Backup(Aggregate):
     def require_present(self) -> None:
         require(self.deleted_at is None, "already-done", "The backup is deleted.")
 
-    @classmethod
-    def begin(cls, id: UUID, event: BackupStarted, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            name=event.name,
-            type=event.type,
-            retention_days=event.retention_days,
-            storage_location=event.storage_location,
-            parent_id=event.parent_id,
-            promoted=event.promoted,
-            dated=event.dated,
-            created_at=stamp.at,
-        )
-
     def evolve(self, event: BackupEvent, stamp: Stamp) -> Self:  # noqa: PLR0911 - a line an event
         match event:
             case BackupPromoted():
