@@ -14,8 +14,7 @@ from projections.fold import evolved
 from projections.log import Line
 from projections.writer import encode
 from rim_ledger.book import Book
-from rim_ledger.lending.loan import Loan, LoanStatus
-from rim_ledger.lending.loan_events import POLICY_VERSION
+from rim_ledger.lending.loan import POLICY_VERSION, Loan, LoanStatus
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -17,7 +17,7 @@ from projections.log import Wanted
 from projections.merkle import Range, leaf_hash, root_of, tiles_of
 from projections.signed_note import Untrue
 from projections.trees import EVENTS
-from rim_ledger.lending.user_events import UserErased
+from rim_ledger.lending.user import UserErased
 
 TOMBSTONE: Final = UserErased.__name__
 SPAN: Final = 200_000

@@ -23,8 +23,7 @@ from projections.embedded import Attachment
 from projections.event_names import EventName
 from projections.tables import Row
 from rim_ledger.codec import Recorded
-from rim_ledger.support.ticket import Ticket
-from rim_ledger.support.ticket_events import MessagePosted, MessagesRead, Sender
+from rim_ledger.support.ticket import MessagePosted, MessagesRead, Sender, Ticket
 
 
 class ChatMessage(Struct, frozen=True, kw_only=True, gc=False):

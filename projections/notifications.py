@@ -24,9 +24,10 @@ from rim_ledger.notifications.broadcast import (
     BroadcastChunk,
     BroadcastMessage,
     BroadcastStatus,
+    BroadcastType,
     Phase,
+    TargetAudience,
 )
-from rim_ledger.notifications.broadcast_events import BroadcastType, TargetAudience
 from rim_ledger.notifications.contact import Purpose
 from rim_ledger.notifications.notification import (
     HandOver,

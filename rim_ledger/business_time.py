@@ -21,8 +21,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.core import Aggregate, Event, Stamp
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import (
+from rim_ledger.lending.loan import (
+    Loan,
     LoanBecameOverdue,
     LoanCompleted,
     LoanDefaultReversed,
@@ -30,8 +30,7 @@ from rim_ledger.lending.loan_events import (
     LoanRepaid,
     LoanRepaymentReversed,
 )
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import (
+from rim_ledger.lending.user import (
     CreditApplied,
     CreditDefaulted,
     CreditLimitAdjusted,
@@ -47,6 +46,7 @@ from rim_ledger.lending.user_events import (
     DebtReopened,
     RepaymentAllocated,
     RepaymentReversed,
+    User,
 )
 from rim_ledger.payments.transaction import (
     Transaction,

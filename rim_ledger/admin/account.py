@@ -15,8 +15,8 @@ from rim_ledger.admin.admin_role import (
     alert_superadmins,
     role_to_grant,
 )
-from rim_ledger.admin.admin_user import LEGAL, AdminStatus, AdminUser
-from rim_ledger.admin.admin_user_events import (
+from rim_ledger.admin.admin_user import (
+    LEGAL,
     AdminActivated,
     AdminCreated,
     AdminDeactivated,
@@ -26,7 +26,9 @@ from rim_ledger.admin.admin_user_events import (
     AdminPasswordResetBegun,
     AdminReinstated,
     AdminSessionsRevoked,
+    AdminStatus,
     AdminSuspended,
+    AdminUser,
     AdminUserRoleChanged,
 )
 from rim_ledger.admin.api_key import require_session

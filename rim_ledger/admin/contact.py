@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from functools import partial
 from uuid import UUID
 
-from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.admin_user_events import AdminContactChanged
+from rim_ledger.admin.admin_user import AdminContactChanged, AdminUser
 from rim_ledger.admin.api_key import require_session
 from rim_ledger.admin.others import require_no_greater
 from rim_ledger.admin.security_settings import TwoFactorMethod

@@ -12,8 +12,7 @@ from pydantic import Field
 from rim_ledger.admin import machines
 from rim_ledger.admin.account import ChangePassword
 from rim_ledger.admin.acting import NOBODY, act_as, at_the_gate, failures_logged
-from rim_ledger.admin.admin_user import AdminStatus, AdminUser
-from rim_ledger.admin.admin_user_events import AdminLoggedIn, AdminSeen
+from rim_ledger.admin.admin_user import AdminLoggedIn, AdminSeen, AdminStatus, AdminUser
 from rim_ledger.admin.api_key import ApiKey, require_session
 from rim_ledger.admin.attempts import Attempts
 from rim_ledger.admin.passwords import TriedPassword, verify

@@ -8,8 +8,7 @@ from pydantic import Field, PrivateAttr
 
 from rim_ledger.admin.addresses import AddressRules, admits
 from rim_ledger.admin.admin_role import AdminRole, refuse_escalation
-from rim_ledger.admin.admin_user import AdminStatus, AdminUser
-from rim_ledger.admin.admin_user_events import AdminApiKeyAdded, AdminApiKeyRemoved
+from rim_ledger.admin.admin_user import AdminApiKeyAdded, AdminApiKeyRemoved, AdminStatus, AdminUser
 from rim_ledger.admin.api_key import (
     NOTED_EVERY,
     ApiKey,

@@ -7,11 +7,12 @@ from pydantic import Field, SecretStr
 
 from rim_ledger.admin.account import own_names
 from rim_ledger.admin.acting import NOBODY, act_as, at_the_gate, failures_logged
-from rim_ledger.admin.admin_user import AdminStatus, AdminUser
-from rim_ledger.admin.admin_user_events import (
+from rim_ledger.admin.admin_user import (
     AdminInvited,
     AdminPasswordChanged,
     AdminPasswordResetBegun,
+    AdminStatus,
+    AdminUser,
 )
 from rim_ledger.admin.gate import token_hash
 from rim_ledger.admin.passwords import Password, WithPassword

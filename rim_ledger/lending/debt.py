@@ -11,19 +11,18 @@ from uuid import UUID
 
 from rim_ledger.book import Book
 from rim_ledger.lending.judgement import judge_again
-from rim_ledger.lending.loan import Loan, LoanStatus
-from rim_ledger.lending.loan_events import (
+from rim_ledger.lending.loan import (
+    Loan,
     LoanBecameOverdue,
     LoanCompleted,
     LoanDefaulted,
     LoanDefaultReversed,
     LoanRepaid,
     LoanRepaymentReversed,
+    LoanStatus,
 )
-from rim_ledger.lending.owed import Debt
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import (
-    Completion,
+from rim_ledger.lending.owed import Completion, Debt, Part
+from rim_ledger.lending.user import (
     CreditApplied,
     CreditTakenBack,
     DebtBecameOverdue,
@@ -32,9 +31,9 @@ from rim_ledger.lending.user_events import (
     DebtDefaultReversed,
     DebtIncurred,
     DebtReopened,
-    Part,
     RepaymentAllocated,
     RepaymentReversed,
+    User,
 )
 from rim_ledger.payments.transaction import Transaction
 from rim_ledger.system.config import setting

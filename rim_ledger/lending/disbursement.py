@@ -15,8 +15,9 @@ from rim_ledger.core import Command, Event, require, require_legal
 from rim_ledger.lending.attempt import Airtime, Attempt, Disbursement
 from rim_ledger.lending.debt import incur
 from rim_ledger.lending.decision import require_active, require_no_late_debt
-from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
-from rim_ledger.lending.loan_events import (
+from rim_ledger.lending.loan import (
+    LEGAL,
+    Loan,
     LoanDisbursed,
     LoanDisbursementAnswered,
     LoanDisbursementDisputed,
@@ -24,6 +25,7 @@ from rim_ledger.lending.loan_events import (
     LoanDisbursementRequested,
     LoanDisbursementSettled,
     LoanDisbursementUnknown,
+    LoanStatus,
 )
 from rim_ledger.lending.request import require_grounded, require_no_conflict
 from rim_ledger.lending.separation import require_may_lend

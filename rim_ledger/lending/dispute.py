@@ -9,8 +9,7 @@ from rim_ledger.admin.second_person import require_second_person
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Event, Invalid, require
 from rim_ledger.lending.airtime_return import claim_return
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import DisputeOutcome, LoanDisputeResolved
+from rim_ledger.lending.loan import DisputeOutcome, Loan, LoanDisputeResolved
 from rim_ledger.lending.request import require_no_conflict
 from rim_ledger.lending.user import User
 from rim_ledger.values import Note, Reference

@@ -16,8 +16,7 @@ from rim_ledger.lending.policy import (
     next_limit,
     score,
 )
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import CreditLimitAdjusted, CreditScoreRecomputed
+from rim_ledger.lending.user import CreditLimitAdjusted, CreditScoreRecomputed, User
 from rim_ledger.values import ZERO
 
 YEAR = timedelta(days=365)

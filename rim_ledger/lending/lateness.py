@@ -9,11 +9,9 @@ from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Event, require_legal
 from rim_ledger.lending.debt import default, fall_overdue, patience, reverse_default
 from rim_ledger.lending.judgement import judge_again
-from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
-from rim_ledger.lending.loan_events import LoanDefaulted, LoanDefaultReversed
+from rim_ledger.lending.loan import LEGAL, Loan, LoanDefaulted, LoanDefaultReversed, LoanStatus
 from rim_ledger.lending.request import require_no_conflict
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import CreditDefaulted
+from rim_ledger.lending.user import CreditDefaulted, User
 from rim_ledger.values import Note, day_after
 
 PAYING: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING)

@@ -19,10 +19,11 @@ from rim_ledger.core import (
     require_legal,
 )
 from rim_ledger.lending.decision import Terms, decide_request, require_active
-from rim_ledger.lending.loan import LEGAL, Loan
-from rim_ledger.lending.loan_events import (
+from rim_ledger.lending.loan import (
+    LEGAL,
     POLICY_VERSION,
     Decision,
+    Loan,
     LoanApprovalRevoked,
     LoanApproved,
     LoanMetadataSet,
@@ -31,8 +32,7 @@ from rim_ledger.lending.loan_events import (
 )
 from rim_ledger.lending.past import is_historical
 from rim_ledger.lending.separation import require_may_lend
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import CreditReleased, CreditReserved
+from rim_ledger.lending.user import CreditReleased, CreditReserved, User
 from rim_ledger.patch import Patch
 from rim_ledger.refused_request import Asked
 from rim_ledger.system.config import setting

@@ -13,12 +13,13 @@ from rim_ledger.customers.access import end_sessions
 from rim_ledger.lending.policy import IN_FORCE, limit_for
 from rim_ledger.lending.request import require_no_conflict
 from rim_ledger.lending.separation import require_thawed
-from rim_ledger.lending.user import LEGAL, User
-from rim_ledger.lending.user_events import (
+from rim_ledger.lending.user import (
+    LEGAL,
     AutoLimitDisabled,
     AutoLimitEnabled,
     CreditLimitSet,
     CreditScoreSet,
+    User,
     UserActivated,
     UserContactChanged,
     UserDeactivated,

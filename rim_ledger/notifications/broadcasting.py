@@ -14,17 +14,12 @@ from rim_ledger.notifications.addressing import is_known, require_known, typical
 from rim_ledger.notifications.broadcast import (
     CHUNK,
     LEGAL,
-    BroadcastChunk,
-    BroadcastMessage,
-    Phase,
-    Target,
-    chunk_id,
-)
-from rim_ledger.notifications.broadcast_events import (
     BroadcastCancelled,
+    BroadcastChunk,
     BroadcastDrafted,
     BroadcastEdited,
     BroadcastFailed,
+    BroadcastMessage,
     BroadcastPaused,
     BroadcastResumed,
     BroadcastScheduled,
@@ -32,7 +27,10 @@ from rim_ledger.notifications.broadcast_events import (
     BroadcastType,
     BroadcastUnscheduled,
     ChunkFrozen,
+    Phase,
+    Target,
     TargetAudience,
+    chunk_id,
 )
 from rim_ledger.notifications.contact import Purpose
 from rim_ledger.notifications.sms_text import Title, measured

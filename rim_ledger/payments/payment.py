@@ -12,8 +12,7 @@ from rim_ledger.core import Command, Creation, Event, Invalid, Refused, require,
 from rim_ledger.lending.debt import repay
 from rim_ledger.lending.loan import OPEN, Loan
 from rim_ledger.lending.request import require_no_conflict
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import RepaymentAllocated
+from rim_ledger.lending.user import RepaymentAllocated, User
 from rim_ledger.payments.claims import reference_claim
 from rim_ledger.payments.transaction import (
     LEGAL,

@@ -13,11 +13,9 @@ from rim_ledger.lending.airtime_return import claim_return, require_another_than
 from rim_ledger.lending.debt import cancel, take_back
 from rim_ledger.lending.disbursement import FIRST_QUERY
 from rim_ledger.lending.loan import LEGAL as LOAN_LEGAL
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import LoanDisbursementReversed
+from rim_ledger.lending.loan import Loan, LoanDisbursementReversed
 from rim_ledger.lending.request import require_no_conflict
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import CreditRefunded
+from rim_ledger.lending.user import CreditRefunded, User
 from rim_ledger.payments.claims import line_claim
 from rim_ledger.payments.payment import claim_reference, require_own_life
 from rim_ledger.payments.transaction import (

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from rim_ledger.core import Aggregate, Event, Personal, PersonalMap, Stamp
 from rim_ledger.holding import NOWHERE
-from rim_ledger.lending.user_events import Part
+from rim_ledger.lending.owed import Part
 from rim_ledger.payments.claims import line_claim, reference_claim
 from rim_ledger.values import ZERO, Network
 

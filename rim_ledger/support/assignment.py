@@ -11,8 +11,7 @@ from rim_ledger.book import Book
 from rim_ledger.core import Form
 from rim_ledger.support.holding import can_take, keep_loads, open_department
 from rim_ledger.support.support_agent import AVAILABLE, SupportAgent, agent_stream
-from rim_ledger.support.ticket import URGENCY, Ticket, waiting_in
-from rim_ledger.support.ticket_events import TicketAssigned
+from rim_ledger.support.ticket import URGENCY, Ticket, TicketAssigned, waiting_in
 from rim_ledger.values import Id
 
 TICKETS_MAX: Final = 500

@@ -10,13 +10,15 @@ from rim_ledger.core import Command, Event, Invalid, require, require_legal
 from rim_ledger.lending.user import User
 from rim_ledger.support.deadlines import overdue, wind
 from rim_ledger.support.quotas import BYTES, FILES, MESSAGES, require_left, spend
-from rim_ledger.support.ticket import LEGAL, Ticket, TicketStatus
-from rim_ledger.support.ticket_events import (
+from rim_ledger.support.ticket import (
+    LEGAL,
     AttachmentAdded,
     MessagePosted,
     MessagesRead,
     Sender,
+    Ticket,
     TicketStarted,
+    TicketStatus,
 )
 from rim_ledger.values import Id, Text
 

@@ -12,10 +12,11 @@ from rim_ledger.lending.user import User
 from rim_ledger.support.deadlines import resolution_due, response_due, wind
 from rim_ledger.support.holding import open_department
 from rim_ledger.support.quotas import TICKETS, spend
-from rim_ledger.support.ticket import LEGAL, Ticket
-from rim_ledger.support.ticket_events import (
+from rim_ledger.support.ticket import (
+    LEGAL,
     Category,
     Priority,
+    Ticket,
     TicketCategoryChanged,
     TicketDepartmentChanged,
     TicketOpened,

@@ -15,8 +15,9 @@ from rim_ledger.support.holding import (
     require_taker,
     tier_of,
 )
-from rim_ledger.support.ticket import LEGAL, Ticket
-from rim_ledger.support.ticket_events import (
+from rim_ledger.support.ticket import (
+    LEGAL,
+    Ticket,
     TicketAssigned,
     TicketClosed,
     TicketDepartmentChanged,

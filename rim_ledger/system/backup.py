@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Event, Stamp, require
+from rim_ledger.core import Aggregate, Event, Stamp, require, shared
 from rim_ledger.holding import NOWHERE
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
 from rim_ledger.values import LAGOS
@@ -177,10 +177,7 @@ class Backup(Aggregate):
             case BackupSucceeded():
                 return self.but(
                     status=BackupStatus.SUCCESS,
-                    size=event.size,
-                    position=event.position,
-                    events=event.events,
-                    files=event.files,
+                    **shared(Backup, event),
                     missing_files=event.missing,
                     completed_at=stamp.at,
                     verified_at=stamp.at,

@@ -9,8 +9,7 @@ import pytest
 
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Stamp
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import LoanRepaid
+from rim_ledger.lending.loan import Loan, LoanRepaid
 from tests.api.conftest import ADA, Client, Tell
 from tests.api.test_past import READS
 

@@ -26,8 +26,7 @@ from rim_ledger.lending.standing import (
     SuspendUser,
     VerifyPhone,
 )
-from rim_ledger.lending.user import User, UserStatus
-from rim_ledger.lending.user_events import UserPhoneVerified
+from rim_ledger.lending.user import User, UserPhoneVerified, UserStatus
 from rim_ledger.payments.payment import RecordTransaction
 from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
 from tests.customers.borrower import ADA, Borrower

@@ -9,8 +9,7 @@ import pytest
 
 from rim_ledger.core import Command, Event, Refused
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import DisputeOutcome, LoanDisputeResolved
+from rim_ledger.lending.loan import DisputeOutcome, Loan, LoanDisputeResolved
 from rim_ledger.lending.request import ApproveLoan, RejectLoan, RevokeApproval
 from rim_ledger.lending.standing import EraseUser, SuspendUser
 from rim_ledger.lending.telco import Answer

@@ -7,8 +7,7 @@ import pytest
 
 from rim_ledger.book import Book, perform
 from rim_ledger.core import Refused
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import POLICY_VERSION
+from rim_ledger.lending.loan import POLICY_VERSION, Loan
 from rim_ledger.lending.request import RequestLoan
 from rim_ledger.lending.standing import SuspendUser
 from rim_ledger.lending.user import User

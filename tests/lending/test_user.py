@@ -18,13 +18,15 @@ from rim_ledger.lending.standing import (
     SetCreditScore,
     SuspendUser,
 )
-from rim_ledger.lending.user import LEGAL, User, UserStatus
-from rim_ledger.lending.user_events import (
+from rim_ledger.lending.user import (
+    LEGAL,
     AutoLimitDisabled,
     AutoLimitEnabled,
     CreditLimitSet,
     CreditScoreSet,
+    User,
     UserContactChanged,
+    UserStatus,
 )
 from tests.spec import Memory, given, names
 

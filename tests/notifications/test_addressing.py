@@ -7,8 +7,11 @@ import pytest
 
 from rim_ledger.core import Command, Invalid
 from rim_ledger.lending.user import User
-from rim_ledger.notifications.broadcast import BroadcastMessage
-from rim_ledger.notifications.broadcast_events import BroadcastDrafted, BroadcastScheduled
+from rim_ledger.notifications.broadcast import (
+    BroadcastDrafted,
+    BroadcastMessage,
+    BroadcastScheduled,
+)
 from rim_ledger.notifications.broadcasting import (
     UNFILLED,
     CloneBroadcast,

@@ -11,19 +11,20 @@ from pydantic import ValidationError
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Event, Invalid, Refused
 from rim_ledger.lending.standing import SuspendUser
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import UserOptedIn, UserOptedOut
-from rim_ledger.notifications.broadcast import GOING_OUT, BroadcastMessage, chunks_of
-from rim_ledger.notifications.broadcast_events import (
+from rim_ledger.lending.user import User, UserOptedIn, UserOptedOut
+from rim_ledger.notifications.broadcast import (
+    GOING_OUT,
     BroadcastCancelled,
     BroadcastDrafted,
     BroadcastEdited,
+    BroadcastMessage,
     BroadcastPaused,
     BroadcastProgressed,
     BroadcastResumed,
     BroadcastScheduled,
     BroadcastUnscheduled,
     TargetAudience,
+    chunks_of,
 )
 from rim_ledger.notifications.broadcasting import (
     CancelBroadcast,

@@ -19,10 +19,8 @@ from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import SYSTEM, Actor, Aggregate, Event, Stamp
 from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Ledger, Work
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import Decision, LoanRequested
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import CreditReserved, UserRegistered
+from rim_ledger.lending.loan import Decision, Loan, LoanRequested
+from rim_ledger.lending.user import CreditReserved, User, UserRegistered
 from rim_ledger.values import Network
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld

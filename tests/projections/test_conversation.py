@@ -7,12 +7,10 @@ import pytest
 
 from rim_ledger.book import Book, Work, perform
 from rim_ledger.core import Actor, Command, Stamp
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import UserContactChanged, UserErased
+from rim_ledger.lending.user import User, UserContactChanged, UserErased
 from rim_ledger.support.conversation import MarkMessagesRead, PostMessage
 from rim_ledger.support.filing import OpenTicket, TagTicket
-from rim_ledger.support.ticket import Ticket
-from rim_ledger.support.ticket_events import Category
+from rim_ledger.support.ticket import Category, Ticket
 from tests.projections.story import (
     ADA,
     ADMIN,

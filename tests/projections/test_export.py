@@ -38,8 +38,7 @@ from projections.export_types import WRITTEN, write_types
 from projections.exported import verify
 from projections.seals import origins
 from projections.signed_note import Signer, Untrue, Verifier
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import AutoLimitDisabled, UserErased
+from rim_ledger.lending.user import AutoLimitDisabled, User, UserErased
 from rim_ledger.payments.transaction import (
     Transaction,
     TransactionRecorded,

@@ -10,8 +10,7 @@ from projections import streams
 from projections.beside import Beside, Place
 from projections.streams import moments
 from rim_ledger.ledger import Work
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import UserErased
+from rim_ledger.lending.user import User, UserErased
 from tests.projections.story import (
     ADA,
     BOLA,

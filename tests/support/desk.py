@@ -23,8 +23,7 @@ from rim_ledger.support.handling import (
 )
 from rim_ledger.support.staff import CreateAgent, CreateDepartment
 from rim_ledger.support.support_agent import SupportAgent, agent_stream
-from rim_ledger.support.ticket import Ticket
-from rim_ledger.support.ticket_events import Category
+from rim_ledger.support.ticket import Category, Ticket
 from tests.spec import Memory
 
 AGENT: frozenset[Right] = frozenset([("tickets", "read"), ("tickets", "write"), ("agents", "read")])

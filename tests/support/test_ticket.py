@@ -29,16 +29,18 @@ from rim_ledger.support.handling import (
 )
 from rim_ledger.support.staff import ArchiveDepartment, SetAvailability
 from rim_ledger.support.support_agent import AgentStatus, SupportAgent, agent_stream
-from rim_ledger.support.ticket import LEGAL, Ticket, TicketStatus
-from rim_ledger.support.ticket_events import (
+from rim_ledger.support.ticket import (
+    LEGAL,
     Category,
     Priority,
+    Ticket,
     TicketAssigned,
     TicketCategoryChanged,
     TicketDepartmentChanged,
     TicketEscalated,
     TicketPriorityChanged,
     TicketStarted,
+    TicketStatus,
     TicketTagged,
     TicketUntagged,
 )

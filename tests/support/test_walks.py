@@ -28,13 +28,16 @@ from rim_ledger.support.handling import (
 from rim_ledger.support.staff import RetireAgent, SetAvailability
 from rim_ledger.support.support_agent import AgentStatus, SupportAgent, agent_stream
 from rim_ledger.support.ticket import (
+    MessagesRead,
+    Priority,
     Ticket,
+    TicketEvent,
+    TicketOpened,
     TicketStatus,
     tickets_in,
     tickets_of,
     waiting_in,
 )
-from rim_ledger.support.ticket_events import MessagesRead, Priority, TicketEvent, TicketOpened
 from tests.spec import START
 from tests.support.desk import SupportDesk
 
