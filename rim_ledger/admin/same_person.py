@@ -4,6 +4,7 @@ from uuid import UUID
 
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.book import Book
+from rim_ledger.core import Forbidden
 
 
 def is_caller(book: Book, admin_id: UUID | None) -> bool:
@@ -16,3 +17,11 @@ def is_caller(book: Book, admin_id: UUID | None) -> bool:
         return True
     admin = book.find(AdminUser, admin_id)
     return admin is not None and not book.contacts.isdisjoint(admin.contacts)
+
+
+def require_second_person(book: Book, words: str, *earlier: UUID | None) -> None:
+    """Raise Forbidden (`separation-of-duties`, with these words) when the caller is one of the
+    admins who acted earlier; None stands for a step that no admin took.
+    """
+    if any(is_caller(book, each) for each in earlier):
+        raise Forbidden("separation-of-duties", words)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from rim_ledger.admin.second_person import require_second_person
+from rim_ledger.admin.same_person import require_second_person
 from rim_ledger.book import Book
 from rim_ledger.core import Refused
 from rim_ledger.lending.attempt import Attempt

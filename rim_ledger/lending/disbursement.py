@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final, Literal
 from uuid import UUID
 
-from rim_ledger.admin.second_person import require_second_person
+from rim_ledger.admin.same_person import require_second_person
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Event, require, require_legal
 from rim_ledger.lending.attempt import Airtime, Attempt, Disbursement

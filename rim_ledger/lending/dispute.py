@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rim_ledger.admin.second_person import require_second_person
+from rim_ledger.admin.same_person import require_second_person
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Event, Invalid, require
 from rim_ledger.lending.airtime_return import claim_return

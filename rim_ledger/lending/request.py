@@ -7,8 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from rim_ledger.admin.admin_role import alert_superadmins
-from rim_ledger.admin.same_person import is_caller
-from rim_ledger.admin.second_person import require_second_person
+from rim_ledger.admin.same_person import is_caller, require_second_person
 from rim_ledger.book import Book
 from rim_ledger.core import (
     Command,
@@ -17,6 +16,7 @@ from rim_ledger.core import (
     Forbidden,
     Refused,
     require_legal,
+    shared,
 )
 from rim_ledger.lending.decision import Terms, decide_request, require_active
 from rim_ledger.lending.loan import (
@@ -30,9 +30,8 @@ from rim_ledger.lending.loan import (
     LoanRejected,
     LoanRequested,
 )
-from rim_ledger.lending.past import is_historical
 from rim_ledger.lending.separation import require_may_lend
-from rim_ledger.lending.user import CreditReleased, CreditReserved, User
+from rim_ledger.lending.user import CreditReleased, CreditReserved, User, is_historical
 from rim_ledger.patch import Patch
 from rim_ledger.refused_request import Asked
 from rim_ledger.system.config import setting
@@ -77,16 +76,8 @@ class RequestLoan(Creation[Loan]):
 
     def _decided(self, user: User, book: Book) -> tuple[str, ...]:
         """Why a person has to look at it. What is refused is kept as evidence."""
-        asked = Asked(
-            user_id=user.id,
-            amount=self.amount,
-            network=self.network,
-            repayment_period=self.repayment_period,
-            interest_rate=self.interest_rate,
-            credit_score=user.credit_score,
-            credit_limit=user.credit_limit,
-            available=user.available,
-        )
+        said = shared(Asked, user) | shared(Asked, self)
+        asked = Asked(**said | {"user_id": user.id}, available=user.available)
         policy: str | None = None
         try:
             require_no_conflict(book, user)

@@ -4,7 +4,7 @@ All money of a user meets in this one stream, so that requests at once are decid
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, Final, Self, TypeVar, assert_never
@@ -16,10 +16,18 @@ from rim_ledger.core import Aggregate, Event, Personal, Stamp, require, shared
 from rim_ledger.fingerprints import Fingerprint, MaybeFingerprint, hashes
 from rim_ledger.holding import NOWHERE
 from rim_ledger.lending.owed import Completion, Debt, Part
-from rim_ledger.lending.past import is_historical
 from rim_ledger.lending.policy import ScoreInputs
 from rim_ledger.lending.shares import is_late
 from rim_ledger.values import ZERO
+
+HISTORICAL_AFTER: Final = timedelta(days=7)
+
+
+def is_historical(stamp: Stamp) -> bool:
+    """Whether a request for a loan is imported history, by its business time: it is recorded long
+    after it happened, and sends no airtime."""
+    return stamp.at < stamp.noted_at - HISTORICAL_AFTER
+
 
 # Events: what can happen to a user.
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from rim_ledger.admin.second_person import require_second_person
+from rim_ledger.admin.same_person import require_second_person
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Creation, Event, Invalid, Refused, require, require_legal
 from rim_ledger.lending.debt import repay
