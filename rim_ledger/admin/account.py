@@ -126,6 +126,15 @@ class AssignRole(Command[AdminUser]):
         yield AdminUserRoleChanged(role_id=role.id)
 
 
+def _shut_out(command: str, admin: AdminUser, book: Book) -> None:
+    require_other(admin, book)
+    require_no_greater(admin, book)
+    require_legal(admin.status, command, LEGAL)
+    _require_another_superadmin(admin, book)
+    close_sessions(admin, book)
+    end_api_keys(admin, book)
+
+
 class SuspendAdmin(Command[AdminUser]):
     """Shut an admin with no more rights than the caller out at once, for a reason. Ends their
     sessions, and their API keys for good."""
@@ -133,12 +142,7 @@ class SuspendAdmin(Command[AdminUser]):
     reason: Note
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
-        require_other(aggregate, book)
-        require_no_greater(aggregate, book)
-        require_legal(aggregate.status, "suspend", LEGAL)
-        _require_another_superadmin(aggregate, book)
-        close_sessions(aggregate, book)
-        end_api_keys(aggregate, book)
+        _shut_out("suspend", aggregate, book)
         yield AdminSuspended(reason=self.reason)
 
 
@@ -156,12 +160,7 @@ class DeactivateAdmin(Command[AdminUser]):
     and their API keys for good."""
 
     def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
-        require_other(aggregate, book)
-        require_no_greater(aggregate, book)
-        require_legal(aggregate.status, "deactivate", LEGAL)
-        _require_another_superadmin(aggregate, book)
-        close_sessions(aggregate, book)
-        end_api_keys(aggregate, book)
+        _shut_out("deactivate", aggregate, book)
         yield AdminDeactivated()
 
 

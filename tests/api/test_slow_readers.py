@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from api import bulk, csv_export
+from api import bulk, journal
 from api.event_log import Sight
 from api.process import protocol
 from api.process.protocol import BoundedProtocol
@@ -96,7 +96,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def swell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have whatever is read be much."""
-    as_csv, unsealed, shown = csv_export.csv_text, reads.unsealed, Sight.shown
+    as_csv, unsealed, shown = journal.csv_text, reads.unsealed, Sight.shown
 
     async def long_json(*given: Any, **more: Any) -> str:
         return await unsealed(*given, **more) + " " * 8 * MUCH
@@ -104,7 +104,7 @@ def swell(monkeypatch: pytest.MonkeyPatch) -> None:
     async def long_events(*given: Any) -> list[bytes]:
         return [event + b" " * MUCH for event in await shown(*given)]
 
-    monkeypatch.setattr(csv_export, "csv_text", lambda rows: as_csv(rows) + b"x" * 8 * MUCH)
+    monkeypatch.setattr(journal, "csv_text", lambda rows: as_csv(rows) + b"x" * 8 * MUCH)
     monkeypatch.setattr(lines, "_head", lambda *_: b" " * 8 * MUCH)
     monkeypatch.setattr(reads, "unsealed", long_json)
     monkeypatch.setattr(Sight, "shown", long_events)
