@@ -7,9 +7,8 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from rim_ledger.engine.core import Unavailable
-from rim_ledger.notifications.broadcast import Target
+from rim_ledger.notifications.broadcast import Target, TargetAudience
 from rim_ledger.notifications.broadcast_commands import Frozen
-from rim_ledger.notifications.broadcast_events import TargetAudience
 from rim_ledger.notifications.contact import Purpose
 
 PATIENCE: Final = 5.0

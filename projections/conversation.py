@@ -23,8 +23,7 @@ from projections.tables.columns import (
 from projections.tables.embedded import Attachment
 from projections.tables.table import Row
 from rim_ledger.engine.codec import Recorded
-from rim_ledger.support.ticket import Ticket
-from rim_ledger.support.ticket_events import MessagePosted, MessagesRead, Sender
+from rim_ledger.support.ticket import MessagePosted, MessagesRead, Sender, Ticket
 
 
 class ChatMessage(Struct, frozen=True, kw_only=True, gc=False):

@@ -33,17 +33,18 @@ from projections.tables.table import (
     Row,
 )
 from rim_ledger.engine.core import Aggregate, Event
-from rim_ledger.lending.loan import Loan, LoanStatus
-from rim_ledger.lending.loan_events import (
+from rim_ledger.lending.loan import (
     DisputeOutcome,
+    Loan,
     LoanDisbursed,
     LoanDisbursementDisputed,
     LoanDisbursementReversed,
     LoanDisputeResolved,
     LoanRepaid,
     LoanRepaymentReversed,
+    LoanStatus,
 )
-from rim_ledger.lending.user_events import CreditRefunded
+from rim_ledger.lending.user import CreditRefunded
 from rim_ledger.payments.transaction import (
     Transaction,
     TransactionCompleted,

@@ -32,6 +32,7 @@ from projections.tables.embedded import (
     ProviderClaim,
 )
 from projections.tables.table import Row
+from rim_ledger.engine.core import shared
 from rim_ledger.payments.statement import Finding, LineOutcome, Statement, StatementLinesSettled
 from rim_ledger.payments.transaction import (
     PaymentMethod,
@@ -139,17 +140,10 @@ def found_lines(
     """The rows of the lines that one event settled."""
     for number, each in enumerate(event.findings, 1):
         yield FoundLine(
+            **shared(FoundLine, each),
             id=UUID(int=position << 20 | number),  # named by its place: no two agree
             statement_id=statement,
-            line=each.line,
-            outcome=each.outcome,
-            transaction_id=each.transaction_id,
-            date=each.date,
-            reference=each.reference,
-            amount=each.amount,
-            provider=each.provider,
             differs=_differs(each),
-            reason=each.reason,
             version=version,
         )
 

@@ -22,8 +22,7 @@ from projections.tables.columns import (
 from projections.tables.table import Also, Row, Seen
 from rim_ledger.support.department import Department
 from rim_ledger.support.support_agent import AgentStatus, SupportAgent
-from rim_ledger.support.ticket import Ticket, TicketStatus
-from rim_ledger.support.ticket_events import Category, Priority
+from rim_ledger.support.ticket import Category, Priority, Ticket, TicketStatus
 from rim_ledger.values import Tag
 
 OWN = Seen(

@@ -23,7 +23,7 @@ from projections.tables.dictionary import meaning, unit
 from projections.tables.table import Row
 from rim_ledger.admin.bootstrap import BUILT_IN
 from rim_ledger.admin.permissions import RESOURCES
-from rim_ledger.admin.security_settings import DEFAULTS, FIELDS, EditSecuritySettings
+from rim_ledger.admin.security_settings import DEFAULTS, EditSecuritySettings
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.customers.customer_session import OWN_SESSION
 from rim_ledger.engine.core import Event
@@ -194,7 +194,7 @@ def settings() -> Iterator[str]:
                 field.description or "",
             )
             for name, field in EditSecuritySettings.model_fields.items()
-            if name in FIELDS
+            if hasattr(DEFAULTS, name)
         ),
     )
 

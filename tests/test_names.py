@@ -8,16 +8,14 @@ import pytest
 from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditRole
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.engine.core import Aggregate, Refused
-from rim_ledger.notifications.email_template import (
+from rim_ledger.notifications.template import (
     ArchiveEmailTemplate,
-    CreateEmailTemplate,
-    EmailTemplate,
-    TemplateType,
-)
-from rim_ledger.notifications.sms_template import (
     ArchiveSmsTemplate,
+    CreateEmailTemplate,
     CreateSmsTemplate,
+    EmailTemplate,
     SmsTemplate,
+    TemplateType,
 )
 from rim_ledger.support.department import Department
 from rim_ledger.support.staff_commands import ArchiveDepartment, CreateDepartment, UpdateDepartment

@@ -14,8 +14,7 @@ from projections.follow.fold import evolved
 from projections.follow.log import Line
 from projections.tables.writer import encode
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.lending.loan import Loan, LoanStatus
-from rim_ledger.lending.loan_events import POLICY_VERSION
+from rim_ledger.lending.loan import POLICY_VERSION, Loan, LoanStatus
 
 if TYPE_CHECKING:
     from uuid import UUID

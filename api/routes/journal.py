@@ -9,12 +9,13 @@ from api.description.examples import AS_OF, EFFECTIVE_AT
 from api.http.call import Call, Reply
 from api.http.csv_text import CSV_UTF8, attached, csv_text, rfc3339
 from api.pipeline.as_of import APPROXIMATE, HINT, RECORDED, UNRECORDED, moment_of
-from api.pipeline.filters import Asked
+from api.pipeline.filters import Asked, all_of, read_query
 from api.pipeline.parameters import filters_of
+from api.pipeline.readmission import admit_again, streaming
 from api.pipeline.routes import AnyRoute, List, One, Other, Parameters
-from api.routes.csv_export import Export, stream_csv
 from projections.journal import ACCOUNTS, JournalEntryRow
 from projections.tables.writer import encode
+from rim_ledger.engine.activity import Activity
 from rim_ledger.values import ZERO
 
 if TYPE_CHECKING:
@@ -22,10 +23,17 @@ if TYPE_CHECKING:
 
 READ: Final = ("journal", "read")
 
+PAGE: Final = 700
+"""Entries that are read and sent at a time; each makes several lines."""
+LAST: Final = """
+SELECT position, (SELECT max(position) FROM read.journal_entries)
+  FROM read.tracking WHERE name = 'read'"""
 LINES: Final = """
 SELECT t.position, t.at, t.event, t.id, t.loan_id, t.transaction_id, t.user_id,
        l.account, l.debit, l.credit
-  FROM {page} t JOIN read.journal_lines l ON l.entry_id = t.id
+  FROM (SELECT * FROM read.journal_entries t
+         WHERE {where} AND t.position > %s AND t.position <= %s ORDER BY t.position LIMIT %s) t
+  JOIN read.journal_lines l ON l.entry_id = t.id
  ORDER BY t.position, l.id"""
 HEADS: Final = [
     "position",
@@ -39,8 +47,6 @@ HEADS: Final = [
     "debit",
     "credit",
 ]
-
-EXPORT: Final = Export("journal", JournalEntryRow, ("position",), LINES, HEADS, READ)
 
 BALANCE: Final = """
 SELECT account, sum(debit), sum(credit), sum(debit) - sum(credit)
@@ -94,7 +100,25 @@ async def export_trial_balance(context: "Context", call: Call, _: Parameters) ->
 
 async def export_journal(context: "Context", call: Call, _: Parameters) -> Reply | None:
     """Every line of the journal, with the filters of the list, in the order of the log."""
-    await stream_csv(context, call, EXPORT)
+    asked = Activity(action="Export", resource="journal.csv")
+    query = read_query(JournalEntryRow, call.query, context.cursor_key, "", sees=False)
+    where, values = all_of(query.tests)
+    # No entry is ever changed: those up to the last one at the beginning are one picture.
+    ((position, last),) = await context.rows(LAST)
+
+    async def page(after: int) -> list[Any]:
+        return await context.rows(LINES.format(where=where), [*values, after, last, PAGE])
+
+    lines = await page(0)
+    async with streaming(context, call) as stream:
+        reflected = (b"ledger-position", b"%d" % position)
+        await call.start(200, [reflected, (b"content-type", CSV_UTF8), attached("journal")])
+        await stream.send(csv_text([HEADS]))
+        while lines:
+            await admit_again(context, call, READ, activity=asked)
+            await stream.send(csv_text(lines))
+            lines = await page(lines[-1][0])
+        await stream.end()
     return None
 
 

@@ -20,27 +20,25 @@ from rim_ledger.delivery.messages import Channel, Message
 from rim_ledger.engine.core import SYSTEM, Aggregate, Stamp, Unavailable, require
 from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.notifications.email_template import (
+from rim_ledger.notifications.sms_text import measured
+from rim_ledger.notifications.template import (
     ArchiveEmailTemplate,
+    ArchiveSmsTemplate,
     CreateEmailTemplate,
+    CreateSmsTemplate,
     DisableEmailTemplate,
+    DisableSmsTemplate,
     EmailTemplate,
     EnableEmailTemplate,
-    PreviewEmail,
-    TryEmail,
-    UpdateEmailTemplate,
-)
-from rim_ledger.notifications.sms_template import (
-    ArchiveSmsTemplate,
-    CreateSmsTemplate,
-    DisableSmsTemplate,
     EnableSmsTemplate,
+    PreviewEmail,
     PreviewSms,
     SmsTemplate,
+    TryEmail,
     TrySms,
+    UpdateEmailTemplate,
     UpdateSmsTemplate,
 )
-from rim_ledger.notifications.sms_text import measured
 from rim_ledger.notifications.template_text import FillIn, require_enabled
 from rim_ledger.notifications.test_message import recipient_hash, require_test_recipient
 from rim_ledger.postgres.advisory_lock import lease

@@ -21,12 +21,10 @@ from projections.follow.log import Line
 from rim_ledger.engine.codec import Recorded
 from rim_ledger.engine.core import Aggregate, Refused
 from rim_ledger.lending.decision import Terms, decide_request
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import LoanApproved
+from rim_ledger.lending.loan import Loan, LoanApproved
 from rim_ledger.lending.proposal import ProposedPolicy, Simulation
 from rim_ledger.lending.shadow import Shadow
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import CreditReserved
+from rim_ledger.lending.user import CreditReserved, User
 from rim_ledger.system.config import SystemConfig, config_id, value_of
 from rim_ledger.values import ZERO
 

@@ -21,6 +21,7 @@ from projections.payments import FoundLine, found_lines
 from projections.tables.table import Row
 from rim_ledger.business_time import Times, so_far
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
+from rim_ledger.engine import entry
 from rim_ledger.engine.codec import Codec, Recorded
 from rim_ledger.engine.core import Aggregate
 from rim_ledger.lending.loan import Loan
@@ -112,16 +113,17 @@ def step(before: Entry | None, line: Line) -> tuple[Entry, Recorded]:
         raise Poisoned(line, f"the stream stands at version {before.version if before else 0}")
     recorded = opened(line)
     event, stamp = recorded.event, recorded.stamp
-    with _poisoning(line):
+    with poisoning(line):
         times = before.times.after(event, stamp, before.aggregate) if before else Times.begin(stamp)
     return _moved(before, recorded, line, times), recorded
 
 
 def _moved(before: Entry | None, recorded: Recorded, line: Line, times: Times) -> Entry:
-    aggregate = _evolved(before.aggregate if before else None, recorded, line)
-    row = ROW_OF.get(type(aggregate))
     begun = before.begun if before else line.position
-    with _poisoning(line):
+    with poisoning(line):
+        known, kind = before.aggregate if before else None, ENTITY_OF[type(recorded.event)]
+        aggregate = entry.evolved(known, kind, recorded)
+        row = ROW_OF.get(type(aggregate))
         values = row.VALUES(aggregate) if row else ()
     return Entry(aggregate, line.version, begun, line.recorded_at, row, values, times)
 
@@ -129,20 +131,13 @@ def _moved(before: Entry | None, recorded: Recorded, line: Line, times: Times) -
 def evolved(before: Aggregate | None, line: Line) -> tuple[Aggregate, Recorded]:
     """The aggregate after one more event, and that event. Raises Poisoned."""
     recorded = opened(line)
-    return _evolved(before, recorded, line), recorded
-
-
-def _evolved(before: Aggregate | None, recorded: Recorded, line: Line) -> Aggregate:
-    event, stamp = recorded.event, recorded.stamp
-    with _poisoning(line):
-        if before:
-            return before.evolve(event, stamp)
-        return ENTITY_OF[type(event)].begin(line.stream, event, stamp)
+    with poisoning(line):
+        return entry.evolved(before, ENTITY_OF[type(recorded.event)], recorded), recorded
 
 
 def opened(line: Line) -> Recorded:
     """The event that a line holds. Raises Poisoned."""
-    with _poisoning(line):
+    with poisoning(line):
         stored = StoredEvent(line.stream, line.version, line.name, line.body)
         return _codec.recorded(stored, line.recorded_at)
 
@@ -150,7 +145,7 @@ def opened(line: Line) -> Recorded:
 def traces(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -> list[Trace]:
     """What an event leaves for ever, beside what it did to its stream. Raises Poisoned."""
     event = recorded.event
-    with _poisoning(line):
+    with poisoning(line):
         left: list[Trace] = [_audit(before, after, recorded, line)]
         if posted := postings(event, before.aggregate if before else None, after.aggregate):
             left += _journal(after, recorded, line, posted)
@@ -162,7 +157,8 @@ def traces(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -
 
 
 @contextmanager
-def _poisoning(line: Line) -> Iterator[None]:
+def poisoning(line: Line) -> Iterator[None]:
+    """Raises what goes wrong in the block as Poisoned."""
     try:
         yield
     except Exception as error:

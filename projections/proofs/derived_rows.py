@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 
 from projections.catalogue import TABLES
 from projections.follow import log
-from projections.follow.fold import Poisoned, opened
+from projections.follow.fold import Poisoned, opened, poisoning
 from projections.follow.log import Line
 from projections.follow.streams import Rest, no_rest, spans
 from projections.proofs.checkpoints import KEY
@@ -263,10 +263,8 @@ def _after(stream: Stream | None, line: Line) -> Stream:
     """The stream after one more event. Raises Poisoned."""
     recorded = opened(line)
     before = stream.entry if stream else Entry()
-    try:
+    with poisoning(line):
         entry = before.after(ENTITY_OF[type(recorded.event)], recorded)
-    except Exception as error:
-        raise Poisoned(line, f"{type(error).__name__}: {error}") from error
     if stream and before.aggregate:
         return Stream(line.stream, entry, stream.begun, has_key=stream.has_key)
     own = entry.aggregate is not None and entry.aggregate.person == line.stream

@@ -17,7 +17,7 @@ from projections.follow.log import Wanted
 from projections.proofs.merkle import Range, leaf_hash, root_of, tiles_of
 from projections.proofs.signed_note import Untrue
 from projections.proofs.trees import EVENTS
-from rim_ledger.lending.user_events import UserErased
+from rim_ledger.lending.user import UserErased
 
 TOMBSTONE: Final = UserErased.__name__
 SPAN: Final = 200_000

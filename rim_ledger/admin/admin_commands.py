@@ -15,8 +15,8 @@ from rim_ledger.admin.admin_role import (
     alert_superadmins,
     role_to_grant,
 )
-from rim_ledger.admin.admin_user import LEGAL, AdminStatus, AdminUser
-from rim_ledger.admin.admin_user_events import (
+from rim_ledger.admin.admin_user import (
+    LEGAL,
     AdminActivated,
     AdminCreated,
     AdminDeactivated,
@@ -26,7 +26,9 @@ from rim_ledger.admin.admin_user_events import (
     AdminPasswordResetBegun,
     AdminReinstated,
     AdminSessionsRevoked,
+    AdminStatus,
     AdminSuspended,
+    AdminUser,
     AdminUserRoleChanged,
 )
 from rim_ledger.admin.api_key import require_session
@@ -92,13 +94,10 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
         words = f"made the account {self.username}, with the role {role.name}."
         alert_superadmins(uow, "An account was made", words)
         uow.append(AdminRole, role.id, [AdminRoleGranted(admin_id=id)])
-        yield AdminCreated(
-            username=self.username,
-            email=self.email,
+        yield AdminCreated.of(
+            self,
             email_hash=email_hash,
             role_id=role.id,
-            name=self.name,
-            phone=self.phone,
             phone_hash=self.phone and uow.fingerprint("phone", self.phone),
         )
         if not self.password:
@@ -127,6 +126,15 @@ class AssignRole(Command[AdminUser]):
         yield AdminUserRoleChanged(role_id=role.id)
 
 
+def _shut_out(command: str, admin: AdminUser, uow: UnitOfWork) -> None:
+    require_other(admin, uow)
+    require_no_greater(admin, uow)
+    require_legal(admin.status, command, LEGAL)
+    _require_another_superadmin(admin, uow)
+    close_sessions(admin, uow)
+    end_api_keys(admin, uow)
+
+
 class SuspendAdmin(Command[AdminUser]):
     """Shut an admin with no more rights than the caller out at once, for a reason. Ends their
     sessions, and their API keys for good."""
@@ -134,12 +142,7 @@ class SuspendAdmin(Command[AdminUser]):
     reason: Note
 
     def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
-        require_other(aggregate, uow)
-        require_no_greater(aggregate, uow)
-        require_legal(aggregate.status, "suspend", LEGAL)
-        _require_another_superadmin(aggregate, uow)
-        close_sessions(aggregate, uow)
-        end_api_keys(aggregate, uow)
+        _shut_out("suspend", aggregate, uow)
         yield AdminSuspended(reason=self.reason)
 
 
@@ -157,12 +160,7 @@ class DeactivateAdmin(Command[AdminUser]):
     and their API keys for good."""
 
     def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
-        require_other(aggregate, uow)
-        require_no_greater(aggregate, uow)
-        require_legal(aggregate.status, "deactivate", LEGAL)
-        _require_another_superadmin(aggregate, uow)
-        close_sessions(aggregate, uow)
-        end_api_keys(aggregate, uow)
+        _shut_out("deactivate", aggregate, uow)
         yield AdminDeactivated()
 
 

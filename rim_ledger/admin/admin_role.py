@@ -1,7 +1,6 @@
 """A role: what the admins who have it may do. It also knows who they are."""
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, ClassVar, Final, Self, assert_never
 from uuid import UUID
@@ -88,22 +87,15 @@ AdminRoleEvent = AdminRoleChanged | AdminRoleDeleted | AdminRoleGranted | AdminR
 class AdminRole(Named):
     UNIQUE: ClassVar[UniqueNames] = ROLE_NAMES
 
-    name: str
     description: str
     permissions: list[Permission]
     rights: frozenset[Right]
-    created_at: datetime
     max_amount: Decimal | None
     max_limit: Decimal | None
     edited: bool = False
     """Whether an admin ever changed it: then a later release of the program leaves it alone."""
     members: frozenset[UUID] = frozenset()
     """Every admin who has the role, active or not."""
-    archived: bool = False
-
-    @property
-    def unique_name(self) -> str | None:
-        return None if self.archived else self.name
 
     @property
     def caps(self) -> Caps:
@@ -118,32 +110,15 @@ class AdminRole(Named):
 
     @classmethod
     def begin(cls, id: UUID, event: AdminRoleCreated, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            name=event.name,
-            description=event.description,
-            permissions=event.permissions,
-            rights=rights(event.permissions),
-            created_at=stamp.at,
-            max_amount=event.max_amount,
-            max_limit=event.max_limit,
-        )
+        given = rights(event.permissions)
+        return cls.made(id, event, rights=given, created_at=stamp.at)
 
     def evolve(self, event: AdminRoleEvent, stamp: Stamp) -> Self:
         match event:
             case AdminRoleChanged():
-                kept = self.permissions if event.permissions is None else event.permissions
-                return self.but(
-                    name=event.name or self.name,
-                    description=(
-                        self.description if event.description is None else event.description
-                    ),
-                    permissions=kept,
-                    rights=rights(kept),
-                    max_amount=_set_or(event.max_amount, self.max_amount),
-                    max_limit=_set_or(event.max_limit, self.max_limit),
-                    edited=self.edited or stamp.admin is not None,
-                )
+                given = self.rights if event.permissions is None else rights(event.permissions)
+                edited = self.edited or stamp.admin is not None
+                return self.but(**event.changes, rights=given, edited=edited)
             case AdminRoleDeleted():
                 return self.but(archived=True)
             case AdminRoleGranted():
@@ -152,10 +127,6 @@ class AdminRole(Named):
                 return self.but(members=self.members - {event.admin_id})
             case _:
                 assert_never(event)
-
-
-def _set_or(event: Decimal | UnsetType | None, before: Decimal | None) -> Decimal | None:
-    return before if isinstance(event, UnsetType) else event
 
 
 # Commands: what one may ask of a role, and the rule each must meet.
@@ -228,13 +199,7 @@ class CreateRole(Creation[AdminRole]):
         refuse_escalation(rights(self.permissions), uow, caps)
         ROLE_NAMES.take(uow, self.name, id)
         alert_superadmins(uow, "A role was made", f"made the role {self.name}.")
-        yield AdminRoleCreated(
-            name=self.name,
-            description=self.description,
-            permissions=self.permissions,
-            max_amount=self.max_amount,
-            max_limit=self.max_limit,
-        )
+        yield AdminRoleCreated.of(self)
 
 
 class EditRole(Patch[AdminRole]):
@@ -252,12 +217,7 @@ class EditRole(Patch[AdminRole]):
 
     def decide(self, aggregate: AdminRole, uow: UnitOfWork) -> Iterable[Event]:
         refuse_greater(aggregate, uow)
-        fields = "name", "description", "permissions", *self.CLEARS
-        changes = self.changes(aggregate, *fields) | {
-            each: None
-            for each in self.CLEARS
-            if self.clears(each) and getattr(aggregate, each) is not None
-        }
+        changes = self.changes(aggregate)
         changed = AdminRoleChanged(**changes)
         refuse_greater(aggregate.evolve(changed, uow.stamp), uow)
         _require_editable(aggregate)

@@ -56,17 +56,8 @@ class ApiKey(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: ApiKeyCreated, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            name=event.name,
-            owner=event.owner,
-            token=event.token,
-            permissions=event.permissions,
-            rights=rights(event.permissions),
-            expires_at=event.expires_at,
-            ip_whitelist=event.ip_whitelist,
-            created_at=stamp.at,
-        )
+        given = rights(event.permissions)
+        return cls.made(id, event, rights=given, created_at=stamp.at)
 
     def evolve(self, event: ApiKeyEvent, stamp: Stamp) -> Self:
         match event:

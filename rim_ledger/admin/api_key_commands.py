@@ -8,8 +8,7 @@ from pydantic import Field, PrivateAttr
 
 from rim_ledger.admin.addresses import AddressRules, admits
 from rim_ledger.admin.admin_role import AdminRole, refuse_escalation
-from rim_ledger.admin.admin_user import AdminStatus, AdminUser
-from rim_ledger.admin.admin_user_events import AdminApiKeyAdded, AdminApiKeyRemoved
+from rim_ledger.admin.admin_user import AdminApiKeyAdded, AdminApiKeyRemoved, AdminStatus, AdminUser
 from rim_ledger.admin.api_key import (
     NOTED_EVERY,
     ApiKey,
@@ -64,14 +63,7 @@ class CreateApiKey(Creation[ApiKey]):
         taken = Refused("already-exists", "The key is taken.")
         uow.claim("token", self._token, id, taken)
         uow.append(AdminUser, owner, [AdminApiKeyAdded(key_id=id)])
-        yield ApiKeyCreated(
-            name=self.name,
-            owner=owner,
-            token=self._token,
-            permissions=self.permissions,
-            expires_at=self.expires_at,
-            ip_whitelist=self.ip_whitelist,
-        )
+        yield ApiKeyCreated.of(self, owner=owner, token=self._token)
 
     def _require_fit_for(self, other: AdminUser | None, uow: UnitOfWork) -> None:
         """Refuse a key for another admin that could do what is recorded as theirs: whoever makes

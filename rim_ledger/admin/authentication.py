@@ -11,8 +11,7 @@ from pydantic import Field
 
 from rim_ledger.admin import api_key_commands
 from rim_ledger.admin.admin_commands import ChangePassword
-from rim_ledger.admin.admin_user import AdminStatus, AdminUser
-from rim_ledger.admin.admin_user_events import AdminLoggedIn, AdminSeen
+from rim_ledger.admin.admin_user import AdminLoggedIn, AdminSeen, AdminStatus, AdminUser
 from rim_ledger.admin.api_key import ApiKey, require_session
 from rim_ledger.admin.audit_actor import NOBODY, act_as, at_the_gate, failures_logged
 from rim_ledger.admin.login_throttle import Attempts

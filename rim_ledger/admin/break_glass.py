@@ -6,8 +6,7 @@ from uuid import UUID
 
 from rim_ledger.admin.admin_commands import keep_new_password
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole
-from rim_ledger.admin.admin_user import AdminStatus, AdminUser
-from rim_ledger.admin.admin_user_events import AdminAccessReset
+from rim_ledger.admin.admin_user import AdminAccessReset, AdminStatus, AdminUser
 from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.admin.revocation import end_api_keys
 from rim_ledger.admin.two_factor import forget

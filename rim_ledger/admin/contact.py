@@ -1,10 +1,10 @@
 """How an admin is reached: e-mail, name and phone."""
 
 from collections.abc import Iterable
+from functools import partial
 from uuid import UUID
 
-from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.admin_user_events import AdminContactChanged
+from rim_ledger.admin.admin_user import AdminContactChanged, AdminUser
 from rim_ledger.admin.api_key import require_session
 from rim_ledger.admin.other_admins import require_no_greater
 from rim_ledger.admin.security_settings import TwoFactorMethod
@@ -35,28 +35,19 @@ class EditAdmin(Patch[AdminUser]):
 
     def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
         require_no_greater(aggregate, uow)
-
-        def changed(field: str, wish: str | None) -> str | None:
-            known = uow.reveal(aggregate.id, getattr(aggregate, field))
-            return wish if wish is not None and wish != known else None
-
-        email, phone = changed("email", self.email), changed("phone", self.phone)
-        name = changed("name", self.name)
-        cleared = tuple(
-            sorted(each for each in self.CLEARS if self.clears(each) and getattr(aggregate, each))
-        )
-        moved = email or phone or "phone" in cleared
+        changes = self.changes(aggregate, partial(uow.reveal, aggregate.id))
+        email, phone = changes.get("email"), changes.get("phone")
+        cleared = tuple(sorted(field for field, wish in changes.items() if wish is None))
+        moved = changes.keys() & {"email", "phone"}
         if moved and aggregate.two_factor not in (None, TwoFactorMethod.APP):
             require_session(uow)  # The codes of the second factor are sent there.
         if "phone" in cleared:
             _require_dispensable(aggregate, uow)
-        if not (moved or name or cleared):
+        if not changes:
             return
         event = AdminContactChanged(
-            email=email,
+            **changes,
             email_hash=email and claim_email(uow, email, aggregate.id),
-            name=name,
-            phone=phone,
             phone_hash=phone and uow.fingerprint("phone", phone),
             cleared=cleared,
         )

@@ -6,11 +6,12 @@ from uuid import UUID
 from pydantic import Field, SecretStr
 
 from rim_ledger.admin.admin_commands import own_names
-from rim_ledger.admin.admin_user import AdminStatus, AdminUser
-from rim_ledger.admin.admin_user_events import (
+from rim_ledger.admin.admin_user import (
     AdminInvited,
     AdminPasswordChanged,
     AdminPasswordResetBegun,
+    AdminStatus,
+    AdminUser,
 )
 from rim_ledger.admin.audit_actor import NOBODY, act_as, at_the_gate, failures_logged
 from rim_ledger.admin.authentication import token_hash

@@ -2,8 +2,7 @@
 
 from functools import partial
 
-from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.admin_user_events import AdminApiKeyRemoved
+from rim_ledger.admin.admin_user import AdminApiKeyRemoved, AdminUser
 from rim_ledger.admin.api_key import ApiKey, ApiKeyRevoked
 from rim_ledger.engine.unit_of_work import UnitOfWork
 

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from rim_ledger.admin.admin_user import AdminUser
+from rim_ledger.engine.core import Forbidden
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 
@@ -16,3 +17,11 @@ def is_caller(uow: UnitOfWork, admin_id: UUID | None) -> bool:
         return True
     admin = uow.find(AdminUser, admin_id)
     return admin is not None and not uow.contacts.isdisjoint(admin.contacts)
+
+
+def require_second_person(uow: UnitOfWork, words: str, *earlier: UUID | None) -> None:
+    """Raise Forbidden (`separation-of-duties`, with these words) when the caller is one of the
+    admins who acted earlier; None stands for a step that no admin took.
+    """
+    if any(is_caller(uow, each) for each in earlier):
+        raise Forbidden("separation-of-duties", words)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self
 from uuid import UUID
 
 from pydantic import Field
@@ -46,9 +46,6 @@ class SecuritySettingsChanged(Event):
     ip_blacklist: list[str] | None = None
 
 
-FIELDS: Final = SecuritySettingsChanged.__struct_fields__
-
-
 class SecuritySettings(Aggregate):
     """Timeout and lockout are in minutes."""
 
@@ -84,15 +81,10 @@ class SecuritySettings(Aggregate):
         return cls(id=id).evolve(event, stamp)
 
     def evolve(self, event: SecuritySettingsChanged, stamp: Stamp) -> Self:
-        return self.but(**_said(event))
+        return self.but(**event.changes)
 
 
 DEFAULTS: Final = SecuritySettings(id=SETTINGS)
-
-
-def _said(wish: Any) -> dict[str, Any]:
-    """The fields that an event or a form speaks of."""
-    return {field: value for field in FIELDS if (value := getattr(wish, field)) is not None}
 
 
 def current(uow: UnitOfWork) -> SecuritySettings:
@@ -109,8 +101,7 @@ def require_address(uow: UnitOfWork, settings: SecuritySettings) -> None:
 def set_defaults(uow: UnitOfWork) -> None:
     """Say how everything stands at the beginning, unless that was said."""
     if uow.find(SecuritySettings, SETTINGS) is None:
-        event = SecuritySettingsChanged(**_said(DEFAULTS))
-        uow.append(SecuritySettings, SETTINGS, [event])
+        uow.append(SecuritySettings, SETTINGS, [SecuritySettingsChanged.of(DEFAULTS)])
 
 
 class EditSecuritySettings(Patch[SecuritySettings]):
@@ -175,11 +166,7 @@ class EditSecuritySettings(Patch[SecuritySettings]):
     ] = None
 
     def decide(self, aggregate: SecuritySettings, uow: UnitOfWork) -> Iterable[Event]:
-        changes = {
-            field: wish for field, wish in _said(self).items() if wish != getattr(aggregate, field)
-        }
-        if not changes:
-            return
-        words = "These lists would lock out the address that you ask from."
-        require(aggregate.but(**changes).admits(uow.stamp.ip), "self-lockout", words)
-        yield SecuritySettingsChanged(**changes)
+        if changes := self.changes(aggregate):
+            words = "These lists would lock out the address that you ask from."
+            require(aggregate.but(**changes).admits(uow.stamp.ip), "self-lockout", words)
+            yield SecuritySettingsChanged(**changes)

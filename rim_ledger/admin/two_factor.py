@@ -13,12 +13,12 @@ from msgspec import Struct
 from pydantic import Field, SecretStr
 from pyotp import TOTP
 
-from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.admin_user_events import (
+from rim_ledger.admin.admin_user import (
     AdminTwoFactorConfirmed,
     AdminTwoFactorDisabled,
     AdminTwoFactorEnrolled,
     AdminTwoFactorReset,
+    AdminUser,
 )
 from rim_ledger.admin.api_key import require_session
 from rim_ledger.admin.other_admins import require_no_greater, require_other

@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.engine.core import Refused, Stamp
+from rim_ledger.engine.core import Refused, Stamp, shared
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 
 DONE: Final = "done"
@@ -73,19 +73,15 @@ def logged(
     """The line for an activity: `details.outcome` is done, or the code of the refusal."""
     refused = answer.code if isinstance(answer, Refused) else FAILED
     outcome = refused if isinstance(answer, Exception) else DONE
+    said = shared(AdminActivityLog, activity) | {"details": {"outcome": outcome} | activity.details}
     return AdminActivityLog(
+        **said,
+        **shared(AdminActivityLog, stamp),
         id=id,
         admin_id=stamp.admin,
         admin_name=stamp.actor.name if stamp.admin else "",
-        action=activity.action,
-        resource=activity.resource,
-        resource_id=activity.resource_id,
-        details={"outcome": outcome} | activity.details,
         ip_address=stamp.ip,
-        user_agent=stamp.user_agent,
-        request_id=stamp.request_id,
         timestamp=at,
         api_key_id=stamp.actor.api_key,
         api_key_name=stamp.actor.api_key_name,
-        persons=activity.persons,
     )

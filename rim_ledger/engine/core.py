@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -101,6 +102,29 @@ class Event(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
         """The payload of an older schema in today's shape. A class that changes overrides this."""
         raise LookupError(f"{cls.__name__} was never written with schema {schema}: {sorted(data)}")
 
+    @classmethod
+    def of(cls, source: Struct | BaseModel, **more: Any) -> Self:
+        """The event with the fields that a source has under the same names, and with more."""
+        return cls(**shared(cls, source) | more)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The fields that are set, of an event that sets only what it changes."""
+        fields = zip(self.__struct_fields__, self.__struct_defaults__, strict=True)
+        values = ((name, getattr(self, name), default) for name, default in fields)
+        return {name: value for name, value, default in values if value is not default}
+
+
+def shared(kind: type[Struct], source: Struct | BaseModel) -> dict[str, Any]:
+    """Those fields of a kind that a source has under the same names."""
+    return {name: getattr(source, name) for name in _shared_names(kind, type(source))}
+
+
+@cache
+def _shared_names(kind: type[Struct], source: type[Struct | BaseModel]) -> tuple[str, ...]:
+    of_source = source.__struct_fields__ if issubclass(source, Struct) else source.model_fields
+    return tuple(name for name in kind.__struct_fields__ if name in of_source)
+
 
 class Aggregate(Holding, metaclass=FrozenMeta):
     """What the events of one stream add up to. Never stored, always replayed.
@@ -111,9 +135,14 @@ class Aggregate(Holding, metaclass=FrozenMeta):
     id: UUID
 
     @classmethod
-    @abstractmethod
     def begin(cls, id: UUID, event: Any, stamp: Stamp) -> Self:
         """The aggregate after its first event."""
+        return cls.made(id, event, created_at=stamp.at)
+
+    @classmethod
+    def made(cls, id: UUID, event: Event, **more: Any) -> Self:
+        """An aggregate with the fields that an event has under the same names, and with more."""
+        return cls(**shared(cls, event) | {"id": id} | more)
 
     @abstractmethod
     def evolve(self, event: Any, stamp: Stamp) -> Self:

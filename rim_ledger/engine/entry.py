@@ -10,6 +10,15 @@ from rim_ledger.engine.codec import NOTHING_KEPT, Kept, Recorded
 from rim_ledger.engine.core import Aggregate
 
 
+def evolved(before: Aggregate | None, kind: type[Aggregate], recorded: Recorded) -> Aggregate:
+    """What a stream of this kind comes to with one more event: the one fold, of decisions and of
+    all readers."""
+    event, stamp = recorded.event, recorded.stamp
+    if before:
+        return before.evolve(event, stamp)
+    return kind.begin(recorded.originator_id, event, stamp)
+
+
 class Entry(Struct, frozen=True, gc=False):
     """Nothing yet, or an aggregate at a version, the id of the last event, and the latest business
     time (UTC) of all events; and what rows beside the log its events have left, by the newest
@@ -23,13 +32,8 @@ class Entry(Struct, frozen=True, gc=False):
 
     def after(self, kind: type[Aggregate], recorded: Recorded) -> Self:
         """The same stream with its next event."""
-        event, stamp = recorded.event, recorded.stamp
-        aggregate = (
-            self.aggregate.evolve(event, stamp)
-            if self.aggregate
-            else kind.begin(recorded.originator_id, event, stamp)
-        )
-        latest = max(self.latest or stamp.at, stamp.at)
+        aggregate = evolved(self.aggregate, kind, recorded)
+        latest = max(self.latest or recorded.stamp.at, recorded.stamp.at)
         kept = with_rows(self.kept, recorded.kept)
         return type(self)(aggregate, recorded.originator_version, recorded.id, latest, kept)
 

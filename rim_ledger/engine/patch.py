@@ -1,5 +1,6 @@
 """Commands that change some fields: what is given, what is left out, and what is cleared."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pydantic import GetJsonSchemaHandler, ValidationInfo, field_validator
@@ -46,11 +47,15 @@ class Patch(Command[A]):
         """Whether a field is given as null."""
         return field in self.model_fields_set and getattr(self, field) is None
 
-    def changes(self, aggregate: A, *fields: str) -> dict[str, Any]:
-        """Those of some fields that are given, and are not so already."""
-        wishes = {field: getattr(self, field) for field in fields}
+    def changes(
+        self, aggregate: A, reveal: Callable[[Any], Any] = lambda known: known
+    ) -> dict[str, Any]:
+        """Those fields of the aggregate that are given, and are not so already; None clears one.
+        `reveal` gives a value of the aggregate in the clear."""
+        given = self.model_fields_set & {*aggregate.__struct_fields__}
+        wishes = {field: getattr(self, field) for field in given}
         return {
             field: wish
             for field, wish in wishes.items()
-            if wish not in (None, getattr(aggregate, field))
+            if wish != reveal(getattr(aggregate, field))
         }

@@ -2,14 +2,12 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.engine.core import Refused, Stamp
+from rim_ledger.engine.core import Refused, Stamp, shared
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -58,10 +56,9 @@ def refused_request(
 ) -> RefusedRequest:
     """The line for what was asked under a stamp, decided after a position and recorded at a
     time (UTC)."""
-    said: dict[str, Any] = msgspec.structs.asdict(asked)
     actor = stamp.actor
     return RefusedRequest(
-        **said,
+        **shared(RefusedRequest, asked),
         id=id,
         position=position,
         actor_type=actor.type,

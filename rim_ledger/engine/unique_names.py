@@ -1,12 +1,12 @@
 """Names that only one thing of a kind may have: taken, changed and given back."""
 
-from abc import abstractmethod
+from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.engine.core import Aggregate, Refused
+from rim_ledger.engine.core import Aggregate, Refused, require
 from rim_ledger.engine.holding import NOWHERE
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.text import folded
@@ -49,21 +49,24 @@ class UniqueNames(Struct, frozen=True):
                 uow.release(self.claim, spelling)
 
 
-class Named(Aggregate):
+class Named(Aggregate, kw_only=True):
     """What has a name of its own until it is archived."""
 
     UNIQUE: ClassVar[UniqueNames]
     """Among which its name is one."""
 
-    @property
-    @abstractmethod
-    def unique_name(self) -> str | None:
-        """The name, as long as it is held."""
+    name: str
+    created_at: datetime
+    archived: bool = False
+
+    def require_present(self) -> None:
+        require(not self.archived, "already-done", f"The {self.UNIQUE.thing} is archived.")
 
     @property
     def claims(self) -> frozenset[tuple[str, str]]:
-        name = self.unique_name
-        return frozenset([(self.UNIQUE.claim, folded(name))]) if name else NOWHERE
+        if self.archived:
+            return NOWHERE
+        return frozenset([(self.UNIQUE.claim, folded(self.name))])
 
     def holds(self, kind: str, name: str) -> bool:
         # A name may still be held as an earlier release spelled it.

@@ -10,20 +10,19 @@ from decimal import Decimal
 from uuid import UUID
 
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.lending.loan import Loan, LoanStatus
-from rim_ledger.lending.loan_events import (
+from rim_ledger.lending.loan import (
+    Loan,
     LoanBecameOverdue,
     LoanCompleted,
     LoanDefaulted,
     LoanDefaultReversed,
     LoanRepaid,
     LoanRepaymentReversed,
+    LoanStatus,
 )
-from rim_ledger.lending.owed import Debt
+from rim_ledger.lending.owed import Completion, Debt, Part
 from rim_ledger.lending.scoring import judge_again
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import (
-    Completion,
+from rim_ledger.lending.user import (
     CreditApplied,
     CreditTakenBack,
     DebtBecameOverdue,
@@ -32,9 +31,9 @@ from rim_ledger.lending.user_events import (
     DebtDefaultReversed,
     DebtIncurred,
     DebtReopened,
-    Part,
     RepaymentAllocated,
     RepaymentReversed,
+    User,
 )
 from rim_ledger.payments.transaction import Transaction
 from rim_ledger.system.config import setting

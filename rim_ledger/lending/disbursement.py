@@ -9,14 +9,15 @@ from datetime import timedelta
 from typing import Final, Literal
 from uuid import UUID
 
-from rim_ledger.admin.second_person import require_second_person
+from rim_ledger.admin.same_person import require_second_person
 from rim_ledger.engine.core import Command, Event, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.attempt import Airtime, Attempt, Disbursement
 from rim_ledger.lending.debt import incur
 from rim_ledger.lending.decision import require_active, require_no_late_debt
-from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
-from rim_ledger.lending.loan_events import (
+from rim_ledger.lending.loan import (
+    LEGAL,
+    Loan,
     LoanDisbursed,
     LoanDisbursementAnswered,
     LoanDisbursementDisputed,
@@ -24,6 +25,7 @@ from rim_ledger.lending.loan_events import (
     LoanDisbursementRequested,
     LoanDisbursementSettled,
     LoanDisbursementUnknown,
+    LoanStatus,
 )
 from rim_ledger.lending.loan_requests import require_grounded, require_no_conflict
 from rim_ledger.lending.separation import require_may_lend

@@ -5,12 +5,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rim_ledger.admin.second_person import require_second_person
+from rim_ledger.admin.same_person import require_second_person
 from rim_ledger.engine.core import Command, Event, Invalid, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.airtime_return import claim_return
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import DisputeOutcome, LoanDisputeResolved
+from rim_ledger.lending.loan import DisputeOutcome, Loan, LoanDisputeResolved
 from rim_ledger.lending.loan_requests import require_no_conflict
 from rim_ledger.lending.user import User
 from rim_ledger.values import Note, Reference
@@ -44,9 +43,5 @@ class ResolveDispute(Command[Loan]):
                 words = "Airtime that was returned has the telco's own reference of the return."
                 raise Invalid("missing", words, "/telcoReference")
             claim_return(uow, aggregate, attempt, self.telco_reference)
-        yield LoanDisputeResolved(
-            reference=self.reference,
-            outcome=self.outcome,
-            reason=None if user.erased else self.reason,  # figures go on, words do not
-            telco_reference=self.telco_reference,
-        )
+        # Figures of whoever was erased go on, words do not.
+        yield LoanDisputeResolved.of(self, reason=None if user.erased else self.reason)

@@ -8,12 +8,10 @@ from uuid import UUID
 from rim_ledger.engine.core import Command, Event, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.debt import default, fall_overdue, patience, reverse_default
-from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
-from rim_ledger.lending.loan_events import LoanDefaulted, LoanDefaultReversed
+from rim_ledger.lending.loan import LEGAL, Loan, LoanDefaulted, LoanDefaultReversed, LoanStatus
 from rim_ledger.lending.loan_requests import require_no_conflict
 from rim_ledger.lending.scoring import judge_again
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import CreditDefaulted
+from rim_ledger.lending.user import CreditDefaulted, User
 from rim_ledger.values import Note, day_after
 
 PAYING: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING)

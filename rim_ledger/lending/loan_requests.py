@@ -7,8 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from rim_ledger.admin.admin_role import alert_superadmins
-from rim_ledger.admin.same_person import is_caller
-from rim_ledger.admin.second_person import require_second_person
+from rim_ledger.admin.same_person import is_caller, require_second_person
 from rim_ledger.engine.core import (
     Command,
     Creation,
@@ -16,16 +15,17 @@ from rim_ledger.engine.core import (
     Forbidden,
     Refused,
     require_legal,
+    shared,
 )
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refused_request import Asked
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.decision import Terms, decide_request, require_active
-from rim_ledger.lending.history import is_historical
-from rim_ledger.lending.loan import LEGAL, Loan
-from rim_ledger.lending.loan_events import (
+from rim_ledger.lending.loan import (
+    LEGAL,
     POLICY_VERSION,
     Decision,
+    Loan,
     LoanApprovalRevoked,
     LoanApproved,
     LoanMetadataSet,
@@ -33,8 +33,7 @@ from rim_ledger.lending.loan_events import (
     LoanRequested,
 )
 from rim_ledger.lending.separation import require_may_lend
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import CreditReleased, CreditReserved
+from rim_ledger.lending.user import CreditReleased, CreditReserved, User, is_historical
 from rim_ledger.system.config import setting
 from rim_ledger.values import AnyId, Metadata, Money, Network, Note, Rate, derived_id, interest
 
@@ -61,17 +60,15 @@ class RequestLoan(Creation[Loan]):
             _alert_to_import(uow)
         decision = Decision(user.credit_score, user.total_loans, user.available, reasons)
         uow.append(User, user.id, [CreditReserved(loan_id=id, amount=self.amount)])
-        yield LoanRequested(
+        yield LoanRequested.of(
+            self,
             loan_id=uow.number("LOAN"),
             user_id=user.id,
-            amount=self.amount,
-            network=self.network,
             interest_rate=rate,
             amount_due=self.amount + interest(self.amount, rate),
             repayment_period=self.repayment_period or setting(uow, "lending", "repaymentPeriod"),
             decision=decision,
             historical=historical,
-            metadata=self.metadata,
         )
         if not reasons:
             _remind_to_disburse(uow, id)
@@ -79,16 +76,8 @@ class RequestLoan(Creation[Loan]):
 
     def _decided(self, user: User, uow: UnitOfWork) -> tuple[str, ...]:
         """Why a person has to look at it. What is refused is kept as evidence."""
-        asked = Asked(
-            user_id=user.id,
-            amount=self.amount,
-            network=self.network,
-            repayment_period=self.repayment_period,
-            interest_rate=self.interest_rate,
-            credit_score=user.credit_score,
-            credit_limit=user.credit_limit,
-            available=user.available,
-        )
+        said = shared(Asked, user) | shared(Asked, self)
+        asked = Asked(**said | {"user_id": user.id}, available=user.available)
         policy: str | None = None
         try:
             require_no_conflict(uow, user)

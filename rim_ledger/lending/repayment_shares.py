@@ -7,7 +7,6 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.lending.loan_events import LoanRepaid, LoanRepaymentReversed
 from rim_ledger.values import ZERO, is_past
 
 
@@ -22,21 +21,18 @@ Shares = Mapping[UUID | None, Share]
 """By payment; what credit has paid stands under None."""
 
 
-def received(shares: Shares, event: LoanRepaid, settled_at: datetime) -> Shares:
-    """The shares with some more of a payment. Events of score-v1 name only the time at which it was
-    settled."""
-    at = event.paid_at or settled_at
-    before = shares.get(event.transaction_id, Share(ZERO, at))
-    more = Share(before.amount + event.amount, max(before.at, at))
-    return {**shares, event.transaction_id: more}
+def received(shares: Shares, payment: UUID | None, amount: Decimal, at: datetime) -> Shares:
+    """The shares with some more of a payment."""
+    before = shares.get(payment, Share(ZERO, at))
+    return {**shares, payment: Share(before.amount + amount, max(before.at, at))}
 
 
-def taken_back(shares: Shares, event: LoanRepaymentReversed) -> Shares:
+def taken_back(shares: Shares, payment: UUID | None, amount: Decimal) -> Shares:
     """The shares with so much less of a payment; what has nothing left in the loan is gone."""
     rest = {**shares}
-    before = rest.pop(event.transaction_id, None)
-    if before and (left := before.amount - event.amount):
-        rest[event.transaction_id] = Share(left, before.at)
+    before = rest.pop(payment, None)
+    if before and (left := before.amount - amount):
+        rest[payment] = Share(left, before.at)
     return rest
 
 

@@ -16,8 +16,7 @@ from rim_ledger.lending.policy import (
     next_limit,
     score,
 )
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import CreditLimitAdjusted, CreditScoreRecomputed
+from rim_ledger.lending.user import CreditLimitAdjusted, CreditScoreRecomputed, User
 from rim_ledger.values import ZERO
 
 YEAR = timedelta(days=365)
@@ -74,13 +73,7 @@ def judge_again(
         )
         uow.append(User, user_id, [event])
     if found.limit != user.credit_limit:
-        adjusted = CreditLimitAdjusted(
-            limit=found.limit,
-            policy=LIMIT_VERSION,
-            score=found.score,
-            reason=found.reason,
-            effective_at=effective_at,
-        )
+        adjusted = CreditLimitAdjusted.of(found, policy=LIMIT_VERSION, effective_at=effective_at)
         uow.append(User, user_id, [adjusted])
 
 

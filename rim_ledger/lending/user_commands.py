@@ -1,6 +1,7 @@
 """Who may borrow and how much: registering users, their contact, standing, score and limit."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -13,12 +14,13 @@ from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.loan_requests import require_no_conflict
 from rim_ledger.lending.policy import IN_FORCE, limit_for
 from rim_ledger.lending.separation import require_thawed
-from rim_ledger.lending.user import LEGAL, User
-from rim_ledger.lending.user_events import (
+from rim_ledger.lending.user import (
+    LEGAL,
     AutoLimitDisabled,
     AutoLimitEnabled,
     CreditLimitSet,
     CreditScoreSet,
+    User,
     UserActivated,
     UserContactChanged,
     UserDeactivated,
@@ -60,16 +62,12 @@ class RegisterUser(Creation[User]):
         if {"credit_score", "credit_limit", "auto_limit_enabled"} & self.model_fields_set:
             uow.need("users.credit", "write")
             uow.caps.require_limit(limit)
-        event = UserRegistered(
+        event = UserRegistered.of(
+            self,
             user_id=uow.number("USR"),
-            phone=self.phone,
-            email=self.email,
-            name=self.name,
             phone_hash=_claim(uow, "phone", self.phone, id),
             email_hash=_claim(uow, "email", self.email, id),
-            credit_score=self.credit_score,
             credit_limit=limit,
-            auto_limit_enabled=self.auto_limit_enabled,
         )
         require_no_conflict(uow, User.begin(id, event, uow.stamp))
         yield event
@@ -85,20 +83,13 @@ class ChangeContact(Patch[User]):
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
         require_no_conflict(uow, aggregate)
-
-        def changed(field: str, wish: str | None) -> str | None:
-            known = uow.reveal(aggregate.id, getattr(aggregate, field))
-            return wish if wish is not None and wish != known else None
-
-        phone, email = changed("phone", self.phone), changed("email", self.email)
-        name = changed("name", self.name)
-        if not (phone or email or name):
+        changes = self.changes(aggregate, partial(uow.reveal, aggregate.id))
+        if not changes:
             return
         require_thawed(uow, aggregate)
+        phone, email = changes.get("phone"), changes.get("email")
         event = UserContactChanged(
-            phone=phone,
-            email=email,
-            name=name,
+            **changes,
             phone_hash=phone and _claim(uow, "phone", phone, aggregate.id),
             email_hash=email and _claim(uow, "email", email, aggregate.id),
         )

@@ -130,27 +130,12 @@ class SystemAlert(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: AlertCreated, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            name=event.name,
-            type=event.type,
-            threshold=event.threshold,
-            channel=event.channel,
-            recipients=event.recipients,
-            enabled=event.enabled,
-            created_at=stamp.at,
-            state_since=stamp.at,
-        )
+        return cls.made(id, event, created_at=stamp.at, state_since=stamp.at)
 
     def evolve(self, event: AlertEvent, stamp: Stamp) -> Self:  # noqa: PLR0911 - a line an event
         match event:
             case AlertChanged():
-                return self.but(
-                    name=event.name or self.name,
-                    threshold=event.threshold or self.threshold,
-                    channel=event.channel or self.channel,
-                    recipients=event.recipients or self.recipients,
-                )
+                return self.but(**event.changes)
             case AlertEnabled():
                 return self.but(enabled=True)
             case AlertDisabled():

@@ -57,14 +57,7 @@ class CreateAlert(Creation[SystemAlert]):
 
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         _require_known(self.recipients, uow)
-        yield AlertCreated(
-            name=self.name,
-            type=self.type,
-            threshold=self.threshold,
-            channel=self.channel,
-            recipients=self.recipients,
-            enabled=self.enabled,
-        )
+        yield AlertCreated.of(self)
 
 
 class UpdateAlert(Patch[SystemAlert]):
@@ -77,7 +70,7 @@ class UpdateAlert(Patch[SystemAlert]):
 
     def decide(self, aggregate: SystemAlert, uow: UnitOfWork) -> Iterable[Event]:
         _require_known(self.recipients or [], uow)
-        if changes := self.changes(aggregate, "name", "threshold", "channel", "recipients"):
+        if changes := self.changes(aggregate):
             yield AlertChanged(**changes)
 
 

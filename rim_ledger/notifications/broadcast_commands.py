@@ -15,17 +15,12 @@ from rim_ledger.notifications.addressing import is_known, require_known, typical
 from rim_ledger.notifications.broadcast import (
     CHUNK,
     LEGAL,
-    BroadcastChunk,
-    BroadcastMessage,
-    Phase,
-    Target,
-    chunk_id,
-)
-from rim_ledger.notifications.broadcast_events import (
     BroadcastCancelled,
+    BroadcastChunk,
     BroadcastDrafted,
     BroadcastEdited,
     BroadcastFailed,
+    BroadcastMessage,
     BroadcastPaused,
     BroadcastResumed,
     BroadcastScheduled,
@@ -33,7 +28,10 @@ from rim_ledger.notifications.broadcast_events import (
     BroadcastType,
     BroadcastUnscheduled,
     ChunkFrozen,
+    Phase,
+    Target,
     TargetAudience,
+    chunk_id,
 )
 from rim_ledger.notifications.contact import Purpose
 from rim_ledger.notifications.sms_text import Title, measured
@@ -85,14 +83,7 @@ class DraftBroadcast(_Words, Creation[BroadcastMessage]):
         _require_agreement(self.target_audience, self._users)
         require_known(self.title, self.message)
         _require_short(self.type, self.message)
-        yield BroadcastDrafted(
-            title=self.title,
-            message=self.message,
-            type=self.type,
-            target_audience=self.target_audience,
-            purpose=self.purpose,
-            custom_user_ids=self._users,
-        )
+        yield BroadcastDrafted.of(self, custom_user_ids=self._users)
 
 
 class EditBroadcast(_Words, Patch[BroadcastMessage]):
@@ -116,8 +107,7 @@ class EditBroadcast(_Words, Patch[BroadcastMessage]):
         _require_agreement(audience, ids)
         require_known(self.title or aggregate.title, self.message or aggregate.message)
         _require_short(self.type or aggregate.type, self.message or aggregate.message)
-        fields = ("title", "message", "type", "target_audience", "purpose")
-        changes = self.changes(aggregate, *fields)
+        changes = self.changes(aggregate)
         if ids != aggregate.user_ids:
             changes["custom_user_ids"] = ids
         if changes:
@@ -200,14 +190,7 @@ class CloneBroadcast(Creation[BroadcastMessage]):
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         source = uow.read(BroadcastMessage, self.source)
         require_known(source.title, source.message)
-        yield BroadcastDrafted(
-            title=source.title,
-            message=source.message,
-            type=source.type,
-            target_audience=source.target_audience,
-            purpose=source.purpose,
-            custom_user_ids=source.user_ids,
-        )
+        yield BroadcastDrafted.of(source, custom_user_ids=source.user_ids)
 
 
 def begin_due(id: UUID, frozen: Frozen) -> Work:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.notifications.broadcast_events import BroadcastProgressed
+from rim_ledger.notifications.broadcast import BroadcastProgressed
 from rim_ledger.notifications.notification import (
     HandOver,
     NotificationHistory,

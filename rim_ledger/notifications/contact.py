@@ -9,8 +9,7 @@ from uuid import UUID
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser
 from rim_ledger.engine.core import Command, Event, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.lending.user import User, UserStatus
-from rim_ledger.lending.user_events import UserOptedIn, UserOptedOut
+from rim_ledger.lending.user import User, UserOptedIn, UserOptedOut, UserStatus
 from rim_ledger.notifications.notification import NotificationChannel, RecipientType
 from rim_ledger.values import LAGOS
 

@@ -14,15 +14,17 @@ from rim_ledger.engine.core import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.addressing import addressed
-from rim_ledger.notifications.broadcast import BroadcastChunk, BroadcastMessage, Phase
-from rim_ledger.notifications.broadcast_counts import since, tally
-from rim_ledger.notifications.broadcast_events import (
+from rim_ledger.notifications.broadcast import (
+    BroadcastChunk,
     BroadcastFailed,
+    BroadcastMessage,
     BroadcastPaused,
     BroadcastProgressed,
     BroadcastSent,
     ChunkAdvanced,
+    Phase,
 )
+from rim_ledger.notifications.broadcast_counts import since, tally
 from rim_ledger.notifications.contact import wants
 from rim_ledger.notifications.notification import (
     HandOver,

@@ -201,15 +201,11 @@ class NotificationHistory(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: NotificationQueued, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            notice=event.notice,
-            title=event.title,
-            message=event.message,
+        return cls.made(
+            id,
+            event,
             created_at=stamp.at,
-            to=event.to,
             hand_over=HandOver.UNDER_WAY if event.taken else HandOver.WAITING,
-            integration=event.integration,
             taken_at=stamp.at if event.taken else None,
         )
 

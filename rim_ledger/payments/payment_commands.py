@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from rim_ledger.admin.second_person import require_second_person
+from rim_ledger.admin.same_person import require_second_person
 from rim_ledger.engine.core import (
     Command,
     Creation,
@@ -20,8 +20,7 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.debt import repay
 from rim_ledger.lending.loan import OPEN, Loan
 from rim_ledger.lending.loan_requests import require_no_conflict
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import RepaymentAllocated
+from rim_ledger.lending.user import RepaymentAllocated, User
 from rim_ledger.payments.claim_names import reference_claim
 from rim_ledger.payments.transaction import (
     LEGAL,
@@ -73,18 +72,8 @@ class RecordTransaction(Creation[Transaction]):
         require(not user.erased, "erased", "This user was erased; nothing is recorded any more.")
         loan = self._named(uow, user)
         claim_reference(uow, id, self.provider or self.payment_method, self.reference)
-        yield TransactionRecorded(
-            transaction_id=uow.number("TXN"),
-            user_id=user.id,
-            type=self.type,
-            amount=self.amount,
-            payment_method=self.payment_method,
-            provider=self.provider,
-            reference=self.reference,
-            network=self.network,
-            loan_id=loan,
-            description=self.description,
-            metadata=self.metadata,
+        yield TransactionRecorded.of(
+            self, transaction_id=uow.number("TXN"), user_id=user.id, loan_id=loan
         )
         if cash and self.type is TransactionType.REPAYMENT:
             shared = repay(

@@ -6,18 +6,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rim_ledger.admin.second_person import require_second_person
+from rim_ledger.admin.same_person import require_second_person
 from rim_ledger.engine.core import Command, Event, Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.airtime_return import claim_return, require_another_than_sender
 from rim_ledger.lending.debt import cancel, take_back
 from rim_ledger.lending.disbursement import FIRST_QUERY
 from rim_ledger.lending.loan import LEGAL as LOAN_LEGAL
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import LoanDisbursementReversed
+from rim_ledger.lending.loan import Loan, LoanDisbursementReversed
 from rim_ledger.lending.loan_requests import require_no_conflict
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import CreditRefunded
+from rim_ledger.lending.user import CreditRefunded, User
 from rim_ledger.payments.claim_names import line_claim
 from rim_ledger.payments.payment_commands import claim_reference, require_own_life
 from rim_ledger.payments.transaction import (
@@ -86,9 +84,7 @@ class RefundCredit(Command[User]):
         require(self.amount <= aggregate.credit_balance, "credit-too-small", there)
         _require_others_money(uow, aggregate)
         claim_reference(uow, uow.new_id(), self.payment_method, self.reference)
-        yield CreditRefunded(
-            amount=self.amount, payment_method=self.payment_method, reference=self.reference
-        )
+        yield CreditRefunded.of(self)
 
 
 class Reconcile(Command[Transaction]):

@@ -106,7 +106,7 @@ class Statement(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: StatementStarted, stamp: Stamp) -> Self:
-        return cls(id=id, sha256=event.sha256, created_at=stamp.at, created_by=stamp.admin)
+        return cls.made(id, event, created_at=stamp.at, created_by=stamp.admin)
 
     def evolve(self, event: StatementEvent, stamp: Stamp) -> Self:
         match event:

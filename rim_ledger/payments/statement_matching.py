@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from rim_ledger.admin.same_person import is_caller
-from rim_ledger.engine.core import Form, Refused
+from rim_ledger.engine.core import Form, Refused, shared
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work, perform
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
@@ -55,15 +55,7 @@ class StatementLine(Form):
 
     def found(self, outcome: LineOutcome, **more: Any) -> Finding:
         """What the line came to."""
-        return Finding(
-            line=self.line,
-            outcome=outcome,
-            date=self.date,
-            reference=self.reference,
-            amount=self.amount,
-            provider=self.provider,
-            **more,
-        )
+        return Finding(**shared(Finding, self), outcome=outcome, **more)
 
 
 def begin(sha256: str) -> Work:

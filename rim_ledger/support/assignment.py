@@ -11,8 +11,7 @@ from rim_ledger.engine.core import Form
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.support.assignment_rules import can_take, keep_loads, open_department
 from rim_ledger.support.support_agent import AVAILABLE, SupportAgent, agent_stream
-from rim_ledger.support.ticket import URGENCY, Ticket, waiting_in
-from rim_ledger.support.ticket_events import TicketAssigned
+from rim_ledger.support.ticket import URGENCY, Ticket, TicketAssigned, waiting_in
 from rim_ledger.values import Id
 
 TICKETS_MAX: Final = 500

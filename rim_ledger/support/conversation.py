@@ -10,13 +10,15 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.support.deadlines import overdue, wind
 from rim_ledger.support.quotas import BYTES, FILES, MESSAGES, require_left, spend
-from rim_ledger.support.ticket import LEGAL, Ticket, TicketStatus
-from rim_ledger.support.ticket_events import (
+from rim_ledger.support.ticket import (
+    LEGAL,
     AttachmentAdded,
     MessagePosted,
     MessagesRead,
     Sender,
+    Ticket,
     TicketStarted,
+    TicketStatus,
 )
 from rim_ledger.values import Id, Text
 
@@ -85,13 +87,7 @@ class AddAttachment(Command[Ticket]):
         uow.read(User, aggregate.customer_id).require_present()
         spend(uow, FILES)
         spend(uow, BYTES, self.size)
-        yield AttachmentAdded(
-            attachment_id=self.attachment_id,
-            name=self.name,
-            size=self.size,
-            media_type=self.media_type,
-            sha256=self.sha256,
-        )
+        yield AttachmentAdded.of(self)
 
 
 def require_room(ticket: Ticket, uow: UnitOfWork) -> None:

@@ -7,11 +7,12 @@ from uuid import UUID
 
 from rim_ledger.engine.core import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
-from rim_ledger.support.ticket import Ticket, TicketStatus
-from rim_ledger.support.ticket_events import (
+from rim_ledger.support.ticket import (
+    Ticket,
     TicketClosed,
     TicketResolutionOverdue,
     TicketResponseOverdue,
+    TicketStatus,
 )
 from rim_ledger.system.config import setting
 

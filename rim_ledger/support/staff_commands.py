@@ -54,7 +54,7 @@ class CreateDepartment(Creation[Department]):
 
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         NAMES.take(uow, self.name, id)
-        yield DepartmentCreated(name=self.name, description=self.description, tier=self.tier)
+        yield DepartmentCreated.of(self)
 
 
 class UpdateDepartment(Patch[Department]):
@@ -65,7 +65,7 @@ class UpdateDepartment(Patch[Department]):
     tier: Tier | None = None
 
     def decide(self, aggregate: Department, uow: UnitOfWork) -> Iterable[Event]:
-        changes = self.changes(aggregate, "name", "description", "tier")
+        changes = self.changes(aggregate)
         if not changes:
             return
         if self.tier:
@@ -109,12 +109,7 @@ class CreateAgent(Creation[SupportAgent]):
         _require_tier(self.tier, open_department(uow, self.department).tier)
         _join(uow, self.department, self.id, self.tier)
         streams = uow.listed(tickets_with(self.id), TICKETS_MAX)
-        yield AgentCreated(
-            admin_id=self.id,
-            department=self.department,
-            tier=self.tier,
-            tickets=tuple(streams),
-        )
+        yield AgentCreated.of(self, admin_id=self.id, tickets=tuple(streams))
 
 
 class UpdateAgent(Patch[SupportAgent]):

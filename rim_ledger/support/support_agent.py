@@ -106,13 +106,8 @@ class SupportAgent(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: AgentCreated, stamp: Stamp) -> Self:
-        return cls(
-            id=event.admin_id,
-            department=event.department,
-            tier=event.tier,
-            created_at=stamp.at,
-            tickets=frozenset(event.tickets),
-        )
+        tickets = frozenset(event.tickets)
+        return cls.made(event.admin_id, event, created_at=stamp.at, tickets=tickets)
 
     def evolve(self, event: SupportAgentEvent, stamp: Stamp) -> Self:
         match event:

@@ -12,10 +12,11 @@ from rim_ledger.lending.user import User
 from rim_ledger.support.assignment_rules import open_department
 from rim_ledger.support.deadlines import resolution_due, response_due, wind
 from rim_ledger.support.quotas import TICKETS, spend
-from rim_ledger.support.ticket import LEGAL, Ticket
-from rim_ledger.support.ticket_events import (
+from rim_ledger.support.ticket import (
+    LEGAL,
     Category,
     Priority,
+    Ticket,
     TicketCategoryChanged,
     TicketDepartmentChanged,
     TicketOpened,
@@ -52,16 +53,12 @@ class OpenTicket(Creation[Ticket]):
         if self.department:
             open_department(uow, self.department)
         spend(uow, TICKETS)
-        yield TicketOpened(
+        yield TicketOpened.of(
+            self,
             ticket_number=uow.number("TKT"),
             customer_id=customer.id,
-            subject=self.subject,
-            description=self.description,
-            category=self.category,
-            priority=self.priority,
             response_due_at=response_due(uow),
             resolution_due_at=resolution_due(uow),
-            department=self.department,
             tags=tuple(dict.fromkeys(self.tags)),
         )
         wind(uow, id)

@@ -15,8 +15,9 @@ from rim_ledger.support.assignment_rules import (
 )
 from rim_ledger.support.deadlines import SETTLED_AFTER, overdue, resolution_due, wind
 from rim_ledger.support.department import Department
-from rim_ledger.support.ticket import LEGAL, Ticket
-from rim_ledger.support.ticket_events import (
+from rim_ledger.support.ticket import (
+    LEGAL,
+    Ticket,
     TicketAssigned,
     TicketClosed,
     TicketDepartmentChanged,

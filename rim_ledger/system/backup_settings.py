@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self, assert_never
+from typing import Annotated, Final, Self, assert_never
 from uuid import UUID
 
 from pydantic import Field
@@ -66,7 +66,6 @@ class BackupTaken(Event):
 
 
 BackupSettingsEvent = BackupSettingsChanged | ScheduledBackupBegun | BackupTaken
-FIELDS: Final = BackupSettingsChanged.__struct_fields__
 TIMING: Final = ("enabled", "frequency", "time")
 
 
@@ -96,7 +95,7 @@ class BackupSettings(Aggregate):
     def evolve(self, event: BackupSettingsEvent, stamp: Stamp) -> Self:
         match event:
             case BackupSettingsChanged():
-                changes = _said(event)
+                changes = event.changes
                 if event.storage_location is StorageLocation.LOCAL:
                     changes["cloud_provider"] = None
                 if any(field in changes for field in TIMING):
@@ -138,12 +137,7 @@ def current(uow: UnitOfWork) -> BackupSettings:
 def set_defaults(uow: UnitOfWork) -> None:
     """Say how everything stands at the beginning, unless that was said."""
     if uow.find(BackupSettings, SETTINGS) is None:
-        uow.append(BackupSettings, SETTINGS, [BackupSettingsChanged(**_said(DEFAULTS))])
-
-
-def _said(wish: Any) -> dict[str, Any]:
-    """The fields that an event or a form speaks of."""
-    return {field: value for field in FIELDS if (value := getattr(wish, field)) is not None}
+        uow.append(BackupSettings, SETTINGS, [BackupSettingsChanged.of(DEFAULTS)])
 
 
 class EditBackupSettings(Patch[BackupSettings]):
@@ -192,9 +186,7 @@ class EditBackupSettings(Patch[BackupSettings]):
         if cloud != bool(self.cloud_provider or (keeps and aggregate.cloud_provider)):
             words = "A cloud provider belongs to the storage location cloud, and to no other."
             raise Invalid("cloud-provider", words, "/cloudProvider")
-        wishes = _said(self).items()
-        changes = {field: wish for field, wish in wishes if wish != getattr(aggregate, field)}
-        if changes:
+        if changes := self.changes(aggregate):
             event = BackupSettingsChanged(**changes)
             wind(uow, aggregate.evolve(event, uow.stamp))
             yield event

@@ -69,14 +69,7 @@ class SystemConfig(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: SystemConfigSet, stamp: Stamp) -> Self:
-        at_first = cls(
-            id=id,
-            category=event.category,
-            key=event.key,
-            description=event.description,
-            data_type=_data_type(event),
-        )
-        return at_first.evolve(event, stamp)
+        return cls.made(id, event, data_type=_data_type(event), value=None).evolve(event, stamp)
 
     def evolve(self, event: SystemConfigSet | SystemConfigReset, stamp: Stamp) -> Self:
         match event:

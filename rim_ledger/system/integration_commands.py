@@ -95,13 +95,7 @@ class CreateIntegration(WithCredentials, Creation[ApiIntegration]):
 
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         require_fit(self.type, self.base_url, self.config)
-        yield IntegrationCreated(
-            name=self.name,
-            type=self.type,
-            provider=self.provider,
-            base_url=self.base_url,
-            config=self.config,
-        )
+        yield IntegrationCreated.of(self)
         yield from rotate(self, uow, id)
 
 
@@ -118,7 +112,7 @@ class UpdateIntegration(WithCredentials, Patch[ApiIntegration]):
     config: Config | None = None
 
     def decide(self, aggregate: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
-        changes = self.changes(aggregate, "name", "provider", "base_url", "config")
+        changes = self.changes(aggregate)
         moved = bool(changes.keys() & {"provider", "base_url"})
         if moved:
             self._require_secrets_again(aggregate)

@@ -18,8 +18,13 @@ from rim_ledger.admin.admin_commands import (
     SuspendAdmin,
 )
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, DeleteRole
-from rim_ledger.admin.admin_user import LEGAL, AdminStatus, AdminUser
-from rim_ledger.admin.admin_user_events import AdminContactChanged, AdminLoggedIn
+from rim_ledger.admin.admin_user import (
+    LEGAL,
+    AdminContactChanged,
+    AdminLoggedIn,
+    AdminStatus,
+    AdminUser,
+)
 from rim_ledger.admin.authentication import SESSION
 from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.permissions import ALL

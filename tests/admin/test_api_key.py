@@ -20,12 +20,12 @@ from rim_ledger.admin.admin_commands import (
     SuspendAdmin,
 )
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, EditRole
-from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.admin_user_events import (
+from rim_ledger.admin.admin_user import (
     AdminApiKeyAdded,
     AdminApiKeyRemoved,
     AdminTwoFactorConfirmed,
     AdminTwoFactorEnrolled,
+    AdminUser,
 )
 from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyRevoked, ApiKeyUsed
 from rim_ledger.admin.api_key_commands import KEYS_MAX, CreateApiKey, RevokeApiKey

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from rim_ledger.admin.admin_role import SUPERADMIN
-from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.admin_user_events import (
+from rim_ledger.admin.admin_user import (
     AdminAccessReset,
     AdminTwoFactorConfirmed,
     AdminTwoFactorEnrolled,
+    AdminUser,
 )
 from rim_ledger.admin.break_glass import ResetAccess
 from rim_ledger.admin.security_settings import TwoFactorMethod

@@ -8,12 +8,12 @@ from pyotp import TOTP
 
 from rim_ledger.admin import two_factor
 from rim_ledger.admin.admin_role import SUPERADMIN
-from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.admin_user_events import (
+from rim_ledger.admin.admin_user import (
     AdminTwoFactorConfirmed,
     AdminTwoFactorDisabled,
     AdminTwoFactorEnrolled,
     AdminTwoFactorReset,
+    AdminUser,
 )
 from rim_ledger.admin.security_settings import (
     SETTINGS,

@@ -15,7 +15,7 @@ from rim_ledger.customers.access import CustomerLoggedIn, CustomerLoggedOut, Cus
 from rim_ledger.customers.customer_session import OWN, SILENCE, is_silent
 from rim_ledger.engine.core import Actor, Command, Forbidden, NotFound, Refused, Unauthenticated
 from rim_ledger.engine.unit_of_work import Right
-from rim_ledger.lending.user import User, UserStatus
+from rim_ledger.lending.user import User, UserPhoneVerified, UserStatus
 from rim_ledger.lending.user_commands import (
     ActivateUser,
     ChangeContact,
@@ -27,7 +27,6 @@ from rim_ledger.lending.user_commands import (
     SuspendUser,
     VerifyPhone,
 )
-from rim_ledger.lending.user_events import UserPhoneVerified
 from rim_ledger.payments.payment_commands import RecordTransaction
 from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
 from tests.customers.borrower import ADA, Borrower

@@ -11,9 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from rim_ledger.engine.core import Actor, Event, Refused
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.dispute import ResolveDispute
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import (
+from rim_ledger.lending.loan import (
     DisputeOutcome,
+    Loan,
     LoanDisbursed,
     LoanDisbursementDisputed,
     LoanDisbursementRequested,

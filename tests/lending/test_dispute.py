@@ -9,8 +9,7 @@ import pytest
 
 from rim_ledger.engine.core import Command, Event, Refused
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import DisputeOutcome, LoanDisputeResolved
+from rim_ledger.lending.loan import DisputeOutcome, Loan, LoanDisputeResolved
 from rim_ledger.lending.loan_requests import ApproveLoan, RejectLoan, RevokeApproval
 from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User

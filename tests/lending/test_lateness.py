@@ -14,10 +14,8 @@ from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.core import SYSTEM, Event, Stamp
 from rim_ledger.engine.entry import Entry
 from rim_ledger.lending.lateness import MarkDefaulted, look_for_default, look_for_overdue
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import LoanCompleted
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import CreditScoreRecomputed
+from rim_ledger.lending.loan import Loan, LoanCompleted
+from rim_ledger.lending.user import CreditScoreRecomputed, User
 from rim_ledger.payments.payment_commands import CompleteTransaction
 from rim_ledger.payments.reversal import ReverseDisbursement, ReverseTransaction
 from rim_ledger.payments.statement_matching import settle

@@ -12,8 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from rim_ledger.engine.core import Actor, Command, Refused
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
-from rim_ledger.lending.loan import LEGAL, Loan
-from rim_ledger.lending.loan_events import LoanMetadataSet
+from rim_ledger.lending.loan import LEGAL, Loan, LoanMetadataSet
 from rim_ledger.lending.loan_requests import (
     ApproveLoan,
     RejectLoan,

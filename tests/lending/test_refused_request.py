@@ -7,8 +7,7 @@ import pytest
 
 from rim_ledger.engine.core import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork, perform
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import POLICY_VERSION
+from rim_ledger.lending.loan import POLICY_VERSION, Loan
 from rim_ledger.lending.loan_requests import RequestLoan
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import SuspendUser

@@ -9,8 +9,7 @@ from rim_ledger.engine.core import Actor, Command, Event
 from rim_ledger.lending.attempt import Airtime
 from rim_ledger.lending.disbursement import FIRST_QUERY, DisburseLoan, SettleDisbursement
 from rim_ledger.lending.dispute import ResolveDispute
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import DisputeOutcome, LoanDisbursementAnswered
+from rim_ledger.lending.loan import DisputeOutcome, Loan, LoanDisbursementAnswered
 from rim_ledger.lending.loan_requests import ApproveLoan, RejectLoan, RequestLoan, RevokeApproval
 from rim_ledger.lending.telco import Answer
 from rim_ledger.payments.reversal import ReverseDisbursement

@@ -6,7 +6,16 @@ import pytest
 
 from rim_ledger.engine.core import Command, Refused
 from rim_ledger.engine.unit_of_work import perform
-from rim_ledger.lending.user import LEGAL, User, UserStatus
+from rim_ledger.lending.user import (
+    LEGAL,
+    AutoLimitDisabled,
+    AutoLimitEnabled,
+    CreditLimitSet,
+    CreditScoreSet,
+    User,
+    UserContactChanged,
+    UserStatus,
+)
 from rim_ledger.lending.user_commands import (
     ActivateUser,
     ChangeContact,
@@ -18,13 +27,6 @@ from rim_ledger.lending.user_commands import (
     SetCreditLimit,
     SetCreditScore,
     SuspendUser,
-)
-from rim_ledger.lending.user_events import (
-    AutoLimitDisabled,
-    AutoLimitEnabled,
-    CreditLimitSet,
-    CreditScoreSet,
-    UserContactChanged,
 )
 from tests.spec import Memory, given, names
 

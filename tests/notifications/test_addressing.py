@@ -7,7 +7,11 @@ import pytest
 
 from rim_ledger.engine.core import Command, Invalid
 from rim_ledger.lending.user import User
-from rim_ledger.notifications.broadcast import BroadcastMessage
+from rim_ledger.notifications.broadcast import (
+    BroadcastDrafted,
+    BroadcastMessage,
+    BroadcastScheduled,
+)
 from rim_ledger.notifications.broadcast_commands import (
     UNFILLED,
     CloneBroadcast,
@@ -17,7 +21,6 @@ from rim_ledger.notifications.broadcast_commands import (
     SendBroadcast,
     begin_due,
 )
-from rim_ledger.notifications.broadcast_events import BroadcastDrafted, BroadcastScheduled
 from tests.notifications.desk import DRAFT, MessageDesk
 from tests.spec import START
 

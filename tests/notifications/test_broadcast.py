@@ -11,10 +11,22 @@ from pydantic import ValidationError
 from rim_ledger.delivery.messages import Heard
 from rim_ledger.engine.core import Command, Event, Invalid, Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.lending.user import User
+from rim_ledger.lending.user import User, UserOptedIn, UserOptedOut
 from rim_ledger.lending.user_commands import SuspendUser
-from rim_ledger.lending.user_events import UserOptedIn, UserOptedOut
-from rim_ledger.notifications.broadcast import GOING_OUT, BroadcastMessage, chunks_of
+from rim_ledger.notifications.broadcast import (
+    GOING_OUT,
+    BroadcastCancelled,
+    BroadcastDrafted,
+    BroadcastEdited,
+    BroadcastMessage,
+    BroadcastPaused,
+    BroadcastProgressed,
+    BroadcastResumed,
+    BroadcastScheduled,
+    BroadcastUnscheduled,
+    TargetAudience,
+    chunks_of,
+)
 from rim_ledger.notifications.broadcast_commands import (
     CancelBroadcast,
     CloneBroadcast,
@@ -26,17 +38,6 @@ from rim_ledger.notifications.broadcast_commands import (
     SendBroadcast,
     UnscheduleBroadcast,
     begin_due,
-)
-from rim_ledger.notifications.broadcast_events import (
-    BroadcastCancelled,
-    BroadcastDrafted,
-    BroadcastEdited,
-    BroadcastPaused,
-    BroadcastProgressed,
-    BroadcastResumed,
-    BroadcastScheduled,
-    BroadcastUnscheduled,
-    TargetAudience,
 )
 from rim_ledger.notifications.contact import OptIn, OptOut
 from rim_ledger.notifications.delivery_rules import look_at_chunk, progress, settle

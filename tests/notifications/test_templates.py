@@ -9,32 +9,30 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rim_ledger.engine.core import Invalid, Refused
-from rim_ledger.notifications.email_template import (
+from rim_ledger.notifications.sms_text import GSM_7, measured
+from rim_ledger.notifications.template import (
     ArchiveEmailTemplate,
+    ArchiveSmsTemplate,
     CreateEmailTemplate,
+    CreateSmsTemplate,
     DisableEmailTemplate,
+    DisableSmsTemplate,
     EmailTemplate,
     EmailTemplateArchived,
     EmailTemplateChanged,
     EmailTemplateDisabled,
     EmailTemplateEnabled,
     EnableEmailTemplate,
-    TemplateType,
-    UpdateEmailTemplate,
-)
-from rim_ledger.notifications.sms_template import (
-    ArchiveSmsTemplate,
-    CreateSmsTemplate,
-    DisableSmsTemplate,
     EnableSmsTemplate,
     SmsTemplate,
     SmsTemplateArchived,
     SmsTemplateChanged,
     SmsTemplateDisabled,
     SmsTemplateEnabled,
+    TemplateType,
+    UpdateEmailTemplate,
     UpdateSmsTemplate,
 )
-from rim_ledger.notifications.sms_text import GSM_7, measured
 from tests.spec import Memory, given
 
 WELCOME = CreateEmailTemplate(

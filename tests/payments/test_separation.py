@@ -6,8 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.admin_user_events import AdminContactChanged, AdminCreated
+from rim_ledger.admin.admin_user import AdminContactChanged, AdminCreated, AdminUser
 from rim_ledger.engine.core import Actor, Command, Forbidden, Refused
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User

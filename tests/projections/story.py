@@ -19,10 +19,8 @@ from rim_ledger.engine.core import SYSTEM, Actor, Aggregate, Event, Stamp
 from rim_ledger.engine.environment import RealWorld
 from rim_ledger.engine.ledger import Ledger, Work
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import Decision, LoanRequested
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import CreditReserved, UserRegistered
+from rim_ledger.lending.loan import Decision, Loan, LoanRequested
+from rim_ledger.lending.user import CreditReserved, User, UserRegistered
 from rim_ledger.values import Network
 from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault

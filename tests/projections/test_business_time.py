@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, get_args
+from typing import Any, Final, get_args
 from uuid import UUID
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
@@ -15,10 +16,10 @@ from msgspec.structs import replace
 from projections.follow.fold import Course, Entry, Trace
 from projections.follow.log import Line
 from projections.journal import JournalLine
-from rim_ledger.business_time import FOLLOWING, OWN
-from rim_ledger.catalogue import ENTITIES, EVENTS
+from rim_ledger.business_time import FOLLOWING
+from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.engine.codec import Codec, Recorded
-from rim_ledger.engine.core import SYSTEM, Stamp
+from rim_ledger.engine.core import SYSTEM, Aggregate, Stamp
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User
@@ -76,14 +77,29 @@ def _older(recorded: Recorded) -> Recorded:
     return replace(recorded, event=replace(event, **left_out))
 
 
-def test_every_event_says_when_it_happened() -> None:
-    for entity, events in ENTITIES.items():
-        names = {each.__name__ for each in get_args(events) or (events,)}
-        own = set(OWN[entity.__name__].split())
-        following = {each.__name__ for each in FOLLOWING} & names
-        assert not own & following
-        assert names == own | following, "say in rim_ledger/business_time.py when it happened"
-    assert OWN.keys() == {entity.__name__ for entity in ENTITIES}
+OWN: Final = {
+    User: "UserRegistered UserContactChanged UserPhoneVerified CreditLimitSet CreditScoreSet"
+    " AutoLimitEnabled AutoLimitDisabled UserSuspended UserReinstated UserDeactivated"
+    " UserActivated CreditRefunded UserOptedOut UserOptedIn UserDeleted UserErased",
+    Loan: "LoanRequested LoanApproved LoanRejected LoanApprovalRevoked LoanMetadataSet"
+    " LoanDisbursementRequested LoanDisbursementUnknown LoanDisbursementSettled"
+    " LoanDisbursementAnswered LoanDisbursementFailed LoanDisbursed LoanDisbursementDisputed"
+    " LoanDisputeResolved LoanDefaulted",
+    Transaction: "TransactionRecorded TransactionFailed TransactionNoted TransactionQuarantined"
+    " TransactionRefunded TransactionReconciled",
+}
+"""The events that happened when their stamp says so, of what follows one from another."""
+
+
+@pytest.mark.parametrize("entity", OWN)
+def test_every_event_about_money_says_when_it_happened(entity: type[Aggregate]) -> None:
+    following = {each.__name__ for each in FOLLOWING if ENTITY_OF[each] is entity}
+    events = {each.__name__ for each in get_args(ENTITIES[entity])}
+    assert events - following == set(OWN[entity].split()), "at its stamp's time, or FOLLOWING?"
+
+
+def test_no_event_of_another_entity_follows() -> None:
+    assert {ENTITY_OF[each] for each in FOLLOWING} == set(OWN)
 
 
 class Backdated(Payments):

@@ -7,11 +7,9 @@ import pytest
 
 from rim_ledger.engine.core import Actor, Command, Stamp
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work, perform
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import UserContactChanged, UserErased
+from rim_ledger.lending.user import User, UserContactChanged, UserErased
 from rim_ledger.support.conversation import MarkMessagesRead, PostMessage
-from rim_ledger.support.ticket import Ticket
-from rim_ledger.support.ticket_events import Category
+from rim_ledger.support.ticket import Category, Ticket
 from rim_ledger.support.ticket_intake import OpenTicket, TagTicket
 from tests.projections.story import (
     ADA,

@@ -15,8 +15,7 @@ from rim_ledger.support.deadlines import look_at_ticket
 from rim_ledger.support.department import Department
 from rim_ledger.support.staff_commands import CreateAgent, CreateDepartment
 from rim_ledger.support.support_agent import SupportAgent, agent_stream
-from rim_ledger.support.ticket import Ticket
-from rim_ledger.support.ticket_events import Category
+from rim_ledger.support.ticket import Category, Ticket
 from rim_ledger.support.ticket_intake import OpenTicket
 from rim_ledger.support.ticket_workflow import (
     AssignTicket,

@@ -7,7 +7,7 @@ from rim_ledger.admin.admin_user import AdminSuspended, AdminUser
 from rim_ledger.support.assignment import AutoAssign, assign_waiting
 from rim_ledger.support.staff_commands import SetAvailability
 from rim_ledger.support.support_agent import AgentStatus, SupportAgent, agent_stream
-from rim_ledger.support.ticket_events import Priority, TicketAssigned
+from rim_ledger.support.ticket import Priority, TicketAssigned
 from tests.support.desk import SupportDesk
 
 

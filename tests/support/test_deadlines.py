@@ -7,11 +7,11 @@ import pytest
 
 from rim_ledger.support.conversation import PostMessage
 from rim_ledger.support.deadlines import REMINDER
-from rim_ledger.support.ticket import TicketStatus
-from rim_ledger.support.ticket_events import (
+from rim_ledger.support.ticket import (
     TicketClosed,
     TicketResolutionOverdue,
     TicketResponseOverdue,
+    TicketStatus,
 )
 from rim_ledger.support.ticket_workflow import CloseTicket, ReopenTicket, ResolveTicket
 from rim_ledger.system.config import SetConfig

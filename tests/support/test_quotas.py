@@ -10,8 +10,7 @@ from rim_ledger.engine.core import Actor
 from rim_ledger.engine.counts import QuotaExceeded
 from rim_ledger.lending.user import User
 from rim_ledger.support.conversation import AddAttachment, PostMessage
-from rim_ledger.support.ticket import Ticket
-from rim_ledger.support.ticket_events import Category
+from rim_ledger.support.ticket import Category, Ticket
 from rim_ledger.support.ticket_intake import OpenTicket
 from rim_ledger.system.config import SetConfig
 from rim_ledger.system.config_keys import KNOWN

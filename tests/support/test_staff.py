@@ -1,7 +1,6 @@
 """Departments and agents: names, tiers, and who may leave."""
 
-from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.admin_user_events import AdminContactChanged
+from rim_ledger.admin.admin_user import AdminContactChanged, AdminUser
 from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.support.department import (
     Department,

@@ -12,16 +12,18 @@ from rim_ledger.support.conversation import MarkMessagesRead, PostMessage
 from rim_ledger.support.department import Department
 from rim_ledger.support.staff_commands import ArchiveDepartment, SetAvailability
 from rim_ledger.support.support_agent import AgentStatus, SupportAgent, agent_stream
-from rim_ledger.support.ticket import LEGAL, Ticket, TicketStatus
-from rim_ledger.support.ticket_events import (
+from rim_ledger.support.ticket import (
+    LEGAL,
     Category,
     Priority,
+    Ticket,
     TicketAssigned,
     TicketCategoryChanged,
     TicketDepartmentChanged,
     TicketEscalated,
     TicketPriorityChanged,
     TicketStarted,
+    TicketStatus,
     TicketTagged,
     TicketUntagged,
 )

@@ -17,13 +17,16 @@ from rim_ledger.support.deadlines import REMINDER, next_look, overdue
 from rim_ledger.support.staff_commands import RetireAgent, SetAvailability
 from rim_ledger.support.support_agent import AgentStatus, SupportAgent, agent_stream
 from rim_ledger.support.ticket import (
+    MessagesRead,
+    Priority,
     Ticket,
+    TicketEvent,
+    TicketOpened,
     TicketStatus,
     tickets_in,
     tickets_of,
     waiting_in,
 )
-from rim_ledger.support.ticket_events import MessagesRead, Priority, TicketEvent, TicketOpened
 from rim_ledger.support.ticket_intake import ChangeDepartment, ChangePriority
 from rim_ledger.support.ticket_workflow import (
     AcceptEscalation,

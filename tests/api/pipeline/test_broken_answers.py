@@ -82,7 +82,7 @@ def test_a_broken_answer_has_one_start_and_no_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("api.routes.event_log.PAGE", 2)
-    monkeypatch.setattr("api.routes.csv_export.PAGE", 1)
+    monkeypatch.setattr("api.routes.journal.PAGE", 1)
 
     async def story(admin: Client) -> None:
         await lend_and_repay(admin)

@@ -9,8 +9,7 @@ import pytest
 
 from rim_ledger.engine.core import SYSTEM, Stamp
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import LoanRepaid
+from rim_ledger.lending.loan import Loan, LoanRepaid
 from tests.api.conftest import ADA, Client, Tell
 from tests.api.pipeline.test_past import READS
 

@@ -38,8 +38,7 @@ from projections.analysis.export_types import WRITTEN, write_types
 from projections.proofs.checkpoints import origins
 from projections.proofs.omitted_events import absent_in
 from projections.proofs.signed_note import Signer, Untrue, Verifier
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import AutoLimitDisabled, UserErased
+from rim_ledger.lending.user import AutoLimitDisabled, User, UserErased
 from rim_ledger.payments.transaction import (
     Transaction,
     TransactionRecorded,

@@ -15,12 +15,11 @@ from projections.follow.follower import Follower, follow
 from projections.tables.schema import Outdated
 from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated
 from rim_ledger.engine.core import SYSTEM, Stamp
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import LoanRejected
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import (
+from rim_ledger.lending.loan import Loan, LoanRejected
+from rim_ledger.lending.user import (
     AutoLimitDisabled,
     CreditScoreSet,
+    User,
     UserContactChanged,
     UserErased,
     UserSuspended,

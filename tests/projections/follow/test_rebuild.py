@@ -13,8 +13,7 @@ from projections.follow.rebuild import Busy, Difference, prepare, rebuild
 from projections.tables.schema import Outdated, fingerprint, watch
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.ledger import Ledger, Work
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import AutoLimitDisabled
+from rim_ledger.lending.user import AutoLimitDisabled, User
 from rim_ledger.payments.transaction import (
     Transaction,
     TransactionCompleted,

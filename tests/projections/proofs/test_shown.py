@@ -10,8 +10,7 @@ from projections.follow import streams
 from projections.follow.streams import moments
 from projections.proofs.derived_rows import Beside, Place
 from rim_ledger.engine.ledger import Work
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import UserErased
+from rim_ledger.lending.user import User, UserErased
 from tests.projections.story import (
     ADA,
     BOLA,

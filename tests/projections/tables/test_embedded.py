@@ -8,7 +8,7 @@ import pytest
 
 from projections.journal import Posting
 from projections.tables.embedded import Allocation, Embedded, PostedLine, ProviderClaim
-from rim_ledger.lending.user_events import Part
+from rim_ledger.lending.owed import Part
 from rim_ledger.payments.transaction import Transaction, TransactionQuarantined
 
 PART = Part(loan_id=UUID(int=1), principal=Decimal(5), interest=Decimal(1))
