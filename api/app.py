@@ -17,7 +17,7 @@ from api.description.openapi import complete
 from api.pipeline.dispatcher import ASSETS, DOCS, OPENAPI, Front
 from api.pipeline.endpoint import Unexpected, as_problem
 from api.pipeline.security_headers import Edge, Origins
-from rim_ledger.engine.core import Refused, Unavailable
+from rim_ledger.engine.refusals import Refused, Unavailable
 
 LICENSE = {"name": "Proprietary", "identifier": "LicenseRef-Proprietary"}
 

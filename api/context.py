@@ -39,10 +39,10 @@ from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.customers.phone_code import PhoneCodes
 from rim_ledger.delivery.messages import Sender
 from rim_ledger.engine.activity import Activity
-from rim_ledger.engine.core import Invalid
 from rim_ledger.engine.environment import Environment, RealWorld
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.postgres.faults import note_fault

@@ -32,7 +32,7 @@ from projections.tables.table import (
     Also,
     Row,
 )
-from rim_ledger.engine.core import Aggregate, Event
+from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.lending.loan import (
     DisputeOutcome,
     Loan,

@@ -32,7 +32,7 @@ from projections.tables.embedded import (
     ProviderClaim,
 )
 from projections.tables.table import Row
-from rim_ledger.engine.core import shared
+from rim_ledger.engine.aggregate import shared
 from rim_ledger.payments.statement import Finding, LineOutcome, Statement, StatementLinesSettled
 from rim_ledger.payments.transaction import (
     PaymentMethod,

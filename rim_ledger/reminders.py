@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from rim_ledger.engine.core import Aggregate
+from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
 from rim_ledger.lending.disbursement import LAST_WAIT
 from rim_ledger.lending.lateness import PAYING

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from rim_ledger.engine.core import SYSTEM, Refused, Stamp, Unavailable
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
 from rim_ledger.lending.disbursement import DisburseLoan

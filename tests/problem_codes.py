@@ -7,7 +7,7 @@ from typing import Final
 
 import api.app  # noqa: F401 - brings in every module that refuses something
 from api.http.problem import OWN_STATUS, InvalidFields, status_of
-from rim_ledger.engine.core import Refused, Unavailable
+from rim_ledger.engine.refusals import Refused, Unavailable
 
 TREE: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("rim_ledger", "projections", "api")

@@ -8,7 +8,9 @@ import pytest
 from api.catalogue import ROUTES
 from api.pipeline.routes import Route
 from rim_ledger.catalogue import ENTITIES
-from rim_ledger.engine.core import Aggregate, Command, Refused
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import RequestLoan

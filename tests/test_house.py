@@ -17,7 +17,8 @@ from rim_ledger import catalogue
 from rim_ledger.admin.admin_commands import LogOut
 from rim_ledger.admin.break_glass import ResetAccess
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF
-from rim_ledger.engine.core import Aggregate, Command, Creation, Event, Form
+from rim_ledger.engine.aggregate import Aggregate, Event
+from rim_ledger.engine.command import Command, Creation, Form
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.unique_names import Named
 from rim_ledger.lending.user_commands import DisableAutoLimit, EnableAutoLimit

@@ -7,7 +7,8 @@ import pytest
 
 from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditRole
 from rim_ledger.admin.permissions import permissions
-from rim_ledger.engine.core import Aggregate, Refused
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.notifications.template import (
     ArchiveEmailTemplate,
     ArchiveSmsTemplate,

@@ -14,7 +14,7 @@ from api.config.database import fitting_database, open_ledger, open_vault
 from api.config.settings import Settings
 from rim_ledger.admin.break_glass import ResetAccess
 from rim_ledger.admin.login_throttle import Attempts
-from rim_ledger.engine.core import SYSTEM, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import RealWorld
 
 

@@ -14,7 +14,7 @@ from api.cli.supervisor import first_login
 from api.config.backup_files import archive, archivist, places, shown
 from api.config.database import Unfit, database, fitting_database, open_ledger, prepare
 from api.config.settings import Settings
-from rim_ledger.engine.core import SYSTEM, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import RealWorld
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system import restore as restoring

@@ -22,7 +22,7 @@ from projections.proofs.derived_rows import Beside, Place, uncompared
 from projections.proofs.signed_note import Untrue
 from projections.proofs.verify import Verification
 from projections.tables import schema
-from rim_ledger.engine.core import SYSTEM, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.postgres.faults import note_fault

@@ -42,8 +42,8 @@ from projections.follow.rebuild import rebuild as rebuild_tables
 from projections.proofs.signed_note import Untrue
 from projections.proofs.trees import Contradiction
 from projections.tables.schema import Outdated
-from rim_ledger.engine.core import Refused, Unavailable
 from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.postgres.heartbeat import alive
 from rim_ledger.postgres.outage import OUTAGE, unwritable
 from rim_ledger.postgres.server import PostgresUnavailable

@@ -20,9 +20,9 @@ from projections.tables import schema
 from rim_ledger.admin.bootstrap import OFFICER, USERNAME, bootstrap, take_on_officer
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.adopted_secrets import adopt
-from rim_ledger.engine.core import Refused
 from rim_ledger.engine.environment import RealWorld
 from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.postgres.migrations import migrate
 from rim_ledger.postgres.server import OWNER, SERVICE, EmbeddedPostgres
 from rim_ledger.vault.erasure_register import Erasures

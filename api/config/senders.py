@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from api.config.settings import Settings
 from rim_ledger.delivery.messages import Heard, Message
-from rim_ledger.engine.core import Unavailable
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.notifications.providers import Integrations
 from rim_ledger.system.breaker import Breaker
 from rim_ledger.system.egress import Outside

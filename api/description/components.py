@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, create_model
 from pydantic.alias_generators import to_camel
 
 from projections.tables.table import Row
-from rim_ledger.engine.core import Aggregate, Form
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.command import Form
 
 Schema = dict[str, Any]
 

@@ -11,7 +11,8 @@ from api.http.query import unfit
 from api.pipeline.routes import Parameters
 from projections.cloud_events import SOURCE, schema_path
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
-from rim_ledger.engine.core import Event, NotFound
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.refusals import NotFound
 from rim_ledger.vault.personal_keys import kept_back, personal_fields
 
 if TYPE_CHECKING:

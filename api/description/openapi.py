@@ -28,7 +28,7 @@ from api.pipeline.routes import AnyRoute, List, One, Other, Route
 from projections.catalogue import ROW_OF
 from projections.tables.dictionary import meaning, unit
 from projections.tables.table import Row
-from rim_ledger.engine.core import Creation
+from rim_ledger.engine.command import Creation
 
 SENTENCES: Final = {
     "400": "The body, the query or the cursor cannot be read.",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from rim_ledger.engine.core import Refused
+from rim_ledger.engine.refusals import Refused
 
 ELEMENT: Final = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.?)*(?:"|\Z))+', re.DOTALL)
 """What stands between commas; a quoted text that does not end goes on to the end."""

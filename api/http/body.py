@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from api.http.coding import Gunzip, is_gzip
 from api.http.problem import Malformed, TooLarge, TooSlow
-from rim_ledger.engine.core import Unavailable
+from rim_ledger.engine.refusals import Unavailable
 
 BODY_MAX: Final = 1024 * 1024
 BODY_SECONDS: Final = 60.0

@@ -13,8 +13,9 @@ from starlette.types import Scope, Send
 from api.http.body import Receive
 from api.http.query import Given
 from rim_ledger.admin.authentication import token_hash
-from rim_ledger.engine.core import SYSTEM, Stamp, Unauthenticated
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.refusals import Unauthenticated
 
 JSON: Final = b"application/json"
 NDJSON: Final = b"application/x-ndjson"

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from api.http.problem import TooLarge, WrongType
 from api.http.text import WRONG
-from rim_ledger.engine.core import Invalid
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.payments.claim_names import reference_claim
 from rim_ledger.payments.statement import Finding, LineOutcome
 from rim_ledger.payments.statement_matching import StatementLine

@@ -9,7 +9,7 @@ from msgspec import Struct
 from api.http.call import Call, Headers
 from api.http.problem import Unsatisfiable
 from api.http.stream import Stream
-from rim_ledger.engine.core import Unavailable
+from rim_ledger.engine.refusals import Unavailable
 
 RANGE: Final = re.compile(r"bytes=(\d{0,99})-(\d{0,99})", re.ASCII | re.IGNORECASE)
 """One range. Where several are asked for the whole file is sent, as RFC 9110 lets us."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import BinaryIO, Final
 
 from api.http.problem import WrongType
-from rim_ledger.engine.core import Invalid
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.text import plain
 
 NAME_MAX: Final = 255

@@ -4,7 +4,8 @@ import re
 from typing import Any
 from uuid import UUID
 
-from rim_ledger.engine.core import Aggregate, NotFound
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.refusals import NotFound
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 

@@ -11,7 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from api.http.body import Chunks, Receive
 from api.http.content_type import require_media_type
 from api.http.problem import Malformed, TooLarge, WrongType
-from rim_ledger.engine.core import Invalid
+from rim_ledger.engine.refusals import Invalid
 
 FILE_MAX: Final = 10 * 1024 * 1024
 FORM_MAX: Final = FILE_MAX + 64 * 1024

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from api.http.accept import NotAcceptable
-from rim_ledger.engine.core import (
+from rim_ledger.engine.refusals import (
     Forbidden,
     Invalid,
     NotFound,

@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from api.http.call import Call
-from rim_ledger.engine.core import Refused
+from rim_ledger.engine.refusals import Refused
 
 WINDOW: Final = 60
 """Seconds."""

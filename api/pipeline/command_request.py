@@ -19,19 +19,12 @@ from rim_ledger.admin.one_time import send_token
 from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.delivery.messages import Channel, Sender
 from rim_ledger.engine.activity import Activity, note_made
-from rim_ledger.engine.core import (
-    SYSTEM,
-    Actor,
-    Creation,
-    Form,
-    Invalid,
-    Stale,
-    Stamp,
-    Unauthenticated,
-)
-from rim_ledger.engine.core import Command as CommandForm
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
+from rim_ledger.engine.command import Command as CommandForm
+from rim_ledger.engine.command import Creation, Form, perform
 from rim_ledger.engine.idempotency import Idempotency, Receipt
-from rim_ledger.engine.unit_of_work import Right, UnitOfWork, perform
+from rim_ledger.engine.refusals import Invalid, Stale, Unauthenticated
+from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 
 if TYPE_CHECKING:
     from api.context import Context

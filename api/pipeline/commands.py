@@ -19,13 +19,10 @@ from api.pipeline.field_names import names_at
 from api.pipeline.idempotency import key_for
 from api.pipeline.routes import Parameters, Route, activity_of, entry
 from api.pipeline.visibility import look_for
-from rim_ledger.engine.core import (
-    Aggregate,
-    Form,
-    Refused,
-    Unavailable,
-)
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.command import Form
 from rim_ledger.engine.idempotency import Receipt
+from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.near import NAMES_MAX, did_you_mean
 
 if TYPE_CHECKING:

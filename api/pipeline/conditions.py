@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from projections.catalogue import TABLES
 from projections.tables.columns import Column
 from projections.tables.table import Row
-from rim_ledger.engine.core import Forbidden
+from rim_ledger.engine.refusals import Forbidden
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
 
 ENDS: Final = ("From", "To")

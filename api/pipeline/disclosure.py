@@ -13,7 +13,7 @@ from api.pipeline.routes import List
 from projections.cloud_events import persons_in_text
 from projections.tables.table import Row
 from rim_ledger.engine.activity import Activity
-from rim_ledger.engine.core import Refused
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.postgres.outage import StoresNothing
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment

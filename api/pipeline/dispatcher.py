@@ -13,8 +13,8 @@ from api.http.query import read_parameters
 from api.http.rate import Rates, caller_of
 from api.pipeline.endpoint import refused
 from api.pipeline.health import PROBES
-from rim_ledger.engine.core import Refused
 from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.turns import CALLER
 
 ACCESSES: Final = "rim_ledger.access"

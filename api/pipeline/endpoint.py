@@ -29,7 +29,7 @@ from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry
 from rim_ledger.admin import authentication
 from rim_ledger.engine.activity import Activity
-from rim_ledger.engine.core import Refused, Unavailable
+from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.postgres.outage import OUTAGE, unavailable
 
 ACTIONS: Final = {"GET": "Read"}

@@ -19,7 +19,7 @@ from api.pipeline.conditions import Test, Unknown, Wrong, by_wire, condition, fi
 from projections.tables.columns import Column
 from projections.tables.table import Row
 from rim_ledger.catalogue import ENTITIES
-from rim_ledger.engine.core import Forbidden
+from rim_ledger.engine.refusals import Forbidden
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
 from rim_ledger.near import NAMES_MAX, did_you_mean

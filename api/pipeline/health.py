@@ -13,7 +13,7 @@ from api.http.call import Call, Reply
 from api.http.problem import encoded
 from api.pipeline.routes import AnyRoute, Other, Parameters
 from projections.follow.lag import LATE, Late, found
-from rim_ledger.engine.core import Unavailable
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.postgres.outage import probe
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Struct
 from pydantic import BaseModel, SecretStr
 
-from rim_ledger.engine.core import Invalid
 from rim_ledger.engine.idempotency import Idempotency
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.values import UUID_TEXT
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import ClassVar, Final, Self
 import psycopg
 from psycopg import AsyncConnection
 
-from rim_ledger.engine.core import Unavailable
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.store import CHANNEL, HEAD
 
 PATIENCE: Final = 5.0

@@ -34,7 +34,7 @@ from api.pipeline.routes import SEES_PERSONS, List, One, Parameters, activity_of
 from api.pipeline.visible_rows import belonging, named, seen
 from projections.tables.table import Row
 from rim_ledger.catalogue import ENTITIES
-from rim_ledger.engine.core import Forbidden
+from rim_ledger.engine.refusals import Forbidden
 from rim_ledger.vault.personal_keys import opened
 
 if TYPE_CHECKING:

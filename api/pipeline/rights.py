@@ -5,7 +5,7 @@ from collections.abc import Container, Mapping
 from msgspec import Struct
 
 from api.pipeline.routes import SEES_PERSONS
-from rim_ledger.engine.core import Actor
+from rim_ledger.engine.aggregate import Actor
 from rim_ledger.engine.unit_of_work import Right
 
 

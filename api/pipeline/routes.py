@@ -13,7 +13,8 @@ from api.http.problem import MethodNotAllowed, NoRoute
 from projections.tables.table import Row
 from rim_ledger.admin import authentication
 from rim_ledger.engine.activity import Activity
-from rim_ledger.engine.core import Aggregate, Form
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.command import Form
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT

@@ -6,7 +6,7 @@ from uuid import UUID
 from api.http.call import Call
 from api.http.ids import missing, resolve
 from api.pipeline.routes import Parameters, Route, entry
-from rim_ledger.engine.core import A, Aggregate
+from rim_ledger.engine.aggregate import A, Aggregate
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from projections.proofs.sealed_logs import Activities, place_of
 from projections.proofs.signed_note import said
 from projections.proofs.trees import ACTIVITY
 from rim_ledger.engine.activity import AdminActivityLog
-from rim_ledger.engine.core import Refused
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.refused_request import RefusedRequest
 
 if TYPE_CHECKING:

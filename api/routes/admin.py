@@ -36,7 +36,8 @@ from rim_ledger.admin.security_settings import (
     SecuritySettings,
     TwoFactorMethod,
 )
-from rim_ledger.engine.unit_of_work import UnitOfWork, perform
+from rim_ledger.engine.command import perform
+from rim_ledger.engine.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from api.context import Context

@@ -14,7 +14,8 @@ from rim_ledger.admin import authentication
 from rim_ledger.admin.api_key import ApiKey
 from rim_ledger.admin.api_key_commands import CreateApiKey, RevokeApiKey
 from rim_ledger.engine.activity import Activity, note_made
-from rim_ledger.engine.unit_of_work import UnitOfWork, perform
+from rim_ledger.engine.command import perform
+from rim_ledger.engine.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from api.context import Context

@@ -17,9 +17,9 @@ from api.pipeline.commands import receipt_fields
 from api.pipeline.idempotency import asked_by, key_for
 from rim_ledger.admin import authentication
 from rim_ledger.engine.activity import Activity
-from rim_ledger.engine.core import Invalid, Refused
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.missing import Missing
+from rim_ledger.engine.refusals import Invalid, Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:

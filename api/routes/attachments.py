@@ -21,9 +21,10 @@ from api.pipeline.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activ
 from api.pipeline.visibility import require_known
 from api.routes.support import ONE, READ, WRITE
 from rim_ledger.admin import authentication
-from rim_ledger.engine.core import Refused
+from rim_ledger.engine.command import perform
 from rim_ledger.engine.idempotency import Receipt
-from rim_ledger.engine.unit_of_work import Right, UnitOfWork, Work, perform
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import Right, UnitOfWork, Work
 from rim_ledger.support.conversation import AddAttachment, require_room
 from rim_ledger.support.ticket import Attachment, Ticket
 from rim_ledger.values import UUID_TEXT, derived_id

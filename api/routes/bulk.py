@@ -24,8 +24,9 @@ from api.pipeline.commands import errors_in, fill, receipt_fields
 from api.pipeline.idempotency import key_for
 from api.pipeline.routes import AnyRoute, Other, Parameters, Route
 from api.routes.atomic import ASKED, perform_all
-from rim_ledger.engine.core import Form, Invalid, Refused, Unavailable
+from rim_ledger.engine.command import Form
 from rim_ledger.engine.idempotency import Receipt
+from rim_ledger.engine.refusals import Invalid, Refused, Unavailable
 
 if TYPE_CHECKING:
     from api.context import Context

@@ -15,7 +15,7 @@ from api.http.problem import InvalidFields
 from api.pipeline.commands import errors_in, receipt_headers, receipt_json
 from api.pipeline.idempotency import key_for
 from api.pipeline.routes import AnyRoute, Other, Parameters
-from rim_ledger.engine.core import Refused
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.callback import TopUpCallback
 from rim_ledger.notifications.callback import MessageCallback

@@ -25,7 +25,7 @@ from projections.tables.table import Row
 from rim_ledger.admin import authentication
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.engine.activity import Activity
-from rim_ledger.engine.core import Aggregate
+from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.near import did_you_mean
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment

@@ -18,7 +18,7 @@ from projections.analysis.export_types import WRITTEN
 from projections.cloud_events import Reader, persons_in
 from projections.follow.log import Line
 from rim_ledger.engine.activity import Activity
-from rim_ledger.engine.core import Refused, Unavailable
+from rim_ledger.engine.refusals import Refused, Unavailable
 
 if TYPE_CHECKING:
     from api.context import Context

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
 from api.http.download import cut
-from rim_ledger.engine.core import Refused, Unavailable
+from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.vault.sealed_file import open_file, seal_file
 
 if TYPE_CHECKING:

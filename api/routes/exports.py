@@ -14,7 +14,7 @@ from api.routes.event_log import Sight, read_question
 from api.routes.events import NUMBER, QUERY, READ
 from api.routes.export_making import make
 from api.routes.export_store import Export, ExportStore
-from rim_ledger.engine.core import Forbidden, Refused
+from rim_ledger.engine.refusals import Forbidden, Refused
 from rim_ledger.system.credentials import rfc3339
 from rim_ledger.values import UUID_TEXT
 from rim_ledger.vault.key_ring import KEY

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from api.pipeline.routes import AnyRoute, List, One, Route, resource
 from projections.lending import LoanRow, UserRow
-from rim_ledger.engine.core import Command, Event
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement

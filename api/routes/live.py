@@ -11,7 +11,7 @@ from api.http.stream import Stream
 from api.pipeline.as_of import NUMBER
 from api.routes.event_log import Question, Sight, pages
 from rim_ledger.engine.activity import Activity
-from rim_ledger.engine.core import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
+from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 from rim_ledger.engine.unit_of_work import Right
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from projections.proofs.merkle import consistency, inclusion, leaf_hash, root_of
 from projections.proofs.origins import Opening
 from projections.proofs.signed_note import Checkpoint
 from projections.proofs.trees import EVENTS
-from rim_ledger.engine.core import Event, NotFound, Refused, Unavailable
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.refusals import NotFound, Refused, Unavailable
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection

@@ -13,7 +13,7 @@ from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.audit_actor import at_the_gate
 from rim_ledger.admin.second_factor import AnswerChallenge
 from rim_ledger.admin.security_settings import TwoFactorMethod
-from rim_ledger.engine.core import Form
+from rim_ledger.engine.command import Form
 from rim_ledger.engine.deciding import Admit
 
 if TYPE_CHECKING:

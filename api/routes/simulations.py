@@ -13,7 +13,7 @@ from api.pipeline.routes import AnyRoute, Other, Parameters
 from projections.analysis.backtest import Backtest, Change
 from projections.tables.writer import encode
 from rim_ledger.engine.activity import Activity
-from rim_ledger.engine.core import Refused, Unavailable
+from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.lending.proposal import Simulation
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from api.routes.payments import RECONCILIATION
 from projections.payments import StatementLineRow, StatementRow
 from rim_ledger.admin import authentication
 from rim_ledger.engine.activity import Activity, note_made
-from rim_ledger.engine.core import Refused, Unavailable
 from rim_ledger.engine.idempotency import Idempotency, Receipt
+from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.payments.statement import LineOutcome, Statement
 from rim_ledger.payments.statement_matching import begin, finish, settle

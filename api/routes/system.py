@@ -5,7 +5,7 @@ from uuid import UUID
 
 from api.pipeline.routes import AnyRoute, List, One, Parameters, Route, resource
 from projections.system import ApiIntegrationRow, SystemConfigRow
-from rim_ledger.engine.core import Form
+from rim_ledger.engine.command import Form
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.config import ResetConfig, SetConfig, SystemConfig, config_id
 from rim_ledger.system.egress import Blocked

@@ -17,8 +17,9 @@ from api.pipeline.routes import AnyRoute, Other, Parameters, Route, activity_of,
 from projections.notifications import EmailTemplateRow, SmsTemplateRow
 from rim_ledger.admin import authentication
 from rim_ledger.delivery.messages import Channel, Message
-from rim_ledger.engine.core import SYSTEM, Aggregate, Stamp, Unavailable, require
+from rim_ledger.engine.aggregate import SYSTEM, Aggregate, Stamp
 from rim_ledger.engine.idempotency import Idempotency, Receipt
+from rim_ledger.engine.refusals import Unavailable, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.sms_text import measured
 from rim_ledger.notifications.template import (

@@ -22,8 +22,8 @@ from projections.tables.table import Row
 from rim_ledger.business_time import Times, so_far
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.engine import entry
+from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.codec import Codec, Recorded
-from rim_ledger.engine.core import Aggregate
 from rim_ledger.lending.loan import Loan
 from rim_ledger.payments.statement import StatementLinesSettled
 from rim_ledger.payments.transaction import Transaction

@@ -19,8 +19,8 @@ from projections.proofs.checkpoints import KEY
 from projections.proofs.read_tables import Shown
 from projections.proofs.verify import Progress, silent
 from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.claim_index import Claim
-from rim_ledger.engine.core import Event
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.rows import ADOPTED, is_held, key_fits, secret_fits
 from rim_ledger.engine.store import Store

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, sql
 from projections.catalogue import TABLES, VIEWS
 from projections.tables.table import Row
 from rim_ledger.catalogue import EVENTS
-from rim_ledger.engine.core import Event
+from rim_ledger.engine.aggregate import Event
 from rim_ledger.postgres.migrations import scripts
 
 LIVE: Final = "read"

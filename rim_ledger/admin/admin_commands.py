@@ -36,14 +36,9 @@ from rim_ledger.admin.contact import claim_email
 from rim_ledger.admin.other_admins import require_no_greater, require_other
 from rim_ledger.admin.passwords import Password, TriedPassword, WithPassword
 from rim_ledger.admin.revocation import close_sessions, end_api_keys, void_token
-from rim_ledger.engine.core import (
-    Command,
-    Creation,
-    Event,
-    Refused,
-    require,
-    require_legal,
-)
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Creation
+from rim_ledger.engine.refusals import Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import Email, Id, Name, Note, Phone
 

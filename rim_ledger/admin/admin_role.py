@@ -9,17 +9,11 @@ from msgspec import UNSET, UnsetType
 from pydantic import Field
 
 from rim_ledger.admin.permissions import Permission, Permissions, rights
+from rim_ledger.engine.aggregate import Event, Stamp
 from rim_ledger.engine.caps import Caps, reaches
-from rim_ledger.engine.core import (
-    Command,
-    Creation,
-    Event,
-    Forbidden,
-    Invalid,
-    Stamp,
-    require,
-)
+from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Forbidden, Invalid, require
 from rim_ledger.engine.unique_names import Named, UniqueNames
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.notifications.superadmins import alert

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.admin.session import Session, closed, opened, seen
-from rim_ledger.engine.core import Aggregate, Event, Personal, Stamp
+from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp
 from rim_ledger.vault.fingerprints import Fingerprint, MaybeFingerprint, hashes
 
 # Events: what can happen to an admin.

@@ -5,8 +5,9 @@ from typing import Final, Self, assert_never
 from uuid import UUID
 
 from rim_ledger.admin.permissions import Permission, rights
-from rim_ledger.engine.core import Aggregate, Event, Forbidden, Stamp, require
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
 from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.refusals import Forbidden, require
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 
 NOTED_EVERY: Final = timedelta(hours=1)

@@ -12,8 +12,9 @@ from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.api_key import ApiKey
 from rim_ledger.admin.login_throttle import Attempts, TooManyAttempts
 from rim_ledger.engine.activity import Activity
-from rim_ledger.engine.core import Actor, Refused, Stamp
+from rim_ledger.engine.aggregate import Actor, Stamp
 from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 NOBODY: Final = UUID(int=0)

@@ -21,12 +21,14 @@ from rim_ledger.admin.session import SESSION, SIGHTINGS
 from rim_ledger.admin.two_factor import must_enrol
 from rim_ledger.customers import customer_session
 from rim_ledger.customers.access import CustomerAccess
-from rim_ledger.engine.core import Forbidden, Form, Invalid, Refused, Stamp, Unauthenticated
+from rim_ledger.engine.aggregate import Stamp
+from rim_ledger.engine.command import Form, perform
 from rim_ledger.engine.deciding import Admit
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger, admit_all
-from rim_ledger.engine.unit_of_work import UnitOfWork, perform
+from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, Unauthenticated
+from rim_ledger.engine.unit_of_work import UnitOfWork
 
 TOKEN: Final = 32
 """Bytes of a token: 256 bits."""

@@ -21,11 +21,13 @@ from rim_ledger.admin.admin_role import (
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.passwords import FirstPassword
 from rim_ledger.admin.permissions import ALL, RESOURCES, permissions
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.caps import Caps
-from rim_ledger.engine.core import SYSTEM, Invalid, Refused, Stamp
+from rim_ledger.engine.command import perform
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
-from rim_ledger.engine.unit_of_work import Right, UnitOfWork, perform
+from rim_ledger.engine.refusals import Invalid, Refused
+from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.system import backup_settings, outbound
 from rim_ledger.system.config import set_defaults
 from rim_ledger.values import ZERO, derived_id

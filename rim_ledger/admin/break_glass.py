@@ -11,8 +11,10 @@ from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.admin.revocation import end_api_keys
 from rim_ledger.admin.two_factor import forget
 from rim_ledger.engine.activity import Activity
-from rim_ledger.engine.core import Command, Event, NotFound, require
-from rim_ledger.engine.unit_of_work import UnitOfWork, perform
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, perform
+from rim_ledger.engine.refusals import NotFound, require
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.superadmins import alert
 
 ADMIN: Final = "admin"

@@ -8,8 +8,9 @@ from rim_ledger.admin.admin_user import AdminContactChanged, AdminUser
 from rim_ledger.admin.api_key import require_session
 from rim_ledger.admin.other_admins import require_no_greater
 from rim_ledger.admin.security_settings import TwoFactorMethod
-from rim_ledger.engine.core import Event, Invalid, Refused, require
+from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Invalid, Refused, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.support.support_agent import SupportAgent, agent_stream
 from rim_ledger.values import Email, Name, Phone

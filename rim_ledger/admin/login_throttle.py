@@ -11,8 +11,8 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from rim_ledger.admin.security_settings import SecuritySettings
-from rim_ledger.engine.core import Refused
 from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.postgres.outage import OUTAGE, unavailable
 from rim_ledger.postgres.pool import Pool
 from rim_ledger.vault.personal_keys import Vault

@@ -19,10 +19,11 @@ from rim_ledger.admin.passwords import Password, WithPassword
 from rim_ledger.admin.revocation import close_sessions, void_token
 from rim_ledger.admin.security_settings import current, require_address
 from rim_ledger.delivery.messages import Channel, Message, Sender
-from rim_ledger.engine.core import SYSTEM, Stamp, Unauthenticated
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Unauthenticated
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 INVITED: Final = "You are invited to RIM Ledger"

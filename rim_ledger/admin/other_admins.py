@@ -3,7 +3,7 @@
 from rim_ledger.admin.admin_role import AdminRole, refuse_greater
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.same_person import is_caller
-from rim_ledger.engine.core import require
+from rim_ledger.engine.refusals import require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 

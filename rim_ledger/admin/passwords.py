@@ -22,7 +22,8 @@ from rim_ledger.admin.security_settings import (
     SecuritySettings,
     current,
 )
-from rim_ledger.engine.core import Form, Invalid, Refused
+from rim_ledger.engine.command import Form
+from rim_ledger.engine.refusals import Invalid, Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 LEAST_WITHOUT_NAMES: Final = 8

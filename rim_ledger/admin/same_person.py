@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.engine.core import Forbidden
+from rim_ledger.engine.refusals import Forbidden
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 

@@ -27,11 +27,13 @@ from rim_ledger.admin.security_settings import (
     require_address,
 )
 from rim_ledger.delivery.messages import Channel, Message, Sender
-from rim_ledger.engine.core import Form, Invalid, Stamp, Unauthenticated, require
+from rim_ledger.engine.aggregate import Stamp
+from rim_ledger.engine.command import Form
 from rim_ledger.engine.deciding import Admit
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger, admit_all
+from rim_ledger.engine.refusals import Invalid, Unauthenticated, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 SENT_MOST: Final = 10

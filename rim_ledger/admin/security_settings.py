@@ -9,8 +9,9 @@ from uuid import UUID
 from pydantic import Field
 
 from rim_ledger.admin.addresses import AddressRules, admits
-from rim_ledger.engine.core import Aggregate, Event, Forbidden, Stamp, require
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
 from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Forbidden, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import derived_id
 

@@ -25,8 +25,10 @@ from rim_ledger.admin.other_admins import require_no_greater, require_other
 from rim_ledger.admin.revocation import close_sessions
 from rim_ledger.admin.security_settings import SecuritySettings, TwoFactorMethod, current
 from rim_ledger.delivery.messages import Channel
-from rim_ledger.engine.core import Command, Event, Form, Invalid, Refused, require
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Form
 from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.refusals import Invalid, Refused, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 ISSUER: Final = "RIM Ledger"

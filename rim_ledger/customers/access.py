@@ -5,7 +5,7 @@ from typing import Self, assert_never
 from uuid import UUID
 
 from rim_ledger.admin.session import Session, Sessions, closed, opened, seen
-from rim_ledger.engine.core import Aggregate, Event, Stamp
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import derived_id
 

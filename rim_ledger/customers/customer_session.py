@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from rim_ledger.admin.security_settings import SecuritySettings
 from rim_ledger.admin.session import SIGHTINGS
 from rim_ledger.customers.access import CustomerAccess, CustomerSeen, access_of, access_stream
-from rim_ledger.engine.core import Actor, Unauthenticated
+from rim_ledger.engine.aggregate import Actor
+from rim_ledger.engine.refusals import Unauthenticated
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.lending.user import User, UserStatus
 

@@ -25,9 +25,11 @@ from rim_ledger.customers.access import (
 )
 from rim_ledger.customers.customer_session import act_as, is_silent, may_come_in
 from rim_ledger.delivery.messages import Channel, Message, Sender
-from rim_ledger.engine.core import Form, Refused, Stamp, Unauthenticated
+from rim_ledger.engine.aggregate import Stamp
+from rim_ledger.engine.command import Form
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Refused, Unauthenticated
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.values import Phone

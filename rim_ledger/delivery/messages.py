@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.engine.core import Refused, Unavailable
+from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 BATCH_MAX: Final = 100

@@ -8,7 +8,8 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.engine.core import Refused, Stamp, shared
+from rim_ledger.engine.aggregate import Stamp, shared
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 
 DONE: Final = "done"

@@ -5,7 +5,7 @@ from typing import Any, Final, Self
 
 from psycopg import AsyncConnection
 
-from rim_ledger.engine.core import SYSTEM, Aggregate, Event, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Aggregate, Event, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.event_mac import Forged
 from rim_ledger.engine.ledger import Ledger

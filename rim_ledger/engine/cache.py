@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec.structs import asdict, replace
 
 from rim_ledger.engine.activity import AdminActivityLog
+from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.codec import Codec, Recorded
-from rim_ledger.engine.core import Aggregate, Event
 from rim_ledger.engine.draft import Draft, Outcome
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.event_mac import Forged, RowForged, leaf

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from rim_ledger.engine.core import Forbidden
+from rim_ledger.engine.refusals import Forbidden
 
 
 class Caps(Struct, frozen=True):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
-from rim_ledger.engine.core import Aggregate
+from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.holding import NOWHERE
 
 Claim = tuple[str, str]

@@ -10,7 +10,7 @@ from eventsourcing.persistence import Mapper, StoredEvent
 from msgspec import Raw, Struct
 from msgspec.structs import force_setattr, replace
 
-from rim_ledger.engine.core import Event, Stamp
+from rim_ledger.engine.aggregate import Event, Stamp
 
 Kept = Mapping[str, str | None]
 """What rows beside the log a stream has: secrets by their fingerprints, and names (as "") that do

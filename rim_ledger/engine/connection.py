@@ -7,7 +7,7 @@ from typing import Final
 
 from psycopg import AsyncConnection
 
-from rim_ledger.engine.core import Unavailable
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.store import Store
 from rim_ledger.postgres.outage import OUTAGE
 from rim_ledger.postgres.pool import NETWORK

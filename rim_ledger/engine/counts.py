@@ -7,7 +7,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from rim_ledger.engine.core import Refused
+from rim_ledger.engine.refusals import Refused
 
 KEPT: Final = timedelta(days=2)
 Count = tuple[date, UUID, str]

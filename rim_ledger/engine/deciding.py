@@ -9,14 +9,15 @@ from uuid import UUID
 from msgspec import Struct
 
 from rim_ledger.engine.activity import logged, with_uuids
+from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.engine.batch import Batch
 from rim_ledger.engine.cache import Cache
-from rim_ledger.engine.core import Stamp, Unavailable
 from rim_ledger.engine.draft import Draft
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.idempotency import Idempotency, Receipt, kept, replayed
 from rim_ledger.engine.missing import Missing
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.refused_request import refused_request
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork

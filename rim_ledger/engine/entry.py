@@ -6,8 +6,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.codec import NOTHING_KEPT, Kept, Recorded
-from rim_ledger.engine.core import Aggregate
 
 
 def evolved(before: Aggregate | None, kind: type[Aggregate], recorded: Recorded) -> Aggregate:

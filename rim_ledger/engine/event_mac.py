@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from rim_ledger.engine.core import Unavailable
+from rim_ledger.engine.refusals import Unavailable
 
 POSITION: Final = 8
 """Bytes of a position, where it is kept with the key."""

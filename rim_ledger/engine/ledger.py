@@ -10,18 +10,20 @@ from uuid import UUID
 import psycopg
 from psycopg.errors import ReadOnlySqlTransaction
 
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
 from rim_ledger.engine.batch import Batch
 from rim_ledger.engine.cache import Cache
+from rim_ledger.engine.command import Command, Creation, perform
 from rim_ledger.engine.connection import WriteConnection
-from rim_ledger.engine.core import Aggregate, Command, Creation, Event, Stamp, Unavailable
 from rim_ledger.engine.deciding import Admit, Deciding, Item
 from rim_ledger.engine.draft import Draft
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.event_mac import Forged, RowForged
 from rim_ledger.engine.idempotency import Idempotency, Receipt
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.store import Moved
 from rim_ledger.engine.turns import Turns
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work, perform
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.postgres.outage import OUTAGE, Outages, unwritable
 from rim_ledger.vault.personal_keys import Vault
 

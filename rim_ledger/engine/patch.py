@@ -8,7 +8,8 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from rim_ledger.engine.core import A, Command, Timed
+from rim_ledger.engine.aggregate import A
+from rim_ledger.engine.command import Command, Timed
 
 
 class Patch(Command[A]):

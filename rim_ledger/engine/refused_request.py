@@ -7,7 +7,8 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.engine.core import Refused, Stamp, shared
+from rim_ledger.engine.aggregate import Stamp, shared
+from rim_ledger.engine.refusals import Refused
 
 
 class Asked(Struct, frozen=True, kw_only=True):

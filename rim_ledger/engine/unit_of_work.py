@@ -11,24 +11,15 @@ import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rim_ledger.engine.activity import Activity
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
 from rim_ledger.engine.caps import Caps
 from rim_ledger.engine.claim_index import Claim, amended, moves
 from rim_ledger.engine.codec import Recorded
-from rim_ledger.engine.core import (
-    Aggregate,
-    Command,
-    Creation,
-    Event,
-    Forbidden,
-    Invalid,
-    NotFound,
-    Refused,
-    Stamp,
-)
 from rim_ledger.engine.counts import Count
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.missing import Missing, Secret
+from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Refused
 from rim_ledger.engine.refused_request import Asked
 from rim_ledger.values import lagos_day
 from rim_ledger.vault.personal_keys import Vault, opened, personal_fields
@@ -285,18 +276,3 @@ def _words(kind: type[Aggregate]) -> str:
 
 Work = Callable[[UnitOfWork], UUID]
 """One decision: reads and writes the book, answers the id of the stream it is about."""
-
-
-def perform(
-    uow: UnitOfWork, kind: type[Aggregate], id: UUID | None, command: Command[Any] | Creation[Any]
-) -> UUID:
-    """Write what a command decides into the book; the id of the stream it is about."""
-    if isinstance(command, Creation):
-        stream = command.stream or id or uow.new_id()
-        uow.open_stream(kind, stream, command.begin(stream, uow))
-        return stream
-    assert id is not None, "a command is about a stream"
-    aggregate = uow.read(kind, id)
-    with uow.dated(id, command.occurred_at):
-        uow.append(kind, id, command.decided(aggregate, uow))
-    return id

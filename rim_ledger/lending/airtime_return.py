@@ -3,7 +3,7 @@
 import msgspec
 
 from rim_ledger.admin.same_person import require_second_person
-from rim_ledger.engine.core import Refused
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.attempt import Attempt
 from rim_ledger.lending.disbursement import FAILED, provider_of

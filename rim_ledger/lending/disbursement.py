@@ -10,7 +10,9 @@ from typing import Final, Literal
 from uuid import UUID
 
 from rim_ledger.admin.same_person import require_second_person
-from rim_ledger.engine.core import Command, Event, require, require_legal
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.attempt import Airtime, Attempt, Disbursement
 from rim_ledger.lending.debt import incur

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.engine.core import SYSTEM, Actor, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger

@@ -6,7 +6,9 @@ from typing import Annotated
 from pydantic import Field
 
 from rim_ledger.admin.same_person import require_second_person
-from rim_ledger.engine.core import Command, Event, Invalid, require
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Invalid, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.airtime_return import claim_return
 from rim_ledger.lending.loan import DisputeOutcome, Loan, LoanDisputeResolved

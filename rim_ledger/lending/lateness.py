@@ -5,7 +5,9 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from rim_ledger.engine.core import Command, Event, require_legal
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.debt import default, fall_overdue, patience, reverse_default
 from rim_ledger.lending.loan import LEGAL, Loan, LoanDefaulted, LoanDefaultReversed, LoanStatus

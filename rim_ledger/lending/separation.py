@@ -4,7 +4,7 @@ from functools import partial
 
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.same_person import is_caller
-from rim_ledger.engine.core import Forbidden, require
+from rim_ledger.engine.refusals import Forbidden, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.loan import Loan, LoanStatus
 from rim_ledger.lending.user import User

@@ -12,8 +12,9 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from rim_ledger.engine.core import Aggregate, Event, Personal, Stamp, require, shared
+from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp, shared
 from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.refusals import require
 from rim_ledger.lending.owed import Completion, Debt, Part
 from rim_ledger.lending.policy import ScoreInputs
 from rim_ledger.lending.repayment_shares import is_late

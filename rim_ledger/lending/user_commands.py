@@ -8,8 +8,10 @@ from uuid import UUID
 from pydantic import Field
 
 from rim_ledger.customers.access import end_sessions
-from rim_ledger.engine.core import Command, Creation, Event, Refused, require, require_legal
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.loan_requests import require_no_conflict
 from rim_ledger.lending.policy import IN_FORCE, limit_for

@@ -3,7 +3,7 @@
 from typing import Final
 from uuid import UUID
 
-from rim_ledger.engine.core import Invalid
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.broadcast import BroadcastMessage

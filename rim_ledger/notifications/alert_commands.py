@@ -8,8 +8,10 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from rim_ledger.engine.core import Command, Creation, Event, Invalid, require
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Invalid, require
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.notifications.alert import (
     AlertAcknowledged,

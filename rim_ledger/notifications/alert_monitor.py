@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from psycopg import AsyncConnection
 
 from rim_ledger.delivery.messages import Channel
-from rim_ledger.engine.core import SYSTEM, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.store import Store

@@ -8,8 +8,10 @@ from uuid import UUID
 from msgspec import Struct
 from pydantic import Field, PrivateAttr
 
-from rim_ledger.engine.core import Command, Creation, Event, Form, Invalid, require, require_legal
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Creation, Form
 from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Invalid, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.notifications.addressing import is_known, require_known, typical
 from rim_ledger.notifications.broadcast import (

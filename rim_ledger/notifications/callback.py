@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 from uuid import UUID
 
-from rim_ledger.engine.core import Event
+from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.broadcast_counts import since, tally
 from rim_ledger.notifications.delivery_rules import progress

@@ -7,7 +7,9 @@ from typing import Final
 from uuid import UUID
 
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser
-from rim_ledger.engine.core import Command, Event, require
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User, UserOptedIn, UserOptedOut, UserStatus
 from rim_ledger.notifications.notification import NotificationChannel, RecipientType

@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from rim_ledger.delivery.messages import Channel, Heard, Lane
-from rim_ledger.engine.core import Event
+from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.addressing import addressed

@@ -11,9 +11,10 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from rim_ledger.delivery.messages import Channel, Heard, Lane, Message, Providers, Unclear
-from rim_ledger.engine.core import SYSTEM, Stamp, Unavailable
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.notifications.broadcast import GOING_OUT, BroadcastMessage, Phase, Target, chunks_of

@@ -17,8 +17,8 @@ from aiosmtplib import (
 )
 
 from rim_ledger.delivery.messages import Heard, Message, Unclear
-from rim_ledger.engine.core import Unavailable
 from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.notifications.sms_text import on_one_line
 from rim_ledger.system.breaker import Breaker
 from rim_ledger.system.egress import Blocked, NoAnswer, Outside, Unreachable

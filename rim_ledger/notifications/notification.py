@@ -13,9 +13,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.delivery.messages import Lane
-from rim_ledger.engine.core import Aggregate, Event, Personal, Stamp, require_legal
+from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp
 from rim_ledger.engine.frozen import FrozenMeta
 from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.refusals import require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.queues import place
 from rim_ledger.system.integration import under_way as through

@@ -8,8 +8,8 @@ from typing import Final
 from uuid import UUID
 
 from rim_ledger.delivery.messages import Channel, Lane, Provider
-from rim_ledger.engine.core import Refused, Unavailable
 from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.mail import AT_ONCE, Mail
 from rim_ledger.notifications.sms_gateway import SmsGateway

@@ -5,7 +5,9 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from rim_ledger.engine.core import Creation, Event, require, require_legal
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Creation
+from rim_ledger.engine.refusals import require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.notification import (
     LEGAL,

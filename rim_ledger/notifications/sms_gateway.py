@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import Final
 
 from rim_ledger.delivery.messages import Heard, Message, Unclear
-from rim_ledger.engine.core import Unavailable
 from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.system.breaker import Breaker
 from rim_ledger.system.egress import Answer, Blocked, NoAnswer, Outside, Unreachable, object_in
 from rim_ledger.system.endpoint import Line

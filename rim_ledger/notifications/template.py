@@ -8,8 +8,10 @@ from uuid import UUID
 from msgspec import Struct
 from pydantic import AfterValidator, Field
 
-from rim_ledger.engine.core import Command, Creation, Event, Stamp, require
+from rim_ledger.engine.aggregate import Event, Stamp
+from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import require
 from rim_ledger.engine.unique_names import Named, UniqueNames
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.sms_text import Encoding, OneLine, Title, measured, on_one_line

@@ -11,7 +11,8 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from rim_ledger.engine.core import Form, Invalid, require
+from rim_ledger.engine.command import Form
+from rim_ledger.engine.refusals import Invalid, require
 from rim_ledger.text import Lines
 
 VARIABLE: Final = re.compile(r"\{\{ ?([A-Za-z][A-Za-z0-9_]{0,39}) ?\}\}")

@@ -3,7 +3,7 @@
 from collections.abc import Container
 
 from rim_ledger.delivery.messages import Channel
-from rim_ledger.engine.core import Forbidden
+from rim_ledger.engine.refusals import Forbidden
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 KINDS = {Channel.SMS: "phone", Channel.EMAIL: "email"}

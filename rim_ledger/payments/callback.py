@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from rim_ledger.engine.core import Event
+from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.payments.payment_commands import CompleteTransaction, FailTransaction, find_payment
 from rim_ledger.payments.transaction import Transaction, TransactionQuarantined, TransactionStatus

@@ -7,15 +7,9 @@ from uuid import UUID
 from pydantic import Field
 
 from rim_ledger.admin.same_person import require_second_person
-from rim_ledger.engine.core import (
-    Command,
-    Creation,
-    Event,
-    Invalid,
-    Refused,
-    require,
-    require_legal,
-)
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Creation
+from rim_ledger.engine.refusals import Invalid, Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.debt import repay
 from rim_ledger.lending.loan import OPEN, Loan

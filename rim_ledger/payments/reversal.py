@@ -7,7 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from rim_ledger.admin.same_person import require_second_person
-from rim_ledger.engine.core import Command, Event, Refused, require, require_legal
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.airtime_return import claim_return, require_another_than_sender
 from rim_ledger.lending.debt import cancel, take_back

@@ -11,8 +11,10 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from rim_ledger.admin.same_person import is_caller
-from rim_ledger.engine.core import Form, Refused, shared
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work, perform
+from rim_ledger.engine.aggregate import shared
+from rim_ledger.engine.command import Form, perform
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
 from rim_ledger.payments.claim_names import line_claim

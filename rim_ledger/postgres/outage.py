@@ -8,7 +8,7 @@ from psycopg import AsyncConnection, IntegrityError, InterfaceError, Operational
 from psycopg.errors import LockNotAvailable, ReadOnlySqlTransaction
 from psycopg_pool import PoolTimeout
 
-from rim_ledger.engine.core import Unavailable
+from rim_ledger.engine.refusals import Unavailable
 
 OUTAGE: Final = (OperationalError, InterfaceError, PoolTimeout, ReadOnlySqlTransaction)
 """What is raised while a database is away, full, read-only or too busy: nothing was committed, or

@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.engine.core import Form
+from rim_ledger.engine.command import Form
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.support.assignment_rules import can_take, keep_loads, open_department
 from rim_ledger.support.support_agent import AVAILABLE, SupportAgent, agent_stream

@@ -4,7 +4,7 @@ from typing import Final
 from uuid import UUID
 
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser
-from rim_ledger.engine.core import Forbidden, Invalid, require
+from rim_ledger.engine.refusals import Forbidden, Invalid, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.support.department import Department
 from rim_ledger.support.support_agent import (

@@ -5,7 +5,9 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from rim_ledger.engine.core import Command, Event, Invalid, require, require_legal
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Invalid, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.support.deadlines import overdue, wind

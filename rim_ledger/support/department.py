@@ -3,7 +3,7 @@
 from typing import ClassVar, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.engine.core import Event, Stamp
+from rim_ledger.engine.aggregate import Event, Stamp
 from rim_ledger.engine.unique_names import Named, UniqueNames
 
 NAMES: Final = UniqueNames("department-name", "department-name-taken", "department")

@@ -7,8 +7,10 @@ from uuid import UUID
 from pydantic import Field
 
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.engine.core import Command, Creation, Event, Invalid, require
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Invalid, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.support.assignment import assign_waiting
 from rim_ledger.support.assignment_rules import open_department

@@ -6,7 +6,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from rim_ledger.engine.core import Command, Creation, Event, Forbidden, require, require_legal
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Creation
+from rim_ledger.engine.refusals import Forbidden, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.support.assignment_rules import open_department

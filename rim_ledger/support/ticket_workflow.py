@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
-from rim_ledger.engine.core import Command, Event, Refused, require, require_legal
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.support.assignment_rules import (

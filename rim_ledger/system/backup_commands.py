@@ -8,8 +8,10 @@ from uuid import UUID
 
 from pydantic import Field
 
-from rim_ledger.engine.core import Command, Creation, Event, Unauthenticated, require
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work, perform
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Creation, perform
+from rim_ledger.engine.refusals import Unauthenticated, require
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.system.backup import (
     KEPT,
     RUNNING,

@@ -8,8 +8,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from rim_ledger.engine.core import Aggregate, Event, Invalid, Stamp
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
 from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import LAGOS, derived_id
 

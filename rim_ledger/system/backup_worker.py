@@ -11,10 +11,12 @@ from uuid import UUID
 import psycopg
 from msgspec import Struct
 
-from rim_ledger.engine.core import SYSTEM, Event, Stamp, Unavailable
+from rim_ledger.engine.aggregate import SYSTEM, Event, Stamp
+from rim_ledger.engine.command import perform
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
-from rim_ledger.engine.unit_of_work import UnitOfWork, perform
+from rim_ledger.engine.refusals import Unavailable
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.postgres.advisory_lock import lease
 from rim_ledger.storage import Storage
 from rim_ledger.system.backup import (

@@ -10,9 +10,10 @@ from uuid import UUID
 from msgspec import Struct
 from psycopg import AsyncConnection
 
-from rim_ledger.engine.core import SYSTEM, Stamp, Unavailable
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.postgres.outage import OUTAGE
 from rim_ledger.system.integration import IntegrationTested, TestResult
 from rim_ledger.system.recovery import break_

@@ -9,7 +9,9 @@ from uuid import UUID
 import msgspec
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from rim_ledger.engine.core import Actor, Aggregate, Form, Unauthenticated
+from rim_ledger.engine.aggregate import Actor, Aggregate
+from rim_ledger.engine.command import Form
+from rim_ledger.engine.refusals import Unauthenticated
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.credentials import API_SECRET, FORMER_SECRET
 from rim_ledger.system.integration import ApiIntegration, IntegrationStatus, IntegrationType

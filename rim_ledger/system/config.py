@@ -10,7 +10,9 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from rim_ledger.engine.core import Aggregate, Command, Event, Invalid, Stamp, Timed, require
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.command import Command, Timed
+from rim_ledger.engine.refusals import Invalid, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.free_json import FreeJson
 from rim_ledger.near import nearest

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
-from rim_ledger.engine.core import Invalid
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.system.integration import IntegrationType
 from rim_ledger.values import Email, Network
 

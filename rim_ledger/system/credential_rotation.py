@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from rim_ledger.engine.core import require
+from rim_ledger.engine.refusals import require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.callback import MAY_SPEAK
 from rim_ledger.system.config_rules import require_pair

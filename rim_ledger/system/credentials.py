@@ -8,7 +8,7 @@ from msgspec import Struct
 from pydantic import AfterValidator, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from rim_ledger.engine.core import Form
+from rim_ledger.engine.command import Form
 from rim_ledger.engine.frozen import FrozenMeta
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.signature import signing_key

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import httpx
 from msgspec import Struct
 
-from rim_ledger.engine.core import Invalid
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.values import LOOPBACK
 
 PATIENCE: Final = 5.0

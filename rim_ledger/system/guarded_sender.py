@@ -3,7 +3,7 @@
 from functools import partial
 
 from rim_ledger.delivery.messages import Channel, Message, Provider, Providers
-from rim_ledger.engine.core import SYSTEM, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.unit_of_work import UnitOfWork

@@ -9,16 +9,10 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, JsonValue, PrivateAttr
 from pydantic_core import PydanticCustomError
 
-from rim_ledger.engine.core import (
-    Command,
-    Creation,
-    Event,
-    Invalid,
-    Refused,
-    require,
-    require_legal,
-)
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Invalid, Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.free_json import FreeObject
 from rim_ledger.system.config_rules import MAIL, WEB, require_fit

@@ -9,7 +9,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from rim_ledger.engine.core import Aggregate, Event, Form, Refused, Stamp
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.command import Form
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import Note, derived_id
 

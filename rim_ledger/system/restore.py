@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.codec import Codec, Recorded
-from rim_ledger.engine.core import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.event_mac import EventMac, leaf
 from rim_ledger.postgres.migrations import LOCK, RECORD, scripts

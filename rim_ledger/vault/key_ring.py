@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from psycopg import Connection
 
-from rim_ledger.engine.core import Unavailable
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.event_mac import EventMac
+from rim_ledger.engine.refusals import Unavailable
 
 LOCK: Final = 7_264_006
 CONNECT: Final = 5

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from rim_ledger.engine.core import Event
+from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.environment import Environment
 from rim_ledger.vault.key_ring import KEY, KEY_ID, NONCE, Purpose, Ring
 

@@ -13,8 +13,9 @@ from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.api_key import ApiKey
 from rim_ledger.admin.bootstrap import BUILT_IN
 from rim_ledger.admin.permissions import permissions
-from rim_ledger.engine.core import Actor, Command, Creation, Event
-from rim_ledger.engine.unit_of_work import UnitOfWork, perform
+from rim_ledger.engine.aggregate import Actor, Event
+from rim_ledger.engine.command import Command, Creation, perform
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.notification import (
     NotificationDelivered,
     NotificationHistory,

@@ -14,7 +14,7 @@ from rim_ledger.admin.admin_role import (
 )
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.permissions import permissions
-from rim_ledger.engine.core import Forbidden, Refused
+from rim_ledger.engine.refusals import Forbidden, Refused
 from tests.admin.staff import Staff
 from tests.spec import given, names
 

@@ -29,8 +29,8 @@ from rim_ledger.admin.authentication import SESSION
 from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.permissions import ALL
 from rim_ledger.admin.session import SESSIONS_MAX
-from rim_ledger.engine.core import Command, Forbidden, Refused
-from rim_ledger.engine.unit_of_work import perform
+from rim_ledger.engine.command import Command, perform
+from rim_ledger.engine.refusals import Forbidden, Refused
 from tests.admin.staff import PASSWORD, Staff, creation
 from tests.spec import names
 

@@ -33,7 +33,9 @@ from rim_ledger.admin.authentication import enter
 from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.admin.security_settings import TwoFactorMethod
-from rim_ledger.engine.core import Command, Event, Forbidden, Invalid, Refused, Unauthenticated
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, Unauthenticated
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from tests.admin.staff import Staff
 from tests.spec import names

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from rim_ledger.admin.login_throttle import IP_SHARE, KEPT, Attempts, Newest, TooManyAttempts
 from rim_ledger.admin.security_settings import DEFAULTS
-from rim_ledger.engine.core import Refused, Unavailable
+from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault
 from tests.spec import START, TestWorld

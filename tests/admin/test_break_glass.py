@@ -13,7 +13,7 @@ from rim_ledger.admin.admin_user import (
 )
 from rim_ledger.admin.break_glass import ResetAccess
 from rim_ledger.admin.security_settings import TwoFactorMethod
-from rim_ledger.engine.core import NotFound, Refused
+from rim_ledger.engine.refusals import NotFound, Refused
 from tests.admin.staff import PASSWORD, Staff
 
 OPERATOR = "root@ledger-1"

@@ -21,11 +21,13 @@ from rim_ledger.admin.login_throttle import Attempts, TooManyAttempts
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.admin.security_settings import DEFAULTS
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.engine.core import Actor, Invalid, Refused, Stamp, Unauthenticated
+from rim_ledger.engine.aggregate import Actor, Stamp
+from rim_ledger.engine.command import perform
 from rim_ledger.engine.environment import RealWorld
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Admit, Ledger
-from rim_ledger.engine.unit_of_work import UnitOfWork, perform
+from rim_ledger.engine.refusals import Invalid, Refused, Unauthenticated
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.config_keys import KNOWN
 from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault

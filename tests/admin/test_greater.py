@@ -21,7 +21,8 @@ from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.permissions import ALL, permissions
 from rim_ledger.admin.same_person import is_caller
 from rim_ledger.admin.two_factor import ResetTwoFactor
-from rim_ledger.engine.core import Command, Forbidden, Refused
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Forbidden, Refused
 from tests.admin.staff import Staff, creation
 from tests.spec import names
 

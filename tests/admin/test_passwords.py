@@ -24,7 +24,7 @@ from rim_ledger.admin.security_settings import (
     SecuritySettings,
     SecuritySettingsChanged,
 )
-from rim_ledger.engine.core import Invalid
+from rim_ledger.engine.refusals import Invalid
 from tests.admin.staff import Staff
 
 password: TypeAdapter[SecretStr] = TypeAdapter(Password)

@@ -16,7 +16,8 @@ from rim_ledger.admin.security_settings import (
     current,
     set_defaults,
 )
-from rim_ledger.engine.core import Event, Refused
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.refusals import Refused
 from tests.spec import Memory
 
 

@@ -31,7 +31,8 @@ from rim_ledger.admin.security_settings import (
     set_defaults,
 )
 from rim_ledger.admin.session import SESSIONS_MAX, Session, closed, opened, seen
-from rim_ledger.engine.core import Command, Forbidden, Unauthenticated
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Forbidden, Unauthenticated
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from tests.admin.staff import Staff
 from tests.spec import START, names

@@ -24,7 +24,8 @@ from rim_ledger.admin.security_settings import (
     set_defaults,
 )
 from rim_ledger.admin.two_factor import Accepted, ResetTwoFactor, confirm, disable, enrol
-from rim_ledger.engine.core import Event, Refused
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from tests.admin.staff import Staff
 

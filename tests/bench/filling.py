@@ -8,10 +8,11 @@ from uuid import UUID
 
 from rim_ledger.admin.bootstrap import FIRST_ADMIN
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.engine.core import Actor, Stamp
+from rim_ledger.engine.aggregate import Actor, Stamp
+from rim_ledger.engine.command import perform
 from rim_ledger.engine.environment import RealWorld
 from rim_ledger.engine.ledger import Ledger
-from rim_ledger.engine.unit_of_work import UnitOfWork, perform
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import RequestLoan

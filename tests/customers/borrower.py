@@ -3,8 +3,10 @@
 from rim_ledger.admin.authentication import enter, token_hash
 from rim_ledger.customers.access import access_of, log_out
 from rim_ledger.customers.phone_code import begin_session
-from rim_ledger.engine.core import Command, Event, Refused
-from rim_ledger.engine.unit_of_work import UnitOfWork, perform
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, perform
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import RegisterUser
 from tests.spec import Memory

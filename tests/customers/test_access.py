@@ -13,7 +13,9 @@ from rim_ledger.admin.security_settings import DEFAULTS
 from rim_ledger.admin.session import SESSION, SESSIONS_MAX, SIGHTINGS
 from rim_ledger.customers.access import CustomerLoggedIn, CustomerLoggedOut, CustomerSeen
 from rim_ledger.customers.customer_session import OWN, SILENCE, is_silent
-from rim_ledger.engine.core import Actor, Command, Forbidden, NotFound, Refused, Unauthenticated
+from rim_ledger.engine.aggregate import Actor
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Forbidden, NotFound, Refused, Unauthenticated
 from rim_ledger.engine.unit_of_work import Right
 from rim_ledger.lending.user import User, UserPhoneVerified, UserStatus
 from rim_ledger.lending.user_commands import (

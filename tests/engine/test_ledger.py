@@ -10,11 +10,11 @@ import psycopg
 import pytest
 from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
-from rim_ledger.engine.core import NotFound, Refused, Unavailable
 from rim_ledger.engine.draft import Draft
 from rim_ledger.engine.environment import RealWorld
 from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.ledger import Ledger, Work
+from rim_ledger.engine.refusals import NotFound, Refused, Unavailable
 from rim_ledger.engine.store import WRITE, Line, Store
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import lagos_day

@@ -10,10 +10,11 @@ import psycopg
 import pytest
 
 from rim_ledger.engine.adopted_secrets import AdoptedSecrets, SecretsAdopted, adopt
-from rim_ledger.engine.core import Aggregate, Event, NotFound
+from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.engine.event_mac import Forged, RowForged
 from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import NotFound
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from tests.engine.test_ledger import VAULT, WORLD, on_ledger, rows
 from tests.sample import (

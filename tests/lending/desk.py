@@ -10,7 +10,9 @@ import pytest
 
 from projections.journal import postings
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.engine.core import SYSTEM, Actor, Aggregate, Command, Event, Refused
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Aggregate, Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import Work
 from rim_ledger.lending.disbursement import DisburseLoan, record_reply
 from rim_ledger.lending.lateness import MarkDefaulted

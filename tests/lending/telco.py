@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from rim_ledger import schedule
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.engine.core import SYSTEM, A, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, A, Stamp
 from rim_ledger.engine.environment import RealWorld
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.unit_of_work import UnitOfWork

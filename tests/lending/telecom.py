@@ -6,7 +6,7 @@ from uuid import UUID
 from msgspec.structs import replace
 from pydantic import SecretStr
 
-from rim_ledger.engine.core import Actor, Event
+from rim_ledger.engine.aggregate import Actor, Event
 from rim_ledger.lending.callback import TopUpCallback
 from rim_ledger.lending.loan import Loan
 from rim_ledger.payments.transaction import Transaction

@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rim_ledger.engine.core import Actor, Event, Refused
+from rim_ledger.engine.aggregate import Actor, Event
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.dispute import ResolveDispute
 from rim_ledger.lending.loan import (

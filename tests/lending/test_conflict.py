@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from rim_ledger.engine.core import Aggregate, Command, Forbidden
-from rim_ledger.engine.unit_of_work import perform
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.command import Command, perform
+from rim_ledger.engine.refusals import Forbidden
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.loan import Loan

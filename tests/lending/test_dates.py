@@ -6,7 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.engine.core import SYSTEM, Command, Invalid, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.loan import Loan

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from rim_ledger.engine.core import SYSTEM, Actor, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import ApproveLoan, RejectLoan, RevokeApproval

@@ -9,10 +9,11 @@ import pytest
 
 from rim_ledger import schedule
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.engine.core import Actor, Refused, Stamp
+from rim_ledger.engine.aggregate import Actor, Stamp
 from rim_ledger.engine.environment import RealWorld
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending import dispatch as dispatching
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement, record_reply
 from rim_ledger.lending.dispatch import Dispatch

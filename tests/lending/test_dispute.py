@@ -7,7 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.engine.core import Command, Event, Refused
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.loan import DisputeOutcome, Loan, LoanDisputeResolved
 from rim_ledger.lending.loan_requests import ApproveLoan, RejectLoan, RevokeApproval

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import fields, replace
 
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.engine.core import SYSTEM, Event, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Event, Stamp
 from rim_ledger.engine.entry import Entry
 from rim_ledger.lending.lateness import MarkDefaulted, look_for_default, look_for_overdue
 from rim_ledger.lending.loan import Loan, LoanCompleted

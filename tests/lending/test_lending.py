@@ -8,10 +8,11 @@ from uuid import UUID
 import psycopg
 
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.engine.core import Command, Refused
+from rim_ledger.engine.command import Command
 from rim_ledger.engine.environment import RealWorld
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import ApproveLoan, RequestLoan

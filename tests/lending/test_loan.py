@@ -9,7 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rim_ledger.engine.core import Actor, Command, Refused
+from rim_ledger.engine.aggregate import Actor
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.loan import LEGAL, Loan, LoanMetadataSet

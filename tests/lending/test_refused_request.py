@@ -5,8 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from rim_ledger.engine.core import Refused
-from rim_ledger.engine.unit_of_work import UnitOfWork, perform
+from rim_ledger.engine.command import perform
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.loan import POLICY_VERSION, Loan
 from rim_ledger.lending.loan_requests import RequestLoan
 from rim_ledger.lending.user import User

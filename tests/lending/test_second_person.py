@@ -5,7 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.engine.core import Actor, Command, Event
+from rim_ledger.engine.aggregate import Actor, Event
+from rim_ledger.engine.command import Command
 from rim_ledger.lending.attempt import Airtime
 from rim_ledger.lending.disbursement import FIRST_QUERY, DisburseLoan, SettleDisbursement
 from rim_ledger.lending.dispute import ResolveDispute

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from rim_ledger.admin.admin_role import SUPERADMIN
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.contact import EditAdmin
-from rim_ledger.engine.core import Aggregate, Command, Creation, Event
-from rim_ledger.engine.unit_of_work import perform
+from rim_ledger.engine.aggregate import Aggregate, Event
+from rim_ledger.engine.command import Command, Creation, perform
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import ApproveLoan, RequestLoan, RevokeApproval

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rim_ledger.engine.core import SYSTEM, Actor, Refused, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault, look_for_overdue
 from rim_ledger.lending.loan import Loan

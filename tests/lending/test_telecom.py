@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import psycopg
 import pytest
 
-from rim_ledger.engine.core import Refused
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending import dispatch
 from rim_ledger.system import egress
 from rim_ledger.system.integration_commands import DeactivateIntegration

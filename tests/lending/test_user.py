@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from rim_ledger.engine.core import Command, Refused
-from rim_ledger.engine.unit_of_work import perform
+from rim_ledger.engine.command import Command, perform
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.user import (
     LEGAL,
     AutoLimitDisabled,

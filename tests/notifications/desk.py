@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from rim_ledger.delivery.messages import Channel, Heard, Lane, Provider
-from rim_ledger.engine.core import SYSTEM, Actor, Event, Refused, Unavailable
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Event
+from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import RegisterUser

@@ -5,7 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.engine.core import Command, Invalid
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.broadcast import (
     BroadcastDrafted,

@@ -16,9 +16,10 @@ from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.delivery.messages import Channel, Heard, Message, Unclear
-from rim_ledger.engine.core import SYSTEM, Stamp, Unavailable
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import RealWorld
 from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.alert import AlertType, SystemAlert
 from rim_ledger.notifications.alert_commands import CreateAlert

@@ -9,7 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from rim_ledger.delivery.messages import Heard
-from rim_ledger.engine.core import Command, Event, Invalid, Refused
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Invalid, Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User, UserOptedIn, UserOptedOut
 from rim_ledger.lending.user_commands import SuspendUser

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from rim_ledger.delivery.messages import Heard
-from rim_ledger.engine.core import Actor, Event, Refused
+from rim_ledger.engine.aggregate import Actor, Event
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import SuspendUser
 from rim_ledger.notifications.broadcast import chunk_id

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from rim_ledger.delivery.messages import Channel, Heard, Lane, Provider
-from rim_ledger.engine.core import Refused, Unavailable
+from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import SuspendUser
 from rim_ledger.notifications.broadcast import BroadcastMessage

@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from rim_ledger.delivery.messages import Heard
-from rim_ledger.engine.core import Event, NotFound, Refused
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.refusals import NotFound, Refused
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import EraseUser, SuspendUser
 from rim_ledger.notifications.delivery_rules import settle, take_waiting

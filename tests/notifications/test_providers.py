@@ -12,7 +12,7 @@ from aiosmtplib import SMTP
 from pydantic import SecretStr
 
 from rim_ledger.delivery.messages import Channel, Heard, Message, Unclear
-from rim_ledger.engine.core import Unavailable
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.notifications import mail
 from rim_ledger.notifications.mail import Mail
 from rim_ledger.notifications.sms_gateway import SmsGateway

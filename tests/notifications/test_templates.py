@@ -8,7 +8,7 @@ from hypothesis import given as when_given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rim_ledger.engine.core import Invalid, Refused
+from rim_ledger.engine.refusals import Invalid, Refused
 from rim_ledger.notifications.sms_text import GSM_7, measured
 from rim_ledger.notifications.template import (
     ArchiveEmailTemplate,

@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from rim_ledger.delivery.messages import Channel, Heard
-from rim_ledger.engine.core import Actor, Command, Event
+from rim_ledger.engine.aggregate import Actor, Event
+from rim_ledger.engine.command import Command
 from rim_ledger.notifications.alert import AlertTriggered, SystemAlert
 from rim_ledger.notifications.alert_commands import CreateAlert, observe
 from rim_ledger.notifications.delivery_rules import settle, take_waiting

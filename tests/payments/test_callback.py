@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from rim_ledger.engine.core import Actor, Command, Event
+from rim_ledger.engine.aggregate import Actor, Event
+from rim_ledger.engine.command import Command
 from rim_ledger.payments.callback import PaymentCallback
 from rim_ledger.payments.payment_commands import CompleteTransaction, FailTransaction
 from rim_ledger.payments.reversal import Reconcile, RefundTransaction, ReverseTransaction

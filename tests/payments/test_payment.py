@@ -10,7 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rim_ledger.engine.core import Actor, Command, Forbidden, Invalid, Refused
+from rim_ledger.engine.aggregate import Actor
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Forbidden, Invalid, Refused
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault, look_for_overdue
 from rim_ledger.lending.loan import OPEN, Loan
 from rim_ledger.lending.telco import Answer

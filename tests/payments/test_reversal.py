@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.engine.core import Command, Forbidden
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Forbidden
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.lateness import MarkDefaulted, look_for_credit_default, look_for_overdue
 from rim_ledger.lending.loan import Loan

@@ -7,7 +7,9 @@ from uuid import UUID
 import pytest
 
 from rim_ledger.admin.admin_user import AdminContactChanged, AdminCreated, AdminUser
-from rim_ledger.engine.core import Actor, Command, Forbidden, Refused
+from rim_ledger.engine.aggregate import Actor
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Forbidden, Refused
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
 from rim_ledger.payments.payment_commands import (

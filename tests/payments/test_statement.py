@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from rim_ledger.engine.core import SYSTEM
+from rim_ledger.engine.aggregate import SYSTEM
 from rim_ledger.lending.user import User
 from rim_ledger.payments.payment_commands import (
     CompleteTransaction,

@@ -15,7 +15,7 @@ from projections.tables import schema
 from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated
 from rim_ledger.admin.admin_user import AdminCreated, AdminUser
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.engine.core import SYSTEM, Actor, Aggregate, Event, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Aggregate, Event, Stamp
 from rim_ledger.engine.environment import RealWorld
 from rim_ledger.engine.ledger import Ledger, Work
 from rim_ledger.engine.unit_of_work import UnitOfWork

@@ -18,8 +18,8 @@ from projections.follow.log import Line
 from projections.journal import JournalLine
 from rim_ledger.business_time import FOLLOWING
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
+from rim_ledger.engine.aggregate import SYSTEM, Aggregate, Stamp
 from rim_ledger.engine.codec import Codec, Recorded
-from rim_ledger.engine.core import SYSTEM, Aggregate, Stamp
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from rim_ledger.admin.bootstrap import FIRST_ADMIN, bootstrap
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.engine.core import SYSTEM, Actor, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch

@@ -5,8 +5,9 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.engine.core import Actor, Command, Stamp
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work, perform
+from rim_ledger.engine.aggregate import Actor, Stamp
+from rim_ledger.engine.command import Command, perform
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.user import User, UserContactChanged, UserErased
 from rim_ledger.support.conversation import MarkMessagesRead, PostMessage
 from rim_ledger.support.ticket import Category, Ticket

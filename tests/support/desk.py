@@ -7,8 +7,9 @@ from uuid import UUID
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, AdminRoleCreated
 from rim_ledger.admin.admin_user import AdminCreated, AdminUser
 from rim_ledger.admin.permissions import permissions
-from rim_ledger.engine.core import Actor, Command, Creation, Event
-from rim_ledger.engine.unit_of_work import Right, UnitOfWork, perform
+from rim_ledger.engine.aggregate import Actor, Event
+from rim_ledger.engine.command import Command, Creation, perform
+from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import RegisterUser
 from rim_ledger.support.deadlines import look_at_ticket

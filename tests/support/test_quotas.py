@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.engine.core import Actor
+from rim_ledger.engine.aggregate import Actor
 from rim_ledger.engine.counts import QuotaExceeded
 from rim_ledger.lending.user import User
 from rim_ledger.support.conversation import AddAttachment, PostMessage

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from rim_ledger.admin.admin_user import AdminSuspended, AdminUser
-from rim_ledger.engine.core import Command, Refused
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import DeleteUser
 from rim_ledger.support.conversation import MarkMessagesRead, PostMessage

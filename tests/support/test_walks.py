@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from projections.conversation import ChatMessage, TicketHistory, said_and_done
-from rim_ledger.engine.core import Command, Refused
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.support.assignment import TICKETS_MAX, assign_waiting
 from rim_ledger.support.conversation import MarkMessagesRead, PostMessage
 from rim_ledger.support.deadlines import REMINDER, next_look, overdue

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.engine.core import Refused, Unauthenticated
+from rim_ledger.engine.refusals import Refused, Unauthenticated
 from rim_ledger.system.backup import (
     Backup,
     BackupFailed,

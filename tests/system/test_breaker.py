@@ -10,8 +10,9 @@ import pytest
 
 from rim_ledger import schedule
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.engine.core import SYSTEM, Stamp, Unavailable
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.telco import SimulatedTelco
 from rim_ledger.system import breaker as module

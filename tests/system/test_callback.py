@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from rim_ledger.engine.core import Event, Unauthenticated
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.refusals import Unauthenticated
 from rim_ledger.lending.user import User
 from rim_ledger.system.callback import NOBODYS, enter, speaker
 from rim_ledger.system.credentials import FORMER_SECRET

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rim_ledger.engine.core import Refused
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import RegisterUser
 from rim_ledger.system.config import (

@@ -6,7 +6,8 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from rim_ledger.engine.core import Command, Invalid
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.lending.telco import Answer
 from rim_ledger.system.egress import Blocked
 from rim_ledger.system.endpoint import Line, line_to

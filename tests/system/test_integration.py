@@ -7,7 +7,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from pydantic import SecretStr, ValidationError
 
-from rim_ledger.engine.core import Refused
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.system.credentials import Imprint
 from rim_ledger.system.integration import (
     ApiIntegration,

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.engine.core import SYSTEM, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import RealWorld
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.lending.user import User

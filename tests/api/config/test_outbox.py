@@ -10,8 +10,8 @@ import pytest
 from api.config.senders import Outbox, providers
 from api.config.settings import Settings
 from rim_ledger.delivery.messages import Channel, Heard, Message
-from rim_ledger.engine.core import Unavailable
 from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.system.egress import Outside
 from tests.spec import TestWorld
 

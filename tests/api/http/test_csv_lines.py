@@ -11,7 +11,7 @@ from api.http import csv_lines
 from api.http.csv_lines import read_lines, receive_file
 from api.http.problem import Malformed, TooLarge, WrongType
 from api.http.text import TextFile
-from rim_ledger.engine.core import Invalid
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.payments.statement import Finding
 from rim_ledger.payments.statement_matching import StatementLine
 

@@ -6,7 +6,7 @@ import pytest
 
 from api.http.file_types import media_type, safe_name
 from api.http.problem import WrongType
-from rim_ledger.engine.core import Invalid
+from rim_ledger.engine.refusals import Invalid
 from tests.api.routes.files import gif, jpeg, png, webp
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'

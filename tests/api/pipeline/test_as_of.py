@@ -10,7 +10,7 @@ from api.catalogue import ROUTES
 from api.pipeline.filters import has_past
 from api.pipeline.routes import List, One
 from rim_ledger.catalogue import ENTITIES
-from rim_ledger.engine.core import SYSTEM, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.notification import (
     Notice,

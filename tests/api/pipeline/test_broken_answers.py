@@ -9,7 +9,7 @@ from psycopg import OperationalError
 
 from api.context import Context
 from projections.follow import log
-from rim_ledger.engine.core import Unavailable
+from rim_ledger.engine.refusals import Unavailable
 from tests.api.conftest import Client, Tell
 from tests.api.routes.test_journal import lend_and_repay
 

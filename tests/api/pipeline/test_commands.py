@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from api.pipeline import reads
-from rim_ledger.engine.core import Unavailable
+from rim_ledger.engine.refusals import Unavailable
 from tests.api.conftest import ADA, WORLD, Client, Tell
 
 

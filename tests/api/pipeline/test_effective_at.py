@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.engine.core import SYSTEM, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.loan import Loan, LoanRepaid
 from tests.api.conftest import ADA, Client, Tell

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from api.pipeline.idempotency import _encoder, asked_by
-from rim_ledger.engine.core import Form
+from rim_ledger.engine.command import Form
 from tests.api.conftest import Client, Tell
 
 NDJSON = {"Content-Type": "application/x-ndjson"}

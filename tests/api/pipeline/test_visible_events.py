@@ -9,7 +9,7 @@ import pytest
 from api.catalogue import TABLE
 from api.pipeline.rights import Rights
 from rim_ledger.catalogue import ENTITIES, EVENTS
-from rim_ledger.engine.core import SYSTEM
+from rim_ledger.engine.aggregate import SYSTEM
 from rim_ledger.vault.personal_keys import kept_back
 from tests.api.conftest import ADA, Client, Tell
 from tests.api.pipeline.streaming import Stream

@@ -13,7 +13,7 @@ import pytest
 from projections.audience import find_audience
 from projections.follow.rebuild import rebuild
 from rim_ledger.delivery.messages import Heard, Message, Unclear
-from rim_ledger.engine.core import Unavailable
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.notifications.delivery_worker import Courier
 from rim_ledger.vault.personal_keys import Vault
 from tests.api.conftest import WORLD, Client, Tell

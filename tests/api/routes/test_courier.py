@@ -10,7 +10,8 @@ import pytest
 from msgspec import structs
 
 from rim_ledger.delivery.messages import Channel, Lane, Message
-from rim_ledger.engine.core import SYSTEM, Stamp, Unavailable
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.notification import (
     Notice,

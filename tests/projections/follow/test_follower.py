@@ -14,7 +14,7 @@ from projections.follow.fold import Poisoned
 from projections.follow.follower import Follower, follow
 from projections.tables.schema import Outdated
 from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated
-from rim_ledger.engine.core import SYSTEM, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.lending.loan import Loan, LoanRejected
 from rim_ledger.lending.user import (
     AutoLimitDisabled,

@@ -1,35 +1,20 @@
-"""The words every slice is written in: Stamp, Event, Aggregate, Form, Command, Refused."""
+"""What the ledger remembers: events with their stamps, and the aggregates that they add up to."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    ClassVar,
-    Generic,
-    Literal,
-    Self,
-    TypeVar,
-)
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeVar
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel
 
 from rim_ledger.engine.frozen import FrozenMeta
 from rim_ledger.engine.holding import Holding
-from rim_ledger.values import NewId, Time
-
-if TYPE_CHECKING:
-    from rim_ledger.engine.unit_of_work import UnitOfWork
 
 Personal = Annotated[str | None, msgspec.Meta(extra={"personal": True})]
 """Words about a person. Sealed under the person's key before they are stored, null once erased."""
@@ -126,6 +111,18 @@ def _shared_names(kind: type[Struct], source: type[Struct | BaseModel]) -> tuple
     return tuple(name for name in kind.__struct_fields__ if name in of_source)
 
 
+A = TypeVar("A", bound="Aggregate")
+
+
+class Reader(Protocol):
+    """Who asks, and what they may do: the part of a unit of work that visibility depends on."""
+
+    stamp: Stamp
+
+    def may(self, resource: str, action: str) -> bool: ...
+    def find(self, kind: type[A], id: UUID | str) -> A | None: ...
+
+
 class Aggregate(Holding, metaclass=FrozenMeta):
     """What the events of one stream add up to. Never stored, always replayed.
 
@@ -158,149 +155,13 @@ class Aggregate(Holding, metaclass=FrozenMeta):
         """Whose personal words this stream's events carry: they are sealed under that key."""
         return self.id
 
-    def known_to(self, uow: UnitOfWork) -> bool:
+    def known_to(self, reader: Reader) -> bool:
         """Whether the caller may know of it; for others it is as if it were not there. Borrowers
         know of what is about them."""
-        return uow.stamp.customer in (None, self.person)
+        return reader.stamp.customer in (None, self.person)
 
     def require_present(self) -> None:
         """Refuse where it was deleted, archived or revoked: it is kept for the record only."""
 
     def but(self, **changes: Any) -> Self:
         return replace(self, **changes)
-
-
-A = TypeVar("A", bound=Aggregate)
-
-
-class Form(BaseModel):
-    """What a client fills in: camelCase outside, snake_case inside, nothing unknown."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-        serialize_by_alias=True,
-        extra="forbid",
-        frozen=True,
-        strict=True,
-    )
-
-    @classmethod
-    def filled_in(cls, said: Any) -> Self:
-        """The form that a client sent, under the names outside alone. Raises ValidationError."""
-        return cls.model_validate(said, by_name=False)
-
-
-class Timed(Form):
-    """A form that may say when the thing happened, if that was not now."""
-
-    occurred_at: Annotated[
-        Time | None,
-        Field(
-            description="When it happened: at most 5 minutes ahead, and not before what this "
-            "entity has already; more than 7 days back needs the permission history.import. "
-            "Now, when left out."
-        ),
-    ] = None
-
-
-class Command(Timed, Generic[A]):
-    """A wish, in the imperative, with the rule it must meet."""
-
-    WHEN_GONE: ClassVar[bool] = False
-    """Whether it may be asked of what was deleted, archived or revoked as well."""
-
-    def reaches(self, aggregate: A, uow: UnitOfWork) -> bool:
-        """Whether the caller may ask it of this; to others it is as if it were not there."""
-        return aggregate.known_to(uow)
-
-    def decided(self, aggregate: A, uow: UnitOfWork) -> Iterable[Event]:
-        """The same as `decide`, for what is still there."""
-        if not self.WHEN_GONE:
-            aggregate.require_present()
-        return self.decide(aggregate, uow)
-
-    @abstractmethod
-    def decide(self, aggregate: A, uow: UnitOfWork) -> Iterable[Event]:
-        """The events to add to the aggregate's stream, or Refused. Pure but for the book."""
-
-
-class Creation(Timed, Generic[A]):
-    """A wish for something new. A client may name it before it is made."""
-
-    id: NewId | None = None
-
-    @property
-    def stream(self) -> UUID | None:
-        """The stream that it begins, where the wish says which."""
-        return self.id
-
-    @abstractmethod
-    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
-        """The first events of stream `id`, or Refused."""
-
-
-class Refused(Exception):
-    """A rule said no. `code` is for programs, `detail` for people; nothing was changed."""
-
-    replayed = False
-    """Whether this is the stored answer to an earlier request with the same key."""
-
-    def __init__(self, code: str, detail: str, **more: Any) -> None:
-        super().__init__(detail)
-        self.code, self.detail, self.more = code, detail, more
-
-
-class NotFound(Refused):
-    """There is no such thing, or none that the caller may know of."""
-
-    def __init__(self, kind: str, id: object) -> None:
-        super().__init__("not-found", f"There is no {kind} {id}.")
-
-
-class Invalid(Refused):
-    """The wish is well-formed and still cannot be meant."""
-
-    def __init__(self, code: str, detail: str, pointer: str) -> None:
-        super().__init__(code, detail, pointer=pointer)
-
-
-class Stale(Refused):
-    """The caller acted on an older version than the current one."""
-
-
-class Forbidden(Refused):
-    """The caller is known and may not do this."""
-
-
-class Unauthenticated(Refused):
-    """Nobody vouches for the caller."""
-
-
-class Unavailable(Exception):
-    """The store cannot be reached or is too busy. What was asked may be asked again."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code, self.detail = code, detail
-
-
-def require(condition: bool, code: str, otherwise: str) -> None:
-    """Refuse unless the condition holds."""
-    if not condition:
-        raise Refused(code, otherwise)
-
-
-def require_legal(status: str, command: str, legal: Mapping[str, Sequence[str]]) -> None:
-    """Refuse a command that is not among those legal in this status, and say which are."""
-    allowed = sorted(legal[status])
-    if command not in allowed:
-        may = ", ".join(allowed) if allowed else "nothing"
-        raise Refused(
-            "invalid-transition",
-            f"'{command}' is not possible while the status is '{status}'; possible now: {may}.",
-            current=status,
-            command=command,
-            allowed=allowed,
-        )
