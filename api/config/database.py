@@ -23,6 +23,7 @@ from rim_ledger.engine.adopted_secrets import adopt
 from rim_ledger.engine.environment import RealWorld
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Refused
+from rim_ledger.lending.user_commands import erase_again
 from rim_ledger.postgres.migrations import migrate
 from rim_ledger.postgres.server import OWNER, SERVICE, EmbeddedPostgres
 from rim_ledger.vault.erasure_register import Erasures
@@ -183,7 +184,7 @@ async def _begin(
     made = list[str]()
     async with open_ledger(settings, url) as ledger:
         await adopt(url, ledger, open_vault(settings, url), RealWorld())
-        await Erasures(settings.home, RealWorld()).settle(url, ledger)
+        await Erasures(settings.home, RealWorld()).settle(url, ledger, erase_again)
         for what, username, setting, take_on in people:
             given: SecretStr | None = getattr(settings, setting)
             told = list[str]()

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
-from rim_ledger.lending.user_commands import erase_again
+from rim_ledger.engine.unit_of_work import Work
 
 NAME: Final = "erasures"
 """The file in RIM_HOME: a line of JSON for each person, their id and nothing else of them."""
@@ -63,9 +63,9 @@ class Erasures:
         lines = self.path.read_text().splitlines()
         return {UUID(json.loads(line)["person"]) for line in lines if line.strip()}
 
-    async def settle(self, url: str, ledger: Ledger) -> int:
-        """See that register and ledger agree: whoever is in either is erased in both. How many
-        were erased once more."""
+    async def settle(self, url: str, ledger: Ledger, erase_again: Callable[[UUID], Work]) -> int:
+        """Make register and ledger agree: a person in either is erased in both. Returns how many
+        were erased once more, each by the decision that `erase_again` gives for an id."""
         known = self.persons()
         async with await AsyncConnection.connect(url, autocommit=True) as connection:
             cursor = await connection.execute(ERASED)
