@@ -3,14 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from projections.columns import (
-    Indexed,
-    Key,
-    Moment,
-    Read,
-    References,
-    Sql,
-)
+from projections.columns import Indexed, Key, Moment, Read, References, Sql
 from projections.embedded import ActivityDetails
 from projections.tables import Row
 from rim_ledger.activity import AdminActivityLog

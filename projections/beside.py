@@ -17,12 +17,12 @@ from projections.log import Line
 from projections.seals import KEY
 from projections.shown import Shown
 from projections.streams import Rest, no_rest, spans
-from projections.verify import Progress, silent
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Event
 from rim_ledger.due import Due, expected
 from rim_ledger.entry import Entry
 from rim_ledger.lists import Claim
+from rim_ledger.progress import Progress, silent
 from rim_ledger.rows import ADOPTED, is_held, key_fits, secret_fits
 from rim_ledger.store import Store
 from rim_ledger.vault import Vault, personal_fields

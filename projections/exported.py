@@ -13,7 +13,6 @@ import msgspec
 
 from projections.absent import TOMBSTONE, Absent, absent_in
 from projections.cloud_events import Reader, persons_in
-from projections.export import Progress
 from projections.export_files import Manifest, Unfitting, digest, manifest_in, proof_file, strange
 from projections.export_rows import SCHEMA, values_of
 from projections.export_types import Comparison, rows_in
@@ -21,6 +20,7 @@ from projections.log import Line, leaf
 from projections.merkle import Frontier, leaf_hash
 from projections.origins import Origins
 from projections.signed_note import Checkpoint, Untrue, Verifier
+from rim_ledger.progress import Progress, silent
 
 STEP: Final = 5_000
 """Events between two reports of progress."""
@@ -29,7 +29,7 @@ Part = Absent
 
 
 def verify(
-    place: Path, verifier: Verifier, progress: Progress = lambda _, __: None
+    place: Path, verifier: Verifier, progress: Progress = silent
 ) -> tuple[Checkpoint, Origins, int]:
     """Compare an export with its signed checkpoint, without the database: every column of every
     event, and the tree of all events. What the checkpoint says, who signed the log, and how many

@@ -16,22 +16,10 @@ from msgspec import Struct
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from projections.columns import (
-    Indexed,
-    Key,
-    Moment,
-    Naira,
-    Read,
-    References,
-    Sql,
-    Unique,
-)
+from projections.columns import Indexed, Key, Moment, Naira, Read, References, Sql, Unique
 from projections.embedded import PostedLine
 from projections.event_names import EventName
-from projections.tables import (
-    Also,
-    Row,
-)
+from projections.tables import Also, Row
 from rim_ledger.core import Aggregate, Event
 from rim_ledger.lending.loan import (
     DisputeOutcome,

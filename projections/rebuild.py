@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from projections.follower import Follower
 from projections.log import Line
 from projections.statements import fills
 from projections.writer import copy, rows_of, unquoted
+from rim_ledger.progress import Progress, silent
 from rim_ledger.vault import Vault
 
 STRETCH: Final = 5000
@@ -32,13 +33,6 @@ LOCK: Final = 7_264_003
 PREPARING: Final = 7_264_004
 LINGERING: Final = 5_000
 """Milliseconds in which the session of a rebuild that has ended is gone, and its lock with it."""
-
-Progress = Callable[[int, int], None]
-"""Is told how many events are done, of how many."""
-
-
-def silent(done: int, total: int) -> None:
-    """Tells nobody."""
 
 
 class Rebuilt(Struct, frozen=True):

@@ -1,6 +1,5 @@
 """Every read table as it was at a moment, in a DuckDB file, by the fold that the service uses."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -16,6 +15,7 @@ from projections.statements import fills
 from projections.tables import Row
 from projections.writer import Rows, encode, persons_of, rows_of
 from rim_ledger.living_keys import ERASED
+from rim_ledger.progress import Progress, silent
 from rim_ledger.vault import Keys
 
 SCHEMA: Final = "main"
@@ -43,14 +43,12 @@ ARROW: Final[dict[str, Any]] = {
 }
 """How each type of a column travels; DuckDB knows them under the names they have here."""
 
-Progress = Callable[[int, int], None]
-
 
 async def replay(
     source: AsyncConnection[Any],
     moment: Moment,
     into: Path,
-    progress: Progress = lambda _, __: None,
+    progress: Progress = silent,
 ) -> bool:
     """Write the tables as of a moment into a new file, words about persons left out; whether that
     is approximate, as some event does not say when it happened.

@@ -7,14 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from rim_ledger.core import (
-    Forbidden,
-    Invalid,
-    NotFound,
-    Refused,
-    Stale,
-    Unauthenticated,
-)
+from rim_ledger.core import Forbidden, Invalid, NotFound, Refused, Stale, Unauthenticated
 from rim_ledger.counts import QuotaExceeded
 from rim_ledger.draft import Outcome
 

@@ -37,14 +37,7 @@ from rim_ledger.admin.others import require_no_greater, require_other
 from rim_ledger.admin.passwords import Password, TriedPassword, WithPassword
 from rim_ledger.admin.shut_out import close_sessions, end_api_keys, void_token
 from rim_ledger.book import Book
-from rim_ledger.core import (
-    Command,
-    Creation,
-    Event,
-    Refused,
-    require,
-    require_legal,
-)
+from rim_ledger.core import Command, Creation, Event, Refused, require, require_legal
 from rim_ledger.values import Email, Id, Name, Note, Phone
 
 INVITATION_LIFE: Final = timedelta(days=7)

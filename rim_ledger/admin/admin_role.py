@@ -11,15 +11,7 @@ from pydantic import Field
 from rim_ledger.admin.permissions import Permission, Permissions, rights
 from rim_ledger.book import Book, Right
 from rim_ledger.caps import Caps, reaches
-from rim_ledger.core import (
-    Command,
-    Creation,
-    Event,
-    Forbidden,
-    Invalid,
-    Stamp,
-    require,
-)
+from rim_ledger.core import Command, Creation, Event, Forbidden, Invalid, Stamp, require
 from rim_ledger.names import Named, UniqueNames
 from rim_ledger.notifications.superadmins import alert
 from rim_ledger.patch import Patch

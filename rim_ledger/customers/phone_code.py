@@ -19,12 +19,7 @@ from rim_ledger.admin.session import SESSION
 from rim_ledger.admin.two_factor import LIFE, Code, new_code, plain
 from rim_ledger.book import Book
 from rim_ledger.core import Form, Refused, Stamp, Unauthenticated
-from rim_ledger.customers.access import (
-    CustomerAccess,
-    CustomerLoggedIn,
-    access_of,
-    access_stream,
-)
+from rim_ledger.customers.access import CustomerAccess, CustomerLoggedIn, access_of, access_stream
 from rim_ledger.customers.standing import act_as, is_silent, may_come_in
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.user import User

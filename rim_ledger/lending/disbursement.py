@@ -249,13 +249,11 @@ def _deliver(id: UUID, reference: str, telco_reference: str | None, book: Book) 
 
 def _record(loan: Loan, reference: str, book: Book) -> UUID:
     transaction = book.new_id()
-    recorded = TransactionRecorded(
+    recorded = TransactionRecorded.of(
+        loan,
         transaction_id=book.number("TXN"),
-        user_id=loan.user_id,
         type=TransactionType.AIRTIME,
-        amount=loan.amount,
         reference=reference,
-        network=loan.network,
         loan_id=loan.id,
     )
     book.open_stream(Transaction, transaction, [recorded])

@@ -9,15 +9,7 @@ from pydantic import Field
 from rim_ledger.admin.admin_role import alert_superadmins
 from rim_ledger.admin.same_person import is_caller, require_second_person
 from rim_ledger.book import Book
-from rim_ledger.core import (
-    Command,
-    Creation,
-    Event,
-    Forbidden,
-    Refused,
-    require_legal,
-    shared,
-)
+from rim_ledger.core import Command, Creation, Event, Forbidden, Refused, require_legal, shared
 from rim_ledger.lending.decision import Terms, decide_request, require_active
 from rim_ledger.lending.loan import (
     LEGAL,

@@ -5,11 +5,7 @@ from uuid import UUID
 
 from rim_ledger.book import Book
 from rim_ledger.notifications.broadcast import BroadcastProgressed
-from rim_ledger.notifications.notification import (
-    HandOver,
-    NotificationHistory,
-    NotificationStatus,
-)
+from rim_ledger.notifications.notification import HandOver, NotificationHistory, NotificationStatus
 
 
 def tally(book: Book, ids: Iterable[UUID]) -> BroadcastProgressed:

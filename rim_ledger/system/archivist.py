@@ -15,17 +15,10 @@ from rim_ledger.book import Book, perform
 from rim_ledger.core import SYSTEM, Event, Stamp, Unavailable
 from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
+from rim_ledger.progress import Progress, silent
 from rim_ledger.storage import Storage
 from rim_ledger.system.archive import Archive, Sealer, Unsound
-from rim_ledger.system.backing_up import (
-    DROP,
-    LATER,
-    MAKE,
-    VERIFY,
-    StartBackup,
-    chain_of,
-    succeed,
-)
+from rim_ledger.system.backing_up import DROP, LATER, MAKE, VERIFY, StartBackup, chain_of, succeed
 from rim_ledger.system.backup import (
     Backup,
     BackupFailed,
@@ -37,7 +30,7 @@ from rim_ledger.system.backup import (
 )
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
 from rim_ledger.system.chain import Chain, outlined
-from rim_ledger.system.dump import Dump, Progress
+from rim_ledger.system.dump import Dump
 from rim_ledger.system.manifest import FILE, Manifest
 from rim_ledger.world import World
 
@@ -48,10 +41,6 @@ WAITING_MAX: Final = 2
 HEAD_START: Final = timedelta(seconds=10)
 
 log = logging.getLogger(__name__)
-
-
-def silent(done: int, total: int) -> None:
-    """Tells nobody."""
 
 
 class Places(Struct, frozen=True):

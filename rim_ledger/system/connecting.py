@@ -10,15 +10,7 @@ from pydantic import AfterValidator, Field, JsonValue, PrivateAttr
 from pydantic_core import PydanticCustomError
 
 from rim_ledger.book import Book
-from rim_ledger.core import (
-    Command,
-    Creation,
-    Event,
-    Invalid,
-    Refused,
-    require,
-    require_legal,
-)
+from rim_ledger.core import Command, Creation, Event, Invalid, Refused, require, require_legal
 from rim_ledger.free_json import FreeObject
 from rim_ledger.patch import Patch
 from rim_ledger.system.credential_rotation import UNKNOWN_CALLBACKS, end_former, rotate

@@ -8,13 +8,7 @@ from uuid import UUID
 from rim_ledger.book import Book
 from rim_ledger.core import require
 from rim_ledger.system.callback import MAY_SPEAK
-from rim_ledger.system.credentials import (
-    API_KEY,
-    API_SECRET,
-    FORMER_SECRET,
-    WithCredentials,
-    keep,
-)
+from rim_ledger.system.credentials import API_KEY, API_SECRET, FORMER_SECRET, WithCredentials, keep
 from rim_ledger.system.integration import (
     ApiIntegration,
     IntegrationCredentialsRotated,
