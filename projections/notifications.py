@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import WithJsonSchema
 
-from projections.columns import (
+from projections.tables.columns import (
     FreeFields,
     Generated,
     Indexed,
@@ -19,7 +19,7 @@ from projections.columns import (
     UniqueWhile,
     Words,
 )
-from projections.tables import Row
+from projections.tables.table import Row
 from rim_ledger.notifications.broadcast import (
     BroadcastChunk,
     BroadcastMessage,

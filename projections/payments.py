@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 from pydantic import AfterValidator, Field
 
-from projections.columns import (
+from projections.tables.columns import (
     Copied,
     EmailText,
     FreeFields,
@@ -26,9 +26,13 @@ from projections.columns import (
     Words,
     free_fields,
 )
-from projections.embedded import Allocation, Differences, ProviderClaim
-from projections.tables import Row
-from rim_ledger.core import shared
+from projections.tables.embedded import (
+    Allocation,
+    Differences,
+    ProviderClaim,
+)
+from projections.tables.table import Row
+from rim_ledger.engine.aggregate import shared
 from rim_ledger.payments.statement import Finding, LineOutcome, Statement, StatementLinesSettled
 from rim_ledger.payments.transaction import (
     PaymentMethod,

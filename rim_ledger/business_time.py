@@ -20,7 +20,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.core import Aggregate, Event, Stamp
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
 from rim_ledger.lending.loan import (
     Loan,
     LoanBecameOverdue,

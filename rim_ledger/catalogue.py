@@ -6,9 +6,9 @@ from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated, AdminRoleEv
 from rim_ledger.admin.admin_user import AdminCreated, AdminUser, AdminUserEvent
 from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyEvent
 from rim_ledger.admin.security_settings import SecuritySettings, SecuritySettingsChanged
-from rim_ledger.adopted_secrets import AdoptedSecrets, SecretsAdopted
-from rim_ledger.core import Aggregate, Event
 from rim_ledger.customers.access import CustomerAccess, CustomerAccessEvent, CustomerLoggedIn
+from rim_ledger.engine.adopted_secrets import AdoptedSecrets, SecretsAdopted
+from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
 from rim_ledger.lending.user import User, UserEvent, UserRegistered
 from rim_ledger.notifications.alert import AlertCreated, AlertEvent, SystemAlert

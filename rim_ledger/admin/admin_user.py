@@ -8,8 +8,8 @@ from uuid import UUID
 
 from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.admin.session import Session, closed, opened, seen
-from rim_ledger.core import Aggregate, Event, Personal, Stamp
-from rim_ledger.fingerprints import Fingerprint, MaybeFingerprint, hashes
+from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp
+from rim_ledger.vault.fingerprints import Fingerprint, MaybeFingerprint, hashes
 
 # Events: what can happen to an admin.
 

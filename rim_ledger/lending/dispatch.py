@@ -9,30 +9,30 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.book import Book
-from rim_ledger.core import SYSTEM, Actor, Stamp
-from rim_ledger.lease import lease
-from rim_ledger.ledger import Ledger
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.idempotency import Receipt
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.attempt import Attempt, Disbursement
 from rim_ledger.lending.disbursement import record_reply
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.telco import Answer, Reply, Telco, TopUp
 from rim_ledger.lending.telecom import HttpTelco
 from rim_ledger.lending.user import User
-from rim_ledger.outcomes import Receipt
+from rim_ledger.postgres.advisory_lock import lease
 from rim_ledger.system.breaker import Breaker
+from rim_ledger.system.egress import Blocked, Outside
+from rim_ledger.system.endpoint import Line, line_to
 from rim_ledger.system.integration import (
     ApiIntegration,
     IntegrationStatus,
     IntegrationTested,
     TestResult,
 )
-from rim_ledger.system.line import Line, line_to
-from rim_ledger.system.mending import PROBE, mend
 from rim_ledger.system.outbound import LATER, is_open
-from rim_ledger.system.outside import Blocked, Outside
 from rim_ledger.system.probe import probe
-from rim_ledger.world import World
+from rim_ledger.system.recovery import PROBE, mend
 
 PATIENCE: Final = 5.0
 """Seconds that a caller waits for the telco; after that the answer comes with the clock."""
@@ -66,10 +66,10 @@ class Dispatch:
     was requested through, or else the `telco` of this installation."""
 
     def __init__(
-        self, url: str, ledger: Ledger, telco: Telco, world: World, outside: Outside
+        self, url: str, ledger: Ledger, telco: Telco, environment: Environment, outside: Outside
     ) -> None:
-        self.url, self.ledger, self.telco, self.world = url, ledger, telco, world
-        self._outside, self.breaker = outside, Breaker(url, ledger, world)
+        self.url, self.ledger, self.telco, self.environment = url, ledger, telco, environment
+        self._outside, self.breaker = outside, Breaker(url, ledger, environment)
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._under_way: set[asyncio.Task[Receipt | None]] = set()
 
@@ -100,14 +100,14 @@ class Dispatch:
     async def test(self, integration: UUID) -> None:
         """Try whether a provider that was put out of use answers again."""
 
-        def look(book: Book) -> tuple[UUID, Line | None]:
-            line = line_to(book, book.read(ApiIntegration, integration))
-            if is_open(book):
+        def look(uow: UnitOfWork) -> tuple[UUID, Line | None]:
+            line = line_to(uow, uow.read(ApiIntegration, integration))
+            if is_open(uow):
                 return integration, line
-            book.remind(PROBE, integration, book.now + LATER)
+            uow.remind(PROBE, integration, uow.now + LATER)
             return integration, None
 
-        stamp = Stamp(at=self.world.now(), actor=SYSTEM)
+        stamp = Stamp(at=self.environment.now(), actor=SYSTEM)
         _, line = await self.ledger.decide(look, stamp)
         if line is None:
             return
@@ -116,7 +116,7 @@ class Dispatch:
         except Blocked:
             found = IntegrationTested(result=TestResult.FAILED, reason="blocked")
         await self.breaker.note_test(line.id, found)
-        await self.ledger.submit(mend(line, found), Stamp(at=self.world.now(), actor=SYSTEM))
+        await self.ledger.submit(mend(line, found), Stamp(at=self.environment.now(), actor=SYSTEM))
 
     async def drain(self) -> None:
         """Wait for what is under way."""
@@ -144,7 +144,7 @@ class Dispatch:
     def _telco(self, flight: _Flight) -> Telco:
         if flight.line is None:
             return self.telco
-        return HttpTelco(flight.line, self._outside, self.breaker, self.world)
+        return HttpTelco(flight.line, self._outside, self.breaker, self.environment)
 
     @staticmethod
     async def _within(call: Awaitable[Reply]) -> Reply:
@@ -157,7 +157,7 @@ class Dispatch:
         """A reference that the telco has not heard of has failed, once it cannot come any more."""
         if reply.answer is not Answer.ABSENT:
             return reply
-        if self.world.now() - flight.asked_at < ON_THE_WAY:
+        if self.environment.now() - flight.asked_at < ON_THE_WAY:
             return Reply(Answer.UNKNOWN)
         return Reply(Answer.FAILED, reason="The telco never received this top-up.")
 
@@ -165,35 +165,35 @@ class Dispatch:
         line = flight.line
         name = line.name if line else self.telco.name
         actor = Actor(type="integration", id=line.id if line else None, name=name)
-        stamp = Stamp(at=self.world.now(), actor=actor)
+        stamp = Stamp(at=self.environment.now(), actor=actor)
         work = record_reply(loan, flight.reference, reply)
         for _ in range(reply.callbacks):
             receipt = await self.ledger.submit(work, stamp)
         return receipt
 
     async def _look(self, id: UUID) -> list[_Flight]:
-        def work(book: Book) -> tuple[UUID, list[_Flight]]:
-            loan = book.read(Loan, id)
-            if loan.to_ask and is_open(book):
-                return id, [_flight(book, loan, each) for each in loan.to_ask]
+        def work(uow: UnitOfWork) -> tuple[UUID, list[_Flight]]:
+            loan = uow.read(Loan, id)
+            if loan.to_ask and is_open(uow):
+                return id, [_flight(uow, loan, each) for each in loan.to_ask]
             if loan.to_ask:
-                book.remind("query-top-up", id, book.now + LATER)
+                uow.remind("query-top-up", id, uow.now + LATER)
             else:
-                book.forget("query-top-up", id)
+                uow.forget("query-top-up", id)
             return id, []
 
-        _, flights = await self.ledger.decide(work, Stamp(at=self.world.now(), actor=SYSTEM))
+        _, flights = await self.ledger.decide(work, Stamp(at=self.environment.now(), actor=SYSTEM))
         return flights
 
 
-def _flight(book: Book, loan: Loan, attempt: Attempt) -> _Flight:
+def _flight(uow: UnitOfWork, loan: Loan, attempt: Attempt) -> _Flight:
     flight = _Flight(attempt.reference, attempt.asked_at, disputed=loan.disputed)
-    user = book.read(User, loan.user_id)
+    user = uow.read(User, loan.user_id)
     unsent = attempt == loan.last and loan.disbursement is Disbursement.REQUESTED
-    if unsent and (phone := book.reveal(user.id, user.phone)):
+    if unsent and (phone := uow.reveal(user.id, user.phone)):
         flight.to_send = TopUp(attempt.reference, phone, loan.network, loan.amount)
     if attempt.integration:
-        integration = book.read(ApiIntegration, attempt.integration)
-        flight.line = line_to(book, integration)
+        integration = uow.read(ApiIntegration, attempt.integration)
+        flight.line = line_to(uow, integration)
         flight.active = integration.status is IntegrationStatus.ACTIVE
     return flight

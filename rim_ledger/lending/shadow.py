@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from rim_ledger.core import Stamp
-from rim_ledger.lending.judgement import judge
+from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.lending.policy import IN_FORCE, CreditPolicy, limit_for
+from rim_ledger.lending.scoring import judge
 from rim_ledger.lending.user import (
     CreditApplied,
     CreditDefaulted,

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 from psycopg import AsyncConnection
 
-from rim_ledger.outage import OUTAGE
+from rim_ledger.postgres.outage import OUTAGE
 from rim_ledger.values import Network
 
 

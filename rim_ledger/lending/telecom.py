@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from rim_ledger.engine.environment import Environment
 from rim_ledger.lending.telco import Answer, Reply, TopUp
 from rim_ledger.system.breaker import Breaker
-from rim_ledger.system.line import Line
-from rim_ledger.system.outside import Blocked, NoAnswer, Outside, Unreachable, object_in
-from rim_ledger.system.tries import pauses
-from rim_ledger.world import World
+from rim_ledger.system.egress import Blocked, NoAnswer, Outside, Unreachable, object_in
+from rim_ledger.system.endpoint import Line
+from rim_ledger.system.retry import pauses
 
 PATH: Final = "/top-ups"
 SERVER_ERROR: Final = 500
@@ -24,9 +24,11 @@ class HttpTelco:
     """Speaks for one integration. Only the telco's own words on the very reference count; all
     else, such as the error page of a proxy, leaves the outcome unknown."""
 
-    def __init__(self, line: Line, outside: Outside, breaker: Breaker, world: World) -> None:
+    def __init__(
+        self, line: Line, outside: Outside, breaker: Breaker, environment: Environment
+    ) -> None:
         self.name = line.name
-        self._line, self._outside, self._breaker, self._world = line, outside, breaker, world
+        self._line, self._outside, self._breaker, self._world = line, outside, breaker, environment
 
     async def top_up(self, order: TopUp) -> Reply:
         """A connection that did not come about has carried nothing, and is tried again. A request

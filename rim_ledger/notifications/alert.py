@@ -6,9 +6,10 @@ from enum import StrEnum
 from typing import Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Event, Stamp, require
-from rim_ledger.holding import NOWHERE
-from rim_ledger.notifications.episode import EPISODE, AlertState, Watch
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.refusals import require
+from rim_ledger.notifications.alert_state import EPISODE, AlertState, Watch
 from rim_ledger.notifications.notification import NotificationChannel
 from rim_ledger.values import derived_id
 

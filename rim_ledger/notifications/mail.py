@@ -16,15 +16,15 @@ from aiosmtplib import (
     SMTPResponseException,
 )
 
-from rim_ledger.core import Unavailable
+from rim_ledger.delivery.messages import Heard, Message, Unclear
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.notifications.sms_text import on_one_line
-from rim_ledger.sending import Heard, Message, Unclear
 from rim_ledger.system.breaker import Breaker
-from rim_ledger.system.line import Line
+from rim_ledger.system.egress import Blocked, NoAnswer, Outside, Unreachable
+from rim_ledger.system.endpoint import Line
 from rim_ledger.system.mail_server import LATER, conversation
-from rim_ledger.system.outside import Blocked, NoAnswer, Outside, Unreachable
-from rim_ledger.system.tries import pauses
-from rim_ledger.world import World
+from rim_ledger.system.retry import pauses
 
 PATIENCE: Final = 9.0
 """Seconds that each may take: to be let in, to name both sides, and to hand over the message."""
@@ -46,10 +46,10 @@ class Mail:
         line: Line,
         outside: Outside,
         breaker: Breaker,
-        world: World,
+        environment: Environment,
         conversations: asyncio.Semaphore,
     ) -> None:
-        self._line, self._outside, self._breaker, self._world = line, outside, breaker, world
+        self._line, self._outside, self._breaker, self._world = line, outside, breaker, environment
         self._conversations = conversations
 
     async def send(self, message: Message) -> None:

@@ -5,13 +5,13 @@ import json
 from contextlib import suppress
 from typing import Final
 
-from rim_ledger.core import Unavailable
-from rim_ledger.sending import Heard, Message, Unclear
+from rim_ledger.delivery.messages import Heard, Message, Unclear
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.system.breaker import Breaker
-from rim_ledger.system.line import Line
-from rim_ledger.system.outside import Answer, Blocked, NoAnswer, Outside, Unreachable, object_in
-from rim_ledger.system.tries import pauses
-from rim_ledger.world import World
+from rim_ledger.system.egress import Answer, Blocked, NoAnswer, Outside, Unreachable, object_in
+from rim_ledger.system.endpoint import Line
+from rim_ledger.system.retry import pauses
 
 PATH: Final = "/messages"
 TAKEN: Final = range(200, 300)
@@ -33,8 +33,10 @@ HEARD: Final = {
 class SmsGateway:
     """Speaks for one integration: POST to its `/messages`, GET of `/messages/{reference}`."""
 
-    def __init__(self, line: Line, outside: Outside, breaker: Breaker, world: World) -> None:
-        self._line, self._outside, self._breaker, self._world = line, outside, breaker, world
+    def __init__(
+        self, line: Line, outside: Outside, breaker: Breaker, environment: Environment
+    ) -> None:
+        self._line, self._outside, self._breaker, self._world = line, outside, breaker, environment
 
     async def send(self, message: Message) -> None:
         """Raises Unavailable (`not-sent`) when the provider says no, or was not reached or too busy

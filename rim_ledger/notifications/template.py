@@ -8,11 +8,14 @@ from uuid import UUID
 from msgspec import Struct
 from pydantic import AfterValidator, Field
 
-from rim_ledger.book import Book
-from rim_ledger.core import Command, Creation, Event, Stamp, require
-from rim_ledger.names import Named, UniqueNames
+from rim_ledger.engine.aggregate import Event, Stamp
+from rim_ledger.engine.command import Command, Creation
+from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import require
+from rim_ledger.engine.unique_names import Named, UniqueNames
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.sms_text import Encoding, OneLine, Title, measured, on_one_line
-from rim_ledger.notifications.wording import (
+from rim_ledger.notifications.template_text import (
     FillIn,
     Values,
     Variables,
@@ -21,7 +24,6 @@ from rim_ledger.notifications.wording import (
     filled,
     worded,
 )
-from rim_ledger.patch import Patch
 from rim_ledger.text import Lines
 from rim_ledger.values import Email, Name, Phone
 
@@ -185,10 +187,10 @@ Type = Annotated[TemplateType, Field(strict=False)]
 Message = Annotated[OneLine, Field(min_length=1, max_length=160), AfterValidator(worded)]
 
 
-def _create(form: Any, kind: type[Template], id: UUID, book: Book) -> None:
+def _create(form: Any, kind: type[Template], id: UUID, uow: UnitOfWork) -> None:
     """Check a new template, and take its name."""
     _require_agreement(form, kind)
-    kind.UNIQUE.take(book, form.name, id)
+    kind.UNIQUE.take(uow, form.name, id)
 
 
 def _require_agreement(of: Any, kind: type[Template]) -> None:
@@ -198,7 +200,7 @@ def _require_agreement(of: Any, kind: type[Template]) -> None:
 class _Update(Patch[T], Generic[T]):
     CHANGED: ClassVar[type[Event]]
 
-    def decide(self, aggregate: T, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: T, uow: UnitOfWork) -> Iterable[Event]:
         if changes := self.changes(aggregate):
             _require_agreement(aggregate.but(**changes), type(aggregate))
             yield self.CHANGED(**changes)
@@ -207,7 +209,7 @@ class _Update(Patch[T], Generic[T]):
 class _Enable(Command[T], Generic[T]):
     ENABLED: ClassVar[type[Event]]
 
-    def decide(self, aggregate: T, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: T, uow: UnitOfWork) -> Iterable[Event]:
         require(not aggregate.enabled, "already-done", "The template is enabled.")
         yield self.ENABLED()
 
@@ -215,7 +217,7 @@ class _Enable(Command[T], Generic[T]):
 class _Disable(Command[T], Generic[T]):
     DISABLED: ClassVar[type[Event]]
 
-    def decide(self, aggregate: T, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: T, uow: UnitOfWork) -> Iterable[Event]:
         require(aggregate.enabled, "already-done", "The template is disabled.")
         yield self.DISABLED()
 
@@ -223,8 +225,8 @@ class _Disable(Command[T], Generic[T]):
 class _Archive(Command[T], Generic[T]):
     ARCHIVED: ClassVar[type[Event]]
 
-    def decide(self, aggregate: T, book: Book) -> Iterable[Event]:
-        aggregate.UNIQUE.release(book, aggregate.name, aggregate.id)
+    def decide(self, aggregate: T, uow: UnitOfWork) -> Iterable[Event]:
+        aggregate.UNIQUE.release(uow, aggregate.name, aggregate.id)
         yield self.ARCHIVED()
 
 
@@ -238,8 +240,8 @@ class CreateEmailTemplate(Creation[EmailTemplate]):
     variables: Variables = ()
     type: Type
 
-    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
-        _create(self, EmailTemplate, id, book)
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
+        _create(self, EmailTemplate, id, uow)
         yield EmailTemplateCreated.of(self)
 
 
@@ -290,8 +292,8 @@ class CreateSmsTemplate(Creation[SmsTemplate]):
     message: Message
     variables: Variables = ()
 
-    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
-        _create(self, SmsTemplate, id, book)
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
+        _create(self, SmsTemplate, id, uow)
         yield SmsTemplateCreated.of(self)
 
 

@@ -13,8 +13,8 @@ from uuid import UUID
 from msgspec import Struct
 from pydantic.alias_generators import to_camel
 
-from rim_ledger.core import Aggregate, Event, Stamp
-from rim_ledger.frozen import FrozenMeta
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.frozen import FrozenMeta
 
 
 class LineOutcome(StrEnum):

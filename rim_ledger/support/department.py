@@ -3,8 +3,8 @@
 from typing import ClassVar, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Event, Stamp
-from rim_ledger.names import Named, UniqueNames
+from rim_ledger.engine.aggregate import Event, Stamp
+from rim_ledger.engine.unique_names import Named, UniqueNames
 
 NAMES: Final = UniqueNames("department-name", "department-name-taken", "department")
 

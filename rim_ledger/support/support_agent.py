@@ -5,8 +5,9 @@ from enum import StrEnum
 from typing import Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Event, Stamp, require
-from rim_ledger.holding import NOWHERE
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.refusals import require
 from rim_ledger.values import derived_id
 
 AVAILABLE: Final = "agent-available"

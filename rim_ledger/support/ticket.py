@@ -9,9 +9,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from rim_ledger.book import Book
-from rim_ledger.core import Aggregate, Event, Personal, Stamp, shared
-from rim_ledger.holding import NOWHERE
+from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Reader, Stamp, shared
+from rim_ledger.engine.holding import NOWHERE
 from rim_ledger.support.support_agent import SupportAgent, agent_stream
 from rim_ledger.values import lagos_day
 
@@ -304,18 +303,18 @@ class Ticket(Aggregate):
             names.append((waiting_in(self.department), place))
         return frozenset(names)
 
-    def known_to(self, book: Book) -> bool:
+    def known_to(self, reader: Reader) -> bool:
         """The table's declaration says the same in SQL (`projections.support.TicketRow`)."""
-        if book.stamp.customer:
-            return super().known_to(book)
-        if book.may("tickets.all", "read"):
+        if reader.stamp.customer:
+            return super().known_to(reader)
+        if reader.may("tickets.all", "read"):
             return True
-        caller = book.stamp.actor.id
+        caller = reader.stamp.actor.id
         if caller is None or caller in (self.assigned_to, self.escalated_to):
             return caller is not None
         if self.department is None:
             return self.assigned_to is None
-        agent = book.find(SupportAgent, agent_stream(caller))
+        agent = reader.find(SupportAgent, agent_stream(caller))
         return agent is not None and not agent.archived and agent.department == self.department
 
     @classmethod

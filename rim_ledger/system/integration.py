@@ -6,9 +6,10 @@ from enum import StrEnum
 from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Event, Stamp, require
-from rim_ledger.holding import NOWHERE
-from rim_ledger.sending import Channel
+from rim_ledger.delivery.messages import Channel
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.refusals import require
 from rim_ledger.system.credentials import Credential, Imprint, rfc3339, shown
 from rim_ledger.values import Network
 

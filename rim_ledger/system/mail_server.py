@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPResponseException
 
-from rim_ledger.system import outside
-from rim_ledger.system.line import Line
-from rim_ledger.system.outside import NoAnswer, Outside
+from rim_ledger.system import egress
+from rim_ledger.system.egress import NoAnswer, Outside
+from rim_ledger.system.endpoint import Line
 
 LATER: Final = range(400, 500)
 """What a server says that may say otherwise in a moment."""
@@ -35,7 +35,7 @@ async def conversation(way: Outside, line: Line, patience: float) -> AsyncIterat
                     sock=await way.connect(url),
                     use_tls=parts.scheme == "smtps",
                     start_tls=False,
-                    tls_context=outside.certificates(),
+                    tls_context=egress.certificates(),
                     local_hostname=line.sender.rpartition("@")[2],
                     timeout=patience,
                 )

@@ -5,11 +5,11 @@ from typing import Final
 
 from aiosmtplib import SMTPException
 
-from rim_ledger.system import outside as limits
+from rim_ledger.system import egress as limits
+from rim_ledger.system.egress import NoAnswer, Outside, Unreachable
+from rim_ledger.system.endpoint import Line
 from rim_ledger.system.integration import IntegrationTested, IntegrationType, TestResult
-from rim_ledger.system.line import Line
 from rim_ledger.system.mail_server import conversation
-from rim_ledger.system.outside import NoAnswer, Outside, Unreachable
 
 OK: Final = range(200, 300)
 ELSEWHERE: Final = range(300, 400)

@@ -15,21 +15,22 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 
-from api.installation.settings import Settings
-from api.process.app import Api
-from api.road import desk, position
-from projections import schema
-from projections.follower import follow
-from rim_ledger import link, store
-from rim_ledger.admin import attempts
+from api import context
+from api.app import Api
+from api.config.settings import Settings
+from api.pipeline import position
+from projections.follow.follower import follow
+from projections.tables import schema
+from rim_ledger.admin import login_throttle
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.heartbeat import BEAT
-from rim_ledger.key_ring import open_ring
-from rim_ledger.ledger import Ledger
+from rim_ledger.engine import connection, store
+from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.ledger import Ledger
 from rim_ledger.lending import dispatch
-from rim_ledger.vault import Vault
-from rim_ledger.world import RealWorld
+from rim_ledger.postgres.heartbeat import BEAT
+from rim_ledger.vault.key_ring import open_ring
+from rim_ledger.vault.personal_keys import Vault
 
 PASSWORD = "correct horse battery staple"
 SECRET = b"a secret of the tests, 32 bytes."
@@ -43,10 +44,10 @@ WORLD = RealWorld()
 @pytest.fixture(autouse=True)
 def _waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is, what is under way is waited for."""
-    for module in (position, desk, dispatch, attempts, link):
+    for module in (position, context, dispatch, login_throttle, connection):
         monkeypatch.setattr(module, "PATIENCE", 60.0)
     monkeypatch.setattr(store, "IMPATIENT", "SET lock_timeout = '60s'")
-    monkeypatch.setattr(attempts, "TURNS", "SET LOCAL lock_timeout = '60s'")
+    monkeypatch.setattr(login_throttle, "TURNS", "SET LOCAL lock_timeout = '60s'")
 
 
 class Client:
@@ -81,7 +82,7 @@ class Client:
 
     def outbox(self) -> list[dict[str, Any]]:
         """The messages that were sent so far."""
-        path: Path = self.app.state.desk.sender.providers.otherwise.path
+        path: Path = self.app.state.context.sender.providers.otherwise.path
         lines = path.read_text().splitlines() if path.exists() else []
         return [json.loads(line) for line in lines]
 
@@ -126,7 +127,7 @@ class Client:
 
     async def caught_up(self) -> dict[str, str]:
         """The header that makes a read wait for everything written so far."""
-        return {"Ledger-Position": str(self.app.state.desk.ledger.head)}
+        return {"Ledger-Position": str(self.app.state.context.ledger.head)}
 
 
 @asynccontextmanager

@@ -1,8 +1,8 @@
 """`rim-ledger clock`, but that its messages cost nothing: what is measured is all the rest."""
 
-from api.installation import outbox
-from api.process import cli
-from rim_ledger.sending import Heard, Message
+from api.cli import main
+from api.config import senders
+from rim_ledger.delivery.messages import Heard, Message
 
 
 class Free:
@@ -18,5 +18,5 @@ class Free:
 
 
 if __name__ == "__main__":
-    outbox.Outbox = Free
-    cli.main()
+    senders.Outbox = Free
+    main.main()

@@ -7,13 +7,15 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.core import Command, Event, Refused
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.loan import DisputeOutcome, Loan, LoanDisputeResolved
-from rim_ledger.lending.request import ApproveLoan, RejectLoan, RevokeApproval
-from rim_ledger.lending.standing import EraseUser, SuspendUser
+from rim_ledger.lending.loan_requests import ApproveLoan, RejectLoan, RevokeApproval
 from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User
+from rim_ledger.lending.user_commands import EraseUser, SuspendUser
 from rim_ledger.payments.reversal import ReverseDisbursement
 from rim_ledger.system.outbound import SwitchOutbound
 from tests.lending.desk import refused
@@ -86,7 +88,7 @@ def test_the_clock_takes_up_what_came_too_and_is_reminded_no_more() -> None:
     loan, _ = disputed(desk)
     desk.configure("autoDisburse", value=True)
     desk.perform(Loan, loan, ApproveLoan())
-    assert desk.reminders["disburse", loan] == desk.world.time
+    assert desk.reminders["disburse", loan] == desk.environment.time
     desk.perform(Loan, loan, DisburseLoan())
     assert desk.reminders["disburse", loan] is None
 

@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rim_ledger.core import Actor, Event, Refused
-from rim_ledger.lending.standing import SuspendUser
+from rim_ledger.delivery.messages import Heard
+from rim_ledger.engine.aggregate import Actor, Event
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.user import User
+from rim_ledger.lending.user_commands import SuspendUser
 from rim_ledger.notifications.broadcast import chunk_id
 from rim_ledger.notifications.callback import MessageCallback
-from rim_ledger.notifications.hand_over import Hand, Outcome, advance, settle, take_waiting
+from rim_ledger.notifications.delivery_rules import Hand, Outcome, advance, settle, take_waiting
 from rim_ledger.notifications.notification import (
     Notice,
     NotificationChannel,
@@ -21,8 +23,7 @@ from rim_ledger.notifications.notification import (
     NotificationType,
     RecipientType,
 )
-from rim_ledger.notifications.retrying import RetryNotification
-from rim_ledger.sending import Heard
+from rim_ledger.notifications.retry import RetryNotification
 from rim_ledger.system.callback import NoneOfOurs
 from tests.notifications.desk import MessageDesk
 from tests.spec import names

@@ -11,17 +11,17 @@ import pytest
 from aiosmtplib import SMTP
 from pydantic import SecretStr
 
-from rim_ledger.core import Unavailable
+from rim_ledger.delivery.messages import Channel, Heard, Message, Unclear
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.notifications import mail
 from rim_ledger.notifications.mail import Mail
 from rim_ledger.notifications.sms_gateway import SmsGateway
-from rim_ledger.sending import Channel, Heard, Message, Unclear
-from rim_ledger.system import outside
-from rim_ledger.system import tries as turns
+from rim_ledger.system import egress
+from rim_ledger.system import retry as turns
 from rim_ledger.system.breaker import Breaker
+from rim_ledger.system.egress import Outside
+from rim_ledger.system.endpoint import Line
 from rim_ledger.system.integration import IntegrationType
-from rim_ledger.system.line import Line
-from rim_ledger.system.outside import Outside
 from rim_ledger.system.signature import Message as Signed
 from tests.spec import TestWorld
 from tests.system.mailbox import PASSWORD, USER, Mailbox, a_mail_server
@@ -36,7 +36,7 @@ Answering = Callable[[Request], bytes | None]
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, who answers is heard. Nobody waits to try again."""
     for name in ("PATIENCE", "CONNECTING"):
-        monkeypatch.setattr(outside, name, 60.0)
+        monkeypatch.setattr(egress, name, 60.0)
     monkeypatch.setattr(turns, "WAITS", (0.0, 0.0))
 
 

@@ -11,10 +11,10 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from rim_ledger.system import outside
+from rim_ledger.system import egress
+from rim_ledger.system.egress import Blocked, Outside
+from rim_ledger.system.endpoint import Line
 from rim_ledger.system.integration import IntegrationTested, IntegrationType, TestResult
-from rim_ledger.system.line import Line
-from rim_ledger.system.outside import Blocked, Outside
 from rim_ledger.system.probe import probe
 from tests.system.mailbox import PASSWORD, USER, Mailbox, a_mail_server
 from tests.system.test_outside import NOWHERE_PUBLIC, certified, naming
@@ -27,13 +27,13 @@ DEVELOPMENT = Outside(development=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, who answers is heard."""
     for name in ("PATIENCE", "CONNECTING"):
-        monkeypatch.setattr(outside, name, 60.0)
+        monkeypatch.setattr(egress, name, 60.0)
 
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Outside:
     """A way on which this machine is a public one, by the name of the mail server."""
-    monkeypatch.setattr(outside, "_is_fit", lambda *_, **__: True)
+    monkeypatch.setattr(egress, "_is_fit", lambda *_, **__: True)
     return Outside(development=False, resolve=naming(["127.0.0.1"]))
 
 
@@ -107,7 +107,7 @@ def test_the_certificate_is_that_of_the_name_before_anybody_logs_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server, client = certified(name, tmp_path)
-    monkeypatch.setattr(outside, "certificates", lambda: client)
+    monkeypatch.setattr(egress, "certificates", lambda: client)
     ways = {"tls": server} if scheme == "smtps" else {"starttls": server}
 
     async def story() -> None:
@@ -162,7 +162,7 @@ def test_a_name_that_is_rebound_after_the_look_is_not_looked_up_again() -> None:
 def test_a_server_that_says_nothing_is_not_waited_for(
     silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outside, "PATIENCE", 0.2)
+    monkeypatch.setattr(egress, "PATIENCE", 0.2)
     assert asyncio.run(probe(DEVELOPMENT, a_line(silent))) == failed("timeout")
 
 

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from rim_ledger.system import outside
-from rim_ledger.system.outside import Blocked, NoAnswer, Outside, Unreachable
+from rim_ledger.system import egress
+from rim_ledger.system.egress import Blocked, NoAnswer, Outside, Unreachable
 from tests.system.provider import Request, a_provider, always, answer
 
 NOWHERE_PUBLIC = [
@@ -56,7 +56,7 @@ NOWHERE_PUBLIC = [
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, who answers is heard."""
     for name in ("PATIENCE", "CONNECTING"):
-        monkeypatch.setattr(outside, name, 60.0)
+        monkeypatch.setattr(egress, name, 60.0)
 
 
 def naming(*answers: Sequence[str]) -> Callable[[str, int], Awaitable[Sequence[str]]]:
@@ -69,7 +69,7 @@ def naming(*answers: Sequence[str]) -> Callable[[str, int], Awaitable[Sequence[s
     return resolve
 
 
-def called(url: str, outside_: Outside) -> outside.Answer:
+def called(url: str, outside_: Outside) -> egress.Answer:
     return asyncio.run(outside_.call("GET", url, {}))
 
 
@@ -160,7 +160,7 @@ def test_the_provider_hears_its_name_and_not_the_address_that_is_called() -> Non
 
 
 def test_a_redirect_is_told_and_not_followed() -> None:
-    async def story() -> outside.Answer:
+    async def story() -> egress.Answer:
         async with a_provider(always(answer(302, location="/elsewhere"))) as url:
             found = await Outside(development=True).call("GET", url + "/here", {})
             assert found.location == "/elsewhere"
@@ -180,7 +180,7 @@ def test_an_answer_has_an_end() -> None:
 
 
 def test_a_call_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outside, "PATIENCE", 0.2)
+    monkeypatch.setattr(egress, "PATIENCE", 0.2)
 
     async def silent(_: Request) -> None:
         await asyncio.sleep(60)
@@ -246,7 +246,7 @@ def test_the_certificate_is_that_of_the_name_though_the_address_is_called(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, client = certified(name, tmp_path)
-    monkeypatch.setattr(outside, "certificates", lambda: client)
+    monkeypatch.setattr(egress, "certificates", lambda: client)
 
     async def story() -> int:
         async with a_provider(always(answer(200)), server) as url:

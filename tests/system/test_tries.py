@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_ledger.system.tries import WAITS, pauses
+from rim_ledger.system.retry import WAITS, pauses
 from tests.spec import TestWorld
 
 

@@ -1,0 +1,1 @@
+"""What leaves the service: messages, top-ups, calls to providers."""
