@@ -26,11 +26,7 @@ from projections.tables.columns import (
     Words,
     free_fields,
 )
-from projections.tables.embedded import (
-    Allocation,
-    Differences,
-    ProviderClaim,
-)
+from projections.tables.embedded import Allocation, Differences, ProviderClaim
 from projections.tables.table import Row
 from rim_ledger.engine.aggregate import shared
 from rim_ledger.payments.statement import Finding, LineOutcome, Statement, StatementLinesSettled

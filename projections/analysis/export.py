@@ -36,6 +36,7 @@ from projections.proofs.merkle import Range
 from projections.proofs.omitted_events import SPAN, Proof, proof_lines
 from projections.proofs.origins import Opening, Origins
 from projections.proofs.signed_note import said
+from rim_ledger.progress import Progress, silent
 
 PAGE: Final = 5_000
 GROUP: Final = 20_000

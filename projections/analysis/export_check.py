@@ -11,7 +11,6 @@ from uuid import UUID
 
 import msgspec
 
-from projections.analysis.export import Progress
 from projections.analysis.export_files import (
     Manifest,
     Unfitting,
@@ -28,6 +27,7 @@ from projections.proofs.merkle import Frontier, leaf_hash
 from projections.proofs.omitted_events import TOMBSTONE, Absent, absent_in
 from projections.proofs.origins import Origins
 from projections.proofs.signed_note import Checkpoint, Untrue, Verifier
+from rim_ledger.progress import Progress, silent
 
 STEP: Final = 5_000
 """Events between two reports of progress."""

@@ -14,6 +14,7 @@ from projections.follow.rebuild import histories
 from projections.tables.table import Row
 from projections.tables.upsert_sql import fills
 from projections.tables.writer import Rows, encode, persons_of, rows_of
+from rim_ledger.progress import Progress, silent
 from rim_ledger.vault.living_keys import ERASED
 from rim_ledger.vault.personal_keys import Keys
 

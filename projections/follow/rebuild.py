@@ -23,6 +23,7 @@ from projections.tables import schema
 from projections.tables.compare import Difference, differences
 from projections.tables.upsert_sql import fills
 from projections.tables.writer import copy, rows_of, unquoted
+from rim_ledger.progress import Progress, silent
 from rim_ledger.vault.personal_keys import Vault
 
 STRETCH: Final = 5000

@@ -18,6 +18,7 @@ from projections.proofs.sealed_logs import Activities, Events, Item, SealedLog, 
 from projections.proofs.signed_note import Checkpoint, Untrue, said
 from projections.proofs.trees import Contradiction
 from rim_ledger.engine.event_mac import EventMac
+from rim_ledger.progress import Progress, silent
 
 PAGE: Final = 20 * WIDTH
 LOOKED_AT: Final = 200 * WIDTH

@@ -255,9 +255,9 @@ def _deliver(
 
 def _record(loan: Loan, reference: str, uow: UnitOfWork) -> UUID:
     transaction = uow.new_id()
-    recorded = TransactionRecorded(
+    recorded = TransactionRecorded.of(
+        loan,
         transaction_id=uow.number("TXN"),
-        user_id=loan.user_id,
         type=TransactionType.AIRTIME,
         reference=reference,
         loan_id=loan.id,

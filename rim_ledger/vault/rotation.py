@@ -10,6 +10,7 @@ from psycopg import Connection
 from psycopg.errors import LockNotAvailable
 
 from rim_ledger.engine.environment import Environment
+from rim_ledger.progress import Progress
 from rim_ledger.vault.key_ring import KEY, KEY_ID, Purpose, Ring, store, stored
 from rim_ledger.vault.personal_keys import WRAPPED, Vault
 
