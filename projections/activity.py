@@ -3,14 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from projections.tables.columns import (
-    Indexed,
-    Key,
-    Moment,
-    Read,
-    References,
-    Sql,
-)
+from projections.tables.columns import Indexed, Key, Moment, Read, References, Sql
 from projections.tables.embedded import ActivityDetails
 from projections.tables.table import Row
 from rim_ledger.engine.activity import AdminActivityLog

@@ -17,21 +17,9 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from projections.event_names import EventName
-from projections.tables.columns import (
-    Indexed,
-    Key,
-    Moment,
-    Naira,
-    Read,
-    References,
-    Sql,
-    Unique,
-)
+from projections.tables.columns import Indexed, Key, Moment, Naira, Read, References, Sql, Unique
 from projections.tables.embedded import PostedLine
-from projections.tables.table import (
-    Also,
-    Row,
-)
+from projections.tables.table import Also, Row
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.lending.loan import (
     DisputeOutcome,

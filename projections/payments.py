@@ -26,11 +26,7 @@ from projections.tables.columns import (
     Words,
     free_fields,
 )
-from projections.tables.embedded import (
-    Allocation,
-    Differences,
-    ProviderClaim,
-)
+from projections.tables.embedded import Allocation, Differences, ProviderClaim
 from projections.tables.table import Row
 from rim_ledger.engine.aggregate import shared
 from rim_ledger.payments.statement import Finding, LineOutcome, Statement, StatementLinesSettled
@@ -40,10 +36,7 @@ from rim_ledger.payments.transaction import (
     TransactionStatus,
     TransactionType,
 )
-from rim_ledger.values import (
-    Network,
-    Reference,
-)
+from rim_ledger.values import Network, Reference
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$"), AfterValidator(str.lower)]
 

@@ -5,15 +5,7 @@ from uuid import UUID
 
 from pydantic import WithJsonSchema
 
-from projections.tables.columns import (
-    Indexed,
-    Json,
-    Key,
-    Moment,
-    Read,
-    References,
-    Taken,
-)
+from projections.tables.columns import Indexed, Json, Key, Moment, Read, References, Taken
 from projections.tables.table import Row
 from rim_ledger.system.config import DataType, SystemConfig
 from rim_ledger.system.integration import (

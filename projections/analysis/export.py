@@ -36,6 +36,7 @@ from projections.proofs.merkle import Range
 from projections.proofs.omitted_events import SPAN, Proof, proof_lines
 from projections.proofs.origins import Opening, Origins
 from projections.proofs.signed_note import said
+from rim_ledger.progress import Progress, silent
 
 PAGE: Final = 5_000
 GROUP: Final = 20_000
@@ -47,14 +48,12 @@ NOTE: Final = """
 SELECT note FROM ledger.checkpoints WHERE size <= %s AND size > 0
  ORDER BY number DESC LIMIT 1"""
 
-Progress = Callable[[int, int], None]
-
 
 async def export(
     connection: AsyncConnection[Any],
     place: Path,
     wanted: Manifest,
-    progress: Progress = lambda _, __: None,
+    progress: Progress = silent,
     *,
     compare: bool = True,
 ) -> Manifest:

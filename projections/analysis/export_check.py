@@ -11,7 +11,6 @@ from uuid import UUID
 
 import msgspec
 
-from projections.analysis.export import Progress
 from projections.analysis.export_files import (
     Manifest,
     Unfitting,
@@ -28,6 +27,7 @@ from projections.proofs.merkle import Frontier, leaf_hash
 from projections.proofs.omitted_events import TOMBSTONE, Absent, absent_in
 from projections.proofs.origins import Origins
 from projections.proofs.signed_note import Checkpoint, Untrue, Verifier
+from rim_ledger.progress import Progress, silent
 
 STEP: Final = 5_000
 """Events between two reports of progress."""
@@ -36,7 +36,7 @@ Part = Absent
 
 
 def verify(
-    place: Path, verifier: Verifier, progress: Progress = lambda _, __: None
+    place: Path, verifier: Verifier, progress: Progress = silent
 ) -> tuple[Checkpoint, Origins, int]:
     """Compare an export with its signed checkpoint, without the database: every column of every
     event, and the tree of all events. What the checkpoint says, who signed the log, and how many

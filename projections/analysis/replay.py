@@ -1,6 +1,5 @@
 """Every read table as it was at a moment, in a DuckDB file, by the fold that the service uses."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -15,6 +14,7 @@ from projections.follow.rebuild import histories
 from projections.tables.table import Row
 from projections.tables.upsert_sql import fills
 from projections.tables.writer import Rows, encode, persons_of, rows_of
+from rim_ledger.progress import Progress, silent
 from rim_ledger.vault.living_keys import ERASED
 from rim_ledger.vault.personal_keys import Keys
 
@@ -43,14 +43,12 @@ ARROW: Final[dict[str, Any]] = {
 }
 """How each type of a column travels; DuckDB knows them under the names they have here."""
 
-Progress = Callable[[int, int], None]
-
 
 async def replay(
     source: AsyncConnection[Any],
     moment: Moment,
     into: Path,
-    progress: Progress = lambda _, __: None,
+    progress: Progress = silent,
 ) -> bool:
     """Write the tables as of a moment into a new file, words about persons left out; whether that
     is approximate, as some event does not say when it happened.

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from projections.tables import schema
 from projections.tables.compare import Difference, differences
 from projections.tables.upsert_sql import fills
 from projections.tables.writer import copy, rows_of, unquoted
+from rim_ledger.progress import Progress, silent
 from rim_ledger.vault.personal_keys import Vault
 
 STRETCH: Final = 5000
@@ -33,13 +34,6 @@ LOCK: Final = 7_264_003
 PREPARING: Final = 7_264_004
 LINGERING: Final = 5_000
 """Milliseconds in which the session of a rebuild that has ended is gone, and its lock with it."""
-
-Progress = Callable[[int, int], None]
-"""Is told how many events are done, of how many."""
-
-
-def silent(done: int, total: int) -> None:
-    """Tells nobody."""
 
 
 class Rebuilt(Struct, frozen=True):

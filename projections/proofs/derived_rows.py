@@ -17,13 +17,13 @@ from projections.follow.log import Line
 from projections.follow.streams import Rest, no_rest, spans
 from projections.proofs.checkpoints import KEY
 from projections.proofs.read_tables import Shown
-from projections.proofs.verify import Progress, silent
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.rows import ADOPTED, is_held, key_fits, secret_fits
 from rim_ledger.engine.store import Store
+from rim_ledger.progress import Progress, silent
 from rim_ledger.reminders import Due, expected
 from rim_ledger.vault.personal_keys import Vault, personal_fields
 

@@ -18,6 +18,7 @@ from projections.proofs.sealed_logs import Activities, Events, Item, SealedLog, 
 from projections.proofs.signed_note import Checkpoint, Untrue, said
 from projections.proofs.trees import Contradiction
 from rim_ledger.engine.event_mac import EventMac
+from rim_ledger.progress import Progress, silent
 
 PAGE: Final = 20 * WIDTH
 LOOKED_AT: Final = 200 * WIDTH
@@ -27,17 +28,12 @@ SELECT number, size, note FROM ledger.checkpoints
  WHERE number > %s AND NOT opens ORDER BY number LIMIT 1000"""
 
 Connection = AsyncConnection[Any]
-Progress = Callable[[int, int], None]
 Claim = tuple[int, bytes | Untrue]
 """How many lines a note is on, and the root that it says they have, or why it says nothing."""
 Read = Callable[[int, Checkpoint | Untrue], Claim | None]
 """What a note on so many events says of a log, if anything."""
 Leaves = list[tuple[int, Item | None, bytes]]
 """Positions, each with its line and its seal; none, where it is missing."""
-
-
-def silent(done: int, total: int) -> None:
-    """Tells nobody."""
 
 
 async def require_true(

@@ -17,12 +17,7 @@ from rim_ledger.admin.second_factor import BODY
 from rim_ledger.admin.security_settings import SecuritySettings, current
 from rim_ledger.admin.session import SESSION
 from rim_ledger.admin.two_factor import LIFE, Code, new_code, plain
-from rim_ledger.customers.access import (
-    CustomerAccess,
-    CustomerLoggedIn,
-    access_of,
-    access_stream,
-)
+from rim_ledger.customers.access import CustomerAccess, CustomerLoggedIn, access_of, access_stream
 from rim_ledger.customers.customer_session import act_as, is_silent, may_come_in
 from rim_ledger.delivery.messages import Channel, Message, Sender
 from rim_ledger.engine.aggregate import Stamp

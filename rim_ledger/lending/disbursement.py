@@ -255,13 +255,11 @@ def _deliver(
 
 def _record(loan: Loan, reference: str, uow: UnitOfWork) -> UUID:
     transaction = uow.new_id()
-    recorded = TransactionRecorded(
+    recorded = TransactionRecorded.of(
+        loan,
         transaction_id=uow.number("TXN"),
-        user_id=loan.user_id,
         type=TransactionType.AIRTIME,
-        amount=loan.amount,
         reference=reference,
-        network=loan.network,
         loan_id=loan.id,
     )
     uow.open_stream(Transaction, transaction, [recorded])

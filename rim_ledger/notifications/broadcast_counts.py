@@ -5,11 +5,7 @@ from uuid import UUID
 
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.broadcast import BroadcastProgressed
-from rim_ledger.notifications.notification import (
-    HandOver,
-    NotificationHistory,
-    NotificationStatus,
-)
+from rim_ledger.notifications.notification import HandOver, NotificationHistory, NotificationStatus
 
 
 def tally(uow: UnitOfWork, ids: Iterable[UUID]) -> BroadcastProgressed:

@@ -27,15 +27,7 @@ from rim_ledger.payments.transaction import (
     TransactionType,
 )
 from rim_ledger.text import folded
-from rim_ledger.values import (
-    AnyId,
-    Metadata,
-    Money,
-    Name,
-    Network,
-    Note,
-    Reference,
-)
+from rim_ledger.values import AnyId, Metadata, Money, Name, Network, Note, Reference
 
 
 class RecordTransaction(Creation[Transaction]):

@@ -1,6 +1,6 @@
 """Reads a whole ledger, as it is at one moment, into the pieces of a backup."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 from psycopg import AsyncConnection, IsolationLevel
 
+from rim_ledger.progress import Progress
 from rim_ledger.storage import Storage
 from rim_ledger.system.backup_chain import Chain
 from rim_ledger.system.backup_file import Sealer
@@ -46,9 +47,6 @@ MIGRATIONS: Final = "SELECT name FROM migrations ORDER BY name"
 
 ROUND: Final = 1000
 """Lines after which is told how many were read."""
-
-Progress = Callable[[int, int], None]
-"""Is told how many lines and files are done, of how many."""
 
 
 class Dump(Struct, kw_only=True):

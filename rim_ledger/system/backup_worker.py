@@ -18,6 +18,7 @@ from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.postgres.advisory_lock import lease
+from rim_ledger.progress import Progress, silent
 from rim_ledger.storage import Storage
 from rim_ledger.system.backup import (
     Backup,
@@ -38,7 +39,7 @@ from rim_ledger.system.backup_commands import (
     chain_of,
     succeed,
 )
-from rim_ledger.system.backup_dump import Dump, Progress
+from rim_ledger.system.backup_dump import Dump
 from rim_ledger.system.backup_file import Archive, Sealer, Unsound
 from rim_ledger.system.backup_manifest import FILE, Manifest
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
@@ -50,10 +51,6 @@ WAITING_MAX: Final = 2
 HEAD_START: Final = timedelta(seconds=10)
 
 log = logging.getLogger(__name__)
-
-
-def silent(done: int, total: int) -> None:
-    """Tells nobody."""
 
 
 class Places(Struct, frozen=True):

@@ -9,13 +9,7 @@ from rim_ledger.engine.refusals import require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.callback import MAY_SPEAK
 from rim_ledger.system.config_rules import require_pair
-from rim_ledger.system.credentials import (
-    API_KEY,
-    API_SECRET,
-    FORMER_SECRET,
-    WithCredentials,
-    keep,
-)
+from rim_ledger.system.credentials import API_KEY, API_SECRET, FORMER_SECRET, WithCredentials, keep
 from rim_ledger.system.integration import (
     ApiIntegration,
     IntegrationCredentialsRotated,

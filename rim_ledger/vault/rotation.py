@@ -1,6 +1,6 @@
 """Gives the ring new keys, and wraps everything anew under them while the service runs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -10,6 +10,7 @@ from psycopg import Connection
 from psycopg.errors import LockNotAvailable
 
 from rim_ledger.engine.environment import Environment
+from rim_ledger.progress import Progress
 from rim_ledger.vault.key_ring import KEY, KEY_ID, Purpose, Ring, store, stored
 from rim_ledger.vault.personal_keys import WRAPPED, Vault
 
@@ -43,9 +44,6 @@ WRAP_SECRETS: Final = """
 UPDATE ledger.secrets s SET secret = n.anew
   FROM unnest(%b::uuid[], %b::text[], %b::text[], %b::text[]) AS n (owner, purpose, before, anew)
  WHERE s.owner = n.owner AND s.purpose = n.purpose AND s.secret = n.before"""
-
-Progress = Callable[[int, int], None]
-"""Is told how many are done, of how many."""
 
 
 class Underway(Exception):
