@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 import psycopg
@@ -60,14 +60,21 @@ def server() -> Iterator[str]:
 @pytest.fixture
 def database(server: str) -> Iterator[str]:
     """The URL of an empty, migrated ledger."""
+    with a_database(server, "template_ledger") as url:
+        yield url
+
+
+@contextmanager
+def a_database(server: str, template: str = "template0") -> Iterator[str]:
+    """The URL of a database of its own, a copy of the template."""
     name = f"test_{uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template_ledger")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
         yield server.replace("/rim_ledger?", f"/{name}?")
         drop(connection, name)
 
 
-def drop(connection: psycopg.Connection, name: str) -> None:
+def drop(connection: psycopg.Connection[Any], name: str) -> None:
     """Drop a database, whoever is in it or on the way there.
 
     A client that was cancelled before it logged in may keep its connection until its memory is
@@ -82,7 +89,5 @@ def drop(connection: psycopg.Connection, name: str) -> None:
 @pytest.fixture
 def empty(server: str) -> Iterator[str]:
     """The URL of a database with nothing in it."""
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE nothing")
-        yield server.replace("/rim_ledger?", "/nothing?")
-        drop(connection, "nothing")
+    with a_database(server) as url:
+        yield url

@@ -84,8 +84,7 @@ async def create(connection: AsyncConnection[Any]) -> None:
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         if await found(connection) is None:
-            for statement in [*bare(LIVE), *finish(LIVE)]:
-                await connection.execute(statement.encode())
+            await connection.execute(";\n".join([*bare(LIVE), *finish(LIVE)]).encode())
         await require(connection)
 
 

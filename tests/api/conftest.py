@@ -1,27 +1,28 @@
 """The whole service in one process: API, ledger, follower, on a real database."""
 
 import asyncio
-import contextlib
 import json
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import httpx
 import psycopg
 import pytest
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from api import context
 from api.app import Api
 from api.config.settings import Settings
 from api.pipeline import position
-from projections.follow.follower import follow
+from projections.follow.follower import Follower, follow
 from projections.tables import schema
-from rim_ledger.admin import login_throttle
+from rim_ledger.admin import login_throttle, passwords
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.delivery import egress
@@ -32,6 +33,7 @@ from rim_ledger.lending import dispatch
 from rim_ledger.postgres.heartbeat import BEAT
 from rim_ledger.vault.key_ring import open_ring
 from rim_ledger.vault.personal_keys import Vault
+from tests.conftest import a_database
 
 PASSWORD = "correct horse battery staple"
 SECRET = b"a secret of the tests, 32 bytes."
@@ -40,6 +42,7 @@ TESTERS = ("+2348031234567", "+2348030000001", "ada@example.com", "ada@rim.examp
 PROXIES = (ip_network("127.0.0.0/8"),)
 ADA = {"phone": "08031234567", "email": "ada@example.com", "name": "Ada"}
 WORLD = RealWorld()
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @pytest.fixture(autouse=True)
@@ -59,11 +62,18 @@ def _waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_throttle, "TURNS", "SET LOCAL lock_timeout = '60s'")
 
 
+@pytest.fixture(autouse=True)
+def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To hash a password takes no time."""
+    monkeypatch.setattr(passwords, "_argon2id", CHEAP)
+    monkeypatch.setattr(passwords, "NOBODYS", f"$argon2id$v=19$m=8,t=1,p=1${'A' * 22}${'A' * 43}")
+
+
 class Client:
     """An admin at a keyboard."""
 
     def __init__(self, http: httpx.AsyncClient, app: FastAPI, token: str = "") -> None:
-        self.http, self.app = http, app
+        self.http, self.app, self.token = http, app, token
         self.headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     async def ask(self, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
@@ -116,10 +126,8 @@ class Client:
         """A second super-admin, the same at each call: one records, the other completes."""
         state = self.app.state
         if not hasattr(state, "colleague"):
-            state.colleague = (await self.take_on_superadmin("colleague")).headers
-        other = type(self)(self.http, self.app)
-        other.headers = state.colleague
-        return other
+            state.colleague = (await self.take_on_superadmin("colleague")).token
+        return self.with_token(state.colleague)
 
     async def user(self, number: int = 0, **more: Any) -> dict[str, Any]:
         """A registered borrower with a limit of 100,000; the receipt."""
@@ -130,9 +138,7 @@ class Client:
 
     def at(self, process: "Client") -> Self:
         """The same admin with the same token, asking another API process."""
-        other = type(self)(process.http, process.app)
-        other.headers = self.headers
-        return other
+        return type(self)(process.http, process.app, self.token)
 
     async def caught_up(self) -> dict[str, str]:
         """The header that makes a read wait for everything written so far."""
@@ -164,21 +170,31 @@ def vault_of(database: str) -> Vault:
     return Vault(open_ring(database, [SECRET], WORLD), WORLD)
 
 
-@asynccontextmanager
-async def running(database: str, *, following: bool = True) -> AsyncIterator[Client]:
+async def begin(database: str) -> None:
+    """Begin a ledger, and show all of it."""
     vault = vault_of(database)
-    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
-        await schema.create(connection)
-        for name in ("follow", "clock", "seal"):  # Whether they live or not.
-            await connection.execute(BEAT, [name])
     async with Ledger(database, ENTITY_OF, vault, WORLD) as ledger:
         await bootstrap(ledger, PASSWORD, WORLD)
+    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+        await schema.create(connection)
+        follower = Follower(connection, vault)
+        while await follower.advance():
+            pass
+
+
+@asynccontextmanager
+async def running(database: str, *, following: bool = True) -> AsyncIterator[Client]:
+    """One API process on a ledger that was begun; its super-admin has logged in."""
+    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+        for name in ("follow", "clock", "seal"):  # Whether they live or not.
+            await connection.execute(BEAT, [name])
+    vault = vault_of(database)
     follower = asyncio.create_task(follow(database, vault)) if following else None
     async with serving(database) as client:
         yield await client.as_("admin")
     if follower:
         follower.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
+        with suppress(asyncio.CancelledError):
             await follower
 
 
@@ -189,6 +205,25 @@ class Tell(Protocol):
     """Runs a story with the service and its super-admin."""
 
     def __call__(self, story: Story, *, following: bool = True) -> None: ...
+
+
+BEGUN: Final = "template_begun"
+
+
+@cache
+def make_template(server: str) -> None:
+    """A ledger that was begun, once a server."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {BEGUN} TEMPLATE template_ledger".encode())
+    asyncio.run(begin(server.replace("/rim_ledger?", f"/{BEGUN}?")))
+
+
+@pytest.fixture
+def database(server: str) -> Iterator[str]:
+    """The URL of a ledger that was begun: it has a super-admin, and tables that show all of it."""
+    make_template(server)
+    with a_database(server, BEGUN) as url:
+        yield url
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from tests.api.conftest import running
+from tests.api.conftest import begin, running
 from tests.api.pipeline.test_past import COMMANDS, READS, lives, require_same
 
 WANTED = int(os.environ.get("SOAK_COMMANDS", "500"))
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.soak
 
 def test_the_past_is_answered_byte_for_byte_as_it_was_then(database: str) -> None:
     async def story() -> None:
+        await begin(database)
         async with running(database) as admin:
             clerk = await admin.take_on("clerk", *READS)
             seen = await lives(admin, clerk, -(-WANTED // COMMANDS))
