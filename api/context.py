@@ -17,16 +17,15 @@ from psycopg.errors import UndefinedTable
 
 from api.config.backup_files import places
 from api.config.database import open_vault
-from api.config.senders import providers
+from api.config.delivery import providers
 from api.config.settings import Settings
-from api.config.telco import telco
 from api.http.call import Call, Networks
 from api.http.rate import Rates
 from api.pipeline import reads
 from api.pipeline.command_request import Wish
 from api.pipeline.disclosure import show
 from api.pipeline.health import Metrics
-from api.pipeline.position import PATIENCE, LogPosition, ReadPosition
+from api.pipeline.position import READ_TIMEOUT_SECONDS, LogPosition, ReadPosition
 from api.pipeline.rights import Rights
 from api.pipeline.routes import Table, activity_of
 from api.routes.export_store import ExportStore
@@ -37,7 +36,7 @@ from rim_ledger.admin.login_throttle import Attempts
 from rim_ledger.admin.second_factor import SecondFactor
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.customers.phone_code import PhoneCodes
-from rim_ledger.delivery.messages import Sender
+from rim_ledger.delivery.sender import Sender
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.environment import Environment, RealWorld
 from rim_ledger.engine.idempotency import Receipt
@@ -50,8 +49,6 @@ from rim_ledger.postgres.outage import OUTAGE, unavailable
 from rim_ledger.postgres.pool import Pool
 from rim_ledger.storage import Storage
 from rim_ledger.system.backup_worker import Places
-from rim_ledger.system.egress import Outside
-from rim_ledger.system.guarded_sender import GuardedSender
 from rim_ledger.vault.erasure_register import Erasures
 from rim_ledger.vault.key_ring import Purpose
 from rim_ledger.vault.living_keys import LIVING_KEYS
@@ -84,7 +81,6 @@ class Context(Struct):
     metrics: Metrics
     rates: Rates
     table: Table
-    outside: Outside
     dispatch: Dispatch
     storage: Storage
     sender: Sender
@@ -229,7 +225,9 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Context]:
     url = settings.database_url
     assert url, "whoever opens the desk has found or started a database"
     vault = open_vault(settings, url)
-    pool = Pool(url, min_size=1, max_size=READERS_MAX, timeout=PATIENCE, autocommit=True)
+    pool = Pool(
+        url, min_size=1, max_size=READERS_MAX, timeout=READ_TIMEOUT_SECONDS, autocommit=True
+    )
     async with (
         Ledger(
             url, ENTITY_OF, vault, environment, Erasures(settings.home, environment).note
@@ -240,13 +238,13 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Context]:
         ReadPosition(url) as tables,
         LogPosition(url) as log_position,
     ):
-        outside = Outside(development=not settings.production)
-        dispatch = Dispatch(url, ledger, telco(settings, url), environment, outside)
-        outbox = GuardedSender(
-            providers(settings, url, ledger, environment, outside), ledger, environment
+        through = providers(settings, url, ledger, environment)
+        dispatch, sender = (
+            Dispatch(url, ledger, through, environment),
+            Sender(through, ledger, environment),
         )
         challenges = Challenges(pool, ledger.known.event_mac)
-        phone_codes = PhoneCodes(ledger, at_codes, challenges, outbox, environment)
+        phone_codes = PhoneCodes(ledger, at_codes, challenges, sender, environment)
         context = Context(
             url=url,
             ledger=ledger,
@@ -265,11 +263,10 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Context]:
             metrics=Metrics(),
             rates=Rates(settings.rate_limit),
             table=table,
-            outside=outside,
             dispatch=dispatch,
             storage=Storage(settings.storage_url),
-            sender=outbox,
-            second_factor=SecondFactor(ledger, attempts, challenges, outbox, environment),
+            sender=sender,
+            second_factor=SecondFactor(ledger, attempts, challenges, sender, environment),
             places=places(settings),
             phone_codes=phone_codes,
         )

@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 
 from projections.follow import lag
 from projections.follow.lag import LATE
-from rim_ledger.delivery.messages import Channel
+from rim_ledger.delivery.port import Channel
 from rim_ledger.notifications.alert import AlertType
 
 FRESH: Final = """

@@ -7,6 +7,7 @@ from rim_ledger.admin.admin_user import AdminCreated, AdminUser, AdminUserEvent
 from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyEvent
 from rim_ledger.admin.security_settings import SecuritySettings, SecuritySettingsChanged
 from rim_ledger.customers.access import CustomerAccess, CustomerAccessEvent, CustomerLoggedIn
+from rim_ledger.delivery.kill_switch import Outbound, OutboundEvent
 from rim_ledger.engine.adopted_secrets import AdoptedSecrets, SecretsAdopted
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
@@ -42,7 +43,6 @@ from rim_ledger.system.backup import Backup, BackupEvent, BackupStarted
 from rim_ledger.system.backup_settings import BackupSettings, BackupSettingsEvent
 from rim_ledger.system.config import SystemConfig, SystemConfigReset, SystemConfigSet
 from rim_ledger.system.integration import ApiIntegration, IntegrationCreated, IntegrationEvent
-from rim_ledger.system.outbound import Outbound, OutboundEvent
 
 ENTITIES: Final[dict[type[Aggregate], Any]] = {
     User: UserRegistered | UserEvent,

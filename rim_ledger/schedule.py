@@ -9,6 +9,9 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
+from rim_ledger.delivery.egress import Blocked
+from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
+from rim_ledger.delivery.kill_switch import LATER, is_open
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.store import Store
@@ -20,19 +23,19 @@ from rim_ledger.lending.loan import Loan
 from rim_ledger.postgres.faults import note_fault
 from rim_ledger.postgres.outage import OUTAGE, Outages
 from rim_ledger.support.deadlines import look_at_ticket
-from rim_ledger.system import backup_settings
+from rim_ledger.system import backup_settings, recovery
 from rim_ledger.system.backup_commands import look_at_schedule
 from rim_ledger.system.backup_worker import Archivist
 from rim_ledger.system.config import setting
-from rim_ledger.system.outbound import LATER, is_open
+from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
 
 log = logging.getLogger(__name__)
 
 PAGE: Final = 1000
-PATIENCE: Final = 60.0
-"""Seconds after which something that is stuck is given up, to be looked at again."""
-INTERVAL: Final = 1.0
-"""Seconds between two looks at the reminders."""
+WORK_TIMEOUT_SECONDS: Final = 60.0
+"""What is stuck for so long is given up, to be looked at again."""
+INTERVAL_SECONDS: Final = 1.0
+"""Between two looks at the reminders."""
 
 LOOKS: Final[Mapping[str, Callable[[UUID], Work]]] = {
     "overdue": look_for_overdue,
@@ -59,7 +62,7 @@ async def tick(
             if not (fresh := [each for each in due if each not in done]):
                 break
             work = (
-                asyncio.wait_for(_run(dispatch, archivist, *each, moment), PATIENCE)
+                asyncio.wait_for(_run(dispatch, archivist, *each, moment), WORK_TIMEOUT_SECONDS)
                 for each in fresh
             )
             outcomes = await asyncio.gather(*work, return_exceptions=True)
@@ -83,7 +86,7 @@ async def run(dispatch: Dispatch, archivist: Archivist) -> None:
             kind = type(error).__name__
             log.warning("something that was due could not be done: %s", kind)
             await note_fault(dispatch.url, dispatch.environment, f"clock: {kind}")
-        await asyncio.sleep(INTERVAL)
+        await asyncio.sleep(INTERVAL_SECONDS)
 
 
 async def _run(
@@ -95,8 +98,8 @@ async def _run(
             await dispatch.ledger.submit(LOOKS[what](stream), stamp)
         case "query-top-up":
             await dispatch.query(stream)
-        case "test-integration":
-            await dispatch.test(stream)
+        case recovery.PROBE:
+            await _test(dispatch, stream, stamp)
         case "disburse":
             await _disburse(dispatch, stream, stamp)
         case backup_settings.SCHEDULE:
@@ -106,6 +109,26 @@ async def _run(
                 archivist.begin(what, stream)
         case _:
             raise LookupError(f"nobody knows what '{what}' reminds of")
+
+
+async def _test(dispatch: Dispatch, integration: UUID, stamp: Stamp) -> None:
+    """Try whether a provider that was put out of use answers again."""
+
+    def look(uow: UnitOfWork) -> tuple[UUID, Endpoint | None]:
+        if is_open(uow):
+            return integration, endpoint_of(uow, uow.read(ApiIntegration, integration))
+        uow.remind(recovery.PROBE, integration, uow.now + LATER)
+        return integration, None
+
+    _, endpoint = await dispatch.ledger.decide(look, stamp)
+    if endpoint is None:
+        return
+    try:
+        found = await dispatch.providers.test(endpoint)
+    except Blocked:
+        found = IntegrationTested(result=TestResult.FAILED, reason="blocked")
+    now = Stamp(at=dispatch.environment.now(), actor=SYSTEM)
+    await dispatch.ledger.submit(recovery.mend(endpoint, found), now)
 
 
 async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:

@@ -14,6 +14,7 @@ from api.cli.supervisor import first_login
 from api.config.backup_files import archive, archivist, places, shown
 from api.config.database import Unfit, database, fitting_database, open_ledger, prepare
 from api.config.settings import Settings
+from rim_ledger.delivery.kill_switch import SwitchOutbound
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import RealWorld
 from rim_ledger.engine.unit_of_work import UnitOfWork
@@ -21,7 +22,6 @@ from rim_ledger.system import restore as restoring
 from rim_ledger.system.backup import Backup, BackupStatus
 from rim_ledger.system.backup_chain import Chain, look_at
 from rim_ledger.system.backup_settings import BackupType
-from rim_ledger.system.outbound import SwitchOutbound
 
 PAUSE: Final = 0.5
 """Seconds between two looks at a backup that waits for somebody else."""

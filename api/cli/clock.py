@@ -11,9 +11,8 @@ from api.cli.daily_check import Check
 from api.cli.fence import fenced
 from api.config.backup_files import archivist
 from api.config.database import Unfit, fitting_database, open_ledger
-from api.config.senders import providers
+from api.config.delivery import providers
 from api.config.settings import Settings
-from api.config.telco import telco
 from projections.audience import find_audience
 from projections.measures import TableMeasures
 from rim_ledger import schedule as due
@@ -24,7 +23,6 @@ from rim_ledger.notifications.alert_monitor import Alarm
 from rim_ledger.notifications.delivery_worker import Courier
 from rim_ledger.postgres.heartbeat import alive
 from rim_ledger.system.backup_worker import Archivist
-from rim_ledger.system.egress import Outside
 from rim_ledger.values import moment
 
 
@@ -34,7 +32,7 @@ def clock() -> None:
 
     async def run(url: str) -> None:
         async with _clockwork(settings, url) as (dispatch, alarm, keeper):
-            courier, ledger = _courier(settings, dispatch), dispatch.ledger
+            courier, ledger = _courier(dispatch), dispatch.ledger
             check = Check(settings, url, ledger, ledger.known.vault, dispatch.environment)
             works = due.run(dispatch, keeper), alarms.run(alarm), courier.run(), check.run()
             await alive(url, "clock", *works)
@@ -59,7 +57,7 @@ def tick(*, at: str | None = None) -> None:
         async with _clockwork(settings, url) as (dispatch, alarm, keeper):
             done = await due.tick(dispatch, business_time, keeper)
             await alarm.look(business_time)
-            courier = _courier(settings, dispatch)
+            courier = _courier(dispatch)
             while carried := await courier.carry(business_time):
                 done += carried
             await keeper.drain()
@@ -74,18 +72,15 @@ async def _clockwork(
     settings: Settings, url: str
 ) -> AsyncIterator[tuple[Dispatch, Alarm, Archivist]]:
     async with open_ledger(settings, url) as ledger:
-        environment, outside = RealWorld(), Outside(development=not settings.production)
+        environment = RealWorld()
         alarm = Alarm(url, ledger, TableMeasures(url), environment)
-        dispatch = Dispatch(url, ledger, telco(settings, url), environment, outside)
+        dispatch = Dispatch(url, ledger, providers(settings, url, ledger, environment), environment)
         yield dispatch, alarm, archivist(settings, url, ledger)
 
 
-def _courier(settings: Settings, dispatch: Dispatch) -> Courier:
-    url, environment = dispatch.url, dispatch.environment
-    find = partial(find_audience, url)
-    outside = Outside(development=not settings.production)
-    through = providers(settings, url, dispatch.ledger, environment, outside)
-    return Courier(url, dispatch.ledger, through, environment, find)
+def _courier(dispatch: Dispatch) -> Courier:
+    url, find = dispatch.url, partial(find_audience, dispatch.url)
+    return Courier(url, dispatch.ledger, dispatch.providers, dispatch.environment, find)
 
 
 def _moment(text: str, settings: Settings) -> datetime:

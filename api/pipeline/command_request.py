@@ -17,7 +17,8 @@ from rim_ledger.admin import authentication
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.one_time import send_token
 from rim_ledger.admin.passwords import WithPassword
-from rim_ledger.delivery.messages import Channel, Sender
+from rim_ledger.delivery.port import Channel
+from rim_ledger.delivery.sender import Sender
 from rim_ledger.engine.activity import Activity, note_made
 from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
 from rim_ledger.engine.command import Command as CommandForm

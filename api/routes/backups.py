@@ -13,6 +13,7 @@ from api.pipeline.routes import AnyRoute, One, Other, Parameters, Route, activit
 from api.routes.admin import rfc3339
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from rim_ledger.admin import authentication
+from rim_ledger.delivery.kill_switch import OUTBOUND, Outbound, SwitchOutbound
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.backup import Backup, BackupDownloadOffered
 from rim_ledger.system.backup_commands import (
@@ -24,7 +25,6 @@ from rim_ledger.system.backup_commands import (
     offer_download,
 )
 from rim_ledger.system.backup_settings import SETTINGS, BackupSettings, EditBackupSettings
-from rim_ledger.system.outbound import OUTBOUND, Outbound, SwitchOutbound
 
 if TYPE_CHECKING:
     from api.context import Context

@@ -7,7 +7,7 @@ from api.pipeline.routes import AnyRoute, List, Route, resource
 from api.routes.lending import ONE_USER
 from projections.audience import find_audience, find_users
 from projections.notifications import BroadcastRow, NotificationRow
-from rim_ledger.delivery.messages import Channel
+from rim_ledger.delivery.port import Channel
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.refusals import Invalid
 from rim_ledger.engine.unit_of_work import UnitOfWork

@@ -15,20 +15,20 @@ from api.http.problem import InvalidFields
 from api.pipeline.commands import errors_in, receipt_headers, receipt_json
 from api.pipeline.idempotency import key_for
 from api.pipeline.routes import AnyRoute, Other, Parameters
-from rim_ledger.engine.refusals import Refused
-from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.lending.callback import TopUpCallback
-from rim_ledger.notifications.callback import MessageCallback
-from rim_ledger.payments.callback import PaymentCallback
-from rim_ledger.system.callback import (
+from rim_ledger.delivery.callbacks import (
     Callback,
     NoneOfOurs,
     UnknownReference,
     enter,
     stranger,
 )
+from rim_ledger.delivery.signature import SignedMessage
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.lending.top_up_callback import TopUpCallback
+from rim_ledger.notifications.message_callback import MessageCallback
+from rim_ledger.payments.payment_callback import PaymentCallback
 from rim_ledger.system.integration import IntegrationType
-from rim_ledger.system.signature import Message
 from rim_ledger.values import UUID_TEXT
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class _Caller:
 
     form: type[Callback]
 
-    def __init__(self, integration: UUID, message: Message) -> None:
+    def __init__(self, integration: UUID, message: SignedMessage) -> None:
         self.integration, self.message = integration, message
 
     def admit(self, uow: UnitOfWork) -> None:
@@ -109,11 +109,11 @@ def _meant(said: Any) -> Any:
     return said
 
 
-async def _message(call: Call) -> Message:
+async def _message(call: Call) -> SignedMessage:
     names = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
     id_, timestamp, signatures = (call.header(name) or "" for name in names)
     body = await gather(Chunks(call.receive, AS_IT_CAME, BODY_SECONDS), BODY_MAX)
-    return Message(id_, timestamp, signatures, body)
+    return SignedMessage(id_, timestamp, signatures, body)
 
 
 RECEIPT: Final = {

@@ -36,7 +36,7 @@ TEXT: Final = b"text/plain; charset=utf-8"
 async def _sealed(context: "Context", call: Call) -> tuple[int, str | None]:
     """The last checkpoint and how many events it seals, once that is as far as the request's
     Ledger-Position says. Raises Unavailable when that takes too long."""
-    until = asyncio.get_running_loop().time() + position.PATIENCE
+    until = asyncio.get_running_loop().time() + position.READ_TIMEOUT_SECONDS
     while True:
         async with context.reader() as connection:
             size, note = await checkpoints.last(connection)

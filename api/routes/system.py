@@ -5,11 +5,12 @@ from uuid import UUID
 
 from api.pipeline.routes import AnyRoute, List, One, Parameters, Route, resource
 from projections.system import ApiIntegrationRow, SystemConfigRow
+from rim_ledger.delivery.egress import Blocked
+from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
+from rim_ledger.delivery.kill_switch import require_open
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.config import ResetConfig, SetConfig, SystemConfig, config_id
-from rim_ledger.system.egress import Blocked
-from rim_ledger.system.endpoint import Line, line_to
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested
 from rim_ledger.system.integration_commands import (
     ActivateIntegration,
@@ -20,8 +21,6 @@ from rim_ledger.system.integration_commands import (
     TestIntegration,
     UpdateIntegration,
 )
-from rim_ledger.system.outbound import require_open
-from rim_ledger.system.probe import probe
 
 if TYPE_CHECKING:
     from api.context import Context
@@ -40,19 +39,18 @@ def _stream(parameters: Parameters) -> UUID:
 
 async def call_provider(context: "Context", wish: "Wish") -> Form:
     """Call the provider that is to be tested, apart from any decision."""
-    command, lines = wish.command, list[Line]()
+    command, lines = wish.command, list[Endpoint]()
     assert isinstance(command, TestIntegration)
 
     def see(uow: UnitOfWork, stream: UUID) -> None:
         require_open(uow)
-        lines.append(line_to(uow, uow.read(ApiIntegration, stream)))
+        lines.append(endpoint_of(uow, uow.read(ApiIntegration, stream)))
 
     await wish.look(context, see)
     line = lines[-1]
     found: IntegrationTested | Blocked
     try:
-        found = await probe(context.outside, line)
-        await context.dispatch.breaker.note_test(line.id, found)
+        found = await context.dispatch.providers.test(line)
     except Blocked as blocked:
         found = blocked
     return command.after(line, found)

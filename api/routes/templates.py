@@ -16,7 +16,7 @@ from api.pipeline.idempotency import key_for
 from api.pipeline.routes import AnyRoute, Other, Parameters, Route, activity_of, resource
 from projections.notifications import EmailTemplateRow, SmsTemplateRow
 from rim_ledger.admin import authentication
-from rim_ledger.delivery.messages import Channel, Message
+from rim_ledger.delivery.port import Channel, Message
 from rim_ledger.engine.aggregate import SYSTEM, Aggregate, Stamp
 from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.refusals import Unavailable, require

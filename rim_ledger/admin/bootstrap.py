@@ -21,6 +21,7 @@ from rim_ledger.admin.admin_role import (
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.passwords import FirstPassword
 from rim_ledger.admin.permissions import ALL, RESOURCES, permissions
+from rim_ledger.delivery.kill_switch import open_at_first
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.caps import Caps
 from rim_ledger.engine.command import perform
@@ -28,7 +29,7 @@ from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Invalid, Refused
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
-from rim_ledger.system import backup_settings, outbound
+from rim_ledger.system import backup_settings
 from rim_ledger.system.config import set_defaults
 from rim_ledger.values import ZERO, derived_id
 
@@ -177,7 +178,7 @@ async def _begin(
         set_defaults(uow)
         security_settings.set_defaults(uow)
         backup_settings.set_defaults(uow)
-        outbound.open_at_first(uow)
+        open_at_first(uow)
         return SUPERADMIN, uow.find(AdminUser, FIRST_ADMIN) is not None
 
     stamp = Stamp(at=environment.now(), actor=SYSTEM)

@@ -18,7 +18,8 @@ from rim_ledger.admin.authentication import token_hash
 from rim_ledger.admin.passwords import Password, WithPassword
 from rim_ledger.admin.revocation import close_sessions, void_token
 from rim_ledger.admin.security_settings import current, require_address
-from rim_ledger.delivery.messages import Channel, Message, Sender
+from rim_ledger.delivery.port import Channel, Message
+from rim_ledger.delivery.sender import Sender
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.idempotency import Receipt

@@ -26,7 +26,8 @@ from rim_ledger.admin.security_settings import (
     current,
     require_address,
 )
-from rim_ledger.delivery.messages import Channel, Message, Sender
+from rim_ledger.delivery.port import Channel, Message
+from rim_ledger.delivery.sender import Sender
 from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.deciding import Admit

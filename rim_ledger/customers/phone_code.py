@@ -19,7 +19,8 @@ from rim_ledger.admin.session import SESSION
 from rim_ledger.admin.two_factor import LIFE, Code, new_code, plain
 from rim_ledger.customers.access import CustomerAccess, CustomerLoggedIn, access_of, access_stream
 from rim_ledger.customers.customer_session import act_as, is_silent, may_come_in
-from rim_ledger.delivery.messages import Channel, Message, Sender
+from rim_ledger.delivery.port import Channel, Message
+from rim_ledger.delivery.sender import Sender
 from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.environment import Environment

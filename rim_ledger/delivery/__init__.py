@@ -1,1 +1,0 @@
-"""What leaves the service: messages, top-ups, calls to providers."""

@@ -12,8 +12,8 @@ from rim_ledger.engine.store import Store
 from rim_ledger.postgres.outage import OUTAGE
 from rim_ledger.postgres.pool import NETWORK
 
-PATIENCE: Final = 10.0
-"""Seconds that a command waits for a lost database to come back."""
+RECONNECT_TIMEOUT_SECONDS: Final = 10.0
+"""So long a command waits for a lost database to come back."""
 END: Final = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
  WHERE pid = %s AND pid <> pg_backend_pid() AND usename = session_user"""
@@ -49,7 +49,7 @@ class WriteConnection:
     async def reconnect(self) -> None:
         """Come back to the database. Raises Unavailable."""
         await self.close()
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        deadline = asyncio.get_running_loop().time() + RECONNECT_TIMEOUT_SECONDS
         while True:
             try:
                 await self.connect()

@@ -10,6 +10,8 @@ from typing import Final, Literal
 from uuid import UUID
 
 from rim_ledger.admin.same_person import require_second_person
+from rim_ledger.delivery.kill_switch import require_open
+from rim_ledger.delivery.port import Outcome, Verdict
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import require, require_legal
@@ -31,9 +33,8 @@ from rim_ledger.lending.loan import (
 )
 from rim_ledger.lending.loan_requests import require_grounded, require_no_conflict
 from rim_ledger.lending.separation import require_may_lend
-from rim_ledger.lending.telco import Answer, Reply
 from rim_ledger.lending.user import User
-from rim_ledger.payments.callback import quarantine
+from rim_ledger.payments.payment_callback import quarantine
 from rim_ledger.payments.transaction import (
     Transaction,
     TransactionCompleted,
@@ -45,13 +46,13 @@ from rim_ledger.payments.transaction import (
 )
 from rim_ledger.system.config import setting
 from rim_ledger.system.integration import SERVES, ApiIntegration
-from rim_ledger.system.outbound import require_open
 from rim_ledger.values import Note, Reference, day_after, due_date
 
 PREFIX: Final = "DSB-"
 """What a reference begins with; the loan's own id follows, and the number of the attempt."""
 FAILED: Final = "top-up.failed"
 """A telco's word that a top-up failed."""
+NEVER_CAME: Final = "The telco never received this top-up."
 FIRST_QUERY: Final = timedelta(seconds=5)
 LAST_WAIT: Final = timedelta(hours=1)
 
@@ -109,18 +110,19 @@ class SettleDisbursement(Command[Loan]):
             words = "You disbursed this loan; another person says that it failed."
             require_second_person(uow, words, attempt.requested_by)
         yield LoanDisbursementSettled(reference=attempt.reference, evidence=self.evidence)
-        reply = Reply(Answer(self.outcome), self.telco_reference, "Staff found that it failed.")
-        yield from _outcome(aggregate, attempt.reference, reply, uow)
+        found, words = Verdict(self.outcome), "Staff found that it failed."
+        outcome = Outcome(found, words, self.telco_reference)
+        yield from _follows(aggregate, attempt.reference, outcome, uow)
         uow.remind("query-top-up", aggregate.id, uow.now + FIRST_QUERY)
 
 
-def record_reply(id: UUID, reference: str, reply: Reply) -> Work:
+def record_outcome(id: UUID, reference: str, outcome: Outcome) -> Work:
     """What the telco said of a reference of a loan. Said twice, it changes nothing."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
         with uow.dated(id):
-            uow.append(Loan, id, _outcome(uow.read(Loan, id), reference, reply, uow))
+            uow.append(Loan, id, _follows(uow.read(Loan, id), reference, outcome, uow))
         return id
 
     return work
@@ -155,16 +157,18 @@ def keep_claim(attempt: Attempt, claim: TransactionQuarantined, uow: UnitOfWork)
         uow.append(Transaction, transaction.id, quarantine(transaction, claim))
 
 
-def _outcome(loan: Loan, reference: str, reply: Reply, uow: UnitOfWork) -> Iterable[Event]:
-    """What follows from an answer on a reference, be it the telco's or what staff found."""
+def _follows(loan: Loan, reference: str, outcome: Outcome, uow: UnitOfWork) -> Iterable[Event]:
+    """What follows from an outcome, be it the telco's word or what staff found."""
     attempt = loan.attempt(reference)
     assert attempt, "a telco tells of what it was asked for"
-    match reply.answer:
-        case Answer.DELIVERED:
-            yield from _came(loan, attempt, reply.telco_reference, uow)
-        case Answer.FAILED:
-            yield from _failed(loan, attempt, reply.reason, uow)
-        case Answer.UNKNOWN if attempt in loan.to_ask:
+    match outcome.verdict:
+        case Verdict.DELIVERED:
+            yield from _came(loan, attempt, outcome.reference, uow)
+        case Verdict.FAILED:
+            yield from _failed(loan, attempt, outcome.reason, uow)
+        case Verdict.ABSENT:
+            yield from _failed(loan, attempt, NEVER_CAME, uow)
+        case _ if attempt in loan.to_ask:
             _ask_on(loan, None, uow)
             if attempt == loan.last and loan.disbursement is Disbursement.REQUESTED:
                 yield LoanDisbursementUnknown(reference=reference)

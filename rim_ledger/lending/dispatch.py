@@ -2,86 +2,64 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec.structs import replace
 
+from rim_ledger.delivery.airtime import TopUp
+from rim_ledger.delivery.kill_switch import LATER, is_open
+from rim_ledger.delivery.port import UNKNOWN, Outcome, Verdict
+from rim_ledger.delivery.providers import Providers
+from rim_ledger.delivery.worker import InHand, outcomes_of
 from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.attempt import Attempt, Disbursement
-from rim_ledger.lending.disbursement import record_reply
+from rim_ledger.lending.disbursement import record_outcome
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.telco import Answer, Reply, Telco, TopUp
-from rim_ledger.lending.telecom import HttpTelco
 from rim_ledger.lending.user import User
 from rim_ledger.postgres.advisory_lock import lease
-from rim_ledger.system.breaker import Breaker
-from rim_ledger.system.egress import Blocked, Outside
-from rim_ledger.system.endpoint import Line, line_to
-from rim_ledger.system.integration import (
-    ApiIntegration,
-    IntegrationStatus,
-    IntegrationTested,
-    TestResult,
-)
-from rim_ledger.system.outbound import LATER, is_open
-from rim_ledger.system.probe import probe
-from rim_ledger.system.recovery import PROBE, mend
 
-PATIENCE: Final = 5.0
-"""Seconds that a caller waits for the telco; after that the answer comes with the clock."""
-
-CALL_MAX: Final = 30.0
-"""Seconds after which a telco that says nothing has given no answer."""
-
-ON_THE_WAY: Final = timedelta(minutes=2)
-"""For so long a top-up may still reach a telco that has not heard of it, whatever delays it."""
-
+ANSWER_TIMEOUT_SECONDS: Final = 5.0
+"""For so long a caller waits for the telco; after that the answer comes with the clock."""
 AT_ONCE: Final = 16
 """Top-ups and queries under way at once in this process; each holds a session as its lease."""
+
+DISPUTED: Final = "An earlier top-up of this loan came meanwhile."
 
 log = logging.getLogger(__name__)
 
 
-class _Flight(Struct):
-    """A top-up whose outcome is open: what there is to send, the phone in the clear, if it has not
-    been sent, and the integration that it was requested through."""
-
-    reference: str
-    asked_at: datetime
-    to_send: TopUp | None = None
-    line: Line | None = None
-    active: bool = True
-    disputed: bool = False
-
-
 class Dispatch:
     """Sends what was requested and asks about what stayed open: through the integration that it
-    was requested through, or else the `telco` of this installation."""
+    was requested through, or else the telco of this installation."""
 
     def __init__(
-        self, url: str, ledger: Ledger, telco: Telco, environment: Environment, outside: Outside
+        self, url: str, ledger: Ledger, providers: Providers, environment: Environment
     ) -> None:
-        self.url, self.ledger, self.telco, self.environment = url, ledger, telco, environment
-        self._outside, self.breaker = outside, Breaker(url, ledger, environment)
+        self.url, self.ledger, self.providers, self.environment = (
+            url,
+            ledger,
+            providers,
+            environment,
+        )
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._under_way: set[asyncio.Task[Receipt | None]] = set()
 
     async def disburse(self, request: Callable[[], Awaitable[Receipt]]) -> Receipt:
-        """Commit the request, then send it; the last receipt known after `PATIENCE` seconds."""
+        """Commit the request, then send it; the last receipt known after
+        `ANSWER_TIMEOUT_SECONDS`."""
         receipt = await request()
         if receipt.replayed:
             return receipt
         task = asyncio.create_task(self._send(receipt.id))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        await asyncio.wait([task], timeout=PATIENCE)
+        await asyncio.wait([task], timeout=ANSWER_TIMEOUT_SECONDS)
         if task.done() and (error := task.exception()):
             # What was acknowledged stays so: the request is durable, and the clock asks about it.
             log.warning("a top-up was left to the clock: %s", type(error).__name__)
@@ -92,108 +70,67 @@ class Dispatch:
         """Ask about every top-up of a loan whose outcome is open, or told by staff only, unless
         somebody has the loan in hand."""
         async with self._at_once, lease(self.url, f"top-up {loan}") as free:
-            flights = await self._look(loan) if free else []
-            asked = (self._within(self._telco(each).query(each.reference)) for each in flights)
-            for flight, reply in zip(flights, await asyncio.gather(*asked), strict=True):
-                await self._record(loan, flight, self._known(flight, reply))
-
-    async def test(self, integration: UUID) -> None:
-        """Try whether a provider that was put out of use answers again."""
-
-        def look(uow: UnitOfWork) -> tuple[UUID, Line | None]:
-            line = line_to(uow, uow.read(ApiIntegration, integration))
-            if is_open(uow):
-                return integration, line
-            uow.remind(PROBE, integration, uow.now + LATER)
-            return integration, None
-
-        stamp = Stamp(at=self.environment.now(), actor=SYSTEM)
-        _, line = await self.ledger.decide(look, stamp)
-        if line is None:
-            return
-        try:
-            found = await probe(self._outside, line)
-        except Blocked:
-            found = IntegrationTested(result=TestResult.FAILED, reason="blocked")
-        await self.breaker.note_test(line.id, found)
-        await self.ledger.submit(mend(line, found), Stamp(at=self.environment.now(), actor=SYSTEM))
+            if free:
+                await self._carry(await self._look(loan))
 
     async def drain(self) -> None:
         """Wait for what is under way."""
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _send(self, loan: UUID) -> Receipt | None:
-        if not await self._to_send(loan):
+        if not await self._look(loan, unsent=True):
             return None
         async with self._at_once, lease(self.url, f"top-up {loan}") as free:
-            flight = await self._to_send(loan)
-            if not free or not flight or not flight.to_send:
-                return None
-            return await self._record(loan, flight, await self._top_up(flight, flight.to_send))
+            return await self._carry(await self._look(loan, unsent=True)) if free else None
 
-    async def _to_send(self, loan: UUID) -> _Flight | None:
-        return next((each for each in await self._look(loan) if each.to_send), None)
+    async def _carry(self, top_ups: Sequence[InHand]) -> Receipt | None:
+        receipt = None
+        outcomes = await outcomes_of(top_ups, self.environment)
+        for each, outcome in zip(top_ups, outcomes, strict=True):
+            receipt = await self._record(each, outcome or UNKNOWN)
+        return receipt
 
-    async def _top_up(self, flight: _Flight, order: TopUp) -> Reply:
-        if flight.disputed:
-            return Reply(Answer.FAILED, reason="An earlier top-up of this loan came meanwhile.")
-        if not flight.active:
-            return Reply(Answer.FAILED, reason="The network's provider is out of use.")
-        return await self._within(self._telco(flight).top_up(order))
-
-    def _telco(self, flight: _Flight) -> Telco:
-        if flight.line is None:
-            return self.telco
-        return HttpTelco(flight.line, self._outside, self.breaker, self.environment)
-
-    @staticmethod
-    async def _within(call: Awaitable[Reply]) -> Reply:
-        try:
-            return await asyncio.wait_for(call, CALL_MAX)
-        except TimeoutError:
-            return Reply(Answer.UNKNOWN)
-
-    def _known(self, flight: _Flight, reply: Reply) -> Reply:
-        """A reference that the telco has not heard of has failed, once it cannot come any more."""
-        if reply.answer is not Answer.ABSENT:
-            return reply
-        if self.environment.now() - flight.asked_at < ON_THE_WAY:
-            return Reply(Answer.UNKNOWN)
-        return Reply(Answer.FAILED, reason="The telco never received this top-up.")
-
-    async def _record(self, loan: UUID, flight: _Flight, reply: Reply) -> Receipt:
-        line = flight.line
-        name = line.name if line else self.telco.name
-        actor = Actor(type="integration", id=line.id if line else None, name=name)
+    async def _record(self, top_up: InHand, outcome: Outcome) -> Receipt:
+        lane = top_up.lane
+        actor = Actor(type="integration", id=lane.integration, name=lane.name)
         stamp = Stamp(at=self.environment.now(), actor=actor)
-        work = record_reply(loan, flight.reference, reply)
-        for _ in range(reply.callbacks):
+        work = record_outcome(top_up.id, top_up.reference, outcome)
+        for _ in range(outcome.times):
             receipt = await self.ledger.submit(work, stamp)
         return receipt
 
-    async def _look(self, id: UUID) -> list[_Flight]:
-        def work(uow: UnitOfWork) -> tuple[UUID, list[_Flight]]:
+    async def _look(self, id: UUID, *, unsent: bool = False) -> list[InHand]:
+        """What there is to ask about, or the one top-up to send that was requested last."""
+
+        def work(uow: UnitOfWork) -> tuple[UUID, list[InHand]]:
             loan = uow.read(Loan, id)
             if loan.to_ask and is_open(uow):
-                return id, [_flight(uow, loan, each) for each in loan.to_ask]
+                found = [self._in_hand(uow, loan, each) for each in loan.to_ask]
+                return id, _to_send(uow, loan, found) if unsent else found
             if loan.to_ask:
                 uow.remind("query-top-up", id, uow.now + LATER)
             else:
                 uow.forget("query-top-up", id)
             return id, []
 
-        _, flights = await self.ledger.decide(work, Stamp(at=self.environment.now(), actor=SYSTEM))
-        return flights
+        _, found = await self.ledger.decide(work, Stamp(at=self.environment.now(), actor=SYSTEM))
+        return found
+
+    def _in_hand(self, uow: UnitOfWork, loan: Loan, attempt: Attempt) -> InHand:
+        return InHand(
+            id=loan.id,
+            reference=attempt.reference,
+            lane=self.providers.airtime(attempt.integration, uow),
+            taken_at=attempt.asked_at,
+        )
 
 
-def _flight(uow: UnitOfWork, loan: Loan, attempt: Attempt) -> _Flight:
-    flight = _Flight(attempt.reference, attempt.asked_at, disputed=loan.disputed)
-    user = uow.read(User, loan.user_id)
-    unsent = attempt == loan.last and loan.disbursement is Disbursement.REQUESTED
-    if unsent and (phone := uow.reveal(user.id, user.phone)):
-        flight.to_send = TopUp(attempt.reference, phone, loan.network, loan.amount)
-    if attempt.integration:
-        integration = uow.read(ApiIntegration, attempt.integration)
-        flight.line = line_to(uow, integration)
-        flight.active = integration.status is IntegrationStatus.ACTIVE
-    return flight
+def _to_send(uow: UnitOfWork, loan: Loan, open_: Sequence[InHand]) -> list[InHand]:
+    """The top-up that was requested last, if it was not sent, with the phone in the clear."""
+    phone = uow.reveal(loan.user_id, uow.read(User, loan.user_id).phone)
+    if phone is None or loan.disbursement is not Disbursement.REQUESTED:
+        return []
+    (last,) = (each for each in open_ if each.reference == loan.reference)
+    order = TopUp(last.reference, phone, loan.network, loan.amount)
+    withheld = Outcome(Verdict.FAILED, DISPUTED) if loan.disputed else None
+    return [replace(last, order=order, withheld=withheld)]

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from psycopg import AsyncConnection
 
-from rim_ledger.delivery.messages import Channel
+from rim_ledger.delivery.port import Channel
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger

@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 from pydantic import Field, PrivateAttr
 
+from rim_ledger.delivery.kill_switch import require_open
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation, Form
 from rim_ledger.engine.patch import Patch
@@ -37,7 +38,6 @@ from rim_ledger.notifications.broadcast import (
 )
 from rim_ledger.notifications.contact import Purpose
 from rim_ledger.notifications.sms_text import Title, measured
-from rim_ledger.system.outbound import require_open
 from rim_ledger.values import AnyId, Id, Text, Time
 
 USERS_MAX: Final = 100_000

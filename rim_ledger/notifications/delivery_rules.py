@@ -4,12 +4,14 @@ A message is in hand before the provider hears of it, so a process that dies lea
 which messages are in doubt.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 from uuid import UUID
 
-from rim_ledger.delivery.messages import Channel, Heard, Lane
+from rim_ledger.delivery.kill_switch import is_open
+from rim_ledger.delivery.port import Channel, Lane, Outcome, Verdict
+from rim_ledger.delivery.worker import InHand
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.user import User
@@ -43,8 +45,7 @@ from rim_ledger.notifications.notification import (
     notification_id,
     queue,
 )
-from rim_ledger.notifications.outgoing_message import Hand, Outcome, Parcel, parcel_of
-from rim_ledger.system.outbound import is_open
+from rim_ledger.notifications.outgoing_message import Hand, parcel_of
 
 TRIED_MIN, FAILED_MAX = 20, 0.05
 """Messages that must have gone before failures pause a broadcast, and the part that may fail."""
@@ -87,7 +88,7 @@ def take_again(ids: Sequence[UUID], hand: Hand) -> Work:
             parcel = parcel_of(uow, each, lane)
             if each.hand_over is not HandOver.UNDER_WAY:
                 continue  # Somebody was faster.
-            if parcel.to is None:
+            if parcel.withheld:
                 hand.parcels.append(parcel)
             elif not _rests(uow, each, lane):
                 _take_one(uow, parcel, hand)
@@ -101,7 +102,7 @@ def _found(uow: UnitOfWork, ids: Sequence[UUID]) -> list[NotificationHistory]:
     return [uow.read(NotificationHistory, each) for each in ids]
 
 
-def _take_one(uow: UnitOfWork, parcel: Parcel, hand: Hand) -> None:
+def _take_one(uow: UnitOfWork, parcel: InHand, hand: Hand) -> None:
     taken = NotificationTaken(integration=parcel.lane.integration)
     uow.append(NotificationHistory, parcel.id, [taken])
     hand.parcels.append(parcel)
@@ -120,16 +121,16 @@ def _stands_still(broadcast: BroadcastMessage, lanes: Iterable[Lane], uow: UnitO
     return waits or any(lane.closed for lane in lanes) or not is_open(uow)
 
 
-def settle(outcomes: Sequence[Outcome]) -> Work:
+def settle(outcomes: Mapping[UUID, Outcome]) -> Work:
     """Record what became of messages that were handed over one by one."""
 
     def work(uow: UnitOfWork) -> UUID:
-        for outcome in outcomes:
-            counted = _record(uow, [outcome])
-            broadcast = uow.read(NotificationHistory, outcome.id).notice.broadcast_id
+        for id_, outcome in outcomes.items():
+            counted = _record(uow, {id_: outcome})
+            broadcast = uow.read(NotificationHistory, id_).notice.broadcast_id
             if broadcast and counted:
                 progress(uow, broadcast, counted)
-        return outcomes[0].id
+        return id_
 
     return work
 
@@ -154,7 +155,7 @@ def look_at_chunk(id: UUID, hand: Hand) -> Work:
     return work
 
 
-def advance(id: UUID, outcomes: Sequence[Outcome], hand: Hand) -> Work:
+def advance(id: UUID, outcomes: Mapping[UUID, Outcome], hand: Hand) -> Work:
     """Record what became of the batch in hand and take the next one, unless the broadcast stands
     still. Where somebody else has gone on with the chunk, only what became of the batch counts."""
     seen = hand.seen
@@ -163,7 +164,7 @@ def advance(id: UUID, outcomes: Sequence[Outcome], hand: Hand) -> Work:
         hand.open()
         chunk = uow.read(BroadcastChunk, id)
         uow.act_upon(chunk.broadcast_id)
-        uow.look_ahead(partial(uow.version, each.id) for each in outcomes)
+        uow.look_ahead(partial(uow.version, each) for each in outcomes)
         counted = _record(uow, outcomes)
         own = (chunk.settled, chunk.taken) == seen
         over = uow.read(BroadcastMessage, chunk.broadcast_id).over
@@ -188,7 +189,7 @@ def _take(uow: UnitOfWork, chunk: BroadcastChunk, settled: int, hand: Hand) -> i
     """Queue the messages of the next batch, already in hand; how many users are taken by then. A
     broadcast stands still while a provider of its messages is out of use, and loses nobody."""
     broadcast = uow.read(BroadcastMessage, chunk.broadcast_id)
-    lanes = {each: hand.providers.lane(Channel(each), uow) for each in broadcast.channels}
+    lanes = {each: hand.lanes.lane(Channel(each), uow) for each in broadcast.channels}
     if _stands_still(broadcast, lanes.values(), uow):
         return settled
     size = min(lane.batch for lane in lanes.values())
@@ -230,28 +231,27 @@ def _fails_too_often(broadcast: BroadcastMessage) -> bool:
     return tried >= TRIED_MIN and broadcast.failed_count - failed > FAILED_MAX * tried
 
 
-def _record(uow: UnitOfWork, outcomes: Sequence[Outcome]) -> BroadcastProgressed | None:
+def _record(uow: UnitOfWork, outcomes: Mapping[UUID, Outcome]) -> BroadcastProgressed | None:
     """Write what became of each; how many that changes, if any. What is known already stays."""
-    ids = [outcome.id for outcome in outcomes]
-    before = tally(uow, ids)
-    for outcome in outcomes:
-        known = uow.read(NotificationHistory, outcome.id)
+    before = tally(uow, outcomes)
+    for id_, outcome in outcomes.items():
+        known = uow.read(NotificationHistory, id_)
         if known.status is NotificationStatus.PENDING:
             for event in _events(outcome, known):
-                mark(uow, outcome.id, event)
-    return since(before, tally(uow, ids))
+                mark(uow, id_, event)
+    return since(before, tally(uow, outcomes))
 
 
 def _events(outcome: Outcome, known: NotificationHistory) -> Iterable[Event]:
-    match outcome.heard:
-        case Heard.SENT:
+    match outcome.verdict:
+        case Verdict.ACCEPTED:
             yield NotificationSent()
-        case Heard.DELIVERED:
+        case Verdict.DELIVERED:
             yield NotificationSent()
             yield NotificationDelivered()
-        case Heard.FAILED:
+        case Verdict.FAILED:
             yield NotificationFailed(reason=outcome.reason)
-        case Heard.NEVER:
+        case Verdict.ABSENT:
             yield NotificationWithheld(reason=outcome.reason)
         case _:
             if known.hand_over is HandOver.UNDER_WAY:

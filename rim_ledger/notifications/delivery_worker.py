@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -10,11 +10,12 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from rim_ledger.delivery.messages import Channel, Heard, Lane, Message, Providers, Unclear
+from rim_ledger.delivery.kill_switch import is_open
+from rim_ledger.delivery.port import Channel, Lanes, Verdict
+from rim_ledger.delivery.worker import InHand, Outcomes, all_of, deliver
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
-from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.notifications.broadcast import GOING_OUT, BroadcastMessage, Phase, Target, chunks_of
@@ -26,31 +27,27 @@ from rim_ledger.notifications.delivery_rules import (
     take_again,
     take_waiting,
 )
-from rim_ledger.notifications.outgoing_message import Doubt, Hand, Outcome, Parcel
-from rim_ledger.notifications.provider_rate import pace
+from rim_ledger.notifications.outgoing_message import Hand
 from rim_ledger.notifications.queues import in_hand, waiting
 from rim_ledger.postgres.advisory_lock import lease
 from rim_ledger.postgres.outage import Outages
-from rim_ledger.system.outbound import is_open
 
 log = logging.getLogger(__name__)
 
-INTERVAL: Final = 1.0
-"""Seconds between two looks at what waits."""
+INTERVAL_SECONDS: Final = 1.0
+"""Between two looks at what waits."""
 PAGE: Final = 100
 """Names of a list that are looked at at once."""
 BROADCASTS: Final = 20
 """Broadcasts that are looked at and carried at once: each takes connections of its own."""
 ASK_AGAIN: Final = timedelta(seconds=30)
 """Time between two questions about a message that stays in doubt."""
-DECLINED: Final = "The provider says that it failed."
 
 Find = Callable[[Target], Awaitable[Frozen]]
 """Who is meant, at this moment."""
 Errand = Callable[[], Coroutine[Any, Any, int]]
 """Something to carry; how many messages that were."""
 T = TypeVar("T")
-M = TypeVar("M", Parcel, Doubt)
 
 
 class Courier:
@@ -58,9 +55,9 @@ class Courier:
     none of them waits for the rate or the slowness of another."""
 
     def __init__(
-        self, url: str, ledger: Ledger, providers: Providers, environment: Environment, find: Find
+        self, url: str, ledger: Ledger, lanes: Lanes, environment: Environment, find: Find
     ) -> None:
-        self._url, self._ledger, self._providers = url, ledger, providers
+        self._url, self._ledger, self._lanes = url, ledger, lanes
         self._world, self._find = environment, find
         self._later: dict[UUID, datetime] = {}
         """When to ask again about what stays in doubt."""
@@ -79,7 +76,7 @@ class Courier:
                 for name, errand in (await self._attempt(self._errands, nothing)).items():
                     if name not in running:
                         running[name] = group.create_task(self._attempt(errand, 0))
-                await asyncio.sleep(INTERVAL)
+                await asyncio.sleep(INTERVAL_SECONDS)
 
     async def carry(self, at: datetime | None = None) -> int:
         """Hand over what waits at a business time (UTC, now when left out), but for what somebody
@@ -87,7 +84,7 @@ class Courier:
         moment, carried, self._seen = at or self._world.now(), 0, ""
         while True:
             errands = await self._errands(moment)
-            carried += sum(await _all(each() for each in errands.values()))
+            carried += sum(await all_of(each() for each in errands.values()))
             if not self._seen:
                 return carried
 
@@ -111,7 +108,7 @@ class Courier:
             if not free:
                 return 0
             left = [*(await self._listed({in_hand(channel): PAGE}))[in_hand(channel)].values()]
-            return sum(await _all([self._batch(left), self._waiting(channel)]))
+            return sum(await all_of([self._batch(left), self._waiting(channel)]))
 
     async def _waiting(self, channel: Channel) -> int:
         """Carry batch by batch, up to a page: then what was left in hand is seen to again."""
@@ -127,10 +124,10 @@ class Courier:
         """Take the first of these in hand, as many as a batch has, and carry them."""
         if not ids:
             return 0
-        hand = Hand(self._providers)
+        hand = Hand(self._lanes)
         await self._decide(take_waiting(ids, hand))
         settled = await self._see_to(hand)
-        if outcomes := await self._hand_over(hand.parcels):
+        if outcomes := await self._deliver(hand.parcels):
             await self._decide(settle(outcomes))
         return settled + len(outcomes)
 
@@ -170,7 +167,7 @@ class Courier:
         return 0
 
     async def _chunk(self, id: UUID) -> int:
-        hand, outcomes = Hand(self._providers), list[Outcome]()
+        hand, outcomes = Hand(self._lanes), Outcomes()
         await self._decide(look_at_chunk(id, hand))
         carried = await self._see_to(hand)
         if carried < len(hand.doubts):
@@ -180,93 +177,28 @@ class Courier:
             await self._decide(advance(id, outcomes, hand))
             if hand.seen[0] == hand.seen[1]:  # It is done, or stands still.
                 return carried + (before != hand.seen)
-            outcomes = await self._hand_over(hand.parcels)
+            outcomes = await self._deliver(hand.parcels)
             carried += len(outcomes)
 
     async def _see_to(self, hand: Hand) -> int:
-        """See to what somebody who died had in hand; of how many it is clear what became."""
+        """See to what somebody who died had in hand; of how many it is clear what became. What
+        certainly came nowhere is sent again, if it still may be."""
         now = self._world.now()
         due = [each for each in hand.doubts if self._later.get(each.id, now) <= now]
-        clear = {each.id for each in await self._by_lane(due, self._clear_up)}
-        self._later |= {each.id: now + ASK_AGAIN for each in due if each.id not in clear}
-        return len(clear)
-
-    async def _clear_up(self, doubts: Sequence[Doubt]) -> list[Outcome]:
-        """Ask about some. What certainly came nowhere is sent again, if it still may be."""
-        heard = [each for each in await _all(map(self._ask, doubts)) if each]
-        outcomes = [each for each in heard if each.heard is not Heard.NEVER]
-        if lost := [each.id for each in heard if each.heard is Heard.NEVER]:
-            hand = Hand(self._providers)
-            await self._decide(take_again(lost, hand))
-            outcomes += await self._hand_over(hand.parcels)
+        outcomes = await self._deliver(due)
+        lost = [id_ for id_, each in outcomes.items() if each.verdict is Verdict.ABSENT]
+        if lost:
+            again = Hand(self._lanes)
+            await self._decide(take_again(lost, again))
+            clear = {id_: each for id_, each in outcomes.items() if id_ not in lost}
+            outcomes = clear | await self._deliver(again.parcels)
         if outcomes:
             await self._decide(settle(outcomes))
-        return outcomes
+        self._later |= {each.id: now + ASK_AGAIN for each in due if each.id not in outcomes}
+        return len(outcomes)
 
-    async def _hand_over(self, parcels: Sequence[Parcel]) -> list[Outcome]:
-        """Hand parcels over; what became of each, in no order."""
-        return await self._by_lane(parcels, self._carry)
-
-    async def _by_lane(
-        self,
-        messages: Sequence[M],
-        carry: Callable[[Sequence[M]], Coroutine[Any, Any, list[Outcome]]],
-    ) -> list[Outcome]:
-        """Carry messages in batches, each lane at its rate and beside the others."""
-
-        async def along(own: Sequence[M]) -> list[Outcome]:
-            lane, done = own[0].lane, list[Outcome]()
-            for begin in range(0, len(own), lane.batch):
-                batch = own[begin : begin + lane.batch]
-                await pace(self._url, lane, len(batch))
-                done += await carry(batch)
-            return done
-
-        names = {each.lane.name for each in messages}
-        lanes = [[each for each in messages if each.lane.name == name] for name in names]
-        return [outcome for each in await _all(map(along, lanes)) for outcome in each]
-
-    async def _carry(self, parcels: Sequence[Parcel]) -> list[Outcome]:
-        return await _all(map(self._deliver, parcels))
-
-    async def _deliver(self, parcel: Parcel) -> Outcome:
-        if parcel.to is None:
-            return Outcome(parcel.id, Heard.NEVER, parcel.withheld)
-        message = Message(
-            channel=parcel.channel,
-            to=parcel.to,
-            subject=parcel.subject if parcel.channel is Channel.EMAIL else None,
-            body=parcel.body,
-            reference=str(parcel.id),
-            html=parcel.html,
-        )
-        return await self._send(parcel.id, parcel.lane, message)
-
-    @staticmethod
-    async def _send(id: UUID, lane: Lane, message: Message) -> Outcome:
-        if lane.closed or not lane.provider:
-            return Outcome(id, Heard.FAILED, str(lane.closed))
-        try:
-            await lane.provider.send(message)
-        except Unclear:
-            return Outcome(id, Heard.UNKNOWN)
-        except Unavailable as error:
-            return Outcome(id, Heard.FAILED, str(error))
-        except Exception as error:
-            log.warning("a message may have gone or not: %s", type(error).__name__)
-            return Outcome(id, Heard.UNKNOWN)
-        return Outcome(id, Heard.SENT)
-
-    async def _ask(self, doubt: Doubt) -> Outcome | None:
-        """What became of what somebody had in hand who died; None while an answer may come."""
-        lane, heard = doubt.lane, Heard.UNKNOWN
-        if lane.provider:
-            try:
-                heard = await lane.provider.ask(str(doubt.id))
-            except Unavailable:
-                return Outcome(doubt.id, heard) if lane.given_up else None
-        late = heard is Heard.NEVER and self._world.now() < doubt.until
-        return None if late else Outcome(doubt.id, heard, DECLINED)
+    async def _deliver(self, items: Sequence[InHand]) -> Outcomes:
+        return await deliver(self._url, items, self._world)
 
     async def _listed(
         self, wanted: Mapping[str, int], after: Mapping[str, str] | None = None
@@ -290,12 +222,3 @@ class Courier:
 
     def _stamp(self, at: datetime | None = None) -> Stamp:
         return Stamp(at=at or self._world.now(), actor=SYSTEM)
-
-
-async def _all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of works that go on side by side. Whatever goes wrong with one, nothing is let
-    go while another is still being done."""
-    done = await asyncio.gather(*works, return_exceptions=True)
-    if errors := [each for each in done if isinstance(each, BaseException)]:
-        raise errors[0]
-    return [each for each in done if not isinstance(each, BaseException)]

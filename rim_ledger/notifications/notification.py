@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.delivery.messages import Lane
+from rim_ledger.delivery.port import Lane
 from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp
 from rim_ledger.engine.frozen import FrozenMeta
 from rim_ledger.engine.holding import NOWHERE

@@ -2,7 +2,7 @@
 
 from collections.abc import Container
 
-from rim_ledger.delivery.messages import Channel
+from rim_ledger.delivery.port import Channel
 from rim_ledger.engine.refusals import Forbidden
 from rim_ledger.engine.unit_of_work import UnitOfWork
 

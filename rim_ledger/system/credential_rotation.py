@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from rim_ledger.delivery.callbacks import MAY_SPEAK
 from rim_ledger.engine.refusals import require
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.system.callback import MAY_SPEAK
 from rim_ledger.system.config_rules import require_pair
 from rim_ledger.system.credentials import API_KEY, API_SECRET, FORMER_SECRET, WithCredentials, keep
 from rim_ledger.system.integration import (

@@ -8,10 +8,10 @@ from msgspec import Struct
 from pydantic import AfterValidator, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from rim_ledger.delivery.signature import signing_key
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.frozen import FrozenMeta
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.system.signature import signing_key
 
 API_KEY: Final = "apiKey"
 API_SECRET: Final = "apiSecret"  # noqa: S105 - what it is for, not what it is

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.delivery.messages import Channel
+from rim_ledger.delivery.port import Channel
 from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
 from rim_ledger.engine.holding import NOWHERE
 from rim_ledger.engine.refusals import require

@@ -9,6 +9,8 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, JsonValue, PrivateAttr
 from pydantic_core import PydanticCustomError
 
+from rim_ledger.delivery.egress import Blocked
+from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
@@ -18,8 +20,6 @@ from rim_ledger.free_json import FreeObject
 from rim_ledger.system.config_rules import MAIL, WEB, require_fit
 from rim_ledger.system.credential_rotation import UNKNOWN_CALLBACKS, end_former, rotate
 from rim_ledger.system.credentials import OVERLAP_HOURS, OVERLAP_HOURS_MAX, WithCredentials
-from rim_ledger.system.egress import Blocked
-from rim_ledger.system.endpoint import Line, line_to
 from rim_ledger.system.integration import (
     LEGAL,
     SERVED,
@@ -158,10 +158,10 @@ class TestIntegration(Command[ApiIntegration]):
 
     __test__: ClassVar[bool] = False
 
-    _line: Line | None = PrivateAttr(default=None)
+    _line: Endpoint | None = PrivateAttr(default=None)
     _found: IntegrationTested | Blocked | None = PrivateAttr(default=None)
 
-    def after(self, line: Line, found: IntegrationTested | Blocked) -> Self:
+    def after(self, line: Endpoint, found: IntegrationTested | Blocked) -> Self:
         """The same wish, once the call was made, and what was found."""
         ready = self.model_copy()
         ready._line, ready._found = line, found
@@ -171,7 +171,7 @@ class TestIntegration(Command[ApiIntegration]):
         assert self._found, "the call is made before the decision"
         if isinstance(self._found, Blocked):
             raise self._found
-        same = self._line == line_to(uow, aggregate)
+        same = self._line == endpoint_of(uow, aggregate)
         require(same, "changed-meanwhile", "The integration was changed while it was tested.")
         yield self._found
         yield from mended(aggregate, self._found, uow)

@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
-from rim_ledger.system.endpoint import Line, line_to
 from rim_ledger.system.integration import (
     ApiIntegration,
     IntegrationActivated,
@@ -36,7 +36,7 @@ def break_(id: UUID, failures: int) -> Work:
     return work
 
 
-def mend(line: Line, found: IntegrationTested) -> Work:
+def mend(line: Endpoint, found: IntegrationTested) -> Work:
     """The clock's decision on an integration in error that it has tested."""
 
     def work(uow: UnitOfWork) -> UUID:
@@ -44,7 +44,7 @@ def mend(line: Line, found: IntegrationTested) -> Work:
         integration = uow.read(ApiIntegration, line.id)
         if integration.status is not IntegrationStatus.ERROR:
             uow.forget(PROBE, line.id)
-        elif line == line_to(uow, integration):
+        elif line == endpoint_of(uow, integration):
             if found.result is TestResult.SUCCESS:
                 uow.append(ApiIntegration, line.id, [found])
             uow.append(ApiIntegration, line.id, mended(integration, found, uow))

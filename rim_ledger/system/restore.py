@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
+from rim_ledger.delivery.kill_switch import OUTBOUND, OutboundStopped
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.codec import Codec, Recorded
 from rim_ledger.engine.environment import Environment
@@ -14,7 +15,6 @@ from rim_ledger.storage import Storage
 from rim_ledger.system.backup_chain import Chain
 from rim_ledger.system.backup_file import Unsound
 from rim_ledger.system.backup_manifest import FILE
-from rim_ledger.system.outbound import OUTBOUND, OutboundStopped
 
 REASON: Final = "The ledger was restored from a backup"
 

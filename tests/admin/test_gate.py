@@ -55,7 +55,7 @@ class Process(Ledger):
         vault = Vault(derived(b"a secret of the tests"), environment)
         super().__init__(url, ENTITY_OF, vault, environment)
         self.environment = environment
-        self.attempts = Attempts(url, vault, environment, patience=60.0)
+        self.attempts = Attempts(url, vault, environment, timeout_seconds=60.0)
 
     def stamp(self) -> Stamp:
         return replace(STAMP, at=self.environment.now())

@@ -24,6 +24,7 @@ from projections.tables import schema
 from rim_ledger.admin import login_throttle
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.delivery import egress
 from rim_ledger.engine import connection, store
 from rim_ledger.engine.environment import RealWorld
 from rim_ledger.engine.ledger import Ledger
@@ -44,8 +45,16 @@ WORLD = RealWorld()
 @pytest.fixture(autouse=True)
 def _waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is, what is under way is waited for."""
-    for module in (position, context, dispatch, login_throttle, connection):
-        monkeypatch.setattr(module, "PATIENCE", 60.0)
+    for module, name in (
+        (position, "READ_TIMEOUT_SECONDS"),
+        (context, "READ_TIMEOUT_SECONDS"),
+        (dispatch, "ANSWER_TIMEOUT_SECONDS"),
+        (login_throttle, "TURN_TIMEOUT_SECONDS"),
+        (connection, "RECONNECT_TIMEOUT_SECONDS"),
+        (egress, "CALL_TIMEOUT_SECONDS"),
+        (egress, "CONNECT_TIMEOUT_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, 60.0)
     monkeypatch.setattr(store, "IMPATIENT", "SET lock_timeout = '60s'")
     monkeypatch.setattr(login_throttle, "TURNS", "SET LOCAL lock_timeout = '60s'")
 
@@ -82,7 +91,7 @@ class Client:
 
     def outbox(self) -> list[dict[str, Any]]:
         """The messages that were sent so far."""
-        path: Path = self.app.state.context.sender.providers.otherwise.path
+        path: Path = self.app.state.context.sender.providers.outbox.path
         lines = path.read_text().splitlines() if path.exists() else []
         return [json.loads(line) for line in lines]
 

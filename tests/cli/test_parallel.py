@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from rim_ledger.system.signature import sign
+from rim_ledger.delivery.signature import sign
 from tests.cli.service import PATIENCE, a_service, stop
 from tests.cli.trial import PASSWORD
-from tests.lending.telco import SECRET, Mood, MoodyTelco
+from tests.delivery.http_server import a_provider
+from tests.delivery.telco import SECRET, Mood, MoodyTelco
 from tests.real_loans import log_in, take_on
-from tests.system.provider import a_provider
 
 Story = Callable[[httpx.AsyncClient], Awaitable[None]]
 LIMIT = 10_000

@@ -10,15 +10,15 @@ import pytest
 
 from projections.journal import postings
 from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.delivery.port import Outcome, Verdict
 from rim_ledger.engine.aggregate import SYSTEM, Actor, Aggregate, Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import Work
-from rim_ledger.lending.disbursement import DisburseLoan, record_reply
+from rim_ledger.lending.disbursement import DisburseLoan, record_outcome
 from rim_ledger.lending.lateness import MarkDefaulted
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import ApproveLoan, RejectLoan, RequestLoan
-from rim_ledger.lending.telco import Answer, Reply
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import RegisterUser, SetCreditLimit
 from rim_ledger.payments.payment_commands import RecordTransaction
@@ -111,13 +111,13 @@ class Desk(Memory):
         assert reference is not None
         return reference
 
-    def reply(self, loan: UUID, reference: str, answer: Answer) -> list[Event]:
-        words = Reply(answer, telco_reference="T-1", reason="no such number")
-        return self.run(record_reply(loan, reference, words))
+    def reply(self, loan: UUID, reference: str, answer: Verdict) -> list[Event]:
+        words = Outcome(answer, "no such number", "T-1")
+        return self.run(record_outcome(loan, reference, words))
 
     def disbursed(self, amount: float | Decimal = 100, **terms: Any) -> UUID:
         loan = self.approved(amount, **terms)
-        self.reply(loan, self.ask(loan), Answer.DELIVERED)
+        self.reply(loan, self.ask(loan), Verdict.DELIVERED)
         return loan
 
     def pay(self, amount: float | Decimal, loan: UUID | None = None) -> UUID:

@@ -6,11 +6,11 @@ from uuid import UUID
 from msgspec.structs import replace
 from pydantic import SecretStr
 
+from rim_ledger.delivery.endpoint import endpoint_of
 from rim_ledger.engine.aggregate import Actor, Event
-from rim_ledger.lending.callback import TopUpCallback
 from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.top_up_callback import TopUpCallback
 from rim_ledger.payments.transaction import Transaction
-from rim_ledger.system.endpoint import line_to
 from rim_ledger.system.integration import (
     ApiIntegration,
     IntegrationTested,
@@ -47,7 +47,7 @@ class TelcoDesk(Desk):
         )
         self.perform(ApiIntegration, id_, wish)
         uow = self.uow()
-        line = line_to(uow, uow.read(ApiIntegration, id_))
+        line = endpoint_of(uow, uow.read(ApiIntegration, id_))
         tested = TestIntegration().after(line, IntegrationTested(result=TestResult.SUCCESS))
         for command in (tested, ActivateIntegration()):
             self.perform(ApiIntegration, id_, command)

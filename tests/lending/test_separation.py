@@ -11,12 +11,12 @@ from msgspec.structs import replace
 from rim_ledger.admin.admin_role import SUPERADMIN
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.contact import EditAdmin
+from rim_ledger.delivery.port import Verdict
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.engine.command import Command, Creation, perform
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import ApproveLoan, RequestLoan, RevokeApproval
-from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import (
     ChangeContact,
@@ -265,9 +265,9 @@ def test_the_contact_is_frozen_from_approval_to_delivery() -> None:
     office.does(office.ben, User, office.ada, CHANGES["limit"])
     reference = office.ask_telco(loan)
     assert refused(lambda: office.does(office.ben, User, office.ada, move[1])) == "contact-frozen"
-    office.reply(loan, reference, Answer.FAILED)
+    office.reply(loan, reference, Verdict.FAILED)
     assert refused(lambda: office.does(office.ben, User, office.ada, move[1])) == "contact-frozen"
-    office.reply(loan, office.ask_telco(loan), Answer.DELIVERED)
+    office.reply(loan, office.ask_telco(loan), Verdict.DELIVERED)
     office.does(office.ben, User, office.ada, move[1])
     other = office.accepted()
     assert refused(lambda: office.does(office.ben, User, office.ada, move[2])) == "contact-frozen"

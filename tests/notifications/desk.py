@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from rim_ledger.delivery.messages import Channel, Heard, Lane, Provider
+from rim_ledger.delivery.port import Channel, Lane, Outcome, Provider, Verdict
+from rim_ledger.delivery.providers import RATES
 from rim_ledger.engine.aggregate import SYSTEM, Actor, Event
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
@@ -18,8 +19,7 @@ from rim_ledger.notifications.broadcast import (
 from rim_ledger.notifications.broadcast_commands import DraftBroadcast, Frozen, SendBroadcast
 from rim_ledger.notifications.delivery_rules import advance, look_at_chunk
 from rim_ledger.notifications.notification import NotificationHistory, queue
-from rim_ledger.notifications.outgoing_message import Hand, Outcome
-from rim_ledger.notifications.providers import RATES
+from rim_ledger.notifications.outgoing_message import Hand
 from rim_ledger.system.config import SetConfig, setting
 from tests.spec import Memory
 
@@ -30,6 +30,10 @@ DRAFT: dict[str, Any] = {
     "target_audience": "all",
     "purpose": "notice",
 }
+
+
+VERDICTS = {each.value: each for each in Verdict} | {"sent": Verdict.ACCEPTED}
+"""What a provider says of messages, by what they are then."""
 
 
 class Through:
@@ -112,12 +116,12 @@ class MessageDesk(Memory):
         """Look at a chunk and take its next batch."""
         hand, chunk = Hand(self.providers), chunk_id(id, number)
         self.run(look_at_chunk(chunk, hand))
-        self.run(advance(chunk, [], hand))
+        self.run(advance(chunk, {}, hand))
         return hand
 
-    def go_on(self, id: UUID, hand: Hand, heard: Heard = Heard.SENT) -> list[Event]:
+    def go_on(self, id: UUID, hand: Hand, heard: Verdict = Verdict.ACCEPTED) -> list[Event]:
         """Record one outcome for everything in hand, and take the next batch."""
-        outcomes = [Outcome(each.id, heard, "no such number") for each in hand.parcels]
+        outcomes = {each.id: Outcome(heard, "no such number") for each in hand.parcels}
         return self.run(advance(chunk_id(id, 0), outcomes, hand))
 
     def queued(self, notice: Any) -> UUID:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from rim_ledger.admin.admin_commands import SuspendAdmin
 from rim_ledger.admin.admin_role import SUPERADMIN
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.delivery.messages import Channel
+from rim_ledger.delivery.port import Channel
 from rim_ledger.notifications.alert import (
     WATCHED,
     AlertAcknowledged,

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from rim_ledger.delivery.messages import Heard
+from rim_ledger.delivery.port import Outcome, Verdict
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Invalid, Refused
@@ -43,8 +43,8 @@ from rim_ledger.notifications.broadcast_commands import (
 )
 from rim_ledger.notifications.contact import OptIn, OptOut
 from rim_ledger.notifications.delivery_rules import look_at_chunk, progress, settle
-from rim_ledger.notifications.outgoing_message import Hand, Outcome
-from tests.notifications.desk import DRAFT, MessageDesk
+from rim_ledger.notifications.outgoing_message import Hand
+from tests.notifications.desk import DRAFT, VERDICTS, MessageDesk
 from tests.spec import START, names
 
 SOON = START + timedelta(hours=1)
@@ -62,7 +62,7 @@ def at_phase(phase: str) -> tuple[MessageDesk, UUID]:
         desk.perform(BroadcastMessage, broadcast, PauseBroadcast())
     if phase in ("sent", "failed"):
         hand = desk.take(broadcast)
-        desk.go_on(broadcast, hand, Heard(phase))
+        desk.go_on(broadcast, hand, VERDICTS[phase])
     assert desk.broadcast(broadcast).phase == phase
     return desk, broadcast
 
@@ -208,7 +208,7 @@ def test_everybody_is_written_to_once_on_each_channel_and_counted() -> None:
     hand, told = desk.take(broadcast), list[tuple[str | None, str]]()
     while hand.parcels:
         assert len(hand.parcels) <= 4
-        told += [(each.to, each.channel) for each in hand.parcels]
+        told += [(each.order.to, each.order.channel) for each in hand.parcels]
         desk.go_on(broadcast, hand)
     phones = {(f"+234803{number:07}", "sms") for number in range(5)}
     emails = {(f"u{number}@rim.example", "email") for number in range(5)}
@@ -229,10 +229,10 @@ def test_whoever_takes_over_a_chunk_asks_about_what_was_in_hand_and_goes_on() ->
     lost = [each.id for each in heir.doubts]
     assert lost == [each.id for each in dead.parcels]
     assert heir.parcels == []
-    desk.run(settle([Outcome(each, Heard.UNKNOWN) for each in lost]))
+    desk.run(settle({each: Outcome(Verdict.UNKNOWN) for each in lost}))
     desk.go_on(broadcast, heir)
     assert len(heir.parcels) == 2
-    assert not {each.to for each in heir.parcels} & {each.to for each in dead.parcels}
+    assert not {each.order.to for each in heir.parcels} & {each.order.to for each in dead.parcels}
     assert heir.doubts == []
     # The first one was not dead, only slow: what it says counts, and it gets nothing more to do.
     assert names(desk.go_on(broadcast, dead)) == [
@@ -251,7 +251,7 @@ def test_what_nobody_knows_is_flagged_and_counted_apart() -> None:
     desk = MessageDesk(2)
     broadcast = desk.sending()
     hand = desk.take(broadcast)
-    desk.go_on(broadcast, hand, Heard.UNKNOWN)
+    desk.go_on(broadcast, hand, Verdict.UNKNOWN)
     done = desk.broadcast(broadcast)
     counts = (done.sent_count, done.failed_count, done.unknown_count)
     assert (done.status, counts) == ("failed", (0, 0, 2))
@@ -283,14 +283,14 @@ def test_more_than_five_percent_of_failures_pause_it(failed: int, phase: str) ->
 
 def settle_part(desk: MessageDesk, hand: Hand) -> None:
     """Let some of a batch fail, as its provider says before the rest is heard of."""
-    failed = [Outcome(each.id, Heard.FAILED, "no such number") for each in hand.parcels]
+    failed = {each.id: Outcome(Verdict.FAILED, "no such number") for each in hand.parcels}
     desk.run(settle(failed))
 
 
 def test_few_failures_among_few_messages_pause_nothing() -> None:
     desk = MessageDesk(3)
     broadcast = desk.sending()
-    desk.go_on(broadcast, desk.take(broadcast), Heard.FAILED)
+    desk.go_on(broadcast, desk.take(broadcast), Verdict.FAILED)
     assert desk.broadcast(broadcast).status == "failed"
 
 
@@ -365,7 +365,7 @@ def test_whoever_was_suspended_or_opted_out_meanwhile_is_left_out() -> None:
     desk.perform(User, desk.users[0], SuspendUser(reason="fraud"))
     assert desk.perform(User, desk.users[1], OptOut()) == [UserOptedOut()]
     hand = desk.take(broadcast)
-    assert [each.to for each in hand.parcels] == ["+2348030000002"]
+    assert [each.order.to for each in hand.parcels] == ["+2348030000002"]
     desk.go_on(broadcast, hand)
     done = desk.broadcast(broadcast)
     assert (done.sent_count, done.excluded_count) == (1, 2)

@@ -8,7 +8,14 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from rim_ledger.delivery.messages import Channel, Heard, Lane, Provider
+from rim_ledger.delivery.egress import Egress
+from rim_ledger.delivery.endpoint import endpoint_of
+from rim_ledger.delivery.kill_switch import SwitchOutbound
+from rim_ledger.delivery.port import Channel, Lane, Outcome, Provider, Verdict
+from rim_ledger.delivery.providers import Providers
+from rim_ledger.delivery.sms import SmsGateway
+from rim_ledger.delivery.smtp import SmtpServer
+from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import SuspendUser
@@ -20,7 +27,6 @@ from rim_ledger.notifications.broadcast_commands import (
 )
 from rim_ledger.notifications.contact import GONE, OptOut
 from rim_ledger.notifications.delivery_rules import look_at_chunk, settle, take_again, take_waiting
-from rim_ledger.notifications.mail import Mail
 from rim_ledger.notifications.notification import (
     HandOver,
     Notice,
@@ -30,13 +36,8 @@ from rim_ledger.notifications.notification import (
     RecipientType,
     repeat_id,
 )
-from rim_ledger.notifications.outgoing_message import CANCELLED, UNWANTED, Hand, Outcome
-from rim_ledger.notifications.providers import Integrations
+from rim_ledger.notifications.outgoing_message import CANCELLED, UNWANTED, Hand
 from rim_ledger.notifications.retry import RetryNotification
-from rim_ledger.notifications.sms_gateway import SmsGateway
-from rim_ledger.system.breaker import Breaker
-from rim_ledger.system.egress import Outside
-from rim_ledger.system.endpoint import line_to
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
 from rim_ledger.system.integration_commands import (
     ActivateIntegration,
@@ -46,7 +47,6 @@ from rim_ledger.system.integration_commands import (
     TestIntegration,
     UpdateIntegration,
 )
-from rim_ledger.system.outbound import SwitchOutbound
 from rim_ledger.system.recovery import break_
 from tests.lending.desk import refused
 from tests.notifications.desk import MessageDesk
@@ -61,8 +61,8 @@ class PostOffice(MessageDesk):
 
     def __init__(self, users: int = 3, otherwise: Provider | None = FILE) -> None:
         super().__init__(users)
-        way, breaker = Outside(development=True), cast("Breaker", None)
-        self.through = Integrations(way, breaker, self.environment, otherwise)
+        ledger, egress = cast("Ledger", None), Egress(development=True)
+        self.through = Providers("", ledger, self.environment, egress, outbox=otherwise)
         self.hand = Hand(self.through)
 
     def connect(self, kind: str = "sms", **config: Any) -> UUID:
@@ -71,7 +71,7 @@ class PostOffice(MessageDesk):
         wish = {"name": "A", "type": kind, "provider": "a", "baseUrl": ADDRESS[kind]}
         form = CreateIntegration.model_validate(wish | {"config": config})
         self.perform(ApiIntegration, id_, form)
-        line = line_to(self.uow(), self.uow().read(ApiIntegration, id_))
+        line = endpoint_of(self.uow(), self.uow().read(ApiIntegration, id_))
         self.perform(ApiIntegration, id_, TestIntegration().after(line, GOOD))
         self.perform(ApiIntegration, id_, ActivateIntegration())
         return id_
@@ -112,10 +112,10 @@ def test_each_channel_goes_through_its_own_integration_at_its_own_rate() -> None
     desk = PostOffice(otherwise=None)
     sms, mail = desk.connect(perSecond=7), desk.connect("email")
     first, second = desk.lane(), desk.lane(Channel.EMAIL)
-    assert (first.integration, first.name, first.rate) == (sms, str(sms), 7)
-    assert (second.integration, second.name, second.rate) == (mail, str(mail), 50)
+    assert (first.integration, first.key, first.rate) == (sms, str(sms), 7)
+    assert (second.integration, second.key, second.rate) == (mail, str(mail), 50)
     assert isinstance(first.provider, SmsGateway)
-    assert isinstance(second.provider, Mail)
+    assert isinstance(second.provider, SmtpServer)
     assert (first.closed, second.closed) == (None, None)
 
 
@@ -180,7 +180,7 @@ def test_while_messages_are_in_hand_who_has_them_stays_known() -> None:
     assert refused(move) == "messages-under-way"
     desk.stop(sms)
     assert refused(archive) == "messages-under-way"
-    desk.run(settle([Outcome(row, Heard.UNKNOWN)]))
+    desk.run(settle({row: Outcome(Verdict.UNKNOWN)}))
     assert desk.row(row).hand_over is HandOver.UNKNOWN
     move()
     archive()
@@ -201,7 +201,7 @@ def test_a_broadcast_stands_still_while_a_provider_is_out_of_use(kind: str) -> N
     assert hand.seen == (4, 4)
     assert desk.take(broadcast).parcels == []
     assert desk.broadcast(broadcast).phase == "sending"
-    line = line_to(desk.uow(), desk.uow().read(ApiIntegration, sms))
+    line = endpoint_of(desk.uow(), desk.uow().read(ApiIntegration, sms))
     desk.perform(ApiIntegration, sms, TestIntegration().after(line, GOOD))
     again = desk.take(broadcast)
     assert len(again.parcels) == count
@@ -219,7 +219,7 @@ def left_in_hand(desk: PostOffice, **more: Any) -> tuple[UUID, list[UUID]]:
 def again(desk: PostOffice, rows: list[UUID]) -> list[str | None]:
     """To whom they are sent again, or None and the reason."""
     desk.run(take_again(rows, desk.hand))
-    return [each.to or each.withheld for each in desk.hand.parcels]
+    return [each.withheld.reason if each.withheld else each.order.to for each in desk.hand.parcels]
 
 
 def test_what_came_nowhere_is_in_hand_anew_before_it_is_sent_again() -> None:
@@ -233,7 +233,7 @@ def test_what_came_nowhere_is_in_hand_anew_before_it_is_sent_again() -> None:
     known = desk.row(row)
     assert (known.integration, known.taken_at) == (second, desk.environment.now())
     assert (known.hand_over, desk.hand.parcels[0].lane.integration) == ("under-way", second)
-    desk.run(settle([Outcome(row, Heard.SENT)]))
+    desk.run(settle({row: Outcome(Verdict.ACCEPTED)}))
     assert again(desk, [row]) == [], "somebody was faster"
 
 
@@ -246,7 +246,7 @@ def test_what_was_cancelled_or_is_not_wanted_any_more_is_not_sent_again() -> Non
     assert again(desk, rows) == [UNWANTED, GONE, "+2348030000002"]
     desk.perform(BroadcastMessage, broadcast, CancelBroadcast())
     assert again(desk, rows) == [CANCELLED] * 3
-    desk.run(settle([Outcome(each, Heard.NEVER, CANCELLED) for each in rows]))
+    desk.run(settle({each: Outcome(Verdict.ABSENT, CANCELLED) for each in rows}))
     assert desk.row(rows[0]).error_message == CANCELLED
     known = desk.broadcast(broadcast)
     assert (known.sent_count, known.failed_count, known.unknown_count) == (0, 3, 0)
@@ -258,10 +258,10 @@ def test_what_is_repeated_by_a_person_goes_though_its_broadcast_is_over() -> Non
     broadcast = desk.sending(purpose="marketing")
     hand = desk.take(broadcast)
     (row,) = [each.id for each in hand.parcels]
-    desk.go_on(broadcast, hand, Heard.FAILED)
+    desk.go_on(broadcast, hand, Verdict.FAILED)
     desk.perform(NotificationHistory, repeat_id(row), RetryNotification(parent=row))
     desk.run(take_waiting([repeat_id(row)], desk.hand))
-    assert [each.to for each in desk.hand.parcels] == ["+2348030000000"]
+    assert [each.order.to for each in desk.hand.parcels] == ["+2348030000000"]
     assert again(desk, [repeat_id(row)]) == ["+2348030000000"]
     desk.perform(User, desk.users[0], OptOut())
     assert again(desk, [repeat_id(row)]) == [UNWANTED]
@@ -272,7 +272,7 @@ def test_a_broadcast_that_stands_still_loses_nobody_it_had_in_hand(still: str) -
     desk = PostOffice(users=2)
     sms = desk.connect()
     broadcast, rows = left_in_hand(desk)
-    line = line_to(desk.uow(), desk.uow().read(ApiIntegration, sms))
+    line = endpoint_of(desk.uow(), desk.uow().read(ApiIntegration, sms))
     switch = {
         "error": lambda: desk.run(break_(sms, 5)),
         "paused": lambda: desk.perform(BroadcastMessage, broadcast, PauseBroadcast()),
@@ -300,21 +300,22 @@ def test_what_may_still_be_on_its_way_is_known_by_its_lane() -> None:
     desk.environment.time += timedelta(seconds=5)
     desk.taken(row)
     (doubt,) = desk.hand.doubts
-    assert doubt.until == desk.environment.now() + timedelta(seconds=115)
+    assert desk.environment.now() - doubt.taken_at == timedelta(seconds=5)
+    assert doubt.lane.on_the_way == timedelta(minutes=2)
 
 
 def test_conversations_with_a_mail_server_are_counted_in_the_whole_process() -> None:
     desk = PostOffice()
     former = desk.connect("email")
     first, second = desk.lane(Channel.EMAIL).provider, desk.lane(Channel.EMAIL).provider
-    assert isinstance(first, Mail)
-    assert isinstance(second, Mail)
+    assert isinstance(first, SmtpServer)
+    assert isinstance(second, SmtpServer)
     assert first._conversations is second._conversations
     assert isinstance(first._conversations, asyncio.Semaphore)
     desk.stop(former)
     desk.connect("email")
     other = desk.lane(Channel.EMAIL).provider
-    assert isinstance(other, Mail)
+    assert isinstance(other, SmtpServer)
     assert other._conversations is not first._conversations, "nobody waits for another server"
 
 
@@ -331,7 +332,7 @@ def test_the_line_of_a_message_shows_no_secret() -> None:
         }
     ).model_copy(update={"api_key": SecretStr("a-user"), "api_secret": SecretStr("a-password")})
     desk.perform(ApiIntegration, id_, wish)
-    line = line_to(desk.uow(), desk.uow().read(ApiIntegration, id_))
+    line = endpoint_of(desk.uow(), desk.uow().read(ApiIntegration, id_))
     assert (line.key, line.secret) == (SecretStr("a-user"), SecretStr("a-password"))
     assert "a-user" not in repr(line)
     assert "a-password" not in repr(line)

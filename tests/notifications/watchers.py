@@ -6,14 +6,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from rim_ledger.delivery.messages import Channel, Heard
+from rim_ledger.delivery.port import Channel, Outcome, Verdict
 from rim_ledger.engine.aggregate import Actor, Event
 from rim_ledger.engine.command import Command
 from rim_ledger.notifications.alert import AlertTriggered, SystemAlert
 from rim_ledger.notifications.alert_commands import CreateAlert, observe
 from rim_ledger.notifications.delivery_rules import settle, take_waiting
 from rim_ledger.notifications.notification import NotificationHistory, NotificationQueued
-from rim_ledger.notifications.outgoing_message import Hand, Outcome
+from rim_ledger.notifications.outgoing_message import Hand
 from rim_ledger.notifications.queues import waiting
 from tests.admin.staff import Staff
 from tests.notifications.desk import Through
@@ -65,17 +65,13 @@ class Watchers(Staff):
     def waiting(self) -> list[UUID]:
         return [id_ for each in (SMS, EMAIL) for id_ in self.uow().listed(waiting(each), 99)]
 
-    def hand_over(self, heard: Heard = Heard.SENT) -> list[Event]:
+    def hand_over(self, heard: Verdict = Verdict.ACCEPTED) -> list[Event]:
         """Carry what waits, as the courier does; what came of it."""
         hand, uow = Hand(Through()), self.uow()
         take_waiting(self.waiting(), hand)(uow)
         self.keep(uow)
-        outcomes = [
-            Outcome(each.id, heard, "it is down")
-            if each.to
-            else Outcome(each.id, Heard.NEVER, each.withheld)
-            for each in hand.parcels
-        ]
+        down = Outcome(heard, "it is down")
+        outcomes = {each.id: each.withheld or down for each in hand.parcels}
         uow = self.uow()
         settle(outcomes)(uow)
         return self.keep(uow)

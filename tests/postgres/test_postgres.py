@@ -47,7 +47,7 @@ Start = Callable[[Path], "subprocess.Popen[str]"]
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, a server that is there is heard."""
-    monkeypatch.setattr(server, "ANSWER", 60)
+    monkeypatch.setattr(server, "ANSWER_TIMEOUT_SECONDS", 60)
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from rim_ledger.delivery.egress import Blocked
+from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
+from rim_ledger.delivery.port import Verdict
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Invalid
-from rim_ledger.lending.telco import Answer
-from rim_ledger.system.egress import Blocked
-from rim_ledger.system.endpoint import Line, line_to
 from rim_ledger.system.integration import (
     ApiIntegration,
     IntegrationActivated,
@@ -55,8 +55,8 @@ class Providers(Desk):
     def wish(self, id: UUID, command: Command[Any]) -> list[str]:
         return names(self.perform(ApiIntegration, id, command))
 
-    def line(self, id: UUID) -> Line:
-        return line_to(self.uow(), self.integration(id))
+    def line(self, id: UUID) -> Endpoint:
+        return endpoint_of(self.uow(), self.integration(id))
 
     def integration(self, id: UUID) -> ApiIntegration:
         return self.uow().read(ApiIntegration, id)
@@ -343,7 +343,7 @@ def test_while_a_top_up_is_open_who_was_asked_for_it_stays_known() -> None:
     assert refused(lambda: desk.wish(telecom, moved)) == "top-ups-under-way"
     desk.wish(telecom, DeactivateIntegration())
     assert refused(lambda: desk.wish(telecom, ArchiveIntegration())) == "top-ups-under-way"
-    desk.reply(loan, reference, Answer.DELIVERED)
+    desk.reply(loan, reference, Verdict.DELIVERED)
     assert desk.wish(telecom, moved) == ["IntegrationChanged"]
     assert desk.wish(telecom, ArchiveIntegration()) == ["IntegrationArchived"]
 

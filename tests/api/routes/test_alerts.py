@@ -13,11 +13,11 @@ from api.cli.clock import tick
 from api.config.settings import Settings
 from projections.follow.rebuild import rebuild
 from projections.measures import TableMeasures
-from rim_ledger.delivery.messages import Channel
+from rim_ledger.delivery.breaker import Breaker
+from rim_ledger.delivery.port import Channel
 from rim_ledger.notifications.alert import AlertType
 from rim_ledger.notifications.alert_monitor import Alarm
 from rim_ledger.postgres.faults import note_fault
-from rim_ledger.system.breaker import Breaker
 from tests.api.conftest import Client, Tell
 from tests.api.routes.test_broadcasts import Listening, courier
 

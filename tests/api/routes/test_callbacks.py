@@ -14,7 +14,7 @@ from psycopg import sql
 from api.app import Api
 from api.config.settings import Settings
 from projections.follow.rebuild import rebuild
-from rim_ledger.system.signature import sign
+from rim_ledger.delivery.signature import sign
 from tests.api.conftest import SECRET as MASTER
 from tests.api.conftest import WORLD, Client, Tell
 from tests.api.routes.factors import Clock

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from msgspec import structs
 
-from rim_ledger.delivery.messages import Channel, Lane, Message
+from rim_ledger.delivery.port import Channel, Lane, Message, Outcome
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.unit_of_work import UnitOfWork
@@ -36,12 +36,12 @@ class Held(Listening):
         super().__init__()
         self.holds, self.mails = asyncio.Event(), asyncio.Semaphore(0)
 
-    async def send(self, message: Message) -> None:
-        if message.channel is Channel.SMS:
+    async def send(self, order: Message) -> Outcome:
+        if order.channel is Channel.SMS:
             self.holds.set()
             await asyncio.get_running_loop().create_future()
-        await super().send(message)
         self.mails.release()
+        return await super().send(order)
 
 
 @asynccontextmanager
@@ -100,7 +100,7 @@ def test_a_courier_outlives_a_database_that_is_away_and_a_broadcast_that_fails(
 ) -> None:
     async def story(admin: Client) -> None:
         user, held = UUID((await admin.user())["id"]), Held()
-        monkeypatch.setattr("rim_ledger.notifications.delivery_worker.INTERVAL", 0.01)
+        monkeypatch.setattr("rim_ledger.notifications.delivery_worker.INTERVAL_SECONDS", 0.01)
         carrier, away, fails = courier(admin, held), asyncio.Event(), asyncio.Event()
         errands, broadcast = carrier._errands, carrier._broadcast
 
@@ -143,13 +143,13 @@ def test_broadcasts_that_stand_still_hide_none_that_may_go(
     tell: Tell, monkeypatch: pytest.MonkeyPatch, standing: int
 ) -> None:
     monkeypatch.setattr("rim_ledger.notifications.delivery_worker.BROADCASTS", 2)
-    monkeypatch.setattr("rim_ledger.notifications.delivery_worker.INTERVAL", 0.01)
+    monkeypatch.setattr("rim_ledger.notifications.delivery_worker.INTERVAL_SECONDS", 0.01)
 
     async def story(admin: Client) -> None:
         await admin.user()
         held = Held()
         carrier = courier(admin, held)
-        carrier._providers = NoSms(held)
+        carrier._lanes = NoSms(held)
         for _ in range(standing):
             await sent(admin, await drafted(admin))
         await sent(admin, await drafted(admin, type="email"))
@@ -171,14 +171,14 @@ def test_however_many_broadcasts_are_due_they_leave_others_their_connections(
     tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rim_ledger.notifications.delivery_worker.BROADCASTS", 2)
-    monkeypatch.setattr("rim_ledger.notifications.delivery_worker.INTERVAL", 0.01)
+    monkeypatch.setattr("rim_ledger.notifications.delivery_worker.INTERVAL_SECONDS", 0.01)
     open_, most, leases = 0, 0, list[str]()
 
     async def story(admin: Client) -> None:
         nonlocal open_, most
         await admin.user()
         carrier = courier(admin, Held())
-        carrier._providers = NoSms(Held())
+        carrier._lanes = NoSms(Held())
         look, looks = carrier._errands, 0
         enough, all_had = asyncio.Event(), asyncio.Event()
 

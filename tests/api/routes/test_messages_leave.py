@@ -9,26 +9,18 @@ from typing import Any
 import pytest
 
 from projections.measures import TableMeasures
-from rim_ledger.delivery.messages import Channel
-from rim_ledger.system import egress
-from rim_ledger.system.egress import Outside
+from rim_ledger.delivery.egress import Egress
+from rim_ledger.delivery.port import Channel
 from tests.api.conftest import Client, Tell, serving
 from tests.api.routes.borrowers import ask_for_code
 from tests.api.routes.test_broadcasts import courier, drafted, loop_time, row, rows, sent
 from tests.api.routes.test_one_time import invite
-from tests.system.mailbox import PASSWORD, USER, Mailbox, a_mail_server
-from tests.system.provider import Request, a_provider, answer
-from tests.system.test_outside import naming
+from tests.delivery.http_server import Request, a_provider, answer
+from tests.delivery.mailbox import PASSWORD, USER, Mailbox, a_mail_server
+from tests.delivery.test_egress import naming
 
 ALL = "/v1/api-integrations"
 CONFIG = "/v1/system-config/notifications"
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, who answers is heard."""
-    for name in ("PATIENCE", "CONNECTING"):
-        monkeypatch.setattr(egress, name, 60.0)
 
 
 class Gateway:
@@ -155,7 +147,9 @@ def test_a_mail_server_that_is_rebound_between_two_tests_is_blocked(tell: Tell) 
         async with a_mail_server(Mailbox()) as url:
             one = await added(admin, "email", url.replace("127.0.0.1", "localhost"))
             looks = naming(["127.0.0.1"], ["169.254.169.254"])
-            admin.app.state.context.outside = Outside(development=True, resolve=looks)
+            admin.app.state.context.dispatch.providers.egress = Egress(
+                development=True, resolve=looks
+            )
             assert (await admin.post(one + "/test")).status_code == 200
             again = await admin.post(one + "/test", headers={"Idempotency-Key": "rebound"})
             assert (again.status_code, again.json()["code"]) == (422, "blocked-address")
@@ -316,10 +310,9 @@ async def die(admin: Client) -> None:
     async def dying(*_: Any) -> Any:
         raise asyncio.CancelledError
 
-    dies = courier(admin)
-    dies._send = dying  # type: ignore[method-assign]
-    with pytest.raises(asyncio.CancelledError):
-        await dies.carry()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(asyncio.CancelledError):
+        patch.setattr("rim_ledger.delivery.port.Lane.send", dying)
+        await courier(admin).carry()
 
 
 @pytest.mark.parametrize("own", [True, False])

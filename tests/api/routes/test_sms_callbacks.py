@@ -8,22 +8,14 @@ from uuid import UUID
 import pytest
 
 from projections.follow.rebuild import rebuild
-from rim_ledger.system import egress
 from tests.api.conftest import Client, Tell, serving
 from tests.api.routes.providers import connected, word
 from tests.api.routes.test_broadcasts import Listening, courier, drafted, row, sent
 from tests.api.routes.test_callbacks import OTHER, Gateway, paid
-from tests.system.provider import Request, a_provider, always, answer
+from tests.delivery.http_server import Request, a_provider, always, answer
 
 DELIVERED, FAILED = "message.delivered", "message.failed"
 TERMII = {"name": "Termii", "type": "sms", "provider": "termii"}
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, who answers is heard."""
-    for name in ("PATIENCE", "CONNECTING"):
-        monkeypatch.setattr(egress, name, 60.0)
 
 
 async def termii(admin: Client) -> Gateway:

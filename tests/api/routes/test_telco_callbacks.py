@@ -5,25 +5,15 @@ from collections import Counter
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from projections.follow.rebuild import rebuild
-from rim_ledger.system import egress
 from rim_ledger.system.integration import ApiIntegration, IntegrationActivated
 from rim_ledger.system.recovery import break_
 from tests.api.conftest import Client, Tell, serving
 from tests.api.routes.providers import DELIVERED, FAILED, asked, connected, word
 from tests.api.routes.test_callbacks import INTEGRATIONS, OTHER, SECRET, Gateway, paid, row
-from tests.lending.telco import Mood, MoodyTelco
+from tests.delivery.http_server import a_provider
+from tests.delivery.telco import Mood, MoodyTelco
 from tests.sample import STAMP
-from tests.system.provider import a_provider
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, who answers is heard."""
-    for name in ("PATIENCE", "CONNECTING"):
-        monkeypatch.setattr(egress, name, 60.0)
 
 
 def pending() -> MoodyTelco:
