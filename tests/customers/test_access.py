@@ -158,7 +158,7 @@ def test_whoever_was_not_heard_of_for_180_days_is_silent_until_there_is_a_sign()
         assert not silent()
         memory.environment.time += MINUTE
         assert silent()
-        memory.staff(ChangeContact(name=f"Ada {memory.world.count}"))
+        memory.staff(ChangeContact(name=f"Ada {memory.environment.count}"))
         assert silent()
         sign()
         assert not silent()

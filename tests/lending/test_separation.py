@@ -210,7 +210,7 @@ def test_imported_history_is_exempt_and_alerts_every_superadmin() -> None:
     for command in (ApproveLoan(), DisburseLoan()):
         office.stamped(office.ben, loan, command, at=long_ago)
     assert office.loan(loan).status == "disbursed"
-    hour = f"{office.world.now():%Y-%m-%dT%H}:00 UTC"
+    hour = f"{office.environment.now():%Y-%m-%dT%H}:00 UTC"
     words = f"chi imports loans of the past, which are lent without airtime (since {hour})."
     for admin in (office.root, office.ben, office.chi):
         assert office.alerts(admin).count(words) == 1

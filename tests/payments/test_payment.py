@@ -340,7 +340,7 @@ class Payments(RuleBasedStateMachine):
                 RefundCredit(
                     amount=amount,
                     payment_method=PaymentMethod.CARD,
-                    reference=f"F-{self.desk.world.new_id()}",
+                    reference=f"F-{self.desk.environment.new_id()}",
                 ),
             )
             self.refunded += amount
@@ -349,7 +349,7 @@ class Payments(RuleBasedStateMachine):
     def reverse_disbursement(self, choice: Any) -> None:
         if self.loans:
             loan = choice.choice(self.loans)
-            returned = f"T-{self.desk.world.new_id()}"
+            returned = f"T-{self.desk.environment.new_id()}"
             back = ReverseDisbursement(reason="wrong number", telco_reference=returned)
             try:
                 self.desk.perform(Loan, loan, back)
