@@ -14,6 +14,7 @@ from api.wire.problem import encoded
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from rim_ledger.admin import gate
 from rim_ledger.book import Book
+from rim_ledger.delivery.kill_switch import OUTBOUND, Outbound, SwitchOutbound
 from rim_ledger.system.backing_up import (
     DeleteBackup,
     StartBackup,
@@ -24,7 +25,6 @@ from rim_ledger.system.backing_up import (
 )
 from rim_ledger.system.backup import Backup, BackupDownloadOffered
 from rim_ledger.system.backup_settings import SETTINGS, BackupSettings, EditBackupSettings
-from rim_ledger.system.outbound import OUTBOUND, Outbound, SwitchOutbound
 
 if TYPE_CHECKING:
     from api.road.desk import Desk

@@ -9,6 +9,7 @@ from projections.audience import find_audience, find_users
 from projections.notifications import BroadcastRow, NotificationRow
 from rim_ledger.book import Book
 from rim_ledger.core import Form, Invalid
+from rim_ledger.delivery.port import Channel
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.broadcast import BroadcastMessage, Target
 from rim_ledger.notifications.broadcasting import (
@@ -25,7 +26,6 @@ from rim_ledger.notifications.broadcasting import (
 from rim_ledger.notifications.contact import OptIn, OptOut
 from rim_ledger.notifications.notification import NotificationHistory
 from rim_ledger.notifications.retrying import RetryNotification
-from rim_ledger.sending import Channel
 
 if TYPE_CHECKING:
     from api.road.desk import Desk

@@ -17,18 +17,18 @@ from api.wire.ids import missing
 from api.wire.problem import InvalidFields
 from rim_ledger.book import Book
 from rim_ledger.core import Refused
-from rim_ledger.lending.callback import TopUpCallback
-from rim_ledger.notifications.callback import MessageCallback
-from rim_ledger.payments.callback import PaymentCallback
-from rim_ledger.system.callback import (
+from rim_ledger.delivery.callbacks import (
     Callback,
     NoneOfOurs,
     UnknownReference,
     enter,
     stranger,
 )
+from rim_ledger.delivery.signature import SignedMessage
+from rim_ledger.lending.top_up_callback import TopUpCallback
+from rim_ledger.notifications.message_callback import MessageCallback
+from rim_ledger.payments.payment_callback import PaymentCallback
 from rim_ledger.system.integration import IntegrationType
-from rim_ledger.system.signature import Message
 from rim_ledger.values import UUID_TEXT
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class _Caller:
 
     form: type[Callback]
 
-    def __init__(self, integration: UUID, message: Message) -> None:
+    def __init__(self, integration: UUID, message: SignedMessage) -> None:
         self.integration, self.message = integration, message
 
     def admit(self, book: Book) -> None:
@@ -109,11 +109,11 @@ def _meant(said: Any) -> Any:
     return said
 
 
-async def _message(call: Call) -> Message:
+async def _message(call: Call) -> SignedMessage:
     names = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
     id_, timestamp, signatures = (call.header(name) or "" for name in names)
     body = await gather(Chunks(call.receive, AS_IT_CAME, BODY_SECONDS), BODY_MAX)
-    return Message(id_, timestamp, signatures, body)
+    return SignedMessage(id_, timestamp, signatures, body)
 
 
 RECEIPT: Final = {

@@ -34,7 +34,7 @@ TEXT: Final = b"text/plain; charset=utf-8"
 async def _sealed(desk: "Desk", call: Call) -> tuple[int, str | None]:
     """The last checkpoint and how many events it seals, once that is as far as the request's
     Ledger-Position says. Raises Unavailable when that takes too long."""
-    until = asyncio.get_running_loop().time() + position.PATIENCE
+    until = asyncio.get_running_loop().time() + position.READ_TIMEOUT_SECONDS
     while True:
         async with desk.reader() as connection:
             size, note = await seals.last(connection)

@@ -7,6 +7,9 @@ from api.road.routes import AnyRoute, List, One, Parameters, Route, resource
 from projections.system import ApiIntegrationRow, SystemConfigRow
 from rim_ledger.book import Book
 from rim_ledger.core import Form
+from rim_ledger.delivery.egress import Blocked
+from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
+from rim_ledger.delivery.kill_switch import require_open
 from rim_ledger.system.config import ResetConfig, SetConfig, SystemConfig, config_id
 from rim_ledger.system.connecting import (
     ActivateIntegration,
@@ -18,10 +21,6 @@ from rim_ledger.system.connecting import (
     UpdateIntegration,
 )
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested
-from rim_ledger.system.line import Line, line_to
-from rim_ledger.system.outbound import require_open
-from rim_ledger.system.outside import Blocked
-from rim_ledger.system.probe import probe
 
 if TYPE_CHECKING:
     from api.road.desk import Desk
@@ -40,19 +39,18 @@ def _stream(parameters: Parameters) -> UUID:
 
 async def call_provider(desk: "Desk", wish: "Wish") -> Form:
     """Call the provider that is to be tested, apart from any decision."""
-    command, lines = wish.command, list[Line]()
+    command, lines = wish.command, list[Endpoint]()
     assert isinstance(command, TestIntegration)
 
     def see(book: Book, stream: UUID) -> None:
         require_open(book)
-        lines.append(line_to(book, book.read(ApiIntegration, stream)))
+        lines.append(endpoint_of(book, book.read(ApiIntegration, stream)))
 
     await wish.look(desk, see)
     line = lines[-1]
     found: IntegrationTested | Blocked
     try:
-        found = await probe(desk.outside, line)
-        await desk.dispatch.breaker.note_test(line.id, found)
+        found = await desk.dispatch.providers.test(line)
     except Blocked as blocked:
         found = blocked
     return command.after(line, found)

@@ -18,6 +18,7 @@ from projections.notifications import EmailTemplateRow, SmsTemplateRow
 from rim_ledger.admin import gate
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Aggregate, Stamp, Unavailable, require
+from rim_ledger.delivery.port import Channel, Message
 from rim_ledger.lease import lease
 from rim_ledger.notifications.email_template import (
     ArchiveEmailTemplate,
@@ -44,7 +45,6 @@ from rim_ledger.notifications.trial import recipient_hash, require_test_recipien
 from rim_ledger.notifications.wording import FillIn, require_enabled
 from rim_ledger.outage import OUTAGE, unavailable
 from rim_ledger.outcomes import Idempotency, Receipt
-from rim_ledger.sending import Channel, Message
 
 if TYPE_CHECKING:
     from api.road.desk import Desk

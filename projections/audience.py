@@ -12,9 +12,9 @@ from rim_ledger.notifications.broadcast_events import TargetAudience
 from rim_ledger.notifications.broadcasting import Frozen
 from rim_ledger.notifications.contact import Purpose
 
-PATIENCE: Final = 5.0
-"""Seconds that the read tables have to come as far as the log."""
-PAUSE: Final = 0.05
+CATCH_UP_SECONDS: Final = 5.0
+"""The read tables have so long to come as far as the log."""
+POLL_SECONDS: Final = 0.05
 
 MEANT: Final = {
     TargetAudience.ALL: "true",
@@ -69,9 +69,9 @@ async def find_users(url: str, ids: list[UUID | str]) -> dict[UUID | str, UUID]:
 
 
 async def _catch_up(connection: AsyncConnection[Any]) -> None:
-    for _ in range(int(PATIENCE / PAUSE)):
+    for _ in range(int(CATCH_UP_SECONDS / POLL_SECONDS)):
         row = await (await connection.execute(BEHIND)).fetchone()
         if row and not row[0]:
             return
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(POLL_SECONDS)
     raise Unavailable("projection-lagging", "The read tables are behind. Please ask again.")

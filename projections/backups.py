@@ -5,6 +5,7 @@ from uuid import UUID
 
 from projections.columns import Indexed, Key, Moment, References
 from projections.tables import Row
+from rim_ledger.delivery.kill_switch import Outbound
 from rim_ledger.system.backup import Backup, BackupStatus
 from rim_ledger.system.backup_settings import (
     BackupFrequency,
@@ -12,7 +13,6 @@ from rim_ledger.system.backup_settings import (
     BackupType,
     StorageLocation,
 )
-from rim_ledger.system.outbound import Outbound
 
 
 class BackupSettingsRow(Row, table="backup_settings", of=BackupSettings, newest="updated_at"):

@@ -10,8 +10,8 @@ from psycopg import AsyncConnection
 
 from projections import lateness
 from projections.lateness import LATE
+from rim_ledger.delivery.port import Channel
 from rim_ledger.notifications.alert import AlertType
-from rim_ledger.sending import Channel
 
 FRESH: Final = """
 SELECT coalesce((SELECT e.recorded_at FROM ledger.events e

@@ -10,6 +10,7 @@ from rim_ledger.admin.security_settings import SecuritySettings, SecuritySetting
 from rim_ledger.adopted_secrets import AdoptedSecrets, SecretsAdopted
 from rim_ledger.core import Aggregate, Event
 from rim_ledger.customers.access import CustomerAccess, CustomerAccessEvent, CustomerLoggedIn
+from rim_ledger.delivery.kill_switch import Outbound, OutboundEvent
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_events import LoanEvent, LoanRequested
 from rim_ledger.lending.user import User
@@ -47,7 +48,6 @@ from rim_ledger.system.backup import Backup, BackupEvent, BackupStarted
 from rim_ledger.system.backup_settings import BackupSettings, BackupSettingsEvent
 from rim_ledger.system.config import SystemConfig, SystemConfigReset, SystemConfigSet
 from rim_ledger.system.integration import ApiIntegration, IntegrationCreated, IntegrationEvent
-from rim_ledger.system.outbound import Outbound, OutboundEvent
 
 ENTITIES: Final[dict[type[Aggregate], Any]] = {
     User: UserRegistered | UserEvent,

@@ -11,6 +11,9 @@ from psycopg import AsyncConnection
 
 from rim_ledger.book import Book, Reminder, Work
 from rim_ledger.core import SYSTEM, Refused, Stamp, Unavailable
+from rim_ledger.delivery.egress import Blocked
+from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
+from rim_ledger.delivery.kill_switch import LATER, is_open
 from rim_ledger.faults import note_fault
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
@@ -19,19 +22,19 @@ from rim_ledger.lending.loan import Loan
 from rim_ledger.outage import OUTAGE, Outages
 from rim_ledger.store import Store
 from rim_ledger.support.deadlines import look_at_ticket
-from rim_ledger.system import backup_settings
+from rim_ledger.system import backup_settings, mending
 from rim_ledger.system.archivist import Archivist
 from rim_ledger.system.backing_up import look_at_schedule
 from rim_ledger.system.config import setting
-from rim_ledger.system.outbound import LATER, is_open
+from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
 
 log = logging.getLogger(__name__)
 
 PAGE: Final = 1000
-PATIENCE: Final = 60.0
-"""Seconds after which something that is stuck is given up, to be looked at again."""
-INTERVAL: Final = 1.0
-"""Seconds between two looks at the reminders."""
+WORK_TIMEOUT_SECONDS: Final = 60.0
+"""What is stuck for so long is given up, to be looked at again."""
+INTERVAL_SECONDS: Final = 1.0
+"""Between two looks at the reminders."""
 
 LOOKS: Final[Mapping[str, Callable[[UUID], Work]]] = {
     "overdue": look_for_overdue,
@@ -58,7 +61,7 @@ async def tick(
             if not (fresh := [each for each in due if each not in done]):
                 break
             work = (
-                asyncio.wait_for(_run(dispatch, archivist, *each, moment), PATIENCE)
+                asyncio.wait_for(_run(dispatch, archivist, *each, moment), WORK_TIMEOUT_SECONDS)
                 for each in fresh
             )
             outcomes = await asyncio.gather(*work, return_exceptions=True)
@@ -82,7 +85,7 @@ async def run(dispatch: Dispatch, archivist: Archivist) -> None:
             kind = type(error).__name__
             log.warning("something that was due could not be done: %s", kind)
             await note_fault(dispatch.url, dispatch.world, f"clock: {kind}")
-        await asyncio.sleep(INTERVAL)
+        await asyncio.sleep(INTERVAL_SECONDS)
 
 
 async def _run(
@@ -94,8 +97,8 @@ async def _run(
             await dispatch.ledger.submit(LOOKS[what](stream), stamp)
         case "query-top-up":
             await dispatch.query(stream)
-        case "test-integration":
-            await dispatch.test(stream)
+        case mending.PROBE:
+            await _test(dispatch, stream, stamp)
         case "disburse":
             await _disburse(dispatch, stream, stamp)
         case backup_settings.SCHEDULE:
@@ -105,6 +108,26 @@ async def _run(
                 archivist.begin(what, stream)
         case _:
             raise LookupError(f"nobody knows what '{what}' reminds of")
+
+
+async def _test(dispatch: Dispatch, integration: UUID, stamp: Stamp) -> None:
+    """Try whether a provider that was put out of use answers again."""
+
+    def look(book: Book) -> tuple[UUID, Endpoint | None]:
+        if is_open(book):
+            return integration, endpoint_of(book, book.read(ApiIntegration, integration))
+        book.remind(mending.PROBE, integration, book.now + LATER)
+        return integration, None
+
+    _, endpoint = await dispatch.ledger.decide(look, stamp)
+    if endpoint is None:
+        return
+    try:
+        found = await dispatch.providers.test(endpoint)
+    except Blocked:
+        found = IntegrationTested(result=TestResult.FAILED, reason="blocked")
+    now = Stamp(at=dispatch.world.now(), actor=SYSTEM)
+    await dispatch.ledger.submit(mending.mend(endpoint, found), now)
 
 
 async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:

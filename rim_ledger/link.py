@@ -12,8 +12,8 @@ from rim_ledger.outage import OUTAGE
 from rim_ledger.pool import NETWORK
 from rim_ledger.store import Store
 
-PATIENCE: Final = 10.0
-"""Seconds that a command waits for a lost database to come back."""
+RECONNECT_TIMEOUT_SECONDS: Final = 10.0
+"""So long a command waits for a lost database to come back."""
 END: Final = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
  WHERE pid = %s AND pid <> pg_backend_pid() AND usename = session_user"""
@@ -49,7 +49,7 @@ class Link:
     async def reconnect(self) -> None:
         """Come back to the database. Raises Unavailable."""
         await self.close()
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        deadline = asyncio.get_running_loop().time() + RECONNECT_TIMEOUT_SECONDS
         while True:
             try:
                 await self.connect()

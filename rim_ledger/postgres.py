@@ -36,8 +36,8 @@ SETTINGS = {
 }
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
 SOCKET_PATH_MAX = 103  # Bytes, on macOS; Linux allows 107.
-PATIENCE = 300.0  # Seconds for a start or a stop, as crash recovery may read some GB.
-ANSWER = 2  # Seconds in which a server says whether it is there.
+START_TIMEOUT_SECONDS = 300.0  # A stop's as well: crash recovery may read some GB.
+ANSWER_TIMEOUT_SECONDS = 2  # For a server to say whether it is there.
 
 
 class EmbeddedPostgres:
@@ -160,11 +160,13 @@ class EmbeddedPostgres:
                     told = True
 
     def _while_alive(self, purpose: str) -> Iterator[None]:
-        deadline, pause = time.monotonic() + PATIENCE, 0.01
+        deadline, pause = time.monotonic() + START_TIMEOUT_SECONDS, 0.01
         while self._is_alive():
             yield
             if time.monotonic() > deadline:
-                raise self._failure(f"PostgreSQL did not {purpose} within {PATIENCE:.0f} s")
+                raise self._failure(
+                    f"PostgreSQL did not {purpose} within {START_TIMEOUT_SECONDS:.0f} s"
+                )
             time.sleep(pause)
             pause = min(pause * 1.2, 0.5)
 
@@ -249,5 +251,7 @@ def _url(socket: Path, role: str, home: Path) -> str:
 
 
 def _ping(socket: Path) -> int:
-    where = make_conninfo(host=str(socket.parent), port=SETTINGS["port"], connect_timeout=ANSWER)
+    where = make_conninfo(
+        host=str(socket.parent), port=SETTINGS["port"], connect_timeout=ANSWER_TIMEOUT_SECONDS
+    )
     return pq.PGconn.ping(where.encode())

@@ -20,7 +20,7 @@ PART: Final = 64 * 1024
 """Bytes that are read at once, at least."""
 AT_ONCE: Final = 2
 """Pieces of a large file that are on their way at once: more would only take memory."""
-PATIENCE: Final = timedelta(seconds=10)
+RETRY_TIMEOUT: Final = timedelta(seconds=10)
 """How long an object store that does not answer is asked again; then the caller is told."""
 
 
@@ -37,7 +37,7 @@ class Storage:
             if not place.is_dir():
                 raise FileNotFoundError(place)
             return from_url(self._url)
-        return from_url(self._url, retry_config={"retry_timeout": PATIENCE})
+        return from_url(self._url, retry_config={"retry_timeout": RETRY_TIMEOUT})
 
     @property
     def _directory(self) -> Path | None:

@@ -16,11 +16,11 @@ from api.process.sealing import go_on
 from api.process.supervisor import first_login
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.delivery.kill_switch import SwitchOutbound
 from rim_ledger.system import restore as restoring
 from rim_ledger.system.backup import Backup, BackupStatus
 from rim_ledger.system.backup_settings import BackupType
 from rim_ledger.system.chain import Chain, look_at
-from rim_ledger.system.outbound import SwitchOutbound
 from rim_ledger.world import RealWorld
 
 PAUSE: Final = 0.5

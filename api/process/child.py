@@ -12,15 +12,15 @@ from typing import Final
 
 from api.process.cli import main
 
-PATIENCE: Final = 30.0
-"""Seconds that an orphan has to stop in good order: the last one also stops PostgreSQL."""
+STOP_TIMEOUT_SECONDS: Final = 30.0
+"""An orphan has so long to stop in good order: the last one also stops PostgreSQL."""
 
 
 def _end_with_parent() -> None:
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(PATIENCE)
+    time.sleep(STOP_TIMEOUT_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -8,9 +8,8 @@ from functools import partial
 
 from api.installation.backup_files import archivist
 from api.installation.database import Unfit, fitting_database, open_ledger
-from api.installation.outbox import providers
+from api.installation.delivery import providers
 from api.installation.settings import Settings
-from api.installation.telco import telco
 from api.process import logs
 from api.process.checking import Check
 from api.process.fence import fenced
@@ -23,7 +22,6 @@ from rim_ledger.notifications import alarm as alarms
 from rim_ledger.notifications.alarm import Alarm
 from rim_ledger.notifications.courier import Courier
 from rim_ledger.system.archivist import Archivist
-from rim_ledger.system.outside import Outside
 from rim_ledger.values import moment
 from rim_ledger.world import RealWorld
 
@@ -34,7 +32,7 @@ def clock() -> None:
 
     async def run(url: str) -> None:
         async with _clockwork(settings, url) as (dispatch, alarm, keeper):
-            courier, ledger = _courier(settings, dispatch), dispatch.ledger
+            courier, ledger = _courier(dispatch), dispatch.ledger
             check = Check(settings, url, ledger, ledger.known.vault, dispatch.world)
             works = due.run(dispatch, keeper), alarms.run(alarm), courier.run(), check.run()
             await alive(url, "clock", *works)
@@ -59,7 +57,7 @@ def tick(*, at: str | None = None) -> None:
         async with _clockwork(settings, url) as (dispatch, alarm, keeper):
             done = await due.tick(dispatch, business_time, keeper)
             await alarm.look(business_time)
-            courier = _courier(settings, dispatch)
+            courier = _courier(dispatch)
             while carried := await courier.carry(business_time):
                 done += carried
             await keeper.drain()
@@ -74,18 +72,15 @@ async def _clockwork(
     settings: Settings, url: str
 ) -> AsyncIterator[tuple[Dispatch, Alarm, Archivist]]:
     async with open_ledger(settings, url) as ledger:
-        world, outside = RealWorld(), Outside(development=not settings.production)
+        world = RealWorld()
         alarm = Alarm(url, ledger, TableMeasures(url), world)
-        dispatch = Dispatch(url, ledger, telco(settings, url), world, outside)
+        dispatch = Dispatch(url, ledger, providers(settings, url, ledger, world), world)
         yield dispatch, alarm, archivist(settings, url, ledger)
 
 
-def _courier(settings: Settings, dispatch: Dispatch) -> Courier:
-    url, world = dispatch.url, dispatch.world
-    find = partial(find_audience, url)
-    outside = Outside(development=not settings.production)
-    through = providers(settings, url, dispatch.ledger, world, outside)
-    return Courier(url, dispatch.ledger, through, world, find)
+def _courier(dispatch: Dispatch) -> Courier:
+    url, find = dispatch.url, partial(find_audience, dispatch.url)
+    return Courier(url, dispatch.ledger, dispatch.providers, dispatch.world, find)
 
 
 def _moment(text: str, settings: Settings) -> datetime:

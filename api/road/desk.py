@@ -18,13 +18,12 @@ from psycopg.errors import UndefinedTable
 from api.export_store import ExportStore
 from api.installation.backup_files import places
 from api.installation.database import open_vault
-from api.installation.outbox import providers
+from api.installation.delivery import providers
 from api.installation.settings import Settings
-from api.installation.telco import telco
 from api.road import reads
 from api.road.health import Metrics
 from api.road.looking import show
-from api.road.position import PATIENCE, LogPosition, ReadPosition
+from api.road.position import READ_TIMEOUT_SECONDS, LogPosition, ReadPosition
 from api.road.rights import Rights
 from api.road.routes import Table, activity_of
 from api.road.wish import Wish
@@ -40,6 +39,7 @@ from rim_ledger.book import Book, Right
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Invalid
 from rim_ledger.customers.phone_code import PhoneCodes
+from rim_ledger.delivery.sender import Sender
 from rim_ledger.erasures import Erasures
 from rim_ledger.faults import note_fault
 from rim_ledger.key_ring import Purpose
@@ -49,11 +49,8 @@ from rim_ledger.living_keys import LIVING_KEYS
 from rim_ledger.outage import OUTAGE, unavailable
 from rim_ledger.outcomes import Receipt
 from rim_ledger.pool import Pool
-from rim_ledger.sending import Sender
 from rim_ledger.storage import Storage
 from rim_ledger.system.archivist import Places
-from rim_ledger.system.guarded import GuardedSender
-from rim_ledger.system.outside import Outside
 from rim_ledger.vault import Keys, Vault
 from rim_ledger.world import RealWorld, World
 
@@ -84,7 +81,6 @@ class Desk(Struct):
     metrics: Metrics
     rates: Rates
     table: Table
-    outside: Outside
     dispatch: Dispatch
     storage: Storage
     sender: Sender
@@ -229,7 +225,9 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
     url = settings.database_url
     assert url, "whoever opens the desk has found or started a database"
     vault = open_vault(settings, url)
-    pool = Pool(url, min_size=1, max_size=READERS_MAX, timeout=PATIENCE, autocommit=True)
+    pool = Pool(
+        url, min_size=1, max_size=READERS_MAX, timeout=READ_TIMEOUT_SECONDS, autocommit=True
+    )
     async with (
         Ledger(url, ENTITY_OF, vault, world, Erasures(settings.home, world).note) as ledger,
         Attempts(url, vault, world) as attempts,
@@ -238,11 +236,10 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
         ReadPosition(url) as tables,
         LogPosition(url) as log_position,
     ):
-        outside = Outside(development=not settings.production)
-        dispatch = Dispatch(url, ledger, telco(settings, url), world, outside)
-        outbox = GuardedSender(providers(settings, url, ledger, world, outside), ledger, world)
+        through = providers(settings, url, ledger, world)
+        dispatch, sender = Dispatch(url, ledger, through, world), Sender(through, ledger, world)
         challenges = Challenges(pool, ledger.known.event_mac)
-        phone_codes = PhoneCodes(ledger, at_codes, challenges, outbox, world)
+        phone_codes = PhoneCodes(ledger, at_codes, challenges, sender, world)
         desk = Desk(
             url=url,
             ledger=ledger,
@@ -261,11 +258,10 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Desk]:
             metrics=Metrics(),
             rates=Rates(settings.rate_limit),
             table=table,
-            outside=outside,
             dispatch=dispatch,
             storage=Storage(settings.storage_url),
-            sender=outbox,
-            second_factor=SecondFactor(ledger, attempts, challenges, outbox, world),
+            sender=sender,
+            second_factor=SecondFactor(ledger, attempts, challenges, sender, world),
             places=places(settings),
             phone_codes=phone_codes,
         )

@@ -10,8 +10,8 @@ from psycopg import AsyncConnection
 from rim_ledger.core import Unavailable
 from rim_ledger.store import CHANNEL, HEAD
 
-PATIENCE: Final = 5.0
-"""Seconds that a read waits for the tables."""
+READ_TIMEOUT_SECONDS: Final = 5.0
+"""So long a read waits for the tables."""
 POLL: Final = 0.25
 
 
@@ -38,9 +38,9 @@ class Position:
             await self._task
 
     async def wait(self, position: int, seconds: float | None = None) -> bool:
-        """Whether a position is reached within the time; within PATIENCE, when left out."""
+        """Whether a position is reached within some seconds, READ_TIMEOUT_SECONDS by default."""
         try:
-            async with asyncio.timeout(PATIENCE if seconds is None else seconds):
+            async with asyncio.timeout(READ_TIMEOUT_SECONDS if seconds is None else seconds):
                 while self.position < position:
                     await self._moved.wait()
         except TimeoutError:

@@ -30,8 +30,9 @@ from rim_ledger.core import (
     Unauthenticated,
 )
 from rim_ledger.core import Command as CommandForm
+from rim_ledger.delivery.port import Channel
+from rim_ledger.delivery.sender import Sender
 from rim_ledger.outcomes import Idempotency, Receipt
-from rim_ledger.sending import Channel, Sender
 
 if TYPE_CHECKING:
     from api.road.desk import Desk

@@ -17,8 +17,8 @@ from rim_ledger.pool import Pool
 from rim_ledger.vault import Vault
 from rim_ledger.world import World
 
-PATIENCE: Final = 10.0
-"""Seconds that an attempt waits for those before it."""
+TURN_TIMEOUT_SECONDS: Final = 10.0
+"""So long an attempt waits for those before it."""
 
 IP_SHARE: Final = 10
 """How many times as often an address may fail as an account: several people may share one."""
@@ -31,7 +31,7 @@ EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtextextended('attempt ' || %s, 0))"
 
-TURNS: Final = f"SET LOCAL lock_timeout = '{PATIENCE}s'"
+TURNS: Final = f"SET LOCAL lock_timeout = '{TURN_TIMEOUT_SECONDS}s'"
 """Who waits longer is told to come back."""
 
 NEWEST: Final = """
@@ -110,14 +110,19 @@ class Attempts:
     """
 
     def __init__(
-        self, url: str, vault: Vault, world: World, patience: float | None = None, gate: str = ""
+        self,
+        url: str,
+        vault: Vault,
+        world: World,
+        timeout_seconds: float | None = None,
+        gate: str = "",
     ) -> None:
         self._vault, self._world = vault, world
         self._gate = gate
         """What is counted at one gate counts nowhere else: borrowers behind the address of a
         telco keep no admin out."""
         # One connection, because one password is verified at a time.
-        timeout = PATIENCE if patience is None else patience
+        timeout = TURN_TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds
         self._pool = Pool(url, min_size=0, max_size=1, timeout=timeout)
 
     async def __aenter__(self) -> Self:

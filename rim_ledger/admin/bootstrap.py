@@ -24,8 +24,9 @@ from rim_ledger.admin.permissions import ALL, RESOURCES, permissions
 from rim_ledger.book import Book, Right, perform
 from rim_ledger.caps import Caps
 from rim_ledger.core import SYSTEM, Invalid, Refused, Stamp
+from rim_ledger.delivery.kill_switch import open_at_first
 from rim_ledger.ledger import Ledger
-from rim_ledger.system import backup_settings, outbound
+from rim_ledger.system import backup_settings
 from rim_ledger.system.config import set_defaults
 from rim_ledger.values import ZERO, derived_id
 from rim_ledger.world import World
@@ -171,7 +172,7 @@ async def _begin(
         set_defaults(book)
         security_settings.set_defaults(book)
         backup_settings.set_defaults(book)
-        outbound.open_at_first(book)
+        open_at_first(book)
         return SUPERADMIN, book.find(AdminUser, FIRST_ADMIN) is not None
 
     stamp = Stamp(at=world.now(), actor=SYSTEM)

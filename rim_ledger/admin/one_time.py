@@ -19,9 +19,10 @@ from rim_ledger.admin.security_settings import current, require_address
 from rim_ledger.admin.shut_out import close_sessions, void_token
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Stamp, Unauthenticated
+from rim_ledger.delivery.port import Channel, Message
+from rim_ledger.delivery.sender import Sender
 from rim_ledger.ledger import Ledger
 from rim_ledger.outcomes import Receipt
-from rim_ledger.sending import Channel, Message, Sender
 from rim_ledger.world import World
 
 INVITED: Final = "You are invited to RIM Ledger"

@@ -23,9 +23,10 @@ from rim_ledger.admin.security_settings import (
 from rim_ledger.book import Book
 from rim_ledger.core import Form, Invalid, Stamp, Unauthenticated, require
 from rim_ledger.deciding import Admit
+from rim_ledger.delivery.port import Channel, Message
+from rim_ledger.delivery.sender import Sender
 from rim_ledger.ledger import Ledger, admit_all
 from rim_ledger.outcomes import Receipt
-from rim_ledger.sending import Channel, Message, Sender
 from rim_ledger.world import World
 
 SENT_MOST: Final = 10

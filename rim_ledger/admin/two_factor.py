@@ -26,7 +26,7 @@ from rim_ledger.admin.security_settings import SecuritySettings, TwoFactorMethod
 from rim_ledger.admin.shut_out import close_sessions
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Event, Form, Invalid, Refused, require
-from rim_ledger.sending import Channel
+from rim_ledger.delivery.port import Channel
 from rim_ledger.world import World
 
 ISSUER: Final = "RIM Ledger"

@@ -26,9 +26,10 @@ from rim_ledger.customers.access import (
     access_stream,
 )
 from rim_ledger.customers.standing import act_as, is_silent, may_come_in
+from rim_ledger.delivery.port import Channel, Message
+from rim_ledger.delivery.sender import Sender
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.user import User
-from rim_ledger.sending import Channel, Message, Sender
 from rim_ledger.values import Phone
 from rim_ledger.world import World
 

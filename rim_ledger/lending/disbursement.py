@@ -12,6 +12,8 @@ from uuid import UUID
 from rim_ledger.admin.second_person import require_second_person
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Event, require, require_legal
+from rim_ledger.delivery.kill_switch import require_open
+from rim_ledger.delivery.port import Outcome, Verdict
 from rim_ledger.lending.attempt import Airtime, Attempt, Disbursement
 from rim_ledger.lending.debt import incur
 from rim_ledger.lending.decision import require_active, require_no_late_debt
@@ -27,9 +29,8 @@ from rim_ledger.lending.loan_events import (
 )
 from rim_ledger.lending.request import require_grounded, require_no_conflict
 from rim_ledger.lending.separation import require_may_lend
-from rim_ledger.lending.telco import Answer, Reply
 from rim_ledger.lending.user import User
-from rim_ledger.payments.callback import quarantine
+from rim_ledger.payments.payment_callback import quarantine
 from rim_ledger.payments.transaction import (
     Transaction,
     TransactionCompleted,
@@ -41,13 +42,13 @@ from rim_ledger.payments.transaction import (
 )
 from rim_ledger.system.config import setting
 from rim_ledger.system.integration import SERVES, ApiIntegration
-from rim_ledger.system.outbound import require_open
 from rim_ledger.values import Note, Reference, day_after, due_date
 
 PREFIX: Final = "DSB-"
 """What a reference begins with; the loan's own id follows, and the number of the attempt."""
 FAILED: Final = "top-up.failed"
 """A telco's word that a top-up failed."""
+NEVER_CAME: Final = "The telco never received this top-up."
 FIRST_QUERY: Final = timedelta(seconds=5)
 LAST_WAIT: Final = timedelta(hours=1)
 
@@ -105,18 +106,19 @@ class SettleDisbursement(Command[Loan]):
             words = "You disbursed this loan; another person says that it failed."
             require_second_person(book, words, attempt.requested_by)
         yield LoanDisbursementSettled(reference=attempt.reference, evidence=self.evidence)
-        reply = Reply(Answer(self.outcome), self.telco_reference, "Staff found that it failed.")
-        yield from _outcome(aggregate, attempt.reference, reply, book)
+        found, words = Verdict(self.outcome), "Staff found that it failed."
+        outcome = Outcome(found, words, self.telco_reference)
+        yield from _follows(aggregate, attempt.reference, outcome, book)
         book.remind("query-top-up", aggregate.id, book.now + FIRST_QUERY)
 
 
-def record_reply(id: UUID, reference: str, reply: Reply) -> Work:
+def record_outcome(id: UUID, reference: str, outcome: Outcome) -> Work:
     """What the telco said of a reference of a loan. Said twice, it changes nothing."""
 
     def work(book: Book) -> UUID:
         book.act_upon(id)
         with book.dated(id):
-            book.append(Loan, id, _outcome(book.read(Loan, id), reference, reply, book))
+            book.append(Loan, id, _follows(book.read(Loan, id), reference, outcome, book))
         return id
 
     return work
@@ -149,16 +151,18 @@ def keep_claim(attempt: Attempt, claim: TransactionQuarantined, book: Book) -> N
         book.append(Transaction, transaction.id, quarantine(transaction, claim))
 
 
-def _outcome(loan: Loan, reference: str, reply: Reply, book: Book) -> Iterable[Event]:
-    """What follows from an answer on a reference, be it the telco's or what staff found."""
+def _follows(loan: Loan, reference: str, outcome: Outcome, book: Book) -> Iterable[Event]:
+    """What follows from an outcome, be it the telco's word or what staff found."""
     attempt = loan.attempt(reference)
     assert attempt, "a telco tells of what it was asked for"
-    match reply.answer:
-        case Answer.DELIVERED:
-            yield from _came(loan, attempt, reply.telco_reference, book)
-        case Answer.FAILED:
-            yield from _failed(loan, attempt, reply.reason, book)
-        case Answer.UNKNOWN if attempt in loan.to_ask:
+    match outcome.verdict:
+        case Verdict.DELIVERED:
+            yield from _came(loan, attempt, outcome.reference, book)
+        case Verdict.FAILED:
+            yield from _failed(loan, attempt, outcome.reason, book)
+        case Verdict.ABSENT:
+            yield from _failed(loan, attempt, NEVER_CAME, book)
+        case _ if attempt in loan.to_ask:
             _ask_on(loan, None, book)
             if attempt == loan.last and loan.disbursement is Disbursement.REQUESTED:
                 yield LoanDisbursementUnknown(reference=reference)

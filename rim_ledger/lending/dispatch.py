@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -11,77 +10,58 @@ from msgspec import Struct
 
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Actor, Stamp
+from rim_ledger.delivery.airtime import TopUp
+from rim_ledger.delivery.kill_switch import LATER, is_open
+from rim_ledger.delivery.port import UNKNOWN, Lane, Outcome, Verdict
+from rim_ledger.delivery.providers import Providers
 from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.attempt import Attempt, Disbursement
-from rim_ledger.lending.disbursement import record_reply
+from rim_ledger.lending.disbursement import record_outcome
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.telco import Answer, Reply, Telco, TopUp
-from rim_ledger.lending.telecom import HttpTelco
 from rim_ledger.lending.user import User
 from rim_ledger.outcomes import Receipt
-from rim_ledger.system.breaker import Breaker
-from rim_ledger.system.integration import (
-    ApiIntegration,
-    IntegrationStatus,
-    IntegrationTested,
-    TestResult,
-)
-from rim_ledger.system.line import Line, line_to
-from rim_ledger.system.mending import PROBE, mend
-from rim_ledger.system.outbound import LATER, is_open
-from rim_ledger.system.outside import Blocked, Outside
-from rim_ledger.system.probe import probe
 from rim_ledger.world import World
 
-PATIENCE: Final = 5.0
-"""Seconds that a caller waits for the telco; after that the answer comes with the clock."""
-
-CALL_MAX: Final = 30.0
-"""Seconds after which a telco that says nothing has given no answer."""
-
-ON_THE_WAY: Final = timedelta(minutes=2)
-"""For so long a top-up may still reach a telco that has not heard of it, whatever delays it."""
-
+ANSWER_TIMEOUT_SECONDS: Final = 5.0
+"""For so long a caller waits for the telco; after that the answer comes with the clock."""
 AT_ONCE: Final = 16
 """Top-ups and queries under way at once in this process; each holds a session as its lease."""
+
+DISPUTED: Final = "An earlier top-up of this loan came meanwhile."
 
 log = logging.getLogger(__name__)
 
 
 class _Flight(Struct):
-    """A top-up whose outcome is open: what there is to send, the phone in the clear, if it has not
-    been sent, and the integration that it was requested through."""
+    """A top-up whose outcome is open: the way that it takes, and what there is to send, the phone
+    in the clear, if it has not been sent."""
 
-    reference: str
-    asked_at: datetime
+    attempt: Attempt
+    lane: Lane
     to_send: TopUp | None = None
-    line: Line | None = None
-    active: bool = True
     disputed: bool = False
 
 
 class Dispatch:
     """Sends what was requested and asks about what stayed open: through the integration that it
-    was requested through, or else the `telco` of this installation."""
+    was requested through, or else the telco of this installation."""
 
-    def __init__(
-        self, url: str, ledger: Ledger, telco: Telco, world: World, outside: Outside
-    ) -> None:
-        self.url, self.ledger, self.telco, self.world = url, ledger, telco, world
-        self._outside, self.breaker = outside, Breaker(url, ledger, world)
+    def __init__(self, url: str, ledger: Ledger, providers: Providers, world: World) -> None:
+        self.url, self.ledger, self.providers, self.world = url, ledger, providers, world
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._under_way: set[asyncio.Task[Receipt | None]] = set()
 
     async def disburse(self, request: Callable[[], Awaitable[Receipt]]) -> Receipt:
-        """Commit the request, then send it; the last receipt known after `PATIENCE` seconds."""
+        """Commit the request, then send it; the last receipt known after
+        `ANSWER_TIMEOUT_SECONDS`."""
         receipt = await request()
         if receipt.replayed:
             return receipt
         task = asyncio.create_task(self._send(receipt.id))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        await asyncio.wait([task], timeout=PATIENCE)
+        await asyncio.wait([task], timeout=ANSWER_TIMEOUT_SECONDS)
         if task.done() and (error := task.exception()):
             # What was acknowledged stays so: the request is durable, and the clock asks about it.
             log.warning("a top-up was left to the clock: %s", type(error).__name__)
@@ -93,30 +73,9 @@ class Dispatch:
         somebody has the loan in hand."""
         async with self._at_once, lease(self.url, f"top-up {loan}") as free:
             flights = await self._look(loan) if free else []
-            asked = (self._within(self._telco(each).query(each.reference)) for each in flights)
-            for flight, reply in zip(flights, await asyncio.gather(*asked), strict=True):
-                await self._record(loan, flight, self._known(flight, reply))
-
-    async def test(self, integration: UUID) -> None:
-        """Try whether a provider that was put out of use answers again."""
-
-        def look(book: Book) -> tuple[UUID, Line | None]:
-            line = line_to(book, book.read(ApiIntegration, integration))
-            if is_open(book):
-                return integration, line
-            book.remind(PROBE, integration, book.now + LATER)
-            return integration, None
-
-        stamp = Stamp(at=self.world.now(), actor=SYSTEM)
-        _, line = await self.ledger.decide(look, stamp)
-        if line is None:
-            return
-        try:
-            found = await probe(self._outside, line)
-        except Blocked:
-            found = IntegrationTested(result=TestResult.FAILED, reason="blocked")
-        await self.breaker.note_test(line.id, found)
-        await self.ledger.submit(mend(line, found), Stamp(at=self.world.now(), actor=SYSTEM))
+            outcomes = await asyncio.gather(*map(self._ask, flights))
+            for flight, outcome in zip(flights, outcomes, strict=True):
+                await self._record(loan, flight, outcome)
 
     async def drain(self) -> None:
         """Wait for what is under way."""
@@ -126,48 +85,28 @@ class Dispatch:
         if not await self._to_send(loan):
             return None
         async with self._at_once, lease(self.url, f"top-up {loan}") as free:
-            flight = await self._to_send(loan)
-            if not free or not flight or not flight.to_send:
+            flight = await self._to_send(loan) if free else None
+            if flight is None:
                 return None
-            return await self._record(loan, flight, await self._top_up(flight, flight.to_send))
+            if flight.disputed:
+                outcome = Outcome(Verdict.FAILED, DISPUTED)
+            else:
+                outcome = await flight.lane.send(flight.to_send)
+            return await self._record(loan, flight, outcome)
 
     async def _to_send(self, loan: UUID) -> _Flight | None:
         return next((each for each in await self._look(loan) if each.to_send), None)
 
-    async def _top_up(self, flight: _Flight, order: TopUp) -> Reply:
-        if flight.disputed:
-            return Reply(Answer.FAILED, reason="An earlier top-up of this loan came meanwhile.")
-        if not flight.active:
-            return Reply(Answer.FAILED, reason="The network's provider is out of use.")
-        return await self._within(self._telco(flight).top_up(order))
+    async def _ask(self, flight: _Flight) -> Outcome:
+        attempt, now = flight.attempt, self.world.now()
+        return await flight.lane.query(attempt.reference, attempt.asked_at, now) or UNKNOWN
 
-    def _telco(self, flight: _Flight) -> Telco:
-        if flight.line is None:
-            return self.telco
-        return HttpTelco(flight.line, self._outside, self.breaker, self.world)
-
-    @staticmethod
-    async def _within(call: Awaitable[Reply]) -> Reply:
-        try:
-            return await asyncio.wait_for(call, CALL_MAX)
-        except TimeoutError:
-            return Reply(Answer.UNKNOWN)
-
-    def _known(self, flight: _Flight, reply: Reply) -> Reply:
-        """A reference that the telco has not heard of has failed, once it cannot come any more."""
-        if reply.answer is not Answer.ABSENT:
-            return reply
-        if self.world.now() - flight.asked_at < ON_THE_WAY:
-            return Reply(Answer.UNKNOWN)
-        return Reply(Answer.FAILED, reason="The telco never received this top-up.")
-
-    async def _record(self, loan: UUID, flight: _Flight, reply: Reply) -> Receipt:
-        line = flight.line
-        name = line.name if line else self.telco.name
-        actor = Actor(type="integration", id=line.id if line else None, name=name)
+    async def _record(self, loan: UUID, flight: _Flight, outcome: Outcome) -> Receipt:
+        lane = flight.lane
+        actor = Actor(type="integration", id=lane.integration, name=lane.name)
         stamp = Stamp(at=self.world.now(), actor=actor)
-        work = record_reply(loan, flight.reference, reply)
-        for _ in range(reply.callbacks):
+        work = record_outcome(loan, flight.attempt.reference, outcome)
+        for _ in range(outcome.times):
             receipt = await self.ledger.submit(work, stamp)
         return receipt
 
@@ -175,7 +114,7 @@ class Dispatch:
         def work(book: Book) -> tuple[UUID, list[_Flight]]:
             loan = book.read(Loan, id)
             if loan.to_ask and is_open(book):
-                return id, [_flight(book, loan, each) for each in loan.to_ask]
+                return id, [self._flight(book, loan, each) for each in loan.to_ask]
             if loan.to_ask:
                 book.remind("query-top-up", id, book.now + LATER)
             else:
@@ -185,15 +124,11 @@ class Dispatch:
         _, flights = await self.ledger.decide(work, Stamp(at=self.world.now(), actor=SYSTEM))
         return flights
 
-
-def _flight(book: Book, loan: Loan, attempt: Attempt) -> _Flight:
-    flight = _Flight(attempt.reference, attempt.asked_at, disputed=loan.disputed)
-    user = book.read(User, loan.user_id)
-    unsent = attempt == loan.last and loan.disbursement is Disbursement.REQUESTED
-    if unsent and (phone := book.reveal(user.id, user.phone)):
-        flight.to_send = TopUp(attempt.reference, phone, loan.network, loan.amount)
-    if attempt.integration:
-        integration = book.read(ApiIntegration, attempt.integration)
-        flight.line = line_to(book, integration)
-        flight.active = integration.status is IntegrationStatus.ACTIVE
-    return flight
+    def _flight(self, book: Book, loan: Loan, attempt: Attempt) -> _Flight:
+        lane = self.providers.airtime(attempt.integration, book)
+        flight = _Flight(attempt, lane, disputed=loan.disputed)
+        user = book.read(User, loan.user_id)
+        unsent = attempt == loan.last and loan.disbursement is Disbursement.REQUESTED
+        if unsent and (phone := book.reveal(user.id, user.phone)):
+            flight.to_send = TopUp(attempt.reference, phone, loan.network, loan.amount)
+        return flight

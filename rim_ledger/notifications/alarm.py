@@ -10,11 +10,11 @@ from typing import Final, Protocol
 from psycopg import AsyncConnection
 
 from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.delivery.port import Channel
 from rim_ledger.ledger import Ledger
 from rim_ledger.notifications.alert import WATCHED, AlertType
 from rim_ledger.notifications.alerting import observe
 from rim_ledger.outage import Outages
-from rim_ledger.sending import Channel
 from rim_ledger.store import Store
 from rim_ledger.world import World
 

@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr
 
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Command, Creation, Event, Form, Invalid, require, require_legal
+from rim_ledger.delivery.kill_switch import require_open
 from rim_ledger.notifications.addressing import is_known, require_known, typical
 from rim_ledger.notifications.broadcast import (
     CHUNK,
@@ -37,7 +38,6 @@ from rim_ledger.notifications.broadcast_events import (
 from rim_ledger.notifications.contact import Purpose
 from rim_ledger.notifications.sms_text import Title, measured
 from rim_ledger.patch import Patch
-from rim_ledger.system.outbound import require_open
 from rim_ledger.values import AnyId, Id, Text, Time
 
 USERS_MAX: Final = 100_000

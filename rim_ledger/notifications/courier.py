@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import ChainMap
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,7 +12,10 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from rim_ledger.book import Book, Work
-from rim_ledger.core import SYSTEM, Stamp, Unavailable
+from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.delivery.kill_switch import is_open
+from rim_ledger.delivery.port import Channel, Lanes, Message, Outcome, Verdict
+from rim_ledger.delivery.rate import pace
 from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
 from rim_ledger.notifications.broadcast import GOING_OUT, BroadcastMessage, Phase, Target, chunks_of
@@ -23,31 +27,29 @@ from rim_ledger.notifications.hand_over import (
     take_again,
     take_waiting,
 )
-from rim_ledger.notifications.pace import pace
-from rim_ledger.notifications.parcel import Doubt, Hand, Outcome, Parcel
+from rim_ledger.notifications.parcel import Doubt, Hand, Parcel
 from rim_ledger.notifications.queues import in_hand, waiting
 from rim_ledger.outage import Outages
-from rim_ledger.sending import Channel, Heard, Lane, Message, Providers, Unclear
 from rim_ledger.store import Store
-from rim_ledger.system.outbound import is_open
 from rim_ledger.world import World
 
 log = logging.getLogger(__name__)
 
-INTERVAL: Final = 1.0
-"""Seconds between two looks at what waits."""
+INTERVAL_SECONDS: Final = 1.0
+"""Between two looks at what waits."""
 PAGE: Final = 100
 """Names of a list that are looked at at once."""
 BROADCASTS: Final = 20
 """Broadcasts that are looked at and carried at once: each takes connections of its own."""
 ASK_AGAIN: Final = timedelta(seconds=30)
 """Time between two questions about a message that stays in doubt."""
-DECLINED: Final = "The provider says that it failed."
 
 Find = Callable[[Target], Awaitable[Frozen]]
 """Who is meant, at this moment."""
 Errand = Callable[[], Coroutine[Any, Any, int]]
 """Something to carry; how many messages that were."""
+Outcomes = dict[UUID, Outcome]
+"""What became of messages."""
 T = TypeVar("T")
 M = TypeVar("M", Parcel, Doubt)
 
@@ -56,10 +58,8 @@ class Courier:
     """Hands over what waits. Each channel, and each broadcast, is an errand of its own, so that
     none of them waits for the rate or the slowness of another."""
 
-    def __init__(
-        self, url: str, ledger: Ledger, providers: Providers, world: World, find: Find
-    ) -> None:
-        self._url, self._ledger, self._providers = url, ledger, providers
+    def __init__(self, url: str, ledger: Ledger, lanes: Lanes, world: World, find: Find) -> None:
+        self._url, self._ledger, self._lanes = url, ledger, lanes
         self._world, self._find = world, find
         self._later: dict[UUID, datetime] = {}
         """When to ask again about what stays in doubt."""
@@ -78,7 +78,7 @@ class Courier:
                 for name, errand in (await self._attempt(self._errands, nothing)).items():
                     if name not in running:
                         running[name] = group.create_task(self._attempt(errand, 0))
-                await asyncio.sleep(INTERVAL)
+                await asyncio.sleep(INTERVAL_SECONDS)
 
     async def carry(self, at: datetime | None = None) -> int:
         """Hand over what waits at a business time (UTC, now when left out), but for what somebody
@@ -126,7 +126,7 @@ class Courier:
         """Take the first of these in hand, as many as a batch has, and carry them."""
         if not ids:
             return 0
-        hand = Hand(self._providers)
+        hand = Hand(self._lanes)
         await self._decide(take_waiting(ids, hand))
         settled = await self._see_to(hand)
         if outcomes := await self._hand_over(hand.parcels):
@@ -169,7 +169,7 @@ class Courier:
         return 0
 
     async def _chunk(self, id: UUID) -> int:
-        hand, outcomes = Hand(self._providers), list[Outcome]()
+        hand, outcomes = Hand(self._lanes), Outcomes()
         await self._decide(look_at_chunk(id, hand))
         carried = await self._see_to(hand)
         if carried < len(hand.doubts):
@@ -186,86 +186,48 @@ class Courier:
         """See to what somebody who died had in hand; of how many it is clear what became."""
         now = self._world.now()
         due = [each for each in hand.doubts if self._later.get(each.id, now) <= now]
-        clear = {each.id for each in await self._by_lane(due, self._clear_up)}
+        clear = await self._by_lane(due, self._clear_up)
         self._later |= {each.id: now + ASK_AGAIN for each in due if each.id not in clear}
         return len(clear)
 
-    async def _clear_up(self, doubts: Sequence[Doubt]) -> list[Outcome]:
+    async def _clear_up(self, doubts: Sequence[Doubt]) -> Outcomes:
         """Ask about some. What certainly came nowhere is sent again, if it still may be."""
-        heard = [each for each in await _all(map(self._ask, doubts)) if each]
-        outcomes = [each for each in heard if each.heard is not Heard.NEVER]
-        if lost := [each.id for each in heard if each.heard is Heard.NEVER]:
-            hand = Hand(self._providers)
+        now = self._world.now()
+        asked = (each.lane.query(str(each.id), each.taken_at, now) for each in doubts)
+        answers = zip(doubts, await _all(asked), strict=True)
+        outcomes = {each.id: outcome for each, outcome in answers if outcome}
+        lost = [id_ for id_, each in outcomes.items() if each.verdict is Verdict.ABSENT]
+        outcomes = {id_: each for id_, each in outcomes.items() if id_ not in lost}
+        if lost:
+            hand = Hand(self._lanes)
             await self._decide(take_again(lost, hand))
-            outcomes += await self._hand_over(hand.parcels)
+            outcomes |= await self._hand_over(hand.parcels)
         if outcomes:
             await self._decide(settle(outcomes))
         return outcomes
 
-    async def _hand_over(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+    async def _hand_over(self, parcels: Sequence[Parcel]) -> Outcomes:
         """Hand parcels over; what became of each, in no order."""
-        return await self._by_lane(parcels, self._carry)
+        return await self._by_lane(parcels, _carry)
 
     async def _by_lane(
         self,
         messages: Sequence[M],
-        carry: Callable[[Sequence[M]], Coroutine[Any, Any, list[Outcome]]],
-    ) -> list[Outcome]:
+        carry: Callable[[Sequence[M]], Coroutine[Any, Any, Outcomes]],
+    ) -> Outcomes:
         """Carry messages in batches, each lane at its rate and beside the others."""
 
-        async def along(own: Sequence[M]) -> list[Outcome]:
-            lane, done = own[0].lane, list[Outcome]()
+        async def along(own: Sequence[M]) -> Outcomes:
+            lane, done = own[0].lane, Outcomes()
             for begin in range(0, len(own), lane.batch):
                 batch = own[begin : begin + lane.batch]
                 await pace(self._url, lane, len(batch))
-                done += await carry(batch)
+                done |= await carry(batch)
             return done
 
-        names = {each.lane.name for each in messages}
-        lanes = [[each for each in messages if each.lane.name == name] for name in names]
-        return [outcome for each in await _all(map(along, lanes)) for outcome in each]
-
-    async def _carry(self, parcels: Sequence[Parcel]) -> list[Outcome]:
-        return await _all(map(self._deliver, parcels))
-
-    async def _deliver(self, parcel: Parcel) -> Outcome:
-        if parcel.to is None:
-            return Outcome(parcel.id, Heard.NEVER, parcel.withheld)
-        message = Message(
-            channel=parcel.channel,
-            to=parcel.to,
-            subject=parcel.subject if parcel.channel is Channel.EMAIL else None,
-            body=parcel.body,
-            reference=str(parcel.id),
-            html=parcel.html,
-        )
-        return await self._send(parcel.id, parcel.lane, message)
-
-    @staticmethod
-    async def _send(id: UUID, lane: Lane, message: Message) -> Outcome:
-        if lane.closed or not lane.provider:
-            return Outcome(id, Heard.FAILED, str(lane.closed))
-        try:
-            await lane.provider.send(message)
-        except Unclear:
-            return Outcome(id, Heard.UNKNOWN)
-        except Unavailable as error:
-            return Outcome(id, Heard.FAILED, str(error))
-        except Exception as error:
-            log.warning("a message may have gone or not: %s", type(error).__name__)
-            return Outcome(id, Heard.UNKNOWN)
-        return Outcome(id, Heard.SENT)
-
-    async def _ask(self, doubt: Doubt) -> Outcome | None:
-        """What became of what somebody had in hand who died; None while an answer may come."""
-        lane, heard = doubt.lane, Heard.UNKNOWN
-        if lane.provider:
-            try:
-                heard = await lane.provider.ask(str(doubt.id))
-            except Unavailable:
-                return Outcome(doubt.id, heard) if lane.given_up else None
-        late = heard is Heard.NEVER and self._world.now() < doubt.until
-        return None if late else Outcome(doubt.id, heard, DECLINED)
+        keys = {each.lane.key for each in messages}
+        lanes = [[each for each in messages if each.lane.key == key] for key in keys]
+        return dict(ChainMap(*await _all(map(along, lanes))))
 
     async def _listed(
         self, wanted: Mapping[str, int], after: Mapping[str, str] | None = None
@@ -289,6 +251,25 @@ class Courier:
 
     def _stamp(self, at: datetime | None = None) -> Stamp:
         return Stamp(at=at or self._world.now(), actor=SYSTEM)
+
+
+async def _carry(parcels: Sequence[Parcel]) -> Outcomes:
+    done = await _all(map(_deliver, parcels))
+    return {each.id: outcome for each, outcome in zip(parcels, done, strict=True)}
+
+
+async def _deliver(parcel: Parcel) -> Outcome:
+    if parcel.to is None:
+        return Outcome(Verdict.ABSENT, parcel.withheld)
+    message = Message(
+        channel=parcel.channel,
+        to=parcel.to,
+        subject=parcel.subject if parcel.channel is Channel.EMAIL else None,
+        body=parcel.body,
+        reference=str(parcel.id),
+        html=parcel.html,
+    )
+    return await parcel.lane.send(message)
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -4,13 +4,15 @@ A message is in hand before the provider hears of it, so a process that dies lea
 which messages are in doubt.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 from uuid import UUID
 
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Event
+from rim_ledger.delivery.kill_switch import is_open
+from rim_ledger.delivery.port import Channel, Lane, Outcome, Verdict
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.addressing import addressed
 from rim_ledger.notifications.broadcast import BroadcastChunk, BroadcastMessage, Phase
@@ -39,10 +41,8 @@ from rim_ledger.notifications.notification import (
     notification_id,
     queue,
 )
-from rim_ledger.notifications.parcel import Hand, Outcome, Parcel, parcel_of
+from rim_ledger.notifications.parcel import Hand, Parcel, parcel_of
 from rim_ledger.notifications.tally import since, tally
-from rim_ledger.sending import Channel, Heard, Lane
-from rim_ledger.system.outbound import is_open
 
 TRIED_MIN, FAILED_MAX = 20, 0.05
 """Messages that must have gone before failures pause a broadcast, and the part that may fail."""
@@ -118,16 +118,16 @@ def _stands_still(broadcast: BroadcastMessage, lanes: Iterable[Lane], book: Book
     return waits or any(lane.closed for lane in lanes) or not is_open(book)
 
 
-def settle(outcomes: Sequence[Outcome]) -> Work:
+def settle(outcomes: Mapping[UUID, Outcome]) -> Work:
     """Record what became of messages that were handed over one by one."""
 
     def work(book: Book) -> UUID:
-        for outcome in outcomes:
-            counted = _record(book, [outcome])
-            broadcast = book.read(NotificationHistory, outcome.id).notice.broadcast_id
+        for id_, outcome in outcomes.items():
+            counted = _record(book, {id_: outcome})
+            broadcast = book.read(NotificationHistory, id_).notice.broadcast_id
             if broadcast and counted:
                 progress(book, broadcast, counted)
-        return outcomes[0].id
+        return id_
 
     return work
 
@@ -152,7 +152,7 @@ def look_at_chunk(id: UUID, hand: Hand) -> Work:
     return work
 
 
-def advance(id: UUID, outcomes: Sequence[Outcome], hand: Hand) -> Work:
+def advance(id: UUID, outcomes: Mapping[UUID, Outcome], hand: Hand) -> Work:
     """Record what became of the batch in hand and take the next one, unless the broadcast stands
     still. Where somebody else has gone on with the chunk, only what became of the batch counts."""
     seen = hand.seen
@@ -161,7 +161,7 @@ def advance(id: UUID, outcomes: Sequence[Outcome], hand: Hand) -> Work:
         hand.open()
         chunk = book.read(BroadcastChunk, id)
         book.act_upon(chunk.broadcast_id)
-        book.look_ahead(partial(book.version, each.id) for each in outcomes)
+        book.look_ahead(partial(book.version, each) for each in outcomes)
         counted = _record(book, outcomes)
         own = (chunk.settled, chunk.taken) == seen
         over = book.read(BroadcastMessage, chunk.broadcast_id).over
@@ -186,7 +186,7 @@ def _take(book: Book, chunk: BroadcastChunk, settled: int, hand: Hand) -> int:
     """Queue the messages of the next batch, already in hand; how many users are taken by then. A
     broadcast stands still while a provider of its messages is out of use, and loses nobody."""
     broadcast = book.read(BroadcastMessage, chunk.broadcast_id)
-    lanes = {each: hand.providers.lane(Channel(each), book) for each in broadcast.channels}
+    lanes = {each: hand.lanes.lane(Channel(each), book) for each in broadcast.channels}
     if _stands_still(broadcast, lanes.values(), book):
         return settled
     size = min(lane.batch for lane in lanes.values())
@@ -226,28 +226,27 @@ def _fails_too_often(broadcast: BroadcastMessage) -> bool:
     return tried >= TRIED_MIN and broadcast.failed_count - failed > FAILED_MAX * tried
 
 
-def _record(book: Book, outcomes: Sequence[Outcome]) -> BroadcastProgressed | None:
+def _record(book: Book, outcomes: Mapping[UUID, Outcome]) -> BroadcastProgressed | None:
     """Write what became of each; how many that changes, if any. What is known already stays."""
-    ids = [outcome.id for outcome in outcomes]
-    before = tally(book, ids)
-    for outcome in outcomes:
-        known = book.read(NotificationHistory, outcome.id)
+    before = tally(book, outcomes)
+    for id_, outcome in outcomes.items():
+        known = book.read(NotificationHistory, id_)
         if known.status is NotificationStatus.PENDING:
             for event in _events(outcome, known):
-                mark(book, outcome.id, event)
-    return since(before, tally(book, ids))
+                mark(book, id_, event)
+    return since(before, tally(book, outcomes))
 
 
 def _events(outcome: Outcome, known: NotificationHistory) -> Iterable[Event]:
-    match outcome.heard:
-        case Heard.SENT:
+    match outcome.verdict:
+        case Verdict.ACCEPTED:
             yield NotificationSent()
-        case Heard.DELIVERED:
+        case Verdict.DELIVERED:
             yield NotificationSent()
             yield NotificationDelivered()
-        case Heard.FAILED:
+        case Verdict.FAILED:
             yield NotificationFailed(reason=outcome.reason)
-        case Heard.NEVER:
+        case Verdict.ABSENT:
             yield NotificationWithheld(reason=outcome.reason)
         case _:
             if known.hand_over is HandOver.UNDER_WAY:

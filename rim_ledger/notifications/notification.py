@@ -14,10 +14,10 @@ from msgspec.structs import replace
 
 from rim_ledger.book import Book
 from rim_ledger.core import Aggregate, Event, Personal, Stamp, require_legal
+from rim_ledger.delivery.port import Lane
 from rim_ledger.frozen import FrozenMeta
 from rim_ledger.holding import NOWHERE
 from rim_ledger.notifications.queues import place
-from rim_ledger.sending import Lane
 from rim_ledger.system.integration import under_way as through
 from rim_ledger.values import derived_id
 

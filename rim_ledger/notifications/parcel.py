@@ -7,12 +7,12 @@ from uuid import UUID
 from msgspec import Struct
 
 from rim_ledger.book import Book
+from rim_ledger.delivery.port import Channel, Lane, Lanes
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.broadcast import BroadcastMessage
 from rim_ledger.notifications.contact import GONE, Purpose, address
 from rim_ledger.notifications.notification import Notice, NotificationHistory, in_clear
 from rim_ledger.notifications.telling import is_over
-from rim_ledger.sending import Channel, Heard, Lane, Providers
 
 OVER: Final = "The alert was over before this could be sent."
 CANCELLED: Final = "The broadcast was cancelled before this could be sent."
@@ -38,22 +38,13 @@ class Doubt(Struct, frozen=True):
 
     id: UUID
     lane: Lane
-    until: datetime
-    """Until then it may still be on its way there."""
-
-
-class Outcome(Struct, frozen=True):
-    """What became of a message in hand."""
-
-    id: UUID
-    heard: Heard
-    reason: str = ""
+    taken_at: datetime
 
 
 class Hand(Struct):
     """What a decision leaves with whoever asked for it."""
 
-    providers: Providers
+    lanes: Lanes
     parcels: list[Parcel] = []
     doubts: list[Doubt] = []
     seen: tuple[int, int] = (0, 0)
@@ -65,13 +56,12 @@ class Hand(Struct):
 
     def lane(self, known: NotificationHistory, book: Book) -> Lane:
         """The way that a message takes now."""
-        return self.providers.lane(Channel(known.notice.channel), book)
+        return self.lanes.lane(Channel(known.notice.channel), book)
 
     def doubt(self, known: NotificationHistory, book: Book) -> None:
         """Have a message asked about where it went."""
-        lane = self.providers.former(Channel(known.notice.channel), known.integration, book)
-        taken = known.taken_at or known.created_at
-        self.doubts.append(Doubt(known.id, lane, taken + lane.on_the_way))
+        lane = self.lanes.former(Channel(known.notice.channel), known.integration, book)
+        self.doubts.append(Doubt(known.id, lane, known.taken_at or known.created_at))
 
 
 def parcel_of(book: Book, known: NotificationHistory, lane: Lane) -> Parcel:

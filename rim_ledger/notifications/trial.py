@@ -4,7 +4,7 @@ from collections.abc import Container
 
 from rim_ledger.book import Book
 from rim_ledger.core import Forbidden
-from rim_ledger.sending import Channel
+from rim_ledger.delivery.port import Channel
 
 KINDS = {Channel.SMS: "phone", Channel.EMAIL: "email"}
 

@@ -19,6 +19,8 @@ from rim_ledger.core import (
     require,
     require_legal,
 )
+from rim_ledger.delivery.egress import Blocked
+from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
 from rim_ledger.free_json import FreeObject
 from rim_ledger.patch import Patch
 from rim_ledger.system.credential_rotation import UNKNOWN_CALLBACKS, end_former, rotate
@@ -39,9 +41,7 @@ from rim_ledger.system.integration import (
     TestResult,
     under_way,
 )
-from rim_ledger.system.line import Line, line_to
 from rim_ledger.system.mending import PROBE, mended
-from rim_ledger.system.outside import Blocked
 from rim_ledger.system.terms import MAIL, WEB, require_fit
 from rim_ledger.values import LOOPBACK, Name
 
@@ -170,10 +170,10 @@ class TestIntegration(Command[ApiIntegration]):
 
     __test__: ClassVar[bool] = False
 
-    _line: Line | None = PrivateAttr(default=None)
+    _line: Endpoint | None = PrivateAttr(default=None)
     _found: IntegrationTested | Blocked | None = PrivateAttr(default=None)
 
-    def after(self, line: Line, found: IntegrationTested | Blocked) -> Self:
+    def after(self, line: Endpoint, found: IntegrationTested | Blocked) -> Self:
         """The same wish, once the call was made, and what was found."""
         ready = self.model_copy()
         ready._line, ready._found = line, found
@@ -183,7 +183,7 @@ class TestIntegration(Command[ApiIntegration]):
         assert self._found, "the call is made before the decision"
         if isinstance(self._found, Blocked):
             raise self._found
-        same = self._line == line_to(book, aggregate)
+        same = self._line == endpoint_of(book, aggregate)
         require(same, "changed-meanwhile", "The integration was changed while it was tested.")
         yield self._found
         yield from mended(aggregate, self._found, book)

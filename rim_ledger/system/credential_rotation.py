@@ -7,7 +7,7 @@ from uuid import UUID
 
 from rim_ledger.book import Book
 from rim_ledger.core import require
-from rim_ledger.system.callback import MAY_SPEAK
+from rim_ledger.delivery.callbacks import MAY_SPEAK
 from rim_ledger.system.credentials import (
     API_KEY,
     API_SECRET,

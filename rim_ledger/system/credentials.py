@@ -10,8 +10,8 @@ from pydantic_core import PydanticCustomError
 
 from rim_ledger.book import Book
 from rim_ledger.core import Form
+from rim_ledger.delivery.signature import signing_key
 from rim_ledger.frozen import FrozenMeta
-from rim_ledger.system.signature import signing_key
 
 API_KEY: Final = "apiKey"
 API_SECRET: Final = "apiSecret"  # noqa: S105 - what it is for, not what it is

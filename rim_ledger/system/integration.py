@@ -7,8 +7,8 @@ from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
 from rim_ledger.core import Aggregate, Event, Stamp, require
+from rim_ledger.delivery.port import Channel
 from rim_ledger.holding import NOWHERE
-from rim_ledger.sending import Channel
 from rim_ledger.system.credentials import Credential, Imprint, rfc3339, shown
 from rim_ledger.values import Network
 

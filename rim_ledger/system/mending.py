@@ -7,6 +7,7 @@ from uuid import UUID
 
 from rim_ledger.book import Book, Work
 from rim_ledger.core import Event
+from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
 from rim_ledger.system.integration import (
     ApiIntegration,
     IntegrationActivated,
@@ -15,7 +16,6 @@ from rim_ledger.system.integration import (
     IntegrationTested,
     TestResult,
 )
-from rim_ledger.system.line import Line, line_to
 
 PROBE: Final = "test-integration"
 """The reminder to test one again that is in error."""
@@ -36,7 +36,7 @@ def break_(id: UUID, failures: int) -> Work:
     return work
 
 
-def mend(line: Line, found: IntegrationTested) -> Work:
+def mend(line: Endpoint, found: IntegrationTested) -> Work:
     """The clock's decision on an integration in error that it has tested."""
 
     def work(book: Book) -> UUID:
@@ -44,7 +44,7 @@ def mend(line: Line, found: IntegrationTested) -> Work:
         integration = book.read(ApiIntegration, line.id)
         if integration.status is not IntegrationStatus.ERROR:
             book.forget(PROBE, line.id)
-        elif line == line_to(book, integration):
+        elif line == endpoint_of(book, integration):
             if found.result is TestResult.SUCCESS:
                 book.append(ApiIntegration, line.id, [found])
             book.append(ApiIntegration, line.id, mended(integration, found, book))

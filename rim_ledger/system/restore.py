@@ -7,13 +7,13 @@ from psycopg import AsyncConnection
 
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.delivery.kill_switch import OUTBOUND, OutboundStopped
 from rim_ledger.event_mac import EventMac, leaf
 from rim_ledger.migrate import LOCK, RECORD, scripts
 from rim_ledger.storage import Storage
 from rim_ledger.system.archive import Unsound
 from rim_ledger.system.chain import Chain
 from rim_ledger.system.manifest import FILE
-from rim_ledger.system.outbound import OUTBOUND, OutboundStopped
 from rim_ledger.world import World
 
 REASON: Final = "The ledger was restored from a backup"

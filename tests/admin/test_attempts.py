@@ -219,7 +219,7 @@ def test_without_a_database_nobody_is_let_try(database: str) -> None:
         world = TestWorld()
         nowhere = database.replace("dbname=", "dbname=no_").replace("/test_", "/no_")
         async with Attempts(
-            nowhere, Vault(derived(b"a secret"), world), world, patience=0.2
+            nowhere, Vault(derived(b"a secret"), world), world, timeout_seconds=0.2
         ) as attempts:
             with pytest.raises(Unavailable):
                 async with attempts.attempt("ada", HERE, SETTINGS):

@@ -53,7 +53,7 @@ class Process(Ledger):
         vault = Vault(derived(b"a secret of the tests"), world)
         super().__init__(url, ENTITY_OF, vault, world)
         self.world = world
-        self.attempts = Attempts(url, vault, world, patience=60.0)
+        self.attempts = Attempts(url, vault, world, timeout_seconds=60.0)
 
     def stamp(self) -> Stamp:
         return replace(STAMP, at=self.world.now())

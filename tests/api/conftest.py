@@ -43,8 +43,14 @@ WORLD = RealWorld()
 @pytest.fixture(autouse=True)
 def _waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is, what is under way is waited for."""
-    for module in (position, desk, dispatch, attempts, link):
-        monkeypatch.setattr(module, "PATIENCE", 60.0)
+    for module, name in (
+        (position, "READ_TIMEOUT_SECONDS"),
+        (desk, "READ_TIMEOUT_SECONDS"),
+        (dispatch, "ANSWER_TIMEOUT_SECONDS"),
+        (attempts, "TURN_TIMEOUT_SECONDS"),
+        (link, "RECONNECT_TIMEOUT_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, 60.0)
     monkeypatch.setattr(store, "IMPATIENT", "SET lock_timeout = '60s'")
     monkeypatch.setattr(attempts, "TURNS", "SET LOCAL lock_timeout = '60s'")
 
@@ -81,7 +87,7 @@ class Client:
 
     def outbox(self) -> list[dict[str, Any]]:
         """The messages that were sent so far."""
-        path: Path = self.app.state.desk.sender.providers.otherwise.path
+        path: Path = self.app.state.desk.sender.providers.outbox.path
         lines = path.read_text().splitlines() if path.exists() else []
         return [json.loads(line) for line in lines]
 

@@ -13,11 +13,11 @@ from api.installation.settings import Settings
 from api.process.clockwork import tick
 from projections.measures import TableMeasures
 from projections.rebuild import rebuild
+from rim_ledger.delivery.breaker import Breaker
+from rim_ledger.delivery.port import Channel
 from rim_ledger.faults import note_fault
 from rim_ledger.notifications.alarm import Alarm
 from rim_ledger.notifications.alert import AlertType
-from rim_ledger.sending import Channel
-from rim_ledger.system.breaker import Breaker
 from tests.api.conftest import Client, Tell
 from tests.api.test_broadcasts import Listening, courier
 

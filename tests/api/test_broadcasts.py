@@ -12,9 +12,8 @@ import pytest
 
 from projections.audience import find_audience
 from projections.rebuild import rebuild
-from rim_ledger.core import Unavailable
+from rim_ledger.delivery.port import UNKNOWN, Message, Outcome, Verdict
 from rim_ledger.notifications.courier import Courier
-from rim_ledger.sending import Heard, Message, Unclear
 from rim_ledger.vault import Vault
 from tests.api.conftest import WORLD, Client, Tell
 from tests.api.test_commands import code
@@ -37,23 +36,22 @@ def loop_time() -> float:
 class Listening:
     """A sender that remembers; it may fail, fall silent, or die with a message in hand."""
 
-    def __init__(self, *failing: str, silent: str = "", answer: Heard = Heard.UNKNOWN) -> None:
+    def __init__(self, *failing: str, silent: str = "", answer: Verdict = Verdict.UNKNOWN) -> None:
         self.failing, self.silent, self.answer = failing, silent, answer
         self.sent: list[tuple[str, str, str]] = []
         self.asked: list[str] = []
         self.at: list[float] = []
 
-    async def send(self, message: Message) -> None:
+    async def send(self, order: Message) -> Outcome:
         self.at.append(loop_time())
-        if message.to in self.failing:
-            raise Unavailable("not-sent", "The provider declined.")
-        self.sent.append((message.channel, message.to, message.reference))
-        if message.to == self.silent:
-            raise Unclear
+        if order.to in self.failing:
+            return Outcome(Verdict.FAILED, "The provider declined.")
+        self.sent.append((order.channel, order.to, order.reference))
+        return UNKNOWN if order.to == self.silent else Outcome(Verdict.ACCEPTED)
 
-    async def ask(self, reference: str) -> Heard:
+    async def query(self, reference: str) -> Outcome:
         self.asked.append(reference)
-        return self.answer
+        return Outcome(self.answer)
 
 
 def courier(admin: Client, listening: Listening | None = None, sms: UUID | None = None) -> Courier:
@@ -216,14 +214,14 @@ def test_several_carry_one_broadcast_and_nobody_is_told_twice(tell: Tell) -> Non
 @pytest.mark.parametrize(
     ("answer", "again", "counts"),
     [
-        (Heard.UNKNOWN, 0, (1, 0, 1)),
-        (Heard.SENT, 0, (2, 0, 0)),
-        (Heard.FAILED, 0, (1, 1, 0)),
-        (Heard.NEVER, 1, (2, 0, 0)),
+        (Verdict.UNKNOWN, 0, (1, 0, 1)),
+        (Verdict.ACCEPTED, 0, (2, 0, 0)),
+        (Verdict.FAILED, 0, (1, 1, 0)),
+        (Verdict.ABSENT, 1, (2, 0, 0)),
     ],
 )
 def test_what_a_courier_had_in_hand_when_it_died_is_asked_about(
-    tell: Tell, answer: Heard, again: int, counts: tuple[int, int, int]
+    tell: Tell, answer: Verdict, again: int, counts: tuple[int, int, int]
 ) -> None:
     async def story(admin: Client) -> None:
         for number in range(2):
@@ -233,8 +231,8 @@ def test_what_a_courier_had_in_hand_when_it_died_is_asked_about(
         await sent(admin, path)
 
         class Dies(Listening):
-            async def send(self, message: Message) -> None:
-                await super().send(message)
+            async def send(self, order: Message) -> Outcome:
+                await super().send(order)
                 raise asyncio.CancelledError
 
         dies, heir = Dies(), Listening(answer=answer)
@@ -250,7 +248,7 @@ def test_what_a_courier_had_in_hand_when_it_died_is_asked_about(
         (one,) = [
             each for each in await rows(admin, f"{path}/recipients") if each["id"] == reference
         ]
-        assert one["handOver"] == ("unknown" if answer is Heard.UNKNOWN else "done")
+        assert one["handOver"] == ("unknown" if answer is Verdict.UNKNOWN else "done")
 
     tell(story)
 

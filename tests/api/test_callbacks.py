@@ -14,7 +14,7 @@ from psycopg import sql
 from api.installation.settings import Settings
 from api.process.app import Api
 from projections.rebuild import rebuild
-from rim_ledger.system.signature import sign
+from rim_ledger.delivery.signature import sign
 from tests.api.conftest import SECRET as MASTER
 from tests.api.conftest import WORLD, Client, Tell
 from tests.api.factors import Clock

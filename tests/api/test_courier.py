@@ -11,6 +11,7 @@ from msgspec import structs
 
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Stamp, Unavailable
+from rim_ledger.delivery.port import Channel, Lane, Message, Outcome
 from rim_ledger.lease import lease
 from rim_ledger.notifications.notification import (
     Notice,
@@ -19,7 +20,6 @@ from rim_ledger.notifications.notification import (
     RecipientType,
     queue,
 )
-from rim_ledger.sending import Channel, Lane, Message
 from tests.api.conftest import WORLD, Client, Tell
 from tests.api.test_broadcasts import Listening, courier, drafted, sent
 from tests.notifications.desk import Through
@@ -35,12 +35,12 @@ class Held(Listening):
         super().__init__()
         self.holds, self.mails = asyncio.Event(), asyncio.Semaphore(0)
 
-    async def send(self, message: Message) -> None:
-        if message.channel is Channel.SMS:
+    async def send(self, order: Message) -> Outcome:
+        if order.channel is Channel.SMS:
             self.holds.set()
             await asyncio.get_running_loop().create_future()
-        await super().send(message)
         self.mails.release()
+        return await super().send(order)
 
 
 @asynccontextmanager
@@ -99,7 +99,7 @@ def test_a_courier_outlives_a_database_that_is_away_and_a_broadcast_that_fails(
 ) -> None:
     async def story(admin: Client) -> None:
         user, held = UUID((await admin.user())["id"]), Held()
-        monkeypatch.setattr("rim_ledger.notifications.courier.INTERVAL", 0.01)
+        monkeypatch.setattr("rim_ledger.notifications.courier.INTERVAL_SECONDS", 0.01)
         carrier, away, fails = courier(admin, held), asyncio.Event(), asyncio.Event()
         errands, broadcast = carrier._errands, carrier._broadcast
 
@@ -142,13 +142,13 @@ def test_broadcasts_that_stand_still_hide_none_that_may_go(
     tell: Tell, monkeypatch: pytest.MonkeyPatch, standing: int
 ) -> None:
     monkeypatch.setattr("rim_ledger.notifications.courier.BROADCASTS", 2)
-    monkeypatch.setattr("rim_ledger.notifications.courier.INTERVAL", 0.01)
+    monkeypatch.setattr("rim_ledger.notifications.courier.INTERVAL_SECONDS", 0.01)
 
     async def story(admin: Client) -> None:
         await admin.user()
         held = Held()
         carrier = courier(admin, held)
-        carrier._providers = NoSms(held)
+        carrier._lanes = NoSms(held)
         for _ in range(standing):
             await sent(admin, await drafted(admin))
         await sent(admin, await drafted(admin, type="email"))
@@ -170,14 +170,14 @@ def test_however_many_broadcasts_are_due_they_leave_others_their_connections(
     tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rim_ledger.notifications.courier.BROADCASTS", 2)
-    monkeypatch.setattr("rim_ledger.notifications.courier.INTERVAL", 0.01)
+    monkeypatch.setattr("rim_ledger.notifications.courier.INTERVAL_SECONDS", 0.01)
     open_, most, leases = 0, 0, list[str]()
 
     async def story(admin: Client) -> None:
         nonlocal open_, most
         await admin.user()
         carrier = courier(admin, Held())
-        carrier._providers = NoSms(Held())
+        carrier._lanes = NoSms(Held())
         look, looks = carrier._errands, 0
         enough, all_had = asyncio.Event(), asyncio.Event()
 

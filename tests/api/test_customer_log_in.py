@@ -219,7 +219,7 @@ def test_what_is_no_phone_is_told_as_that(tell: Tell, body: dict[str, Any]) -> N
 
 def test_without_a_sender_nobody_is_promised_a_code(tell: Tell) -> None:
     async def story(admin: Client) -> None:
-        admin.app.state.desk.sender.providers.otherwise = None
+        admin.app.state.desk.sender.providers.outbox = None
         await admin.user()
         for to in (phone(), STRANGER):
             assert refusal(await ask_for_code(admin, to)) == (409, "no-sender")

@@ -2,19 +2,23 @@
 
 import asyncio
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from api.installation.delivery import providers
 from api.installation.settings import Settings
-from api.installation.telco import telco
-from rim_ledger.lending.telco import TopUp
-from rim_ledger.system import outside
-from rim_ledger.system.outside import Outside
+from rim_ledger.book import Book
+from rim_ledger.delivery import egress
+from rim_ledger.delivery.airtime import TopUp
+from rim_ledger.delivery.egress import Egress
+from rim_ledger.delivery.port import UNKNOWN, Outcome, Verdict
+from rim_ledger.ledger import Ledger
 from rim_ledger.values import Network
 from tests.api.conftest import Client, Tell
-from tests.system.provider import Request, a_provider, always, answer
-from tests.system.test_outside import naming
+from tests.delivery.http_server import Request, a_provider, always, answer
+from tests.delivery.test_egress import naming
+from tests.spec import TestWorld
 
 ALL = "/v1/api-integrations"
 SECRET, KEY = "a-secret-of-the-telco", "a-key-of-the-telco"
@@ -23,8 +27,8 @@ SECRET, KEY = "a-secret-of-the-telco", "a-key-of-the-telco"
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, who answers is heard."""
-    for name in ("PATIENCE", "CONNECTING"):
-        monkeypatch.setattr(outside, name, 60.0)
+    for name in ("CALL_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
+        monkeypatch.setattr(egress, name, 60.0)
 
 
 async def add(admin: Client, url: str, **more: Any) -> str:
@@ -152,7 +156,7 @@ def test_a_name_that_is_rebound_between_two_tests_is_blocked(tell: Tell) -> None
         async with a_provider(always(answer(200))) as url:
             one = await add(admin, url.replace("127.0.0.1", "localhost"))
             looks = naming(["127.0.0.1"], ["169.254.169.254"])
-            admin.app.state.desk.outside = Outside(development=True, resolve=looks)
+            admin.app.state.desk.dispatch.providers.egress = Egress(development=True, resolve=looks)
             assert (await admin.post(one + "/test")).status_code == 200
             key = {"Idempotency-Key": "rebound"}
             tested = await admin.post(one + "/test", headers=key)
@@ -203,7 +207,9 @@ def test_integrations_are_found_by_type_status_and_provider_and_archived(tell: T
 
 def test_in_production_nothing_is_simulated_and_nothing_is_sent() -> None:
     settings = Settings(secret_key=b"a secret of the tests, 32 bytes.", env="production")
-    none = telco(settings, "postgresql://nobody@/nothing?host=/nowhere")
+    none = providers(settings, "postgresql://nowhere", cast("Ledger", None), TestWorld())
     order = TopUp("DSB-LOAN-2026-000001-1", "+2348031234567", Network.MTN, Decimal(100))
-    assert asyncio.run(none.top_up(order)).answer == "failed"
-    assert asyncio.run(none.query(order.reference)).answer == "unknown"
+    lane, now = none.airtime(None, cast("Book", None)), TestWorld().now()
+    assert lane.name == "none"
+    assert asyncio.run(lane.send(order)) == Outcome(Verdict.FAILED, "No telco is connected.")
+    assert asyncio.run(lane.query(order.reference, now, now)) == UNKNOWN

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from projections.measures import TableMeasures
-from rim_ledger.sending import Channel
-from rim_ledger.system import outside
-from rim_ledger.system.outside import Outside
+from rim_ledger.delivery import egress
+from rim_ledger.delivery.egress import Egress
+from rim_ledger.delivery.port import Channel
 from tests.api.borrowers import ask_for_code
 from tests.api.conftest import Client, Tell, serving
 from tests.api.test_broadcasts import courier, drafted, loop_time, row, rows, sent
 from tests.api.test_one_time import invite
-from tests.system.mailbox import PASSWORD, USER, Mailbox, a_mail_server
-from tests.system.provider import Request, a_provider, answer
-from tests.system.test_outside import naming
+from tests.delivery.http_server import Request, a_provider, answer
+from tests.delivery.mailbox import PASSWORD, USER, Mailbox, a_mail_server
+from tests.delivery.test_egress import naming
 
 ALL = "/v1/api-integrations"
 CONFIG = "/v1/system-config/notifications"
@@ -27,8 +27,8 @@ CONFIG = "/v1/system-config/notifications"
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, who answers is heard."""
-    for name in ("PATIENCE", "CONNECTING"):
-        monkeypatch.setattr(outside, name, 60.0)
+    for name in ("CALL_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
+        monkeypatch.setattr(egress, name, 60.0)
 
 
 class Gateway:
@@ -155,7 +155,7 @@ def test_a_mail_server_that_is_rebound_between_two_tests_is_blocked(tell: Tell) 
         async with a_mail_server(Mailbox()) as url:
             one = await added(admin, "email", url.replace("127.0.0.1", "localhost"))
             looks = naming(["127.0.0.1"], ["169.254.169.254"])
-            admin.app.state.desk.outside = Outside(development=True, resolve=looks)
+            admin.app.state.desk.dispatch.providers.egress = Egress(development=True, resolve=looks)
             assert (await admin.post(one + "/test")).status_code == 200
             again = await admin.post(one + "/test", headers={"Idempotency-Key": "rebound"})
             assert (again.status_code, again.json()["code"]) == (422, "blocked-address")
@@ -316,10 +316,9 @@ async def die(admin: Client) -> None:
     async def dying(*_: Any) -> Any:
         raise asyncio.CancelledError
 
-    dies = courier(admin)
-    dies._send = dying  # type: ignore[method-assign]
-    with pytest.raises(asyncio.CancelledError):
-        await dies.carry()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(asyncio.CancelledError):
+        patch.setattr("rim_ledger.notifications.courier._deliver", dying)
+        await courier(admin).carry()
 
 
 @pytest.mark.parametrize("own", [True, False])

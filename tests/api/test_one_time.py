@@ -142,7 +142,7 @@ def test_the_same_creation_again_sends_nothing_again(tell: Tell) -> None:
 def test_without_a_sender_nobody_is_invited_and_nothing_has_happened(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         reader = await role(admin)
-        admin.app.state.desk.sender.providers.otherwise = None
+        admin.app.state.desk.sender.providers.outbox = None
         wish = {"username": "ada", "email": "ada@example.com", "roleId": reader}
         refused = await admin.post(ADMINS, wish)
         assert (refused.status_code, refused.json()["code"]) == (409, "no-sender")

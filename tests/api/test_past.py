@@ -166,7 +166,7 @@ def test_a_past_that_was_just_written_is_waited_for(tell: Tell) -> None:
 def test_a_past_is_not_answered_from_tables_that_lag(
     tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.road.position.PATIENCE", 0.01)
+    monkeypatch.setattr("api.road.position.READ_TIMEOUT_SECONDS", 0.01)
 
     async def story(admin: Client) -> None:
         user = await admin.user()

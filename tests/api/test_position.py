@@ -38,7 +38,7 @@ def test_no_read_reflects_what_has_not_happened(tell: Tell) -> None:
 
 def test_every_read_waits_for_the_read_tables(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(admin: Client) -> None:
-        monkeypatch.setattr(position, "PATIENCE", 0.01)
+        monkeypatch.setattr(position, "READ_TIMEOUT_SECONDS", 0.01)
         for path in _reads():
             answer = await admin.get(path, headers=await admin.caught_up())
             assert (answer.status_code, answer.json()["code"]) == (503, "projection-lagging"), path
@@ -89,7 +89,7 @@ def test_proofs_wait_for_the_seal(
         await admin.user()
         asked = await admin.caught_up()
         await admin.app.state.desk.tables.require(int(asked["Ledger-Position"]))
-        monkeypatch.setattr(position, "PATIENCE", 0.3)
+        monkeypatch.setattr(position, "READ_TIMEOUT_SECONDS", 0.3)
         for path in paths:
             answer = await admin.get(path, headers=asked)
             assert (answer.status_code, answer.json()["code"]) == (503, "projection-lagging"), path

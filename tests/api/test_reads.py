@@ -122,7 +122,7 @@ def test_a_read_waits_for_the_position_it_is_given(tell: Tell) -> None:
 
 
 def test_a_read_gives_up_on_tables_that_lag(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(position, "PATIENCE", 0.01)
+    monkeypatch.setattr(position, "READ_TIMEOUT_SECONDS", 0.01)
 
     async def story(admin: Client) -> None:
         user = await admin.user()

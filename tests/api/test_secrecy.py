@@ -32,10 +32,10 @@ from tests.api.factors import (
 from tests.api.test_backups import begin, clock, row
 from tests.api.test_one_time import INVITATION, OTHER, RESET, choose, invite, sent_token
 from tests.conftest import a_server
-from tests.system.mailbox import PASSWORD as PASSWORD_OF_MAIL
-from tests.system.mailbox import USER as USER_OF_MAIL
-from tests.system.mailbox import Mailbox, a_mail_server
-from tests.system.provider import a_provider, always, answer
+from tests.delivery.http_server import a_provider, always, answer
+from tests.delivery.mailbox import PASSWORD as PASSWORD_OF_MAIL
+from tests.delivery.mailbox import USER as USER_OF_MAIL
+from tests.delivery.mailbox import Mailbox, a_mail_server
 
 FIGURES = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?|[A-Z]+-\d{4}-\d{6}|\d+\.\d+")
 """Times, numbers and fractions: some of their digits are six, like a code."""

@@ -126,7 +126,7 @@ def test_those_who_read_nothing_hold_no_connection_and_are_ended(
     path: str, accept: str, tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swell(monkeypatch)
-    monkeypatch.setattr(desk, "PATIENCE", 5.0)
+    monkeypatch.setattr(desk, "READ_TIMEOUT_SECONDS", 5.0)
 
     async def story(admin: Client) -> None:
         other = await admin.take_on_superadmin("other")

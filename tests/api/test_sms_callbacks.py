@@ -8,12 +8,12 @@ from uuid import UUID
 import pytest
 
 from projections.rebuild import rebuild
-from rim_ledger.system import outside
+from rim_ledger.delivery import egress
 from tests.api.conftest import Client, Tell, serving
 from tests.api.providers import connected, word
 from tests.api.test_broadcasts import Listening, courier, drafted, row, sent
 from tests.api.test_callbacks import OTHER, Gateway, paid
-from tests.system.provider import Request, a_provider, always, answer
+from tests.delivery.http_server import Request, a_provider, always, answer
 
 DELIVERED, FAILED = "message.delivered", "message.failed"
 TERMII = {"name": "Termii", "type": "sms", "provider": "termii"}
@@ -22,8 +22,8 @@ TERMII = {"name": "Termii", "type": "sms", "provider": "termii"}
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, who answers is heard."""
-    for name in ("PATIENCE", "CONNECTING"):
-        monkeypatch.setattr(outside, name, 60.0)
+    for name in ("CALL_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
+        monkeypatch.setattr(egress, name, 60.0)
 
 
 async def termii(admin: Client) -> Gateway:

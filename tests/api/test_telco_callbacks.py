@@ -8,22 +8,22 @@ from uuid import UUID
 import pytest
 
 from projections.rebuild import rebuild
-from rim_ledger.system import outside
+from rim_ledger.delivery import egress
 from rim_ledger.system.integration import ApiIntegration, IntegrationActivated
 from rim_ledger.system.mending import break_
 from tests.api.conftest import Client, Tell, serving
 from tests.api.providers import DELIVERED, FAILED, asked, connected, word
 from tests.api.test_callbacks import INTEGRATIONS, OTHER, SECRET, Gateway, paid, row
+from tests.delivery.http_server import a_provider
+from tests.delivery.telco import Mood, MoodyTelco
 from tests.sample import STAMP
-from tests.store.telco import Mood, MoodyTelco
-from tests.system.provider import a_provider
 
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, who answers is heard."""
-    for name in ("PATIENCE", "CONNECTING"):
-        monkeypatch.setattr(outside, name, 60.0)
+    for name in ("CALL_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
+        monkeypatch.setattr(egress, name, 60.0)
 
 
 def pending() -> MoodyTelco:

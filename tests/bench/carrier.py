@@ -1,8 +1,8 @@
 """`rim-ledger clock`, but that its messages cost nothing: what is measured is all the rest."""
 
-from api.installation import outbox
+from api.installation import delivery
 from api.process import cli
-from rim_ledger.sending import Heard, Message
+from rim_ledger.delivery.port import Message, Outcome, Verdict
 
 
 class Free:
@@ -10,13 +10,14 @@ class Free:
 
     def __init__(self, *_: object) -> None: ...
 
-    async def send(self, message: Message) -> None:
+    async def send(self, order: Message) -> Outcome:
         """It has gone."""
+        return Outcome(Verdict.ACCEPTED)
 
-    async def ask(self, reference: str) -> Heard:
-        return Heard.SENT
+    async def query(self, reference: str) -> Outcome:
+        return Outcome(Verdict.ACCEPTED)
 
 
 if __name__ == "__main__":
-    outbox.Outbox = Free
+    delivery.Outbox = Free
     cli.main()

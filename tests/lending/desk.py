@@ -12,12 +12,12 @@ from projections.journal import postings
 from rim_ledger.book import Work
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import SYSTEM, Actor, Aggregate, Command, Event, Refused
-from rim_ledger.lending.disbursement import DisburseLoan, record_reply
+from rim_ledger.delivery.port import Outcome, Verdict
+from rim_ledger.lending.disbursement import DisburseLoan, record_outcome
 from rim_ledger.lending.lateness import MarkDefaulted
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.request import ApproveLoan, RejectLoan, RequestLoan
 from rim_ledger.lending.standing import RegisterUser, SetCreditLimit
-from rim_ledger.lending.telco import Answer, Reply
 from rim_ledger.lending.user import User
 from rim_ledger.payments.payment import RecordTransaction
 from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
@@ -109,13 +109,13 @@ class Desk(Memory):
         assert reference is not None
         return reference
 
-    def reply(self, loan: UUID, reference: str, answer: Answer) -> list[Event]:
-        words = Reply(answer, telco_reference="T-1", reason="no such number")
-        return self.run(record_reply(loan, reference, words))
+    def reply(self, loan: UUID, reference: str, answer: Verdict) -> list[Event]:
+        words = Outcome(answer, "no such number", "T-1")
+        return self.run(record_outcome(loan, reference, words))
 
     def disbursed(self, amount: float | Decimal = 100, **terms: Any) -> UUID:
         loan = self.approved(amount, **terms)
-        self.reply(loan, self.ask(loan), Answer.DELIVERED)
+        self.reply(loan, self.ask(loan), Verdict.DELIVERED)
         return loan
 
     def pay(self, amount: float | Decimal, loan: UUID | None = None) -> UUID:

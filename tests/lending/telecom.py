@@ -7,8 +7,9 @@ from msgspec.structs import replace
 from pydantic import SecretStr
 
 from rim_ledger.core import Actor, Event
-from rim_ledger.lending.callback import TopUpCallback
+from rim_ledger.delivery.endpoint import endpoint_of
 from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.top_up_callback import TopUpCallback
 from rim_ledger.payments.transaction import Transaction
 from rim_ledger.system.connecting import (
     ActivateIntegration,
@@ -21,7 +22,6 @@ from rim_ledger.system.integration import (
     IntegrationType,
     TestResult,
 )
-from rim_ledger.system.line import line_to
 from tests.lending.desk import Desk
 
 DELIVERED: Final = "top-up.delivered"
@@ -47,7 +47,7 @@ class TelcoDesk(Desk):
         )
         self.perform(ApiIntegration, id_, wish)
         book = self.book()
-        line = line_to(book, book.read(ApiIntegration, id_))
+        line = endpoint_of(book, book.read(ApiIntegration, id_))
         tested = TestIntegration().after(line, IntegrationTested(result=TestResult.SUCCESS))
         for command in (tested, ActivateIntegration()):
             self.perform(ApiIntegration, id_, command)

@@ -7,12 +7,12 @@ from uuid import UUID
 import pytest
 
 from rim_ledger.core import SYSTEM, Command, Invalid, Stamp
+from rim_ledger.delivery.port import Verdict
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.request import ApproveLoan, RejectLoan, RevokeApproval, SetLoanMetadata
 from rim_ledger.lending.standing import SetCreditLimit, SuspendUser
-from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User
 from rim_ledger.payments.payment import AddNote, CompleteTransaction, FailTransaction
 from rim_ledger.payments.reversal import (
@@ -27,8 +27,8 @@ from rim_ledger.payments.transaction import PaymentMethod, Transaction
 from rim_ledger.system.config import SetConfig
 from tests.lending.desk import Desk
 from tests.lending.telecom import DELIVERED, TelcoDesk
-from tests.payments.test_callback import Counter
 from tests.payments.test_payment import record
+from tests.payments.test_payment_callback import Counter
 from tests.payments.test_statement import line, settled
 from tests.spec import START
 
@@ -99,7 +99,7 @@ def test_staff_settle_nothing_before_it_was_asked_for() -> None:
     desk = Desk()
     loan = desk.approved()
     desk.world.pass_days(2)
-    desk.reply(loan, desk.ask(loan), Answer.UNKNOWN)
+    desk.reply(loan, desk.ask(loan), Verdict.UNKNOWN)
     command = SettleDisbursement(outcome="delivered", evidence="the telco's portal")
     refused_as_too_early(desk, Loan, loan, command)
 
@@ -147,7 +147,7 @@ def test_a_command_without_a_time_is_dated_after_what_it_follows() -> None:
     desk.stamp = None
     desk.perform(Loan, loan, ApproveLoan())
     assert desk.loan(loan).approved_at == AHEAD
-    desk.reply(loan, desk.ask(loan), Answer.DELIVERED)
+    desk.reply(loan, desk.ask(loan), Verdict.DELIVERED)
     assert desk.loan(loan).disbursed_at == AHEAD
     other = desk.request(10)
     assert desk.loan(other).created_at == START, "the others keep the time of their own"

@@ -6,11 +6,11 @@ from decimal import Decimal
 import pytest
 
 from rim_ledger.core import SYSTEM, Actor, Stamp
+from rim_ledger.delivery.port import Verdict
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.request import ApproveLoan, RejectLoan, RevokeApproval
 from rim_ledger.lending.standing import DeleteUser, EraseUser, SetCreditLimit, SuspendUser
-from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User
 from rim_ledger.payments.payment import CompleteTransaction, FailTransaction
 from rim_ledger.payments.transaction import Transaction
@@ -58,7 +58,7 @@ def test_what_is_in_flight_is_neither_sent_again_nor_revoked() -> None:
     reference = desk.ask(loan)
     for command in (DisburseLoan(), RevokeApproval(reason="too late")):
         assert refused(lambda c=command: desk.perform(Loan, loan, c)) == "disbursement-in-flight"  # type: ignore[misc]
-    desk.reply(loan, reference, Answer.UNKNOWN)
+    desk.reply(loan, reference, Verdict.UNKNOWN)
     assert desk.loan(loan).disbursement == "unknown"
     for command in (DisburseLoan(), RevokeApproval(reason="too late")):
         assert refused(lambda c=command: desk.perform(Loan, loan, c)) == "disbursement-in-flight"  # type: ignore[misc]
@@ -68,35 +68,35 @@ def test_an_unknown_outcome_is_asked_about_less_and_less_often() -> None:
     desk = Desk()
     loan = desk.approved()
     reference = desk.ask(loan)
-    assert names(desk.reply(loan, reference, Answer.UNKNOWN)) == ["LoanDisbursementUnknown"]
+    assert names(desk.reply(loan, reference, Verdict.UNKNOWN)) == ["LoanDisbursementUnknown"]
     waits = []
     for _ in range(12):
         asked = desk.reminders["query-top-up", loan]
         assert asked is not None
         waits.append((asked - desk.world.time).total_seconds())
         desk.world.time = asked
-        assert desk.reply(loan, reference, Answer.UNKNOWN) == []
+        assert desk.reply(loan, reference, Verdict.UNKNOWN) == []
     assert waits[:4] == [5, 5, 10, 20]
     assert waits[-1] == 3600
-    desk.reply(loan, reference, Answer.DELIVERED)
+    desk.reply(loan, reference, Verdict.DELIVERED)
     assert desk.loan(loan).status == "disbursed"
 
 
 def test_a_definite_failure_may_be_tried_again_under_a_new_reference() -> None:
     desk = Desk()
     loan = desk.approved()
-    desk.reply(loan, desk.ask(loan), Answer.FAILED)
+    desk.reply(loan, desk.ask(loan), Verdict.FAILED)
     failed = desk.loan(loan)
     assert (failed.status, failed.disbursement) == ("approved", "failed")
     assert failed.transaction_id is not None
     assert desk.transaction(failed.transaction_id).status == "failed"
     assert desk.ask(loan).endswith("-2")
-    desk.reply(loan, f"DSB-{failed.loan_id}-2", Answer.DELIVERED)
+    desk.reply(loan, f"DSB-{failed.loan_id}-2", Verdict.DELIVERED)
     assert desk.loan(loan).status == "disbursed"
 
 
-@pytest.mark.parametrize("answer", list(Answer))
-def test_a_reply_that_comes_again_changes_nothing(answer: Answer) -> None:
+@pytest.mark.parametrize("answer", list(Verdict))
+def test_a_reply_that_comes_again_changes_nothing(answer: Verdict) -> None:
     desk = Desk()
     loan = desk.disbursed()
     reference = desk.loan(loan).reference
@@ -108,11 +108,11 @@ def test_a_late_success_of_an_earlier_reference_is_shown_as_a_dispute() -> None:
     desk = Desk()
     loan = desk.approved()
     first = desk.ask(loan)
-    desk.reply(loan, first, Answer.FAILED)
+    desk.reply(loan, first, Verdict.FAILED)
     second = desk.ask(loan)
-    assert names(desk.reply(loan, first, Answer.DELIVERED)) == ["LoanDisbursementDisputed"]
+    assert names(desk.reply(loan, first, Verdict.DELIVERED)) == ["LoanDisbursementDisputed"]
     assert desk.loan(loan).disbursement == "requested"
-    desk.reply(loan, second, Answer.DELIVERED)
+    desk.reply(loan, second, Verdict.DELIVERED)
     assert desk.loan(loan).disbursement == "delivered"
 
 
@@ -120,9 +120,9 @@ def test_a_late_success_of_the_only_reference_is_the_disbursement() -> None:
     desk = Desk()
     loan = desk.approved()
     reference = desk.ask(loan)
-    desk.reply(loan, reference, Answer.FAILED)
+    desk.reply(loan, reference, Verdict.FAILED)
     failed = desk.loan(loan).transaction_id
-    desk.reply(loan, reference, Answer.DELIVERED)
+    desk.reply(loan, reference, Verdict.DELIVERED)
     lent = desk.loan(loan)
     assert lent.status == "disbursed"
     assert failed
@@ -207,7 +207,7 @@ def test_who_owes_or_waits_is_neither_deleted_nor_erased() -> None:
     for command in (DeleteUser(), EraseUser()):
         assert refused(lambda c=command: desk.perform(User, desk.ada, c)) == "unfinished-loans"  # type: ignore[misc]
     desk.perform(Loan, loan, ApproveLoan())
-    desk.reply(loan, desk.ask(loan), Answer.DELIVERED)
+    desk.reply(loan, desk.ask(loan), Verdict.DELIVERED)
     desk.pay(120)
     assert refused(lambda: desk.perform(User, desk.ada, EraseUser())) == "credit-left"
 
@@ -216,9 +216,9 @@ def test_a_late_success_after_the_approval_was_revoked_is_shown_as_a_dispute() -
     desk = Desk()
     loan = desk.approved()
     reference = desk.ask(loan)
-    desk.reply(loan, reference, Answer.FAILED)
+    desk.reply(loan, reference, Verdict.FAILED)
     desk.perform(Loan, loan, RevokeApproval(reason="the telco declined"))
-    assert names(desk.reply(loan, reference, Answer.DELIVERED)) == ["LoanDisbursementDisputed"]
+    assert names(desk.reply(loan, reference, Verdict.DELIVERED)) == ["LoanDisbursementDisputed"]
 
 
 def test_nothing_is_dated_before_what_it_follows_from() -> None:
@@ -245,6 +245,6 @@ def test_what_a_process_records_names_the_event_it_acted_upon() -> None:
     loan = desk.approved()
     reference = desk.ask(loan)
     requested = desk.log[-1]
-    desk.reply(loan, reference, Answer.DELIVERED)
+    desk.reply(loan, reference, Verdict.DELIVERED)
     assert desk.log[-1].stamp.causation == requested.id
     assert requested.stamp.causation is None

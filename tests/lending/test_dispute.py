@@ -8,18 +8,18 @@ from uuid import UUID
 import pytest
 
 from rim_ledger.core import Command, Event, Refused
+from rim_ledger.delivery.kill_switch import SwitchOutbound
+from rim_ledger.delivery.port import Verdict
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_events import DisputeOutcome, LoanDisputeResolved
 from rim_ledger.lending.request import ApproveLoan, RejectLoan, RevokeApproval
 from rim_ledger.lending.standing import EraseUser, SuspendUser
-from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User
 from rim_ledger.payments.reversal import ReverseDisbursement
-from rim_ledger.system.outbound import SwitchOutbound
 from tests.lending.desk import refused
 from tests.lending.telecom import DELIVERED, FAILED, TelcoDesk
-from tests.lending.test_callback import Sayings, back, resolved
+from tests.lending.test_top_up_callback import Sayings, back, resolved
 from tests.spec import names
 
 
@@ -217,7 +217,7 @@ def move(machine: Sayings, what: str, attempt: int) -> None:
         case "delivered" | "failed":
             machine.note(machine.desk.hear(f"top-up.{what}", reference))
         case "unknown":
-            machine.note(machine.desk.reply(machine.loan, reference, Answer.UNKNOWN))
+            machine.note(machine.desk.reply(machine.loan, reference, Verdict.UNKNOWN))
         case _:
             wish = DECISIONS.get(what) or resolved(reference, DisputeOutcome(what))
             with suppress(Refused):

@@ -24,8 +24,8 @@ from rim_ledger.payments.settling import settle
 from rim_ledger.payments.transaction import PaymentMethod, Transaction
 from tests.lending.desk import Desk, refused
 from tests.lending.test_shadow import STEPS, walked
-from tests.payments.test_callback import Counter
 from tests.payments.test_payment import record
+from tests.payments.test_payment_callback import Counter
 from tests.payments.test_statement import line, started
 from tests.spec import START, names
 

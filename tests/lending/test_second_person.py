@@ -6,13 +6,13 @@ from uuid import UUID
 import pytest
 
 from rim_ledger.core import Actor, Command, Event
+from rim_ledger.delivery.port import Verdict
 from rim_ledger.lending.attempt import Airtime
 from rim_ledger.lending.disbursement import FIRST_QUERY, DisburseLoan, SettleDisbursement
 from rim_ledger.lending.dispute import ResolveDispute
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_events import DisputeOutcome, LoanDisbursementAnswered
 from rim_ledger.lending.request import ApproveLoan, RejectLoan, RequestLoan, RevokeApproval
-from rim_ledger.lending.telco import Answer
 from rim_ledger.payments.reversal import ReverseDisbursement
 from rim_ledger.values import Network
 from tests.lending.desk import refused
@@ -68,7 +68,7 @@ class Office(TelcoDesk):
 
     def unknown(self) -> tuple[UUID, str]:
         loan, reference = self.sent()
-        self.reply(loan, reference, Answer.UNKNOWN)
+        self.reply(loan, reference, Verdict.UNKNOWN)
         return loan, reference
 
     def came(self, told: str = "T-1") -> tuple[UUID, str]:
@@ -110,13 +110,13 @@ def test_who_sent_airtime_does_not_say_that_it_came_back() -> None:
     assert desk.loan(loan).status == "approved"
 
 
-@pytest.mark.parametrize("answer", [Answer.DELIVERED, Answer.UNKNOWN])
-def test_who_approved_what_the_clock_sent_does_not_say_that_it_is_gone(answer: Answer) -> None:
+@pytest.mark.parametrize("answer", [Verdict.DELIVERED, Verdict.UNKNOWN])
+def test_who_approved_what_the_clock_sent_does_not_say_that_it_is_gone(answer: Verdict) -> None:
     desk = Office()
     loan = desk.request()
     desk.act(loan, ApproveLoan(), SECOND)
     desk.reply(loan, desk.ask(loan), answer)
-    gone = back() if answer is Answer.DELIVERED else CAME_NOT
+    gone = back() if answer is Verdict.DELIVERED else CAME_NOT
     assert desk.code(loan, gone, SECOND) == SEPARATION
     desk.act(loan, gone, THIRD)
 
@@ -128,7 +128,7 @@ def test_nor_does_who_requested_what_the_policy_approved_and_the_clock_sent() ->
     loan = desk.world.new_id()
     wish = RequestLoan(user_id=desk.ada, amount=10, network=Network.MTN)  # type: ignore[arg-type]
     desk.perform(Loan, loan, wish, SECOND)
-    desk.reply(loan, desk.ask(loan), Answer.DELIVERED)
+    desk.reply(loan, desk.ask(loan), Verdict.DELIVERED)
     assert desk.code(loan, back(), SECOND) == SEPARATION
     desk.act(loan, back(), THIRD)
 
@@ -215,11 +215,11 @@ def test_what_staff_settled_is_asked_about_until_the_telco_agrees(
     loan, reference = desk.unknown()
     desk.act(loan, outcome)
     assert desk.reminders["query-top-up", loan] == desk.world.now() + FIRST_QUERY
-    assert desk.reply(loan, reference, Answer.UNKNOWN) == []
+    assert desk.reply(loan, reference, Verdict.UNKNOWN) == []
     assert desk.is_asked(loan)
     assert [each.reference for each in desk.loan(loan).to_ask] == [reference]
     came = outcome is CAME
-    agrees = Answer.DELIVERED if came else Answer.FAILED
+    agrees = Verdict.DELIVERED if came else Verdict.FAILED
     assert desk.reply(loan, reference, agrees) == [
         LoanDisbursementAnswered(reference=reference, delivered=came)
     ]
@@ -234,9 +234,9 @@ def test_what_the_telco_says_later_of_a_settled_top_up_opens_a_dispute() -> None
     desk.act(loan, CAME_NOT)
     second = desk.send(loan)
     assert [each.reference for each in desk.loan(loan).to_ask] == [first, second]
-    desk.reply(loan, second, Answer.DELIVERED)
+    desk.reply(loan, second, Verdict.DELIVERED)
     assert desk.is_asked(loan)
-    assert names(desk.reply(loan, first, Answer.DELIVERED)) == ["LoanDisbursementDisputed"]
+    assert names(desk.reply(loan, first, Verdict.DELIVERED)) == ["LoanDisbursementDisputed"]
     assert desk.loan(loan).disputes == [first]
     assert not desk.is_asked(loan)
 
@@ -248,7 +248,7 @@ def test_a_loan_that_was_rejected_meanwhile_is_asked_about_as_well() -> None:
     desk.act(loan, RevokeApproval(reason="too late"))
     desk.act(loan, RejectLoan(reason="no history"), THIRD)
     assert desk.is_asked(loan)
-    assert names(desk.reply(loan, reference, Answer.DELIVERED)) == ["LoanDisbursementDisputed"]
+    assert names(desk.reply(loan, reference, Verdict.DELIVERED)) == ["LoanDisbursementDisputed"]
 
 
 def test_a_return_that_the_telco_does_not_know_of_is_in_dispute() -> None:
@@ -256,7 +256,7 @@ def test_a_return_that_the_telco_does_not_know_of_is_in_dispute() -> None:
     loan, reference = desk.came()
     desk.act(loan, back())
     assert desk.reminders["query-top-up", loan] == desk.world.now() + FIRST_QUERY
-    desk.reply(loan, reference, Answer.DELIVERED)
+    desk.reply(loan, reference, Verdict.DELIVERED)
     assert desk.airtime(loan, reference) is Airtime.DISPUTED
     assert desk.journal()["1190"] == 100
     desk.act(loan, AGAIN, SENDER)
@@ -271,7 +271,7 @@ def test_a_delivery_that_staff_settled_and_the_telco_denies_is_kept_for_them() -
     desk = Office()
     loan, reference = desk.unknown()
     desk.act(loan, CAME, SENDER)
-    told = names(desk.reply(loan, reference, Answer.FAILED))
+    told = names(desk.reply(loan, reference, Verdict.FAILED))
     assert sorted(told) == ["LoanDisbursementAnswered", "TransactionQuarantined"]
     assert desk.top_up(loan).quarantine
     assert not desk.is_asked(loan)
@@ -287,7 +287,7 @@ def test_a_dispute_is_resolved_by_nobody_who_sent_it_or_said_that_it_is_gone(
     desk = Office()
     loan, reference = desk.came()
     desk.act(loan, back("BACK-1"), SECOND)
-    desk.reply(loan, reference, Answer.DELIVERED)
+    desk.reply(loan, reference, Verdict.DELIVERED)
     assert desk.code(loan, resolve(reference, outcome, "BACK-1"), by) == SEPARATION
     desk.act(loan, resolve(reference, outcome, "BACK-1"), THIRD)
     assert desk.airtime(loan, reference) == outcome
@@ -300,7 +300,7 @@ def test_airtime_that_went_back_after_a_dispute_has_a_reference_of_its_own() -> 
     loan, reference = desk.unknown()
     desk.act(loan, CAME_NOT)
     desk.act(loan, RevokeApproval(reason="too late"))
-    desk.reply(loan, reference, Answer.DELIVERED)
+    desk.reply(loan, reference, Verdict.DELIVERED)
     assert desk.code(loan, resolve(reference, "returned"), THIRD) == "missing"
     assert desk.code(loan, resolve(reference, "returned", "T-1"), THIRD) == "reference-taken"
     desk.act(loan, resolve(reference, "returned", "BACK-1"), THIRD)
@@ -313,6 +313,6 @@ def test_its_integration_stays_as_it_is_while_a_telco_is_asked() -> None:
     loan, reference = desk.came()
     desk.act(loan, back())
     assert desk.loan(loan).lists
-    desk.reply(loan, reference, Answer.FAILED)
+    desk.reply(loan, reference, Verdict.FAILED)
     assert not desk.loan(loan).lists
     assert desk.replayed() == desk.streams

@@ -13,6 +13,7 @@ from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.book import perform
 from rim_ledger.core import Aggregate, Command, Creation, Event
+from rim_ledger.delivery.port import Verdict
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.request import ApproveLoan, RequestLoan, RevokeApproval
@@ -24,7 +25,6 @@ from rim_ledger.lending.standing import (
     SuspendUser,
     VerifyPhone,
 )
-from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.notification import NotificationHistory
 from rim_ledger.system.config import ResetConfig, SetConfig, SystemConfig, config_id
@@ -265,9 +265,9 @@ def test_the_contact_is_frozen_from_approval_to_delivery() -> None:
     office.does(office.ben, User, office.ada, CHANGES["limit"])
     reference = office.ask_telco(loan)
     assert refused(lambda: office.does(office.ben, User, office.ada, move[1])) == "contact-frozen"
-    office.reply(loan, reference, Answer.FAILED)
+    office.reply(loan, reference, Verdict.FAILED)
     assert refused(lambda: office.does(office.ben, User, office.ada, move[1])) == "contact-frozen"
-    office.reply(loan, office.ask_telco(loan), Answer.DELIVERED)
+    office.reply(loan, office.ask_telco(loan), Verdict.DELIVERED)
     office.does(office.ben, User, office.ada, move[1])
     other = office.accepted()
     assert refused(lambda: office.does(office.ben, User, office.ada, move[2])) == "contact-frozen"

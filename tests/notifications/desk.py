@@ -6,6 +6,8 @@ from uuid import UUID
 
 from rim_ledger.book import Book, Work
 from rim_ledger.core import SYSTEM, Actor, Event, Refused, Unavailable
+from rim_ledger.delivery.port import Channel, Lane, Outcome, Provider, Verdict
+from rim_ledger.delivery.providers import RATES
 from rim_ledger.lending.standing import RegisterUser
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.broadcast import (
@@ -16,9 +18,7 @@ from rim_ledger.notifications.broadcast import (
 from rim_ledger.notifications.broadcasting import DraftBroadcast, Frozen, SendBroadcast
 from rim_ledger.notifications.hand_over import advance, look_at_chunk
 from rim_ledger.notifications.notification import NotificationHistory, queue
-from rim_ledger.notifications.parcel import Hand, Outcome
-from rim_ledger.notifications.providers import RATES
-from rim_ledger.sending import Channel, Heard, Lane, Provider
+from rim_ledger.notifications.parcel import Hand
 from rim_ledger.system.config import SetConfig, setting
 from tests.spec import Memory
 
@@ -29,6 +29,10 @@ DRAFT: dict[str, Any] = {
     "target_audience": "all",
     "purpose": "notice",
 }
+
+
+VERDICTS = {each.value: each for each in Verdict} | {"sent": Verdict.ACCEPTED}
+"""What a provider says of messages, by what they are then."""
 
 
 class Through:
@@ -111,12 +115,12 @@ class MessageDesk(Memory):
         """Look at a chunk and take its next batch."""
         hand, chunk = Hand(self.providers), chunk_id(id, number)
         self.run(look_at_chunk(chunk, hand))
-        self.run(advance(chunk, [], hand))
+        self.run(advance(chunk, {}, hand))
         return hand
 
-    def go_on(self, id: UUID, hand: Hand, heard: Heard = Heard.SENT) -> list[Event]:
+    def go_on(self, id: UUID, hand: Hand, heard: Verdict = Verdict.ACCEPTED) -> list[Event]:
         """Record one outcome for everything in hand, and take the next batch."""
-        outcomes = [Outcome(each.id, heard, "no such number") for each in hand.parcels]
+        outcomes = {each.id: Outcome(heard, "no such number") for each in hand.parcels}
         return self.run(advance(chunk_id(id, 0), outcomes, hand))
 
     def queued(self, notice: Any) -> UUID:

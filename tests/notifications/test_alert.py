@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from rim_ledger.admin.account import SuspendAdmin
 from rim_ledger.admin.admin_role import SUPERADMIN
 from rim_ledger.admin.admin_user import AdminUser
+from rim_ledger.delivery.port import Channel
 from rim_ledger.notifications.alert import (
     WATCHED,
     AlertAcknowledged,
@@ -25,7 +26,6 @@ from rim_ledger.notifications.alerting import (
     UpdateAlert,
 )
 from rim_ledger.notifications.notification import NotificationQueued
-from rim_ledger.sending import Channel
 from tests.lending.desk import refused
 from tests.notifications.watchers import WORDS, Watchers, whom
 from tests.spec import names

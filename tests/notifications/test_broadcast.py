@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from rim_ledger.book import Book
 from rim_ledger.core import Command, Event, Invalid, Refused
+from rim_ledger.delivery.port import Outcome, Verdict
 from rim_ledger.lending.standing import SuspendUser
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_events import UserOptedIn, UserOptedOut
@@ -39,9 +40,8 @@ from rim_ledger.notifications.broadcasting import (
 )
 from rim_ledger.notifications.contact import OptIn, OptOut
 from rim_ledger.notifications.hand_over import look_at_chunk, progress, settle
-from rim_ledger.notifications.parcel import Hand, Outcome
-from rim_ledger.sending import Heard
-from tests.notifications.desk import DRAFT, MessageDesk
+from rim_ledger.notifications.parcel import Hand
+from tests.notifications.desk import DRAFT, VERDICTS, MessageDesk
 from tests.spec import START, names
 
 SOON = START + timedelta(hours=1)
@@ -59,7 +59,7 @@ def at_phase(phase: str) -> tuple[MessageDesk, UUID]:
         desk.perform(BroadcastMessage, broadcast, PauseBroadcast())
     if phase in ("sent", "failed"):
         hand = desk.take(broadcast)
-        desk.go_on(broadcast, hand, Heard(phase))
+        desk.go_on(broadcast, hand, VERDICTS[phase])
     assert desk.broadcast(broadcast).phase == phase
     return desk, broadcast
 
@@ -226,7 +226,7 @@ def test_whoever_takes_over_a_chunk_asks_about_what_was_in_hand_and_goes_on() ->
     lost = [each.id for each in heir.doubts]
     assert lost == [each.id for each in dead.parcels]
     assert heir.parcels == []
-    desk.run(settle([Outcome(each, Heard.UNKNOWN) for each in lost]))
+    desk.run(settle({each: Outcome(Verdict.UNKNOWN) for each in lost}))
     desk.go_on(broadcast, heir)
     assert len(heir.parcels) == 2
     assert not {each.to for each in heir.parcels} & {each.to for each in dead.parcels}
@@ -248,7 +248,7 @@ def test_what_nobody_knows_is_flagged_and_counted_apart() -> None:
     desk = MessageDesk(2)
     broadcast = desk.sending()
     hand = desk.take(broadcast)
-    desk.go_on(broadcast, hand, Heard.UNKNOWN)
+    desk.go_on(broadcast, hand, Verdict.UNKNOWN)
     done = desk.broadcast(broadcast)
     counts = (done.sent_count, done.failed_count, done.unknown_count)
     assert (done.status, counts) == ("failed", (0, 0, 2))
@@ -280,14 +280,14 @@ def test_more_than_five_percent_of_failures_pause_it(failed: int, phase: str) ->
 
 def settle_part(desk: MessageDesk, hand: Hand) -> None:
     """Let some of a batch fail, as its provider says before the rest is heard of."""
-    failed = [Outcome(each.id, Heard.FAILED, "no such number") for each in hand.parcels]
+    failed = {each.id: Outcome(Verdict.FAILED, "no such number") for each in hand.parcels}
     desk.run(settle(failed))
 
 
 def test_few_failures_among_few_messages_pause_nothing() -> None:
     desk = MessageDesk(3)
     broadcast = desk.sending()
-    desk.go_on(broadcast, desk.take(broadcast), Heard.FAILED)
+    desk.go_on(broadcast, desk.take(broadcast), Verdict.FAILED)
     assert desk.broadcast(broadcast).status == "failed"
 
 

@@ -9,13 +9,20 @@ import pytest
 from pydantic import SecretStr
 
 from rim_ledger.core import Refused, Unavailable
+from rim_ledger.delivery.egress import Egress
+from rim_ledger.delivery.endpoint import endpoint_of
+from rim_ledger.delivery.kill_switch import SwitchOutbound
+from rim_ledger.delivery.port import Channel, Lane, Outcome, Provider, Verdict
+from rim_ledger.delivery.providers import Providers
+from rim_ledger.delivery.sms import SmsGateway
+from rim_ledger.delivery.smtp import SmtpServer
+from rim_ledger.ledger import Ledger
 from rim_ledger.lending.standing import SuspendUser
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.broadcast import BroadcastMessage
 from rim_ledger.notifications.broadcasting import CancelBroadcast, PauseBroadcast, ResumeBroadcast
 from rim_ledger.notifications.contact import GONE, OptOut
 from rim_ledger.notifications.hand_over import look_at_chunk, settle, take_again, take_waiting
-from rim_ledger.notifications.mail import Mail
 from rim_ledger.notifications.notification import (
     HandOver,
     Notice,
@@ -25,12 +32,8 @@ from rim_ledger.notifications.notification import (
     RecipientType,
     repeat_id,
 )
-from rim_ledger.notifications.parcel import CANCELLED, UNWANTED, Hand, Outcome
-from rim_ledger.notifications.providers import Integrations
+from rim_ledger.notifications.parcel import CANCELLED, UNWANTED, Hand
 from rim_ledger.notifications.retrying import RetryNotification
-from rim_ledger.notifications.sms_gateway import SmsGateway
-from rim_ledger.sending import Channel, Heard, Lane, Provider
-from rim_ledger.system.breaker import Breaker
 from rim_ledger.system.connecting import (
     ActivateIntegration,
     ArchiveIntegration,
@@ -40,10 +43,7 @@ from rim_ledger.system.connecting import (
     UpdateIntegration,
 )
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
-from rim_ledger.system.line import line_to
 from rim_ledger.system.mending import break_
-from rim_ledger.system.outbound import SwitchOutbound
-from rim_ledger.system.outside import Outside
 from tests.lending.desk import refused
 from tests.notifications.desk import MessageDesk
 
@@ -57,8 +57,8 @@ class PostOffice(MessageDesk):
 
     def __init__(self, users: int = 3, otherwise: Provider | None = FILE) -> None:
         super().__init__(users)
-        way, breaker = Outside(development=True), cast("Breaker", None)
-        self.through = Integrations(way, breaker, self.world, otherwise)
+        ledger, egress = cast("Ledger", None), Egress(development=True)
+        self.through = Providers("", ledger, self.world, egress, outbox=otherwise)
         self.hand = Hand(self.through)
 
     def connect(self, kind: str = "sms", **config: Any) -> UUID:
@@ -67,7 +67,7 @@ class PostOffice(MessageDesk):
         wish = {"name": "A", "type": kind, "provider": "a", "baseUrl": ADDRESS[kind]}
         form = CreateIntegration.model_validate(wish | {"config": config})
         self.perform(ApiIntegration, id_, form)
-        line = line_to(self.book(), self.book().read(ApiIntegration, id_))
+        line = endpoint_of(self.book(), self.book().read(ApiIntegration, id_))
         self.perform(ApiIntegration, id_, TestIntegration().after(line, GOOD))
         self.perform(ApiIntegration, id_, ActivateIntegration())
         return id_
@@ -108,10 +108,10 @@ def test_each_channel_goes_through_its_own_integration_at_its_own_rate() -> None
     desk = PostOffice(otherwise=None)
     sms, mail = desk.connect(perSecond=7), desk.connect("email")
     first, second = desk.lane(), desk.lane(Channel.EMAIL)
-    assert (first.integration, first.name, first.rate) == (sms, str(sms), 7)
-    assert (second.integration, second.name, second.rate) == (mail, str(mail), 50)
+    assert (first.integration, first.key, first.rate) == (sms, str(sms), 7)
+    assert (second.integration, second.key, second.rate) == (mail, str(mail), 50)
     assert isinstance(first.provider, SmsGateway)
-    assert isinstance(second.provider, Mail)
+    assert isinstance(second.provider, SmtpServer)
     assert (first.closed, second.closed) == (None, None)
 
 
@@ -176,7 +176,7 @@ def test_while_messages_are_in_hand_who_has_them_stays_known() -> None:
     assert refused(move) == "messages-under-way"
     desk.stop(sms)
     assert refused(archive) == "messages-under-way"
-    desk.run(settle([Outcome(row, Heard.UNKNOWN)]))
+    desk.run(settle({row: Outcome(Verdict.UNKNOWN)}))
     assert desk.row(row).hand_over is HandOver.UNKNOWN
     move()
     archive()
@@ -197,7 +197,7 @@ def test_a_broadcast_stands_still_while_a_provider_is_out_of_use(kind: str) -> N
     assert hand.seen == (4, 4)
     assert desk.take(broadcast).parcels == []
     assert desk.broadcast(broadcast).phase == "sending"
-    line = line_to(desk.book(), desk.book().read(ApiIntegration, sms))
+    line = endpoint_of(desk.book(), desk.book().read(ApiIntegration, sms))
     desk.perform(ApiIntegration, sms, TestIntegration().after(line, GOOD))
     again = desk.take(broadcast)
     assert len(again.parcels) == count
@@ -229,7 +229,7 @@ def test_what_came_nowhere_is_in_hand_anew_before_it_is_sent_again() -> None:
     known = desk.row(row)
     assert (known.integration, known.taken_at) == (second, desk.world.now())
     assert (known.hand_over, desk.hand.parcels[0].lane.integration) == ("under-way", second)
-    desk.run(settle([Outcome(row, Heard.SENT)]))
+    desk.run(settle({row: Outcome(Verdict.ACCEPTED)}))
     assert again(desk, [row]) == [], "somebody was faster"
 
 
@@ -242,7 +242,7 @@ def test_what_was_cancelled_or_is_not_wanted_any_more_is_not_sent_again() -> Non
     assert again(desk, rows) == [UNWANTED, GONE, "+2348030000002"]
     desk.perform(BroadcastMessage, broadcast, CancelBroadcast())
     assert again(desk, rows) == [CANCELLED] * 3
-    desk.run(settle([Outcome(each, Heard.NEVER, CANCELLED) for each in rows]))
+    desk.run(settle({each: Outcome(Verdict.ABSENT, CANCELLED) for each in rows}))
     assert desk.row(rows[0]).error_message == CANCELLED
     known = desk.broadcast(broadcast)
     assert (known.sent_count, known.failed_count, known.unknown_count) == (0, 3, 0)
@@ -254,7 +254,7 @@ def test_what_is_repeated_by_a_person_goes_though_its_broadcast_is_over() -> Non
     broadcast = desk.sending(purpose="marketing")
     hand = desk.take(broadcast)
     (row,) = [each.id for each in hand.parcels]
-    desk.go_on(broadcast, hand, Heard.FAILED)
+    desk.go_on(broadcast, hand, Verdict.FAILED)
     desk.perform(NotificationHistory, repeat_id(row), RetryNotification(parent=row))
     desk.run(take_waiting([repeat_id(row)], desk.hand))
     assert [each.to for each in desk.hand.parcels] == ["+2348030000000"]
@@ -268,7 +268,7 @@ def test_a_broadcast_that_stands_still_loses_nobody_it_had_in_hand(still: str) -
     desk = PostOffice(users=2)
     sms = desk.connect()
     broadcast, rows = left_in_hand(desk)
-    line = line_to(desk.book(), desk.book().read(ApiIntegration, sms))
+    line = endpoint_of(desk.book(), desk.book().read(ApiIntegration, sms))
     switch = {
         "error": lambda: desk.run(break_(sms, 5)),
         "paused": lambda: desk.perform(BroadcastMessage, broadcast, PauseBroadcast()),
@@ -296,21 +296,22 @@ def test_what_may_still_be_on_its_way_is_known_by_its_lane() -> None:
     desk.world.time += timedelta(seconds=5)
     desk.taken(row)
     (doubt,) = desk.hand.doubts
-    assert doubt.until == desk.world.now() + timedelta(seconds=115)
+    assert desk.world.now() - doubt.taken_at == timedelta(seconds=5)
+    assert doubt.lane.on_the_way == timedelta(minutes=2)
 
 
 def test_conversations_with_a_mail_server_are_counted_in_the_whole_process() -> None:
     desk = PostOffice()
     former = desk.connect("email")
     first, second = desk.lane(Channel.EMAIL).provider, desk.lane(Channel.EMAIL).provider
-    assert isinstance(first, Mail)
-    assert isinstance(second, Mail)
+    assert isinstance(first, SmtpServer)
+    assert isinstance(second, SmtpServer)
     assert first._conversations is second._conversations
     assert isinstance(first._conversations, asyncio.Semaphore)
     desk.stop(former)
     desk.connect("email")
     other = desk.lane(Channel.EMAIL).provider
-    assert isinstance(other, Mail)
+    assert isinstance(other, SmtpServer)
     assert other._conversations is not first._conversations, "nobody waits for another server"
 
 
@@ -327,7 +328,7 @@ def test_the_line_of_a_message_shows_no_secret() -> None:
         }
     ).model_copy(update={"api_key": SecretStr("a-user"), "api_secret": SecretStr("a-password")})
     desk.perform(ApiIntegration, id_, wish)
-    line = line_to(desk.book(), desk.book().read(ApiIntegration, id_))
+    line = endpoint_of(desk.book(), desk.book().read(ApiIntegration, id_))
     assert (line.key, line.secret) == (SecretStr("a-user"), SecretStr("a-password"))
     assert "a-user" not in repr(line)
     assert "a-password" not in repr(line)

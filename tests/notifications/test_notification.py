@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from rim_ledger.core import Event, NotFound, Refused
+from rim_ledger.delivery.port import Outcome, Verdict
 from rim_ledger.lending.standing import EraseUser, SuspendUser
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.hand_over import settle, take_waiting
@@ -24,11 +25,10 @@ from rim_ledger.notifications.notification import (
     RecipientType,
     mark,
 )
-from rim_ledger.notifications.parcel import Hand, Outcome
+from rim_ledger.notifications.parcel import Hand
 from rim_ledger.notifications.queues import in_hand, waiting
 from rim_ledger.notifications.retrying import RetryNotification
-from rim_ledger.sending import Heard
-from tests.notifications.desk import MessageDesk
+from tests.notifications.desk import VERDICTS, MessageDesk
 from tests.spec import names
 
 
@@ -49,8 +49,8 @@ def taken(desk: MessageDesk, *ids: UUID) -> Hand:
     return hand
 
 
-def heard(desk: MessageDesk, id: UUID, what: Heard) -> list[Event]:
-    return desk.run(settle([Outcome(id, what, "no such number")]))
+def heard(desk: MessageDesk, id: UUID, what: Verdict) -> list[Event]:
+    return desk.run(settle({id: Outcome(what, "no such number")}))
 
 
 def test_the_same_cause_tells_a_person_on_a_channel_once() -> None:
@@ -75,7 +75,7 @@ def test_it_is_in_hand_before_it_is_sent_and_its_address_is_clear_there_alone() 
     assert (parcel.to, parcel.body) == ("+2348030000000", "Message")
     assert desk.row(row).hand_over is HandOver.UNDER_WAY
     assert not any("+234" in str(each.event) or "Message" in str(each.event) for each in desk.log)
-    assert names(heard(desk, row, Heard.SENT)) == ["NotificationSent"]
+    assert names(heard(desk, row, Verdict.ACCEPTED)) == ["NotificationSent"]
     assert desk.row(row).sent_at == desk.world.now()
     assert desk.book().listed(waiting("sms"), 9) == []
 
@@ -99,20 +99,20 @@ def test_what_somebody_who_died_had_in_hand_is_asked_about() -> None:
     taken(desk, row)
     count = len(desk.log)
     (doubt,) = taken(desk, row).doubts
-    assert (doubt.id, doubt.until) == (row, desk.world.now())
+    assert (doubt.id, doubt.taken_at) == (row, desk.world.now())
     assert len(desk.log) == count
 
 
 @pytest.mark.parametrize(
     ("what", "status", "hand_over"),
     [
-        (Heard.SENT, "sent", "done"),
-        (Heard.DELIVERED, "delivered", "done"),
-        (Heard.FAILED, "failed", "done"),
-        (Heard.UNKNOWN, "pending", "unknown"),
+        (Verdict.ACCEPTED, "sent", "done"),
+        (Verdict.DELIVERED, "delivered", "done"),
+        (Verdict.FAILED, "failed", "done"),
+        (Verdict.UNKNOWN, "pending", "unknown"),
     ],
 )
-def test_what_is_heard_is_recorded_once(what: Heard, status: str, hand_over: str) -> None:
+def test_what_is_heard_is_recorded_once(what: Verdict, status: str, hand_over: str) -> None:
     desk = MessageDesk()
     row = desk.queued(notice(desk))
     taken(desk, row)
@@ -127,8 +127,8 @@ def test_an_unknown_outcome_may_turn_out_later() -> None:
     desk = MessageDesk()
     row = desk.queued(notice(desk))
     taken(desk, row)
-    heard(desk, row, Heard.UNKNOWN)
-    assert names(heard(desk, row, Heard.SENT)) == ["NotificationSent"]
+    heard(desk, row, Verdict.UNKNOWN)
+    assert names(heard(desk, row, Verdict.ACCEPTED)) == ["NotificationSent"]
 
 
 EVENTS = {
@@ -150,7 +150,7 @@ def test_a_status_goes_forward_only(status: str, command: str) -> None:
     desk = MessageDesk()
     row = desk.queued(notice(desk))
     if status != "pending":
-        heard(desk, row, Heard(status))
+        heard(desk, row, VERDICTS[status])
 
     def work(book: Any) -> UUID:
         mark(book, row, EVENTS[command])
@@ -186,7 +186,7 @@ def test_a_retry_is_another_one_that_names_the_failed_one_and_there_is_one_of_it
     with pytest.raises(Refused) as refused:
         desk.perform(NotificationHistory, row, wish)
     assert refused.value.code == "invalid-transition"
-    heard(desk, row, Heard.FAILED)
+    heard(desk, row, Verdict.FAILED)
     desk.perform(NotificationHistory, row, wish)
     child = desk.row(row).retried_as
     assert child is not None
@@ -196,7 +196,7 @@ def test_a_retry_is_another_one_that_names_the_failed_one_and_there_is_one_of_it
     assert refused.value.code == "already-done"
     (parcel,) = taken(desk, child).parcels
     assert (parcel.id, parcel.body) == (child, "Message")
-    heard(desk, child, Heard.FAILED)
+    heard(desk, child, Verdict.FAILED)
     desk.perform(NotificationHistory, child, RetryNotification(parent=child))
     with pytest.raises(NotFound):
         desk.perform(NotificationHistory, row, RetryNotification(parent=UUID(int=9)))
@@ -206,7 +206,7 @@ def test_nothing_is_repeated_to_a_person_who_was_erased() -> None:
     desk = MessageDesk()
     row = desk.queued(notice(desk))
     taken(desk, row)
-    heard(desk, row, Heard.FAILED)
+    heard(desk, row, Verdict.FAILED)
     desk.perform(User, desk.users[0], EraseUser())
     with pytest.raises(Refused) as refused:
         desk.perform(NotificationHistory, row, RetryNotification(parent=row))

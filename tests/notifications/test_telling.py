@@ -4,6 +4,7 @@ import pytest
 
 from rim_ledger.admin.account import SuspendAdmin
 from rim_ledger.admin.admin_user import AdminUser
+from rim_ledger.delivery.port import Verdict
 from rim_ledger.notifications.alerting import ArchiveAlert, DisableAlert
 from rim_ledger.notifications.contact import GONE
 from rim_ledger.notifications.notification import (
@@ -16,7 +17,6 @@ from rim_ledger.notifications.notification import (
 )
 from rim_ledger.notifications.parcel import OVER
 from rim_ledger.notifications.retrying import RetryNotification
-from rim_ledger.sending import Heard
 from tests.notifications.watchers import WORDS, Watchers, whom
 from tests.spec import names
 
@@ -25,12 +25,12 @@ def test_what_certainly_failed_is_told_on_the_other_channel_once() -> None:
     desk = Watchers()
     ada = desk.ada(phone="08031234567")
     desk.told(desk.add("watchers", channel=["sms"]))
-    failed, other = desk.hand_over(Heard.FAILED)
+    failed, other = desk.hand_over(Verdict.FAILED)
     assert failed == NotificationFailed(reason="it is down")
     assert whom([other]) == [(ada, "email")]
     assert isinstance(other, NotificationQueued)
     assert (other.title, other.message) == ("Alert: Too many overdue", WORDS)
-    assert desk.hand_over(Heard.FAILED) == [failed]
+    assert desk.hand_over(Verdict.FAILED) == [failed]
     assert desk.waiting() == []
     assert len({each.id for each in desk.rows()}) == 2
 
@@ -50,7 +50,7 @@ def test_what_is_told_on_both_channels_needs_nothing_else_when_one_fails() -> No
     desk.ada(phone="08031234567")
     desk.told(desk.add("watchers", channel=["sms", "email"]))
     failed = NotificationFailed(reason="it is down")
-    assert desk.hand_over(Heard.FAILED) == [failed, failed]
+    assert desk.hand_over(Verdict.FAILED) == [failed, failed]
     assert desk.waiting() == []
 
 
@@ -58,7 +58,7 @@ def test_who_has_no_phone_is_not_told_by_sms_when_email_fails() -> None:
     desk = Watchers()
     desk.ada()
     desk.told(desk.add("watchers"))
-    assert desk.hand_over(Heard.FAILED) == [NotificationFailed(reason="it is down")]
+    assert desk.hand_over(Verdict.FAILED) == [NotificationFailed(reason="it is down")]
     assert desk.waiting() == []
 
 
@@ -66,7 +66,7 @@ def test_what_may_have_gone_is_not_told_on_the_other_channel() -> None:
     desk = Watchers()
     desk.ada(phone="08031234567")
     desk.told(desk.add("watchers", channel=["sms"]))
-    assert names(desk.hand_over(Heard.UNKNOWN)) == ["NotificationOutcomeUnknown"]
+    assert names(desk.hand_over(Verdict.UNKNOWN)) == ["NotificationOutcomeUnknown"]
     assert desk.waiting() == []
 
 
@@ -121,4 +121,4 @@ def test_what_a_person_repeats_goes_also_when_the_alert_is_over() -> None:
     (failed,) = desk.rows()
     repeated = desk.perform(NotificationHistory, failed.id, RetryNotification(parent=failed.id))
     assert whom(repeated) == [(ada, "sms")]
-    assert desk.hand_over(Heard.FAILED) == [NotificationFailed(reason="it is down")]
+    assert desk.hand_over(Verdict.FAILED) == [NotificationFailed(reason="it is down")]

@@ -7,13 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from rim_ledger.core import Actor, Command, Event
+from rim_ledger.delivery.port import Channel, Outcome, Verdict
 from rim_ledger.notifications.alert import AlertTriggered, SystemAlert
 from rim_ledger.notifications.alerting import CreateAlert, observe
 from rim_ledger.notifications.hand_over import settle, take_waiting
 from rim_ledger.notifications.notification import NotificationHistory, NotificationQueued
-from rim_ledger.notifications.parcel import Hand, Outcome
+from rim_ledger.notifications.parcel import Hand
 from rim_ledger.notifications.queues import waiting
-from rim_ledger.sending import Channel, Heard
 from tests.admin.staff import Staff
 from tests.notifications.desk import Through
 
@@ -64,17 +64,16 @@ class Watchers(Staff):
     def waiting(self) -> list[UUID]:
         return [id_ for each in (SMS, EMAIL) for id_ in self.book().listed(waiting(each), 99)]
 
-    def hand_over(self, heard: Heard = Heard.SENT) -> list[Event]:
+    def hand_over(self, heard: Verdict = Verdict.ACCEPTED) -> list[Event]:
         """Carry what waits, as the courier does; what came of it."""
         hand, book = Hand(Through()), self.book()
         take_waiting(self.waiting(), hand)(book)
         self.keep(book)
-        outcomes = [
-            Outcome(each.id, heard, "it is down")
-            if each.to
-            else Outcome(each.id, Heard.NEVER, each.withheld)
+        down = Outcome(heard, "it is down")
+        outcomes = {
+            each.id: down if each.to else Outcome(Verdict.ABSENT, each.withheld)
             for each in hand.parcels
-        ]
+        }
         book = self.book()
         settle(outcomes)(book)
         return self.keep(book)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from rim_ledger.core import Actor, Command, Forbidden, Invalid, Refused
+from rim_ledger.delivery.port import Verdict
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault, look_for_overdue
 from rim_ledger.lending.loan import OPEN, Loan
 from rim_ledger.lending.standing import EraseUser, SuspendUser, erase_again
-from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User
 from rim_ledger.payments.payment import (
     AddNote,
@@ -284,9 +284,9 @@ class Payments(RuleBasedStateMachine):
         amount=st.decimals("0.01", 2000, places=2),
         rate=st.decimals(0, 40, places=2),
         days=st.integers(1, 60),
-        answer=st.sampled_from(Answer),
+        answer=st.sampled_from(Verdict),
     )
-    def lend(self, amount: Decimal, rate: Decimal, days: int, answer: Answer) -> None:
+    def lend(self, amount: Decimal, rate: Decimal, days: int, answer: Verdict) -> None:
         try:
             loan = self.desk.approved(amount, interest_rate=rate, repayment_period=days)
             reference = self.desk.ask(loan)

@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from rim_ledger.system.signature import sign
+from rim_ledger.delivery.signature import sign
+from tests.delivery.http_server import a_provider
+from tests.delivery.telco import SECRET, Mood, MoodyTelco
 from tests.process.service import PATIENCE, a_service, stop
 from tests.process.trial import PASSWORD
 from tests.real_loans import log_in, take_on
-from tests.store.telco import SECRET, Mood, MoodyTelco
-from tests.system.provider import a_provider
 
 Story = Callable[[httpx.AsyncClient], Awaitable[None]]
 LIMIT = 10_000

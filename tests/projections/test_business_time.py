@@ -19,8 +19,8 @@ from rim_ledger.business_time import FOLLOWING, OWN
 from rim_ledger.catalogue import ENTITIES, EVENTS
 from rim_ledger.codec import Codec, Recorded
 from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.delivery.port import Verdict
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.telco import Answer
 from rim_ledger.lending.user import User
 from rim_ledger.payments.transaction import Transaction
 from tests.payments.test_payment import Payments
@@ -101,7 +101,7 @@ class Backdated(Payments):
 
     @rule(amount=st.sampled_from([50, 100, 200]), days=st.sampled_from([1, 3, 30]))
     def lend(self, amount: int, days: int) -> None:
-        super().lend(Decimal(amount), Decimal(15), days, Answer.DELIVERED)
+        super().lend(Decimal(amount), Decimal(15), days, Verdict.DELIVERED)
 
     @rule(amount=st.sampled_from([20, 60, 115, 173, 300]))
     def promise(self, amount: int) -> None:

@@ -12,14 +12,13 @@ from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.request import ApproveLoan, RequestLoan
 from rim_ledger.lending.standing import DeleteUser, EraseUser, RegisterUser
-from rim_ledger.lending.telco import SimulatedTelco
 from rim_ledger.lending.user import User
 from rim_ledger.payments.payment import RecordTransaction
 from rim_ledger.payments.settling import StatementLine, begin, finish, settle
 from rim_ledger.payments.statement import Finding, LineOutcome
 from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
-from rim_ledger.system.outside import Outside
 from rim_ledger.values import Network
+from tests.delivery.telco import simulated
 from tests.projections.story import VAULT, WORLD, followed, rebuilt_equals_live, rows
 
 ADMIN = Actor(type="admin", id=FIRST_ADMIN, name="admin", role="superadmin")
@@ -36,9 +35,7 @@ def test_a_day_of_work_is_shown_whatever_the_page(database: str) -> None:
             wish = RequestLoan(user_id=user.id, amount=30, network=Network.MTN)
             lent = await ledger.execute(Loan, None, wish, system)
             await ledger.execute(Loan, lent.id, ApproveLoan(), staff)
-            dispatch = Dispatch(
-                database, ledger, SimulatedTelco(database), WORLD, Outside(development=True)
-            )
+            dispatch = Dispatch(database, ledger, simulated(database, ledger, WORLD), WORLD)
             await dispatch.disburse(lambda: ledger.execute(Loan, lent.id, DisburseLoan(), staff))
             gone = RegisterUser(phone="08031234568", email="bola@example.com", name="Bola")
             other = await ledger.execute(User, None, gone, staff)

@@ -9,8 +9,8 @@ import random
 
 import pytest
 
-from rim_ledger.system import outside
-from tests.store.telco import flood
+from rim_ledger.delivery import egress
+from tests.delivery.telco import flood
 
 COUNT = int(os.environ.get("SOAK_TOP_UPS", "10000"))
 SEED = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(10**6))
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.soak
 def test_no_reference_is_delivered_twice_under_load(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outside, "PATIENCE", 2.0)
+    monkeypatch.setattr(egress, "CALL_TIMEOUT_SECONDS", 2.0)
     print(f"SOAK_SEED={SEED} SOAK_TOP_UPS={COUNT}", flush=True)
     unknown = asyncio.run(flood(database, COUNT, unknown=0.2, seed=SEED))
     assert unknown > COUNT / 10

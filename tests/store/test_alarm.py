@@ -16,7 +16,9 @@ from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.book import Book
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import SYSTEM, Stamp, Unavailable
+from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.delivery.kill_switch import SwitchOutbound
+from rim_ledger.delivery.port import UNKNOWN, Channel, Message, Outcome, Verdict
 from rim_ledger.key_ring import derived
 from rim_ledger.ledger import Ledger
 from rim_ledger.notifications.alarm import Alarm
@@ -26,8 +28,6 @@ from rim_ledger.notifications.broadcast import Target
 from rim_ledger.notifications.broadcasting import Frozen
 from rim_ledger.notifications.courier import Courier
 from rim_ledger.notifications.notification import NotificationChannel
-from rim_ledger.sending import Channel, Heard, Message, Unclear
-from rim_ledger.system.outbound import SwitchOutbound
 from rim_ledger.values import LAGOS
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
@@ -57,17 +57,18 @@ class Post:
 
     def __init__(self) -> None:
         self.sent: list[tuple[Channel, str, str | None, str, str]] = []
-        self.broken: dict[Channel, Exception] = {}
+        self.broken: dict[Channel, Outcome] = {}
 
-    async def send(self, message: Message) -> None:
-        if message.channel in self.broken:
-            raise self.broken[message.channel]
+    async def send(self, order: Message) -> Outcome:
+        if order.channel in self.broken:
+            return self.broken[order.channel]
         await asyncio.sleep(0)
-        words = message.subject, message.body, message.reference
-        self.sent.append((message.channel, message.to, *words))
+        words = order.subject, order.body, order.reference
+        self.sent.append((order.channel, order.to, *words))
+        return Outcome(Verdict.ACCEPTED)
 
-    async def ask(self, reference: str) -> Heard:
-        return Heard.UNKNOWN
+    async def query(self, reference: str) -> Outcome:
+        return UNKNOWN
 
 
 async def nobody(target: Target) -> Frozen:
@@ -198,7 +199,7 @@ def test_who_cannot_be_told_one_way_is_told_the_other(database: str) -> None:
     async def story() -> None:
         async with an_office(database) as office:
             await office.add("email")
-            office.post.broken[Channel.EMAIL] = Unavailable("not-sent", "It is down.")
+            office.post.broken[Channel.EMAIL] = Outcome(Verdict.FAILED, "It is down.")
             await office.see(12)
             assert await office.carry() == 3
             assert [each[:2] for each in office.post.sent] == [(Channel.SMS, "+2348031234567")]
@@ -210,7 +211,7 @@ def test_what_may_have_gone_is_told_no_second_time_on_any_way(database: str) -> 
     async def story() -> None:
         async with an_office(database) as office:
             await office.add("email")
-            office.post.broken[Channel.EMAIL] = Unclear()
+            office.post.broken[Channel.EMAIL] = UNKNOWN
             await office.see(12)
             assert await office.carry() == 2
             office.post.broken.clear()

@@ -10,24 +10,25 @@ import pytest
 from rim_ledger import clock
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import Actor, Refused, Stamp
+from rim_ledger.delivery.port import Outcome, Verdict
+from rim_ledger.delivery.simulated import SimulatedTelco
 from rim_ledger.key_ring import derived
 from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending import dispatch as dispatching
-from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement, record_reply
+from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement, record_outcome
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.request import ApproveLoan, RequestLoan
 from rim_ledger.lending.standing import RegisterUser
-from rim_ledger.lending.telco import Answer, Reply, SimulatedTelco
 from rim_ledger.lending.user import User
 from rim_ledger.outcomes import Receipt
 from rim_ledger.payments.reversal import ReverseDisbursement
 from rim_ledger.system.config import SetConfig
-from rim_ledger.system.outside import Outside
 from rim_ledger.values import Network
 from rim_ledger.vault import Vault
 from rim_ledger.world import RealWorld
+from tests.delivery.telco import simulated
 from tests.sample import STAMP
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -41,7 +42,6 @@ class Noon(RealWorld):
 
 
 WORLD = Noon()
-OUTSIDE = Outside(development=True)
 VAULT = Vault(derived(b"a secret of the tests"), WORLD)
 AWAY = "postgresql://nobody@/nothing?host=/nowhere"
 Story = Callable[[Dispatch, Receipt], Awaitable[None]]
@@ -50,7 +50,7 @@ Story = Callable[[Dispatch, Receipt], Awaitable[None]]
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, the outcome is waited for."""
-    monkeypatch.setattr(dispatching, "PATIENCE", 60.0)
+    monkeypatch.setattr(dispatching, "ANSWER_TIMEOUT_SECONDS", 60.0)
 
 
 def lend(database: str, phone: str, story: Story) -> list[str]:
@@ -58,7 +58,7 @@ def lend(database: str, phone: str, story: Story) -> list[str]:
 
     async def tell() -> None:
         async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
-            dispatch = Dispatch(database, ledger, SimulatedTelco(database), WORLD, OUTSIDE)
+            dispatch = Dispatch(database, ledger, simulated(database, ledger, WORLD), WORLD)
             ada = RegisterUser(phone=phone, email="ada@example.com", name="Ada")
             user = await ledger.execute(User, None, ada, stamp())
             wish = RequestLoan(user_id=user.id, amount=100, network=Network.MTN)
@@ -172,11 +172,11 @@ def test_a_top_up_is_not_sent_once_an_earlier_one_has_come_after_all(database: s
         ledger = dispatch.ledger
         first = (await disburse(dispatch, loan)).reference
         assert first
-        dispatch.telco = SimulatedTelco(AWAY)
+        dispatch.providers.telco = SimulatedTelco(AWAY)
 
         async def request() -> Receipt:
             receipt = await ledger.execute(Loan, loan.id, DisburseLoan(), stamp())
-            late = record_reply(loan.id, first, Reply(Answer.DELIVERED))
+            late = record_outcome(loan.id, first, Outcome(Verdict.DELIVERED))
             await ledger.submit(late, stamp())
             return receipt
 
@@ -260,8 +260,8 @@ def test_a_request_that_was_committed_is_acknowledged_though_its_sending_fails(
         async def break_down(*_: object) -> None:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(dispatch, "_top_up", break_down)
-        assert (await disburse(dispatch, loan)).disbursement == "requested"
+        monkeypatch.setattr(dispatch.providers.telco, "send", break_down)
+        assert (await disburse(dispatch, loan)).disbursement == "unknown"
         monkeypatch.undo()
         assert await tick(dispatch, seconds=6) == 1
         assert loan_in(dispatch, loan).disbursement == "failed"
@@ -271,12 +271,11 @@ def test_a_request_that_was_committed_is_acknowledged_though_its_sending_fails(
 
 def test_a_telco_that_cannot_be_reached_leaves_the_outcome_unknown(database: str) -> None:
     async def story(dispatch: Dispatch, loan: Receipt) -> None:
-        dispatch.telco = SimulatedTelco(AWAY)
+        dispatch.providers.telco = SimulatedTelco(AWAY)
         assert (await disburse(dispatch, loan)).disbursement == "unknown"
-        with pytest.raises(psycopg.OperationalError):
-            await tick(dispatch, seconds=30)
+        assert await tick(dispatch, seconds=30) == 1
         assert loan_in(dispatch, loan).disbursement == "unknown"
-        dispatch.telco = SimulatedTelco(database)
+        dispatch.providers.telco = SimulatedTelco(database)
         await tick(dispatch, seconds=120)
         assert loan_in(dispatch, loan).disbursement == "failed"
 

@@ -67,8 +67,8 @@ def test_a_top_up_of_unknown_outcome_is_asked_about_though_its_reminder_is_lost(
         async def break_down(*_: object) -> None:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(dispatch, "_top_up", break_down)
-        assert (await disburse(dispatch, loan)).disbursement == "requested"
+        monkeypatch.setattr(dispatch.providers.telco, "send", break_down)
+        assert (await disburse(dispatch, loan)).disbursement == "unknown"
         monkeypatch.undo()
         change(database, LOST["deleted"])
         assert await check(database, dispatch, tmp_path).look() == 1

@@ -412,7 +412,7 @@ def test_the_database_refuses_to_change_history(database: str, change: str) -> N
 def test_a_database_that_stays_away_is_said_so(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rim_ledger.link.PATIENCE", 0.0)
+    monkeypatch.setattr("rim_ledger.link.RECONNECT_TIMEOUT_SECONDS", 0.0)
 
     async def story(ledger: Ledger) -> str:
         await ledger.link.close()

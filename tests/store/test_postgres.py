@@ -46,7 +46,7 @@ Start = Callable[[Path], "subprocess.Popen[str]"]
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, a server that is there is heard."""
-    monkeypatch.setattr(postgres, "ANSWER", 60)
+    monkeypatch.setattr(postgres, "ANSWER_TIMEOUT_SECONDS", 60)
 
 
 @pytest.fixture

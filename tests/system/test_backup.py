@@ -6,6 +6,12 @@ from uuid import UUID
 import pytest
 
 from rim_ledger.core import Refused, Unauthenticated
+from rim_ledger.delivery.kill_switch import (
+    OutboundResumed,
+    OutboundStopped,
+    SwitchOutbound,
+    is_open,
+)
 from rim_ledger.system.backing_up import (
     DROP,
     MAKE,
@@ -41,7 +47,6 @@ from rim_ledger.system.backup_settings import (
     next_moment,
     set_defaults,
 )
-from rim_ledger.system.outbound import OutboundResumed, OutboundStopped, SwitchOutbound, is_open
 from tests.spec import START, Memory, names
 
 FULL, INCREMENTAL = BackupType.FULL, BackupType.INCREMENTAL

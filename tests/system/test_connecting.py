@@ -7,7 +7,9 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from rim_ledger.core import Command, Invalid
-from rim_ledger.lending.telco import Answer
+from rim_ledger.delivery.egress import Blocked
+from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
+from rim_ledger.delivery.port import Verdict
 from rim_ledger.system.connecting import (
     ActivateIntegration,
     ArchiveIntegration,
@@ -24,9 +26,7 @@ from rim_ledger.system.integration import (
     IntegrationTested,
     TestResult,
 )
-from rim_ledger.system.line import Line, line_to
 from rim_ledger.system.mending import break_, mend
-from rim_ledger.system.outside import Blocked
 from tests.lending.desk import Desk, refused
 from tests.spec import names
 
@@ -54,8 +54,8 @@ class Providers(Desk):
     def wish(self, id: UUID, command: Command[Any]) -> list[str]:
         return names(self.perform(ApiIntegration, id, command))
 
-    def line(self, id: UUID) -> Line:
-        return line_to(self.book(), self.integration(id))
+    def line(self, id: UUID) -> Endpoint:
+        return endpoint_of(self.book(), self.integration(id))
 
     def integration(self, id: UUID) -> ApiIntegration:
         return self.book().read(ApiIntegration, id)
@@ -342,7 +342,7 @@ def test_while_a_top_up_is_open_who_was_asked_for_it_stays_known() -> None:
     assert refused(lambda: desk.wish(telecom, moved)) == "top-ups-under-way"
     desk.wish(telecom, DeactivateIntegration())
     assert refused(lambda: desk.wish(telecom, ArchiveIntegration())) == "top-ups-under-way"
-    desk.reply(loan, reference, Answer.DELIVERED)
+    desk.reply(loan, reference, Verdict.DELIVERED)
     assert desk.wish(telecom, moved) == ["IntegrationChanged"]
     assert desk.wish(telecom, ArchiveIntegration()) == ["IntegrationArchived"]
 

@@ -1,0 +1,227 @@
+"""Calls to providers: to an address that was looked at before, bounded in time and size."""
+
+import asyncio
+import json
+import logging
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, Final
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import httpx
+from msgspec import Struct
+
+from rim_ledger.core import Invalid
+from rim_ledger.values import LOOPBACK
+
+CALL_TIMEOUT_SECONDS: Final = 5.0
+"""A call may take so long, from the look-up of the name to the end of the answer."""
+CONNECT_TIMEOUT_SECONDS: Final = 2.0
+"""So much of it has one address to accept the connection."""
+ANSWER_MAX: Final = 64 * 1024
+
+PORTS: Final = {"https": 443, "http": 80, "smtps": 465, "smtp": 587}
+"""Where a provider listens, unless its address says otherwise."""
+
+NAT64: Final = IPv6Network("64:ff9b::/96")
+ISATAP: Final = (0x0000_5EFE, 0x0200_5EFE)
+"""What stands before an IPv4 address in the second half of an IPv6 one (RFC 5214)."""
+UNFIT: Final = tuple(
+    map(ip_network, ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24", "3fff::/20"))
+)
+"""Addresses of one cloud's own, of protocols, and of documents, which Python takes for public."""
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""The addresses of a host at a port. Raises OSError when there are none."""
+
+# Each call would be a line on standard error, with the address of the provider.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+class Blocked(Invalid):
+    """The address leads to where no provider is: this machine, its own network, a cloud's own."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "blocked-address",
+            "The address leads into a network that is not public; providers are on the internet.",
+            "/baseUrl",
+        )
+
+
+class Unreachable(Exception):
+    """There was no connection: nothing was sent."""
+
+
+class NoAnswer(Exception):
+    """Something may have been sent, and no usable answer came. `reason` is one word."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Answer(Struct, frozen=True):
+    """What a provider answered; where it wants us to go instead, in its own spelling."""
+
+    status: int
+    body: bytes
+    location: str | None = None
+
+
+def object_in(body: bytes) -> dict[str, Any]:
+    """The JSON object that an answer is; an empty one when it is none."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+async def resolve(host: str, port: int) -> Sequence[str]:
+    """The addresses of a host, as this machine knows them."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+class Egress:
+    """The way out to providers. Each name is looked up once a call, every address that it leads
+    to is judged, and the connection goes to one of those: another answer later changes nothing.
+    Redirects are not followed, proxies of the environment are not used."""
+
+    def __init__(self, *, development: bool, resolve: Resolve = resolve) -> None:
+        self._development, self._resolve = development, resolve
+
+    async def call(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Answer:
+        """Raises Blocked or Unreachable before anything is sent, NoAnswer after that."""
+        addresses: Sequence[str] = ()
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
+                addresses = await self._addresses(url, local=self.is_local(url))
+                return await self._send(method, url, headers, body, addresses)
+        except TimeoutError:
+            raise NoAnswer("timeout") if addresses else Unreachable from None
+
+    async def connect(self, url: str) -> socket.socket:
+        """A connection on which nothing is sent yet. Raises Blocked or Unreachable."""
+        for address in await self._addresses(url, local=self.is_local(url)):
+            line = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+            line.settimeout(0)  # What is waited for is the loop's affair.
+            there = address, _port(urlsplit(url))
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                    await asyncio.get_running_loop().sock_connect(line, there)
+            except (OSError, TimeoutError):
+                line.close()
+            except BaseException:
+                line.close()
+                raise
+            else:
+                return line
+        raise Unreachable
+
+    def is_local(self, url: str) -> bool:
+        """Whether a URL means this machine, and may: in development nobody listens in here."""
+        return self._development and urlsplit(url).hostname in LOOPBACK
+
+    async def require_public(self, url: str, location: str) -> None:
+        """Blocked when a redirect leads anywhere but to the internet, in development as well."""
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
+                await self._addresses(urljoin(url, location), local=False)
+        except (Unreachable, TimeoutError):
+            return  # It leads nowhere at all.
+        except ValueError:
+            raise Blocked from None  # It is no address, so nobody knows where it leads.
+
+    async def _addresses(self, url: str, *, local: bool) -> Sequence[str]:
+        parts = urlsplit(url)
+        if parts.scheme not in PORTS or (parts.scheme == "http" and not local):
+            raise Blocked
+        try:
+            found = await self._resolve(parts.hostname or "", _port(parts))
+        except (OSError, UnicodeError):
+            raise Unreachable from None
+        if not all(_is_fit(each, local=local) for each in found):
+            raise Blocked
+        return found
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        addresses: Sequence[str],
+    ) -> Answer:
+        parts = urlsplit(url)
+        timeout = httpx.Timeout(CALL_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
+        for address in addresses:
+            host = f"[{address}]" if ":" in address else address
+            pinned = parts._replace(netloc=f"{host}:{_port(parts)}")
+            request = httpx.Request(
+                method,
+                pinned.geturl(),
+                headers={"host": parts.netloc, "accept-encoding": "identity", **headers},
+                content=body,
+                # The certificate must be that of the name, though the address is called.
+                extensions={"sni_hostname": parts.hostname, "timeout": timeout.as_dict()},
+            )
+            try:
+                return await _exchange(request)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                continue
+            except httpx.HTTPError as error:
+                slow = isinstance(error, httpx.TimeoutException)
+                raise NoAnswer("timeout" if slow else "broken") from None
+        raise Unreachable
+
+
+async def _exchange(request: httpx.Request) -> Answer:
+    """One request on a connection of its own: none is kept that was verified for another name."""
+    async with httpx.AsyncHTTPTransport(verify=certificates(), trust_env=False) as transport:
+        answer = await transport.handle_async_request(request)
+        body, stream = b"", answer.stream
+        assert isinstance(stream, httpx.AsyncByteStream)
+        try:
+            async for chunk in stream:
+                if len(body := body + chunk) > ANSWER_MAX:
+                    raise NoAnswer("too-long")
+        finally:
+            await stream.aclose()
+    return Answer(answer.status_code, body, answer.headers.get("location"))
+
+
+@cache
+def certificates() -> ssl.SSLContext:
+    """Whose certificates count. Reading them takes its time, so it is done once."""
+    return httpx.create_ssl_context()
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or PORTS[parts.scheme]
+
+
+def _is_fit(address: str, *, local: bool) -> bool:
+    """Whether a provider may be at an address: on the internet, or on this machine if `local`."""
+    ip = _bare(ip_address(address.partition("%")[0]))
+    if local and ip.is_loopback:
+        return True
+    sited = isinstance(ip, IPv6Address) and (ip.is_site_local or ip.teredo is not None)
+    unfit = any(ip in network for network in UNFIT)
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or sited or unfit)
+
+
+def _bare(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """An IPv4 address that an IPv6 one only carries."""
+    if isinstance(ip, IPv4Address):
+        return ip
+    carries = ip in NAT64 or int(ip) >> 32 & 0xFFFF_FFFF in ISATAP
+    carried = IPv4Address(int(ip) & 0xFFFF_FFFF) if carries else None
+    return ip.ipv4_mapped or ip.sixtofour or carried or ip

@@ -1,0 +1,66 @@
+"""The endpoint of a provider: where it is, and the secrets that tell it who calls."""
+
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from msgspec import Struct
+from pydantic import SecretStr
+
+from rim_ledger.book import Book
+from rim_ledger.delivery.signature import sign
+from rim_ledger.system.credentials import API_KEY, API_SECRET
+from rim_ledger.system.integration import ApiIntegration, IntegrationType
+
+
+class Endpoint(Struct, frozen=True):
+    """What it takes to call a provider, its secrets in the clear."""
+
+    id: UUID
+    name: str
+    type: IntegrationType
+    base_url: str
+    sender: str
+    """Whom messages are from."""
+    key: SecretStr | None
+    secret: SecretStr | None
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that tells the provider who calls."""
+        return {"authorization": f"Bearer {self.key.get_secret_value()}"} if self.key else {}
+
+    def headers(self, reference: str, body: bytes | None, now: datetime) -> dict[str, str]:
+        """Who calls, and what it is about; signed as callbacks are, with the secret."""
+        headers = {"accept": "application/json", "idempotency-key": reference}
+        if body is not None:
+            headers["content-type"] = "application/json"
+        if self.secret:
+            time = str(int(now.timestamp()))
+            headers |= {
+                "webhook-id": reference,
+                "webhook-timestamp": time,
+                "webhook-signature": sign(
+                    self.secret.get_secret_value(), reference, time, body or b""
+                ),
+            }
+        return headers | self.authorization
+
+
+def endpoint_of(book: Book, integration: ApiIntegration) -> Endpoint:
+    """The endpoint of an integration, as a decision knows it."""
+    book.look_ahead(partial(book.unsealed, integration.id, each) for each in (API_KEY, API_SECRET))
+
+    def secret(purpose: str) -> SecretStr | None:
+        text = book.unsealed(integration.id, purpose)
+        return SecretStr(text) if text else None
+
+    return Endpoint(
+        id=integration.id,
+        name=integration.name,
+        type=integration.type,
+        base_url=integration.base_url,
+        sender=integration.sender,
+        key=secret(API_KEY),
+        secret=secret(API_SECRET),
+    )

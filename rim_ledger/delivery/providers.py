@@ -1,0 +1,107 @@
+"""Who delivers what: the integration that is active for it, or what this installation has."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from rim_ledger.book import Book
+from rim_ledger.core import Refused, Unavailable
+from rim_ledger.delivery.airtime import HttpTelco
+from rim_ledger.delivery.breaker import Breaker
+from rim_ledger.delivery.egress import Egress
+from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
+from rim_ledger.delivery.port import Channel, Lane, Provider
+from rim_ledger.delivery.probe import probe
+from rim_ledger.delivery.sms import SmsGateway
+from rim_ledger.delivery.smtp import AT_ONCE, SmtpServer
+from rim_ledger.ledger import Ledger
+from rim_ledger.system.config import setting
+from rim_ledger.system.integration import (
+    SERVES,
+    ApiIntegration,
+    IntegrationStatus,
+    IntegrationTested,
+    IntegrationType,
+)
+from rim_ledger.world import World
+
+RATES: Final[Mapping[Channel, str]] = {
+    Channel.SMS: "smsPerSecond",
+    Channel.EMAIL: "emailPerSecond",
+}
+ON_THE_WAY: Final = timedelta(minutes=2)
+"""What delays a request may delay it so long; and a provider may have it before it says so."""
+
+
+class Providers:
+    """The providers of an installation. Where no integration is active, messages go to `outbox`
+    and airtime through `telco`, if there are such."""
+
+    def __init__(
+        self,
+        url: str,
+        ledger: Ledger,
+        world: World,
+        egress: Egress,
+        *,
+        outbox: Provider | None = None,
+        telco: Provider | None = None,
+    ) -> None:
+        self._world, self.egress, self._breaker = world, egress, Breaker(url, ledger, world)
+        self.outbox, self.telco = outbox, telco
+        self._conversations = defaultdict[UUID, asyncio.Semaphore](
+            lambda: asyncio.Semaphore(AT_ONCE)
+        )
+
+    def lane(self, channel: Channel, book: Book) -> Lane:
+        """The lane through the channel's integration, closed while that is in error."""
+        return self.former(channel, book.holder(SERVES, channel), book)
+
+    def former(self, channel: Channel, integration: UUID | None, book: Book) -> Lane:
+        """The lane of messages through an integration, closed unless that is active."""
+        usual = setting(book, "notifications", RATES[channel])
+        if integration is None:
+            none = Refused("no-sender", f"No provider of {channel} messages is connected.")
+            closed = None if self.outbox else none
+            return Lane(name=channel, rate=usual, provider=self.outbox, closed=closed)
+        words = f"The provider of {channel} messages is out of use."
+        return self._through(integration, words, book, usual)
+
+    def airtime(self, integration: UUID | None, book: Book) -> Lane:
+        """The lane of airtime through an integration, closed unless that is active."""
+        if integration is None:
+            name = self.telco.name if self.telco else "none"
+            closed = None if self.telco else Refused("no-sender", "No telco is connected.")
+            return Lane(name=name, provider=self.telco, closed=closed)
+        return self._through(integration, "The network's provider is out of use.", book)
+
+    async def test(self, endpoint: Endpoint) -> IntegrationTested:
+        """Try whether a provider answers; the circuit breaker hears of a success. Raises
+        Blocked."""
+        found = await probe(self.egress, endpoint)
+        await self._breaker.note_test(endpoint.id, found)
+        return found
+
+    def _through(self, id: UUID, out_of_use: str, book: Book, usual: int = 1) -> Lane:
+        known = book.read(ApiIntegration, id)
+        active = known.status is IntegrationStatus.ACTIVE
+        return Lane(
+            name=known.name,
+            rate=known.per_second or usual,
+            provider=self._provider(known, book),
+            integration=id,
+            closed=None if active else Unavailable("sender-out-of-use", out_of_use),
+            given_up=known.status is IntegrationStatus.INACTIVE,
+            on_the_way=ON_THE_WAY,
+        )
+
+    def _provider(self, known: ApiIntegration, book: Book) -> Provider:
+        endpoint = endpoint_of(book, known)
+        if known.type is IntegrationType.EMAIL:
+            own = self._conversations[known.id]
+            return SmtpServer(endpoint, self.egress, self._breaker, self._world, own)
+        http = HttpTelco if known.type is IntegrationType.TELECOM else SmsGateway
+        return http(endpoint, self.egress, self._breaker, self._world)

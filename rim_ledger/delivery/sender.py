@@ -1,0 +1,51 @@
+"""Messages to people who wait for them: one by one, and none while nothing may leave."""
+
+from functools import partial
+
+from rim_ledger.book import Book
+from rim_ledger.core import SYSTEM, Stamp, Unavailable
+from rim_ledger.delivery.kill_switch import require_open
+from rim_ledger.delivery.port import Channel, Lane, Lanes, Message, Verdict
+from rim_ledger.ledger import Ledger
+from rim_ledger.world import World
+
+
+class Unclear(Unavailable):
+    """A message was being handed over when the provider fell silent: it may have gone."""
+
+    def __init__(self) -> None:
+        super().__init__("not-sent", "Nobody knows whether the message went.")
+
+
+class Sender:
+    """Asks the one switch, and who delivers, before each message."""
+
+    def __init__(self, providers: Lanes, ledger: Ledger, world: World) -> None:
+        self.providers, self._ledger, self._world = providers, ledger, world
+
+    def require(self, channel: Channel, book: Book) -> None:
+        """Refuse (`outbound-stopped`, `no-sender`), or Unavailable (`sender-out-of-use`), where
+        messages of this kind cannot go out, so that nothing is decided that only a message would
+        complete."""
+        self._open_lane(channel, book)
+
+    async def send(self, message: Message) -> None:
+        """Hand one message over.
+
+        Raises what `require` does, Unavailable (`not-sent`) when it certainly did not go, and
+        Unclear when nobody knows.
+        """
+        look = partial(self._open_lane, message.channel)
+        lane = await self._ledger.read(look, Stamp(at=self._world.now(), actor=SYSTEM))
+        outcome = await lane.send(message)
+        if outcome.verdict is Verdict.UNKNOWN:
+            raise Unclear
+        if outcome.verdict is Verdict.FAILED:
+            raise Unavailable("not-sent", outcome.reason)
+
+    def _open_lane(self, channel: Channel, book: Book) -> Lane:
+        require_open(book)
+        lane = self.providers.lane(channel, book)
+        if lane.closed:
+            raise lane.closed
+        return lane

@@ -1,0 +1,108 @@
+"""Providers that reach nobody: a telco that answers by the phone, and an outbox that is a file."""
+
+import asyncio
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from psycopg import AsyncConnection
+
+from rim_ledger.delivery.airtime import TopUp
+from rim_ledger.delivery.port import UNKNOWN, Message, Outcome, Verdict
+from rim_ledger.outage import OUTAGE
+from rim_ledger.world import World
+
+FAILS: Final = "9001"
+SILENT_BUT_DELIVERED: Final = "9002"
+SILENT: Final = "9003"
+TWICE: Final = "9004"
+
+
+class SimulatedTelco:
+    """Answers by the last four digits of the phone, and keeps a book of its own deliveries:
+    one row in `ledger.simulated_top_ups` for each time that airtime would have been sent."""
+
+    name = "simulated"
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def send(self, order: TopUp) -> Outcome:
+        ending = order.phone[-4:]
+        if ending == FAILS:
+            return Outcome(Verdict.FAILED, "The telco declined the number.")
+        if ending == SILENT:
+            return UNKNOWN
+        try:
+            async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
+                await connection.execute(
+                    "INSERT INTO ledger.simulated_top_ups (reference, network, amount)"
+                    " VALUES (%s, %s, %s)",
+                    [order.reference, order.network, order.amount],
+                )
+        except OUTAGE:
+            return UNKNOWN
+        if ending == SILENT_BUT_DELIVERED:
+            return UNKNOWN
+        return self._delivered(order.reference, times=2 if ending == TWICE else 1)
+
+    async def query(self, reference: str) -> Outcome | None:
+        try:
+            async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
+                cursor = await connection.execute(
+                    "SELECT FROM ledger.simulated_top_ups WHERE reference = %s LIMIT 1",
+                    [reference],
+                )
+                found = await cursor.fetchone()
+        except OUTAGE:
+            return None
+        return Outcome(Verdict.ABSENT) if found is None else self._delivered(reference)
+
+    @staticmethod
+    def _delivered(reference: str, times: int = 1) -> Outcome:
+        return Outcome(Verdict.DELIVERED, reference=f"SIM-{reference}", times=times)
+
+
+class Outbox:
+    """Delivers no message: appends each to a file, a line of JSON each."""
+
+    name = "outbox"
+
+    def __init__(self, path: Path, world: World) -> None:
+        self.path, self._world = path, world
+
+    async def send(self, order: Message) -> Outcome:
+        line = {
+            "at": f"{self._world.now():%Y-%m-%dT%H:%M:%S.%fZ}",
+            "channel": order.channel,
+            "to": order.to,
+            "subject": order.subject,
+            "body": order.body,
+            "reference": order.reference,
+        }
+        try:
+            await asyncio.to_thread(self._append, line)
+        except OSError:
+            return Outcome(Verdict.FAILED, "The message could not be handed over.")
+        return Outcome(Verdict.ACCEPTED)
+
+    async def query(self, reference: str) -> Outcome:
+        there = await asyncio.to_thread(self._has, reference)
+        return Outcome(Verdict.ACCEPTED if there else Verdict.ABSENT)
+
+    def _has(self, reference: str) -> bool:
+        own = f'"reference": {json.dumps(reference)}}}'.encode()
+        with suppress(FileNotFoundError), self.path.open("rb") as lines:
+            return any(line.rstrip().endswith(own) for line in lines)
+        return False
+
+    def _append(self, line: dict[str, Any]) -> None:
+        """In one write to the end of the file, so that processes never mix their lines."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(file, json.dumps(line).encode() + b"\n")
+        finally:
+            os.close(file)

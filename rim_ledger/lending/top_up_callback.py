@@ -1,0 +1,82 @@
+"""What a telco tells us by itself: it counts as much as its answer to a question."""
+
+from typing import Literal
+from uuid import UUID
+
+from rim_ledger.book import Book
+from rim_ledger.delivery.airtime import understood
+from rim_ledger.delivery.callbacks import Callback, Foreign, UnknownReference, speaker
+from rim_ledger.delivery.port import Outcome
+from rim_ledger.lending.attempt import Airtime
+from rim_ledger.lending.disbursement import (
+    FAILED,
+    contradict,
+    find_attempt,
+    keep_claim,
+    record_outcome,
+)
+from rim_ledger.lending.loan import Loan
+from rim_ledger.payments.transaction import TransactionQuarantined
+from rim_ledger.system.integration import ApiIntegration
+from rim_ledger.values import Money, Name, Reference
+
+TopUpWord = Literal["top-up.delivered", "top-up.failed"]
+"""What became of a top-up at the telco."""
+
+
+class TopUpClaim(Foreign):
+    """What the telco says of one top-up. `telcoReference` and `reason` are kept if they are as in
+    its answers; amount and provider, if they are there, must be those that were asked for."""
+
+    reference: Reference
+    provider: Name | None = None
+    amount: Money | None = None
+    telco_reference: str | None = None
+    reason: str | None = None
+
+
+class TopUpCallback(Callback):
+    """A telco's word on a top-up that was asked of this very integration: the loan is disbursed, or
+    the attempt has failed, as if the telco had been asked. Airtime that came after the attempt had
+    failed, and another was made or the approval was taken back, is in dispute. Another amount or
+    provider, or a failure after a delivery, moves nothing and puts the transaction into quarantine.
+    What is done already stays as it is. A reference that was not given to this integration is
+    404."""
+
+    ABOUT = Loan
+
+    type: TopUpWord
+    data: TopUpClaim
+
+    def work(self, book: Book) -> UUID:
+        telco, found = speaker(book), find_attempt(book, self.data.reference)
+        if found is None or found[1].integration != telco.id:
+            raise UnknownReference
+        loan, attempt = found
+        came_and_stayed = attempt.delivered and attempt.airtime is not Airtime.RETURNED
+        claim = self._claim(telco, book)
+        if not self._agrees(loan, telco):
+            keep_claim(attempt, claim, book)
+        elif came_and_stayed and self.type == FAILED:
+            contradict(loan, attempt, claim, book)
+        else:
+            record_outcome(loan.id, attempt.reference, self._outcome())(book)
+        return loan.id
+
+    def _agrees(self, loan: Loan, telco: ApiIntegration) -> bool:
+        amount = self.data.amount in (None, loan.amount)
+        return amount and self.data.provider in (None, telco.provider)
+
+    def _claim(self, telco: ApiIntegration, book: Book) -> TransactionQuarantined:
+        return TransactionQuarantined(
+            type=self.type,
+            amount=self.data.amount,
+            provider=self.data.provider or telco.provider,
+            message_id=book.stamp.key or "",
+        )
+
+    def _outcome(self) -> Outcome:
+        said = {"telcoReference": self.data.telco_reference, "reason": self.data.reason}
+        outcome = understood({"status": self.type.removeprefix("top-up."), **said})
+        assert outcome, "both words mean something"
+        return outcome

@@ -1,0 +1,75 @@
+"""What a provider of SMS tells us by itself: whether a message that it took has arrived."""
+
+from collections.abc import Iterable
+from typing import Literal
+from uuid import UUID
+
+from rim_ledger.book import Book
+from rim_ledger.core import Event
+from rim_ledger.delivery.callbacks import Callback, Foreign, NoneOfOurs
+from rim_ledger.delivery.sms import DECLINED
+from rim_ledger.notifications.hand_over import progress
+from rim_ledger.notifications.notification import (
+    NotificationContradicted,
+    NotificationDelivered,
+    NotificationFailed,
+    NotificationHistory,
+    NotificationSent,
+    NotificationStatus,
+    mark,
+)
+from rim_ledger.notifications.tally import since, tally
+from rim_ledger.values import Reference
+
+MessageWord = Literal["message.delivered", "message.failed"]
+"""What became of a message at the provider."""
+
+
+class MessageClaim(Foreign):
+    """Which message the provider means: the reference that it was handed over with."""
+
+    reference: Reference
+
+
+class MessageCallback(Callback):
+    """An SMS provider's word on a message that it was handed, which is delivered or has failed
+    then. What is done already stays as it is; where the word is against it, the notification shows
+    that as `providerClaim`. Any other reference is 200 with `known` false, for nothing is to be
+    sent again: a notification is recorded before its provider hears of it, and the codes of the
+    log-in, which are no notifications, have references of their own."""
+
+    ABOUT = NotificationHistory
+
+    type: MessageWord
+    data: MessageClaim
+
+    def work(self, book: Book) -> UUID:
+        known = self._find(book)
+        if known is None or known.integration != book.stamp.actor.id:
+            raise NoneOfOurs
+        before = tally(book, [known.id])
+        for event in self._events(known):
+            mark(book, known.id, event)
+        counted = since(before, tally(book, [known.id]))
+        if counted and known.notice.broadcast_id:
+            progress(book, known.notice.broadcast_id, counted)
+        return known.id
+
+    def _find(self, book: Book) -> NotificationHistory | None:
+        try:
+            return book.find(NotificationHistory, UUID(self.data.reference))
+        except ValueError:
+            return None
+
+    def _events(self, known: NotificationHistory) -> Iterable[Event]:
+        delivered = self.type == "message.delivered"
+        said = NotificationStatus.DELIVERED if delivered else NotificationStatus.FAILED
+        if known.status in (NotificationStatus.DELIVERED, NotificationStatus.FAILED):
+            if said not in (known.status, known.provider_claim):
+                yield NotificationContradicted(status=said)
+        elif delivered:
+            if known.status is NotificationStatus.PENDING:
+                yield NotificationSent()
+            yield NotificationDelivered()
+        else:
+            yield NotificationFailed(reason=DECLINED)

@@ -1,0 +1,85 @@
+"""What a payment gateway tells us: believed, as it is signed, and checked all the same."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from rim_ledger.book import Book
+from rim_ledger.core import Event
+from rim_ledger.delivery.callbacks import Callback, Foreign, UnknownReference, speaker
+from rim_ledger.payments.payment import CompleteTransaction, FailTransaction, find_payment
+from rim_ledger.payments.transaction import Transaction, TransactionQuarantined, TransactionStatus
+from rim_ledger.values import Money, Name, Reference
+
+PaymentWord = Literal["payment.succeeded", "payment.failed"]
+"""What happened at the provider."""
+
+ALREADY: Final[Mapping[PaymentWord, TransactionStatus]] = {
+    "payment.succeeded": TransactionStatus.COMPLETED,
+    "payment.failed": TransactionStatus.FAILED,
+}
+"""Where there is nothing left to do, apart from what was refunded since."""
+
+
+class PaymentClaim(Foreign):
+    """What the provider says of one payment."""
+
+    reference: Reference
+    amount: Money
+    provider: Name
+    funds_captured: bool = False
+
+
+class PaymentCallback(Callback):
+    """A payment gateway's word on a payment: one that is pending, with this reference of the
+    integration's own provider, is completed or failed. Where amount, provider or standing
+    contradict what is recorded, nothing moves and the payment is put into quarantine. What is done
+    already stays as it is. A reference that is not known, perhaps not yet, is 404: send the message
+    again later."""
+
+    ABOUT = Transaction
+
+    type: PaymentWord
+    data: PaymentClaim
+
+    def work(self, book: Book) -> UUID:
+        provider = speaker(book).provider
+        payment = find_payment(book, provider, self.data.reference)
+        if payment is None:
+            raise UnknownReference
+        with book.dated(payment.id):
+            book.append(Transaction, payment.id, self._decide(payment, provider, book))
+        return payment.id
+
+    def _decide(self, payment: Transaction, provider: str, book: Book) -> Iterable[Event]:
+        agreed = (self.data.amount, self.data.provider) == (payment.amount, provider)
+        settled = payment.status in (ALREADY[self.type], TransactionStatus.REFUNDED)
+        if agreed and settled:
+            return
+        if not agreed or payment.status is not TransactionStatus.PENDING:
+            yield from self._quarantine(payment, book)
+        elif self.type == "payment.succeeded":
+            yield from CompleteTransaction().decide(payment, book)
+        else:
+            reason = f"{provider} says that the payment failed."
+            captured = self.data.funds_captured
+            failed = FailTransaction(reason=reason, funds_captured=captured)
+            yield from failed.decide(payment, book)
+
+    def _quarantine(self, payment: Transaction, book: Book) -> Iterable[Event]:
+        claim = TransactionQuarantined(
+            type=self.type,
+            amount=self.data.amount,
+            provider=self.data.provider,
+            message_id=book.stamp.key or "",
+        )
+        yield from quarantine(payment, claim)
+
+
+def quarantine(payment: Transaction, claim: TransactionQuarantined) -> Iterable[Event]:
+    """Keep what a provider says against a payment, once, however many messages say it."""
+    known = payment.quarantined
+    if known is None or replace(claim, message_id=known.message_id) != known:
+        yield claim
