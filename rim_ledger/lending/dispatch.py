@@ -2,18 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec.structs import replace
 
 from rim_ledger.book import Book
 from rim_ledger.core import SYSTEM, Actor, Stamp
 from rim_ledger.delivery.airtime import TopUp
 from rim_ledger.delivery.kill_switch import LATER, is_open
-from rim_ledger.delivery.port import UNKNOWN, Lane, Outcome, Verdict
+from rim_ledger.delivery.port import UNKNOWN, Outcome, Verdict
 from rim_ledger.delivery.providers import Providers
+from rim_ledger.delivery.worker import InHand, outcomes_of
 from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
 from rim_ledger.lending.attempt import Attempt, Disbursement
@@ -31,16 +32,6 @@ AT_ONCE: Final = 16
 DISPUTED: Final = "An earlier top-up of this loan came meanwhile."
 
 log = logging.getLogger(__name__)
-
-
-class _Flight(Struct):
-    """A top-up whose outcome is open: the way that it takes, and what there is to send, the phone
-    in the clear, if it has not been sent."""
-
-    attempt: Attempt
-    lane: Lane
-    to_send: TopUp | None = None
-    disputed: bool = False
 
 
 class Dispatch:
@@ -72,63 +63,67 @@ class Dispatch:
         """Ask about every top-up of a loan whose outcome is open, or told by staff only, unless
         somebody has the loan in hand."""
         async with self._at_once, lease(self.url, f"top-up {loan}") as free:
-            flights = await self._look(loan) if free else []
-            outcomes = await asyncio.gather(*map(self._ask, flights))
-            for flight, outcome in zip(flights, outcomes, strict=True):
-                await self._record(loan, flight, outcome)
+            if free:
+                await self._carry(await self._look(loan))
 
     async def drain(self) -> None:
         """Wait for what is under way."""
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _send(self, loan: UUID) -> Receipt | None:
-        if not await self._to_send(loan):
+        if not await self._look(loan, unsent=True):
             return None
         async with self._at_once, lease(self.url, f"top-up {loan}") as free:
-            flight = await self._to_send(loan) if free else None
-            if flight is None:
-                return None
-            if flight.disputed:
-                outcome = Outcome(Verdict.FAILED, DISPUTED)
-            else:
-                outcome = await flight.lane.send(flight.to_send)
-            return await self._record(loan, flight, outcome)
+            return await self._carry(await self._look(loan, unsent=True)) if free else None
 
-    async def _to_send(self, loan: UUID) -> _Flight | None:
-        return next((each for each in await self._look(loan) if each.to_send), None)
+    async def _carry(self, top_ups: Sequence[InHand]) -> Receipt | None:
+        receipt = None
+        outcomes = await outcomes_of(top_ups, self.world)
+        for each, outcome in zip(top_ups, outcomes, strict=True):
+            receipt = await self._record(each, outcome or UNKNOWN)
+        return receipt
 
-    async def _ask(self, flight: _Flight) -> Outcome:
-        attempt, now = flight.attempt, self.world.now()
-        return await flight.lane.query(attempt.reference, attempt.asked_at, now) or UNKNOWN
-
-    async def _record(self, loan: UUID, flight: _Flight, outcome: Outcome) -> Receipt:
-        lane = flight.lane
+    async def _record(self, top_up: InHand, outcome: Outcome) -> Receipt:
+        lane = top_up.lane
         actor = Actor(type="integration", id=lane.integration, name=lane.name)
         stamp = Stamp(at=self.world.now(), actor=actor)
-        work = record_outcome(loan, flight.attempt.reference, outcome)
+        work = record_outcome(top_up.id, top_up.reference, outcome)
         for _ in range(outcome.times):
             receipt = await self.ledger.submit(work, stamp)
         return receipt
 
-    async def _look(self, id: UUID) -> list[_Flight]:
-        def work(book: Book) -> tuple[UUID, list[_Flight]]:
+    async def _look(self, id: UUID, *, unsent: bool = False) -> list[InHand]:
+        """What there is to ask about, or the one top-up to send that was requested last."""
+
+        def work(book: Book) -> tuple[UUID, list[InHand]]:
             loan = book.read(Loan, id)
             if loan.to_ask and is_open(book):
-                return id, [self._flight(book, loan, each) for each in loan.to_ask]
+                found = [self._in_hand(book, loan, each) for each in loan.to_ask]
+                return id, _to_send(book, loan, found) if unsent else found
             if loan.to_ask:
                 book.remind("query-top-up", id, book.now + LATER)
             else:
                 book.forget("query-top-up", id)
             return id, []
 
-        _, flights = await self.ledger.decide(work, Stamp(at=self.world.now(), actor=SYSTEM))
-        return flights
+        _, found = await self.ledger.decide(work, Stamp(at=self.world.now(), actor=SYSTEM))
+        return found
 
-    def _flight(self, book: Book, loan: Loan, attempt: Attempt) -> _Flight:
-        lane = self.providers.airtime(attempt.integration, book)
-        flight = _Flight(attempt, lane, disputed=loan.disputed)
-        user = book.read(User, loan.user_id)
-        unsent = attempt == loan.last and loan.disbursement is Disbursement.REQUESTED
-        if unsent and (phone := book.reveal(user.id, user.phone)):
-            flight.to_send = TopUp(attempt.reference, phone, loan.network, loan.amount)
-        return flight
+    def _in_hand(self, book: Book, loan: Loan, attempt: Attempt) -> InHand:
+        return InHand(
+            id=loan.id,
+            reference=attempt.reference,
+            lane=self.providers.airtime(attempt.integration, book),
+            taken_at=attempt.asked_at,
+        )
+
+
+def _to_send(book: Book, loan: Loan, open_: Sequence[InHand]) -> list[InHand]:
+    """The top-up that was requested last, if it was not sent, with the phone in the clear."""
+    phone = book.reveal(loan.user_id, book.read(User, loan.user_id).phone)
+    if phone is None or loan.disbursement is not Disbursement.REQUESTED:
+        return []
+    (last,) = (each for each in open_ if each.reference == loan.reference)
+    order = TopUp(last.reference, phone, loan.network, loan.amount)
+    withheld = Outcome(Verdict.FAILED, DISPUTED) if loan.disputed else None
+    return [replace(last, order=order, withheld=withheld)]

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections import ChainMap
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -14,8 +13,8 @@ from psycopg import AsyncConnection
 from rim_ledger.book import Book, Work
 from rim_ledger.core import SYSTEM, Stamp
 from rim_ledger.delivery.kill_switch import is_open
-from rim_ledger.delivery.port import Channel, Lanes, Message, Outcome, Verdict
-from rim_ledger.delivery.rate import pace
+from rim_ledger.delivery.port import Channel, Lanes, Verdict
+from rim_ledger.delivery.worker import InHand, Outcomes, all_of, deliver
 from rim_ledger.lease import lease
 from rim_ledger.ledger import Ledger
 from rim_ledger.notifications.broadcast import GOING_OUT, BroadcastMessage, Phase, Target, chunks_of
@@ -27,7 +26,7 @@ from rim_ledger.notifications.hand_over import (
     take_again,
     take_waiting,
 )
-from rim_ledger.notifications.parcel import Doubt, Hand, Parcel
+from rim_ledger.notifications.parcel import Hand
 from rim_ledger.notifications.queues import in_hand, waiting
 from rim_ledger.outage import Outages
 from rim_ledger.store import Store
@@ -48,10 +47,7 @@ Find = Callable[[Target], Awaitable[Frozen]]
 """Who is meant, at this moment."""
 Errand = Callable[[], Coroutine[Any, Any, int]]
 """Something to carry; how many messages that were."""
-Outcomes = dict[UUID, Outcome]
-"""What became of messages."""
 T = TypeVar("T")
-M = TypeVar("M", Parcel, Doubt)
 
 
 class Courier:
@@ -86,7 +82,7 @@ class Courier:
         moment, carried, self._seen = at or self._world.now(), 0, ""
         while True:
             errands = await self._errands(moment)
-            carried += sum(await _all(each() for each in errands.values()))
+            carried += sum(await all_of(each() for each in errands.values()))
             if not self._seen:
                 return carried
 
@@ -110,7 +106,7 @@ class Courier:
             if not free:
                 return 0
             left = [*(await self._listed({in_hand(channel): PAGE}))[in_hand(channel)].values()]
-            return sum(await _all([self._batch(left), self._waiting(channel)]))
+            return sum(await all_of([self._batch(left), self._waiting(channel)]))
 
     async def _waiting(self, channel: Channel) -> int:
         """Carry batch by batch, up to a page: then what was left in hand is seen to again."""
@@ -129,7 +125,7 @@ class Courier:
         hand = Hand(self._lanes)
         await self._decide(take_waiting(ids, hand))
         settled = await self._see_to(hand)
-        if outcomes := await self._hand_over(hand.parcels):
+        if outcomes := await self._deliver(hand.parcels):
             await self._decide(settle(outcomes))
         return settled + len(outcomes)
 
@@ -179,55 +175,28 @@ class Courier:
             await self._decide(advance(id, outcomes, hand))
             if hand.seen[0] == hand.seen[1]:  # It is done, or stands still.
                 return carried + (before != hand.seen)
-            outcomes = await self._hand_over(hand.parcels)
+            outcomes = await self._deliver(hand.parcels)
             carried += len(outcomes)
 
     async def _see_to(self, hand: Hand) -> int:
-        """See to what somebody who died had in hand; of how many it is clear what became."""
+        """See to what somebody who died had in hand; of how many it is clear what became. What
+        certainly came nowhere is sent again, if it still may be."""
         now = self._world.now()
         due = [each for each in hand.doubts if self._later.get(each.id, now) <= now]
-        clear = await self._by_lane(due, self._clear_up)
-        self._later |= {each.id: now + ASK_AGAIN for each in due if each.id not in clear}
-        return len(clear)
-
-    async def _clear_up(self, doubts: Sequence[Doubt]) -> Outcomes:
-        """Ask about some. What certainly came nowhere is sent again, if it still may be."""
-        now = self._world.now()
-        asked = (each.lane.query(str(each.id), each.taken_at, now) for each in doubts)
-        answers = zip(doubts, await _all(asked), strict=True)
-        outcomes = {each.id: outcome for each, outcome in answers if outcome}
+        outcomes = await self._deliver(due)
         lost = [id_ for id_, each in outcomes.items() if each.verdict is Verdict.ABSENT]
-        outcomes = {id_: each for id_, each in outcomes.items() if id_ not in lost}
         if lost:
-            hand = Hand(self._lanes)
-            await self._decide(take_again(lost, hand))
-            outcomes |= await self._hand_over(hand.parcels)
+            again = Hand(self._lanes)
+            await self._decide(take_again(lost, again))
+            clear = {id_: each for id_, each in outcomes.items() if id_ not in lost}
+            outcomes = clear | await self._deliver(again.parcels)
         if outcomes:
             await self._decide(settle(outcomes))
-        return outcomes
+        self._later |= {each.id: now + ASK_AGAIN for each in due if each.id not in outcomes}
+        return len(outcomes)
 
-    async def _hand_over(self, parcels: Sequence[Parcel]) -> Outcomes:
-        """Hand parcels over; what became of each, in no order."""
-        return await self._by_lane(parcels, _carry)
-
-    async def _by_lane(
-        self,
-        messages: Sequence[M],
-        carry: Callable[[Sequence[M]], Coroutine[Any, Any, Outcomes]],
-    ) -> Outcomes:
-        """Carry messages in batches, each lane at its rate and beside the others."""
-
-        async def along(own: Sequence[M]) -> Outcomes:
-            lane, done = own[0].lane, Outcomes()
-            for begin in range(0, len(own), lane.batch):
-                batch = own[begin : begin + lane.batch]
-                await pace(self._url, lane, len(batch))
-                done |= await carry(batch)
-            return done
-
-        keys = {each.lane.key for each in messages}
-        lanes = [[each for each in messages if each.lane.key == key] for key in keys]
-        return dict(ChainMap(*await _all(map(along, lanes))))
+    async def _deliver(self, items: Sequence[InHand]) -> Outcomes:
+        return await deliver(self._url, items, self._world)
 
     async def _listed(
         self, wanted: Mapping[str, int], after: Mapping[str, str] | None = None
@@ -251,31 +220,3 @@ class Courier:
 
     def _stamp(self, at: datetime | None = None) -> Stamp:
         return Stamp(at=at or self._world.now(), actor=SYSTEM)
-
-
-async def _carry(parcels: Sequence[Parcel]) -> Outcomes:
-    done = await _all(map(_deliver, parcels))
-    return {each.id: outcome for each, outcome in zip(parcels, done, strict=True)}
-
-
-async def _deliver(parcel: Parcel) -> Outcome:
-    if parcel.to is None:
-        return Outcome(Verdict.ABSENT, parcel.withheld)
-    message = Message(
-        channel=parcel.channel,
-        to=parcel.to,
-        subject=parcel.subject if parcel.channel is Channel.EMAIL else None,
-        body=parcel.body,
-        reference=str(parcel.id),
-        html=parcel.html,
-    )
-    return await parcel.lane.send(message)
-
-
-async def _all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of works that go on side by side. Whatever goes wrong with one, nothing is let
-    go while another is still being done."""
-    done = await asyncio.gather(*works, return_exceptions=True)
-    if errors := [each for each in done if isinstance(each, BaseException)]:
-        raise errors[0]
-    return [each for each in done if not isinstance(each, BaseException)]

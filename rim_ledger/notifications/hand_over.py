@@ -13,6 +13,7 @@ from rim_ledger.book import Book, Work
 from rim_ledger.core import Event
 from rim_ledger.delivery.kill_switch import is_open
 from rim_ledger.delivery.port import Channel, Lane, Outcome, Verdict
+from rim_ledger.delivery.worker import InHand
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.addressing import addressed
 from rim_ledger.notifications.broadcast import BroadcastChunk, BroadcastMessage, Phase
@@ -41,7 +42,7 @@ from rim_ledger.notifications.notification import (
     notification_id,
     queue,
 )
-from rim_ledger.notifications.parcel import Hand, Parcel, parcel_of
+from rim_ledger.notifications.parcel import Hand, parcel_of
 from rim_ledger.notifications.tally import since, tally
 
 TRIED_MIN, FAILED_MAX = 20, 0.05
@@ -85,7 +86,7 @@ def take_again(ids: Sequence[UUID], hand: Hand) -> Work:
             parcel = parcel_of(book, each, lane)
             if each.hand_over is not HandOver.UNDER_WAY:
                 continue  # Somebody was faster.
-            if parcel.to is None:
+            if parcel.withheld:
                 hand.parcels.append(parcel)
             elif not _rests(book, each, lane):
                 _take_one(book, parcel, hand)
@@ -99,7 +100,7 @@ def _found(book: Book, ids: Sequence[UUID]) -> list[NotificationHistory]:
     return [book.read(NotificationHistory, each) for each in ids]
 
 
-def _take_one(book: Book, parcel: Parcel, hand: Hand) -> None:
+def _take_one(book: Book, parcel: InHand, hand: Hand) -> None:
     taken = NotificationTaken(integration=parcel.lane.integration)
     book.append(NotificationHistory, parcel.id, [taken])
     hand.parcels.append(parcel)

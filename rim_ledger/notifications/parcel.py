@@ -1,13 +1,13 @@
 """Messages in hand: their words and addresses in the clear, and the way that each takes."""
 
-from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rim_ledger.book import Book
-from rim_ledger.delivery.port import Channel, Lane, Lanes
+from rim_ledger.delivery.port import Channel, Lane, Lanes, Message, Outcome, Verdict
+from rim_ledger.delivery.worker import InHand
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.broadcast import BroadcastMessage
 from rim_ledger.notifications.contact import GONE, Purpose, address
@@ -19,34 +19,14 @@ CANCELLED: Final = "The broadcast was cancelled before this could be sent."
 UNWANTED: Final = "The recipient opted out of marketing before this could be sent."
 
 
-class Parcel(Struct, frozen=True, kw_only=True):
-    """A message in hand, its words and its address in the clear. Without one it is withheld."""
-
-    id: UUID
-    channel: Channel
-    lane: Lane
-    to: str | None
-    withheld: str
-    """Why it is not sent, where there is no address."""
-    subject: str
-    body: str
-    html: bool = False
-
-
-class Doubt(Struct, frozen=True):
-    """A message that somebody who died had in hand: the provider is asked about it."""
-
-    id: UUID
-    lane: Lane
-    taken_at: datetime
-
-
 class Hand(Struct):
     """What a decision leaves with whoever asked for it."""
 
     lanes: Lanes
-    parcels: list[Parcel] = []
-    doubts: list[Doubt] = []
+    parcels: list[InHand] = []
+    """To be handed over, or withheld."""
+    doubts: list[InHand] = []
+    """Somebody who died had them in hand: the provider is asked about them."""
     seen: tuple[int, int] = (0, 0)
     """How far the chunk was settled and taken."""
 
@@ -61,28 +41,35 @@ class Hand(Struct):
     def doubt(self, known: NotificationHistory, book: Book) -> None:
         """Have a message asked about where it went."""
         lane = self.lanes.former(Channel(known.notice.channel), known.integration, book)
-        self.doubts.append(Doubt(known.id, lane, known.taken_at or known.created_at))
+        self.doubts.append(_in_hand(known, lane))
 
 
-def parcel_of(book: Book, known: NotificationHistory, lane: Lane) -> Parcel:
-    """A message as it is handed over now, or is not."""
-    notice = known.notice
+def parcel_of(book: Book, known: NotificationHistory, lane: Lane) -> InHand:
+    """A message as it is handed over now, or is withheld."""
+    notice, parcel = known.notice, _in_hand(known, lane)
     title, message = in_clear(book, known)
     withheld = _withheld(notice, book)
     if known.to is None:
         reached = address(book, notice.recipient_type, notice.recipient, notice.channel)
     else:
         reached = book.reveal(known.person, known.to)
-    return Parcel(
-        id=known.id,
-        channel=Channel(notice.channel),
-        lane=lane,
-        to=None if withheld else reached,
-        withheld=withheld or GONE,
-        subject=title or "",
+    if withheld or reached is None:
+        return replace(parcel, withheld=Outcome(Verdict.ABSENT, withheld or GONE))
+    channel = Channel(notice.channel)
+    order = Message(
+        channel=channel,
+        to=reached,
+        subject=(title or "") if channel is Channel.EMAIL else None,
         body=message or "",
+        reference=parcel.reference,
         html=notice.html,
     )
+    return replace(parcel, order=order)
+
+
+def _in_hand(known: NotificationHistory, lane: Lane) -> InHand:
+    taken_at = known.taken_at or known.created_at
+    return InHand(id=known.id, reference=str(known.id), lane=lane, taken_at=taken_at)
 
 
 def _withheld(notice: Notice, book: Book) -> str | None:

@@ -317,7 +317,7 @@ async def die(admin: Client) -> None:
         raise asyncio.CancelledError
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(asyncio.CancelledError):
-        patch.setattr("rim_ledger.notifications.courier._deliver", dying)
+        patch.setattr("rim_ledger.delivery.port.Lane.send", dying)
         await courier(admin).carry()
 
 

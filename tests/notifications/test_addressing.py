@@ -26,12 +26,14 @@ HOUR = timedelta(hours=1)
 
 def test_each_recipient_is_called_by_name() -> None:
     desk = MessageDesk(2)
-    broadcast = desk.sending(title="For {{name}}", message="Dear {{ name }},\n{{name}}!")
+    words = {"title": "For {{name}}", "message": "Dear {{ name }},\n{{name}}!"}
+    broadcast = desk.sending(type="email", **words)
     hand = desk.take(broadcast)
     for parcel, user in zip(hand.parcels, desk.users, strict=True):
         known = desk.book().read(User, user)
         name = desk.book().reveal(user, known.name)
-        assert (parcel.subject, parcel.body) == (f"For {name}", f"Dear {name},\n{name}!")
+        order = parcel.order
+        assert (order.subject, order.body) == (f"For {name}", f"Dear {name},\n{name}!")
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ def test_everybody_is_written_to_once_on_each_channel_and_counted() -> None:
     hand, told = desk.take(broadcast), list[tuple[str | None, str]]()
     while hand.parcels:
         assert len(hand.parcels) <= 4
-        told += [(each.to, each.channel) for each in hand.parcels]
+        told += [(each.order.to, each.order.channel) for each in hand.parcels]
         desk.go_on(broadcast, hand)
     phones = {(f"+234803{number:07}", "sms") for number in range(5)}
     emails = {(f"u{number}@rim.example", "email") for number in range(5)}
@@ -229,7 +229,7 @@ def test_whoever_takes_over_a_chunk_asks_about_what_was_in_hand_and_goes_on() ->
     desk.run(settle({each: Outcome(Verdict.UNKNOWN) for each in lost}))
     desk.go_on(broadcast, heir)
     assert len(heir.parcels) == 2
-    assert not {each.to for each in heir.parcels} & {each.to for each in dead.parcels}
+    assert not {each.order.to for each in heir.parcels} & {each.order.to for each in dead.parcels}
     assert heir.doubts == []
     # The first one was not dead, only slow: what it says counts, and it gets nothing more to do.
     assert names(desk.go_on(broadcast, dead)) == [
@@ -362,7 +362,7 @@ def test_whoever_was_suspended_or_opted_out_meanwhile_is_left_out() -> None:
     desk.perform(User, desk.users[0], SuspendUser(reason="fraud"))
     assert desk.perform(User, desk.users[1], OptOut()) == [UserOptedOut()]
     hand = desk.take(broadcast)
-    assert [each.to for each in hand.parcels] == ["+2348030000002"]
+    assert [each.order.to for each in hand.parcels] == ["+2348030000002"]
     desk.go_on(broadcast, hand)
     done = desk.broadcast(broadcast)
     assert (done.sent_count, done.excluded_count) == (1, 2)

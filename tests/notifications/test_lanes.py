@@ -215,7 +215,7 @@ def left_in_hand(desk: PostOffice, **more: Any) -> tuple[UUID, list[UUID]]:
 def again(desk: PostOffice, rows: list[UUID]) -> list[str | None]:
     """To whom they are sent again, or None and the reason."""
     desk.run(take_again(rows, desk.hand))
-    return [each.to or each.withheld for each in desk.hand.parcels]
+    return [each.withheld.reason if each.withheld else each.order.to for each in desk.hand.parcels]
 
 
 def test_what_came_nowhere_is_in_hand_anew_before_it_is_sent_again() -> None:
@@ -257,7 +257,7 @@ def test_what_is_repeated_by_a_person_goes_though_its_broadcast_is_over() -> Non
     desk.go_on(broadcast, hand, Verdict.FAILED)
     desk.perform(NotificationHistory, repeat_id(row), RetryNotification(parent=row))
     desk.run(take_waiting([repeat_id(row)], desk.hand))
-    assert [each.to for each in desk.hand.parcels] == ["+2348030000000"]
+    assert [each.order.to for each in desk.hand.parcels] == ["+2348030000000"]
     assert again(desk, [repeat_id(row)]) == ["+2348030000000"]
     desk.perform(User, desk.users[0], OptOut())
     assert again(desk, [repeat_id(row)]) == [UNWANTED]

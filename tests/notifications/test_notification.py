@@ -72,7 +72,7 @@ def test_it_is_in_hand_before_it_is_sent_and_its_address_is_clear_there_alone() 
     row = desk.queued(notice(desk))
     assert desk.book().listed(waiting("sms"), 9) == [row]
     (parcel,) = taken(desk, row).parcels
-    assert (parcel.to, parcel.body) == ("+2348030000000", "Message")
+    assert (parcel.order.to, parcel.order.body) == ("+2348030000000", "Message")
     assert desk.row(row).hand_over is HandOver.UNDER_WAY
     assert not any("+234" in str(each.event) or "Message" in str(each.event) for each in desk.log)
     assert names(heard(desk, row, Verdict.ACCEPTED)) == ["NotificationSent"]
@@ -175,7 +175,8 @@ def test_nobody_is_written_to_who_is_gone_by_then() -> None:
     row = desk.queued(notice(desk))
     desk.perform(User, desk.users[0], SuspendUser(reason="fraud"))
     (parcel,) = taken(desk, row).parcels
-    assert parcel.to is None
+    assert parcel.order is None
+    assert parcel.withheld
 
 
 def test_a_retry_is_another_one_that_names_the_failed_one_and_there_is_one_of_it() -> None:
@@ -195,7 +196,7 @@ def test_a_retry_is_another_one_that_names_the_failed_one_and_there_is_one_of_it
         desk.perform(NotificationHistory, row, wish)
     assert refused.value.code == "already-done"
     (parcel,) = taken(desk, child).parcels
-    assert (parcel.id, parcel.body) == (child, "Message")
+    assert (parcel.id, parcel.order.body) == (child, "Message")
     heard(desk, child, Verdict.FAILED)
     desk.perform(NotificationHistory, child, RetryNotification(parent=child))
     with pytest.raises(NotFound):

@@ -70,10 +70,7 @@ class Watchers(Staff):
         take_waiting(self.waiting(), hand)(book)
         self.keep(book)
         down = Outcome(heard, "it is down")
-        outcomes = {
-            each.id: down if each.to else Outcome(Verdict.ABSENT, each.withheld)
-            for each in hand.parcels
-        }
+        outcomes = {each.id: each.withheld or down for each in hand.parcels}
         book = self.book()
         settle(outcomes)(book)
         return self.keep(book)
