@@ -24,6 +24,7 @@ from rim_ledger import link, store
 from rim_ledger.admin import attempts
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.delivery import egress
 from rim_ledger.heartbeat import BEAT
 from rim_ledger.key_ring import open_ring
 from rim_ledger.ledger import Ledger
@@ -49,6 +50,8 @@ def _waiting(monkeypatch: pytest.MonkeyPatch) -> None:
         (dispatch, "ANSWER_TIMEOUT_SECONDS"),
         (attempts, "TURN_TIMEOUT_SECONDS"),
         (link, "RECONNECT_TIMEOUT_SECONDS"),
+        (egress, "CALL_TIMEOUT_SECONDS"),
+        (egress, "CONNECT_TIMEOUT_SECONDS"),
     ):
         monkeypatch.setattr(module, name, 60.0)
     monkeypatch.setattr(store, "IMPATIENT", "SET lock_timeout = '60s'")

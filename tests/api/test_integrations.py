@@ -9,7 +9,6 @@ import pytest
 from api.installation.delivery import providers
 from api.installation.settings import Settings
 from rim_ledger.book import Book
-from rim_ledger.delivery import egress
 from rim_ledger.delivery.airtime import TopUp
 from rim_ledger.delivery.egress import Egress
 from rim_ledger.delivery.port import UNKNOWN, Outcome, Verdict
@@ -22,13 +21,6 @@ from tests.spec import TestWorld
 
 ALL = "/v1/api-integrations"
 SECRET, KEY = "a-secret-of-the-telco", "a-key-of-the-telco"
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, who answers is heard."""
-    for name in ("CALL_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
-        monkeypatch.setattr(egress, name, 60.0)
 
 
 async def add(admin: Client, url: str, **more: Any) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from projections.measures import TableMeasures
-from rim_ledger.delivery import egress
 from rim_ledger.delivery.egress import Egress
 from rim_ledger.delivery.port import Channel
 from tests.api.borrowers import ask_for_code
@@ -22,13 +21,6 @@ from tests.delivery.test_egress import naming
 
 ALL = "/v1/api-integrations"
 CONFIG = "/v1/system-config/notifications"
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, who answers is heard."""
-    for name in ("CALL_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
-        monkeypatch.setattr(egress, name, 60.0)
 
 
 class Gateway:

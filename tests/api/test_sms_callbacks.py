@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 
 from projections.rebuild import rebuild
-from rim_ledger.delivery import egress
 from tests.api.conftest import Client, Tell, serving
 from tests.api.providers import connected, word
 from tests.api.test_broadcasts import Listening, courier, drafted, row, sent
@@ -17,13 +16,6 @@ from tests.delivery.http_server import Request, a_provider, always, answer
 
 DELIVERED, FAILED = "message.delivered", "message.failed"
 TERMII = {"name": "Termii", "type": "sms", "provider": "termii"}
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, who answers is heard."""
-    for name in ("CALL_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
-        monkeypatch.setattr(egress, name, 60.0)
 
 
 async def termii(admin: Client) -> Gateway:

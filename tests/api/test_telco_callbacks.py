@@ -5,10 +5,7 @@ from collections import Counter
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from projections.rebuild import rebuild
-from rim_ledger.delivery import egress
 from rim_ledger.system.integration import ApiIntegration, IntegrationActivated
 from rim_ledger.system.mending import break_
 from tests.api.conftest import Client, Tell, serving
@@ -17,13 +14,6 @@ from tests.api.test_callbacks import INTEGRATIONS, OTHER, SECRET, Gateway, paid,
 from tests.delivery.http_server import a_provider
 from tests.delivery.telco import Mood, MoodyTelco
 from tests.sample import STAMP
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, who answers is heard."""
-    for name in ("CALL_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
-        monkeypatch.setattr(egress, name, 60.0)
 
 
 def pending() -> MoodyTelco:

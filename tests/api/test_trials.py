@@ -5,20 +5,12 @@ from typing import Any
 
 import pytest
 
-from rim_ledger.delivery import egress
 from tests.api.conftest import Client, Tell
 from tests.api.test_messages_leave import Gateway, connected
 from tests.api.test_templates import SMS, TEXTS, kept
 from tests.delivery.http_server import Request, a_provider
 
 WISH = {"to": "08031234567", "values": {"name": "Ada"}}
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, who answers is heard."""
-    for name in ("CALL_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
-        monkeypatch.setattr(egress, name, 60.0)
 
 
 class Hesitant(Gateway):

@@ -31,10 +31,8 @@ Story = Callable[[Lender, MoodyTelco], Awaitable[None]]
 
 
 @pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def _answers_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, who answers is heard."""
-    for name in ("CALL_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
-        monkeypatch.setattr(egress, name, 60.0)
     monkeypatch.setattr(dispatch, "ANSWER_TIMEOUT_SECONDS", 60.0)
 
 

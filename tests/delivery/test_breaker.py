@@ -12,7 +12,6 @@ from rim_ledger import clock
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.core import SYSTEM, Stamp, Unavailable
 from rim_ledger.delivery import breaker as module
-from rim_ledger.delivery import egress
 from rim_ledger.delivery.breaker import Breaker
 from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
 from rim_ledger.key_ring import derived
@@ -29,13 +28,6 @@ from rim_ledger.system.mending import FIRST_PROBE
 from rim_ledger.vault import Vault
 from tests.delivery.mailbox import Mailbox, a_mail_server
 from tests.delivery.telco import LaterWorld, simulated
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, who answers is heard."""
-    for name in ("CALL_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
-        monkeypatch.setattr(egress, name, 60.0)
 
 
 class Switchboard:

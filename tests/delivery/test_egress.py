@@ -52,13 +52,6 @@ NOWHERE_PUBLIC = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, who answers is heard."""
-    for name in ("CALL_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
-        monkeypatch.setattr(egress, name, 60.0)
-
-
 def naming(*answers: Sequence[str]) -> Callable[[str, int], Awaitable[Sequence[str]]]:
     """A resolver that says this the first time, that the second, and breaks down after that."""
     coming: Iterator[Sequence[str]] = iter(answers)

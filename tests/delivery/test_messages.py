@@ -11,7 +11,7 @@ import pytest
 from aiosmtplib import SMTP
 from pydantic import SecretStr
 
-from rim_ledger.delivery import egress, retry, smtp
+from rim_ledger.delivery import retry, smtp
 from rim_ledger.delivery.breaker import Breaker
 from rim_ledger.delivery.egress import Egress
 from rim_ledger.delivery.endpoint import Endpoint
@@ -30,10 +30,8 @@ Answering = Callable[[Request], bytes | None]
 
 
 @pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def _waits_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, who answers is heard. Nobody waits to try again."""
-    for name in ("CALL_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
-        monkeypatch.setattr(egress, name, 60.0)
     monkeypatch.setattr(retry, "WAITS_SECONDS", (0.0, 0.0))
 
 

@@ -23,13 +23,6 @@ NAME = "mail.rim.example"
 DEVELOPMENT = Egress(development=True)
 
 
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, who answers is heard."""
-    for name in ("CALL_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
-        monkeypatch.setattr(egress, name, 60.0)
-
-
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Egress:
     """A way on which this machine is a public one, by the name of the mail server."""
