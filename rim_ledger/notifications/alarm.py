@@ -18,8 +18,8 @@ from rim_ledger.outage import Outages
 from rim_ledger.store import Store
 from rim_ledger.world import World
 
-INTERVAL: Final = 15.0
-"""Seconds between two looks."""
+INTERVAL_SECONDS: Final = 15.0
+"""Between two looks."""
 ALERTS_MAX: Final = 10_000
 
 log = logging.getLogger(__name__)
@@ -66,4 +66,4 @@ async def run(alarm: Alarm) -> None:
             outages.end()
         except Exception as error:
             outages.begin(error)
-        await asyncio.sleep(INTERVAL)
+        await asyncio.sleep(INTERVAL_SECONDS)
