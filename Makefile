@@ -10,7 +10,7 @@ help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 run: $(VENV)/installed ## Run the whole service in the foreground; Ctrl-C stops it
-	@exec $(BIN)/python -P -m api.process.cli up
+	@exec $(BIN)/python -P -m api.cli.main up
 
 setup: $(VENV)/ready ## Install the project and its tools into .venv
 
@@ -51,7 +51,7 @@ real: setup ## Lend real loans again in a running service (NANO_LOANS, RIM_ADMIN
 
 golden: setup ## Pin schemas, tables and reference pages as they are now; review the diff
 	GOLDEN=write $(BIN)/python -m pytest -q -p no:randomly tests/test_events.py tests/test_reference.py \
-	tests/projections/test_tables.py tests/api/test_description.py tests/test_house.py \
+	tests/projections/tables/test_tables.py tests/api/description/test_description.py tests/test_house.py \
 	tests/test_security_page.py
 
 soak: setup ## The long runs: kills under load, floods, random input

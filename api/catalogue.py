@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Final
 
-from api import (
+from api.pipeline import health
+from api.pipeline.endpoint import Endpoint, router_of
+from api.pipeline.routes import AnyRoute, Table
+from api.routes import (
     activity_proofs,
     admin,
     alerts,
@@ -30,9 +33,6 @@ from api import (
     system,
     templates,
 )
-from api.road import health
-from api.road.endpoint import Endpoint, router_of
-from api.road.routes import AnyRoute, Table
 
 _OWN: Final[tuple[Sequence[AnyRoute], ...]] = (
     admin.ROUTES,

@@ -3,17 +3,10 @@
 from typing import Annotated
 from uuid import UUID
 
-from projections.columns import (
-    Indexed,
-    Key,
-    Moment,
-    Read,
-    References,
-    Sql,
-)
-from projections.embedded import ActivityDetails
-from projections.tables import Row
-from rim_ledger.activity import AdminActivityLog
+from projections.tables.columns import Indexed, Key, Moment, Read, References, Sql
+from projections.tables.embedded import ActivityDetails
+from projections.tables.table import Row
+from rim_ledger.engine.activity import AdminActivityLog
 from rim_ledger.values import Word
 
 

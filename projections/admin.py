@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from projections.columns import (
+from projections.tables.columns import (
     Copied,
     EmailText,
     Indexed,
@@ -20,8 +20,8 @@ from projections.columns import (
     UniqueName,
     UniqueWhile,
 )
-from projections.tables import Row
-from rim_ledger.admin.account import Username
+from projections.tables.table import Row
+from rim_ledger.admin.admin_commands import Username
 from rim_ledger.admin.admin_role import AdminRole
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser
 from rim_ledger.admin.api_key import ApiKey

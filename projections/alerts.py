@@ -6,10 +6,10 @@ from uuid import UUID
 
 from pydantic import WithJsonSchema
 
-from projections.columns import Indexed, Key, Moment, References, Shown, Sql, Tags
-from projections.tables import Row
+from projections.tables.columns import Indexed, Key, Moment, References, Shown, Sql, Tags
+from projections.tables.table import Row
 from rim_ledger.notifications.alert import AlertType, SystemAlert
-from rim_ledger.notifications.episode import AlertState
+from rim_ledger.notifications.alert_state import AlertState
 from rim_ledger.notifications.notification import NotificationChannel
 
 Value = Annotated[

@@ -6,10 +6,9 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from rim_ledger.core import Unavailable
-from rim_ledger.notifications.broadcast import Target
-from rim_ledger.notifications.broadcast_events import TargetAudience
-from rim_ledger.notifications.broadcasting import Frozen
+from rim_ledger.engine.refusals import Unavailable
+from rim_ledger.notifications.broadcast import Target, TargetAudience
+from rim_ledger.notifications.broadcast_commands import Frozen
 from rim_ledger.notifications.contact import Purpose
 
 CATCH_UP_SECONDS: Final = 5.0

@@ -6,7 +6,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from projections.columns import (
+from projections.event_names import EntityName, EventName
+from projections.lending import LoanRow
+from projections.payments import TransactionRow
+from projections.support import TicketRow
+from projections.tables.columns import (
     ForOwner,
     Indexed,
     Internal,
@@ -18,12 +22,8 @@ from projections.columns import (
     Sql,
     Unique,
 )
-from projections.embedded import Change
-from projections.event_names import EntityName, EventName
-from projections.lending import LoanRow
-from projections.payments import TransactionRow
-from projections.support import TicketRow
-from projections.tables import Row
+from projections.tables.embedded import Change
+from projections.tables.table import Row
 
 
 class AuditLog(Struct, frozen=True, kw_only=True, gc=False):

@@ -3,8 +3,8 @@
 from typing import Annotated
 from uuid import UUID
 
-from projections.columns import Indexed, Key, Moment, References
-from projections.tables import Row
+from projections.tables.columns import Indexed, Key, Moment, References
+from projections.tables.table import Row
 from rim_ledger.delivery.kill_switch import Outbound
 from rim_ledger.system.backup import Backup, BackupStatus
 from rim_ledger.system.backup_settings import (

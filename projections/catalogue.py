@@ -23,7 +23,7 @@ from projections.payments import StatementLineRow, StatementRow, TransactionRow
 from projections.refused_requests import RefusedRequestRow
 from projections.support import DepartmentRow, SupportAgentRow, TicketRow
 from projections.system import ApiIntegrationRow, SystemConfigRow
-from projections.tables import Row
+from projections.tables.table import Row
 
 TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
     {

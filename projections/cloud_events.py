@@ -11,10 +11,10 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from msgspec import Raw, Struct
 
-from projections.log import Line
+from projections.follow.log import Line
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
-from rim_ledger.core import Event
-from rim_ledger.vault import Keys, kept_back, opened, personal_fields
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.vault.personal_keys import Keys, kept_back, opened, personal_fields
 
 SOURCE: Final = "/rim-ledger"
 SCHEMAS: Final = "/v1/events/schemas"

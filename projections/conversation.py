@@ -7,7 +7,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from projections.columns import (
+from projections.event_names import EventName
+from projections.tables.columns import (
     Copied,
     Generated,
     Indexed,
@@ -19,12 +20,10 @@ from projections.columns import (
     Sealed,
     Sql,
 )
-from projections.embedded import Attachment
-from projections.event_names import EventName
-from projections.tables import Row
-from rim_ledger.codec import Recorded
-from rim_ledger.support.ticket import Ticket
-from rim_ledger.support.ticket_events import MessagePosted, MessagesRead, Sender
+from projections.tables.embedded import Attachment
+from projections.tables.table import Row
+from rim_ledger.engine.codec import Recorded
+from rim_ledger.support.ticket import MessagePosted, MessagesRead, Sender, Ticket
 
 
 class ChatMessage(Struct, frozen=True, kw_only=True, gc=False):

@@ -16,34 +16,23 @@ from msgspec import Struct
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from projections.columns import (
-    Indexed,
-    Key,
-    Moment,
-    Naira,
-    Read,
-    References,
-    Sql,
-    Unique,
-)
-from projections.embedded import PostedLine
 from projections.event_names import EventName
-from projections.tables import (
-    Also,
-    Row,
-)
-from rim_ledger.core import Aggregate, Event
-from rim_ledger.lending.loan import Loan, LoanStatus
-from rim_ledger.lending.loan_events import (
+from projections.tables.columns import Indexed, Key, Moment, Naira, Read, References, Sql, Unique
+from projections.tables.embedded import PostedLine
+from projections.tables.table import Also, Row
+from rim_ledger.engine.aggregate import Aggregate, Event
+from rim_ledger.lending.loan import (
     DisputeOutcome,
+    Loan,
     LoanDisbursed,
     LoanDisbursementDisputed,
     LoanDisbursementReversed,
     LoanDisputeResolved,
     LoanRepaid,
     LoanRepaymentReversed,
+    LoanStatus,
 )
-from rim_ledger.lending.user_events import CreditRefunded
+from rim_ledger.lending.user import CreditRefunded
 from rim_ledger.payments.transaction import (
     Transaction,
     TransactionCompleted,

@@ -3,7 +3,7 @@
 from typing import Annotated, Final
 from uuid import UUID
 
-from projections.columns import (
+from projections.tables.columns import (
     Copied,
     EmailText,
     FreeFields,
@@ -22,7 +22,7 @@ from projections.columns import (
     Words,
     free_fields,
 )
-from projections.tables import Row
+from projections.tables.table import Row
 from rim_ledger.lending.attempt import Disbursement
 from rim_ledger.lending.loan import Loan, LoanStatus
 from rim_ledger.lending.user import RepaymentStatus, User, UserStatus

@@ -8,8 +8,8 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection
 
-from projections import lateness
-from projections.lateness import LATE
+from projections.follow import lag
+from projections.follow.lag import LATE
 from rim_ledger.delivery.port import Channel
 from rim_ledger.notifications.alert import AlertType
 
@@ -74,7 +74,7 @@ class TableMeasures:
                 if type in OF_TABLES and not fresh:
                     return None
                 found = await _row(connection, QUERIES[type], at)
-                late = lateness.found(await (await connection.execute(LATE.encode())).fetchall())
+                late = lag.found(await (await connection.execute(LATE.encode())).fetchall())
         except psycopg.Error:
             return None
         if found is None:

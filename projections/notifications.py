@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import WithJsonSchema
 
-from projections.columns import (
+from projections.tables.columns import (
     FreeFields,
     Generated,
     Indexed,
@@ -19,16 +19,16 @@ from projections.columns import (
     UniqueWhile,
     Words,
 )
-from projections.tables import Row
+from projections.tables.table import Row
 from rim_ledger.notifications.broadcast import (
     BroadcastChunk,
     BroadcastMessage,
     BroadcastStatus,
+    BroadcastType,
     Phase,
+    TargetAudience,
 )
-from rim_ledger.notifications.broadcast_events import BroadcastType, TargetAudience
 from rim_ledger.notifications.contact import Purpose
-from rim_ledger.notifications.email_template import EmailTemplate, TemplateType
 from rim_ledger.notifications.notification import (
     HandOver,
     NotificationChannel,
@@ -37,8 +37,8 @@ from rim_ledger.notifications.notification import (
     NotificationType,
     RecipientType,
 )
-from rim_ledger.notifications.sms_template import SmsTemplate
 from rim_ledger.notifications.sms_text import Encoding
+from rim_ledger.notifications.template import EmailTemplate, SmsTemplate, TemplateType
 
 _ids = {"type": "array", "items": {"type": "string", "format": "uuid"}}
 _users = {"anyOf": [_ids, {"type": "null"}]}

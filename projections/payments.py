@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 from pydantic import AfterValidator, Field
 
-from projections.columns import (
+from projections.tables.columns import (
     Copied,
     EmailText,
     FreeFields,
@@ -26,12 +26,9 @@ from projections.columns import (
     Words,
     free_fields,
 )
-from projections.embedded import (
-    Allocation,
-    Differences,
-    ProviderClaim,
-)
-from projections.tables import Row
+from projections.tables.embedded import Allocation, Differences, ProviderClaim
+from projections.tables.table import Row
+from rim_ledger.engine.aggregate import shared
 from rim_ledger.payments.statement import Finding, LineOutcome, Statement, StatementLinesSettled
 from rim_ledger.payments.transaction import (
     PaymentMethod,
@@ -39,10 +36,7 @@ from rim_ledger.payments.transaction import (
     TransactionStatus,
     TransactionType,
 )
-from rim_ledger.values import (
-    Network,
-    Reference,
-)
+from rim_ledger.values import Network, Reference
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$"), AfterValidator(str.lower)]
 
@@ -139,17 +133,10 @@ def found_lines(
     """The rows of the lines that one event settled."""
     for number, each in enumerate(event.findings, 1):
         yield FoundLine(
+            **shared(FoundLine, each),
             id=UUID(int=position << 20 | number),  # named by its place: no two agree
             statement_id=statement,
-            line=each.line,
-            outcome=each.outcome,
-            transaction_id=each.transaction_id,
-            date=each.date,
-            reference=each.reference,
-            amount=each.amount,
-            provider=each.provider,
             differs=_differs(each),
-            reason=each.reason,
             version=version,
         )
 

@@ -3,17 +3,9 @@
 from typing import Annotated
 from uuid import UUID
 
-from projections.columns import (
-    Indexed,
-    Key,
-    Moment,
-    Naira,
-    Percent,
-    Read,
-    References,
-)
-from projections.tables import Row
-from rim_ledger.refused_request import RefusedRequest
+from projections.tables.columns import Indexed, Key, Moment, Naira, Percent, Read, References
+from projections.tables.table import Row
+from rim_ledger.engine.refused_request import RefusedRequest
 from rim_ledger.values import Network, Word
 
 

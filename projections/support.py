@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from projections.columns import (
+from projections.tables.columns import (
     Copied,
     EmailText,
     Indexed,
@@ -19,11 +19,10 @@ from projections.columns import (
     UniqueWhile,
     Words,
 )
-from projections.tables import Also, Row, Seen
+from projections.tables.table import Also, Row, Seen
 from rim_ledger.support.department import Department
 from rim_ledger.support.support_agent import AgentStatus, SupportAgent
-from rim_ledger.support.ticket import Ticket, TicketStatus
-from rim_ledger.support.ticket_events import Category, Priority
+from rim_ledger.support.ticket import Category, Priority, Ticket, TicketStatus
 from rim_ledger.values import Tag
 
 OWN = Seen(

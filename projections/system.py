@@ -5,16 +5,8 @@ from uuid import UUID
 
 from pydantic import WithJsonSchema
 
-from projections.columns import (
-    Indexed,
-    Json,
-    Key,
-    Moment,
-    Read,
-    References,
-    Taken,
-)
-from projections.tables import Row
+from projections.tables.columns import Indexed, Json, Key, Moment, Read, References, Taken
+from projections.tables.table import Row
 from rim_ledger.system.config import DataType, SystemConfig
 from rim_ledger.system.integration import (
     ApiIntegration,

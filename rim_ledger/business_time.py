@@ -2,7 +2,7 @@
 
 Most events happened when their stamp says so. One that follows from another stands at the time of
 what caused it, and a correction at the time of what it corrects, which the event itself or its
-stream says. Each type of event has its entry below.
+stream says: `FOLLOWING` names those.
 
 What counts by a time is folded in the order of recording, as each event was decided on those
 before it: so by the latest time everything counts, and comes to what is known now. It never meets
@@ -20,9 +20,9 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.core import Aggregate, Event, Stamp
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import (
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.lending.loan import (
+    Loan,
     LoanBecameOverdue,
     LoanCompleted,
     LoanDefaultReversed,
@@ -30,8 +30,7 @@ from rim_ledger.lending.loan_events import (
     LoanRepaid,
     LoanRepaymentReversed,
 )
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import (
+from rim_ledger.lending.user import (
     CreditApplied,
     CreditDefaulted,
     CreditLimitAdjusted,
@@ -47,6 +46,7 @@ from rim_ledger.lending.user_events import (
     DebtReopened,
     RepaymentAllocated,
     RepaymentReversed,
+    User,
 )
 from rim_ledger.payments.transaction import (
     Transaction,
@@ -55,64 +55,6 @@ from rim_ledger.payments.transaction import (
     TransactionReversed,
 )
 from rim_ledger.values import day_after
-
-OWN: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "User": "UserRegistered UserContactChanged UserPhoneVerified CreditLimitSet CreditScoreSet"
-        " AutoLimitEnabled AutoLimitDisabled UserSuspended UserReinstated UserDeactivated"
-        " UserActivated CreditRefunded UserOptedOut UserOptedIn UserDeleted UserErased",
-        "CustomerAccess": "CustomerLoggedIn CustomerSeen CustomerLoggedOut CustomerSessionsEnded",
-        "Loan": "LoanRequested LoanApproved LoanRejected LoanApprovalRevoked LoanMetadataSet"
-        " LoanDisbursementRequested LoanDisbursementUnknown LoanDisbursementSettled"
-        " LoanDisbursementAnswered LoanDisbursementFailed LoanDisbursed LoanDisbursementDisputed"
-        " LoanDisputeResolved LoanDefaulted",
-        "Transaction": "TransactionRecorded TransactionFailed TransactionNoted"
-        " TransactionQuarantined TransactionRefunded TransactionReconciled",
-        "Statement": "StatementStarted StatementLinesSettled StatementFinished",
-        "Department": "DepartmentCreated DepartmentChanged DepartmentArchived DepartmentJoined"
-        " DepartmentLeft",
-        "SupportAgent": "AgentCreated AgentAvailabilityChanged AgentTierChanged AgentMoved"
-        " AgentRetired AgentTicketTaken AgentTicketLeft",
-        "Ticket": "TicketOpened TicketAssigned TicketUnassigned TicketStarted TicketEscalated"
-        " TicketEscalationAccepted TicketResolved TicketReopened TicketClosed"
-        " TicketPriorityChanged TicketCategoryChanged TicketDepartmentChanged TicketTagged"
-        " TicketUntagged MessagePosted MessagesRead AttachmentAdded TicketResponseOverdue"
-        " TicketResolutionOverdue",
-        "BroadcastMessage": "BroadcastDrafted BroadcastEdited BroadcastScheduled"
-        " BroadcastUnscheduled BroadcastStarted BroadcastProgressed BroadcastPaused"
-        " BroadcastResumed BroadcastSent BroadcastFailed BroadcastCancelled",
-        "BroadcastChunk": "ChunkFrozen ChunkAdvanced",
-        "NotificationHistory": "NotificationQueued NotificationTaken NotificationSent"
-        " NotificationDelivered NotificationFailed NotificationWithheld"
-        " NotificationOutcomeUnknown NotificationContradicted NotificationRetried",
-        "EmailTemplate": "EmailTemplateCreated EmailTemplateChanged EmailTemplateEnabled"
-        " EmailTemplateDisabled EmailTemplateArchived",
-        "SmsTemplate": "SmsTemplateCreated SmsTemplateChanged SmsTemplateEnabled"
-        " SmsTemplateDisabled SmsTemplateArchived",
-        "AdminRole": "AdminRoleCreated AdminRoleChanged AdminRoleDeleted AdminRoleGranted"
-        " AdminRoleWithdrawn",
-        "AdminUser": "AdminCreated AdminContactChanged AdminUserRoleChanged AdminSuspended"
-        " AdminReinstated AdminDeactivated AdminActivated AdminPasswordChanged AdminInvited"
-        " AdminPasswordResetBegun AdminTwoFactorEnrolled AdminTwoFactorConfirmed"
-        " AdminTwoFactorDisabled AdminTwoFactorReset AdminAccessReset AdminLoggedIn AdminSeen"
-        " AdminLoggedOut AdminSessionsRevoked AdminApiKeyAdded AdminApiKeyRemoved",
-        "ApiKey": "ApiKeyCreated ApiKeyUsed ApiKeyRevoked",
-        "SecuritySettings": "SecuritySettingsChanged",
-        "AdoptedSecrets": "SecretsAdopted",
-        "SystemAlert": "AlertCreated AlertChanged AlertEnabled AlertDisabled AlertArchived"
-        " AlertTriggered AlertStateChanged AlertAcknowledged",
-        "SystemConfig": "SystemConfigSet SystemConfigReset",
-        "BackupSettings": "BackupSettingsChanged ScheduledBackupBegun BackupTaken",
-        "Backup": "BackupStarted BackupPromoted BackupSucceeded BackupFailed"
-        " BackupVerificationRequested BackupVerified BackupFoundUnsound BackupDownloadOffered"
-        " BackupDownloaded BackupDeleted",
-        "Outbound": "OutboundStopped OutboundResumed",
-        "ApiIntegration": "IntegrationCreated IntegrationChanged IntegrationCredentialsRotated"
-        " IntegrationTested IntegrationActivated IntegrationDeactivated IntegrationBroken"
-        " IntegrationArchived",
-    }
-)
-"""By entity, the events that happened when their stamp says so, each after those before it."""
 
 Rule = Callable[[Any, Stamp, Any], datetime | None]
 """From an event, its stamp and its aggregate as recorded before it, the time (UTC) from which on
@@ -244,12 +186,6 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
 )
 """The events that happened at the time of something else, and when that was."""
 
-RULES: Final[Mapping[str, Rule | None]] = MappingProxyType(
-    dict.fromkeys(" ".join(OWN.values()).split())
-    | {event.__name__: rule for event, rule in FOLLOWING.items()}
-)
-"""The rule of every type of event; None for those with a time of their own."""
-
 FIGURES: Final = (CreditScoreRecomputed, CreditLimitAdjusted)
 """Events that nothing later rests upon."""
 
@@ -286,7 +222,7 @@ class Times(Struct, frozen=True, gc=False):
     def after(self, event: Event, stamp: Stamp, before: Aggregate) -> Self:
         """The times with one more event; `before` is the aggregate as recorded before it."""
         own, least, approximate = self.own, self.least, self.approximate
-        if rule := RULES[type(event).__name__]:
+        if rule := FOLLOWING.get(type(event)):
             if (found := rule(event, stamp, before)) is not None:
                 at = max(found, least)
             elif isinstance(event, FIGURES):

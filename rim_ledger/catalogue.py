@@ -3,37 +3,33 @@
 from typing import Any, Final, get_args
 
 from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated, AdminRoleEvent
-from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.admin_user_events import AdminCreated, AdminUserEvent
+from rim_ledger.admin.admin_user import AdminCreated, AdminUser, AdminUserEvent
 from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyEvent
 from rim_ledger.admin.security_settings import SecuritySettings, SecuritySettingsChanged
-from rim_ledger.adopted_secrets import AdoptedSecrets, SecretsAdopted
-from rim_ledger.core import Aggregate, Event
 from rim_ledger.customers.access import CustomerAccess, CustomerAccessEvent, CustomerLoggedIn
 from rim_ledger.delivery.kill_switch import Outbound, OutboundEvent
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import LoanEvent, LoanRequested
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import UserEvent, UserRegistered
+from rim_ledger.engine.adopted_secrets import AdoptedSecrets, SecretsAdopted
+from rim_ledger.engine.aggregate import Aggregate, Event
+from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
+from rim_ledger.lending.user import User, UserEvent, UserRegistered
 from rim_ledger.notifications.alert import AlertCreated, AlertEvent, SystemAlert
-from rim_ledger.notifications.broadcast import BroadcastChunk, BroadcastMessage
-from rim_ledger.notifications.broadcast_events import (
+from rim_ledger.notifications.broadcast import (
+    BroadcastChunk,
     BroadcastChunkEvent,
     BroadcastDrafted,
     BroadcastEvent,
+    BroadcastMessage,
     ChunkFrozen,
-)
-from rim_ledger.notifications.email_template import (
-    EmailTemplate,
-    EmailTemplateCreated,
-    EmailTemplateEvent,
 )
 from rim_ledger.notifications.notification import (
     NotificationEvent,
     NotificationHistory,
     NotificationQueued,
 )
-from rim_ledger.notifications.sms_template import (
+from rim_ledger.notifications.template import (
+    EmailTemplate,
+    EmailTemplateCreated,
+    EmailTemplateEvent,
     SmsTemplate,
     SmsTemplateCreated,
     SmsTemplateEvent,
@@ -42,8 +38,7 @@ from rim_ledger.payments.statement import Statement, StatementEvent, StatementSt
 from rim_ledger.payments.transaction import Transaction, TransactionEvent, TransactionRecorded
 from rim_ledger.support.department import Department, DepartmentCreated, DepartmentEvent
 from rim_ledger.support.support_agent import AgentCreated, SupportAgent, SupportAgentEvent
-from rim_ledger.support.ticket import Ticket
-from rim_ledger.support.ticket_events import TicketEvent, TicketOpened
+from rim_ledger.support.ticket import Ticket, TicketEvent, TicketOpened
 from rim_ledger.system.backup import Backup, BackupEvent, BackupStarted
 from rim_ledger.system.backup_settings import BackupSettings, BackupSettingsEvent
 from rim_ledger.system.config import SystemConfig, SystemConfigReset, SystemConfigSet

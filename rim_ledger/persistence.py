@@ -18,8 +18,8 @@ from eventsourcing.utils import retry
 from psycopg.sql import SQL
 
 from rim_ledger.catalogue import EVENTS
-from rim_ledger.codec import Codec
-from rim_ledger.store import CHANNEL
+from rim_ledger.engine.codec import Codec
+from rim_ledger.engine.store import CHANNEL
 
 NOTIFICATIONS: Final = SQL(
     "SELECT * FROM (SELECT position AS notification_id, stream_id AS originator_id,"
@@ -88,7 +88,7 @@ class LedgerRecorder(postgres.PostgresApplicationRecorder):
 
 class Factory(postgres.PostgresFactory):
     """The one factory that the library looks for in this module. Events come as
-    `rim_ledger.codec.Recorded`, in which words about persons stay sealed."""
+    `rim_ledger.engine.codec.Recorded`, in which words about persons stay sealed."""
 
     application_recorder_class = LedgerRecorder
 

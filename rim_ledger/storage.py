@@ -14,7 +14,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
-from rim_ledger.core import Unavailable
+from rim_ledger.engine.refusals import Unavailable
 
 PART: Final = 64 * 1024
 """Bytes that are read at once, at least."""

@@ -1,5 +1,6 @@
 """Real PostgreSQL for the tests that ask for it: one server a run, a fresh database a test."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,9 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
-from rim_ledger.migrate import migrate
-from rim_ledger.postgres import OWNER, EmbeddedPostgres
+from rim_ledger.postgres.migrations import migrate
+from rim_ledger.postgres.server import OWNER, EmbeddedPostgres
+from tests.places import TEMPORARY
 
 # Each run tries the same examples, however slowly; `make soak` tries others.
 settings.register_profile(
@@ -20,6 +22,8 @@ settings.register_profile(
 )
 settings.load_profile("same")
 
+
+os.environ["TMPDIR"] = tempfile.tempdir = TEMPORARY  # Of every process of the run.
 
 WHOLE: Final = ("process", "soak")
 """Directories of tests that start processes, and a database for them."""
@@ -60,7 +64,19 @@ def database(server: str) -> Iterator[str]:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE template_ledger")
         yield server.replace("/rim_ledger?", f"/{name}?")
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        drop(connection, name)
+
+
+def drop(connection: psycopg.Connection, name: str) -> None:
+    """Drop a database, whoever is in it or on the way there.
+
+    A client that was cancelled before it logged in may keep its connection until its memory is
+    collected. DROP DATABASE waits for every process of the server, for such a one a minute.
+    """
+    connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'starting'"
+    )
+    connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @pytest.fixture
@@ -69,4 +85,4 @@ def empty(server: str) -> Iterator[str]:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute("CREATE DATABASE nothing")
         yield server.replace("/rim_ledger?", "/nothing?")
-        connection.execute("DROP DATABASE nothing WITH (FORCE)")
+        drop(connection, "nothing")

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import api.process.app  # noqa: F401 - brings in every module that refuses something
-from api.wire.problem import OWN_STATUS, InvalidFields, status_of
-from rim_ledger.core import Refused, Unavailable
+import api.app  # noqa: F401 - brings in every module that refuses something
+from api.http.problem import OWN_STATUS, InvalidFields, status_of
+from rim_ledger.engine.refusals import Refused, Unavailable
 
 TREE: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("rim_ledger", "projections", "api")

@@ -13,22 +13,22 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from api.catalogue import ROUTES
-from api.installation.settings import Settings, variable
-from api.road.routes import AnyRoute, List, One, Other, Route
+from api.config.settings import Settings, variable
+from api.pipeline.routes import AnyRoute, List, One, Other, Route
+from projections.analysis.export_columns import COMMON, Field, fields_of
+from projections.analysis.export_rows import SCHEMA
 from projections.catalogue import TABLES, VIEWS
-from projections.columns import Column
-from projections.dictionary import meaning, unit
-from projections.export_rows import SCHEMA
-from projections.tables import Row
-from projections.typed import COMMON, Field, fields_of
+from projections.tables.columns import Column
+from projections.tables.dictionary import meaning, unit
+from projections.tables.table import Row
 from rim_ledger.admin.bootstrap import BUILT_IN
 from rim_ledger.admin.permissions import RESOURCES
-from rim_ledger.admin.security_settings import DEFAULTS, FIELDS, EditSecuritySettings
+from rim_ledger.admin.security_settings import DEFAULTS, EditSecuritySettings
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
-from rim_ledger.core import Event
-from rim_ledger.customers.standing import OWN_SESSION
-from rim_ledger.system.known_settings import KNOWN
-from rim_ledger.vault import kept_back, personal_fields
+from rim_ledger.customers.customer_session import OWN_SESSION
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.system.config_keys import KNOWN
+from rim_ledger.vault.personal_keys import kept_back, personal_fields
 
 DOCS: Final = Path(__file__).parents[1] / "docs" / "reference"
 
@@ -194,7 +194,7 @@ def settings() -> Iterator[str]:
                 field.description or "",
             )
             for name, field in EditSecuritySettings.model_fields.items()
-            if name in FIELDS
+            if hasattr(DEFAULTS, name)
         ),
     )
 

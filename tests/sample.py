@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.book import Book
-from rim_ledger.core import SYSTEM, Aggregate, Event, Personal, Refused, Stamp, require
-from rim_ledger.holding import NOWHERE
-from rim_ledger.ledger import Work
+from rim_ledger.engine.aggregate import SYSTEM, Aggregate, Event, Personal, Stamp
+from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.ledger import Work
+from rim_ledger.engine.refusals import Refused, require
+from rim_ledger.engine.unit_of_work import UnitOfWork
 
 EMPTY = "empty-jar"
 """The list of the jars without coins, by number."""
@@ -65,29 +66,29 @@ JARS: dict[type[Event], type[Aggregate]] = {JarOpened: Jar, CoinAdded: Jar, Owne
 
 
 def open_jar(id: UUID, owner: str | None = None, label: str | None = None) -> Work:
-    def work(book: Book) -> UUID:
+    def work(uow: UnitOfWork) -> UUID:
         if label:
-            book.claim("label", label, id, Refused("label-taken", f"{label} is taken"))
-        book.open_stream(Jar, id, [JarOpened(number=book.number("JAR"), owner=owner)])
+            uow.claim("label", label, id, Refused("label-taken", f"{label} is taken"))
+        uow.open_stream(Jar, id, [JarOpened(number=uow.number("JAR"), owner=owner)])
         return id
 
     return work
 
 
 def add_coin(id: UUID, coins: int = 1) -> Work:
-    def work(book: Book) -> UUID:
-        jar = book.read(Jar, id)
+    def work(uow: UnitOfWork) -> UUID:
+        jar = uow.read(Jar, id)
         require(jar.coins + coins <= Jar.ROOM, "jar-full", f"{jar.number} is full")
-        book.append(Jar, id, [CoinAdded(coins=coins)])
+        uow.append(Jar, id, [CoinAdded(coins=coins)])
         return id
 
     return work
 
 
 def erase_owner(id: UUID) -> Work:
-    def work(book: Book) -> UUID:
-        book.append(Jar, id, [OwnerErased()])
-        book.erase(id)
+    def work(uow: UnitOfWork) -> UUID:
+        uow.append(Jar, id, [OwnerErased()])
+        uow.erase(id)
         return id
 
     return work

@@ -9,17 +9,19 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec.structs import replace
 
-from rim_ledger.book import Book, Reminder, perform
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.codec import Recorded
-from rim_ledger.core import SYSTEM, Actor, Aggregate, Command, Creation, Event, Refused, Stamp
-from rim_ledger.counts import Count
-from rim_ledger.entry import Entry
-from rim_ledger.key_ring import derived
-from rim_ledger.lists import Claim
-from rim_ledger.missing import Secret
-from rim_ledger.vault import Vault, opened, personal_fields
-from rim_ledger.world import uuid7
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Aggregate, Event, Stamp
+from rim_ledger.engine.claim_index import Claim
+from rim_ledger.engine.codec import Recorded
+from rim_ledger.engine.command import Command, Creation, perform
+from rim_ledger.engine.counts import Count
+from rim_ledger.engine.entry import Entry
+from rim_ledger.engine.environment import uuid7
+from rim_ledger.engine.missing import Secret
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork
+from rim_ledger.vault.key_ring import derived
+from rim_ledger.vault.personal_keys import Vault, opened, personal_fields
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
@@ -50,8 +52,8 @@ class Memory:
     """A ledger in a dictionary: what a Book asks for, and what it leaves behind."""
 
     def __init__(self) -> None:
-        self.world = TestWorld()
-        self.vault = Vault(derived(b"a secret of the tests"), self.world)
+        self.environment = TestWorld()
+        self.vault = Vault(derived(b"a secret of the tests"), self.environment)
         self.streams: dict[UUID, Entry] = {}
         self.claims: dict[Claim, UUID | None] = {}
         self.keys: dict[UUID, AESGCM | None] = {}
@@ -85,22 +87,24 @@ class Memory:
         own = ((name, stream) for (each, name), stream in self.claims.items() if each == kind)
         return dict(sorted((name, stream) for name, stream in own if stream)[:count])
 
-    def book(self, actor: Actor = SYSTEM) -> Book:
-        stamp = self.stamp or Stamp(at=self.world.now(), actor=actor)
-        return Book(self, self.vault, self.world, stamp.taken_in(self.world.now()))
+    def uow(self, actor: Actor = SYSTEM) -> UnitOfWork:
+        stamp = self.stamp or Stamp(at=self.environment.now(), actor=actor)
+        return UnitOfWork(
+            self, self.vault, self.environment, stamp.taken_in(self.environment.now())
+        )
 
-    def keep(self, book: Book) -> list[Event]:
+    def keep(self, uow: UnitOfWork) -> list[Event]:
         """Commit a book; its events in the clear."""
-        self.streams |= book.streams
-        self.log += book.events
-        self.claims |= book.claims
-        self.keys |= {person: key for person, (key, _) in book.keys.items()}
-        self.kept_secrets |= book.secrets
-        self.reminders |= book.reminders
-        self.counts |= book.counts
-        self.keys |= dict.fromkeys(book.erased)
-        self.last_numbers |= book.numbers
-        return [self._clear(recorded.event) for recorded in book.events]
+        self.streams |= uow.streams
+        self.log += uow.events
+        self.claims |= uow.claims
+        self.keys |= {person: key for person, (key, _) in uow.keys.items()}
+        self.kept_secrets |= uow.secrets
+        self.reminders |= uow.reminders
+        self.counts |= uow.counts
+        self.keys |= dict.fromkeys(uow.erased)
+        self.last_numbers |= uow.numbers
+        return [self._clear(recorded.event) for recorded in uow.events]
 
     def replayed(self) -> dict[UUID, Entry]:
         """Every stream again, from nothing but the log."""
@@ -118,9 +122,9 @@ class Memory:
         actor: Actor = SYSTEM,
     ) -> list[Event]:
         """Decide and commit one command, or raise Refused."""
-        book = self.book(actor)
-        perform(book, kind, id, command)
-        return self.keep(book)
+        uow = self.uow(actor)
+        perform(uow, kind, id, command)
+        return self.keep(uow)
 
     def _clear(self, event: Event) -> Event:
         fields = personal_fields(type(event))
@@ -132,7 +136,7 @@ class given:  # noqa: N801 - it reads as a sentence
 
     def __init__(self, kind: type[Aggregate], *history: Command[Any] | Creation[Any]) -> None:
         self.kind, self.memory = kind, Memory()
-        self.id = self.memory.world.new_id()
+        self.id = self.memory.environment.new_id()
         for command in history:
             self.memory.perform(kind, self.id, command)
 

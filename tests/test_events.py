@@ -17,8 +17,8 @@ from typing_extensions import is_typeddict
 
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
-from rim_ledger.codec import Codec, Recorded
-from rim_ledger.core import SYSTEM, Event, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Event, Stamp
+from rim_ledger.engine.codec import Codec, Recorded
 from tests.golden import HERE, pinned
 from tests.spec import START
 

@@ -6,20 +6,22 @@ from uuid import UUID
 import pytest
 
 from api.catalogue import ROUTES
-from api.road.routes import Route
-from rim_ledger.book import Book
+from api.pipeline.routes import Route
 from rim_ledger.catalogue import ENTITIES
-from rim_ledger.core import Aggregate, Command, Refused
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.request import RequestLoan
-from rim_ledger.lending.standing import DeleteUser, EraseUser, RegisterUser
+from rim_ledger.lending.loan_requests import RequestLoan
 from rim_ledger.lending.user import User
-from rim_ledger.payments.payment import CompleteTransaction, RecordTransaction
+from rim_ledger.lending.user_commands import DeleteUser, EraseUser, RegisterUser
+from rim_ledger.payments.payment_commands import CompleteTransaction, RecordTransaction
 from rim_ledger.payments.reversal import RefundCredit
 from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
 from rim_ledger.support.conversation import PostMessage
-from rim_ledger.support.handling import ResolveTicket
 from rim_ledger.support.ticket import Ticket
+from rim_ledger.support.ticket_workflow import ResolveTicket
 from rim_ledger.values import Network
 from tests.spec import Memory
 from tests.support.desk import SupportDesk
@@ -55,14 +57,14 @@ def test_no_command_reaches_what_is_gone(command: type[Command[Any]]) -> None:
     assert (command in WHEN_GONE) == command.WHEN_GONE
     if not command.WHEN_GONE:
         with pytest.raises(Refused) as refusal:
-            command.model_construct().decided(Gone(id=UUID(int=1)), cast("Book", None))
+            command.model_construct().decided(Gone(id=UUID(int=1)), cast("UnitOfWork", None))
         assert refusal.value.code == "gone"
 
 
 @pytest.mark.parametrize("end", [DeleteUser(), EraseUser()])
 def test_a_user_who_is_gone_neither_buys_nor_borrows(end: Command[User]) -> None:
     memory = Memory()
-    ada = memory.world.new_id()
+    ada = memory.environment.new_id()
     memory.perform(User, ada, ADA)
     memory.perform(User, ada, end)
     sale = RecordTransaction(
@@ -71,13 +73,13 @@ def test_a_user_who_is_gone_neither_buys_nor_borrows(end: Command[User]) -> None
     loan = RequestLoan(user_id=ada, amount=50, network=Network.MTN)
     for kind, wish in ((Transaction, sale), (Loan, loan)):
         with pytest.raises(Refused) as refusal:
-            memory.perform(kind, memory.world.new_id(), wish)
+            memory.perform(kind, memory.environment.new_id(), wish)
         assert refusal.value.code == "user-gone"
 
 
 def test_money_of_a_deleted_user_still_comes_in_and_goes_back() -> None:
     memory = Memory()
-    ada, payment = memory.world.new_id(), memory.world.new_id()
+    ada, payment = memory.environment.new_id(), memory.environment.new_id()
     memory.perform(User, ada, ADA)
     memory.perform(User, ada, DeleteUser())
     paid = RecordTransaction(
@@ -85,10 +87,10 @@ def test_money_of_a_deleted_user_still_comes_in_and_goes_back() -> None:
     )
     memory.perform(Transaction, payment, paid)
     memory.perform(Transaction, payment, CompleteTransaction())
-    assert memory.book().read(User, ada).credit_balance == 50
+    assert memory.uow().read(User, ada).credit_balance == 50
     back = RefundCredit(amount=50, payment_method=PaymentMethod.CARD, reference="R-1")
     memory.perform(User, ada, back)
-    assert memory.book().read(User, ada).credit_balance == 0
+    assert memory.uow().read(User, ada).credit_balance == 0
 
 
 def test_nothing_is_said_to_a_customer_who_is_gone() -> None:

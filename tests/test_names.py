@@ -7,20 +7,19 @@ import pytest
 
 from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditRole
 from rim_ledger.admin.permissions import permissions
-from rim_ledger.core import Aggregate, Refused
-from rim_ledger.notifications.email_template import (
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.notifications.template import (
     ArchiveEmailTemplate,
+    ArchiveSmsTemplate,
     CreateEmailTemplate,
+    CreateSmsTemplate,
     EmailTemplate,
+    SmsTemplate,
     TemplateType,
 )
-from rim_ledger.notifications.sms_template import (
-    ArchiveSmsTemplate,
-    CreateSmsTemplate,
-    SmsTemplate,
-)
 from rim_ledger.support.department import Department
-from rim_ledger.support.staff import ArchiveDepartment, CreateDepartment, UpdateDepartment
+from rim_ledger.support.staff_commands import ArchiveDepartment, CreateDepartment, UpdateDepartment
 from tests.spec import Memory
 
 NFC, NFD, LOUD, ROMAN = "Café Ⅷ", "Cafe\u0301 Ⅷ", "CAFÉ  VIII", "Café VIII"
@@ -47,7 +46,7 @@ def test_a_name_is_taken_in_all_its_spellings(
     kind: type[Aggregate], make: Make, archive: Any, other: str
 ) -> None:
     memory = Memory()
-    first, second = memory.world.new_id(), memory.world.new_id()
+    first, second = memory.environment.new_id(), memory.environment.new_id()
     memory.perform(kind, first, make(NFC))
     with pytest.raises(Refused) as refusal:
         memory.perform(kind, second, make(other))
@@ -67,7 +66,7 @@ def test_a_name_that_was_changed_is_free_again(
     kind: type[Aggregate], make: Make, rename: Make
 ) -> None:
     memory = Memory()
-    first, second = memory.world.new_id(), memory.world.new_id()
+    first, second = memory.environment.new_id(), memory.environment.new_id()
     memory.perform(kind, first, make(NFC))
     memory.perform(kind, second, make("Other"))
     with pytest.raises(Refused):
@@ -80,7 +79,7 @@ def test_a_name_that_was_changed_is_free_again(
 def test_two_names_of_an_earlier_release_that_are_one_by_now_both_stay() -> None:
     """The older has the common form as well; see 0016_names.sql."""
     memory = Memory()
-    first, second, third = (memory.world.new_id() for _ in range(3))
+    first, second, third = (memory.environment.new_id() for _ in range(3))
     memory.perform(Department, first, CreateDepartment(name="Café"))
     memory.perform(Department, second, CreateDepartment(name="Other"))
     memory.perform(Department, second, UpdateDepartment(name="Café again"))

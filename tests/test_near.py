@@ -4,11 +4,11 @@ import pytest
 from pydantic import BaseModel
 
 from api.catalogue import ROUTES
-from api.road.field_names import names_at
-from api.road.filters import names_of
-from api.road.parameters import of_list
-from api.road.routes import List, Route
-from projections.tables import Row
+from api.pipeline.field_names import names_at
+from api.pipeline.filters import names_of
+from api.pipeline.parameters import of_list
+from api.pipeline.routes import List, Route
+from projections.tables.table import Row
 from rim_ledger.admin.admin_role import CreateRole
 from rim_ledger.lending.proposal import ProposedPolicy
 from rim_ledger.near import did_you_mean, nearest

@@ -6,11 +6,11 @@ from fnmatch import fnmatch
 
 import pytest
 
-from projections import dictionary
+from projections.analysis.export_columns import fields_of
+from projections.analysis.export_rows import SCHEMA
 from projections.catalogue import TABLES, VIEWS
-from projections.export_rows import SCHEMA
-from projections.meanings import MEANINGS
-from projections.typed import fields_of
+from projections.tables import dictionary
+from projections.tables.meanings import MEANINGS
 from rim_ledger.catalogue import EVENTS
 from tests import reference
 from tests.golden import pinned

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from api.process import progress, supervisor
-from rim_ledger.postgres import EmbeddedPostgres
+from api.cli import progress, supervisor
+from rim_ledger.postgres.server import EmbeddedPostgres
 from rim_ledger.signals import STOPPING, uninterrupted
 
 

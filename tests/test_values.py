@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from rim_ledger.engine.environment import RealWorld
 from rim_ledger.free_json import FreeJson
 from rim_ledger.values import (
     AnyId,
@@ -26,7 +27,6 @@ from rim_ledger.values import (
     moment,
     normal_phone,
 )
-from rim_ledger.world import RealWorld
 
 MONEY, RATE, TIME = TypeAdapter(Money), TypeAdapter(Rate), TypeAdapter(Time)
 METADATA, FREE = TypeAdapter(Metadata), TypeAdapter[Any](FreeJson)
@@ -141,8 +141,8 @@ def test_a_lagos_day_ends_when_the_next_begins(last: str) -> None:
 
 
 def test_ids_of_one_process_are_in_the_order_they_were_made() -> None:
-    world = RealWorld()
-    ids = [world.new_id() for _ in range(10_000)]
+    environment = RealWorld()
+    ids = [environment.new_id() for _ in range(10_000)]
     assert ids == sorted(set(ids))
     assert {each.version for each in ids} == {7}
 

@@ -1,7 +1,6 @@
 """A role: what the admins who have it may do. It also knows who they are."""
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, ClassVar, Final, Self, assert_never
 from uuid import UUID
@@ -10,20 +9,14 @@ from msgspec import UNSET, UnsetType
 from pydantic import Field
 
 from rim_ledger.admin.permissions import Permission, Permissions, rights
-from rim_ledger.book import Book, Right
-from rim_ledger.caps import Caps, reaches
-from rim_ledger.core import (
-    Command,
-    Creation,
-    Event,
-    Forbidden,
-    Invalid,
-    Stamp,
-    require,
-)
-from rim_ledger.names import Named, UniqueNames
+from rim_ledger.engine.aggregate import Event, Stamp
+from rim_ledger.engine.caps import Caps, reaches
+from rim_ledger.engine.command import Command, Creation
+from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Forbidden, Invalid, require
+from rim_ledger.engine.unique_names import Named, UniqueNames
+from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.notifications.superadmins import alert
-from rim_ledger.patch import Patch
 from rim_ledger.values import Description, Limit, Name, derived_id
 
 ROLE_NAMES: Final = UniqueNames("role-name", "role-name-taken", "role")
@@ -88,22 +81,15 @@ AdminRoleEvent = AdminRoleChanged | AdminRoleDeleted | AdminRoleGranted | AdminR
 class AdminRole(Named):
     UNIQUE: ClassVar[UniqueNames] = ROLE_NAMES
 
-    name: str
     description: str
     permissions: list[Permission]
     rights: frozenset[Right]
-    created_at: datetime
     max_amount: Decimal | None
     max_limit: Decimal | None
     edited: bool = False
     """Whether an admin ever changed it: then a later release of the program leaves it alone."""
     members: frozenset[UUID] = frozenset()
     """Every admin who has the role, active or not."""
-    archived: bool = False
-
-    @property
-    def unique_name(self) -> str | None:
-        return None if self.archived else self.name
 
     @property
     def caps(self) -> Caps:
@@ -118,32 +104,15 @@ class AdminRole(Named):
 
     @classmethod
     def begin(cls, id: UUID, event: AdminRoleCreated, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            name=event.name,
-            description=event.description,
-            permissions=event.permissions,
-            rights=rights(event.permissions),
-            created_at=stamp.at,
-            max_amount=event.max_amount,
-            max_limit=event.max_limit,
-        )
+        given = rights(event.permissions)
+        return cls.made(id, event, rights=given, created_at=stamp.at)
 
     def evolve(self, event: AdminRoleEvent, stamp: Stamp) -> Self:
         match event:
             case AdminRoleChanged():
-                kept = self.permissions if event.permissions is None else event.permissions
-                return self.but(
-                    name=event.name or self.name,
-                    description=(
-                        self.description if event.description is None else event.description
-                    ),
-                    permissions=kept,
-                    rights=rights(kept),
-                    max_amount=_set_or(event.max_amount, self.max_amount),
-                    max_limit=_set_or(event.max_limit, self.max_limit),
-                    edited=self.edited or stamp.admin is not None,
-                )
+                given = self.rights if event.permissions is None else rights(event.permissions)
+                edited = self.edited or stamp.admin is not None
+                return self.but(**event.changes, rights=given, edited=edited)
             case AdminRoleDeleted():
                 return self.but(archived=True)
             case AdminRoleGranted():
@@ -154,51 +123,47 @@ class AdminRole(Named):
                 assert_never(event)
 
 
-def _set_or(event: Decimal | UnsetType | None, before: Decimal | None) -> Decimal | None:
-    return before if isinstance(event, UnsetType) else event
-
-
 # Commands: what one may ask of a role, and the rule each must meet.
 
 
-def refuse_escalation(given: Collection[Right], book: Book, caps: Caps | None = None) -> None:
+def refuse_escalation(given: Collection[Right], uow: UnitOfWork, caps: Caps | None = None) -> None:
     """Refuse a caller who lacks some of these rights, or whose own reach less far than `caps`.
 
     Raises Forbidden (`privilege-escalation`), with what is lacking.
     """
     lacking = sorted(
-        f"{resource}:{action}" for resource, action in given if not book.may(resource, action)
+        f"{resource}:{action}" for resource, action in given if not uow.may(resource, action)
     )
     if caps and not LENDING.isdisjoint(given):
-        lacking += ["maxAmount"] * (not reaches(book.caps.max_amount, caps.max_amount))
+        lacking += ["maxAmount"] * (not reaches(uow.caps.max_amount, caps.max_amount))
     if caps and CREDIT in given:
-        lacking += ["maxLimit"] * (not reaches(book.caps.max_limit, caps.max_limit))
+        lacking += ["maxLimit"] * (not reaches(uow.caps.max_limit, caps.max_limit))
     if lacking:
         words = "This takes rights that you lack: nobody gives or touches more than they have."
         raise Forbidden("privilege-escalation", words, lacking=lacking)
 
 
-def refuse_greater(role: AdminRole, book: Book) -> None:
+def refuse_greater(role: AdminRole, uow: UnitOfWork) -> None:
     """Refuse to touch a role, or somebody who has it, if it gives anything that the caller lacks.
 
     Raises Forbidden (`privilege-escalation`).
     """
-    refuse_escalation(role.rights, book, role.caps)
+    refuse_escalation(role.rights, uow, role.caps)
 
 
-def role_to_grant(id: UUID, book: Book) -> AdminRole:
+def role_to_grant(id: UUID, uow: UnitOfWork) -> AdminRole:
     """The role, if there is one to be had and it gives nothing that the caller lacks."""
-    role = book.find(AdminRole, id)
+    role = uow.find(AdminRole, id)
     if role is None or role.archived:
         raise Invalid("unknown-role", f"There is no role {id}.", "/roleId")
-    refuse_greater(role, book)
+    refuse_greater(role, uow)
     return role
 
 
-def alert_superadmins(book: Book, title: str, message: str, cause: UUID | None = None) -> None:
+def alert_superadmins(uow: UnitOfWork, title: str, message: str, cause: UUID | None = None) -> None:
     """Alert every super-admin to what the caller does, once for the same cause, if one is given."""
-    role = book.find(AdminRole, SUPERADMIN)
-    alert(book, role.members if role else (), title, message, cause)
+    role = uow.find(AdminRole, SUPERADMIN)
+    alert(uow, role.members if role else (), title, message, cause)
 
 
 def _require_editable(role: AdminRole) -> None:
@@ -223,18 +188,12 @@ class CreateRole(Creation[AdminRole]):
     max_amount: MaxAmount = None
     max_limit: MaxLimit = None
 
-    def begin(self, id: UUID, book: Book) -> Iterable[Event]:
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         caps = Caps(self.max_amount, self.max_limit)
-        refuse_escalation(rights(self.permissions), book, caps)
-        ROLE_NAMES.take(book, self.name, id)
-        alert_superadmins(book, "A role was made", f"made the role {self.name}.")
-        yield AdminRoleCreated(
-            name=self.name,
-            description=self.description,
-            permissions=self.permissions,
-            max_amount=self.max_amount,
-            max_limit=self.max_limit,
-        )
+        refuse_escalation(rights(self.permissions), uow, caps)
+        ROLE_NAMES.take(uow, self.name, id)
+        alert_superadmins(uow, "A role was made", f"made the role {self.name}.")
+        yield AdminRoleCreated.of(self)
 
 
 class EditRole(Patch[AdminRole]):
@@ -250,31 +209,26 @@ class EditRole(Patch[AdminRole]):
     max_amount: MaxAmount = None
     max_limit: MaxLimit = None
 
-    def decide(self, aggregate: AdminRole, book: Book) -> Iterable[Event]:
-        refuse_greater(aggregate, book)
-        fields = "name", "description", "permissions", *self.CLEARS
-        changes = self.changes(aggregate, *fields) | {
-            each: None
-            for each in self.CLEARS
-            if self.clears(each) and getattr(aggregate, each) is not None
-        }
+    def decide(self, aggregate: AdminRole, uow: UnitOfWork) -> Iterable[Event]:
+        refuse_greater(aggregate, uow)
+        changes = self.changes(aggregate)
         changed = AdminRoleChanged(**changes)
-        refuse_greater(aggregate.evolve(changed, book.stamp), book)
+        refuse_greater(aggregate.evolve(changed, uow.stamp), uow)
         _require_editable(aggregate)
         if not changes:
             return
         if self.name:
-            ROLE_NAMES.change(book, aggregate.name, self.name, aggregate.id)
-        alert_superadmins(book, "A role was changed", f"changed the role {aggregate.name}.")
+            ROLE_NAMES.change(uow, aggregate.name, self.name, aggregate.id)
+        alert_superadmins(uow, "A role was changed", f"changed the role {aggregate.name}.")
         yield changed
 
 
 class DeleteRole(Command[AdminRole]):
     """Put away a role that no admin has, and that gives no more than the caller has."""
 
-    def decide(self, aggregate: AdminRole, book: Book) -> Iterable[Event]:
-        refuse_greater(aggregate, book)
+    def decide(self, aggregate: AdminRole, uow: UnitOfWork) -> Iterable[Event]:
+        refuse_greater(aggregate, uow)
         _require_editable(aggregate)
         require(not aggregate.members, "role-in-use", "An admin still has this role.")
-        ROLE_NAMES.release(book, aggregate.name, aggregate.id)
+        ROLE_NAMES.release(uow, aggregate.name, aggregate.id)
         yield AdminRoleDeleted()

@@ -6,34 +6,162 @@ from enum import StrEnum
 from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.admin.admin_user_events import (
-    AdminAccessReset,
-    AdminActivated,
-    AdminApiKeyAdded,
-    AdminApiKeyRemoved,
-    AdminContactChanged,
-    AdminCreated,
-    AdminDeactivated,
-    AdminInvited,
-    AdminLoggedIn,
-    AdminLoggedOut,
-    AdminPasswordChanged,
-    AdminPasswordResetBegun,
-    AdminReinstated,
-    AdminSeen,
-    AdminSessionsRevoked,
-    AdminSuspended,
-    AdminTwoFactorConfirmed,
-    AdminTwoFactorDisabled,
-    AdminTwoFactorEnrolled,
-    AdminTwoFactorReset,
-    AdminUserEvent,
-    AdminUserRoleChanged,
-)
 from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.admin.session import Session, closed, opened, seen
-from rim_ledger.core import Aggregate, Stamp
-from rim_ledger.fingerprints import hashes
+from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp
+from rim_ledger.vault.fingerprints import Fingerprint, MaybeFingerprint, hashes
+
+# Events: what can happen to an admin.
+
+
+class AdminCreated(Event):
+    username: str
+    email: Personal
+    email_hash: Fingerprint
+    role_id: UUID
+    name: Personal = None
+    phone: Personal = None
+    phone_hash: MaybeFingerprint = None
+
+
+class AdminContactChanged(Event):
+    """Only what changed is set; `cleared` names what is empty from now on."""
+
+    email: Personal = None
+    email_hash: MaybeFingerprint = None
+    name: Personal = None
+    phone: Personal = None
+    phone_hash: MaybeFingerprint = None
+    cleared: tuple[str, ...] = ()
+
+
+class AdminUserRoleChanged(Event):
+    role_id: UUID
+
+
+class AdminSuspended(Event):
+    reason: Personal
+
+
+class AdminReinstated(Event):
+    pass
+
+
+class AdminDeactivated(Event):
+    pass
+
+
+class AdminActivated(Event):
+    pass
+
+
+class AdminPasswordChanged(Event):
+    """The password itself is kept as a hash beside the events."""
+
+
+class AdminInvited(Event):
+    """A token was sent with which the new admin chooses a password, once. Known by its hash."""
+
+    token: str
+    expires_at: datetime
+
+
+class AdminPasswordResetBegun(Event):
+    """The password is no longer one. A token was sent with which the admin chooses another."""
+
+    token: str
+    expires_at: datetime
+
+
+class AdminTwoFactorEnrolled(Event):
+    """A second factor is prepared; it counts once a code of it was right."""
+
+    method: TwoFactorMethod
+
+
+class AdminTwoFactorConfirmed(Event):
+    """The second factor is asked for from now on. A code of an app is known by its time step."""
+
+    step: int = 0
+
+
+class AdminTwoFactorDisabled(Event):
+    pass
+
+
+class AdminTwoFactorReset(Event):
+    """Another admin took the second factor away, for somebody who has lost it."""
+
+
+class AdminAccessReset(Event):
+    """On the machine itself a super-admin was given a new password, and the second factor was taken
+    away: by `operator`, the machine's user and host."""
+
+    operator: str
+
+
+class AdminLoggedIn(Event):
+    """A session began. It is named by the hash of its token. It ends at `expires_at`, and at
+    `idle_at` when it is left alone until then. Of a second factor it tells the time step of the
+    app's code, which is thereby used up, or that a recovery code was."""
+
+    session: str
+    expires_at: datetime
+    idle_at: datetime | None = None
+    step: int | None = None
+    recovery: bool = False
+
+
+class AdminSeen(Event):
+    """A session was used, for the first time in a while."""
+
+    session: str
+    idle_at: datetime
+
+
+class AdminLoggedOut(Event):
+    session: str
+
+
+class AdminSessionsRevoked(Event):
+    pass
+
+
+class AdminApiKeyAdded(Event):
+    """A machine acts for this admin from now on, within the rights of its key."""
+
+    key_id: UUID
+
+
+class AdminApiKeyRemoved(Event):
+    key_id: UUID
+
+
+AdminUserEvent = (
+    AdminContactChanged
+    | AdminUserRoleChanged
+    | AdminSuspended
+    | AdminReinstated
+    | AdminDeactivated
+    | AdminActivated
+    | AdminPasswordChanged
+    | AdminInvited
+    | AdminPasswordResetBegun
+    | AdminTwoFactorEnrolled
+    | AdminTwoFactorConfirmed
+    | AdminTwoFactorDisabled
+    | AdminTwoFactorReset
+    | AdminAccessReset
+    | AdminLoggedIn
+    | AdminSeen
+    | AdminLoggedOut
+    | AdminSessionsRevoked
+    | AdminApiKeyAdded
+    | AdminApiKeyRemoved
+)
+
+
+# The aggregate: what those events add up to.
 
 
 class AdminStatus(StrEnum):
@@ -49,9 +177,6 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     AdminStatus.INACTIVE: ("activate", "suspend"),
     AdminStatus.SUSPENDED: ("reinstate",),
 }
-
-
-# The aggregate: what those events add up to.
 
 
 class AdminUser(Aggregate):
@@ -100,15 +225,9 @@ class AdminUser(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: AdminCreated, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            username=event.username,
-            email=event.email,
-            email_hash=event.email_hash,
-            name=event.name,
-            phone=event.phone,
-            phone_hash=event.phone_hash,
-            role_id=event.role_id,
+        return cls.made(
+            id,
+            event,
             created_at=stamp.at,
             created_by=stamp.admin,
             contacts=hashes(event.phone_hash, event.email_hash),

@@ -5,9 +5,10 @@ from typing import Final, Self, assert_never
 from uuid import UUID
 
 from rim_ledger.admin.permissions import Permission, rights
-from rim_ledger.book import Book, Right
-from rim_ledger.core import Aggregate, Event, Forbidden, Stamp, require
-from rim_ledger.holding import NOWHERE
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.refusals import Forbidden, require
+from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 
 NOTED_EVERY: Final = timedelta(hours=1)
 """How exactly the time of the last use is known."""
@@ -56,17 +57,8 @@ class ApiKey(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: ApiKeyCreated, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            name=event.name,
-            owner=event.owner,
-            token=event.token,
-            permissions=event.permissions,
-            rights=rights(event.permissions),
-            expires_at=event.expires_at,
-            ip_whitelist=event.ip_whitelist,
-            created_at=stamp.at,
-        )
+        given = rights(event.permissions)
+        return cls.made(id, event, rights=given, created_at=stamp.at)
 
     def evolve(self, event: ApiKeyEvent, stamp: Stamp) -> Self:
         match event:
@@ -82,8 +74,8 @@ class ApiKey(Aggregate):
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
-def require_session(book: Book) -> None:
+def require_session(uow: UnitOfWork) -> None:
     """Refuse a machine what only a person may do, who has logged in."""
-    if book.stamp.actor.api_key:
+    if uow.stamp.actor.api_key:
         words = "An API key may not do this; log in for it."
         raise Forbidden("session-required", words)

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from rim_ledger.admin import security_settings
-from rim_ledger.admin.account import CreateAdmin
+from rim_ledger.admin.admin_commands import CreateAdmin
 from rim_ledger.admin.admin_role import (
     ROLE_NAMES,
     SUPERADMIN,
@@ -21,15 +21,17 @@ from rim_ledger.admin.admin_role import (
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.passwords import FirstPassword
 from rim_ledger.admin.permissions import ALL, RESOURCES, permissions
-from rim_ledger.book import Book, Right, perform
-from rim_ledger.caps import Caps
-from rim_ledger.core import SYSTEM, Invalid, Refused, Stamp
 from rim_ledger.delivery.kill_switch import open_at_first
-from rim_ledger.ledger import Ledger
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.caps import Caps
+from rim_ledger.engine.command import perform
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Invalid, Refused
+from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.system import backup_settings
 from rim_ledger.system.config import set_defaults
 from rim_ledger.values import ZERO, derived_id
-from rim_ledger.world import World
 
 FIRST_ADMIN: Final = derived_id("first-admin")
 USERNAME: Final = "admin"
@@ -121,7 +123,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
 async def bootstrap(
     ledger: Ledger,
     password: str | None,
-    world: World,
+    environment: Environment,
     tell: Callable[[str], None] = lambda _: None,
 ) -> str | None:
     """Make what is missing. Safe to repeat, and in two processes at once.
@@ -132,19 +134,19 @@ async def bootstrap(
     given password that is too weak.
     """
     who = _First(FIRST_ADMIN, USERNAME, SUPERADMIN)
-    return await _begin(ledger, who, password, world, tell)
+    return await _begin(ledger, who, password, environment, tell)
 
 
 async def take_on_officer(
     ledger: Ledger,
     password: str | None,
-    world: World,
+    environment: Environment,
     tell: Callable[[str], None] = lambda _: None,
 ) -> str | None:
     """Make a loan officer beside the first super-admin, who is still to come: two people are needed
     to lend. Answers and raises what `bootstrap` does; None also where the first admin is there."""
     who = _First(derived_id("first-officer"), OFFICER, builtin_id("loan_officer"))
-    return await _begin(ledger, who, password, world, tell)
+    return await _begin(ledger, who, password, environment, tell)
 
 
 class _First(NamedTuple):
@@ -156,9 +158,13 @@ class _First(NamedTuple):
 
 
 async def _begin(
-    ledger: Ledger, who: _First, password: str | None, world: World, tell: Callable[[str], None]
+    ledger: Ledger,
+    who: _First,
+    password: str | None,
+    environment: Environment,
+    tell: Callable[[str], None],
 ) -> str | None:
-    made_up = urlsafe_b64encode(world.random(18)).decode()
+    made_up = urlsafe_b64encode(environment.random(18)).decode()
     admin = CreateAdmin(
         username=who.username,
         email=f"{who.username}@{DOMAIN}",
@@ -166,16 +172,16 @@ async def _begin(
         password=_checked(made_up if password is None else password),
     )
 
-    def make(book: Book) -> tuple[UUID, bool]:
+    def make(uow: UnitOfWork) -> tuple[UUID, bool]:
         for name in BUILT_IN:
-            _make_role(book, name)
-        set_defaults(book)
-        security_settings.set_defaults(book)
-        backup_settings.set_defaults(book)
-        open_at_first(book)
-        return SUPERADMIN, book.find(AdminUser, FIRST_ADMIN) is not None
+            _make_role(uow, name)
+        set_defaults(uow)
+        security_settings.set_defaults(uow)
+        backup_settings.set_defaults(uow)
+        open_at_first(uow)
+        return SUPERADMIN, uow.find(AdminUser, FIRST_ADMIN) is not None
 
-    stamp = Stamp(at=world.now(), actor=SYSTEM)
+    stamp = Stamp(at=environment.now(), actor=SYSTEM)
     _, begun_before = await ledger.decide(make, stamp)
     if begun_before:
         return None
@@ -191,15 +197,15 @@ async def _begin(
     return made_up if password is None else None
 
 
-def _make_role(book: Book, name: str) -> None:
+def _make_role(uow: UnitOfWork, name: str) -> None:
     """Make a built-in role once; super-admins also get what a later release of the program adds,
     and the others its bounds, unless somebody edited them. A name that somebody else's role has by
     now stays with it."""
     stream, (description, rights) = builtin_id(name), BUILT_IN[name]
     given, caps = permissions(rights), CAPS.get(name, LENDS_NOTHING)
-    role = book.find(AdminRole, stream)
+    role = uow.find(AdminRole, stream)
     if role is None:
-        if ROLE_NAMES.holder(book, name) is None:
+        if ROLE_NAMES.holder(uow, name) is None:
             wish = CreateRole(
                 name=name,
                 description=description,
@@ -207,13 +213,13 @@ def _make_role(book: Book, name: str) -> None:
                 max_amount=caps.max_amount,
                 max_limit=caps.max_limit,
             )
-            perform(book, AdminRole, stream, wish)
+            perform(uow, AdminRole, stream, wish)
     elif stream == SUPERADMIN:
         if role.permissions != given:
-            book.append(AdminRole, stream, [AdminRoleChanged(permissions=given)])
+            uow.append(AdminRole, stream, [AdminRoleChanged(permissions=given)])
     elif not (role.edited or role.archived or role.caps == caps):
         bounds = AdminRoleChanged(max_amount=caps.max_amount, max_limit=caps.max_limit)
-        book.append(AdminRole, stream, [bounds])
+        uow.append(AdminRole, stream, [bounds])
 
 
 def _checked(password: str) -> SecretStr:

@@ -4,16 +4,17 @@ from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
-from rim_ledger.activity import Activity
-from rim_ledger.admin.account import keep_new_password
+from rim_ledger.admin.admin_commands import keep_new_password
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole
-from rim_ledger.admin.admin_user import AdminStatus, AdminUser
-from rim_ledger.admin.admin_user_events import AdminAccessReset
+from rim_ledger.admin.admin_user import AdminAccessReset, AdminStatus, AdminUser
 from rim_ledger.admin.passwords import WithPassword
-from rim_ledger.admin.shut_out import end_api_keys
+from rim_ledger.admin.revocation import end_api_keys
 from rim_ledger.admin.two_factor import forget
-from rim_ledger.book import Book, perform
-from rim_ledger.core import Command, Event, NotFound, require
+from rim_ledger.engine.activity import Activity
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, perform
+from rim_ledger.engine.refusals import NotFound, require
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.superadmins import alert
 
 ADMIN: Final = "admin"
@@ -27,27 +28,27 @@ class ResetAccess(WithPassword, Command[AdminUser]):
     operator: str
     """The machine's user who asks for it, such as root@ledger-1."""
 
-    def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
         able = (aggregate.role_id, aggregate.status) == (SUPERADMIN, AdminStatus.ACTIVE)
         words = "This is for active super-admins; one of them can reset anybody else."
         require(able, "not-superadmin", words)
-        end_api_keys(aggregate, book)
-        keep_new_password(self, aggregate, book)
-        forget(aggregate, book)
-        others = book.read(AdminRole, SUPERADMIN).members - {aggregate.id}
+        end_api_keys(aggregate, uow)
+        keep_new_password(self, aggregate, uow)
+        forget(aggregate, uow)
+        others = uow.read(AdminRole, SUPERADMIN).members - {aggregate.id}
         words = f"reset the access of super-admin {aggregate.username} on the machine."
-        alert(book, others, "A super-admin's access was reset", words, by=self.operator)
+        alert(uow, others, "A super-admin's access was reset", words, by=self.operator)
         yield AdminAccessReset(operator=self.operator)
 
-    def work(self, username: str, book: Book) -> UUID:
+    def work(self, username: str, uow: UnitOfWork) -> UUID:
         """Decide for the admin of that name, and log that it was tried. Raises NotFound."""
         details = {"operator": self.operator}
-        book.activities[:] = [Activity(action="ResetAccess", resource="admins", details=details)]
-        holder = book.holder("admin-username", username.lower())
+        uow.activities[:] = [Activity(action="ResetAccess", resource="admins", details=details)]
+        holder = uow.holder("admin-username", username.lower())
         if holder is None:
             raise NotFound(ADMIN, username)
-        book.activities[0] = Activity(
+        uow.activities[0] = Activity(
             action="ResetAccess", resource="admins", resource_id=str(holder), details=details
         )
-        perform(book, AdminUser, holder, self)
+        perform(uow, AdminUser, holder, self)
         return holder

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.event_mac import EventMac, RowForged
-from rim_ledger.outage import OUTAGE, unavailable
-from rim_ledger.pool import Pool
+from rim_ledger.engine.event_mac import EventMac, RowForged
+from rim_ledger.postgres.outage import OUTAGE, unavailable
+from rim_ledger.postgres.pool import Pool
 
 TRIES: Final = 5
 TABLE: Final = "challenges"

@@ -1,25 +1,26 @@
 """How an admin is reached: e-mail, name and phone."""
 
 from collections.abc import Iterable
+from functools import partial
 from uuid import UUID
 
-from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.admin_user_events import AdminContactChanged
+from rim_ledger.admin.admin_user import AdminContactChanged, AdminUser
 from rim_ledger.admin.api_key import require_session
-from rim_ledger.admin.others import require_no_greater
+from rim_ledger.admin.other_admins import require_no_greater
 from rim_ledger.admin.security_settings import TwoFactorMethod
-from rim_ledger.book import Book
-from rim_ledger.core import Event, Invalid, Refused, require
-from rim_ledger.patch import Patch
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Invalid, Refused, require
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.support.support_agent import SupportAgent, agent_stream
 from rim_ledger.values import Email, Name, Phone
 
 
-def claim_email(book: Book, email: str, admin: UUID) -> str:
+def claim_email(uow: UnitOfWork, email: str, admin: UUID) -> str:
     """Take an e-mail for an admin, by its keyed hash."""
-    print_ = book.fingerprint("email", email.casefold())
+    print_ = uow.fingerprint("email", email.casefold())
     taken = Refused("email-taken", "Another admin has this e-mail address.")
-    book.claim("admin-email", print_, admin, taken)
+    uow.claim("admin-email", print_, admin, taken)
     return print_
 
 
@@ -33,41 +34,32 @@ class EditAdmin(Patch[AdminUser]):
     name: Name | None = None
     phone: Phone | None = None
 
-    def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
-        require_no_greater(aggregate, book)
-
-        def changed(field: str, wish: str | None) -> str | None:
-            known = book.reveal(aggregate.id, getattr(aggregate, field))
-            return wish if wish is not None and wish != known else None
-
-        email, phone = changed("email", self.email), changed("phone", self.phone)
-        name = changed("name", self.name)
-        cleared = tuple(
-            sorted(each for each in self.CLEARS if self.clears(each) and getattr(aggregate, each))
-        )
-        moved = email or phone or "phone" in cleared
+    def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_greater(aggregate, uow)
+        changes = self.changes(aggregate, partial(uow.reveal, aggregate.id))
+        email, phone = changes.get("email"), changes.get("phone")
+        cleared = tuple(sorted(field for field, wish in changes.items() if wish is None))
+        moved = changes.keys() & {"email", "phone"}
         if moved and aggregate.two_factor not in (None, TwoFactorMethod.APP):
-            require_session(book)  # The codes of the second factor are sent there.
+            require_session(uow)  # The codes of the second factor are sent there.
         if "phone" in cleared:
-            _require_dispensable(aggregate, book)
-        if not (moved or name or cleared):
+            _require_dispensable(aggregate, uow)
+        if not changes:
             return
         event = AdminContactChanged(
-            email=email,
-            email_hash=email and claim_email(book, email, aggregate.id),
-            name=name,
-            phone=phone,
-            phone_hash=phone and book.fingerprint("phone", phone),
+            **changes,
+            email_hash=email and claim_email(uow, email, aggregate.id),
+            phone_hash=phone and uow.fingerprint("phone", phone),
             cleared=cleared,
         )
         if event.email_hash and event.email_hash != aggregate.email_hash:
-            book.release("admin-email", aggregate.email_hash)
+            uow.release("admin-email", aggregate.email_hash)
         yield event
 
 
-def _require_dispensable(admin: AdminUser, book: Book) -> None:
+def _require_dispensable(admin: AdminUser, uow: UnitOfWork) -> None:
     """Refuse to take the phone from somebody who cannot be without."""
-    agent = book.find(SupportAgent, agent_stream(admin.id))
+    agent = uow.find(SupportAgent, agent_stream(admin.id))
     if agent and not agent.archived:
         raise Invalid("agent-without-phone", "A support agent has a phone: give another.", "/phone")
     sent = admin.two_factor is TwoFactorMethod.SMS

@@ -5,25 +5,27 @@ from uuid import UUID
 
 from pydantic import Field, SecretStr
 
-from rim_ledger.admin.account import own_names
-from rim_ledger.admin.acting import NOBODY, act_as, at_the_gate, failures_logged
-from rim_ledger.admin.admin_user import AdminStatus, AdminUser
-from rim_ledger.admin.admin_user_events import (
+from rim_ledger.admin.admin_commands import own_names
+from rim_ledger.admin.admin_user import (
     AdminInvited,
     AdminPasswordChanged,
     AdminPasswordResetBegun,
+    AdminStatus,
+    AdminUser,
 )
-from rim_ledger.admin.gate import token_hash
+from rim_ledger.admin.audit_actor import NOBODY, act_as, at_the_gate, failures_logged
+from rim_ledger.admin.authentication import token_hash
 from rim_ledger.admin.passwords import Password, WithPassword
+from rim_ledger.admin.revocation import close_sessions, void_token
 from rim_ledger.admin.security_settings import current, require_address
-from rim_ledger.admin.shut_out import close_sessions, void_token
-from rim_ledger.book import Book
-from rim_ledger.core import SYSTEM, Stamp, Unauthenticated
 from rim_ledger.delivery.port import Channel, Message
 from rim_ledger.delivery.sender import Sender
-from rim_ledger.ledger import Ledger
-from rim_ledger.outcomes import Receipt
-from rim_ledger.world import World
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.idempotency import Receipt
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Unauthenticated
+from rim_ledger.engine.unit_of_work import UnitOfWork
 
 INVITED: Final = "You are invited to RIM Ledger"
 INVITATION: Final = """You are invited to RIM Ledger as {}. Choose a password with this token, once
@@ -69,28 +71,28 @@ async def choose_password(
     asked, sent_to = "ChoosePassword", NOBODY
     token = token_hash(form.token.get_secret_value())
 
-    def find(book: Book) -> UUID:
-        return book.holder("token", token) or NOBODY
+    def find(uow: UnitOfWork) -> UUID:
+        return uow.holder("token", token) or NOBODY
 
-    def holder(book: Book) -> AdminUser:
-        require_address(book, current(book))
-        admin = book.find(AdminUser, find(book))
+    def holder(uow: UnitOfWork) -> AdminUser:
+        require_address(uow, current(uow))
+        admin = uow.find(AdminUser, find(uow))
         sent = admin.one_time if admin and admin.status is AdminStatus.ACTIVE else None
         if not admin or not isinstance(sent, form.SENT_WITH) or sent.token != token:
             raise _invalid()
-        if sent.expires_at <= book.now:
+        if sent.expires_at <= uow.now:
             raise _invalid()
         return admin
 
-    def choose(book: Book) -> UUID:
-        admin = holder(book)
-        act_as(admin, book)
-        email = book.reveal(admin.id, admin.email)
-        ready.keep_password(book, admin.id, own_names(admin.username, email))
-        close_sessions(admin, book)
-        void_token(admin, book)
-        book.append(AdminUser, admin.id, [AdminPasswordChanged()])
-        book.activities.append(at_the_gate(asked))
+    def choose(uow: UnitOfWork) -> UUID:
+        admin = holder(uow)
+        act_as(admin, uow)
+        email = uow.reveal(admin.id, admin.email)
+        ready.keep_password(uow, admin.id, own_names(admin.username, email))
+        close_sessions(admin, uow)
+        void_token(admin, uow)
+        uow.append(AdminUser, admin.id, [AdminPasswordChanged()])
+        uow.activities.append(at_the_gate(asked))
         return admin.id
 
     async with failures_logged(ledger, stamp, asked, lambda: sent_to, None):
@@ -101,18 +103,20 @@ async def choose_password(
         return await ledger.submit(choose, stamp)
 
 
-async def send_token(ledger: Ledger, sender: Sender, world: World, id: UUID, token: str) -> None:
+async def send_token(
+    ledger: Ledger, sender: Sender, environment: Environment, id: UUID, token: str
+) -> None:
     """Send an admin the token that a decision has promised."""
-    reference = str(world.new_id())
+    reference = str(environment.new_id())
 
-    def write(book: Book) -> Message:
-        admin = book.read(AdminUser, id)
-        to = book.reveal(id, admin.email) or ""
+    def write(uow: UnitOfWork) -> Message:
+        admin = uow.read(AdminUser, id)
+        to = uow.reveal(id, admin.email) or ""
         resets = isinstance(admin.one_time, AdminPasswordResetBegun)
         subject, words = (RESET, RESETTING) if resets else (INVITED, INVITATION)
         return Message(Channel.EMAIL, to, subject, words.format(admin.username, token), reference)
 
-    await sender.send(await ledger.read(write, Stamp(at=world.now(), actor=SYSTEM)))
+    await sender.send(await ledger.read(write, Stamp(at=environment.now(), actor=SYSTEM)))
 
 
 def _invalid() -> Unauthenticated:

@@ -22,8 +22,9 @@ from rim_ledger.admin.security_settings import (
     SecuritySettings,
     current,
 )
-from rim_ledger.book import Book
-from rim_ledger.core import Form, Invalid, Refused
+from rim_ledger.engine.command import Form
+from rim_ledger.engine.refusals import Invalid, Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork
 
 LEAST_WITHOUT_NAMES: Final = 8
 """Characters that must remain when the account's own names are taken out."""
@@ -168,20 +169,20 @@ class WithPassword(Form):
         ready._token = token
         return ready
 
-    def claim_token(self, book: Book, owner: UUID) -> str:
+    def claim_token(self, uow: UnitOfWork, owner: UUID) -> str:
         """Let the token lead to its owner; its hash."""
         assert self._token, "the token is made up before the decision"
         taken = Refused("already-exists", "The token is taken.")
-        book.claim("token", self._token, owner, taken)
+        uow.claim("token", self._token, owner, taken)
         return self._token
 
-    def keep_password(self, book: Book, owner: UUID, own_names: Iterable[str]) -> None:
+    def keep_password(self, uow: UnitOfWork, owner: UUID, own_names: Iterable[str]) -> None:
         """Keep the hash, or refuse a password that the settings do not allow, or that is little
         more than the owner's names."""
         assert self.password, "there is a password to keep"
         assert self._hash, "the password is hashed before the decision"
         text = _normal(self.password)
-        if lacking := missing_in(text, current(book)):
+        if lacking := missing_in(text, current(uow)):
             words = f"The password needs {' and '.join(lacking)}."
             raise Invalid("weak-password", words, self.FIELD)
         rest = text.casefold()
@@ -191,4 +192,4 @@ class WithPassword(Form):
             raise Invalid(
                 "weak-password", "The password is little more than the account's names.", self.FIELD
             )
-        book.keep_secret(owner, "password", self._hash)
+        uow.keep_secret(owner, "password", self._hash)

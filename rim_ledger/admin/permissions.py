@@ -7,7 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, with_con
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from rim_ledger.book import Right
+from rim_ledger.engine.unit_of_work import Right
 from rim_ledger.near import did_you_mean
 
 RESOURCES: Final = (

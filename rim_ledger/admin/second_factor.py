@@ -9,25 +9,33 @@ from msgspec.structs import replace
 from pydantic import Field
 
 from rim_ledger.admin import two_factor
-from rim_ledger.admin.acting import at_the_gate, failures_logged
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.attempts import Attempts
+from rim_ledger.admin.audit_actor import at_the_gate, failures_logged
+from rim_ledger.admin.authentication import (
+    FactorDue,
+    LoggedIn,
+    begin_session,
+    new_token,
+    token_hash,
+)
 from rim_ledger.admin.challenge import Challenge, Challenges
-from rim_ledger.admin.gate import FactorDue, LoggedIn, begin_session, new_token, token_hash
+from rim_ledger.admin.login_throttle import Attempts
 from rim_ledger.admin.security_settings import (
     SecuritySettings,
     TwoFactorMethod,
     current,
     require_address,
 )
-from rim_ledger.book import Book
-from rim_ledger.core import Form, Invalid, Stamp, Unauthenticated, require
-from rim_ledger.deciding import Admit
 from rim_ledger.delivery.port import Channel, Message
 from rim_ledger.delivery.sender import Sender
-from rim_ledger.ledger import Ledger, admit_all
-from rim_ledger.outcomes import Receipt
-from rim_ledger.world import World
+from rim_ledger.engine.aggregate import Stamp
+from rim_ledger.engine.command import Form
+from rim_ledger.engine.deciding import Admit
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.idempotency import Receipt
+from rim_ledger.engine.ledger import Ledger, admit_all
+from rim_ledger.engine.refusals import Invalid, Unauthenticated, require
+from rim_ledger.engine.unit_of_work import UnitOfWork
 
 SENT_MOST: Final = 10
 SENT_WITHIN: Final = timedelta(hours=1)
@@ -88,10 +96,10 @@ class SecondFactor:
         attempts: Attempts,
         challenges: Challenges,
         sender: Sender,
-        world: World,
+        environment: Environment,
     ) -> None:
         self._ledger, self._attempts, self._challenges = ledger, attempts, challenges
-        self._sender, self._world = sender, world
+        self._sender, self._world = sender, environment
 
     async def challenge(self, stamp: Stamp, due: FactorDue) -> Challenged:
         """Ask for the second factor, after the password was right."""
@@ -112,22 +120,22 @@ class SecondFactor:
         token = new_token(self._world)
         known = await self._look(stamp, admin_id)
 
-        def accept(book: Book) -> tuple[AdminUser, two_factor.Accepted]:
-            require_address(book, current(book))
-            admin = book.read(AdminUser, admin_id)
+        def accept(uow: UnitOfWork) -> tuple[AdminUser, two_factor.Accepted]:
+            require_address(uow, current(uow))
+            admin = uow.read(AdminUser, admin_id)
             if admin.epoch != asked.epoch:
                 raise _over()
-            if (accepted := two_factor.check(book, admin, code, asked.code)) is None:
+            if (accepted := two_factor.check(uow, admin, code, asked.code)) is None:
                 words = "This code is wrong, was used, or is too old."
                 raise Unauthenticated("invalid-code", words)
             return admin, accepted
 
-        def begin(book: Book) -> tuple[UUID, LoggedIn]:
-            admin, accepted = accept(book)
-            two_factor.use_up(book, admin, accepted)
+        def begin(uow: UnitOfWork) -> tuple[UUID, LoggedIn]:
+            admin, accepted = accept(uow)
+            two_factor.use_up(uow, admin, accepted)
             recovery = accepted.recovery is not None
-            opened = begin_session(book, admin, token, accepted.step, recovery=recovery)
-            book.activities.append(at_the_gate("AnswerChallenge"))
+            opened = begin_session(uow, admin, token, accepted.step, recovery=recovery)
+            uow.activities.append(at_the_gate("AnswerChallenge"))
             return admin_id, opened
 
         async with (
@@ -153,11 +161,11 @@ class SecondFactor:
         sent = two_factor.CHANNELS.get(method)
         secret = None if sent else two_factor.new_secret(self._world)
 
-        def work(book: Book) -> UUID:
-            book.activities.append(at_the_gate("EnrolTwoFactor"))
+        def work(uow: UnitOfWork) -> UUID:
+            uow.activities.append(at_the_gate("EnrolTwoFactor"))
             if sent:
-                self._sender.require(sent, book)
-            two_factor.enrol(book, id, method, secret)
+                self._sender.require(sent, uow)
+            two_factor.enrol(uow, id, method, secret)
             return id
 
         await self._ledger.submit(work, stamp, admit=admit)
@@ -174,9 +182,9 @@ class SecondFactor:
             raise two_factor.nothing_to_confirm()
         code, recovery = two_factor.plain(form.code), two_factor.new_recovery_codes(self._world)
 
-        def work(book: Book) -> UUID:
-            two_factor.confirm(book, id, code, asked.code, recovery)
-            book.activities.append(at_the_gate("ConfirmTwoFactor"))
+        def work(uow: UnitOfWork) -> UUID:
+            two_factor.confirm(uow, id, code, asked.code, recovery)
+            uow.activities.append(at_the_gate("ConfirmTwoFactor"))
             return id
 
         async with (
@@ -203,9 +211,9 @@ class SecondFactor:
         sent = asked.code if asked and asked.epoch == known.epoch else None
         code = two_factor.plain(form.code)
 
-        def work(book: Book) -> UUID:
-            two_factor.disable(book, id, code, sent)
-            book.activities.append(at_the_gate("DisableTwoFactor"))
+        def work(uow: UnitOfWork) -> UUID:
+            two_factor.disable(uow, id, code, sent)
+            uow.activities.append(at_the_gate("DisableTwoFactor"))
             return id
 
         async with (
@@ -215,9 +223,9 @@ class SecondFactor:
             return await self._ledger.submit(work, stamp, admit=admit)
 
     async def _look(self, stamp: Stamp, id: UUID, admit: Admit = admit_all) -> _Known:
-        def look(book: Book) -> _Known:
-            admin = book.read(AdminUser, id)
-            return _Known(admin.username, admin.epoch, admin.two_factor, current(book))
+        def look(uow: UnitOfWork) -> _Known:
+            admin = uow.read(AdminUser, id)
+            return _Known(admin.username, admin.epoch, admin.two_factor, current(uow))
 
         return await self._ledger.read(look, stamp, admit)
 
@@ -227,17 +235,17 @@ class SecondFactor:
         """Begin a challenge under a name, and send its code if it is of a kind that is sent."""
         now, code = self._world.now(), two_factor.new_code(self._world)
 
-        def look(book: Book) -> _Asked:
-            admin = book.read(AdminUser, id)
+        def look(uow: UnitOfWork) -> _Asked:
+            admin = uow.read(AdminUser, id)
             if (method := admin.two_factor or admin.pending_factor) is None:
                 raise _over()
             since = admin.epoch if epoch is None else epoch
             waiting = Challenge(name, id, since, now + two_factor.LIFE)
             if (channel := two_factor.CHANNELS.get(method)) is None:
                 return _Asked(waiting, method)
-            self._sender.require(channel, book)
-            known_by = two_factor.code_print(book, admin, code)
-            to = two_factor.contact(book, admin, method)
+            self._sender.require(channel, uow)
+            known_by = two_factor.code_print(uow, admin, code)
+            to = two_factor.contact(uow, admin, method)
             return _Asked(replace(waiting, code=known_by), method, to)
 
         asked = await self._ledger.read(look, stamp)

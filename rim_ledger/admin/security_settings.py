@@ -3,15 +3,16 @@
 from collections.abc import Iterable
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self
 from uuid import UUID
 
 from pydantic import Field
 
 from rim_ledger.admin.addresses import AddressRules, admits
-from rim_ledger.book import Book
-from rim_ledger.core import Aggregate, Event, Forbidden, Stamp, require
-from rim_ledger.patch import Patch
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Forbidden, require
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import derived_id
 
 SETTINGS: Final = derived_id("security-settings")
@@ -44,9 +45,6 @@ class SecuritySettingsChanged(Event):
     two_factor_method: TwoFactorMethod | None = None
     ip_whitelist: list[str] | None = None
     ip_blacklist: list[str] | None = None
-
-
-FIELDS: Final = SecuritySettingsChanged.__struct_fields__
 
 
 class SecuritySettings(Aggregate):
@@ -84,33 +82,27 @@ class SecuritySettings(Aggregate):
         return cls(id=id).evolve(event, stamp)
 
     def evolve(self, event: SecuritySettingsChanged, stamp: Stamp) -> Self:
-        return self.but(**_said(event))
+        return self.but(**event.changes)
 
 
 DEFAULTS: Final = SecuritySettings(id=SETTINGS)
 
 
-def _said(wish: Any) -> dict[str, Any]:
-    """The fields that an event or a form speaks of."""
-    return {field: value for field in FIELDS if (value := getattr(wish, field)) is not None}
-
-
-def current(book: Book) -> SecuritySettings:
+def current(uow: UnitOfWork) -> SecuritySettings:
     """The settings as they are at this decision."""
-    return book.find(SecuritySettings, SETTINGS) or DEFAULTS
+    return uow.find(SecuritySettings, SETTINGS) or DEFAULTS
 
 
-def require_address(book: Book, settings: SecuritySettings) -> None:
+def require_address(uow: UnitOfWork, settings: SecuritySettings) -> None:
     """Refuse a caller whose address is blocked."""
-    if not settings.admits(book.stamp.ip):
+    if not settings.admits(uow.stamp.ip):
         raise Forbidden("ip-blocked", "Nobody is let in from this address.")
 
 
-def set_defaults(book: Book) -> None:
+def set_defaults(uow: UnitOfWork) -> None:
     """Say how everything stands at the beginning, unless that was said."""
-    if book.find(SecuritySettings, SETTINGS) is None:
-        event = SecuritySettingsChanged(**_said(DEFAULTS))
-        book.append(SecuritySettings, SETTINGS, [event])
+    if uow.find(SecuritySettings, SETTINGS) is None:
+        uow.append(SecuritySettings, SETTINGS, [SecuritySettingsChanged.of(DEFAULTS)])
 
 
 class EditSecuritySettings(Patch[SecuritySettings]):
@@ -174,12 +166,8 @@ class EditSecuritySettings(Patch[SecuritySettings]):
         Field(description="Addresses that no admin may come from, even on the whitelist."),
     ] = None
 
-    def decide(self, aggregate: SecuritySettings, book: Book) -> Iterable[Event]:
-        changes = {
-            field: wish for field, wish in _said(self).items() if wish != getattr(aggregate, field)
-        }
-        if not changes:
-            return
-        words = "These lists would lock out the address that you ask from."
-        require(aggregate.but(**changes).admits(book.stamp.ip), "self-lockout", words)
-        yield SecuritySettingsChanged(**changes)
+    def decide(self, aggregate: SecuritySettings, uow: UnitOfWork) -> Iterable[Event]:
+        if changes := self.changes(aggregate):
+            words = "These lists would lock out the address that you ask from."
+            require(aggregate.but(**changes).admits(uow.stamp.ip), "self-lockout", words)
+            yield SecuritySettingsChanged(**changes)

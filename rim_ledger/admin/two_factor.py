@@ -13,21 +13,23 @@ from msgspec import Struct
 from pydantic import Field, SecretStr
 from pyotp import TOTP
 
-from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.admin_user_events import (
+from rim_ledger.admin.admin_user import (
     AdminTwoFactorConfirmed,
     AdminTwoFactorDisabled,
     AdminTwoFactorEnrolled,
     AdminTwoFactorReset,
+    AdminUser,
 )
 from rim_ledger.admin.api_key import require_session
-from rim_ledger.admin.others import require_no_greater, require_other
+from rim_ledger.admin.other_admins import require_no_greater, require_other
+from rim_ledger.admin.revocation import close_sessions
 from rim_ledger.admin.security_settings import SecuritySettings, TwoFactorMethod, current
-from rim_ledger.admin.shut_out import close_sessions
-from rim_ledger.book import Book
-from rim_ledger.core import Command, Event, Form, Invalid, Refused, require
 from rim_ledger.delivery.port import Channel
-from rim_ledger.world import World
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Form
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.refusals import Invalid, Refused, require
+from rim_ledger.engine.unit_of_work import UnitOfWork
 
 ISSUER: Final = "RIM Ledger"
 SECRET: Final = 20
@@ -67,13 +69,13 @@ class ResetTwoFactor(Command[AdminUser]):
     """Take the second factor of an admin away, who has no more rights than the caller and has
     lost it. Ends their sessions."""
 
-    def decide(self, aggregate: AdminUser, book: Book) -> Iterable[Event]:
-        require_session(book)
-        require_no_greater(aggregate, book)
-        require_other(aggregate, book)
+    def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
+        require_session(uow)
+        require_no_greater(aggregate, uow)
+        require_other(aggregate, uow)
         there = aggregate.two_factor or aggregate.pending_factor
         require(there is not None, "already-done", "The admin has no second factor.")
-        forget(aggregate, book)
+        forget(aggregate, uow)
         yield AdminTwoFactorReset()
 
 
@@ -94,64 +96,66 @@ def _enough(settings: SecuritySettings) -> Sequence[TwoFactorMethod]:
     return settings.two_factor_method, TwoFactorMethod.APP
 
 
-def enrol(book: Book, id: UUID, method: TwoFactorMethod, secret: str | None) -> None:
+def enrol(uow: UnitOfWork, id: UUID, method: TwoFactorMethod, secret: str | None) -> None:
     """Prepare a second factor; an app comes with a secret."""
-    admin, settings = book.read(AdminUser, id), current(book)
+    admin, settings = uow.read(AdminUser, id), current(uow)
     require(admin.two_factor is None, "already-done", "There is a second factor: disable it first.")
     if settings.two_factor_required and method not in _enough(settings):
         words = f"The security settings ask for the method {settings.two_factor_method}."
         raise Refused("two-factor-method", words)
     if method in CHANNELS:
-        contact(book, admin, method)
+        contact(uow, admin, method)
     if secret:
-        book.keep_sealed(id, "totp", secret)
-    book.append(AdminUser, id, [AdminTwoFactorEnrolled(method=method)])
+        uow.keep_sealed(id, "totp", secret)
+    uow.append(AdminUser, id, [AdminTwoFactorEnrolled(method=method)])
 
 
-def confirm(book: Book, id: UUID, code: str, sent: str | None, recovery: Sequence[str]) -> None:
+def confirm(
+    uow: UnitOfWork, id: UUID, code: str, sent: str | None, recovery: Sequence[str]
+) -> None:
     """Let the prepared second factor count, if the code is one of it."""
-    admin = book.read(AdminUser, id)
+    admin = uow.read(AdminUser, id)
     if (method := admin.pending_factor) is None:
         raise nothing_to_confirm()
-    if (accepted := _accepted(book, admin, method, code, sent=sent, after=0)) is None:
+    if (accepted := _accepted(uow, admin, method, code, sent=sent, after=0)) is None:
         raise wrong_code()
-    book.keep_secret(id, "recovery", " ".join(_print(book, id, each) for each in recovery))
-    close_sessions(admin, book)
-    book.append(AdminUser, id, [AdminTwoFactorConfirmed(step=accepted.step or 0)])
+    uow.keep_secret(id, "recovery", " ".join(_print(uow, id, each) for each in recovery))
+    close_sessions(admin, uow)
+    uow.append(AdminUser, id, [AdminTwoFactorConfirmed(step=accepted.step or 0)])
 
 
-def disable(book: Book, id: UUID, code: str, sent: str | None) -> None:
+def disable(uow: UnitOfWork, id: UUID, code: str, sent: str | None) -> None:
     """Do without the second factor, if the code is right."""
-    admin = book.read(AdminUser, id)
-    if check(book, admin, code, sent) is None:
+    admin = uow.read(AdminUser, id)
+    if check(uow, admin, code, sent) is None:
         raise wrong_code()
-    forget(admin, book)
-    book.append(AdminUser, id, [AdminTwoFactorDisabled()])
+    forget(admin, uow)
+    uow.append(AdminUser, id, [AdminTwoFactorDisabled()])
 
 
-def check(book: Book, admin: AdminUser, code: str, sent: str | None) -> Accepted | None:
+def check(uow: UnitOfWork, admin: AdminUser, code: str, sent: str | None) -> Accepted | None:
     """What is right about a code, if anything. `sent` is the keyed hash of what was sent to be
     answered; a time step of an app that was accepted before is not again."""
     if admin.two_factor is None:
         return None
-    if accepted := _accepted(book, admin, admin.two_factor, code, sent=sent, after=admin.step):
+    if accepted := _accepted(uow, admin, admin.two_factor, code, sent=sent, after=admin.step):
         return accepted
-    tried = _print(book, admin.id, code)
-    found = [each for each in _recovery(book, admin.id) if compare_digest(each, tried)]
+    tried = _print(uow, admin.id, code)
+    found = [each for each in _recovery(uow, admin.id) if compare_digest(each, tried)]
     return Accepted(recovery=found[0]) if found else None
 
 
-def use_up(book: Book, admin: AdminUser, accepted: Accepted) -> None:
+def use_up(uow: UnitOfWork, admin: AdminUser, accepted: Accepted) -> None:
     """A recovery code is one no more; whoever says so records an event as well."""
     if accepted.recovery:
-        left = [each for each in _recovery(book, admin.id) if each != accepted.recovery]
-        book.keep_secret(admin.id, "recovery", " ".join(left))
+        left = [each for each in _recovery(uow, admin.id) if each != accepted.recovery]
+        uow.keep_secret(admin.id, "recovery", " ".join(left))
 
 
-def contact(book: Book, admin: AdminUser, method: TwoFactorMethod) -> str:
+def contact(uow: UnitOfWork, admin: AdminUser, method: TwoFactorMethod) -> str:
     """Where codes are sent to, in the clear; refused when that is not known."""
     sealed = admin.phone if method is TwoFactorMethod.SMS else admin.email
-    text: str | None = book.reveal(admin.id, sealed)
+    text: str | None = uow.reveal(admin.id, sealed)
     if text is None:
         raise Refused("no-phone", "No phone is known to send codes to.")
     return text
@@ -162,19 +166,19 @@ def plain(code: SecretStr) -> str:
     return code.get_secret_value().replace(" ", "").replace("-", "").upper()
 
 
-def new_secret(world: World) -> str:
+def new_secret(environment: Environment) -> str:
     """A secret for an app."""
-    return b32encode(world.random(SECRET)).decode()
+    return b32encode(environment.random(SECRET)).decode()
 
 
-def new_code(world: World) -> str:
+def new_code(environment: Environment) -> str:
     """Six digits, to be sent."""
-    return f"{int.from_bytes(world.random(16)) % 10**6:06}"
+    return f"{int.from_bytes(environment.random(16)) % 10**6:06}"
 
 
-def new_recovery_codes(world: World) -> list[str]:
+def new_recovery_codes(environment: Environment) -> list[str]:
     """Codes of 80 bits each, in groups that can be read."""
-    texts = [b32encode(world.random(10)).decode() for _ in range(RECOVERY_CODES)]
+    texts = [b32encode(environment.random(10)).decode() for _ in range(RECOVERY_CODES)]
     return ["-".join(text[at : at + 4] for at in range(0, 16, 4)) for text in texts]
 
 
@@ -199,7 +203,7 @@ def nothing_to_confirm() -> Refused:
 
 
 def _accepted(
-    book: Book,
+    uow: UnitOfWork,
     admin: AdminUser,
     method: TwoFactorMethod,
     code: str,
@@ -208,10 +212,10 @@ def _accepted(
     after: int,
 ) -> Accepted | None:
     if method in CHANNELS:
-        return Accepted() if sent and compare_digest(sent, code_print(book, admin, code)) else None
-    secret = book.unsealed(admin.id, "totp")
+        return Accepted() if sent and compare_digest(sent, code_print(uow, admin, code)) else None
+    secret = uow.unsealed(admin.id, "totp")
     assert secret is not None, "an app was enrolled, so there is its secret"
-    now = int(book.now.timestamp()) // PERIOD
+    now = int(uow.now.timestamp()) // PERIOD
     for step in range(now - DRIFT, now + DRIFT + 1):
         right = TOTP(secret).generate_otp(step)
         if compare_digest(right.encode(), code.encode()) and step > after:
@@ -219,21 +223,21 @@ def _accepted(
     return None
 
 
-def code_print(book: Book, admin: AdminUser, code: str) -> str:
+def code_print(uow: UnitOfWork, admin: AdminUser, code: str) -> str:
     """What a code that was sent is known by."""
-    return book.fingerprint("code", f"{admin.id} {admin.epoch} {code}")
+    return uow.fingerprint("code", f"{admin.id} {admin.epoch} {code}")
 
 
-def _print(book: Book, id: UUID, recovery: str) -> str:
-    return book.fingerprint("recovery", f"{id} {recovery.replace('-', '')}")
+def _print(uow: UnitOfWork, id: UUID, recovery: str) -> str:
+    return uow.fingerprint("recovery", f"{id} {recovery.replace('-', '')}")
 
 
-def _recovery(book: Book, id: UUID) -> list[str]:
-    return (book.secret(id, "recovery") or "").split()
+def _recovery(uow: UnitOfWork, id: UUID) -> list[str]:
+    return (uow.secret(id, "recovery") or "").split()
 
 
-def forget(admin: AdminUser, book: Book) -> None:
+def forget(admin: AdminUser, uow: UnitOfWork) -> None:
     """Empty what was kept for a second factor, and end the sessions."""
-    book.keep_sealed(admin.id, "totp", "")
-    book.keep_secret(admin.id, "recovery", "")
-    close_sessions(admin, book)
+    uow.keep_sealed(admin.id, "totp", "")
+    uow.keep_secret(admin.id, "recovery", "")
+    close_sessions(admin, uow)

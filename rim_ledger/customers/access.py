@@ -5,8 +5,8 @@ from typing import Self, assert_never
 from uuid import UUID
 
 from rim_ledger.admin.session import Session, Sessions, closed, opened, seen
-from rim_ledger.book import Book
-from rim_ledger.core import Aggregate, Event, Stamp
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import derived_id
 
 
@@ -78,24 +78,24 @@ class CustomerAccess(Aggregate):
                 assert_never(event)
 
 
-def access_of(book: Book, user: UUID) -> CustomerAccess | None:
+def access_of(uow: UnitOfWork, user: UUID) -> CustomerAccess | None:
     """The access of a borrower who has logged in before."""
-    return book.find(CustomerAccess, access_stream(user))
+    return uow.find(CustomerAccess, access_stream(user))
 
 
-def end_sessions(book: Book, user: UUID) -> None:
+def end_sessions(uow: UnitOfWork, user: UUID) -> None:
     """End every session of a borrower, at once and for good."""
-    access = access_of(book, user)
+    access = access_of(uow, user)
     if access and access.sessions:
         for session in access.sessions:
-            book.release("token", session)
-        book.append(CustomerAccess, access_stream(user), [CustomerSessionsEnded()])
+            uow.release("token", session)
+        uow.append(CustomerAccess, access_stream(user), [CustomerSessionsEnded()])
 
 
-def log_out(book: Book, session: str) -> UUID:
+def log_out(uow: UnitOfWork, session: str) -> UUID:
     """End the session that the borrower asks with; whose it was."""
-    user = book.stamp.customer
+    user = uow.stamp.customer
     assert user, "whoever is let in with a session is a borrower"
-    book.release("token", session)
-    book.append(CustomerAccess, access_stream(user), [CustomerLoggedOut(session=session)])
+    uow.release("token", session)
+    uow.append(CustomerAccess, access_stream(user), [CustomerLoggedOut(session=session)])
     return user

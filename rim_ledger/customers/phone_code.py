@@ -9,29 +9,26 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.admin.acting import NOBODY
-from rim_ledger.admin.attempts import Attempts, TooManyAttempts, place_of
+from rim_ledger.admin.audit_actor import NOBODY
+from rim_ledger.admin.authentication import new_token, token_hash
 from rim_ledger.admin.challenge import Challenge, Challenges
-from rim_ledger.admin.gate import new_token, token_hash
+from rim_ledger.admin.login_throttle import Attempts, TooManyAttempts, place_of
 from rim_ledger.admin.second_factor import BODY
 from rim_ledger.admin.security_settings import SecuritySettings, current
 from rim_ledger.admin.session import SESSION
 from rim_ledger.admin.two_factor import LIFE, Code, new_code, plain
-from rim_ledger.book import Book
-from rim_ledger.core import Form, Refused, Stamp, Unauthenticated
-from rim_ledger.customers.access import (
-    CustomerAccess,
-    CustomerLoggedIn,
-    access_of,
-    access_stream,
-)
-from rim_ledger.customers.standing import act_as, is_silent, may_come_in
+from rim_ledger.customers.access import CustomerAccess, CustomerLoggedIn, access_of, access_stream
+from rim_ledger.customers.customer_session import act_as, is_silent, may_come_in
 from rim_ledger.delivery.port import Channel, Message
 from rim_ledger.delivery.sender import Sender
-from rim_ledger.ledger import Ledger
+from rim_ledger.engine.aggregate import Stamp
+from rim_ledger.engine.command import Form
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Refused, Unauthenticated
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.values import Phone
-from rim_ledger.world import World
 
 SENT_MOST: Final = 5
 SENT_WITHIN: Final = timedelta(hours=1)
@@ -79,10 +76,10 @@ class PhoneCodes:
         attempts: Attempts,
         challenges: Challenges,
         sender: Sender,
-        world: World,
+        environment: Environment,
     ) -> None:
         self._ledger, self._attempts, self._challenges = ledger, attempts, challenges
-        self._sender, self._world = sender, world
+        self._sender, self._world = sender, environment
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def send(self, stamp: Stamp, form: AskForCode) -> datetime:
@@ -93,11 +90,11 @@ class PhoneCodes:
         """
         now, code = self._world.now(), new_code(self._world)
 
-        def look(book: Book) -> tuple[Challenge, bool]:
-            self._sender.require(Channel.SMS, book)
-            phone, user = _find(book, form.phone)
+        def look(uow: UnitOfWork) -> tuple[Challenge, bool]:
+            self._sender.require(Channel.SMS, uow)
+            phone, user = _find(uow, form.phone)
             holder = user.id if user else NOBODY
-            printed = _print(book, holder, phone, code)
+            printed = _print(uow, holder, phone, code)
             return Challenge(_name(phone), holder, 0, now + LIFE, printed), user is not None
 
         waiting, known = await self._ledger.read(look, stamp)
@@ -125,21 +122,21 @@ class PhoneCodes:
         code, token = plain(form.code), new_token(self._world)
         asked: Challenge | None = None
 
-        def look_up(book: Book) -> tuple[SecuritySettings, str]:
-            return current(book), _name(_find(book, form.phone)[0])
+        def look_up(uow: UnitOfWork) -> tuple[SecuritySettings, str]:
+            return current(uow), _name(_find(uow, form.phone)[0])
 
-        def accept(book: Book) -> User:
-            phone, user = _find(book, form.phone)
+        def accept(uow: UnitOfWork) -> User:
+            phone, user = _find(uow, form.phone)
             holder = user.id if user else NOBODY
-            right = _print(book, holder, phone, code)
+            right = _print(uow, holder, phone, code)
             sent = asked.code if asked and asked.code else ""
             if not compare_digest(right, sent) or user is None:
                 words = "This code is wrong, was used, or is too old."
                 raise Unauthenticated("invalid-code", words)
             return user
 
-        def begin(book: Book) -> tuple[UUID, CustomerSession]:
-            opened = begin_session(book, accept(book), token)
+        def begin(uow: UnitOfWork) -> tuple[UUID, CustomerSession]:
+            opened = begin_session(uow, accept(uow), token)
             return opened.id, opened
 
         settings, name = await self._ledger.read(look_up, stamp)
@@ -167,32 +164,32 @@ class PhoneCodes:
             log.warning("the code %s could not be sent: %s", reference, type(error).__name__)
 
 
-def begin_session(book: Book, user: User, token: str) -> CustomerSession:
+def begin_session(uow: UnitOfWork, user: User, token: str) -> CustomerSession:
     """Begin a session of a borrower who has proved to be one. Sessions that have expired or are
     too many end here."""
-    act_as(user, book)
-    before, session, now = access_of(book, user.id), token_hash(token), book.stamp.at
+    act_as(user, uow)
+    before, session, now = access_of(uow, user.id), token_hash(token), uow.stamp.at
     begun = CustomerLoggedIn(
         user_id=user.id,
         session=session,
         expires_at=now + SESSION,
-        idle_at=now + current(book).idle,
+        idle_at=now + current(uow).idle,
     )
     stream = access_stream(user.id)
-    book.claim("token", session, stream, Refused("already-exists", "The token is taken."))
-    book.append(CustomerAccess, stream, [begun])
+    uow.claim("token", session, stream, Refused("already-exists", "The token is taken."))
+    uow.append(CustomerAccess, stream, [begun])
     if before:
-        for ended in before.sessions.keys() - book.read(CustomerAccess, stream).sessions.keys():
-            book.release("token", ended)
+        for ended in before.sessions.keys() - uow.read(CustomerAccess, stream).sessions.keys():
+            uow.release("token", ended)
     return CustomerSession(token, begun.expires_at, user.id, user.user_id)
 
 
-def _find(book: Book, phone: str) -> tuple[str, User | None]:
+def _find(uow: UnitOfWork, phone: str) -> tuple[str, User | None]:
     """The keyed hash of a phone, and the borrower who may come in with it."""
-    known_by = book.fingerprint("phone", phone)
-    holder = book.holder("user-phone", known_by) or NOBODY
-    user = book.find(User, holder)
-    admitted = user is not None and may_come_in(user) and not is_silent(user, book)
+    known_by = uow.fingerprint("phone", phone)
+    holder = uow.holder("user-phone", known_by) or NOBODY
+    user = uow.find(User, holder)
+    admitted = user is not None and may_come_in(user) and not is_silent(user, uow)
     return known_by, user if admitted else None
 
 
@@ -200,5 +197,5 @@ def _name(phone: str) -> str:
     return f"log-in by {phone}"
 
 
-def _print(book: Book, holder: UUID, phone: str, code: str) -> str:
-    return book.fingerprint("code", f"{holder} {phone} {code}")
+def _print(uow: UnitOfWork, holder: UUID, phone: str, code: str) -> str:
+    return uow.fingerprint("code", f"{holder} {phone} {code}")

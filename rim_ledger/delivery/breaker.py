@@ -10,12 +10,13 @@ from uuid import UUID
 from msgspec import Struct
 from psycopg import AsyncConnection
 
-from rim_ledger.core import SYSTEM, Stamp, Unavailable
-from rim_ledger.ledger import Ledger
-from rim_ledger.outage import OUTAGE
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Unavailable
+from rim_ledger.postgres.outage import OUTAGE
 from rim_ledger.system.integration import IntegrationTested, TestResult
-from rim_ledger.system.mending import break_
-from rim_ledger.world import World
+from rim_ledger.system.recovery import break_
 
 FAILURES_MAX: Final = 5
 """Calls that fail one after the other, without a success between them…"""
@@ -47,8 +48,8 @@ class Breaker:
     """Counts in the database, so that all processes count together. Calls that end at about the
     same time are noted with one statement: while it is on its way, the next ones gather."""
 
-    def __init__(self, url: str, ledger: Ledger, world: World) -> None:
-        self._url, self._ledger, self._world = url, ledger, world
+    def __init__(self, url: str, ledger: Ledger, environment: Environment) -> None:
+        self._url, self._ledger, self._world = url, ledger, environment
         self._waiting: list[_Call] = []
         self._writing = asyncio.Lock()
 

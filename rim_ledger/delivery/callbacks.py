@@ -9,9 +9,11 @@ from uuid import UUID
 import msgspec
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from rim_ledger.book import Book
-from rim_ledger.core import Actor, Aggregate, Form, Unauthenticated
 from rim_ledger.delivery.signature import SignedMessage
+from rim_ledger.engine.aggregate import Actor, Aggregate
+from rim_ledger.engine.command import Form
+from rim_ledger.engine.refusals import Unauthenticated
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.credentials import API_SECRET, FORMER_SECRET
 from rim_ledger.system.integration import ApiIntegration, IntegrationStatus, IntegrationType
 from rim_ledger.values import moment
@@ -55,13 +57,13 @@ class Callback(Foreign):
         ),
     ] = None
 
-    def take(self, book: Book) -> UUID:
+    def take(self, uow: UnitOfWork) -> UUID:
         """Decide, with the provider's own time kept beside the events; the id of the thing."""
-        book.stamp = msgspec.structs.replace(book.stamp, said_at=self.timestamp)
-        return self.work(book)
+        uow.stamp = msgspec.structs.replace(uow.stamp, said_at=self.timestamp)
+        return self.work(uow)
 
     @abstractmethod
-    def work(self, book: Book) -> UUID:
+    def work(self, uow: UnitOfWork) -> UUID:
         """Decide on it, in the name of the provider that was admitted; the id of the thing.
 
         Raises UnknownReference or NoneOfOurs where there is none.
@@ -74,7 +76,7 @@ def stranger() -> Unauthenticated:
 
 
 def enter(
-    book: Book, id: UUID, message: SignedMessage, types: Container[IntegrationType]
+    uow: UnitOfWork, id: UUID, message: SignedMessage, types: Container[IntegrationType]
 ) -> ApiIntegration:
     """Admit an integration of one of these types by its signature: the decision is then made in
     its name. While its secret is rotated, the former one counts as well.
@@ -82,21 +84,21 @@ def enter(
     Raises Unauthenticated, in the same words whether the signature, the time, the integration,
     its type or its standing is at fault.
     """
-    known = book.find(ApiIntegration, id)
-    secret, former = (book.unsealed(id, each) for each in (API_SECRET, FORMER_SECRET))
-    if known is None or not known.former_counts(book.now):
+    known = uow.find(ApiIntegration, id)
+    secret, former = (uow.unsealed(id, each) for each in (API_SECRET, FORMER_SECRET))
+    if known is None or not known.former_counts(uow.now):
         former = None
-    signed = [message.is_signed(each or NOBODYS, book.now) and each for each in (secret, former)]
+    signed = [message.is_signed(each or NOBODYS, uow.now) and each for each in (secret, former)]
     if not known or not any(signed) or known.type not in types or known.status not in MAY_SPEAK:
         raise stranger()
     actor = Actor(type="integration", id=known.id, name=known.name)
-    book.stamp = msgspec.structs.replace(book.stamp, actor=actor)
-    book.rights = frozenset()
+    uow.stamp = msgspec.structs.replace(uow.stamp, actor=actor)
+    uow.rights = frozenset()
     return known
 
 
-def speaker(book: Book) -> ApiIntegration:
+def speaker(uow: UnitOfWork) -> ApiIntegration:
     """The integration that was admitted."""
-    admitted = book.stamp.actor.id
+    admitted = uow.stamp.actor.id
     assert admitted is not None, "whoever speaks was admitted"
-    return book.read(ApiIntegration, admitted)
+    return uow.read(ApiIntegration, admitted)

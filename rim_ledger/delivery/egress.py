@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import httpx
 from msgspec import Struct
 
-from rim_ledger.core import Invalid
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.values import LOOPBACK
 
 CALL_TIMEOUT_SECONDS: Final = 5.0

@@ -7,8 +7,8 @@ from uuid import UUID
 from msgspec import Struct
 from pydantic import SecretStr
 
-from rim_ledger.book import Book
 from rim_ledger.delivery.signature import sign
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.credentials import API_KEY, API_SECRET
 from rim_ledger.system.integration import ApiIntegration, IntegrationType
 
@@ -47,12 +47,12 @@ class Endpoint(Struct, frozen=True):
         return headers | self.authorization
 
 
-def endpoint_of(book: Book, integration: ApiIntegration) -> Endpoint:
+def endpoint_of(uow: UnitOfWork, integration: ApiIntegration) -> Endpoint:
     """The endpoint of an integration, as a decision knows it."""
-    book.look_ahead(partial(book.unsealed, integration.id, each) for each in (API_KEY, API_SECRET))
+    uow.look_ahead(partial(uow.unsealed, integration.id, each) for each in (API_KEY, API_SECRET))
 
     def secret(purpose: str) -> SecretStr | None:
-        text = book.unsealed(integration.id, purpose)
+        text = uow.unsealed(integration.id, purpose)
         return SecretStr(text) if text else None
 
     return Endpoint(

@@ -10,7 +10,7 @@ from rim_ledger.delivery.egress import Answer, Blocked, Egress, NoAnswer, Unreac
 from rim_ledger.delivery.endpoint import Endpoint
 from rim_ledger.delivery.port import UNKNOWN, Outcome, Verdict
 from rim_ledger.delivery.retry import retried
-from rim_ledger.world import World
+from rim_ledger.engine.environment import Environment
 
 
 class HttpProvider(ABC):
@@ -23,10 +23,12 @@ class HttpProvider(ABC):
     """Why something failed whose provider has an address where none may be."""
     UNREACHED: ClassVar[str]
 
-    def __init__(self, endpoint: Endpoint, egress: Egress, breaker: Breaker, world: World) -> None:
+    def __init__(
+        self, endpoint: Endpoint, egress: Egress, breaker: Breaker, environment: Environment
+    ) -> None:
         self.name = endpoint.name
         self._endpoint, self._egress, self._breaker = endpoint, egress, breaker
-        self._world = world
+        self._world = environment
 
     @abstractmethod
     def content(self, order: Any) -> dict[str, str]:

@@ -9,8 +9,10 @@ from uuid import UUID
 
 from pydantic import Field
 
-from rim_ledger.book import Book
-from rim_ledger.core import Aggregate, Event, Form, Refused, Stamp
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.command import Form
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import Note, derived_id
 
 OUTBOUND: Final = derived_id("outbound")
@@ -51,21 +53,21 @@ class Outbound(Aggregate):
                 assert_never(event)
 
 
-def is_open(book: Book) -> bool:
+def is_open(uow: UnitOfWork) -> bool:
     """Whether anything may leave the house."""
-    switch = book.find(Outbound, OUTBOUND)
+    switch = uow.find(Outbound, OUTBOUND)
     return switch is None or switch.enabled
 
 
-def open_at_first(book: Book) -> None:
+def open_at_first(uow: UnitOfWork) -> None:
     """Say that it is open at the beginning, unless something was said."""
-    if book.find(Outbound, OUTBOUND) is None:
-        book.append(Outbound, OUTBOUND, [OutboundResumed()])
+    if uow.find(Outbound, OUTBOUND) is None:
+        uow.append(Outbound, OUTBOUND, [OutboundResumed()])
 
 
-def require_open(book: Book) -> None:
+def require_open(uow: UnitOfWork) -> None:
     """Refuse what would leave the house while nothing may."""
-    if not is_open(book):
+    if not is_open(uow):
         words = "Nothing leaves the house until POST /v1/outbound says so."
         raise Refused("outbound-stopped", words)
 
@@ -76,12 +78,12 @@ class SwitchOutbound(Form):
     enabled: bool
     reason: Annotated[Note | None, Field(description="Why it is stopped.")] = None
 
-    def work(self, book: Book) -> UUID:
+    def work(self, uow: UnitOfWork) -> UUID:
         """Decide on the one stream of the switch; its id."""
-        before = is_open(book)
+        before = is_open(uow)
         if before and not self.enabled:
             stopped = OutboundStopped(reason=self.reason or "Somebody stopped it.")
-            book.append(Outbound, OUTBOUND, [stopped])
+            uow.append(Outbound, OUTBOUND, [stopped])
         elif self.enabled and not before:
-            book.append(Outbound, OUTBOUND, [OutboundResumed()])
+            uow.append(Outbound, OUTBOUND, [OutboundResumed()])
         return OUTBOUND

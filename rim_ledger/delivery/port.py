@@ -8,8 +8,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.book import Book
-from rim_ledger.core import Refused, Unavailable
+from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.engine.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
@@ -129,8 +129,8 @@ class Lane(Struct, frozen=True, kw_only=True):
 class Lanes(Protocol):
     """The lanes to providers of messages, as a decision finds them."""
 
-    def lane(self, channel: Channel, book: Book) -> Lane:
+    def lane(self, channel: Channel, uow: UnitOfWork) -> Lane:
         """The lane of a channel now."""
 
-    def former(self, channel: Channel, integration: UUID | None, book: Book) -> Lane:
+    def former(self, channel: Channel, integration: UUID | None, uow: UnitOfWork) -> Lane:
         """The lane that a message took, whatever has become of it since."""

@@ -7,8 +7,6 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from rim_ledger.book import Book
-from rim_ledger.core import Refused, Unavailable
 from rim_ledger.delivery.airtime import HttpTelco
 from rim_ledger.delivery.breaker import Breaker
 from rim_ledger.delivery.egress import Egress
@@ -17,7 +15,10 @@ from rim_ledger.delivery.port import Channel, Lane, Provider
 from rim_ledger.delivery.probe import probe
 from rim_ledger.delivery.sms import SmsGateway
 from rim_ledger.delivery.smtp import AT_ONCE, SmtpServer
-from rim_ledger.ledger import Ledger
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.config import setting
 from rim_ledger.system.integration import (
     SERVES,
@@ -26,7 +27,6 @@ from rim_ledger.system.integration import (
     IntegrationTested,
     IntegrationType,
 )
-from rim_ledger.world import World
 
 RATES: Final[Mapping[Channel, str]] = {
     Channel.SMS: "smsPerSecond",
@@ -44,39 +44,43 @@ class Providers:
         self,
         url: str,
         ledger: Ledger,
-        world: World,
+        environment: Environment,
         egress: Egress,
         *,
         outbox: Provider | None = None,
         telco: Provider | None = None,
     ) -> None:
-        self._world, self.egress, self._breaker = world, egress, Breaker(url, ledger, world)
+        self._world, self.egress, self._breaker = (
+            environment,
+            egress,
+            Breaker(url, ledger, environment),
+        )
         self.outbox, self.telco = outbox, telco
         self._conversations = defaultdict[UUID, asyncio.Semaphore](
             lambda: asyncio.Semaphore(AT_ONCE)
         )
 
-    def lane(self, channel: Channel, book: Book) -> Lane:
+    def lane(self, channel: Channel, uow: UnitOfWork) -> Lane:
         """The lane through the channel's integration, closed while that is in error."""
-        return self.former(channel, book.holder(SERVES, channel), book)
+        return self.former(channel, uow.holder(SERVES, channel), uow)
 
-    def former(self, channel: Channel, integration: UUID | None, book: Book) -> Lane:
+    def former(self, channel: Channel, integration: UUID | None, uow: UnitOfWork) -> Lane:
         """The lane of messages through an integration, closed unless that is active."""
-        usual = setting(book, "notifications", RATES[channel])
+        usual = setting(uow, "notifications", RATES[channel])
         if integration is None:
             none = Refused("no-sender", f"No provider of {channel} messages is connected.")
             closed = None if self.outbox else none
             return Lane(name=channel, rate=usual, provider=self.outbox, closed=closed)
         words = f"The provider of {channel} messages is out of use."
-        return self._through(integration, words, book, usual)
+        return self._through(integration, words, uow, usual)
 
-    def airtime(self, integration: UUID | None, book: Book) -> Lane:
+    def airtime(self, integration: UUID | None, uow: UnitOfWork) -> Lane:
         """The lane of airtime through an integration, closed unless that is active."""
         if integration is None:
             name = self.telco.name if self.telco else "none"
             closed = None if self.telco else Refused("no-sender", "No telco is connected.")
             return Lane(name=name, provider=self.telco, closed=closed)
-        return self._through(integration, "The network's provider is out of use.", book)
+        return self._through(integration, "The network's provider is out of use.", uow)
 
     async def test(self, endpoint: Endpoint) -> IntegrationTested:
         """Try whether a provider answers; the circuit breaker hears of a success. Raises
@@ -85,21 +89,21 @@ class Providers:
         await self._breaker.note_test(endpoint.id, found)
         return found
 
-    def _through(self, id: UUID, out_of_use: str, book: Book, usual: int = 1) -> Lane:
-        known = book.read(ApiIntegration, id)
+    def _through(self, id: UUID, out_of_use: str, uow: UnitOfWork, usual: int = 1) -> Lane:
+        known = uow.read(ApiIntegration, id)
         active = known.status is IntegrationStatus.ACTIVE
         return Lane(
             name=known.name,
             rate=known.per_second or usual,
-            provider=self._provider(known, book),
+            provider=self._provider(known, uow),
             integration=id,
             closed=None if active else Unavailable("sender-out-of-use", out_of_use),
             given_up=known.status is IntegrationStatus.INACTIVE,
             on_the_way=ON_THE_WAY,
         )
 
-    def _provider(self, known: ApiIntegration, book: Book) -> Provider:
-        endpoint = endpoint_of(book, known)
+    def _provider(self, known: ApiIntegration, uow: UnitOfWork) -> Provider:
+        endpoint = endpoint_of(uow, known)
         if known.type is IntegrationType.EMAIL:
             own = self._conversations[known.id]
             return SmtpServer(endpoint, self.egress, self._breaker, self._world, own)

@@ -2,12 +2,13 @@
 
 from functools import partial
 
-from rim_ledger.book import Book
-from rim_ledger.core import SYSTEM, Stamp, Unavailable
 from rim_ledger.delivery.kill_switch import require_open
 from rim_ledger.delivery.port import Channel, Lane, Lanes, Message, Verdict
-from rim_ledger.ledger import Ledger
-from rim_ledger.world import World
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Unavailable
+from rim_ledger.engine.unit_of_work import UnitOfWork
 
 
 class Unclear(Unavailable):
@@ -20,14 +21,14 @@ class Unclear(Unavailable):
 class Sender:
     """Asks the one switch, and who delivers, before each message."""
 
-    def __init__(self, providers: Lanes, ledger: Ledger, world: World) -> None:
-        self.providers, self._ledger, self._world = providers, ledger, world
+    def __init__(self, providers: Lanes, ledger: Ledger, environment: Environment) -> None:
+        self.providers, self._ledger, self._world = providers, ledger, environment
 
-    def require(self, channel: Channel, book: Book) -> None:
+    def require(self, channel: Channel, uow: UnitOfWork) -> None:
         """Refuse (`outbound-stopped`, `no-sender`), or Unavailable (`sender-out-of-use`), where
         messages of this kind cannot go out, so that nothing is decided that only a message would
         complete."""
-        self._open_lane(channel, book)
+        self._open_lane(channel, uow)
 
     async def send(self, message: Message) -> None:
         """Hand one message over.
@@ -43,9 +44,9 @@ class Sender:
         if outcome.verdict is Verdict.FAILED:
             raise Unavailable("not-sent", outcome.reason)
 
-    def _open_lane(self, channel: Channel, book: Book) -> Lane:
-        require_open(book)
-        lane = self.providers.lane(channel, book)
+    def _open_lane(self, channel: Channel, uow: UnitOfWork) -> Lane:
+        require_open(uow)
+        lane = self.providers.lane(channel, uow)
         if lane.closed:
             raise lane.closed
         return lane

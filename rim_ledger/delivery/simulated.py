@@ -11,8 +11,8 @@ from psycopg import AsyncConnection
 
 from rim_ledger.delivery.airtime import TopUp
 from rim_ledger.delivery.port import UNKNOWN, Message, Outcome, Verdict
-from rim_ledger.outage import OUTAGE
-from rim_ledger.world import World
+from rim_ledger.engine.environment import Environment
+from rim_ledger.postgres.outage import OUTAGE
 
 FAILS: Final = "9001"
 SILENT_BUT_DELIVERED: Final = "9002"
@@ -70,8 +70,8 @@ class Outbox:
 
     name = "outbox"
 
-    def __init__(self, path: Path, world: World) -> None:
-        self.path, self._world = path, world
+    def __init__(self, path: Path, environment: Environment) -> None:
+        self.path, self._world = path, environment
 
     async def send(self, order: Message) -> Outcome:
         line = {

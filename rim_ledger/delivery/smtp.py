@@ -27,8 +27,8 @@ from rim_ledger.delivery.egress import Blocked, Egress, NoAnswer, Unreachable
 from rim_ledger.delivery.endpoint import Endpoint
 from rim_ledger.delivery.port import UNKNOWN, Message, Outcome, Verdict
 from rim_ledger.delivery.retry import retried
+from rim_ledger.engine.environment import Environment
 from rim_ledger.notifications.sms_text import on_one_line
-from rim_ledger.world import World
 
 STEP_TIMEOUT_SECONDS: Final = 9.0
 """Each may take as long: to be let in, to name both sides, and to hand over the message."""
@@ -53,12 +53,12 @@ class SmtpServer:
         endpoint: Endpoint,
         egress: Egress,
         breaker: Breaker,
-        world: World,
+        environment: Environment,
         conversations: asyncio.Semaphore,
     ) -> None:
         self.name = endpoint.name
         self._endpoint, self._egress, self._breaker = endpoint, egress, breaker
-        self._world, self._conversations = world, conversations
+        self._world, self._conversations = environment, conversations
 
     async def send(self, order: Message) -> Outcome:
         """Failed when the server says no, or was not reached or said "not now" three times; unknown

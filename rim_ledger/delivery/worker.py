@@ -14,7 +14,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from rim_ledger.delivery.port import Lane, Outcome
-from rim_ledger.world import World
+from rim_ledger.engine.environment import Environment
 
 # The next time is taken by whoever asks first, so nobody waits for anybody but for the rate.
 PACE: Final = """
@@ -50,18 +50,18 @@ class InHand(Struct, frozen=True, kw_only=True):
         return await self.lane.query(self.reference, self.taken_at, now)
 
 
-async def deliver(url: str, items: Sequence[InHand], world: World) -> Outcomes:
+async def deliver(url: str, items: Sequence[InHand], environment: Environment) -> Outcomes:
     """Send or ask about what is in hand, in batches, each lane at its rate and beside the others:
     all processes keep to the rate of a lane together."""
     keys = {each.lane.key for each in items}
     lanes = [[each for each in items if each.lane.key == key] for key in keys]
-    done = await all_of(_along(url, own, world) for own in lanes)
+    done = await all_of(_along(url, own, environment) for own in lanes)
     return {id_: outcome for each in done for id_, outcome in each.items()}
 
 
-async def outcomes_of(items: Sequence[InHand], world: World) -> list[Outcome | None]:
+async def outcomes_of(items: Sequence[InHand], environment: Environment) -> list[Outcome | None]:
     """What becomes of what is in hand, all at once."""
-    return await all_of(each.outcome(world.now()) for each in items)
+    return await all_of(each.outcome(environment.now()) for each in items)
 
 
 async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -73,12 +73,12 @@ async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [each for each in done if not isinstance(each, BaseException)]
 
 
-async def _along(url: str, items: Sequence[InHand], world: World) -> Outcomes:
+async def _along(url: str, items: Sequence[InHand], environment: Environment) -> Outcomes:
     lane, done = items[0].lane, Outcomes()
     for begin in range(0, len(items), lane.batch):
         batch = items[begin : begin + lane.batch]
         await _pace(url, lane, len(batch))
-        found = zip(batch, await outcomes_of(batch, world), strict=True)
+        found = zip(batch, await outcomes_of(batch, environment), strict=True)
         done |= {each.id: outcome for each, outcome in found if outcome}
     return done
 

@@ -2,9 +2,9 @@
 
 import msgspec
 
-from rim_ledger.admin.second_person import require_second_person
-from rim_ledger.book import Book
-from rim_ledger.core import Refused
+from rim_ledger.admin.same_person import require_second_person
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.attempt import Attempt
 from rim_ledger.lending.disbursement import FAILED, provider_of
 from rim_ledger.lending.loan import Loan
@@ -12,7 +12,7 @@ from rim_ledger.payments.transaction import Transaction
 from rim_ledger.text import folded, folded_source
 
 
-def claim_return(book: Book, loan: Loan, attempt: Attempt, reference: str) -> None:
+def claim_return(uow: UnitOfWork, loan: Loan, attempt: Attempt, reference: str) -> None:
     """Take the telco's reference of a return for this top-up, however it is written.
 
     Raises Refused (`reference-taken`) when it is one of the loan's top-ups or deliveries, or the
@@ -27,22 +27,22 @@ def claim_return(book: Book, loan: Loan, attempt: Attempt, reference: str) -> No
     taken = Refused("reference-taken", words)
     if name in map(folded, known):
         raise taken
-    claim = msgspec.json.encode([folded_source(provider_of(book, attempt)), name])
-    book.claim("telco-return", claim.decode(), loan.id, taken)
+    claim = msgspec.json.encode([folded_source(provider_of(uow, attempt)), name])
+    uow.claim("telco-return", claim.decode(), loan.id, taken)
 
 
-def require_another_than_sender(book: Book, loan: Loan, attempt: Attempt, words: str) -> None:
+def require_another_than_sender(uow: UnitOfWork, loan: Loan, attempt: Attempt, words: str) -> None:
     """Refuse who had this airtime sent, or made it a debt, unless the telco itself has said that
     it failed.
 
     Raises Forbidden (`separation-of-duties`, with these words).
     """
-    if not _telco_said_so(book, loan, attempt):
-        require_second_person(book, words, attempt.requested_by, attempt.taken_up_by)
+    if not _telco_said_so(uow, loan, attempt):
+        require_second_person(uow, words, attempt.requested_by, attempt.taken_up_by)
 
 
-def _telco_said_so(book: Book, loan: Loan, attempt: Attempt) -> bool:
-    claim = book.read(Transaction, attempt.transaction_id).quarantined
+def _telco_said_so(uow: UnitOfWork, loan: Loan, attempt: Attempt) -> bool:
+    claim = uow.read(Transaction, attempt.transaction_id).quarantined
     if claim is None or claim.type != FAILED or claim.amount not in (None, loan.amount):
         return False
-    return attempt.integration is None or claim.provider == provider_of(book, attempt)
+    return attempt.integration is None or claim.provider == provider_of(uow, attempt)

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from msgspec import Struct
 
-from rim_ledger.core import require
+from rim_ledger.engine.refusals import require
 from rim_ledger.lending.user import User, UserStatus
 from rim_ledger.values import is_past
 

@@ -9,16 +9,19 @@ from datetime import timedelta
 from typing import Final, Literal
 from uuid import UUID
 
-from rim_ledger.admin.second_person import require_second_person
-from rim_ledger.book import Book, Work
-from rim_ledger.core import Command, Event, require, require_legal
+from rim_ledger.admin.same_person import require_second_person
 from rim_ledger.delivery.kill_switch import require_open
 from rim_ledger.delivery.port import Outcome, Verdict
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import require, require_legal
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.attempt import Airtime, Attempt, Disbursement
 from rim_ledger.lending.debt import incur
 from rim_ledger.lending.decision import require_active, require_no_late_debt
-from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
-from rim_ledger.lending.loan_events import (
+from rim_ledger.lending.loan import (
+    LEGAL,
+    Loan,
     LoanDisbursed,
     LoanDisbursementAnswered,
     LoanDisbursementDisputed,
@@ -26,8 +29,9 @@ from rim_ledger.lending.loan_events import (
     LoanDisbursementRequested,
     LoanDisbursementSettled,
     LoanDisbursementUnknown,
+    LoanStatus,
 )
-from rim_ledger.lending.request import require_grounded, require_no_conflict
+from rim_ledger.lending.loan_requests import require_grounded, require_no_conflict
 from rim_ledger.lending.separation import require_may_lend
 from rim_ledger.lending.user import User
 from rim_ledger.payments.payment_callback import quarantine
@@ -58,31 +62,31 @@ class DisburseLoan(Command[Loan]):
     one that staff found, or a reversal, by somebody else than who found that. If airtime of the
     loan is in dispute, nothing is sent: the oldest of it is owed from now on."""
 
-    def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "disburse", LEGAL)
         require_grounded(aggregate)
-        user = book.read(User, aggregate.user_id)
-        require_no_conflict(book, user)
-        require_may_lend(book, aggregate, user)
+        user = uow.read(User, aggregate.user_id)
+        require_no_conflict(uow, user)
+        require_may_lend(uow, aggregate, user)
         if aggregate.disputed:
-            book.forget("disburse", aggregate.id)
+            uow.forget("disburse", aggregate.id)
             came = aggregate.in_dispute[0]
-            yield from _deliver(aggregate.id, came.reference, came.telco_reference, book)
+            yield from _deliver(aggregate.id, came.reference, came.telco_reference, uow)
             return
         words = "You said that earlier airtime of this loan is gone; another person sends it anew."
-        require_second_person(book, words, *(each.given_up_by for each in aggregate.attempts))
+        require_second_person(uow, words, *(each.given_up_by for each in aggregate.attempts))
         require_active(user)
-        require_no_late_debt(user, book.now)
+        require_no_late_debt(user, uow.now)
         room = f"Loans of {user.exposure} naira exceed the limit of {user.credit_limit} naira."
         require(user.exposure <= user.credit_limit, "credit-limit-exceeded", room)
-        most = setting(book, "lending", "maxOpenLoans")
+        most = setting(uow, "lending", "maxOpenLoans")
         full = f"The user has {user.unfinished} unfinished loans; {most} are allowed."
         require(user.unfinished <= most, "too-many-open-loans", full)
         if not aggregate.historical:
-            require_open(book)
-        yield (requested := _request(aggregate, book))
+            require_open(uow)
+        yield (requested := _request(aggregate, uow))
         if aggregate.historical:
-            yield from _deliver(aggregate.id, requested.reference, None, book)
+            yield from _deliver(aggregate.id, requested.reference, None, uow)
 
 
 class SettleDisbursement(Command[Loan]):
@@ -94,9 +98,9 @@ class SettleDisbursement(Command[Loan]):
     evidence: Note
     telco_reference: Reference | None = None
 
-    def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "settle", LEGAL)
-        require_no_conflict(book, book.read(User, aggregate.user_id))
+        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         unknown = aggregate.disbursement is Disbursement.UNKNOWN
         words = f"The disbursement is {aggregate.disbursement}; only an unknown one is settled."
         require(unknown, "disbursement-not-unknown", words)
@@ -104,109 +108,111 @@ class SettleDisbursement(Command[Loan]):
         assert attempt, "what is unknown was asked for"
         if self.outcome == "failed":
             words = "You disbursed this loan; another person says that it failed."
-            require_second_person(book, words, attempt.requested_by)
+            require_second_person(uow, words, attempt.requested_by)
         yield LoanDisbursementSettled(reference=attempt.reference, evidence=self.evidence)
         found, words = Verdict(self.outcome), "Staff found that it failed."
         outcome = Outcome(found, words, self.telco_reference)
-        yield from _follows(aggregate, attempt.reference, outcome, book)
-        book.remind("query-top-up", aggregate.id, book.now + FIRST_QUERY)
+        yield from _follows(aggregate, attempt.reference, outcome, uow)
+        uow.remind("query-top-up", aggregate.id, uow.now + FIRST_QUERY)
 
 
 def record_outcome(id: UUID, reference: str, outcome: Outcome) -> Work:
     """What the telco said of a reference of a loan. Said twice, it changes nothing."""
 
-    def work(book: Book) -> UUID:
-        book.act_upon(id)
-        with book.dated(id):
-            book.append(Loan, id, _follows(book.read(Loan, id), reference, outcome, book))
+    def work(uow: UnitOfWork) -> UUID:
+        uow.act_upon(id)
+        with uow.dated(id):
+            uow.append(Loan, id, _follows(uow.read(Loan, id), reference, outcome, uow))
         return id
 
     return work
 
 
-def find_attempt(book: Book, reference: str) -> tuple[Loan, Attempt] | None:
+def find_attempt(uow: UnitOfWork, reference: str) -> tuple[Loan, Attempt] | None:
     """The loan that a reference was made for, and the attempt that it stands for."""
-    loan = book.find(Loan, reference.removeprefix(PREFIX).rpartition("-")[0])
+    loan = uow.find(Loan, reference.removeprefix(PREFIX).rpartition("-")[0])
     attempt = loan.attempt(reference) if loan else None
     return (loan, attempt) if loan and attempt else None
 
 
-def provider_of(book: Book, attempt: Attempt) -> str | None:
+def provider_of(uow: UnitOfWork, attempt: Attempt) -> str | None:
     """The provider that a top-up was asked of; None for the telco of this installation."""
-    return book.read(ApiIntegration, attempt.integration).provider if attempt.integration else None
+    return uow.read(ApiIntegration, attempt.integration).provider if attempt.integration else None
 
 
-def contradict(loan: Loan, attempt: Attempt, claim: TransactionQuarantined, book: Book) -> None:
+def contradict(
+    loan: Loan, attempt: Attempt, claim: TransactionQuarantined, uow: UnitOfWork
+) -> None:
     """Keep a telco's word against airtime that came and stayed: nothing moves, staff look at it."""
-    keep_claim(attempt, claim, book)
+    keep_claim(attempt, claim, uow)
     if attempt.unconfirmed:
-        with book.dated(loan.id):
-            book.append(Loan, loan.id, [_answered(loan, attempt, book, delivered=False)])
+        with uow.dated(loan.id):
+            uow.append(Loan, loan.id, [_answered(loan, attempt, uow, delivered=False)])
 
 
-def keep_claim(attempt: Attempt, claim: TransactionQuarantined, book: Book) -> None:
+def keep_claim(attempt: Attempt, claim: TransactionQuarantined, uow: UnitOfWork) -> None:
     """Put what a telco said beside the transaction of an attempt, into quarantine."""
-    transaction = book.read(Transaction, attempt.transaction_id)
-    with book.dated(transaction.id):
-        book.append(Transaction, transaction.id, quarantine(transaction, claim))
+    transaction = uow.read(Transaction, attempt.transaction_id)
+    with uow.dated(transaction.id):
+        uow.append(Transaction, transaction.id, quarantine(transaction, claim))
 
 
-def _follows(loan: Loan, reference: str, outcome: Outcome, book: Book) -> Iterable[Event]:
+def _follows(loan: Loan, reference: str, outcome: Outcome, uow: UnitOfWork) -> Iterable[Event]:
     """What follows from an outcome, be it the telco's word or what staff found."""
     attempt = loan.attempt(reference)
     assert attempt, "a telco tells of what it was asked for"
     match outcome.verdict:
         case Verdict.DELIVERED:
-            yield from _came(loan, attempt, outcome.reference, book)
+            yield from _came(loan, attempt, outcome.reference, uow)
         case Verdict.FAILED:
-            yield from _failed(loan, attempt, outcome.reason, book)
+            yield from _failed(loan, attempt, outcome.reason, uow)
         case Verdict.ABSENT:
-            yield from _failed(loan, attempt, NEVER_CAME, book)
+            yield from _failed(loan, attempt, NEVER_CAME, uow)
         case _ if attempt in loan.to_ask:
-            _ask_on(loan, None, book)
+            _ask_on(loan, None, uow)
             if attempt == loan.last and loan.disbursement is Disbursement.REQUESTED:
                 yield LoanDisbursementUnknown(reference=reference)
 
 
-def _came(loan: Loan, attempt: Attempt, told: str | None, book: Book) -> Iterable[Event]:
+def _came(loan: Loan, attempt: Attempt, told: str | None, uow: UnitOfWork) -> Iterable[Event]:
     returned = attempt.unconfirmed and attempt.airtime is Airtime.RETURNED
     if attempt.delivered and not returned:
         if attempt.unconfirmed:
-            yield _answered(loan, attempt, book, delivered=True)
+            yield _answered(loan, attempt, uow, delivered=True)
     elif attempt == loan.last and loan.status is LoanStatus.APPROVED and not returned:
-        yield from _deliver(loan.id, attempt.reference, told, book)
+        yield from _deliver(loan.id, attempt.reference, told, uow)
     else:
-        _ask_on(loan, attempt, book)
+        _ask_on(loan, attempt, uow)
         yield LoanDisbursementDisputed(reference=attempt.reference, telco_reference=told)
 
 
-def _failed(loan: Loan, attempt: Attempt, reason: str, book: Book) -> Iterable[Event]:
+def _failed(loan: Loan, attempt: Attempt, reason: str, uow: UnitOfWork) -> Iterable[Event]:
     if attempt == loan.last and loan.in_flight:
-        _ask_on(loan, attempt, book)
-        book.append(Transaction, attempt.transaction_id, [TransactionFailed(reason=reason)])
+        _ask_on(loan, attempt, uow)
+        uow.append(Transaction, attempt.transaction_id, [TransactionFailed(reason=reason)])
         yield LoanDisbursementFailed(reference=attempt.reference, reason=reason)
     elif attempt.unconfirmed and attempt.airtime is Airtime.OWED:
-        name = provider_of(book, attempt) or book.stamp.actor.name
+        name = provider_of(uow, attempt) or uow.stamp.actor.name
         claim = TransactionQuarantined(type=FAILED, amount=None, provider=name, message_id="")
-        contradict(loan, attempt, claim, book)
+        contradict(loan, attempt, claim, uow)
     elif attempt.unconfirmed:
-        yield _answered(loan, attempt, book, delivered=False)
+        yield _answered(loan, attempt, uow, delivered=False)
 
 
 def _answered(
-    loan: Loan, attempt: Attempt, book: Book, *, delivered: bool
+    loan: Loan, attempt: Attempt, uow: UnitOfWork, *, delivered: bool
 ) -> LoanDisbursementAnswered:
-    _ask_on(loan, attempt, book)
+    _ask_on(loan, attempt, uow)
     return LoanDisbursementAnswered(reference=attempt.reference, delivered=delivered)
 
 
-def _ask_on(loan: Loan, answered: Attempt | None, book: Book) -> None:
+def _ask_on(loan: Loan, answered: Attempt | None, uow: UnitOfWork) -> None:
     """Have the telco asked again about what is still open beside the attempt that is answered."""
-    waits = [_next_wait(book.now - each.asked_at) for each in loan.to_ask if each != answered]
+    waits = [_next_wait(uow.now - each.asked_at) for each in loan.to_ask if each != answered]
     if waits:
-        book.remind("query-top-up", loan.id, book.now + min(waits))
+        uow.remind("query-top-up", loan.id, uow.now + min(waits))
     else:
-        book.forget("query-top-up", loan.id)
+        uow.forget("query-top-up", loan.id)
 
 
 def _next_wait(waited: timedelta) -> timedelta:
@@ -214,51 +220,51 @@ def _next_wait(waited: timedelta) -> timedelta:
     return min(max(FIRST_QUERY, waited), LAST_WAIT)
 
 
-def _request(loan: Loan, book: Book) -> LoanDisbursementRequested:
+def _request(loan: Loan, uow: UnitOfWork) -> LoanDisbursementRequested:
     attempt = len(loan.attempts) + 1
     reference = f"{PREFIX}{loan.loan_id}-{attempt}"
-    book.remind("query-top-up", loan.id, book.now + FIRST_QUERY)
-    book.forget("disburse", loan.id)
+    uow.remind("query-top-up", loan.id, uow.now + FIRST_QUERY)
+    uow.forget("disburse", loan.id)
     return LoanDisbursementRequested(
-        transaction_id=_record(loan, reference, book),
+        transaction_id=_record(loan, reference, uow),
         reference=reference,
         attempt=attempt,
-        asked_at=book.now,
-        integration=None if loan.historical else book.holder(SERVES, loan.network),
+        asked_at=uow.now,
+        integration=None if loan.historical else uow.holder(SERVES, loan.network),
     )
 
 
-def _deliver(id: UUID, reference: str, telco_reference: str | None, book: Book) -> Iterable[Event]:
-    loan = book.read(Loan, id)
+def _deliver(
+    id: UUID, reference: str, telco_reference: str | None, uow: UnitOfWork
+) -> Iterable[Event]:
+    loan = uow.read(Loan, id)
     attempt = loan.attempt(reference)
     assert attempt, "what was delivered was asked for"
-    due = due_date(book.stamp.at, loan.repayment_period)
+    due = due_date(uow.stamp.at, loan.repayment_period)
     transaction = attempt.transaction_id
-    if book.read(Transaction, transaction).status is not TransactionStatus.PENDING:
-        transaction = _record(loan, reference, book)  # after all: what failed or went back stays so
-    book.append(Transaction, transaction, [TransactionCompleted()])
-    _ask_on(loan, attempt, book)
+    if uow.read(Transaction, transaction).status is not TransactionStatus.PENDING:
+        transaction = _record(loan, reference, uow)  # after all: what failed or went back stays so
+    uow.append(Transaction, transaction, [TransactionCompleted()])
+    _ask_on(loan, attempt, uow)
     if not loan.historical:
-        book.remind("overdue", id, day_after(due))
+        uow.remind("overdue", id, day_after(due))
     yield LoanDisbursed(
         reference=reference,
         transaction_id=transaction,
         telco_reference=telco_reference,
         due_date=due,
     )
-    incur(book, book.read(Loan, id), due)
+    incur(uow, uow.read(Loan, id), due)
 
 
-def _record(loan: Loan, reference: str, book: Book) -> UUID:
-    transaction = book.new_id()
-    recorded = TransactionRecorded(
-        transaction_id=book.number("TXN"),
-        user_id=loan.user_id,
+def _record(loan: Loan, reference: str, uow: UnitOfWork) -> UUID:
+    transaction = uow.new_id()
+    recorded = TransactionRecorded.of(
+        loan,
+        transaction_id=uow.number("TXN"),
         type=TransactionType.AIRTIME,
-        amount=loan.amount,
         reference=reference,
-        network=loan.network,
         loan_id=loan.id,
     )
-    book.open_stream(Transaction, transaction, [recorded])
+    uow.open_stream(Transaction, transaction, [recorded])
     return transaction

@@ -8,21 +8,21 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from rim_ledger.book import Book
-from rim_ledger.core import SYSTEM, Actor, Stamp
 from rim_ledger.delivery.airtime import TopUp
 from rim_ledger.delivery.kill_switch import LATER, is_open
 from rim_ledger.delivery.port import UNKNOWN, Outcome, Verdict
 from rim_ledger.delivery.providers import Providers
 from rim_ledger.delivery.worker import InHand, outcomes_of
-from rim_ledger.lease import lease
-from rim_ledger.ledger import Ledger
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.idempotency import Receipt
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.attempt import Attempt, Disbursement
 from rim_ledger.lending.disbursement import record_outcome
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
-from rim_ledger.outcomes import Receipt
-from rim_ledger.world import World
+from rim_ledger.postgres.advisory_lock import lease
 
 ANSWER_TIMEOUT_SECONDS: Final = 5.0
 """For so long a caller waits for the telco; after that the answer comes with the clock."""
@@ -38,8 +38,15 @@ class Dispatch:
     """Sends what was requested and asks about what stayed open: through the integration that it
     was requested through, or else the telco of this installation."""
 
-    def __init__(self, url: str, ledger: Ledger, providers: Providers, world: World) -> None:
-        self.url, self.ledger, self.providers, self.world = url, ledger, providers, world
+    def __init__(
+        self, url: str, ledger: Ledger, providers: Providers, environment: Environment
+    ) -> None:
+        self.url, self.ledger, self.providers, self.environment = (
+            url,
+            ledger,
+            providers,
+            environment,
+        )
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._under_way: set[asyncio.Task[Receipt | None]] = set()
 
@@ -78,7 +85,7 @@ class Dispatch:
 
     async def _carry(self, top_ups: Sequence[InHand]) -> Receipt | None:
         receipt = None
-        outcomes = await outcomes_of(top_ups, self.world)
+        outcomes = await outcomes_of(top_ups, self.environment)
         for each, outcome in zip(top_ups, outcomes, strict=True):
             receipt = await self._record(each, outcome or UNKNOWN)
         return receipt
@@ -86,7 +93,7 @@ class Dispatch:
     async def _record(self, top_up: InHand, outcome: Outcome) -> Receipt:
         lane = top_up.lane
         actor = Actor(type="integration", id=lane.integration, name=lane.name)
-        stamp = Stamp(at=self.world.now(), actor=actor)
+        stamp = Stamp(at=self.environment.now(), actor=actor)
         work = record_outcome(top_up.id, top_up.reference, outcome)
         for _ in range(outcome.times):
             receipt = await self.ledger.submit(work, stamp)
@@ -95,32 +102,32 @@ class Dispatch:
     async def _look(self, id: UUID, *, unsent: bool = False) -> list[InHand]:
         """What there is to ask about, or the one top-up to send that was requested last."""
 
-        def work(book: Book) -> tuple[UUID, list[InHand]]:
-            loan = book.read(Loan, id)
-            if loan.to_ask and is_open(book):
-                found = [self._in_hand(book, loan, each) for each in loan.to_ask]
-                return id, _to_send(book, loan, found) if unsent else found
+        def work(uow: UnitOfWork) -> tuple[UUID, list[InHand]]:
+            loan = uow.read(Loan, id)
+            if loan.to_ask and is_open(uow):
+                found = [self._in_hand(uow, loan, each) for each in loan.to_ask]
+                return id, _to_send(uow, loan, found) if unsent else found
             if loan.to_ask:
-                book.remind("query-top-up", id, book.now + LATER)
+                uow.remind("query-top-up", id, uow.now + LATER)
             else:
-                book.forget("query-top-up", id)
+                uow.forget("query-top-up", id)
             return id, []
 
-        _, found = await self.ledger.decide(work, Stamp(at=self.world.now(), actor=SYSTEM))
+        _, found = await self.ledger.decide(work, Stamp(at=self.environment.now(), actor=SYSTEM))
         return found
 
-    def _in_hand(self, book: Book, loan: Loan, attempt: Attempt) -> InHand:
+    def _in_hand(self, uow: UnitOfWork, loan: Loan, attempt: Attempt) -> InHand:
         return InHand(
             id=loan.id,
             reference=attempt.reference,
-            lane=self.providers.airtime(attempt.integration, book),
+            lane=self.providers.airtime(attempt.integration, uow),
             taken_at=attempt.asked_at,
         )
 
 
-def _to_send(book: Book, loan: Loan, open_: Sequence[InHand]) -> list[InHand]:
+def _to_send(uow: UnitOfWork, loan: Loan, open_: Sequence[InHand]) -> list[InHand]:
     """The top-up that was requested last, if it was not sent, with the phone in the clear."""
-    phone = book.reveal(loan.user_id, book.read(User, loan.user_id).phone)
+    phone = uow.reveal(loan.user_id, uow.read(User, loan.user_id).phone)
     if phone is None or loan.disbursement is not Disbursement.REQUESTED:
         return []
     (last,) = (each for each in open_ if each.reference == loan.reference)

@@ -5,13 +5,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rim_ledger.admin.second_person import require_second_person
-from rim_ledger.book import Book
-from rim_ledger.core import Command, Event, Invalid, require
+from rim_ledger.admin.same_person import require_second_person
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Invalid, require
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.airtime_return import claim_return
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import DisputeOutcome, LoanDisputeResolved
-from rim_ledger.lending.request import require_no_conflict
+from rim_ledger.lending.loan import DisputeOutcome, Loan, LoanDisputeResolved
+from rim_ledger.lending.loan_requests import require_no_conflict
 from rim_ledger.lending.user import User
 from rim_ledger.values import Note, Reference
 
@@ -28,9 +29,9 @@ class ResolveDispute(Command[Loan]):
     reason: Note
     telco_reference: Reference | None = None
 
-    def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
-        user = book.read(User, aggregate.user_id)
-        require_no_conflict(book, user)
+    def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
+        user = uow.read(User, aggregate.user_id)
+        require_no_conflict(uow, user)
         there = ", ".join(aggregate.disputes) or "nothing"
         words = f"Of {aggregate.loan_id}, {there} is in dispute."
         require(self.reference in aggregate.disputes, "not-in-dispute", words)
@@ -38,15 +39,11 @@ class ResolveDispute(Command[Loan]):
         assert attempt, "what is in dispute was asked for"
         words = "You disbursed this airtime, or said that it is gone; another person resolves it."
         earlier = attempt.requested_by, attempt.taken_up_by, attempt.given_up_by
-        require_second_person(book, words, *earlier)
+        require_second_person(uow, words, *earlier)
         if self.outcome is DisputeOutcome.RETURNED:
             if self.telco_reference is None:
                 words = "Airtime that was returned has the telco's own reference of the return."
                 raise Invalid("missing", words, "/telcoReference")
-            claim_return(book, aggregate, attempt, self.telco_reference)
-        yield LoanDisputeResolved(
-            reference=self.reference,
-            outcome=self.outcome,
-            reason=None if user.erased else self.reason,  # figures go on, words do not
-            telco_reference=self.telco_reference,
-        )
+            claim_return(uow, aggregate, attempt, self.telco_reference)
+        # Figures of whoever was erased go on, words do not.
+        yield LoanDisputeResolved.of(self, reason=None if user.erased else self.reason)

@@ -5,15 +5,15 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from rim_ledger.book import Book, Work
-from rim_ledger.core import Command, Event, require_legal
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import require_legal
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.debt import default, fall_overdue, patience, reverse_default
-from rim_ledger.lending.judgement import judge_again
-from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
-from rim_ledger.lending.loan_events import LoanDefaulted, LoanDefaultReversed
-from rim_ledger.lending.request import require_no_conflict
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import CreditDefaulted
+from rim_ledger.lending.loan import LEGAL, Loan, LoanDefaulted, LoanDefaultReversed, LoanStatus
+from rim_ledger.lending.loan_requests import require_no_conflict
+from rim_ledger.lending.scoring import judge_again
+from rim_ledger.lending.user import CreditDefaulted, User
 from rim_ledger.values import Note, day_after
 
 PAYING: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING)
@@ -24,10 +24,10 @@ class MarkDefaulted(Command[Loan]):
 
     reason: Note
 
-    def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
-        require_no_conflict(book, book.read(User, aggregate.user_id))
+    def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         require_legal(aggregate.status, "default", LEGAL)
-        default(book, aggregate, LoanDefaulted(reason=self.reason))
+        default(uow, aggregate, LoanDefaulted(reason=self.reason))
         return ()
 
 
@@ -36,27 +36,27 @@ class ReverseDefault(Command[Loan]):
 
     reason: Note
 
-    def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
-        require_no_conflict(book, book.read(User, aggregate.user_id))
+    def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         require_legal(aggregate.status, "reverse-default", LEGAL)
-        reverse_default(book, aggregate, LoanDefaultReversed(reason=self.reason))
+        reverse_default(uow, aggregate, LoanDefaultReversed(reason=self.reason))
         return ()
 
 
 def look_for_overdue(id: UUID) -> Work:
     """The clock's decision at the due date. A loan that was repaid in time is let go."""
 
-    def work(book: Book) -> UUID:
-        book.act_upon(id)
-        loan = book.read(Loan, id)
-        book.forget("overdue", id)
+    def work(uow: UnitOfWork) -> UUID:
+        uow.act_upon(id)
+        loan = uow.read(Loan, id)
+        uow.forget("overdue", id)
         if loan.status in PAYING and not loan.overdue:
             over = _over(loan)
-            if book.stamp.at >= over:
-                fall_overdue(book, loan)
-                book.remind("default", id, over + patience(book))
+            if uow.stamp.at >= over:
+                fall_overdue(uow, loan)
+                uow.remind("default", id, over + patience(uow))
             else:
-                book.remind("overdue", id, over)
+                uow.remind("overdue", id, over)
         return id
 
     return work
@@ -65,15 +65,15 @@ def look_for_overdue(id: UUID) -> Work:
 def look_for_default(id: UUID) -> Work:
     """The clock's decision some days after the due date, as many as are configured by then."""
 
-    def work(book: Book) -> UUID:
-        book.act_upon(id)
-        loan = book.read(Loan, id)
-        book.forget("default", id)
+    def work(uow: UnitOfWork) -> UUID:
+        uow.act_upon(id)
+        loan = uow.read(Loan, id)
+        uow.forget("default", id)
         if loan.status in PAYING and not loan.left_alone:
-            if book.stamp.at >= (last := _over(loan) + patience(book)):
-                default(book, loan, LoanDefaulted())
+            if uow.stamp.at >= (last := _over(loan) + patience(uow)):
+                default(uow, loan, LoanDefaulted())
             else:
-                book.remind("default", id, last)
+                uow.remind("default", id, last)
         return id
 
     return work
@@ -82,15 +82,15 @@ def look_for_default(id: UUID) -> Work:
 def look_for_credit_default(id: UUID) -> Work:
     """The clock's decision on a user whose credit fell below zero as long ago as that."""
 
-    def work(book: Book) -> UUID:
-        book.act_upon(id)
-        book.forget("credit-default", id)
-        if since := book.read(User, id).may_default_since:
-            if book.stamp.at >= (last := since + patience(book)):
-                book.append(User, id, [CreditDefaulted()])
-                judge_again(book, id, book.stamp.at, defaulted=True)
+    def work(uow: UnitOfWork) -> UUID:
+        uow.act_upon(id)
+        uow.forget("credit-default", id)
+        if since := uow.read(User, id).may_default_since:
+            if uow.stamp.at >= (last := since + patience(uow)):
+                uow.append(User, id, [CreditDefaulted()])
+                judge_again(uow, id, uow.stamp.at, defaulted=True)
             else:
-                book.remind("credit-default", id, last)
+                uow.remind("credit-default", id, last)
         return id
 
     return work

@@ -7,36 +7,213 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Stamp
-from rim_ledger.holding import NOWHERE
-from rim_ledger.lending.attempt import IN_FLIGHT, Airtime, Attempt, Disbursement, after, begun
-from rim_ledger.lending.loan_events import (
-    Decision,
-    LoanApprovalRevoked,
-    LoanApproved,
-    LoanBecameOverdue,
-    LoanCompleted,
-    LoanDefaulted,
-    LoanDefaultReversed,
-    LoanDisbursed,
-    LoanDisbursementAnswered,
-    LoanDisbursementDisputed,
-    LoanDisbursementFailed,
-    LoanDisbursementRequested,
-    LoanDisbursementReversed,
-    LoanDisbursementSettled,
-    LoanDisbursementUnknown,
-    LoanDisputeResolved,
-    LoanEvent,
-    LoanMetadataSet,
-    LoanRejected,
-    LoanRepaid,
-    LoanRepaymentReversed,
-    LoanRequested,
-)
-from rim_ledger.lending.shares import Shares, is_late, received, taken_back
+from msgspec import Struct
+from msgspec.structs import replace
+
+from rim_ledger.engine.aggregate import Aggregate, Event, Personal, PersonalMap, Stamp, shared
+from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.lending.attempt import IN_FLIGHT, Airtime, Attempt, Disbursement
+from rim_ledger.lending.repayment_shares import Shares, is_late, received, taken_back
 from rim_ledger.system.integration import under_way
 from rim_ledger.values import ZERO, Network
+
+POLICY_VERSION: Final = "decision-v1"
+
+
+class DisputeOutcome(StrEnum):
+    """What became of airtime in dispute, if nobody is to owe it: the telco took it back, or the
+    lender bears it."""
+
+    RETURNED = "returned"
+    LOST = "lost"
+
+
+class Decision(Struct, frozen=True, rename="camel", gc=False):
+    """What a request was decided on, by which version of the policy, and why so."""
+
+    credit_score: int
+    previous_loans: int
+    available: Decimal
+    reasons: tuple[str, ...] = ()
+    policy: str = POLICY_VERSION
+
+
+# Events: what can happen to a loan.
+
+
+class LoanRequested(Event):
+    loan_id: str
+    user_id: UUID
+    amount: Decimal
+    network: Network
+    interest_rate: Decimal
+    amount_due: Decimal
+    repayment_period: int
+    decision: Decision
+    historical: bool = False
+    metadata: PersonalMap = {}
+
+
+class LoanApproved(Event):
+    automatic: bool = False
+
+
+class LoanRejected(Event):
+    reason: Personal
+
+
+class LoanApprovalRevoked(Event):
+    reason: Personal
+
+
+class LoanMetadataSet(Event):
+    metadata: PersonalMap
+
+
+class LoanDisbursementRequested(Event):
+    """The telco is about to be asked, under this reference; through which integration, if any."""
+
+    transaction_id: UUID
+    reference: str
+    attempt: int
+    asked_at: datetime
+    integration: UUID | None = None
+
+
+class LoanDisbursementUnknown(Event):
+    """The telco gave no usable answer: it is asked about the same reference until it does."""
+
+    reference: str
+
+
+class LoanDisbursementSettled(Event):
+    """Staff found out what the telco left open; the outcome follows."""
+
+    reference: str
+    evidence: Personal
+
+
+class LoanDisbursementAnswered(Event):
+    """The telco, asked on about what staff had settled or reversed, gave a definite answer that
+    moves nothing: it agrees, or says that airtime which is owed never came."""
+
+    reference: str
+    delivered: bool
+
+
+class LoanDisbursementFailed(Event):
+    reference: str
+    reason: str
+
+
+class LoanDisbursed(Event):
+    """The airtime of this top-up is owed: it came just now, or was in dispute until now."""
+
+    reference: str
+    transaction_id: UUID
+    telco_reference: str | None
+    due_date: datetime
+
+
+class LoanDisbursementDisputed(Event):
+    """A top-up that was thought to have failed was delivered after all, after another attempt or
+    once the loan was not approved any more: airtime that is nobody's debt."""
+
+    reference: str
+    telco_reference: str | None
+
+
+class LoanDisputeResolved(Event):
+    """Airtime in dispute is not to be owed: the telco took it back, or the lender bears it."""
+
+    reference: str
+    outcome: DisputeOutcome
+    reason: Personal
+    telco_reference: str | None = None
+
+
+class LoanRepaid(Event):
+    """Money reached the loan: from a transaction, or from the user's credit when that is null. It
+    had come in at `paidAt`."""
+
+    amount: Decimal
+    principal: Decimal
+    interest: Decimal
+    transaction_id: UUID | None = None
+    paid_at: datetime | None = None
+
+
+class LoanCompleted(Event):
+    """Nothing is owed any more since `paidAt`: the latest time of the money that paid the loan, or
+    that at which it was lent, if that is later."""
+
+    paid_at: datetime | None = None
+
+
+class LoanRepaymentReversed(Event):
+    """Money that had reached the loan does not count: from a transaction, or from credit."""
+
+    amount: Decimal
+    principal: Decimal
+    interest: Decimal
+    transaction_id: UUID | None = None
+
+
+class LoanDisbursementReversed(Event):
+    """The airtime came back: the loan stands approved again."""
+
+    reference: str
+    reason: Personal
+    telco_reference: str
+
+
+class LoanBecameOverdue(Event):
+    pass
+
+
+class LoanDefaulted(Event):
+    """By the clock, or by hand with a reason."""
+
+    reason: Personal = None
+
+
+class LoanDefaultReversed(Event):
+    reason: Personal
+
+
+LoanEvent = (
+    LoanApproved
+    | LoanRejected
+    | LoanApprovalRevoked
+    | LoanMetadataSet
+    | LoanDisbursementRequested
+    | LoanDisbursementUnknown
+    | LoanDisbursementSettled
+    | LoanDisbursementAnswered
+    | LoanDisbursementFailed
+    | LoanDisbursed
+    | LoanDisbursementDisputed
+    | LoanDisputeResolved
+    | LoanRepaid
+    | LoanCompleted
+    | LoanRepaymentReversed
+    | LoanDisbursementReversed
+    | LoanBecameOverdue
+    | LoanDefaulted
+    | LoanDefaultReversed
+)
+AttemptEvent = (
+    LoanDisbursementSettled
+    | LoanDisbursementFailed
+    | LoanDisbursed
+    | LoanDisbursementDisputed
+    | LoanDisputeResolved
+    | LoanDisbursementReversed
+    | LoanDisbursementAnswered
+)
+
+
+# The aggregate: what those events add up to.
 
 
 class LoanStatus(StrEnum):
@@ -192,21 +369,8 @@ class Loan(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: LoanRequested, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            loan_id=event.loan_id,
-            user_id=event.user_id,
-            amount=event.amount,
-            network=event.network,
-            interest_rate=event.interest_rate,
-            amount_due=event.amount_due,
-            repayment_period=event.repayment_period,
-            decision=event.decision,
-            requested_by=stamp.actor.id,
-            created_at=stamp.at,
-            historical=event.historical,
-            notes=event.metadata,
-        )
+        by, at = stamp.actor.id, stamp.at
+        return cls.made(id, event, requested_by=by, created_at=at, notes=event.metadata)
 
     def evolve(self, event: LoanEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
         match event:
@@ -234,19 +398,20 @@ class Loan(Aggregate):
             case LoanMetadataSet():
                 return self.but(notes=event.metadata)
             case LoanDisbursementRequested():
-                fresh = begun(event, stamp.admin or self.approved_by or self.requested_by)
+                sender = stamp.admin or self.approved_by or self.requested_by
+                fresh = Attempt(**shared(Attempt, event), requested_by=sender)
                 attempts = (*self.attempts, fresh)
                 return self.but(disbursement=Disbursement.REQUESTED, attempts=attempts)
             case LoanDisbursementUnknown():
                 return self.but(disbursement=Disbursement.UNKNOWN)
             case LoanDisbursementFailed():
-                attempts = after(self.attempts, event, stamp)
+                attempts = _after(self.attempts, event, stamp)
                 return self.but(disbursement=Disbursement.FAILED, attempts=attempts)
             case LoanDisbursed():
                 return self.but(
                     status=LoanStatus.DISBURSED,
                     disbursement=Disbursement.DELIVERED,
-                    attempts=after(self.attempts, event, stamp),
+                    attempts=_after(self.attempts, event, stamp),
                     telco_reference=event.telco_reference,
                     disbursed_at=stamp.at,
                     due_date=event.due_date,
@@ -257,13 +422,14 @@ class Loan(Aggregate):
                 | LoanDisbursementDisputed()
                 | LoanDisputeResolved()
             ):
-                return self.but(attempts=after(self.attempts, event, stamp))
+                return self.but(attempts=_after(self.attempts, event, stamp))
             case LoanRepaid():
                 defaulted = self.status is LoanStatus.DEFAULTED
+                at = event.paid_at or stamp.at  # Events of score-v1 name no time of their own.
                 return self.but(
                     status=self.status if defaulted else LoanStatus.REPAYING,
                     amount_paid=self.amount_paid + event.amount,
-                    shares=received(self.shares, event, stamp.at),
+                    shares=received(self.shares, event.transaction_id, event.amount, at),
                 )
             case LoanCompleted():
                 done = event.paid_at or max(stamp.at, self.disbursed_at or stamp.at)
@@ -280,7 +446,7 @@ class Loan(Aggregate):
                 return self.but(
                     status=LoanStatus.DEFAULTED if self.defaulted_at else open_,
                     amount_paid=left,
-                    shares=taken_back(self.shares, event),
+                    shares=taken_back(self.shares, event.transaction_id, event.amount),
                     completed_at=None,
                     late=False,
                 )
@@ -288,7 +454,7 @@ class Loan(Aggregate):
                 return self.but(
                     status=LoanStatus.APPROVED,
                     disbursement=Disbursement.NONE,
-                    attempts=after(self.attempts, event, stamp),
+                    attempts=_after(self.attempts, event, stamp),
                     telco_reference=event.telco_reference,
                     disbursed_at=None,
                     due_date=None,
@@ -303,3 +469,41 @@ class Loan(Aggregate):
                 return self.but(status=back, defaulted_at=None, left_alone=True)
             case _:
                 assert_never(event)
+
+
+def _after(attempts: tuple[Attempt, ...], event: AttemptEvent, stamp: Stamp) -> tuple[Attempt, ...]:
+    """The attempts of a loan after one more event. An event with no admin in its stamp is the
+    telco's word, or the clock's."""
+    return tuple(
+        replace(each, **_news(each, event, stamp)) if each.reference == event.reference else each
+        for each in attempts
+    )
+
+
+def _news(  # noqa: PLR0911 - a line an event
+    attempt: Attempt, event: AttemptEvent, stamp: Stamp
+) -> dict[str, Any]:
+    gone = {"given_up_by": stamp.admin}
+    match event:
+        case LoanDisbursementSettled():
+            return {"unconfirmed": True}
+        case LoanDisbursementFailed() if stamp.admin:
+            return gone
+        case LoanDisbursed():
+            return {
+                "airtime": Airtime.OWED,
+                "transaction_id": event.transaction_id,
+                "telco_reference": event.telco_reference or attempt.telco_reference,
+                "taken_up_by": stamp.admin if attempt.airtime is Airtime.DISPUTED else None,
+                "unconfirmed": attempt.unconfirmed and stamp.admin is not None,
+            }
+        case LoanDisbursementDisputed():
+            told = event.telco_reference or attempt.telco_reference
+            return {"airtime": Airtime.DISPUTED, "telco_reference": told, "unconfirmed": False}
+        case LoanDisputeResolved():
+            told = event.telco_reference or attempt.return_reference
+            return gone | {"airtime": Airtime(event.outcome), "return_reference": told}
+        case LoanDisbursementReversed():
+            news = {"return_reference": event.telco_reference, "unconfirmed": True}
+            return gone | news | {"airtime": Airtime.RETURNED}
+    return {"unconfirmed": False}

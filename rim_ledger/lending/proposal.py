@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from rim_ledger.core import Form
+from rim_ledger.engine.command import Form
 from rim_ledger.lending.decision import Terms
 from rim_ledger.lending.policy import IN_FORCE, CreditPolicy
 from rim_ledger.values import Limit

@@ -4,14 +4,14 @@ from functools import partial
 
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.same_person import is_caller
-from rim_ledger.book import Book
-from rim_ledger.core import Forbidden, require
+from rim_ledger.engine.refusals import Forbidden, require
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.loan import Loan, LoanStatus
 from rim_ledger.lending.user import User
 from rim_ledger.system.config import span
 
 
-def require_may_lend(book: Book, loan: Loan, user: User) -> None:
+def require_may_lend(uow: UnitOfWork, loan: Loan, user: User) -> None:
     """Refuse to approve or disburse a loan to a caller who lately made this borrower what they
     are, or whose role lends less. Imported history, which sends no airtime, is exempt.
 
@@ -19,11 +19,11 @@ def require_may_lend(book: Book, loan: Loan, user: User) -> None:
     """
     if loan.historical:
         return
-    book.caps.require_amount(loan.amount)
-    since = book.now - span(book, "security", "separationDays")
+    uow.caps.require_amount(loan.amount)
+    since = uow.now - span(uow, "security", "separationDays")
     lately = [admin for admin, at in user.made_by.items() if since < at]
-    book.look_ahead(partial(book.find, AdminUser, admin) for admin in lately)
-    if any(is_caller(book, admin) for admin in lately):
+    uow.look_ahead(partial(uow.find, AdminUser, admin) for admin in lately)
+    if any(is_caller(uow, admin) for admin in lately):
         words = (
             "You registered this borrower, changed contact, limit or score, or imported loans,"
             f" since {since:%Y-%m-%dT%H:%M:%SZ}: somebody else must approve and disburse."
@@ -31,11 +31,11 @@ def require_may_lend(book: Book, loan: Loan, user: User) -> None:
         raise Forbidden("separation-of-duties", words)
 
 
-def require_thawed(book: Book, user: User) -> None:
+def require_thawed(uow: UnitOfWork, user: User) -> None:
     """Refuse to change the contact of a borrower while a loan is approved and not delivered: its
     airtime goes to the phone that the approval was about."""
-    book.look_ahead(partial(book.find, Loan, loan) for loan in user.reserved)
-    loans = (book.read(Loan, loan) for loan in user.reserved)
+    uow.look_ahead(partial(uow.find, Loan, loan) for loan in user.reserved)
+    loans = (uow.read(Loan, loan) for loan in user.reserved)
     waiting = ", ".join(loan.loan_id for loan in loans if loan.status is LoanStatus.APPROVED)
     words = f"Approved and not delivered yet: {waiting}. Disburse that first, or revoke it."
     require(not waiting, "contact-frozen", words)

@@ -2,11 +2,10 @@
 
 from uuid import UUID
 
-from rim_ledger.core import Stamp
-from rim_ledger.lending.judgement import judge
+from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.lending.policy import IN_FORCE, CreditPolicy, limit_for
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import (
+from rim_ledger.lending.scoring import judge
+from rim_ledger.lending.user import (
     CreditApplied,
     CreditDefaulted,
     CreditLimitAdjusted,
@@ -17,6 +16,7 @@ from rim_ledger.lending.user_events import (
     DebtDefaultReversed,
     RepaymentAllocated,
     RepaymentReversed,
+    User,
     UserEvent,
     UserRegistered,
 )

@@ -3,10 +3,10 @@
 from typing import Literal
 from uuid import UUID
 
-from rim_ledger.book import Book
 from rim_ledger.delivery.airtime import understood
 from rim_ledger.delivery.callbacks import Callback, Foreign, UnknownReference, speaker
 from rim_ledger.delivery.port import Outcome
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.attempt import Airtime
 from rim_ledger.lending.disbursement import (
     FAILED,
@@ -48,31 +48,31 @@ class TopUpCallback(Callback):
     type: TopUpWord
     data: TopUpClaim
 
-    def work(self, book: Book) -> UUID:
-        telco, found = speaker(book), find_attempt(book, self.data.reference)
+    def work(self, uow: UnitOfWork) -> UUID:
+        telco, found = speaker(uow), find_attempt(uow, self.data.reference)
         if found is None or found[1].integration != telco.id:
             raise UnknownReference
         loan, attempt = found
         came_and_stayed = attempt.delivered and attempt.airtime is not Airtime.RETURNED
-        claim = self._claim(telco, book)
+        claim = self._claim(telco, uow)
         if not self._agrees(loan, telco):
-            keep_claim(attempt, claim, book)
+            keep_claim(attempt, claim, uow)
         elif came_and_stayed and self.type == FAILED:
-            contradict(loan, attempt, claim, book)
+            contradict(loan, attempt, claim, uow)
         else:
-            record_outcome(loan.id, attempt.reference, self._outcome())(book)
+            record_outcome(loan.id, attempt.reference, self._outcome())(uow)
         return loan.id
 
     def _agrees(self, loan: Loan, telco: ApiIntegration) -> bool:
         amount = self.data.amount in (None, loan.amount)
         return amount and self.data.provider in (None, telco.provider)
 
-    def _claim(self, telco: ApiIntegration, book: Book) -> TransactionQuarantined:
+    def _claim(self, telco: ApiIntegration, uow: UnitOfWork) -> TransactionQuarantined:
         return TransactionQuarantined(
             type=self.type,
             amount=self.data.amount,
             provider=self.data.provider or telco.provider,
-            message_id=book.stamp.key or "",
+            message_id=uow.stamp.key or "",
         )
 
     def _outcome(self) -> Outcome:

@@ -4,7 +4,7 @@ All money of a user meets in this one stream, so that requests at once are decid
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, Final, Self, TypeVar, assert_never
@@ -12,49 +12,261 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from rim_ledger.core import Aggregate, Stamp, require
-from rim_ledger.fingerprints import hashes
-from rim_ledger.holding import NOWHERE
-from rim_ledger.lending.owed import Debt
-from rim_ledger.lending.past import is_historical
-from rim_ledger.lending.shares import is_late
-from rim_ledger.lending.user_events import (
-    AutoLimitDisabled,
-    AutoLimitEnabled,
-    Completion,
-    CreditApplied,
-    CreditDefaulted,
-    CreditLimitAdjusted,
-    CreditLimitSet,
-    CreditRefunded,
-    CreditReleased,
-    CreditReserved,
-    CreditScoreRecomputed,
-    CreditScoreSet,
-    CreditTakenBack,
-    DebtBecameOverdue,
-    DebtCancelled,
-    DebtDefaulted,
-    DebtDefaultReversed,
-    DebtIncurred,
-    DebtReopened,
-    Part,
-    RepaymentAllocated,
-    RepaymentReversed,
-    UserActivated,
-    UserContactChanged,
-    UserDeactivated,
-    UserDeleted,
-    UserErased,
-    UserEvent,
-    UserOptedIn,
-    UserOptedOut,
-    UserPhoneVerified,
-    UserRegistered,
-    UserReinstated,
-    UserSuspended,
-)
+from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp, shared
+from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.refusals import require
+from rim_ledger.lending.owed import Completion, Debt, Part
+from rim_ledger.lending.policy import ScoreInputs
+from rim_ledger.lending.repayment_shares import is_late
 from rim_ledger.values import ZERO
+from rim_ledger.vault.fingerprints import Fingerprint, MaybeFingerprint, hashes
+
+HISTORICAL_AFTER: Final = timedelta(days=7)
+
+
+def is_historical(stamp: Stamp) -> bool:
+    """Whether a request for a loan is imported history, by its business time: it is recorded long
+    after it happened, and sends no airtime."""
+    return stamp.at < stamp.noted_at - HISTORICAL_AFTER
+
+
+# Events: what can happen to a user.
+
+
+class UserRegistered(Event):
+    user_id: str
+    phone: Personal
+    email: Personal
+    name: Personal
+    phone_hash: Fingerprint
+    email_hash: Fingerprint
+    credit_score: int
+    credit_limit: Decimal
+    auto_limit_enabled: bool
+
+
+class UserContactChanged(Event):
+    """Only what changed is set."""
+
+    phone: Personal = None
+    email: Personal = None
+    name: Personal = None
+    phone_hash: MaybeFingerprint = None
+    email_hash: MaybeFingerprint = None
+
+
+class UserPhoneVerified(Event):
+    """Staff have made sure that the phone is still this user's."""
+
+
+class CreditLimitSet(Event):
+    limit: Decimal
+    auto_limit_enabled: bool
+    reason: Personal
+
+
+class CreditScoreSet(Event):
+    score: int
+    reason: Personal
+
+
+class AutoLimitEnabled(Event):
+    pass
+
+
+class AutoLimitDisabled(Event):
+    pass
+
+
+class UserSuspended(Event):
+    reason: Personal
+
+
+class UserReinstated(Event):
+    pass
+
+
+class UserDeactivated(Event):
+    pass
+
+
+class UserActivated(Event):
+    pass
+
+
+class CreditReserved(Event):
+    """A loan was requested: its amount counts against the limit from now on."""
+
+    loan_id: UUID
+    amount: Decimal
+
+
+class CreditReleased(Event):
+    """A loan was rejected: its amount no longer counts."""
+
+    loan_id: UUID
+
+
+class DebtIncurred(Event):
+    """A loan was disbursed: what was reserved is now owed."""
+
+    loan_id: UUID
+    principal: Decimal
+    interest: Decimal
+    due_at: datetime
+
+
+class RepaymentAllocated(Event):
+    """A payment, whose money came in at `paidAt`, was shared out; `credit` is what no loan could
+    take."""
+
+    transaction_id: UUID
+    parts: tuple[Part, ...]
+    credit: Decimal
+    paid_at: datetime | None = None
+    completed: tuple[Completion, ...] = ()
+
+
+class CreditApplied(Event):
+    """Credit paid for a loan; the latest of its money came in at `paidAt`."""
+
+    part: Part
+    paid_at: datetime | None = None
+    completed: tuple[Completion, ...] = ()
+
+
+class RepaymentReversed(Event):
+    """A payment, whose money had come in at `paidAt`, turned out not to count: its parts are owed
+    again, its credit is gone."""
+
+    transaction_id: UUID
+    parts: tuple[Part, ...]
+    credit: Decimal
+    paid_at: datetime | None = None
+
+
+class CreditTakenBack(Event):
+    """Credit that had paid for a loan is credit again; its money came in at `paidAt`."""
+
+    part: Part
+    paid_at: datetime | None = None
+
+
+class CreditRefunded(Event):
+    """Credit was paid back to the person."""
+
+    amount: Decimal
+    payment_method: str
+    reference: str
+
+
+class DebtReopened(Event):
+    """A loan that was repaid is about to be owed again, without money that had come in at
+    `paidAt`."""
+
+    loan_id: UUID
+    paid: Decimal
+    due_at: datetime
+    disbursed_at: datetime
+    late: bool
+    overdue: bool
+    defaulted: bool
+    paid_at: datetime | None = None
+
+
+class DebtCancelled(Event):
+    """A disbursement was reversed: the amount is reserved again, and nothing is owed."""
+
+    loan_id: UUID
+    principal: Decimal
+
+
+class DebtBecameOverdue(Event):
+    loan_id: UUID
+
+
+class DebtDefaulted(Event):
+    loan_id: UUID
+
+
+class DebtDefaultReversed(Event):
+    loan_id: UUID
+
+
+class CreditScoreRecomputed(Event):
+    """What the policy makes of the user, as of `effectiveAt`, the time of what had it asked."""
+
+    score: int
+    policy: str
+    inputs: ScoreInputs
+    effective_at: datetime | None = None
+
+
+class CreditLimitAdjusted(Event):
+    """What the policy allows the user, as of `effectiveAt`, the time of what had it asked."""
+
+    limit: Decimal
+    policy: str
+    score: int
+    reason: str
+    effective_at: datetime | None = None
+
+
+class CreditDefaulted(Event):
+    """Credit stayed below zero for as long as a loan may be past due before it defaults."""
+
+
+class UserOptedOut(Event):
+    """No marketing is sent to this user any more."""
+
+
+class UserOptedIn(Event):
+    pass
+
+
+class UserDeleted(Event):
+    pass
+
+
+class UserErased(Event):
+    """The key of this person's words was destroyed in the same commit."""
+
+
+UserEvent = (
+    UserContactChanged
+    | UserPhoneVerified
+    | CreditLimitSet
+    | CreditScoreSet
+    | AutoLimitEnabled
+    | AutoLimitDisabled
+    | UserSuspended
+    | UserReinstated
+    | UserDeactivated
+    | UserActivated
+    | CreditReserved
+    | CreditReleased
+    | DebtIncurred
+    | RepaymentAllocated
+    | CreditApplied
+    | RepaymentReversed
+    | CreditTakenBack
+    | CreditRefunded
+    | DebtReopened
+    | DebtCancelled
+    | DebtBecameOverdue
+    | DebtDefaulted
+    | DebtDefaultReversed
+    | CreditScoreRecomputed
+    | CreditLimitAdjusted
+    | CreditDefaulted
+    | UserOptedOut
+    | UserOptedIn
+    | UserDeleted
+    | UserErased
+)
+
+
+# The aggregate: what those events add up to.
 
 V = TypeVar("V")
 
@@ -184,31 +396,15 @@ class User(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: UserRegistered, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            user_id=event.user_id,
-            phone=event.phone,
-            email=event.email,
-            name=event.name,
-            phone_hash=event.phone_hash,
-            email_hash=event.email_hash,
-            credit_score=event.credit_score,
-            credit_limit=event.credit_limit,
-            auto_limit_enabled=event.auto_limit_enabled,
-            created_at=stamp.at,
-            heard_at=stamp.at,
-            contacts=hashes(event.phone_hash, event.email_hash),
-        )._made(stamp)
+        contacts, at = hashes(event.phone_hash, event.email_hash), stamp.at
+        made = cls.made(id, event, created_at=at, heard_at=at, contacts=contacts)
+        return made._made(stamp)
 
     def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
         match event:
             case UserContactChanged():
                 return self.but(
-                    phone=event.phone or self.phone,
-                    email=event.email or self.email,
-                    name=event.name or self.name,
-                    phone_hash=event.phone_hash or self.phone_hash,
-                    email_hash=event.email_hash or self.email_hash,
+                    **event.changes,
                     heard_at=stamp.at if event.phone_hash else self.heard_at,
                     contacts=self.contacts | hashes(event.phone_hash, event.email_hash),
                 )._made(stamp)
@@ -238,12 +434,7 @@ class User(Aggregate):
             case CreditReleased():
                 return self.but(reserved=_without(self.reserved, event.loan_id))
             case DebtIncurred():
-                debt = Debt(
-                    principal=event.principal,
-                    interest=event.interest,
-                    due_at=event.due_at,
-                    disbursed_at=stamp.at,
-                )
+                debt = Debt(**shared(Debt, event), disbursed_at=stamp.at)
                 return self.but(
                     reserved=_without(self.reserved, event.loan_id),
                     debts=self.debts | {event.loan_id: debt},
@@ -270,15 +461,7 @@ class User(Aggregate):
             case DebtReopened() if event.loan_id in self.debts:
                 return self  # By the time that is asked about, it was not repaid yet.
             case DebtReopened():
-                debt = Debt(
-                    principal=ZERO,
-                    interest=ZERO,
-                    due_at=event.due_at,
-                    disbursed_at=event.disbursed_at,
-                    paid=event.paid,
-                    overdue=event.overdue,
-                    defaulted=event.defaulted,
-                )
+                debt = Debt(**shared(Debt, event), principal=ZERO, interest=ZERO)
                 return self.but(
                     debts=self.debts | {event.loan_id: debt},
                     completed_on_time=self.completed_on_time - (not event.late),

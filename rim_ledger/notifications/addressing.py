@@ -3,12 +3,12 @@
 from typing import Final
 from uuid import UUID
 
-from rim_ledger.book import Book
-from rim_ledger.core import Invalid
+from rim_ledger.engine.refusals import Invalid
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.broadcast import BroadcastMessage
 from rim_ledger.notifications.sms_text import on_one_line
-from rim_ledger.notifications.wording import put_in, variables_in
+from rim_ledger.notifications.template_text import put_in, variables_in
 
 VARIABLES: Final = ("name",)
 TYPICAL_NAME: Final = "n" * 40
@@ -40,8 +40,8 @@ def typical(text: str) -> str:
     return put_in(text, dict.fromkeys(VARIABLES, TYPICAL_NAME))
 
 
-def addressed(broadcast: BroadcastMessage, user: UUID, book: Book) -> tuple[str, str]:
+def addressed(broadcast: BroadcastMessage, user: UUID, uow: UnitOfWork) -> tuple[str, str]:
     """Title and message of a broadcast as one user gets them."""
-    name = book.reveal(user, book.read(User, user).name) or ""
+    name = uow.reveal(user, uow.read(User, user).name) or ""
     values = {"name": on_one_line(name)}
     return put_in(broadcast.title, values), put_in(broadcast.message, values)

@@ -6,9 +6,10 @@ from enum import StrEnum
 from typing import Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Event, Stamp, require
-from rim_ledger.holding import NOWHERE
-from rim_ledger.notifications.episode import EPISODE, AlertState, Watch
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.refusals import require
+from rim_ledger.notifications.alert_state import EPISODE, AlertState, Watch
 from rim_ledger.notifications.notification import NotificationChannel
 from rim_ledger.values import derived_id
 
@@ -130,27 +131,12 @@ class SystemAlert(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: AlertCreated, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            name=event.name,
-            type=event.type,
-            threshold=event.threshold,
-            channel=event.channel,
-            recipients=event.recipients,
-            enabled=event.enabled,
-            created_at=stamp.at,
-            state_since=stamp.at,
-        )
+        return cls.made(id, event, created_at=stamp.at, state_since=stamp.at)
 
     def evolve(self, event: AlertEvent, stamp: Stamp) -> Self:  # noqa: PLR0911 - a line an event
         match event:
             case AlertChanged():
-                return self.but(
-                    name=event.name or self.name,
-                    threshold=event.threshold or self.threshold,
-                    channel=event.channel or self.channel,
-                    recipients=event.recipients or self.recipients,
-                )
+                return self.but(**event.changes)
             case AlertEnabled():
                 return self.but(enabled=True)
             case AlertDisabled():

@@ -8,30 +8,140 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.core import Aggregate, Stamp
-from rim_ledger.holding import NOWHERE
-from rim_ledger.notifications.broadcast_events import (
-    BroadcastCancelled,
-    BroadcastChunkEvent,
-    BroadcastDrafted,
-    BroadcastEdited,
-    BroadcastEvent,
-    BroadcastFailed,
-    BroadcastPaused,
-    BroadcastProgressed,
-    BroadcastResumed,
-    BroadcastScheduled,
-    BroadcastSent,
-    BroadcastStarted,
-    BroadcastType,
-    BroadcastUnscheduled,
-    ChunkAdvanced,
-    ChunkFrozen,
-    TargetAudience,
-)
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.holding import NOWHERE
 from rim_ledger.notifications.contact import Purpose, is_quiet
 from rim_ledger.notifications.notification import NotificationChannel
 from rim_ledger.values import derived_id
+
+
+class BroadcastType(StrEnum):
+    """The ways it takes."""
+
+    SMS = "sms"
+    EMAIL = "email"
+    BOTH = "both"
+
+
+class TargetAudience(StrEnum):
+    """Whom it is for."""
+
+    ALL = "all"
+    ACTIVE_USERS = "active_users"
+    INACTIVE_USERS = "inactive_users"
+    OVERDUE_USERS = "overdue_users"
+    CUSTOM = "custom"
+
+
+# Events: what can happen to a broadcast.
+
+
+class BroadcastDrafted(Event):
+    title: str
+    message: str
+    type: BroadcastType
+    target_audience: TargetAudience
+    purpose: Purpose
+    custom_user_ids: tuple[UUID, ...] = ()
+
+
+class BroadcastEdited(Event):
+    """Only what changed is set."""
+
+    title: str | None = None
+    message: str | None = None
+    type: BroadcastType | None = None
+    target_audience: TargetAudience | None = None
+    purpose: Purpose | None = None
+    custom_user_ids: tuple[UUID, ...] | None = None
+
+
+class BroadcastScheduled(Event):
+    scheduled_for: datetime
+
+
+class BroadcastUnscheduled(Event):
+    pass
+
+
+class BroadcastStarted(Event):
+    """The audience is frozen: so many users, as the log had them at this position."""
+
+    position: int
+    size: int
+    chunks: int
+
+
+class BroadcastProgressed(Event):
+    """What became of some messages; `excluded` are users who may not be written to any more. `sent`
+    is below zero where messages that had been accepted have failed."""
+
+    sent: int = 0
+    failed: int = 0
+    unknown: int = 0
+    excluded: int = 0
+    chunks: int = 0
+    """Chunks that were finished."""
+
+
+class BroadcastPaused(Event):
+    """By hand, or because too many messages failed."""
+
+    too_many_failed: bool = False
+
+
+class BroadcastResumed(Event):
+    """What failed until now no longer pauses it."""
+
+
+class BroadcastSent(Event):
+    """Everybody was written to, and at least one message was accepted."""
+
+
+class BroadcastFailed(Event):
+    """It is over and no message was accepted."""
+
+    reason: str
+
+
+class BroadcastCancelled(Event):
+    """Nobody else is written to."""
+
+
+BroadcastEvent = (
+    BroadcastEdited
+    | BroadcastScheduled
+    | BroadcastUnscheduled
+    | BroadcastStarted
+    | BroadcastProgressed
+    | BroadcastPaused
+    | BroadcastResumed
+    | BroadcastSent
+    | BroadcastFailed
+    | BroadcastCancelled
+)
+
+
+class ChunkFrozen(Event):
+    """A part of a frozen audience."""
+
+    broadcast_id: UUID
+    number: int
+    user_ids: tuple[UUID, ...]
+
+
+class ChunkAdvanced(Event):
+    """The first `settled` users are done with; those up to `taken` are being written to. Should
+    nothing follow, nobody knows what became of their messages."""
+
+    settled: int
+    taken: int
+
+
+BroadcastChunkEvent = ChunkAdvanced
+
+
+# The aggregate: what those events add up to.
 
 GOING_OUT: Final = "broadcasts"
 """The list of those that are scheduled or being sent, the earliest first."""
@@ -160,30 +270,15 @@ class BroadcastMessage(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: BroadcastDrafted, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            title=event.title,
-            message=event.message,
-            type=event.type,
-            target_audience=event.target_audience,
-            purpose=event.purpose,
-            user_ids=event.custom_user_ids,
-            created_at=stamp.at,
-            created_by=stamp.admin,
-        )
+        ids, at = event.custom_user_ids, stamp.at
+        return cls.made(id, event, user_ids=ids, created_at=at, created_by=stamp.admin)
 
     def evolve(self, event: BroadcastEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911 - a line an event
         match event:
             case BroadcastEdited():
-                ids = event.custom_user_ids
-                return self.but(
-                    title=event.title or self.title,
-                    message=event.message or self.message,
-                    type=event.type or self.type,
-                    target_audience=event.target_audience or self.target_audience,
-                    purpose=event.purpose or self.purpose,
-                    user_ids=self.user_ids if ids is None else ids,
-                )
+                changes = event.changes
+                ids = changes.pop("custom_user_ids", self.user_ids)
+                return self.but(**changes, user_ids=ids)
             case BroadcastScheduled():
                 return self.but(phase=Phase.SCHEDULED, scheduled_for=event.scheduled_for)
             case BroadcastUnscheduled():
@@ -260,12 +355,7 @@ class BroadcastChunk(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: ChunkFrozen, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            broadcast_id=event.broadcast_id,
-            number=event.number,
-            user_ids=event.user_ids,
-        )
+        return cls.made(id, event)
 
     def evolve(self, event: BroadcastChunkEvent, stamp: Stamp) -> Self:
         match event:

@@ -7,10 +7,11 @@ from typing import Final
 from uuid import UUID
 
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser
-from rim_ledger.book import Book
-from rim_ledger.core import Command, Event, require
-from rim_ledger.lending.user import User, UserStatus
-from rim_ledger.lending.user_events import UserOptedIn, UserOptedOut
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import require
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.lending.user import User, UserOptedIn, UserOptedOut, UserStatus
 from rim_ledger.notifications.notification import NotificationChannel, RecipientType
 from rim_ledger.values import LAGOS
 
@@ -31,7 +32,7 @@ GONE: Final = "The recipient is suspended, deactivated or no longer there."
 class OptOut(Command[User]):
     """Send a user no more marketing."""
 
-    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
         require(not aggregate.opted_out, "already-done", "The user gets no marketing.")
         yield UserOptedOut()
 
@@ -39,7 +40,7 @@ class OptOut(Command[User]):
 class OptIn(Command[User]):
     """Let a user have marketing again, as they asked for."""
 
-    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
         require(aggregate.opted_out, "already-done", "The user gets marketing.")
         yield UserOptedIn()
 
@@ -57,15 +58,15 @@ def wants(user: User, purpose: Purpose) -> bool:
 
 
 def address(
-    book: Book, kind: RecipientType, person: UUID, channel: NotificationChannel
+    uow: UnitOfWork, kind: RecipientType, person: UUID, channel: NotificationChannel
 ) -> str | None:
     """Phone or e-mail of a person in the clear; None for whoever has none, or is gone."""
-    user, admin = book.find(User, person), book.find(AdminUser, person)
+    user, admin = uow.find(User, person), uow.find(AdminUser, person)
     found = user if kind is RecipientType.USER else admin
     if found is None or not _is_there(found):
         return None
     sealed = found.phone if channel is NotificationChannel.SMS else found.email
-    clear: str | None = book.reveal(person, sealed)
+    clear: str | None = uow.reveal(person, sealed)
     return clear
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from rim_ledger.book import Book
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.notification import (
     Notice,
@@ -20,17 +20,17 @@ MESSAGE: Final = (
 )
 
 
-def tell_former_phone(book: Book, before: User) -> None:
+def tell_former_phone(uow: UnitOfWork, before: User) -> None:
     """Queue an SMS to the phone that a user has before a change of this decision. It is sealed
     under the user's key, and sent there though the user has another one by then."""
-    if (phone := book.reveal(before.id, before.phone)) is None:
+    if (phone := uow.reveal(before.id, before.phone)) is None:
         return
     notice = Notice(
         type=NotificationType.ALERT,
         channel=NotificationChannel.SMS,
         recipient=before.id,
         recipient_type=RecipientType.USER,
-        cause=derived_id("contact-changed", before.id, book.version(before.id)),
+        cause=derived_id("contact-changed", before.id, uow.version(before.id)),
     )
     queued = NotificationQueued(notice=notice, title=TITLE, message=MESSAGE, to=phone)
-    book.open_stream(NotificationHistory, book.new_id(), [queued])
+    uow.open_stream(NotificationHistory, uow.new_id(), [queued])

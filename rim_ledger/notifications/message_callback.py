@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from typing import Literal
 from uuid import UUID
 
-from rim_ledger.book import Book
-from rim_ledger.core import Event
 from rim_ledger.delivery.callbacks import Callback, Foreign, NoneOfOurs
 from rim_ledger.delivery.sms import DECLINED
-from rim_ledger.notifications.hand_over import progress
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.notifications.broadcast_counts import since, tally
+from rim_ledger.notifications.delivery_rules import progress
 from rim_ledger.notifications.notification import (
     NotificationContradicted,
     NotificationDelivered,
@@ -18,7 +19,6 @@ from rim_ledger.notifications.notification import (
     NotificationStatus,
     mark,
 )
-from rim_ledger.notifications.tally import since, tally
 from rim_ledger.values import Reference
 
 MessageWord = Literal["message.delivered", "message.failed"]
@@ -43,21 +43,21 @@ class MessageCallback(Callback):
     type: MessageWord
     data: MessageClaim
 
-    def work(self, book: Book) -> UUID:
-        known = self._find(book)
-        if known is None or known.integration != book.stamp.actor.id:
+    def work(self, uow: UnitOfWork) -> UUID:
+        known = self._find(uow)
+        if known is None or known.integration != uow.stamp.actor.id:
             raise NoneOfOurs
-        before = tally(book, [known.id])
+        before = tally(uow, [known.id])
         for event in self._events(known):
-            mark(book, known.id, event)
-        counted = since(before, tally(book, [known.id]))
+            mark(uow, known.id, event)
+        counted = since(before, tally(uow, [known.id]))
         if counted and known.notice.broadcast_id:
-            progress(book, known.notice.broadcast_id, counted)
+            progress(uow, known.notice.broadcast_id, counted)
         return known.id
 
-    def _find(self, book: Book) -> NotificationHistory | None:
+    def _find(self, uow: UnitOfWork) -> NotificationHistory | None:
         try:
-            return book.find(NotificationHistory, UUID(self.data.reference))
+            return uow.find(NotificationHistory, UUID(self.data.reference))
         except ValueError:
             return None
 

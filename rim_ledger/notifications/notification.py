@@ -12,11 +12,12 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.book import Book
-from rim_ledger.core import Aggregate, Event, Personal, Stamp, require_legal
 from rim_ledger.delivery.port import Lane
-from rim_ledger.frozen import FrozenMeta
-from rim_ledger.holding import NOWHERE
+from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp
+from rim_ledger.engine.frozen import FrozenMeta
+from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.refusals import require_legal
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.queues import place
 from rim_ledger.system.integration import under_way as through
 from rim_ledger.values import derived_id
@@ -201,15 +202,11 @@ class NotificationHistory(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: NotificationQueued, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            notice=event.notice,
-            title=event.title,
-            message=event.message,
+        return cls.made(
+            id,
+            event,
             created_at=stamp.at,
-            to=event.to,
             hand_over=HandOver.UNDER_WAY if event.taken else HandOver.WAITING,
-            integration=event.integration,
             taken_at=stamp.at if event.taken else None,
         )
 
@@ -253,12 +250,14 @@ def repeat_id(parent: UUID) -> UUID:
     return derived_id("notification-again", parent)
 
 
-def queue(book: Book, notice: Notice, title: str, message: str, lane: Lane | None = None) -> UUID:
+def queue(
+    uow: UnitOfWork, notice: Notice, title: str, message: str, lane: Lane | None = None
+) -> UUID:
     """Have somebody told something; its id. Said again for the same cause, it changes nothing.
     With a lane, whoever asks hands it over there."""
     stream = notification_id(notice)
-    if not book.version(stream):
-        book.open_stream(NotificationHistory, stream, queued(notice, title, message, lane))
+    if not uow.version(stream):
+        uow.open_stream(NotificationHistory, stream, queued(notice, title, message, lane))
     return stream
 
 
@@ -276,10 +275,10 @@ def queued(notice: Notice, title: str, message: str, lane: Lane | None = None) -
         yield NotificationDelivered()
 
 
-def mark(book: Book, id: UUID, event: Event) -> None:
+def mark(uow: UnitOfWork, id: UUID, event: Event) -> None:
     """Record what became of one: sent, delivered or failed, as its status allows. Where it failed,
     the same is told on the channel that stands in, if there is one."""
-    known = book.read(NotificationHistory, id)
+    known = uow.read(NotificationHistory, id)
     match event:
         case NotificationSent():
             require_legal(known.status, "mark-sent", LEGAL)
@@ -287,14 +286,14 @@ def mark(book: Book, id: UUID, event: Event) -> None:
             require_legal(known.status, "mark-delivered", LEGAL)
         case NotificationFailed() | NotificationWithheld():
             require_legal(known.status, "mark-failed", LEGAL)
-    with book.dated(id):
-        book.append(NotificationHistory, id, [event])
+    with uow.dated(id):
+        uow.append(NotificationHistory, id, [event])
     if isinstance(event, NotificationFailed) and (other := known.notice.otherwise):
-        title, message = in_clear(book, known)
+        title, message = in_clear(uow, known)
         if title is not None:
-            queue(book, replace(known.notice, channel=other, otherwise=None), title, message)
+            queue(uow, replace(known.notice, channel=other, otherwise=None), title, message)
 
 
-def in_clear(book: Book, known: NotificationHistory) -> tuple[Any, Any]:
+def in_clear(uow: UnitOfWork, known: NotificationHistory) -> tuple[Any, Any]:
     """Title and message in the clear; None once the person was erased."""
-    return book.reveal(known.person, known.title), book.reveal(known.person, known.message)
+    return uow.reveal(known.person, known.title), uow.reveal(known.person, known.message)

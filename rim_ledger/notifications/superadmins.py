@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from rim_ledger.book import Book
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.notification import (
     Notice,
     NotificationChannel,
@@ -21,7 +21,7 @@ CHANNELS: Final = (NotificationChannel.EMAIL, NotificationChannel.DASHBOARD)
 
 
 def alert(
-    book: Book,
+    uow: UnitOfWork,
     superadmins: Iterable[UUID],
     title: str,
     message: str,
@@ -32,26 +32,26 @@ def alert(
     """Queue a message to each of these admins by e-mail and dashboard: once for the same cause, if
     one is given. Says who acts: the caller, or `by`, somebody outside of the ledger. What the
     system itself does alerts nobody."""
-    if book.stamp.admin is None and by is None:
+    if uow.stamp.admin is None and by is None:
         return
     admins = sorted(superadmins)
-    book.look_ahead(partial(book.reveal, each, None) for each in admins)  # Their keys.
+    uow.look_ahead(partial(uow.reveal, each, None) for each in admins)  # Their keys.
     notices = [
         Notice(
             type=NotificationType.ALERT,
             channel=channel,
             recipient=admin,
             recipient_type=RecipientType.ADMIN,
-            cause=cause or book.new_id(),
+            cause=cause or uow.new_id(),
         )
         for admin in admins
         for channel in CHANNELS
     ]
-    words = f"{by or book.stamp.actor.name} {message}"
+    words = f"{by or uow.stamp.actor.name} {message}"
     if cause is None:
         for notice in notices:  # Under an id that need not be looked for.
-            book.open_stream(NotificationHistory, book.new_id(), queued(notice, title, words))
+            uow.open_stream(NotificationHistory, uow.new_id(), queued(notice, title, words))
         return
-    book.look_ahead(partial(book.version, notification_id(each)) for each in notices)
+    uow.look_ahead(partial(uow.version, notification_id(each)) for each in notices)
     for notice in notices:
-        queue(book, notice, title, words)
+        queue(uow, notice, title, words)

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from rim_ledger.book import Book
-from rim_ledger.core import Event
 from rim_ledger.delivery.callbacks import Callback, Foreign, UnknownReference, speaker
-from rim_ledger.payments.payment import CompleteTransaction, FailTransaction, find_payment
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.payments.payment_commands import CompleteTransaction, FailTransaction, find_payment
 from rim_ledger.payments.transaction import Transaction, TransactionQuarantined, TransactionStatus
 from rim_ledger.values import Money, Name, Reference
 
@@ -44,36 +44,36 @@ class PaymentCallback(Callback):
     type: PaymentWord
     data: PaymentClaim
 
-    def work(self, book: Book) -> UUID:
-        provider = speaker(book).provider
-        payment = find_payment(book, provider, self.data.reference)
+    def work(self, uow: UnitOfWork) -> UUID:
+        provider = speaker(uow).provider
+        payment = find_payment(uow, provider, self.data.reference)
         if payment is None:
             raise UnknownReference
-        with book.dated(payment.id):
-            book.append(Transaction, payment.id, self._decide(payment, provider, book))
+        with uow.dated(payment.id):
+            uow.append(Transaction, payment.id, self._decide(payment, provider, uow))
         return payment.id
 
-    def _decide(self, payment: Transaction, provider: str, book: Book) -> Iterable[Event]:
+    def _decide(self, payment: Transaction, provider: str, uow: UnitOfWork) -> Iterable[Event]:
         agreed = (self.data.amount, self.data.provider) == (payment.amount, provider)
         settled = payment.status in (ALREADY[self.type], TransactionStatus.REFUNDED)
         if agreed and settled:
             return
         if not agreed or payment.status is not TransactionStatus.PENDING:
-            yield from self._quarantine(payment, book)
+            yield from self._quarantine(payment, uow)
         elif self.type == "payment.succeeded":
-            yield from CompleteTransaction().decide(payment, book)
+            yield from CompleteTransaction().decide(payment, uow)
         else:
             reason = f"{provider} says that the payment failed."
             captured = self.data.funds_captured
             failed = FailTransaction(reason=reason, funds_captured=captured)
-            yield from failed.decide(payment, book)
+            yield from failed.decide(payment, uow)
 
-    def _quarantine(self, payment: Transaction, book: Book) -> Iterable[Event]:
+    def _quarantine(self, payment: Transaction, uow: UnitOfWork) -> Iterable[Event]:
         claim = TransactionQuarantined(
             type=self.type,
             amount=self.data.amount,
             provider=self.data.provider,
-            message_id=book.stamp.key or "",
+            message_id=uow.stamp.key or "",
         )
         yield from quarantine(payment, claim)
 

@@ -6,20 +6,20 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rim_ledger.admin.second_person import require_second_person
-from rim_ledger.book import Book
-from rim_ledger.core import Command, Event, Refused, require, require_legal
+from rim_ledger.admin.same_person import require_second_person
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Refused, require, require_legal
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.airtime_return import claim_return, require_another_than_sender
 from rim_ledger.lending.debt import cancel, take_back
 from rim_ledger.lending.disbursement import FIRST_QUERY
 from rim_ledger.lending.loan import LEGAL as LOAN_LEGAL
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import LoanDisbursementReversed
-from rim_ledger.lending.request import require_no_conflict
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import CreditRefunded
-from rim_ledger.payments.claims import line_claim
-from rim_ledger.payments.payment import claim_reference, require_own_life
+from rim_ledger.lending.loan import Loan, LoanDisbursementReversed
+from rim_ledger.lending.loan_requests import require_no_conflict
+from rim_ledger.lending.user import CreditRefunded, User
+from rim_ledger.payments.claim_names import line_claim
+from rim_ledger.payments.payment_commands import claim_reference, require_own_life
 from rim_ledger.payments.transaction import (
     LEGAL,
     PaymentMethod,
@@ -40,14 +40,14 @@ class ReverseTransaction(Command[Transaction]):
 
     reason: Note
 
-    def decide(self, aggregate: Transaction, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: Transaction, uow: UnitOfWork) -> Iterable[Event]:
         require_own_life(aggregate)
         require_legal(aggregate.status, "reverse", LEGAL)
-        require_no_conflict(book, book.read(User, aggregate.user_id))
+        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         words = "You completed this payment; another person reverses it."
-        require_second_person(book, words, aggregate.settled_by)
+        require_second_person(uow, words, aggregate.settled_by)
         if aggregate.type is TransactionType.REPAYMENT:
-            take_back(book, aggregate)
+            take_back(uow, aggregate)
         yield TransactionReversed(reason=self.reason)
 
 
@@ -57,14 +57,14 @@ class RefundTransaction(Command[Transaction]):
 
     reason: Note
 
-    def decide(self, aggregate: Transaction, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: Transaction, uow: UnitOfWork) -> Iterable[Event]:
         require_own_life(aggregate)
         require_legal(aggregate.status, "refund", LEGAL)
-        require_no_conflict(book, book.read(User, aggregate.user_id))
+        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         nothing = "No money was captured for this payment, so there is none to give back."
         require(aggregate.funds_captured, "nothing-captured", nothing)
         words = "You recorded this payment, or failed it; another person refunds it."
-        require_second_person(book, words, aggregate.recorded_by, aggregate.settled_by)
+        require_second_person(uow, words, aggregate.recorded_by, aggregate.settled_by)
         yield TransactionRefunded(reason=self.reason)
 
 
@@ -78,17 +78,15 @@ class RefundCredit(Command[User]):
     payment_method: Annotated[PaymentMethod, Field(strict=False)]
     reference: Reference
 
-    def decide(self, aggregate: User, book: Book) -> Iterable[Event]:
-        require_no_conflict(book, aggregate)
+    def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, aggregate)
         if self.payment_method is PaymentMethod.CASH:
-            book.need("transactions.cash", "write")
+            uow.need("transactions.cash", "write")
         there = f"The user has {aggregate.credit_balance} naira of credit, not {self.amount}."
         require(self.amount <= aggregate.credit_balance, "credit-too-small", there)
-        _require_others_money(book, aggregate)
-        claim_reference(book, book.new_id(), self.payment_method, self.reference)
-        yield CreditRefunded(
-            amount=self.amount, payment_method=self.payment_method, reference=self.reference
-        )
+        _require_others_money(uow, aggregate)
+        claim_reference(uow, uow.new_id(), self.payment_method, self.reference)
+        yield CreditRefunded.of(self)
 
 
 class Reconcile(Command[Transaction]):
@@ -97,8 +95,8 @@ class Reconcile(Command[Transaction]):
     notes: Note | None = None
     statement_line: Reference | None = None
 
-    def decide(self, aggregate: Transaction, book: Book) -> Iterable[Event]:
-        require_no_conflict(book, book.read(User, aggregate.user_id))
+    def decide(self, aggregate: Transaction, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         pending = "A pending payment is completed or failed before it is reconciled."
         require(aggregate.status is not TransactionStatus.PENDING, "still-pending", pending)
         done = "The payment is reconciled; undo that first."
@@ -106,7 +104,7 @@ class Reconcile(Command[Transaction]):
         if self.statement_line:
             settled = f"The statement line {self.statement_line} settles another payment."
             taken = Refused("statement-line-taken", settled)
-            book.claim(*line_claim(self.statement_line), aggregate.id, taken)
+            uow.claim(*line_claim(self.statement_line), aggregate.id, taken)
         yield TransactionReconciled(note=self.notes, statement_line=self.statement_line)
 
 
@@ -115,22 +113,22 @@ class UndoReconciliation(Command[Transaction]):
 
     reason: Note
 
-    def decide(self, aggregate: Transaction, book: Book) -> Iterable[Event]:
-        require_no_conflict(book, book.read(User, aggregate.user_id))
+    def decide(self, aggregate: Transaction, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         open_ = "The payment is not reconciled."
         require(aggregate.reconciled_at is not None, "not-reconciled", open_)
         if aggregate.statement_line:
-            book.release(*line_claim(aggregate.statement_line))
+            uow.release(*line_claim(aggregate.statement_line))
         yield TransactionReconciliationUndone(reason=self.reason)
 
 
-def _require_others_money(book: Book, user: User) -> None:
+def _require_others_money(uow: UnitOfWork, user: User) -> None:
     """Refuse a refund of credit to who brought in a payment that it came from."""
-    book.look_ahead(partial(book.read, Transaction, each) for each in user.credit_from)
+    uow.look_ahead(partial(uow.read, Transaction, each) for each in user.credit_from)
     for id_ in user.credit_from:
-        payment = book.read(Transaction, id_)
+        payment = uow.read(Transaction, id_)
         words = f"You recorded or completed {payment.transaction_id}; another person refunds it."
-        require_second_person(book, words, payment.recorded_by, payment.settled_by)
+        require_second_person(uow, words, payment.recorded_by, payment.settled_by)
 
 
 class ReverseDisbursement(Command[Loan]):
@@ -142,10 +140,10 @@ class ReverseDisbursement(Command[Loan]):
     reason: Note
     telco_reference: Reference
 
-    def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "reverse-disbursement", LOAN_LEGAL)
-        user = book.read(User, aggregate.user_id)
-        require_no_conflict(book, user)
+        user = uow.read(User, aggregate.user_id)
+        require_no_conflict(uow, user)
         credit = user.applied.get(aggregate.id)
         paid = f"{aggregate.amount_paid} naira were paid for the loan; reverse the payments first."
         only = aggregate.amount_paid == (credit.amount if credit else 0)
@@ -153,14 +151,14 @@ class ReverseDisbursement(Command[Loan]):
         owed = aggregate.owed
         assert owed, "what was disbursed has its attempt"
         words = "You disbursed this loan; another person says that its airtime came back."
-        require_another_than_sender(book, aggregate, owed, words)
-        claim_return(book, aggregate, owed, self.telco_reference)
-        book.append(Transaction, owed.transaction_id, [TransactionReversed(reason=self.reason)])
-        cancel(book, aggregate)
-        book.forget("overdue", aggregate.id)
-        book.forget("default", aggregate.id)
+        require_another_than_sender(uow, aggregate, owed, words)
+        claim_return(uow, aggregate, owed, self.telco_reference)
+        uow.append(Transaction, owed.transaction_id, [TransactionReversed(reason=self.reason)])
+        cancel(uow, aggregate)
+        uow.forget("overdue", aggregate.id)
+        uow.forget("default", aggregate.id)
         if not aggregate.historical:
-            book.remind("query-top-up", aggregate.id, book.now + FIRST_QUERY)
+            uow.remind("query-top-up", aggregate.id, uow.now + FIRST_QUERY)
         yield LoanDisbursementReversed(
             reference=owed.reference, reason=self.reason, telco_reference=self.telco_reference
         )

@@ -13,8 +13,8 @@ from uuid import UUID
 from msgspec import Struct
 from pydantic.alias_generators import to_camel
 
-from rim_ledger.core import Aggregate, Event, Stamp
-from rim_ledger.frozen import FrozenMeta
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.frozen import FrozenMeta
 
 
 class LineOutcome(StrEnum):
@@ -106,7 +106,7 @@ class Statement(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: StatementStarted, stamp: Stamp) -> Self:
-        return cls(id=id, sha256=event.sha256, created_at=stamp.at, created_by=stamp.admin)
+        return cls.made(id, event, created_at=stamp.at, created_by=stamp.admin)
 
     def evolve(self, event: StatementEvent, stamp: Stamp) -> Self:
         match event:

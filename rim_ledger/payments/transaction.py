@@ -7,10 +7,10 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Event, Personal, PersonalMap, Stamp
-from rim_ledger.holding import NOWHERE
-from rim_ledger.lending.user_events import Part
-from rim_ledger.payments.claims import line_claim, reference_claim
+from rim_ledger.engine.aggregate import Aggregate, Event, Personal, PersonalMap, Stamp
+from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.lending.owed import Part
+from rim_ledger.payments.claim_names import line_claim, reference_claim
 from rim_ledger.values import ZERO, Network
 
 
@@ -235,22 +235,7 @@ class Transaction(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: TransactionRecorded, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            transaction_id=event.transaction_id,
-            user_id=event.user_id,
-            type=event.type,
-            amount=event.amount,
-            payment_method=event.payment_method,
-            provider=event.provider,
-            reference=event.reference,
-            network=event.network,
-            loan_id=event.loan_id,
-            description=event.description,
-            metadata=event.metadata,
-            created_at=stamp.at,
-            recorded_by=stamp.admin,
-        )
+        return cls.made(id, event, created_at=stamp.at, recorded_by=stamp.admin)
 
     def evolve(  # noqa: PLR0911 - a line an event
         self, event: TransactionEvent, stamp: Stamp

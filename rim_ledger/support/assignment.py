@@ -7,12 +7,11 @@ from typing import Final
 from uuid import UUID
 
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.book import Book
-from rim_ledger.core import Form
-from rim_ledger.support.holding import can_take, keep_loads, open_department
+from rim_ledger.engine.command import Form
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.support.assignment_rules import can_take, keep_loads, open_department
 from rim_ledger.support.support_agent import AVAILABLE, SupportAgent, agent_stream
-from rim_ledger.support.ticket import URGENCY, Ticket, waiting_in
-from rim_ledger.support.ticket_events import TicketAssigned
+from rim_ledger.support.ticket import URGENCY, Ticket, TicketAssigned, waiting_in
 from rim_ledger.values import Id
 
 TICKETS_MAX: Final = 500
@@ -27,51 +26,53 @@ class AutoAssign(Form):
 
     department: Id | None = None
 
-    def assign(self, book: Book) -> int:
+    def assign(self, uow: UnitOfWork) -> int:
         """How many were given away."""
         if self.department:
-            open_department(book, self.department)
-        return assign_waiting(book, self.department)
+            open_department(uow, self.department)
+        return assign_waiting(uow, self.department)
 
 
-def assign_waiting(book: Book, department: UUID | None = None) -> int:
+def assign_waiting(uow: UnitOfWork, department: UUID | None = None) -> int:
     """Give waiting tickets away, of one department or of all; how many."""
     agents = {
         agent.id: agent
-        for agent in _available(book)
+        for agent in _available(uow)
         if department is None or agent.department == department
     }
     given = 0
-    for ticket in _waiting(book, agents.values(), department):
+    for ticket in _waiting(uow, agents.values(), department):
         able = [a for a in agents.values() if ticket.department in (None, a.department)]
         if not able:
             continue
         chosen = min(able, key=_burden).id
-        book.append(Ticket, ticket.id, [TicketAssigned(assigned_to=chosen, automatic=True)])
-        keep_loads(book, ticket)
-        agents[chosen] = book.read(SupportAgent, agent_stream(chosen))
+        uow.append(Ticket, ticket.id, [TicketAssigned(assigned_to=chosen, automatic=True)])
+        keep_loads(uow, ticket)
+        agents[chosen] = uow.read(SupportAgent, agent_stream(chosen))
         given += 1
     return given
 
 
-def _available(book: Book) -> list[SupportAgent]:
-    streams = book.listed(AVAILABLE, AGENTS_MAX)
-    book.look_ahead(partial(book.find, SupportAgent, each) for each in streams)
-    agents = [book.read(SupportAgent, each) for each in streams]
-    book.look_ahead(partial(book.find, AdminUser, agent.id) for agent in agents)
-    return [agent for agent in agents if can_take(book, agent.id)]
+def _available(uow: UnitOfWork) -> list[SupportAgent]:
+    streams = uow.listed(AVAILABLE, AGENTS_MAX)
+    uow.look_ahead(partial(uow.find, SupportAgent, each) for each in streams)
+    agents = [uow.read(SupportAgent, each) for each in streams]
+    uow.look_ahead(partial(uow.find, AdminUser, agent.id) for agent in agents)
+    return [agent for agent in agents if can_take(uow, agent.id)]
 
 
-def _waiting(book: Book, agents: Iterable[SupportAgent], department: UUID | None) -> list[Ticket]:
+def _waiting(
+    uow: UnitOfWork, agents: Iterable[SupportAgent], department: UUID | None
+) -> list[Ticket]:
     """The tickets whose turn it is, among those that some agent could take."""
     places: set[UUID | None] = {agent.department for agent in agents}
     if places and department is None:
         places.add(None)
-    book.look_ahead(partial(book.listed, waiting_in(each), TICKETS_MAX) for each in places)
-    lists = [book.listed(waiting_in(each), TICKETS_MAX) for each in places]
+    uow.look_ahead(partial(uow.listed, waiting_in(each), TICKETS_MAX) for each in places)
+    lists = [uow.listed(waiting_in(each), TICKETS_MAX) for each in places]
     found = [ticket for each in lists for ticket in each]
-    book.look_ahead(partial(book.find, Ticket, each) for each in found)
-    return sorted((book.read(Ticket, each) for each in found), key=_turn)[:TICKETS_MAX]
+    uow.look_ahead(partial(uow.find, Ticket, each) for each in found)
+    return sorted((uow.read(Ticket, each) for each in found), key=_turn)[:TICKETS_MAX]
 
 
 def _turn(ticket: Ticket) -> tuple[int, datetime, UUID]:

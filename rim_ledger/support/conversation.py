@@ -5,18 +5,22 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from rim_ledger.book import Book
-from rim_ledger.core import Command, Event, Invalid, require, require_legal
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Invalid, require, require_legal
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.support.deadlines import overdue, wind
 from rim_ledger.support.quotas import BYTES, FILES, MESSAGES, require_left, spend
-from rim_ledger.support.ticket import LEGAL, Ticket, TicketStatus
-from rim_ledger.support.ticket_events import (
+from rim_ledger.support.ticket import (
+    LEGAL,
     AttachmentAdded,
     MessagePosted,
     MessagesRead,
     Sender,
+    Ticket,
     TicketStarted,
+    TicketStatus,
 )
 from rim_ledger.values import Id, Text
 
@@ -35,36 +39,36 @@ class PostMessage(Command[Ticket]):
     message: Text
     attachment_ids: Annotated[list[Id], Field(max_length=ATTACHMENTS_MAX)] = []
 
-    def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "message", LEGAL)
-        book.read(User, aggregate.customer_id).require_present()
-        require_left(book, MESSAGES, spent=aggregate.said_on(book.stamp))
+        uow.read(User, aggregate.customer_id).require_present()
+        require_left(uow, MESSAGES, spent=aggregate.said_on(uow.stamp))
         files = tuple(dict.fromkeys(self.attachment_ids))
         for number, each in enumerate(files):
             file = aggregate.attachments.get(each)
             if file is None or file.posted:
                 words = "The ticket has no such file that goes with no message yet."
                 raise Invalid("unknown-attachment", words, f"/attachmentIds/{number}")
-        sender = SENDERS.get(book.stamp.actor.type, Sender.SYSTEM)
+        sender = SENDERS.get(uow.stamp.actor.type, Sender.SYSTEM)
         answers = sender is Sender.AGENT
         if answers:
-            yield from overdue(aggregate, book.stamp.at)
+            yield from overdue(aggregate, uow.stamp.at)
         yield MessagePosted(
             sender_type=sender,
             message=self.message,
-            sender_name=_customer_name(aggregate, book) if sender is Sender.CUSTOMER else None,
+            sender_name=_customer_name(aggregate, uow) if sender is Sender.CUSTOMER else None,
             attachments=files,
         )
         if answers and aggregate.status is TicketStatus.OPEN and aggregate.assigned_to:
             yield TicketStarted()
-        wind(book, aggregate.id)
+        wind(uow, aggregate.id)
 
 
 class MarkMessagesRead(Command[Ticket]):
     """Say that one's own side has read everything the other said so far."""
 
-    def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
-        by_customer = book.stamp.actor.type == "user"
+    def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
+        by_customer = uow.stamp.actor.type == "user"
         read = aggregate.read_by_customer if by_customer else aggregate.read_by_agents
         if read < aggregate.messages:
             reader = Sender.CUSTOMER if by_customer else Sender.AGENT
@@ -80,30 +84,24 @@ class AddAttachment(Command[Ticket]):
     media_type: str
     sha256: str
 
-    def decide(self, aggregate: Ticket, book: Book) -> Iterable[Event]:
-        require_room(aggregate, book)
-        book.read(User, aggregate.customer_id).require_present()
-        spend(book, FILES)
-        spend(book, BYTES, self.size)
-        yield AttachmentAdded(
-            attachment_id=self.attachment_id,
-            name=self.name,
-            size=self.size,
-            media_type=self.media_type,
-            sha256=self.sha256,
-        )
+    def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
+        require_room(aggregate, uow)
+        uow.read(User, aggregate.customer_id).require_present()
+        spend(uow, FILES)
+        spend(uow, BYTES, self.size)
+        yield AttachmentAdded.of(self)
 
 
-def require_room(ticket: Ticket, book: Book) -> None:
+def require_room(ticket: Ticket, uow: UnitOfWork) -> None:
     """Refuse another file where none may be added, or not by the caller today."""
     require_legal(ticket.status, "attach", LEGAL)
     unposted = sum(not file.posted for file in ticket.attachments.values())
     full = f"{UNPOSTED_MAX} files of this ticket go with no message yet; send some first."
     require(unposted < UNPOSTED_MAX, "too-many-attachments", full)
-    require_left(book, FILES)
-    require_left(book, BYTES)
+    require_left(uow, FILES)
+    require_left(uow, BYTES)
 
 
-def _customer_name(ticket: Ticket, book: Book) -> str | None:
-    name: str | None = book.reveal(ticket.customer_id, book.read(User, ticket.customer_id).name)
+def _customer_name(ticket: Ticket, uow: UnitOfWork) -> str | None:
+    name: str | None = uow.reveal(ticket.customer_id, uow.read(User, ticket.customer_id).name)
     return name

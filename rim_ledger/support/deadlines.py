@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from rim_ledger.book import Book, Work
-from rim_ledger.core import Event
-from rim_ledger.support.ticket import Ticket, TicketStatus
-from rim_ledger.support.ticket_events import (
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.support.ticket import (
+    Ticket,
     TicketClosed,
     TicketResolutionOverdue,
     TicketResponseOverdue,
+    TicketStatus,
 )
 from rim_ledger.system.config import setting
 
@@ -20,14 +21,14 @@ SETTLED_AFTER: Final = timedelta(hours=72)
 """How long a resolved ticket may be reopened; then it closes."""
 
 
-def response_due(book: Book) -> datetime:
+def response_due(uow: UnitOfWork) -> datetime:
     """Until when an agent shall have answered what is asked now."""
-    return book.stamp.at + timedelta(hours=setting(book, "support", "firstResponseHours"))
+    return uow.stamp.at + timedelta(hours=setting(uow, "support", "firstResponseHours"))
 
 
-def resolution_due(book: Book) -> datetime:
+def resolution_due(uow: UnitOfWork) -> datetime:
     """Until when it shall be resolved."""
-    return book.stamp.at + timedelta(hours=setting(book, "support", "resolutionHours"))
+    return uow.stamp.at + timedelta(hours=setting(uow, "support", "resolutionHours"))
 
 
 def overdue(ticket: Ticket, at: datetime) -> Iterator[Event]:
@@ -52,24 +53,24 @@ def next_look(ticket: Ticket) -> datetime | None:
     return min(times, default=None)
 
 
-def wind(book: Book, id: UUID) -> None:
+def wind(uow: UnitOfWork, id: UUID) -> None:
     """Have the clock look at a ticket when something falls due."""
-    if at := next_look(book.read(Ticket, id)):
-        book.remind(REMINDER, id, at)
+    if at := next_look(uow.read(Ticket, id)):
+        uow.remind(REMINDER, id, at)
     else:
-        book.forget(REMINDER, id)
+        uow.forget(REMINDER, id)
 
 
 def look_at_ticket(id: UUID) -> Work:
     """The clock's decision: tell of broken promises, and close what stayed resolved."""
 
-    def work(book: Book) -> UUID:
-        book.act_upon(id)
-        ticket, at = book.read(Ticket, id), book.stamp.at
-        book.append(Ticket, id, overdue(ticket, at))
+    def work(uow: UnitOfWork) -> UUID:
+        uow.act_upon(id)
+        ticket, at = uow.read(Ticket, id), uow.stamp.at
+        uow.append(Ticket, id, overdue(ticket, at))
         if ticket.status is TicketStatus.RESOLVED and (due := next_look(ticket)) and at >= due:
-            book.append(Ticket, id, [TicketClosed()])
-        wind(book, id)
+            uow.append(Ticket, id, [TicketClosed()])
+        wind(uow, id)
         return id
 
     return work

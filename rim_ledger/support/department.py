@@ -1,11 +1,10 @@
 """A department of the support desk. It also knows its agents, and of which tier each is."""
 
-from datetime import datetime
 from typing import ClassVar, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Event, Stamp, require
-from rim_ledger.names import Named, UniqueNames
+from rim_ledger.engine.aggregate import Event, Stamp
+from rim_ledger.engine.unique_names import Named, UniqueNames
 
 NAMES: Final = UniqueNames("department-name", "department-name-taken", "department")
 
@@ -53,44 +52,19 @@ DepartmentEvent = DepartmentChanged | DepartmentArchived | DepartmentJoined | De
 class Department(Named):
     UNIQUE: ClassVar[UniqueNames] = NAMES
 
-    name: str
     description: str
     tier: int
-    created_at: datetime
     agents: dict[UUID, int] = {}
     """Its agents, and the tier of each."""
-    archived: bool = False
-
-    @property
-    def unique_name(self) -> str | None:
-        return None if self.archived else self.name
 
     @property
     def agent_count(self) -> int:
         return len(self.agents)
 
-    def require_present(self) -> None:
-        require(not self.archived, "already-done", "The department is archived.")
-
-    @classmethod
-    def begin(cls, id: UUID, event: DepartmentCreated, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            name=event.name,
-            description=event.description,
-            tier=event.tier,
-            created_at=stamp.at,
-        )
-
     def evolve(self, event: DepartmentEvent, stamp: Stamp) -> Self:
         match event:
             case DepartmentChanged():
-                description = event.description
-                return self.but(
-                    name=event.name or self.name,
-                    description=self.description if description is None else description,
-                    tier=event.tier or self.tier,
-                )
+                return self.but(**event.changes)
             case DepartmentArchived():
                 return self.but(archived=True)
             case DepartmentJoined():

@@ -5,8 +5,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from rim_ledger.book import Book
-from rim_ledger.counts import Count, QuotaExceeded
+from rim_ledger.engine.counts import Count, QuotaExceeded
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.config import setting
 from rim_ledger.values import day_after, lagos_day
 
@@ -29,27 +29,27 @@ TICKETS: Final = Quota("TicketsPerDay", "Tickets in a day")
 MESSAGES: Final = Quota("MessagesPerTicketPerDay", "Messages on one ticket in a day")
 
 
-def spend(book: Book, quota: Quota, amount: int = 1) -> None:
+def spend(uow: UnitOfWork, quota: Quota, amount: int = 1) -> None:
     """Count what the caller adds today in Lagos. Raises QuotaExceeded for more than they may."""
-    require_left(book, quota, amount)
-    if count := _count(book, quota):
-        book.counts[count] = book.counted(count) + amount
+    require_left(uow, quota, amount)
+    if count := _count(uow, quota):
+        uow.counts[count] = uow.counted(count) + amount
 
 
-def require_left(book: Book, quota: Quota, amount: int = 1, spent: int | None = None) -> None:
+def require_left(uow: UnitOfWork, quota: Quota, amount: int = 1, spent: int | None = None) -> None:
     """Raise QuotaExceeded when so much more would be too much today, after what is `spent` or,
     when that is left out, what was counted."""
-    if (count := _count(book, quota)) is None:
+    if (count := _count(uow, quota)) is None:
         return
-    most = setting(book, "quotas", SIDES[book.stamp.actor.type] + quota.name)
-    if (book.counted(count) if spent is None else spent) + amount > most * quota.unit:
+    most = setting(uow, "quotas", SIDES[uow.stamp.actor.type] + quota.name)
+    if (uow.counted(count) if spent is None else spent) + amount > most * quota.unit:
         words = f"{quota.words}: {most:,} from one person. A day begins at midnight in Lagos."
-        raise QuotaExceeded(words, math.ceil((day_after(book.now) - book.now).total_seconds()))
+        raise QuotaExceeded(words, math.ceil((day_after(uow.now) - uow.now).total_seconds()))
 
 
-def _count(book: Book, quota: Quota) -> Count | None:
+def _count(uow: UnitOfWork, quota: Quota) -> Count | None:
     """What counts the caller; None for the service itself."""
-    actor = book.stamp.actor
+    actor = uow.stamp.actor
     if actor.type not in SIDES or actor.id is None:
         return None
-    return lagos_day(book.now), actor.id, quota.name
+    return lagos_day(uow.now), actor.id, quota.name

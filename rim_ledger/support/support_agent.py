@@ -5,8 +5,9 @@ from enum import StrEnum
 from typing import Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Event, Stamp, require
-from rim_ledger.holding import NOWHERE
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.refusals import require
 from rim_ledger.values import derived_id
 
 AVAILABLE: Final = "agent-available"
@@ -106,13 +107,8 @@ class SupportAgent(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: AgentCreated, stamp: Stamp) -> Self:
-        return cls(
-            id=event.admin_id,
-            department=event.department,
-            tier=event.tier,
-            created_at=stamp.at,
-            tickets=frozenset(event.tickets),
-        )
+        tickets = frozenset(event.tickets)
+        return cls.made(event.admin_id, event, created_at=stamp.at, tickets=tickets)
 
     def evolve(self, event: SupportAgentEvent, stamp: Stamp) -> Self:
         match event:

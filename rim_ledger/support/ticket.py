@@ -9,36 +9,176 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from rim_ledger.book import Book
-from rim_ledger.core import Aggregate, Stamp
-from rim_ledger.holding import NOWHERE
+from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Reader, Stamp, shared
+from rim_ledger.engine.holding import NOWHERE
 from rim_ledger.support.support_agent import SupportAgent, agent_stream
-from rim_ledger.support.ticket_events import (
-    AttachmentAdded,
-    Category,
-    MessagePosted,
-    MessagesRead,
-    Priority,
-    Sender,
-    TicketAssigned,
-    TicketCategoryChanged,
-    TicketClosed,
-    TicketDepartmentChanged,
-    TicketEscalated,
-    TicketEscalationAccepted,
-    TicketEvent,
-    TicketOpened,
-    TicketPriorityChanged,
-    TicketReopened,
-    TicketResolutionOverdue,
-    TicketResolved,
-    TicketResponseOverdue,
-    TicketStarted,
-    TicketTagged,
-    TicketUnassigned,
-    TicketUntagged,
-)
 from rim_ledger.values import lagos_day
+
+
+class Category(StrEnum):
+    """What a ticket is about."""
+
+    TECHNICAL = "technical"
+    BILLING = "billing"
+    ACCOUNT = "account"
+    LOAN = "loan"
+    GENERAL = "general"
+    TRANSACTION = "transaction"
+
+
+class Priority(StrEnum):
+    """How soon a ticket wants looking at."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    URGENT = "urgent"
+
+
+class Sender(StrEnum):
+    """Who says something in a ticket."""
+
+    CUSTOMER = "customer"
+    AGENT = "agent"
+    SYSTEM = "system"
+
+
+# Events: what can happen to a ticket.
+
+
+class TicketOpened(Event):
+    """Somebody needs help. The two times are those until which it is owed."""
+
+    ticket_number: str
+    customer_id: UUID
+    subject: Personal
+    description: Personal
+    category: Category
+    priority: Priority
+    response_due_at: datetime
+    resolution_due_at: datetime
+    department: UUID | None = None
+    tags: tuple[str, ...] = ()
+
+
+class TicketAssigned(Event):
+    assigned_to: UUID
+    automatic: bool = False
+
+
+class TicketUnassigned(Event):
+    """Nobody has the ticket; it is open again."""
+
+
+class TicketStarted(Event):
+    """Somebody works on it."""
+
+
+class TicketEscalated(Event):
+    """Somebody of a higher tier is asked to take over."""
+
+    to: UUID
+    reason: Personal
+
+
+class TicketEscalationAccepted(Event):
+    """Whoever it was escalated to has it now, and works on it."""
+
+    assigned_to: UUID
+
+
+class TicketResolved(Event):
+    resolution: Personal
+
+
+class TicketReopened(Event):
+    """It was not resolved after all; the clock of its resolution starts anew."""
+
+    reason: Personal
+    resolution_due_at: datetime
+
+
+class TicketClosed(Event):
+    """Nothing happens to it any more."""
+
+
+class TicketPriorityChanged(Event):
+    priority: Priority
+
+
+class TicketCategoryChanged(Event):
+    category: Category
+
+
+class TicketDepartmentChanged(Event):
+    department: UUID | None
+
+
+class TicketTagged(Event):
+    tag: str
+
+
+class TicketUntagged(Event):
+    tag: str
+
+
+class MessagePosted(Event):
+    """`sender_name` is set for customers; others stand in the stamp."""
+
+    sender_type: Sender
+    message: Personal
+    sender_name: Personal = None
+    attachments: tuple[UUID, ...] = ()
+
+
+class MessagesRead(Event):
+    """One side has read what the other said, up to the message of a number."""
+
+    reader: Sender
+    number: int
+
+
+class AttachmentAdded(Event):
+    """A file was stored under an id of its own, to go with a message."""
+
+    attachment_id: UUID
+    name: Personal
+    size: int
+    media_type: str
+    sha256: str
+
+
+class TicketResponseOverdue(Event):
+    """No agent answered in time."""
+
+
+class TicketResolutionOverdue(Event):
+    """The ticket was not resolved in time."""
+
+
+TicketEvent = (
+    TicketAssigned
+    | TicketUnassigned
+    | TicketStarted
+    | TicketEscalated
+    | TicketEscalationAccepted
+    | TicketResolved
+    | TicketReopened
+    | TicketClosed
+    | TicketPriorityChanged
+    | TicketCategoryChanged
+    | TicketDepartmentChanged
+    | TicketTagged
+    | TicketUntagged
+    | MessagePosted
+    | MessagesRead
+    | AttachmentAdded
+    | TicketResponseOverdue
+    | TicketResolutionOverdue
+)
+
+
+# The aggregate: what those events add up to.
 
 
 class TicketStatus(StrEnum):
@@ -163,36 +303,24 @@ class Ticket(Aggregate):
             names.append((waiting_in(self.department), place))
         return frozenset(names)
 
-    def known_to(self, book: Book) -> bool:
+    def known_to(self, reader: Reader) -> bool:
         """The table's declaration says the same in SQL (`projections.support.TicketRow`)."""
-        if book.stamp.customer:
-            return super().known_to(book)
-        if book.may("tickets.all", "read"):
+        if reader.stamp.customer:
+            return super().known_to(reader)
+        if reader.may("tickets.all", "read"):
             return True
-        caller = book.stamp.actor.id
+        caller = reader.stamp.actor.id
         if caller is None or caller in (self.assigned_to, self.escalated_to):
             return caller is not None
         if self.department is None:
             return self.assigned_to is None
-        agent = book.find(SupportAgent, agent_stream(caller))
+        agent = reader.find(SupportAgent, agent_stream(caller))
         return agent is not None and not agent.archived and agent.department == self.department
 
     @classmethod
     def begin(cls, id: UUID, event: TicketOpened, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            ticket_number=event.ticket_number,
-            customer_id=event.customer_id,
-            subject=event.subject,
-            description=event.description,
-            category=event.category,
-            priority=event.priority,
-            created_at=stamp.at,
-            response_due_at=event.response_due_at,
-            resolution_due_at=event.resolution_due_at,
-            department=event.department,
-            tags=tuple(dict.fromkeys(tag.lower() for tag in event.tags)),
-        )
+        tags = tuple(dict.fromkeys(tag.lower() for tag in event.tags))
+        return cls.made(id, event, created_at=stamp.at, tags=tags)
 
     def evolve(self, event: TicketEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
         match event:
@@ -246,12 +374,7 @@ class Ticket(Aggregate):
                     return self.but(read_by_customer=event.number)
                 return self.but(read_by_agents=event.number)
             case AttachmentAdded():
-                file = Attachment(
-                    name=event.name,
-                    size=event.size,
-                    media_type=event.media_type,
-                    sha256=event.sha256,
-                )
+                file = Attachment(**shared(Attachment, event))
                 return self.but(attachments=self.attachments | {event.attachment_id: file})
             case TicketResponseOverdue():
                 return self.but(response_overdue=True)

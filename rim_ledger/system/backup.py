@@ -5,8 +5,9 @@ from enum import StrEnum
 from typing import Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Event, Stamp, require
-from rim_ledger.holding import NOWHERE
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp, shared
+from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.refusals import require
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
 from rim_ledger.values import LAGOS
 
@@ -170,20 +171,6 @@ class Backup(Aggregate):
     def require_present(self) -> None:
         require(self.deleted_at is None, "already-done", "The backup is deleted.")
 
-    @classmethod
-    def begin(cls, id: UUID, event: BackupStarted, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            name=event.name,
-            type=event.type,
-            retention_days=event.retention_days,
-            storage_location=event.storage_location,
-            parent_id=event.parent_id,
-            promoted=event.promoted,
-            dated=event.dated,
-            created_at=stamp.at,
-        )
-
     def evolve(self, event: BackupEvent, stamp: Stamp) -> Self:  # noqa: PLR0911 - a line an event
         match event:
             case BackupPromoted():
@@ -191,10 +178,7 @@ class Backup(Aggregate):
             case BackupSucceeded():
                 return self.but(
                     status=BackupStatus.SUCCESS,
-                    size=event.size,
-                    position=event.position,
-                    events=event.events,
-                    files=event.files,
+                    **shared(Backup, event),
                     missing_files=event.missing,
                     completed_at=stamp.at,
                     verified_at=stamp.at,

@@ -3,14 +3,15 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self, assert_never
+from typing import Annotated, Final, Self, assert_never
 from uuid import UUID
 
 from pydantic import Field
 
-from rim_ledger.book import Book
-from rim_ledger.core import Aggregate, Event, Invalid, Stamp
-from rim_ledger.patch import Patch
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Invalid
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import LAGOS, derived_id
 
 SETTINGS: Final = derived_id("backup-settings")
@@ -66,7 +67,6 @@ class BackupTaken(Event):
 
 
 BackupSettingsEvent = BackupSettingsChanged | ScheduledBackupBegun | BackupTaken
-FIELDS: Final = BackupSettingsChanged.__struct_fields__
 TIMING: Final = ("enabled", "frequency", "time")
 
 
@@ -96,7 +96,7 @@ class BackupSettings(Aggregate):
     def evolve(self, event: BackupSettingsEvent, stamp: Stamp) -> Self:
         match event:
             case BackupSettingsChanged():
-                changes = _said(event)
+                changes = event.changes
                 if event.storage_location is StorageLocation.LOCAL:
                     changes["cloud_provider"] = None
                 if any(field in changes for field in TIMING):
@@ -130,20 +130,15 @@ def next_moment(frequency: BackupFrequency, at: str, after: datetime) -> datetim
         day += timedelta(days=1)
 
 
-def current(book: Book) -> BackupSettings:
+def current(uow: UnitOfWork) -> BackupSettings:
     """The settings as they are at this decision."""
-    return book.find(BackupSettings, SETTINGS) or DEFAULTS
+    return uow.find(BackupSettings, SETTINGS) or DEFAULTS
 
 
-def set_defaults(book: Book) -> None:
+def set_defaults(uow: UnitOfWork) -> None:
     """Say how everything stands at the beginning, unless that was said."""
-    if book.find(BackupSettings, SETTINGS) is None:
-        book.append(BackupSettings, SETTINGS, [BackupSettingsChanged(**_said(DEFAULTS))])
-
-
-def _said(wish: Any) -> dict[str, Any]:
-    """The fields that an event or a form speaks of."""
-    return {field: value for field in FIELDS if (value := getattr(wish, field)) is not None}
+    if uow.find(BackupSettings, SETTINGS) is None:
+        uow.append(BackupSettings, SETTINGS, [BackupSettingsChanged.of(DEFAULTS)])
 
 
 class EditBackupSettings(Patch[BackupSettings]):
@@ -186,23 +181,21 @@ class EditBackupSettings(Patch[BackupSettings]):
         ),
     ] = None
 
-    def decide(self, aggregate: BackupSettings, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: BackupSettings, uow: UnitOfWork) -> Iterable[Event]:
         cloud = (self.storage_location or aggregate.storage_location) is StorageLocation.CLOUD
         keeps = cloud and not self.clears("cloud_provider")
         if cloud != bool(self.cloud_provider or (keeps and aggregate.cloud_provider)):
             words = "A cloud provider belongs to the storage location cloud, and to no other."
             raise Invalid("cloud-provider", words, "/cloudProvider")
-        wishes = _said(self).items()
-        changes = {field: wish for field, wish in wishes if wish != getattr(aggregate, field)}
-        if changes:
+        if changes := self.changes(aggregate):
             event = BackupSettingsChanged(**changes)
-            wind(book, aggregate.evolve(event, book.stamp))
+            wind(uow, aggregate.evolve(event, uow.stamp))
             yield event
 
 
-def wind(book: Book, settings: BackupSettings) -> None:
+def wind(uow: UnitOfWork, settings: BackupSettings) -> None:
     """Have the clock look when the next backup is due."""
     if due := settings.next_backup:
-        book.remind(SCHEDULE, SETTINGS, due)
+        uow.remind(SCHEDULE, SETTINGS, due)
     else:
-        book.forget(SCHEDULE, SETTINGS)
+        uow.forget(SCHEDULE, SETTINGS)

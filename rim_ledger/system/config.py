@@ -10,11 +10,13 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from rim_ledger.book import Book
-from rim_ledger.core import Aggregate, Command, Event, Invalid, Stamp, Timed, require
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.command import Command, Timed
+from rim_ledger.engine.refusals import Invalid, require
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.free_json import FreeJson
 from rim_ledger.near import nearest
-from rim_ledger.system.known_settings import KNOWN, Known
+from rim_ledger.system.config_keys import KNOWN, Known
 from rim_ledger.values import Description, Word, derived_id
 
 CONFUSED: Final = 0.85
@@ -69,14 +71,7 @@ class SystemConfig(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: SystemConfigSet, stamp: Stamp) -> Self:
-        at_first = cls(
-            id=id,
-            category=event.category,
-            key=event.key,
-            description=event.description,
-            data_type=_data_type(event),
-        )
-        return at_first.evolve(event, stamp)
+        return cls.made(id, event, data_type=_data_type(event), value=None).evolve(event, stamp)
 
     def evolve(self, event: SystemConfigSet | SystemConfigReset, stamp: Stamp) -> Self:
         match event:
@@ -127,15 +122,15 @@ class SetConfig(Timed):
     value: FreeJson
     description: Description = ""
 
-    def work(self, book: Book) -> UUID:
+    def work(self, uow: UnitOfWork) -> UUID:
         """Decide on the setting's stream, which the name alone determines; its id."""
         stream = config_id(self.category, self.key)
-        with book.dated(stream, self.occurred_at):
-            self._set(stream, book)
+        with uow.dated(stream, self.occurred_at):
+            self._set(stream, uow)
         return stream
 
-    def _set(self, stream: UUID, book: Book) -> None:
-        before = book.find(SystemConfig, stream)
+    def _set(self, stream: UUID, uow: UnitOfWork) -> None:
+        before = uow.find(SystemConfig, stream)
         old = before.value if before else None
         known = KNOWN.get((self.category, self.key))
         if not (before or known):
@@ -146,7 +141,7 @@ class SetConfig(Timed):
             event = SystemConfigSet(
                 category=self.category, key=self.key, value=value, description=words
             )
-            book.append(SystemConfig, stream, [event])
+            uow.append(SystemConfig, stream, [event])
 
 
 def _require_meant(category: str, key: str) -> None:
@@ -159,29 +154,29 @@ def _require_meant(category: str, key: str) -> None:
             raise Invalid("unknown-setting", f"{words}; {meant}", "/key")
 
 
-def set_defaults(book: Book) -> None:
+def set_defaults(uow: UnitOfWork) -> None:
     """Make every known setting that is not there yet, at its default, for lists to show."""
     for (category, key), known in KNOWN.items():
-        if book.find(SystemConfig, config_id(category, key)) is None:
+        if uow.find(SystemConfig, config_id(category, key)) is None:
             value = known.default
             plain = str(value) if isinstance(value, Decimal) else value
             event = SystemConfigSet(
                 category=category, key=key, value=plain, description=known.description
             )
-            book.append(SystemConfig, config_id(category, key), [event])
+            uow.append(SystemConfig, config_id(category, key), [event])
 
 
 class ResetConfig(Command[SystemConfig]):
     """Back to the default."""
 
-    def decide(self, aggregate: SystemConfig, book: Book) -> Iterable[Event]:
+    def decide(self, aggregate: SystemConfig, uow: UnitOfWork) -> Iterable[Event]:
         require(aggregate.value is not None, "already-done", "The setting is at its default.")
         yield SystemConfigReset()
 
 
-def setting(book: Book, category: str, key: str) -> Any:
+def setting(uow: UnitOfWork, category: str, key: str) -> Any:
     """The value of a known setting as of this decision, in its own type."""
-    return value_of(category, key, book.find(SystemConfig, config_id(category, key)))
+    return value_of(category, key, uow.find(SystemConfig, config_id(category, key)))
 
 
 def value_of(category: str, key: str, config: SystemConfig | None) -> Any:
@@ -192,11 +187,11 @@ def value_of(category: str, key: str, config: SystemConfig | None) -> Any:
     return type(known.default)(config.value)
 
 
-def span(book: Book, category: str, key: str) -> timedelta:
+def span(uow: UnitOfWork, category: str, key: str) -> timedelta:
     """The span in days that holds as of this decision: the longest that was set and has not passed
     since it was lowered."""
-    config = book.find(SystemConfig, config_id(category, key))
-    former = (days for days, until in config.lapsing if book.now < until) if config else ()
+    config = uow.find(SystemConfig, config_id(category, key))
+    former = (days for days, until in config.lapsing if uow.now < until) if config else ()
     return timedelta(days=max(value_of(category, key, config), *former, 0))
 
 

@@ -8,10 +8,10 @@ from msgspec import Struct
 from pydantic import AfterValidator, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from rim_ledger.book import Book
-from rim_ledger.core import Form
 from rim_ledger.delivery.signature import signing_key
-from rim_ledger.frozen import FrozenMeta
+from rim_ledger.engine.command import Form
+from rim_ledger.engine.frozen import FrozenMeta
+from rim_ledger.engine.unit_of_work import UnitOfWork
 
 API_KEY: Final = "apiKey"
 API_SECRET: Final = "apiSecret"  # noqa: S105 - what it is for, not what it is
@@ -106,17 +106,17 @@ class WithCredentials(Form):
 
 
 def keep(
-    book: Book, owner: UUID, purpose: str, secret: SecretStr | None, known: Credential | None
+    uow: UnitOfWork, owner: UUID, purpose: str, secret: SecretStr | None, known: Credential | None
 ) -> Imprint | None:
     """Keep a secret, if one is given and it is not the one that is kept already; its imprint."""
     if secret is None:
         return None
     text = secret.get_secret_value()
     imprint = Imprint(
-        fingerprint=book.fingerprint(purpose, text)[:16],
+        fingerprint=uow.fingerprint(purpose, text)[:16],
         last4=text[-4:] if len(text) >= TELLING else None,
     )
     if known and known.imprint == imprint:
         return None
-    book.keep_sealed(owner, purpose, text)
+    uow.keep_sealed(owner, purpose, text)
     return imprint

@@ -6,9 +6,10 @@ from enum import StrEnum
 from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.core import Aggregate, Event, Stamp, require
 from rim_ledger.delivery.port import Channel
-from rim_ledger.holding import NOWHERE
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.refusals import require
 from rim_ledger.system.credentials import Credential, Imprint, rfc3339, shown
 from rim_ledger.values import Network
 
@@ -195,27 +196,10 @@ class ApiIntegration(Aggregate):
     def require_present(self) -> None:
         require(not self.archived, "already-done", "The integration is archived.")
 
-    @classmethod
-    def begin(cls, id: UUID, event: IntegrationCreated, stamp: Stamp) -> Self:
-        return cls(
-            id=id,
-            name=event.name,
-            type=event.type,
-            provider=event.provider,
-            base_url=event.base_url,
-            config=event.config,
-            created_at=stamp.at,
-        )
-
     def evolve(self, event: IntegrationEvent, stamp: Stamp) -> Self:  # noqa: PLR0911 - a line an event
         match event:
             case IntegrationChanged():
-                changed = self.but(
-                    name=event.name or self.name,
-                    provider=event.provider or self.provider,
-                    base_url=event.base_url or self.base_url,
-                    config=self.config if event.config is None else event.config,
-                )
+                changed = self.but(**event.changes)
                 # What is another provider now, or elsewhere, was never tested, and has no secret of
                 # the one before.
                 return changed._untested() if event.provider or event.base_url else changed

@@ -5,16 +5,16 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
-from rim_ledger.codec import Codec, Recorded
-from rim_ledger.core import SYSTEM, Stamp
 from rim_ledger.delivery.kill_switch import OUTBOUND, OutboundStopped
-from rim_ledger.event_mac import EventMac, leaf
-from rim_ledger.migrate import LOCK, RECORD, scripts
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.codec import Codec, Recorded
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.event_mac import EventMac, leaf
+from rim_ledger.postgres.migrations import LOCK, RECORD, scripts
 from rim_ledger.storage import Storage
-from rim_ledger.system.archive import Unsound
-from rim_ledger.system.chain import Chain
-from rim_ledger.system.manifest import FILE
-from rim_ledger.world import World
+from rim_ledger.system.backup_chain import Chain
+from rim_ledger.system.backup_file import Unsound
+from rim_ledger.system.backup_manifest import FILE
 
 REASON: Final = "The ledger was restored from a backup"
 
@@ -49,7 +49,7 @@ class NotEmpty(Exception):
 
 
 async def restore(
-    url: str, chain: Chain, files: Storage, world: World, told: Told, *, go_on: GoOn
+    url: str, chain: Chain, files: Storage, environment: Environment, told: Told, *, go_on: GoOn
 ) -> str:
     """Fill an empty database with a chain, in one transaction; nothing leaves the house from
     there. What there is to say of it. Raises NotEmpty, or Unsound where this program is too old
@@ -65,7 +65,7 @@ async def restore(
             await _set_counters(connection, chain)
             await _migrate(connection, scripts().keys() - set(chain.last.migrations))
             words, mac = await go_on(connection)
-            await _stop_outbound(connection, f"{REASON}: {words}.", world, mac)
+            await _stop_outbound(connection, f"{REASON}: {words}.", environment, mac)
             await connection.commit()
         except BaseException:
             await connection.rollback()
@@ -152,11 +152,11 @@ async def _set_counters(connection: AsyncConnection[Any], chain: Chain) -> None:
 
 
 async def _stop_outbound(
-    connection: AsyncConnection[Any], reason: str, world: World, mac: EventMac | None
+    connection: AsyncConnection[Any], reason: str, environment: Environment, mac: EventMac | None
 ) -> None:
     """The first event after the backup's: it is there or the whole ledger is not."""
     event = OutboundStopped(reason=reason)
-    stamp = Stamp(at=world.now(), actor=SYSTEM)
+    stamp = Stamp(at=environment.now(), actor=SYSTEM)
     codec = Codec({OutboundStopped.__name__: OutboundStopped})
     row = await (await connection.execute(NEXT, [OUTBOUND])).fetchone()
     assert row is not None, "a backup has events"
@@ -164,7 +164,7 @@ async def _stop_outbound(
     recorded = Recorded(
         originator_id=OUTBOUND,
         originator_version=version,
-        id=world.new_id(),
+        id=environment.new_id(),
         event=event,
         stamp=stamp,
     )

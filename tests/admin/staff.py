@@ -7,14 +7,15 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from rim_ledger.admin.account import CreateAdmin
+from rim_ledger.admin.admin_commands import CreateAdmin
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, CreateRole
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.api_key import ApiKey
 from rim_ledger.admin.bootstrap import BUILT_IN
 from rim_ledger.admin.permissions import permissions
-from rim_ledger.book import Book, perform
-from rim_ledger.core import Actor, Command, Creation, Event
+from rim_ledger.engine.aggregate import Actor, Event
+from rim_ledger.engine.command import Command, Creation, perform
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.notification import (
     NotificationDelivered,
     NotificationHistory,
@@ -50,26 +51,26 @@ class Staff(Memory):
         self.root = self.hire("root", SUPERADMIN)
 
     def role(self, name: str, *rights: tuple[str, str], **caps: Any) -> UUID:
-        role = self.world.new_id()
+        role = self.environment.new_id()
         wish = CreateRole(name=name, permissions=permissions(rights), **caps)
         self.perform(AdminRole, role, wish)
         return role
 
     def hire(self, username: str, role: UUID, **more: Any) -> UUID:
-        admin = self.world.new_id()
+        admin = self.environment.new_id()
         self.perform(AdminUser, admin, hashed(username, role, **more))
         return admin
 
     def known(self, id: UUID) -> AdminUser:
-        return self.book().read(AdminUser, id)
+        return self.uow().read(AdminUser, id)
 
-    def book_of(self, by: UUID) -> Book:
+    def book_of(self, by: UUID) -> UnitOfWork:
         """A decision that an admin is admitted to."""
         admin = self.known(by)
-        book = self.book(Actor(type="admin", id=by, name=admin.username))
-        role = book.read(AdminRole, admin.role_id)
-        book.rights, book.caps, book.contacts = role.rights, role.caps, admin.contacts
-        return book
+        uow = self.uow(Actor(type="admin", id=by, name=admin.username))
+        role = uow.read(AdminRole, admin.role_id)
+        uow.rights, uow.caps, uow.contacts = role.rights, role.caps, admin.contacts
+        return uow
 
     def ask(
         self,
@@ -80,16 +81,16 @@ class Staff(Memory):
     ) -> list[Event]:
         """Perform a command as an admin, with the rights of their role; what that comes to, but for
         the alerts of it."""
-        book = self.book_of(by)
-        perform(book, kind, id, command)
+        uow = self.book_of(by)
+        perform(uow, kind, id, command)
         alerts = NotificationQueued | NotificationSent | NotificationDelivered
-        return [each for each in self.keep(book) if not isinstance(each, alerts)]
+        return [each for each in self.keep(uow) if not isinstance(each, alerts)]
 
     def alerts(self, to: UUID) -> list[str]:
         """What an admin was alerted to, the oldest first."""
         known = (entry.aggregate for entry in self.streams.values())
         return [
-            str(in_clear(self.book(), each)[1])
+            str(in_clear(self.uow(), each)[1])
             for each in known
             if isinstance(each, NotificationHistory)
             if each.notice.recipient == to and each.notice.channel == "email"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rim_ledger.admin.account import AssignRole, DeactivateAdmin
+from rim_ledger.admin.admin_commands import AssignRole, DeactivateAdmin
 from rim_ledger.admin.admin_role import (
     SUPERADMIN,
     AdminRole,
@@ -14,7 +14,7 @@ from rim_ledger.admin.admin_role import (
 )
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.permissions import permissions
-from rim_ledger.core import Forbidden, Refused
+from rim_ledger.engine.refusals import Forbidden, Refused
 from tests.admin.staff import Staff
 from tests.spec import given, names
 
@@ -32,7 +32,7 @@ def test_a_role_is_made_and_changed_field_by_field() -> None:
 
 def test_the_name_is_unique_without_regard_to_case_and_free_after_deletion() -> None:
     staff = Staff()
-    clerk, other = staff.world.new_id(), staff.world.new_id()
+    clerk, other = staff.environment.new_id(), staff.environment.new_id()
     staff.perform(AdminRole, clerk, CLERK)
     twin = CreateRole(name="CLERK", permissions=[])
     with pytest.raises(Refused) as refusal:
@@ -40,7 +40,7 @@ def test_the_name_is_unique_without_regard_to_case_and_free_after_deletion() -> 
     assert refusal.value.code == "role-name-taken"
     assert names(staff.perform(AdminRole, clerk, EditRole(name="clerk"))) == ["AdminRoleChanged"]
     assert names(staff.perform(AdminRole, clerk, DeleteRole())) == ["AdminRoleDeleted"]
-    assert staff.book().read(AdminRole, clerk).archived
+    assert staff.uow().read(AdminRole, clerk).archived
     assert staff.perform(AdminRole, other, twin) == [
         AdminRoleCreated(name="CLERK", description="", permissions=[])
     ]
@@ -60,7 +60,7 @@ def test_a_role_in_use_is_not_deleted_even_by_an_inactive_admin() -> None:
     clerk, teller = staff.role("clerk"), staff.role("teller")
     ada = staff.hire("ada", clerk)
     staff.perform(AdminUser, ada, DeactivateAdmin())
-    assert staff.book().read(AdminRole, clerk).user_count == 1
+    assert staff.uow().read(AdminRole, clerk).user_count == 1
     with pytest.raises(Refused) as refusal:
         staff.perform(AdminRole, clerk, DeleteRole())
     assert refusal.value.code == "role-in-use"
@@ -79,11 +79,11 @@ def test_the_superadmin_role_is_neither_edited_nor_deleted() -> None:
 def test_nobody_puts_into_a_role_what_they_lack() -> None:
     staff = Staff()
     chief = staff.hire("chief", staff.role("chief", ("loans", "read"), ("roles", "write")))
-    small = staff.world.new_id()
+    small = staff.environment.new_id()
     staff.ask(chief, AdminRole, small, CLERK)
     more = EditRole(permissions=permissions([("loans", "write")]))
     other = CreateRole(name="other", permissions=permissions([("users", "read")]))
-    for role, command in ((small, more), (staff.world.new_id(), other)):
+    for role, command in ((small, more), (staff.environment.new_id(), other)):
         with pytest.raises(Forbidden) as refusal:
             staff.ask(chief, AdminRole, role, command)
         assert refusal.value.code == "privilege-escalation"

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from rim_ledger.admin.account import (
+from rim_ledger.admin.admin_commands import (
     ActivateAdmin,
     AssignRole,
     CreateAdmin,
@@ -18,14 +18,19 @@ from rim_ledger.admin.account import (
     SuspendAdmin,
 )
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, DeleteRole
-from rim_ledger.admin.admin_user import LEGAL, AdminStatus, AdminUser
-from rim_ledger.admin.admin_user_events import AdminContactChanged, AdminLoggedIn
+from rim_ledger.admin.admin_user import (
+    LEGAL,
+    AdminContactChanged,
+    AdminLoggedIn,
+    AdminStatus,
+    AdminUser,
+)
+from rim_ledger.admin.authentication import SESSION
 from rim_ledger.admin.contact import EditAdmin
-from rim_ledger.admin.gate import SESSION
 from rim_ledger.admin.permissions import ALL
 from rim_ledger.admin.session import SESSIONS_MAX
-from rim_ledger.book import perform
-from rim_ledger.core import Command, Forbidden, Refused
+from rim_ledger.engine.command import Command, perform
+from rim_ledger.engine.refusals import Forbidden, Refused
 from tests.admin.staff import PASSWORD, Staff, creation
 from tests.spec import names
 
@@ -59,12 +64,12 @@ def reset(password: str) -> ResetPassword:
 
 def sessions_of(staff: Staff, admin: UUID, *tokens: str) -> None:
     """Open sessions, as the gate does once a password was right."""
-    book = staff.book()
+    uow = staff.uow()
     for token in tokens:
-        book.claim("token", token, admin, Refused("taken", "taken"))
-        expires_at = staff.world.now() + SESSION
-        book.append(AdminUser, admin, [AdminLoggedIn(session=token, expires_at=expires_at)])
-    staff.keep(book)
+        uow.claim("token", token, admin, Refused("taken", "taken"))
+        expires_at = staff.environment.now() + SESSION
+        uow.append(AdminUser, admin, [AdminLoggedIn(session=token, expires_at=expires_at)])
+    staff.keep(uow)
 
 
 def test_a_new_admin_is_active_and_belongs_to_the_role() -> None:
@@ -72,17 +77,17 @@ def test_a_new_admin_is_active_and_belongs_to_the_role() -> None:
     ada = staff.hire("ada.obi", SUPERADMIN, name="Ada Obi", phone="08031234567")
     known = staff.known(ada)
     assert (known.username, known.status, known.sessions) == ("ada.obi", AdminStatus.ACTIVE, {})
-    assert staff.book().reveal(ada, known.phone) == "+2348031234567"
-    assert staff.book().read(AdminRole, SUPERADMIN).members == {staff.root, ada}
+    assert staff.uow().reveal(ada, known.phone) == "+2348031234567"
+    assert staff.uow().read(AdminRole, SUPERADMIN).members == {staff.root, ada}
     assert staff.kept_secrets[ada, "password"].startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
 def test_personal_words_are_sealed_and_the_password_is_in_no_event() -> None:
     staff = Staff()
-    book = staff.book()
+    uow = staff.uow()
     form = asyncio.run(creation("ada", SUPERADMIN, name="Ada Obi", phone="08031234567").hashed())
-    perform(book, AdminUser, None, form)
-    words = repr(book.events)
+    perform(uow, AdminUser, None, form)
+    words = repr(uow.events)
     for word in ("Ada Obi", "8031234567", "ada@rim", PASSWORD.get_secret_value(), "argon2"):
         assert word not in words
     assert PASSWORD.get_secret_value() not in repr(form)
@@ -153,7 +158,7 @@ def test_nobody_assigns_or_creates_with_a_role_above_their_own() -> None:
     refused("privilege-escalation", staff, chief, staff.root, reset("another slow horse"))
     form = asyncio.run(creation("bola", teller).hashed())
     with pytest.raises(Forbidden):
-        staff.ask(chief, AdminUser, staff.world.new_id(), form)
+        staff.ask(chief, AdminUser, staff.environment.new_id(), form)
     assert names(staff.ask(chief, AdminUser, ada, reset("another slow horse"))) == [
         "AdminPasswordChanged"
     ]
@@ -180,7 +185,7 @@ def test_a_role_that_is_not_there_or_was_deleted_cannot_be_assigned() -> None:
     staff = Staff()
     ada, gone = staff.hire("ada", SUPERADMIN), staff.role("gone")
     staff.perform(AdminRole, gone, DeleteRole())
-    for role in (gone, staff.world.new_id(), ada):
+    for role in (gone, staff.environment.new_id(), ada):
         refused("unknown-role", staff, staff.root, ada, AssignRole(role_id=role))
 
 
@@ -189,8 +194,8 @@ def test_a_new_role_moves_the_admin_between_the_members_of_both() -> None:
     ada, clerk = staff.hire("ada", SUPERADMIN), staff.role("clerk")
     events = names(staff.ask(staff.root, AdminUser, ada, AssignRole(role_id=clerk)))
     assert events == ["AdminRoleWithdrawn", "AdminRoleGranted", "AdminUserRoleChanged"]
-    assert staff.book().read(AdminRole, SUPERADMIN).members == {staff.root}
-    assert staff.book().read(AdminRole, clerk).members == {ada}
+    assert staff.uow().read(AdminRole, SUPERADMIN).members == {staff.root}
+    assert staff.uow().read(AdminRole, clerk).members == {ada}
     assert staff.ask(staff.root, AdminUser, ada, AssignRole(role_id=clerk)) == []
 
 
@@ -238,7 +243,7 @@ def test_sessions_are_few_and_expired_ones_are_forgotten() -> None:
     sessions_of(staff, staff.root, *(f"token {n}" for n in range(SESSIONS_MAX + 3)))
     assert len(staff.known(staff.root).sessions) == SESSIONS_MAX
     assert "token 2" not in staff.known(staff.root).sessions
-    staff.world.pass_days(0.5)
+    staff.environment.pass_days(0.5)
     sessions_of(staff, staff.root, "fresh")
     assert list(staff.known(staff.root).sessions) == ["fresh"]
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 from pydantic import SecretStr, ValidationError
 
-from rim_ledger.admin.account import (
+from rim_ledger.admin.admin_commands import (
     ActivateAdmin,
     AssignRole,
     ChangePassword,
@@ -20,21 +20,23 @@ from rim_ledger.admin.account import (
     SuspendAdmin,
 )
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, EditRole
-from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.admin_user_events import (
+from rim_ledger.admin.admin_user import (
     AdminApiKeyAdded,
     AdminApiKeyRemoved,
     AdminTwoFactorConfirmed,
     AdminTwoFactorEnrolled,
+    AdminUser,
 )
 from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyRevoked, ApiKeyUsed
+from rim_ledger.admin.api_key_commands import KEYS_MAX, CreateApiKey, RevokeApiKey
+from rim_ledger.admin.authentication import enter
 from rim_ledger.admin.contact import EditAdmin
-from rim_ledger.admin.gate import enter
-from rim_ledger.admin.machines import KEYS_MAX, CreateApiKey, RevokeApiKey
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.admin.security_settings import TwoFactorMethod
-from rim_ledger.book import Book
-from rim_ledger.core import Command, Event, Forbidden, Invalid, Refused, Unauthenticated
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, Unauthenticated
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from tests.admin.staff import Staff
 from tests.spec import names
 
@@ -47,37 +49,37 @@ def key(token: str = "a hash", *rights: tuple[str, str], **more: object) -> Crea
 
 
 def made(staff: Staff, by: UUID, *rights: tuple[str, str], **more: object) -> UUID:
-    one = staff.world.new_id()
+    one = staff.environment.new_id()
     staff.ask(by, ApiKey, one, key(f"hash of {one}", *rights, **more))
     return one
 
 
-def used(staff: Staff, one: UUID, ip: str | None = None) -> tuple[Book, list[Event]]:
+def used(staff: Staff, one: UUID, ip: str | None = None) -> tuple[UnitOfWork, list[Event]]:
     """What a request with the key finds, and what it records."""
-    book = staff.book()
-    book.stamp = replace(book.stamp, ip=ip)
-    enter(book, f"hash of {one}")
-    return book, staff.keep(book)
+    uow = staff.uow()
+    uow.stamp = replace(uow.stamp, ip=ip)
+    enter(uow, f"hash of {one}")
+    return uow, staff.keep(uow)
 
 
 def test_a_key_is_known_by_its_hash_and_acts_for_its_owner_within_its_own_rights() -> None:
     staff = Staff()
-    one = staff.world.new_id()
+    one = staff.environment.new_id()
     added, created = staff.ask(staff.root, ApiKey, one, key(f"hash of {one}"))
     assert added == AdminApiKeyAdded(key_id=one)
     assert isinstance(created, ApiKeyCreated)
     assert (created.owner, created.token) == (staff.root, f"hash of {one}")
-    book, events = used(staff, one)
+    uow, events = used(staff, one)
     assert names(events) == ["ApiKeyUsed"]
-    actor = book.stamp.actor
+    actor = uow.stamp.actor
     assert (actor.id, actor.name, actor.role, actor.api_key) == (
         staff.root,
         "root",
         "superadmin",
         one,
     )
-    assert book.may(*READ)
-    assert not book.may(*WRITE)
+    assert uow.may(*READ)
+    assert not uow.may(*WRITE)
 
 
 def test_a_key_never_gives_more_than_its_owner_may_do_now() -> None:
@@ -87,15 +89,15 @@ def test_a_key_never_gives_more_than_its_owner_may_do_now() -> None:
     one = made(staff, ada, READ, WRITE)
     assert used(staff, one)[0].may(*WRITE)
     staff.perform(AdminRole, clerk, EditRole(permissions=permissions([READ])))
-    book, _ = used(staff, one)
-    assert (book.may(*READ), book.may(*WRITE)) == (True, False)
+    uow, _ = used(staff, one)
+    assert (uow.may(*READ), uow.may(*WRITE)) == (True, False)
 
 
 def test_nobody_gives_a_key_what_they_lack() -> None:
     staff = Staff()
     ada = staff.hire("ada", staff.role("clerk", READ))
     with pytest.raises(Forbidden) as refusal:
-        staff.ask(ada, ApiKey, staff.world.new_id(), key("a hash", READ, WRITE))
+        staff.ask(ada, ApiKey, staff.environment.new_id(), key("a hash", READ, WRITE))
     assert refusal.value.code == "privilege-escalation"
     assert refusal.value.more == {"lacking": ["loans:write"]}
 
@@ -108,9 +110,9 @@ def test_a_key_for_another_admin_acts_for_them_and_reads_what_both_may() -> None
     halima = staff.hire("halima", staff.role("analyst", READ, READ_EVENTS))
     maker = staff.hire("ada", staff.role("chief", READ, WRITE, READ_EVENTS, ("api_keys", "write")))
     one = made(staff, maker, READ_EVENTS, admin_id=str(halima))
-    book, _ = used(staff, one)
-    assert (book.stamp.actor.id, book.stamp.actor.api_key) == (halima, one)
-    assert book.rights == {READ_EVENTS}
+    uow, _ = used(staff, one)
+    assert (uow.stamp.actor.id, uow.stamp.actor.api_key) == (halima, one)
+    assert uow.rights == {READ_EVENTS}
     staff.perform(AdminRole, staff.known(halima).role_id, EditRole(permissions=permissions([READ])))
     assert used(staff, one)[0].rights == frozenset()
     staff.ask(staff.root, AdminUser, halima, SuspendAdmin(reason="left"))
@@ -147,7 +149,7 @@ def test_a_key_is_for_an_admin_who_is_there_active_and_no_greater() -> None:
     for whom, code in (
         (gone, "admin-not-active"),
         (staff.root, "privilege-escalation"),
-        (staff.world.new_id(), "unknown-admin"),
+        (staff.environment.new_id(), "unknown-admin"),
     ):
         with pytest.raises(Refused) as refusal:
             made(staff, clerk, READ, admin_id=str(whom))
@@ -158,9 +160,9 @@ def test_a_key_is_for_an_admin_who_is_there_active_and_no_greater() -> None:
 def test_a_key_makes_no_keys() -> None:
     staff = Staff()
     one = made(staff, staff.root, ("api_keys", "write"), READ)
-    book, _ = used(staff, one)
+    uow, _ = used(staff, one)
     with pytest.raises(Forbidden) as refusal:
-        list(key("another").begin(staff.world.new_id(), book))
+        list(key("another").begin(staff.environment.new_id(), uow))
     assert refusal.value.code == "session-required"
 
 
@@ -172,9 +174,9 @@ def test_a_key_does_not_change_where_codes_are_sent(wish: EditAdmin) -> None:
     one = made(staff, staff.root, ("admins", "write"))
     assert list(wish.decide(staff.known(staff.root), used(staff, one)[0]))
     factor = [AdminTwoFactorEnrolled(method=TwoFactorMethod.EMAIL), AdminTwoFactorConfirmed(step=0)]
-    book = staff.book()
-    book.append(AdminUser, staff.root, factor)
-    staff.keep(book)
+    uow = staff.uow()
+    uow.append(AdminUser, staff.root, factor)
+    staff.keep(uow)
     with pytest.raises(Forbidden) as refusal:
         list(wish.decide(staff.known(staff.root), used(staff, one)[0]))
     assert refusal.value.code == "session-required"
@@ -182,10 +184,10 @@ def test_a_key_does_not_change_where_codes_are_sent(wish: EditAdmin) -> None:
 
 def test_a_key_runs_out() -> None:
     staff = Staff()
-    in_a_day = staff.world.now() + timedelta(days=1)
+    in_a_day = staff.environment.now() + timedelta(days=1)
     one = made(staff, staff.root, expires_at=in_a_day.isoformat())
     used(staff, one)
-    staff.world.pass_days(1)
+    staff.environment.pass_days(1)
     with pytest.raises(Unauthenticated):
         used(staff, one)
     with pytest.raises(Invalid) as refusal:
@@ -208,11 +210,11 @@ def test_its_use_is_noted_once_an_hour() -> None:
     staff = Staff()
     one = made(staff, staff.root)
     assert used(staff, one)[1] == [ApiKeyUsed()]
-    staff.world.pass_days(0.9 / 24)
+    staff.environment.pass_days(0.9 / 24)
     assert used(staff, one)[1] == []
-    staff.world.pass_days(0.2 / 24)
+    staff.environment.pass_days(0.2 / 24)
     assert used(staff, one)[1] == [ApiKeyUsed()]
-    assert staff.book().read(ApiKey, one).last_used_at == staff.world.now()
+    assert staff.uow().read(ApiKey, one).last_used_at == staff.environment.now()
 
 
 def test_a_revoked_key_is_one_no_more() -> None:
@@ -268,7 +270,7 @@ def test_what_shuts_an_admin_out_for_cause_ends_their_keys_for_good(
     for key in keys:
         with pytest.raises(Unauthenticated):
             used(staff, key)
-        assert staff.book().read(ApiKey, key).revoked_at is not None
+        assert staff.uow().read(ApiKey, key).revoked_at is not None
     assert not staff.known(ada).api_keys
     assert made(staff, ada)
 
@@ -278,8 +280,8 @@ def test_another_role_leaves_the_keys_within_what_the_owner_may() -> None:
     ada = staff.hire("ada", SUPERADMIN)
     one = made(staff, ada)
     staff.ask(staff.root, AdminUser, ada, AssignRole(role_id=staff.role("clerk", READ)))
-    book, _ = used(staff, one)
-    assert book.rights == {READ}
+    uow, _ = used(staff, one)
+    assert uow.rights == {READ}
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -289,7 +291,7 @@ def test_a_new_password_of_ones_own_ends_ones_keys_unless_they_are_kept(kept: bo
     words = {"currentPassword": "an old horse", "newPassword": "another slow horse"}
     form = ChangePassword.model_validate(words | ({"endApiKeys": False} if kept else {}))
     staff.ask(staff.root, AdminUser, staff.root, asyncio.run(form.hashed()))
-    assert (staff.book().read(ApiKey, one).revoked_at is None) == kept
+    assert (staff.uow().read(ApiKey, one).revoked_at is None) == kept
     assert staff.known(staff.root).api_keys == ({one} if kept else set())
 
 

@@ -10,11 +10,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from rim_ledger.admin.attempts import IP_SHARE, KEPT, Attempts, Newest, TooManyAttempts
+from rim_ledger.admin.login_throttle import IP_SHARE, KEPT, Attempts, Newest, TooManyAttempts
 from rim_ledger.admin.security_settings import DEFAULTS
-from rim_ledger.core import Refused, Unavailable
-from rim_ledger.key_ring import derived
-from rim_ledger.vault import Vault
+from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.vault.key_ring import derived
+from rim_ledger.vault.personal_keys import Vault
 from tests.spec import START, TestWorld
 
 SETTINGS = DEFAULTS.but(max_login_attempts=3)
@@ -27,9 +27,9 @@ class Gate:
     """Two processes at one gate."""
 
     def __init__(self, url: str) -> None:
-        self.world, self.settings = TestWorld(), SETTINGS
-        vault = Vault(derived(b"a secret of the tests"), self.world)
-        self.one, self.two = (Attempts(url, vault, self.world, 60.0) for _ in range(2))
+        self.environment, self.settings = TestWorld(), SETTINGS
+        vault = Vault(derived(b"a secret of the tests"), self.environment)
+        self.one, self.two = (Attempts(url, vault, self.environment, 60.0) for _ in range(2))
 
     async def fail(self, name: str = "ada", ip: str | None = HERE, times: int = 1) -> None:
         """Attempts that are not right, now here and now there."""
@@ -99,9 +99,9 @@ def test_an_account_is_locked_everywhere_and_from_everywhere(tell: Tell) -> None
         assert await gate.locked() == 900
         assert await gate.locked(ip=THERE) == await gate.locked("ADA", ip=None) == 900
         assert not await gate.locked("bola")
-        gate.world.time += 899 * timedelta(seconds=1)
+        gate.environment.time += 899 * timedelta(seconds=1)
         assert await gate.locked() == 1
-        gate.world.time += timedelta(seconds=1)
+        gate.environment.time += timedelta(seconds=1)
         assert not await gate.locked()
         await gate.fail(times=2)
         assert not await gate.locked()
@@ -113,7 +113,7 @@ def test_failures_that_lie_far_apart_lock_nobody(tell: Tell) -> None:
     async def story(gate: Gate) -> None:
         for _ in range(6):
             await gate.fail()
-            gate.world.time += 8 * MINUTE
+            gate.environment.time += 8 * MINUTE
         assert not await gate.locked()
 
     tell(story)
@@ -205,7 +205,7 @@ def test_names_are_kept_as_hashes_and_failures_for_as_long_as_they_count(
 ) -> None:
     async def story(gate: Gate) -> None:
         await gate.fail("a password in the wrong field")
-        gate.world.time += KEPT
+        gate.environment.time += KEPT
         await gate.fail("ada")
 
     tell(story)
@@ -216,10 +216,10 @@ def test_names_are_kept_as_hashes_and_failures_for_as_long_as_they_count(
 
 def test_without_a_database_nobody_is_let_try(database: str) -> None:
     async def story() -> None:
-        world = TestWorld()
+        environment = TestWorld()
         nowhere = database.replace("dbname=", "dbname=no_").replace("/test_", "/no_")
         async with Attempts(
-            nowhere, Vault(derived(b"a secret"), world), world, timeout_seconds=0.2
+            nowhere, Vault(derived(b"a secret"), environment), environment, timeout_seconds=0.2
         ) as attempts:
             with pytest.raises(Unavailable):
                 async with attempts.attempt("ada", HERE, SETTINGS):
@@ -250,7 +250,7 @@ class Lockout(RuleBasedStateMachine):
     def wait(self, name: str, ip: str) -> int:
         """Seconds to wait, by the list alone."""
         most, lockout = self.gate.settings.max_login_attempts, self.gate.settings.lockout
-        ends = [self.gate.world.time]
+        ends = [self.gate.environment.time]
         for of, allowed in ((name, most), (ip, most * IP_SHARE)):
             times = [at for at, *whom in self.failures if of in whom][-allowed:]
             if len(times) == allowed and times[-1] - times[0] < lockout:
@@ -264,7 +264,7 @@ class Lockout(RuleBasedStateMachine):
                 assert self.runner.run(self.gate.locked(name, ip)) == self.wait(name, ip)
                 return
             self.runner.run(self.gate.fail(name, ip))
-            self.failures.append((self.gate.world.time, name, ip))
+            self.failures.append((self.gate.environment.time, name, ip))
 
     @rule(ip=st.sampled_from(PLACES), times=st.integers(10, 40))
     def try_many_names(self, ip: str, times: int) -> None:
@@ -286,7 +286,7 @@ class Lockout(RuleBasedStateMachine):
 
     @rule(minutes=st.sampled_from([1, 4, 15, 59, 60]))
     def time_passes(self, minutes: int) -> None:
-        self.gate.world.time += minutes * MINUTE
+        self.gate.environment.time += minutes * MINUTE
 
     @rule(most=st.integers(3, 5), lockout=st.sampled_from([1, 15, 60]))
     def set_the_limits(self, most: int, lockout: int) -> None:
@@ -321,7 +321,7 @@ def test_what_may_be_done_so_often_only_is_counted_apart_from_failures(tell: Tel
         assert refusal.value.retry_after == 900
         assert not await gate.locked()
         await note("bola")
-        gate.world.time += 15 * MINUTE
+        gate.environment.time += 15 * MINUTE
         await note()
 
     tell(story)
@@ -336,9 +336,9 @@ def test_refused_entries_are_counted_by_the_hour_for_thirty_days(tell: Tell, dat
         assert not await first(ip=THERE), "once of each kind, from wherever"
         assert not await first(ip=None)
         assert await first("too-many-attempts")
-        gate.world.time += 60 * MINUTE
+        gate.environment.time += 60 * MINUTE
         assert await gate.two.count_refused("LogIn", "wrong", HERE)
-        gate.world.time += timedelta(days=30)
+        gate.environment.time += timedelta(days=30)
         assert await first()
 
     tell(story)
@@ -349,9 +349,9 @@ def test_refused_entries_are_counted_by_the_hour_for_thirty_days(tell: Tell, dat
 
 def test_each_gate_counts_by_itself(tell: Tell, database: str) -> None:
     async def story(gate: Gate) -> None:
-        vault = Vault(derived(b"a secret of the tests"), gate.world)
+        vault = Vault(derived(b"a secret of the tests"), gate.environment)
         await gate.fail(times=3)
-        async with Attempts(database, vault, gate.world, gate="other") as other:
+        async with Attempts(database, vault, gate.environment, gate="other") as other:
             async with other.attempt("ada", HERE, gate.settings):
                 pass
             with pytest.raises(Refused, match="wrong"):

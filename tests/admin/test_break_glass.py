@@ -5,15 +5,15 @@ import asyncio
 import pytest
 
 from rim_ledger.admin.admin_role import SUPERADMIN
-from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.admin_user_events import (
+from rim_ledger.admin.admin_user import (
     AdminAccessReset,
     AdminTwoFactorConfirmed,
     AdminTwoFactorEnrolled,
+    AdminUser,
 )
 from rim_ledger.admin.break_glass import ResetAccess
 from rim_ledger.admin.security_settings import TwoFactorMethod
-from rim_ledger.core import NotFound, Refused
+from rim_ledger.engine.refusals import NotFound, Refused
 from tests.admin.staff import PASSWORD, Staff
 
 OPERATOR = "root@ledger-1"
@@ -26,18 +26,18 @@ def wish() -> ResetAccess:
 def test_a_super_admin_is_let_in_again_and_the_others_are_alerted() -> None:
     staff = Staff()
     colleague = staff.hire("colleague", SUPERADMIN)
-    book = staff.book()
+    uow = staff.uow()
     factor = [AdminTwoFactorEnrolled(method=TwoFactorMethod.APP), AdminTwoFactorConfirmed(step=1)]
-    book.append(AdminUser, staff.root, factor)
-    staff.keep(book)
+    uow.append(AdminUser, staff.root, factor)
+    staff.keep(uow)
     before = staff.known(staff.root)
     assert before.two_factor_enabled
 
-    book = staff.book()
-    assert wish().work("Root", book) == staff.root
-    (activity,) = book.activities
+    uow = staff.uow()
+    assert wish().work("Root", uow) == staff.root
+    (activity,) = uow.activities
     assert (activity.resource_id, activity.details) == (str(staff.root), {"operator": OPERATOR})
-    assert AdminAccessReset(operator=OPERATOR) in staff.keep(book)
+    assert AdminAccessReset(operator=OPERATOR) in staff.keep(uow)
     after = staff.known(staff.root)
     assert (after.two_factor, after.sessions, after.epoch) == (None, {}, before.epoch + 1)
     words = f"{OPERATOR} reset the access of super-admin root on the machine."
@@ -49,7 +49,7 @@ def test_others_are_reset_by_a_super_admin() -> None:
     staff = Staff()
     staff.hire("clerk", staff.role("clerk", ("users", "read")))
     with pytest.raises(Refused, match="active super-admins"):
-        wish().work("clerk", book := staff.book())
-    assert book.activities, "the try is logged"
+        wish().work("clerk", uow := staff.uow())
+    assert uow.activities, "the try is logged"
     with pytest.raises(NotFound, match="no admin nobody"):
-        wish().work("nobody", staff.book())
+        wish().work("nobody", staff.uow())

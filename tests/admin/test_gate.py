@@ -11,24 +11,26 @@ import pytest
 from msgspec.structs import replace
 from pydantic import SecretStr
 
-from rim_ledger.admin import gate
-from rim_ledger.admin.account import AssignRole, ChangePassword, LogOut, SuspendAdmin
+from rim_ledger.admin import authentication
+from rim_ledger.admin.admin_commands import AssignRole, ChangePassword, LogOut, SuspendAdmin
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, CreateRole, EditRole, builtin_id
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.attempts import Attempts, TooManyAttempts
+from rim_ledger.admin.authentication import LoggedIn, LogIn, enter, token_hash
 from rim_ledger.admin.bootstrap import BUILT_IN, FIRST_ADMIN, bootstrap, take_on_officer
-from rim_ledger.admin.gate import LoggedIn, LogIn, enter, token_hash
+from rim_ledger.admin.login_throttle import Attempts, TooManyAttempts
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.admin.security_settings import DEFAULTS
-from rim_ledger.book import Book, perform
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import Actor, Invalid, Refused, Stamp, Unauthenticated
-from rim_ledger.key_ring import derived
-from rim_ledger.ledger import Admit, Ledger
-from rim_ledger.outcomes import Receipt
-from rim_ledger.system.known_settings import KNOWN
-from rim_ledger.vault import Vault
-from rim_ledger.world import RealWorld
+from rim_ledger.engine.aggregate import Actor, Stamp
+from rim_ledger.engine.command import perform
+from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.idempotency import Receipt
+from rim_ledger.engine.ledger import Admit, Ledger
+from rim_ledger.engine.refusals import Invalid, Refused, Unauthenticated
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.system.config_keys import KNOWN
+from rim_ledger.vault.key_ring import derived
+from rim_ledger.vault.personal_keys import Vault
 from tests.admin.staff import PASSWORD, creation
 from tests.sample import STAMP
 
@@ -49,14 +51,14 @@ class Clock(RealWorld):
 class Process(Ledger):
     """What decides in an API process: its ledger, and the attempts that all of them count."""
 
-    def __init__(self, url: str, world: Clock) -> None:
-        vault = Vault(derived(b"a secret of the tests"), world)
-        super().__init__(url, ENTITY_OF, vault, world)
-        self.world = world
-        self.attempts = Attempts(url, vault, world, timeout_seconds=60.0)
+    def __init__(self, url: str, environment: Clock) -> None:
+        vault = Vault(derived(b"a secret of the tests"), environment)
+        super().__init__(url, ENTITY_OF, vault, environment)
+        self.environment = environment
+        self.attempts = Attempts(url, vault, environment, timeout_seconds=60.0)
 
     def stamp(self) -> Stamp:
-        return replace(STAMP, at=self.world.now())
+        return replace(STAMP, at=self.environment.now())
 
     async def __aenter__(self) -> Self:
         await self.attempts.__aenter__()
@@ -69,42 +71,44 @@ class Process(Ledger):
 
 def on_ledger(url: str, story: Callable[[Process, Clock], Awaitable[T]]) -> T:
     async def told() -> T:
-        world = Clock()
-        async with Process(url, world) as opened:
-            return await story(opened, world)
+        environment = Clock()
+        async with Process(url, environment) as opened:
+            return await story(opened, environment)
 
     return asyncio.run(told())
 
 
 async def log_in(process: Process, username: str, password: SecretStr = PASSWORD) -> LoggedIn:
     form = LogIn(username=username, password=password)
-    return await gate.log_in(process, process.attempts, process.stamp(), form, process.world)
+    return await authentication.log_in(
+        process, process.attempts, process.stamp(), form, process.environment
+    )
 
 
 def by(session: LoggedIn) -> Admit:
-    return lambda book: enter(book, token_hash(session.token))
+    return lambda uow: enter(uow, token_hash(session.token))
 
 
 async def asks(ledger: Process, session: LoggedIn) -> Receipt:
     """A request that changes nothing: the admin looks at their own role."""
 
-    def work(book: Book) -> UUID:
-        assert book.stamp.actor.type == "admin"
-        return book.read(AdminRole, SUPERADMIN).id
+    def work(uow: UnitOfWork) -> UUID:
+        assert uow.stamp.actor.type == "admin"
+        return uow.read(AdminRole, SUPERADMIN).id
 
     return await ledger.submit(work, ledger.stamp(), admit=by(session))
 
 
 def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) -> None:
-    async def story(ledger: Process, world: Clock) -> None:
-        password = await bootstrap(ledger, None, world)
+    async def story(ledger: Process, environment: Clock) -> None:
+        password = await bootstrap(ledger, None, environment)
         assert password is not None
         assert len(password) == 24
-        assert await bootstrap(ledger, None, world) is None
-        assert await bootstrap(ledger, "another given password", world) is None
+        assert await bootstrap(ledger, None, environment) is None
+        assert await bootstrap(ledger, "another given password", environment) is None
         session = await log_in(ledger, "admin", SecretStr(password))
         assert (session.admin_id, session.role) == (FIRST_ADMIN, "superadmin")
-        assert session.expires_at - world.now() == timedelta(hours=12)
+        assert session.expires_at - environment.now() == timedelta(hours=12)
 
     on_ledger(database, story)
     with psycopg.connect(database) as connection:
@@ -122,22 +126,22 @@ def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) ->
 
 
 def test_a_loan_officer_is_made_beside_the_first_admin_and_never_later(database: str) -> None:
-    async def story(ledger: Process, world: Clock) -> None:
-        password = await take_on_officer(ledger, None, world)
+    async def story(ledger: Process, environment: Clock) -> None:
+        password = await take_on_officer(ledger, None, environment)
         assert password is not None
-        assert await take_on_officer(ledger, None, world) is None
+        assert await take_on_officer(ledger, None, environment) is None
         session = await log_in(ledger, "officer", SecretStr(password))
         assert session.role == "loan_officer"
-        assert await bootstrap(ledger, None, world) is not None
-        assert await take_on_officer(ledger, None, world) is None
+        assert await bootstrap(ledger, None, environment) is not None
+        assert await take_on_officer(ledger, None, environment) is None
 
     on_ledger(database, story)
 
 
 def test_a_ledger_that_has_its_admin_is_given_no_officer(database: str) -> None:
-    async def story(ledger: Process, world: Clock) -> None:
-        await bootstrap(ledger, None, world)
-        assert await take_on_officer(ledger, None, world) is None
+    async def story(ledger: Process, environment: Clock) -> None:
+        await bootstrap(ledger, None, environment)
+        assert await take_on_officer(ledger, None, environment) is None
         with pytest.raises(Unauthenticated):
             await log_in(ledger, "officer")
 
@@ -147,15 +151,15 @@ def test_a_ledger_that_has_its_admin_is_given_no_officer(database: str) -> None:
 def test_builtin_roles_of_before_are_given_bounds_unless_an_admin_edited_them(
     database: str,
 ) -> None:
-    async def story(ledger: Process, world: Clock) -> None:
+    async def story(ledger: Process, environment: Clock) -> None:
         for name in ("loan_officer", "finance", "auditor"):
             made = CreateRole(name=name, permissions=permissions(BUILT_IN[name][1]))
             await ledger.execute(AdminRole, builtin_id(name), made, STAMP)
-        edited, itself = EditRole(description="Ours."), Actor(type="admin", id=world.new_id())
+        edited, itself = EditRole(description="Ours."), Actor(type="admin", id=environment.new_id())
         await ledger.execute(AdminRole, builtin_id("finance"), edited, replace(STAMP, actor=itself))
         await ledger.execute(AdminRole, builtin_id("auditor"), edited, STAMP)
         for _ in range(2):
-            await bootstrap(ledger, None, world)
+            await bootstrap(ledger, None, environment)
 
     on_ledger(database, story)
     with psycopg.connect(database) as connection:
@@ -171,9 +175,11 @@ def test_builtin_roles_of_before_are_given_bounds_unless_an_admin_edited_them(
 
 def test_two_processes_that_begin_at_once_tell_one_password(database: str) -> None:
     async def story() -> list[str | None]:
-        world = Clock()
-        async with Process(database, world) as one, Process(database, world) as two:
-            told = await asyncio.gather(bootstrap(one, None, world), bootstrap(two, None, world))
+        environment = Clock()
+        async with Process(database, environment) as one, Process(database, environment) as two:
+            told = await asyncio.gather(
+                bootstrap(one, None, environment), bootstrap(two, None, environment)
+            )
             (password,) = [each for each in told if each]
             assert await log_in(two, "admin", SecretStr(password))
             return told
@@ -182,25 +188,25 @@ def test_two_processes_that_begin_at_once_tell_one_password(database: str) -> No
 
 
 def test_a_weak_given_password_stops_the_beginning(database: str) -> None:
-    async def story(ledger: Process, world: Clock) -> None:
+    async def story(ledger: Process, environment: Clock) -> None:
         with pytest.raises(Invalid, match="12 to 128 characters"):
-            await bootstrap(ledger, "too short", world)
+            await bootstrap(ledger, "too short", environment)
 
     on_ledger(database, story)
 
 
 def test_a_session_admits_until_it_is_ended(database: str) -> None:
-    async def story(ledger: Process, world: Clock) -> None:
-        await bootstrap(ledger, PASSWORD.get_secret_value(), world)
+    async def story(ledger: Process, environment: Clock) -> None:
+        await bootstrap(ledger, PASSWORD.get_secret_value(), environment)
         one, two = [await log_in(ledger, "ADMIN") for _ in range(2)]
         assert one.token != two.token
         assert await asks(ledger, one)
         out = LogOut(session=token_hash(one.token))
-        await ledger.submit(lambda book: perform(book, AdminUser, FIRST_ADMIN, out), ledger.stamp())
+        await ledger.submit(lambda uow: perform(uow, AdminUser, FIRST_ADMIN, out), ledger.stamp())
         with pytest.raises(Unauthenticated):
             await asks(ledger, one)
         assert await asks(ledger, two)
-        world.ahead = timedelta(hours=12)
+        environment.ahead = timedelta(hours=12)
         with pytest.raises(Unauthenticated):
             await asks(ledger, two)
 
@@ -213,16 +219,16 @@ def test_a_session_admits_until_it_is_ended(database: str) -> None:
 def test_rights_and_name_come_from_the_role_as_it_is_now(database: str) -> None:
     seen: list[tuple[Actor, bool, bool]] = []
 
-    async def story(ledger: Process, world: Clock) -> None:
-        await bootstrap(ledger, PASSWORD.get_secret_value(), world)
+    async def story(ledger: Process, environment: Clock) -> None:
+        await bootstrap(ledger, PASSWORD.get_secret_value(), environment)
         auditor = await creation("eve", builtin_id("auditor")).hashed()
         eve = (await ledger.execute(AdminUser, None, auditor, ledger.stamp())).id
         session = await log_in(ledger, "eve")
 
-        def work(book: Book) -> UUID:
-            may = book.may("loans", "read"), book.may("loans", "write")
-            seen.append((book.stamp.actor, *may))
-            return book.read(AdminUser, eve).id
+        def work(uow: UnitOfWork) -> UUID:
+            may = uow.may("loans", "read"), uow.may("loans", "write")
+            seen.append((uow.stamp.actor, *may))
+            return uow.read(AdminUser, eve).id
 
         await ledger.submit(work, ledger.stamp(), admit=by(session))
         actor = Actor(type="admin", id=eve, name="eve", role="auditor")
@@ -233,9 +239,9 @@ def test_rights_and_name_come_from_the_role_as_it_is_now(database: str) -> None:
 
 def test_a_suspended_admin_is_out_at_once_and_in_another_process_too(database: str) -> None:
     async def story() -> None:
-        world = Clock()
-        async with Process(database, world) as one, Process(database, world) as two:
-            await bootstrap(one, PASSWORD.get_secret_value(), world)
+        environment = Clock()
+        async with Process(database, environment) as one, Process(database, environment) as two:
+            await bootstrap(one, PASSWORD.get_secret_value(), environment)
             form = await creation("ada", SUPERADMIN).hashed()
             ada = (await one.execute(AdminUser, None, form, one.stamp())).id
             session = await log_in(two, "ada")
@@ -255,8 +261,8 @@ def test_a_suspended_admin_is_out_at_once_and_in_another_process_too(database: s
 def test_unknown_names_and_wrong_passwords_look_alike_and_are_limited(database: str) -> None:
     wrong = SecretStr("a guess")
 
-    async def story(ledger: Process, world: Clock) -> None:
-        await bootstrap(ledger, PASSWORD.get_secret_value(), world)
+    async def story(ledger: Process, environment: Clock) -> None:
+        await bootstrap(ledger, PASSWORD.get_secret_value(), environment)
         for name in ("admin", "nobody"):
             details = set()
             for _ in range(DEFAULTS.max_login_attempts):
@@ -267,15 +273,15 @@ def test_unknown_names_and_wrong_passwords_look_alike_and_are_limited(database: 
                 await log_in(ledger, name)
             assert details == {("invalid-credentials", "The user name or the password is wrong.")}
             assert limit.value.retry_after == 900
-        world.ahead = timedelta(minutes=15)
+        environment.ahead = timedelta(minutes=15)
         assert await log_in(ledger, "admin")
 
     on_ledger(database, story)
 
 
 def test_guesses_made_all_at_once_are_limited_too(database: str) -> None:
-    async def story(ledger: Process, world: Clock) -> list[LoggedIn | BaseException]:
-        await bootstrap(ledger, PASSWORD.get_secret_value(), world)
+    async def story(ledger: Process, environment: Clock) -> list[LoggedIn | BaseException]:
+        await bootstrap(ledger, PASSWORD.get_secret_value(), environment)
         guesses = [SecretStr(f"guess {n}") for n in range(8)] + [PASSWORD]
         tries = (log_in(ledger, "admin", each) for each in guesses)
         return await asyncio.gather(*tries, return_exceptions=True)
@@ -287,14 +293,14 @@ def test_guesses_made_all_at_once_are_limited_too(database: str) -> None:
 def test_changing_the_password_needs_the_present_one_and_ends_all_sessions(database: str) -> None:
     new = SecretStr("a horse that writes")
 
-    async def story(ledger: Process, world: Clock) -> None:
-        await bootstrap(ledger, PASSWORD.get_secret_value(), world)
+    async def story(ledger: Process, environment: Clock) -> None:
+        await bootstrap(ledger, PASSWORD.get_secret_value(), environment)
         session = await log_in(ledger, "admin")
 
         async def change(current: SecretStr) -> Receipt:
             form = ChangePassword(current_password=current, password=new)
             admit = by(session)
-            return await gate.change_password(
+            return await authentication.change_password(
                 ledger, ledger.attempts, ledger.stamp(), FIRST_ADMIN, form, admit=admit
             )
 
@@ -313,9 +319,9 @@ def test_changing_the_password_needs_the_present_one_and_ends_all_sessions(datab
 @pytest.mark.parametrize("how", ["suspend", "demote"])
 def test_two_superadmins_who_demote_each_other_at_once_leave_one(database: str, how: str) -> None:
     async def story() -> list[Receipt | BaseException]:
-        world = Clock()
-        async with Process(database, world) as one, Process(database, world) as two:
-            await bootstrap(one, PASSWORD.get_secret_value(), world)
+        environment = Clock()
+        async with Process(database, environment) as one, Process(database, environment) as two:
+            await bootstrap(one, PASSWORD.get_secret_value(), environment)
             form = await creation("ada", SUPERADMIN).hashed()
             ada = (await one.execute(AdminUser, None, form, one.stamp())).id
             demote = AssignRole(role_id=builtin_id("auditor"))

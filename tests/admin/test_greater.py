@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.admin.account import (
+from rim_ledger.admin.admin_commands import (
     ActivateAdmin,
     AssignRole,
     DeactivateAdmin,
@@ -21,7 +21,8 @@ from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.permissions import ALL, permissions
 from rim_ledger.admin.same_person import is_caller
 from rim_ledger.admin.two_factor import ResetTwoFactor
-from rim_ledger.core import Command, Forbidden, Refused
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Forbidden, Refused
 from tests.admin.staff import Staff, creation
 from tests.spec import names
 
@@ -114,7 +115,7 @@ def test_nobody_gives_or_touches_bounds_wider_than_their_own(
     role = staff.role("there", *LENDS, **given)
     other = staff.hire("other", role)
     tries: list[tuple[Any, UUID, Any]] = [
-        (AdminRole, staff.world.new_id(), wish),
+        (AdminRole, staff.environment.new_id(), wish),
         (AdminRole, role, EditRole(description="Mine.")),
         (AdminUser, staff.hire("ada", staff.role("reader")), AssignRole(role_id=role)),
         (AdminUser, other, EditAdmin(name="Other")),
@@ -131,7 +132,7 @@ def test_nobody_gives_or_touches_bounds_wider_than_their_own(
 def test_bounds_bind_only_where_the_role_gives_what_they_bound() -> None:
     staff = Staff()
     chief = staff.hire("chief", staff.role("own", ROLES, *LENDS, max_amount=1, max_limit=1))
-    reader = staff.world.new_id()
+    reader = staff.environment.new_id()
     staff.ask(chief, AdminRole, reader, CreateRole(name="reader", permissions=permissions([ROLES])))
     more = EditRole(permissions=permissions(LENDS))
     assert code(staff, chief, AdminRole, reader, more) == "privilege-escalation"
@@ -147,7 +148,7 @@ def test_bounds_are_set_kept_and_taken_away() -> None:
         (EditRole.model_validate({"maxAmount": None}), (None, 50)),
     ):
         staff.ask(staff.root, AdminRole, role, command)
-        found = staff.book().read(AdminRole, role)
+        found = staff.uow().read(AdminRole, role)
         assert (found.max_amount, found.max_limit) == bounds
     assert staff.replayed()[role].aggregate == found
 
@@ -167,7 +168,7 @@ def test_another_account_of_the_same_person_is_oneself() -> None:
 def test_every_new_account_and_role_alerts_every_superadmin_once() -> None:
     staff = Staff()
     chief = staff.hire("chief", staff.role("all", *ALL))
-    role, ada = staff.world.new_id(), staff.world.new_id()
+    role, ada = staff.environment.new_id(), staff.environment.new_id()
     staff.ask(chief, AdminRole, role, CreateRole(name="made", permissions=[]))
     staff.ask(chief, AdminUser, ada, asyncio.run(creation("ada", role).hashed()))
     staff.ask(chief, AdminUser, ada, AssignRole(role_id=SUPERADMIN))
@@ -178,7 +179,7 @@ def test_every_new_account_and_role_alerts_every_superadmin_once() -> None:
         "chief gave ada the role superadmin.",
         "chief changed the role made.",
     ]
-    boss = staff.world.new_id()
+    boss = staff.environment.new_id()
     staff.ask(staff.root, AdminUser, boss, asyncio.run(creation("boss", SUPERADMIN).hashed()))
     assert staff.alerts(boss) == []
     assert staff.alerts(staff.root)[4:] == ["root made the account boss, with the role superadmin."]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
-from rim_ledger.admin.account import ChangePassword, ResetPassword
+from rim_ledger.admin.admin_commands import ChangePassword, ResetPassword
 from rim_ledger.admin.admin_role import SUPERADMIN
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.passwords import (
@@ -24,7 +24,7 @@ from rim_ledger.admin.security_settings import (
     SecuritySettings,
     SecuritySettingsChanged,
 )
-from rim_ledger.core import Invalid
+from rim_ledger.engine.refusals import Invalid
 from tests.admin.staff import Staff
 
 password: TypeAdapter[SecretStr] = TypeAdapter(Password)
@@ -112,10 +112,10 @@ def test_the_settings_say_what_a_password_needs(
 def test_a_password_that_the_settings_do_not_allow_is_refused_with_all_that_it_lacks() -> None:
     staff = Staff()
     ada = staff.hire("ada", SUPERADMIN)
-    book = staff.book()
+    uow = staff.uow()
     event = SecuritySettingsChanged(password_min_length=20, password_require_numbers=True)
-    book.append(SecuritySettings, SETTINGS, [event])
-    staff.keep(book)
+    uow.append(SecuritySettings, SETTINGS, [event])
+    staff.keep(uow)
 
     def reset(text: str) -> ResetPassword:
         return asyncio.run(ResetPassword(password=SecretStr(text)).hashed())

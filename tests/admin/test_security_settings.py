@@ -16,7 +16,8 @@ from rim_ledger.admin.security_settings import (
     current,
     set_defaults,
 )
-from rim_ledger.core import Event, Refused
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.refusals import Refused
 from tests.spec import Memory
 
 
@@ -25,10 +26,10 @@ class Office(Memory):
 
     def __init__(self, ip: str = "203.0.113.7") -> None:
         super().__init__()
-        book = self.book()
-        set_defaults(book)
-        (self.first,) = self.keep(book)
-        self.stamp = replace(self.book().stamp, ip=ip)
+        uow = self.uow()
+        set_defaults(uow)
+        (self.first,) = self.keep(uow)
+        self.stamp = replace(self.uow().stamp, ip=ip)
 
     def edit(self, **wish: Any) -> list[Event]:
         return self.perform(SecuritySettings, SETTINGS, EditSecuritySettings(**wish))
@@ -50,10 +51,10 @@ def test_the_beginning_says_how_everything_stands_once() -> None:
         ip_whitelist=[],
         ip_blacklist=[],
     )
-    book = office.book()
-    set_defaults(book)
-    assert office.keep(book) == []
-    assert current(book) == DEFAULTS == current(Memory().book())
+    uow = office.uow()
+    set_defaults(uow)
+    assert office.keep(uow) == []
+    assert current(uow) == DEFAULTS == current(Memory().uow())
 
 
 def test_only_what_changes_is_in_the_event_and_nothing_changes_nothing() -> None:
@@ -62,12 +63,12 @@ def test_only_what_changes_is_in_the_event_and_nothing_changes_nothing() -> None
         SecuritySettingsChanged(session_timeout=5)
     ]
     assert office.edit(session_timeout=5) == office.edit() == []
-    assert current(office.book()).session_timeout == 5
+    assert current(office.uow()).session_timeout == 5
     assert office.edit(ip_blacklist=["198.51.100.1"]) == [
         SecuritySettingsChanged(ip_blacklist=["198.51.100.1"])
     ]
     assert office.edit(ip_blacklist=[]) == [SecuritySettingsChanged(ip_blacklist=[])]
-    assert current(office.book()).ip_blacklist == []
+    assert current(office.uow()).ip_blacklist == []
 
 
 @pytest.mark.parametrize(
@@ -104,13 +105,13 @@ def test_an_edit_that_would_lock_out_the_caller_is_refused(ip: str, wish: dict[s
     with pytest.raises(Refused) as refusal:
         office.edit(**wish)
     assert refusal.value.code == "self-lockout"
-    assert current(office.book()) == DEFAULTS
+    assert current(office.uow()) == DEFAULTS
 
 
 def test_lists_that_let_the_caller_in_are_kept() -> None:
     office = Office()
     office.edit(ip_whitelist=["203.0.113.0/24", "2001:DB8::/32"], ip_blacklist=["203.0.113.8"])
-    now = current(office.book())
+    now = current(office.uow())
     assert now.ip_whitelist == ["203.0.113.0/24", "2001:db8::/32"]
     assert [now.admits(each) for each in ("203.0.113.7", "203.0.113.8", "2001:db8::9")] == [
         True,

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import SecretStr
 
-from rim_ledger.admin.account import (
+from rim_ledger.admin.admin_commands import (
     ActivateAdmin,
     AssignRole,
     DeactivateAdmin,
@@ -23,7 +23,7 @@ from rim_ledger.admin.account import (
 )
 from rim_ledger.admin.admin_role import SUPERADMIN
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser
-from rim_ledger.admin.gate import SESSION, SIGHTINGS, begin_session, enter, token_hash
+from rim_ledger.admin.authentication import SESSION, SIGHTINGS, begin_session, enter, token_hash
 from rim_ledger.admin.security_settings import (
     SETTINGS,
     EditSecuritySettings,
@@ -31,8 +31,9 @@ from rim_ledger.admin.security_settings import (
     set_defaults,
 )
 from rim_ledger.admin.session import SESSIONS_MAX, Session, closed, opened, seen
-from rim_ledger.book import Book
-from rim_ledger.core import Command, Forbidden, Unauthenticated
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Forbidden, Unauthenticated
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from tests.admin.staff import Staff
 from tests.spec import START, names
 
@@ -93,14 +94,14 @@ def test_what_was_seen_closed_or_opened_leaves_the_other_sessions_alone() -> Non
 
 def test_use_is_noted_when_a_tenth_of_the_timeout_has_passed_since_it_was_noted_last() -> None:
     staff = Staff()
-    book = staff.book()
-    begin_session(book, book.read(AdminUser, staff.root), "token")
-    staff.keep(book)
+    uow = staff.uow()
+    begin_session(uow, uow.read(AdminUser, staff.root), "token")
+    staff.keep(uow)
     for minutes, noted in ((0, 0), (2.99, 0), (3, 1), (3, 0), (5.99, 0), (20, 1)):
-        staff.world.time = START + minutes * MINUTE
-        book = staff.book()
-        enter(book, token_hash("token"))
-        assert names(staff.keep(book)) == ["AdminSeen"] * noted
+        staff.environment.time = START + minutes * MINUTE
+        uow = staff.uow()
+        enter(uow, token_hash("token"))
+        assert names(staff.keep(uow)) == ["AdminSeen"] * noted
 
 
 class Token(Struct):
@@ -121,9 +122,9 @@ class Sessions(RuleBasedStateMachine):
         super().__init__()
         self.staff = Staff()
         self.ada = self.staff.hire("ada", SUPERADMIN)
-        book = self.staff.book()
-        set_defaults(book)
-        self.staff.keep(book)
+        uow = self.staff.uow()
+        set_defaults(uow)
+        self.staff.keep(uow)
         self.roles = [SUPERADMIN, self.staff.role("clerk")]
         self.tokens: dict[str, Token] = {}
         self.timeout = timedelta(minutes=30)
@@ -132,7 +133,7 @@ class Sessions(RuleBasedStateMachine):
 
     @property
     def now(self) -> datetime:
-        return self.staff.world.now()
+        return self.staff.environment.now()
 
     def lives(self, token: Token) -> bool:
         ends = min(token.begun_at + SESSION, token.idle_at, token.noted_at + self.timeout)
@@ -142,13 +143,13 @@ class Sessions(RuleBasedStateMachine):
         """One of the newest sessions."""
         return list(self.tokens.items())[-4:][-1 - back :][0]
 
-    def knock(self, name: str, ip: str) -> Book:
+    def knock(self, name: str, ip: str) -> UnitOfWork:
         """Ask with a token; nothing is kept of it unless the book is."""
-        book = self.staff.book()
-        book.stamp = replace(book.stamp, ip=ip)
-        enter(book, token_hash(name))
-        assert book.stamp.actor.id == self.ada
-        return book
+        uow = self.staff.uow()
+        uow.stamp = replace(uow.stamp, ip=ip)
+        enter(uow, token_hash(name))
+        assert uow.stamp.actor.id == self.ada
+        return uow
 
     @initialize()
     def begin(self) -> None:
@@ -159,9 +160,9 @@ class Sessions(RuleBasedStateMachine):
         if self.status != "active":
             return
         name = f"token {len(self.tokens)}"
-        book = self.staff.book()
-        begin_session(book, book.read(AdminUser, self.ada), name)
-        self.staff.keep(book)
+        uow = self.staff.uow()
+        begin_session(uow, uow.read(AdminUser, self.ada), name)
+        self.staff.keep(uow)
         self.tokens[name] = Token(self.now, self.now, self.now, self.now + self.timeout)
         open_ = [each for each in self.tokens.values() if not each.closed]
         ended = [each for each in open_ if self.now >= min(each.begun_at + SESSION, each.idle_at)]
@@ -181,7 +182,7 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(minutes=st.sampled_from([1, 3, 27, 30, 60, 300]))
     def time_passes(self, minutes: int) -> None:
-        self.staff.world.time += timedelta(minutes=minutes)
+        self.staff.environment.time += timedelta(minutes=minutes)
 
     @rule(minutes=st.sampled_from([5, 30, 60, 1440]))
     def set_the_timeout(self, minutes: int) -> None:

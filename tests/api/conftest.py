@@ -15,22 +15,23 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 
-from api.installation.settings import Settings
-from api.process.app import Api
-from api.road import desk, position
-from projections import schema
-from projections.follower import follow
-from rim_ledger import link, store
-from rim_ledger.admin import attempts
+from api import context
+from api.app import Api
+from api.config.settings import Settings
+from api.pipeline import position
+from projections.follow.follower import follow
+from projections.tables import schema
+from rim_ledger.admin import login_throttle
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.delivery import egress
-from rim_ledger.heartbeat import BEAT
-from rim_ledger.key_ring import open_ring
-from rim_ledger.ledger import Ledger
+from rim_ledger.engine import connection, store
+from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.ledger import Ledger
 from rim_ledger.lending import dispatch
-from rim_ledger.vault import Vault
-from rim_ledger.world import RealWorld
+from rim_ledger.postgres.heartbeat import BEAT
+from rim_ledger.vault.key_ring import open_ring
+from rim_ledger.vault.personal_keys import Vault
 
 PASSWORD = "correct horse battery staple"
 SECRET = b"a secret of the tests, 32 bytes."
@@ -46,16 +47,16 @@ def _waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is, what is under way is waited for."""
     for module, name in (
         (position, "READ_TIMEOUT_SECONDS"),
-        (desk, "READ_TIMEOUT_SECONDS"),
+        (context, "READ_TIMEOUT_SECONDS"),
         (dispatch, "ANSWER_TIMEOUT_SECONDS"),
-        (attempts, "TURN_TIMEOUT_SECONDS"),
-        (link, "RECONNECT_TIMEOUT_SECONDS"),
+        (login_throttle, "TURN_TIMEOUT_SECONDS"),
+        (connection, "RECONNECT_TIMEOUT_SECONDS"),
         (egress, "CALL_TIMEOUT_SECONDS"),
         (egress, "CONNECT_TIMEOUT_SECONDS"),
     ):
         monkeypatch.setattr(module, name, 60.0)
     monkeypatch.setattr(store, "IMPATIENT", "SET lock_timeout = '60s'")
-    monkeypatch.setattr(attempts, "TURNS", "SET LOCAL lock_timeout = '60s'")
+    monkeypatch.setattr(login_throttle, "TURNS", "SET LOCAL lock_timeout = '60s'")
 
 
 class Client:
@@ -90,7 +91,7 @@ class Client:
 
     def outbox(self) -> list[dict[str, Any]]:
         """The messages that were sent so far."""
-        path: Path = self.app.state.desk.sender.providers.outbox.path
+        path: Path = self.app.state.context.sender.providers.outbox.path
         lines = path.read_text().splitlines() if path.exists() else []
         return [json.loads(line) for line in lines]
 
@@ -135,7 +136,7 @@ class Client:
 
     async def caught_up(self) -> dict[str, str]:
         """The header that makes a read wait for everything written so far."""
-        return {"Ledger-Position": str(self.app.state.desk.ledger.head)}
+        return {"Ledger-Position": str(self.app.state.context.ledger.head)}
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from time import perf_counter
 
 import psutil
 
-from rim_ledger.postgres import OWNER, EmbeddedPostgres
+from rim_ledger.postgres.server import OWNER, EmbeddedPostgres
 
 from . import page
 from .parts import PARTS, Size, console

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import psutil
 
-from tests.process.service import wait_for
+from tests.cli.service import wait_for
 
 from .service import MEGABYTE, PATIENCE, Service
 

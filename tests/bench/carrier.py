@@ -1,7 +1,7 @@
 """`rim-ledger clock`, but that its messages cost nothing: what is measured is all the rest."""
 
-from api.installation import delivery
-from api.process import cli
+from api.cli import main
+from api.config import delivery
 from rim_ledger.delivery.port import Message, Outcome, Verdict
 
 
@@ -20,4 +20,4 @@ class Free:
 
 if __name__ == "__main__":
     delivery.Outbox = Free
-    cli.main()
+    main.main()

@@ -7,21 +7,22 @@ from decimal import Decimal
 from uuid import UUID
 
 from rim_ledger.admin.bootstrap import FIRST_ADMIN
-from rim_ledger.book import Book, perform
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import Actor, Stamp
-from rim_ledger.key_ring import open_ring
-from rim_ledger.ledger import Ledger
+from rim_ledger.engine.aggregate import Actor, Stamp
+from rim_ledger.engine.command import perform
+from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.request import RequestLoan
-from rim_ledger.lending.standing import RegisterUser
+from rim_ledger.lending.loan_requests import RequestLoan
 from rim_ledger.lending.user import User
-from rim_ledger.payments.payment import RecordTransaction
+from rim_ledger.lending.user_commands import RegisterUser
+from rim_ledger.payments.payment_commands import RecordTransaction
 from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
 from rim_ledger.values import Network
-from rim_ledger.vault import Vault
-from rim_ledger.world import RealWorld
+from rim_ledger.vault.key_ring import open_ring
+from rim_ledger.vault.personal_keys import Vault
 
 LOANS = 10
 """Of each user; a life is a user with so many loans, each repaid in two parts."""
@@ -33,10 +34,10 @@ Told = Callable[[int, int], object]
 
 async def fill(url: str, secret: str, events: int, first: int, told: Told) -> None:
     """Write lives of users numbered from `first` on, until the log has so many events."""
-    world = RealWorld()
-    vault = Vault(open_ring(url, [secret.encode()], world), world)
+    environment = RealWorld()
+    vault = Vault(open_ring(url, [secret.encode()], environment), environment)
     actor = Actor(type="admin", id=FIRST_ADMIN, name="admin", role="superadmin")
-    async with Ledger(url, ENTITY_OF, vault, world) as ledger:
+    async with Ledger(url, ENTITY_OF, vault, environment) as ledger:
         while ledger.head < events:
             stamp = Stamp(
                 at=datetime.now(UTC),
@@ -51,7 +52,7 @@ async def fill(url: str, secret: str, events: int, first: int, told: Told) -> No
             told(min(ledger.head, events), events)
 
 
-def _life(number: int) -> Callable[[Book], UUID]:
+def _life(number: int) -> Callable[[UnitOfWork], UUID]:
     register = RegisterUser(
         phone=f"0803{number:07}",
         email=f"user{number}@example.com",
@@ -60,8 +61,8 @@ def _life(number: int) -> Callable[[Book], UUID]:
         auto_limit_enabled=False,
     )
 
-    def work(book: Book) -> UUID:
-        user = perform(book, User, None, register)
+    def work(uow: UnitOfWork) -> UUID:
+        user = perform(uow, User, None, register)
         request = RequestLoan(
             user_id=user,
             amount=Decimal("500.50"),
@@ -69,12 +70,12 @@ def _life(number: int) -> Callable[[Book], UUID]:
             repayment_period=30,
             interest_rate=Decimal("15.36"),
         )
-        stamp = book.stamp
+        stamp = uow.stamp
         for _ in range(LOANS):
-            book.stamp = Stamp(at=stamp.at - timedelta(days=8), actor=stamp.actor)
-            loan = perform(book, Loan, None, request)
-            book.stamp = stamp
-            perform(book, Loan, loan, DisburseLoan())
+            uow.stamp = Stamp(at=stamp.at - timedelta(days=8), actor=stamp.actor)
+            loan = perform(uow, Loan, None, request)
+            uow.stamp = stamp
+            perform(uow, Loan, loan, DisburseLoan())
             half = RecordTransaction(
                 type=TransactionType.REPAYMENT,
                 user_id=user,
@@ -83,7 +84,7 @@ def _life(number: int) -> Callable[[Book], UUID]:
                 payment_method=PaymentMethod.CASH,
             )
             for _ in range(2):
-                perform(book, Transaction, None, half)
+                perform(uow, Transaction, None, half)
         return user
 
     return work

@@ -13,8 +13,8 @@ import httpx
 import uvloop
 from psycopg import AsyncConnection
 
-from api.process.progress import progress
-from tests.process.service import wait_for
+from api.cli.progress import progress
+from tests.cli.service import wait_for
 from tests.real_loans import take_on
 
 from .filling import fill

@@ -10,7 +10,7 @@ from time import perf_counter
 
 import psutil
 
-from tests.process.service import wait_for
+from tests.cli.service import wait_for
 
 from .service import MEGABYTE, PATIENCE, TAIL, Service
 

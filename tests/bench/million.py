@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from api.process.progress import progress
+from api.cli.progress import progress
 
 from .backups import backed_up
 from .desk import open_tickets

@@ -72,7 +72,7 @@ def flow(url: str, size: Size) -> Iterator[str]:
         )
 
 
-def desk(url: str, size: Size) -> Iterator[str]:
+def context(url: str, size: Size) -> Iterator[str]:
     """The support desk."""
     with fresh_database(url, "desk") as database:
         yield from listed(measure_desk(database, seconds=size.seconds))
@@ -100,7 +100,7 @@ def million(url: str, size: Size) -> Iterator[str]:
 
 
 PARTS: Mapping[str, Callable[[str, Size], Iterator[str]]] = {
-    each.__name__: each for each in (commands, reads, flow, desk, broadcast, million)
+    each.__name__: each for each in (commands, reads, flow, context, broadcast, million)
 }
 
 

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import psycopg
 
-from tests.process.service import wait_for
+from tests.cli.service import wait_for
 from tests.real_loans import log_in, take_on
 
 from .bodies import user_id
@@ -86,7 +86,7 @@ class Service:
         assert popen.returncode == 0, f"{words} ended with {popen.returncode}"
         return Ran(took, peak / MEGABYTE)
 
-    def start(self, words: str, program: str = "api.process.cli") -> psutil.Process:
+    def start(self, words: str, program: str = "api.cli.main") -> psutil.Process:
         """A command that runs until it is stopped, or done."""
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", program, *words.split()],

@@ -1,12 +1,14 @@
 """A borrower in memory, with sessions that can be begun and tried."""
 
-from rim_ledger.admin.gate import enter, token_hash
-from rim_ledger.book import Book, perform
-from rim_ledger.core import Command, Event, Refused
+from rim_ledger.admin.authentication import enter, token_hash
 from rim_ledger.customers.access import access_of, log_out
 from rim_ledger.customers.phone_code import begin_session
-from rim_ledger.lending.standing import RegisterUser
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, perform
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
+from rim_ledger.lending.user_commands import RegisterUser
 from tests.spec import Memory
 
 ADA = RegisterUser(phone="08031234567", email="ada@example.com", name="Ada")
@@ -17,26 +19,26 @@ class Borrower(Memory):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ada, self.begun = self.world.new_id(), 0
+        self.ada, self.begun = self.environment.new_id(), 0
         self.perform(User, self.ada, ADA)
 
     @property
     def user(self) -> User:
-        return self.book().read(User, self.ada)
+        return self.uow().read(User, self.ada)
 
     def log_in(self) -> str:
         """A new session; its token."""
         self.begun += 1
-        book, token = self.book(), f"token {self.begun}"
-        begin_session(book, self.user, token)
-        self.keep(book)
+        uow, token = self.uow(), f"token {self.begun}"
+        begin_session(uow, self.user, token)
+        self.keep(uow)
         return token
 
-    def let_in(self, token: str, *, own: bool = True) -> Book:
+    def let_in(self, token: str, *, own: bool = True) -> UnitOfWork:
         """The decision that a session was admitted to."""
-        book = self.book()
-        enter(book, token_hash(token), own=own)
-        return book
+        uow = self.uow()
+        enter(uow, token_hash(token), own=own)
+        return uow
 
     def asks(self, token: str) -> list[Event]:
         """A request with a session; what it left in the log."""
@@ -50,18 +52,18 @@ class Borrower(Memory):
         return True
 
     def log_out(self, token: str) -> list[Event]:
-        book = self.let_in(token)
-        log_out(book, token_hash(token))
-        return self.keep(book)
+        uow = self.let_in(token)
+        log_out(uow, token_hash(token))
+        return self.keep(uow)
 
     def staff(self, command: Command[User]) -> list[Event]:
         """What staff do to Ada."""
-        book = self.book()
-        perform(book, User, self.ada, command)
-        return self.keep(book)
+        uow = self.uow()
+        perform(uow, User, self.ada, command)
+        return self.keep(uow)
 
     def sessions(self) -> set[str]:
-        access = access_of(self.book(), self.ada)
+        access = access_of(self.uow(), self.ada)
         return set(access.sessions) if access else set()
 
     def tokens(self) -> set[str]:

@@ -8,14 +8,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rim_ledger.admin.gate import token_hash
+from rim_ledger.admin.authentication import token_hash
 from rim_ledger.admin.security_settings import DEFAULTS
 from rim_ledger.admin.session import SESSION, SESSIONS_MAX, SIGHTINGS
-from rim_ledger.book import Right
-from rim_ledger.core import Actor, Command, Forbidden, NotFound, Refused, Unauthenticated
 from rim_ledger.customers.access import CustomerLoggedIn, CustomerLoggedOut, CustomerSeen
-from rim_ledger.customers.standing import OWN, SILENCE, is_silent
-from rim_ledger.lending.standing import (
+from rim_ledger.customers.customer_session import OWN, SILENCE, is_silent
+from rim_ledger.engine.aggregate import Actor
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Forbidden, NotFound, Refused, Unauthenticated
+from rim_ledger.engine.unit_of_work import Right
+from rim_ledger.lending.user import User, UserPhoneVerified, UserStatus
+from rim_ledger.lending.user_commands import (
     ActivateUser,
     ChangeContact,
     DeactivateUser,
@@ -26,9 +29,7 @@ from rim_ledger.lending.standing import (
     SuspendUser,
     VerifyPhone,
 )
-from rim_ledger.lending.user import User, UserStatus
-from rim_ledger.lending.user_events import UserPhoneVerified
-from rim_ledger.payments.payment import RecordTransaction
+from rim_ledger.payments.payment_commands import RecordTransaction
 from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
 from tests.customers.borrower import ADA, Borrower
 from tests.spec import given, names
@@ -41,12 +42,12 @@ STAFF: tuple[Right, ...] = (("users.pii", "read"), ("tickets.all", "read"), ("lo
 
 def test_a_session_admits_its_borrower_and_leaves_no_address() -> None:
     memory = Borrower()
-    book = memory.let_in(memory.log_in())
+    uow = memory.let_in(memory.log_in())
     actor = Actor(type="user", id=memory.ada, name=memory.user.user_id)
-    assert (book.stamp.actor, book.stamp.customer, book.stamp.admin) == (actor, memory.ada, None)
-    assert (book.stamp.ip, book.stamp.user_agent) == (None, None)
-    assert all(book.may(*right) for right in OWN)
-    assert not any(book.may(*right) for right in STAFF)
+    assert (uow.stamp.actor, uow.stamp.customer, uow.stamp.admin) == (actor, memory.ada, None)
+    assert (uow.stamp.ip, uow.stamp.user_agent) == (None, None)
+    assert all(uow.may(*right) for right in OWN)
+    assert not any(uow.may(*right) for right in STAFF)
     assert [type(each.event) for each in memory.log][-1] is CustomerLoggedIn
 
 
@@ -63,23 +64,23 @@ def test_a_borrower_is_let_in_to_nothing_that_does_not_say_so() -> None:
 
 def test_borrowers_know_of_themselves_alone() -> None:
     memory = Borrower()
-    bola = memory.world.new_id()
+    bola = memory.environment.new_id()
     form = RegisterUser(phone="08031234569", email="bola@example.com", name="Bola")
     memory.perform(User, bola, form)
-    book = memory.let_in(memory.log_in())
-    assert book.known(User, memory.ada).id == memory.ada
+    uow = memory.let_in(memory.log_in())
+    assert uow.known(User, memory.ada).id == memory.ada
     for name in (bola, "USR-2026-000002"):
         with pytest.raises(NotFound):
-            book.known(User, name)
-    assert memory.book().known(User, bola).id == bola
+            uow.known(User, name)
+    assert memory.uow().known(User, bola).id == bola
 
 
 def test_use_is_noted_once_in_a_tenth_of_the_time_that_a_session_may_be_left_alone() -> None:
     memory = Borrower()
     token = memory.log_in()
     assert memory.asks(token) == []
-    memory.world.time += DEFAULTS.idle / 10
-    idle_at = memory.world.time + DEFAULTS.idle
+    memory.environment.time += DEFAULTS.idle / 10
+    idle_at = memory.environment.time + DEFAULTS.idle
     assert memory.asks(token) == [CustomerSeen(session=token_hash(token), idle_at=idle_at)]
     assert memory.asks(token) == []
 
@@ -135,7 +136,7 @@ def test_whoever_was_not_heard_of_for_180_days_is_silent_until_there_is_a_sign()
     memory = Borrower()
 
     def silent() -> bool:
-        return is_silent(memory.user, memory.book())
+        return is_silent(memory.user, memory.uow())
 
     def pay() -> None:
         form = RecordTransaction(
@@ -144,7 +145,7 @@ def test_whoever_was_not_heard_of_for_180_days_is_silent_until_there_is_a_sign()
             amount=5,  # type: ignore[arg-type]
             payment_method=PaymentMethod.CASH,
         )
-        memory.perform(Transaction, memory.world.new_id(), form)
+        memory.perform(Transaction, memory.environment.new_id(), form)
 
     signs = (
         memory.log_in,
@@ -153,9 +154,9 @@ def test_whoever_was_not_heard_of_for_180_days_is_silent_until_there_is_a_sign()
         lambda: memory.staff(ChangeContact(phone="08031234568")),
     )
     for sign in signs:
-        memory.world.time += SILENCE - MINUTE
+        memory.environment.time += SILENCE - MINUTE
         assert not silent()
-        memory.world.time += MINUTE
+        memory.environment.time += MINUTE
         assert silent()
         memory.staff(ChangeContact(name=f"Ada {memory.world.count}"))
         assert silent()
@@ -181,7 +182,7 @@ class Stories(RuleBasedStateMachine):
         """Whether a session should admit."""
         if token not in self.live:
             return False
-        (began, used), now = self.live[token], self.memory.world.time
+        (began, used), now = self.live[token], self.memory.environment.time
         return now < min(began + SESSION, used + DEFAULTS.idle)
 
     def end(self, *tokens: str) -> None:
@@ -192,7 +193,7 @@ class Stories(RuleBasedStateMachine):
     @precondition(lambda self: not self.suspended)
     @rule()
     def log_in(self) -> None:
-        now = self.memory.world.time
+        now = self.memory.environment.time
         self.end(*(each for each in self.live if not self.may(each)))
         self.live[self.memory.log_in()] = (now, now)
         self.end(*[*self.live][:-SESSIONS_MAX])
@@ -206,7 +207,7 @@ class Stories(RuleBasedStateMachine):
             return
         began, used = self.live[token]
         noted = self.memory.asks(token)
-        now = self.memory.world.time
+        now = self.memory.environment.time
         assert bool(noted) == (now >= used + DEFAULTS.idle / SIGHTINGS)
         self.live[token] = (began, now if noted else used)
 
@@ -219,7 +220,7 @@ class Stories(RuleBasedStateMachine):
 
     @rule(minutes=st.sampled_from([1, 5, 20, 31, 700]))
     def wait(self, minutes: int) -> None:
-        self.memory.world.time += minutes * MINUTE
+        self.memory.environment.time += minutes * MINUTE
 
     @rule(command=st.sampled_from(STANDING))
     def change_standing(self, command: Command[User]) -> None:

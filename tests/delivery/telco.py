@@ -13,36 +13,36 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from rim_ledger import clock
-from rim_ledger.book import Book
+from rim_ledger import schedule
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import SYSTEM, A, Stamp
 from rim_ledger.delivery.egress import Egress
 from rim_ledger.delivery.endpoint import endpoint_of
 from rim_ledger.delivery.providers import Providers
 from rim_ledger.delivery.simulated import SimulatedTelco
-from rim_ledger.key_ring import derived
-from rim_ledger.ledger import Ledger
+from rim_ledger.engine.aggregate import SYSTEM, A, Stamp
+from rim_ledger.engine.environment import Environment, RealWorld
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.request import ApproveLoan, RequestLoan
-from rim_ledger.lending.standing import RegisterUser
+from rim_ledger.lending.loan_requests import ApproveLoan, RequestLoan
 from rim_ledger.lending.user import User
-from rim_ledger.system.connecting import (
-    ActivateIntegration,
-    CreateIntegration,
-    TestIntegration,
-)
+from rim_ledger.lending.user_commands import RegisterUser
 from rim_ledger.system.integration import (
     ApiIntegration,
     IntegrationTested,
     IntegrationType,
     TestResult,
 )
+from rim_ledger.system.integration_commands import (
+    ActivateIntegration,
+    CreateIntegration,
+    TestIntegration,
+)
 from rim_ledger.values import Network
-from rim_ledger.vault import Vault
-from rim_ledger.world import RealWorld, World
+from rim_ledger.vault.key_ring import derived
+from rim_ledger.vault.personal_keys import Vault
 from tests.delivery.http_server import Request, a_provider, answer
 
 SECRET, KEY = "a-secret-of-the-telco", "a-key-of-the-telco"
@@ -152,12 +152,12 @@ class LaterWorld(RealWorld):
 class Lender:
     """A ledger whose MTN airtime goes through one integration."""
 
-    def __init__(self, ledger: Ledger, dispatch: Dispatch, world: LaterWorld) -> None:
-        self.ledger, self.dispatch, self.world = ledger, dispatch, world
+    def __init__(self, ledger: Ledger, dispatch: Dispatch, environment: LaterWorld) -> None:
+        self.ledger, self.dispatch, self.environment = ledger, dispatch, environment
         self.integration = UUID(int=0)
 
     def stamp(self) -> Stamp:
-        return Stamp(at=self.world.now(), actor=SYSTEM)
+        return Stamp(at=self.environment.now(), actor=SYSTEM)
 
     async def connect(self, url: str) -> None:
         wish = CreateIntegration(
@@ -177,8 +177,8 @@ class Lender:
     async def test(self, result: TestResult) -> None:
         lines = []
 
-        def look(book: Any) -> UUID:
-            lines.append(endpoint_of(book, book.read(ApiIntegration, self.integration)))
+        def look(uow: Any) -> UUID:
+            lines.append(endpoint_of(uow, uow.read(ApiIntegration, self.integration)))
             return self.integration
 
         await self.ledger.submit(look, self.stamp())
@@ -214,8 +214,8 @@ class Lender:
     async def _read(self, kind: type[A], id: UUID) -> A:
         found: list[A] = []
 
-        def look(book: Book) -> UUID:
-            found.append(book.read(kind, id))
+        def look(uow: UnitOfWork) -> UUID:
+            found.append(uow.read(kind, id))
             return id
 
         await self.ledger.submit(look, self.stamp())
@@ -223,27 +223,27 @@ class Lender:
 
     async def later(self, **time: float) -> int:
         """Let time pass, and the clock do what is due."""
-        self.world.ahead += timedelta(**time)
-        return await clock.tick(self.dispatch)
+        self.environment.ahead += timedelta(**time)
+        return await schedule.tick(self.dispatch)
 
 
-def simulated(database: str, ledger: Ledger, world: World) -> Providers:
+def simulated(database: str, ledger: Ledger, environment: Environment) -> Providers:
     """Providers of which the telco is simulated, on a machine that they may call."""
     egress, telco = Egress(development=True), SimulatedTelco(database)
-    return Providers(database, ledger, world, egress, telco=telco)
+    return Providers(database, ledger, environment, egress, telco=telco)
 
 
 @asynccontextmanager
 async def lending(database: str, telco: MoodyTelco) -> AsyncIterator[Lender]:
     """A lender, connected to a telco."""
-    world = LaterWorld()
-    vault = Vault(derived(b"a secret of the tests"), world)
+    environment = LaterWorld()
+    vault = Vault(derived(b"a secret of the tests"), environment)
     async with (
-        Ledger(database, ENTITY_OF, vault, world) as ledger,
+        Ledger(database, ENTITY_OF, vault, environment) as ledger,
         a_provider(telco.answer) as url,
     ):
-        through = simulated(database, ledger, world)
-        lender = Lender(ledger, Dispatch(database, ledger, through, world), world)
+        through = simulated(database, ledger, environment)
+        lender = Lender(ledger, Dispatch(database, ledger, through, environment), environment)
         await lender.connect(url)
         yield lender
 

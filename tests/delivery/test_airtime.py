@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 import psycopg
 import pytest
 
-from rim_ledger.core import Refused
 from rim_ledger.delivery import egress
 from rim_ledger.delivery.kill_switch import SwitchOutbound
 from rim_ledger.delivery.signature import SignedMessage
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending import dispatch
-from rim_ledger.system.connecting import DeactivateIntegration
+from rim_ledger.system.integration_commands import DeactivateIntegration
 from rim_ledger.values import Network
 from tests.delivery.telco import (
     KEY,
@@ -80,7 +80,7 @@ def test_airtime_goes_through_the_integration_of_its_network(database: str) -> N
         assert request.headers["authorization"] == f"Bearer {KEY}"
         names = ("webhook-id", "webhook-timestamp", "webhook-signature")
         message = SignedMessage(*(request.headers[name] for name in names), request.body)
-        assert message.is_signed(SECRET, lender.world.now())
+        assert message.is_signed(SECRET, lender.environment.now())
 
     telco = tell(database, Mood.DELIVERS, story)
     assert telco.delivered.total() == 1

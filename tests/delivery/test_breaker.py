@@ -8,24 +8,29 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from rim_ledger import clock
+from rim_ledger import schedule
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import SYSTEM, Stamp, Unavailable
 from rim_ledger.delivery import breaker as module
 from rim_ledger.delivery.breaker import Breaker
 from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
-from rim_ledger.key_ring import derived
-from rim_ledger.ledger import Ledger
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.lending.dispatch import Dispatch
-from rim_ledger.system.connecting import ActivateIntegration, CreateIntegration, TestIntegration
 from rim_ledger.system.integration import (
     ApiIntegration,
     IntegrationTested,
     IntegrationType,
     TestResult,
 )
-from rim_ledger.system.mending import FIRST_PROBE
-from rim_ledger.vault import Vault
+from rim_ledger.system.integration_commands import (
+    ActivateIntegration,
+    CreateIntegration,
+    TestIntegration,
+)
+from rim_ledger.system.recovery import FIRST_PROBE
+from rim_ledger.vault.key_ring import derived
+from rim_ledger.vault.personal_keys import Vault
 from tests.delivery.mailbox import Mailbox, a_mail_server
 from tests.delivery.telco import LaterWorld, simulated
 
@@ -33,13 +38,13 @@ from tests.delivery.telco import LaterWorld, simulated
 class Switchboard:
     """An SMS integration that is active, and who counts its calls."""
 
-    def __init__(self, database: str, ledger: Ledger, world: LaterWorld) -> None:
-        self.database, self.ledger, self.world = database, ledger, world
-        self.breaker = Breaker(database, ledger, world)
+    def __init__(self, database: str, ledger: Ledger, environment: LaterWorld) -> None:
+        self.database, self.ledger, self.environment = database, ledger, environment
+        self.breaker = Breaker(database, ledger, environment)
         self.id = UUID(int=0)
 
     def stamp(self) -> Stamp:
-        return Stamp(at=self.world.now(), actor=SYSTEM)
+        return Stamp(at=self.environment.now(), actor=SYSTEM)
 
     async def connect(self, **more: Any) -> None:
         usual = {"type": IntegrationType.SMS, "base_url": "https://a.example"}
@@ -53,9 +58,9 @@ class Switchboard:
     async def look(self) -> tuple[Endpoint, str]:
         found: list[tuple[Endpoint, str]] = []
 
-        def work(book: Any) -> UUID:
-            known = book.read(ApiIntegration, self.id)
-            found.append((endpoint_of(book, known), known.status))
+        def work(uow: Any) -> UUID:
+            known = uow.read(ApiIntegration, self.id)
+            found.append((endpoint_of(uow, known), known.status))
             return self.id
 
         await self.ledger.submit(work, self.stamp())
@@ -75,10 +80,10 @@ class Switchboard:
 
 def tell(database: str, story: Callable[[Switchboard], Awaitable[None]]) -> None:
     async def whole() -> None:
-        world = LaterWorld()
-        vault = Vault(derived(b"a secret of the tests"), world)
-        async with Ledger(database, ENTITY_OF, vault, world) as ledger:
-            board = Switchboard(database, ledger, world)
+        environment = LaterWorld()
+        vault = Vault(derived(b"a secret of the tests"), environment)
+        async with Ledger(database, ENTITY_OF, vault, environment) as ledger:
+            board = Switchboard(database, ledger, environment)
             await board.connect()
             await story(board)
 
@@ -139,7 +144,7 @@ def test_failures_that_lie_far_apart_or_before_the_last_success_are_forgiven(
 ) -> None:
     async def story(board: Switchboard) -> None:
         assert await board.at_once("xxxx") == "active"
-        board.world.ahead += module.WITHIN
+        board.environment.ahead += module.WITHIN
         assert await board.at_once("xxxx") == "active"
         assert await board.one_by_one("x") == "error"
 
@@ -148,7 +153,7 @@ def test_failures_that_lie_far_apart_or_before_the_last_success_are_forgiven(
 
 def test_several_processes_count_together(database: str) -> None:
     async def story(board: Switchboard) -> None:
-        other = Breaker(board.database, board.ledger, board.world)
+        other = Breaker(board.database, board.ledger, board.environment)
         assert await board.one_by_one("xxx") == "active"
         assert await board.one_by_one("xx", at=other) == "error"
 
@@ -163,11 +168,11 @@ def test_the_clock_knocks_at_a_mail_server_in_error_until_it_opens(database: str
             sender = {"from": "ledger@rim.example"}
             await board.connect(type=IntegrationType.EMAIL, base_url=url, config=sender)
             assert await board.at_once("xxxxx") == "error"
-            through = simulated(database, board.ledger, board.world)
-            dispatch = Dispatch(database, board.ledger, through, board.world)
-            assert await clock.tick(dispatch) == 0
-            board.world.ahead += FIRST_PROBE
-            assert await clock.tick(dispatch) == 1
+            through = simulated(database, board.ledger, board.environment)
+            dispatch = Dispatch(database, board.ledger, through, board.environment)
+            assert await schedule.tick(dispatch) == 0
+            board.environment.ahead += FIRST_PROBE
+            assert await schedule.tick(dispatch) == 1
             assert await board.one_by_one("xxxx") == "active", "it is five in a row again"
             assert await board.one_by_one("x") == "error"
 

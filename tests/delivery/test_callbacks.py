@@ -7,11 +7,11 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from rim_ledger.core import Event, Unauthenticated
 from rim_ledger.delivery.callbacks import NOBODYS, enter, speaker
 from rim_ledger.delivery.signature import SignedMessage, sign
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.refusals import Unauthenticated
 from rim_ledger.lending.user import User
-from rim_ledger.system.connecting import CreateIntegration, RotateCredentials, UpdateIntegration
 from rim_ledger.system.credentials import FORMER_SECRET
 from rim_ledger.system.integration import (
     ApiIntegration,
@@ -21,6 +21,11 @@ from rim_ledger.system.integration import (
     IntegrationDeactivated,
     IntegrationStatus,
     IntegrationType,
+)
+from rim_ledger.system.integration_commands import (
+    CreateIntegration,
+    RotateCredentials,
+    UpdateIntegration,
 )
 from tests.lending.desk import Desk, refused
 from tests.system.test_integration import MAIL, SECRET, paystack, rotated
@@ -35,7 +40,7 @@ class Door:
         self, type_: IntegrationType = IntegrationType.SMS, *, secret: bool = True
     ) -> None:
         self.desk = Desk()
-        self.id = self.desk.world.new_id()
+        self.id = self.desk.environment.new_id()
         more = MAIL if type_ is IntegrationType.EMAIL else {"type": type_}
         wish: CreateIntegration = paystack(**more)
         self.desk.perform(ApiIntegration, self.id, wish)
@@ -43,8 +48,8 @@ class Door:
             self.desk.perform(ApiIntegration, self.id, rotated(key="a-key-or-a-user-name"))
 
     def after(self, *events: object) -> "Door":
-        def work(book: object) -> UUID:
-            book.append(ApiIntegration, self.id, events)  # type: ignore[attr-defined]
+        def work(uow: object) -> UUID:
+            uow.append(ApiIntegration, self.id, events)  # type: ignore[attr-defined]
             return self.id
 
         self.desk.run(work)
@@ -56,17 +61,17 @@ class Door:
         secret: str = SECRET,
         types: Iterable[IntegrationType] = SPEAKERS,
     ) -> bool:
-        time, body = str(int(self.desk.world.now().timestamp())), b"{}"
+        time, body = str(int(self.desk.environment.now().timestamp())), b"{}"
         message = SignedMessage("m-1", time, sign(secret, "m-1", time, body), body)
-        book = self.desk.book()
+        uow = self.desk.uow()
         try:
-            known = enter(book, id or self.id, message, [*types])
+            known = enter(uow, id or self.id, message, [*types])
         except Unauthenticated:
-            assert book.stamp.actor.type == "system"
+            assert uow.stamp.actor.type == "system"
             return False
-        assert (book.stamp.actor.type, book.stamp.actor.id) == ("integration", known.id)
-        assert speaker(book) == known
-        assert not book.may("transactions", "write")
+        assert (uow.stamp.actor.type, uow.stamp.actor.id) == ("integration", known.id)
+        assert speaker(uow) == known
+        assert not uow.may("transactions", "write")
         return True
 
 
@@ -86,8 +91,8 @@ def test_nobody_is_let_in_who_is_no_integration_or_has_no_secret() -> None:
     assert not door.admits()
     assert not door.admits(secret=NOBODYS)
     assert not door.admits(door.desk.ada)
-    assert door.desk.book().find(User, door.desk.ada)
-    assert not door.admits(door.desk.world.new_id())
+    assert door.desk.uow().find(User, door.desk.ada)
+    assert not door.admits(door.desk.environment.new_id())
 
 
 @pytest.mark.parametrize(
@@ -108,7 +113,7 @@ def test_who_is_called_no_more_because_calls_failed_is_heard_and_who_was_stopped
     events: list[object], status: IntegrationStatus, admitted: bool
 ) -> None:
     door = Door().after(*events)
-    assert door.desk.book().read(ApiIntegration, door.id).status == status
+    assert door.desk.uow().read(ApiIntegration, door.id).status == status
     assert door.admits() is admitted
 
 
@@ -126,12 +131,12 @@ def test_while_a_secret_is_rotated_two_are_valid(hours: int | None, lasts: int) 
     _rotate(door, hours=hours)
     assert door.admits()
     assert door.admits(secret=NEXT)
-    row = door.desk.book().read(ApiIntegration, door.id).api_secret
-    until = door.desk.world.now() + timedelta(hours=lasts)
+    row = door.desk.uow().read(ApiIntegration, door.id).api_secret
+    until = door.desk.environment.now() + timedelta(hours=lasts)
     assert row["formerValidUntil"] == f"{until:%Y-%m-%dT%H:%M:%S.%fZ}"
-    door.desk.world.time = until - timedelta(microseconds=1)
+    door.desk.environment.time = until - timedelta(microseconds=1)
     assert door.admits()
-    door.desk.world.time = until
+    door.desk.environment.time = until
     assert not door.admits()
     assert door.admits(secret=NEXT)
 
@@ -144,7 +149,7 @@ def test_the_former_secret_ends_at_once_when_that_is_asked_for() -> None:
     _rotate(door, SECRET)
     assert door.admits(secret=NEXT)
     _rotate(door, None, hours=2)
-    door.desk.world.time += timedelta(hours=2)
+    door.desk.environment.time += timedelta(hours=2)
     assert not door.admits(secret=NEXT)
     assert door.admits()
 
@@ -189,5 +194,5 @@ def test_what_is_another_provider_now_has_no_secret_of_the_one_before(again: str
 def test_a_mail_server_is_told_one_password() -> None:
     door = Door(IntegrationType.EMAIL)
     _rotate(door)
-    assert door.desk.book().read(ApiIntegration, door.id).former_until is None
-    assert not door.desk.book().unsealed(door.id, FORMER_SECRET)
+    assert door.desk.uow().read(ApiIntegration, door.id).former_until is None
+    assert not door.desk.uow().unsealed(door.id, FORMER_SECRET)

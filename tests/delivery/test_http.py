@@ -10,7 +10,6 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.core import Refused
 from rim_ledger.delivery import retry
 from rim_ledger.delivery.airtime import HttpTelco, TopUp
 from rim_ledger.delivery.breaker import Breaker
@@ -18,6 +17,7 @@ from rim_ledger.delivery.egress import Answer, Blocked, Egress, NoAnswer, Unreac
 from rim_ledger.delivery.endpoint import Endpoint
 from rim_ledger.delivery.port import UNKNOWN, Lane, Outcome, Provider, Verdict
 from rim_ledger.delivery.worker import InHand
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.system.integration import IntegrationType
 from rim_ledger.values import Network
 from tests.spec import START, TestWorld

@@ -7,11 +7,11 @@ from typing import cast
 
 import pytest
 
-from api.installation.delivery import OUTBOX, providers
-from api.installation.settings import Settings
+from api.config.delivery import OUTBOX, providers
+from api.config.settings import Settings
 from rim_ledger.delivery.port import Channel, Message, Outcome, Verdict
 from rim_ledger.delivery.simulated import Outbox
-from rim_ledger.ledger import Ledger
+from rim_ledger.engine.ledger import Ledger
 from tests.spec import TestWorld
 
 SECRET = b"a secret of the tests, 32 bytes."

@@ -9,17 +9,19 @@ from uuid import UUID
 import pytest
 
 from projections.journal import postings
-from rim_ledger.book import Work
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import SYSTEM, Actor, Aggregate, Command, Event, Refused
 from rim_ledger.delivery.port import Outcome, Verdict
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Aggregate, Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import Work
 from rim_ledger.lending.disbursement import DisburseLoan, record_outcome
 from rim_ledger.lending.lateness import MarkDefaulted
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.request import ApproveLoan, RejectLoan, RequestLoan
-from rim_ledger.lending.standing import RegisterUser, SetCreditLimit
+from rim_ledger.lending.loan_requests import ApproveLoan, RejectLoan, RequestLoan
 from rim_ledger.lending.user import User
-from rim_ledger.payments.payment import RecordTransaction
+from rim_ledger.lending.user_commands import RegisterUser, SetCreditLimit
+from rim_ledger.payments.payment_commands import RecordTransaction
 from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
 from rim_ledger.system.config import SetConfig
 from rim_ledger.values import Network
@@ -36,7 +38,7 @@ class Desk(Memory):
         self.accounts = defaultdict[str, Decimal](Decimal)
         self.folded: dict[UUID, Aggregate] = {}
         self.posted_up_to = 0
-        self.ada = self.world.new_id()
+        self.ada = self.environment.new_id()
         ada = RegisterUser(
             phone="08031234567",
             email="ada@example.com",
@@ -48,22 +50,22 @@ class Desk(Memory):
 
     @property
     def user(self) -> User:
-        return self.book().read(User, self.ada)
+        return self.uow().read(User, self.ada)
 
     def loan(self, loan: UUID) -> Loan:
-        return self.book().read(Loan, loan)
+        return self.uow().read(Loan, loan)
 
     def transaction(self, id: UUID) -> Transaction:
-        return self.book().read(Transaction, id)
+        return self.uow().read(Transaction, id)
 
     def configure(self, key: str, value: Any) -> None:
         self.run(SetConfig(category="lending", key=key, value=value).work)
 
     def run(self, work: Work, actor: Actor = SYSTEM) -> list[Event]:
         """Commit a decision that is not a command, such as the clock's."""
-        book = self.book(actor)
-        work(book)
-        return self.keep(book)
+        uow = self.uow(actor)
+        work(uow)
+        return self.keep(uow)
 
     def journal(self) -> defaultdict[str, Decimal]:
         """The balance of every account (debit above zero), posted from the log as far as it is."""
@@ -83,7 +85,7 @@ class Desk(Memory):
         return self.accounts
 
     def request(self, amount: float | Decimal = 100, **terms: Any) -> UUID:
-        loan = self.world.new_id()
+        loan = self.environment.new_id()
         wish = RequestLoan(user_id=self.ada, amount=amount, network=Network.MTN, **terms)  # type: ignore[arg-type]
         self.perform(Loan, loan, wish)
         return loan
@@ -120,7 +122,7 @@ class Desk(Memory):
 
     def pay(self, amount: float | Decimal, loan: UUID | None = None) -> UUID:
         """A repayment in cash, settled at once."""
-        transaction = self.world.new_id()
+        transaction = self.environment.new_id()
         wish = RecordTransaction(
             type=TransactionType.REPAYMENT,
             user_id=self.ada,

@@ -6,21 +6,21 @@ from uuid import UUID
 from msgspec.structs import replace
 from pydantic import SecretStr
 
-from rim_ledger.core import Actor, Event
 from rim_ledger.delivery.endpoint import endpoint_of
+from rim_ledger.engine.aggregate import Actor, Event
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.top_up_callback import TopUpCallback
 from rim_ledger.payments.transaction import Transaction
-from rim_ledger.system.connecting import (
-    ActivateIntegration,
-    CreateIntegration,
-    TestIntegration,
-)
 from rim_ledger.system.integration import (
     ApiIntegration,
     IntegrationTested,
     IntegrationType,
     TestResult,
+)
+from rim_ledger.system.integration_commands import (
+    ActivateIntegration,
+    CreateIntegration,
+    TestIntegration,
 )
 from tests.lending.desk import Desk
 
@@ -36,7 +36,7 @@ class TelcoDesk(Desk):
         self.telco = self.connect("VTU", "MTN")
 
     def connect(self, name: str, *networks: str) -> UUID:
-        id_ = self.world.new_id()
+        id_ = self.environment.new_id()
         wish = CreateIntegration(
             name=name,
             type=IntegrationType.TELECOM,
@@ -46,8 +46,8 @@ class TelcoDesk(Desk):
             api_secret=SecretStr("a-secret-of-the-telco"),
         )
         self.perform(ApiIntegration, id_, wish)
-        book = self.book()
-        line = endpoint_of(book, book.read(ApiIntegration, id_))
+        uow = self.uow()
+        line = endpoint_of(uow, uow.read(ApiIntegration, id_))
         tested = TestIntegration().after(line, IntegrationTested(result=TestResult.SUCCESS))
         for command in (tested, ActivateIntegration()):
             self.perform(ApiIntegration, id_, command)
@@ -60,11 +60,11 @@ class TelcoDesk(Desk):
         callback = TopUpCallback.model_validate(
             {"type": type_, "data": {"reference": reference, **said}}
         )
-        book = self.book(Actor(type="integration", id=by or self.telco, name="VTU"))
-        book.stamp = replace(book.stamp, key=key)
-        loan = callback.work(book)
-        assert book.find(Loan, loan)
-        return self.keep(book)
+        uow = self.uow(Actor(type="integration", id=by or self.telco, name="VTU"))
+        uow.stamp = replace(uow.stamp, key=key)
+        loan = callback.work(uow)
+        assert uow.find(Loan, loan)
+        return self.keep(uow)
 
     def top_up(self, loan: UUID, attempt: int = -1) -> Transaction:
         """The transaction of an attempt."""

@@ -4,19 +4,21 @@ from typing import Any
 
 import pytest
 
-from rim_ledger.book import perform
-from rim_ledger.core import Aggregate, Command, Forbidden
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.command import Command, perform
+from rim_ledger.engine.refusals import Forbidden
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.request import (
+from rim_ledger.lending.loan_requests import (
     ApproveLoan,
     RejectLoan,
     RequestLoan,
     RevokeApproval,
     SetLoanMetadata,
 )
-from rim_ledger.lending.standing import (
+from rim_ledger.lending.user import User
+from rim_ledger.lending.user_commands import (
     ActivateUser,
     ChangeContact,
     DeactivateUser,
@@ -31,7 +33,6 @@ from rim_ledger.lending.standing import (
     SuspendUser,
     VerifyPhone,
 )
-from rim_ledger.lending.user import User
 from rim_ledger.values import Network
 from tests.lending.desk import Desk
 
@@ -69,10 +70,10 @@ HASHES = ["phone_hash", "email_hash"]
 
 def conflict(desk: Desk, contact: str, kind: type[Aggregate], id: Any, command: Any) -> str:
     """What a caller with this contact is refused with."""
-    book = desk.book()
-    book.contacts = frozenset({contact})
+    uow = desk.uow()
+    uow.contacts = frozenset({contact})
     with pytest.raises(Forbidden) as refusal:
-        perform(book, kind, id, command)
+        perform(uow, kind, id, command)
     return refusal.value.code
 
 
@@ -103,7 +104,7 @@ def test_nobody_asks_for_a_loan_in_a_name_that_once_had_their_contact(which: str
     contact = getattr(desk.user, which)
     desk.perform(User, desk.ada, ChangeContact(phone="08035550001", email="new@example.com"))
     wish = RequestLoan(user_id=desk.ada, amount=10, network=Network.MTN)  # type: ignore[arg-type]
-    assert conflict(desk, contact, Loan, desk.world.new_id(), wish) == "conflict-of-interest"
+    assert conflict(desk, contact, Loan, desk.environment.new_id(), wish) == "conflict-of-interest"
 
 
 @pytest.mark.parametrize("own", [("phone", "+2348035550001"), ("email", "own@example.com")])
@@ -113,7 +114,7 @@ def test_nobody_gives_a_borrower_their_own_phone_or_email(own: tuple[str, str]) 
     wishes: list[tuple[Any, Any]] = [
         (desk.ada, ChangeContact(phone="08035550001", email="own@example.com")),
         (
-            desk.world.new_id(),
+            desk.environment.new_id(),
             RegisterUser(phone="08035550001", email="own@example.com", name="Me"),
         ),
     ]

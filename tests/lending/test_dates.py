@@ -6,15 +6,22 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.core import SYSTEM, Command, Invalid, Stamp
 from rim_ledger.delivery.port import Verdict
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.request import ApproveLoan, RejectLoan, RevokeApproval, SetLoanMetadata
-from rim_ledger.lending.standing import SetCreditLimit, SuspendUser
+from rim_ledger.lending.loan_requests import (
+    ApproveLoan,
+    RejectLoan,
+    RevokeApproval,
+    SetLoanMetadata,
+)
 from rim_ledger.lending.user import User
-from rim_ledger.payments.payment import AddNote, CompleteTransaction, FailTransaction
+from rim_ledger.lending.user_commands import SetCreditLimit, SuspendUser
+from rim_ledger.payments.payment_commands import AddNote, CompleteTransaction, FailTransaction
 from rim_ledger.payments.reversal import (
     Reconcile,
     RefundCredit,
@@ -67,9 +74,9 @@ def test_no_step_of_a_payment_lies_before_the_one_before_it(
     payment = record(desk)
     *before, last = story
     for step in before:
-        desk.world.pass_days(2)
+        desk.environment.pass_days(2)
         desk.perform(Transaction, payment, step)
-    desk.world.pass_days(2)
+    desk.environment.pass_days(2)
     refused_as_too_early(desk, Transaction, payment, last)
 
 
@@ -91,14 +98,14 @@ def test_no_step_of_a_loan_lies_before_the_one_before_it(
 ) -> None:
     desk = Desk()
     loan = desk.loan_that_is(status)
-    desk.world.pass_days(2)
+    desk.environment.pass_days(2)
     refused_as_too_early(desk, Loan, loan, command)
 
 
 def test_staff_settle_nothing_before_it_was_asked_for() -> None:
     desk = Desk()
     loan = desk.approved()
-    desk.world.pass_days(2)
+    desk.environment.pass_days(2)
     desk.reply(loan, desk.ask(loan), Verdict.UNKNOWN)
     command = SettleDisbursement(outcome="delivered", evidence="the telco's portal")
     refused_as_too_early(desk, Loan, loan, command)
@@ -106,7 +113,7 @@ def test_staff_settle_nothing_before_it_was_asked_for() -> None:
 
 def test_what_staff_do_to_a_user_lies_after_all_that_the_user_has_had() -> None:
     desk = Desk()
-    desk.world.pass_days(3)
+    desk.environment.pass_days(3)
     desk.pay(50)
     method, reference = PaymentMethod.BANK_TRANSFER, "R-1"
     refund = RefundCredit(amount=50, payment_method=method, reference=reference)  # type: ignore[arg-type]
@@ -196,5 +203,5 @@ def test_a_line_of_a_statement_is_never_too_early_and_dates_no_other_line() -> N
 @pytest.mark.parametrize(("minute", "year"), [(59, 2026), (60, 2027)])
 def test_the_year_of_an_id_begins_in_lagos(minute: int, year: int) -> None:
     desk = Desk()
-    desk.world.time = datetime(2026, 12, 31, 22, tzinfo=UTC) + timedelta(minutes=minute)
+    desk.environment.time = datetime(2026, 12, 31, 22, tzinfo=UTC) + timedelta(minutes=minute)
     assert desk.loan(desk.request()).loan_id.startswith(f"LOAN-{year}-")

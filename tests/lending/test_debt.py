@@ -12,8 +12,8 @@ from rim_ledger.lending.lateness import (
     look_for_overdue,
 )
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.standing import EnableAutoLimit, SetCreditLimit
 from rim_ledger.lending.user import User
+from rim_ledger.lending.user_commands import EnableAutoLimit, SetCreditLimit
 from rim_ledger.values import day_after
 from tests.lending.desk import Desk
 from tests.spec import names
@@ -81,7 +81,7 @@ def test_past_due_is_marked_once_and_defaults_after_the_configured_days() -> Non
     desk = Desk(limit=None)
     loan = desk.disbursed(100, repayment_period=1)
     assert desk.run(look_for_overdue(loan)) == []
-    desk.world.pass_days(2)
+    desk.environment.pass_days(2)
     assert names(desk.run(look_for_overdue(loan))) == [
         "LoanBecameOverdue",
         "DebtBecameOverdue",
@@ -92,7 +92,7 @@ def test_past_due_is_marked_once_and_defaults_after_the_configured_days() -> Non
     assert due is not None
     assert desk.reminders["default", loan] == day_after(due) + timedelta(days=30)
     assert desk.run(look_for_default(loan)) == []
-    desk.world.pass_days(30)
+    desk.environment.pass_days(30)
     assert names(desk.run(look_for_default(loan))) == [
         "LoanDefaulted",
         "DebtDefaulted",
@@ -108,7 +108,7 @@ def test_a_loan_repaid_in_time_is_let_go() -> None:
     desk = Desk()
     loan = desk.disbursed(100, repayment_period=1)
     desk.pay(115)
-    desk.world.pass_days(2)
+    desk.environment.pass_days(2)
     assert desk.run(look_for_overdue(loan)) == []
     assert desk.reminders["overdue", loan] is None
 
@@ -122,7 +122,7 @@ def test_a_reversed_default_is_left_alone_by_the_clock() -> None:
     desk.perform(Loan, loan, ReverseDefault(reason="was found"))
     back = desk.loan(loan)
     assert (back.status, back.defaulted_at, desk.user.credit_score) == ("repaying", None, 500)
-    desk.world.pass_days(90)
+    desk.environment.pass_days(90)
     desk.run(look_for_overdue(loan))
     assert desk.run(look_for_default(loan)) == []
 
@@ -139,7 +139,7 @@ def test_each_completed_loan_raises_the_limit_one_step_at_most() -> None:
 def test_a_late_completion_costs_points() -> None:
     desk = Desk()
     loan = desk.disbursed(10, repayment_period=1)
-    desk.world.pass_days(3)
+    desk.environment.pass_days(3)
     desk.run(look_for_overdue(loan))
     assert desk.user.credit_score == 500 - 3
     desk.pay(Decimal("11.50"))
@@ -161,7 +161,7 @@ def test_a_limit_set_by_hand_stays_until_the_policy_is_switched_on_again() -> No
 def test_an_overdue_loan_freezes_the_limit() -> None:
     desk = Desk(limit=None)
     late, prompt = desk.disbursed(10, repayment_period=1), desk.disbursed(10)
-    desk.world.pass_days(2)
+    desk.environment.pass_days(2)
     desk.run(look_for_overdue(late))
     for _ in range(3):
         assert desk.user.credit_limit == 1000

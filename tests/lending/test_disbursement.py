@@ -5,14 +5,14 @@ from decimal import Decimal
 
 import pytest
 
-from rim_ledger.core import SYSTEM, Actor, Stamp
 from rim_ledger.delivery.port import Verdict
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.request import ApproveLoan, RejectLoan, RevokeApproval
-from rim_ledger.lending.standing import DeleteUser, EraseUser, SetCreditLimit, SuspendUser
+from rim_ledger.lending.loan_requests import ApproveLoan, RejectLoan, RevokeApproval
 from rim_ledger.lending.user import User
-from rim_ledger.payments.payment import CompleteTransaction, FailTransaction
+from rim_ledger.lending.user_commands import DeleteUser, EraseUser, SetCreditLimit, SuspendUser
+from rim_ledger.payments.payment_commands import CompleteTransaction, FailTransaction
 from rim_ledger.payments.transaction import Transaction
 from rim_ledger.values import day_after
 from tests.lending.desk import Desk, refused
@@ -73,8 +73,8 @@ def test_an_unknown_outcome_is_asked_about_less_and_less_often() -> None:
     for _ in range(12):
         asked = desk.reminders["query-top-up", loan]
         assert asked is not None
-        waits.append((asked - desk.world.time).total_seconds())
-        desk.world.time = asked
+        waits.append((asked - desk.environment.time).total_seconds())
+        desk.environment.time = asked
         assert desk.reply(loan, reference, Verdict.UNKNOWN) == []
     assert waits[:4] == [5, 5, 10, 20]
     assert waits[-1] == 3600
@@ -148,7 +148,7 @@ def test_nobody_borrows_while_a_loan_is_past_due() -> None:
     desk = Desk(10_000)
     waiting = desk.approved()
     desk.disbursed(100, repayment_period=1)
-    desk.world.pass_days(2)
+    desk.environment.pass_days(2)
     assert refused(lambda: desk.request(1)) == "outstanding-debt"
     assert refused(lambda: desk.ask(waiting)) == "outstanding-debt"
 
@@ -165,7 +165,7 @@ def test_the_top_up_of_a_loan_moves_with_its_loan_only() -> None:
 
 def test_a_loan_of_the_past_is_disbursed_without_calling_anybody() -> None:
     desk = Desk()
-    now, past = desk.world.time, desk.world.time - timedelta(days=40)
+    now, past = desk.environment.time, desk.environment.time - timedelta(days=40)
     clerk = Actor(type="admin", id=None, name="import")
 
     desk.stamp = Stamp(at=past, actor=clerk)
@@ -174,7 +174,7 @@ def test_a_loan_of_the_past_is_disbursed_without_calling_anybody() -> None:
     desk.stamp = None
     lent = desk.loan(loan)
     assert "LoanDisbursed" in events
-    assert (lent.historical, lent.disbursed_at, desk.world.time) == (True, past, now)
+    assert (lent.historical, lent.disbursed_at, desk.environment.time) == (True, past, now)
     assert ("overdue", loan) not in desk.reminders
     assert refused(lambda: desk.request(1)) == "outstanding-debt"
 
@@ -196,7 +196,7 @@ def test_an_automatic_disbursement_is_left_to_the_clock() -> None:
     desk = Desk()
     desk.configure("autoDisburse", value=True)
     loan = desk.approved()
-    assert desk.reminders["disburse", loan] == desk.world.time
+    assert desk.reminders["disburse", loan] == desk.environment.time
     desk.ask(loan)
     assert desk.reminders["disburse", loan] is None
 

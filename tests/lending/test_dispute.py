@@ -7,15 +7,16 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.core import Command, Event, Refused
 from rim_ledger.delivery.kill_switch import SwitchOutbound
 from rim_ledger.delivery.port import Verdict
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import DisputeOutcome, LoanDisputeResolved
-from rim_ledger.lending.request import ApproveLoan, RejectLoan, RevokeApproval
-from rim_ledger.lending.standing import EraseUser, SuspendUser
+from rim_ledger.lending.loan import DisputeOutcome, Loan, LoanDisputeResolved
+from rim_ledger.lending.loan_requests import ApproveLoan, RejectLoan, RevokeApproval
 from rim_ledger.lending.user import User
+from rim_ledger.lending.user_commands import EraseUser, SuspendUser
 from rim_ledger.payments.reversal import ReverseDisbursement
 from tests.lending.desk import refused
 from tests.lending.telecom import DELIVERED, FAILED, TelcoDesk
@@ -87,7 +88,7 @@ def test_the_clock_takes_up_what_came_too_and_is_reminded_no_more() -> None:
     loan, _ = disputed(desk)
     desk.configure("autoDisburse", value=True)
     desk.perform(Loan, loan, ApproveLoan())
-    assert desk.reminders["disburse", loan] == desk.world.time
+    assert desk.reminders["disburse", loan] == desk.environment.time
     desk.perform(Loan, loan, DisburseLoan())
     assert desk.reminders["disburse", loan] is None
 

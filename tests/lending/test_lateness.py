@@ -11,16 +11,14 @@ from hypothesis import strategies as st
 from msgspec.structs import fields, replace
 
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import SYSTEM, Event, Stamp
-from rim_ledger.entry import Entry
+from rim_ledger.engine.aggregate import SYSTEM, Event, Stamp
+from rim_ledger.engine.entry import Entry
 from rim_ledger.lending.lateness import MarkDefaulted, look_for_default, look_for_overdue
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import LoanCompleted
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import CreditScoreRecomputed
-from rim_ledger.payments.payment import CompleteTransaction
+from rim_ledger.lending.loan import Loan, LoanCompleted
+from rim_ledger.lending.user import CreditScoreRecomputed, User
+from rim_ledger.payments.payment_commands import CompleteTransaction
 from rim_ledger.payments.reversal import ReverseDisbursement, ReverseTransaction
-from rim_ledger.payments.settling import settle
+from rim_ledger.payments.statement_matching import settle
 from rim_ledger.payments.transaction import PaymentMethod, Transaction
 from tests.lending.desk import Desk, refused
 from tests.lending.test_shadow import STEPS, walked
@@ -42,7 +40,7 @@ class Borrower(Desk):
     def __init__(self) -> None:
         super().__init__()
         self.lent = self.disbursed(500, repayment_period=3, interest_rate=0)
-        self.world.pass_days(21)
+        self.environment.pass_days(21)
 
     def at(self, moment: datetime | None) -> None:
         self.stamp = moment and Stamp(at=moment, actor=SYSTEM)
@@ -125,14 +123,14 @@ def test_the_due_day_ends_when_the_next_begins(moment: datetime, late: bool) -> 
 @pytest.mark.parametrize(("moment", "over"), [(DUE, False), (LAST, False), (NEXT, True)])
 def test_the_clock_ends_the_day_at_the_same_moment(moment: datetime, over: bool) -> None:
     desk = Borrower()
-    desk.world.time = moment
+    desk.environment.time = moment
     assert bool(names(desk.run(look_for_overdue(desk.lent)))) is over
     assert desk.loan(desk.lent).overdue is over
     if over:
         assert refused(lambda: desk.request(1)) == "outstanding-debt"
-        desk.world.time = LAST + timedelta(days=30)
+        desk.environment.time = LAST + timedelta(days=30)
         assert desk.run(look_for_default(desk.lent)) == []
-        desk.world.time = NEXT + timedelta(days=30)
+        desk.environment.time = NEXT + timedelta(days=30)
         assert "LoanDefaulted" in names(desk.run(look_for_default(desk.lent)))
     else:
         assert desk.reminders["overdue", desk.lent] == NEXT
@@ -153,7 +151,7 @@ def test_money_that_came_in_time_is_in_time_whoever_settles_it_and_when() -> Non
 def test_a_gateway_that_tells_late_of_money_that_came_in_time() -> None:
     desk = Counter()
     loan = desk.disbursed(50, repayment_period=3, interest_rate=0)
-    desk.world.pass_days(21)
+    desk.environment.pass_days(21)
     assert "LoanCompleted" in names(desk.hear())
     assert (desk.loan(loan).completed_at, desk.user.completed_on_time) == (START, 1)
 
@@ -222,7 +220,7 @@ def test_credit_ends_no_loan_before_it_was_lent() -> None:
     desk = Borrower()
     desk.receive(700, day(1))
     other = desk.disbursed(200, repayment_period=3, interest_rate=0)
-    assert desk.loan(other).completed_at == desk.world.time
+    assert desk.loan(other).completed_at == desk.environment.time
     assert desk.ends == (2, 0)
 
 
@@ -230,12 +228,12 @@ def test_credit_that_is_taken_back_keeps_the_age_of_its_money() -> None:
     desk, terms = Desk(), {"repayment_period": 3, "interest_rate": 0}
     first, second = desk.disbursed(500, **terms), desk.disbursed(200, **terms)
     paid = desk.pay(200, second)
-    desk.world.pass_days(1)
+    desk.environment.pass_days(1)
     desk.pay(700, first)
-    desk.world.pass_days(1)
+    desk.environment.pass_days(1)
     third = desk.disbursed(200, **terms)
     assert (desk.loan(third).completed_at, desk.user.credit_at) == (day(2), None)
-    desk.world.pass_days(8)
+    desk.environment.pass_days(8)
     wish = ReverseDisbursement(reason="returned", telco_reference="T-2")
     desk.perform(Loan, third, wish)
     assert (desk.user.credit_balance, desk.user.credit_at) == (200, day(1))

@@ -9,24 +9,25 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rim_ledger.core import Actor, Command, Refused
+from rim_ledger.engine.aggregate import Actor
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
-from rim_ledger.lending.loan import LEGAL, Loan
-from rim_ledger.lending.loan_events import LoanMetadataSet
-from rim_ledger.lending.request import (
+from rim_ledger.lending.loan import LEGAL, Loan, LoanMetadataSet
+from rim_ledger.lending.loan_requests import (
     ApproveLoan,
     RejectLoan,
     RequestLoan,
     RevokeApproval,
     SetLoanMetadata,
 )
-from rim_ledger.lending.standing import (
+from rim_ledger.lending.user import User
+from rim_ledger.lending.user_commands import (
     SetCreditLimit,
     SetCreditScore,
     SuspendUser,
 )
-from rim_ledger.lending.user import User
 from rim_ledger.payments.reversal import ReverseDisbursement
 from rim_ledger.values import Network, interest
 from tests.lending.desk import OFFICER, Desk, refused
@@ -115,7 +116,7 @@ def test_only_an_active_user_borrows_or_is_approved() -> None:
 
 def test_nobody_approves_what_they_requested() -> None:
     desk = Desk()
-    loan = desk.world.new_id()
+    loan = desk.environment.new_id()
     wish = RequestLoan(user_id=desk.ada, amount=5, network=Network.GLO)
     desk.perform(Loan, loan, wish, OFFICER)
     assert refused(lambda: desk.perform(Loan, loan, ApproveLoan(), OFFICER)) == "self-approval"
@@ -159,7 +160,7 @@ def test_free_fields_are_sealed_and_set_once() -> None:
 def test_a_request_for_nobody_is_not_found() -> None:
     desk = Desk()
     wish = RequestLoan(user_id=UUID(int=5), amount=5, network=Network.MTN)
-    assert refused(lambda: desk.perform(Loan, desk.world.new_id(), wish)) == "not-found"
+    assert refused(lambda: desk.perform(Loan, desk.environment.new_id(), wish)) == "not-found"
 
 
 class LoanRequests(RuleBasedStateMachine):

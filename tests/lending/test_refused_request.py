@@ -5,26 +5,28 @@ from decimal import Decimal
 
 import pytest
 
-from rim_ledger.book import Book, perform
-from rim_ledger.core import Refused
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import POLICY_VERSION
-from rim_ledger.lending.request import RequestLoan
-from rim_ledger.lending.standing import SuspendUser
+from rim_ledger.engine.command import perform
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.lending.loan import POLICY_VERSION, Loan
+from rim_ledger.lending.loan_requests import RequestLoan
 from rim_ledger.lending.user import User
+from rim_ledger.lending.user_commands import SuspendUser
 from rim_ledger.values import Network
 from tests.lending.desk import OFFICER, Desk
 
 
-def refused(desk: Desk, amount: int, set_up: Callable[[Book], None] = lambda _: None) -> Book:
+def refused(
+    desk: Desk, amount: int, set_up: Callable[[UnitOfWork], None] = lambda _: None
+) -> UnitOfWork:
     """The book of a decision that refuses a request of this many naira."""
-    book = desk.book(OFFICER)
-    set_up(book)
+    uow = desk.uow(OFFICER)
+    set_up(uow)
     wish = RequestLoan(user_id=desk.ada, amount=Decimal(amount), network=Network.MTN)
     with pytest.raises(Refused):
-        perform(book, Loan, desk.world.new_id(), wish)
-    assert not book.events
-    return book
+        perform(uow, Loan, desk.environment.new_id(), wish)
+    assert not uow.events
+    return uow
 
 
 def test_it_says_for_whom_how_much_why_and_by_which_policy() -> None:
@@ -43,8 +45,8 @@ def test_it_says_for_whom_how_much_why_and_by_which_policy() -> None:
 def test_what_another_rule_refuses_names_no_policy() -> None:
     desk = Desk()
 
-    def is_ada(book: Book) -> None:
-        book.contacts = desk.user.contacts
+    def is_ada(uow: UnitOfWork) -> None:
+        uow.contacts = desk.user.contacts
 
     (asked,) = refused(desk, 10, is_ada).refused_requests
     assert (asked.code, asked.policy) == ("conflict-of-interest", None)

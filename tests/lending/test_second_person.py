@@ -5,14 +5,14 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.core import Actor, Command, Event
 from rim_ledger.delivery.port import Verdict
+from rim_ledger.engine.aggregate import Actor, Event
+from rim_ledger.engine.command import Command
 from rim_ledger.lending.attempt import Airtime
 from rim_ledger.lending.disbursement import FIRST_QUERY, DisburseLoan, SettleDisbursement
 from rim_ledger.lending.dispute import ResolveDispute
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import DisputeOutcome, LoanDisbursementAnswered
-from rim_ledger.lending.request import ApproveLoan, RejectLoan, RequestLoan, RevokeApproval
+from rim_ledger.lending.loan import DisputeOutcome, Loan, LoanDisbursementAnswered
+from rim_ledger.lending.loan_requests import ApproveLoan, RejectLoan, RequestLoan, RevokeApproval
 from rim_ledger.payments.reversal import ReverseDisbursement
 from rim_ledger.values import Network
 from tests.lending.desk import refused
@@ -125,7 +125,7 @@ def test_nor_does_who_requested_what_the_policy_approved_and_the_clock_sent() ->
     desk = Office()
     desk.configure("autoApprove", value=True)
     desk.configure("autoApproveMinScore", value=0)
-    loan = desk.world.new_id()
+    loan = desk.environment.new_id()
     wish = RequestLoan(user_id=desk.ada, amount=10, network=Network.MTN)  # type: ignore[arg-type]
     desk.perform(Loan, loan, wish, SECOND)
     desk.reply(loan, desk.ask(loan), Verdict.DELIVERED)
@@ -214,7 +214,7 @@ def test_what_staff_settled_is_asked_about_until_the_telco_agrees(
     desk = Office()
     loan, reference = desk.unknown()
     desk.act(loan, outcome)
-    assert desk.reminders["query-top-up", loan] == desk.world.now() + FIRST_QUERY
+    assert desk.reminders["query-top-up", loan] == desk.environment.now() + FIRST_QUERY
     assert desk.reply(loan, reference, Verdict.UNKNOWN) == []
     assert desk.is_asked(loan)
     assert [each.reference for each in desk.loan(loan).to_ask] == [reference]
@@ -255,7 +255,7 @@ def test_a_return_that_the_telco_does_not_know_of_is_in_dispute() -> None:
     desk = Office()
     loan, reference = desk.came()
     desk.act(loan, back())
-    assert desk.reminders["query-top-up", loan] == desk.world.now() + FIRST_QUERY
+    assert desk.reminders["query-top-up", loan] == desk.environment.now() + FIRST_QUERY
     desk.reply(loan, reference, Verdict.DELIVERED)
     assert desk.airtime(loan, reference) is Airtime.DISPUTED
     assert desk.journal()["1190"] == 100

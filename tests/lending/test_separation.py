@@ -11,13 +11,14 @@ from msgspec.structs import replace
 from rim_ledger.admin.admin_role import SUPERADMIN
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.contact import EditAdmin
-from rim_ledger.book import perform
-from rim_ledger.core import Aggregate, Command, Creation, Event
 from rim_ledger.delivery.port import Verdict
+from rim_ledger.engine.aggregate import Aggregate, Event
+from rim_ledger.engine.command import Command, Creation, perform
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.request import ApproveLoan, RequestLoan, RevokeApproval
-from rim_ledger.lending.standing import (
+from rim_ledger.lending.loan_requests import ApproveLoan, RequestLoan, RevokeApproval
+from rim_ledger.lending.user import User
+from rim_ledger.lending.user_commands import (
     ChangeContact,
     RegisterUser,
     SetCreditLimit,
@@ -25,7 +26,6 @@ from rim_ledger.lending.standing import (
     SuspendUser,
     VerifyPhone,
 )
-from rim_ledger.lending.user import User
 from rim_ledger.notifications.notification import NotificationHistory
 from rim_ledger.system.config import ResetConfig, SetConfig, SystemConfig, config_id
 from rim_ledger.values import Network
@@ -65,10 +65,10 @@ class Office(Staff, Desk):
         self, by: UUID, id: UUID, command: Command[Any] | Creation[Any], at: datetime
     ) -> None:
         """Perform a command about a user or a loan as of another time."""
-        book = self.book_of(by)
-        book.stamp = replace(book.stamp, at=at)
-        perform(book, User if id == self.ada else Loan, id, command)
-        self.keep(book)
+        uow = self.book_of(by)
+        uow.stamp = replace(uow.stamp, at=at)
+        perform(uow, User if id == self.ada else Loan, id, command)
+        self.keep(uow)
 
     def days(self, value: Any) -> None:
         """Set how long people are kept apart."""
@@ -82,7 +82,7 @@ class Office(Staff, Desk):
 
     def pending(self, user: UUID | None = None, amount: float = 10, **more: Any) -> UUID:
         """A loan that root asked for."""
-        loan = self.world.new_id()
+        loan = self.environment.new_id()
         who = user or self.ada
         wish = RequestLoan(user_id=who, amount=amount, network=Network.MTN, **more)  # type: ignore[arg-type]
         self.does(self.root, Loan, loan, wish)
@@ -105,9 +105,9 @@ class Office(Staff, Desk):
             (self.pending(user), ApproveLoan()),
             (self.accepted(user), DisburseLoan()),
         ):
-            book = self.book_of(by)
+            uow = self.book_of(by)
             try:
-                perform(book, Loan, loan, command)
+                perform(uow, Loan, loan, command)
             except Exception as refusal:
                 told.add(getattr(refusal, "code", repr(refusal)))
             else:
@@ -118,15 +118,15 @@ class Office(Staff, Desk):
 
 def test_who_registered_a_borrower_does_not_lend_to_them_and_others_do() -> None:
     office = Office()
-    bola = office.world.new_id()
+    bola = office.environment.new_id()
     wish = RegisterUser(phone="08035550001", email="bola@example.com", name="Bola")
     office.does(office.ben, User, bola, wish)
     assert office.answers(office.ben, bola) == "separation-of-duties"
     assert office.may_lend(office.chi, bola)
     assert office.may_lend(office.ben)
-    office.world.pass_days(30 - 1 / 86400)
+    office.environment.pass_days(30 - 1 / 86400)
     assert not office.may_lend(office.ben, bola)
-    office.world.pass_days(1 / 86400)
+    office.environment.pass_days(1 / 86400)
     assert office.may_lend(office.ben, bola)
 
 
@@ -142,11 +142,11 @@ def test_who_changed_a_borrower_lately_does_not_lend_to_them(change: str) -> Non
 def test_who_imported_loans_that_the_policy_scores_does_not_lend_to_them() -> None:
     office = Office()
     wish = RequestLoan(user_id=office.ada, amount=10, network=Network.MTN)  # type: ignore[arg-type]
-    lately = office.world.now() - timedelta(days=6)
-    office.stamped(office.ben, office.world.new_id(), wish, at=lately)
+    lately = office.environment.now() - timedelta(days=6)
+    office.stamped(office.ben, office.environment.new_id(), wish, at=lately)
     assert office.may_lend(office.ben)
-    long_ago = office.world.now() - timedelta(days=60)
-    office.stamped(office.ben, office.world.new_id(), wish, at=long_ago)
+    long_ago = office.environment.now() - timedelta(days=60)
+    office.stamped(office.ben, office.environment.new_id(), wish, at=long_ago)
     assert not office.may_lend(office.ben)
     assert office.may_lend(office.chi)
     assert office.replayed()[office.ada].aggregate == office.user
@@ -161,9 +161,9 @@ def test_what_changes_nothing_of_that_separates_nobody(change: str) -> None:
 
 def test_it_counts_when_it_was_recorded_whatever_time_is_claimed() -> None:
     office = Office()
-    long_ago = office.world.now() - timedelta(days=60)
+    long_ago = office.environment.now() - timedelta(days=60)
     office.stamped(office.ben, office.ada, SetCreditScore(score=700, reason="late"), at=long_ago)
-    assert office.user.made_by == {office.ben: office.world.now()}
+    assert office.user.made_by == {office.ben: office.environment.now()}
     assert not office.may_lend(office.ben)
 
 
@@ -192,7 +192,7 @@ def test_the_policy_and_the_clock_lend_on() -> None:
     office = Office()
     office.configure("autoApprove", value=True)
     office.does(office.ben, User, office.ada, CHANGES["score"])
-    loan = office.world.new_id()
+    loan = office.environment.new_id()
     wish = RequestLoan(user_id=office.ada, amount=10, network=Network.MTN)  # type: ignore[arg-type]
     office.does(office.ben, Loan, loan, wish)
     assert office.loan(loan).auto_approved
@@ -203,8 +203,8 @@ def test_the_policy_and_the_clock_lend_on() -> None:
 def test_imported_history_is_exempt_and_alerts_every_superadmin() -> None:
     office = Office()
     office.does(office.ben, User, office.ada, CHANGES["limit"])
-    long_ago = office.world.now() - timedelta(days=60)
-    loan = office.world.new_id()
+    long_ago = office.environment.now() - timedelta(days=60)
+    loan = office.environment.new_id()
     wish = RequestLoan(user_id=office.ada, amount=10, network=Network.MTN)  # type: ignore[arg-type]
     office.stamped(office.chi, loan, wish, at=long_ago)
     for command in (ApproveLoan(), DisburseLoan()):
@@ -221,19 +221,19 @@ def test_fewer_days_hold_once_the_former_ones_have_passed(how: str) -> None:
     office = Office()
     office.days(60)
     office.does(office.ben, User, office.ada, CHANGES["limit"])
-    office.world.pass_days(1)
+    office.environment.pass_days(1)
     if how == "set":
         office.days(1)
     else:
         office.perform(SystemConfig, config_id("security", "separationDays"), ResetConfig())
-    office.world.pass_days(58.9)
+    office.environment.pass_days(58.9)
     assert not office.may_lend(office.ben)
     office.does(office.chi, User, office.ada, CHANGES["score"])
-    office.world.pass_days(1)
+    office.environment.pass_days(1)
     assert not office.may_lend(office.chi)  # The 60 days hold until they have passed themselves.
-    office.world.pass_days(0.2)
+    office.environment.pass_days(0.2)
     assert office.may_lend(office.chi) == (how == "set")
-    office.world.pass_days(29)
+    office.environment.pass_days(29)
     assert office.may_lend(office.chi)
 
 
@@ -241,9 +241,9 @@ def test_more_days_hold_at_once_and_a_first_setting_follows_the_default() -> Non
     office = Office()
     office.does(office.ben, User, office.ada, CHANGES["limit"])
     office.days(1)
-    office.world.pass_days(29)
+    office.environment.pass_days(29)
     assert not office.may_lend(office.ben)
-    office.world.pass_days(1)
+    office.environment.pass_days(1)
     assert office.may_lend(office.ben)
     office.days(365)
     assert not office.may_lend(office.ben)
@@ -288,8 +288,8 @@ def test_the_former_phone_is_told_of_a_change_and_of_no_other() -> None:
         before = set(office.streams)
         office.does(office.ben, User, office.ada, command)
         news = [office.streams[each].aggregate for each in set(office.streams) - before]
-        book = office.book()
-        assert [book.reveal(office.ada, each.to) for each in news] == told  # type: ignore[union-attr]
+        uow = office.uow()
+        assert [uow.reveal(office.ada, each.to) for each in news] == told  # type: ignore[union-attr]
         assert all(isinstance(each, NotificationHistory) for each in news)
 
 
@@ -309,7 +309,7 @@ def test_a_role_gives_limits_up_to_its_largest_one() -> None:
 
     def register(**more: Any) -> list[str]:
         wish = RegisterUser(phone="08035550001", email="bola@example.com", name="Bola", **more)
-        return names(office.does(clerk, User, office.world.new_id(), wish))
+        return names(office.does(clerk, User, office.environment.new_id(), wish))
 
     def limit(naira: float) -> list[str]:
         wish = SetCreditLimit(limit=naira, reason="so")  # type: ignore[arg-type]

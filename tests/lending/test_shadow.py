@@ -11,14 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rim_ledger.book import Book
-from rim_ledger.core import SYSTEM, Actor, Refused, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault, look_for_overdue
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.policy import IN_FORCE, CreditPolicy
 from rim_ledger.lending.shadow import Shadow
-from rim_ledger.lending.standing import EnableAutoLimit, SetCreditLimit, SetCreditScore
 from rim_ledger.lending.user import User
+from rim_ledger.lending.user_commands import EnableAutoLimit, SetCreditLimit, SetCreditScore
 from rim_ledger.payments.reversal import ReverseTransaction
 from rim_ledger.payments.transaction import Transaction
 from tests.lending.desk import Desk
@@ -31,9 +32,11 @@ class Requests(Desk):
 
     numbers = count()
 
-    def book(self, actor: Actor = SYSTEM) -> Book:
-        self.stamp = Stamp(at=self.world.now(), actor=actor, request_id=str(next(self.numbers)))
-        return super().book(actor)
+    def uow(self, actor: Actor = SYSTEM) -> UnitOfWork:
+        self.stamp = Stamp(
+            at=self.environment.now(), actor=actor, request_id=str(next(self.numbers))
+        )
+        return super().uow(actor)
 
 
 def walked(steps: list[tuple[str, int]]) -> Requests:
@@ -41,7 +44,7 @@ def walked(steps: list[tuple[str, int]]) -> Requests:
     desk = Requests(limit=None)
     loans, payments = list[UUID](), list[UUID]()
     for step, size in steps:
-        desk.world.pass_days(size)
+        desk.environment.pass_days(size)
         with suppress(Refused, IndexError):
             _walk(desk, step, size, loans, payments)
     return desk
@@ -57,7 +60,7 @@ def _walk(desk: Desk, step: str, size: int, loans: list[UUID], payments: list[UU
             last = payments.pop()
             desk.perform(Transaction, last, ReverseTransaction(reason="a chargeback"))
         case "late":
-            desk.world.pass_days(40)
+            desk.environment.pass_days(40)
             desk.run(look_for_overdue(loans[-1]))
         case "default":
             desk.perform(Loan, loans[-1], MarkDefaulted(reason="gone"))

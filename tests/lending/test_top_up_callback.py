@@ -8,26 +8,27 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rim_ledger.core import Actor, Event, Refused
 from rim_ledger.delivery.callbacks import UnknownReference
 from rim_ledger.delivery.port import Verdict
+from rim_ledger.engine.aggregate import Actor, Event
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.dispute import ResolveDispute
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import (
+from rim_ledger.lending.loan import (
     DisputeOutcome,
+    Loan,
     LoanDisbursed,
     LoanDisbursementDisputed,
     LoanDisbursementRequested,
     LoanDisbursementReversed,
     LoanDisputeResolved,
 )
-from rim_ledger.lending.request import ApproveLoan, RejectLoan, RevokeApproval
+from rim_ledger.lending.loan_requests import ApproveLoan, RejectLoan, RevokeApproval
 from rim_ledger.payments.reversal import Reconcile, ReverseDisbursement
 from rim_ledger.payments.transaction import Transaction, TransactionFailed
-from rim_ledger.system.connecting import DeactivateIntegration
 from rim_ledger.system.integration import ApiIntegration, IntegrationBroken
-from rim_ledger.system.mending import break_
+from rim_ledger.system.integration_commands import DeactivateIntegration
+from rim_ledger.system.recovery import break_
 from tests.lending.desk import refused
 from tests.lending.telecom import DELIVERED, FAILED, TelcoDesk
 from tests.spec import names
@@ -203,7 +204,7 @@ def test_who_is_called_no_more_is_still_heard_of_what_it_was_asked() -> None:
     loan = desk.approved()
     reference = desk.ask(loan)
     assert desk.run(break_(desk.telco, 5)) == [IntegrationBroken(failures=5)]
-    assert desk.book().read(ApiIntegration, desk.telco).status == "error"
+    assert desk.uow().read(ApiIntegration, desk.telco).status == "error"
     desk.hear(DELIVERED, reference)
     assert desk.loan(loan).status == "disbursed"
 

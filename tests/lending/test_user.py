@@ -4,9 +4,19 @@ from decimal import Decimal
 
 import pytest
 
-from rim_ledger.book import perform
-from rim_ledger.core import Command, Refused
-from rim_ledger.lending.standing import (
+from rim_ledger.engine.command import Command, perform
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.lending.user import (
+    LEGAL,
+    AutoLimitDisabled,
+    AutoLimitEnabled,
+    CreditLimitSet,
+    CreditScoreSet,
+    User,
+    UserContactChanged,
+    UserStatus,
+)
+from rim_ledger.lending.user_commands import (
     ActivateUser,
     ChangeContact,
     DeactivateUser,
@@ -17,14 +27,6 @@ from rim_ledger.lending.standing import (
     SetCreditLimit,
     SetCreditScore,
     SuspendUser,
-)
-from rim_ledger.lending.user import LEGAL, User, UserStatus
-from rim_ledger.lending.user_events import (
-    AutoLimitDisabled,
-    AutoLimitEnabled,
-    CreditLimitSet,
-    CreditScoreSet,
-    UserContactChanged,
 )
 from tests.spec import Memory, given, names
 
@@ -51,9 +53,9 @@ AFTER = {
 
 def test_a_new_user_is_active_at_score_500_and_limit_1000() -> None:
     memory = Memory()
-    user = memory.world.new_id()
+    user = memory.environment.new_id()
     memory.perform(User, user, ADA)
-    known = memory.book().read(User, user)
+    known = memory.uow().read(User, user)
     assert (known.status, known.credit_score, known.credit_limit) == ("active", 500, Decimal(1000))
     assert known.user_id == "USR-2026-000001"
     assert known.auto_limit_enabled
@@ -66,7 +68,7 @@ def test_the_whole_table_of_transitions(status: str, command: str) -> None:
     if command in LEGAL[status]:
         events = story.memory.perform(User, story.id, story.command)
         assert len(events) == 1
-        assert story.memory.book().read(User, story.id).status == AFTER[command]
+        assert story.memory.uow().read(User, story.id).status == AFTER[command]
     else:
         refusal = story.refused("invalid-transition")
         assert refusal.more == {
@@ -78,26 +80,26 @@ def test_the_whole_table_of_transitions(status: str, command: str) -> None:
 
 def test_a_phone_belongs_to_one_user_however_it_is_written() -> None:
     memory = Memory()
-    memory.perform(User, memory.world.new_id(), ADA)
+    memory.perform(User, memory.environment.new_id(), ADA)
     for phone in ("+234 803 123 4567", "2348031234567", "009234(0)8031234567"):
         twin = RegisterUser(phone=phone, email="other@example.com", name="Other")
         with pytest.raises(Refused) as refusal:
-            memory.perform(User, memory.world.new_id(), twin)
+            memory.perform(User, memory.environment.new_id(), twin)
         assert refusal.value.code == "phone-taken"
 
 
 def test_an_email_belongs_to_one_user_without_regard_to_case() -> None:
     memory = Memory()
-    memory.perform(User, memory.world.new_id(), ADA)
+    memory.perform(User, memory.environment.new_id(), ADA)
     twin = RegisterUser(phone="08051234567", email="ADA@example.com", name="Other")
     with pytest.raises(Refused) as refusal:
-        memory.perform(User, memory.world.new_id(), twin)
+        memory.perform(User, memory.environment.new_id(), twin)
     assert refusal.value.code == "email-taken"
 
 
 def test_a_phone_that_was_given_up_is_free_again() -> None:
     memory = Memory()
-    ada, bola = memory.world.new_id(), memory.world.new_id()
+    ada, bola = memory.environment.new_id(), memory.environment.new_id()
     memory.perform(User, ada, ADA)
     memory.perform(User, ada, ChangeContact(phone="08059876543"))
     heir = RegisterUser(phone="08031234567", email="bola@example.com", name="Bola")
@@ -145,12 +147,12 @@ def test_score_and_limit_are_given_at_registration_by_those_who_may_set_them() -
     rich = RegisterUser(
         phone="08031234567", email="ada@example.com", name="Ada Obi", credit_limit=10**6
     )
-    book = memory.book()
-    book.rights = {("users", "write")}
+    uow = memory.uow()
+    uow.rights = {("users", "write")}
     with pytest.raises(Refused) as refusal:
-        perform(book, User, memory.world.new_id(), rich)
+        perform(uow, User, memory.environment.new_id(), rich)
     assert refusal.value.code == "forbidden"
-    perform(book, User, memory.world.new_id(), ADA)
+    perform(uow, User, memory.environment.new_id(), ADA)
 
 
 @pytest.mark.parametrize(
@@ -160,10 +162,10 @@ def test_score_and_limit_are_given_at_registration_by_those_who_may_set_them() -
 )
 def test_nobody_sets_their_own_score_or_limit(command: Command[User]) -> None:
     memory = Memory()
-    user = memory.world.new_id()
+    user = memory.environment.new_id()
     memory.perform(User, user, ADA)
-    book = memory.book()
-    book.contacts = frozenset({memory.book().read(User, user).phone_hash})
+    uow = memory.uow()
+    uow.contacts = frozenset({memory.uow().read(User, user).phone_hash})
     with pytest.raises(Refused) as refusal:
-        perform(book, User, user, command)
+        perform(uow, User, user, command)
     assert refusal.value.code == "conflict-of-interest"

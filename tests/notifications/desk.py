@@ -4,21 +4,22 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from rim_ledger.book import Book, Work
-from rim_ledger.core import SYSTEM, Actor, Event, Refused, Unavailable
 from rim_ledger.delivery.port import Channel, Lane, Outcome, Provider, Verdict
 from rim_ledger.delivery.providers import RATES
-from rim_ledger.lending.standing import RegisterUser
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Event
+from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.user import User
+from rim_ledger.lending.user_commands import RegisterUser
 from rim_ledger.notifications.broadcast import (
     BroadcastChunk,
     BroadcastMessage,
     chunk_id,
 )
-from rim_ledger.notifications.broadcasting import DraftBroadcast, Frozen, SendBroadcast
-from rim_ledger.notifications.hand_over import advance, look_at_chunk
+from rim_ledger.notifications.broadcast_commands import DraftBroadcast, Frozen, SendBroadcast
+from rim_ledger.notifications.delivery_rules import advance, look_at_chunk
 from rim_ledger.notifications.notification import NotificationHistory, queue
-from rim_ledger.notifications.parcel import Hand
+from rim_ledger.notifications.outgoing_message import Hand
 from rim_ledger.system.config import SetConfig, setting
 from tests.spec import Memory
 
@@ -45,13 +46,13 @@ class Through:
         self.given_up = False
         self.on_the_way = timedelta(0)
 
-    def lane(self, channel: Channel, book: Book) -> Lane:
-        return self.former(channel, self.sms if channel is Channel.SMS else None, book)
+    def lane(self, channel: Channel, uow: UnitOfWork) -> Lane:
+        return self.former(channel, self.sms if channel is Channel.SMS else None, uow)
 
-    def former(self, channel: Channel, integration: UUID | None, book: Book) -> Lane:
+    def former(self, channel: Channel, integration: UUID | None, uow: UnitOfWork) -> Lane:
         return Lane(
             name=channel,
-            rate=setting(book, "notifications", RATES[channel]),
+            rate=setting(uow, "notifications", RATES[channel]),
             provider=self.provider,
             integration=integration,
             closed=self.closed,
@@ -69,15 +70,15 @@ class MessageDesk(Memory):
         self.users = [self.user(number) for number in range(users)]
 
     def user(self, number: int) -> UUID:
-        user = self.world.new_id()
+        user = self.environment.new_id()
         phone, email = f"0803{number:07}", f"u{number}@rim.example"
         self.perform(User, user, RegisterUser(phone=phone, email=email, name="Ada"))
         return user
 
     def run(self, work: Work, actor: Actor = SYSTEM) -> list[Event]:
-        book = self.book(actor)
-        work(book)
-        return self.keep(book)
+        uow = self.uow(actor)
+        work(uow)
+        return self.keep(uow)
 
     def pace(self, per_second: int) -> None:
         for key in ("smsPerSecond", "emailPerSecond"):
@@ -85,19 +86,19 @@ class MessageDesk(Memory):
             self.run(wish.work)
 
     def draft(self, **more: Any) -> UUID:
-        broadcast = self.world.new_id()
+        broadcast = self.environment.new_id()
         form = DraftBroadcast.model_validate(DRAFT | more)
         self.perform(BroadcastMessage, broadcast, form)
         return broadcast
 
     def broadcast(self, id: UUID) -> BroadcastMessage:
-        return self.book().read(BroadcastMessage, id)
+        return self.uow().read(BroadcastMessage, id)
 
     def chunk(self, id: UUID, number: int = 0) -> BroadcastChunk:
-        return self.book().read(BroadcastChunk, chunk_id(id, number))
+        return self.uow().read(BroadcastChunk, chunk_id(id, number))
 
     def row(self, id: UUID) -> NotificationHistory:
-        return self.book().read(NotificationHistory, id)
+        return self.uow().read(NotificationHistory, id)
 
     def frozen(self, id: UUID) -> Frozen:
         return Frozen(self.broadcast(id).target, len(self.log), tuple(self.users))
@@ -126,8 +127,8 @@ class MessageDesk(Memory):
     def queued(self, notice: Any) -> UUID:
         stream: list[UUID] = []
 
-        def work(book: Any) -> UUID:
-            stream.append(queue(book, notice, "Title", "Message"))
+        def work(uow: Any) -> UUID:
+            stream.append(queue(uow, notice, "Title", "Message"))
             return stream[0]
 
         self.run(work)

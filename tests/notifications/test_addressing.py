@@ -5,11 +5,15 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.core import Command, Invalid
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.lending.user import User
-from rim_ledger.notifications.broadcast import BroadcastMessage
-from rim_ledger.notifications.broadcast_events import BroadcastDrafted, BroadcastScheduled
-from rim_ledger.notifications.broadcasting import (
+from rim_ledger.notifications.broadcast import (
+    BroadcastDrafted,
+    BroadcastMessage,
+    BroadcastScheduled,
+)
+from rim_ledger.notifications.broadcast_commands import (
     UNFILLED,
     CloneBroadcast,
     DraftBroadcast,
@@ -30,8 +34,8 @@ def test_each_recipient_is_called_by_name() -> None:
     broadcast = desk.sending(type="email", **words)
     hand = desk.take(broadcast)
     for parcel, user in zip(hand.parcels, desk.users, strict=True):
-        known = desk.book().read(User, user)
-        name = desk.book().reveal(user, known.name)
+        known = desk.uow().read(User, user)
+        name = desk.uow().reveal(user, known.name)
         order = parcel.order
         assert (order.subject, order.body) == (f"For {name}", f"Dear {name},\n{name}!")
 
@@ -53,7 +57,7 @@ def test_what_cannot_be_filled_in_is_refused(field: str, text: str, code: str) -
     draft, edit = DRAFT | {field: text}, EditBroadcast.model_validate({field: text})
     for attempt in (
         lambda: desk.perform(
-            BroadcastMessage, desk.world.new_id(), DraftBroadcast.model_validate(draft)
+            BroadcastMessage, desk.environment.new_id(), DraftBroadcast.model_validate(draft)
         ),
         lambda: desk.perform(BroadcastMessage, desk.draft(), edit),
     ):
@@ -73,10 +77,10 @@ def _old_draft(desk: MessageDesk) -> UUID:
         purpose=known.purpose,
         custom_user_ids=known.user_ids,
     )
-    old = desk.world.new_id()
-    book = desk.book()
-    book.open_stream(BroadcastMessage, old, [drafted])
-    desk.keep(book)
+    old = desk.environment.new_id()
+    uow = desk.uow()
+    uow.open_stream(BroadcastMessage, old, [drafted])
+    desk.keep(uow)
     return old
 
 
@@ -94,7 +98,7 @@ def test_an_old_draft_is_mended_before_it_goes_out() -> None:
             desk.perform(BroadcastMessage, old, wish)
         assert refusal.value.code == "unknown-variable"
     with pytest.raises(Invalid):
-        desk.perform(BroadcastMessage, desk.world.new_id(), CloneBroadcast(source=old))
+        desk.perform(BroadcastMessage, desk.environment.new_id(), CloneBroadcast(source=old))
     desk.perform(BroadcastMessage, old, EditBroadcast(message="Hi {{name}}"))
     desk.perform(BroadcastMessage, old, SendBroadcast().among(frozen))
 
@@ -102,9 +106,9 @@ def test_an_old_draft_is_mended_before_it_goes_out() -> None:
 def test_an_old_one_that_is_due_fails_and_says_why() -> None:
     desk = MessageDesk(1)
     old = _old_draft(desk)
-    book = desk.book()
-    book.append(BroadcastMessage, old, [BroadcastScheduled(scheduled_for=START + HOUR)])
-    desk.keep(book)
-    desk.world.time += HOUR
+    uow = desk.uow()
+    uow.append(BroadcastMessage, old, [BroadcastScheduled(scheduled_for=START + HOUR)])
+    desk.keep(uow)
+    desk.environment.time += HOUR
     desk.run(begin_due(old, desk.frozen(old)))
     assert (desk.broadcast(old).phase, desk.broadcast(old).reason) == ("failed", UNFILLED)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from rim_ledger.admin.account import SuspendAdmin
+from rim_ledger.admin.admin_commands import SuspendAdmin
 from rim_ledger.admin.admin_role import SUPERADMIN
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.delivery.port import Channel
@@ -18,7 +18,7 @@ from rim_ledger.notifications.alert import (
     AlertStateChanged,
     AlertTriggered,
 )
-from rim_ledger.notifications.alerting import (
+from rim_ledger.notifications.alert_commands import (
     AcknowledgeAlert,
     ArchiveAlert,
     DisableAlert,
@@ -64,7 +64,7 @@ def test_what_is_no_alert_is_refused(wrong: dict[str, Any]) -> None:
 
 def test_recipients_are_admins_or_roles_that_there_are() -> None:
     desk = Watchers()
-    for wrong in ("nobody", str(desk.world.new_id()), f"{{{SUPERADMIN}}}", SUPERADMIN.hex):
+    for wrong in ("nobody", str(desk.environment.new_id()), f"{{{SUPERADMIN}}}", SUPERADMIN.hex):
         assert refused(lambda name=wrong: desk.add("superadmin", name)) == "unknown-recipient"
         change = UpdateAlert(recipients=[wrong])
         alert = desk.add()
@@ -163,10 +163,10 @@ def test_nobody_watches_what_is_disabled_and_what_was_seen_is_forgotten() -> Non
     desk.wish(alert, DisableAlert())
     assert refused(lambda: desk.wish(alert, DisableAlert())) == "already-done"
     assert (desk.alert(alert).state, desk.see(alert, 12)) == ("unknown", [])
-    assert desk.book().listed(WATCHED, 9) == []
+    assert desk.uow().listed(WATCHED, 9) == []
     desk.wish(alert, EnableAlert())
     assert refused(lambda: desk.wish(alert, EnableAlert())) == "already-done"
-    assert desk.book().listed(WATCHED, 9) == [alert]
+    assert desk.uow().listed(WATCHED, 9) == [alert]
     assert desk.see(alert, 12)[0] == AlertStateChanged(state="normal", value=Decimal(12))  # type: ignore[arg-type]
     assert isinstance(desk.see(alert, 12, minutes=15)[0], AlertTriggered)
 
@@ -199,7 +199,7 @@ def test_what_is_archived_watches_nothing_and_takes_no_wish() -> None:
     alert = desk.add()
     desk.see(alert, 12)
     desk.wish(alert, ArchiveAlert())
-    assert desk.book().listed(WATCHED, 9) == []
+    assert desk.uow().listed(WATCHED, 9) == []
     for command in (
         ArchiveAlert(),
         EnableAlert(),

@@ -8,25 +8,28 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from rim_ledger.book import Book
-from rim_ledger.core import Command, Event, Invalid, Refused
 from rim_ledger.delivery.port import Outcome, Verdict
-from rim_ledger.lending.standing import SuspendUser
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import UserOptedIn, UserOptedOut
-from rim_ledger.notifications.broadcast import GOING_OUT, BroadcastMessage, chunks_of
-from rim_ledger.notifications.broadcast_events import (
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Invalid, Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.lending.user import User, UserOptedIn, UserOptedOut
+from rim_ledger.lending.user_commands import SuspendUser
+from rim_ledger.notifications.broadcast import (
+    GOING_OUT,
     BroadcastCancelled,
     BroadcastDrafted,
     BroadcastEdited,
+    BroadcastMessage,
     BroadcastPaused,
     BroadcastProgressed,
     BroadcastResumed,
     BroadcastScheduled,
     BroadcastUnscheduled,
     TargetAudience,
+    chunks_of,
 )
-from rim_ledger.notifications.broadcasting import (
+from rim_ledger.notifications.broadcast_commands import (
     CancelBroadcast,
     CloneBroadcast,
     DraftBroadcast,
@@ -39,8 +42,8 @@ from rim_ledger.notifications.broadcasting import (
     begin_due,
 )
 from rim_ledger.notifications.contact import OptIn, OptOut
-from rim_ledger.notifications.hand_over import look_at_chunk, progress, settle
-from rim_ledger.notifications.parcel import Hand
+from rim_ledger.notifications.delivery_rules import look_at_chunk, progress, settle
+from rim_ledger.notifications.outgoing_message import Hand
 from tests.notifications.desk import DRAFT, VERDICTS, MessageDesk
 from tests.spec import START, names
 
@@ -134,7 +137,7 @@ def test_an_sms_to_many_has_ten_segments_at_most() -> None:
 def test_a_time_for_sending_lies_ahead() -> None:
     desk = MessageDesk(0)
     with pytest.raises(Invalid) as refused:
-        late = ScheduleBroadcast(scheduled_for=desk.world.now())
+        late = ScheduleBroadcast(scheduled_for=desk.environment.now())
         desk.perform(BroadcastMessage, desk.draft(), late)
     assert refused.value.code == "not-in-future"
 
@@ -172,9 +175,9 @@ def test_a_clone_is_a_draft_that_says_the_same() -> None:
 def test_a_scheduled_one_begins_when_it_is_due_and_not_before() -> None:
     desk, broadcast = at_phase("scheduled")
     frozen = desk.frozen(broadcast)
-    assert desk.book().listed(GOING_OUT, 9) == [broadcast]
+    assert desk.uow().listed(GOING_OUT, 9) == [broadcast]
     assert desk.run(begin_due(broadcast, frozen)) == []
-    desk.world.time = SOON
+    desk.environment.time = SOON
     assert names(desk.run(begin_due(broadcast, frozen))) == ["ChunkFrozen", "BroadcastStarted"]
     assert desk.run(begin_due(broadcast, frozen)) == [], "whoever comes second finds it begun"
     assert desk.broadcast(broadcast).audience_position == frozen.position
@@ -182,19 +185,19 @@ def test_a_scheduled_one_begins_when_it_is_due_and_not_before() -> None:
 
 def test_a_scheduled_one_that_reaches_nobody_has_failed() -> None:
     desk, broadcast = at_phase("scheduled")
-    desk.world.time, desk.users = SOON, []
+    desk.environment.time, desk.users = SOON, []
     assert names(desk.run(begin_due(broadcast, desk.frozen(broadcast)))) == ["BroadcastFailed"]
     assert desk.broadcast(broadcast).status == "failed"
 
 
 def test_the_audience_is_cut_into_chunks_that_lose_nobody() -> None:
     desk = MessageDesk(0)
-    desk.users = [desk.world.new_id() for _ in range(2001)]
+    desk.users = [desk.environment.new_id() for _ in range(2001)]
     broadcast = desk.sending()
     chunks = [desk.chunk(broadcast, number).user_ids for number in range(3)]
     assert [len(each) for each in chunks] == [1000, 1000, 1]
     assert [user for each in chunks for user in each] == desk.users
-    assert len(desk.book().listed(chunks_of(broadcast), 9)) == 3
+    assert len(desk.uow().listed(chunks_of(broadcast), 9)) == 3
     assert desk.broadcast(broadcast).audience_size == 2001
 
 
@@ -212,9 +215,9 @@ def test_everybody_is_written_to_once_on_each_channel_and_counted() -> None:
     assert sorted(told) == sorted(phones | emails)
     done = desk.broadcast(broadcast)
     assert (done.status, done.sent_count, done.failed_count) == ("sent", 10, 0)
-    assert done.sent_at == desk.world.now()
-    assert desk.book().listed(chunks_of(broadcast), 9) == []
-    assert desk.book().listed(GOING_OUT, 9) == []
+    assert done.sent_at == desk.environment.now()
+    assert desk.uow().listed(chunks_of(broadcast), 9) == []
+    assert desk.uow().listed(GOING_OUT, 9) == []
 
 
 def test_whoever_takes_over_a_chunk_asks_about_what_was_in_hand_and_goes_on() -> None:
@@ -304,17 +307,17 @@ def test_what_is_paused_or_cancelled_takes_nobody_else_in_hand(wish: Any) -> Non
     assert stopped.sent_count == 2
     if isinstance(wish, CancelBroadcast):
         assert stopped.status == "sent", "somebody got it after all"
-        assert desk.book().listed(chunks_of(broadcast), 9) == []
-    assert desk.book().listed(GOING_OUT, 9) == []
+        assert desk.uow().listed(chunks_of(broadcast), 9) == []
+    assert desk.uow().listed(GOING_OUT, 9) == []
 
 
 def test_the_chunks_of_what_was_cancelled_are_closed_by_whoever_comes() -> None:
     desk = MessageDesk(4)
     broadcast = desk.sending()
     desk.perform(BroadcastMessage, broadcast, CancelBroadcast())
-    assert desk.book().listed(GOING_OUT, 9) == [broadcast]
+    assert desk.uow().listed(GOING_OUT, 9) == [broadcast]
     assert desk.take(broadcast).parcels == []
-    assert desk.book().listed(GOING_OUT, 9) == []
+    assert desk.uow().listed(GOING_OUT, 9) == []
     assert desk.broadcast(broadcast).status == "failed"
 
 
@@ -327,8 +330,8 @@ def test_what_somebody_got_after_all_is_sent_and_gives_no_reason_but_its_end(
         desk.perform(BroadcastMessage, broadcast, CancelBroadcast())
     assert desk.broadcast(broadcast).status == "failed"
 
-    def heard_later(book: Book) -> UUID:
-        progress(book, broadcast, BroadcastProgressed(sent=1))
+    def heard_later(uow: UnitOfWork) -> UUID:
+        progress(uow, broadcast, BroadcastProgressed(sent=1))
         return broadcast
 
     desk.run(heard_later)
@@ -349,16 +352,16 @@ def test_what_somebody_got_after_all_is_sent_and_gives_no_reason_but_its_end(
 def test_marketing_waits_at_night_in_lagos(hour: int, purpose: str, sent: bool) -> None:
     desk = MessageDesk(1)
     broadcast = desk.sending(purpose=purpose)
-    desk.world.time = START.replace(hour=hour - 1, minute=59 if hour in (8, 20) else 0)
+    desk.environment.time = START.replace(hour=hour - 1, minute=59 if hour in (8, 20) else 0)
     if hour in (8, 20):
-        desk.world.time += timedelta(minutes=1)
+        desk.environment.time += timedelta(minutes=1)
     assert bool(desk.take(broadcast).parcels) is sent
 
 
 def test_whoever_was_suspended_or_opted_out_meanwhile_is_left_out() -> None:
     desk = MessageDesk(3)
     broadcast = desk.sending(purpose="marketing")
-    desk.world.time = START
+    desk.environment.time = START
     desk.perform(User, desk.users[0], SuspendUser(reason="fraud"))
     assert desk.perform(User, desk.users[1], OptOut()) == [UserOptedOut()]
     hand = desk.take(broadcast)

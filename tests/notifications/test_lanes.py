@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from rim_ledger.core import Refused, Unavailable
 from rim_ledger.delivery.egress import Egress
 from rim_ledger.delivery.endpoint import endpoint_of
 from rim_ledger.delivery.kill_switch import SwitchOutbound
@@ -16,13 +15,18 @@ from rim_ledger.delivery.port import Channel, Lane, Outcome, Provider, Verdict
 from rim_ledger.delivery.providers import Providers
 from rim_ledger.delivery.sms import SmsGateway
 from rim_ledger.delivery.smtp import SmtpServer
-from rim_ledger.ledger import Ledger
-from rim_ledger.lending.standing import SuspendUser
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.lending.user import User
+from rim_ledger.lending.user_commands import SuspendUser
 from rim_ledger.notifications.broadcast import BroadcastMessage
-from rim_ledger.notifications.broadcasting import CancelBroadcast, PauseBroadcast, ResumeBroadcast
+from rim_ledger.notifications.broadcast_commands import (
+    CancelBroadcast,
+    PauseBroadcast,
+    ResumeBroadcast,
+)
 from rim_ledger.notifications.contact import GONE, OptOut
-from rim_ledger.notifications.hand_over import look_at_chunk, settle, take_again, take_waiting
+from rim_ledger.notifications.delivery_rules import look_at_chunk, settle, take_again, take_waiting
 from rim_ledger.notifications.notification import (
     HandOver,
     Notice,
@@ -32,9 +36,10 @@ from rim_ledger.notifications.notification import (
     RecipientType,
     repeat_id,
 )
-from rim_ledger.notifications.parcel import CANCELLED, UNWANTED, Hand
-from rim_ledger.notifications.retrying import RetryNotification
-from rim_ledger.system.connecting import (
+from rim_ledger.notifications.outgoing_message import CANCELLED, UNWANTED, Hand
+from rim_ledger.notifications.retry import RetryNotification
+from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
+from rim_ledger.system.integration_commands import (
     ActivateIntegration,
     ArchiveIntegration,
     CreateIntegration,
@@ -42,8 +47,7 @@ from rim_ledger.system.connecting import (
     TestIntegration,
     UpdateIntegration,
 )
-from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
-from rim_ledger.system.mending import break_
+from rim_ledger.system.recovery import break_
 from tests.lending.desk import refused
 from tests.notifications.desk import MessageDesk
 
@@ -58,16 +62,16 @@ class PostOffice(MessageDesk):
     def __init__(self, users: int = 3, otherwise: Provider | None = FILE) -> None:
         super().__init__(users)
         ledger, egress = cast("Ledger", None), Egress(development=True)
-        self.through = Providers("", ledger, self.world, egress, outbox=otherwise)
+        self.through = Providers("", ledger, self.environment, egress, outbox=otherwise)
         self.hand = Hand(self.through)
 
     def connect(self, kind: str = "sms", **config: Any) -> UUID:
-        id_ = self.world.new_id()
+        id_ = self.environment.new_id()
         config = {"from": "ledger@rim.example"[:20]} | config
         wish = {"name": "A", "type": kind, "provider": "a", "baseUrl": ADDRESS[kind]}
         form = CreateIntegration.model_validate(wish | {"config": config})
         self.perform(ApiIntegration, id_, form)
-        line = endpoint_of(self.book(), self.book().read(ApiIntegration, id_))
+        line = endpoint_of(self.uow(), self.uow().read(ApiIntegration, id_))
         self.perform(ApiIntegration, id_, TestIntegration().after(line, GOOD))
         self.perform(ApiIntegration, id_, ActivateIntegration())
         return id_
@@ -76,7 +80,7 @@ class PostOffice(MessageDesk):
         self.perform(ApiIntegration, integration, DeactivateIntegration())
 
     def lane(self, channel: Channel = Channel.SMS) -> Lane:
-        return self.through.lane(channel, self.book())
+        return self.through.lane(channel, self.uow())
 
     def taken(self, row: UUID) -> Lane:
         self.run(take_waiting([row], self.hand))
@@ -124,7 +128,7 @@ def test_who_is_in_error_gets_nothing_and_nobody_else_does_instead() -> None:
     assert (lane.integration, lane.closed.code, lane.given_up) == (sms, "sender-out-of-use", False)
     desk.stop(sms)
     assert desk.lane().provider is FILE
-    former = desk.through.former(Channel.SMS, sms, desk.book())
+    former = desk.through.former(Channel.SMS, sms, desk.uow())
     assert isinstance(former.provider, SmsGateway)
     assert former.closed
     assert former.given_up
@@ -197,7 +201,7 @@ def test_a_broadcast_stands_still_while_a_provider_is_out_of_use(kind: str) -> N
     assert hand.seen == (4, 4)
     assert desk.take(broadcast).parcels == []
     assert desk.broadcast(broadcast).phase == "sending"
-    line = endpoint_of(desk.book(), desk.book().read(ApiIntegration, sms))
+    line = endpoint_of(desk.uow(), desk.uow().read(ApiIntegration, sms))
     desk.perform(ApiIntegration, sms, TestIntegration().after(line, GOOD))
     again = desk.take(broadcast)
     assert len(again.parcels) == count
@@ -224,10 +228,10 @@ def test_what_came_nowhere_is_in_hand_anew_before_it_is_sent_again() -> None:
     _, (row,) = left_in_hand(desk)
     desk.stop(first)
     second = desk.connect()
-    desk.world.time += timedelta(minutes=5)
+    desk.environment.time += timedelta(minutes=5)
     assert again(desk, [row]) == ["+2348030000000"]
     known = desk.row(row)
-    assert (known.integration, known.taken_at) == (second, desk.world.now())
+    assert (known.integration, known.taken_at) == (second, desk.environment.now())
     assert (known.hand_over, desk.hand.parcels[0].lane.integration) == ("under-way", second)
     desk.run(settle({row: Outcome(Verdict.ACCEPTED)}))
     assert again(desk, [row]) == [], "somebody was faster"
@@ -268,7 +272,7 @@ def test_a_broadcast_that_stands_still_loses_nobody_it_had_in_hand(still: str) -
     desk = PostOffice(users=2)
     sms = desk.connect()
     broadcast, rows = left_in_hand(desk)
-    line = endpoint_of(desk.book(), desk.book().read(ApiIntegration, sms))
+    line = endpoint_of(desk.uow(), desk.uow().read(ApiIntegration, sms))
     switch = {
         "error": lambda: desk.run(break_(sms, 5)),
         "paused": lambda: desk.perform(BroadcastMessage, broadcast, PauseBroadcast()),
@@ -293,10 +297,10 @@ def test_what_may_still_be_on_its_way_is_known_by_its_lane() -> None:
     assert desk.lane().on_the_way == timedelta(minutes=2)
     row = desk.alone()
     desk.taken(row)
-    desk.world.time += timedelta(seconds=5)
+    desk.environment.time += timedelta(seconds=5)
     desk.taken(row)
     (doubt,) = desk.hand.doubts
-    assert desk.world.now() - doubt.taken_at == timedelta(seconds=5)
+    assert desk.environment.now() - doubt.taken_at == timedelta(seconds=5)
     assert doubt.lane.on_the_way == timedelta(minutes=2)
 
 
@@ -317,7 +321,7 @@ def test_conversations_with_a_mail_server_are_counted_in_the_whole_process() -> 
 
 def test_the_line_of_a_message_shows_no_secret() -> None:
     desk = PostOffice()
-    id_ = desk.world.new_id()
+    id_ = desk.environment.new_id()
     wish = CreateIntegration.model_validate(
         {
             "name": "A",
@@ -328,7 +332,7 @@ def test_the_line_of_a_message_shows_no_secret() -> None:
         }
     ).model_copy(update={"api_key": SecretStr("a-user"), "api_secret": SecretStr("a-password")})
     desk.perform(ApiIntegration, id_, wish)
-    line = endpoint_of(desk.book(), desk.book().read(ApiIntegration, id_))
+    line = endpoint_of(desk.uow(), desk.uow().read(ApiIntegration, id_))
     assert (line.key, line.secret) == (SecretStr("a-user"), SecretStr("a-password"))
     assert "a-user" not in repr(line)
     assert "a-password" not in repr(line)

@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rim_ledger.core import Actor, Event, Refused
 from rim_ledger.delivery.callbacks import NoneOfOurs
 from rim_ledger.delivery.port import Outcome, Verdict
-from rim_ledger.lending.standing import SuspendUser
+from rim_ledger.engine.aggregate import Actor, Event
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.user import User
+from rim_ledger.lending.user_commands import SuspendUser
 from rim_ledger.notifications.broadcast import chunk_id
-from rim_ledger.notifications.hand_over import Hand, advance, settle, take_waiting
+from rim_ledger.notifications.delivery_rules import Hand, advance, settle, take_waiting
 from rim_ledger.notifications.message_callback import MessageCallback
 from rim_ledger.notifications.notification import (
     Notice,
@@ -23,7 +24,7 @@ from rim_ledger.notifications.notification import (
     NotificationType,
     RecipientType,
 )
-from rim_ledger.notifications.retrying import RetryNotification
+from rim_ledger.notifications.retry import RetryNotification
 from tests.notifications.desk import VERDICTS, MessageDesk
 from tests.spec import names
 

@@ -7,11 +7,12 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from rim_ledger.core import Event, NotFound, Refused
 from rim_ledger.delivery.port import Outcome, Verdict
-from rim_ledger.lending.standing import EraseUser, SuspendUser
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.refusals import NotFound, Refused
 from rim_ledger.lending.user import User
-from rim_ledger.notifications.hand_over import settle, take_waiting
+from rim_ledger.lending.user_commands import EraseUser, SuspendUser
+from rim_ledger.notifications.delivery_rules import settle, take_waiting
 from rim_ledger.notifications.notification import (
     HandOver,
     Notice,
@@ -25,9 +26,9 @@ from rim_ledger.notifications.notification import (
     RecipientType,
     mark,
 )
-from rim_ledger.notifications.parcel import Hand
+from rim_ledger.notifications.outgoing_message import Hand
 from rim_ledger.notifications.queues import in_hand, waiting
-from rim_ledger.notifications.retrying import RetryNotification
+from rim_ledger.notifications.retry import RetryNotification
 from tests.notifications.desk import VERDICTS, MessageDesk
 from tests.spec import names
 
@@ -70,14 +71,14 @@ def test_the_same_cause_tells_a_person_on_a_channel_once() -> None:
 def test_it_is_in_hand_before_it_is_sent_and_its_address_is_clear_there_alone() -> None:
     desk = MessageDesk()
     row = desk.queued(notice(desk))
-    assert desk.book().listed(waiting("sms"), 9) == [row]
+    assert desk.uow().listed(waiting("sms"), 9) == [row]
     (parcel,) = taken(desk, row).parcels
     assert (parcel.order.to, parcel.order.body) == ("+2348030000000", "Message")
     assert desk.row(row).hand_over is HandOver.UNDER_WAY
     assert not any("+234" in str(each.event) or "Message" in str(each.event) for each in desk.log)
     assert names(heard(desk, row, Verdict.ACCEPTED)) == ["NotificationSent"]
-    assert desk.row(row).sent_at == desk.world.now()
-    assert desk.book().listed(waiting("sms"), 9) == []
+    assert desk.row(row).sent_at == desk.environment.now()
+    assert desk.uow().listed(waiting("sms"), 9) == []
 
 
 def test_the_oldest_goes_first_and_no_more_are_in_hand_than_may_go_at_once() -> None:
@@ -85,12 +86,12 @@ def test_the_oldest_goes_first_and_no_more_are_in_hand_than_may_go_at_once() -> 
     desk.pace(12)
     rows = list[UUID]()
     for number in range(7):
-        desk.world.time += timedelta(seconds=1)
+        desk.environment.time += timedelta(seconds=1)
         rows.append(desk.queued(notice(desk, cause=UUID(int=number))))
-    assert desk.book().listed(waiting("sms"), 9) == rows
+    assert desk.uow().listed(waiting("sms"), 9) == rows
     assert [each.id for each in taken(desk, *rows).parcels] == rows[:3]
-    assert desk.book().listed(in_hand("sms"), 9) == rows[:3]
-    assert desk.book().listed(waiting("sms"), 9) == rows[3:]
+    assert desk.uow().listed(in_hand("sms"), 9) == rows[:3]
+    assert desk.uow().listed(waiting("sms"), 9) == rows[3:]
 
 
 def test_what_somebody_who_died_had_in_hand_is_asked_about() -> None:
@@ -99,7 +100,7 @@ def test_what_somebody_who_died_had_in_hand_is_asked_about() -> None:
     taken(desk, row)
     count = len(desk.log)
     (doubt,) = taken(desk, row).doubts
-    assert (doubt.id, doubt.taken_at) == (row, desk.world.now())
+    assert (doubt.id, doubt.taken_at) == (row, desk.environment.now())
     assert len(desk.log) == count
 
 
@@ -152,8 +153,8 @@ def test_a_status_goes_forward_only(status: str, command: str) -> None:
     if status != "pending":
         heard(desk, row, VERDICTS[status])
 
-    def work(book: Any) -> UUID:
-        mark(book, row, EVENTS[command])
+    def work(uow: Any) -> UUID:
+        mark(uow, row, EVENTS[command])
         return row
 
     if command in LEGAL[status]:

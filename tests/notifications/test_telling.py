@@ -2,10 +2,10 @@
 
 import pytest
 
-from rim_ledger.admin.account import SuspendAdmin
+from rim_ledger.admin.admin_commands import SuspendAdmin
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.delivery.port import Verdict
-from rim_ledger.notifications.alerting import ArchiveAlert, DisableAlert
+from rim_ledger.notifications.alert_commands import ArchiveAlert, DisableAlert
 from rim_ledger.notifications.contact import GONE
 from rim_ledger.notifications.notification import (
     NotificationFailed,
@@ -15,8 +15,8 @@ from rim_ledger.notifications.notification import (
     NotificationWithheld,
     mark,
 )
-from rim_ledger.notifications.parcel import OVER
-from rim_ledger.notifications.retrying import RetryNotification
+from rim_ledger.notifications.outgoing_message import OVER
+from rim_ledger.notifications.retry import RetryNotification
 from tests.notifications.watchers import WORDS, Watchers, whom
 from tests.spec import names
 
@@ -40,9 +40,9 @@ def test_what_failed_after_the_provider_took_it_is_told_on_the_other_channel_too
     ada = desk.ada(phone="08031234567")
     desk.told(desk.add("watchers", channel=["email"]))
     assert desk.hand_over() == [NotificationSent()]
-    book = desk.book()
-    mark(book, desk.rows()[0].id, NotificationFailed(reason="bounced"))
-    assert whom(desk.keep(book)) == [(ada, "sms")]
+    uow = desk.uow()
+    mark(uow, desk.rows()[0].id, NotificationFailed(reason="bounced"))
+    assert whom(desk.keep(uow)) == [(ada, "sms")]
 
 
 def test_what_is_told_on_both_channels_needs_nothing_else_when_one_fails() -> None:
@@ -107,7 +107,7 @@ def test_a_message_is_withheld_when_its_episode_is_over(end: str) -> None:
     went = desk.hand_over()
     assert went.count(NotificationWithheld(reason=OVER)) == 1
     assert went.count(NotificationSent()) == (end == "another")
-    row = desk.book().read(NotificationHistory, late)
+    row = desk.uow().read(NotificationHistory, late)
     assert (row.status, row.error_message) == ("failed", OVER)
 
 

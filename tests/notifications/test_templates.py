@@ -8,33 +8,31 @@ from hypothesis import given as when_given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rim_ledger.core import Invalid, Refused
-from rim_ledger.notifications.email_template import (
+from rim_ledger.engine.refusals import Invalid, Refused
+from rim_ledger.notifications.sms_text import GSM_7, measured
+from rim_ledger.notifications.template import (
     ArchiveEmailTemplate,
+    ArchiveSmsTemplate,
     CreateEmailTemplate,
+    CreateSmsTemplate,
     DisableEmailTemplate,
+    DisableSmsTemplate,
     EmailTemplate,
     EmailTemplateArchived,
     EmailTemplateChanged,
     EmailTemplateDisabled,
     EmailTemplateEnabled,
     EnableEmailTemplate,
-    TemplateType,
-    UpdateEmailTemplate,
-)
-from rim_ledger.notifications.sms_template import (
-    ArchiveSmsTemplate,
-    CreateSmsTemplate,
-    DisableSmsTemplate,
     EnableSmsTemplate,
     SmsTemplate,
     SmsTemplateArchived,
     SmsTemplateChanged,
     SmsTemplateDisabled,
     SmsTemplateEnabled,
+    TemplateType,
+    UpdateEmailTemplate,
     UpdateSmsTemplate,
 )
-from rim_ledger.notifications.sms_text import GSM_7, measured
 from tests.spec import Memory, given
 
 WELCOME = CreateEmailTemplate(
@@ -55,16 +53,16 @@ def refusal(wish: Any) -> Refused:
     memory = Memory()
     with pytest.raises(Refused) as refused:
         kind = SmsTemplate if isinstance(wish, CreateSmsTemplate) else EmailTemplate
-        memory.perform(kind, memory.world.new_id(), wish)
+        memory.perform(kind, memory.environment.new_id(), wish)
     return refused.value
 
 
 def template(wish: CreateEmailTemplate | CreateSmsTemplate) -> Any:
     memory = Memory()
-    stream = memory.world.new_id()
+    stream = memory.environment.new_id()
     kind = SmsTemplate if isinstance(wish, CreateSmsTemplate) else EmailTemplate
     memory.perform(kind, stream, wish)
-    return memory.book().read(kind, stream)
+    return memory.uow().read(kind, stream)
 
 
 @pytest.mark.parametrize(
@@ -174,11 +172,13 @@ def test_a_template_is_enabled_disabled_and_put_away_once() -> None:
 
 def test_a_name_is_one_templates_until_that_is_put_away() -> None:
     memory = Memory()
-    first, second = memory.world.new_id(), memory.world.new_id()
+    first, second = memory.environment.new_id(), memory.environment.new_id()
     memory.perform(EmailTemplate, first, WELCOME)
     with pytest.raises(Refused, match="Another template is named WELCOME"):
         memory.perform(EmailTemplate, second, email(name="WELCOME"))
-    memory.perform(SmsTemplate, memory.world.new_id(), DUE.model_copy(update={"name": "welcome"}))
+    memory.perform(
+        SmsTemplate, memory.environment.new_id(), DUE.model_copy(update={"name": "welcome"})
+    )
     memory.perform(EmailTemplate, first, ArchiveEmailTemplate())
     memory.perform(EmailTemplate, second, email(name="WELCOME"))
 

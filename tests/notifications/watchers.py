@@ -6,13 +6,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from rim_ledger.core import Actor, Command, Event
 from rim_ledger.delivery.port import Channel, Outcome, Verdict
+from rim_ledger.engine.aggregate import Actor, Event
+from rim_ledger.engine.command import Command
 from rim_ledger.notifications.alert import AlertTriggered, SystemAlert
-from rim_ledger.notifications.alerting import CreateAlert, observe
-from rim_ledger.notifications.hand_over import settle, take_waiting
+from rim_ledger.notifications.alert_commands import CreateAlert, observe
+from rim_ledger.notifications.delivery_rules import settle, take_waiting
 from rim_ledger.notifications.notification import NotificationHistory, NotificationQueued
-from rim_ledger.notifications.parcel import Hand
+from rim_ledger.notifications.outgoing_message import Hand
 from rim_ledger.notifications.queues import waiting
 from tests.admin.staff import Staff
 from tests.notifications.desk import Through
@@ -32,7 +33,7 @@ class Watchers(Staff):
             "channel": ["email"],
             "recipients": [*recipients] or ["superadmin"],
         }
-        id_ = self.world.new_id()
+        id_ = self.environment.new_id()
         self.perform(SystemAlert, id_, CreateAlert.model_validate(fields | more))
         return id_
 
@@ -44,10 +45,10 @@ class Watchers(Staff):
         self, id: UUID, value: int | None, failing: Container[Channel] = (), minutes: float = 1
     ) -> list[Event]:
         """A look, a minute after the last."""
-        self.world.time += timedelta(minutes=minutes)
-        book = self.book()
-        observe(id, None if value is None else Decimal(value), failing)(book)
-        return self.keep(book)
+        self.environment.time += timedelta(minutes=minutes)
+        uow = self.uow()
+        observe(id, None if value is None else Decimal(value), failing)(uow)
+        return self.keep(uow)
 
     def told(
         self, id: UUID, failing: Container[Channel] = (), minutes: float = 1
@@ -62,25 +63,25 @@ class Watchers(Staff):
         return self.hire("ada", self.role("watchers", ("alerts", "read")), **more)
 
     def waiting(self) -> list[UUID]:
-        return [id_ for each in (SMS, EMAIL) for id_ in self.book().listed(waiting(each), 99)]
+        return [id_ for each in (SMS, EMAIL) for id_ in self.uow().listed(waiting(each), 99)]
 
     def hand_over(self, heard: Verdict = Verdict.ACCEPTED) -> list[Event]:
         """Carry what waits, as the courier does; what came of it."""
-        hand, book = Hand(Through()), self.book()
-        take_waiting(self.waiting(), hand)(book)
-        self.keep(book)
+        hand, uow = Hand(Through()), self.uow()
+        take_waiting(self.waiting(), hand)(uow)
+        self.keep(uow)
         down = Outcome(heard, "it is down")
         outcomes = {each.id: each.withheld or down for each in hand.parcels}
-        book = self.book()
-        settle(outcomes)(book)
-        return self.keep(book)
+        uow = self.uow()
+        settle(outcomes)(uow)
+        return self.keep(uow)
 
     def rows(self) -> list[NotificationHistory]:
         entries = (each.aggregate for each in self.streams.values())
         return [each for each in entries if isinstance(each, NotificationHistory)]
 
     def alert(self, id: UUID) -> SystemAlert:
-        return self.book().read(SystemAlert, id)
+        return self.uow().read(SystemAlert, id)
 
 
 def whom(events: Iterable[Event]) -> list[tuple[UUID, str]]:

@@ -10,13 +10,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rim_ledger.core import Actor, Command, Forbidden, Invalid, Refused
 from rim_ledger.delivery.port import Verdict
+from rim_ledger.engine.aggregate import Actor
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Forbidden, Invalid, Refused
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault, look_for_overdue
 from rim_ledger.lending.loan import OPEN, Loan
-from rim_ledger.lending.standing import EraseUser, SuspendUser, erase_again
 from rim_ledger.lending.user import User
-from rim_ledger.payments.payment import (
+from rim_ledger.lending.user_commands import EraseUser, SuspendUser, erase_again
+from rim_ledger.payments.payment_commands import (
     AddNote,
     CompleteTransaction,
     FailTransaction,
@@ -44,7 +46,7 @@ AFTER = {"complete": "completed", "fail": "failed", "reverse": "refunded", "refu
 
 
 def record(desk: Desk, amount: Any = 50, method: PaymentMethod = CARD, **terms: Any) -> UUID:
-    id_ = desk.world.new_id()
+    id_ = desk.environment.new_id()
     wish = RecordTransaction(
         type=TransactionType.REPAYMENT,
         user_id=desk.ada,
@@ -174,10 +176,10 @@ def test_cash_needs_a_permission_of_its_own() -> None:
         amount=5,
         payment_method=PaymentMethod.CASH,
     )
-    book = desk.book()
-    book.rights = {("transactions", "write")}
+    uow = desk.uow()
+    uow.rights = {("transactions", "write")}
     with pytest.raises(Forbidden, match=r"transactions\.cash:write"):
-        list(wish.begin(desk.world.new_id(), book))
+        list(wish.begin(desk.environment.new_id(), uow))
 
 
 def test_nobody_handles_a_payment_of_their_own() -> None:
@@ -185,10 +187,10 @@ def test_nobody_handles_a_payment_of_their_own() -> None:
     wish = RecordTransaction(
         type=TransactionType.REPAYMENT, user_id=desk.ada, amount=5, payment_method=CARD
     )
-    book = desk.book(Actor(type="admin", id=UUID(int=3), name="ada"))
-    book.contacts = frozenset({desk.user.phone_hash})
+    uow = desk.uow(Actor(type="admin", id=UUID(int=3), name="ada"))
+    uow.contacts = frozenset({desk.user.phone_hash})
     with pytest.raises(Forbidden, match="your own"):
-        list(wish.begin(desk.world.new_id(), book))
+        list(wish.begin(desk.environment.new_id(), uow))
 
 
 @pytest.mark.parametrize(
@@ -200,16 +202,16 @@ def test_nobody_fails_a_payment_of_their_own_or_writes_upon_it(
 ) -> None:
     desk = Desk()
     payment = record(desk)
-    book = desk.book(Actor(type="admin", id=UUID(int=3), name="ada"))
-    book.contacts = frozenset({desk.user.phone_hash})
+    uow = desk.uow(Actor(type="admin", id=UUID(int=3), name="ada"))
+    uow.contacts = frozenset({desk.user.phone_hash})
     with pytest.raises(Forbidden, match="your own"):
-        list(command.decide(desk.transaction(payment), book))
+        list(command.decide(desk.transaction(payment), uow))
 
 
 def test_a_sale_of_airtime_touches_no_loan() -> None:
     desk = Desk()
     loan = desk.disbursed()
-    sale = desk.world.new_id()
+    sale = desk.environment.new_id()
     wish = RecordTransaction(
         type=TransactionType.AIRTIME,
         user_id=desk.ada,
@@ -239,7 +241,7 @@ def test_a_payment_has_the_fields_of_its_kind(
     desk = Desk()
     wish = RecordTransaction(type=type_, user_id=desk.ada, amount=5, **terms)
     with pytest.raises(Invalid) as refusal:
-        desk.perform(Transaction, desk.world.new_id(), wish)
+        desk.perform(Transaction, desk.environment.new_id(), wish)
     assert refusal.value.more["pointer"] == pointer
 
 
@@ -254,10 +256,10 @@ def test_words_about_a_payment_are_sealed() -> None:
 def test_an_erased_person_stays_erased() -> None:
     desk = Desk()
     desk.perform(User, desk.ada, EraseUser())
-    assert desk.book().reveal(desk.ada, desk.user.name) is None
+    assert desk.uow().reveal(desk.ada, desk.user.name) is None
     assert refused(lambda: record(desk)) == "erased"
     again = Desk()
-    again.world.count = 100
+    again.environment.count = 100
     assert refused(lambda: desk.perform(User, desk.ada, EraseUser())) == "already-done"
 
 
@@ -367,9 +369,9 @@ class Payments(RuleBasedStateMachine):
 
     @rule(days=st.integers(1, 40))
     def wait(self, days: int) -> None:
-        self.desk.world.time += timedelta(days=days)
+        self.desk.environment.time += timedelta(days=days)
         for (what, loan), at in list(self.desk.reminders.items()):
-            if what == "overdue" and at and at <= self.desk.world.time:
+            if what == "overdue" and at and at <= self.desk.environment.time:
                 self.desk.run(look_for_overdue(loan))
 
     @invariant()
@@ -409,18 +411,18 @@ class Payments(RuleBasedStateMachine):
 
     @invariant()
     def the_journal_balances_and_agrees(self) -> None:
-        book = self.desk.journal()
+        uow = self.desk.journal()
         user = self.desk.user
         loans = [self.desk.loan(loan) for loan in self.loans]
         lent = [loan for loan in loans if loan.disbursed_at]
         lost = [loan.outstanding_amount for loan in lent if loan.status == "defaulted"]
         receivable = sum(loan.outstanding_amount for loan in lent)
-        assert sum(book.values()) == 0
-        assert -book["2110"] == user.credit_balance
-        assert book["1200.MTN"] + book["1210"] == receivable
-        assert (-book["1290"], book["5100"]) == (sum(lost), sum(lost))
-        assert book["2100"] == 0
-        assert -book["4100"] == sum(loan.amount_due - loan.amount for loan in lent)
+        assert sum(uow.values()) == 0
+        assert -uow["2110"] == user.credit_balance
+        assert uow["1200.MTN"] + uow["1210"] == receivable
+        assert (-uow["1290"], uow["5100"]) == (sum(lost), sum(lost))
+        assert uow["2100"] == 0
+        assert -uow["4100"] == sum(loan.amount_due - loan.amount for loan in lent)
 
     @invariant()
     def replaying_the_log_gives_the_same_state(self) -> None:

@@ -9,17 +9,18 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from rim_ledger.core import Actor, Command, Event
 from rim_ledger.delivery.callbacks import UnknownReference
-from rim_ledger.payments.payment import CompleteTransaction, FailTransaction
+from rim_ledger.engine.aggregate import Actor, Event
+from rim_ledger.engine.command import Command
 from rim_ledger.payments.payment_callback import PaymentCallback
+from rim_ledger.payments.payment_commands import CompleteTransaction, FailTransaction
 from rim_ledger.payments.reversal import Reconcile, RefundTransaction, ReverseTransaction
 from rim_ledger.payments.transaction import Transaction
-from rim_ledger.system.connecting import (
+from rim_ledger.system.integration import ApiIntegration
+from rim_ledger.system.integration_commands import (
     ActivateIntegration,
     CreateIntegration,
 )
-from rim_ledger.system.integration import ApiIntegration
 from tests.lending.desk import Desk, refused
 from tests.payments.test_payment import record
 from tests.spec import START, names
@@ -37,7 +38,7 @@ class Counter(Desk):
         self.payment = record(self, 50, provider="paystack", reference="P-1")
 
     def gateway(self, creation: CreateIntegration) -> UUID:
-        id_ = self.world.new_id()
+        id_ = self.environment.new_id()
         for command in (creation, rotated(), ActivateIntegration()):
             self.perform(ApiIntegration, id_, command)
         return id_
@@ -47,10 +48,10 @@ class Counter(Desk):
     ) -> list[Event]:
         claim = {"reference": "P-1", "amount": 50, "provider": "paystack"} | said
         callback = PaymentCallback.model_validate({"type": type_, "data": claim})
-        book = self.book(Actor(type="integration", id=by or self.paystack, name="Paystack"))
-        book.stamp = replace(book.stamp, key=key)
-        callback.work(book)
-        return self.keep(book)
+        uow = self.uow(Actor(type="integration", id=by or self.paystack, name="Paystack"))
+        uow.stamp = replace(uow.stamp, key=key)
+        callback.work(uow)
+        return self.keep(uow)
 
     @property
     def heard(self) -> Transaction:
@@ -76,9 +77,9 @@ def test_the_gateway_s_own_time_is_kept_as_its_word(timestamp: Any, kept: dateti
     desk = Counter()
     claim = {"reference": "P-1", "amount": 50, "provider": "paystack"}
     said = {"type": SUCCEEDED, "timestamp": timestamp, "data": claim}
-    book = desk.book(Actor(type="integration", id=desk.paystack, name="Paystack"))
-    PaymentCallback.model_validate(said).take(book)
-    desk.keep(book)
+    uow = desk.uow(Actor(type="integration", id=desk.paystack, name="Paystack"))
+    PaymentCallback.model_validate(said).take(uow)
+    desk.keep(uow)
     assert desk.heard.status == "completed"
     assert (desk.log[-1].stamp.said_at, desk.log[-1].stamp.at) == (kept, START)
 

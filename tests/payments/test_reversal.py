@@ -7,13 +7,18 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.core import Command, Forbidden
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Forbidden
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.lateness import MarkDefaulted, look_for_credit_default, look_for_overdue
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.standing import DeleteUser, EraseUser
 from rim_ledger.lending.user import User
-from rim_ledger.payments.payment import CompleteTransaction, FailTransaction, RecordTransaction
+from rim_ledger.lending.user_commands import DeleteUser, EraseUser
+from rim_ledger.payments.payment_commands import (
+    CompleteTransaction,
+    FailTransaction,
+    RecordTransaction,
+)
 from rim_ledger.payments.reversal import (
     Reconcile,
     RefundCredit,
@@ -119,7 +124,7 @@ def test_a_reopened_loan_falls_overdue_again() -> None:
     desk = Desk()
     loan = desk.disbursed(100, repayment_period=1)
     payment = desk.pay(115)
-    desk.world.pass_days(3)
+    desk.environment.pass_days(3)
     desk.run(look_for_overdue(loan))
     reverse(desk, payment)
     due = desk.loan(loan).due_date
@@ -213,7 +218,7 @@ def test_one_statement_line_settles_one_payment() -> None:
     first, second, waiting = desk.pay(5), desk.pay(5), record(desk)
     line = Reconcile(statement_line="S-1/7", notes="seen")
     desk.perform(Transaction, first, line)
-    assert desk.transaction(first).reconciled_at == desk.world.time
+    assert desk.transaction(first).reconciled_at == desk.environment.time
     for again in (line, Reconcile(statement_line="s-1/7")):
         code = refused(lambda w=again: desk.perform(Transaction, second, w))  # type: ignore[misc]
         assert code == "statement-line-taken"
@@ -279,8 +284,8 @@ def test_a_loan_is_not_sent_to_somebody_whose_credit_fell_below_zero_since() -> 
 def test_credit_that_stays_below_zero_defaults_as_a_loan_does() -> None:
     desk = overdrawn()
     due = desk.reminders["credit-default", desk.ada]
-    assert due == desk.world.now() + timedelta(days=30)
-    desk.world.pass_days(30)
+    assert due == desk.environment.now() + timedelta(days=30)
+    desk.environment.pass_days(30)
     assert desk.user.defaults == {}
     desk.run(look_for_credit_default(desk.ada))
     assert (desk.user.credit_score, desk.user.credit_limit) == (300, 0)
@@ -291,24 +296,24 @@ def test_credit_that_stays_below_zero_defaults_as_a_loan_does() -> None:
 def test_credit_below_zero_defaults_once_and_not_before_its_time() -> None:
     desk = overdrawn()
     due = desk.reminders["credit-default", desk.ada]
-    desk.world.pass_days(29)
+    desk.environment.pass_days(29)
     assert desk.run(look_for_credit_default(desk.ada)) == []
     assert desk.reminders["credit-default", desk.ada] == due
-    desk.world.pass_days(1)
+    desk.environment.pass_days(1)
     assert desk.run(look_for_credit_default(desk.ada)) != []
     assert desk.run(look_for_credit_default(desk.ada)) == []
 
 
 def test_credit_that_was_repaid_in_time_defaults_no_more_until_it_falls_anew() -> None:
     desk = overdrawn()
-    desk.world.pass_days(20)
+    desk.environment.pass_days(20)
     desk.pay(100)
-    desk.world.pass_days(10)
+    desk.environment.pass_days(10)
     assert desk.run(look_for_credit_default(desk.ada)) == []
     payment = desk.pay(100)
     desk.perform(User, desk.ada, refund(100, "F-2"))
     reverse(desk, payment)
-    assert desk.reminders["credit-default", desk.ada] == desk.world.now() + timedelta(days=30)
+    assert desk.reminders["credit-default", desk.ada] == desk.environment.now() + timedelta(days=30)
 
 
 @pytest.mark.parametrize("command", [EraseUser(), DeleteUser()])
@@ -316,7 +321,7 @@ def test_somebody_with_a_payment_under_way_is_neither_deleted_nor_erased(
     command: Command[User],
 ) -> None:
     desk = Desk()
-    waiting, captured, sale = record(desk), record(desk), desk.world.new_id()
+    waiting, captured, sale = record(desk), record(desk), desk.environment.new_id()
     airtime = {"type": "airtime", "network": "MTN", "amount": 50, "userId": str(desk.ada)}
     desk.perform(Transaction, sale, RecordTransaction.model_validate(airtime))
     desk.perform(Transaction, captured, FailTransaction(reason="no", funds_captured=True))
@@ -333,7 +338,7 @@ def test_somebody_with_a_payment_under_way_is_neither_deleted_nor_erased(
 def test_nobody_settles_a_payment_of_their_own(command: Command[Transaction]) -> None:
     desk = Desk()
     payment = desk.pay(5)
-    book = desk.book()
-    book.contacts = frozenset({desk.user.email_hash})
+    uow = desk.uow()
+    uow.contacts = frozenset({desk.user.email_hash})
     with pytest.raises(Forbidden, match="your own"):
-        list(command.decide(desk.transaction(payment), book))
+        list(command.decide(desk.transaction(payment), uow))

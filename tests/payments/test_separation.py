@@ -6,20 +6,25 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.admin_user_events import AdminContactChanged, AdminCreated
-from rim_ledger.core import Actor, Command, Forbidden, Refused
+from rim_ledger.admin.admin_user import AdminContactChanged, AdminCreated, AdminUser
+from rim_ledger.engine.aggregate import Actor
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Forbidden, Refused
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
-from rim_ledger.payments.payment import CompleteTransaction, FailTransaction, RecordTransaction
+from rim_ledger.payments.payment_commands import (
+    CompleteTransaction,
+    FailTransaction,
+    RecordTransaction,
+)
 from rim_ledger.payments.reversal import (
     RefundCredit,
     RefundTransaction,
     ReverseDisbursement,
     ReverseTransaction,
 )
-from rim_ledger.payments.settling import begin, settle
 from rim_ledger.payments.statement import LineOutcome, Statement
+from rim_ledger.payments.statement_matching import begin, settle
 from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
 from tests.lending.desk import Desk, refused
 from tests.payments.test_statement import SHA, line, started
@@ -45,7 +50,7 @@ class Counter(Desk):
     """A desk where payments of 50 come in."""
 
     def record(self, by: Actor, method: PaymentMethod = PaymentMethod.BANK_TRANSFER) -> UUID:
-        payment = self.world.new_id()
+        payment = self.environment.new_id()
         wish = RecordTransaction(
             type=TransactionType.REPAYMENT,
             user_id=self.ada,
@@ -144,17 +149,17 @@ def test_two_accounts_with_one_phone_or_e_mail_are_one_person(
 ) -> None:
     desk = Counter()
     phone, email = others
-    book = desk.book()
+    uow = desk.uow()
     made = AdminCreated(
         username="anna", email="anna@example.com", email_hash="e" * 64, role_id=UUID(int=5)
     )
-    book.open_stream(AdminUser, UUID(int=1), [made, AdminContactChanged(phone_hash="f" * 64)])
-    desk.keep(book)
+    uow.open_stream(AdminUser, UUID(int=1), [made, AdminContactChanged(phone_hash="f" * 64)])
+    desk.keep(uow)
     payment = desk.record(ANNA)
-    book = desk.book(BOLA)
-    book.contacts = frozenset(filter(None, [phone, email]))
+    uow = desk.uow(BOLA)
+    uow.contacts = frozenset(filter(None, [phone, email]))
     with pytest.raises(Forbidden) as refusal:
-        list(COMPLETE.decide(desk.transaction(payment), book))
+        list(COMPLETE.decide(desk.transaction(payment), uow))
     assert refusal.value.code == SEPARATION
 
 
@@ -172,7 +177,7 @@ def test_a_statement_completes_no_payment_that_its_uploader_recorded() -> None:
     own, by_key, others = desk.record(ANNA), desk.record(ANNAS_KEY), desk.record(BOLA)
     assert outcomes(desk, ANNA, own, by_key, others) == ["own-record", "own-record", "matched"]
     assert [desk.transaction(each).status for each in (own, by_key)] == ["pending"] * 2
-    counts = desk.book().read(Statement, started(desk)).summary
+    counts = desk.uow().read(Statement, started(desk)).summary
     assert (counts["ownRecord"], counts["matched"], counts["lines"]) == (2, 1, 3)
     assert forbidden(desk, Transaction, own, COMPLETE, ANNA)
     desk.perform(Transaction, own, COMPLETE, BOLA)

@@ -8,12 +8,16 @@ import pytest
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from rim_ledger.core import SYSTEM
+from rim_ledger.engine.aggregate import SYSTEM
 from rim_ledger.lending.user import User
-from rim_ledger.payments.payment import CompleteTransaction, FailTransaction, RecordTransaction
+from rim_ledger.payments.payment_commands import (
+    CompleteTransaction,
+    FailTransaction,
+    RecordTransaction,
+)
 from rim_ledger.payments.reversal import Reconcile, ReverseTransaction
-from rim_ledger.payments.settling import StatementLine, begin, finish, settle
 from rim_ledger.payments.statement import Finding, LineOutcome, Statement
+from rim_ledger.payments.statement_matching import StatementLine, begin, finish, settle
 from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
 from tests.lending.desk import Desk, refused
 from tests.spec import names
@@ -23,7 +27,7 @@ SHA = "0123456789abcdef" * 4
 
 def pending(desk: Desk, reference: str, amount: float = 50, **more: Any) -> UUID:
     """A repayment that waits for its money."""
-    payment = desk.world.new_id()
+    payment = desk.environment.new_id()
     wish = RecordTransaction(
         type=TransactionType.REPAYMENT,
         user_id=desk.ada,
@@ -79,7 +83,7 @@ def test_a_pending_payment_that_matches_is_completed_and_reconciled_in_one_decis
     ]
     assert desk.loan(loan).amount_paid == 50
     assert desk.transaction(payment).statement_line == "0123456789abcdef/1"
-    found = desk.book().read(Statement, statement)
+    found = desk.uow().read(Statement, statement)
     assert (found.lines, found.matched) == (1, 1)
 
 
@@ -162,19 +166,19 @@ def test_nobody_settles_their_own_payment_by_statement_or_by_hand() -> None:
     one, two = pending(desk, "R-1"), pending(desk, "R-2")
     desk.perform(Transaction, two, CompleteTransaction())
     statement = started(desk)
-    book = desk.book()
+    uow = desk.uow()
     phone = desk.user.phone_hash
     assert phone
-    book.contacts = frozenset([phone])
-    settle(statement, [line(1, "R-1"), line(2, "R-2")])(book)
-    *_, event = desk.keep(book)
+    uow.contacts = frozenset([phone])
+    settle(statement, [line(1, "R-1"), line(2, "R-2")])(uow)
+    *_, event = desk.keep(uow)
     assert [each.outcome for each in event.findings] == [LineOutcome.REFUSED] * 2  # type: ignore[attr-defined]
     assert desk.transaction(one).status == "pending"
     assert desk.transaction(two).reconciled_at is None
-    book = desk.book()
-    book.contacts = frozenset([phone])
+    uow = desk.uow()
+    uow.contacts = frozenset([phone])
     payment = desk.transaction(two)
-    assert refused(lambda: list(Reconcile().decide(payment, book))) == "conflict-of-interest"
+    assert refused(lambda: list(Reconcile().decide(payment, uow))) == "conflict-of-interest"
 
 
 def test_a_line_whose_name_settles_another_payment_moves_nothing() -> None:
@@ -207,7 +211,7 @@ def test_what_reading_the_file_found_is_kept_beside_what_was_settled() -> None:
     pending(desk, "R-1")
     bad = Finding(line=2, outcome=LineOutcome.INVALID, reason="date: a date looks like 2026-01-31")
     assert settled(desk, line(1, "R-1"), bad)[1] == bad
-    statement = desk.book().read(Statement, desk.claims["statement", SHA] or "")
+    statement = desk.uow().read(Statement, desk.claims["statement", SHA] or "")
     counts = {name: count for name, count in statement.summary.items() if count}
     assert counts == {"id": statement.id, "lines": 2, "matched": 1, "invalid": 1}
     assert desk.replayed() == desk.streams
@@ -217,7 +221,7 @@ def test_money_that_matches_beyond_the_debt_becomes_credit() -> None:
     desk = Desk()
     pending(desk, "R-1", 80)
     settled(desk, line(1, "R-1", "80"))
-    assert desk.book().read(User, desk.ada).credit_balance == 80
+    assert desk.uow().read(User, desk.ada).credit_balance == 80
     assert sum(desk.journal().values()) == 0
 
 
@@ -225,5 +229,5 @@ def test_the_statement_says_who_began_it() -> None:
     desk = Desk()
     actor = replace(SYSTEM, type="admin", id=UUID(int=7))
     desk.run(begin(SHA), actor)
-    statement = desk.book().read(Statement, desk.claims["statement", SHA] or "")
+    statement = desk.uow().read(Statement, desk.claims["statement", SHA] or "")
     assert statement.created_by == UUID(int=7)

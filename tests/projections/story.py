@@ -9,23 +9,21 @@ from uuid import UUID
 import psycopg
 from psycopg import AsyncConnection
 
-from projections import schema
-from projections.follower import Follower
-from projections.rebuild import rebuild
+from projections.follow.follower import Follower
+from projections.follow.rebuild import rebuild
+from projections.tables import schema
 from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated
 from rim_ledger.admin.admin_user import AdminCreated, AdminUser
-from rim_ledger.book import Book
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import SYSTEM, Actor, Aggregate, Event, Stamp
-from rim_ledger.key_ring import derived
-from rim_ledger.ledger import Ledger, Work
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_events import Decision, LoanRequested
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import CreditReserved, UserRegistered
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Aggregate, Event, Stamp
+from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.ledger import Ledger, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.lending.loan import Decision, Loan, LoanRequested
+from rim_ledger.lending.user import CreditReserved, User, UserRegistered
 from rim_ledger.values import Network
-from rim_ledger.vault import Vault
-from rim_ledger.world import RealWorld
+from rim_ledger.vault.key_ring import derived
+from rim_ledger.vault.personal_keys import Vault
 
 WORLD = RealWorld()
 VAULT = Vault(derived(b"a secret of the tests"), WORLD)
@@ -84,27 +82,27 @@ def reserved(id: UUID) -> CreditReserved:
 
 
 def opens(kind: type[Aggregate], id: UUID, *events: Event) -> Work:
-    def work(book: Book) -> UUID:
-        book.append(kind, id, events)
+    def work(uow: UnitOfWork) -> UUID:
+        uow.append(kind, id, events)
         return id
 
     return work
 
 
 def erases(id: UUID, *events: Event) -> Work:
-    def work(book: Book) -> UUID:
-        book.append(User, id, events)
-        book.erase(id)
+    def work(uow: UnitOfWork) -> UUID:
+        uow.append(User, id, events)
+        uow.erase(id)
         return id
 
     return work
 
 
-def found(book: Book) -> UUID:
+def found(uow: UnitOfWork) -> UUID:
     """The system makes the first admin, as nobody else is there."""
-    book.stamp = Stamp(at=AT, actor=SYSTEM)
-    book.append(AdminRole, ROLE, [role()])
-    book.append(AdminUser, ADMIN, [admin()])
+    uow.stamp = Stamp(at=AT, actor=SYSTEM)
+    uow.append(AdminRole, ROLE, [role()])
+    uow.append(AdminUser, ADMIN, [admin()])
     return ADMIN
 
 

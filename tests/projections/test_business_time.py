@@ -4,22 +4,23 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, get_args
+from typing import Any, Final, get_args
 from uuid import UUID
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 from msgspec.structs import replace
 
-from projections.fold import Course, Entry, Trace
+from projections.follow.fold import Course, Entry, Trace
+from projections.follow.log import Line
 from projections.journal import JournalLine
-from projections.log import Line
-from rim_ledger.business_time import FOLLOWING, OWN
-from rim_ledger.catalogue import ENTITIES, EVENTS
-from rim_ledger.codec import Codec, Recorded
-from rim_ledger.core import SYSTEM, Stamp
+from rim_ledger.business_time import FOLLOWING
+from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.delivery.port import Verdict
+from rim_ledger.engine.aggregate import SYSTEM, Aggregate, Stamp
+from rim_ledger.engine.codec import Codec, Recorded
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
 from rim_ledger.payments.transaction import Transaction
@@ -76,14 +77,29 @@ def _older(recorded: Recorded) -> Recorded:
     return replace(recorded, event=replace(event, **left_out))
 
 
-def test_every_event_says_when_it_happened() -> None:
-    for entity, events in ENTITIES.items():
-        names = {each.__name__ for each in get_args(events) or (events,)}
-        own = set(OWN[entity.__name__].split())
-        following = {each.__name__ for each in FOLLOWING} & names
-        assert not own & following
-        assert names == own | following, "say in rim_ledger/business_time.py when it happened"
-    assert OWN.keys() == {entity.__name__ for entity in ENTITIES}
+OWN: Final = {
+    User: "UserRegistered UserContactChanged UserPhoneVerified CreditLimitSet CreditScoreSet"
+    " AutoLimitEnabled AutoLimitDisabled UserSuspended UserReinstated UserDeactivated"
+    " UserActivated CreditRefunded UserOptedOut UserOptedIn UserDeleted UserErased",
+    Loan: "LoanRequested LoanApproved LoanRejected LoanApprovalRevoked LoanMetadataSet"
+    " LoanDisbursementRequested LoanDisbursementUnknown LoanDisbursementSettled"
+    " LoanDisbursementAnswered LoanDisbursementFailed LoanDisbursed LoanDisbursementDisputed"
+    " LoanDisputeResolved LoanDefaulted",
+    Transaction: "TransactionRecorded TransactionFailed TransactionNoted TransactionQuarantined"
+    " TransactionRefunded TransactionReconciled",
+}
+"""The events that happened when their stamp says so, of what follows one from another."""
+
+
+@pytest.mark.parametrize("entity", OWN)
+def test_every_event_about_money_says_when_it_happened(entity: type[Aggregate]) -> None:
+    following = {each.__name__ for each in FOLLOWING if ENTITY_OF[each] is entity}
+    events = {each.__name__ for each in get_args(ENTITIES[entity])}
+    assert events - following == set(OWN[entity].split()), "at its stamp's time, or FOLLOWING?"
+
+
+def test_no_event_of_another_entity_follows() -> None:
+    assert {ENTITY_OF[each] for each in FOLLOWING} == set(OWN)
 
 
 class Backdated(Payments):
@@ -92,11 +108,11 @@ class Backdated(Payments):
     @initialize()
     def open(self) -> None:
         super().open()
-        self.desk.world.pass_days(50)
+        self.desk.environment.pass_days(50)
 
     @rule(days=st.integers(0, 60))
     def speak_of(self, days: int) -> None:
-        at = self.desk.world.time - timedelta(days=days)
+        at = self.desk.environment.time - timedelta(days=days)
         self.desk.stamp = Stamp(at=at, actor=SYSTEM) if days else None
 
     @rule(amount=st.sampled_from([50, 100, 200]), days=st.sampled_from([1, 3, 30]))
@@ -134,16 +150,16 @@ class Backdated(Payments):
             before = {*then.entries}
             loans: list[Loan] = then.each(Loan)
             (user,) = then.each(User) or [None]
-            book = defaultdict[str, Decimal](Decimal, then.balances())
-            assert book == known.balances(time)
-            assert sum(book.values()) == 0
+            uow = defaultdict[str, Decimal](Decimal, then.balances())
+            assert uow == known.balances(time)
+            assert sum(uow.values()) == 0
             lent = [loan for loan in loans if loan.disbursed_at]
             lost = sum(loan.outstanding_amount for loan in lent if loan.status == "defaulted")
-            assert (-book["1290"], book["5100"]) == (lost, lost)
-            assert book["1200.MTN"] + book["1210"] == sum(each.outstanding_amount for each in lent)
+            assert (-uow["1290"], uow["5100"]) == (lost, lost)
+            assert uow["1200.MTN"] + uow["1210"] == sum(each.outstanding_amount for each in lent)
             self._require_repaid(known, lent, time)
             if user:
-                self._require_agreed(user, lent, book)
+                self._require_agreed(user, lent, uow)
 
     def older_events_are_folded_as_well(self) -> None:
         """The same with an older beginning, in which no derived event says when it happened."""
@@ -172,11 +188,11 @@ class Backdated(Payments):
                     if part.loan_id == loan.id
                 )
 
-    def _require_agreed(self, user: User, lent: list[Loan], book: dict[str, Decimal]) -> None:
+    def _require_agreed(self, user: User, lent: list[Loan], uow: dict[str, Decimal]) -> None:
         open_ = {loan.id: loan.outstanding_amount for loan in lent if loan.outstanding_amount}
         assert {id_: debt.outstanding for id_, debt in user.debts.items()} == open_
         assert user.total_repaid == sum(loan.amount_paid for loan in lent)
-        assert -book["2110"] == user.credit_balance
+        assert -uow["2110"] == user.credit_balance
 
 
 TestBackdated = Backdated.TestCase

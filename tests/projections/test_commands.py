@@ -5,17 +5,17 @@ from decimal import Decimal
 
 from rim_ledger.admin.bootstrap import FIRST_ADMIN, bootstrap
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.core import SYSTEM, Actor, Stamp
-from rim_ledger.ledger import Ledger
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
+from rim_ledger.engine.ledger import Ledger
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.request import ApproveLoan, RequestLoan
-from rim_ledger.lending.standing import DeleteUser, EraseUser, RegisterUser
+from rim_ledger.lending.loan_requests import ApproveLoan, RequestLoan
 from rim_ledger.lending.user import User
-from rim_ledger.payments.payment import RecordTransaction
-from rim_ledger.payments.settling import StatementLine, begin, finish, settle
+from rim_ledger.lending.user_commands import DeleteUser, EraseUser, RegisterUser
+from rim_ledger.payments.payment_commands import RecordTransaction
 from rim_ledger.payments.statement import Finding, LineOutcome
+from rim_ledger.payments.statement_matching import StatementLine, begin, finish, settle
 from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
 from rim_ledger.values import Network
 from tests.delivery.telco import simulated

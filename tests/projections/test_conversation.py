@@ -5,14 +5,13 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.book import Book, Work, perform
-from rim_ledger.core import Actor, Command, Stamp
-from rim_ledger.lending.user import User
-from rim_ledger.lending.user_events import UserContactChanged, UserErased
+from rim_ledger.engine.aggregate import Actor, Stamp
+from rim_ledger.engine.command import Command, perform
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.lending.user import User, UserContactChanged, UserErased
 from rim_ledger.support.conversation import MarkMessagesRead, PostMessage
-from rim_ledger.support.filing import OpenTicket, TagTicket
-from rim_ledger.support.ticket import Ticket
-from rim_ledger.support.ticket_events import Category
+from rim_ledger.support.ticket import Category, Ticket
+from rim_ledger.support.ticket_intake import OpenTicket, TagTicket
 from tests.projections.story import (
     ADA,
     ADMIN,
@@ -33,13 +32,13 @@ CUSTOMER = Stamp(at=AT, actor=Actor(type="user", id=ADA))
 
 
 def asks(command: Command[Ticket]) -> Work:
-    def work(book: Book) -> UUID:
-        return perform(book, Ticket, TICKET, command)
+    def work(uow: UnitOfWork) -> UUID:
+        return perform(uow, Ticket, TICKET, command)
 
     return work
 
 
-def opened(book: Book) -> UUID:
+def opened(uow: UnitOfWork) -> UUID:
     wish = OpenTicket(
         id=TICKET,
         customer_id=ADA,
@@ -48,7 +47,7 @@ def opened(book: Book) -> UUID:
         category=Category.LOAN,
         tags=["vip"],
     )
-    return perform(book, Ticket, None, wish)
+    return perform(uow, Ticket, None, wish)
 
 
 def by_customer(url: str, *works: Work) -> None:

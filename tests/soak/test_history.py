@@ -16,8 +16,8 @@ import httpx
 import psycopg
 import pytest
 
-from rim_ledger.postgres import EmbeddedPostgres
-from tests.process.service import Service, a_service, wait_for
+from rim_ledger.postgres.server import EmbeddedPostgres
+from tests.cli.service import Service, a_service, wait_for
 from tests.real_loans import log_in
 
 EVENTS = int(os.environ.get("SOAK_EVENTS", "100000"))

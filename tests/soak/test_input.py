@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from schemathesis import checks
 from schemathesis.specs.openapi import checks as described
 
-from api.installation.settings import Settings
-from api.process.app import Api
-from tests.process.service import a_service, stop
-from tests.process.trial import PASSWORD
+from api.app import Api
+from api.config.settings import Settings
+from tests.cli.service import a_service, stop
+from tests.cli.trial import PASSWORD
 from tests.real_loans import log_in
 
 EXAMPLES: Final = int(os.environ.get("SOAK_EXAMPLES", "300"))
@@ -36,7 +36,7 @@ CHECKS: Final = [
 pytestmark = pytest.mark.soak
 
 
-class Book:
+class UnitOfWork:
     """A running service with one thing of each kind, so that some of the random input fits."""
 
     def __init__(self, url: str) -> None:
@@ -78,10 +78,10 @@ def ndjson(_: schemathesis.SerializationContext, value: Any) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def book() -> Iterator[Book]:
+def uow() -> Iterator[UnitOfWork]:
     with a_service() as service:
         process, url, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
-        yield Book(url)
+        yield UnitOfWork(url)
         stop(process)
 
 
@@ -95,7 +95,7 @@ OPERATIONS: Final = {
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_whatever_is_asked_the_answer_is_one_of_those_described(name: str, book: Book) -> None:
+def test_whatever_is_asked_the_answer_is_one_of_those_described(name: str, uow: UnitOfWork) -> None:
     @settings(
         max_examples=EXAMPLES,
         derandomize=False,
@@ -106,7 +106,7 @@ def test_whatever_is_asked_the_answer_is_one_of_those_described(name: str, book:
     @given(case=OPERATIONS[name].as_strategy(), aimed=st.sampled_from([True, True, False]))
     def ask(case: schemathesis.Case, aimed: bool) -> None:
         if aimed:
-            book.aim(case)
-        case.call_and_validate(base_url=book.url, headers=book.caller, checks=CHECKS)
+            uow.aim(case)
+        case.call_and_validate(base_url=uow.url, headers=uow.caller, checks=CHECKS)
 
     ask()

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from tests.process.service import a_service
-from tests.process.trial import Trial, check, kill_under_load, unsettled
+from tests.cli.service import a_service
+from tests.cli.trial import Trial, check, kill_under_load, unsettled
 
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "30"))
 SEED = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(10**6))

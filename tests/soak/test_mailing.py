@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from tests.process.mailing import Mailing
-from tests.process.service import a_service
-from tests.process.trial import Trial
+from tests.cli.mailing import Mailing
+from tests.cli.service import a_service
+from tests.cli.trial import Trial
 
 USERS = int(os.environ.get("SOAK_USERS", "100000"))
 RATE = 10_000

@@ -9,7 +9,7 @@ import os
 import pytest
 
 from tests.api.conftest import running
-from tests.api.test_past import COMMANDS, READS, lives, require_same
+from tests.api.pipeline.test_past import COMMANDS, READS, lives, require_same
 
 WANTED = int(os.environ.get("SOAK_COMMANDS", "500"))
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.process.service import Service, a_service, is_ready, stop, wait_for
+from tests.cli.service import Service, a_service, is_ready, stop, wait_for
 from tests.real_loans import take_on
 
 PASSWORD = "correct horse battery staple"

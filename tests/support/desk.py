@@ -7,24 +7,24 @@ from uuid import UUID
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, AdminRoleCreated
 from rim_ledger.admin.admin_user import AdminCreated, AdminUser
 from rim_ledger.admin.permissions import permissions
-from rim_ledger.book import Book, Right, perform
-from rim_ledger.core import Actor, Command, Creation, Event
-from rim_ledger.lending.standing import RegisterUser
+from rim_ledger.engine.aggregate import Actor, Event
+from rim_ledger.engine.command import Command, Creation, perform
+from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.lending.user import User
+from rim_ledger.lending.user_commands import RegisterUser
 from rim_ledger.support.deadlines import look_at_ticket
 from rim_ledger.support.department import Department
-from rim_ledger.support.filing import OpenTicket
-from rim_ledger.support.handling import (
+from rim_ledger.support.staff_commands import CreateAgent, CreateDepartment
+from rim_ledger.support.support_agent import SupportAgent, agent_stream
+from rim_ledger.support.ticket import Category, Ticket
+from rim_ledger.support.ticket_intake import OpenTicket
+from rim_ledger.support.ticket_workflow import (
     AssignTicket,
     CloseTicket,
     EscalateTicket,
     ResolveTicket,
     StartWork,
 )
-from rim_ledger.support.staff import CreateAgent, CreateDepartment
-from rim_ledger.support.support_agent import SupportAgent, agent_stream
-from rim_ledger.support.ticket import Ticket
-from rim_ledger.support.ticket_events import Category
 from tests.spec import Memory
 
 AGENT: frozenset[Right] = frozenset([("tickets", "read"), ("tickets", "write"), ("agents", "read")])
@@ -38,9 +38,9 @@ class SupportDesk(Memory):
         super().__init__()
         everything = permissions([("users", "read")])
         role = AdminRoleCreated(name="staff", description="", permissions=everything)
-        self.run(lambda book: book.append(AdminRole, SUPERADMIN, [role]))
+        self.run(lambda uow: uow.append(AdminRole, SUPERADMIN, [role]))
         self.rights: dict[UUID, frozenset[Right]] = {}
-        self.customer = self.world.new_id()
+        self.customer = self.environment.new_id()
         ada = RegisterUser(phone="08031234567", email="ada@example.com", name="Ada")
         self.perform(User, self.customer, ada)
         self.lead = self.admin("lead", LEAD)
@@ -49,14 +49,14 @@ class SupportDesk(Memory):
         self.cyn, self.dan = self.agent("cyn", tier=2), self.agent("dan", tier=3)
 
     def run(self, work: Any) -> list[Event]:
-        book = self.book()
-        work(book)
-        return self.keep(book)
+        uow = self.uow()
+        work(uow)
+        return self.keep(uow)
 
     def admin(
         self, name: str, rights: frozenset[Right] = AGENT, phone: str | None = "+2348031234560"
     ) -> UUID:
-        admin = self.world.new_id()
+        admin = self.environment.new_id()
         made = AdminCreated(
             username=name,
             email=f"{name}@rim.example",
@@ -64,12 +64,12 @@ class SupportDesk(Memory):
             phone=phone,
             role_id=SUPERADMIN,
         )
-        self.run(lambda book: book.append(AdminUser, admin, [made]))
+        self.run(lambda uow: uow.append(AdminUser, admin, [made]))
         self.rights[admin] = rights
         return admin
 
     def department(self, name: str, tier: int = 1) -> UUID:
-        department = self.world.new_id()
+        department = self.environment.new_id()
         self.perform(Department, department, CreateDepartment(name=name, tier=tier))
         return department
 
@@ -80,31 +80,31 @@ class SupportDesk(Memory):
         return admin
 
     def profile(self, admin: UUID) -> SupportAgent:
-        return self.book().read(SupportAgent, agent_stream(admin))
+        return self.uow().read(SupportAgent, agent_stream(admin))
 
     def ticket(self, id: UUID) -> Ticket:
-        return self.book().read(Ticket, id)
+        return self.uow().read(Ticket, id)
 
-    def as_(self, admin: UUID | None) -> Book:
+    def as_(self, admin: UUID | None) -> UnitOfWork:
         """The book of a decision that an admin asks for, or the system."""
         if admin is None:
-            return self.book()
-        book = self.book(Actor(type="admin", id=admin, name=self.name(admin)))
-        book.rights = self.rights[admin]
-        return book
+            return self.uow()
+        uow = self.uow(Actor(type="admin", id=admin, name=self.name(admin)))
+        uow.rights = self.rights[admin]
+        return uow
 
     def name(self, admin: UUID) -> str:
-        return self.book().read(AdminUser, admin).username
+        return self.uow().read(AdminUser, admin).username
 
     def ask(
         self, by: UUID | None, id: UUID, command: Command[Any] | Creation[Any], kind: Any = Ticket
     ) -> list[Event]:
-        book = self.as_(by)
-        perform(book, kind, id, command)
-        return self.keep(book)
+        uow = self.as_(by)
+        perform(uow, kind, id, command)
+        return self.keep(uow)
 
     def open(self, **more: Any) -> UUID:
-        ticket = self.world.new_id()
+        ticket = self.environment.new_id()
         fields = {"subject": "No airtime", "description": "It never came."} | more
         fields.setdefault("category", Category.TRANSACTION)
         self.ask(None, ticket, OpenTicket(customer_id=self.customer, **fields))

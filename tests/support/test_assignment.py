@@ -5,9 +5,9 @@ from uuid import UUID
 
 from rim_ledger.admin.admin_user import AdminSuspended, AdminUser
 from rim_ledger.support.assignment import AutoAssign, assign_waiting
-from rim_ledger.support.staff import SetAvailability
+from rim_ledger.support.staff_commands import SetAvailability
 from rim_ledger.support.support_agent import AgentStatus, SupportAgent, agent_stream
-from rim_ledger.support.ticket_events import Priority, TicketAssigned
+from rim_ledger.support.ticket import Priority, TicketAssigned
 from tests.support.desk import SupportDesk
 
 
@@ -24,9 +24,9 @@ def given(desk: SupportDesk, first: int) -> list[UUID]:
 
 
 def assign(desk: SupportDesk, department: UUID | None = None) -> int:
-    book = desk.book()
-    count = AutoAssign(department=department).assign(book)
-    desk.keep(book)
+    uow = desk.uow()
+    count = AutoAssign(department=department).assign(uow)
+    desk.keep(uow)
     return count
 
 
@@ -39,9 +39,9 @@ def test_the_most_urgent_go_first_and_then_the_oldest() -> None:
     desk = SupportDesk()
     send_away(desk, desk.bob, desk.cyn, desk.dan)
     low = desk.open(priority=Priority.LOW)
-    desk.world.time += timedelta(minutes=1)
+    desk.environment.time += timedelta(minutes=1)
     old = desk.open(priority=Priority.HIGH)
-    desk.world.time += timedelta(minutes=1)
+    desk.environment.time += timedelta(minutes=1)
     new, urgent = desk.open(priority=Priority.HIGH), desk.open(priority=Priority.URGENT)
     assert assign(desk) == 4
     assert given(desk, 0) == [urgent, old, new, low]
@@ -52,7 +52,7 @@ def test_whoever_has_fewest_is_next_and_then_whoever_waited_longest() -> None:
     desk = SupportDesk()
     send_away(desk, desk.dan)
     desk.assigned(desk.ann)
-    desk.world.time += timedelta(minutes=1)
+    desk.environment.time += timedelta(minutes=1)
     first = desk.open()
     assert assign(desk) == 1
     assert desk.ticket(first).assigned_to in (desk.bob, desk.cyn)
@@ -62,7 +62,7 @@ def test_whoever_has_fewest_is_next_and_then_whoever_waited_longest() -> None:
     loads = [desk.profile(each).active_tickets for each in (desk.ann, desk.bob, desk.cyn)]
     assert loads == [3, 3, 3]
     for agent in (desk.cyn, desk.bob, desk.ann):
-        desk.world.time += timedelta(minutes=1)
+        desk.environment.time += timedelta(minutes=1)
         desk.assigned(agent)
     last = desk.open()
     assert assign(desk) == 1
@@ -86,7 +86,7 @@ def test_nobody_who_is_busy_away_or_suspended_is_given_anything() -> None:
     desk = SupportDesk()
     send_away(desk, desk.bob)
     set_(desk, desk.cyn, AgentStatus.BUSY)
-    desk.run(lambda book: book.append(AdminUser, desk.dan, [AdminSuspended(reason="left")]))
+    desk.run(lambda uow: uow.append(AdminUser, desk.dan, [AdminSuspended(reason="left")]))
     for _ in range(3):
         desk.open()
     assert assign(desk) == 3
@@ -109,6 +109,6 @@ def test_a_ticket_is_waiting_only_while_nobody_has_it_and_something_is_to_be_don
     desk = SupportDesk()
     for status in ("open", "in-progress", "escalated", "resolved", "closed"):
         desk.ticket_that_is(status)
-    book = desk.book()
-    assert assign_waiting(book) == 0
-    assert book.events == []
+    uow = desk.uow()
+    assert assign_waiting(uow) == 0
+    assert uow.events == []

@@ -7,13 +7,13 @@ import pytest
 
 from rim_ledger.support.conversation import PostMessage
 from rim_ledger.support.deadlines import REMINDER
-from rim_ledger.support.handling import CloseTicket, ReopenTicket, ResolveTicket
-from rim_ledger.support.ticket import TicketStatus
-from rim_ledger.support.ticket_events import (
+from rim_ledger.support.ticket import (
     TicketClosed,
     TicketResolutionOverdue,
     TicketResponseOverdue,
+    TicketStatus,
 )
+from rim_ledger.support.ticket_workflow import CloseTicket, ReopenTicket, ResolveTicket
 from rim_ledger.system.config import SetConfig
 from tests.lending.desk import refused
 from tests.spec import START, names
@@ -26,7 +26,7 @@ def desk() -> SupportDesk:
 
 
 def pass_hours(desk: SupportDesk, hours: float) -> None:
-    desk.world.time += timedelta(hours=hours)
+    desk.environment.time += timedelta(hours=hours)
 
 
 def reminded(desk: SupportDesk, ticket: UUID) -> float | None:
@@ -80,7 +80,7 @@ def test_a_resolved_ticket_closes_after_72_hours(desk: SupportDesk) -> None:
     pass_hours(desk, 0.1)
     assert desk.tick(ticket) == [TicketClosed()]
     assert reminded(desk, ticket) is None
-    assert desk.ticket(ticket).closed_at == desk.world.time
+    assert desk.ticket(ticket).closed_at == desk.environment.time
 
 
 def test_a_ticket_closed_by_hand_is_left_alone_by_the_clock(desk: SupportDesk) -> None:

@@ -6,15 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.core import Actor
-from rim_ledger.counts import QuotaExceeded
+from rim_ledger.engine.aggregate import Actor
+from rim_ledger.engine.counts import QuotaExceeded
 from rim_ledger.lending.user import User
 from rim_ledger.support.conversation import AddAttachment, PostMessage
-from rim_ledger.support.filing import OpenTicket
-from rim_ledger.support.ticket import Ticket
-from rim_ledger.support.ticket_events import Category
+from rim_ledger.support.ticket import Category, Ticket
+from rim_ledger.support.ticket_intake import OpenTicket
 from rim_ledger.system.config import SetConfig
-from rim_ledger.system.known_settings import KNOWN
+from rim_ledger.system.config_keys import KNOWN
 from tests.spec import names
 from tests.support.desk import SupportDesk
 
@@ -36,7 +35,7 @@ def opening(desk: SupportDesk) -> OpenTicket:
 
 def file_of(desk: SupportDesk, size: int = 1) -> AddAttachment:
     return AddAttachment(
-        attachment_id=desk.world.new_id(),
+        attachment_id=desk.environment.new_id(),
         name="a.pdf",
         size=size,
         media_type="application/pdf",
@@ -53,18 +52,18 @@ def exceeded(desk: SupportDesk, ticket: UUID, command: Any) -> QuotaExceeded:
 
 def test_a_person_opens_so_many_tickets_in_a_day_and_then_again(desk: SupportDesk) -> None:
     for _ in range(2):
-        desk.ask(desk.ann, desk.world.new_id(), opening(desk))
-    said = exceeded(desk, desk.world.new_id(), opening(desk))
+        desk.ask(desk.ann, desk.environment.new_id(), opening(desk))
+    said = exceeded(desk, desk.environment.new_id(), opening(desk))
     assert said.more == {"retryAfter": 14 * 3600}, "midnight in Lagos is an hour before that in UTC"
-    desk.ask(desk.bob, desk.world.new_id(), opening(desk))
-    desk.world.time += timedelta(seconds=14 * 3600 - 1)
-    exceeded(desk, desk.world.new_id(), opening(desk))
-    desk.world.time += timedelta(seconds=1)
-    desk.ask(desk.ann, desk.world.new_id(), opening(desk))
+    desk.ask(desk.bob, desk.environment.new_id(), opening(desk))
+    desk.environment.time += timedelta(seconds=14 * 3600 - 1)
+    exceeded(desk, desk.environment.new_id(), opening(desk))
+    desk.environment.time += timedelta(seconds=1)
+    desk.ask(desk.ann, desk.environment.new_id(), opening(desk))
 
 
 def test_the_service_itself_has_no_quota(desk: SupportDesk) -> None:
-    opened = [desk.ask(None, desk.world.new_id(), opening(desk)) for _ in range(5)]
+    opened = [desk.ask(None, desk.environment.new_id(), opening(desk)) for _ in range(5)]
     assert all("TicketOpened" in names(events) for events in opened)
 
 
@@ -87,7 +86,7 @@ def test_messages_count_for_each_person_and_ticket(desk: SupportDesk) -> None:
     desk.ask(desk.ann, second, message)
     for _ in range(5):
         desk.ask(None, first, message)
-    desk.world.pass_days(1)
+    desk.environment.pass_days(1)
     desk.ask(desk.ann, first, message)
     assert len(desk.ticket(first).said) == 1, "former days are forgotten"
     assert desk.replayed()[first].aggregate == desk.ticket(first)
@@ -96,7 +95,7 @@ def test_messages_count_for_each_person_and_ticket(desk: SupportDesk) -> None:
 def test_a_borrower_has_quotas_of_their_own(desk: SupportDesk) -> None:
     desk.run(SetConfig(category="quotas", key="borrowerTicketsPerDay", value=1).work)
     borrower = Actor(type="user", id=desk.customer)
-    assert desk.book().read(User, desk.customer)
-    desk.perform(Ticket, desk.world.new_id(), opening(desk), borrower)
+    assert desk.uow().read(User, desk.customer)
+    desk.perform(Ticket, desk.environment.new_id(), opening(desk), borrower)
     with pytest.raises(QuotaExceeded, match="Tickets in a day: 1 from one person"):
-        desk.perform(Ticket, desk.world.new_id(), opening(desk), borrower)
+        desk.perform(Ticket, desk.environment.new_id(), opening(desk), borrower)

@@ -1,7 +1,6 @@
 """Departments and agents: names, tiers, and who may leave."""
 
-from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.admin_user_events import AdminContactChanged
+from rim_ledger.admin.admin_user import AdminContactChanged, AdminUser
 from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.support.department import (
     Department,
@@ -10,8 +9,7 @@ from rim_ledger.support.department import (
     DepartmentJoined,
     DepartmentLeft,
 )
-from rim_ledger.support.handling import AssignTicket, ResolveTicket
-from rim_ledger.support.staff import (
+from rim_ledger.support.staff_commands import (
     ArchiveDepartment,
     CreateAgent,
     CreateDepartment,
@@ -29,6 +27,7 @@ from rim_ledger.support.support_agent import (
     SupportAgent,
     agent_stream,
 )
+from rim_ledger.support.ticket_workflow import AssignTicket, ResolveTicket
 from tests.lending.desk import refused
 from tests.spec import given, names
 from tests.support.desk import SupportDesk
@@ -69,7 +68,7 @@ def test_a_department_with_agents_is_not_archived() -> None:
     archive = ArchiveDepartment()
     refusal = refused(lambda: desk.perform(Department, desk.billing, archive))
     assert refusal == "department-has-agents"
-    assert desk.book().read(Department, desk.billing).agent_count == 4
+    assert desk.uow().read(Department, desk.billing).agent_count == 4
 
 
 def test_an_agents_tier_is_at_least_the_departments() -> None:
@@ -89,7 +88,7 @@ def test_an_agents_tier_is_at_least_the_departments() -> None:
         DepartmentJoined(agent_id=desk.ann, tier=3),
     ]
     assert desk.perform(SupportAgent, ann, UpdateAgent(tier=3)) == []
-    assert desk.book().read(Department, high).agents == {desk.ann: 3}
+    assert desk.uow().read(Department, high).agents == {desk.ann: 3}
 
 
 def test_an_agent_is_an_admin_once_and_in_a_department_that_is_there() -> None:
@@ -97,11 +96,11 @@ def test_an_agent_is_an_admin_once_and_in_a_department_that_is_there() -> None:
 
     def create(admin: object, department: object) -> str:
         wish = CreateAgent(id=admin, department=department)  # type: ignore[arg-type]
-        return refused(lambda: desk.perform(SupportAgent, desk.world.new_id(), wish))
+        return refused(lambda: desk.perform(SupportAgent, desk.environment.new_id(), wish))
 
-    assert create(desk.world.new_id(), desk.billing) == "unknown-admin"
+    assert create(desk.environment.new_id(), desk.billing) == "unknown-admin"
     assert create(desk.ann, desk.billing) == "already-exists"
-    assert create(desk.lead, desk.world.new_id()) == "unknown-department"
+    assert create(desk.lead, desk.environment.new_id()) == "unknown-department"
     assert desk.profile(desk.ann).id == desk.ann
 
 

@@ -5,19 +5,37 @@ from typing import Any
 import pytest
 
 from rim_ledger.admin.admin_user import AdminSuspended, AdminUser
-from rim_ledger.core import Command, Refused
-from rim_ledger.lending.standing import DeleteUser
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.user import User
+from rim_ledger.lending.user_commands import DeleteUser
 from rim_ledger.support.conversation import MarkMessagesRead, PostMessage
 from rim_ledger.support.department import Department
-from rim_ledger.support.filing import (
+from rim_ledger.support.staff_commands import ArchiveDepartment, SetAvailability
+from rim_ledger.support.support_agent import AgentStatus, SupportAgent, agent_stream
+from rim_ledger.support.ticket import (
+    LEGAL,
+    Category,
+    Priority,
+    Ticket,
+    TicketAssigned,
+    TicketCategoryChanged,
+    TicketDepartmentChanged,
+    TicketEscalated,
+    TicketPriorityChanged,
+    TicketStarted,
+    TicketStatus,
+    TicketTagged,
+    TicketUntagged,
+)
+from rim_ledger.support.ticket_intake import (
     ChangeCategory,
     ChangeDepartment,
     ChangePriority,
     TagTicket,
     UntagTicket,
 )
-from rim_ledger.support.handling import (
+from rim_ledger.support.ticket_workflow import (
     AcceptEscalation,
     AssignTicket,
     CloseTicket,
@@ -26,21 +44,6 @@ from rim_ledger.support.handling import (
     ResolveTicket,
     StartWork,
     UnassignTicket,
-)
-from rim_ledger.support.staff import ArchiveDepartment, SetAvailability
-from rim_ledger.support.support_agent import AgentStatus, SupportAgent, agent_stream
-from rim_ledger.support.ticket import LEGAL, Ticket, TicketStatus
-from rim_ledger.support.ticket_events import (
-    Category,
-    Priority,
-    TicketAssigned,
-    TicketCategoryChanged,
-    TicketDepartmentChanged,
-    TicketEscalated,
-    TicketPriorityChanged,
-    TicketStarted,
-    TicketTagged,
-    TicketUntagged,
 )
 from tests.lending.desk import refused
 from tests.spec import names
@@ -144,7 +147,7 @@ def test_whoever_takes_a_ticket_is_there_active_and_not_away() -> None:
     away = SetAvailability(status=AgentStatus.AWAY)
     desk.ask(desk.ann, agent_stream(desk.ann), away, SupportAgent)
     assert give(desk.ann) == "assignee-unavailable"
-    desk.run(lambda book: book.append(AdminUser, desk.bob, [AdminSuspended(reason="left")]))
+    desk.run(lambda uow: uow.append(AdminUser, desk.bob, [AdminSuspended(reason="left")]))
     assert give(desk.bob) == "assignee-unavailable"
     desk.ask(desk.lead, ticket, AssignTicket(assigned_to=desk.lead))
     assert desk.ticket(ticket).assigned_to == desk.lead
@@ -285,7 +288,7 @@ def test_reading_twice_says_it_once() -> None:
 
 def test_a_file_that_is_not_there_goes_with_no_message() -> None:
     desk = SupportDesk()
-    post = PostMessage(message="See this", attachment_ids=[desk.world.new_id()])
+    post = PostMessage(message="See this", attachment_ids=[desk.environment.new_id()])
     assert refused(lambda: desk.ask(desk.ann, desk.open(), post)) == "unknown-attachment"
 
 
@@ -333,5 +336,5 @@ def test_tags_of_an_earlier_release_are_one_as_well() -> None:
     desk = SupportDesk()
     ticket = desk.open()
     tagged = [TicketTagged(tag="VIP"), TicketTagged(tag="vip")]
-    desk.run(lambda book: book.append(Ticket, ticket, tagged))
+    desk.run(lambda uow: uow.append(Ticket, ticket, tagged))
     assert desk.ticket(ticket).tags == ("vip",)

@@ -10,12 +10,26 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from projections.conversation import ChatMessage, TicketHistory, said_and_done
-from rim_ledger.core import Command, Refused
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.support.assignment import TICKETS_MAX, assign_waiting
 from rim_ledger.support.conversation import MarkMessagesRead, PostMessage
 from rim_ledger.support.deadlines import REMINDER, next_look, overdue
-from rim_ledger.support.filing import ChangeDepartment, ChangePriority
-from rim_ledger.support.handling import (
+from rim_ledger.support.staff_commands import RetireAgent, SetAvailability
+from rim_ledger.support.support_agent import AgentStatus, SupportAgent, agent_stream
+from rim_ledger.support.ticket import (
+    MessagesRead,
+    Priority,
+    Ticket,
+    TicketEvent,
+    TicketOpened,
+    TicketStatus,
+    tickets_in,
+    tickets_of,
+    waiting_in,
+)
+from rim_ledger.support.ticket_intake import ChangeDepartment, ChangePriority
+from rim_ledger.support.ticket_workflow import (
     AcceptEscalation,
     AssignTicket,
     CloseTicket,
@@ -25,16 +39,6 @@ from rim_ledger.support.handling import (
     StartWork,
     UnassignTicket,
 )
-from rim_ledger.support.staff import RetireAgent, SetAvailability
-from rim_ledger.support.support_agent import AgentStatus, SupportAgent, agent_stream
-from rim_ledger.support.ticket import (
-    Ticket,
-    TicketStatus,
-    tickets_in,
-    tickets_of,
-    waiting_in,
-)
-from rim_ledger.support.ticket_events import MessagesRead, Priority, TicketEvent, TicketOpened
 from tests.spec import START
 from tests.support.desk import SupportDesk
 
@@ -117,9 +121,9 @@ class Tickets(RuleBasedStateMachine):
 
     @rule(hours=st.sampled_from([1, 5, 30, 80]))
     def wait(self, hours: int) -> None:
-        self.desk.world.time += timedelta(hours=hours)
+        self.desk.environment.time += timedelta(hours=hours)
         for (what, stream), at in list(self.desk.reminders.items()):
-            if what == REMINDER and at and at <= self.desk.world.time:
+            if what == REMINDER and at and at <= self.desk.environment.time:
                 self.desk.tick(stream)
 
     @invariant()
@@ -153,11 +157,11 @@ class Tickets(RuleBasedStateMachine):
 
     @invariant()
     def every_list_holds_what_belongs_there(self) -> None:
-        book, tickets = self.desk.book(), [self.desk.ticket(each) for each in self.tickets]
+        uow, tickets = self.desk.uow(), [self.desk.ticket(each) for each in self.tickets]
         active = {each.id for each in tickets if each.active}
-        assert set(book.listed(tickets_of(self.desk.customer), 99)) == active
+        assert set(uow.listed(tickets_of(self.desk.customer), 99)) == active
         billing = {each.id for each in tickets if each.active and each.department}
-        assert set(book.listed(tickets_in(self.desk.billing), 99)) == billing
+        assert set(uow.listed(tickets_in(self.desk.billing), 99)) == billing
         for place in (None, self.desk.billing):
             free = [
                 each
@@ -165,7 +169,7 @@ class Tickets(RuleBasedStateMachine):
                 if each.active and each.department == place and each.assigned_to is None
                 if each.status is not TicketStatus.ESCALATED
             ]
-            assert set(book.listed(waiting_in(place), TICKETS_MAX)) == {e.id for e in free}
+            assert set(uow.listed(waiting_in(place), TICKETS_MAX)) == {e.id for e in free}
 
     @invariant()
     def the_clock_looks_when_something_falls_due_and_no_later(self) -> None:

@@ -8,11 +8,11 @@ from uuid import UUID
 
 import pytest
 
+from rim_ledger.engine.environment import RealWorld
 from rim_ledger.storage import Storage
-from rim_ledger.system.archive import HEAD, LENGTH, Archive, Sealer, Unsound
-from rim_ledger.system.chain import Chain, look_at
-from rim_ledger.system.manifest import Manifest
-from rim_ledger.world import RealWorld
+from rim_ledger.system.backup_chain import Chain, look_at
+from rim_ledger.system.backup_file import HEAD, LENGTH, Archive, Sealer, Unsound
+from rim_ledger.system.backup_manifest import Manifest
 
 WORLD = RealWorld()
 SECRET, OTHER = b"the master secret of these tests", b"another secret, just as long a one"

@@ -5,14 +5,23 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.core import Refused, Unauthenticated
 from rim_ledger.delivery.kill_switch import (
     OutboundResumed,
     OutboundStopped,
     SwitchOutbound,
     is_open,
 )
-from rim_ledger.system.backing_up import (
+from rim_ledger.engine.refusals import Refused, Unauthenticated
+from rim_ledger.system.backup import (
+    Backup,
+    BackupFailed,
+    BackupFoundUnsound,
+    BackupStatus,
+    BackupSucceeded,
+    BackupVerificationRequested,
+    BackupVerified,
+)
+from rim_ledger.system.backup_commands import (
     DROP,
     MAKE,
     DeleteBackup,
@@ -25,15 +34,6 @@ from rim_ledger.system.backing_up import (
     look_at_schedule,
     offer_download,
     succeed,
-)
-from rim_ledger.system.backup import (
-    Backup,
-    BackupFailed,
-    BackupFoundUnsound,
-    BackupStatus,
-    BackupSucceeded,
-    BackupVerificationRequested,
-    BackupVerified,
 )
 from rim_ledger.system.backup_settings import (
     SCHEDULE,
@@ -57,19 +57,19 @@ class Vaults(Memory):
 
     def __init__(self) -> None:
         super().__init__()
-        book = self.book()
-        set_defaults(book)
-        self.keep(book)
+        uow = self.uow()
+        set_defaults(uow)
+        self.keep(uow)
         self.position = 0
 
     def start(self, type: BackupType = FULL) -> Backup:
-        backup = self.world.new_id()
+        backup = self.environment.new_id()
         self.perform(Backup, backup, StartBackup(type=type))
         return self.backup(backup)
 
     def made(self, type: BackupType = FULL) -> Backup:
         """One more backup that succeeds; a day goes by before it."""
-        self.world.pass_days(1)
+        self.environment.pass_days(1)
         backup = self.start(type)
         self.position += 10
         return self.written(backup)
@@ -77,22 +77,22 @@ class Vaults(Memory):
     def written(self, backup: Backup) -> Backup:
         """The file of a backup is whole."""
         done = BackupSucceeded(size=5, position=self.position, events=10, files=0, missing=0)
-        book = self.book()
-        succeed(backup.id, done)(book)
-        self.keep(book)
+        uow = self.uow()
+        succeed(backup.id, done)(uow)
+        self.keep(uow)
         return self.backup(backup.id)
 
     def append(
         self, backup: Backup, event: BackupFailed | BackupFoundUnsound | BackupVerified
     ) -> None:
-        book = self.book()
-        book.append(Backup, backup.id, [event])
-        self.keep(book)
+        uow = self.uow()
+        uow.append(Backup, backup.id, [event])
+        self.keep(uow)
 
     def offer(self, backup: Backup, token: str) -> None:
-        book = self.book()
-        offer_download(backup.id, token, book)
-        self.keep(book)
+        uow = self.uow()
+        offer_download(backup.id, token, uow)
+        self.keep(uow)
 
     def backup(self, id: UUID) -> Backup:
         found = self.streams[id].aggregate
@@ -111,9 +111,9 @@ class Vaults(Memory):
 
     def look(self) -> list[str]:
         """What the clock makes of the schedule."""
-        book = self.book()
-        look_at_schedule(book)
-        return names(self.keep(book))
+        uow = self.uow()
+        look_at_schedule(uow)
+        return names(self.keep(uow))
 
 
 def test_a_file_that_is_written_after_its_backup_was_given_up_is_cleared_away() -> None:
@@ -121,7 +121,7 @@ def test_a_file_that_is_written_after_its_backup_was_given_up_is_cleared_away() 
     late = vaults.start()
     vaults.append(late, BackupFailed(reason="It was interrupted."))
     assert vaults.written(late).status is BackupStatus.FAILED
-    assert vaults.reminders[DROP, late.id] == vaults.world.time
+    assert vaults.reminders[DROP, late.id] == vaults.environment.time
     good = vaults.made()
     assert vaults.written(good).status is BackupStatus.SUCCESS
     assert (DROP, good.id) not in vaults.reminders
@@ -130,7 +130,7 @@ def test_a_file_that_is_written_after_its_backup_was_given_up_is_cleared_away() 
 def test_backups_are_made_one_at_a_time() -> None:
     vaults = Vaults()
     first = vaults.start()
-    assert vaults.refused(StartBackup(), vaults.world.new_id()) == "backup-in-progress"
+    assert vaults.refused(StartBackup(), vaults.environment.new_id()) == "backup-in-progress"
     assert vaults.refused(DeleteBackup(), first.id) == "backup-in-progress"
     assert vaults.refused(VerifyBackup(), first.id) == "no-backup-file"
     assert vaults.reminders[MAKE, first.id] == START
@@ -162,14 +162,14 @@ def test_a_backup_that_is_found_unsound_has_failed_until_it_is_found_whole() -> 
     vaults.offer(backup, "token")
     vaults.append(backup, BackupFoundUnsound(reason="piece 3 was damaged"))
     found = vaults.backup(backup.id)
-    assert (found.status, found.failed_at) == (BackupStatus.FAILED, vaults.world.time)
+    assert (found.status, found.failed_at) == (BackupStatus.FAILED, vaults.environment.time)
     assert (found.sound, found.kept, found.download_url) == (False, True, None)
     with pytest.raises(Refused) as refusal:
         vaults.offer(backup, "another")
     assert refusal.value.code == "backup-failed"
     with pytest.raises(Unauthenticated):
-        find_download(backup.id, "token", vaults.book())
-    vaults.world.pass_days(400)
+        find_download(backup.id, "token", vaults.uow())
+    vaults.environment.pass_days(400)
     assert vaults.made(INCREMENTAL).type is FULL
     assert vaults.backup(good.id).deleted_at, "another full one has succeeded since"
     whole = vaults.made()
@@ -185,7 +185,7 @@ def test_retention_keeps_the_last_full_backup_that_has_not_failed() -> None:
     good, bad = vaults.made(), vaults.made()
     vaults.append(bad, BackupFoundUnsound(reason="piece 3 was damaged"))
     both = [vaults.backup(good.id), vaults.backup(bad.id)]
-    later = vaults.world.time + timedelta(days=400)
+    later = vaults.environment.time + timedelta(days=400)
     assert [each.id for each in expired(both, later)] == [bad.id]
 
 
@@ -194,7 +194,7 @@ def test_what_a_waiting_backup_would_go_on_from_is_looked_at_again() -> None:
     full, more = vaults.made(), vaults.made(INCREMENTAL)
     last = vaults.start(INCREMENTAL)
     vaults.append(full, BackupFoundUnsound(reason="piece 3 was damaged"))
-    chain = chain_of(last, vaults.book())
+    chain = chain_of(last, vaults.uow())
     assert [(each.id, each.sound) for each in chain] == [(full.id, False), (more.id, True)]
 
 
@@ -220,13 +220,13 @@ def test_chains_are_put_away_whole_and_never_the_last_full_one_that_is_sound() -
     new.append(vaults.made(INCREMENTAL))
     new.append(vaults.made(INCREMENTAL))
     assert all(vaults.backup(each.id).deleted_at for each in old)
-    vaults.world.pass_days(30)
+    vaults.environment.pass_days(30)
     failed = vaults.start()
     vaults.append(failed, BackupFailed(reason="The disk is full."))
     assert not any(vaults.backup(each.id).deleted_at for each in new), "it never follows a failure"
     vaults.made(INCREMENTAL)
     assert not any(vaults.backup(each.id).deleted_at for each in new), "the last full one is there"
-    vaults.world.pass_days(30)
+    vaults.environment.pass_days(30)
     vaults.made()
     assert all(vaults.backup(each.id).deleted_at for each in new)
 
@@ -258,13 +258,13 @@ def test_a_schedule_begins_one_backup_for_all_that_were_missed() -> None:
     due = datetime(2026, 1, 5, 11, tzinfo=UTC)
     assert vaults.settings().next_backup == vaults.reminders[SCHEDULE, SETTINGS] == due
     assert vaults.look() == [], "it is not due yet"
-    vaults.world.pass_days(5)
+    vaults.environment.pass_days(5)
     assert vaults.look() == ["BackupStarted", "ScheduledBackupBegun"]
     assert vaults.look() == []
     assert vaults.settings().next_backup == datetime(2026, 1, 10, 11, tzinfo=UTC)
-    vaults.world.pass_days(1)
+    vaults.environment.pass_days(1)
     assert vaults.look() == [], "one is being made"
-    assert vaults.reminders[SCHEDULE, SETTINGS] == vaults.world.now() + timedelta(minutes=1)
+    assert vaults.reminders[SCHEDULE, SETTINGS] == vaults.environment.now() + timedelta(minutes=1)
     vaults.perform(BackupSettings, SETTINGS, EditBackupSettings(enabled=False))
     assert vaults.settings().next_backup is None
     assert vaults.reminders[SCHEDULE, SETTINGS] is None
@@ -307,9 +307,9 @@ def test_a_link_to_a_file_lives_for_five_minutes(minutes: int, token: str) -> No
     vaults = Vaults()
     backup = vaults.made()
     vaults.offer(backup, "right")
-    vaults.world.time += timedelta(minutes=minutes)
+    vaults.environment.time += timedelta(minutes=minutes)
     with pytest.raises(Unauthenticated):
-        find_download(backup.id, token, vaults.book())
+        find_download(backup.id, token, vaults.uow())
 
 
 def test_a_link_to_a_file_is_used_up_by_its_last_byte() -> None:
@@ -317,12 +317,12 @@ def test_a_link_to_a_file_is_used_up_by_its_last_byte() -> None:
     backup = vaults.made()
     vaults.offer(backup, "right")
     for _ in range(2):
-        assert find_download(backup.id, "right", vaults.book()).id == backup.id
-    book = vaults.book()
-    end_download(backup.id, "right", book)
-    assert names(vaults.keep(book)) == ["BackupDownloaded"]
+        assert find_download(backup.id, "right", vaults.uow()).id == backup.id
+    uow = vaults.uow()
+    end_download(backup.id, "right", uow)
+    assert names(vaults.keep(uow)) == ["BackupDownloaded"]
     with pytest.raises(Unauthenticated):
-        find_download(backup.id, "right", vaults.book())
+        find_download(backup.id, "right", vaults.uow())
 
 
 def test_the_end_of_a_download_leaves_another_link_alone() -> None:
@@ -330,23 +330,23 @@ def test_the_end_of_a_download_leaves_another_link_alone() -> None:
     backup = vaults.made()
     vaults.offer(backup, "first")
     vaults.offer(backup, "second")
-    book = vaults.book()
-    end_download(backup.id, "first", book)
-    assert vaults.keep(book) == []
-    assert find_download(backup.id, "second", vaults.book()).id == backup.id
+    uow = vaults.uow()
+    end_download(backup.id, "first", uow)
+    assert vaults.keep(uow) == []
+    assert find_download(backup.id, "second", vaults.uow()).id == backup.id
 
 
 def test_everything_that_leaves_the_house_has_one_switch() -> None:
     memory = Memory()
 
     def switch(*, enabled: bool) -> list[object]:
-        book = memory.book()
-        SwitchOutbound(enabled=enabled, reason="a drill").work(book)
-        return [*memory.keep(book)]
+        uow = memory.uow()
+        SwitchOutbound(enabled=enabled, reason="a drill").work(uow)
+        return [*memory.keep(uow)]
 
-    assert is_open(memory.book()), "it is open where nobody ever touched it"
+    assert is_open(memory.uow()), "it is open where nobody ever touched it"
     assert switch(enabled=False) == [OutboundStopped(reason="a drill")]
-    assert not is_open(memory.book())
+    assert not is_open(memory.uow())
     assert switch(enabled=False) == []
     assert switch(enabled=True) == [OutboundResumed()]
-    assert is_open(memory.book())
+    assert is_open(memory.uow())

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from rim_ledger.core import Refused
-from rim_ledger.lending.standing import RegisterUser
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.user import User
+from rim_ledger.lending.user_commands import RegisterUser
 from rim_ledger.system.config import (
     ResetConfig,
     SetConfig,
@@ -15,29 +15,29 @@ from rim_ledger.system.config import (
     config_id,
     setting,
 )
-from rim_ledger.system.known_settings import KNOWN
+from rim_ledger.system.config_keys import KNOWN
 from tests.spec import Memory, names
 
 
 def put(memory: Memory, key: str, value: Any, category: str = "lending") -> list[str]:
-    book = memory.book()
-    SetConfig(category=category, key=key, value=value).work(book)
-    return names(memory.keep(book))
+    uow = memory.uow()
+    SetConfig(category=category, key=key, value=value).work(uow)
+    return names(memory.keep(uow))
 
 
 @pytest.mark.parametrize(("category", "key"), KNOWN)
 def test_a_setting_that_nobody_set_has_its_default(category: str, key: str) -> None:
-    assert setting(Memory().book(), category, key) == KNOWN[category, key].default
+    assert setting(Memory().uow(), category, key) == KNOWN[category, key].default
 
 
 def test_a_setting_acts_from_its_next_reading_until_it_is_reset() -> None:
     memory = Memory()
     assert put(memory, "interestRate", 12.5) == ["SystemConfigSet"]
-    assert setting(memory.book(), "lending", "interestRate") == Decimal("12.5")
+    assert setting(memory.uow(), "lending", "interestRate") == Decimal("12.5")
     assert put(memory, "interestRate", 12.5) == []
     stream = config_id("lending", "interestRate")
     assert names(memory.perform(SystemConfig, stream, ResetConfig())) == ["SystemConfigReset"]
-    assert setting(memory.book(), "lending", "interestRate") == 15
+    assert setting(memory.uow(), "lending", "interestRate") == 15
     with pytest.raises(Refused, match="at its default"):
         memory.perform(SystemConfig, stream, ResetConfig())
 

@@ -6,11 +6,19 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from rim_ledger.core import Command, Invalid
 from rim_ledger.delivery.egress import Blocked
 from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
 from rim_ledger.delivery.port import Verdict
-from rim_ledger.system.connecting import (
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import Invalid
+from rim_ledger.system.integration import (
+    ApiIntegration,
+    IntegrationActivated,
+    IntegrationArchived,
+    IntegrationTested,
+    TestResult,
+)
+from rim_ledger.system.integration_commands import (
     ActivateIntegration,
     ArchiveIntegration,
     CreateIntegration,
@@ -19,14 +27,7 @@ from rim_ledger.system.connecting import (
     TestIntegration,
     UpdateIntegration,
 )
-from rim_ledger.system.integration import (
-    ApiIntegration,
-    IntegrationActivated,
-    IntegrationArchived,
-    IntegrationTested,
-    TestResult,
-)
-from rim_ledger.system.mending import break_, mend
+from rim_ledger.system.recovery import break_, mend
 from tests.lending.desk import Desk, refused
 from tests.spec import names
 
@@ -46,7 +47,7 @@ class Providers(Desk):
     """A desk with integrations."""
 
     def add(self, **more: Any) -> UUID:
-        id_ = self.world.new_id()
+        id_ = self.environment.new_id()
         wish = CreateIntegration.model_validate(TELECOM | {"apiKey": "key-number-one"} | more)
         self.perform(ApiIntegration, id_, wish)
         return id_
@@ -55,10 +56,10 @@ class Providers(Desk):
         return names(self.perform(ApiIntegration, id, command))
 
     def line(self, id: UUID) -> Endpoint:
-        return endpoint_of(self.book(), self.integration(id))
+        return endpoint_of(self.uow(), self.integration(id))
 
     def integration(self, id: UUID) -> ApiIntegration:
-        return self.book().read(ApiIntegration, id)
+        return self.uow().read(ApiIntegration, id)
 
     def test(self, id: UUID, found: IntegrationTested | Blocked = GOOD) -> list[str]:
         return self.wish(id, TestIntegration().after(self.line(id), found))
@@ -93,7 +94,7 @@ def test_who_passed_a_test_may_be_activated() -> None:
     ) == (
         "active",
         "success",
-        desk.world.time,
+        desk.environment.time,
         None,
     )
 
@@ -291,8 +292,8 @@ def test_the_clock_tests_what_is_in_error_less_and_less_often() -> None:
     for _ in range(9):
         at = desk.reminders["test-integration", telecom]
         assert at is not None
-        waits.append((at - desk.world.time).total_seconds() / 60)
-        desk.world.time = at
+        waits.append((at - desk.environment.time).total_seconds() / 60)
+        desk.environment.time = at
         assert desk.run(mend(desk.line(telecom), BAD)) == []
     assert waits == [1, 1, 2, 4, 8, 16, 32, 60, 60]
     assert desk.run(mend(desk.line(telecom), GOOD)) == [GOOD, IntegrationActivated()]

@@ -11,9 +11,9 @@ import pytest
 from psycopg import AsyncConnection, sql
 
 from rim_ledger.storage import Storage
-from rim_ledger.system.archive import Archive, Sealer
-from rim_ledger.system.chain import Chain, look_at, outlined
-from rim_ledger.system.dump import LEFT_OUT, Dump
+from rim_ledger.system.backup_chain import Chain, look_at, outlined
+from rim_ledger.system.backup_dump import LEFT_OUT, Dump
+from rim_ledger.system.backup_file import Archive, Sealer
 from rim_ledger.system.restore import restore
 from tests.system.test_archive import SECRET, WORLD, archive
 
@@ -157,7 +157,7 @@ def test_a_backup_of_an_earlier_version_is_gone_on_from(
     carry_out(database, BEGUN)
     with monkeypatch.context() as before:
         # It had every table whole and in no order, and another word at its head.
-        before.setattr("rim_ledger.system.archive.MAGIC", b"RIM BACKUP 1\n")
+        before.setattr("rim_ledger.system.backup_file.MAGIC", b"RIM BACKUP 1\n")
         seal = Sealer.manifest
         before.setattr(
             Sealer,

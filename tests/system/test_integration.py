@@ -7,14 +7,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from pydantic import SecretStr, ValidationError
 
-from rim_ledger.core import Refused
-from rim_ledger.system.connecting import (
-    ActivateIntegration,
-    CreateIntegration,
-    DeactivateIntegration,
-    RotateCredentials,
-    UpdateIntegration,
-)
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.system.credentials import Imprint
 from rim_ledger.system.integration import (
     ApiIntegration,
@@ -24,6 +17,13 @@ from rim_ledger.system.integration import (
     IntegrationCredentialsRotated,
     IntegrationDeactivated,
     IntegrationType,
+)
+from rim_ledger.system.integration_commands import (
+    ActivateIntegration,
+    CreateIntegration,
+    DeactivateIntegration,
+    RotateCredentials,
+    UpdateIntegration,
 )
 from tests.spec import Memory, given, names
 
@@ -57,7 +57,7 @@ def imprint(memory: Memory, secret: str, last4: str | None, purpose: str = "apiS
 
 def test_an_integration_begins_inactive_and_may_bring_its_secrets() -> None:
     memory = Memory()
-    id_ = memory.world.new_id()
+    id_ = memory.environment.new_id()
     wish = paystack(apiSecret=SECRET, config={"country": "NG"})
     events = memory.perform(ApiIntegration, id_, wish)
     created = IntegrationCreated(
@@ -69,7 +69,7 @@ def test_an_integration_begins_inactive_and_may_bring_its_secrets() -> None:
     )
     mark = imprint(memory, SECRET, "tack")
     assert events == [created, IntegrationCredentialsRotated(api_secret=mark)]
-    integration = memory.book().read(ApiIntegration, id_)
+    integration = memory.uow().read(ApiIntegration, id_)
     assert integration.status == "inactive"
     assert integration.api_secret == {
         "set": True,
@@ -85,10 +85,10 @@ def test_a_secret_is_kept_sealed_for_its_owner_and_purpose_alone() -> None:
     case = given(ApiIntegration, paystack(), rotated())
     memory = case.memory
     sealed = memory.kept_secrets[case.id, "apiSecret"]
-    assert memory.book().unsealed(case.id, "apiSecret") == SECRET
+    assert memory.uow().unsealed(case.id, "apiSecret") == SECRET
     assert SECRET not in sealed
     assert SECRET not in repr(memory.log)
-    for owner, purpose in ((case.id, "apiKey"), (memory.world.new_id(), "apiSecret")):
+    for owner, purpose in ((case.id, "apiKey"), (memory.environment.new_id(), "apiSecret")):
         with pytest.raises(InvalidTag):
             memory.vault.unwrap_secret(owner, purpose, sealed)
 
@@ -106,10 +106,10 @@ def test_the_secret_that_is_set_already_changes_nothing() -> None:
 def test_rotating_one_secret_leaves_the_other() -> None:
     case = given(ApiIntegration, paystack(), rotated(key="key-number-one"))
     mark = imprint(case.memory, "another-secret-1", "et-1")
-    until = case.memory.world.now() + timedelta(hours=24)
+    until = case.memory.environment.now() + timedelta(hours=24)
     rotation = IntegrationCredentialsRotated(api_secret=mark, former_until=until)
     case.when(rotated("another-secret-1")).then(rotation)
-    assert case.memory.book().unsealed(case.id, "apiKey") == "key-number-one"
+    assert case.memory.uow().unsealed(case.id, "apiKey") == "key-number-one"
 
 
 def test_rotating_nothing_cannot_be_meant() -> None:
@@ -207,12 +207,12 @@ def test_a_refused_change_keeps_the_former_secret() -> None:
     wish = UpdateIntegration(provider="flutterwave", api_key=SecretStr("key-number-one"))
     with pytest.raises(Refused):
         case.memory.perform(ApiIntegration, case.id, wish)
-    assert case.memory.book().unsealed(case.id, "apiSecret") == SECRET
+    assert case.memory.uow().unsealed(case.id, "apiSecret") == SECRET
 
 
 def test_a_user_name_of_a_mail_server_may_be_short_and_its_end_is_not_told() -> None:
     case = given(ApiIntegration, paystack(**MAIL), rotated(key="apikey"))
-    assert case.memory.book().unsealed(case.id, "apiKey") == "apikey"
-    assert case.memory.book().read(ApiIntegration, case.id).api_key["last4"] is None
+    assert case.memory.uow().unsealed(case.id, "apiKey") == "apikey"
+    assert case.memory.uow().read(ApiIntegration, case.id).api_key["last4"] is None
     with pytest.raises(ValidationError):
         rotated(key="")

@@ -9,12 +9,12 @@ import pytest
 from psycopg import AsyncConnection
 
 from rim_ledger.delivery.kill_switch import OUTBOUND
-from rim_ledger.event_mac import EventMac, leaf
-from rim_ledger.migrate import scripts
+from rim_ledger.engine.event_mac import EventMac, leaf
+from rim_ledger.postgres.migrations import scripts
 from rim_ledger.storage import Storage
-from rim_ledger.system.archive import Sealer
-from rim_ledger.system.chain import Chain, look_at
-from rim_ledger.system.manifest import Manifest
+from rim_ledger.system.backup_chain import Chain, look_at
+from rim_ledger.system.backup_file import Sealer
+from rim_ledger.system.backup_manifest import Manifest
 from rim_ledger.system.restore import restore
 from tests.system.test_archive import SECRET, WORLD, archive
 

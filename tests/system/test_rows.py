@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_ledger.system.rows import Disordered, Group, Layout, difference, merged
+from rim_ledger.system.backup_rows import Disordered, Group, Layout, difference, merged
 
 KEYED = Layout(["value", "id"], ["id"])
 ALIKE = Layout(["value", "id"], ["value", "id"])

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from api.installation.database import close_directories
+from api.config.database import close_directories
 from rim_ledger.storage import Storage
 
 

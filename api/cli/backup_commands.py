@@ -1,0 +1,169 @@
+"""What `rim-ledger` does with backups, by hand: make one, look at some, bring a ledger back."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from api.cli.progress import INTERRUPTED, interruptible, progress
+from api.cli.sealing import go_on
+from api.cli.supervisor import first_login
+from api.config.backup_files import archive, archivist, places, shown
+from api.config.database import Unfit, database, fitting_database, open_ledger, prepare
+from api.config.settings import Settings
+from rim_ledger.delivery.kill_switch import SwitchOutbound
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.system import restore as restoring
+from rim_ledger.system.backup import Backup, BackupStatus
+from rim_ledger.system.backup_chain import Chain, look_at
+from rim_ledger.system.backup_settings import BackupType
+
+PAUSE: Final = 0.5
+"""Seconds between two looks at a backup that waits for somebody else."""
+
+
+def backup(*, type_: Annotated[BackupType | None, Parameter(name="--type")] = None) -> None:
+    """Make a backup now, where the backup settings say; the service may run meanwhile.
+
+    Parameters
+    ----------
+    type_:
+        full or incremental; as the backup settings say, when left out.
+    """
+    settings = Settings.load()
+    with (
+        interruptible("nothing of the backup is left"),
+        fitting_database(settings) as url,
+        progress("lines and files") as told,
+    ):
+        made = asyncio.run(_back_up(settings, url, type_, told))
+    if made.status is not BackupStatus.SUCCESS:
+        raise Unfit(f"the backup failed: {made.failure_reason}")
+    if made.promoted:
+        print(f"it is a full one: {made.promoted}")
+    what = f"{made.type} backup up to position {made.position}, {made.size} bytes"
+    print(f"{what}: {shown(settings, made)}")
+    if made.missing_files:
+        print(f"files that were not in the store any more: {made.missing_files}")
+
+
+def verify_backup(*paths: str) -> None:
+    """Read a backup, or a chain of them, and say whether it can be restored.
+
+    Parameters
+    ----------
+    paths:
+        The files, or their URLs in an object store; a full backup first, then those that go on
+        from it.
+    """
+    settings = Settings.load(keyless=True)
+    if not settings.secrets:
+        raise Unfit(
+            f"a backup is sealed, and there is no RIM_SECRET_KEY, nor {settings.home}/secret.key"
+        )
+    with interruptible("not all was looked at"):
+        chain = asyncio.run(_look(settings, paths))
+    for found, manifest in chain.links:
+        what = f"position {manifest.after + 1} to {manifest.position}, made {manifest.made_at}"
+        print(f"{found.name}: {what}, {len(manifest.pieces)} pieces, whole")
+
+
+def restore(*paths: str) -> None:
+    """Bring a ledger back from backups, into a database that is empty.
+
+    Everything is looked at before anything is written. Nothing leaves the house from there until
+    `rim-ledger outbound on`, or POST /v1/outbound.
+
+    Parameters
+    ----------
+    paths:
+        The files, or their URLs in an object store; a full backup first, then those that go on
+        from it.
+    """
+    settings, left = Settings.load(), "nothing was restored"
+    try:
+        with database(settings, owner=True) as url:
+            asyncio.run(restoring.require_empty(url))
+            chain = asyncio.run(_look(settings, paths))
+            with progress("bytes") as told:
+                files = places(settings).files
+                work = restoring.restore(
+                    url, chain, files, RealWorld(), told, go_on=partial(go_on, settings)
+                )
+                words = asyncio.run(work)
+            left = "the ledger is restored; rim-ledger init builds its read tables"
+            prepare(settings, url, first_login)
+    except KeyboardInterrupt:
+        print(f"interrupted; {left}", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    print(f"restored up to position {chain.last.position}, made {chain.last.made_at}")
+    print(words)
+    if missing := sum(len(manifest.missing) for _, manifest in chain.links):
+        print(f"files that the backups lack: {missing}")
+    print("nothing leaves the house until you run: rim-ledger outbound on")
+
+
+def outbound(state: Annotated[str, Parameter()]) -> None:
+    """Let airtime and messages leave the house, or stop all of that.
+
+    Parameters
+    ----------
+    state:
+        on or off.
+    """
+    if state not in ("on", "off"):
+        raise Unfit("say rim-ledger outbound on, or rim-ledger outbound off")
+    settings = Settings.load()
+
+    async def run(url: str) -> None:
+        async with open_ledger(settings, url) as ledger:
+            wish, at = SwitchOutbound(enabled=state == "on"), RealWorld().now()
+            await ledger.submit(wish.work, Stamp(at=at, actor=SYSTEM))
+
+    with fitting_database(settings) as url:
+        asyncio.run(run(url))
+    print(f"outbound traffic is {state}")
+
+
+async def _back_up(
+    settings: Settings, url: str, type_: BackupType | None, told: Callable[[int, int], None]
+) -> Backup:
+    async with open_ledger(settings, url) as ledger:
+        keeper = archivist(settings, url, ledger)
+        id_ = await keeper.start(type_)
+        look = partial(UnitOfWork.read, kind=Backup, id=id_)
+        try:
+            while True:
+                await keeper.make(id_, told)
+                found = await ledger.read(look, Stamp(at=RealWorld().now(), actor=SYSTEM))
+                if found.status is not BackupStatus.IN_PROGRESS:
+                    return found
+                await asyncio.sleep(PAUSE)  # Somebody else works on backups, perhaps on this one.
+        except asyncio.CancelledError:
+            await keeper.fail(id_, "It was interrupted.")
+            raise
+
+
+async def _look(settings: Settings, paths: Sequence[str]) -> Chain:
+    if not paths:
+        raise Unfit("name the files of the backups, the full one first")
+    archives = [archive(settings, path) for path in paths]
+    total = 0
+    for path, each in zip(paths, archives, strict=True):
+        if (size := await each.size()) is None:
+            raise Unfit(f"there is no file {path}")
+        total += size
+    done = 0
+    with progress("bytes looked at") as told:
+
+        def tell(more: int) -> None:
+            nonlocal done
+            done += more
+            told(done, total)
+
+        return await look_at(archives, tell)

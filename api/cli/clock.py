@@ -1,0 +1,91 @@
+"""`rim-ledger clock` and `rim-ledger tick`: what falls due and the alerts, for ever or once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import partial
+
+from api.cli import logs
+from api.cli.daily_check import Check
+from api.cli.fence import fenced
+from api.config.backup_files import archivist
+from api.config.database import Unfit, fitting_database, open_ledger
+from api.config.delivery import providers
+from api.config.settings import Settings
+from projections.audience import find_audience
+from projections.measures import TableMeasures
+from rim_ledger import schedule as due
+from rim_ledger.engine.environment import RealWorld
+from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.notifications import alert_monitor as alarms
+from rim_ledger.notifications.alert_monitor import Alarm
+from rim_ledger.notifications.delivery_worker import Courier
+from rim_ledger.postgres.heartbeat import alive
+from rim_ledger.system.backup_worker import Archivist
+from rim_ledger.values import moment
+
+
+def clock() -> None:
+    """Run the clock, which does what falls due, watches over the alerts and verifies the log."""
+    settings = Settings.load()
+
+    async def run(url: str) -> None:
+        async with _clockwork(settings, url) as (dispatch, alarm, keeper):
+            courier, ledger = _courier(dispatch), dispatch.ledger
+            check = Check(settings, url, ledger, ledger.known.vault, dispatch.environment)
+            works = due.run(dispatch, keeper), alarms.run(alarm), courier.run(), check.run()
+            await alive(url, "clock", *works)
+
+    with fitting_database(settings) as url:
+        logs.started()
+        asyncio.run(fenced(url, run(url)))
+
+
+def tick(*, at: str | None = None) -> None:
+    """Do once what the clock owes.
+
+    Parameters
+    ----------
+    at:
+        The business time to do it at, RFC 3339 with an offset; only in development.
+    """
+    settings = Settings.load()
+    business_time = _moment(at, settings) if at else None
+
+    async def run(url: str) -> int:
+        async with _clockwork(settings, url) as (dispatch, alarm, keeper):
+            done = await due.tick(dispatch, business_time, keeper)
+            await alarm.look(business_time)
+            courier = _courier(dispatch)
+            while carried := await courier.carry(business_time):
+                done += carried
+            await keeper.drain()
+            return done
+
+    with fitting_database(settings) as url:
+        print(f"things that were due: {asyncio.run(run(url))}")
+
+
+@asynccontextmanager
+async def _clockwork(
+    settings: Settings, url: str
+) -> AsyncIterator[tuple[Dispatch, Alarm, Archivist]]:
+    async with open_ledger(settings, url) as ledger:
+        environment = RealWorld()
+        alarm = Alarm(url, ledger, TableMeasures(url), environment)
+        dispatch = Dispatch(url, ledger, providers(settings, url, ledger, environment), environment)
+        yield dispatch, alarm, archivist(settings, url, ledger)
+
+
+def _courier(dispatch: Dispatch) -> Courier:
+    url, find = dispatch.url, partial(find_audience, dispatch.url)
+    return Courier(url, dispatch.ledger, dispatch.providers, dispatch.environment, find)
+
+
+def _moment(text: str, settings: Settings) -> datetime:
+    if settings.production:
+        raise Unfit("--at moves the time, which is only for development")
+    if (time := moment(text)) is None:
+        raise Unfit("--at is a time with an offset, such as 2026-01-31T09:00:00+01:00")
+    return time

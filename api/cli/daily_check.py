@@ -1,0 +1,189 @@
+"""The clock's daily look at the log, its seals, the rows beside it and the read tables."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from api.config.checkpoint_files import Outside, write_whole
+from api.config.settings import Settings
+from projections.follow.fold import Poisoned
+from projections.follow.streams import moments
+from projections.proofs import checkpoints
+from projections.proofs.derived_rows import Beside, Place, uncompared
+from projections.proofs.signed_note import Untrue
+from projections.proofs.verify import Verification
+from projections.tables import schema
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.postgres.faults import note_fault
+from rim_ledger.reminders import remind_again
+from rim_ledger.vault.personal_keys import Vault
+
+EVERY: Final = timedelta(days=1)
+"""Between the ends of two looks."""
+AGAIN: Final = timedelta(minutes=10)
+"""Until a look that failed, or that another clock was at, goes on."""
+LOCK: Final = 7_264_010
+"""Whoever looks holds this advisory lock: one clock is enough."""
+SHARE: Final = 0.1
+"""How much of the time is spent on it, at most."""
+TOLD: Final = 100
+"""Faults of one look that are told one by one."""
+NAME: Final = "checked"
+"""The file in RIM_HOME that says how far the last look is."""
+
+log = logging.getLogger("rim_ledger")
+
+
+class Pace:
+    """Rests after each piece of work, so that it takes no more than a share of the time."""
+
+    def __init__(self, share: float) -> None:
+        self._idle, self._since = 1 / share - 1, time.monotonic()
+
+    async def __call__(self) -> None:
+        await asyncio.sleep(self._idle * (time.monotonic() - self._since))
+        self._since = time.monotonic()
+
+
+class Looked(Struct):
+    """How far a look has come. It is kept outside the database, so that a process that starts goes
+    on from there, and tells of no fault a second time."""
+
+    of: str
+    """Which log and which version of the read tables it is of."""
+    ended_at: datetime | None = None
+    """When the last look was complete."""
+    place: Place | None = None
+    """None until the events were looked at."""
+    found: list[str] = []
+    told: list[str] = []
+    """The faults of this look, and of the one before."""
+
+    def next(self, now: datetime) -> "Looked":
+        """What is kept when a look is complete."""
+        return Looked(self.of, ended_at=now, told=self.found)
+
+
+class Check(Struct):
+    """Looks again and again."""
+
+    settings: Settings
+    url: str
+    ledger: Ledger
+    vault: Vault
+    environment: Environment
+    share: float = SHARE
+
+    async def run(self) -> None:
+        """Look once a day for ever. What fails goes on a little later."""
+        while True:
+            wait = self._due_in()
+            if wait <= timedelta():
+                wait = AGAIN
+                try:
+                    await self.look()
+                except Exception as error:
+                    await self._note(f"the daily look failed: {type(error).__name__}")
+            await asyncio.sleep(wait.total_seconds())
+
+    async def look(self) -> int | None:
+        """Begin a look, or go on with one, and complete it: put reminders back that are lost, and
+        tell of each new fault as an error of the system. How many faults there are; None where
+        another clock is at it."""
+        async with await AsyncConnection.connect(self.url, autocommit=True) as connection:
+            lock = "SELECT pg_try_advisory_lock(%s)"
+            if (await (await connection.execute(lock, [LOCK])).fetchone()) != (True,):
+                return None
+            looked = await self._looked(connection)
+            async for fault in self._faults(connection, looked):
+                await self._tell(looked, fault)
+            self._keep(looked.next(self.environment.now()))
+            return len(looked.found)
+
+    async def _faults(
+        self, connection: checkpoints.Connection, looked: Looked
+    ) -> AsyncIterator[str]:
+        try:
+            if looked.place is None:
+                async for fault in self._events(connection):
+                    yield fault
+                looked.place = Place()
+            pace = Pace(self.share)
+
+            async def rest() -> None:
+                await self._remind(beside)
+                self._keep(looked)
+                await pace()
+
+            async with moments(self.url) as still:
+                beside = Beside(still, self.vault, self.environment.now(), looked.place, rest)
+                async for fault in beside.faults():
+                    yield fault
+        except Poisoned as error:
+            yield uncompared(error)
+        except Untrue as error:
+            yield str(error)
+
+    async def _events(self, connection: checkpoints.Connection) -> AsyncIterator[str]:
+        """What is wrong with the events, their seals and their codes."""
+        origins = await checkpoints.origins(connection, self.vault)
+        if origins.last is None:
+            return
+        kept, mac = Outside(self.settings.home).all(), self.vault.event_mac
+        checked = Verification(connection, origins, kept, mac, Pace(self.share))
+        async for fault in checked.faults():
+            yield fault
+
+    async def _remind(self, beside: Beside) -> None:
+        while beside.lost:
+            stamp = Stamp(at=self.environment.now(), actor=SYSTEM)
+            await self.ledger.submit(remind_again(beside.lost.pop()), stamp)
+
+    async def _tell(self, looked: Looked, fault: str) -> None:
+        if fault in looked.found or len(looked.found) > TOLD:
+            return
+        if len(looked.found) == TOLD:
+            fault = f"there are more than {TOLD} faults, see rim-ledger verify"
+        looked.found.append(fault)
+        if fault not in looked.told:
+            await self._note(fault)
+
+    async def _note(self, words: str) -> None:
+        log.error("%s", words)
+        await note_fault(self.url, self.environment, f"verify: {words}")
+
+    def _due_in(self) -> timedelta:
+        """How long until the next look, AGAIN at most: another clock may be faster."""
+        ended = looked.ended_at if (looked := self._read()) else None
+        return min(AGAIN, ended + EVERY - self.environment.now()) if ended else timedelta()
+
+    async def _looked(self, connection: checkpoints.Connection) -> Looked:
+        """What is kept of the look that was begun, or of the last one, if it is of this log."""
+        last = (await checkpoints.origins(connection, self.vault)).last
+        of = f"{last.verifier.origin if last else ''} {schema.fingerprint()}"
+        looked = self._read()
+        return looked if looked and looked.of == of else Looked(of)
+
+    def _read(self) -> Looked | None:
+        with suppress(FileNotFoundError, msgspec.DecodeError):
+            return msgspec.json.decode(self._file.read_bytes(), type=Looked)
+        return None
+
+    def _keep(self, looked: Looked) -> None:
+        self.settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(self._file, msgspec.json.encode(looked).decode())
+
+    @property
+    def _file(self) -> Path:
+        return self.settings.home / NAME

@@ -1,0 +1,147 @@
+"""The command that writes the log out: Parquet into a directory, or lines to whoever reads."""
+
+import asyncio
+import contextlib
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+from psycopg import AsyncConnection
+
+from api.cli.output import OutputLost
+from api.cli.progress import interruptible, progress
+from api.config.database import Unfit, log_database
+from api.config.settings import Settings
+from projections.analysis import export as parquet
+from projections.analysis import export_check
+from projections.analysis.export_files import Manifest, Unfitting, types_of
+from projections.analysis.export_rows import erased_in
+from projections.cloud_events import Reader, shown
+from projections.follow import log
+from projections.proofs import checkpoints
+from projections.proofs.origins import Origins
+from projections.proofs.signed_note import Untrue, Verifier
+from rim_ledger.catalogue import EVENTS
+from rim_ledger.near import did_you_mean
+
+PAUSE: Final = 1.0
+"""Seconds between two looks at a log that is followed, for lines."""
+BETWEEN: Final = 60.0
+"""The same for Parquet, whose files should not be too small."""
+
+
+def export(
+    *,
+    to: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    from_: Annotated[int, Parameter(name="--from")] = 1,
+    types: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
+    follow: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Write the log out, with the words about persons hidden.
+
+    Parameters
+    ----------
+    to:
+        A directory for Parquet, which a later run brings up to date, or - for NDJSON. Beside it lie
+        NAME.types, with a directory for each type of event, and NAME.proof.
+    from_:
+        The first position.
+    types:
+        Only these events.
+    follow:
+        Go on with what happens, until interrupted.
+    """
+    settings = Settings.load(keyless=True)
+    if unknown := sorted(set(types) - EVENTS.keys()):
+        meant = did_you_mean(unknown[0], EVENTS)
+        raise Unfit(f"there is no event {unknown[0]}: docs/reference/events.md lists them{meant}")
+    if from_ < 1:
+        raise Unfit("--from is a position, and the first is 1")
+    names = tuple(sorted(types)) or None
+    let_finish = contextlib.nullcontext() if follow else interruptible("not all was written")
+    with let_finish, log_database(settings) as url:
+        try:
+            if to == "-":
+                asyncio.run(_lines(settings, url, from_ - 1, names, follow=follow))
+            else:
+                wanted = Manifest(first=from_, types=names)
+                asyncio.run(_segments(url, Path(to).resolve(), wanted, follow=follow))
+        except (Unfitting, Untrue) as error:
+            raise Unfit(str(error)) from None
+        except BrokenPipeError:
+            return  # Whoever read has left.
+        except OSError as error:
+            if to == "-":
+                raise OutputLost(error) from None
+            words = f"{error.filename or to} cannot be written to"
+            raise Unfit(f"{words}: {error.strerror or error}") from None
+
+
+async def _segments(url: str, place: Path, wanted: Manifest, *, follow: bool) -> None:
+    async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        await _require_reached(connection, wanted.last)
+        origins = Origins(note for note, _ in await checkpoints.openings(connection))
+        wanted = Manifest(
+            first=wanted.first,
+            types=wanted.types,
+            key=origins.last.verifier.key if origins.last else None,
+            origins=tuple(each.note for each in origins.openings),
+        )
+        compare = True  # Later rounds only look whether the files are there.
+        while True:
+            with progress("events") as told:
+                held = await parquet.export(connection, place, wanted, told, compare=compare)
+            compare = False
+            rows = sum(segment.rows for segment in held.segments)
+            words = f"{place}: {rows} events up to position {held.last}; by type in"
+            print(words, types_of(place), flush=True)  # noqa: T201
+            if not follow:
+                return
+            while await log.head(connection) == held.last:  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(PAUSE)
+            await asyncio.sleep(BETWEEN)
+
+
+async def _lines(
+    settings: Settings, url: str, after: int, names: tuple[str, ...] | None, *, follow: bool
+) -> None:
+    async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        await _require_reached(connection, after)
+        while True:
+            end = await log.head(connection)
+            async for page in parquet.lines(connection, names, after, end):
+                erased = await erased_in(connection, page)
+                reader = Reader(sees=False, keys=erased, origin=settings.public_url)
+                sys.stdout.buffer.write(b"".join(shown(line, reader) + b"\n" for line in page))
+            sys.stdout.buffer.flush()
+            after = max(after, end)
+            if not follow:
+                return
+            while await log.head(connection) <= after:  # noqa: ASYNC110 - the same
+                await asyncio.sleep(PAUSE)
+
+
+async def _require_reached(connection: AsyncConnection, after: int) -> None:
+    """Raise Unfit when the log does not come as far as the position to go on after."""
+    if after > (head := await log.head(connection)):
+        raise Unfit(f"--from is a position, and the last is {head}")
+
+
+def verify_export(place: Path, key: Path | None) -> tuple[list[str], str]:
+    """Compare an export with the checkpoint in it: what is wrong, and what was looked at."""
+    if key is None:
+        raise Unfit("--key names the file of the public key, such as RIM_HOME/checkpoints/*/key")
+    try:
+        verifier = Verifier.of(key.read_text(errors="replace"))
+        with progress("events") as told:
+            said, origins, events = export_check.verify(place, verifier, told)
+    except Untrue as error:
+        return [str(error)], str(place)
+    except Unfitting as error:
+        raise Unfit(str(error)) from None
+    except OSError as error:
+        raise Unfit(f"{error.filename} cannot be read: {error.strerror}") from None
+    sealed = f"the first {said.size} of the log are sealed by {said.origin}"
+    words = f"{events} events in {place}; {sealed}"
+    return [], "\n".join([*map(str, origins.openings[1:]), words])

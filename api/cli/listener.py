@@ -1,0 +1,39 @@
+"""The socket that requests come in by."""
+
+import os
+import socket
+from typing import Final
+
+from api.config.database import Unfit
+from api.config.settings import Settings
+
+BACKLOG: Final = 2048
+"""Connections that may wait to be accepted."""
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A socket that listens where the settings say, or Unfit if it cannot."""
+    where = f"{settings.host}:{settings.port}"
+    try:
+        found = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise Unfit(f"RIM_HOST {settings.host} is no address of this machine: {error}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        reason = os.strerror(error.errno or 0)
+        raise Unfit(f"cannot listen on {where}: {reason}; set another RIM_PORT") from error
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """The URL of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

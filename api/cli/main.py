@@ -1,0 +1,291 @@
+"""The command `rim-ledger`: each process of the service, and what people do by hand."""
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+from cyclopts import App, Parameter
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable
+
+from api.cli import logs, sealing
+from api.cli import status as standing
+from api.cli.fence import OUTDATED, fenced
+from api.cli.output import OUTPUT_LOST, OutputLost, code_of, guard
+from api.cli.progress import interruptible, progress
+from api.cli.supervisor import first_login
+from api.cli.supervisor import up as run_everything
+from api.config.database import (
+    Unfit,
+    database,
+    filled_database,
+    first_line,
+    fitting_database,
+    log_database,
+    open_vault,
+    prepare,
+    update_ledger,
+)
+from api.config.settings import Settings
+from projections.follow import follower
+from projections.follow.dependents import Irreplaceable
+from projections.follow.fold import Poisoned
+from projections.follow.rebuild import Busy
+from projections.follow.rebuild import rebuild as rebuild_tables
+from projections.proofs.signed_note import Untrue
+from projections.proofs.trees import Contradiction
+from projections.tables.schema import Outdated
+from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.postgres.heartbeat import alive
+from rim_ledger.postgres.outage import OUTAGE, unwritable
+from rim_ledger.postgres.server import PostgresUnavailable
+from rim_ledger.system.backup_file import Unsound
+from rim_ledger.system.restore import NotEmpty
+from rim_ledger.vault.rotation import Underway, rotate
+
+FORESEEN: Final = (
+    Unfit,
+    Refused,
+    Unavailable,
+    PostgresUnavailable,
+    Poisoned,
+    Irreplaceable,
+    Busy,
+    Underway,
+    Unsound,
+    NotEmpty,
+    Contradiction,
+    Untrue,
+)
+"""What says in one line why a command cannot go on."""
+
+log = logging.getLogger("rim_ledger")
+
+app = App(
+    name="rim-ledger",
+    help="The ledger behind airtime lending. Settings come from the environment.",
+    version=lambda: version("rim-ledger"),
+    suppress_keyboard_interrupt=False,
+)
+
+
+@app.command
+def up() -> None:
+    """Run everything in the foreground: PostgreSQL, API, follower, clock and sealer."""
+    run_everything(Settings.load(first_login=True))
+
+
+# Named, not imported: what speaks HTTP, Parquet or DuckDB takes its time, and a few need it only.
+app.command("api.cli.server:serve", name="serve")
+app.command("api.cli.export:export", name="export")
+app.command("api.cli.replay:replay", name="replay")
+app.command("api.cli.backtest:backtest", name="backtest")
+app.command("api.cli.clock:clock", name="clock")
+app.command("api.cli.clock:tick", name="tick")
+app.command("api.cli.backup_commands:backup", name="backup")
+backups = App(name="backups", help="What there is of backups.")
+backups.command("api.cli.backup_list:list_", name="list")
+app.command(backups)
+app.command("api.cli.backup_commands:verify_backup", name="verify-backup")
+app.command("api.cli.backup_commands:restore", name="restore")
+app.command("api.cli.backup_commands:outbound", name="outbound")
+app.command("api.cli.admin_commands:unlock", name="unlock")
+admin = App(name="admin", help="Help a super-admin whom nobody else can help.")
+admin.command("api.cli.admin_commands:reset", name="reset")
+app.command(admin)
+activity = App(name="activity", help="Drop old lines of the log of activities.")
+activity.command("api.cli.activity_commands:drop_before", name="drop")
+app.command(activity)
+
+
+@app.command
+def follow() -> None:
+    """Run the follower, which keeps the read tables up to date."""
+    settings = Settings.load()
+    _collect_rarely()
+    with fitting_database(settings) as url:
+        work = follower.follow(url, open_vault(settings, url), log.warning)
+        logs.started()
+        asyncio.run(fenced(url, alive(url, "follow", work)))
+
+
+@app.command
+def seal() -> None:
+    """Run the sealer, which signs what the log has."""
+    settings = Settings.load()
+    with fitting_database(settings) as url:
+        logs.started()
+        asyncio.run(fenced(url, alive(url, "seal", sealing.seal(settings, url))))
+
+
+@app.command
+def verify(*, export: Path | None = None, key: Path | None = None) -> None:
+    """Compare every event with its seal, and the seals with every signed checkpoint.
+
+    The codes that authenticate events are checked where the master secret is at hand; without it,
+    the last lines say that they were not.
+
+    Parameters
+    ----------
+    export:
+        A directory that rim-ledger export wrote: then that is verified, without a database.
+    key:
+        The file of a public key of the log for it, such as RIM_HOME/checkpoints/*/key.
+    """
+    with interruptible("what was not looked at may be changed"):
+        if export is not None:
+            from api.cli.export import verify_export  # noqa: PLC0415 - Parquet takes its time to load
+
+            faults, words = verify_export(export, key)
+        else:
+            settings = Settings.load(keyless=True)
+            with log_database(settings) as url:
+                faults, words = asyncio.run(sealing.verify(settings, url))
+    for fault in faults:
+        print(fault)
+    print(f"{words}: {'not ' if faults else ''}as they were signed")
+    if faults:
+        raise SystemExit(1)
+
+
+@app.command
+def init() -> None:
+    """Bring the database up to date, with its read tables and its first admin."""
+    settings = Settings.load(first_login=True)
+    with database(settings, owner=True) as url:
+        lacking = update_ledger(url)
+        sealing.require_true(settings, url)
+        lacking += prepare(settings, url, first_login)
+        sealing.make_key(settings, url)
+    if lacking:
+        print(f"added: {', '.join(lacking)}")
+    print("the database is up to date")
+
+
+@app.command
+def rebuild(*, check: bool = False) -> None:
+    """Fill the read tables anew from the log, beside the live ones, and swap them in.
+
+    Parameters
+    ----------
+    check:
+        Only compare, and change nothing.
+    """
+    settings = Settings.load()
+    _collect_rarely()
+    with (
+        interruptible("the tables in use are as they were"),
+        filled_database(settings, owner=True) as url,
+        progress("events") as told,
+    ):
+        work = rebuild_tables(url, open_vault(settings, url), told, check=check)
+        rebuilt = asyncio.run(work)
+    for each in rebuilt.differences:
+        print(f"{each.table} {each.id} differed in {', '.join(each.columns)}")
+    verb = "swapped in" if rebuilt.swapped else "compared"
+    print(f"{verb} at position {rebuilt.position}; {len(rebuilt.differences)} rows differed")
+    if check and rebuilt.differences:
+        raise SystemExit(1)
+
+
+@app.command
+def rotate_keys() -> None:
+    """Wrap all keys and secrets anew, under new keys that RIM_SECRET_KEY wraps.
+
+    To change RIM_SECRET_KEY itself, set RIM_SECRET_KEY_PREVIOUS to what it was. The service may
+    run meanwhile. What is interrupted goes on from there the next time.
+    """
+    settings = Settings.load()
+    with (
+        interruptible("nothing is lost, run it again to go on"),
+        fitting_database(settings, owner=True) as url,
+        progress("keys") as told,
+    ):
+        rotated = rotate(url, settings.secrets, RealWorld(), told)
+    how = "the interrupted rotation is complete" if rotated.resumed else "the keys are rotated"
+    print(f"{how}; wrapped anew: {rotated.wrapped}")
+
+
+@app.command
+def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
+    """Show whether the service is ready, how long the log is, and what is dead or late.
+
+    Ends with code 1 when it is not ready.
+
+    Parameters
+    ----------
+    json_:
+        As JSON, for programs.
+    """
+    now = standing.status(Settings.load(keyless=True))
+    print(json.dumps(now) if json_ else standing.text(now))
+    if not now["ready"]:
+        raise SystemExit(1)
+
+
+def main() -> NoReturn:
+    """Run the command line; what can be foreseen ends in one line and exit code 1.
+
+    The process ends without taking the interpreter down: threads of libraries that are not Python,
+    such as the object store's, may still be at work, and would abort it, exit code and all.
+    """
+    code, output = 0, guard()
+    try:
+        _run()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    logging.shutdown()
+    code = code_of(output, code)
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _run() -> None:
+    logs.configure(next((word for word in sys.argv[1:] if word in app), "rim-ledger"))
+    # All that runs here knows how to end on an interrupt; a shell may have switched them off.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    if not {*sys.argv[1:]} - {"--help", "-h"}:
+        for name in app:  # The list of commands says what each of them does: all are imported.
+            app[name]
+    with contextlib.suppress(KeyboardInterrupt):
+        try:
+            app()
+        except Outdated as error:
+            _fail(str(error), OUTDATED)
+        except FORESEEN as error:
+            _fail(str(error))
+        except OutputLost as error:
+            _fail(str(error), OUTPUT_LOST)
+        except InsufficientPrivilege as error:
+            what = f"the database refuses it: {first_line(error)}"
+            _fail(f"{what}; rim-ledger init as the owner gives the rights")
+        except OUTAGE as error:
+            held = isinstance(error, LockNotAvailable)
+            what = "somebody holds a lock" if held else "the database cannot be reached"
+            _fail(str(unwritable(error) or f"{what}: {first_line(error)}"))
+
+
+def _collect_rarely() -> None:
+    """The tables' writers make many containers and no cycles: looking for some in every few
+    hundred of them took a third of their time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 100)
+
+
+def _fail(line: str, code: int = 1) -> None:
+    logs.say(line, sys.stderr, logging.ERROR)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""The seals between the store and what is kept outside of it: sealing, the look at the start."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any, Final
+
+from psycopg import AsyncConnection
+from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
+
+from api.cli.progress import progress
+from api.config.checkpoint_files import Outside
+from api.config.database import Unfit, first_line, open_vault
+from api.config.secret_file import FILE
+from api.config.settings import Settings
+from projections.follow.fold import Poisoned
+from projections.follow.streams import moments
+from projections.proofs import checkpoints, sealer
+from projections.proofs.derived_rows import Beside, uncompared
+from projections.proofs.origins import Opening, Origins
+from projections.proofs.signed_note import Checkpoint, Untrue
+from projections.proofs.trees import Contradiction
+from projections.proofs.verify import Verification
+from projections.proofs.verify import require_true as require_kept
+from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.event_mac import EventMac
+from rim_ledger.vault.key_ring import STORED, Ring, WrongSecret, unlocked
+from rim_ledger.vault.personal_keys import Vault
+
+FAULTS_MAX: Final = 100
+"""Faults that are told one by one."""
+
+UNCHECKED: Final = (
+    "MACs not checked, nor names, secrets, keys, outcomes, reminders and read tables, nor whose the"
+    " signing key is"
+)
+
+MISSING: Final = (UndefinedTable, UndefinedColumn)
+"""What PostgreSQL says of tables that were dropped, or are those of another version."""
+
+log = logging.getLogger("rim_ledger")
+
+Connection = AsyncConnection[Any]
+
+
+async def seal(settings: Settings, url: str) -> None:
+    """Seal until cancelled, and keep every checkpoint outside as well. Raises Unfit."""
+    outside, environment = Outside(settings.home), RealWorld()
+    async with await _connect(url) as connection:
+        await _require_true(connection, outside, settings, url)
+        vault = open_vault(settings, url)
+        await checkpoints.signer(connection, vault, environment)
+        origins = await checkpoints.origins(connection, vault)
+    outside.know(origins)
+
+    def keep(note: str) -> None:
+        outside.keep(note, origins, environment.now())
+
+    with _refused("database", outside):
+        signed = outside.signed(origins)
+        await sealer.seal(url, vault, environment, keep, log.warning, signed=signed)
+
+
+def make_key(settings: Settings, url: str) -> None:
+    """See to it that the log has the key it is signed with, before anything is answered."""
+
+    async def make() -> None:
+        async with await _connect(url) as connection:
+            await checkpoints.signer(connection, open_vault(settings, url), RealWorld())
+
+    asyncio.run(make())
+
+
+def require_true(settings: Settings, url: str) -> None:
+    """Raise Unfit when the store contradicts the last checkpoints that were kept outside of it."""
+
+    async def look() -> None:
+        async with await _connect(url) as connection:
+            await _require_true(connection, Outside(settings.home), settings, url)
+
+    asyncio.run(look())
+
+
+async def _require_true(
+    connection: Connection, outside: Outside, settings: Settings, url: str
+) -> None:
+    with _refused("database", outside):
+        if kept := outside.last():
+            vault = open_vault(settings, url)
+            origins = await checkpoints.origins(connection, vault)
+            await require_kept(connection, origins, kept)
+            _require_codes(vault.event_mac, [each for each in kept if origins.has(each)])
+            if vault.event_mac is None:  # What is there now will be believed without a code.
+                for fault in (await _compare(connection, origins, outside, None))[0]:
+                    raise Contradiction(fault)
+            if opening := outside.unknown(origins):
+                raise Untrue(_unsaid(opening))
+
+
+def _require_codes(mac: EventMac | None, kept: Iterable[Checkpoint]) -> None:
+    """Raise Contradiction unless events carry codes from where a checkpoint says they do."""
+    for since in map(checkpoints.macs_since, kept):
+        if since is not None and (mac is None or mac.since != since):
+            begin = f"codes begin after position {mac.since}" if mac else "no event carries a code"
+            raise Contradiction(f"it was signed that codes begin after position {since}; {begin}")
+
+
+def _missing(error: Exception) -> str:
+    return f"there is no log of this version: {first_line(error)}"
+
+
+@contextlib.contextmanager
+def _refused(what: str, outside: Outside) -> Iterator[None]:
+    """Raise Unfit when this, in the block, turns out to contradict what is kept outside."""
+    try:
+        yield
+    except MISSING as error:
+        wrong = _missing(error)
+    except (Contradiction, Untrue) as error:
+        wrong = str(error)
+    else:
+        return
+    raise Unfit(
+        f"the {what} contradicts the last checkpoint in {outside.place}: {wrong}. Bring the right"
+        f" {what} back; to begin anew on purpose, move that directory away"
+    )
+
+
+async def go_on(settings: Settings, connection: Connection) -> tuple[str, EventMac | None]:
+    """Open a new origin in a store that is being restored; what it goes on from and what not,
+    and what authenticates its events.
+
+    The outside knows of it before the store does. Raises Unfit when the checkpoints outside are of
+    another log.
+    """
+    outside, vault = Outside(settings.home), await _vault(settings, connection)
+    with _refused("backup", outside):
+        before, kept = await checkpoints.origins(connection, vault), outside.last()
+        for stranger in before.strangers(outside.openings()):
+            raise Untrue(f"it has no part in {stranger.verifier.origin}, which is known there")
+        if unknown := outside.unknown(before):
+            raise Untrue(_unsaid(unknown))
+        opening = await checkpoints.go_on(connection, vault, RealWorld(), kept)
+        origins = await checkpoints.origins(connection, vault)
+        await require_kept(connection, origins, kept)
+    outside.know(origins)
+    return str(opening), vault.event_mac
+
+
+def _unsaid(opening: Opening) -> str:
+    """What is wrong with an origin that is not known outside."""
+    return (
+        f"{opening}; no restore has said so there. If one did with another RIM_HOME, copy its"
+        " checkpoints from there"
+    )
+
+
+async def _vault(settings: Settings, connection: Connection) -> Vault:
+    """The vault of a store, as it is in this transaction."""
+    if not (rows := await (await connection.execute(STORED)).fetchall()):
+        raise Unfit("this database holds no ring of keys: run rim-ledger init")
+    try:
+        return Vault(Ring(unlocked(rows, settings.secrets)), RealWorld())
+    except WrongSecret as error:
+        raise Unfit(str(error)) from None
+
+
+async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
+    """Compare every event with its seal, and the rows beside the log and the read tables with the
+    events: what is wrong, and what was looked at and what not."""
+    async with await _connect(url) as connection, moments(url) as still:
+        try:
+            vault, unchecked = await _vault_at_hand(settings, connection)
+            origins = await checkpoints.origins(connection, vault)
+            mac, outside = vault.event_mac if vault else None, Outside(settings.home)
+            found, words = await _compare(connection, origins, outside, mac)
+            if vault:
+                with progress("events") as told:
+                    await _gather(found, Beside(still, vault, RealWorld().now()).faults(told))
+                words += "; names, secrets, keys, outcomes, reminders and read tables"
+        except MISSING as error:
+            return [_missing(error)], "the log"
+        except Untrue as error:
+            return [str(error)], "the log"
+        return found, "\n".join([*unchecked, words])
+
+
+async def _vault_at_hand(
+    settings: Settings, connection: Connection
+) -> tuple[Vault | None, list[str]]:
+    """The vault, or none and what is not checked without it, and why."""
+    if not settings.secrets:
+        home = settings.home / FILE
+        why = f"there is no master secret: set RIM_SECRET_KEY, or RIM_HOME so that {home} is there"
+    else:
+        try:
+            vault = await _vault(settings, connection)
+        except InsufficientPrivilege:
+            why = "this login may not read the ring of keys: use one that the service logs in as"
+        else:
+            if vault.event_mac is None:
+                raise Unfit("the events of this database carry no codes yet: run rim-ledger init")
+            return vault, []
+    return None, [f"{UNCHECKED}: {why}"]
+
+
+async def _compare(
+    connection: Connection, origins: Origins, outside: Outside, mac: EventMac | None
+) -> tuple[list[str], str]:
+    if origins.last is None:
+        raise Unfit("nothing is sealed yet: rim-ledger up or rim-ledger seal does it")
+    checked = Verification(connection, origins, outside.all(), mac)
+    unknown = outside.unknown(origins)
+    found = [*([_unsaid(unknown)] if unknown else []), *outside.faults()]
+    with progress("lines") as told:
+        await _gather(found, checked.faults(told))
+    words = (
+        f"{checked.events} events, {checked.sealed} of them sealed by"
+        f" {origins.last.verifier.origin}; {checked.checkpoints} checkpoints; "
+    )
+    words += (
+        f"{checked.activities} lines of activity, {checked.sealed_activities} of them sealed"
+        if checked.reads_activity
+        else "activity not checked: this login may not read it"
+    )
+    return found, "\n".join([*map(str, origins.openings[1:]), *map(str, checked.dropped), words])
+
+
+async def _gather(found: list[str], faults: AsyncIterator[str]) -> None:
+    """Add faults to those that were found, as many as are told."""
+    try:
+        async for fault in faults:
+            if len(found) >= FAULTS_MAX:
+                if len(found) == FAULTS_MAX:
+                    found.append(f"these are the first {FAULTS_MAX} faults; there may be more")
+                return
+            found.append(fault)
+    except Poisoned as error:
+        found.append(uncompared(error))
+
+
+async def _connect(url: str) -> Connection:
+    return await AsyncConnection.connect(url, autocommit=True)

@@ -1,0 +1,94 @@
+"""How the service stands: where it answers, how long the log is, and what is dead or late."""
+
+import contextlib
+import http.client
+import json
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+import psycopg
+
+from api.config.database import CONNECT, Unfit, shown
+from api.config.settings import Settings
+from projections.follow.lag import LATE, found
+from rim_ledger.postgres.server import EmbeddedPostgres
+
+HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
+RUNNING: Final = "up.lock"
+"""The file in RIM_HOME that `up` holds a lock on, and in which it says where it answers."""
+SILENT: Final = "the API does not answer"
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """The standing as JSON: lag is in events. Starts nothing; Unfit when nothing runs."""
+    url = settings.database_url or EmbeddedPostgres.running(settings.home / "postgres")
+    if url is None:
+        raise Unfit(f"nothing runs on {settings.home}: start it with rim-ledger up")
+    try:
+        with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+            ((head,),) = connection.execute(HEAD).fetchall()
+            every = found(connection.execute(LATE.encode()).fetchall())
+    except psycopg.errors.UndefinedTable as error:
+        raise Unfit("this database holds no ledger of this version: run rim-ledger init") from error
+    for address in _addresses(settings):
+        where = urlsplit(address)
+        ready, reason = readiness(where.hostname or "", where.port or 0)
+        if reason != SILENT:
+            break
+    troubles = {each.name: each.trouble(settings.late_seconds_max) for each in every}
+    return {
+        "address": address,
+        "ready": ready,
+        "reason": reason,
+        "database": shown(url),
+        "position": head,
+        "processes": [
+            msgspec.to_builtins(each) | {"trouble": troubles[each.name]} for each in every
+        ],
+    }
+
+
+def readiness(host: str, port: int) -> tuple[bool, str | None]:
+    """Whether the API there says that it is ready, or why not."""
+    open_to_all = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is compared
+    connection = http.client.HTTPConnection(open_to_all.get(host, host), port, timeout=1)
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET", "/readyz")
+            answer = connection.getresponse()
+            told = json.loads(answer.read())
+        except (OSError, http.client.HTTPException, ValueError):
+            return False, SILENT
+    ready = answer.status == HTTPStatus.OK
+    return ready, None if ready else str(told.get("reason", told.get("detail")))
+
+
+def text(now: dict[str, Any]) -> str:
+    """The standing in lines, for people."""
+    state = "ready" if now["ready"] else f"not ready: {now['reason']}"
+    lines = [
+        f"address   {now['address']} ({state})",
+        f"database  {now['database']}",
+        f"position  {now['position']}",
+    ]
+    for each in now["processes"]:
+        state = each["trouble"] or f"{each['lag']} behind"
+        lines += [f"process   {each['name']}: {state}"]
+    return "\n".join(lines)
+
+
+def _addresses(settings: Settings) -> Iterator[str]:
+    """Where `up` said last that it answers on this home, and where these settings say."""
+    with contextlib.suppress(OSError):
+        if said := (settings.home / RUNNING).read_text():
+            yield said
+    yield f"http://{settings.host}:{settings.port}"
+
+
+def say_address(home: Path, address: str) -> None:
+    """Let `status` know where `up` answers."""
+    (home / RUNNING).write_text(address)

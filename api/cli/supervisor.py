@@ -1,0 +1,231 @@
+"""`up`: the whole service in the foreground; nothing of it outlives the command."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from api.cli import logs
+from api.cli.fence import OUTDATED
+from api.cli.listener import address, listen
+from api.cli.output import tell_once
+from api.cli.sealing import make_key, require_true
+from api.cli.status import RUNNING, readiness, say_address
+from api.config.database import Unfit, answers, database, prepare, update_ledger
+from api.config.settings import Settings, variable
+from projections.tables.schema import Outdated
+from rim_ledger.postgres.server import EmbeddedPostgres, PostgresUnavailable
+from rim_ledger.signals import STOPPING, uninterrupted
+
+PAUSE: Final = 0.1
+"""Seconds between two looks at the children."""
+DATABASE_LOOK: Final = 1.0
+"""Seconds between two looks at the database."""
+AWAY: Final = 1.0
+"""Seconds until a child is started again that ended while the database was away."""
+BACK_OFF_MAX: Final = 5.0
+"""Seconds at most until a child that crashed is started again."""
+CRASHES_MAX, CRASHES_WITHIN = 5, 60.0
+"""So many crashes of an essential child in so many seconds stop everything. Without a follower or
+a clock people are served on, and told: `/readyz` says what is dead or late."""
+STOP: Final = {"serve": 5.5, "follow": 7.0, "clock": 8.0, "seal": 8.5}
+"""Seconds after the wish to stop at which a child of each kind that still lives is killed."""
+
+
+class Child:
+    """One process of the service, started again when it ends unasked."""
+
+    def __init__(
+        self,
+        command: str,
+        *arguments: str,
+        inherit: tuple[int, ...] = (),
+        essential: bool = False,
+    ) -> None:
+        self.command, self._essential = command, essential
+        self._arguments, self._inherit = arguments, inherit
+        self._crashes: deque[float] = deque(maxlen=CRASHES_MAX)
+        self._due = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def tend(self, url: str) -> None:
+        """Start the process if it should run and does not. Raises Unfit for one we cannot do
+        without, when it keeps crashing, and Outdated when another version has taken over."""
+        now = time.monotonic()
+        if self._process and (code := self._process.poll()) is not None:
+            self._ended(code, now, away=not answers(url))
+        if self._process is None and now >= self._due:
+            # -P: an `api` in the working directory is not ours.
+            command = [sys.executable, "-P", "-m", "api.cli.child", self.command]
+            with uninterrupted():  # Or nobody would stop a child that has just begun.
+                self._process = subprocess.Popen(
+                    [*command, *self._arguments],
+                    stdin=subprocess.PIPE,  # Never written to: its end tells the child of ours.
+                    env=inherited(os.environ),
+                    pass_fds=self._inherit,
+                    start_new_session=True,  # Ctrl-C is for us, who stop the children in order.
+                )
+
+    def ask_to_stop(self) -> None:
+        if self._process:
+            self._process.terminate()
+
+    def stop(self, deadline: float) -> None:
+        """Wait for the end, and bring it about at the deadline (in monotonic seconds)."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            _say(f"{self.command} did not stop in time and was killed")
+            self._process.kill()
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._process:
+            with self._process:  # Waits for the end, and closes our end of its input.
+                self._process = None
+
+    def _ended(self, code: int, now: float, *, away: bool) -> None:
+        """Plan the next start. While the database is away, an end is not the child's own fault."""
+        self._forget()
+        if code == OUTDATED:
+            raise Outdated(f"{self.command} has ended: the read tables are another version's")
+        if not away:
+            self._crashes.append(now)
+        recent = [crash for crash in self._crashes if crash > now - CRASHES_WITHIN]
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        if len(recent) == CRASHES_MAX and self._essential:
+            raise Unfit(f"{self.command} crashed {CRASHES_MAX} times in a minute (last: {how})")
+        wait = AWAY if away else min(BACK_OFF_MAX, 0.25 * 2 ** len(recent))
+        self._due = now + wait
+        _say(f"{self.command} ended with {how}; it is started again in {wait:g} s")
+
+
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a child is told of our environment: no secret that only a start needs."""
+    settings = ("admin_password", "officer_password", "database_owner_url")
+    withheld = set(map(variable, settings))
+    return {name: value for name, value in environment.items() if name.upper() not in withheld}
+
+
+def up(settings: Settings) -> None:
+    """Run everything until a signal asks to stop, then stop it in order within ten seconds.
+
+    Raises Unfit when the service cannot run here, and Outdated when another version of the program
+    takes over its tables.
+    """
+    with _one_on(settings.home), _stopping_once(), listen(settings) as listener:
+        say_address(settings.home, address(listener))
+        with database(settings, owner=True) as url:
+            update_ledger(url)
+            require_true(settings, url)
+            prepare(settings, url, first_login)
+            make_key(settings, url)
+            _keep_running(settings, url, listener)
+        _say("stopped")
+
+
+def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None:
+    fd = listener.fileno()
+    children = [
+        Child("serve", "--fd", str(fd), inherit=(fd,), essential=True)
+        for _ in range(settings.workers)
+    ]
+    children += [Child("follow"), Child("clock"), Child("seal")]
+    ready, look = False, time.monotonic() + DATABASE_LOOK
+    try:
+        while True:
+            for child in children:
+                child.tend(url)
+            if not ready and (ready := readiness(*listener.getsockname()[:2])[0]):
+                _say(f"ready at {address(listener)}")
+            if settings.database_url is None and time.monotonic() > look:
+                _revive(settings)
+                look = time.monotonic() + DATABASE_LOOK
+            time.sleep(PAUSE)
+    except KeyboardInterrupt:
+        _say("stopping")
+    finally:
+        listener.close()
+        _stop(children)
+
+
+def first_login(username: str, password: str) -> None:
+    """Tell people a password that was made up, here and nowhere else. Raises Unfit."""
+    words = f"the first login is {username} with the password {password} (shown only once)"
+    tell_once(f"rim-ledger: {words}")
+
+
+def _stop(children: list[Child]) -> None:
+    """Stop one kind after the other: nothing is asked any more, then shown, owed, sealed."""
+    begun = time.monotonic()
+    for command, seconds in STOP.items():
+        of_kind = [child for child in children if child.command == command]
+        for child in of_kind:
+            child.ask_to_stop()
+        for child in of_kind:
+            child.stop(begun + seconds)
+
+
+def _revive(settings: Settings) -> None:
+    """Start our own PostgreSQL again if somebody killed it, and again if that is killed too."""
+    home = settings.home / "postgres"
+    for left in reversed(range(CRASHES_MAX)):
+        if EmbeddedPostgres.running(home) is not None:
+            return
+        _say("PostgreSQL is gone; it is started again")
+        try:
+            with EmbeddedPostgres(home):
+                pass  # We still use it since the start, so leaving does not stop it.
+        except PostgresUnavailable:
+            if not left:
+                raise
+
+
+@contextlib.contextmanager
+def _one_on(home: Path) -> Iterator[None]:
+    """Hold a lock on the home, which the kernel frees however we end."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = os.open(home / RUNNING, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Unfit(
+                f"RIM Ledger already runs on {home}: stop it first, or set another RIM_HOME"
+            ) from None
+        yield
+    finally:
+        os.close(file)
+
+
+@contextlib.contextmanager
+def _stopping_once() -> Iterator[None]:
+    """Turn the first signal to stop into a KeyboardInterrupt, and do not hear any other."""
+
+    def stop(*_: object) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {each: signal.getsignal(each) for each in STOPPING}
+    for each in before:
+        signal.signal(each, stop)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _say(line: str) -> None:
+    logs.say(line, sys.stdout)

@@ -1,0 +1,50 @@
+"""Where backups and the files of tickets lie in this installation, and who looks after them."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from api.config.database import Unfit
+from api.config.settings import Settings
+from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.storage import Storage, path_of
+from rim_ledger.system.backup import Backup
+from rim_ledger.system.backup_file import Archive
+from rim_ledger.system.backup_worker import Archivist, Places
+
+UNFIT: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+SCHEMES: Final = ("file://", "s3://", "gs://", "az://")
+
+
+def places(settings: Settings) -> Places:
+    """The stores of this installation, and what seals a backup."""
+    backups = {location: Storage(url) for location, url in settings.backup_urls.items()}
+    return Places(backups, Storage(settings.storage_url), settings.secrets)
+
+
+def archivist(settings: Settings, url: str, ledger: Ledger) -> Archivist:
+    """Who makes the backups of a ledger."""
+    return Archivist(url, ledger, RealWorld(), places(settings))
+
+
+def archive(settings: Settings, place: str) -> Archive:
+    """The backup at a path, or at the URL of an object store. Raises Unfit for a path that no
+    store can name."""
+    if place.startswith(SCHEMES) and not place.startswith("file://"):
+        store, _, name = place.rpartition("/")
+        return Archive(Storage(store), name, settings.secrets)
+    file = path_of(place) if place.startswith("file://") else Path(place).absolute()
+    if UNFIT.search(str(file)):
+        raise Unfit(f"{place!r} has control characters or is not UTF-8: give it another name")
+    return Archive(Storage(file.parent.as_uri()), file.name, settings.secrets)
+
+
+def shown(settings: Settings, backup: Backup) -> str:
+    """Where a backup lies: a path that `archive` takes, or the URL in an object store."""
+    store = settings.backup_urls[backup.storage_location]
+    return (
+        str(path_of(store) / backup.file)
+        if store.startswith("file://")
+        else f"{store}/{backup.file}"
+    )

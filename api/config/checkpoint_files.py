@@ -1,0 +1,175 @@
+"""Checkpoints that are kept outside the database: RIM_HOME/checkpoints, a directory an origin.
+
+In each, `opening` is the note that opened the origin, `key` what its notes are verified with,
+`latest` the last one, `2026-01-31` the last of a day.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from api.config.database import Unfit
+from projections.proofs.origins import Opening, Origins
+from projections.proofs.signed_note import Checkpoint, Untrue
+
+OPENING, KEY, LATEST, DAYS = "opening", "key", "latest", "*-*-*"
+
+
+class Outside:
+    """The directory. Whoever may write to the database is better not allowed to write here.
+
+    Raises Unfit where it cannot be read or written, or holds what was not signed so.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.place = home / "checkpoints"
+
+    def openings(self) -> list[Opening]:
+        """How each origin that is known here was opened."""
+        with self._good():
+            return self._openings()
+
+    def last(self) -> list[Checkpoint]:
+        """The last checkpoint of each origin that is known here."""
+        with self._good():
+            return [self._last(opening) for opening in self._openings()]
+
+    def all(self) -> list[Checkpoint]:
+        """Every checkpoint here."""
+        found = dict[Checkpoint, None]()
+        with self._good():
+            for opening in self._openings():
+                place = self._of(opening)
+                names = [OPENING, LATEST, *_days(place)]
+                texts = [text for name in names if (text := _read(place / name)) is not None]
+                found |= dict.fromkeys(map(opening.verifier.open, texts))
+        return list(found)
+
+    def signed(self, origins: Origins) -> Checkpoint:
+        """The last checkpoint here of the last origin, which is known here."""
+        with self._good():
+            return self._last(origins.openings[-1])
+
+    def unknown(self, origins: Origins) -> Opening | None:
+        """The first origin of a log that is not known here, though others of it are: no restore
+        that could write here has opened it."""
+        known = {opening.verifier.origin for opening in self.openings()}
+        lacking = [each for each in origins.openings if each.verifier.origin not in known]
+        return lacking[0] if known and lacking else None
+
+    def know(self, origins: Origins) -> None:
+        """Keep how each origin of a log was opened."""
+        with self._good():
+            for opening in origins.openings:
+                place = self._of(opening)
+                if not (place / OPENING).exists():
+                    self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    place.mkdir(mode=0o700, exist_ok=True)
+                    write_whole(place / KEY, f"{opening.verifier.key}\n")
+                    write_whole(place / OPENING, opening.note)
+
+    def keep(self, note: str, origins: Origins, now: datetime) -> None:
+        """Keep a note of the last origin, unless a later one is here. Raises Untrue for another."""
+        self.know(origins)
+        opening = origins.openings[-1]
+        claim = opening.verifier.open(note)
+        with self._good():
+            if _order(self._last(opening)) < _order(claim):
+                place = self._of(opening)
+                day = claim.day[0] if claim.day else f"{now:%Y-%m-%d}"
+                # A clock that was set back overwrites no older day.
+                write_whole(place / max([day, *_days(place)]), note)
+                write_whole(place / LATEST, note)
+
+    def faults(self) -> Iterator[str]:
+        """What is missing of the checkpoints that are kept here: each names the last one of an
+        earlier day, and this must be here as well if the origin signed it."""
+        with self._good():
+            for opening in self._openings():
+                place, first = self._of(opening), opening.checkpoint.number or 0
+                found = {name: opening.verifier.open(text) for name, text in _texts(place)}
+                numbers = {first, *(each.number for each in found.values())}
+                for name, claim in found.items():
+                    date, before = claim.day or (name, 0)
+                    if date != name != LATEST:
+                        yield f"{place / name} holds a checkpoint of {date}"
+                    if date not in found:
+                        yield f"{place / date} is missing"
+                    if before > first and before not in numbers:
+                        words = f"the last checkpoint before {date}, number {before}, is missing"
+                        yield f"{place}: {words}"
+
+    def _openings(self) -> list[Opening]:
+        if not self.place.exists():
+            return []
+        found = list[Opening]()
+        for place in sorted(each for each in self.place.iterdir() if each.is_dir()):
+            if (text := _read(place / OPENING)) is not None:
+                opening = Opening.of(text)
+                if self._of(opening) != place:
+                    raise Untrue(f"{place.name} holds what {opening.verifier.origin} signed")
+                found.append(opening)
+            elif (place / LATEST).exists() or _days(place):
+                raise Untrue(f"{place.name} lacks the file {OPENING}")
+            # Else somebody was stopped who began it: nothing was signed there yet.
+        return found
+
+    def _last(self, opening: Opening) -> Checkpoint:
+        place = self._of(opening)
+        for name in (LATEST, *_days(place)[-1:]):
+            if (text := _read(place / name)) is not None:
+                return opening.verifier.open(text)
+        return opening.checkpoint
+
+    def _of(self, opening: Opening) -> Path:
+        """The directory of an origin, named after it."""
+        return self.place / opening.verifier.origin.rpartition("/")[2]
+
+    @contextlib.contextmanager
+    def _good(self) -> Iterator[None]:
+        try:
+            yield
+        except (Untrue, OSError) as error:
+            raise Unfit(
+                f"{self.place} is no good: {error}. Bring a copy of it back; to begin anew on"
+                " purpose, move it away"
+            ) from None
+
+
+def _days(place: Path) -> list[str]:
+    """The files of days in a directory, the oldest first."""
+    return sorted(each.name for each in place.glob(DAYS))
+
+
+def _order(claim: Checkpoint) -> tuple[int, int]:
+    """By what one checkpoint follows another: those from before they had numbers come first."""
+    return claim.number or 0, claim.size
+
+
+def _texts(place: Path) -> Iterator[tuple[str, str]]:
+    """The notes that are kept in a directory beside its opening, by their files' names."""
+    for name in (*_days(place), LATEST):
+        if (text := _read(place / name)) is not None:
+            yield name, text
+
+
+def _read(path: Path) -> str | None:
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_bytes().decode(errors="replace")
+    return None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, which is there as a whole or not at all."""
+    handle, new = tempfile.mkstemp(prefix="new-", dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(text.encode())
+        file.flush()
+        os.fsync(handle)
+    Path(new).replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    os.fsync(directory)
+    os.close(directory)

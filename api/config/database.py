@@ -1,0 +1,236 @@
+"""The database that every process of the service shares: the one that is named, or our own."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg import AsyncConnection, pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import InsufficientPrivilege
+from pydantic import SecretStr
+
+from api.config.settings import Settings, variable
+from projections.follow import rebuild
+from projections.tables import schema
+from rim_ledger.admin.bootstrap import OFFICER, USERNAME, bootstrap, take_on_officer
+from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.engine.adopted_secrets import adopt
+from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.lending.user_commands import erase_again
+from rim_ledger.postgres.migrations import migrate
+from rim_ledger.postgres.server import OWNER, SERVICE, EmbeddedPostgres
+from rim_ledger.vault.erasure_register import Erasures
+from rim_ledger.vault.key_ring import WrongSecret, begin_event_macs, open_ring
+from rim_ledger.vault.personal_keys import Vault
+
+VERSION_MIN: Final = 15
+CONNECT: Final = 5
+"""Seconds to wait for an answer."""
+
+LOG: Final = """
+SELECT to_regclass('ledger.key_ring'),
+       has_table_privilege(to_regclass('ledger.events'), 'SELECT')"""
+"""Whether there is a ledger, and whether its log may be read; null where there is no log."""
+
+
+class Unfit(Exception):
+    """The command cannot go on, for a reason that people can mend; the message says how."""
+
+
+@contextlib.contextmanager
+def database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
+    """The URL of the database while in the block: as the service logs in, which may add to the log
+    and never change it, or as the owner of the tables.
+
+    Without DATABASE_URL a PostgreSQL of our own is started or joined; the last process to leave
+    stops it, so it also ends when the process that started it was killed.
+    """
+    if settings.database_url is None:
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        role = OWNER if owner else SERVICE
+        with EmbeddedPostgres(settings.home / "postgres", role=role) as url:
+            yield url
+    else:
+        url = (owner and settings.database_owner_url) or settings.database_url
+        _check(url)
+        yield url
+
+
+@contextlib.contextmanager
+def log_database(settings: Settings) -> Iterator[str]:
+    """The same, for those who only read the log: needs no master secret and the rights of
+    rim_reader alone; makes nothing in RIM_HOME."""
+    place = settings.home / "postgres"
+    if settings.database_url is None and not place.is_dir():
+        raise Unfit(f"there is no ledger in {settings.home}: set RIM_HOME, or DATABASE_URL")
+    with contextlib.ExitStack() as stack:
+        url = None if os.access(place, os.W_OK) else EmbeddedPostgres.running(place)
+        if settings.database_url or url is None:
+            url = stack.enter_context(database(settings))
+        try:
+            with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+                ((found, readable),) = connection.execute(LOG).fetchall()
+        except InsufficientPrivilege:
+            found, readable = "ledger", False
+        if found is None:
+            raise Unfit("this database holds no ledger of this version: run rim-ledger init")
+        if readable is False:
+            words = "this login may not read the log: as the owner of the database, grant it"
+            raise Unfit(f"{words} the role rim_reader (docs/how-to/export.md)")
+        yield url
+
+
+@contextlib.contextmanager
+def filled_database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
+    """The same, for those who need its tables to be there."""
+    with database(settings, owner=owner) as url:
+        with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+            found = connection.execute("SELECT to_regclass('ledger.key_ring')").fetchone()
+            if found == (None,):
+                raise Unfit("this database holds no ledger of this version: run rim-ledger init")
+        # A wrong secret stops us here, before anything is begun.
+        if open_vault(settings, url).event_mac is None:
+            raise Unfit("the events of this database carry no codes yet: run rim-ledger init")
+        yield url
+
+
+@contextlib.contextmanager
+def fitting_database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
+    """The same, for processes of the service: the tables are those of this version of the program.
+
+    Raises Outdated.
+    """
+    with filled_database(settings, owner=owner) as url:
+        asyncio.run(_look(url, schema.require))
+        yield url
+
+
+async def _look(url: str, require: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+    async with await AsyncConnection.connect(url, connect_timeout=CONNECT) as connection:
+        await require(connection)
+
+
+def open_vault(settings: Settings, url: str) -> Vault:
+    """What opens personal words and shared secrets. Raises Unfit when the master secret is not the
+    one that the ledger was written with."""
+    environment = RealWorld()
+    try:
+        return Vault(open_ring(url, settings.secrets, environment), environment)
+    except WrongSecret as error:
+        raise Unfit(str(error)) from None
+
+
+def open_ledger(settings: Settings, url: str) -> Ledger:
+    """The ledger in a database, for an `async with`."""
+    environment = RealWorld()
+    erased = Erasures(settings.home, environment).note
+    return Ledger(url, ENTITY_OF, open_vault(settings, url), environment, erased)
+
+
+def update_ledger(url: str) -> list[str]:
+    """Apply the migrations that a ledger of an earlier version lacks, so that it can be read as one
+    of this version; what was lacking. A database without a ledger is left as it is. Raises
+    Outdated if another version of the program has taken over from this one."""
+    asyncio.run(_look(url, schema.require_not_replaced))
+    with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+        found = connection.execute("SELECT to_regclass('ledger.checkpoints')").fetchone()
+    return [f"migration {name}" for name in migrate(url)] if found and found[0] else []
+
+
+def prepare(settings: Settings, url: str, first_login: Callable[[str, str], None]) -> list[str]:
+    """Bring a database up to date, with its first admin and its read tables; what was lacking.
+
+    `first_login` is told user name and password of each admin whose password has to be made up, the
+    first one and, in development, the loan officer beside, before that one counts. What it raises
+    leaves no such admin. Raises Outdated if another version of the program has taken over from
+    this one.
+    """
+    close_directories(settings.home)
+    asyncio.run(_look(url, schema.require_not_replaced))
+    lacking = [f"migration {name}" for name in migrate(url)]
+    open_vault(settings, url)  # A wrong secret stops us here.
+    if begin_event_macs(url, settings.secrets, RealWorld()):
+        lacking.append("codes that authenticate events")
+    vault = open_vault(settings, url)
+    lacking += asyncio.run(_begin(settings, url, first_login))
+    if asyncio.run(rebuild.prepare(url, vault)):
+        lacking.append("read tables of this version")
+    return lacking
+
+
+def close_directories(home: Path) -> None:
+    """Let nobody else read what earlier versions left open to all: the files and backups."""
+    for place in (home / "attachments", home / "backups"):
+        if place.is_dir() and place.stat().st_mode & 0o077:
+            for file in place.iterdir():
+                file.chmod(0o600)
+            place.chmod(0o700)
+
+
+async def _begin(
+    settings: Settings, url: str, first_login: Callable[[str, str], None]
+) -> list[str]:
+    """Make what a ledger begins with; whom it was made with under passwords of ours."""
+    people = [("the first admin", USERNAME, "admin_password", bootstrap)]
+    if not settings.production:
+        people.insert(0, ("a loan officer", OFFICER, "officer_password", take_on_officer))
+    made = list[str]()
+    async with open_ledger(settings, url) as ledger:
+        await adopt(url, ledger, open_vault(settings, url), RealWorld())
+        await Erasures(settings.home, RealWorld()).settle(url, ledger, erase_again)
+        for what, username, setting, take_on in people:
+            given: SecretStr | None = getattr(settings, setting)
+            told = list[str]()
+            tell = partial(_tell, first_login, username, told)
+            try:
+                password = given.get_secret_value() if given else None
+                made_up = await take_on(ledger, password, RealWorld(), tell)
+            except Refused as refusal:
+                raise Unfit(f"{variable(setting)} is not right: {refusal.detail}") from refusal
+            if told and made_up is None:
+                words = f"another process has just made {what}: take the password that it shows"
+                raise Unfit(f"{words}, and start this again")
+            made += [what] if made_up else []
+    return made
+
+
+def _tell(
+    first_login: Callable[[str, str], None], username: str, told: list[str], password: str
+) -> None:
+    first_login(username, password)
+    told.append(password)
+
+
+def answers(url: str) -> bool:
+    """Whether the database takes connections now."""
+    ping = pq.PGconn.ping(make_conninfo(url, connect_timeout=2).encode())
+    return bool(ping == pq.Ping.OK)
+
+
+def shown(url: str) -> str:
+    """A URL without its password, for people."""
+    parts = conninfo_to_dict(url)
+    where = f":{parts['port']}" if "port" in parts else ""
+    return f"{parts.get('dbname', '')} at {parts.get('host', 'localhost')}{where}"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without its hints and positions."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _check(url: str) -> None:
+    try:
+        with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+            major = connection.info.server_version // 10_000
+    except psycopg.OperationalError as error:
+        raise Unfit(f"DATABASE_URL cannot be reached: {first_line(error)}") from error
+    if major < VERSION_MIN:
+        raise Unfit(f"DATABASE_URL is PostgreSQL {major}; this needs {VERSION_MIN} or newer")

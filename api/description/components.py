@@ -1,0 +1,101 @@
+"""The named answers of the OpenAPI document: receipts, pages, objects that no row describes."""
+
+from collections.abc import Mapping
+from functools import cache
+from types import GenericAlias
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, create_model
+from pydantic.alias_generators import to_camel
+
+from projections.tables.table import Row
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.command import Form
+
+Schema = dict[str, Any]
+
+TEXT: Final[Schema] = {"type": "string"}
+PROBLEM: Final[Schema] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance", "code", "requestId"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": TEXT,
+        "status": {"type": "integer"},
+        "detail": TEXT,
+        "instance": TEXT,
+        "code": {"type": "string", "examples": ["invalid-transition"]},
+        "requestId": TEXT,
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "detail"],
+                "properties": dict.fromkeys(("pointer", "code", "detail"), TEXT),
+            },
+        },
+        "hint": TEXT,
+        "current": TEXT,
+        "command": TEXT,
+        "allowed": {"type": "array", "items": TEXT},
+    },
+}
+
+
+class Receipt(BaseModel):
+    """What a command came to: its stream, the stream's version and the position in the log."""
+
+    id: UUID
+    version: NonNegativeInt
+    position: NonNegativeInt
+
+
+@cache
+def receipt_of(kind: type[Aggregate]) -> type[BaseModel]:
+    """The receipt of a command on an aggregate: with its business id, where it has one."""
+    if kind.BUSINESS_ID is None:
+        return Receipt
+    words = f"{Receipt.__doc__} Beside the id stands the business id."
+    fields: dict[str, Any] = {to_camel(kind.BUSINESS_ID): (str, Field(default=None))}
+    return create_model(f"{kind.__name__}Receipt", __base__=Receipt, __doc__=words, **fields)
+
+
+@cache
+def page_of(row: type[Row]) -> type[BaseModel]:
+    """A page of rows, and the cursor of the next one, which is null on the last."""
+    fields: dict[str, Any] = {
+        "items": (GenericAlias(list, row), ...),
+        "nextCursor": (str | None, ...),
+    }
+    return create_model(row.__name__.removesuffix("Row") + "Page", **fields)
+
+
+@cache
+def body_without(command: type[Form], names: frozenset[str]) -> type[BaseModel]:
+    """A command's body where the path has some of its fields."""
+    given: dict[str, Any] = {
+        name: (field.annotation, field)
+        for name, field in command.model_fields.items()
+        if name not in names
+    }
+    words, config = command.__doc__, command.model_config
+    return create_model(f"{command.__name__}Body", __config__=config, __doc__=words, **given)
+
+
+_ANSWERS: Final[dict[str, type[BaseModel]]] = {}
+
+
+def answer_of(name: str, properties: Mapping[str, Any]) -> type[BaseModel]:
+    """An object of these properties (JSON Schema), all of which are always there; the same for
+    each route that gives one of this name."""
+    if name in _ANSWERS:
+        return _ANSWERS[name]
+    schema = {"type": "object", "required": [*properties], "properties": dict(properties)}
+
+    def declare(generated: Schema) -> None:
+        generated.clear()
+        generated.update(schema)
+
+    _ANSWERS[name] = create_model(name, __config__=ConfigDict(json_schema_extra=declare))
+    return _ANSWERS[name]

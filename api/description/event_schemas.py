@@ -1,0 +1,163 @@
+"""What the log's events look like: a JSON Schema each, and an AsyncAPI document of all."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from api.http.call import Call, Reply
+from api.http.problem import encoded
+from api.http.query import unfit
+from api.pipeline.routes import Parameters
+from projections.cloud_events import SOURCE, schema_path
+from rim_ledger.catalogue import ENTITY_OF, EVENTS
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.refusals import NotFound
+from rim_ledger.vault.personal_keys import kept_back, personal_fields
+
+if TYPE_CHECKING:
+    from api.context import Context
+
+Schema = dict[str, Any]
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+STRING: Final[Schema] = {"type": "string"}
+NUMBER: Final[Schema] = {"type": "integer", "minimum": 1}
+TIME: Final[Schema] = {"type": "string", "format": "date-time"}
+ENVELOPE: Final[Schema] = {
+    "specversion": {"const": "1.0"},
+    "id": {"type": "string", "format": "uuid"},
+    "source": {"const": SOURCE},
+    "type": STRING,
+    "subject": {"type": "string", "format": "uuid", "description": "The object's id."},
+    "time": TIME | {"description": "When it happened."},
+    "datacontenttype": {"const": "application/json"},
+    "dataschema": {"type": "string", "format": "uri-reference"},
+    "position": NUMBER | {"description": "Its place in the log: 1, 2, 3, … without a gap."},
+    "streamversion": NUMBER | {"description": "Its place among the object's events."},
+    "recordedat": TIME | {"description": "When it was written down; never goes back."},
+    "entity": {"enum": sorted({kind.__name__ for kind in ENTITY_OF.values()})},
+    "actortype": {"enum": ["admin", "user", "system", "integration"]},
+}
+OPTIONAL: Final[Schema] = {
+    "actorid": {"type": "string", "format": "uuid"},
+    "actorname": STRING,
+    "apikeyid": {"type": "string", "format": "uuid", "description": "The API key that acted."},
+    "apikeyname": STRING,
+    "requestid": STRING,
+    "causationid": {"type": "string", "format": "uuid", "description": "The event behind it."},
+    "saidat": TIME | {"description": "When a provider says that it happened."},
+    "erased": {"const": True, "description": "A person in it was erased: their words are null."},
+}
+
+
+async def list_event_schemas(_: "Context", __: Call, ___: Parameters) -> Reply:
+    """Every event there is: its entity, its version, and where its schema is found."""
+    items = [
+        {
+            "type": name,
+            "version": event.SCHEMA,
+            "entity": ENTITY_OF[event].__name__,
+            "description": _words(event),
+            "dataschema": schema_path(event),
+            "schema": schema_of(event),
+        }
+        for name, event in sorted(EVENTS.items())
+    ]
+    return Reply(200, encoded({"items": items}))
+
+
+async def get_event_schema(_: "Context", call: Call, parameters: Parameters) -> Reply:
+    """The JSON Schema of an event's `data`. Events of older versions are shown in today's shape,
+    so there is one version of each."""
+    if (event := EVENTS.get(parameters["type"])) is None:
+        raise NotFound(Event.__name__.lower(), "of that name")
+    if call.given.get("version", [str(event.SCHEMA)]) != [str(event.SCHEMA)]:
+        raise unfit("version", f"events of this type are shown in version {event.SCHEMA}")
+    return Reply(200, encoded(schema_of(event)), media_type=b"application/schema+json")
+
+
+async def get_async_api(_: "Context", __: Call, ___: Parameters) -> Reply:
+    """The log as a channel of messages, one kind for each event."""
+    return Reply(200, encoded(async_api()))
+
+
+@cache
+def schema_of(event: type[Event]) -> Schema:
+    """The schema of an event's data, alone."""
+    ((schema,), parts) = msgspec.json.schema_components([event], ref_template="#/$defs/{name}")
+    own = parts.pop(event.__name__) if "$ref" in schema else schema
+    head = {"$schema": DIALECT, "$id": schema_path(event)}
+    body = _shown(event, own) | {"description": _words(event)}
+    return head | body | ({"$defs": parts} if parts else {})
+
+
+@cache
+def async_api() -> Schema:
+    """AsyncAPI 3.0 of the log."""
+    names = sorted(EVENTS)
+    template = "#/components/schemas/{name}"
+    refs, parts = msgspec.json.schema_components([EVENTS[n] for n in names], ref_template=template)
+    data = dict(zip(names, refs, strict=True))
+    for name in names:
+        if "$ref" in data[name]:
+            parts[name] = _shown(EVENTS[name], parts[name])
+    message = {name: {"$ref": f"#/components/messages/{name}"} for name in names}
+    query = {"type": "object", "properties": {"after": {"type": "integer", "minimum": 0}}}
+    channel = {
+        "address": "/v1/events",
+        "description": "Every event, in the order of positions; Last-Event-ID resumes.",
+        "messages": message,
+    }
+    follow = {
+        "action": "send",
+        "channel": {"$ref": "#/channels/events"},
+        "summary": "Follow the log, live, as server-sent events.",
+        "bindings": {"http": {"method": "GET", "query": query, "bindingVersion": "0.3.0"}},
+    }
+    envelope = {
+        "type": "object",
+        "required": [*ENVELOPE, "data"],
+        "properties": ENVELOPE | OPTIONAL | {"data": {"type": "object"}},
+    }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": "RIM Ledger", "version": "1"},
+        "defaultContentType": "application/cloudevents+json",
+        "channels": {"events": channel},
+        "operations": {"followEvents": follow},
+        "components": {
+            "messages": {name: _message(name, data[name]) for name in names},
+            "schemas": {"CloudEvent": envelope, **parts},
+        },
+    }
+
+
+def _message(name: str, data: Schema) -> Schema:
+    own = {"type": "object", "properties": {"type": {"const": name}, "data": data}}
+    payload = {"allOf": [{"$ref": "#/components/schemas/CloudEvent"}, own]}
+    return {"name": name, "summary": _words(EVENTS[name]), "payload": payload}
+
+
+def _shown(event: type[Event], schema: Schema) -> Schema:
+    """The schema of what is shown: a word on the properties that speak of persons, which may
+    always be null, and nothing of what is kept back."""
+    back = kept_back(event)
+    needed = [name for name in schema["required"] if name not in back]
+    return schema | {"properties": _marked(event, schema, back), "required": needed}
+
+
+def _marked(event: type[Event], schema: Schema, back: tuple[str, ...]) -> Schema:
+    personal = personal_fields(event)
+    own = {each.encode_name for each in msgspec.structs.fields(event) if each.name in personal}
+    return {
+        name: {"anyOf": [field, {"type": "null"}], "description": "Personal."}
+        if name in own
+        else field
+        for name, field in schema["properties"].items()
+        if name not in back
+    }
+
+
+def _words(event: type[Event]) -> str:
+    return " ".join((vars(event).get("__doc__") or "").split())

@@ -1,0 +1,298 @@
+"""What FastAPI is told of the routes for its OpenAPI document, and what it cannot say itself."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from inspect import Parameter, Signature
+from typing import Any, Final
+
+from fastapi import Body, Depends, Response
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel
+from pydantic.alias_generators import to_pascal, to_snake
+
+from api.description.components import (
+    PROBLEM,
+    TEXT,
+    Schema,
+    answer_of,
+    body_without,
+    page_of,
+    receipt_of,
+)
+from api.description.examples import EITHER_ID, example
+from api.http.call import JSON, NDJSON
+from api.http.csv_text import CSV
+from api.pipeline import parameters
+from api.pipeline.reads import parameters_of
+from api.pipeline.routes import AnyRoute, List, One, Other, Route
+from projections.catalogue import ROW_OF
+from projections.tables.dictionary import meaning, unit
+from projections.tables.table import Row
+from rim_ledger.engine.command import Creation
+
+SENTENCES: Final = {
+    "400": "The body, the query or the cursor cannot be read.",
+    "401": "No live session.",
+    "403": "The caller lacks the permission.",
+    "404": "There is no such thing, or none the caller may know of.",
+    "406": "The request takes none of the media types of the answer.",
+    "408": "The body did not come in time.",
+    "409": "A rule or the present state forbids it.",
+    "412": "The thing has another version than If-Match says.",
+    "413": "The body is too large.",
+    "415": "The body has another media type, charset or Content-Encoding than is taken.",
+    "422": "The fields are not as described, or cannot be meant.",
+    "429": "Too many attempts, or more requests in this minute than one caller may make.",
+    "503": "The store is busy, or the read tables are behind.",
+}
+ALWAYS: Final = ("400", "401", "403", "404", "422", "429", "503")
+OF_COMMANDS: Final = (*ALWAYS, "408", "409", "412", "413", "415")
+BEARER: Final = HTTPBearer(scheme_name="session", auto_error=False)
+"""Declared for the document alone: the decision admits the caller."""
+
+
+def described(route: AnyRoute) -> dict[str, Any]:
+    """The arguments of FastAPI's APIRoute for a route of the table."""
+    found: dict[str, Any] = {
+        "operation_id": operation_id(route),
+        "summary": route.summary,
+        "description": _words(route),
+        "tags": [_tag(route)],
+        "response_description": "Done.",
+        "responses": dict(_problems(_statuses(route))),
+        "response_model": None,
+    }
+    extra: Schema = {"parameters": [*_parameters(route)]}
+    match route:
+        case Route():
+            found["status_code"] = 201 if issubclass(route.command, Creation) else 200
+            row = ROW_OF.get(route.kind)
+            receipt = receipt_of(route.kind)
+            found["response_model"] = receipt | row if row else receipt
+            found["responses"][found["status_code"]] = {"headers": _OF_COMMANDS}
+        case List():
+            found["response_model"] = page_of(route.row)
+            extra["responses"] = {"200": {"content": _lines(route)}}
+        case One():
+            found["response_model"] = route.row
+        case Other():
+            found |= _other(route, extra)
+    if any(each["name"] == "effectiveAt" for each in extra["parameters"]):
+        found["responses"][200] = {"headers": _OF_THE_PAST}
+    if isinstance(route, Other) and route.public:
+        extra["security"] = []
+    else:
+        found["dependencies"] = [Depends(BEARER)]
+    return found | {"openapi_extra": extra}
+
+
+def signature(route: AnyRoute) -> Signature:
+    """The parameters of the function that FastAPI would call: the body, if there is one."""
+    form = _form(route)
+    if form is None:
+        return Signature()
+    media_type = route.media_type if isinstance(route, Other) else "application/json"
+    body = Body(media_type=media_type)
+    return Signature([Parameter("body", Parameter.KEYWORD_ONLY, annotation=form, default=body)])
+
+
+def complete(document: Schema, routes: Iterable[AnyRoute]) -> Schema:
+    """Add to FastAPI's document what it does not ask of the routes: an example of each command,
+    what the columns mean, and the shape of a problem."""
+    schemas = document["components"]["schemas"]
+    schemas["Problem"] = PROBLEM
+    rows = {route.row for route in routes if isinstance(route, List | One)}
+    for row in rows:
+        _describe_columns(row, schemas[row.__name__])
+    for route in routes:
+        if isinstance(route, Route):
+            body = document["paths"][route.path][route.method.lower()]["requestBody"]
+            content = body["content"]["application/json"]
+            name = content["schema"]["$ref"].rsplit("/", 1)[1]
+            body["required"] = bool(schemas[name].get("required"))
+            content["example"] = example(schemas[name], schemas)
+    return document
+
+
+def operation_id(route: AnyRoute) -> str:
+    """The name of an operation: its command's, its function's, or that of what is read."""
+    match route:
+        case Route():
+            return to_snake(route.command.__name__)
+        case One():
+            return "get_" + _name(route.row)
+        case List() if route.path.endswith("}"):
+            return f"list_{_name(route.row)}s"
+        case Other() if name := route.name or getattr(route.answer, "__name__", ""):
+            return str(name)
+        case _:
+            return "list_" + _plural(route.path)
+
+
+def _name(row: type[Row]) -> str:
+    return to_snake(row.__name__.removesuffix("Row"))
+
+
+def _plural(path: str) -> str:
+    """/v1/users/{id}/loans as user_loans: what stands before a parameter is one of them."""
+    words = re.sub(r"s?((?:/\{\w+\})+)/", "/", path.removeprefix("/v1/"))
+    return re.sub(r"\W", "_", words)
+
+
+def _tag(route: AnyRoute) -> str:
+    return route.path.split("/")[2 if route.path.startswith("/v1/") else 1]
+
+
+def _form(route: AnyRoute) -> type[BaseModel] | None:
+    """What a body is read into."""
+    if isinstance(route, Other):
+        return route.form
+    if not isinstance(route, Route):
+        return None
+    in_path = route.command.model_fields.keys() & set(_in_path(route)) - {"id"}
+    return body_without(route.command, frozenset(in_path)) if in_path else route.command
+
+
+def _words(route: AnyRoute) -> str:
+    """What a form says of itself; without one, what the answer says."""
+    form = route.command if isinstance(route, Route) else getattr(route, "form", None)
+    said = form or getattr(route, "answer", None)
+    words = " ".join((said.__doc__ or "").split()) if said else ""
+    if isinstance(route, Route):
+        words += f" Needs the permission {':'.join(route.needs)}."
+    own = getattr(route, "own", False)
+    return f"{words} Borrowers may ask for what is theirs.".strip() if own else words
+
+
+def _parameters(route: AnyRoute) -> Iterator[Schema]:
+    """The parameters of path, query and head: we read them ourselves."""
+    for name in _in_path(route):
+        schema = EITHER_ID if name == "id" else TEXT
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+    match route:
+        case Route():
+            yield from (_KEY, _IF_MATCH, _PREFER)
+            return
+        case List():
+            queries: Mapping[str, Schema] = parameters.of_list(route.row)
+        case One():
+            queries = parameters_of(route.row)
+        case Other():
+            queries = route.query
+    yield from ({"name": name, "in": "query", "schema": each} for name, each in queries.items())
+    if isinstance(route, List | One):
+        yield _POSITION
+
+
+def _in_path(route: AnyRoute) -> list[str]:
+    return re.findall(r"\{(\w+)\}", route.path)
+
+
+def _statuses(route: AnyRoute) -> tuple[str, ...]:
+    match route:
+        case List():
+            return (*ALWAYS, "406")
+        case One():
+            return ALWAYS
+        case Other() if route.path.count("/") == 1:
+            return ("400", "422", "503")
+        case Other() if route.offers:
+            return (*OF_COMMANDS, "406")
+        case _:
+            return OF_COMMANDS
+
+
+def _problems(statuses: Iterable[str]) -> Iterator[tuple[int | str, Schema]]:
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for each in statuses:
+        yield int(each), {"description": SENTENCES[each], "content": content}
+
+
+def _other(route: Other, extra: Schema) -> dict[str, Any]:
+    """What the answer of another route is; its body, where no form describes that."""
+    found: dict[str, Any] = {"status_code": route.status}
+    if route.form is None and (body := BODIES.get(route.media_type)):
+        content = {route.media_type: {"schema": body}}
+        extra["requestBody"] = {"required": True, "content": content}
+    name = to_pascal(operation_id(route))
+    if route.gives is not None:
+        found["response_model"] = answer_of(route.gives_name or f"{name}Answer", route.gives)
+    if route.or_gives is not None:
+        found["response_model"] |= answer_of(f"{name}Alternative", route.or_gives)
+    if route.answers != "application/json":
+        found["response_class"] = type("Answer", (Response,), {"media_type": route.answers})
+    if more := [each.decode() for each in route.offers if each != JSON]:
+        extra["responses"] = {str(route.status): {"content": _texts(more)}}
+    return found
+
+
+def _texts(media_types: Iterable[str]) -> Schema:
+    return {each: {"schema": TEXT} for each in media_types}
+
+
+def _lines(route: List) -> Schema:
+    """A list as lines, to its end where no limit is given; and the page's owner, where it has
+    one."""
+    heads = ",".join(column.wire for column in route.row.COLUMNS.values())
+    row = {"$ref": f"#/components/schemas/{route.row.__name__}"}
+    lines: Schema = {
+        NDJSON.decode(): {"schema": {"description": "A line for each row.", **row}},
+        CSV.decode(): {
+            "schema": {"description": f"A head, and a line for each row: {heads}.", **TEXT}
+        },
+    }
+    if route.of and route.with_owner:
+        owner = {"$ref": f"#/components/schemas/{route.of[1].__name__}"}
+        lines["application/json"] = {"schema": {"allOf": [owner]}}
+    return lines
+
+
+def _describe_columns(row: type[Row], schema: Schema) -> None:
+    """What each column means. What borrowers are not shown is not always there."""
+    for column in row.COLUMNS.values():
+        measure = unit(row.TABLE, column.name, column.sql_type)
+        words = meaning(row.TABLE, column.name) + (f" Unit: {measure}." if measure else "")
+        schema["properties"][column.wire]["description"] = words
+    internal = {column.wire for column in row.COLUMNS.values() if column.internal}
+    if internal:
+        schema["required"] = [name for name in schema["required"] if name not in internal]
+        schema["description"] += f" Borrowers do not see {', '.join(sorted(internal))}."
+
+
+def _header(name: str, schema: Schema, words: str) -> Schema:
+    return {"name": name, "in": "header", "schema": schema, "description": words}
+
+
+_FILE: Final[Schema] = {"type": "string", "contentMediaType": "application/octet-stream"}
+BODIES: Final[Mapping[str, Schema]] = {
+    "text/csv": TEXT,
+    "multipart/form-data": {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": _FILE},
+    },
+}
+"""Bodies that no form describes."""
+_POSITION: Final = _header(
+    "Ledger-Position", {"type": "integer", "minimum": 0}, "Answer from this position on."
+)
+_OF_COMMANDS: Final[Schema] = {name: {"schema": TEXT} for name in ("ETag", "Ledger-Position")}
+_OF_THE_PAST: Final[Schema] = {
+    "Ledger-Approximate": {
+        "schema": {"const": "true"},
+        "description": "Beside an answer to effectiveAt: an older event does not say when it "
+        "happened, and stands at the time of its command.",
+    },
+    "Ledger-Hint": {
+        "schema": TEXT,
+        "description": "Beside an empty answer to asOf: what was asked for had happened by that "
+        "time, and was recorded later.",
+    },
+}
+_KEY: Final = _header(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    "The same key and request once more get the first answer again.",
+)
+_IF_MATCH: Final = _header("If-Match", TEXT, 'The version that must be current, such as "3".')
+_PREFER: Final = _header("Prefer", TEXT, "return=representation answers the row.")

@@ -1,0 +1,212 @@
+"""Reads a request's body: bounded, and as strict JSON that means one thing only."""
+
+import asyncio
+import json
+import math
+import re
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+)
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from api.http.coding import Gunzip, is_gzip
+from api.http.problem import Malformed, TooLarge, TooSlow
+from rim_ledger.engine.refusals import Unavailable
+
+BODY_MAX: Final = 1024 * 1024
+BODY_SECONDS: Final = 60.0
+"""A body that is read as a whole is there within so many seconds."""
+PAUSE_MAX: Final = 60.0
+"""Seconds that a body which is read piece by piece may pause."""
+DEPTH_MAX: Final = 20
+DIGITS_MAX: Final = 40
+MEMBERS_MAX: Final = 1_000
+"""Names in one JSON object: each that is wrong takes time to say so."""
+SUSPECT: Final = re.compile(r"\\u(0000|[dD][89a-fA-F])")
+SURROGATE: Final = re.compile("[\0\ud800-\udfff]")
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+class Disconnected(Unavailable):
+    """The client left before it had said everything."""
+
+
+class Chunks:
+    """A body, piece by piece, as it arrives; unpacked, where its headers say that it is packed.
+
+    Raises WrongType at once for a coding that is not taken; later what Gunzip raises, and TooSlow
+    for a long pause or, given a number of seconds, when it has not all come by then.
+    """
+
+    def __init__(
+        self, receive: Receive, headers: Mapping[bytes, bytes], seconds: float | None = None
+    ) -> None:
+        self._receive, self._more = receive, True
+        self._until = seconds and asyncio.get_running_loop().time() + seconds
+        self._gunzip = Gunzip() if is_gzip(headers) else None
+        self._unpacked: Iterator[bytes] = iter(())
+
+    def __aiter__(self) -> "Chunks":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._gunzip is None:
+            return await self._next()
+        while (piece := next(self._unpacked, None)) is None:
+            if not self._more:
+                self._gunzip.end()
+            self._unpacked = self._gunzip.unpack(await self._next())
+        await asyncio.sleep(0)  # Others have their turn between the pieces of what came at once.
+        return piece
+
+    async def _next(self) -> bytes:
+        """What came next, as it came."""
+        if not self._more:
+            raise StopAsyncIteration
+        until = self._until or asyncio.get_running_loop().time() + PAUSE_MAX
+        try:
+            async with asyncio.timeout_at(until):
+                message = await self._receive()
+        except TimeoutError:
+            raise TooSlow("request-timeout", "The body did not come in time.") from None
+        if message["type"] == "http.disconnect":
+            raise Disconnected("disconnected", "The client left.")
+        self._more = message.get("more_body", False)
+        body: bytes = message.get("body", b"")
+        return body
+
+
+async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+    """The whole body; TooLarge as soon as it is known to be above the limit, in bytes."""
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > limit:
+        raise _too_large(limit)
+    return await gather(Chunks(receive, headers, BODY_SECONDS), limit)
+
+
+async def gather(chunks: AsyncIterable[bytes], limit: int) -> bytes:
+    """All pieces of a body as one; TooLarge above the limit, in bytes."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in chunks:
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def unpacked(body: bytes, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+    """A whole body that was taken as it came, in bytes as its headers mean them."""
+    if not is_gzip(headers):
+        return body
+    gunzip, parts, size = Gunzip(), list[bytes](), 0
+    for piece in gunzip.unpack(body):
+        size += len(piece)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(piece)
+    gunzip.end()
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge("body-too-large", f"A body has at most {limit} bytes here.")
+
+
+def read_json(body: bytes) -> Any:
+    """The value of a JSON text. Raises Malformed for what is not JSON, or not safely so.
+
+    A number that a float tells exactly is a float; any other stays a Decimal, so that nothing is
+    rounded away before a rule has seen it.
+    """
+    try:
+        text = body.decode()
+        if text.count("[") + text.count("{") > DEPTH_MAX:
+            _require_shallow(text)
+        value = _decoder.decode(text)
+    except (ValueError, InvalidOperation, RecursionError) as error:
+        words = str(error) if isinstance(error, _Odd) else "The body is not valid JSON in UTF-8."
+        raise Malformed("malformed-json", words) from None
+    if SUSPECT.search(text) or "\0" in text:
+        _require_plain(value)
+    return value
+
+
+class _Odd(ValueError):
+    """JSON by the letter, and still not to be trusted."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MEMBERS_MAX:
+        raise _Odd(f"An object has at most {MEMBERS_MAX:,} names; one here has {len(pairs):,}.")
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise _Odd("A name stands twice in one object.")
+    return value
+
+
+def _number(text: str) -> float | Decimal:
+    if len(text) > DIGITS_MAX:
+        raise _Odd(f"A number has at most {DIGITS_MAX} characters.")
+    exact = Decimal(text)
+    near = float(text)
+    return near if math.isfinite(near) and Decimal(repr(near)) == exact else exact
+
+
+def _integer(text: str) -> int:
+    if len(text) > DIGITS_MAX:
+        raise _Odd(f"A number has at most {DIGITS_MAX} characters.")
+    return int(text)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise _Odd(f"{name} is not a JSON number.")
+
+
+_decoder: Final = json.JSONDecoder(
+    parse_float=_number,
+    parse_int=_integer,
+    parse_constant=_refuse_constant,
+    object_pairs_hook=_object,
+)
+
+
+def _require_shallow(text: str) -> None:
+    depth, inside, escaped = 0, False, False
+    for character in text:
+        if inside:
+            inside = escaped or character != '"'
+            escaped = character == "\\" and not escaped
+        elif character == '"':
+            inside = True
+        elif character in "[{":
+            depth += 1
+            if depth > DEPTH_MAX:
+                raise _Odd(f"The body is nested deeper than {DEPTH_MAX} levels.")
+        elif character in "]}":
+            depth -= 1
+
+
+def _require_plain(value: Any) -> None:
+    if any(SURROGATE.search(text) for text in _texts(value)):
+        raise Malformed("malformed-json", "A text has a NUL or half of a surrogate pair.")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            yield name
+            yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)

@@ -1,0 +1,52 @@
+"""What a body says it is: its media type, and the characters that it is written in."""
+
+from collections.abc import Mapping
+from email.message import Message
+from functools import lru_cache
+from typing import Final
+
+from api.http.problem import WrongType
+
+UTF_8: Final = {"utf-8": "utf-8", "utf8": "utf-8", "us-ascii": "utf-8"}
+"""How a charset may be spelled, and what Python calls it."""
+OF_TEXT: Final = UTF_8 | {
+    "utf-16": "utf-16",
+    "utf-16le": "utf-16-le",
+    "utf-16be": "utf-16-be",
+    "windows-1252": "cp1252",
+    "cp1252": "cp1252",
+    "iso-8859-1": "latin-1",
+    "latin1": "latin-1",
+}
+"""The same for files of text, which people write with many programs."""
+
+
+def require_media_type(
+    headers: Mapping[bytes, bytes], wanted: bytes, charsets: Mapping[str, str] = UTF_8
+) -> str | None:
+    """The charset that a body names, as Python calls it; None where it names none.
+
+    Raises WrongType for a body that says it is something else, or in other characters.
+    """
+    named, said = _said(headers.get(b"content-type", b""))
+    if named != wanted.decode():
+        words = f"This path reads {wanted.decode()}; the Content-Type says otherwise."
+        raise WrongType("unsupported-media-type", words)
+    if not said:
+        return None
+    known = {charsets.get(each) for each in said}
+    if len(known) > 1 or None in known:
+        names = "utf-8" if charsets is UTF_8 else "utf-8, utf-16, windows-1252 or iso-8859-1"
+        words = f"This path reads {wanted.decode()} with charset={names}, or without charset."
+        raise WrongType("unsupported-media-type", words)
+    return known.pop()
+
+
+@lru_cache(1000)
+def _said(content_type: bytes) -> tuple[str, frozenset[str]]:
+    """The media type that a header names, and the charsets."""
+    message = Message()
+    message["content-type"] = content_type.decode("latin-1")
+    (named, _), *parameters = message.get_params([("", "")])
+    charsets = {str(value).lower() for name, value in parameters if name.lower() == "charset"}
+    return named.lower(), frozenset(charsets)

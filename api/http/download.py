@@ -1,0 +1,105 @@
+"""A file on its way to a client: the whole of it, or a part, so that what broke off can go on."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+from msgspec import Struct
+
+from api.http.call import Call, Headers
+from api.http.problem import Unsatisfiable
+from api.http.stream import Stream
+from rim_ledger.engine.refusals import Unavailable
+
+RANGE: Final = re.compile(r"bytes=(\d{0,99})-(\d{0,99})", re.ASCII | re.IGNORECASE)
+"""One range. Where several are asked for the whole file is sent, as RFC 9110 lets us."""
+
+ADMITTED: Final = 1024 * 1024
+"""Bytes that are sent before the caller is admitted again."""
+NOTICED_SECONDS: Final = 0.25
+"""What was sent may still lie in buffers. That a client has left is heard within this time."""
+
+
+class Download(Struct, frozen=True):
+    """A file that does not change under its ETag."""
+
+    size: int
+    etag: str
+    headers: Headers
+    read: Callable[[int, int], AsyncIterator[bytes]]
+    """The bytes from one place up to another, piece by piece."""
+    admit: Callable[[], Awaitable[object]] | None = None
+    """Asked before each MiB: raises Refused once the caller may read no more."""
+    used: Callable[[], Awaitable[object]] | None = None
+    """What is done before the file's last byte goes: so nobody has it all and may come again."""
+
+    async def answer(self, call: Call, stream: Stream) -> None:
+        """Send the file, the part of it that is asked for, or the head of the answer alone.
+
+        Raises Unsatisfiable for a part that the file does not have, Unavailable when it is not to
+        be had; Disconnected when the client leaves on the way.
+        """
+        part = self._asked(call) if call.method == "GET" else None
+        first, end = part or (0, self.size)
+        headers: Headers = [
+            *self.headers,
+            (b"accept-ranges", b"bytes"),
+            (b"etag", self.etag.encode()),
+            (b"content-length", b"%d" % (end - first)),
+        ]
+        if part:
+            headers.append((b"content-range", b"bytes %d-%d/%d" % (first, end - 1, self.size)))
+        pieces = self.read(first, end)
+        piece = await anext(pieces, b"")  # While there can still be another answer.
+        await call.start(206 if part else 200, headers)
+        if call.method != "HEAD":
+            await self._send(stream, piece, pieces, end - first, end)
+        await stream.end()
+
+    def _asked(self, call: Call) -> tuple[int, int] | None:
+        """The first byte of the part that is asked for, and the one behind its last."""
+        found = RANGE.fullmatch((call.header(b"range") or "").strip())
+        if found is None or call.header(b"if-range") not in (None, self.etag):
+            return None
+        first, last = (int(each) if each else None for each in found.groups())
+        if first is None:
+            if last is None:
+                return None
+            first, last = max(0, self.size - last), None
+        elif last is not None and last < first:
+            return None
+        if first >= self.size:
+            raise Unsatisfiable(self.size)
+        return first, self.size if last is None else min(last + 1, self.size)
+
+    async def _send(
+        self, stream: Stream, piece: bytes, pieces: AsyncIterator[bytes], length: int, end: int
+    ) -> None:
+        """Send a part to a client that is there to its end."""
+        sent = admitted = 0
+        while length:
+            if self.admit and sent >= admitted:
+                await self.admit()
+                admitted = sent + ADMITTED
+            sent += len(piece)
+            if not piece:
+                words = "The file ends too early."
+                raise Unavailable("storage-unavailable", words)
+            length -= len(piece)
+            if not length and end == self.size and self.used:
+                await stream.send(piece[:-1])
+                await stream.require_there(NOTICED_SECONDS)
+                await self.used()
+                piece = piece[-1:]
+            await stream.send(piece)
+            piece = await anext(pieces, b"")
+        await stream.require_there()
+
+
+async def cut(pieces: AsyncIterator[bytes], first: int, end: int) -> AsyncIterator[bytes]:
+    """What stands between two places in the pieces of a file."""
+    at = 0
+    async for piece in pieces:
+        if part := piece[max(0, first - at) : max(0, end - at)]:
+            yield part
+        at += len(piece)

@@ -1,0 +1,112 @@
+"""How often each caller may ask in a minute, and how much may be on its way to them at once."""
+
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from ipaddress import ip_network
+from math import ceil
+from typing import Final
+from uuid import UUID
+
+from api.http.call import Call
+from rim_ledger.engine.refusals import Refused
+
+WINDOW: Final = 60
+"""Seconds."""
+STRANGERS: Final = 10
+"""Whoever has not been admitted by a token may ask so many times less often."""
+CALLERS_MAX: Final = 100_000
+"""Addresses that are told apart within a minute; any others share one count."""
+UNREAD_MAX: Final = 64 * 1024 * 1024
+"""Bytes of answers that are on their way to one caller, read by them or not."""
+STREAM: Final = 4 * 1024 * 1024
+"""Bytes that an answer which goes on counts for, as it keeps no more in memory: sixteen at once."""
+
+
+class RateLimited(Refused):
+    """More requests in a minute than a caller may make."""
+
+    def __init__(self, most: int, retry_after: int) -> None:
+        words = f"One caller may ask {most} times a minute. Please wait {retry_after} s."
+        super().__init__("rate-limited", words, retryAfter=retry_after)
+
+
+class TooMuchUnread(Refused):
+    """More answers are on their way than one caller may leave unread."""
+
+    def __init__(self) -> None:
+        words = (
+            f"At most {UNREAD_MAX // STREAM} downloads, streams and bulk answers go to one caller"
+        )
+        super().__init__(
+            "too-much-unread", f"{words} at once. Read or close some first.", retryAfter=5
+        )
+
+
+class Rates:
+    """What each caller has asked for in this minute, in this process.
+
+    A caller is a token that has been admitted lately, or else an address; of IPv6 its network of
+    64 bits, which is what one customer has. The counts of a minute are forgotten all at once.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._asked: dict[str | None, int] = {}
+        self._unread: Counter[UUID | str | None] = Counter()
+        self._until = 0.0
+        few = max(1, most // STRANGERS)
+        self._known = (most, b'"caller"', b'"caller";q=%d;w=%d' % (most, WINDOW))
+        self._strange = (few, b'"address"', b'"address";q=%d;w=%d' % (few, WINDOW))
+
+    def note(self, call: Call, known: Container[str], now: float) -> None:
+        """Count a request at a moment in seconds; its answer will say what is left.
+
+        Raises RateLimited when nothing is.
+        """
+        if not self._known[0]:
+            return
+        if now >= self._until:
+            self._asked.clear()
+            self._until = now + WINDOW
+        token = call.token_hash
+        caller = token if token in known else _site(call.ip)
+        most, name, policy = self._known if caller is token else self._strange
+        if caller is not token and caller not in self._asked and len(self._asked) >= CALLERS_MAX:
+            caller = None
+        self._asked[caller] = asked = self._asked.get(caller, 0) + 1
+        left, wait = max(0, most - asked), ceil(self._until - now)
+        call.limits = [
+            (b"ratelimit-policy", policy),
+            (b"ratelimit", b"%b;r=%d;t=%d" % (name, left, wait)),
+        ]
+        if asked > most:
+            raise RateLimited(most, wait)
+
+    @contextmanager
+    def room(self, call: Call, known: Mapping[str, UUID], size: int = STREAM) -> Iterator[None]:
+        """Room for bytes of an answer while they are on their way. Here a caller is a person,
+        whichever of their tokens and keys they use, or else an address; no setting lifts this.
+
+        Raises TooMuchUnread when there is no room.
+        """
+        caller = caller_of(call, known)
+        if self._unread[caller] and self._unread[caller] + size > UNREAD_MAX:
+            raise TooMuchUnread
+        self._unread[caller] += size
+        try:
+            yield
+        finally:
+            self._unread[caller] -= size
+            if not self._unread[caller]:
+                del self._unread[caller]
+
+
+def caller_of(call: Call, known: Mapping[str, UUID]) -> UUID | str | None:
+    """Who asks: a person, whichever of their tokens and keys they use, or else an address."""
+    return known.get(call.token_hash) or _site(call.ip)
+
+
+@lru_cache(10_000)
+def _site(ip: str | None) -> str | None:
+    return str(ip_network((ip, 64), strict=False)) if ip and ":" in ip else ip

@@ -1,0 +1,96 @@
+"""What `asOf` and `effectiveAt` mean: which events an answer counts."""
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from api.http.query import unfit
+from api.pipeline.conditions import Test
+from api.pipeline.filters import Asked, all_of, has_business_time
+from projections.follow.as_of import Moment
+from projections.tables.table import Row
+from rim_ledger.lending.loan import Loan
+from rim_ledger.values import moment
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from api.context import Context
+
+NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+RECORDED: Final = "SELECT recorded_at FROM ledger.events WHERE position = %s"
+SHOWN: Final = "SELECT position FROM read.tracking WHERE name = 'read'"
+
+APPROXIMATE: Final = (b"ledger-approximate", b"true")
+"""Stands beside an answer in business time for which an event does not say when it happened."""
+HINT: Final = b"ledger-hint"
+UNRECORDED: Final = "Nothing of it was recorded by then, but it had happened: ask with effectiveAt."
+"""What an answer by time of recording says that is empty for that reason only."""
+
+
+async def moment_of(context: "Context", asked: Asked) -> Moment:
+    """Which events count: those up to a position, and in business time, if that is asked for, once
+    the read tables have come to it. Raises InvalidFields."""
+    happened_by = None
+    if asked.effective_at is not None and (happened_by := moment(asked.effective_at)) is None:
+        words = "this is a time with an offset, such as 2026-01-31T08:00:00Z (a + is written %2B)"
+        raise unfit("effectiveAt", words)
+    if asked.as_of is not None:
+        return Moment(await position_of(context, asked.as_of), happened_by)
+    ((position,),) = await context.rows(SHOWN)
+    return Moment(position, happened_by)
+
+
+async def position_of(context: "Context", text: str) -> int:
+    """The position that an `asOf` means, itself or the last one recorded by a time, when the read
+    tables have come to it."""
+    head = await context.last_position()
+    if NUMBER.fullmatch(text) and int(text) <= head:
+        position = int(text)
+    elif time := moment(text):
+        position = await position_at(context, time, head)
+    else:
+        words = f"this is a position up to {head}, or a time with an offset (a + is written %2B)"
+        raise unfit("asOf", words)
+    await context.tables.require(position)
+    return position
+
+
+async def position_at(
+    context: "Context", time: "datetime", upto: int, *, inclusive: bool = True
+) -> int:
+    """The last position recorded by a time, or before it."""
+    first, last = 0, upto
+    while first < last:  # Times of recording never go back, so the place is found by halving.
+        middle = (first + last + 1) // 2
+        ((recorded_at,),) = await context.rows(RECORDED, [middle])
+        by_then = recorded_at <= time if inclusive else recorded_at < time
+        first, last = (middle, last) if by_then else (first, middle - 1)
+    return first
+
+
+async def is_approximate(
+    context: "Context", row: type[Row], at: Moment, tests: "list[Test]"
+) -> bool:
+    """Whether an event of some of these rows does not say when it happened. Those of payments do;
+    those of loans that do not have moved money, and left a line in the journal."""
+    if at.happened_by is None or row.OF is not Loan:
+        return False
+    where, values = all_of([*tests, ("l.position <= %s", [at.position])])
+    query = (
+        f"SELECT EXISTS (SELECT FROM read.{row.TABLE} t"  # noqa: S608 - declared names
+        " JOIN read.journal_entries e ON e.loan_id = t.id"
+        f" JOIN read.journal_lines l ON l.entry_id = e.id AND l.approximate WHERE {where})"
+    )
+    ((found,),) = await context.rows(query, values)
+    return bool(found)
+
+
+async def hint(context: "Context", row: type[Row], asked: Asked, tests: "list[Test]") -> str | None:
+    """What to say beside an empty answer by a time of recording, if some of these rows had happened
+    by then."""
+    if (time := asked.recorded_by) is None or not has_business_time(row):
+        return None
+    where, values = all_of([*tests, ("t.created_at <= %s", [time])])
+    query = f"SELECT EXISTS (SELECT FROM read.{row.TABLE} t WHERE {where})"  # noqa: S608 - declared names
+    ((happened,),) = await context.rows(query, values)
+    return UNRECORDED if happened else None

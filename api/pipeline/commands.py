@@ -1,0 +1,203 @@
+"""A command on its way: from a body to a decision, and from a receipt to an answer."""
+
+import json
+import re
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from api.http.body import BODY_MAX, read_body, read_json
+from api.http.call import Call, Reply
+from api.http.content_type import require_media_type
+from api.http.ids import missing
+from api.http.problem import InvalidFields
+from api.http.query import read_parameters
+from api.pipeline.command_request import Wish
+from api.pipeline.field_names import names_at
+from api.pipeline.idempotency import key_for
+from api.pipeline.routes import Parameters, Route, activity_of, entry
+from api.pipeline.visibility import look_for
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.command import Form
+from rim_ledger.engine.idempotency import Receipt
+from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.near import NAMES_MAX, did_you_mean
+
+if TYPE_CHECKING:
+    from api.context import Context
+
+TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+TAGS: Final = re.compile(rf"[ \t,]*(?:{TAG}[ \t]*(?:,[ \t,]*|$))+")
+"""A list of entity tags, some of them left out (RFC 9110, 5.6.1 and 8.8.3)."""
+VERSION: Final = re.compile(r'(?<!W/)"([1-9][0-9]{0,17})"')
+"""A strong tag that this service gives. Others, and weak ones, are no current version."""
+PREFERRED: Final = re.compile(rb'(?i)(?:^|,)\s*return\s*=\s*"?representation"?\s*(?:[,;]|$)')
+"""In a Prefer header, alone or beside other preferences (RFC 7240)."""
+NO_OBJECT: Final = "this is a JSON object"
+F = TypeVar("F", bound=Form)
+
+
+def fill(route: Route, parameters: Parameters, body: Any) -> Form:
+    """The command in a body; words of the path besides `id` belong to it. Those that cannot be
+    names lead to nothing; only a PUT is told why, as it makes what it names."""
+    fields = route.command.model_fields
+    own = {name: word for name, word in parameters.items() if name in fields and name != "id"}
+    if isinstance(body, dict):
+        if twice := own.keys() & body.keys():
+            raise InvalidFields(
+                [_error(f"/{name}", "in-path", "The path says it.") for name in twice]
+            )
+        body = body | own
+    try:
+        return route.command.filled_in(body)
+    except ValidationError as error:
+        wrong = {name for each in error.errors() for name in each["loc"][:1]}
+        if route.method != "PUT" and wrong & own.keys():
+            raise missing(route.kind) from None
+        raise InvalidFields(errors_in(error, route.command, body)) from None
+
+
+class _Nothing(Form):
+    """A body that says nothing."""
+
+
+async def require_no_fields(call: Call) -> None:
+    """Raise InvalidFields for a body with fields: the route's parameters stand in its query."""
+    body = await read_body(call.receive, call.headers, BODY_MAX)
+    value = read_json(body) if body else {}
+    try:
+        _Nothing.filled_in(value)
+    except ValidationError as error:
+        raise InvalidFields(errors_in(error, _Nothing, value)) from None
+
+
+async def read_form(call: Call, form: type[F]) -> F:
+    """The form in a request's body."""
+    body = await read_body(call.receive, call.headers, BODY_MAX)
+    require_media_type(call.headers, b"application/json")
+    value = read_json(body)
+    try:
+        return form.filled_in(value)
+    except ValidationError as error:
+        raise InvalidFields(errors_in(error, form, value)) from None
+
+
+def errors_in(error: ValidationError, form: type[BaseModel], body: Any) -> list[dict[str, str]]:
+    """Each wrong place of a body that was to be the form; what was written there is not repeated.
+    Of a field that there is not, the name that is nearest to it is said."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    unknown = [each for each in found if each["type"] == "extra_forbidden"]
+    for each in unknown[:NAMES_MAX]:
+        *within, name = each["loc"]
+        each["msg"] += did_you_mean(str(name), names_at(form, tuple(within)))
+    return [
+        _error(
+            _pointer(each["loc"], body),
+            each["type"].replace("_", "-"),
+            NO_OBJECT if each["type"] == "model_type" else each["msg"],
+        )
+        for each in found
+    ]
+
+
+def _error(pointer: str, code: str, detail: str) -> dict[str, str]:
+    return {"pointer": pointer, "code": code, "detail": detail}
+
+
+def _pointer(place: tuple[int | str, ...], body: Any) -> str:
+    """RFC 6901. Ends where the body ends: the names of a union's arms are not its fields."""
+    pointer = ""
+    for word in place:
+        within = isinstance(body, dict) or (isinstance(body, list) and isinstance(word, int))
+        if not within:
+            break
+        pointer += "/" + str(word).replace("~", "~0").replace("/", "~1")
+        body = body.get(word) if isinstance(body, dict) else body[word]
+    return pointer
+
+
+def versions_in(if_match: str | None) -> frozenset[int] | None:
+    """The versions that a caller takes for current; None when any will do. What is no list of
+    entity tags names none, so nothing is done."""
+    if if_match is None or if_match.strip(" \t") == "*":
+        return None
+    tags = re.findall(TAG, if_match) if TAGS.fullmatch(if_match) else []
+    return frozenset(int(found[1]) for tag in tags if (found := VERSION.fullmatch(tag)))
+
+
+async def answer_command(
+    context: "Context", call: Call, route: Route, parameters: Parameters
+) -> Reply:
+    """Read, decide, commit; the receipt, or the row when the client prefers that."""
+    token = call.token
+    asked = activity_of(route.command.__name__, route.path, parameters)
+    caller = await context.caller(call, token, asked, entry(route))
+    try:
+        read_parameters(call.query, route.QUERY)
+        body = await read_body(call.receive, call.headers, route.body_max)
+        if body:
+            require_media_type(call.headers, b"application/json")
+        said = read_json(body) if body else {}
+        form = fill(route, parameters, said)
+        key = call.header(b"idempotency-key")
+        idempotency = key_for(
+            context, caller, key, f"{call.method} {call.path}", meant=form, said=said
+        )
+    except Refused:
+        # Whoever may not ask learns only that, and nothing of what they may not know of.
+        enter = entry(route)
+        rights = await context.rights(call, token, route.needs, activity=asked, enter=enter)
+        await look_for(context, call, route, parameters, rights)
+        raise
+    wish = Wish(
+        route,
+        parameters,
+        form,
+        versions_in(call.header(b"if-match")),
+        token,
+        call.stamp(context.environment, key),
+        idempotency,
+    )
+    receipt = await wish.submit(context)
+    if PREFERRED.search(call.headers.get(b"prefer", b"")):
+        row = None
+        with suppress(Unavailable):  # It is done, so there is a receipt at least.
+            row = await context.row_after(call, wish, receipt)
+        if row is not None:
+            return _reply(wish, receipt, row, [(b"preference-applied", b"return=representation")])
+    return _reply(wish, receipt, receipt_json(route.kind, receipt), [])
+
+
+def receipt_json(kind: type[Aggregate], receipt: Receipt) -> bytes:
+    """`{"id", "<businessId>", "version", "position"}`; an entity without a business id omits it."""
+    return json.dumps(receipt_fields(kind, receipt)).encode()
+
+
+def receipt_fields(kind: type[Aggregate], receipt: Receipt) -> dict[str, Any]:
+    fields: dict[str, Any] = {"id": str(receipt.id)}
+    if kind.BUSINESS_ID:
+        fields[wire_name(kind.BUSINESS_ID)] = receipt.business_id
+    return fields | {"version": receipt.version, "position": receipt.position}
+
+
+def receipt_headers(receipt: Receipt) -> list[tuple[bytes, bytes]]:
+    """The position of a receipt, and whether it was given before under its key."""
+    replayed = [(b"idempotency-replayed", b"true")] if receipt.replayed else []
+    return [(b"ledger-position", b"%d" % receipt.position), *replayed]
+
+
+@cache
+def wire_name(name: str) -> str:
+    """snake_case as clients spell it."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _reply(wish: Wish, receipt: Receipt, body: bytes, headers: list[tuple[bytes, bytes]]) -> Reply:
+    headers += [*receipt_headers(receipt), (b"etag", b'"%d"' % receipt.version)]
+    if wish.status == 201:
+        place, _, _ = wish.route.path.partition("/{")
+        headers.append((b"location", f"{place}/{receipt.id}".encode()))
+    return Reply(wish.status, body, headers)

@@ -1,0 +1,180 @@
+"""What a filter of a list means: its texts, read as the values of its field are, and the SQL."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from projections.catalogue import TABLES
+from projections.tables.columns import Column
+from projections.tables.table import Row
+from rim_ledger.engine.refusals import Forbidden
+from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
+
+ENDS: Final = ("From", "To")
+"""What stands behind a time's name in the filters of its range."""
+
+Test = tuple[str, list[Any]]
+"""A condition in SQL over the table's alias t, and the values of its placeholders."""
+
+
+class Wrong(ValueError):
+    """Why a parameter cannot be meant."""
+
+    def __init__(self, words: str, code: str = "invalid-parameter") -> None:
+        super().__init__(words)
+        self.code = code
+
+
+class Unknown(Wrong):
+    """There is no such parameter here."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no such parameter", "unknown-parameter")
+
+
+def condition(row: type[Row], name: str, texts: list[str], *, sees: bool, own: bool) -> Test:
+    """The condition that a filter stands for. Raises Wrong for what the field could never hold,
+    Forbidden for what the caller may not see."""
+    columns = by_wire(row, own)
+    if name.endswith(ENDS) and (ranged := _range(row, columns, name, texts)):
+        return ranged
+    if name in row.ALSO and not own:
+        also = row.ALSO[name]
+        return also.where, [[_read(also.kind, text) for text in texts]]
+    column = columns.get(name)
+    if column is None or not is_filter(row, column):
+        raise Unknown
+    if column.personal and not sees:
+        raise Forbidden("forbidden", "This filter needs the permission users.pii:read.")
+    return _one_of(row, column, texts)
+
+
+def _one_of(row: type[Row], column: Column, texts: list[str]) -> Test:
+    """The condition that a column holds one of these values."""
+    if column.name == row.BUSINESS_ID:
+        return _own_id(column, texts)
+    if column.sql_type in ("uuid", "uuid[]"):
+        return _id(row, column, texts)
+    values = [_value(column, text) for text in texts]
+    if column.sql_type == "text[]":
+        return f"t.{column.name} && %s::text[]", [values]
+    if column.compared == "{}":
+        return f"t.{column.name} = ANY (%s::{column.sql_type}[])", [values]
+    ours, theirs = column.compared.format(f"t.{column.name}"), column.compared.format("v")
+    given = f"SELECT {theirs} FROM unnest(%s::text[]) v"  # noqa: S608 - declared names
+    return f"{ours} = ANY (ARRAY({given}))", [values]
+
+
+def _range(
+    row: type[Row], columns: Mapping[str, Column], name: str, texts: list[str]
+) -> Test | None:
+    """The condition of a filter such as createdAtFrom."""
+    wire, sign = (name[:-4], ">=") if name.endswith("From") else (name[:-2], "<=")
+    column = columns.get(wire)
+    if column is None or column.sql_type != "timestamptz" or not is_filter(row, column):
+        return None
+    if len(texts) > 1:
+        raise Wrong("it stands here too often")
+    return f"t.{column.name} {sign} %s", [_moment(texts[0])]
+
+
+@cache
+def filter_names(row: type[Row], own: bool) -> tuple[str, ...]:
+    """The filters that a list has for staff, or for borrowers (`own`)."""
+    columns = [each for each in by_wire(row, own).values() if is_filter(row, each)]
+    ranges = [each.wire + end for each in columns if each.sql_type == "timestamptz" for end in ENDS]
+    return (*(each.wire for each in columns), *ranges, *(() if own else row.ALSO))
+
+
+def is_filter(row: type[Row], column: Column) -> bool:
+    """Whether lists are filtered by a column."""
+    return column.indexed or column.name in ("id", row.NEWEST)
+
+
+@cache
+def by_wire(row: type[Row], own: bool) -> Mapping[str, Column]:
+    """The columns by their names; those that are internal are not there for borrowers."""
+    return {each.wire: each for each in row.COLUMNS.values() if not (own and each.internal)}
+
+
+def _sorted_ids(texts: list[str], *, business: bool) -> tuple[list[str], list[str]]:
+    """The business ids and the UUIDs among some texts."""
+    names = [text for text in texts if business and BUSINESS_ID.fullmatch(text)]
+    ids = [text for text in texts if UUID_TEXT.fullmatch(text)]
+    if len(names) + len(ids) < len(texts):
+        raise Wrong("this is a UUID or a business id" if business else "this is a UUID")
+    return names, ids
+
+
+def _own_id(column: Column, texts: list[str]) -> Test:
+    """A row by its own business id, or by its UUID."""
+    names, ids = _sorted_ids(texts, business=True)
+    if not ids:
+        return f"t.{column.name} = ANY (%s::text[])", [names]
+    if not names:
+        return "t.id = ANY (%s::uuid[])", [ids]
+    return f"(t.{column.name} = ANY (%s::text[]) OR t.id = ANY (%s::uuid[]))", [names, ids]
+
+
+def _id(row: type[Row], column: Column, texts: list[str]) -> Test:
+    """UUIDs as they are; business ids, where there can be any, through the names that the ledger
+    keeps."""
+    named = TABLES.get(column.references) if column.references else None
+    named = row if column.name == "id" else named
+    names, ids = _sorted_ids(texts, business=named is None or named.BUSINESS_ID is not None)
+    several = column.sql_type == "uuid[]"
+    test = f"t.{column.name} && ({{}})" if several else f"t.{column.name} = ANY ({{}})"
+    if not names:
+        return test.format("%s::uuid[]"), [ids]
+    own = (
+        "SELECT stream_id FROM ledger.claims WHERE kind = 'business-id' AND name = ANY (%s::text[])"
+    )
+    return test.format(f"ARRAY({own}) || %s::uuid[]"), [names, ids]
+
+
+def _value(column: Column, text: str) -> Any:
+    if column.words:
+        if text not in column.words:
+            raise Wrong(f"this is one of {', '.join(column.words)}")
+        return text
+    match column.sql_type:
+        case "timestamptz":
+            return _moment(text)
+        case "boolean":
+            if text not in ("true", "false"):
+                raise Wrong("this is true or false")
+            return text == "true"
+        case "bigint":
+            if not re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII):
+                raise Wrong("this is a whole number")
+            return int(text)
+        case "text" | "text[]":
+            return _read(column.kind, text)
+        case _:
+            if not re.fullmatch(r"-?[0-9]{1,14}(\.[0-9]{1,6})?", text, re.ASCII):
+                raise Wrong("this is a number")
+            return Decimal(text)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[str]:
+    return TypeAdapter(kind)
+
+
+def _read(kind: Any, text: str) -> str:
+    """A text as its field reads it."""
+    try:
+        return _adapter(kind).validate_python(text)
+    except ValidationError as error:
+        raise Wrong(error.errors()[0]["msg"]) from None
+
+
+def _moment(text: str) -> datetime:
+    if (time := moment(text)) is None:
+        raise Wrong("a time looks like 2026-01-31T08:00:00Z (a + is written %2B)")
+    return time

@@ -1,0 +1,154 @@
+"""What readers were shown of persons, in the log of activities before they see it."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from api.http.call import Call
+from api.pipeline.routes import List
+from projections.cloud_events import persons_in_text
+from projections.tables.table import Row
+from rim_ledger.engine.activity import Activity
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.postgres.outage import StoresNothing
+from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
+
+if TYPE_CHECKING:
+    from api.context import Context
+    from api.pipeline.rights import Rights
+
+T = TypeVar("T")
+Filters = dict[str, list[str]]
+"""The texts of each filter, as the log keeps them."""
+UNSAID: Final = ("limit", "cursor")
+"""Parameters that do not choose what is shown."""
+
+
+class Look(Struct):
+    """What one answer shows to a reader: to be filled in before it is given."""
+
+    rights: "Rights"
+    activity: Activity
+    persons: set[UUID] = set()
+    details: dict[str, Any] = {}
+    noted: bool = False
+    """Whether nothing is left to be logged of it."""
+
+    def at_rows(self, row: type[Row], texts: Iterable[str]) -> None:
+        """Note whose words these rows hold: their JSON, with sealed words still sealed."""
+        if self.noted:
+            return
+        column = row.COLUMNS[row.PERSON].wire if row.PERSON else None
+        for text in texts:
+            self.persons |= persons_in_text(text.encode())
+            if column:
+                self.persons.add(UUID(msgspec.json.decode(text)[column]))
+
+    def at_list(
+        self,
+        route: List,
+        texts: Sequence[str],
+        filters: Callable[[], Filters],
+        owner: "UUID | str | None",
+    ) -> None:
+        """Note a page of a list: its rows, how many they are, which were asked for, and whose list
+        it is: the owner's id, or their JSON where that is shown."""
+        if self.noted:
+            return
+        self.at_rows(route.row, texts)
+        self.details = {"count": len(texts), "filters": filters()}
+        if route.of and owner:
+            _, table = route.of
+            if route.with_owner:
+                self.at_rows(table, [str(owner)])
+            elif table.PERSON == "id":
+                self.persons.add(UUID(str(owner)))
+
+    @property
+    def done(self) -> Activity:
+        """The activity with what was shown."""
+        persons = tuple(sorted(self.persons))
+        return replace(self.activity, persons=persons, details=self.details)
+
+
+async def note(
+    context: "Context",
+    call: Call,
+    rights: "Rights",
+    activity: Activity,
+    refusal: Refused | None = None,
+) -> None:
+    """Log an activity of somebody who was let in before, done or refused. Raises Unavailable when
+    it cannot be logged."""
+
+    def work(uow: UnitOfWork) -> UUID:
+        uow.stamp = replace(uow.stamp, actor=rights.actor)
+        uow.activities.append(activity)
+        if refusal:
+            raise refusal
+        assert rights.actor.id is not None, "whoever was let in is somebody"
+        return rights.actor.id
+
+    try:
+        await context.ledger.submit(work, call.stamp(context.environment))
+    except Refused:
+        if not refusal:
+            raise
+
+
+async def show(
+    context: "Context",
+    call: Call,
+    rights: "Rights",
+    activity: Activity,
+    answer: Callable[[Look], Awaitable[T]],
+    *,
+    shows: bool = True,
+) -> T:
+    """What `answer` gives to this reader, once the log says what they look at and how it came out:
+    where the answer `shows` persons and the reader is one of the staff who may see them.
+
+    Where the database stores nothing it is asked again for a reader who may not, and says itself
+    what cannot be shown so. Raises Unavailable when it cannot be logged for another reason.
+    """
+    look = Look(rights, activity, noted=not shows or not rights.sees_persons or rights.own)
+    if look.noted:
+        return await answer(look)
+    try:
+        try:
+            given = await answer(look)
+        except Refused as refusal:
+            if not look.noted:
+                await note(context, call, rights, activity, refusal)
+            raise
+        if not look.noted:
+            await note(context, call, rights, look.done)
+    except StoresNothing as outage:
+        return await answer(Look(replace(rights, unlogged=outage), activity, noted=True))
+    return given
+
+
+def filters_said(
+    context: "Context", given: Mapping[str, list[str]], declared: Mapping[str, Any]
+) -> Filters:
+    """The filters of a query by name. Ids, times and the words that a filter is declared to take
+    are in the clear; of any other text a keyed hash is kept, equal for equal text."""
+
+    def said(name: str, text: str) -> str:
+        schema = declared.get(name, {})
+        words = schema.get("enum", schema.get("items", {}).get("enum", ()))
+        plain = text in words or text in ("true", "false") or moment(text)
+        if plain or UUID_TEXT.fullmatch(text) or BUSINESS_ID.fullmatch(text):
+            return text
+        return context.vault.fingerprint("filter", f"{name}\0{text}")
+
+    return {
+        name: [said(name, text) for text in texts]
+        for name, texts in given.items()
+        if name not in UNSAID
+    }

@@ -1,0 +1,212 @@
+"""A route of the table as a route of FastAPI: FastAPI describes it, one handler answers it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from typing import Any, Final
+
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.context import Context
+from api.description.openapi import described, signature
+from api.http import problem
+from api.http.accept import preferred
+from api.http.body import Disconnected
+from api.http.call import Call, Reply
+from api.http.query import read_parameters
+from api.http.stream import PIECE_MAX
+from api.pipeline.commands import answer_command
+from api.pipeline.disclosure import filters_said, note
+from api.pipeline.list_formats import answer_rows
+from api.pipeline.reads import answer_one
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry
+from rim_ledger.admin import authentication
+from rim_ledger.engine.activity import Activity
+from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.postgres.outage import OUTAGE, unavailable
+
+ACTIONS: Final = {"GET": "Read"}
+"""What the log of activities calls a request that is neither command nor list."""
+log = logging.getLogger("rim_ledger.api")
+
+
+class Unexpected(Exception):
+    """An error that is no refusal. It was noted, and its answer tells nothing about it."""
+
+
+class Endpoint(APIRoute):
+    """What FastAPI knows of a route, and the application that answers it. Nothing is injected: our
+    handler reads the request itself, within its limits."""
+
+    def __init__(self, route: AnyRoute) -> None:
+        self.route = route
+
+        def declared() -> None:  # FastAPI looks at its signature, and never calls it.
+            pass
+
+        declared.__signature__ = signature(route)  # type: ignore[attr-defined]
+        super().__init__(route.path, declared, methods=[route.method], **described(route))
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        return partial(handle, self.route)
+
+
+def router_of(routes: Iterable[AnyRoute]) -> APIRouter:
+    """FastAPI's router of a slice."""
+    return APIRouter(routes=[Endpoint(route) for route in routes])
+
+
+class _Sent(Response):
+    """The response of an answer that was sent while it was made, or that nobody waits for."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        pass
+
+
+SENT: Final = _Sent()
+
+
+async def handle(route: AnyRoute, request: Request) -> Response:
+    """Answer a request. Raises Refused, Unavailable or Unexpected, which become problems.
+
+    An answer that breaks off after it has begun is left without an end: so the server closes the
+    connection, and nobody takes the part for the whole.
+    """
+    context: Context = request.app.state.context
+    call: Call = request.scope["call"]
+    try:
+        return await _answered(context, call, route)
+    except (Refused, Unavailable) as refusal:
+        error: Exception = refusal
+    except OUTAGE as outage:
+        error = unavailable(outage)
+    except asyncio.CancelledError:  # The process stops and has waited for this long enough.
+        words = "The service is stopping. Please ask again under the same key."
+        error = Unavailable("busy", words)
+    except Exception as unexpected:
+        context.note_unexpected(unexpected)
+        error = Unexpected()
+    if not call.started:
+        raise error
+    if not isinstance(error, Disconnected):
+        call.status = problem.status_of(error)
+        log.warning("the answer broke off with %s%s", call.status, call.progress)
+    return SENT
+
+
+async def as_problem(request: Request, error: Exception) -> Response:
+    """The exception handler for whatever `handle` raises."""
+    return refused(error, request.scope["call"])
+
+
+def refused(refusal: Exception, call: Call) -> Reply:
+    """A refusal as RFC 9457 wants it."""
+    body = problem.problem(refusal, call.path, call.id)
+    headers = problem.headers_of(refusal)
+    return Reply(body["status"], problem.encoded(body), headers, problem.MEDIA_TYPE)
+
+
+async def _answered(context: Context, call: Call, route: AnyRoute) -> Response:
+    """The answer; SENT when it was sent by itself. Before a large one that only tells something
+    there must be room for it."""
+    reply = await _answer(context, call, route, call.parameters)
+    if reply is None:
+        return SENT
+    if len(reply.body) <= PIECE_MAX or call.method != "GET":
+        return reply
+    with context.rates.room(call, context.callers, len(reply.body)):
+        await call.reply(reply)
+    return SENT
+
+
+async def _answer(
+    context: Context, call: Call, route: AnyRoute, parameters: Parameters
+) -> Reply | None:
+    """What the route says; None when it has sent its answer by itself."""
+    match route:
+        case Route():
+            return await answer_command(context, call, route, parameters)
+        case List():
+            return await answer_rows(context, call, route, parameters)
+        case One():
+            return await answer_one(context, call, route, parameters)
+        case _:
+            return await _answer_other(context, call, route, parameters)
+
+
+async def _answer_other(
+    context: Context, call: Call, route: Other, parameters: Parameters
+) -> Reply | None:
+    """Admit the caller, read the query and wait for the position that a read asks for; then the
+    route answers by itself.
+
+    A route without a right sees itself to who may ask, so what is wrong with the query is told
+    only to those whom any of these routes would let in.
+    """
+    if route.public:
+        call.given = read_parameters(call.query, route.query)
+        return await route.answer(context, call, parameters)
+    action = "Export" if route.exports else ACTIONS.get(route.method, "Send")
+    asked = activity_of(action, route.path, parameters)
+    if route.needs:
+        rights = await context.rights(
+            call, call.token, route.needs, activity=asked, enter=entry(route)
+        )
+        if route.exports:
+            return await _export(context, call, route, parameters, (rights, asked))
+    try:
+        await _read_query(context, call, route)
+    except (Refused, Unavailable):
+        if not route.needs:
+            await context.rights(
+                call, call.token, activity=asked, enter=authentication.enter_to_enrol
+            )
+        raise
+    return await route.answer(context, call, parameters)
+
+
+async def _read_query(context: Context, call: Call, route: Other) -> None:
+    """What the answer is to be about and to be written as. Raises Refused, or Unavailable when the
+    read tables do not come as far as the caller asks."""
+    call.given = read_parameters(call.query, route.query)
+    if route.offers:
+        call.media_type = preferred(call.headers.get(b"accept"), route.offers)
+    if route.method == "GET":
+        await context.wait_for(call)
+
+
+async def _export(
+    context: Context,
+    call: Call,
+    route: Other,
+    parameters: Parameters,
+    reader: tuple[Rights, Activity],
+) -> Reply | None:
+    """What somebody takes along, once the log says so: when the answer begins, or is refused."""
+    rights, asked = reader
+    if rights.unlogged:
+        raise rights.unlogged
+
+    async def note_begun() -> None:
+        said = filters_said(context, call.given, route.query)
+        await note(context, call, rights, replace(asked, details={"filters": said}))
+
+    call.before_start = note_begun
+    try:
+        await _read_query(context, call, route)
+        reply = await route.answer(context, call, parameters)
+        await call.about_to_start()
+    except Refused as refusal:
+        if call.before_start is not None:
+            await note(context, call, rights, asked, refusal)
+        raise
+    finally:
+        call.before_start = None
+    return reply

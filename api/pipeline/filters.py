@@ -1,0 +1,239 @@
+"""The query of a list: which rows, in which order, from where on."""
+
+import hashlib
+import hmac
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import cache, partial
+from typing import Any, Final, Self, TypeVar
+from uuid import UUID
+
+from msgspec import Struct
+
+from api.http.problem import InvalidFields, Malformed
+from api.http.query import Given, no_such, parameters_in
+from api.pipeline.conditions import Test, Unknown, Wrong, by_wire, condition, filter_names
+from projections.tables.columns import Column
+from projections.tables.table import Row
+from rim_ledger.catalogue import ENTITIES
+from rim_ledger.engine.refusals import Forbidden
+from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.user import User
+from rim_ledger.near import NAMES_MAX, did_you_mean
+from rim_ledger.payments.transaction import Transaction
+from rim_ledger.values import moment
+
+LIMIT_MAX: Final = 200
+LIMIT: Final = 50
+REPEATED_MAX: Final = 100
+MAC: Final = 16
+ONCE: Final = ("limit", "cursor", "sort", "deleted", "asOf", "effectiveAt")
+UNBOUND: Final = ("limit", "cursor")
+"""Parameters that a cursor is not bound to."""
+
+T = TypeVar("T")
+
+
+class Order(Struct, frozen=True):
+    """A column to sort by, and which end comes first."""
+
+    column: Column
+    descending: bool
+
+
+class Asked(Struct, frozen=True):
+    """The moment at which rows are to be shown, as a request names it; None for what it leaves
+    out."""
+
+    as_of: str | None = None
+    effective_at: str | None = None
+
+    @classmethod
+    def of(cls, given: Given) -> Self:
+        """What some parameters name, each of which is there once at most."""
+        names = ("asOf", "effectiveAt")
+        return cls(*(given[name][0] if name in given else None for name in names))
+
+    @property
+    def recorded_by(self) -> datetime | None:
+        """The time of recording (UTC) that it is, if nothing else is named."""
+        return moment(self.as_of) if self.as_of and self.effective_at is None else None
+
+
+NOW: Final = Asked()
+
+
+class Query(Struct, frozen=True):
+    """A list's question, checked."""
+
+    tests: list[Test]
+    order: Order
+    limit: int
+    after: tuple[Any, UUID] | None
+    scope: str
+    """What a cursor is bound to: the table, the order and the filters."""
+    asked: Asked = NOW
+
+
+def read_query(
+    row: type[Row],
+    query: bytes,
+    key: bytes,
+    scope: str,
+    *,
+    sees: bool,
+    own: bool = False,
+    order: str | None = None,
+) -> Query:
+    """The question in a query string. Raises InvalidFields, Forbidden, or Malformed (cursor)."""
+    given = parameters_in(query)
+    once = {name: texts[0] for name, texts in given.items() if name in ONCE}
+    errors: list[dict[str, str]] = []
+
+    def read(name: str, reader: Callable[[], T]) -> T | None:
+        try:
+            if len(given.get(name, ())) > (1 if name in ONCE else REPEATED_MAX):
+                raise Wrong("it stands here too often")  # noqa: TRY301 - told like the others
+            return reader()
+        except Unknown:
+            known = names_of(row, own) if len(errors) < NAMES_MAX else ()
+            errors.append(no_such(name, known))
+            return None
+        except Wrong as wrong:
+            errors.append({"pointer": name, "code": wrong.code, "detail": str(wrong)})
+            return None
+
+    limit = read("limit", lambda: _limit(once.get("limit", str(LIMIT))))
+    usual = order or f"-{row.COLUMNS[row.NEWEST].wire}"
+    sort = read("sort", lambda: _order(row, once.get("sort", usual), own))
+    cursor = read("cursor", lambda: once.get("cursor"))
+    hidden = read("deleted", lambda: _deleted(row, once.get("deleted")))
+    past, time = has_past(row) and not own, lists_business_time(row) and not own
+    as_of = read("asOf", lambda: _past(once.get("asOf"), sort, row, known=past))
+    effective_at = read(
+        "effectiveAt", lambda: _past(once.get("effectiveAt"), sort, row, known=time)
+    )
+    tests = [
+        read(name, partial(condition, row, name, texts, sees=sees, own=own))
+        for name, texts in given.items()
+        if name not in ONCE
+    ]
+    if errors or limit is None or sort is None:
+        raise InvalidFields(errors, errors[0]["code"])
+    if sort.column.personal and not sees:
+        raise Forbidden("forbidden", "This order needs the permission users.pii:read.")
+    asked = sorted((name, sorted(t)) for name, t in given.items() if name not in UNBOUND)
+    scope = json.dumps([row.TABLE, scope, asked])
+    after = None if cursor is None else open_cursor(key, scope, cursor)
+    there = [test for test in (*tests, hidden) if test]
+    return Query(there, sort, limit, after, scope, Asked(as_of, effective_at))
+
+
+def _limit(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,3}", text, re.ASCII) or not 1 <= int(text) <= LIMIT_MAX:
+        raise Wrong(f"a limit lies between 1 and {LIMIT_MAX}")
+    return int(text)
+
+
+def _order(row: type[Row], text: str, own: bool) -> Order:
+    columns = by_wire(row, own)
+    column = columns.get(text.removeprefix("-"))
+    if column is None or not _sorts(row, column):
+        known = [name for name, each in columns.items() if _sorts(row, each)]
+        raise Wrong("one cannot sort by this" + did_you_mean(text.removeprefix("-"), known))
+    return Order(column, descending=text.startswith("-"))
+
+
+def _sorts(row: type[Row], column: Column) -> bool:
+    return column.indexed or column.name == row.NEWEST
+
+
+@cache
+def names_of(row: type[Row], own: bool) -> tuple[str, ...]:
+    """The parameters of a list, for staff or for borrowers (`own`)."""
+    there = {
+        "deleted": "deleted_at" in row.COLUMNS,
+        "asOf": has_past(row) and not own,
+        "effectiveAt": lists_business_time(row) and not own,
+    }
+    return (*(name for name in ONCE if there.get(name, True)), *filter_names(row, own))
+
+
+def _deleted(row: type[Row], text: str | None) -> Test | None:
+    """Deleted rows are listed apart."""
+    if "deleted_at" not in row.COLUMNS:
+        if text is not None:
+            raise Unknown
+        return None
+    if text not in (None, "true", "false"):
+        raise Wrong("this is true or false")
+    return ("t.deleted_at IS NOT NULL" if text == "true" else "t.deleted_at IS NULL"), []
+
+
+def _past(text: str | None, sort: Order | None, row: type[Row], *, known: bool) -> str | None:
+    """Lists of the past are in the order of creation, which is the same at all times. What was
+    known then is for staff."""
+    if text is not None and not known:
+        raise Unknown
+    if text is not None and sort and sort.column.name != row.NEWEST:
+        raise Wrong("a list of the past is sorted by createdAt or -createdAt")
+    return text
+
+
+def has_past(row: type[Row]) -> bool:
+    """Whether a list can be shown as it was."""
+    return row.OF in ENTITIES and row.NEWEST == "created_at"
+
+
+def has_business_time(row: type[Row]) -> bool:
+    """Whether a row can be shown as it was in business time."""
+    return row.OF in (User, Loan, Transaction)
+
+
+def lists_business_time(row: type[Row]) -> bool:
+    """Whether a list can be shown as it was in business time."""
+    return has_business_time(row) and row.OF is not User
+
+
+def all_of(tests: Iterable[Test]) -> Test:
+    """One test that is met where all of these are."""
+    texts, values = ["true"], list[Any]()
+    for text, more in tests:
+        texts.append(text)
+        values += more
+    return " AND ".join(texts), values
+
+
+def beyond(order: Order, place: Any, last: UUID) -> Test:
+    """Rows that come after a place; those without a value come last."""
+    by, sign = f"t.{order.column.name}", "<" if order.descending else ">"
+    if place is None:
+        return f"({by} IS NULL AND t.id {sign} %s)", [last]
+    later = f"({by}, t.id) {sign} (%s::{order.column.sql_type}, %s)"
+    return (f"({later} OR {by} IS NULL)" if order.column.optional else later), [place, last]
+
+
+def make_cursor(key: bytes, scope: str, value: Any, last: UUID) -> str:
+    """Where the next page begins: opaque, and good for this list only."""
+    said = json.dumps([value, str(last)]).encode()
+    return urlsafe_b64encode(_mac(key, scope, said) + said).decode().rstrip("=")
+
+
+def open_cursor(key: bytes, scope: str, text: str) -> tuple[Any, UUID]:
+    """The place that a cursor stands for; Malformed when it is not ours or not for this list."""
+    try:
+        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        raw = b""
+    if not hmac.compare_digest(raw[:MAC], _mac(key, scope, raw[MAC:])):
+        words = "This cursor does not belong to this list with these filters and this order."
+        raise Malformed("invalid-cursor", words)
+    value, last = json.loads(raw[MAC:])
+    return value, UUID(last)
+
+
+def _mac(key: bytes, scope: str, said: bytes) -> bytes:
+    return hmac.new(key, scope.encode() + b"\0" + said, hashlib.sha256).digest()[:MAC]

@@ -1,0 +1,270 @@
+"""Rows as PostgreSQL writes them: one statement gives the rows and the position they reflect."""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from msgspec import Struct
+
+from api.description.examples import AS_OF, EFFECTIVE_AT
+from api.http.call import Call, Reply
+from api.http.ids import missing
+from api.http.problem import encoded
+from api.http.query import parameters_in, read_parameters
+from api.pipeline.as_of import APPROXIMATE, HINT, hint, is_approximate, moment_of
+from api.pipeline.conditions import Test
+from api.pipeline.disclosure import Filters, Look, filters_said, show
+from api.pipeline.filters import (
+    NOW,
+    Asked,
+    Query,
+    all_of,
+    beyond,
+    has_business_time,
+    lists_business_time,
+    make_cursor,
+    read_query,
+)
+from api.pipeline.parameters import of_list
+from api.pipeline.past import Past
+from api.pipeline.routes import SEES_PERSONS, List, One, Parameters, activity_of, entry
+from api.pipeline.visible_rows import belonging, named, seen
+from projections.tables.table import Row
+from rim_ledger.catalogue import ENTITIES
+from rim_ledger.engine.refusals import Forbidden
+from rim_ledger.vault.personal_keys import opened
+
+if TYPE_CHECKING:
+    from api.context import Context
+    from api.pipeline.rights import Rights
+
+SEALED: Final = re.compile(r'"(~1\.[\w=-]+\.([0-9a-f]{32})\.[^"\\]*)"')
+"""Sealed words inside a JSON text, and whose they are."""
+
+HIDDEN: Final = '"***"'
+
+TRACKING: Final = "FROM read.tracking k LEFT JOIN"
+"""What is joined on the right may be missing: the position is answered all the same."""
+
+
+class Found(Struct, frozen=True):
+    """A row's JSON (None when there is no such row), its version, and the tables' position."""
+
+    position: int
+    version: int = 0
+    text: str | None = None
+    approximate: bool = False
+    hint: str | None = None
+
+
+async def answer_one(context: "Context", call: Call, route: One, parameters: Parameters) -> Reply:
+    """One row with its version as ETag."""
+    asked = activity_of("Read", route.path, parameters)
+    rights = await context.rights(call, call.token, route.needs, activity=asked, enter=entry(route))
+    answer = partial(_one, context, call, route.row, parameters)
+    return await show(context, call, rights, asked, answer, shows=route.row.SHOWS_PERSONS)
+
+
+async def _one(
+    context: "Context", call: Call, row: type[Row], parameters: Parameters, look: Look
+) -> Reply:
+    """The row for the reader of a look, and in that whose words it shows."""
+    rights = look.rights
+    given = read_parameters(call.query, {} if rights.own else parameters_of(row))
+    await context.wait_for(call)
+    if (asked := Asked.of(given)) != NOW:
+        found = await _find_then(context, row, parameters, asked, rights)
+    else:
+        found = await _find(context, row, parameters, rights)
+    if found.text is None:
+        raise missing(row.OF, hint=found.hint)
+    look.at_rows(row, [found.text])
+    text = await unsealed(context, found.text, sees=rights.sees_persons)
+    headers = [
+        *([APPROXIMATE] if found.approximate else []),
+        (b"ledger-position", b"%d" % found.position),
+        (b"etag", b'"%d"' % found.version),
+    ]
+    return Reply(200, text.encode(), headers)
+
+
+async def shown(context: "Context", row: type[Row], names: Parameters, look: Look) -> str | None:
+    """The JSON of the row whose columns have these values, if the reader of the look sees it, and
+    in that whose words it shows."""
+    rights = look.rights
+    found = await _find(context, row, names, rights)
+    if found.text is None:
+        return None
+    look.at_rows(row, [found.text])
+    return await unsealed(context, found.text, sees=rights.sees_persons)
+
+
+async def _find(context: "Context", row: type[Row], names: Parameters, rights: "Rights") -> Found:
+    """The row whose columns have these values, its sealed words still sealed, if the caller sees
+    it; an `id` may be a business id."""
+    sees = rights.sees_persons
+    tests = [named(row, column, text) for column, text in names.items()]
+    where, values = all_of([*tests, *seen(row, rights)])
+    query = (
+        f"SELECT k.position, t.version, {row.json(not sees, own=rights.own)} {TRACKING}"
+        f" read.{row.TABLE} t ON {where} WHERE k.name = 'read'"
+    )
+    ((position, version, text),) = await context.rows(query, values)
+    return Found(position) if version is None else Found(position, version, text)
+
+
+def parameters_of(row: type[Row]) -> Mapping[str, Any]:
+    """The parameters of a read of one row; what was known then is for staff."""
+    known = {"asOf": AS_OF} if row.OF in ENTITIES else {}
+    return known | ({"effectiveAt": EFFECTIVE_AT} if has_business_time(row) else {})
+
+
+async def _find_then(
+    context: "Context", row: type[Row], names: Parameters, asked: Asked, rights: "Rights"
+) -> Found:
+    at = await moment_of(context, asked)
+    if (stream := await find_id(context, row, names, rights)) is None:
+        return Found(at.position)
+    if then := await Past(context, row, at, rights.sees_persons).one(stream):
+        return Found(at.position, then.version, then.text, then.approximate)
+    return Found(at.position, hint=await hint(context, row, asked, [("t.id = %s", [stream])]))
+
+
+async def find_id(
+    context: "Context", row: type[Row], names: Parameters, rights: "Rights"
+) -> UUID | None:
+    """The id of the row whose columns have these values, if the caller sees it."""
+    tests = [named(row, column, text) for column, text in names.items()]
+    where, values = all_of([*tests, *seen(row, rights)])
+    found = await context.rows(f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}", values)  # noqa: S608
+    return found[0][0] if found else None
+
+
+async def answer_list(context: "Context", call: Call, route: List, parameters: Parameters) -> Reply:
+    """`{"items": [...], "nextCursor": ...}`."""
+    asked = activity_of("List", route.path, parameters)
+    rights = await context.rights(call, call.token, route.needs, activity=asked, enter=entry(route))
+    answer = partial(_list, context, call, route, parameters)
+    return await show(context, call, rights, asked, answer, shows=route.row.SHOWS_PERSONS)
+
+
+async def _list(
+    context: "Context", call: Call, route: List, parameters: Parameters, look: Look
+) -> Reply:
+    """The list for the reader of a look, and in that what it shows of persons."""
+    rights, sees = look.rights, look.rights.sees_persons
+    scope = "/".join(parameters.values())
+    key, order = context.cursor_key, route.order
+    try:
+        query = read_query(
+            route.row, call.query, key, scope, sees=sees, own=rights.own, order=order
+        )
+    except Forbidden:
+        if rights.unlogged:
+            raise rights.unlogged from None
+        await context.rights(call, call.token, SEES_PERSONS, activity=look.activity)
+        raise
+    await context.wait_for(call)
+    said = partial(filters_said, context, parameters_in(call.query), of_list(route.row))
+    if query.asked != NOW:
+        return await _list_then(context, route, query, parameters, (look, said))
+    rows = await context.rows(*_page(route, query, parameters, rights))
+    position, owner, *_ = rows[0]
+    if route.of and owner is None:
+        raise missing(route.of[1].OF)
+    items = [item for _, _, *item in rows if item[0] is not None]
+    cursor = "null"
+    if len(items) > query.limit:
+        last, place, _ = items[query.limit - 1]
+        cursor = f'"{make_cursor(context.cursor_key, query.scope, place, last)}"'
+    around = f"{owner[1:-1]}," if route.with_owner else ""
+    texts = [text for _, _, text in items[: query.limit]]
+    look.at_list(route, texts, said, owner)
+    text = ",".join(texts)
+    text = await unsealed(context, f'{{{around}"items":[{text}],"nextCursor":{cursor}}}', sees=sees)
+    return Reply(200, text.encode(), [(b"ledger-position", b"%d" % position)])
+
+
+async def _list_then(
+    context: "Context",
+    route: List,
+    query: Query,
+    parameters: Parameters,
+    reader: tuple[Look, Callable[[], Filters]],
+) -> Reply:
+    """The same list as it was; whether the caller sees a row is said by how it is now."""
+    (look, said), owner = reader, None
+    rights = look.rights
+    at, tests = await moment_of(context, query.asked), seen(route.row, rights)
+    if route.of:
+        column, table = route.of
+        if (owner := await find_id(context, table, parameters, rights)) is None:
+            raise missing(table.OF)
+        tests = [*tests, belonging(route, column, ("%s::uuid", [owner]), rights)]
+    past = Past(context, route.row, at, rights.sees_persons)
+    found = await past.page(query, tests)
+    look.at_list(route, [each.text for each in found.items], said, owner)
+    cursor = "null"
+    if found.following:
+        cursor = f'"{make_cursor(context.cursor_key, query.scope, *found.following)}"'
+    items = ",".join(each.text for each in found.items)
+    body = f'{{"items":[{items}],"nextCursor":{cursor}}}'
+    headers = [(b"ledger-position", b"%d" % at.position)]
+    lasting = [*tests, *past.lasting(query)]
+    if await is_approximate(context, route.row, at, lasting):
+        headers.append(APPROXIMATE)
+    nothing = lists_business_time(route.row) and not (found.items or found.following or query.after)
+    if nothing and (words := await hint(context, route.row, query.asked, lasting)):
+        headers.append((HINT, words.encode()))
+    return Reply(200, body.encode(), headers)
+
+
+def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -> Test:
+    """The statement of a list. Each row: position, the owner (its JSON where the list shows that),
+    id, place, JSON."""
+    row, order = route.row, query.order
+    masked = not rights.sees_persons
+    json = row.json(masked, own=rights.own)
+    tests, owner, owners = [*query.tests, *seen(row, rights)], "NULL", list[Any]()
+    if route.of:
+        column, table = route.of
+        where, owners = all_of([named(table, "id", parameters["id"]), *seen(table, rights)])
+        known = f"(SELECT t.id FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
+        shown = table.json(masked, own=rights.own) if route.with_owner else "t.id"
+        owner = f"(SELECT {shown} FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
+        tests = [*tests, belonging(route, column, (known, owners), rights)]
+    if query.after:
+        tests = [*tests, beyond(order, *query.after)]
+    by, way = f"t.{order.column.name}", "DESC" if order.descending else "ASC"
+    nulls = " NULLS LAST" if order.column.optional else ""
+    in_order = f"ORDER BY {by} {way}{nulls}, t.id {way}"
+    where, values = all_of(tests)
+    statement = (
+        f"SELECT k.position, {owner}, page.id, page.place, page.json {TRACKING} LATERAL"  # noqa: S608 - declared names
+        f" (SELECT t.id, {by}::text AS place, {json} AS json,"
+        f" row_number() OVER ({in_order}) AS nth FROM read.{row.TABLE} t WHERE {where}"
+        f" {in_order} LIMIT {query.limit + 1}) page ON true"
+        " WHERE k.name = 'read' ORDER BY page.nth"
+    )
+    return statement, [*owners, *values]
+
+
+async def unsealed(context: "Context", text: str, *, sees: bool) -> str:
+    """JSON with its sealed words opened for those who may see them, and hidden from others."""
+    persons = {UUID(person) for _, person in SEALED.findall(text)}
+    if not persons:
+        return text
+    if not sees:
+        return SEALED.sub(HIDDEN, text)
+    keys = await context.keys_of(persons, sees=sees)
+    return SEALED.sub(lambda found: _opened(found[1], keys), text)
+
+
+def _opened(token: str, keys: Mapping[UUID, Any]) -> str:
+    try:
+        return encoded(opened(token, keys)).decode()
+    except (InvalidTag, ValueError):
+        return "null"  # somebody wrote down what only looks sealed

@@ -1,0 +1,40 @@
+"""What a caller may do, as it was looked up for one answer."""
+
+from collections.abc import Container, Mapping
+
+from msgspec import Struct
+
+from api.pipeline.routes import SEES_PERSONS
+from rim_ledger.engine.aggregate import Actor
+from rim_ledger.engine.unit_of_work import Right
+
+
+class Rights(Struct, frozen=True):
+    """Who asks, and everything they may do."""
+
+    actor: Actor
+    given: Container[Right]
+    entities: Mapping[str, Right]
+    """The right that each entity is read by, by its name."""
+    unlogged: Exception | None = None
+    """Why nothing can be logged. Nobody is shown persons meanwhile, but themselves."""
+
+    def may(self, resource: str, action: str) -> bool:
+        if self.unlogged and (resource, action) == SEES_PERSONS:
+            return False
+        return (resource, action) in self.given
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a borrower, who sees what is their own, and nothing else."""
+        return self.actor.type == "user"
+
+    @property
+    def sees_persons(self) -> bool:
+        """Whether they may see who a person is."""
+        return self.own or self.may(*SEES_PERSONS)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The entities that they may read, and so the events and audit rows about them."""
+        return frozenset(name for name, right in self.entities.items() if right in self.given)

@@ -1,0 +1,225 @@
+"""What can be asked: every route is a line of data, found by its words."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
+from uuid import UUID
+
+from msgspec import Struct
+from pydantic import BaseModel
+
+from api.http.body import BODY_MAX
+from api.http.problem import MethodNotAllowed, NoRoute
+from projections.tables.table import Row
+from rim_ledger.admin import authentication
+from rim_ledger.engine.activity import Activity
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.command import Form
+from rim_ledger.engine.idempotency import Receipt
+from rim_ledger.engine.unit_of_work import Right, UnitOfWork
+from rim_ledger.values import BUSINESS_ID, UUID_TEXT
+
+if TYPE_CHECKING:
+    from api.context import Context
+    from api.http.call import Call, Reply
+    from api.pipeline.command_request import Wish
+
+Parameters = Mapping[str, str]
+Run: TypeAlias = "Callable[[Context, Callable[[], Awaitable[Receipt]]], Awaitable[Receipt]]"
+Prepare: TypeAlias = "Callable[[Context, Wish], Awaitable[Form]]"
+Answer: TypeAlias = "Callable[[Context, Call, Parameters], Awaitable[Reply | None]]"
+WORDS_MAX: Final = 16
+SEES_PERSONS: Final[Right] = ("users.pii", "read")
+NAMED: Final = re.compile(f"{UUID_TEXT.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
+"""A thing's id, or a setting's name."""
+
+
+class Route(Struct, frozen=True):
+    """A command: where it is asked for, what it is about, and which right it needs.
+
+    A path's words other than `id` belong to the command. `stream` finds the stream where the path
+    has no id; `run` is given the decision and carries out what follows it, such as a top-up.
+    """
+
+    method: str
+    path: str
+    kind: type[Aggregate]
+    command: type[Form]
+    needs: Right
+    summary: str
+    stream: Callable[[Parameters], UUID] | None = None
+    run: "Run | None" = None
+    prepare: "Prepare | None" = None
+    """What goes before the decision, such as a call to a provider; the command that knows of it.
+    The caller may ask for it by then."""
+    body_max: int = BODY_MAX
+    """Bytes of its body."""
+    own: bool = False
+    """Whether borrowers may ask for it as well, as far as it is theirs."""
+
+    QUERY: ClassVar[Mapping[str, Any]] = {}
+    """A command takes no parameters in its query string."""
+
+
+class List(Struct, frozen=True):
+    """A list of rows. `of` names the column that an id in the path must equal, and in whose table;
+    `with_owner` puts that table's row around the items."""
+
+    path: str
+    row: type[Row]
+    needs: Right
+    summary: str
+    of: tuple[str, type[Row]] | None = None
+    with_owner: bool = False
+    order: str | None = None
+    """How it is sorted when nobody asks otherwise, where that is not the newest first."""
+    through: tuple[tuple[type[Row], str, Right], ...] = ()
+    """Where `of` names no owner, but something of theirs: the tables it may be in, their column
+    for the owner, and the right to see it there."""
+    own: bool = False
+    """Whether borrowers may ask for it as well, as far as it is theirs."""
+    method: str = "GET"
+
+
+class One(Struct, frozen=True):
+    """One row, found by the columns that its path names."""
+
+    path: str
+    row: type[Row]
+    needs: Right
+    summary: str
+    own: bool = False
+    """Whether borrowers may ask for it as well, as far as it is theirs."""
+    method: str = "GET"
+
+
+class Other(Struct, frozen=True):
+    """Anything else: answers by itself, or streams and answers None. Without a right that it
+    needs, it sees itself to who may ask."""
+
+    method: str
+    path: str
+    answer: "Answer"
+    summary: str
+    needs: Right | None = None
+    name: str = ""
+    """Of the operation, where it is not the function's."""
+    exports: bool = False
+    """Whether it takes so much along that the log of activities says who did."""
+    form: type[BaseModel] | None = None
+    public: bool = False
+    own: bool = False
+    """Whether borrowers may ask for it as well, as far as it is theirs."""
+    status: int = 200
+    gives: Mapping[str, Any] | None = None
+    """JSON Schema of the answer's properties."""
+    gives_name: str = ""
+    """What the description calls this answer, where several routes give it."""
+    or_gives: Mapping[str, Any] | None = None
+    """The same of another answer that it may give."""
+    media_type: str = "application/json"
+    """The media type of the request's body, if it has one."""
+    answers: str = "application/json"
+    """The media type of its answer, if that has a body."""
+    offers: tuple[bytes, ...] = ()
+    """The media types that it answers in, where `Accept` chooses among them; the first when
+    nothing is said."""
+    query: Mapping[str, Any] = {}
+    """JSON Schema of the parameters of its query string; any other is refused."""
+
+
+AnyRoute = Route | List | One | Other
+
+
+def resource(path: str, row: type[Row], name: str, *, own: bool = False) -> list[AnyRoute]:
+    """The two reads that nearly every table has."""
+    words = path.rsplit("/", 1)[1].replace("-", " ")
+    return [
+        List(path, row, (name, "read"), f"List {words}", own=own),
+        One(path + "/{id}", row, (name, "read"), f"One of the {words}", own=own),
+    ]
+
+
+def entry(route: AnyRoute) -> Callable[[UnitOfWork, str], None]:
+    """Who is let in to a route: admins, and borrowers where it says so."""
+    return authentication.enter_own if route.own else authentication.enter
+
+
+def activity_of(action: str, path: str, parameters: Parameters) -> Activity:
+    """What the log of activities says of a request. A word that cannot be a name is left out: it
+    may be anything that somebody typed."""
+    named = [word for word in parameters.values() if NAMED.fullmatch(word)]
+    resource_id = "/".join(named) or None
+    return Activity(action=action, resource=path.split("/")[2], resource_id=resource_id)
+
+
+UNSHOWN: Final[Mapping[str, Right]] = {
+    "AdoptedSecrets": ("admins", "read"),
+    "CustomerAccess": ("users", "read"),
+    "BroadcastChunk": ("broadcasts", "read"),
+}
+"""The rights to read about what has events and no route."""
+
+
+def _kind_of(route: List) -> type[Any]:
+    """What a list shows: objects, or one object with what belongs to it."""
+    owner = route.of[1] if route.of and route.with_owner else route.row
+    kind: type[Any] = owner.OF
+    return kind
+
+
+class Endpoint(Protocol):
+    """A route of the table, and the ASGI application that answers it."""
+
+    @property
+    def route(self) -> AnyRoute: ...
+
+    app: Callable[..., Awaitable[None]]
+
+
+class Table:
+    """The endpoints by the words of their paths: finding one costs the same however many there
+    are, where FastAPI tries one after the other."""
+
+    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+        self._tree: dict[str, Any] = {}
+        self.reading: dict[type[Row], Right] = {}
+        """The right to read one row of each table."""
+        self.entities: dict[str, Right] = dict(UNSHOWN)
+        """The right to read each entity, by its name."""
+        for endpoint in endpoints:
+            route = endpoint.route
+            if isinstance(route, One):
+                self.reading[route.row] = self.entities[route.row.OF.__name__] = route.needs
+            elif isinstance(route, List):
+                self.entities.setdefault(_kind_of(route).__name__, route.needs)
+            node = self._tree
+            for word in route.path.split("/")[1:]:
+                node = node.setdefault("*" if word.startswith("{") else word, {})
+            methods = node.setdefault("", {})
+            assert route.method not in methods, f"{route.method} {route.path} is there twice"
+            methods[route.method] = endpoint
+
+    def find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
+        """The endpoint and the path's parameters. Raises NoRoute or MethodNotAllowed."""
+        words = path.split("/")[1:]
+        methods = _walk(self._tree, words, 0) if len(words) <= WORDS_MAX else None
+        if not methods:
+            raise NoRoute("no-such-path", "There is nothing at this path.")
+        if (endpoint := methods.get("GET" if method == "HEAD" else method)) is None:
+            raise MethodNotAllowed(sorted(methods))
+        parts = zip(endpoint.route.path.split("/")[1:], words, strict=True)
+        return endpoint, {name[1:-1]: word for name, word in parts if name.startswith("{")}
+
+
+def _walk(node: dict[str, Any], words: list[str], at: int) -> dict[str, Endpoint] | None:
+    """The methods at a path. A fixed word goes before a parameter."""
+    if at == len(words):
+        return node.get("")
+    word = words[at]
+    if not word:
+        return None
+    for each in (word, "*"):
+        if each in node and (found := _walk(node[each], words, at + 1)):
+            return found
+    return None

@@ -1,0 +1,65 @@
+"""Which rows a caller sees, and which they name, as conditions in SQL."""
+
+from typing import TYPE_CHECKING, Any
+
+from api.pipeline.conditions import Test
+from api.pipeline.filters import all_of
+from api.pipeline.routes import List
+from projections.audit import AuditLog
+from projections.catalogue import TABLES
+from projections.tables.table import Row
+from rim_ledger.values import BUSINESS_ID, UUID_TEXT
+
+if TYPE_CHECKING:
+    from api.pipeline.rights import Rights
+
+
+def belonging(route: List, column: str, owner: Test, rights: "Rights") -> Test:
+    """The test for rows of an owner, or of something of theirs that the caller sees."""
+    known, owners = owner
+    if not route.through:
+        return f"t.{column} = {known}", owners
+    texts, values = ["SELECT NULL::uuid"], list[Any]()
+    for row, by, right in route.through:
+        if rights.may(*right):
+            where, more = all_of([(f"t.{by} = {known}", owners), *seen(row, rights)])
+            texts.append(f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}")  # noqa: S608
+            values += more
+    return f"t.{column} IN ({' UNION ALL '.join(texts)})", values
+
+
+def seen(row: type[Row], rights: "Rights") -> list[Test]:
+    """The test for the rows that the caller sees, where that is not all of them. What a borrower
+    sees that has no owner by itself is reached through something that has."""
+    if rights.own:
+        return [(f"t.{row.PERSON} = %s", [rights.actor.id])] if row.PERSON else []
+    if row.OF is AuditLog:
+        return _audited(rights)
+    if row.SEEN is None or rights.may(*row.SEEN.all):
+        return []
+    return [(row.SEEN.where, [rights.actor.id] * row.SEEN.where.count("%s"))]
+
+
+def _audited(rights: "Rights") -> list[Test]:
+    """The tests for audit rows: each is about something that the caller may read, and sees."""
+    tests = list[Test]()
+    if rights.reads != rights.entities.keys():
+        tests.append(("t.entity = ANY (%s)", [sorted(rights.reads)]))
+    for row in TABLES.values():
+        if row.SEEN and (more := seen(row, rights)):
+            where, values = all_of(more)
+            known = f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}"  # noqa: S608
+            name = row.OF.__name__
+            tests.append((f"(t.entity <> %s OR t.entity_id IN ({known}))", [name, *values]))
+    return tests
+
+
+def named(row: type[Row], column: str, text: str) -> Test:
+    """The test for a value in a path. What cannot be there is not found, rather than refused."""
+    if column != "id" and "\0" not in text:
+        return f"t.{column} = %s", [text]
+    if UUID_TEXT.fullmatch(text):
+        return "t.id = %s::uuid", [text]
+    if row.BUSINESS_ID and BUSINESS_ID.fullmatch(text):
+        return f"t.{row.BUSINESS_ID} = %s", [text]
+    return "false", []

@@ -1,0 +1,197 @@
+"""Bulk, all or none: every line in one decision."""
+
+import hashlib
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from api.http.body import gather
+from api.http.call import Reply
+from api.http.problem import Malformed, TooLarge, encoded, status_of
+from api.http.text import TextFile
+from api.pipeline.command_request import Wish
+from api.pipeline.commands import receipt_fields
+from api.pipeline.idempotency import asked_by, key_for
+from rim_ledger.admin import authentication
+from rim_ledger.engine.activity import Activity
+from rim_ledger.engine.idempotency import Receipt
+from rim_ledger.engine.missing import Missing
+from rim_ledger.engine.refusals import Invalid, Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from api.routes.bulk import Sender
+
+LINES_MAX: Final = 1000
+BODY_MAX: Final = 16 * 1024 * 1024
+SECONDS_MAX: Final = 5.0
+"""Seconds of deciding above which a file is refused: nobody else's command goes on meanwhile."""
+MEDIA_TYPE: Final = b"application/x-ndjson"
+
+
+ASKED: Final = Activity(action="Bulk", resource="bulk")
+"""What the log of activities says of whoever is not let in with a file."""
+
+
+class Aborted(Refused):
+    """Another line was refused, so this one did not happen either."""
+
+    def __init__(self) -> None:
+        super().__init__("aborted", "Another line was refused, so nothing was done.")
+
+
+class _Failed(Exception):
+    """Which line was refused, and why."""
+
+    def __init__(self, number: int, refusal: Refused) -> None:
+        super().__init__()
+        self.number, self.refusal = number, refusal
+
+
+class _Batch(Struct):
+    """The lines of a file, and what became of each in the last decision."""
+
+    wishes: dict[int, Wish]
+    seconds_max: float
+    seconds: float = 0.0
+    """For how long they were decided so far, again and again while something was missing."""
+    receipts: list[Receipt] = []
+
+    def work(self, uow: UnitOfWork) -> UUID:
+        """Every line in order, each seeing what those before it did. From the first line that
+        misses something on, the rest is tried only to learn what else is missing, so that all of
+        it is loaded together. Raises Missing, _Failed, or TooLarge after SECONDS_MAX."""
+        begun, missing = perf_counter(), list[Missing]()
+        receipts, asked = list[Receipt](), list[Activity]()
+        stamp = uow.stamp
+        for number, wish in self.wishes.items():
+            uow.stamp = msgspec.structs.replace(stamp, key=wish.stamp.key)
+            try:
+                asked.append(wish.activity)
+                receipts.append(_decided(uow, wish))
+            except Missing as miss:
+                missing += miss.each
+            except Exception as error:
+                if missing:
+                    continue  # It saw half of what those before it will do.
+                if isinstance(error, Refused):
+                    uow.activities[:] = _ended(asked, error)
+                    raise _Failed(number, error) from None
+                raise
+            if self.seconds + perf_counter() - begun > self.seconds_max:
+                raise _too_slow(self.seconds_max)
+        self.seconds += perf_counter() - begun
+        if missing:
+            raise Missing(together=missing)
+        self.receipts = receipts
+        return receipts[-1].id
+
+
+def _decided(uow: UnitOfWork, wish: Wish) -> Receipt:
+    """What becomes of one line; its position is not known yet."""
+    uow.activities.append(wish.activity)
+    uow.need(*wish.route.needs)
+    stream = wish.work(uow)
+    aggregate = uow.read(wish.route.kind, stream)
+    name = aggregate.BUSINESS_ID
+    business_id = getattr(aggregate, name) if name else None
+    return Receipt(aggregate.id, business_id, uow.version(stream), 0)
+
+
+def _too_slow(seconds: float) -> TooLarge:
+    words = f"Deciding these lines together takes more than {seconds:g} s, for which everybody else"
+    return TooLarge("atomic-too-slow", f"{words} would wait. Send fewer lines at once.")
+
+
+def _ended(asked: list[Activity], refusal: Refused) -> list[Activity]:
+    """What was asked for, and how it ended: the last line was refused, so those before it came to
+    nothing, and made nothing."""
+    codes = [*[Aborted().code for _ in asked[1:]], refusal.code]
+    return [
+        msgspec.structs.replace(each, details={"outcome": code})
+        for each, code in zip(asked, codes, strict=True)
+    ]
+
+
+async def perform_all(sender: "Sender", file: TextFile) -> Reply:
+    """200 and every receipt; or the status of the line that was refused, and nothing happened."""
+    context, call = sender.context, sender.call
+    body = await gather(file, BODY_MAX)
+    texts = {n: text for n, text in enumerate(body.split(b"\n"), 1) if text.strip()}
+    if len(texts) > LINES_MAX:
+        raise TooLarge("too-many-lines", f"An atomic file has at most {LINES_MAX} lines.")
+    batch, failures = _Batch({}, SECONDS_MAX), dict[int, Refused]()
+    for number, text in texts.items():
+        try:
+            wish = _ready(sender, text)
+            await wish.prepare(context)
+            batch.wishes[number] = wish
+        except Refused as refusal:
+            failures[number] = refusal
+    if not texts:
+        raise Malformed("no-lines", "The file has no lines.")
+    if failures:
+        return _undone(sender, texts, failures)
+    key = _key(call.header(b"idempotency-key"), batch.wishes)
+    meant = [
+        [*asked_by(wish.op, wish.command), sorted(wish.versions or ())]
+        for wish in batch.wishes.values()
+    ]
+    said = hashlib.sha256(body).hexdigest()
+    idempotency = key_for(context, sender.admin, key, f"POST {call.path}", meant=meant, said=said)
+
+    def admit(uow: UnitOfWork) -> None:
+        uow.activities.append(ASKED)
+        authentication.enter(uow, sender.token)
+        uow.activities.clear()  # From here on each line is logged.
+
+    try:
+        receipt = await context.ledger.submit(
+            batch.work, call.stamp(context.environment), idempotency, admit
+        )
+    except _Failed as failed:
+        return _undone(sender, texts, {failed.number: failed.refusal})
+    if not receipt.replayed:
+        for wish, own in zip(batch.wishes.values(), batch.receipts, strict=True):
+            await wish.deliver(context, own)
+    return _done(batch, receipt)
+
+
+def _ready(sender: "Sender", text: bytes) -> Wish:
+    wish = sender.read(text)
+    if wish.route.run:
+        raise Invalid("not-atomic", "This goes on after its decision, so it goes alone.", "/op")
+    return wish
+
+
+def _key(header: str | None, wishes: dict[int, Wish]) -> str | None:
+    """One key for the file: its own, or one made of the keys that all its lines carry."""
+    keys = [wish.stamp.key for wish in wishes.values()]
+    if header is not None or None in keys:
+        return header
+    return "atomic " + hashlib.sha256("\n".join(map(str, keys)).encode()).hexdigest()
+
+
+def _done(batch: _Batch, receipt: Receipt) -> Reply:
+    """An answer a line. A file that was sent before learns its position again, and no more."""
+    answers = []
+    for nth, (number, wish) in enumerate(batch.wishes.items()):
+        answer: dict[str, Any] = {"line": number, "status": wish.status}
+        if receipt.replayed:
+            answer |= {"replayed": True, "receipt": {"position": receipt.position}}
+        else:
+            own = msgspec.structs.replace(batch.receipts[nth], position=receipt.position)
+            answer["receipt"] = receipt_fields(wish.route.kind, own)
+        answers.append(encoded(answer) + b"\n")
+    headers = [(b"ledger-position", b"%d" % receipt.position)]
+    return Reply(200, b"".join(answers), headers, MEDIA_TYPE)
+
+
+def _undone(sender: "Sender", texts: dict[int, bytes], failures: dict[int, Refused]) -> Reply:
+    """Why nothing was done: each line that was refused, and the others aborted."""
+    answers = [sender.failed(number, failures.get(number) or Aborted()) for number in texts]
+    status = min(status_of(refusal) for refusal in failures.values())
+    return Reply(status, b"".join(answers), [], MEDIA_TYPE)

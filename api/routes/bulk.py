@@ -1,0 +1,286 @@
+"""POST /v1/bulk: a command a line in, an answer a line out, in the same order."""
+
+import asyncio
+import json
+import re
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from uuid import UUID
+
+from msgspec import Struct, field
+from pydantic import Field, ValidationError
+
+from api.http import problem
+from api.http.body import BODY_MAX, BODY_SECONDS, Disconnected, read_json
+from api.http.call import Call
+from api.http.problem import InvalidFields, TooLarge
+from api.http.query import read_parameters, unfit
+from api.http.stream import PIECE_MAX
+from api.http.text import TextFile
+from api.pipeline.command_request import Wish
+from api.pipeline.commands import errors_in, fill, receipt_fields
+from api.pipeline.idempotency import key_for
+from api.pipeline.routes import AnyRoute, Other, Parameters, Route
+from api.routes.atomic import ASKED, perform_all
+from rim_ledger.engine.command import Form
+from rim_ledger.engine.idempotency import Receipt
+from rim_ledger.engine.refusals import Invalid, Refused, Unavailable
+
+if TYPE_CHECKING:
+    from api.context import Context
+
+MEDIA_TYPE: Final = b"application/x-ndjson"
+WINDOW: Final = 500
+"""Lines that are under way at once."""
+WEIGHT_MAX: Final = 4 * 1024 * 1024
+"""Bytes of the lines under way, above which the next one waits."""
+UNREAD_MAX: Final = 3 * 1024 * 1024
+"""Bytes of answers that wait for their reader, above which no more lines are read: with those under
+way no more than a stream counts for. Who sends everything before reading anything sends less."""
+TURN: Final = 10
+"""Lines after which others have their turn: what is refused as it is read waits for nothing, and a
+piece of a file may hold thousands of such lines."""
+OP: Final = re.compile(r"(POST|PATCH|PUT|DELETE) (/[!-~]{1,500})")
+
+
+LEFT_SECONDS: Final = 0.25
+"""How long lines that are under way are waited for, when their sender is waited for no more."""
+UnderWay = deque[tuple[int, asyncio.Future[bytes]]]
+"""Lines that are on their way, in order: their bytes, and their answers to come."""
+
+
+class Line(Form):
+    """One command, as a single request would give it."""
+
+    op: Annotated[str, Field(examples=["POST /v1/users"])]
+    key: str | None = None
+    body: Any = None
+    version: Annotated[int, Field(ge=1)] | None = None
+
+
+class Progress(Struct):
+    """How many lines were read, and how many of them were carried out."""
+
+    read: int = 0
+    done: int = 0
+
+    def __str__(self) -> str:
+        return f"; of {self.read} lines that were read {self.done} were carried out"
+
+
+class Sender(Struct, frozen=True):
+    """Who sends the lines."""
+
+    context: "Context"
+    call: Call
+    token: str
+    admin: UUID
+    progress: Progress = field(default_factory=Progress)
+
+    def read(self, text: bytes) -> Wish:
+        """The command in a line; Refused when there is none."""
+        if len(text) > BODY_MAX:
+            raise TooLarge("body-too-large", f"A line has at most {BODY_MAX} bytes.")
+        value = read_json(text)
+        try:
+            line = Line.filled_in(value)
+        except ValidationError as error:
+            raise InvalidFields(errors_in(error, Line, value)) from None
+        if (op := OP.fullmatch(line.op)) is None:
+            raise Invalid("invalid-op", "An op is a method and a path.", "/op")
+        path, _, query = op[2].partition("?")
+        endpoint, parameters = self.context.table.find(op[1], path)
+        if not isinstance(route := endpoint.route, Route):
+            raise Invalid("invalid-op", "This op is no command.", "/op")
+        read_parameters(query.encode(), route.QUERY)
+        body = {} if line.body is None else line.body
+        form = fill(route, parameters, body)
+        return Wish(
+            route,
+            parameters,
+            form,
+            None if line.version is None else frozenset([line.version]),
+            self.token,
+            self.call.stamp(self.context.environment, line.key),
+            key_for(self.context, self.admin, line.key, line.op, meant=form, said=body),
+        )
+
+    def failed(self, number: int, error: Exception) -> bytes:
+        """The answer to a line that came to nothing."""
+        if not isinstance(error, Refused | Unavailable):
+            self.context.note_unexpected(error)
+        said = problem.problem(error, self.call.path, self.call.id)
+        answer = {"line": number, "status": said["status"], "problem": said}
+        if getattr(error, "replayed", False):
+            answer["replayed"] = True
+        return problem.encoded(answer) + b"\n"
+
+
+def done(number: int, wish: Wish, receipt: Receipt) -> bytes:
+    """The answer to a line that was carried out."""
+    fields = receipt_fields(wish.route.kind, receipt)
+    answer: dict[str, Any] = {"line": number, "status": wish.status, "receipt": fields}
+    if receipt.replayed:
+        answer["replayed"] = True
+    return json.dumps(answer).encode() + b"\n"
+
+
+async def submit_bulk(context: "Context", call: Call, _: Parameters) -> None:
+    """Streams the answers as they are decided; `?atomic=true` decides all lines as one."""
+    token = call.token
+    admin = (await context.rights(call, token, activity=ASKED)).actor.id
+    assert admin is not None, "whoever holds a session is an admin"
+    sender = Sender(context, call, token, admin)
+    with context.rates.room(call, context.callers):
+        match call.given.get("atomic", ["false"]):
+            case ["false"]:
+                await _stream(sender, TextFile(call.receive, call.headers, MEDIA_TYPE))
+            case ["true"]:
+                file = TextFile(call.receive, call.headers, MEDIA_TYPE, seconds=BODY_SECONDS)
+                await call.reply(await perform_all(sender, file))
+            case _:
+                raise unfit("atomic", "this is true or false")
+
+
+class Answers:
+    """Answers on their way to their reader, in order: UNREAD_MAX bytes of them, and one more."""
+
+    def __init__(self) -> None:
+        self._waiting = deque[bytes]()
+        self._size, self._ended = 0, False
+        self._room, self._some = asyncio.Event(), asyncio.Event()
+
+    async def put(self, answer: bytes) -> None:
+        """Add one, once there is room."""
+        while self._size >= UNREAD_MAX:
+            self._room.clear()
+            await self._room.wait()
+        self._waiting.append(answer)
+        self._size += len(answer)
+        self._some.set()
+
+    def end(self) -> None:
+        """No more will come."""
+        self._ended = True
+        self._some.set()
+
+    async def take(self) -> bytes:
+        """The next ones together, about PIECE_MAX bytes of them; none at the end."""
+        while not self._waiting and not self._ended:
+            self._some.clear()
+            await self._some.wait()
+        parts, size = list[bytes](), 0
+        while self._waiting and size < PIECE_MAX:
+            parts.append(self._waiting.popleft())
+            size += len(parts[-1])
+        self._size -= size
+        self._room.set()
+        return b"".join(parts)
+
+
+async def _stream(sender: Sender, file: TextFile) -> None:
+    call = sender.call
+    await call.start(200, [(b"content-type", MEDIA_TYPE)])
+    answers = Answers()
+    writing = asyncio.create_task(_write(call, answers))
+    under_way: UnderWay = deque()
+    try:
+        with suppress(Disconnected):  # What was read is carried out; nobody is there to hear of it.
+            await _carry_out(sender, file, answers, under_way)
+        answers.end()
+        await writing
+    finally:
+        writing.cancel()
+        if left := [answer for _, answer in under_way]:
+            await asyncio.wait(left, timeout=LEFT_SECONDS)
+        call.progress = str(sender.progress)
+
+
+async def _carry_out(sender: Sender, file: TextFile, answers: Answers, under_way: UnderWay) -> None:
+    """Each line reaches the ledger in its turn; nobody waits for the answer of the one before,
+    unless that goes on after its decision."""
+    number = weight = 0
+    try:
+        async for text in lines(file):
+            number += 1
+            if number % TURN == 0:
+                await asyncio.sleep(0)
+            if not text.strip():
+                continue
+            sender.progress.read += 1
+            answer = await _begin(sender, number, text)
+            under_way.append((len(text), answer))
+            weight += len(text)
+            while under_way and (
+                under_way[0][1].done() or len(under_way) >= WINDOW or weight > WEIGHT_MAX
+            ):
+                size, first = under_way[0]
+                await answers.put(await asyncio.shield(first))
+                under_way.popleft()
+                weight -= size
+    except Refused as error:  # What was read is carried out; the line that is missing says why.
+        under_way.append((0, _told(sender.failed(number + 1, error))))
+    while under_way:
+        await answers.put(await asyncio.shield(under_way[0][1]))
+        under_way.popleft()
+
+
+async def _begin(sender: Sender, number: int, text: bytes) -> asyncio.Future[bytes]:
+    """A line on its way, and its answer to come."""
+    try:
+        wish = sender.read(text)
+    except Exception as error:
+        return _told(sender.failed(number, error))
+    answer = asyncio.create_task(_one(sender, number, wish))
+    if wish.takes_time:
+        await asyncio.wait([answer])
+    return answer
+
+
+def _told(text: bytes) -> asyncio.Future[bytes]:
+    answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    answer.set_result(text)
+    return answer
+
+
+async def _one(sender: Sender, number: int, wish: Wish) -> bytes:
+    try:
+        receipt = await wish.submit(sender.context)
+        sender.progress.done += 1
+        return done(number, wish, receipt)
+    except Exception as error:
+        return sender.failed(number, error)
+
+
+async def _write(call: Call, answers: Answers) -> None:
+    """Send the answers as they come, to a client that has left as well: it hears of none."""
+    while body := await answers.take():
+        await call.go_on(body)
+    await call.go_on(b"", more=False)
+
+
+async def lines(file: TextFile) -> AsyncIterator[bytes]:
+    """The lines of a file as they arrive; one above the limit comes cut off just above it."""
+    rest = b""
+    async for chunk in file:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line
+        rest = rest[: BODY_MAX + 1]
+    yield rest
+
+
+ROUTES: list[AnyRoute] = [
+    Other(
+        "POST",
+        "/v1/bulk",
+        submit_bulk,
+        "Many commands, one a line",
+        form=Line,
+        media_type=MEDIA_TYPE.decode(),
+        answers=MEDIA_TYPE.decode(),
+        query={"atomic": {"type": "boolean"}},
+    ),
+]

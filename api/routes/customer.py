@@ -1,0 +1,124 @@
+"""The routes of a borrower's own session; what it may do is marked on the other routes."""
+
+from typing import TYPE_CHECKING, Final
+
+from api.http.call import Call, Reply
+from api.http.problem import encoded
+from api.pipeline.commands import read_form
+from api.pipeline.routes import AnyRoute, Other, Parameters
+from api.routes.admin import position, rfc3339
+from rim_ledger.admin import authentication
+from rim_ledger.customers.access import log_out as end_session
+from rim_ledger.customers.customer_session import OWN_SESSION
+from rim_ledger.customers.phone_code import AskForCode, LogInWithCode
+from rim_ledger.engine.deciding import Admit
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.lending.user import User
+
+if TYPE_CHECKING:
+    from api.context import Context
+
+AUTH: Final = "/v1/auth/customer"
+
+
+async def send_log_in_code(context: "Context", call: Call, _: Parameters) -> Reply:
+    """A code goes to the phone, if it is that of a borrower who may log in."""
+    form = await read_form(call, AskForCode)
+    ends = await context.phone_codes.send(call.stamp(context.environment), form)
+    return Reply(202, encoded({"expiresAt": rfc3339(ends)}))
+
+
+async def log_in_borrower(context: "Context", call: Call, _: Parameters) -> Reply:
+    """A code for a token."""
+    form = await read_form(call, LogInWithCode)
+    session = await context.phone_codes.log_in(call.stamp(context.environment), form)
+    body = {
+        "token": session.token,
+        "expiresAt": rfc3339(session.expires_at),
+        "user": {"id": session.id, "userId": session.user_id},
+    }
+    return Reply(200, encoded(body), [position(context)])
+
+
+async def log_out_borrower(context: "Context", call: Call, _: Parameters) -> Reply:
+    """End this session; the others stay."""
+    token = call.token
+    receipt = await context.ledger.submit(
+        lambda uow: end_session(uow, token), call.stamp(context.environment), None, _admit(call)
+    )
+    context.callers.pop(token, None)
+    return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
+
+
+async def get_borrower(context: "Context", call: Call, _: Parameters) -> Reply:
+    """Whose session it is."""
+
+    def look(uow: UnitOfWork) -> dict[str, object]:
+        assert uow.stamp.customer, "only borrowers are admitted"
+        user = uow.read(User, uow.stamp.customer)
+        words = {each: uow.reveal(user.id, getattr(user, each)) for each in PERSONAL}
+        return {"id": user.id, "userId": user.user_id, "status": user.status, **words}
+
+    own = await context.ledger.read(look, call.stamp(context.environment), _admit(call))
+    return Reply(200, encoded(own), [position(context)])
+
+
+def _admit(call: Call) -> Admit:
+    token = call.token
+
+    def admit(uow: UnitOfWork) -> None:
+        authentication.enter_own(uow, token)
+        uow.need(*OWN_SESSION)
+
+    return admit
+
+
+PERSONAL: Final = ("name", "phone", "email")
+TEXT: Final = {"type": "string"}
+TIME: Final = {"type": "string", "format": "date-time"}
+USER: Final = {"id": {"type": "string", "format": "uuid"}, "userId": TEXT}
+SESSION: Final = {
+    "token": TEXT,
+    "expiresAt": TIME,
+    "user": {"type": "object", "required": [*USER], "properties": USER},
+}
+
+ROUTES: list[AnyRoute] = [
+    Other(
+        "POST",
+        AUTH + "/code",
+        send_log_in_code,
+        "Have a code sent to one's phone",
+        form=AskForCode,
+        public=True,
+        status=202,
+        gives={"expiresAt": TIME},
+    ),
+    Other(
+        "POST",
+        AUTH + "/login",
+        log_in_borrower,
+        "Log in as a borrower",
+        form=LogInWithCode,
+        public=True,
+        gives=SESSION,
+    ),
+    Other(
+        "POST",
+        AUTH + "/logout",
+        log_out_borrower,
+        "Log out as a borrower",
+        OWN_SESSION,
+        own=True,
+        status=204,
+    ),
+    Other(
+        "GET",
+        AUTH + "/me",
+        get_borrower,
+        "Which borrower asks",
+        OWN_SESSION,
+        own=True,
+        gives=USER | {"status": TEXT} | dict.fromkeys(PERSONAL, TEXT),
+    ),
+]

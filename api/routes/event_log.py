@@ -1,0 +1,252 @@
+"""Which events are asked for, and those events, page by page, as their reader may see them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from api.http.call import Call
+from api.http.ids import missing
+from api.http.query import unfit
+from api.pipeline.as_of import NUMBER, position_at
+from api.pipeline.disclosure import Look, show
+from api.pipeline.filters import LIMIT_MAX, all_of
+from api.pipeline.reads import find_id
+from api.pipeline.routes import Parameters
+from api.pipeline.visible_rows import seen as partly
+from projections.catalogue import TABLES
+from projections.cloud_events import Reader, persons_in, shown
+from projections.follow import log
+from projections.follow.log import Line, Wanted
+from projections.tables.table import Row
+from rim_ledger.admin import authentication
+from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
+from rim_ledger.engine.activity import Activity
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.unit_of_work import Right, UnitOfWork
+from rim_ledger.near import did_you_mean
+from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
+
+if TYPE_CHECKING:
+    from api.context import Context
+    from api.pipeline.rights import Rights
+
+PAGE: Final = 2_000
+"""Events that are read and sent at a time, at most: others are answered in between."""
+SCAN: Final = 100_000
+"""Positions that are looked through at a time for events that may be rare."""
+NUMBER_MAX: Final = 10**18 - 1
+KINDS: Final[Mapping[str, type[Aggregate]]] = {kind.__name__: kind for kind in ENTITIES}
+KIND_OF: Final = {event.__name__: kind.__name__ for event, kind in ENTITY_OF.items()}
+"""The entity that each event is about, by the names of both."""
+PARTLY_SEEN: Final = {row.OF.__name__: row for row in TABLES.values() if row.SEEN}
+"""The tables of which some readers see some rows only, by entity."""
+OF_BUSINESS_ID: Final = (
+    "SELECT stream_id FROM ledger.claims WHERE kind = 'business-id' AND name = %s"
+)
+FIRST: Final = "SELECT name FROM ledger.events WHERE stream_id = %s AND version = 1"
+
+
+class Question(Struct, frozen=True):
+    """Which events are asked for: after a position, up to another, and how many at most."""
+
+    wanted: Wanted
+    after: int
+    upto: int
+    limit: int | None
+
+
+async def read_question(context: "Context", call: Call, *, live: bool, paged: bool) -> Question:
+    """The question in a query string. Raises InvalidFields."""
+    given = call.given
+    once = {name: texts[0] for name, texts in given.items() if name not in ("type", "entity")}
+    for name in ("limit", "to"):
+        if live and name in once:
+            raise unfit(name, "a live stream has no end")
+    most = LIMIT_MAX if paged else NUMBER_MAX
+    limit = _number("limit", once["limit"], 1, most) if "limit" in once else None
+    after = _number("after", once["after"], 0, NUMBER_MAX) if "after" in once else 0
+    wanted = Wanted(
+        names=_names(given),
+        stream=await _stream(context, once["entityId"]) if "entityId" in once else None,
+        actor=_uuid("actorId", once["actorId"]) if "actorId" in once else None,
+    )
+    upto = await context.last_position()
+    if "from" in once:
+        time = _time("from", once["from"])
+        after = max(after, await position_at(context, time, upto, inclusive=False))
+    if "to" in once:
+        upto = await position_at(context, _time("to", once["to"]), upto)
+    return Question(wanted, after, upto, limit)
+
+
+async def about(
+    context: "Context", question: Question, row: type[Row], parameters: Parameters, rights: "Rights"
+) -> Question:
+    """The same question about the one stream that the path names; NotFound if there is none, or
+    none that the caller sees."""
+    text = parameters.get("id", "")
+    if BUSINESS_ID.fullmatch(text) and row.SEEN is None:
+        stream: UUID | None = await _stream(context, text)
+    else:
+        known = UUID_TEXT.fullmatch(text) and row.SEEN is None
+        named = UUID(text) if known else await find_id(context, row, parameters, rights)
+        stream = row.OF.stream_of(named) if named else None
+    first = await context.rows(FIRST, [stream])
+    if not first or ENTITY_OF[EVENTS[first[0][0]]] is not row.OF:
+        raise missing(row.OF)
+    return replace(question, wanted=replace(question.wanted, stream=stream))
+
+
+async def pages(context: "Context", question: Question) -> AsyncIterator[tuple[list[Line], int]]:
+    """The events that are asked for, a page at a time, and the position that is done by then.
+
+    While a page is worked on, the database reads the next.
+    """
+    after, left = question.after, question.limit
+    coming = _begin_page(context, question, after, left)
+    try:
+        while coming is not None:
+            lines, after = await coming
+            left = left if left is None else left - len(lines)
+            coming = _begin_page(context, question, after, left)
+            yield lines, after
+    finally:
+        if coming is not None:
+            coming.cancel()
+
+
+def _begin_page(
+    context: "Context", question: Question, after: int, left: int | None
+) -> "asyncio.Task[tuple[list[Line], int]] | None":
+    """Begin to read the next page, if there is one."""
+    if after >= question.upto or left == 0:
+        return None
+    until = min(question.upto, after + SCAN) if question.wanted.is_sparse else question.upto
+    count = PAGE if left is None else min(PAGE, left)
+
+    async def read() -> tuple[list[Line], int]:
+        async with context.reader() as connection:
+            lines = await log.matching(connection, question.wanted, after, until, count)
+        return lines, log.done_by(lines, count, until)
+
+    return asyncio.create_task(read())
+
+
+class Sight(Struct, frozen=True):
+    """What a reader may see, as it was looked up last."""
+
+    rights: "Rights"
+
+    @classmethod
+    async def of(
+        cls,
+        context: "Context",
+        call: Call,
+        needs: Right,
+        activity: Activity,
+        *,
+        enter: Callable[[UnitOfWork, str], None] = authentication.enter,
+    ) -> "Sight":
+        """Raises Unauthenticated or Forbidden when they may read no more, and logs the latter."""
+        return cls(await context.rights(call, call.token, needs, enter=enter, activity=activity))
+
+    async def again(
+        self, context: "Context", call: Call, needs: Right, activity: Activity
+    ) -> "Sight":
+        """The same reader as they are now, who has taken what was sent by now: that keeps a session
+        alive as any request does. What was read before this may be told to them: they are let in
+        at its positions or later. Raises as `of` does."""
+        return await Sight.of(context, call, needs, activity, enter=authentication.enter_own)
+
+    async def noted(
+        self, context: "Context", call: Call, activity: Activity, lines: list[Line]
+    ) -> "Sight":
+        """The same reader, once the log says whose words these events show; one who sees no
+        persons while it cannot be written."""
+
+        async def note(look: Look) -> "Sight":
+            ends = {"from": lines[0].position, "to": lines[-1].position}
+            look.persons, look.details = persons_in(lines), {"count": len(lines)} | ends
+            return Sight(look.rights)
+
+        return await show(context, call, self.rights, activity, note) if lines else self
+
+    def narrowed(self, question: Question) -> Question:
+        """The same question about the events that may be visible, so that pages are full."""
+        wanted = question.wanted
+        names = {name for name, kind in KIND_OF.items() if kind in self.rights.reads}
+        if wanted.stream is not None or names == KIND_OF.keys():
+            return question
+        if wanted.names is not None:
+            names &= set(wanted.names)
+        return replace(question, wanted=replace(wanted, names=tuple(sorted(names))))
+
+    async def visible(self, context: "Context", lines: list[Line]) -> list[Line]:
+        """Those of the events that are about an entity which the reader may read, and of which
+        they see the row. Raises Unavailable when the tables do not come as far in time."""
+        reads = self.rights.reads
+        seen = [line for line in lines if KIND_OF[line.name] in reads]
+        for kind, row in PARTLY_SEEN.items():
+            streams = {line.stream for line in seen if KIND_OF[line.name] == kind}
+            if streams and (tests := partly(row, self.rights)):
+                await context.tables.require(lines[-1].position)
+                where, values = all_of([("t.id = ANY (%s)", [list(streams)]), *tests])
+                query = f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}"  # noqa: S608
+                hidden = streams - {stream for (stream,) in await context.rows(query, values)}
+                seen = [line for line in seen if line.stream not in hidden]
+        return seen
+
+    async def shown(self, context: "Context", lines: list[Line]) -> list[bytes]:
+        """The events as JSON."""
+        sees = self.rights.sees_persons
+        keys = await context.keys_of(persons_in(lines), sees=sees)
+        reader = Reader(sees, keys, context.public_url)
+        return [shown(line, reader) for line in lines]
+
+
+def _names(given: Mapping[str, list[str]]) -> tuple[str, ...] | None:
+    """The events of these types and these entities; None when neither is said."""
+    names = set(EVENTS)
+    for each in given.get("type", ()):
+        if each not in EVENTS:
+            words = "there is no such event; /v1/events/schemas lists them"
+            raise unfit("type", f"{words}{did_you_mean(each, EVENTS)}")
+    for each in given.get("entity", ()):
+        if each not in KINDS:
+            raise unfit("entity", f"this is one of {', '.join(KINDS)}{did_you_mean(each, KINDS)}")
+    if "type" in given:
+        names &= set(given["type"])
+    if "entity" in given:
+        kinds = {KINDS[each] for each in given["entity"]}
+        names &= {event.__name__ for event, kind in ENTITY_OF.items() if kind in kinds}
+    return tuple(sorted(names)) if {"type", "entity"} & given.keys() else None
+
+
+async def _stream(context: "Context", text: str) -> UUID:
+    """The stream of either id; one that nobody has, if there is none of this business id."""
+    if not BUSINESS_ID.fullmatch(text):
+        return _uuid("entityId", text)
+    found = await context.rows(OF_BUSINESS_ID, [text])
+    return UUID(str(found[0][0])) if found else UUID(int=0)
+
+
+def _uuid(name: str, text: str) -> UUID:
+    if not UUID_TEXT.fullmatch(text):
+        raise unfit(name, "this is a UUID" + (" or a business id" if name == "entityId" else ""))
+    return UUID(text)
+
+
+def _number(name: str, text: str, least: int, most: int) -> int:
+    if not NUMBER.fullmatch(text) or not least <= int(text) <= most:
+        raise unfit(name, f"this is a whole number from {least} to {most}")
+    return int(text)
+
+
+def _time(name: str, text: str) -> Any:
+    if (time := moment(text)) is None:
+        raise unfit(name, "a time looks like 2026-01-31T08:00:00Z (a + is written %2B)")
+    return time

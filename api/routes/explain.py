@@ -1,0 +1,205 @@
+"""Where each figure of a loan comes from: the events that moved it, and the rule behind it."""
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from api.description.examples import AS_OF
+from api.http.call import Call, Reply
+from api.http.ids import missing, resolve
+from api.pipeline.as_of import position_of
+from api.pipeline.disclosure import Look, show
+from api.pipeline.routes import AnyRoute, Other, Parameters, activity_of
+from projections.cloud_events import Actor, Reader, Stored, persons_in, read
+from projections.follow import log
+from projections.follow.fold import evolved
+from projections.follow.log import Line
+from projections.tables.writer import encode
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.lending.loan import POLICY_VERSION, Loan, LoanStatus
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from api.context import Context
+
+RULES: Final = {
+    "amountDue": (
+        "interest-v1",
+        (
+            "amount + amount · interestRate / 100, half to even at the kobo; a stored term, never "
+            "computed again"
+        ),
+    ),
+    "amountPaid": (
+        "allocation-v1",
+        (
+            "payments go to the loan they name, then by due date, disbursement and id; inside a "
+            "loan interest before principal, principal first once it defaulted; less what was "
+            "reversed"
+        ),
+    ),
+    "outstandingAmount": ("outstanding-v1", "amountDue − amountPaid"),
+    "status": (
+        POLICY_VERSION,
+        "decided on request and by people, then by delivery, payments and the clock",
+    ),
+    "dueDate": (
+        "due-date-v1",
+        "the Lagos date of the disbursement + repaymentPeriod days, at 23:59:59 in Lagos",
+    ),
+}
+"""For each figure, the version of its rule and what the rule says."""
+
+ATTRIBUTES: Final = {
+    "amountDue": "amount_due",
+    "amountPaid": "amount_paid",
+    "outstandingAmount": "outstanding_amount",
+    "status": "status",
+    "dueDate": "due_date",
+}
+
+READ: Final = ("loans", "read")
+EXPLAIN: Final = "/v1/loans/{id}/explain"
+
+
+class Step(NamedTuple):
+    """An event of the loan as this reader sees it, and the loan before it, if any, and after."""
+
+    line: Line
+    said: Stored
+    before: Loan | None
+    after: Loan
+
+
+async def explain_loan(context: "Context", call: Call, parameters: Parameters) -> Reply:
+    """Each figure of a loan, as it is or was known, with the events that moved it, and its rule.
+
+    `because` is what the event says; its personal words are hidden from readers without users.pii,
+    and null once erased.
+    """
+    asked = activity_of("Read", EXPLAIN, parameters)
+    rights = await context.rights(call, call.token, READ, activity=asked)
+
+    async def answer(look: Look) -> dict[str, Any]:
+        loan, body = await _explained(context, call, parameters, sees=look.rights.sees_persons)
+        look.persons = {loan.person}
+        return body
+
+    body = await show(context, call, rights, asked, answer)
+    headers = [(b"ledger-position", b"%d" % body["position"])]
+    return Reply(200, encode(body), headers)
+
+
+async def _explained(
+    context: "Context", call: Call, parameters: Parameters, *, sees: bool
+) -> tuple[Loan, dict[str, Any]]:
+    """The loan and what explains it. Raises NotFound when there was no such loan by then."""
+    stream = await _stream(context, call, parameters["id"])
+    if "asOf" in call.given:
+        position = await position_of(context, call.given["asOf"][0])
+    else:
+        position = await context.last_position()
+    steps = await _steps(context, stream, position, sees=sees)
+    if not steps:
+        raise missing(Loan)
+    loan = steps[-1].after
+    figures = {
+        figure: {
+            "value": getattr(loan, ATTRIBUTES[figure]),
+            "rule": {"version": version, "says": says},
+            "events": [_moved(each, figure) for each in steps if _moves(each, figure)],
+        }
+        for figure, (version, says) in RULES.items()
+    }
+    said = {"id": stream, "loanId": loan.loan_id, "position": position, "figures": figures}
+    return loan, said
+
+
+async def _stream(context: "Context", call: Call, text: str) -> "UUID":
+    def look(uow: UnitOfWork) -> "UUID":
+        return uow.read(Loan, resolve(uow, Loan, text)).id
+
+    return await context.ledger.read(look, call.stamp(context.environment), in_outage=True)
+
+
+async def _steps(context: "Context", stream: "UUID", position: int, *, sees: bool) -> list[Step]:
+    """The events of a loan up to a position."""
+    async with context.reader() as connection:
+        lines = await log.streams(connection, [stream], position)
+    reader = Reader(sees, await context.keys_of(persons_in(lines), sees=sees), context.public_url)
+    steps, before = list[Step](), None
+    for line in lines:
+        after, _ = evolved(before, line)
+        assert isinstance(after, Loan), "a loan's stream holds nothing else"
+        steps.append(Step(line, read(line, reader)[0], before, after))
+        before = after
+    return steps
+
+
+def _moves(step: Step, figure: str) -> bool:
+    attribute = ATTRIBUTES[figure]
+    return bool(getattr(step.before, attribute, None) != getattr(step.after, attribute))
+
+
+def _moved(step: Step, figure: str) -> dict[str, Any]:
+    """From what to what, by whom, and which event says so."""
+    attribute, stamp = ATTRIBUTES[figure], step.said.stamp
+    return {
+        "position": step.line.position,
+        "event": step.line.name,
+        "at": stamp.at,
+        "from": getattr(step.before, attribute, None),
+        "to": getattr(step.after, attribute),
+        "by": _by(stamp.actor),
+        "because": step.said.data,
+    }
+
+
+def _by(actor: Actor) -> dict[str, Any]:
+    """Who moved it, with the name they had then, and with which API key, if a machine did."""
+    key = {"apiKeyId": actor.api_key, "apiKeyName": actor.api_key_name} if actor.api_key else {}
+    return {"type": actor.type, "id": actor.id, "name": actor.name} | key
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": [*properties], "properties": properties}
+
+
+def _figure(value: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a figure whose value is of this one."""
+    moved = {
+        "position": {"type": "integer"},
+        "event": TEXT,
+        "at": TIME,
+        "from": {"anyOf": [value, {"type": "null"}]},
+        "to": value,
+        "by": {"type": "object"},
+        "because": {"type": "object"},
+    }
+    events = {"type": "array", "items": _object(moved)}
+    return _object(
+        {"value": value, "rule": _object({"version": TEXT, "says": TEXT}), "events": events}
+    )
+
+
+TEXT: Final = {"type": "string"}
+TIME: Final = {"type": "string", "format": "date-time"}
+NAIRA: Final = {"type": "number", "description": "Unit: naira."}
+FIGURES: Final[dict[str, dict[str, Any]]] = {
+    "amountDue": NAIRA,
+    "amountPaid": NAIRA,
+    "outstandingAmount": NAIRA,
+    "status": {"type": "string", "enum": [*LoanStatus]},
+    "dueDate": {"anyOf": [TIME, {"type": "null"}]},
+}
+GIVES: Final = {
+    "id": {"type": "string", "format": "uuid"},
+    "loanId": {"type": "string"},
+    "position": {"type": "integer"},
+    "figures": _object({name: _figure(FIGURES[name]) for name in RULES}),
+}
+
+ROUTES: list[AnyRoute] = [
+    Other(
+        "GET", EXPLAIN, explain_loan, "Explain a figure", READ, gives=GIVES, query={"asOf": AS_OF}
+    ),
+]

@@ -1,0 +1,210 @@
+"""The routes of exports: the log as a Parquet file, made in the background and fetched in parts."""
+
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from api.http.call import Call, Reply
+from api.http.download import Download
+from api.http.ids import missing
+from api.http.problem import encoded
+from api.pipeline.commands import require_no_fields
+from api.pipeline.readmission import admit_again, streaming
+from api.pipeline.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
+from api.routes.event_log import Sight, read_question
+from api.routes.events import NUMBER, QUERY, READ
+from api.routes.export_making import make
+from api.routes.export_store import Export, ExportStore
+from rim_ledger.engine.refusals import Forbidden, Refused
+from rim_ledger.system.credentials import rfc3339
+from rim_ledger.values import UUID_TEXT
+from rim_ledger.vault.key_ring import KEY
+
+if TYPE_CHECKING:
+    from api.context import Context
+    from api.pipeline.rights import Rights
+
+EXPORTS, ONE = "/v1/exports", "/v1/exports/{id}"
+FILE: Final = ONE + "/file"
+PARQUET: Final = b"application/vnd.apache.parquet"
+
+
+async def begin_export(context: "Context", call: Call, parameters: Parameters) -> Reply:
+    """Begin to make a Parquet file of the log, by the filters of `/v1/events`.
+
+    What the caller may not read is left out. Without users.pii the words about persons are hidden
+    and `body` is null. The caller fetches the file once it is made; it is kept for 24 hours.
+    """
+    rights = await _rights(context, call, parameters)
+    question = await read_question(context, call, live=False, paged=False)
+    await require_no_fields(call)
+    sight, id_ = Sight(rights), context.environment.new_id()
+    export = Export(
+        id=id_,
+        owner=_owner(rights),
+        persons=rights.sees_persons,
+        entities=sorted(rights.reads),
+        secret=context.vault.wrap_secret(id_, "export", context.environment.random(KEY).hex()),
+        upto=question.upto,
+        position=question.after,
+        rows=0,
+        size=None,
+        sha256=None,
+        failure=None,
+        created_at=context.environment.now(),
+        completed_at=None,
+    )
+    store = ExportStore(context)
+    await store.sweep()
+    for each in await store.of(export.owner):
+        if each.failure:
+            await store.drop(each.id)
+    await store.begin(export)
+    context.begin(make(context, call, export, sight.narrowed(question), sight))
+    headers = [(b"location", f"{EXPORTS}/{id_}".encode())]
+    return Reply(202, encoded(_shown(export)), headers)
+
+
+async def list_exports(context: "Context", call: Call, parameters: Parameters) -> Reply:
+    """The caller's exports, the newest first: how far each is, and where its file is."""
+    rights = await _rights(context, call, parameters)
+    store = ExportStore(context)
+    await store.sweep()
+    items = [_shown(each) for each in await store.of(_owner(rights))]
+    return Reply(200, encoded({"items": items}))
+
+
+async def get_export(context: "Context", call: Call, parameters: Parameters) -> Reply:
+    """How far an export of the caller is."""
+    export = await _look(context, call, parameters)
+    return Reply(200, encoded(_shown(export)))
+
+
+async def delete_export(context: "Context", call: Call, parameters: Parameters) -> Reply:
+    """Let go of an export and its file, also while it is made."""
+    export = await _look(context, call, parameters)
+    await ExportStore(context).drop(export.id)
+    return Reply(200, encoded(_shown(export)))
+
+
+async def download_export(context: "Context", call: Call, parameters: Parameters) -> None:
+    """The file of an export, or a Range of it, for whoever asked for it and may still read all that
+    is in it. What broke off goes on with Range, as long as the export is kept."""
+    export = await _look(context, call, parameters)
+    if export.size is None:
+        words = f"The export is not there: {export.failure or 'it is being made.'}"
+        raise Refused("export-not-ready", words)
+    needs = [READ, SEES_PERSONS] if export.persons else [READ]
+    asked = activity_of("Export", FILE, parameters)
+    _require_reads(await context.rights(call, call.token, *needs, activity=asked), export)
+
+    async def admit() -> None:
+        _require_reads(await admit_again(context, call, *needs, activity=asked), export)
+        if await ExportStore(context).find(export.owner, export.id) is None:
+            raise missing(Export)
+
+    file = Download(
+        size=export.size,
+        etag=f'"{export.sha256}"',
+        headers=[
+            (b"content-type", PARQUET),
+            (b"content-disposition", f'attachment; filename="{export.id}.parquet"'.encode()),
+        ],
+        read=lambda first, end: ExportStore(context).read(export, first, end),
+        admit=admit,
+    )
+    async with streaming(context, call) as stream:
+        await file.answer(call, stream)
+
+
+async def _rights(context: "Context", call: Call, parameters: Parameters) -> "Rights":
+    asked = activity_of("Read", EXPORTS, parameters)
+    return await context.rights(call, call.token, READ, activity=asked)
+
+
+async def _look(context: "Context", call: Call, parameters: Parameters) -> Export:
+    """An export of the caller. Raises NotFound for any other."""
+    rights, text = await _rights(context, call, parameters), parameters["id"]
+    id_ = UUID(text) if UUID_TEXT.fullmatch(text) else None
+    found = await ExportStore(context).find(_owner(rights), id_) if id_ else None
+    if found is None:
+        raise missing(Export)
+    return found
+
+
+def _owner(rights: "Rights") -> UUID:
+    assert rights.actor.id is not None, "whoever holds a session is somebody"
+    return rights.actor.id
+
+
+def _require_reads(rights: "Rights", export: Export) -> None:
+    if lacking := sorted(set(export.entities) - rights.reads):
+        words = f"The file may hold events that you may not read any more: {', '.join(lacking)}."
+        raise Forbidden("forbidden", words)
+
+
+def _shown(export: Export) -> dict[str, Any]:
+    made = export.completed_at
+    return {
+        "id": str(export.id),
+        "status": export.status,
+        "masked": not export.persons,
+        "position": export.position,
+        "upto": export.upto,
+        "rows": export.rows,
+        "size": export.size,
+        "sha256": export.sha256,
+        "failureReason": export.failure,
+        "createdAt": rfc3339(export.created_at),
+        "completedAt": rfc3339(made) if made else None,
+        "expiresAt": rfc3339(export.expires_at),
+        "downloadUrl": f"{EXPORTS}/{export.id}/file" if export.size is not None else None,
+    }
+
+
+_TEXT: Final = {"type": ["string", "null"]}
+_TIME: Final = {"type": "string", "format": "date-time"}
+GIVES: Final[dict[str, Any]] = {
+    "id": {"type": "string", "format": "uuid"},
+    "status": {"type": "string", "enum": ["in_progress", "success", "failed"]},
+    "masked": {"type": "boolean"},
+    "position": NUMBER,
+    "upto": NUMBER,
+    "rows": NUMBER,
+    "size": {"type": ["integer", "null"]},
+    "sha256": _TEXT,
+    "failureReason": _TEXT,
+    "createdAt": _TIME,
+    "completedAt": {"type": ["string", "null"], "format": "date-time"},
+    "expiresAt": _TIME,
+    "downloadUrl": _TEXT,
+}
+_LIST: Final = {"items": {"type": "array", "items": {"type": "object", "properties": GIVES}}}
+
+ROUTES: list[AnyRoute] = [
+    Other("GET", EXPORTS, list_exports, "One's own exports", READ, gives=_LIST),
+    Other(
+        "POST",
+        EXPORTS,
+        begin_export,
+        "Begin an export of the log",
+        READ,
+        exports=True,
+        gives=GIVES,
+        gives_name="Export",
+        status=202,
+        query=QUERY,
+    ),
+    Other("GET", ONE, get_export, "How far an export is", READ, gives=GIVES, gives_name="Export"),
+    Other(
+        "DELETE", ONE, delete_export, "Let go of an export", READ, gives=GIVES, gives_name="Export"
+    ),
+    Other(
+        "GET",
+        FILE,
+        download_export,
+        "The file of an export",
+        READ,
+        exports=True,
+        answers=PARQUET.decode(),
+    ),
+]

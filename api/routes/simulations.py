@@ -1,0 +1,121 @@
+"""The route that tries a credit policy on the past."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final
+
+from api.http import problem
+from api.http.body import Disconnected
+from api.http.call import JSON, NDJSON, Call, Reply
+from api.http.stream import Stream
+from api.pipeline.commands import read_form
+from api.pipeline.readmission import admit_again, streaming
+from api.pipeline.routes import AnyRoute, Other, Parameters
+from projections.analysis.backtest import Backtest, Change
+from projections.tables.writer import encode
+from rim_ledger.engine.activity import Activity
+from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.lending.proposal import Simulation
+
+if TYPE_CHECKING:
+    from api.context import Context
+
+NEEDS: Final = ("simulations", "write")
+TRIED: Final = Activity(action="Export", resource="simulations")
+SHOWN_MAX: Final = 1_000
+"""Changes that an answer in one piece lists; as lines, they all come."""
+
+
+async def simulate(context: "Context", call: Call, _: Parameters) -> Reply | None:
+    """Decides every loan request of the past again, by the policy that the body proposes.
+
+    Each is decided by the rule that decides requests, on what was known before it. What came of
+    it is compared with what was decided then, or `against` another policy. Nothing is written.
+    With `Accept: application/x-ndjson` each change is a line, and the report the last.
+    """
+    await context.wait_for(call)
+    simulation = await read_form(call, Simulation)
+    backtest = Backtest(simulation, await context.last_position())
+    headers = [(b"ledger-position", b"%d" % backtest.report.position)]
+    if call.media_type == NDJSON:
+        async with streaming(context, call) as stream:
+            await call.start(200, [(b"content-type", NDJSON), *headers])
+            await _send(context, call, stream, backtest)
+        return None
+    changes = list[Change]()
+    async for page in _pages(context, backtest):
+        changes += page[: SHOWN_MAX - len(changes)]
+    left_out = backtest.report.changed - len(changes)
+    body = backtest.report.shown | {"changes": changes, "changesLeftOut": left_out}
+    return Reply(200, encode(body), headers)
+
+
+async def _pages(context: "Context", backtest: Backtest) -> AsyncIterator[list[Change]]:
+    """A connection is taken for each page, so that others are served between two."""
+    while True:
+        async with context.reader() as connection:
+            page = await backtest.page(connection)
+        if page is None:
+            return
+        yield page
+
+
+async def _send(context: "Context", call: Call, stream: Stream, backtest: Backtest) -> None:
+    try:
+        async for page in _pages(context, backtest):
+            await admit_again(context, call, NEEDS, activity=TRIED)
+            await _say(stream, *({"change": each} for each in page))
+        last: dict[str, Any] = {"report": backtest.report.shown}
+    except Disconnected:
+        raise
+    except Exception as error:
+        if not isinstance(error, Refused | Unavailable):
+            context.note_unexpected(error)
+        last = {"problem": problem.problem(error, call.path, call.id)}
+    await _say(stream, last)
+    await stream.end()
+
+
+async def _say(stream: Stream, *lines: dict[str, Any]) -> None:
+    await stream.send(b"".join(encode(line) + b"\n" for line in lines))
+
+
+_NUMBER: Final = {"type": "integer", "minimum": 0}
+_NAIRA: Final = {"type": "number"}
+_OBJECT: Final = {"type": "object"}
+_LIST: Final = {"type": "array", "items": _OBJECT}
+GIVES: Final[dict[str, Any]] = {
+    "position": _NUMBER,
+    "requests": _NUMBER,
+    "users": _NUMBER,
+    "changedRequests": _NUMBER,
+    "changedUsers": _NUMBER,
+    "exposure": {
+        "type": "object",
+        "required": ["before", "after"],
+        "properties": {"before": _NAIRA, "after": _NAIRA},
+    },
+    "defaultsAvoided": _NUMBER,
+    "lossAvoided": _NAIRA,
+    "incomeLost": _NAIRA,
+    "all": _OBJECT,
+    "stricter": _OBJECT,
+    "looser": _OBJECT,
+    "outcomes": _LIST,
+    "months": _LIST,
+    "changes": _LIST,
+    "changesLeftOut": _NUMBER,
+}
+
+ROUTES: list[AnyRoute] = [
+    Other(
+        "POST",
+        "/v1/simulations",
+        simulate,
+        "Try a credit policy on the past",
+        NEEDS,
+        exports=True,
+        form=Simulation,
+        gives=GIVES,
+        offers=(JSON, NDJSON),
+    ),
+]

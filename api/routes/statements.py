@@ -1,0 +1,177 @@
+"""The routes of statements: a provider's file in CSV, settled against the payments."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from api.http import problem
+from api.http.call import JSON, NDJSON, Call, Headers, Reply
+from api.http.csv_lines import Upload, read_lines, receive_file
+from api.http.csv_text import CSV
+from api.http.text import TextFile
+from api.pipeline.idempotency import key_for
+from api.pipeline.routes import AnyRoute, List, Other, Parameters
+from api.routes.payments import RECONCILIATION
+from projections.payments import StatementLineRow, StatementRow
+from rim_ledger.admin import authentication
+from rim_ledger.engine.activity import Activity, note_made
+from rim_ledger.engine.idempotency import Idempotency, Receipt
+from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.payments.statement import LineOutcome, Statement
+from rim_ledger.payments.statement_matching import begin, finish, settle
+
+if TYPE_CHECKING:
+    from api.context import Context
+
+STATEMENTS: Final = "/v1/statements"
+READ, WRITE = ("statements", "read"), ("statements", "write")
+ASKED: Final = Activity(action="ImportStatement", resource="statements")
+LINES_AT_ONCE: Final = 200
+"""Lines that are settled in one decision."""
+
+
+class Import:
+    """One file on its way into the ledger; another one of the same file may be under way."""
+
+    def __init__(self, context: "Context", call: Call, token: str, upload: Upload) -> None:
+        self._desk, self._call, self._token = context, call, token
+        self._sha256, self._lines = upload.sha256, read_lines(upload.text)
+        self.statement: Statement
+        self.position = 0
+
+    async def begin(self, idempotency: Idempotency | None) -> Receipt:
+        """Begin, or find what was done with the file before."""
+
+        def work(uow: UnitOfWork) -> UUID:
+            uow.activities.append(ASKED)
+            stream = begin(self._sha256)(uow)
+            note_made(uow.activities, stream)
+            return stream
+
+        receipt = await self._decide(work, idempotency)
+        if receipt.replayed:
+            await self._decide(lambda _: receipt.id)
+        return receipt
+
+    async def settle(self) -> AsyncIterator[None]:
+        """Settle what is left of the file. Yields after every decision."""
+        statement = self.statement.id
+        while self.statement.finished_at is None:
+            if not (some := list(islice(self._lines, LINES_AT_ONCE))):
+                await self._decide(finish(statement))
+            elif some[-1].line > self.statement.lines:
+                await self._decide(settle(statement, some))
+            else:
+                await asyncio.sleep(0)  # Settled before; others have their turn meanwhile.
+                continue
+            yield
+
+    async def _decide(self, work: Work, idempotency: Idempotency | None = None) -> Receipt:
+        def whole(uow: UnitOfWork) -> tuple[UUID, Statement]:
+            stream = work(uow)
+            return stream, uow.read(Statement, stream)
+
+        stamp = self._call.stamp(self._desk.environment, idempotency.key if idempotency else None)
+        receipt, self.statement = await self._desk.ledger.decide(
+            whole, stamp, idempotency, self._admit
+        )
+        self.position = receipt.position
+        return receipt
+
+    def _admit(self, uow: UnitOfWork) -> None:
+        authentication.enter(uow, self._token)
+        uow.need(*WRITE)
+        uow.need(*RECONCILIATION)
+
+
+async def upload_statement(context: "Context", call: Call, _path: Parameters) -> Reply | None:
+    """Settles a provider's statement: `date,reference,amount,provider,narration`, header first.
+
+    Each line is looked for by provider (or payment method, where the payment names no provider),
+    reference and amount. A pending payment that matches is completed, and every match is
+    reconciled. The answer counts the lines by outcome, `GET /v1/statements/{id}` lists them.
+    The narration is not kept. The same file once more answers 200 with the first result, or goes
+    on where it was interrupted. With `Accept: application/x-ndjson` progress comes line by line,
+    and the summary last. Needs statements:write and transactions.reconciliation:write.
+    """
+    rights = await context.rights(call, call.token, WRITE, RECONCILIATION, activity=ASKED)
+    actor = rights.actor
+    assert actor.id, "whoever holds a session is an admin"
+    with context.rates.room(call, context.callers):
+        upload = await receive_file(TextFile(call.receive, call.headers, CSV, keep_mark=True))
+        return await _settled(context, call, actor.id, upload)
+
+
+async def _settled(context: "Context", call: Call, caller: UUID, upload: Upload) -> Reply | None:
+    """What became of a file; None where progress was sent, and the summary with it."""
+    with upload.text:
+        op, key = f"{call.method} {call.path}", call.header(b"idempotency-key")
+        idempotency = key_for(context, caller, key, op, meant=upload.sha256, said=upload.sha256)
+        task = Import(context, call, call.token, upload)
+        receipt = await task.begin(idempotency)
+        headers = [(b"location", f"{STATEMENTS}/{receipt.id}".encode())]
+        if receipt.replayed:
+            headers.append((b"idempotency-replayed", b"true"))
+        # Whoever began it made it, also when that request comes again under its key.
+        status = 201 if receipt.version == 1 else 200
+        if call.media_type == NDJSON:
+            await _stream(context, call, task, status, headers)
+            return None
+        async for _ in task.settle():
+            pass
+    headers.append((b"ledger-position", b"%d" % task.position))
+    return Reply(status, problem.encoded(task.statement.summary), headers)
+
+
+async def _stream(
+    context: "Context", call: Call, task: Import, status: int, headers: Headers
+) -> None:
+    """`{"progress": …}` after every decision, and the summary last; or `{"problem": …}`."""
+    await call.start(status, [(b"content-type", NDJSON), *headers])
+    try:
+        async for _ in task.settle():
+            call.progress = f"; {task.statement.lines} lines of the statement were settled"
+            await _say(call, {"progress": task.statement.summary})
+        last = task.statement.summary
+    except Exception as error:
+        if not isinstance(error, Refused | Unavailable):
+            context.note_unexpected(error)
+        last = {"problem": problem.problem(error, call.path, call.id)}
+    await _say(call, last, more=False)
+
+
+async def _say(call: Call, line: dict[str, Any], *, more: bool = True) -> None:
+    await call.go_on(problem.encoded(line) + b"\n", more=more)
+
+
+_counts: Final = {
+    name: {"type": "integer", "minimum": 0}
+    for name in ("lines", *(each.counted for each in LineOutcome))
+}
+
+ROUTES: list[AnyRoute] = [
+    List(STATEMENTS, StatementRow, READ, "List statements"),
+    List(
+        STATEMENTS + "/{id}",
+        StatementLineRow,
+        READ,
+        "One statement, and its lines as items",
+        ("statement_id", StatementRow),
+        with_owner=True,
+        order="line",
+    ),
+    Other(
+        "POST",
+        STATEMENTS,
+        upload_statement,
+        "Settle a statement",
+        WRITE,
+        status=201,
+        gives={"id": {"type": "string", "format": "uuid"}, **_counts},
+        media_type=CSV.decode(),
+        offers=(JSON, NDJSON),
+    ),
+]

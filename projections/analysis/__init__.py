@@ -1,0 +1,1 @@
+"""The log for analysts: exports, replays, back-tests."""

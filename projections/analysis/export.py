@@ -1,0 +1,224 @@
+"""The log as Parquet: segments of positions, the same by type of event, and a manifest."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from msgspec.structs import replace
+from psycopg import AsyncConnection
+
+from projections.analysis.export_files import (
+    Manifest,
+    Segment,
+    Typed,
+    Unfitting,
+    begin,
+    bring_up,
+    digest,
+    manifest_in,
+    proof_file,
+    proof_of,
+    strange,
+    take_away_unfinished,
+    typed_file,
+    whole,
+    write_manifest,
+)
+from projections.analysis.export_rows import SCHEMA, batch
+from projections.analysis.export_types import WRITTEN, write_types
+from projections.follow import log
+from projections.follow.log import Line, Wanted
+from projections.proofs.merkle import Range
+from projections.proofs.omitted_events import SPAN, Proof, proof_lines
+from projections.proofs.origins import Opening, Origins
+from projections.proofs.signed_note import said
+from rim_ledger.progress import Progress, silent
+
+PAGE: Final = 5_000
+GROUP: Final = 20_000
+"""Rows of a row group: what is in memory at a time."""
+SEGMENT: Final = 200_000
+"""Positions of a segment."""
+
+NOTE: Final = """
+SELECT note FROM ledger.checkpoints WHERE size <= %s AND size > 0
+ ORDER BY number DESC LIMIT 1"""
+
+
+async def export(
+    connection: AsyncConnection[Any],
+    place: Path,
+    wanted: Manifest,
+    progress: Progress = silent,
+    *,
+    compare: bool = True,
+) -> Manifest:
+    """Write what the directory lacks up to the end of the log; the manifest as it is then.
+
+    Goes on where an earlier run stopped, however that ended. Raises Unfitting when the directory
+    holds something else, or lacks a file that its manifest names. `compare` says whether what is in
+    the files is compared with their hashes, or only whether they are there with all their bytes.
+    """
+    held, end = _begun(place, wanted), await log.head(connection)
+    for segment in held.segments:
+        _require_there(place / segment.file, segment, compare=compare)
+        for typed in segment.typed or ():
+            _require_there(typed_file(place, segment, typed), typed, compare=compare)
+    for proof in held.proofs:
+        _require_there(proof_file(place, proof), proof, compare=compare)
+    held = _with_types(place, held)
+    while held.last < end:
+        upto = min(held.last + SEGMENT, end)
+        segment = await _segment(connection, place, held, upto, lambda n: progress(n, end))
+        held = await _told(connection, place, held, wanted, segment)
+    return await _told(connection, place, held, wanted)  # What was there may be sealed by now.
+
+
+async def _told(
+    connection: AsyncConnection[Any], place: Path, held: Manifest, wanted: Manifest, *more: Segment
+) -> Manifest:
+    """The manifest with further segments, and with what signs them all; written where it is new."""
+    now = replace(held, segments=(*held.segments, *more), key=wanted.key, origins=wanted.origins)
+    row = await (await connection.execute(NOTE, [now.last])).fetchone()
+    now = replace(now, checkpoint=row[0] if row else None)
+    if now.checkpoint and not now.is_whole:
+        proofs = await _proved(connection, place, now, said(now.checkpoint).size)
+        now = replace(now, proofs=proofs)
+    if now != held:
+        write_manifest(place, now)
+    return now
+
+
+def _with_types(place: Path, held: Manifest) -> Manifest:
+    """The manifest with the files by type of segments that an earlier version wrote."""
+    if all(each.typed is not None for each in held.segments):
+        return held
+    segments = tuple(
+        each if each.typed is not None else replace(each, typed=write_types(place, each))
+        for each in held.segments
+    )
+    now = replace(held, segments=segments)
+    write_manifest(place, now)
+    return now
+
+
+async def _proved(
+    connection: AsyncConnection[Any], place: Path, now: Manifest, size: int
+) -> tuple[Proof, ...]:
+    """What stands for the events that are left out, up to as many as are signed."""
+    done = now.proofs[-1].last if now.proofs else 0
+    if done >= size:
+        return now.proofs
+    name = f"proofs-{done + 1:012}-{size:012}.ndjson.gz"
+    cuts = [claim.size for claim in Origins(now.origins).claims]
+    with whole(place, proof_of(place) / name) as path:
+        with gzip.open(path, "wt", compresslevel=6) as lines:
+            for start in range(done, size, SPAN):
+                span = (start, min(start + SPAN, size))
+                positions = _positions(place, now, span)
+                for line in await proof_lines(connection, positions, span, cuts):
+                    lines.write(f"{line}\n")
+        hashed, bytes_ = digest(path), path.stat().st_size
+    proof = Proof(file=name, first=done + 1, last=size, sha256=hashed, size=bytes_)
+    return (*now.proofs, proof)
+
+
+def _positions(place: Path, now: Manifest, span: Range) -> list[int]:
+    """Which events of a span of leaves are exported."""
+    found = list[int]()
+    for segment in now.segments:
+        if segment.first <= span[1] and segment.last > span[0]:
+            table = pq.read_table(place / segment.file, columns=["position"])
+            found += table.column("position").to_pylist()
+    return [each for each in found if span[0] < each <= span[1]]
+
+
+def _begun(place: Path, wanted: Manifest) -> Manifest:
+    """What an earlier run left, freed of what it did not finish."""
+    begin(place)
+    if (held := manifest_in(place)) is None:
+        _require_alone(place, wanted)
+        write_manifest(place, wanted)
+        held = wanted
+    if (held.first, held.types) != (wanted.first, wanted.types):
+        what = ", ".join(held.types or ["every type"])
+        raise Unfitting(f"{place} holds an export from position {held.first} of {what}")
+    known = len(held.origins)
+    if wanted.origins[:known] != held.origins:
+        raise Unfitting(f"{place} holds an export of another log")
+    for opening in map(Opening.of, wanted.origins[known:]):
+        if opening.after and opening.checkpoint.size < held.last:
+            words = f"{place} holds events up to position {held.last}, and then {opening}"
+            raise Unfitting(f"{words}: export into another directory")
+    take_away_unfinished(place, held)
+    _require_alone(place, held)
+    return bring_up(place, held)
+
+
+def _require_alone(place: Path, held: Manifest) -> None:
+    for file in strange(place, held):
+        words = f"{file} is none of this export, and readers would take it for a part of it"
+        raise Unfitting(f"{words}: export into another directory")
+
+
+def _require_there(file: Path, segment: Segment | Typed | Proof, *, compare: bool) -> None:
+    """Raise Unfitting for a file that is not the one that was written."""
+    if not file.is_file():
+        wrong = "is missing"
+    elif segment.size is not None and (size := file.stat().st_size) != segment.size:
+        wrong = f"has {size} bytes instead of {segment.size}"
+    elif compare and digest(file) != segment.sha256:
+        wrong = "is not the file that was written"
+    else:
+        return
+    raise Unfitting(f"{file} {wrong}: bring it back, or export into another directory")
+
+
+async def lines(
+    connection: AsyncConnection[Any], types: tuple[str, ...] | None, after: int, upto: int
+) -> AsyncIterator[list[Line]]:
+    """The log a page at a time; while one is worked on, the next is read."""
+    wanted = Wanted(names=types)
+
+    def begin(after: int) -> "asyncio.Task[list[Line]]":
+        return asyncio.create_task(log.matching(connection, wanted, after, upto, PAGE))
+
+    coming = begin(after)
+    try:
+        while page := await coming:
+            coming = begin(page[-1].position)
+            await asyncio.sleep(0)  # The question goes out now.
+            yield page
+    finally:
+        coming.cancel()
+
+
+async def _segment(
+    connection: AsyncConnection[Any],
+    place: Path,
+    held: Manifest,
+    upto: int,
+    progress: Callable[[int], None],
+) -> Segment:
+    first, rows = held.last + 1, 0
+    name = f"events-{first:012}-{upto:012}.parquet"
+    with whole(place, place / name) as path:
+        with pq.ParquetWriter(path, SCHEMA, **WRITTEN) as writer:
+            waiting = list[Any]()
+            async for page in lines(connection, held.types, first - 1, upto):
+                waiting.append(await batch(connection, page))
+                rows += len(page)
+                if len(waiting) * PAGE >= GROUP:
+                    writer.write_table(pa.Table.from_batches(waiting, SCHEMA))
+                    waiting.clear()
+                progress(page[-1].position)
+            writer.write_table(pa.Table.from_batches(waiting, SCHEMA))
+        hashed, size = digest(path), path.stat().st_size
+    segment = Segment(file=name, first=first, last=upto, rows=rows, sha256=hashed, size=size)
+    segment = replace(segment, typed=write_types(place, segment))
+    progress(upto)
+    return segment

@@ -1,0 +1,132 @@
+"""The columns of an event type in an export: one for each field, under its own name and type."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from types import MappingProxyType, NoneType, UnionType
+from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+import msgspec
+import pyarrow as pa
+from msgspec import Struct, UnsetType
+
+from projections.analysis.export_rows import SCHEMA
+from projections.tables.dictionary import unit
+from rim_ledger.catalogue import EVENTS
+from rim_ledger.vault.personal_keys import kept_back
+
+COMMON: Final = tuple(
+    each for each in SCHEMA.names if each not in ("entity", "name", "amount", "data", "body")
+)
+"""The columns of the log that every type has as well. A field of the same name as one of them
+stands as data_NAME."""
+
+PLAIN: Final[Mapping[type, Any]] = MappingProxyType(
+    {int: pa.int64(), bool: pa.bool_(), datetime: pa.timestamp("us", tz="UTC")}
+)
+MONEY: Final = pa.decimal128(20, 2)
+RATE: Final = pa.decimal128(10, 6)
+
+_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
+_encoder: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+class Field(NamedTuple):
+    """A column that a field of an event has: of which struct the field is (the event, or one inside
+    of it), where its value stands in the data, and what it is when it is left out there. `kind` is
+    None where the column has JSON."""
+
+    column: str
+    owner: str
+    name: str
+    path: tuple[str, ...]
+    kind: type | None
+    type: Any
+    default: Any
+
+    def value(self, data: Mapping[str, Any]) -> Any:
+        """The value in the data of an event, as the column has it."""
+        found: Any = data
+        for name in self.path:
+            if found is None:
+                return None
+            if name not in found:
+                found = self.default
+                break
+            found = found[name]
+        if found is None:
+            return None
+        if self.kind is None:
+            return _encoder.encode(found).decode()
+        if self.kind is datetime:
+            return datetime.fromisoformat(found).astimezone(UTC)
+        return Decimal(found) if self.kind is Decimal else found
+
+
+@cache
+def fields_of(name: str) -> tuple[Field, ...]:
+    """The fields of an event of this name that anybody is shown."""
+    event = EVENTS[name]
+    found = tuple(_fields(event, "", ()))
+    shown = tuple(each for each in found if each.path[0] not in kept_back(event))
+    assert len({each.column for each in shown}) == len(shown), f"columns of {name} share a name"
+    return shown
+
+
+@cache
+def schema_of(name: str) -> Any:
+    """The schema of the files of an event type."""
+    common = [SCHEMA.field(each) for each in COMMON]
+    plain = [each.with_type(pa.string()) if _is_word(each.type) else each for each in common]
+    return pa.schema([*plain, *((each.column, each.type) for each in fields_of(name))])
+
+
+def typed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of an event among those of its type, which follows from its row in the log. Raises
+    what a value raises that is none of its field."""
+    data = _decoder.decode(row["data"])
+    found = {name: row[name] for name in COMMON}
+    return found | {each.column: each.value(data) for each in fields_of(row["name"])}
+
+
+def _is_word(kind: Any) -> bool:
+    return bool(pa.types.is_dictionary(kind))
+
+
+def _fields(struct: type[Struct], prefix: str, path: tuple[str, ...]) -> Iterator[Field]:
+    hints = get_type_hints(struct)
+    for each in msgspec.structs.fields(struct):
+        kind, place = _bare(hints[each.name]), (*path, each.encode_name)
+        column = f"{prefix}{each.name}"
+        if isinstance(kind, type) and issubclass(kind, Struct):
+            yield from _fields(kind, f"{column}_", place)
+            continue
+        column = f"data_{column}" if column in COMMON else column
+        made = each.default_factory
+        default = each.default if made is msgspec.NODEFAULT else made()
+        default = None if default in (msgspec.NODEFAULT, msgspec.UNSET) else default
+        kind, type_ = _typed(struct.__name__, each.name, kind)
+        yield Field(column, struct.__name__, each.name, place, kind, type_, default)
+
+
+def _typed(owner: str, name: str, kind: Any) -> tuple[type | None, Any]:
+    """How a column holds values of a type: as which, and as what in a file."""
+    if kind is Decimal:
+        return Decimal, RATE if unit(owner, name, kind) == "%" else MONEY
+    if kind in PLAIN:
+        return kind, PLAIN[kind]
+    if isinstance(kind, type) and issubclass(kind, (str, UUID)):
+        return str, pa.string()
+    return None, pa.string()
+
+
+def _bare(annotation: Any) -> Any:
+    """A type without what is said of it, and without that it may be missing."""
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        some = [each for each in get_args(annotation) if each not in (NoneType, UnsetType)]
+        return _bare(some[0]) if len(some) == 1 else Any
+    return annotation

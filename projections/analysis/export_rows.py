@@ -1,0 +1,106 @@
+"""The rows of an export: what is shown of an event, all of which follows from what was signed."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from projections.cloud_events import Reader, persons_in, read
+from projections.follow.log import Line
+from rim_ledger.catalogue import ENTITY_OF, EVENTS
+from rim_ledger.vault.living_keys import ERASED
+
+_word: Final = pa.dictionary(pa.int32(), pa.string())
+_moment: Final = pa.timestamp("us", tz="UTC")
+SCHEMA: Final = pa.schema(
+    [
+        ("position", pa.int64()),
+        ("id", pa.string()),
+        ("stream", pa.string()),
+        ("version", pa.int64()),
+        ("entity", _word),
+        ("name", _word),
+        ("occurred_at", _moment),
+        ("recorded_at", _moment),
+        ("actor_type", _word),
+        ("actor_id", pa.string()),
+        ("actor_name", pa.string()),
+        ("request_id", pa.string()),
+        ("causation_id", pa.string()),
+        ("amount", pa.decimal128(20, 2)),
+        ("erased", pa.bool_()),
+        ("data", pa.string()),
+        ("body", pa.string()),
+    ]
+)
+"""`data` has personal words hidden; `body` is what was stored, sealed, and what was signed."""
+
+
+class _Amount(Struct):
+    amount: Decimal | None = None
+
+
+_amount: Final = msgspec.json.Decoder(_Amount)
+WITH_AMOUNT: Final = frozenset(
+    name
+    for name, event in EVENTS.items()
+    for field in msgspec.structs.fields(event)
+    if (field.encode_name, field.type) == ("amount", Decimal)
+)
+
+
+async def batch(connection: AsyncConnection[Any], page: list[Line]) -> Any:
+    """The rows of a page of events, with the words about persons hidden."""
+    reader = Reader(sees=False, keys=await erased_in(connection, page), origin="")
+    return rows_for(page, reader, bodies=True)
+
+
+def rows_for(page: Iterable[Line], reader: Reader, *, bodies: bool) -> Any:
+    """The rows of a page of events as a reader may see them; `bodies` says whether with what was
+    signed, in which persons are sealed and fingerprinted."""
+    columns: list[list[Any]] = [[] for _ in SCHEMA]
+    for line in page:
+        *shown, body = values_of(line, reader)
+        for column, value in zip(columns, [*shown, body if bodies else None], strict=True):
+            column.append(value)
+    arrays = [pa.array(each, field.type) for each, field in zip(columns, SCHEMA, strict=True)]
+    return pa.record_batch(arrays, SCHEMA)
+
+
+async def erased_in(connection: AsyncConnection[Any], page: Iterable[Line]) -> dict[Any, None]:
+    """Who was erased of the persons in these events."""
+    if not (persons := persons_in(page)):
+        return {}
+    cursor = await connection.execute(ERASED, [list(persons)])
+    return dict.fromkeys([person for (person,) in await cursor.fetchall()])
+
+
+def values_of(line: Line, reader: Reader) -> tuple[Any, ...]:
+    """The row of an event, in the order of the schema: all of it follows from what was signed, and
+    from who was erased."""
+    stored, erased = read(line, reader)
+    stamp, data = stored.stamp, bytes(stored.data)
+    return (
+        line.position,
+        stored.id,
+        str(line.stream),
+        line.version,
+        ENTITY_OF[EVENTS[line.name]].__name__,
+        line.name,
+        datetime.fromisoformat(stamp.at),
+        line.recorded_at,
+        stamp.actor.type,
+        stamp.actor.id,
+        stamp.actor.name,
+        stamp.request_id,
+        stamp.causation,
+        _amount.decode(data).amount if line.name in WITH_AMOUNT else None,
+        erased,
+        data.decode(),
+        line.body.decode(),
+    )

@@ -1,0 +1,148 @@
+"""The files of an export by type of event: made of a file of the log, and compared with it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import ArrowException
+
+from projections.analysis.export_columns import schema_of, typed
+from projections.analysis.export_files import Segment, Typed, digest, typed_file, types_of, whole
+from projections.analysis.export_rows import SCHEMA
+from projections.proofs.signed_note import Untrue
+from rim_ledger.catalogue import EVENTS
+
+ROWS: Final = 5_000
+"""Rows of a file that are in memory at a time."""
+GROUP: Final = 20_000
+"""Rows of all types that wait to be written."""
+WRITTEN: Final[dict[str, Any]] = {
+    "compression": "gzip",
+    "compression_level": 3,
+    "store_schema": False,
+}
+"""How files are written: so that the standard library of Python can read them."""
+
+
+def rows_in(file: Path, schema: Any) -> Iterator[dict[str, Any]]:
+    """The rows of a file. Raises Untrue where it has not the columns of a schema, or says of its
+    rows, to those who leave out what they do not look for, what is not so."""
+    try:
+        parquet = pq.ParquetFile(file)
+        _require_columns(file, parquet, schema)
+        for number in range(parquet.num_row_groups):
+            group = parquet.read_row_group(number)
+            _require_described(file, parquet.metadata.row_group(number), group)
+            for batch in group.to_batches(ROWS):
+                yield from batch.to_pylist()
+    except (ArrowException, LookupError, AttributeError, TypeError):
+        raise Untrue(f"{file.name} holds no events of an export") from None
+
+
+def _require_columns(file: Path, parquet: Any, schema: Any) -> None:
+    found = _columns(parquet.schema_arrow)
+    if [*found] != schema.names:
+        raise Untrue(f"{file.name} has not the columns of an export: {', '.join(schema.names)}")
+    for name, kind in _columns(schema).items():
+        if found[name] != kind:
+            raise Untrue(f"{file.name}: {name} is {found[name]} instead of {kind}")
+    said = parquet.metadata
+    if said.num_rows != sum(said.row_group(each).num_rows for each in range(said.num_row_groups)):
+        raise Untrue(f"{file.name} has not the {said.num_rows} rows that it counts")
+    if said.metadata:
+        raise Untrue(f"{file.name} says more than its columns do: {[*said.metadata]}")
+
+
+def _columns(schema: Any) -> dict[str, Any]:
+    """The types of columns, as a file has them: without dictionaries."""
+    kinds = ((each.name, each.type) for each in schema)
+    return {name: kind.value_type if pa.types.is_dictionary(kind) else kind for name, kind in kinds}
+
+
+def _require_described(file: Path, said: Any, group: Any) -> None:
+    """Raise Untrue where the statistics of a row group are not those of its rows."""
+    for number, (name, values) in enumerate(zip(group.column_names, group.columns, strict=True)):
+        chunk = said.column(number)
+        hints = (chunk.has_column_index, chunk.has_offset_index, chunk.bloom_filter_offset)
+        if any(hints):
+            raise Untrue(f"{file.name} has an index of {name}, as no export does")
+        if (described := chunk.statistics) is None:
+            continue
+        bounds = pc.min_max(values)
+        low, high = bounds["min"].as_py(), bounds["max"].as_py()
+        if (described.has_null_count and described.null_count != values.null_count) or (
+            described.has_min_max and (described.min, described.max) != (low, high)
+        ):
+            raise Untrue(f"{file.name}: the statistics of {name} are not those of its rows")
+
+
+def write_types(place: Path, segment: Segment) -> tuple[Typed, ...]:
+    """Write the files by type of the events in a segment, which is there; what was written."""
+    counts = Counter[str]()
+    with ExitStack() as stack:
+        writers = dict[str, Any]()
+
+        def write(waiting: Mapping[str, list[dict[str, Any]]]) -> None:
+            for name, rows in waiting.items():
+                if name not in writers:
+                    path = stack.enter_context(whole(place, types_of(place) / name / segment.file))
+                    writer = pq.ParquetWriter(path, schema_of(name), **WRITTEN)
+                    writers[name] = stack.enter_context(writer)
+                counts[name] += len(rows)
+                writers[name].write_table(pa.Table.from_pylist(rows, schema_of(name)))
+
+        waiting = defaultdict[str, list[dict[str, Any]]](list)
+        for number, row in enumerate(rows_in(place / segment.file, SCHEMA), 1):
+            waiting[row["name"]].append(typed(row))
+            if number % GROUP == 0:
+                write(waiting)
+                waiting.clear()
+        write(waiting)
+    return tuple(_written(place, segment, name, counts[name]) for name in sorted(counts))
+
+
+def _written(place: Path, segment: Segment, name: str, rows: int) -> Typed:
+    file = types_of(place) / name / segment.file
+    return Typed(name=name, rows=rows, sha256=digest(file), size=file.stat().st_size)
+
+
+class Comparison:
+    """Compares the files by type of a segment with its events, as they come in order."""
+
+    def __init__(self, place: Path, segment: Segment) -> None:
+        self._segment = segment
+        self._files = {each.name: each for each in segment.typed or ()}
+        self._rows = dict[str, Iterator[dict[str, Any]]]()
+        for each in self._files.values():
+            file = typed_file(place, segment, each)
+            if each.name not in EVENTS or not file.is_file() or digest(file) != each.sha256:
+                raise Untrue(f"{self._named(each.name)} is not the file that was written")
+            self._rows[each.name] = rows_in(file, schema_of(each.name))
+
+    def require_same(self, row: Mapping[str, Any]) -> None:
+        """Raise Untrue where a row of the log does not stand in its type's file as it should."""
+        if self._segment.typed is None:
+            return
+        name, position = row["name"], row["position"]
+        found = next(self._rows.get(name, iter(())), None)
+        if found is None:
+            raise Untrue(f"{self._named(name)}: position {position} is missing")
+        right = typed(row)
+        if wrong := [column for column in right if right[column] != found[column]]:
+            words = f"{', '.join(wrong)} does not follow from its body"
+            raise Untrue(f"{self._named(name)}: position {position}: {words}")
+
+    def require_whole(self) -> None:
+        """Raise Untrue where a file has more than the events of its segment."""
+        for name, rows in self._rows.items():
+            if (row := next(rows, None)) is not None:
+                words = f"position {row['position']} is none of its own"
+                raise Untrue(f"{self._named(name)}: {words}")
+
+    def _named(self, name: str) -> str:
+        return f"{name}/{self._segment.file}"

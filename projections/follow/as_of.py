@@ -1,0 +1,94 @@
+"""Rows as they were at a moment: folded from their events, written as the tables write."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from projections.catalogue import TABLES
+from projections.follow import log
+from projections.follow.fold import Course, Entry
+from projections.tables.table import Row
+from projections.tables.upsert_sql import shows, sources
+from projections.tables.writer import encode, persons_of, rows_of
+from rim_ledger.vault.personal_keys import Keys
+
+
+class Moment(Struct, frozen=True):
+    """Which events count: those that were recorded up to a position, and had happened by a business
+    time (UTC), if one is named."""
+
+    position: int
+    happened_by: datetime | None = None
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """Which rows are wanted, as they were at a moment: those of these ids that meet the tests,
+    in the order of the ids."""
+
+    row: type[Row]
+    ids: Sequence[UUID]
+    moment: Moment
+    masked: bool
+    tests: Sequence[tuple[str, list[Any]]] = ()
+
+
+class Then(NamedTuple):
+    """A row as it was: its id, the version it had, its JSON, and whether some event does not say
+    when it happened."""
+
+    id: UUID
+    version: int
+    text: str
+    approximate: bool
+
+
+async def folded(
+    connection: AsyncConnection[Any], ids: Iterable[UUID], moment: Moment
+) -> dict[UUID, Entry]:
+    """These streams as they stood at a moment; those that had not begun are not among them."""
+    courses: dict[UUID, Course] = {}
+    for line in await log.streams(connection, ids, moment.position):
+        before = courses.get(line.stream, Course())
+        courses[line.stream] = before.after(line, moment.happened_by)
+    return {stream: entry for stream, each in courses.items() for entry in each.results}
+
+
+async def rows_then(
+    connection: AsyncConnection[Any], page: Page, keys_of: Callable[[set[UUID]], Awaitable[Keys]]
+) -> list[Then]:
+    """The rows of a page as they were. What a row copies from another is what that one said then.
+
+    A row that had not begun is not among them.
+    """
+    row = page.row
+    streams = map(row.OF.stream_of, page.ids)
+    entries = await folded(connection, streams, page.moment)
+    others = {}
+    for source in sources(row):
+        named = attrgetter(row.COLUMNS[source.by].source)
+        ids = {named(entry.aggregate) for entry in entries.values()} - {None}
+        streams = map(TABLES[source.table].OF.stream_of, ids)
+        others[source] = await folded(connection, streams, page.moment)
+    everybody = [*entries.values(), *(each for one in others.values() for each in one.values())]
+    keys = await keys_of(persons_of(everybody))
+    written = [_written(row, entries, keys)]
+    written += [_written(TABLES[source.table], other, keys) for source, other in others.items()]
+    where = " AND ".join(["true", *(test for test, _ in page.tests)])
+    values = [value for _, more in page.tests for value in more]
+    query = shows(row, masked=page.masked) + where.encode()
+    cursor = await connection.execute(query, [*written, *values])
+    unsure = {each.aggregate.id for each in entries.values() if each.times.approximate}
+    shown = await cursor.fetchall()
+    found = {each[0]: Then._make([*each, each[0] in unsure]) for each in shown}
+    return [found[each] for each in page.ids if each in found]
+
+
+def _written(row: type[Row], entries: dict[UUID, Entry], keys: Keys) -> str:
+    names = row.written()
+    found = rows_of(entries.values(), (), keys)[row]
+    return encode([dict(zip(names, values, strict=True)) for values in found]).decode()

@@ -1,0 +1,238 @@
+"""From events to what tables show: the one fold that the follower and a rebuild share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import compress
+from operator import ne
+from typing import Any, Final
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+from msgspec import Struct
+from msgspec.structs import replace
+
+from projections.audit import AuditLog
+from projections.catalogue import ROW_OF
+from projections.conversation import ChatMessage, TicketHistory, said_and_done
+from projections.follow.log import Line
+from projections.journal import JournalEntry, JournalLine, Posting, postings
+from projections.payments import FoundLine, found_lines
+from projections.tables.table import Row
+from rim_ledger.business_time import Times, so_far
+from rim_ledger.catalogue import ENTITY_OF, EVENTS
+from rim_ledger.engine import entry
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.codec import Codec, Recorded
+from rim_ledger.lending.loan import Loan
+from rim_ledger.payments.statement import StatementLinesSettled
+from rim_ledger.payments.transaction import Transaction
+from rim_ledger.support.ticket import Ticket
+from rim_ledger.values import ZERO
+
+_codec: Final = Codec(EVENTS)
+
+
+class Poisoned(Exception):
+    """The tables cannot follow: an event cannot be read, folded or shown. Nobody skips it."""
+
+    def __init__(self, line: Line, cause: str) -> None:
+        place = f"position {line.position} ({line.name}, {line.stream} version {line.version})"
+        super().__init__(f"the read tables stopped at {place}: {cause}")
+        self.position, self.cause = line.position, cause
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """A stream as far as it was folded, and the values that its row takes, still sealed."""
+
+    aggregate: Aggregate
+    version: int
+    begun: int
+    """The position of its first event."""
+    recorded_at: datetime
+    row: type[Row] | None
+    values: tuple[Any, ...]
+    times: Times
+    """The business times of the stream."""
+
+
+class Course(Struct, frozen=True, gc=False):
+    """A stream as far as it was read: as it was recorded, and what of that had happened."""
+
+    recorded: Entry | None = None
+    happened: Entry | None = None
+
+    event: Recorded | None = None
+    """The last event."""
+
+    def after(self, line: Line, by: datetime | None) -> "Course":
+        """The stream after one more event, which counts if it had happened by a time, or at all
+        for None. Raises Poisoned."""
+        recorded, event = step(self.recorded, line)
+        if by and recorded.times.at > by:
+            return Course(recorded, self.happened, event)
+        part = event
+        if by and self.recorded:
+            part = replace(event, event=so_far(event.event, self.recorded.aggregate, by))
+        if self.happened is self.recorded and part.event is event.event:
+            return Course(recorded, recorded, event)
+        return Course(recorded, _moved(self.happened, part, line, recorded.times), part)
+
+    def left_after(self, before: "Course", line: Line) -> "list[Trace]":
+        """What the last event left for ever, if it counts. Raises Poisoned."""
+        if self.event is None or self.happened is None or self.happened is before.happened:
+            return []
+        return traces(before.happened, self.happened, self.event, line)
+
+    @property
+    def results(self) -> list[Entry]:
+        """What had happened, with the times of all that is known; nothing before the opening."""
+        if self.happened is None or self.recorded is None:
+            return []
+        if self.happened is self.recorded:
+            return [self.recorded]
+        return [replace(self.happened, times=self.recorded.times)]
+
+
+Trace = AuditLog | JournalEntry | JournalLine | FoundLine | ChatMessage | TicketHistory
+"""A row that an event leaves for ever, beside what it does to its object's own row."""
+
+
+def fold(before: Entry | None, line: Line) -> tuple[Entry, list[Trace]]:
+    """The stream after one more event, and the traces that the event leaves.
+
+    Raises Poisoned when the event is not the next one or cannot be folded.
+    """
+    after, recorded = step(before, line)
+    return after, traces(before, after, recorded, line)
+
+
+def step(before: Entry | None, line: Line) -> tuple[Entry, Recorded]:
+    """The stream after one more event, and that event. Raises Poisoned."""
+    if line.version != (before.version + 1 if before else 1):
+        raise Poisoned(line, f"the stream stands at version {before.version if before else 0}")
+    recorded = opened(line)
+    event, stamp = recorded.event, recorded.stamp
+    with poisoning(line):
+        times = before.times.after(event, stamp, before.aggregate) if before else Times.begin(stamp)
+    return _moved(before, recorded, line, times), recorded
+
+
+def _moved(before: Entry | None, recorded: Recorded, line: Line, times: Times) -> Entry:
+    begun = before.begun if before else line.position
+    with poisoning(line):
+        known, kind = before.aggregate if before else None, ENTITY_OF[type(recorded.event)]
+        aggregate = entry.evolved(known, kind, recorded)
+        row = ROW_OF.get(type(aggregate))
+        values = row.VALUES(aggregate) if row else ()
+    return Entry(aggregate, line.version, begun, line.recorded_at, row, values, times)
+
+
+def evolved(before: Aggregate | None, line: Line) -> tuple[Aggregate, Recorded]:
+    """The aggregate after one more event, and that event. Raises Poisoned."""
+    recorded = opened(line)
+    with poisoning(line):
+        return entry.evolved(before, ENTITY_OF[type(recorded.event)], recorded), recorded
+
+
+def opened(line: Line) -> Recorded:
+    """The event that a line holds. Raises Poisoned."""
+    with poisoning(line):
+        stored = StoredEvent(line.stream, line.version, line.name, line.body)
+        return _codec.recorded(stored, line.recorded_at)
+
+
+def traces(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -> list[Trace]:
+    """What an event leaves for ever, beside what it did to its stream. Raises Poisoned."""
+    event = recorded.event
+    with poisoning(line):
+        left: list[Trace] = [_audit(before, after, recorded, line)]
+        if posted := postings(event, before.aggregate if before else None, after.aggregate):
+            left += _journal(after, recorded, line, posted)
+        if isinstance(event, StatementLinesSettled):
+            left += found_lines(line.stream, line.position, line.version, event)
+        if isinstance(after.aggregate, Ticket):
+            left += said_and_done(after.aggregate, recorded)
+    return left
+
+
+@contextmanager
+def poisoning(line: Line) -> Iterator[None]:
+    """Raises what goes wrong in the block as Poisoned."""
+    try:
+        yield
+    except Exception as error:
+        raise Poisoned(line, f"{type(error).__name__}: {error}") from error
+
+
+def _audit(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -> AuditLog:
+    stamp, actor = recorded.stamp, recorded.stamp.actor
+    return AuditLog(
+        id=recorded.id,
+        position=line.position,
+        action=line.name,
+        entity=type(after.aggregate).__name__,
+        entity_id=after.aggregate.id,
+        user_id=actor.id if actor.type == "admin" else None,
+        user_name=actor.name,
+        user_role=actor.role,
+        actor_type=actor.type,
+        actor_id=actor.id,
+        api_key_id=actor.api_key,
+        api_key_name=actor.api_key_name,
+        changes=_changes(before, after),
+        ip_address=stamp.ip,
+        user_agent=stamp.user_agent,
+        request_id=stamp.request_id,
+        timestamp=stamp.at,
+        recorded_at=line.recorded_at,
+        version=line.version,
+    )
+
+
+def _journal(after: Entry, recorded: Recorded, line: Line, posted: list[Posting]) -> list[Trace]:
+    entry = JournalEntry(
+        id=recorded.id,
+        position=line.position,
+        at=recorded.stamp.at,
+        event=line.name,
+        loan_id=_named(Loan, "loan_id", recorded, after),
+        transaction_id=_named(Transaction, "transaction_id", recorded, after),
+        user_id=after.aggregate.person,
+        lines=[each.shown for each in posted],
+        version=line.version,
+    )
+    times = after.times
+    lines = [
+        JournalLine(
+            id=UUID(int=line.position << 16 | number),  # named by its place: no two agree
+            entry_id=recorded.id,
+            position=line.position,
+            recorded_at=line.recorded_at,
+            effective_at=max(each.since or times.at, times.least),
+            approximate=times.approximate,
+            account=each.account,
+            debit=max(each.debit, ZERO),
+            credit=max(-each.debit, ZERO),
+            version=line.version,
+        )
+        for number, each in enumerate(posted, 1)
+    ]
+    return [entry, *lines]
+
+
+def _named(kind: type[Aggregate], field: str, recorded: Recorded, after: Entry) -> UUID | None:
+    """The loan or the transaction that an entry is about, or that its event names."""
+    if isinstance(after.aggregate, kind):
+        return after.aggregate.id
+    named: UUID | None = getattr(recorded.event, field, None)
+    return named
+
+
+def _changes(before: Entry | None, after: Entry) -> dict[str, Any]:
+    if after.row is None:
+        return {}
+    news = after.values
+    olds = before.values if before else (None,) * len(news)
+    changed = compress(zip(after.row.WIRES, olds, news, strict=True), map(ne, olds, news))
+    return {wire: {"old": old, "new": new} for wire, old, new in changed}

@@ -1,0 +1,158 @@
+"""Follows the log: folds page after page, and writes each together with its position."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from projections.catalogue import TABLES
+from projections.follow import log
+from projections.follow.as_of import Moment, folded
+from projections.follow.fold import Entry, Poisoned, Trace, fold
+from projections.follow.log import Line
+from projections.tables import schema
+from projections.tables.writer import Unwritable, persons_of, rows_of, write
+from rim_ledger.engine.store import CHANNEL, IMPATIENT, INDEXES_ONLY
+from rim_ledger.postgres.outage import OUTAGE, Outages
+from rim_ledger.vault.living_keys import LIVING_KEYS
+from rim_ledger.vault.personal_keys import Keys, Vault
+
+PAGE: Final = 2_000
+KNOWN_MAX: Final = 50_000
+POLL: Final = 0.25
+"""Seconds until the follower looks by itself, should it not hear of new events."""
+PAUSE_MAX: Final = 1.0
+"""Seconds between two attempts to come back to a lost database, at most: readers who wait for a
+position do so for five."""
+
+
+class Follower:
+    """One set of tables, and as much of the streams as it takes to bring them forward quickly."""
+
+    def __init__(self, connection: AsyncConnection[Any], vault: Vault, tables: str = schema.LIVE):
+        self._connection, self._tables = connection, tables
+        self._unwrap = lru_cache(KNOWN_MAX)(vault.unwrap)
+        self._known: dict[UUID, Entry] = {}
+        self._position = -1
+
+    async def advance(self, upto: int | None = None, limit: int = PAGE) -> int:
+        """Write the next page, if there is one; how many events it had.
+
+        If the live tables were advanced or replaced by another process in the meantime, that is
+        noticed: what they are, and how far, is read under the lock that their writers hold.
+        Raises Outdated when they are another version's.
+        """
+        async with self._connection.transaction():
+            # The tables can be had again from the log, so nothing waits for the disk.
+            await self._connection.execute("SET LOCAL synchronous_commit = off")
+            if self._tables == schema.LIVE:
+                await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", [schema.LOCK])
+                await schema.require(self._connection)
+            position = await schema.position(self._connection, self._tables)
+            if position != self._position:
+                self._known.clear()
+            lines = await log.page(self._connection, position, upto, limit)
+            touched = await self._write(position, lines) if lines else {}
+        self._position = position + len(lines)
+        self._remember(touched)
+        return len(lines)
+
+    async def _write(self, position: int, lines: list[Line]) -> dict[UUID, Entry]:
+        """Fold and write a page; the entries it touched, as they are now."""
+        touched = await self._load({line.stream for line in lines}, position)
+        traces: list[Trace] = []
+        for expected, line in enumerate(lines, position + 1):
+            if line.position != expected:
+                raise Poisoned(line, f"position {expected} is missing")
+            touched[line.stream], left = fold(touched.get(line.stream), line)
+            traces += left
+        last = position + len(lines)
+        keys = await self.keys(touched.values())
+        touched |= await self._load(await self._rows_of_erased(touched, keys), last)
+        try:
+            await write(self._connection, self._tables, rows_of(touched.values(), traces, keys))
+        except Unwritable as error:
+            if len(lines) == 1:
+                raise Poisoned(lines[0], str(error)) from None
+            raise
+        moved = await self._connection.execute(
+            f"UPDATE {self._tables}.tracking SET position = %s WHERE position = %s".encode(),
+            [last, position],
+        )
+        assert moved.rowcount == 1, "nobody else writes the tables while their lock is held"
+        if self._tables == schema.LIVE:
+            await self._connection.execute("SELECT pg_notify('read', %s)", [str(last)])
+        return touched
+
+    async def keys(self, entries: Iterable[Entry]) -> Keys:
+        """The keys of the persons in these entries; None for whoever was erased."""
+        cursor = await self._connection.execute(LIVING_KEYS, [list(persons_of(entries))])
+        return {person: self._unwrap(person, wrapped) async for person, wrapped in cursor}
+
+    async def _rows_of_erased(self, touched: dict[UUID, Entry], keys: Keys) -> set[UUID]:
+        """Rows in which words of an erased person may still stand, though nothing happened to
+        them: they are written once more when something happens to the person."""
+        erased = [person for person in touched if keys.get(person, ...) is None]
+        ids = set[UUID]()
+        for row in TABLES.values():
+            if erased and row.PERSON not in (None, "id"):
+                query = f"SELECT id FROM {self._tables}.{row.TABLE} WHERE {row.PERSON} = ANY (%b)"
+                cursor = await self._connection.execute(query.encode(), [erased])
+                ids |= {stream async for (stream,) in cursor}
+        return ids - touched.keys()
+
+    async def _load(self, ids: set[UUID], position: int) -> dict[UUID, Entry]:
+        """These streams as they were at a position; those that are not known, from the log."""
+        entries = {each: self._known[each] for each in ids if each in self._known}
+        if missing := ids - entries.keys():
+            entries |= await folded(self._connection, missing, Moment(position))
+        return entries
+
+    def _remember(self, touched: dict[UUID, Entry]) -> None:
+        """Keep what was touched last; the oldest entries are loaded again when needed."""
+        for stream, entry in touched.items():
+            self._known.pop(stream, None)
+            self._known[stream] = entry
+        while len(self._known) > KNOWN_MAX:
+            del self._known[next(iter(self._known))]
+
+
+async def follow(
+    url: str, vault: Vault, notice: Callable[[str], None] = lambda _: None, page: int = PAGE
+) -> None:
+    """Keep the tables up with the log until cancelled.
+
+    Comes back by itself when the database was away, which `notice` is told. Raises Poisoned when
+    an event cannot be shown: nothing after it is. Raises Outdated when the tables are to be
+    rebuilt first.
+    """
+    pause, outages = 0.1, Outages(notice, "the read tables")
+    while True:
+        try:
+            async with await AsyncConnection.connect(url, autocommit=True) as connection:
+                await connection.execute(IMPATIENT)
+                await schema.create(connection)
+                await connection.execute(INDEXES_ONLY)
+                await connection.execute(f"LISTEN {CHANNEL}".encode())
+                follower = Follower(connection, vault)
+                while True:
+                    while await _advance(follower, page):
+                        pause = 0.1
+                    outages.end()
+                    async for _ in connection.notifies(timeout=POLL, stop_after=1):
+                        pass
+        except OUTAGE as error:
+            outages.begin(error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, PAUSE_MAX)
+
+
+async def _advance(follower: Follower, page: int) -> int:
+    """A page; when it cannot be written, event by event, so that the error names the right one."""
+    try:
+        return await follower.advance(limit=page)
+    except Unwritable:
+        return await follower.advance(limit=1)

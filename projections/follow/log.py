@@ -1,0 +1,136 @@
+"""The log as the tables' writers read it: by position, and by stream."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from rim_ledger.engine.event_mac import leaf as leaf_of
+
+EVENTS: Final = """
+SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at
+  FROM ledger.events"""
+
+BOUNDED: Final = """
+SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at
+  FROM (SELECT e.*, sum(octet_length(body)) OVER (ORDER BY {order}) - octet_length(body) AS before
+          FROM (SELECT * FROM ledger.events WHERE {where} ORDER BY {order} LIMIT %s) e) e
+ WHERE before < %s ORDER BY {order}"""
+BYTES_MAX: Final = 1024 * 1024
+"""Bytes of bodies above which a page ends, with the event that comes to that."""
+
+
+class Line(NamedTuple):
+    """An event as it is stored."""
+
+    position: int
+    stream: UUID
+    version: int
+    name: str
+    body: bytes
+    recorded_at: datetime
+
+
+def leaf(line: Line) -> bytes:
+    """The bytes that stand for an event in the tree."""
+    return leaf_of(
+        line.position,
+        line.stream,
+        line.version,
+        line.name,
+        recorded_at=line.recorded_at,
+        body=line.body,
+    )
+
+
+class Wanted(Struct, frozen=True):
+    """Which events are looked for; what is None may be anything."""
+
+    names: tuple[str, ...] | None = None
+    stream: UUID | None = None
+    actor: UUID | None = None
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether much of the log may have to be read for a few events."""
+        return self.stream is None and (self.names is not None or self.actor is not None)
+
+
+Place = tuple[UUID, int]
+"""A stream and a version in it."""
+FIRST: Final[Place] = (UUID(int=0), 0)
+
+
+async def head(connection: AsyncConnection[Any]) -> int:
+    """The last position of the log."""
+    cursor = await connection.execute("SELECT coalesce(max(position), 0) FROM ledger.events")
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def page(
+    connection: AsyncConnection[Any], after: int, upto: int | None, limit: int
+) -> list[Line]:
+    """The next events in the order of their positions, up to a position if one is given."""
+    where = " WHERE position > %s AND position <= coalesce(%s, position) ORDER BY position LIMIT %s"
+    return await _lines(connection, EVENTS + where, [after, upto, limit])
+
+
+async def matching(
+    connection: AsyncConnection[Any], wanted: Wanted, after: int, upto: int, limit: int
+) -> list[Line]:
+    """The next events that are wanted, in the order of their positions: so many at most, and fewer
+    when they come to BYTES_MAX."""
+    tests, values = ["position > %s", "position <= %s"], list[Any]((after, upto))
+    if wanted.names is not None:
+        tests.append("name = ANY (%s::text[])")
+        values.append(list(wanted.names))
+    if wanted.actor is not None:
+        tests.append("body::json #>> '{stamp,actor,id}' = %s")
+        values.append(str(wanted.actor))
+    order = "position"
+    if wanted.stream is not None:
+        tests.append("stream_id = %s")
+        values.append(wanted.stream)
+        order = "version"  # The same order within a stream, and there is an index for it.
+    query = BOUNDED.format(where=" AND ".join(tests), order=order)
+    return await _lines(connection, query, [*values, limit, BYTES_MAX])
+
+
+def done_by(lines: list[Line], limit: int, upto: int) -> int:
+    """The position up to which a page has all that is wanted: its last one's, if it was cut."""
+    cut = len(lines) == limit or sum(len(line.body) for line in lines) >= BYTES_MAX
+    return lines[-1].position if cut else upto
+
+
+async def streams(connection: AsyncConnection[Any], ids: Iterable[UUID], upto: int) -> list[Line]:
+    """Every event of these streams up to a position, stream by stream."""
+    where = " WHERE stream_id = ANY (%b) AND position <= %s ORDER BY stream_id, version"
+    return await _lines(connection, EVENTS + where, [list(ids), upto])
+
+
+async def stretch(
+    connection: AsyncConnection[Any], after: Place, upto: int, limit: int
+) -> list[Line]:
+    """The next events in the order of streams, which keeps one stream together."""
+    where = (
+        " WHERE (stream_id, version) > (%s, %s) AND position <= %s"
+        " ORDER BY stream_id, version LIMIT %s"
+    )
+    return await _lines(connection, EVENTS + where, [*after, upto, limit])
+
+
+async def macs(connection: AsyncConnection[Any], after: int, upto: int) -> dict[int, bytes | None]:
+    """The codes of events between two positions, as they are stored."""
+    query = "SELECT position, mac FROM ledger.events WHERE position > %s AND position <= %s"
+    return dict(await (await connection.execute(query, [after, upto])).fetchall())
+
+
+async def _lines(connection: AsyncConnection[Any], query: str, parameters: list[Any]) -> list[Line]:
+    cursor = connection.cursor(binary=True)
+    await cursor.execute(query.encode(), parameters)
+    return [Line._make(row) for row in await cursor.fetchall()]

@@ -1,0 +1,240 @@
+"""Fills the tables anew beside the live ones, compares, and puts them in their place at once."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import psycopg
+from msgspec import Struct
+from psycopg import AsyncConnection
+from psycopg.errors import LockNotAvailable
+
+from projections.catalogue import TABLES
+from projections.follow import log
+from projections.follow.as_of import Moment
+from projections.follow.dependents import Irreplaceable
+from projections.follow.exchange import NEXT, PAST, drop, exchange, fill, try_exchange
+from projections.follow.fold import Course, Entry, Trace
+from projections.follow.follower import Follower
+from projections.follow.log import Line
+from projections.tables import schema
+from projections.tables.compare import Difference, differences
+from projections.tables.upsert_sql import fills
+from projections.tables.writer import copy, rows_of, unquoted
+from rim_ledger.progress import Progress, silent
+from rim_ledger.vault.personal_keys import Vault
+
+STRETCH: Final = 5000
+ROUNDS: Final = 8
+NEAR: Final = 100
+"""Events that take a small part of a second: so many may be left for the moment of the swap."""
+LOCK: Final = 7_264_003
+PREPARING: Final = 7_264_004
+LINGERING: Final = 5_000
+"""Milliseconds in which the session of a rebuild that has ended is gone, and its lock with it."""
+
+
+class Rebuilt(Struct, frozen=True):
+    """What a rebuild came to: how far the new tables are, and where the old ones were wrong."""
+
+    position: int
+    differences: tuple[Difference, ...]
+    swapped: bool
+
+
+class Busy(Exception):
+    """Another rebuild is under way."""
+
+
+async def prepare(url: str, vault: Vault) -> bool:
+    """Make the tables, or rebuild those of another version of the program; whether that was so.
+
+    The second caller waits, and finds them made. Raises Outdated if that is a version from which
+    another has taken over.
+    """
+    async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute("SELECT pg_advisory_lock(%s)", [PREPARING])
+        await schema.require_not_replaced(connection)
+        if await schema.found(connection) == schema.fingerprint():
+            return False
+        await rebuild(url, vault)
+        return True
+
+
+async def rebuild(
+    url: str, vault: Vault, progress: Progress = silent, *, check: bool = False
+) -> Rebuilt:
+    """Build the tables from the log alone and swap them in; with `check`, only compare.
+
+    Reads and writes go on meanwhile, and so does the follower. What an interrupted rebuild left is
+    dropped by the next. Raises Busy, Poisoned or Unwritable when an event cannot be shown, or
+    Irreplaceable when others made something on the tables that cannot be made on the new ones.
+    """
+    async with (
+        await AsyncConnection.connect(url, autocommit=True) as source,
+        await AsyncConnection.connect(url, autocommit=True) as connection,
+    ):
+        await _claim(connection)
+        await drop(connection, NEXT, PAST)
+        await _run(connection, schema.bare(NEXT))
+        try:
+            await try_exchange(connection)
+        except Irreplaceable:
+            await drop(connection, NEXT)
+            raise
+        comparable = await schema.found(connection) == schema.fingerprint()
+        side = _Side(connection, Follower(connection, vault, NEXT), comparable=comparable)
+        head, upto = await log.head(connection), await side.goal()
+        async for done in _fill(connection, source, side.follower, upto):
+            progress(done, upto)
+        await _run(connection, schema.finish(NEXT))
+        await _run(connection, [f"ANALYZE {NEXT}.{table}" for table in TABLES])
+        position, found = await side.compared() if comparable else (upto, [])
+        if not check:
+            position = await side.swapped(head)
+        await drop(connection, NEXT, PAST)
+        return Rebuilt(position, tuple(found), not check)
+
+
+async def _claim(connection: AsyncConnection[Any]) -> None:
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = {LINGERING}".encode())
+            await connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+    except LockNotAvailable:
+        raise Busy("Another rebuild is under way.") from None
+
+
+class _Side(Struct):
+    """The tables beside the live ones, once they are filled."""
+
+    connection: AsyncConnection[Any]
+    follower: Follower
+    comparable: bool
+    """Whether the live tables are of this version: then both sets can be at one position."""
+
+    async def goal(self, least: int = 0) -> int:
+        """The position to come to: that of the live tables, and the least that is wanted; or else
+        the end of the log."""
+        if self.comparable:
+            return max(least, await schema.position(self.connection))
+        return await log.head(self.connection)
+
+    async def compared(self) -> tuple[int, list[Difference]]:
+        """Where the live tables differ, and the position at which they do.
+
+        Whose key is destroyed is gone from these tables at once, and from the live ones when they
+        come to that event: so only what differs a second time counts.
+        """
+        position, found = await self._differences()
+        if found:
+            rows = {(each.table, each.id) for each in found}
+            position, again = await self._differences()
+            found = [each for each in again if (each.table, each.id) in rows]
+        return position, found
+
+    async def _differences(self) -> tuple[int, list[Difference]]:
+        """Compare both sets in a snapshot of one position: meanwhile the follower goes on."""
+        await self._catch_up()
+        async with self._followers_held():
+            await self._advance(position := await self.goal())
+            await self.connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            await schema.position(self.connection, NEXT)  # The first query takes the snapshot.
+        found = await differences(self.connection, schema.LIVE, NEXT)
+        await self.connection.execute("COMMIT")
+        return position, found
+
+    async def swapped(self, least: int) -> int:
+        """Put these tables in the place of the live ones, at a position or later; at which one."""
+        while True:
+            await self._catch_up(least)
+            with contextlib.suppress(LockNotAvailable):
+                async with self._followers_held():
+                    await self._advance(position := await self.goal(least))
+                    kept = await exchange(self.connection, position)
+                await fill(self.connection, kept)
+                return position
+
+    async def _catch_up(self, least: int = 0) -> None:
+        """Come near the goal, in rounds: each takes what came during the one before, and as these
+        tables are filled faster than the log grows, each is shorter. Their number is bounded, so
+        that a log that grows faster is no reason never to end."""
+        for _ in range(ROUNDS):
+            if await self._advance(await self.goal(least)) <= NEAR:
+                break
+
+    async def _advance(self, upto: int) -> int:
+        """Come to a position; how many events that took."""
+        total = 0
+        while count := await self.follower.advance(upto):
+            total += count
+        return total
+
+    @asynccontextmanager
+    async def _followers_held(self) -> AsyncIterator[None]:
+        """Nobody else writes the live tables in the block. Commands and reads go on."""
+        await self.connection.execute("SELECT pg_advisory_lock(%s)", [schema.LOCK])
+        try:
+            yield
+        finally:
+            with contextlib.suppress(psycopg.Error):  # A lost connection has let go of it.
+                await self.connection.execute("SELECT pg_advisory_unlock(%s)", [schema.LOCK])
+
+
+async def _fill(
+    connection: AsyncConnection[Any], source: AsyncConnection[Any], follower: Follower, upto: int
+) -> AsyncIterator[int]:
+    """Copy every row into the bare tables, stream by stream, so that each is written once.
+
+    Reading, folding and copying go on at the same time. Yields how many events are done.
+    """
+    done, copying = 0, asyncio.create_task(asyncio.sleep(0))
+    async for ended, traces, done in histories(source, Moment(upto)):
+        await copying
+        rows = rows_of(ended, traces, await follower.keys(ended))
+        copying = asyncio.create_task(copy(connection, NEXT, rows))
+        yield done
+    await copying
+    assert done == upto, "the log has every position"
+    copies = [each for row in TABLES.values() for each in fills(row, NEXT)]
+    await _run(connection, [*copies, f"UPDATE {NEXT}.tracking SET position = {upto}"])
+
+
+async def histories(
+    source: AsyncConnection[Any], moment: Moment, stretch: int = STRETCH
+) -> AsyncIterator[tuple[list[Entry], list[Trace], int]]:
+    """Every stream, folded up to a moment, so many events at a time: those that came to their
+    end there, what their events left, and how many events are done."""
+    done, course = 0, Course()
+    async for lines in _stretches(source, moment.position, stretch):
+        ended, traces = list[Entry](), list[Trace]()
+        for line in lines:
+            if line.version == 1:
+                ended += course.results
+                course = Course()
+            before, course = course, course.after(line, moment.happened_by)
+            traces += course.left_after(before, line)
+        done += len(lines)
+        yield ended, traces, done
+    yield course.results, [], done
+
+
+async def _stretches(
+    source: AsyncConnection[Any], upto: int, size: int
+) -> AsyncIterator[list[Line]]:
+    """The log in the order of its streams; while one stretch is worked on, the next is read."""
+    lines = await log.stretch(source, log.FIRST, upto, size)
+    while lines:
+        place = (lines[-1].stream, lines[-1].version)
+        coming = asyncio.create_task(log.stretch(source, place, upto, size))
+        await asyncio.sleep(0)  # The question goes out now.
+        yield lines
+        lines = await coming
+
+
+async def _run(connection: AsyncConnection[Any], statements: list[str]) -> None:
+    with unquoted():
+        for statement in statements:
+            await connection.execute(statement.encode())

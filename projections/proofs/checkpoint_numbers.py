@@ -1,0 +1,42 @@
+"""Whether the checkpoints of a log are all there, each under the number that was signed in it."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from psycopg import AsyncConnection
+
+from projections.proofs.origins import Origins
+from projections.proofs.signed_note import Checkpoint, Untrue, said
+
+CHECKPOINTS: Final = """
+SELECT number, note FROM ledger.checkpoints WHERE number > %s ORDER BY number LIMIT 1000"""
+
+
+async def numbering_faults(
+    connection: AsyncConnection[Any], origins: Origins, kept: Sequence[Checkpoint]
+) -> AsyncIterator[str]:
+    """What is missing of the checkpoints in the store, or was put in the place of another; `kept`
+    are some that were kept elsewhere."""
+    elsewhere = {each.number: each for each in kept if each.number and origins.holds(each)}
+    last, numbered = 0, False
+    while rows := await _page(connection, last):
+        for number, note in rows:
+            for missing in range(last + 1, number):
+                yield f"checkpoint number {missing} is missing"
+            last = number
+            try:
+                claim = said(note)
+                its = claim.number
+            except Untrue:
+                continue  # It is none at all, which is found where its root is looked at.
+            if its != number and (its or numbered):
+                yield f"checkpoint number {number} was not signed under this number"
+            numbered = numbered or its is not None
+            if (other := elsewhere.pop(number, None)) and other != claim:
+                yield f"checkpoint number {number} is not the one that was kept outside"
+    for number in sorted(elsewhere):
+        yield f"checkpoint number {number} was kept outside, and is missing in the database"
+
+
+async def _page(connection: AsyncConnection[Any], after: int) -> list[tuple[int, str]]:
+    return await (await connection.execute(CHECKPOINTS, [after])).fetchall()

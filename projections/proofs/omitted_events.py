@@ -1,0 +1,99 @@
+"""What stands for the events that an export leaves out, so that a part of the log can be verified.
+
+These are the roots of subtrees, and the events by which persons were erased.
+"""
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from projections.follow import log
+from projections.follow.log import Wanted
+from projections.proofs.merkle import Range, leaf_hash, root_of, tiles_of
+from projections.proofs.signed_note import Untrue
+from projections.proofs.trees import EVENTS
+from rim_ledger.lending.user import UserErased
+
+TOMBSTONE: Final = UserErased.__name__
+SPAN: Final = 200_000
+"""Events whose subtrees are looked up together."""
+
+
+class Proof(Struct, frozen=True, rename="camel"):
+    """A file: it stands for every event from one position to another that is not exported."""
+
+    file: str
+    first: int
+    last: int
+    sha256: str
+    size: int
+
+
+class Absent(Struct, frozen=True):
+    """A perfect subtree of events that are not exported: its leaves, counted from 0, and its root;
+    the event itself (its leaf) where somebody was erased by it."""
+
+    start: int
+    end: int
+    root: bytes
+    entry: bytes | None = None
+
+
+def aligned(start: int, end: int) -> Iterator[Range]:
+    """The largest perfect subtrees that leaves are made of, from left to right."""
+    while start < end:
+        size = start & -start or 1 << (end - start).bit_length()
+        while size > end - start:
+            size >>= 1
+        yield start, start + size
+        start += size
+
+
+def gaps(positions: Iterable[int], start: int, end: int, cuts: Iterable[int]) -> Iterator[Range]:
+    """The subtrees of the leaves from `start` to `end` that are at none of these positions; none
+    goes over a size at which the log was signed."""
+    stops = [(position - 1, True) for position in positions]
+    stops += [(cut, False) for cut in (*cuts, end) if start <= cut <= end]
+    for stop, is_there in sorted(stops):
+        yield from aligned(start, stop)
+        start = stop + is_there
+
+
+async def proof_lines(
+    connection: AsyncConnection[Any], positions: Iterable[int], span: Range, cuts: Iterable[int]
+) -> list[str]:
+    """What stands for the sealed events of a span of leaves that are at none of these positions: a
+    line of JSON each."""
+    start, end = span
+    wanted = Wanted(names=(TOMBSTONE,))
+    erasing = await log.matching(connection, wanted, start, end, end - start)
+    exported = set(positions)
+    entries = {each.position: log.leaf(each) for each in erasing} if erasing else {}
+    entries = {at: entry for at, entry in entries.items() if at not in exported}
+    ranges = [*gaps([*exported, *entries], start, end, cuts)]
+    tiles = await EVENTS.tiles(connection, tiles_of(ranges))
+    lines = {at: {"from": at, "to": to, "root": root_of(at, to, tiles).hex()} for at, to in ranges}
+    lines |= {at - 1: {"entry": entry.decode()} for at, entry in entries.items()}
+    return [json.dumps(lines[at]) for at in sorted(lines)]
+
+
+def absent_in(file: Path) -> Iterator[Absent]:
+    """What a file of proofs stands for, in order. Raises Untrue where it is none."""
+    try:
+        with gzip.open(file, "rt") as lines:
+            for line in lines:
+                match json.loads(line):
+                    case {"from": int(start), "to": int(end), "root": str(root)}:
+                        yield Absent(start, end, bytes.fromhex(root))
+                    case {"entry": str(entry)}:
+                        leaf, position = entry.encode(), int(entry.split("\n")[0])
+                        yield Absent(position - 1, position, leaf_hash(leaf), leaf)
+                    case _:
+                        raise Untrue(f"{file.name} holds no proofs of an export")
+    except (OSError, EOFError, ValueError):
+        raise Untrue(f"{file.name} holds no proofs of an export") from None

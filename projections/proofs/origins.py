@@ -1,0 +1,183 @@
+"""Who signs a log: one origin after the other, each with a key of its own.
+
+An origin is opened by a checkpoint with further lines: `key`, what its notes are verified with,
+and, unless it is the first, `after`, the last checkpoint of the origin before. Such a one is
+opened by a restore, on the events that were brought back, and signed with both keys: so whoever
+knows the one follows to the other. Each `lost` names a checkpoint on events that were not brought
+back.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Final, Self
+
+from msgspec import Struct
+
+from projections.proofs.merkle import EMPTY
+from projections.proofs.signed_note import Checkpoint, Signer, Untrue, Verifier, said
+
+KEY, AFTER, LOST = "key", "after", "lost"
+NONE: Final = "this checkpoint opens no origin"
+
+
+class Opening(Struct, frozen=True):
+    """How an origin begins."""
+
+    note: str
+    verifier: Verifier
+    checkpoint: Checkpoint
+    after: Checkpoint | None
+    lost: Sequence[Checkpoint]
+
+    @classmethod
+    def of(cls, note: str) -> Self:
+        """What a note says, signed with the key that it names. Raises Untrue."""
+        named: dict[str, list[Checkpoint]] = {AFTER: [], LOST: []}
+        match [line.split(" ") for line in said(note).more]:
+            case [["key", key], *others]:
+                verifier = Verifier.of(key)
+            case _:
+                raise Untrue(NONE)
+        for other in others:
+            match other:
+                case ["after" | "lost" as how, origin, size, root]:
+                    named[how].append(Checkpoint.of(origin, size, root))
+                case ["number" | "day" | "activity", *_]:
+                    pass  # As every checkpoint says it.
+                case _:
+                    raise Untrue(NONE)
+        after = named[AFTER][0] if named[AFTER] else None
+        if len(named[AFTER]) > 1 or (not after and named[LOST]):
+            raise Untrue(NONE)
+        return cls(note, verifier, verifier.open(note), after, named[LOST])
+
+    def __str__(self) -> str:
+        position = f"position {self.checkpoint.size}"
+        if not self.after:
+            return f"{self.verifier.origin} begins at {position}"
+        losses = "".join(
+            f"; lost: the later events that {each.origin} signed, up to position {each.size}"
+            for each in self.lost
+            if (each.size, each.root) != (self.checkpoint.size, self.checkpoint.root)
+        )
+        return f"{self.verifier.origin} goes on from {self.after.origin} at {position}{losses}"
+
+
+def open_first(signer: Signer, *more: str) -> str:
+    """The note that opens the first origin of a log, with more lines."""
+    return signer.sign(0, EMPTY, f"{KEY} {signer.key}", *more)
+
+
+def open_next(
+    signer: Signer,
+    before: Signer,
+    tree: tuple[int, bytes],
+    after: Checkpoint,
+    lost: Iterable[Checkpoint],
+    *,
+    more: Iterable[str] = (),
+) -> str:
+    """The note that opens an origin on the size and root of a tree, with more lines."""
+    named = [(AFTER, after), *((LOST, each) for each in lost)]
+    lines = [" ".join([how, *each.lines[:3]]) for how, each in named]
+    return signer.sign(*tree, f"{KEY} {signer.key}", *lines, *more, also=[before])
+
+
+class Origins:
+    """The origins of one log, the first one first; each vouches for the next."""
+
+    def __init__(self, notes: Iterable[str]) -> None:
+        """The notes that opened them. Raises Untrue."""
+        self.openings = [Opening.of(note) for note in notes]
+        for first in self.openings[:1]:
+            if (first.after, first.checkpoint.size, first.checkpoint.root) != (None, 0, EMPTY):
+                raise Untrue(f"{first.verifier.origin} is not the first origin of the log")
+        for before, opening in pairwise(self.openings):
+            before.verifier.require_signed(opening.note)
+            after, name = opening.after, opening.verifier.origin
+            if after is None or after.origin != before.verifier.origin:
+                raise Untrue(f"{name} does not go on from {before.verifier.origin}")
+            if not before.checkpoint.size <= after.size <= opening.checkpoint.size:
+                raise Untrue(f"{name} names a checkpoint that was not before it")
+
+    @property
+    def last(self) -> Opening | None:
+        """How the present origin began."""
+        return self.openings[-1] if self.openings else None
+
+    @property
+    def claims(self) -> list[Checkpoint]:
+        """What the openings say about the events that are in the log."""
+        both = ((each.after, each.checkpoint) for each in self.openings)
+        return [claim for pair in both for claim in pair if claim and claim.size]
+
+    def open(self, note: str) -> Checkpoint:
+        """What a checkpoint says on events that are in the log, if the right origin signed it.
+        Raises Untrue."""
+        claim = said(note)
+        for each in self.openings:
+            if each.verifier.origin == claim.origin:
+                each.verifier.open(note)
+                if not self.has(claim):
+                    raise Untrue(f"{claim.origin} had ended before {claim.size} events")
+                return claim
+        raise Untrue(f"the checkpoint is one of {claim.origin[:80]!r}, which is none of the log's")
+
+    def knows(self, claim: Checkpoint) -> bool:
+        """Whether a checkpoint is one of an origin of this log."""
+        return any(each.verifier.origin == claim.origin for each in self.openings)
+
+    def has(self, claim: Checkpoint) -> bool:
+        """Whether a checkpoint is on events that should be in the log."""
+        following = self._following(claim)
+        return self.knows(claim) and (not following or claim.size <= following.size)
+
+    def holds(self, claim: Checkpoint) -> bool:
+        """Whether a checkpoint should itself be in the store, with all that it says."""
+        following = self._following(claim)
+        return self.has(claim) and (
+            not following or (claim.number or 0) < (following.number or claim.number or 1)
+        )
+
+    def _following(self, claim: Checkpoint) -> Checkpoint | None:
+        """The checkpoint that ended the origin of this one, if that has ended."""
+        for opening, following in pairwise(self.openings):
+            if opening.verifier.origin == claim.origin:
+                return following.checkpoint
+        return None
+
+    def lost(self, claim: Checkpoint) -> bool:
+        """Whether a checkpoint is on events that a restore says it did not bring back."""
+        named = (each for opening in self.openings for each in opening.lost)
+        return any(each.origin == claim.origin and claim.size <= each.size for each in named)
+
+    def strangers(self, others: Iterable[Opening]) -> list[Opening]:
+        """Those of other openings that do not descend from an origin of this log. Raises Untrue
+        where one says so of which the other knows nothing."""
+        family = {each.verifier.origin: each.verifier for each in self.openings}
+        left = [each for each in others if each.verifier.origin not in family]
+
+        def before(each: Opening) -> Verifier | None:
+            return family.get(each.after.origin) if each.after else None
+
+        while found := [(each, signer) for each in left if (signer := before(each))]:
+            for each, signer in found:
+                signer.require_signed(each.note)
+                family[each.verifier.origin] = each.verifier
+            left = [each for each in left if each.verifier.origin not in family]
+        return left
+
+    def require_signed(self, note: str) -> None:
+        """Raise Untrue unless the origin in the first line of a note is of this log, and signed
+        it."""
+        name = note.partition("\n")[0]
+        for each in self.openings:
+            if each.verifier.origin == name:
+                each.verifier.require_signed(note)
+                return
+        raise Untrue(f"it is signed by {name[:80]!r}, which is no origin of this log")
+
+    def require(self, verifier: Verifier) -> None:
+        """Raise Untrue unless a key is one of this log's."""
+        if all(each.verifier.key != verifier.key for each in self.openings):
+            raise Untrue(f"{verifier.origin} is no origin of this log")

@@ -1,0 +1,124 @@
+"""Compares the read tables with the log, some streams at a time, while the follower goes on."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from projections.catalogue import ROW_OF
+from projections.follow.fold import Entry, Trace, fold
+from projections.follow.log import Line
+from projections.tables import schema
+from projections.tables.table import BEGUN, Row
+from projections.tables.upsert_sql import differences
+from projections.tables.writer import Unwritable, encode, persons_of, rows_of
+from rim_ledger.vault.living_keys import ERASED, LIVING_KEYS
+from rim_ledger.vault.personal_keys import Keys, Vault
+
+OWNERS: Final = {
+    "statement_lines": "statement_id",
+    "chat_messages": "ticket_id",
+    "ticket_history": "ticket_id",
+}
+"""Tables whose rows do not say which position left them, and the column that names the stream."""
+
+
+class Shown:
+    """Asks on a connection that holds one moment."""
+
+    def __init__(self, connection: AsyncConnection[Any], vault: Vault) -> None:
+        self._connection, self._vault = connection, vault
+
+    async def position(self) -> int:
+        """How far the tables are; 0 when they are not of this version of the program."""
+        if await schema.found(self._connection) != schema.fingerprint():
+            return 0
+        return await schema.position(self._connection)
+
+    async def faults(
+        self, lines: Iterable[Line], upto: int, counts: Counter[str]
+    ) -> AsyncIterator[str]:
+        """The rows of whole streams that are missing, or are not what the events say. Those that
+        are there and were begun up to a position are counted, table by table. Raises Poisoned."""
+        at = await self.position()
+        entries, traces, old = _folded([each for each in lines if each.position <= at], upto)
+        entries = await self._without_late(entries, at)
+        try:
+            rows = rows_of(entries, traces, await self._keys(entries))
+        except Unwritable as error:
+            yield f"read: {error}"
+            return
+        counts.update(row.TABLE for row, _ in old)
+        for row, page in rows.items():
+            for one, columns in await self._differing(row, page):
+                if columns is None:
+                    counts[row.TABLE] -= (row, one) in old
+                    yield f"read.{row.TABLE}: {one} is missing"
+                else:
+                    yield f"read.{row.TABLE}: {one} differs in {columns}"
+
+    async def surplus(self, row: type[Row], upto: int, count: int) -> str | None:
+        """What is wrong with the number of rows that were begun up to a position."""
+        if (at := await self.position()) == 0:
+            return None
+        query = f"SELECT count(*) FROM {schema.LIVE}.{row.TABLE} t WHERE NOT ({_begun_later(row)})"
+        ((found,),) = await self._rows(query, {"upto": upto, "at": at})
+        if found == count:
+            return None
+        return f"read.{row.TABLE}: {found} rows up to position {upto}, and events of {count}"
+
+    async def _without_late(self, entries: Sequence[Entry], at: int) -> list[Entry]:
+        """Those whose person was not erased after the position of the tables, which may still
+        show words that are gone from the log."""
+        query = f"{ERASED} AND position > %s"
+        late = {each for (each,) in await self._rows(query, [list(persons_of(entries)), at])}
+        return [each for each in entries if each.aggregate.person not in late]
+
+    async def _keys(self, entries: Sequence[Entry]) -> Keys:
+        wrapped = await self._rows(LIVING_KEYS, [list(persons_of(entries))])
+        return {person: self._vault.unwrap(person, key) for person, key in wrapped}
+
+    async def _differing(
+        self, row: type[Row], page: Sequence[tuple[Any, ...]]
+    ) -> list[tuple[UUID, str | None]]:
+        """Ids of rows that are not in the table as they are in the page, with the names of the
+        columns; None for a row that is missing."""
+        if not page:
+            return []
+        names = row.written()
+        body = encode([dict(zip(names, values, strict=True)) for values in page])
+        return await self._rows(differences(row, schema.LIVE).decode(), [body.decode()])
+
+    async def _rows(self, query: str, values: Any) -> list[Any]:
+        return await (await self._connection.execute(query.encode(), values)).fetchall()
+
+
+def _folded(
+    lines: Sequence[Line], upto: int
+) -> tuple[list[Entry], list[Trace], set[tuple[type[Row], UUID]]]:
+    """What streams came to, what their events left, and which of these rows were begun up to a
+    position."""
+    entries, traces = dict[UUID, Entry](), list[Trace]()
+    old = set[tuple[type[Row], UUID]]()
+    for line in lines:
+        entry, left = fold(entries.get(line.stream), line)
+        entries[line.stream] = entry
+        traces += left
+        if line.position <= upto:
+            old |= {(ROW_OF[type(trace)], trace.id) for trace in left}
+    old |= {(e.row, e.aggregate.id) for e in entries.values() if e.row and e.begun <= upto}
+    return list(entries.values()), traces, old
+
+
+def _begun_later(row: type[Row]) -> str:
+    """SQL over the table's alias t: whether a row was begun after a position, and no later than
+    the tables are."""
+    if owner := OWNERS.get(row.TABLE):
+        return (
+            f"EXISTS (SELECT FROM {schema.LIVE}.audit_logs a WHERE a.entity_id = t.{owner}"
+            " AND a.version = t.version AND a.position > %(upto)s AND a.position <= %(at)s)"
+        )
+    place = BEGUN if BEGUN in row.kept() else "position"
+    return f"t.{place} > %(upto)s AND t.{place} <= %(at)s"

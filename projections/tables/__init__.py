@@ -1,0 +1,1 @@
+"""Read tables: how they are declared, made and written."""

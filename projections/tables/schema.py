@@ -1,0 +1,237 @@
+"""The tables in the database, as their declarations want them."""
+
+import asyncio
+import contextlib
+import hashlib
+from functools import cache
+from typing import Any, Final, NoReturn
+
+import msgspec
+import psycopg
+from psycopg import AsyncConnection, sql
+
+from projections.catalogue import TABLES, VIEWS
+from projections.tables.table import Row
+from rim_ledger.catalogue import EVENTS
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.postgres.migrations import scripts
+
+LIVE: Final = "read"
+ANALYST: Final = "rim_analyst"
+"""The role that may read the masked views, and nothing else."""
+TRACKING: Final = "tracking"
+"""The table that says how far the others are."""
+TAKEN_OVER: Final = "tables"
+"""The channel on which processes hear that the live tables are another version's."""
+LOOK_SECONDS: Final = 1.0
+"""Between two looks at whose the live tables are, should nobody say so."""
+LOCK: Final = 7_264_002
+"""A writer of the live tables holds this advisory lock, and so does who replaces them."""
+
+
+def masked(schema: str) -> str:
+    """The schema of the masked views: one for each table, without words about persons."""
+    return f"{schema}_masked"
+
+
+def bare(schema: str) -> list[str]:
+    """The tables without indexes and keys, which a rebuild fills fastest; how far they are; and
+    the views of them."""
+    return [
+        f"CREATE SCHEMA {schema}",
+        f"CREATE TABLE {schema}.{TRACKING} (name text PRIMARY KEY, position bigint NOT NULL)",
+        f"INSERT INTO {schema}.{TRACKING} VALUES ('read', 0)",
+        *(_table(schema, row) for row in TABLES.values()),
+        *(f"CREATE VIEW {schema}.{row.TABLE} AS {row.VIEW}" for row in VIEWS),
+        _for_service(schema),
+        f"CREATE SCHEMA {masked(schema)}",
+        *(_masked(schema, row) for row in TABLES.values()),
+        _for_analysts(masked(schema)),
+    ]
+
+
+def finish(schema: str) -> list[str]:
+    """Everything that makes the bare tables quick to ask and impossible to contradict."""
+    keys = [each for row in TABLES.values() for each in _keys(schema, row)]
+    references = [each for row in TABLES.values() for each in _references(schema, row)]
+    mark = f"COMMENT ON SCHEMA {schema} IS '{fingerprint()}'"
+    return [*keys, *references, mark]
+
+
+@cache
+def fingerprint() -> str:
+    """What tells this version of the program from those with other tables, other events or another
+    ledger: none of them may follow the log into the tables of another, or write to it."""
+    rows = TABLES.values()
+    words = [each for row in rows for each in (_table("", row), *_keys("", row))]
+    words += [each for row in rows for each in _references("", row)]
+    words += [f"{row.TABLE} {row.VIEW}" for row in VIEWS]
+    words += [_masked("", row) for row in rows]
+    words += [f"{name} {event.SCHEMA} {_fields(event)}" for name, event in sorted(EVENTS.items())]
+    words += scripts()
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()
+
+
+class Outdated(Exception):
+    """The tables are those of another version of the program."""
+
+
+async def create(connection: AsyncConnection[Any]) -> None:
+    """Make the live tables, empty, if there are none. The second caller waits for the first.
+
+    Raises Outdated when there are tables, but not these.
+    """
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        if await found(connection) is None:
+            for statement in [*bare(LIVE), *finish(LIVE)]:
+                await connection.execute(statement.encode())
+        await require(connection)
+
+
+async def require(connection: AsyncConnection[Any]) -> None:
+    """Raise Outdated unless the live tables are those of this version of the program."""
+    if await found(connection) != fingerprint():
+        words = (
+            "the read tables are those of another version of the program, which ends here; unless"
+            " that one is newer, run rim-ledger init"
+        )
+        raise Outdated(words)
+
+
+async def require_not_replaced(connection: AsyncConnection[Any]) -> None:
+    """Raise Outdated if another version of the program has taken over from this one."""
+    former = (await comment(connection) or "").split("\n")[1:]
+    if fingerprint() in former:
+        words = (
+            "another version of the program has taken over from this one; to bring this one back"
+            " on purpose, stop the other and run rim-ledger rebuild"
+        )
+        raise Outdated(words)
+
+
+async def watch(url: str) -> NoReturn:
+    """Raise Outdated as soon as another version of the program takes over the live tables."""
+    while True:
+        with contextlib.suppress(psycopg.Error):  # A database that is away comes back.
+            async with await AsyncConnection.connect(url, autocommit=True) as connection:
+                await connection.execute(f"LISTEN {TAKEN_OVER}".encode())
+                while True:
+                    await require(connection)
+                    async for _ in connection.notifies(timeout=LOOK_SECONDS, stop_after=1):
+                        pass
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def take_over(connection: AsyncConnection[Any], before: str | None) -> None:
+    """Mark the live tables as those of this version, and of none of those before: `before` is the
+    mark of the tables whose place they take. Processes of other versions hear of it."""
+    former = dict.fromkeys((before or "").split("\n"))
+    marks = [fingerprint(), *(each for each in former if each not in ("", fingerprint()))]
+    mark = sql.SQL("COMMENT ON SCHEMA {} IS {}").format(sql.Identifier(LIVE), "\n".join(marks))
+    await connection.execute(mark)
+    await connection.execute("SELECT pg_notify(%s, '')", [TAKEN_OVER])
+
+
+async def position(connection: AsyncConnection[Any], schema: str = LIVE) -> int:
+    """How far the tables are."""
+    cursor = await connection.execute(f"SELECT position FROM {schema}.{TRACKING}".encode())
+    row = await cursor.fetchone()
+    assert row is not None, "the tables know how far they are"
+    return int(row[0])
+
+
+async def found(connection: AsyncConnection[Any], schema: str = LIVE) -> str | None:
+    """The fingerprint of the tables that are there; None without any, "" for unfinished ones."""
+    mark = await comment(connection, schema)
+    return mark if mark is None else mark.split("\n")[0]
+
+
+async def comment(connection: AsyncConnection[Any], schema: str = LIVE) -> str | None:
+    """The mark of the tables that are there: their fingerprint, then those of the versions that
+    had them before, a line each."""
+    cursor = await connection.execute(
+        "SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace"
+        " WHERE nspname = %s",
+        [schema],
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
+def _for_service(schema: str) -> str:
+    """Let the processes of the service keep the tables, where they do not log in as the owner."""
+    return (
+        f"DO $$ BEGIN GRANT USAGE ON SCHEMA {schema} TO rim_service;"
+        f" GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO rim_service;"
+        " EXCEPTION WHEN undefined_object THEN NULL; END $$"
+    )
+
+
+def _fields(event: type[Event]) -> str:
+    return " ".join(field.encode_name for field in msgspec.structs.fields(event))
+
+
+def _table(schema: str, row: type[Row]) -> str:
+    columns = [column.definition for column in row.COLUMNS.values()]
+    lines = ",\n    ".join([*columns, *(f"{name} bigint NOT NULL" for name in row.kept())])
+    return f"CREATE TABLE {schema}.{row.TABLE} (\n    {lines}\n)"
+
+
+def _masked(schema: str, row: type[Row]) -> str:
+    """The view of a table without what is personal: words are null, and of an object of free
+    fields the values, but for those that say nothing about the person."""
+    columns = [each.hidden for each in row.COLUMNS.values()] + [f"t.{name}" for name in row.kept()]
+    shown = ", ".join(columns)
+    name = f"{masked(schema)}.{row.TABLE}"
+    return f"CREATE VIEW {name} AS SELECT {shown} FROM {schema}.{row.TABLE} t"
+
+
+def _for_analysts(schema: str) -> str:
+    """Lets the analysts' role read the views of a schema, where the database has that role."""
+    return f"""DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{ANALYST}') THEN
+        GRANT USAGE ON SCHEMA {schema} TO {ANALYST};
+        GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {ANALYST};
+    END IF;
+END $$"""
+
+
+def _keys(schema: str, row: type[Row]) -> list[str]:
+    # Unique is checked at the end of the transaction: a page may hand a name from row to row.
+    table, later = f"{schema}.{row.TABLE}", "DEFERRABLE INITIALLY DEFERRED"
+    statements = [f"ALTER TABLE {table} ADD PRIMARY KEY (id)"]
+    for column in row.COLUMNS.values():
+        name = column.name
+        index = f"{row.TABLE}_{name}"
+        add = f"ALTER TABLE {table} ADD CONSTRAINT {index}"
+        if column.unique:
+            statements.append(f"{add} UNIQUE ({name}) {later}")
+        elif column.unique_while:
+            statements.append(
+                f"{add} EXCLUDE ({name} WITH =) WHERE ({column.unique_while}) {later}"
+            )
+        elif column.name == row.NEWEST:
+            statements.append(f"CREATE INDEX {index} ON {table} ({name}, id)")
+        elif column.indexed:
+            how = "USING gin " if column.sql_type.endswith("[]") else ""
+            statements.append(f"CREATE INDEX {index} ON {table} {how}({name})")
+        if column.compared != "{}" and column.indexed:
+            compared = column.compared.format(name)
+            statements.append(f"CREATE INDEX {index}_compared ON {table} (({compared}))")
+    if row.TOGETHER:
+        names = ", ".join(row.TOGETHER)
+        constraint = f"{row.TABLE}_{'_'.join(row.TOGETHER)}"
+        statements.append(
+            f"ALTER TABLE {table} ADD CONSTRAINT {constraint} UNIQUE ({names}) {later}"
+        )
+    return statements
+
+
+def _references(schema: str, row: type[Row]) -> list[str]:
+    return [
+        f"ALTER TABLE {schema}.{row.TABLE} ADD FOREIGN KEY ({column.name})"
+        f" REFERENCES {schema}.{column.references} (id) DEFERRABLE INITIALLY DEFERRED"
+        for column in row.COLUMNS.values()
+        if column.references
+    ]

@@ -1,0 +1,138 @@
+"""The SQL that writes a table, made from its declaration."""
+
+from functools import cache
+from typing import NamedTuple
+
+from projections.catalogue import TABLES
+from projections.tables.table import UPDATED, Row
+
+
+class Source(NamedTuple):
+    """Another table, the column that names a row of it, and what is copied: (ours, theirs)."""
+
+    table: str
+    by: str
+    copies: tuple[tuple[str, str], ...]
+
+
+def sources(row: type[Row]) -> list[Source]:
+    """Where the copied columns of a table come from."""
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for column in row.COLUMNS.values():
+        if copied := column.copied:
+            copies = found.setdefault((copied.table, copied.by), [])
+            copies.append((column.name, copied.column))
+    return [Source(table, by, tuple(copies)) for (table, by), copies in found.items()]
+
+
+@cache
+def upsert(row: type[Row], schema: str) -> bytes:
+    """Write a page of rows, given as a JSON array of objects; copied columns are filled in."""
+    names, values, joins = _filled(row, schema)
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names if name != "id")
+    return (
+        f"INSERT INTO {schema}.{row.TABLE} ({', '.join(names)})"
+        f" SELECT {', '.join(values)} FROM {_page(row)}{joins}"
+        f" ON CONFLICT (id) DO UPDATE SET {changes}"
+    ).encode()
+
+
+@cache
+def sources_changed(row: type[Row], schema: str) -> bytes | None:
+    """Which rows of a page will differ in what other tables copy; None if none copies.
+
+    Asked before the page is written. Mostly the answer is nobody, and copies are left alone.
+    """
+    copied = {theirs for _, source in copies_of(row) for _, theirs in source.copies}
+    if not copied:
+        return None
+    differs = " OR ".join(f"s.{name} IS DISTINCT FROM p.{name}" for name in sorted(copied))
+    return (
+        f"SELECT p.id FROM {_page(row)} JOIN {schema}.{row.TABLE} s USING (id) WHERE {differs}"
+    ).encode()
+
+
+@cache
+def mends(row: type[Row], schema: str) -> list[bytes]:
+    """Write what other tables copy from these rows once more, given their ids."""
+    return [
+        (
+            f"UPDATE {schema}.{other.TABLE} t"
+            f" SET {', '.join(f'{ours} = s.{theirs}' for ours, theirs in source.copies)}"
+            f" FROM {schema}.{source.table} s"
+            f" WHERE s.id = t.{source.by} AND t.{source.by} = ANY (%b)"
+        ).encode()
+        for other, source in copies_of(row)
+    ]
+
+
+def copies_of(row: type[Row]) -> list[tuple[type[Row], Source]]:
+    """The tables that copy columns of this one, and how."""
+    return [
+        (other, source)
+        for other in TABLES.values()
+        for source in sources(other)
+        if source.table == row.TABLE
+    ]
+
+
+@cache
+def shows(row: type[Row], *, masked: bool) -> bytes:
+    """The JSON of a page of rows, and of those that they copy from; a condition follows."""
+    names, joins = ["p.*"], ""
+    for source in sources(row):
+        alias = f"by_{source.by}"
+        names += [f"{alias}.{theirs} AS {ours}" for ours, theirs in source.copies]
+        joins += f" LEFT JOIN {_page(TABLES[source.table], alias)} ON {alias}.id = p.{source.by}"
+    rows = f"SELECT {', '.join(names)} FROM {_page(row)}{joins}"
+    computed = [f"{c.generated} AS {name}" for name, c in row.COLUMNS.items() if c.generated]
+    rows = f"SELECT {', '.join(['r.*', *computed])} FROM ({rows}) r"
+    return f"SELECT t.id, t.version, {row.json(masked)} FROM ({rows}) t WHERE ".encode()
+
+
+@cache
+def differences(row: type[Row], schema: str) -> bytes:
+    """Which rows of a page are not in the table so: their ids, with the names of the columns that
+    differ; null for a row that is missing."""
+    names, values, joins = _filled(row, schema)
+    filled = ", ".join(f"{value} AS {name}" for name, value in zip(names, values, strict=True))
+    computed = {name: c.generated for name, c in row.COLUMNS.items() if c.generated}
+    made = ", ".join(["r.*", *(f"{how} AS {name}" for name, how in computed.items())])
+    differs = ", ".join(
+        f"CASE WHEN p.{name}::text IS DISTINCT FROM t.{name}::text THEN '{name}' END"
+        for name in [*names, *computed]
+    )
+    return (
+        f"SELECT id, columns FROM (SELECT p.id, CASE WHEN t.id IS NOT NULL"
+        f" THEN concat_ws(', ', {differs}) END AS columns"
+        f" FROM (SELECT {made} FROM (SELECT {filled} FROM {_page(row)}{joins}) r) p"
+        f" LEFT JOIN {schema}.{row.TABLE} t ON t.id = p.id) d WHERE columns IS DISTINCT FROM ''"
+    ).encode()
+
+
+def _filled(row: type[Row], schema: str) -> tuple[list[str], list[str], str]:
+    """The columns of a page with those that are copied, what each takes, and the joins for that."""
+    names, values, joins = row.written(), [f"p.{name}" for name in row.written()], ""
+    for source in sources(row):
+        alias = f"by_{source.by}"
+        names += [ours for ours, _ in source.copies]
+        values += [f"{alias}.{theirs}" for _, theirs in source.copies]
+        joins += f" LEFT JOIN {schema}.{source.table} {alias} ON {alias}.id = p.{source.by}"
+    return names, values, joins
+
+
+def _page(row: type[Row], alias: str = "p") -> str:
+    types = {column.name: column.sql_type for column in row.TAKEN}
+    types |= dict.fromkeys(row.kept(), "bigint") | {UPDATED: "timestamptz"}
+    fields = ", ".join(f"{name} {types[name]}" for name in row.written())
+    return f"json_to_recordset(%s::json) AS {alias} ({fields})"
+
+
+def fills(row: type[Row], schema: str) -> list[str]:
+    """Fill every copied column of a table at once, after a rebuild."""
+    return [
+        f"UPDATE {schema}.{row.TABLE} t"
+        f" SET {', '.join(f'{ours} = s.{theirs}' for ours, theirs in source.copies)}"
+        f" FROM {schema}.{source.table} s WHERE s.id = t.{source.by}"
+        for source in sources(row)
+    ]

@@ -1,0 +1,120 @@
+"""Writes what events came to, as rows in the clear: over the rows that are there, or anew."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import psycopg
+from cryptography.exceptions import InvalidTag
+from psycopg import AsyncConnection
+
+from projections.catalogue import ROW_OF, TABLES, TRACES
+from projections.follow.fold import Entry, Trace
+from projections.tables.table import ERASED, UPDATED, Row
+from projections.tables.upsert_sql import mends, sources, sources_changed, upsert
+from rim_ledger.vault.personal_keys import Keys, opened
+
+encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+
+Rows = Mapping[type[Row], list[tuple[Any, ...]]]
+"""For each table, the values of its written columns, in the clear."""
+
+
+def persons_of(entries: Iterable[Entry]) -> set[UUID]:
+    """Whose personal words the rows hold."""
+    return {each.aggregate.person for each in entries if each.row and each.row.PERSON}
+
+
+def rows_of(entries: Iterable[Entry], traces: Iterable[Trace], keys: Keys) -> Rows:
+    """What is to be written; personal words whose key was destroyed are null.
+
+    Raises Unwritable when sealed words cannot be opened.
+    """
+    rows: dict[type[Row], list[tuple[Any, ...]]] = {row: [] for row in TABLES.values()}
+    with unquoted():
+        for entry in entries:
+            if entry.row is not None:
+                rows[entry.row].append(_values(entry.row, entry, keys))
+    for trace in traces:
+        row = ROW_OF[type(trace)]
+        rows[row].append((*row.VALUES(trace), trace.version))
+    return rows
+
+
+def _values(row: type[Row], entry: Entry, keys: Keys) -> tuple[Any, ...]:
+    values = [*entry.values, entry.version, entry.begun]
+    for place in row.SEALED:
+        values[place] = opened(values[place], keys)
+    if ERASED in row.COLUMNS and keys.get(entry.aggregate.person, ...) is None:
+        values[row.WIRES.index(ERASED)] = True  # also where the row is shown as it was before
+    if UPDATED in row.COLUMNS:
+        values.append(entry.recorded_at)
+    return tuple(values)
+
+
+class Unwritable(Exception):
+    """A row cannot be shown. Says which rule is broken, and quotes no value."""
+
+
+@contextmanager
+def unquoted() -> Iterator[None]:
+    """Keeps the server's own words back: they may quote a row, with somebody's phone in it."""
+    try:
+        yield
+    except InvalidTag:
+        raise Unwritable("sealed words were changed or moved") from None
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        where = error.diag.constraint_name or error.diag.column_name or "a value"
+        raise Unwritable(f"{type(error).__name__} at {where}") from None
+
+
+async def write(connection: AsyncConnection[Any], schema: str, rows: Rows) -> None:
+    """Insert or replace the rows, one statement a table. Raises Unwritable.
+
+    Traces are only ever added: one that is there already is an error, where it copies nothing.
+    Keys and references are checked at the end of the page. PostgreSQL keeps that setting for the
+    whole transaction, which may have more pages, so each page begins with setting it back.
+    """
+    await connection.execute("SET CONSTRAINTS ALL DEFERRED")
+    added = {row: rows[row] for row in TRACES if not sources(row)}
+    await copy(connection, schema, added)
+    with unquoted():
+        for row in TABLES.values():
+            if row not in added and (page := rows[row]):
+                names = row.written()
+                body = encode([dict(zip(names, values, strict=True)) for values in page])
+                await _upsert(connection, schema, row, body.decode())
+        await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+async def _upsert(connection: AsyncConnection[Any], schema: str, row: type[Row], page: str) -> None:
+    changed: list[UUID] = []
+    if question := sources_changed(row, schema):
+        cursor = await connection.execute(question, [page])
+        changed = [each async for (each,) in cursor]
+    await connection.execute(upsert(row, schema), [page])
+    if changed:
+        for statement in mends(row, schema):
+            await connection.execute(statement, [changed])
+
+
+async def copy(connection: AsyncConnection[Any], schema: str, rows: Rows) -> None:
+    """Copy the rows into tables without keys, all but the copies. Raises Unwritable."""
+    with unquoted():
+        for row, page in rows.items():
+            json = [i for i, column in enumerate(row.TAKEN) if column.sql_type == "json"]
+            lists = [i for i, column in enumerate(row.TAKEN) if column.sql_type.endswith("[]")]
+            names = ", ".join(row.written())
+            statement = f"COPY {schema}.{row.TABLE} ({names}) FROM STDIN".encode()
+            if page:
+                async with connection.cursor().copy(statement) as target:
+                    for values in page:
+                        line = list(values)
+                        for place in lists:
+                            line[place] = list(line[place])
+                        for place in json:
+                            if line[place] is not None:
+                                line[place] = encode(line[place]).decode()
+                        await target.write_row(line)

@@ -1,0 +1,243 @@
+"""What one may ask of an admin's account: to make, change or stop it, and to set its password."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Annotated, ClassVar, Final
+from uuid import UUID
+
+from pydantic import BeforeValidator, Field
+
+from rim_ledger.admin.admin_role import (
+    SUPERADMIN,
+    AdminRole,
+    AdminRoleGranted,
+    AdminRoleWithdrawn,
+    alert_superadmins,
+    role_to_grant,
+)
+from rim_ledger.admin.admin_user import (
+    LEGAL,
+    AdminActivated,
+    AdminCreated,
+    AdminDeactivated,
+    AdminInvited,
+    AdminLoggedOut,
+    AdminPasswordChanged,
+    AdminPasswordResetBegun,
+    AdminReinstated,
+    AdminSessionsRevoked,
+    AdminStatus,
+    AdminSuspended,
+    AdminUser,
+    AdminUserRoleChanged,
+)
+from rim_ledger.admin.api_key import require_session
+from rim_ledger.admin.contact import claim_email
+from rim_ledger.admin.other_admins import require_no_greater, require_other
+from rim_ledger.admin.passwords import Password, TriedPassword, WithPassword
+from rim_ledger.admin.revocation import close_sessions, end_api_keys, void_token
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Creation
+from rim_ledger.engine.refusals import Refused, require, require_legal
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.values import Email, Id, Name, Note, Phone
+
+INVITATION_LIFE: Final = timedelta(days=7)
+RESET_LIFE: Final = timedelta(hours=1)
+"""How long a token that was sent may be used."""
+
+Username = Annotated[
+    str,
+    Field(min_length=3, max_length=32, pattern=r"^[a-z0-9._-]+$", examples=["ada.obi"]),
+    BeforeValidator(lambda text: text.lower() if isinstance(text, str) else text),
+]
+"""A name to log in with; capital letters count as small ones."""
+
+
+def own_names(username: str, email: str | None) -> list[str]:
+    """What a password must not be made of."""
+    return [username, *([email.partition("@")[0]] if email else [])]
+
+
+def _require_another_superadmin(admin: AdminUser, uow: UnitOfWork) -> None:
+    """Refuse to take away the last active super-admin. The role's own stream tells who has it,
+    and each of them is read in this same decision, so two at once cannot both go through."""
+    if (admin.role_id, admin.status) != (SUPERADMIN, AdminStatus.ACTIVE):
+        return
+    others = uow.read(AdminRole, SUPERADMIN).members - {admin.id}
+    active = any(uow.read(AdminUser, other).status is AdminStatus.ACTIVE for other in others)
+    require(active, "last-superadmin", "At least one active super-admin must remain.")
+
+
+class CreateAdmin(WithPassword, Creation[AdminUser]):
+    """Take somebody on, with a role that gives nothing the caller lacks. Without a password they
+    are sent an invitation, and choose one themselves."""
+
+    username: Username
+    email: Email
+    name: Name | None = None
+    phone: Phone | None = None
+    role_id: Id
+
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
+        role = role_to_grant(self.role_id, uow)
+        taken = Refused("username-taken", f"Another admin is named {self.username}.")
+        uow.claim("admin-username", self.username, id, taken)
+        email_hash = claim_email(uow, self.email, id)
+        if self.password:
+            self.keep_password(uow, id, own_names(self.username, self.email))
+        words = f"made the account {self.username}, with the role {role.name}."
+        alert_superadmins(uow, "An account was made", words)
+        uow.append(AdminRole, role.id, [AdminRoleGranted(admin_id=id)])
+        yield AdminCreated.of(
+            self,
+            email_hash=email_hash,
+            role_id=role.id,
+            phone_hash=self.phone and uow.fingerprint("phone", self.phone),
+        )
+        if not self.password:
+            token = self.claim_token(uow, id)
+            yield AdminInvited(token=token, expires_at=uow.now + INVITATION_LIFE)
+
+
+class AssignRole(Command[AdminUser]):
+    """Give an admin another role; neither the former nor the new one gives anything that the caller
+    lacks. Ends their sessions."""
+
+    role_id: Id
+
+    def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
+        role = role_to_grant(self.role_id, uow)
+        require_no_greater(aggregate, uow)
+        require_other(aggregate, uow)
+        if role.id == aggregate.role_id:
+            return
+        _require_another_superadmin(aggregate, uow)
+        close_sessions(aggregate, uow)
+        uow.append(AdminRole, aggregate.role_id, [AdminRoleWithdrawn(admin_id=aggregate.id)])
+        uow.append(AdminRole, role.id, [AdminRoleGranted(admin_id=aggregate.id)])
+        words = f"gave {aggregate.username} the role {role.name}."
+        alert_superadmins(uow, "A role was given", words)
+        yield AdminUserRoleChanged(role_id=role.id)
+
+
+def _shut_out(command: str, admin: AdminUser, uow: UnitOfWork) -> None:
+    require_other(admin, uow)
+    require_no_greater(admin, uow)
+    require_legal(admin.status, command, LEGAL)
+    _require_another_superadmin(admin, uow)
+    close_sessions(admin, uow)
+    end_api_keys(admin, uow)
+
+
+class SuspendAdmin(Command[AdminUser]):
+    """Shut an admin with no more rights than the caller out at once, for a reason. Ends their
+    sessions, and their API keys for good."""
+
+    reason: Note
+
+    def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
+        _shut_out("suspend", aggregate, uow)
+        yield AdminSuspended(reason=self.reason)
+
+
+class ReinstateAdmin(Command[AdminUser]):
+    """End the suspension of an admin with no more rights than the caller."""
+
+    def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_greater(aggregate, uow)
+        require_legal(aggregate.status, "reinstate", LEGAL)
+        yield AdminReinstated()
+
+
+class DeactivateAdmin(Command[AdminUser]):
+    """Set an admin with no more rights than the caller aside without blame. Ends their sessions,
+    and their API keys for good."""
+
+    def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
+        _shut_out("deactivate", aggregate, uow)
+        yield AdminDeactivated()
+
+
+class ActivateAdmin(Command[AdminUser]):
+    """Bring an inactive admin back, who has no more rights than the caller."""
+
+    def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_greater(aggregate, uow)
+        require_legal(aggregate.status, "activate", LEGAL)
+        yield AdminActivated()
+
+
+def keep_new_password(form: WithPassword, admin: AdminUser, uow: UnitOfWork) -> None:
+    """Keep another password. All sessions and the token that was sent last end with the event
+    after this."""
+    email = uow.reveal(admin.id, admin.email)
+    form.keep_password(uow, admin.id, own_names(admin.username, email))
+    close_sessions(admin, uow)
+    void_token(admin, uow)
+
+
+def _set_password(form: WithPassword, admin: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
+    keep_new_password(form, admin, uow)
+    yield AdminPasswordChanged()
+
+
+class ChangePassword(WithPassword, Command[AdminUser]):
+    """Choose another password for oneself, knowing the present one. Ends all sessions, and all API
+    keys for good unless they are kept."""
+
+    FIELD: ClassVar[str] = "/newPassword"
+
+    current_password: TriedPassword
+    password: Annotated[Password, Field(alias="newPassword")]
+    end_api_keys: Annotated[
+        bool, Field(description="Whether your API keys end as well, for good.")
+    ] = True
+
+    def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
+        if self.end_api_keys:
+            end_api_keys(aggregate, uow)
+        return _set_password(self, aggregate, uow)
+
+
+class ResetPassword(WithPassword, Command[AdminUser]):
+    """Give an admin with no more rights than the caller a new password, or, without one, have them
+    sent a token to choose it with: the former one ends at once. Ends their sessions, and their API
+    keys for good."""
+
+    def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
+        require_session(uow)
+        require_no_greater(aggregate, uow)
+        require_other(aggregate, uow)
+        end_api_keys(aggregate, uow)
+        if self.password:
+            yield from _set_password(self, aggregate, uow)
+            return
+        uow.keep_secret(aggregate.id, "password", "")
+        close_sessions(aggregate, uow)
+        void_token(aggregate, uow)
+        token = self.claim_token(uow, aggregate.id)
+        yield AdminPasswordResetBegun(token=token, expires_at=uow.now + RESET_LIFE)
+
+
+class LogOut(Command[AdminUser]):
+    """End one session; nothing happens when it has ended already."""
+
+    session: str
+
+    def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
+        if self.session in aggregate.sessions:
+            uow.release("token", self.session)
+            yield AdminLoggedOut(session=self.session)
+
+
+class RevokeSessions(Command[AdminUser]):
+    """End all sessions of oneself, or of an admin with no more rights than the caller, wherever
+    they are, and their API keys for good."""
+
+    def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_greater(aggregate, uow)
+        end_api_keys(aggregate, uow)
+        if aggregate.sessions:
+            close_sessions(aggregate, uow)
+            yield AdminSessionsRevoked()

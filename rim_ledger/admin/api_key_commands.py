@@ -1,0 +1,109 @@
+"""Giving machines access: who makes an API key, what it may do at most, how it ends."""
+
+from collections.abc import Iterable
+from typing import Annotated, Final
+from uuid import UUID
+
+from pydantic import Field, PrivateAttr
+
+from rim_ledger.admin.addresses import AddressRules, admits
+from rim_ledger.admin.admin_role import AdminRole, refuse_escalation
+from rim_ledger.admin.admin_user import AdminApiKeyAdded, AdminApiKeyRemoved, AdminStatus, AdminUser
+from rim_ledger.admin.api_key import (
+    NOTED_EVERY,
+    ApiKey,
+    ApiKeyCreated,
+    ApiKeyRevoked,
+    ApiKeyUsed,
+    require_session,
+)
+from rim_ledger.admin.other_admins import require_no_greater
+from rim_ledger.admin.permissions import Permissions, rights
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Creation
+from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, require
+from rim_ledger.engine.unit_of_work import Right, UnitOfWork
+from rim_ledger.values import Id, Name, Time
+
+KEYS_MAX: Final = 50
+"""Living keys of one admin."""
+PERSONS: Final[Right] = ("users.pii", "read")
+
+
+class CreateApiKey(Creation[ApiKey]):
+    """Let a machine act within some of one's own rights: for oneself, or for another admin, in
+    whose name it only reads. The key is told once."""
+
+    name: Name
+    permissions: Annotated[Permissions, Field(min_length=1)]
+    admin_id: Annotated[
+        Id | None, Field(description="Whom it acts for; the caller, when left out.")
+    ] = None
+    expires_at: Time | None = None
+    ip_whitelist: AddressRules = []
+    _token: str = PrivateAttr(default="")
+
+    def known_by(self, token: str) -> "CreateApiKey":
+        """The same form for a key that was made up; the ledger knows the key by this hash."""
+        ready = self.model_copy()
+        ready._token = token
+        return ready
+
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
+        require_session(uow)
+        refuse_escalation(rights(self.permissions), uow)
+        if self.expires_at and self.expires_at <= uow.now:
+            raise Invalid("expires-in-past", "The key would have run out already.", "/expiresAt")
+        assert uow.stamp.admin is not None, "whoever holds a session is an admin"
+        owner = self.admin_id or uow.stamp.admin
+        if owner != uow.stamp.admin:
+            self._require_fit_for(uow.find(AdminUser, owner), uow)
+        assert self._token, "the key is made up before the decision"
+        keys = uow.read(AdminUser, owner).api_keys
+        living = sum(uow.read(ApiKey, key).lives(uow.now) for key in keys)
+        require(living < KEYS_MAX, "too-many-keys", f"An admin has at most {KEYS_MAX} API keys.")
+        taken = Refused("already-exists", "The key is taken.")
+        uow.claim("token", self._token, id, taken)
+        uow.append(AdminUser, owner, [AdminApiKeyAdded(key_id=id)])
+        yield ApiKeyCreated.of(self, owner=owner, token=self._token)
+
+    def _require_fit_for(self, other: AdminUser | None, uow: UnitOfWork) -> None:
+        """Refuse a key for another admin that could do what is recorded as theirs: whoever makes
+        it may keep it, so it reads only, and only what both may read."""
+        if other is None:
+            raise Invalid("unknown-admin", "There is no such admin.", "/adminId")
+        require_no_greater(other, uow)
+        require(other.status is AdminStatus.ACTIVE, "admin-not-active", "The admin is not active.")
+        given = rights(self.permissions)
+        if more := _named(each for each in given if each == PERSONS or each[1] != "read"):
+            words = "A key for another admin only reads, and sees no persons; they make others."
+            raise Forbidden("key-reads-only", words, beyond=more)
+        if lacking := _named(given - uow.read(AdminRole, other.role_id).rights):
+            words = "The admin whom the key is for lacks these rights."
+            raise Forbidden("privilege-escalation", words, lacking=lacking)
+
+
+class RevokeApiKey(Command[ApiKey]):
+    """End a key of one's own, or of an admin with no more rights than the caller."""
+
+    def decide(self, aggregate: ApiKey, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_greater(uow.read(AdminUser, aggregate.owner), uow)
+        uow.release("token", aggregate.token)
+        uow.append(AdminUser, aggregate.owner, [AdminApiKeyRemoved(key_id=aggregate.id)])
+        yield ApiKeyRevoked()
+
+
+def _named(given: Iterable[Right]) -> list[str]:
+    return sorted(f"{resource}:{action}" for resource, action in given)
+
+
+def require_admitted(key: ApiKey, uow: UnitOfWork) -> None:
+    """Refuse a key at an address that it is not made for."""
+    if not admits(uow.stamp.ip, key.ip_whitelist, ()):
+        raise Forbidden("ip-blocked", "This API key is not let in from this address.")
+
+
+def note_use(key: ApiKey, uow: UnitOfWork) -> None:
+    """Remember that a key is in use, if that was not noted lately."""
+    if key.last_used_at is None or uow.now - key.last_used_at >= NOTED_EVERY:
+        uow.append(ApiKey, key.id, [ApiKeyUsed()])

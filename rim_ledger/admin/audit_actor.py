@@ -1,0 +1,80 @@
+"""Who acts: the admin in the stamp of a decision, and in the log of what was tried at the gate."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from rim_ledger.admin.admin_role import AdminRole
+from rim_ledger.admin.admin_user import AdminUser
+from rim_ledger.admin.api_key import ApiKey
+from rim_ledger.admin.login_throttle import Attempts, TooManyAttempts
+from rim_ledger.engine.activity import Activity
+from rim_ledger.engine.aggregate import Actor, Stamp
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork
+
+NOBODY: Final = UUID(int=0)
+"""Who is looked for when nobody has the name: that takes as long."""
+
+
+def act_as(admin: AdminUser, uow: UnitOfWork, key: ApiKey | None = None) -> AdminRole:
+    """Put the admin's name and role, as they are now, into the stamp."""
+    role = uow.read(AdminRole, admin.role_id)
+    actor = Actor(
+        type="admin",
+        id=admin.id,
+        name=admin.username,
+        role=role.name,
+        api_key=key.id if key else None,
+        api_key_name=key.name if key else None,
+    )
+    uow.stamp = replace(uow.stamp, actor=actor)
+    return role
+
+
+def at_the_gate(action: str) -> Activity:
+    """What the log of activities says of getting in, and of what one gets in with."""
+    return Activity(action=action, resource="auth")
+
+
+@asynccontextmanager
+async def failures_logged(
+    ledger: Ledger,
+    stamp: Stamp,
+    action: str,
+    who: Callable[[], UUID],
+    attempts: Attempts | None,
+) -> AsyncIterator[None]:
+    """Log what is refused within, as something that an admin tried, if it was one.
+
+    What anybody can have refused as often as they like (to NOBODY, or after too many attempts) is
+    counted by `attempts`, and logged once an hour; without `attempts`, what is refused to NOBODY
+    leaves no trace.
+    """
+    try:
+        yield
+    except Refused as refusal:
+        if attempts is None and who() == NOBODY:
+            raise
+        endless = who() == NOBODY or isinstance(refusal, TooManyAttempts)
+        if (
+            attempts
+            and endless
+            and not await attempts.count_refused(action, refusal.code, stamp.ip)
+        ):
+            raise
+        refused = refusal
+
+        def work(uow: UnitOfWork) -> UUID:
+            if admin := uow.find(AdminUser, who()):
+                act_as(admin, uow)
+            uow.activities.append(at_the_gate(action))
+            raise refused
+
+        with suppress(Refused):
+            await ledger.submit(work, stamp)
+        raise

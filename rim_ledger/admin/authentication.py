@@ -1,0 +1,255 @@
+"""The gate: a password opens a session, and its token admits each request from then on."""
+
+import hashlib
+from base64 import urlsafe_b64encode
+from datetime import datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+from msgspec import Struct
+from pydantic import Field
+
+from rim_ledger.admin import api_key_commands
+from rim_ledger.admin.admin_commands import ChangePassword
+from rim_ledger.admin.admin_user import AdminLoggedIn, AdminSeen, AdminStatus, AdminUser
+from rim_ledger.admin.api_key import ApiKey, require_session
+from rim_ledger.admin.audit_actor import NOBODY, act_as, at_the_gate, failures_logged
+from rim_ledger.admin.login_throttle import Attempts
+from rim_ledger.admin.passwords import TriedPassword, verify
+from rim_ledger.admin.security_settings import SecuritySettings, current, require_address
+from rim_ledger.admin.session import SESSION, SIGHTINGS
+from rim_ledger.admin.two_factor import must_enrol
+from rim_ledger.customers import customer_session
+from rim_ledger.customers.access import CustomerAccess
+from rim_ledger.engine.aggregate import Stamp
+from rim_ledger.engine.command import Form, perform
+from rim_ledger.engine.deciding import Admit
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.idempotency import Receipt
+from rim_ledger.engine.ledger import Ledger, admit_all
+from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, Unauthenticated
+from rim_ledger.engine.unit_of_work import UnitOfWork
+
+TOKEN: Final = 32
+"""Bytes of a token: 256 bits."""
+
+
+class LogIn(Form):
+    """Who wants in."""
+
+    username: Annotated[str, Field(max_length=200)]
+    password: TriedPassword
+
+
+class LoggedIn(Struct, frozen=True):
+    """A session. The token is told once; the ledger knows its hash only."""
+
+    token: str
+    expires_at: datetime
+    admin_id: UUID
+    username: str
+    role: str
+    enrol_only: bool = False
+    """Whether it may do nothing but enrol a second factor."""
+
+
+class FactorDue(Struct, frozen=True):
+    """The password was right, and now the second factor is asked for."""
+
+    admin_id: UUID
+    epoch: int
+
+
+def token_hash(token: str) -> str:
+    """What the ledger knows a token by."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def new_token(environment: Environment) -> str:
+    """A token that nobody can guess."""
+    return urlsafe_b64encode(environment.random(TOKEN)).decode().rstrip("=")
+
+
+def enter(
+    uow: UnitOfWork,
+    token_hash: str,
+    *,
+    enrolling: bool = False,
+    own: bool = False,
+) -> None:
+    """Admit the admin whose live session this is, or whose API key: sets actor, rights and
+    contacts of the decision, and notes now and then that session or key is used. A key never gives
+    more than its owner may do now. A borrower's session is admitted only to what is `own`: what is
+    open to borrowers as far as it is theirs.
+
+    Raises Unauthenticated when there is no such session or key, or none any more; Forbidden
+    (`ip-blocked`) when nobody may come in from the caller's address, or (`two-factor-required`)
+    when the admin must enrol a second factor first and is not about to: then there are no rights.
+    """
+    holder = uow.holder("token", token_hash)
+    if holder and (access := uow.find(CustomerAccess, holder)):
+        customer_session.enter(uow, access, token_hash, current(uow))
+        if not own:
+            raise Forbidden("forbidden", "This is not open to borrowers.")
+        return
+    key = uow.find(ApiKey, holder) if holder else None
+    admin = uow.find(AdminUser, key.owner if key else holder) if holder else None
+    session = admin.sessions.get(token_hash) if admin else None
+    settings = current(uow)
+    lives = key.lives(uow.now) if key else session and session.is_live(uow.now, settings.idle)
+    if not admin or not lives or admin.status is not AdminStatus.ACTIVE:
+        uow.activities.clear()  # Nobody did this.
+        raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
+    role = act_as(admin, uow, key)
+    require_address(uow, settings)
+    if key:
+        api_key_commands.require_admitted(key, uow)
+    uow.rights = role.rights & key.rights if key else role.rights
+    uow.caps = role.caps
+    if must_enrol(admin, settings):
+        if not enrolling:
+            words = "The security settings ask for a second factor: enrol one first."
+            raise Forbidden("two-factor-required", words)
+        uow.rights = frozenset()
+    uow.contacts = admin.contacts
+    if key:
+        api_key_commands.note_use(key, uow)
+    elif session and uow.now >= session.seen_at + settings.idle / SIGHTINGS:
+        seen = AdminSeen(session=token_hash, idle_at=uow.stamp.at + settings.idle)
+        uow.append(AdminUser, admin.id, [seen])
+
+
+def enter_in_person(uow: UnitOfWork, token_hash: str, *, enrolling: bool = False) -> None:
+    """Admit an admin who has logged in, and no machine that acts for one."""
+    enter(uow, token_hash, enrolling=enrolling)
+    require_session(uow)
+
+
+def enter_own(uow: UnitOfWork, token_hash: str) -> None:
+    """Admit an admin, or a borrower to what is open to borrowers."""
+    enter(uow, token_hash, own=True)
+
+
+def enter_to_enrol(uow: UnitOfWork, token_hash: str) -> None:
+    """Admit whoever may at least enrol a second factor."""
+    enter(uow, token_hash, enrolling=True)
+
+
+def enter_in_person_to_enrol(uow: UnitOfWork, token_hash: str) -> None:
+    """Admit whoever has logged in, though it be only to enrol a second factor."""
+    enter_in_person(uow, token_hash, enrolling=True)
+
+
+async def log_in(
+    ledger: Ledger,
+    attempts: Attempts,
+    stamp: Stamp,
+    form: LogIn,
+    environment: Environment,
+) -> LoggedIn | FactorDue:
+    """Open a session for an active admin, or say that the second factor is due.
+
+    Raises Unauthenticated with the one code `invalid-credentials`, after the same work, whether
+    the name, the password or the standing is at fault; TooManyAttempts, without a look at the
+    password, after too many of those; Forbidden (`ip-blocked`) for a blocked address.
+    """
+    name = form.username.lower()
+    token, admin_id, known = new_token(environment), NOBODY, ""
+
+    def look_up(uow: UnitOfWork) -> tuple[SecuritySettings, UUID, str]:
+        settings = current(uow)
+        require_address(uow, settings)
+        holder = uow.holder("admin-username", name) or NOBODY
+        admin = uow.find(AdminUser, holder)
+        kept = uow.secret(holder, "password") or ""
+        active = admin is not None and admin.status is AdminStatus.ACTIVE
+        return settings, holder, kept if active else ""
+
+    def begin(uow: UnitOfWork) -> tuple[UUID, LoggedIn | FactorDue]:
+        admin = uow.read(AdminUser, admin_id)
+        still = uow.secret(admin_id, "password") == known
+        if not still or admin.status is not AdminStatus.ACTIVE:
+            raise _invalid()
+        due = FactorDue(admin_id, admin.epoch)
+        act_as(admin, uow)
+        opened = due if admin.two_factor else begin_session(uow, admin, token)
+        uow.activities.append(at_the_gate("LogIn"))
+        return admin_id, opened
+
+    async with failures_logged(ledger, stamp, "LogIn", lambda: admin_id, attempts):
+        settings, admin_id, known = await ledger.read(look_up, stamp)
+        async with attempts.attempt(name, stamp.ip, settings) as attempt:
+            if not await verify(known, form.password):
+                raise _invalid()
+            _, opened = await ledger.decide(begin, stamp)
+            if isinstance(opened, LoggedIn):  # A password alone makes up for no wrong codes.
+                await attempt.forgive()
+    return opened
+
+
+async def change_password(
+    ledger: Ledger,
+    attempts: Attempts,
+    stamp: Stamp,
+    admin_id: UUID,
+    form: ChangePassword,
+    *,
+    admit: Admit = admit_all,
+) -> Receipt:
+    """Change one's own password, which ends all of one's sessions.
+
+    Raises Invalid (`wrong-password`) when the present one is not right, TooManyAttempts after too
+    many of those; what failed at the log-in counts as well.
+    """
+
+    def look_up(uow: UnitOfWork) -> tuple[SecuritySettings, str, str]:
+        name = uow.read(AdminUser, admin_id).username
+        return current(uow), name, uow.secret(admin_id, "password") or ""
+
+    wrong = Invalid("wrong-password", "This is not your present password.", "/currentPassword")
+    settings, name, known = await ledger.read(look_up, stamp, admit)
+    async with failures_logged(ledger, stamp, "ChangePassword", lambda: admin_id, attempts):
+        async with attempts.attempt(name, stamp.ip, settings):
+            if not await verify(known, form.current_password):
+                raise wrong
+        ready = await form.hashed()
+
+    def change(uow: UnitOfWork) -> UUID:
+        if uow.secret(admin_id, "password") != known:
+            raise wrong
+        uow.activities.append(at_the_gate("ChangePassword"))
+        return perform(uow, AdminUser, admin_id, ready)
+
+    return await ledger.submit(change, stamp, admit=admit)
+
+
+def begin_session(
+    uow: UnitOfWork,
+    before: AdminUser,
+    token: str,
+    step: int | None = None,
+    *,
+    recovery: bool = False,
+) -> LoggedIn:
+    """Begin a session of an admin who has proved to be one, and say with which code. Sessions
+    that have expired or are too many end here."""
+    role = act_as(before, uow)
+    session, now = token_hash(token), uow.stamp.at
+    settings = current(uow)
+    begun = AdminLoggedIn(
+        session=session,
+        expires_at=now + SESSION,
+        idle_at=now + settings.idle,
+        step=step,
+        recovery=recovery,
+    )
+    uow.claim("token", session, before.id, Refused("already-exists", "The token is taken."))
+    uow.append(AdminUser, before.id, [begun])
+    for ended in before.sessions.keys() - uow.read(AdminUser, before.id).sessions.keys():
+        uow.release("token", ended)
+    enrol_only = must_enrol(before, settings)
+    return LoggedIn(token, begun.expires_at, before.id, before.username, role.name, enrol_only)
+
+
+def _invalid() -> Unauthenticated:
+    return Unauthenticated("invalid-credentials", "The user name or the password is wrong.")

@@ -1,0 +1,1 @@
+"""Decides commands and commits their events: aggregates, units of work, batches, the store."""

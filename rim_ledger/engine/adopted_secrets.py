@@ -1,0 +1,82 @@
+"""Takes over the secrets and outcomes of a ledger whose events did not tell of such rows yet."""
+
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+from psycopg import AsyncConnection
+
+from rim_ledger.engine.aggregate import SYSTEM, Aggregate, Event, Stamp
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.event_mac import Forged
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.rows import ADOPTED, adopted
+from rim_ledger.engine.store import Store
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.vault.personal_keys import Vault
+
+BATCH: Final = 1000
+SECRETS: Final = """
+SELECT owner, purpose, secret FROM ledger.secrets
+ WHERE EXISTS (SELECT FROM ledger.events WHERE stream_id = owner)"""
+OUTCOMES: Final = """
+SELECT caller, key, request_hash, outcome FROM ledger.outcomes WHERE mac IS NULL LIMIT %s"""
+CODES: Final = """
+UPDATE ledger.outcomes o SET mac = n.mac
+  FROM unnest(%s::text[], %s::text[], %s::bytea[]) AS n (caller, key, mac)
+ WHERE o.caller = n.caller AND o.key = n.key"""
+
+
+class SecretsAdopted(Event):
+    """The secrets that there were are believed from now on, and no others that no event tells of.
+    Which they are is said beside this, by fingerprints."""
+
+
+class AdoptedSecrets(Aggregate):
+    """That this was done, once."""
+
+    @classmethod
+    def begin(cls, id: Any, event: SecretsAdopted, stamp: Stamp) -> Self:
+        return cls(id=id)
+
+    def evolve(self, event: SecretsAdopted, stamp: Stamp) -> Self:
+        return self
+
+
+async def adopt(url: str, ledger: Ledger, vault: Vault, environment: Environment) -> bool:
+    """Take over what is there, once, in a ledger that has rows of which no event tells; whether
+    there was anything to do. Raises Forged where the log since its codes began is not whole."""
+    async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        if not await _lacks_marks(Store(connection), ledger):
+            return False
+        while rows := await (await connection.execute(OUTCOMES, [BATCH])).fetchall():
+            await connection.execute(CODES, _coded(rows, ledger))
+        cursor = await connection.execute(SECRETS)
+        secrets = {(owner, purpose): secret async for owner, purpose, secret in cursor}
+
+    def work(uow: UnitOfWork) -> Any:
+        if uow.version(ADOPTED) == 0:
+            uow.append(AdoptedSecrets, ADOPTED, [SecretsAdopted()])
+            uow.marks[ADOPTED] = adopted(vault, secrets)
+        return ADOPTED
+
+    await ledger.submit(work, Stamp(at=environment.now(), actor=SYSTEM))
+    return True
+
+
+async def _lacks_marks(store: Store, ledger: Ledger) -> bool:
+    """Whether there are events, and none that tells of a row, from where they carry codes."""
+    position = ledger.known.event_mac.since
+    while lines := await store.after(position):
+        for line in lines:
+            position += 1
+            if line.notification.id != position:
+                raise Forged(position)
+            if ledger.known.read(line).kept:
+                return False
+    return position > 0
+
+
+def _coded(rows: Sequence[tuple[str, ...]], ledger: Ledger) -> list[list[Any]]:
+    callers, keys, *_ = zip(*rows, strict=True)
+    codes = [ledger.known.outcome(*row).mac for row in rows]
+    return [list(callers), list(keys), codes]

@@ -1,0 +1,167 @@
+"""What the ledger remembers: events with their stamps, and the aggregates that they add up to."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+from pydantic import BaseModel
+
+from rim_ledger.engine.frozen import FrozenMeta
+from rim_ledger.engine.holding import Holding
+
+Personal = Annotated[str | None, msgspec.Meta(extra={"personal": True})]
+"""Words about a person. Sealed under the person's key before they are stored, null once erased."""
+
+PersonalMap = Annotated[dict[str, Any], msgspec.Meta(extra={"personal": True})]
+"""Free fields about a person: the names stay readable, each value is sealed."""
+
+
+class Actor(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
+    """Who acted, with name and role as they were then. A machine acts as the admin who made its
+    API key, and the key is named as well, by id and by the name it had."""
+
+    type: Literal["admin", "user", "system", "integration"]
+    id: UUID | None = None
+    name: str = ""
+    role: str | None = None
+    api_key: UUID | None = None
+    api_key_name: str | None = None
+
+
+SYSTEM = Actor(type="system", name="system")
+
+
+class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
+    """Who did it, when and from where. Kept beside every event, so that payloads stay small.
+
+    `at` is the business time (UTC); the time of recording belongs to the log. `said_at` is when a
+    provider says that it happened: kept as its word, and decided by nowhere.
+    """
+
+    at: datetime
+    actor: Actor
+    ip: str | None = None
+    user_agent: str | None = None
+    request_id: str | None = None
+    key: str | None = None
+    causation: UUID | None = None
+    said_at: datetime | None = None
+    recorded_at: datetime | None = None
+    """When the log took it in (UTC). That stands beside the event and is no part of its body."""
+
+    def taken_in(self, at: datetime) -> Self:
+        """The stamp of an event that the log takes in at a time."""
+        return replace(self, recorded_at=at)
+
+    @property
+    def noted_at(self) -> datetime:
+        """When it was recorded, which no command can choose; the business time where only that is
+        known."""
+        return self.recorded_at or self.at
+
+    @property
+    def admin(self) -> UUID | None:
+        """The admin who acted, if it was one."""
+        return self.actor.id if self.actor.type == "admin" else None
+
+    @property
+    def customer(self) -> UUID | None:
+        """The borrower who acted by themselves, if it was one."""
+        return self.actor.id if self.actor.type == "user" else None
+
+
+class Event(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
+    """A fact, in the past tense. The class name is the name kept in the log, for ever."""
+
+    SCHEMA: ClassVar[int] = 1
+
+    @classmethod
+    def upcast(cls, schema: int, data: dict[str, Any]) -> dict[str, Any]:
+        """The payload of an older schema in today's shape. A class that changes overrides this."""
+        raise LookupError(f"{cls.__name__} was never written with schema {schema}: {sorted(data)}")
+
+    @classmethod
+    def of(cls, source: Struct | BaseModel, **more: Any) -> Self:
+        """The event with the fields that a source has under the same names, and with more."""
+        return cls(**shared(cls, source) | more)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The fields that are set, of an event that sets only what it changes."""
+        fields = zip(self.__struct_fields__, self.__struct_defaults__, strict=True)
+        values = ((name, getattr(self, name), default) for name, default in fields)
+        return {name: value for name, value, default in values if value is not default}
+
+
+def shared(kind: type[Struct], source: Struct | BaseModel) -> dict[str, Any]:
+    """Those fields of a kind that a source has under the same names."""
+    return {name: getattr(source, name) for name in _shared_names(kind, type(source))}
+
+
+@cache
+def _shared_names(kind: type[Struct], source: type[Struct | BaseModel]) -> tuple[str, ...]:
+    of_source = source.__struct_fields__ if issubclass(source, Struct) else source.model_fields
+    return tuple(name for name in kind.__struct_fields__ if name in of_source)
+
+
+A = TypeVar("A", bound="Aggregate")
+
+
+class Reader(Protocol):
+    """Who asks, and what they may do: the part of a unit of work that visibility depends on."""
+
+    stamp: Stamp
+
+    def may(self, resource: str, action: str) -> bool: ...
+    def find(self, kind: type[A], id: UUID | str) -> A | None: ...
+
+
+class Aggregate(Holding, metaclass=FrozenMeta):
+    """What the events of one stream add up to. Never stored, always replayed.
+
+    Its `id` is that of its stream, but where one thing is a profile of another and shares its id.
+    """
+
+    id: UUID
+
+    @classmethod
+    def begin(cls, id: UUID, event: Any, stamp: Stamp) -> Self:
+        """The aggregate after its first event."""
+        return cls.made(id, event, created_at=stamp.at)
+
+    @classmethod
+    def made(cls, id: UUID, event: Event, **more: Any) -> Self:
+        """An aggregate with the fields that an event has under the same names, and with more."""
+        return cls(**shared(cls, event) | {"id": id} | more)
+
+    @abstractmethod
+    def evolve(self, event: Any, stamp: Stamp) -> Self:
+        """The aggregate after one more event. Total: no rule is checked here."""
+
+    @classmethod
+    def stream_of(cls, id: UUID) -> UUID:
+        """The stream of the one with this id: the id itself, unless another kind shares it."""
+        return id
+
+    @property
+    def person(self) -> UUID:
+        """Whose personal words this stream's events carry: they are sealed under that key."""
+        return self.id
+
+    def known_to(self, reader: Reader) -> bool:
+        """Whether the caller may know of it; for others it is as if it were not there. Borrowers
+        know of what is about them."""
+        return reader.stamp.customer in (None, self.person)
+
+    def require_present(self) -> None:
+        """Refuse where it was deleted, archived or revoked: it is kept for the record only."""
+
+    def but(self, **changes: Any) -> Self:
+        return replace(self, **changes)

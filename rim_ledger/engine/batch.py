@@ -1,0 +1,131 @@
+"""What is known while a group of commands is decided."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from rim_ledger.engine.cache import Cache
+from rim_ledger.engine.claim_index import Claim, amended
+from rim_ledger.engine.counts import Count
+from rim_ledger.engine.counts import load as load_counts
+from rim_ledger.engine.draft import Draft, Outcome
+from rim_ledger.engine.entry import Entry
+from rim_ledger.engine.missing import Missing, Secret
+from rim_ledger.engine.rows import mark
+from rim_ledger.engine.store import Store
+from rim_ledger.engine.unit_of_work import UnitOfWork
+
+
+class Batch:
+    """What is known while a group is decided: the cache, under the group's own writes."""
+
+    def __init__(self, known: Cache) -> None:
+        self._known = known
+        self.streams: dict[UUID, Entry] = {}
+        self.claims: dict[Claim, UUID | None] = {}
+        self.keys: dict[UUID, AESGCM | None] = {}
+        self.numbers: dict[tuple[str, int], int] = {}
+        self.secrets: dict[Secret, str | None] = {}
+        self.lists: dict[str, tuple[int, dict[str, UUID]]] = {}
+        """Of each list that was asked for: how many names at most, and these."""
+        self.outcomes: dict[tuple[str, str], Outcome] = {}
+        self.counts: dict[Count, int] = {}
+
+    def copy(self) -> "Batch":
+        """The same knowledge, for trials whose writes do not count."""
+        other = Batch(self._known)
+        other.streams, other.claims = dict(self.streams), dict(self.claims)
+        other.keys, other.numbers = dict(self.keys), dict(self.numbers)
+        other.secrets, other.outcomes = dict(self.secrets), dict(self.outcomes)
+        other.lists, other.counts = dict(self.lists), dict(self.counts)
+        return other
+
+    def stream(self, id: UUID) -> Entry:
+        entry = self.streams.get(id) or self._known.streams.get(id)
+        if entry is None:
+            raise Missing(stream=id)
+        return entry
+
+    def claim(self, claim: Claim) -> UUID | None:
+        for known in (self.claims, self._known.claims):
+            if claim in known:
+                return known[claim]
+        raise Missing(claim=claim)
+
+    def key(self, person: UUID) -> AESGCM | None:
+        for known in (self.keys, self._known.keys):
+            if person in known:
+                return known[person]
+        raise Missing(person=person)
+
+    def number(self, prefix: str, year: int) -> int:
+        for known in (self.numbers, self._known.numbers):
+            if (prefix, year) in known:
+                return known[prefix, year]
+        raise Missing(number=(prefix, year))
+
+    def secret(self, secret: Secret) -> str | None:
+        if secret not in self.secrets:
+            raise Missing(secret=secret)
+        return self.secrets[secret]
+
+    def counted(self, count: Count) -> int:
+        if count not in self.counts:
+            raise Missing(count=count)
+        return self.counts[count]
+
+    def listed(self, kind: str, count: int) -> Mapping[str, UUID]:
+        return amended(self._committed, self.claims, kind, count)
+
+    def _committed(self, kind: str, count: int) -> Mapping[str, UUID]:
+        most, names = self.lists.get(kind, (0, {}))
+        if most < count and len(names) == most:
+            raise Missing(listing=(kind, count))
+        return names
+
+    def take(self, uow: UnitOfWork) -> None:
+        """Let the rest of the group see what this decision wrote, once its events tell of it."""
+        mark(uow, self._known.vault)
+        self.streams |= uow.streams
+        self.claims |= uow.claims
+        self.keys |= {person: key for person, (key, _) in uow.keys.items()}
+        self.keys |= dict.fromkeys(uow.erased)
+        self.secrets |= uow.secrets
+        self.numbers |= uow.numbers
+        self.counts |= uow.counts
+
+    async def load(self, missing: Sequence[Missing], store: Store) -> None:
+        """Learn what is missing."""
+        known = self._known
+        if ids := {each.stream for each in missing if each.stream}:
+            await known.load_streams(store, ids)
+        if claims := {each.claim for each in missing if each.claim}:
+            await known.load_claims(store, claims)
+        if persons := {each.person for each in missing if each.person}:
+            await known.load_keys(store, persons)
+        if secrets := {each.secret for each in missing if each.secret}:
+            self.secrets |= await known.load_secrets(store, secrets)
+        if lists := dict(sorted(each.listing for each in missing if each.listing)):
+            listed = await store.listed(lists)
+            named = {
+                (kind, name): stream
+                for kind, (_, names) in listed.items()
+                for name, stream in names.items()
+            }
+            await known.require_held(store, named)
+            self.lists |= listed
+        if counts := {each.count for each in missing if each.count}:
+            self.counts |= await load_counts(store.connection, counts)
+        if numbers := {each.number for each in missing if each.number}:
+            await known.load_numbers(store, numbers)
+
+    def accept(self, draft: Draft) -> None:
+        """The draft is durable: what the group knows is now what is known."""
+        known = self._known
+        if known.head == draft.head and draft.streams:
+            known.head, known.recorded_at = draft.head + len(draft.streams), draft.at
+        known.streams |= self.streams
+        known.claims |= self.claims
+        known.keys |= self.keys
+        known.numbers |= self.numbers

@@ -1,0 +1,204 @@
+"""What a process knows of the log: streams, claims, keys and numbers, as they were committed."""
+
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from hmac import compare_digest
+from typing import Any, Final, NoReturn, TypeVar
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec.structs import asdict, replace
+
+from rim_ledger.engine.activity import AdminActivityLog
+from rim_ledger.engine.aggregate import Aggregate, Event
+from rim_ledger.engine.claim_index import Claim
+from rim_ledger.engine.codec import Codec, Recorded
+from rim_ledger.engine.draft import Draft, Outcome
+from rim_ledger.engine.entry import Entry
+from rim_ledger.engine.event_mac import Forged, RowForged, leaf
+from rim_ledger.engine.missing import Secret
+from rim_ledger.engine.refused_request import RefusedRequest
+from rim_ledger.engine.rows import ADOPTED, is_held, key_fits, secret_fits
+from rim_ledger.engine.store import Line, Moved, Store
+from rim_ledger.vault.personal_keys import Vault
+from rim_ledger.vault.sealed_row import entry
+
+CACHE_MAX: Final = 20_000
+L = TypeVar("L", AdminActivityLog, RefusedRequest)
+
+log = logging.getLogger("rim_ledger")
+
+EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+
+class Cache:
+    """A cache, true up to `head`. What is not in it is loaded when somebody asks."""
+
+    def __init__(self, entities: dict[type[Event], type[Aggregate]], vault: Vault) -> None:
+        assert vault.event_mac, "a ledger is opened when its events carry codes"
+        self._entities, self.vault, self.event_mac = entities, vault, vault.event_mac
+        self.codec = Codec({event.__name__: event for event in entities})
+        self.head, self.recorded_at = 0, EPOCH
+        self.streams: dict[UUID, Entry] = {}
+        self.claims: dict[Claim, UUID | None] = {}
+        self.keys: dict[UUID, AESGCM | None] = {}
+        self.numbers: dict[tuple[str, int], int] = {}
+        """The last number taken of each prefix and year. It moves with the head only, and a group
+        is written only at the head it was decided on: so no two processes take the same one."""
+
+    async def begin(self, store: Store) -> None:
+        """Learn where the log ends."""
+        if last := await store.last():
+            self._require_own(last)
+            self.head, self.recorded_at = last.notification.id, last.recorded_at
+
+    def follow(self, lines: Iterable[Line]) -> None:
+        """Go on to what was written since. Others may have changed what is no stream."""
+        for line in lines:
+            self._fold(line)
+            self.head, self.recorded_at = line.notification.id, line.recorded_at
+        self.claims.clear()
+        self.keys.clear()
+        self.numbers.clear()
+
+    async def load_streams(self, store: Store, ids: Collection[UUID]) -> None:
+        """That something is not there is believed of an answer only, here as in all that is
+        loaded, and not of a question that went unanswered. Raises Forged, also where a version is
+        missing."""
+        lines = await store.streams(ids)
+        loaded = dict.fromkeys(ids, Entry())
+        for line in lines:
+            recorded = self.read(line)
+            before = loaded[recorded.originator_id]
+            if recorded.originator_version != before.version + 1:
+                raise Forged(line.notification.id)
+            loaded[recorded.originator_id] = self._folded(before, recorded)
+        self.streams |= loaded
+
+    def codes(self, draft: Draft) -> list[bytes]:
+        """The code of each event that a draft would write."""
+        columns = zip(draft.streams, draft.versions, draft.names, draft.bodies, strict=True)
+        codes = list[bytes]()
+        for position, (stream, version, name, body) in enumerate(columns, draft.head + 1):
+            text = body.encode()
+            entry = leaf(position, stream, version, name, recorded_at=draft.at, body=text)
+            codes.append(self.event_mac.code(entry))
+        return codes
+
+    def coded(self, table: str, line: L) -> L:
+        """A line for a table that is sealed, with its code."""
+        code = self.event_mac.code(entry(table, asdict(line)))
+        return replace(line, mac=f"\\x{code.hex()}")
+
+    async def load_claims(self, store: Store, claims: Collection[Claim]) -> None:
+        """Raises RowForged where a stream does not have the name that is said to be its own."""
+        held = await store.claims(list(claims))
+        await self.require_held(store, held)
+        self.claims |= dict.fromkeys(claims) | held
+
+    async def load_keys(self, store: Store, persons: Collection[UUID]) -> None:
+        """Raises RowForged for a key that was destroyed and is there again, or that is gone."""
+        rows = await store.keys(persons)
+        await self._load_unknown(store, persons)
+        for person in persons:
+            if not key_fits(self.streams[person], person, rows):
+                await self._refuse(store, "personal_keys", person)
+            self.keys[person] = self.vault.unwrap(person, rows.get(person))
+
+    async def load_secrets(
+        self, store: Store, secrets: Collection[Secret]
+    ) -> dict[Secret, str | None]:
+        """Raises RowForged where one is not what its owner's events say."""
+        rows = await store.secrets(list(secrets))
+        await self._load_unknown(store, [ADOPTED, *(owner for owner, _ in secrets)])
+        for secret in secrets:
+            owner, before = self.streams[secret[0]], self.streams[ADOPTED]
+            if not secret_fits(self.vault, owner, before, secret, rows.get(secret)):
+                await self._refuse(store, "secrets", secret[0])
+        return dict.fromkeys(secrets) | rows
+
+    async def require_held(self, store: Store, held: Mapping[Claim, UUID]) -> None:
+        """Raise RowForged unless each of these streams has the name. Moved where that was said of
+        another log than the one that is known."""
+        await self._load_unknown(store, held.values())
+        for claim, stream in held.items():
+            if not is_held(self.vault, self.streams[stream], claim):
+                await self._refuse(store, "claims", stream)
+
+    def outcome(self, caller: str, key: str, request_hash: str, text: str) -> Outcome:
+        """What became of a request, with its code."""
+        mac = self.event_mac.row_code("outcomes", caller, key, request_hash, text)
+        return Outcome(caller, key, request_hash, text, mac)
+
+    async def load_outcomes(
+        self, store: Store, wanted: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], Outcome]:
+        """Raises RowForged where one was not stored by this ledger."""
+        outcomes = await store.outcomes(wanted)
+        for each in outcomes:
+            own = self.outcome(each.caller, each.key, each.request_hash, each.outcome)
+            if not compare_digest(each.mac or b"", own.mac or b""):
+                await self._refuse(store, "outcomes", f"the key {each.key}")
+        return {(each.caller, each.key): each for each in outcomes}
+
+    async def load_numbers(self, store: Store, wanted: Collection[tuple[str, int]]) -> None:
+        """Raises RowForged where the next number is borne already: it would be handed out again."""
+        taken = await store.numbers(list(wanted))
+        for (prefix, year), (_, borne) in taken.items():
+            if borne:
+                await self._refuse(store, "numbers", f"{prefix}-{year}")
+        self.numbers |= {each: last for each, (last, _) in taken.items()}
+
+    async def _load_unknown(self, store: Store, streams: Iterable[UUID]) -> None:
+        if unknown := {each for each in streams if each not in self.streams}:
+            await self.load_streams(store, unknown)
+
+    async def _refuse(self, store: Store, table: str, of: object) -> NoReturn:
+        """Raise RowForged, or Moved where the row may follow from what is not known yet."""
+        if await store.head() != self.head:
+            raise Moved
+        log.error("a row of ledger.%s for %s does not follow from the log", table, of)
+        raise RowForged(table, of)
+
+    def bound(self) -> None:
+        """Stay small: the oldest entries go first, and are loaded again when needed."""
+        for cache in (self.streams, self.claims, self.keys):
+            _forget_oldest(cache)
+
+    def _fold(self, line: Line) -> None:
+        """Bring a cached stream forward by one event, if it is the next one. Raises Forged."""
+        recorded = self.read(line)
+        entry = self.streams.get(recorded.originator_id)
+        if entry is not None and entry.version == recorded.originator_version - 1:
+            self.streams[recorded.originator_id] = self._folded(entry, recorded)
+
+    def _folded(self, entry: Entry, recorded: Recorded) -> Entry:
+        """A stream and one more event."""
+        return entry.after(self._entities[type(recorded.event)], recorded)
+
+    def read(self, line: Line) -> Recorded:
+        """An event that this ledger wrote. Raises Forged."""
+        self._require_own(line)
+        return self.codec.recorded(line.notification, line.recorded_at)
+
+    def _require_own(self, line: Line) -> None:
+        """Raise Forged unless a ledger with this key wrote the event, as it is and where it is."""
+        event = line.notification
+        assert isinstance(event.originator_id, UUID), "streams are named by UUIDs"
+        written = leaf(
+            event.id,
+            event.originator_id,
+            event.originator_version,
+            event.topic,
+            recorded_at=line.recorded_at,
+            body=event.state,
+        )
+        if not self.event_mac.is_right(event.id, written, line.mac):
+            log.error("position %d of the log is forged", event.id)
+            raise Forged(event.id)
+
+
+def _forget_oldest(cache: dict[Any, Any]) -> None:
+    while len(cache) > CACHE_MAX:
+        del cache[next(iter(cache))]

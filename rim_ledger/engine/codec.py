@@ -1,0 +1,100 @@
+"""How an event is written: plain JSON, so that an analyst can read the log with psql."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, cast
+from uuid import UUID
+
+import msgspec
+from eventsourcing.persistence import Mapper, StoredEvent
+from msgspec import Raw, Struct
+from msgspec.structs import force_setattr, replace
+
+from rim_ledger.engine.aggregate import Event, Stamp
+
+Kept = Mapping[str, str | None]
+"""What rows beside the log a stream has: secrets by their fingerprints, and names (as "") that do
+not follow from its state. None for what it has no more."""
+NOTHING_KEPT: Final[Kept] = {}
+
+
+class Recorded(Struct, frozen=True, kw_only=True, gc=False):
+    """An event in its place in its stream, under the stamp it was made with, and which rows of
+    the stream were written with it."""
+
+    originator_id: UUID
+    originator_version: int
+    id: UUID
+    event: Event
+    stamp: Stamp
+    kept: Kept = NOTHING_KEPT
+
+
+class _Written(Struct, omit_defaults=True):
+    id: UUID
+    stamp: Stamp
+    data: Any
+    schema: int = 1
+    kept: dict[str, str | None] = {}
+
+
+class _Read(Struct):
+    id: UUID
+    stamp: Stamp
+    data: Raw
+    schema: int = 1
+    kept: dict[str, str | None] = {}
+
+
+_read = msgspec.json.Decoder(_Read)
+_write = msgspec.json.Encoder()
+
+
+class Codec(Mapper[UUID]):
+    """The library's mapper, for our events: the class name is the stored name."""
+
+    def __init__(self, events: dict[str, type[Event]]) -> None:
+        self._decoders = {
+            name: msgspec.json.Decoder(event, strict=True) for name, event in events.items()
+        }
+        self._events = events
+
+    def to_stored_event(self, domain_event: Any) -> StoredEvent:
+        recorded = cast("Recorded", domain_event)
+        event = recorded.event
+        body = _Written(
+            id=recorded.id,
+            stamp=replace(recorded.stamp, recorded_at=None),
+            data=event,
+            schema=type(event).SCHEMA,
+            kept=dict(recorded.kept),
+        )
+        return StoredEvent(
+            originator_id=recorded.originator_id,
+            originator_version=recorded.originator_version,
+            topic=type(event).__name__,
+            state=_write.encode(body),
+        )
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Any:
+        body = _read.decode(stored_event.state)
+        return Recorded(
+            originator_id=cast("UUID", stored_event.originator_id),
+            originator_version=stored_event.originator_version,
+            id=body.id,
+            event=self._event(stored_event.topic, body),
+            stamp=body.stamp,
+            kept=body.kept or NOTHING_KEPT,
+        )
+
+    def recorded(self, stored_event: StoredEvent, at: datetime) -> Recorded:
+        """A stored event whose stamp also says when the log took it in (UTC)."""
+        recorded: Recorded = self.to_domain_event(stored_event)
+        force_setattr(recorded.stamp, "recorded_at", at)  # It was made here, for nobody else yet.
+        return recorded
+
+    def _event(self, name: str, body: _Read) -> Event:
+        event = self._events[name]
+        if body.schema == event.SCHEMA:
+            return self._decoders[name].decode(body.data)
+        return msgspec.convert(event.upcast(body.schema, msgspec.json.decode(body.data)), event)

@@ -1,0 +1,79 @@
+"""The one connection that a ledger writes by. It comes back after the database was away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from psycopg import AsyncConnection
+
+from rim_ledger.engine.refusals import Unavailable
+from rim_ledger.engine.store import Store
+from rim_ledger.postgres.outage import OUTAGE
+from rim_ledger.postgres.pool import NETWORK
+
+RECONNECT_TIMEOUT_SECONDS: Final = 10.0
+"""So long a command waits for a lost database to come back."""
+END: Final = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+ WHERE pid = %s AND pid <> pg_backend_pid() AND usename = session_user"""
+
+
+class WriteConnection:
+    """Holds the store at the other end of the connection."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._store: Store | None = None
+        self._backend: int | None = None
+
+    @property
+    def store(self) -> Store:
+        assert self._store is not None, "the ledger is used as an async context manager"
+        return self._store
+
+    async def connect(self) -> None:
+        """Begin a session, once the one before it has ended: what that may still have been
+        committing is then known for good."""
+        connection = await AsyncConnection.connect(self._url, autocommit=True, **NETWORK)
+        try:
+            store = Store(connection)
+            if self._backend:
+                await self._end_session(store, self._backend)
+            await store.prepare()
+        except BaseException:
+            await connection.close()
+            raise
+        self._store, self._backend = store, connection.info.backend_pid
+
+    async def reconnect(self) -> None:
+        """Come back to the database. Raises Unavailable."""
+        await self.close()
+        deadline = asyncio.get_running_loop().time() + RECONNECT_TIMEOUT_SECONDS
+        while True:
+            try:
+                await self.connect()
+            except OUTAGE:
+                if asyncio.get_running_loop().time() > deadline:
+                    words = "The ledger's database cannot be reached."
+                    raise Unavailable("store-unavailable", words) from None
+                await asyncio.sleep(0.2)
+            else:
+                return
+
+    @asynccontextmanager
+    async def closing_on_error(self) -> AsyncIterator[None]:
+        """Leave no session open when the block fails."""
+        try:
+            yield
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        await self.store.connection.close()
+
+    @staticmethod
+    async def _end_session(store: Store, backend: int) -> None:
+        while (await store.connection.execute(END, [backend])).rowcount:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)

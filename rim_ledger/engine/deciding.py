@@ -1,0 +1,158 @@
+"""Decides a group of commands in their order, into one draft."""
+
+import asyncio
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from rim_ledger.engine.activity import logged, with_uuids
+from rim_ledger.engine.aggregate import Stamp
+from rim_ledger.engine.batch import Batch
+from rim_ledger.engine.cache import Cache
+from rim_ledger.engine.draft import Draft
+from rim_ledger.engine.entry import Entry
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.idempotency import Idempotency, Receipt, kept, replayed
+from rim_ledger.engine.missing import Missing
+from rim_ledger.engine.refusals import Unavailable
+from rim_ledger.engine.refused_request import refused_request
+from rim_ledger.engine.store import Store
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.vault.personal_keys import Vault
+
+LOADS_MAX: Final = 10_000
+SECONDS_MAX: Final = 0.25
+"""Seconds of deciding after which a group takes no more in: other callers have their turn."""
+
+UNDECIDED: Final = AssertionError("no answer was decided")
+
+Admit = Callable[[UnitOfWork], None]
+"""Sees to it that the caller may ask at all: sets actor and rights, or refuses."""
+
+
+class Item(Struct):
+    """A decision that a caller waits for."""
+
+    work: Callable[[UnitOfWork], tuple[UUID | None, Any]]
+    """Gives the stream that the receipt is about, None for a read, and the decision's value."""
+    stamp: Stamp
+    idempotency: Idempotency | None
+    admit: Admit
+    reading: bool
+    """Whether it is decided while the store takes no writes."""
+    keeps_value: bool
+    """Whether its value is stored under the idempotency key; JSON must have it."""
+    future: "asyncio.Future[tuple[Receipt | None, Any]]"
+    answer: Receipt | Exception | None = UNDECIDED
+    value: Any = None
+
+
+class Deciding:
+    """What decisions of one process need besides the store."""
+
+    def __init__(self, known: Cache, vault: Vault, environment: Environment) -> None:
+        self._known, self._vault, self._world = known, vault, environment
+
+    async def decide(
+        self, group: list[Item], store: Store, outage: Unavailable | None = None
+    ) -> tuple[Draft, Batch]:
+        """Decide in order. From the first decision that misses something on, the rest is tried only
+        to learn what else is missing; then all that is loaded and they start over. What there is no
+        time for, but for the first, is taken out of the group, unless there is an outage."""
+        draft, whole = self._empty_draft(), await self._open_group(group, store)
+        done, loads = 0, 0
+        while done < len(group):
+            assert (loads := loads + 1) < LOADS_MAX, "a decision asks for something new each time"
+            view, into, missing = whole, draft, list[Missing]()
+            begun = perf_counter()
+            for place, item in enumerate(group[done:], done):
+                if place and not outage and perf_counter() - begun > SECONDS_MAX:
+                    del group[place:]
+                    break
+                try:
+                    self._decide_one(item, view, into, outage)
+                    done += not missing
+                except Missing as miss:
+                    if not missing:
+                        view, into = view.copy(), self._empty_draft()
+                    missing += miss.each
+            await whole.load(missing, store)
+        draft.macs = self._known.codes(draft)
+        return draft, whole
+
+    def _decide_one(
+        self, item: Item, view: Batch, draft: Draft, outage: Unavailable | None
+    ) -> None:
+        """The answer to one item, and what it leaves in the draft. Raises Missing."""
+        key = item.idempotency
+        uow = UnitOfWork(view, self._vault, self._world, item.stamp.taken_in(draft.at))
+        uow.outage = outage
+        stream: UUID | None = None
+        failure: Exception | None = None
+        position = draft.head + len(draft.streams)
+        try:
+            item.admit(uow)
+            if key and (before := view.outcomes.get((key.caller, key.key))):
+                item.answer, item.value = replayed(before, key)
+                return
+            stream, item.value = item.work(uow)
+        except Missing:
+            raise
+        except Exception as error:
+            failure = error
+        activities = [with_uuids(each, uow.holder) for each in uow.activities]
+        if failure is None and not outage:
+            self._take(uow, view, draft)
+        item.answer = failure or (_receipt(view.stream(stream), draft) if stream else None)
+        if outage:
+            return
+        for asked in uow.refused_requests:
+            line, at = self._world.new_id(), draft.at
+            line_of = refused_request(asked, uow.stamp, id=line, position=position, at=at)
+            draft.refused_requests.append(self._known.coded("refused_requests", line_of))
+        for activity in activities:
+            line = self._world.new_id()
+            made = logged(activity, uow.stamp, item.answer, id=line, at=draft.at)
+            draft.activities.append(self._known.coded("activity", made))
+        if key and (text := kept(item.answer, item.value if item.keeps_value else None)):
+            outcome = self._known.outcome(key.caller, key.key, key.request_hash, text)
+            view.outcomes[key.caller, key.key] = outcome
+            draft.outcomes.append(outcome)
+
+    def _take(self, uow: UnitOfWork, view: Batch, draft: Draft) -> None:
+        if not uow.events:
+            uow.numbers.clear()  # A number is taken by what bears it.
+        view.take(uow)
+        for recorded in uow.events:
+            stored = self._known.codec.to_stored_event(recorded)
+            draft.streams.append(recorded.originator_id)
+            draft.versions.append(recorded.originator_version)
+            draft.names.append(stored.topic)
+            draft.bodies.append(stored.state.decode())
+        draft.claims |= uow.claims
+        draft.keys |= {person: wrapped for person, (_, wrapped) in uow.keys.items()}
+        draft.erased |= uow.erased
+        draft.secrets |= uow.secrets
+        draft.reminders |= uow.reminders
+        draft.numbers |= uow.numbers
+        draft.counts |= uow.counts
+
+    def _empty_draft(self) -> Draft:
+        return Draft(head=self._known.head, at=max(self._world.now(), self._known.recorded_at))
+
+    async def _open_group(self, group: list[Item], store: Store) -> Batch:
+        view = Batch(self._known)
+        if keys := [(k.caller, k.key) for item in group if (k := item.idempotency)]:
+            view.outcomes = await self._known.load_outcomes(store, keys)
+        return view
+
+
+def _receipt(entry: Entry, draft: Draft) -> Receipt:
+    assert entry.aggregate is not None, "a decision names a stream that is there"
+    name = entry.aggregate.BUSINESS_ID
+    business_id = getattr(entry.aggregate, name) if name else None
+    position = draft.head + len(draft.streams)
+    return Receipt(entry.aggregate.id, business_id, entry.version, position)

@@ -1,0 +1,70 @@
+"""Authenticates stored events: a code over each, by a key that the database never has."""
+
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from typing import Final, Self
+from uuid import UUID
+
+import msgspec
+
+from rim_ledger.engine.refusals import Unavailable
+
+POSITION: Final = 8
+"""Bytes of a position, where it is kept with the key."""
+
+
+class Forged(Unavailable):
+    """An event in the database is not one that this service wrote."""
+
+    def __init__(self, position: int) -> None:
+        words = f"The event at position {position} was not written by this ledger, or was changed"
+        super().__init__("log-forged", f"{words}; nothing is decided on it. Run rim-ledger verify.")
+
+
+class RowForged(Unavailable):
+    """A row beside the log does not follow from it."""
+
+    def __init__(self, table: str, of: object) -> None:
+        words = f"A row of ledger.{table} for {of} does not follow from the log"
+        super().__init__("row-forged", f"{words}; nothing is decided on it. Run rim-ledger verify.")
+
+
+class EventMac:
+    """Makes and checks the codes (HMAC-SHA-256) of all events after the position `since`."""
+
+    def __init__(self, key: bytes, since: int = 0) -> None:
+        self._key, self.since = key, since
+
+    @classmethod
+    def of(cls, kept: bytes) -> Self:
+        """The one that was kept as bytes."""
+        return cls(kept[:-POSITION], int.from_bytes(kept[-POSITION:], "big"))
+
+    def __bytes__(self) -> bytes:
+        return self._key + self.since.to_bytes(POSITION, "big")
+
+    def code(self, leaf: bytes) -> bytes:
+        """The 32 bytes of code for the leaf of an event."""
+        return hmac.digest(self._key, leaf, hashlib.sha256)
+
+    def row_code(self, table: str, *columns: str) -> bytes:
+        """The 32 bytes of code for a row beside the log; no leaf of an event begins like it."""
+        return self.code(msgspec.json.encode([table, *columns]))
+
+    def is_right(self, position: int, leaf: bytes, code: bytes | None) -> bool:
+        """Whether the code is the one of the event; before `since` there need be none."""
+        return position <= self.since or self.is_own(leaf, code)
+
+    def is_own(self, entry: bytes, code: bytes | None) -> bool:
+        """Whether the code is the one of these bytes."""
+        return code is not None and hmac.compare_digest(code, self.code(entry))
+
+
+def leaf(
+    position: int, stream: UUID, version: int, name: str, *, recorded_at: datetime, body: bytes
+) -> bytes:
+    """The bytes that stand for an event in the Merkle tree, and under its code;
+    docs/reference/verifiable-log.md says so."""
+    at = recorded_at.astimezone(UTC).isoformat(timespec="microseconds")[:26]
+    return f"{position}\n{stream}\n{version}\n{name}\n{at}Z\n".encode() + body

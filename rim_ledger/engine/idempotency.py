@@ -1,0 +1,74 @@
+"""What became of a wish, and how the answer is kept for whoever asks again under the same key."""
+
+from collections.abc import Callable
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from rim_ledger.engine.counts import QuotaExceeded
+from rim_ledger.engine.draft import Outcome
+from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Refused, Stale, Unauthenticated
+
+REFUSALS: Final = {kind.__name__: kind for kind in (Refused, NotFound, Invalid, Stale)}
+
+NOT_KEPT: Final = (Unauthenticated, Forbidden, QuotaExceeded)
+"""Refusals that are asked for anew: nothing was decided."""
+
+
+class Receipt(Struct, frozen=True):
+    """What was acknowledged: the stream, its version and the last position, all durable."""
+
+    id: UUID
+    business_id: str | None
+    version: int
+    position: int
+    replayed: bool = False
+
+
+class Idempotency(Struct, frozen=True):
+    """The key a caller gave a request, and a hash of what the request was understood as."""
+
+    caller: str
+    key: str
+    request_hash: str
+    former_hash: Callable[[], str] = str
+    """Gives the hash of how it was spelled, under which outcomes were stored before."""
+
+
+class _Kept(Struct, omit_defaults=True):
+    """An answer as it is stored under an idempotency key."""
+
+    receipt: Receipt | None = None
+    refused: dict[str, Any] | None = None
+    value: Any = None
+
+
+def kept(answer: Receipt | Exception | None, value: Any) -> str | None:
+    """An answer as it is stored, with the value that goes with a receipt; None where nothing was
+    decided, as for a caller kept out."""
+    if isinstance(answer, Receipt):
+        return msgspec.json.encode(_Kept(receipt=answer, value=value)).decode()
+    if not isinstance(answer, Refused) or isinstance(answer, NOT_KEPT):
+        return None
+    kind = type(answer).__name__
+    refused = {"kind": kind, "code": answer.code, "detail": answer.detail, "more": answer.more}
+    return msgspec.json.encode(_Kept(refused=refused)).decode()
+
+
+def replayed(before: Outcome, key: Idempotency) -> tuple[Receipt | Refused, Any]:
+    """The first answer again, and the value that was stored with it, else None; for another request
+    under the same key, a refusal."""
+    known = before.request_hash
+    if known != key.request_hash and known != key.former_hash():
+        reused = f"The key {key.key} was used for another request; take a new key."
+        return Invalid("idempotency-key-reused", reused, "Idempotency-Key"), None
+    first = msgspec.json.decode(before.outcome, type=_Kept)
+    if first.receipt:
+        return msgspec.structs.replace(first.receipt, replayed=True), first.value
+    assert first.refused is not None
+    again = Refused.__new__(REFUSALS[first.refused["kind"]])
+    Refused.__init__(again, first.refused["code"], first.refused["detail"], **first.refused["more"])
+    again.replayed = True
+    return again, None

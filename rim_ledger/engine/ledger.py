@@ -1,0 +1,311 @@
+"""The ledger: commands are decided in groups, and a group is committed in one statement."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Collection
+from typing import Any, Final, Self, TypeVar
+from uuid import UUID
+
+import psycopg
+from psycopg.errors import ReadOnlySqlTransaction
+
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.batch import Batch
+from rim_ledger.engine.cache import Cache
+from rim_ledger.engine.command import Command, Creation, perform
+from rim_ledger.engine.connection import WriteConnection
+from rim_ledger.engine.deciding import Admit, Deciding, Item
+from rim_ledger.engine.draft import Draft
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.event_mac import Forged, RowForged
+from rim_ledger.engine.idempotency import Idempotency, Receipt
+from rim_ledger.engine.refusals import Unavailable
+from rim_ledger.engine.store import Moved
+from rim_ledger.engine.turns import Turns
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.postgres.outage import OUTAGE, Outages, unwritable
+from rim_ledger.vault.personal_keys import Vault
+
+GROUP_MAX: Final = 500
+ATTEMPTS_MAX: Final = 5
+
+T = TypeVar("T")
+
+log = logging.getLogger("rim_ledger")
+
+
+def admit_all(uow: UnitOfWork) -> None:
+    """Nobody is kept out: the stamp already says who asks."""
+
+
+class Ledger:
+    """Every stream in the system, in one ordered log.
+
+    One task decides and writes; a group is decided on committed state only, so a lost race means
+    deciding again and nothing else. Answers, refusals included, go out after the commit.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        entities: dict[type[Event], type[Aggregate]],
+        vault: Vault,
+        environment: Environment,
+        erased: Callable[[Collection[UUID]], None] = lambda _: None,
+    ) -> None:
+        """`erased` is told whose keys were destroyed, after the commit and before the answers."""
+        self._tell_erased = erased
+        self.known, self.link = Cache(entities, vault), WriteConnection(url)
+        self._waiting = Turns[Item]()
+        self._wake = asyncio.Event()
+        self._ended = False
+        self._task: asyncio.Task[None] | None = None
+        self._deciding = Deciding(self.known, vault, environment)
+        self._group = Batch(self.known)
+        self._draft: Draft | None = None
+        self._landed = False
+        self.outage: Unavailable | None = None
+        """Why the store takes no writes, until `recovered` is called."""
+        self._outages = Outages(log.warning, "the ledger")
+
+    async def __aenter__(self) -> Self:
+        await self.link.connect()
+        async with self.link.closing_on_error():
+            await self.known.begin(self.link.store)
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Finish what was accepted, then close."""
+        await asyncio.gather(*(item.future for item in self._waiting), return_exceptions=True)
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        await self.link.close()
+
+    @property
+    def head(self) -> int:
+        """The last position this process knows of."""
+        return self.known.head
+
+    async def submit(
+        self,
+        work: Work,
+        stamp: Stamp,
+        idempotency: Idempotency | None = None,
+        admit: Admit = admit_all,
+    ) -> Receipt:
+        """Decide and commit; the receipt of the stream that the decision names.
+
+        Raises Refused, or Unavailable when the store cannot be reached.
+        """
+        receipt, _ = await self.decide(lambda uow: (work(uow), None), stamp, idempotency, admit)
+        return receipt
+
+    async def decide(
+        self,
+        work: Callable[[UnitOfWork], tuple[UUID, T]],
+        stamp: Stamp,
+        idempotency: Idempotency | None = None,
+        admit: Admit = admit_all,
+        *,
+        keeps_value: bool = False,
+    ) -> tuple[Receipt, T]:
+        """Decide and commit; the receipt of the stream that the decision names, and its value.
+
+        With `keeps_value` the value is stored under the idempotency key, as JSON, and is answered
+        again under it; without, the value of a replayed receipt is None. Raises as `submit` does.
+        """
+        receipt, value = await self._ask(work, stamp, idempotency, admit, keeps_value=keeps_value)
+        assert receipt is not None, "a decision names its stream"
+        return receipt, value
+
+    async def read(
+        self,
+        look: Callable[[UnitOfWork], T],
+        stamp: Stamp,
+        admit: Admit = admit_all,
+        *,
+        in_outage: bool = False,
+    ) -> T:
+        """What a look at the ledger as it is finds. Raises as `submit` does.
+
+        What the admission writes is committed first. A look `in_outage` is taken also while the
+        store takes no writes: `Book.outage` says so then, and nothing of that is kept.
+        """
+        _, value = await self._ask(
+            lambda uow: (None, look(uow)), stamp, None, admit, reading=in_outage
+        )
+        return value
+
+    async def _ask(
+        self,
+        work: Callable[[UnitOfWork], tuple[UUID | None, T]],
+        stamp: Stamp,
+        idempotency: Idempotency | None,
+        admit: Admit,
+        *,
+        reading: bool = False,
+        keeps_value: bool = False,
+    ) -> tuple[Receipt | None, T]:
+        if self._ended:
+            raise _ended()
+        future = asyncio.get_running_loop().create_future()
+        item = Item(work, stamp, idempotency, admit, reading, keeps_value, future)
+        self._waiting.add(item)
+        self._wake.set()
+        return await item.future
+
+    async def execute(
+        self,
+        kind: type[Aggregate],
+        id: UUID | None,
+        command: Command[Any] | Creation[Any],
+        stamp: Stamp,
+        idempotency: Idempotency | None = None,
+    ) -> Receipt:
+        """Run one command on a stream; a creation names its own, or is given a fresh id."""
+        return await self.submit(lambda uow: perform(uow, kind, id, command), stamp, idempotency)
+
+    async def _run(self) -> None:
+        """Commit group after group. Should that ever end, nobody is left waiting for it."""
+        try:
+            await self._write_groups()
+        finally:
+            self._ended = True
+            for item in (left := list(self._waiting)):
+                item.answer = _ended()
+            self._release(left)
+
+    async def _write_groups(self) -> None:
+        while True:
+            await self._wake.wait()
+            group = self._waiting.take(GROUP_MAX)  # What is decided in time is left in it.
+            try:
+                await self._commit(group)
+            except (psycopg.DataError, Forged, RowForged) as error:
+                await self._commit_one_by_one(group, error)
+            except Exception as error:
+                for item in group:
+                    item.answer = error
+            self._waiting.leave(len(group))
+            if not self._waiting:
+                self._wake.clear()
+            self._release(group)
+            self.known.bound()
+
+    @staticmethod
+    def _release(group: list[Item]) -> None:
+        for item in (each for each in group if not each.future.done()):
+            if isinstance(item.answer, Exception):
+                item.future.set_exception(item.answer)
+            else:
+                item.future.set_result((item.answer, item.value))
+
+    async def _commit(self, group: list[Item]) -> None:
+        self._draft, self._landed, renewed = None, False, False
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                await self._try(group)
+            except OUTAGE as error:
+                reason = unwritable(error)
+                # A session stays as read-only as it began, so a new one is asked first.
+                stale = not renewed and isinstance(error, ReadOnlySqlTransaction)
+                if not stale:
+                    self._outages.begin(error)
+                if reason and not stale:
+                    await self._only_look(group, reason)
+                    return
+                await self.link.reconnect()
+                renewed = True
+            else:
+                self._tell_of_erased()
+                return
+        raise _busy()
+
+    async def _only_look(self, group: list[Item], reason: Unavailable) -> None:
+        """Decide what is only reading, and refuse the rest: nothing can be written."""
+        self.outage = reason
+        for item in group:
+            item.answer = reason
+        if not (readers := [item for item in group if item.reading]):
+            return
+        self._draft = None
+        for _ in range(ATTEMPTS_MAX):
+            with contextlib.suppress(Moved):
+                await self._catch_up()
+                store = self.link.store
+                draft, _ = await self._deciding.decide(readers, store, reason)
+                await store.write(draft)
+                return
+        raise _busy()
+
+    def recovered(self) -> None:
+        """The store takes writes."""
+        self.outage = None
+        self._outages.end()
+
+    def _tell_of_erased(self) -> None:
+        if self._draft and self._draft.erased:
+            self._tell_erased(self._draft.erased)
+
+    async def _try(self, group: list[Item]) -> None:
+        if self._draft is None:
+            with contextlib.suppress(Moved):
+                await self._decide_and_write(group)
+                return
+        async with self.link.store.connection.transaction():
+            await self.link.store.lock()
+            await self._catch_up()
+            if self._landed:
+                return  # the fold has told the cache, and maybe of what came after it
+            await self._decide_and_write(group, accept=False)
+        self._accept()
+
+    async def _decide_and_write(self, group: list[Item], *, accept: bool = True) -> None:
+        self._draft, self._group = await self._deciding.decide(group, self.link.store)
+        self._landed = False
+        await self.link.store.write(self._draft)
+        if accept:
+            self._accept()
+
+    def _accept(self) -> None:
+        assert self._draft is not None, "what was written was decided"
+        self._group.accept(self._draft)
+        if not self.outage:  # A full disk takes what is small: see `outage.probe`.
+            self._outages.end()
+
+    async def _commit_one_by_one(self, group: list[Item], error: Exception) -> None:
+        """Something in the group cannot be stored, or asks for what is forged: it alone fails."""
+        if len(group) == 1:
+            group[0].answer = error
+            return
+        for item in group:
+            try:
+                await self._commit([item])
+            except Exception as failure:
+                item.answer = failure
+
+    async def _catch_up(self) -> None:
+        """Fold what was written since, and notice the draft if its commit went unanswered.
+
+        A draft lies in the log whole or not at all, and only directly after the head it was
+        decided on, so its first event tells. That is kept, as this way is not gone twice: the
+        connection may break again further on.
+        """
+        draft = self._draft
+        while lines := await self.link.store.after(self.known.head):
+            for line in lines:
+                if draft and draft.bodies and line.notification.id == draft.head + 1:
+                    self._landed = line.notification.state.decode() == draft.bodies[0]
+            self.known.follow(lines)
+
+
+def _busy() -> Unavailable:
+    return Unavailable("busy", "The ledger could not commit in time. Please ask again.")
+
+
+def _ended() -> Unavailable:
+    return Unavailable("busy", "This process writes no more. Please ask again.")

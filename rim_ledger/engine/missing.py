@@ -1,0 +1,37 @@
+"""What a decision asked for that is not in memory."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from rim_ledger.engine.claim_index import Claim
+from rim_ledger.engine.counts import Count
+
+Secret = tuple[UUID, str]
+"""Whose secret it is, and what for: (admin id, "password")."""
+
+
+class Missing(Exception):
+    """A decision looked at something that is not loaded. Load it and decide again."""
+
+    def __init__(
+        self,
+        stream: UUID | None = None,
+        claim: Claim | None = None,
+        person: UUID | None = None,
+        number: tuple[str, int] | None = None,
+        secret: Secret | None = None,
+        *,
+        listing: tuple[str, int] | None = None,
+        count: Count | None = None,
+        together: "Sequence[Missing]" = (),
+    ) -> None:
+        super().__init__()
+        self.stream, self.claim, self.person = stream, claim, person
+        self.number, self.secret, self.listing = number, secret, listing
+        self.count = count
+        self._together = together
+
+    @property
+    def each(self) -> "Sequence[Missing]":
+        """Everything that is missing, one by one."""
+        return self._together or (self,)

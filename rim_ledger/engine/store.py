@@ -1,0 +1,261 @@
+"""The SQL of the ledger: load what a group of decisions reads, write what it decided."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from eventsourcing.persistence import Notification
+from msgspec import Struct
+from psycopg import AsyncConnection, errors
+
+from rim_ledger.engine.activity import AdminActivityLog
+from rim_ledger.engine.claim_index import Claim
+from rim_ledger.engine.counts import KEEP
+from rim_ledger.engine.draft import Draft, Outcome
+from rim_ledger.engine.missing import Secret
+from rim_ledger.engine.refused_request import RefusedRequest
+from rim_ledger.engine.unit_of_work import Reminder
+
+CHANNEL: Final = "ledger"
+PAGE: Final = 1000
+
+INDEXES_ONLY: Final = "SET enable_seqscan = off"
+"""Plans are kept, those of foreign keys too, and one that was made while a table was empty would
+read the whole of it long after it has grown."""
+
+IMPATIENT: Final = "SET lock_timeout = '2s'"
+"""A lock that somebody holds for longer is said, and asked for again, rather than waited for in
+silence."""
+
+EVENTS: Final = """
+SELECT position, stream_id, version, name, convert_to(body, 'UTF8') AS body, recorded_at, mac
+  FROM ledger.events"""
+
+
+def _columns(line: type[Struct], of: str = "") -> str:
+    """The columns of a kind of line, of a table with this alias if there is one."""
+    return ", ".join(f"{of}.{name}".lstrip(".") for name in line.__struct_fields__)
+
+
+# One statement is one transaction and one round trip. A group is written only at the head it was
+# decided on; two processes that aim at the same position meet at its primary key.
+_WRITE: Final = f"""
+WITH head AS (SELECT coalesce(max(position), 0) AS position FROM ledger.events),
+events AS (
+    INSERT INTO ledger.events (position, stream_id, version, name, body, recorded_at, mac)
+    SELECT head.position + e.ordinality, e.stream, e.version, e.name, e.body, %(at)s, e.mac
+      FROM head, unnest(%(streams)b::uuid[], %(versions)b::int8[], %(names)b::text[],
+                        %(bodies)b::text[], %(macs)b::bytea[])
+           WITH ORDINALITY AS e (stream, version, name, body, mac, ordinality)
+     WHERE head.position = %(head)s),
+taken AS (
+    INSERT INTO ledger.claims
+    SELECT c.* FROM head, unnest(%(kinds)b::text[], %(claimed)b::text[], %(holders)b::uuid[]) c
+     WHERE head.position = %(head)s
+    ON CONFLICT (kind, name) DO UPDATE SET stream_id = excluded.stream_id),
+released AS (
+    DELETE FROM ledger.claims
+     USING head, unnest(%(free_kinds)b::text[], %(free_names)b::text[]) AS f (kind, name)
+     WHERE head.position = %(head)s AND claims.kind = f.kind AND claims.name = f.name),
+keys AS (
+    INSERT INTO ledger.personal_keys (person, wrapped, erased_at)
+    SELECT k.*, CASE WHEN k.wrapped IS NULL THEN %(at)s END
+      FROM head, unnest(%(persons)b::uuid[], %(wrapped)b::bytea[]) AS k (person, wrapped)
+     WHERE head.position = %(head)s),
+erased AS (
+    UPDATE ledger.personal_keys SET wrapped = NULL, erased_at = %(at)s
+      FROM head WHERE head.position = %(head)s AND person = ANY (%(erased)b::uuid[])),
+secrets AS (
+    INSERT INTO ledger.secrets
+    SELECT s.* FROM head, unnest(%(owners)b::uuid[], %(purposes)b::text[], %(secrets)b::text[]) s
+     WHERE head.position = %(head)s
+    ON CONFLICT (owner, purpose) DO UPDATE SET secret = excluded.secret),
+reminded AS (
+    INSERT INTO ledger.reminders
+    SELECT r.* FROM head, unnest(%(what)b::text[], %(whom)b::uuid[], %(when)b::timestamptz[]) r
+     WHERE head.position = %(head)s
+    ON CONFLICT (what, stream_id) DO UPDATE SET at = excluded.at),
+forgotten AS (
+    DELETE FROM ledger.reminders
+     USING head, unnest(%(past_what)b::text[], %(past_whom)b::uuid[]) AS p (what, stream_id)
+     WHERE head.position = %(head)s AND reminders.what = p.what
+       AND reminders.stream_id = p.stream_id),
+numbered AS (
+    INSERT INTO ledger.numbers
+    SELECT n.* FROM head, unnest(%(prefixes)b::text[], %(years)b::int4[], %(lasts)b::int8[]) n
+     WHERE head.position = %(head)s
+    ON CONFLICT (prefix, year) DO UPDATE SET last = excluded.last),
+outcomes AS (
+    INSERT INTO ledger.outcomes (caller, key, request_hash, outcome, mac, recorded_at)
+    SELECT o.*, %(at)s FROM head, unnest(%(callers)b::text[], %(keys)b::text[], %(hashes)b::text[],
+                                         %(outcomes)b::text[], %(outcome_macs)b::bytea[]) o
+     WHERE head.position = %(head)s),{KEEP},
+activities AS (
+    INSERT INTO ledger.activity ({_columns(AdminActivityLog)})
+    SELECT {_columns(AdminActivityLog, "a")}
+      FROM head, json_populate_recordset(NULL::ledger.activity, %(activities)s::json) a
+     WHERE head.position = %(head)s),
+refused AS (
+    INSERT INTO ledger.refused_requests ({_columns(RefusedRequest)})
+    SELECT {_columns(RefusedRequest, "r")}
+      FROM head, json_populate_recordset(NULL::ledger.refused_requests,
+                                         %(refused_requests)s::json) r
+     WHERE head.position = %(head)s)
+SELECT position, CASE WHEN %(notify)s THEN pg_notify('ledger', '') END FROM head"""  # noqa: S608 - all of it is ours
+WRITE: Final = " ".join(_WRITE.split())
+"""psycopg remembers how it reads a statement of at most 4,096 characters; longer ones it reads anew
+each time."""
+
+HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
+
+CLAIMS: Final = """
+SELECT kind, name, stream_id FROM ledger.claims
+  JOIN unnest(%s::text[], %s::text[]) AS wanted (kind, name) USING (kind, name)"""
+
+LISTED: Final = """
+SELECT w.kind, l.name, l.stream_id
+  FROM unnest(%s::text[], %s::int8[], %s::text[]) AS w (kind, count, after),
+       LATERAL (SELECT name, stream_id FROM ledger.claims WHERE kind = w.kind AND name > w.after
+                 ORDER BY name LIMIT w.count) l"""
+
+SECRETS: Final = """
+SELECT owner, purpose, secret FROM ledger.secrets
+  JOIN unnest(%b::uuid[], %b::text[]) AS wanted (owner, purpose) USING (owner, purpose)"""
+
+DUE: Final = "SELECT what, stream_id FROM ledger.reminders WHERE at <= %s ORDER BY at LIMIT %s"
+
+NUMBERS: Final = """
+SELECT prefix, year, last, EXISTS (
+           SELECT FROM ledger.claims
+            WHERE kind = 'business-id' AND name = prefix || '-' || year || '-'
+                  || lpad((last + 1)::text, greatest(6, length((last + 1)::text)), '0'))
+  FROM (SELECT prefix, year, coalesce(n.last, 0) AS last
+          FROM unnest(%b::text[], %b::int4[]) AS wanted (prefix, year)
+          LEFT JOIN ledger.numbers n USING (prefix, year)) known"""
+
+OUTCOMES: Final = """
+SELECT caller, key, request_hash, outcome, mac FROM ledger.outcomes
+  JOIN unnest(%s::text[], %s::text[]) AS wanted (caller, key) USING (caller, key)"""
+
+
+class Moved(Exception):
+    """Another process wrote first: the decision was made on an older log."""
+
+
+class Line(NamedTuple):
+    """A stored event with the time of its recording, and its code."""
+
+    notification: Notification
+    recorded_at: datetime
+    mac: bytes | None
+
+
+class Store:
+    """One connection to the ledger's tables; the queries of the writing side."""
+
+    def __init__(self, connection: AsyncConnection[Any]) -> None:
+        self.connection = connection
+
+    async def prepare(self) -> None:
+        """Act as the role that may only add to the log, where there is one."""
+        await self.connection.execute(INDEXES_ONLY)
+        await self.connection.execute(IMPATIENT)
+        await self.connection.execute(
+            "SELECT set_config('role', rolname, false) FROM pg_roles"
+            " WHERE rolname = 'rim_service' AND pg_has_role(session_user, oid, 'member')"
+        )
+
+    async def write(self, draft: Draft) -> None:
+        """Commit the draft, or raise Moved when the head is not where it was."""
+        try:
+            if draft.leaves_nothing:
+                cursor = await self.connection.execute(HEAD)
+            else:
+                cursor = await self.connection.execute(WRITE, draft.parameters())
+        except errors.UniqueViolation as error:
+            raise Moved from error
+        row = await cursor.fetchone()
+        if row is None or row[0] != draft.head:
+            raise Moved
+
+    async def head(self) -> int:
+        """The position of the last event; 0 when there is none."""
+        ((position,),) = await (await self.connection.execute(HEAD)).fetchall()
+        return int(position)
+
+    async def last(self) -> Line | None:
+        """The last event, if there is one."""
+        lines = await self._lines(EVENTS + " ORDER BY position DESC LIMIT 1", [])
+        return lines[0] if lines else None
+
+    async def lock(self) -> None:
+        """Keep every other writer out until the transaction ends. Readers are not kept out."""
+        await self.connection.execute("SELECT ledger.keep_writers_out()")
+
+    async def after(self, position: int) -> list[Line]:
+        """The next page of the log."""
+        query = EVENTS + " WHERE position > %s ORDER BY position LIMIT %s"
+        return await self._lines(query, [position, PAGE])
+
+    async def streams(self, ids: Iterable[UUID]) -> list[Line]:
+        """Every event of these streams, in order."""
+        query = EVENTS + " WHERE stream_id = ANY (%b::uuid[]) ORDER BY stream_id, version"
+        return await self._lines(query, [list(ids)])
+
+    async def claims(self, wanted: Sequence[Claim]) -> dict[Claim, UUID]:
+        columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
+        cursor = await self.connection.execute(CLAIMS, columns)
+        return {(kind, name): stream async for kind, name, stream in cursor}
+
+    async def listed(
+        self, wanted: Mapping[str, int], after: Mapping[str, str] | None = None
+    ) -> dict[str, tuple[int, dict[str, UUID]]]:
+        """The first names of some lists, or the first after a name; `wanted` says how many of
+        each."""
+        found: dict[str, tuple[int, dict[str, UUID]]] = {
+            kind: (count, {}) for kind, count in wanted.items()
+        }
+        begins = [(after or {}).get(kind, "") for kind in wanted]
+        columns = [list(wanted), list(wanted.values()), begins]
+        async for kind, name, stream in await self.connection.execute(LISTED, columns):
+            found[kind][1][name] = stream
+        return found
+
+    async def keys(self, persons: Iterable[UUID]) -> dict[UUID, bytes | None]:
+        cursor = await self.connection.execute(
+            "SELECT person, wrapped FROM ledger.personal_keys WHERE person = ANY (%b::uuid[])",
+            [list(persons)],
+        )
+        return {person: wrapped async for person, wrapped in cursor}
+
+    async def secrets(self, wanted: Sequence[Secret]) -> dict[Secret, str]:
+        columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
+        cursor = await self.connection.execute(SECRETS, columns)
+        return {(owner, purpose): secret async for owner, purpose, secret in cursor}
+
+    async def due(self, at: datetime, count: int) -> list[Reminder]:
+        """The oldest reminders whose time has come."""
+        cursor = await self.connection.execute(DUE, [at, count])
+        return [(what, stream) async for what, stream in cursor]
+
+    async def numbers(
+        self, wanted: Sequence[tuple[str, int]]
+    ) -> dict[tuple[str, int], tuple[int, bool]]:
+        """The last number taken of each prefix and year, 0 before the first; and whether something
+        bears the next one already."""
+        columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
+        cursor = await self.connection.execute(NUMBERS, columns)
+        return {(prefix, year): (last, borne) async for prefix, year, last, borne in cursor}
+
+    async def outcomes(self, wanted: Sequence[tuple[str, str]]) -> list[Outcome]:
+        columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
+        cursor = await self.connection.execute(OUTCOMES, columns)
+        return [Outcome(*row) async for row in cursor]
+
+    async def _lines(self, query: Any, parameters: Sequence[Any]) -> list[Line]:
+        cursor = await self.connection.execute(query, parameters)
+        return [
+            Line(Notification(stream, version, name, bytes(body), position), recorded_at, mac)
+            async for position, stream, version, name, body, recorded_at, mac in cursor
+        ]

@@ -1,0 +1,74 @@
+"""Names that only one thing of a kind may have: taken, changed and given back."""
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from msgspec import Struct
+
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.refusals import Refused, require
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.text import folded
+
+
+class UniqueNames(Struct, frozen=True):
+    """The names of one kind of thing, such as departments. Two spellings of one name are one.
+
+    They are claims of the book. A name that an earlier release took is held as it was spelled
+    then as well.
+    """
+
+    claim: str
+    """The kind of claim."""
+    code: str
+    """What a name that is taken is refused with."""
+    thing: str
+
+    def holder(self, uow: UnitOfWork, name: str) -> UUID | None:
+        """The stream that has a name, however it is spelled."""
+        return uow.holder(self.claim, name.casefold()) or uow.holder(self.claim, folded(name))
+
+    def take(self, uow: UnitOfWork, name: str, stream: UUID) -> None:
+        """Take a name for a stream; Refused when another stream has it."""
+        taken = Refused(self.code, f"Another {self.thing} is named {name}.")
+        if self.holder(uow, name) not in (None, stream):
+            raise taken
+        uow.claim(self.claim, folded(name), stream, taken)
+
+    def change(self, uow: UnitOfWork, before: str, name: str, stream: UUID) -> None:
+        """Take a name in place of another, unless both are spellings of one."""
+        if folded(before) != folded(name):
+            self.take(uow, name, stream)
+            self.release(uow, before, stream)
+
+    def release(self, uow: UnitOfWork, name: str, stream: UUID) -> None:
+        """Give a name back that a stream has."""
+        for spelling in (name.casefold(), folded(name)):
+            if uow.holder(self.claim, spelling) == stream:
+                uow.release(self.claim, spelling)
+
+
+class Named(Aggregate, kw_only=True):
+    """What has a name of its own until it is archived."""
+
+    UNIQUE: ClassVar[UniqueNames]
+    """Among which its name is one."""
+
+    name: str
+    created_at: datetime
+    archived: bool = False
+
+    def require_present(self) -> None:
+        require(not self.archived, "already-done", f"The {self.UNIQUE.thing} is archived.")
+
+    @property
+    def claims(self) -> frozenset[tuple[str, str]]:
+        if self.archived:
+            return NOWHERE
+        return frozenset([(self.UNIQUE.claim, folded(self.name))])
+
+    def holds(self, kind: str, name: str) -> bool:
+        # A name may still be held as an earlier release spelled it.
+        return (kind, folded(name)) in self.claims or super().holds(kind, name)

@@ -1,0 +1,179 @@
+"""Asking for a loan and deciding on it, within the user's limit."""
+
+from collections.abc import Iterable
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from rim_ledger.admin.admin_role import alert_superadmins
+from rim_ledger.admin.same_person import is_caller, require_second_person
+from rim_ledger.engine.aggregate import Event, shared
+from rim_ledger.engine.command import Command, Creation
+from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Forbidden, Refused, require_legal
+from rim_ledger.engine.refused_request import Asked
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.lending.decision import Terms, decide_request, require_active
+from rim_ledger.lending.loan import (
+    LEGAL,
+    POLICY_VERSION,
+    Decision,
+    Loan,
+    LoanApprovalRevoked,
+    LoanApproved,
+    LoanMetadataSet,
+    LoanRejected,
+    LoanRequested,
+)
+from rim_ledger.lending.separation import require_may_lend
+from rim_ledger.lending.user import CreditReleased, CreditReserved, User, is_historical
+from rim_ledger.system.config import setting
+from rim_ledger.values import AnyId, Metadata, Money, Network, Note, Rate, derived_id, interest
+
+
+class RequestLoan(Creation[Loan]):
+    """Ask for airtime on credit. Terms that are left out are the configured ones; borrowers, who
+    ask for themselves, name none."""
+
+    user_id: AnyId
+    amount: Money
+    network: Annotated[Network, Field(strict=False)]
+    repayment_period: Annotated[int, Field(ge=1, le=365)] | None = None
+    interest_rate: Rate | None = None
+    metadata: Metadata = {}
+
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
+        self._require_right_to_terms(uow)
+        user = uow.known(User, self.user_id)
+        reasons = self._decided(user, uow)
+        rate = setting(uow, "lending", "interestRate")
+        rate = rate if self.interest_rate is None else self.interest_rate
+        historical = is_historical(uow.stamp)
+        if historical:
+            _alert_to_import(uow)
+        decision = Decision(user.credit_score, user.total_loans, user.available, reasons)
+        uow.append(User, user.id, [CreditReserved(loan_id=id, amount=self.amount)])
+        yield LoanRequested.of(
+            self,
+            loan_id=uow.number("LOAN"),
+            user_id=user.id,
+            interest_rate=rate,
+            amount_due=self.amount + interest(self.amount, rate),
+            repayment_period=self.repayment_period or setting(uow, "lending", "repaymentPeriod"),
+            decision=decision,
+            historical=historical,
+        )
+        if not reasons:
+            _remind_to_disburse(uow, id)
+            yield LoanApproved(automatic=True)
+
+    def _decided(self, user: User, uow: UnitOfWork) -> tuple[str, ...]:
+        """Why a person has to look at it. What is refused is kept as evidence."""
+        said = shared(Asked, user) | shared(Asked, self)
+        asked = Asked(**said | {"user_id": user.id}, available=user.available)
+        policy: str | None = None
+        try:
+            require_no_conflict(uow, user)
+            terms, policy = terms_of(uow), POLICY_VERSION
+            return decide_request(user, self.amount, terms, uow.now)
+        except Refused as refusal:
+            uow.refused_requests.append(asked.refused(refusal, policy))
+            raise
+
+    def _require_right_to_terms(self, uow: UnitOfWork) -> None:
+        own = self.interest_rate is not None or self.repayment_period or self.metadata
+        if own and not uow.may("history.import", "write"):
+            uow.need("loans.approval", "write")
+
+
+class ApproveLoan(Command[Loan]):
+    """Approve a pending loan that somebody else requested."""
+
+    def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
+        require_legal(aggregate.status, "approve", LEGAL)
+        if is_caller(uow, aggregate.requested_by):
+            raise Forbidden("self-approval", "Whoever requested a loan does not approve it.")
+        user = uow.read(User, aggregate.user_id)
+        require_no_conflict(uow, user)
+        require_may_lend(uow, aggregate, user)
+        require_active(user)
+        if not any(each.given_up_by for each in aggregate.attempts):  # Else a person sends it.
+            _remind_to_disburse(uow, aggregate.id)
+        yield LoanApproved()
+
+
+class RejectLoan(Command[Loan]):
+    """Turn a pending loan down, for a reason. Who said that airtime of it is gone does not: then
+    one person alone would end a debt."""
+
+    reason: Note
+
+    def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, uow.read(User, aggregate.user_id))
+        require_legal(aggregate.status, "reject", LEGAL)
+        words = "You said that airtime of this loan is gone; another person rejects the loan."
+        require_second_person(uow, words, *(each.given_up_by for each in aggregate.attempts))
+        uow.append(User, aggregate.user_id, [CreditReleased(loan_id=aggregate.id)])
+        yield LoanRejected(reason=self.reason)
+
+
+class RevokeApproval(Command[Loan]):
+    """Take an approval back, for a reason; the loan is pending again."""
+
+    reason: Note
+
+    def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, uow.read(User, aggregate.user_id))
+        require_legal(aggregate.status, "revoke-approval", LEGAL)
+        require_grounded(aggregate)
+        yield LoanApprovalRevoked(reason=self.reason)
+
+
+class SetLoanMetadata(Patch[Loan]):
+    """Replace the free fields of a loan."""
+
+    CLEARS = frozenset({"metadata"})
+
+    metadata: Metadata | None
+
+    def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, uow.read(User, aggregate.user_id))
+        metadata = self.metadata or {}
+        if uow.reveal(aggregate.person, aggregate.notes) != metadata:
+            yield LoanMetadataSet(metadata=metadata)
+
+
+def terms_of(uow: UnitOfWork) -> Terms:
+    """The terms that are configured as of this decision."""
+    return Terms.of(lambda key: setting(uow, "lending", key))
+
+
+def require_no_conflict(uow: UnitOfWork, user: User) -> None:
+    """Nobody decides about their own money: a caller with a phone or an e-mail that the borrower
+    has or had."""
+    if user.contacts & uow.contacts:
+        words = "This borrower has your own phone or e-mail, or once had it."
+        raise Forbidden("conflict-of-interest", words)
+
+
+def require_grounded(loan: Loan) -> None:
+    """No airtime is on its way: what is not known to have failed may still arrive."""
+    if loan.in_flight:
+        raise Refused(
+            "disbursement-in-flight",
+            f"The disbursement {loan.reference} is {loan.disbursement}; wait for its outcome.",
+        )
+
+
+def _alert_to_import(uow: UnitOfWork) -> None:
+    """Alert super-admins to who imports history, once in an hour of somebody's importing."""
+    hour = f"{uow.now:%Y-%m-%dT%H}"
+    cause = derived_id("history-imported", uow.stamp.admin or "", hour)
+    words = f"imports loans of the past, which are lent without airtime (since {hour}:00 UTC)."
+    alert_superadmins(uow, "History is imported", words, cause)
+
+
+def _remind_to_disburse(uow: UnitOfWork, loan: UUID) -> None:
+    if setting(uow, "lending", "autoDisburse"):
+        uow.remind("disburse", loan, uow.now)

@@ -1,0 +1,260 @@
+"""Who may borrow and how much: registering users, their contact, standing, score and limit."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from rim_ledger.customers.access import end_sessions
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Creation
+from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Refused, require, require_legal
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.lending.loan_requests import require_no_conflict
+from rim_ledger.lending.policy import IN_FORCE, limit_for
+from rim_ledger.lending.separation import require_thawed
+from rim_ledger.lending.user import (
+    LEGAL,
+    AutoLimitDisabled,
+    AutoLimitEnabled,
+    CreditLimitSet,
+    CreditScoreSet,
+    User,
+    UserActivated,
+    UserContactChanged,
+    UserDeactivated,
+    UserDeleted,
+    UserErased,
+    UserPhoneVerified,
+    UserRegistered,
+    UserReinstated,
+    UserSuspended,
+)
+from rim_ledger.notifications.former_phone import tell_former_phone
+from rim_ledger.payments.transaction import unsettled_of
+from rim_ledger.support.ticket import tickets_of
+from rim_ledger.values import ZERO, Email, Limit, Name, Note, Phone
+
+
+def _claim(uow: UnitOfWork, kind: str, text: str, user: UUID) -> str:
+    """Take a phone or an e-mail for a user, by its keyed hash."""
+    print_ = uow.fingerprint(kind, text.casefold())
+    taken = Refused(f"{kind}-taken", f"Another user has this {kind}.")
+    uow.claim(f"user-{kind}", print_, user, taken)
+    return print_
+
+
+class RegisterUser(Creation[User]):
+    """Register a borrower. Score and limit follow the policy unless they are given, which needs
+    the permission users.credit."""
+
+    phone: Phone
+    email: Email
+    name: Name
+    credit_score: Annotated[int, Field(ge=0, le=1000)] = IN_FORCE.at_start
+    credit_limit: Limit | None = None
+    auto_limit_enabled: bool = True
+
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
+        limit = self.credit_limit
+        limit = limit_for(self.credit_score) if limit is None else limit
+        if {"credit_score", "credit_limit", "auto_limit_enabled"} & self.model_fields_set:
+            uow.need("users.credit", "write")
+            uow.caps.require_limit(limit)
+        event = UserRegistered.of(
+            self,
+            user_id=uow.number("USR"),
+            phone_hash=_claim(uow, "phone", self.phone, id),
+            email_hash=_claim(uow, "email", self.email, id),
+            credit_limit=limit,
+        )
+        require_no_conflict(uow, User.begin(id, event, uow.stamp))
+        yield event
+
+
+class ChangeContact(Patch[User]):
+    """Change name, phone or e-mail; what is left out stays. Not while a loan is approved and not
+    delivered. The former phone is told."""
+
+    phone: Phone | None = None
+    email: Email | None = None
+    name: Name | None = None
+
+    def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, aggregate)
+        changes = self.changes(aggregate, partial(uow.reveal, aggregate.id))
+        if not changes:
+            return
+        require_thawed(uow, aggregate)
+        phone, email = changes.get("phone"), changes.get("email")
+        event = UserContactChanged(
+            **changes,
+            phone_hash=phone and _claim(uow, "phone", phone, aggregate.id),
+            email_hash=email and _claim(uow, "email", email, aggregate.id),
+        )
+        require_no_conflict(uow, aggregate.evolve(event, uow.stamp))
+        if phone or email:
+            tell_former_phone(uow, aggregate)
+        if event.phone_hash and event.phone_hash != aggregate.phone_hash:
+            uow.release("user-phone", aggregate.phone_hash)
+            end_sessions(uow, aggregate.id)
+        if event.email_hash and event.email_hash != aggregate.email_hash:
+            uow.release("user-email", aggregate.email_hash)
+        yield event
+
+
+class VerifyPhone(Command[User]):
+    """Say that the phone was made sure to be still this user's: numbers that nobody uses are given
+    to others. Who was not heard of for 180 days gets no code to log in with until then."""
+
+    def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, aggregate)
+        yield UserPhoneVerified()
+
+
+class SetCreditLimit(Command[User]):
+    """Set the limit by hand. Switches the automatic limit off unless it is kept."""
+
+    limit: Limit
+    reason: Note
+    keep_auto: bool = False
+
+    def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, aggregate)
+        uow.caps.require_limit(self.limit)
+        auto = aggregate.auto_limit_enabled and self.keep_auto
+        if (self.limit, auto) != (aggregate.credit_limit, aggregate.auto_limit_enabled):
+            yield CreditLimitSet(limit=self.limit, auto_limit_enabled=auto, reason=self.reason)
+
+
+class SetCreditScore(Command[User]):
+    """Set the score by hand; the policy recomputes it at its next moment."""
+
+    score: Annotated[int, Field(ge=0, le=1000)]
+    reason: Note
+
+    def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, aggregate)
+        if self.score != aggregate.credit_score:
+            yield CreditScoreSet(score=self.score, reason=self.reason)
+
+
+class EnableAutoLimit(Command[User]):
+    """Let the policy move the limit, from its next moment on."""
+
+    def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, aggregate)
+        require(not aggregate.auto_limit_enabled, "already-done", "The automatic limit is on.")
+        yield AutoLimitEnabled()
+
+
+class DisableAutoLimit(Command[User]):
+    """Leave the limit where it is."""
+
+    def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, aggregate)
+        require(aggregate.auto_limit_enabled, "already-done", "The automatic limit is off.")
+        yield AutoLimitDisabled()
+
+
+class SuspendUser(Command[User]):
+    """Stop a user from borrowing, for a reason."""
+
+    reason: Note
+
+    def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, aggregate)
+        require_legal(aggregate.status, "suspend", LEGAL)
+        end_sessions(uow, aggregate.id)
+        yield UserSuspended(reason=self.reason)
+
+
+class ReinstateUser(Command[User]):
+    """End a suspension."""
+
+    def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, aggregate)
+        require_legal(aggregate.status, "reinstate", LEGAL)
+        yield UserReinstated()
+
+
+class DeactivateUser(Command[User]):
+    """Set a user aside without blame."""
+
+    def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, aggregate)
+        require_legal(aggregate.status, "deactivate", LEGAL)
+        yield UserDeactivated()
+
+
+class ActivateUser(Command[User]):
+    """Bring an inactive user back."""
+
+    def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, aggregate)
+        require_legal(aggregate.status, "activate", LEGAL)
+        yield UserActivated()
+
+
+class DeleteUser(Command[User]):
+    """Hide a user who owes nothing, is owed nothing, and has no loan or payment under way. The
+    history stays."""
+
+    WHEN_GONE = True
+
+    def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, aggregate)
+        require(aggregate.deleted_at is None, "already-done", "The user is deleted.")
+        _require_settled(aggregate, uow)
+        end_sessions(uow, aggregate.id)
+        yield UserDeleted()
+
+
+class EraseUser(Command[User]):
+    """Destroy the key of a person's words, everywhere and for ever. Figures and proofs stay."""
+
+    WHEN_GONE = True
+
+    def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, aggregate)
+        require(not aggregate.erased, "already-done", "The user is erased.")
+        _require_settled(aggregate, uow)
+        yield from _erase(aggregate, uow)
+
+
+def erase_again(id: UUID) -> Work:
+    """Erase somebody who was erased before the ledger was brought back from an older backup, or
+    whose key was put back. That was decided then, so no rule is asked now."""
+
+    def work(uow: UnitOfWork) -> UUID:
+        user = uow.read(User, id)
+        if user.erased:
+            uow.erase(id)
+        else:
+            uow.append(User, id, _erase(user, uow))
+        return id
+
+    return work
+
+
+def _erase(user: User, uow: UnitOfWork) -> Iterable[Event]:
+    uow.release("user-phone", user.phone_hash)
+    uow.release("user-email", user.email_hash)
+    end_sessions(uow, user.id)
+    uow.erase(user.id)
+    yield UserErased()
+
+
+def _require_settled(user: User, uow: UnitOfWork) -> None:
+    words = f"The user has {user.unfinished} unfinished loans; they must end first."
+    require(not user.unfinished, "unfinished-loans", words)
+    ends = "it must be repaid first" if user.overdrawn else "refund it first"
+    credit = f"The user has {user.credit_balance} naira of credit; {ends}."
+    require(user.credit_balance == ZERO, "credit-left", credit)
+    waits = "The user has payments that are pending, or that failed with their money captured."
+    require(not uow.listed(unsettled_of(user.id), 1), "unsettled-payments", waits)
+    asks = "The user has tickets that are not resolved."
+    require(not uow.listed(tickets_of(user.id), 1), "unresolved-tickets", asks)

@@ -1,0 +1,154 @@
+"""What one may ask of an alert, and what a value that was measured leads to."""
+
+from collections.abc import Container, Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, Field
+
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Creation
+from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Invalid, require
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.notifications.alert import (
+    AlertAcknowledged,
+    AlertArchived,
+    AlertChanged,
+    AlertCreated,
+    AlertDisabled,
+    AlertEnabled,
+    AlertStateChanged,
+    AlertTriggered,
+    AlertType,
+    SystemAlert,
+)
+from rim_ledger.notifications.alert_recipients import find_recipient, tell
+from rim_ledger.notifications.alert_state import EPISODE, AlertState
+from rim_ledger.notifications.notification import NotificationChannel
+from rim_ledger.values import UUID_TEXT, Name, Threshold
+
+
+def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+Channels = Annotated[
+    tuple[Annotated[NotificationChannel, Field(strict=False)], ...],
+    Field(strict=False, min_length=1, max_length=20),
+    AfterValidator(_once),
+]
+Recipients = Annotated[
+    tuple[Name, ...], Field(strict=False, min_length=1, max_length=200), AfterValidator(_once)
+]
+"""Admins by id; roles by id or name, which means whoever has the role when the alert fires."""
+
+
+class CreateAlert(Creation[SystemAlert]):
+    """Watch a value, and tell people when it reaches the threshold. It fires once an episode: again
+    only after ten minutes below nine tenths of it, and fifteen minutes after it fired last."""
+
+    name: Name
+    type: Annotated[AlertType, Field(strict=False)]
+    threshold: Threshold
+    channel: Channels
+    recipients: Recipients
+    enabled: bool = True
+
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
+        _require_known(self.recipients, uow)
+        yield AlertCreated.of(self)
+
+
+class UpdateAlert(Patch[SystemAlert]):
+    """Change what is given; what is left out stays, and what is watched never changes."""
+
+    name: Name | None = None
+    threshold: Threshold | None = None
+    channel: Channels | None = None
+    recipients: Recipients | None = None
+
+    def decide(self, aggregate: SystemAlert, uow: UnitOfWork) -> Iterable[Event]:
+        _require_known(self.recipients or [], uow)
+        if changes := self.changes(aggregate):
+            yield AlertChanged(**changes)
+
+
+class EnableAlert(Command[SystemAlert]):
+    """Watch again."""
+
+    def decide(self, aggregate: SystemAlert, uow: UnitOfWork) -> Iterable[Event]:
+        require(not aggregate.enabled, "already-done", "The alert is enabled.")
+        yield AlertEnabled()
+
+
+class DisableAlert(Command[SystemAlert]):
+    """Watch no more; what was seen so far no longer counts."""
+
+    def decide(self, aggregate: SystemAlert, uow: UnitOfWork) -> Iterable[Event]:
+        require(aggregate.enabled, "already-done", "The alert is disabled.")
+        yield AlertDisabled()
+
+
+class ArchiveAlert(Command[SystemAlert]):
+    """Put an alert away. It is kept for the record."""
+
+    def decide(self, aggregate: SystemAlert, uow: UnitOfWork) -> Iterable[Event]:
+        yield AlertArchived()
+
+
+class AcknowledgeAlert(Command[SystemAlert]):
+    """Say that you look after an alert that fires. It fires on until its value has calmed down."""
+
+    def decide(self, aggregate: SystemAlert, uow: UnitOfWork) -> Iterable[Event]:
+        require(aggregate.state in EPISODE, "not-firing", "The alert does not fire.")
+        done = aggregate.acknowledged_at is not None
+        require(not done, "already-done", "Somebody looks after it already.")
+        yield AlertAcknowledged()
+
+
+def observe(id: UUID, value: Decimal | None, failing: Container[str]) -> Work:
+    """The clock's decision on a value that was measured, or on there being none. Whoever is told
+    has it from the same commit, so however many look, an episode is told once."""
+
+    def work(uow: UnitOfWork) -> UUID:
+        alert = uow.read(SystemAlert, id)
+        event = _observed(alert, value, uow.stamp.at) if alert.enabled else None
+        if event is None:
+            return id
+        uow.append(SystemAlert, id, [event])
+        if isinstance(event, AlertTriggered):
+            uow.act_upon(id)
+            tell(uow.read(SystemAlert, id), event.value, failing, uow)
+        return id
+
+    return work
+
+
+def _observed(
+    alert: SystemAlert, value: Decimal | None, at: datetime
+) -> AlertTriggered | AlertStateChanged | None:
+    state = alert.watch.next(value, alert.threshold, at)
+    if state is alert.state:
+        return None
+    if state is AlertState.FIRING and alert.state not in EPISODE and value is not None:
+        return AlertTriggered(value=value)
+    return AlertStateChanged(state=state, value=value)
+
+
+def _is_spelled(recipient: str) -> bool:
+    """Whether an id is written as ids are everywhere; a role's name is."""
+    try:
+        UUID(recipient)
+    except ValueError:
+        return True
+    return UUID_TEXT.fullmatch(recipient) is not None
+
+
+def _require_known(recipients: Iterable[str], uow: UnitOfWork) -> None:
+    for place, recipient in enumerate(recipients):
+        if not _is_spelled(recipient) or find_recipient(recipient, uow) is None:
+            words = "There is no such admin and no such role."
+            raise Invalid("unknown-recipient", words, f"/recipients/{place}")

@@ -1,0 +1,71 @@
+"""Watches over the alerts: measures their values, and has it decided which of them fire."""
+
+import asyncio
+import logging
+from collections.abc import Collection
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, Protocol
+
+from psycopg import AsyncConnection
+
+from rim_ledger.delivery.port import Channel
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.store import Store
+from rim_ledger.notifications.alert import WATCHED, AlertType
+from rim_ledger.notifications.alert_commands import observe
+from rim_ledger.postgres.outage import Outages
+
+INTERVAL: Final = 15.0
+"""Seconds between two looks."""
+ALERTS_MAX: Final = 10_000
+
+log = logging.getLogger(__name__)
+
+
+class Measures(Protocol):
+    """Where the values come from."""
+
+    async def value(self, type: AlertType, at: datetime) -> Decimal | None:
+        """What is watched, at a time; None when nobody can tell."""
+
+    async def failing(self, at: datetime) -> Collection[Channel]:
+        """The channels whose own provider fails."""
+
+
+class Alarm:
+    """Evaluates each alert. Several at once do nothing twice: that one fires is a decision at the
+    head of the log, and whoever is told has a notification from the same commit."""
+
+    def __init__(
+        self, url: str, ledger: Ledger, measures: Measures, environment: Environment
+    ) -> None:
+        self._url, self._ledger, self._world = url, ledger, environment
+        self._measures = measures
+
+    async def look(self, at: datetime | None = None) -> None:
+        """Evaluate every alert once, at a business time (UTC, now when left out)."""
+        moment = at or self._world.now()
+        async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
+            _, watched = (await Store(connection).listed({WATCHED: ALERTS_MAX}))[WATCHED]
+        types = {AlertType(name.partition(" ")[0]) for name in watched}
+        values = {each: await self._measures.value(each, moment) for each in types}
+        failing = await self._measures.failing(moment) if watched else ()
+        stamp = Stamp(at=moment, actor=SYSTEM)
+        for name, id_ in watched.items():
+            value = values[AlertType(name.partition(" ")[0])]
+            await self._ledger.submit(observe(id_, value, failing), stamp)
+
+
+async def run(alarm: Alarm) -> None:
+    """Look for ever. What fails, such as a database that is away, is tried again."""
+    outages = Outages(log.warning, "the alerts")
+    while True:
+        try:
+            await alarm.look()
+            outages.end()
+        except Exception as error:
+            outages.begin(error)
+        await asyncio.sleep(INTERVAL)

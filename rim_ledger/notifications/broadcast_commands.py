@@ -1,0 +1,239 @@
+"""What one may ask of a broadcast, and the rule each wish must meet."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Annotated, Final, Self
+from uuid import UUID
+
+from msgspec import Struct
+from pydantic import Field, PrivateAttr
+
+from rim_ledger.delivery.kill_switch import require_open
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Creation, Form
+from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Invalid, require, require_legal
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.notifications.addressing import is_known, require_known, typical
+from rim_ledger.notifications.broadcast import (
+    CHUNK,
+    LEGAL,
+    BroadcastCancelled,
+    BroadcastChunk,
+    BroadcastDrafted,
+    BroadcastEdited,
+    BroadcastFailed,
+    BroadcastMessage,
+    BroadcastPaused,
+    BroadcastResumed,
+    BroadcastScheduled,
+    BroadcastStarted,
+    BroadcastType,
+    BroadcastUnscheduled,
+    ChunkFrozen,
+    Phase,
+    Target,
+    TargetAudience,
+    chunk_id,
+)
+from rim_ledger.notifications.contact import Purpose
+from rim_ledger.notifications.sms_text import Title, measured
+from rim_ledger.values import AnyId, Id, Text, Time
+
+USERS_MAX: Final = 100_000
+SEGMENTS_MAX: Final = 10
+"""Segments that an SMS to many may have."""
+NOBODY: Final = "There is nobody to write to."
+UNFILLED: Final = "It has a variable that cannot be filled in."
+
+Users = Annotated[list[AnyId], Field(min_length=1, max_length=USERS_MAX, fail_fast=True)]
+
+
+class Frozen(Struct, frozen=True):
+    """An audience: who was meant, and who that was at a position of the log."""
+
+    target: Target
+    position: int
+    users: tuple[UUID, ...]
+
+
+class _Words(Form):
+    """What drafts and edits have in common: users of one's choice, looked up before."""
+
+    _users: tuple[UUID, ...] = PrivateAttr(default=())
+
+    def to(self, users: tuple[UUID, ...]) -> Self:
+        """The same wish, with the users that its ids stand for."""
+        ready = self.model_copy()
+        ready._users = users
+        return ready
+
+
+class DraftBroadcast(_Words, Creation[BroadcastMessage]):
+    """Write a broadcast; nobody gets it yet. `{{name}}` stands for each recipient's name.
+    `customUserIds` goes with the audience `custom`, and with no other. Marketing waits from 20:00
+    to 8:00 in Lagos, and spares whoever opted out."""
+
+    title: Title
+    message: Text
+    type: Annotated[BroadcastType, Field(strict=False)]
+    target_audience: Annotated[TargetAudience, Field(strict=False)]
+    custom_user_ids: Users | None = None
+    purpose: Annotated[Purpose, Field(strict=False)] = Purpose.MARKETING
+
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
+        _require_agreement(self.target_audience, self._users)
+        require_known(self.title, self.message)
+        _require_short(self.type, self.message)
+        yield BroadcastDrafted.of(self, custom_user_ids=self._users)
+
+
+class EditBroadcast(_Words, Patch[BroadcastMessage]):
+    """Change a draft; what is left out stays."""
+
+    CLEARS = frozenset({"custom_user_ids"})
+
+    title: Title | None = None
+    message: Text | None = None
+    type: Annotated[BroadcastType | None, Field(strict=False)] = None
+    target_audience: Annotated[TargetAudience | None, Field(strict=False)] = None
+    custom_user_ids: Users | None = None
+    purpose: Annotated[Purpose | None, Field(strict=False)] = None
+
+    def decide(self, aggregate: BroadcastMessage, uow: UnitOfWork) -> Iterable[Event]:
+        require_legal(aggregate.phase, "edit", LEGAL)
+        audience = self.target_audience or aggregate.target_audience
+        custom = audience is TargetAudience.CUSTOM
+        keeps = custom and not self.clears("custom_user_ids")
+        ids = self._users or (aggregate.user_ids if keeps else ())
+        _require_agreement(audience, ids)
+        require_known(self.title or aggregate.title, self.message or aggregate.message)
+        _require_short(self.type or aggregate.type, self.message or aggregate.message)
+        changes = self.changes(aggregate)
+        if ids != aggregate.user_ids:
+            changes["custom_user_ids"] = ids
+        if changes:
+            yield BroadcastEdited(**changes)
+
+
+class ScheduleBroadcast(Command[BroadcastMessage]):
+    """Have a draft sent at a time to come."""
+
+    scheduled_for: Annotated[Time, Field(examples=["2027-01-15T09:00:00+01:00"])]
+
+    def decide(self, aggregate: BroadcastMessage, uow: UnitOfWork) -> Iterable[Event]:
+        require_legal(aggregate.phase, "schedule", LEGAL)
+        require_known(aggregate.title, aggregate.message)
+        if self.scheduled_for <= uow.now:
+            raise Invalid("not-in-future", "This time has passed.", "/scheduledFor")
+        yield BroadcastScheduled(scheduled_for=self.scheduled_for)
+
+
+class UnscheduleBroadcast(Command[BroadcastMessage]):
+    """Make a draft of a scheduled broadcast again."""
+
+    def decide(self, aggregate: BroadcastMessage, uow: UnitOfWork) -> Iterable[Event]:
+        require_legal(aggregate.phase, "unschedule", LEGAL)
+        yield BroadcastUnscheduled()
+
+
+class SendBroadcast(Command[BroadcastMessage]):
+    """Send a broadcast now, to everybody who is meant at this moment. `phase` and the counts tell
+    how far it is."""
+
+    _frozen: Frozen | None = PrivateAttr(default=None)
+
+    def among(self, frozen: Frozen) -> Self:
+        """The same wish, once it is known who is meant."""
+        ready = self.model_copy()
+        ready._frozen = frozen
+        return ready
+
+    def decide(self, aggregate: BroadcastMessage, uow: UnitOfWork) -> Iterable[Event]:
+        require_open(uow)
+        require_legal(aggregate.phase, "send", LEGAL)
+        require_known(aggregate.title, aggregate.message)
+        assert self._frozen, "the audience is known before the decision"
+        same = self._frozen.target == aggregate.target
+        require(same, "changed-meanwhile", "The broadcast was changed while users were counted.")
+        require(bool(self._frozen.users), "empty-audience", NOBODY)
+        yield _start(aggregate, self._frozen, uow)
+
+
+class PauseBroadcast(Command[BroadcastMessage]):
+    """Hand no more messages over, until it is resumed."""
+
+    def decide(self, aggregate: BroadcastMessage, uow: UnitOfWork) -> Iterable[Event]:
+        require_legal(aggregate.phase, "pause", LEGAL)
+        yield BroadcastPaused()
+
+
+class ResumeBroadcast(Command[BroadcastMessage]):
+    """Go on. What failed until now does not pause it again."""
+
+    def decide(self, aggregate: BroadcastMessage, uow: UnitOfWork) -> Iterable[Event]:
+        require_legal(aggregate.phase, "resume", LEGAL)
+        yield BroadcastResumed()
+
+
+class CancelBroadcast(Command[BroadcastMessage]):
+    """Write to nobody else. It counts as sent if anybody had got it, else as failed."""
+
+    def decide(self, aggregate: BroadcastMessage, uow: UnitOfWork) -> Iterable[Event]:
+        require_legal(aggregate.phase, "cancel", LEGAL)
+        yield BroadcastCancelled()
+
+
+class CloneBroadcast(Creation[BroadcastMessage]):
+    """Make a draft that says the same to the same."""
+
+    source: Id
+
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
+        source = uow.read(BroadcastMessage, self.source)
+        require_known(source.title, source.message)
+        yield BroadcastDrafted.of(source, custom_user_ids=source.user_ids)
+
+
+def begin_due(id: UUID, frozen: Frozen) -> Work:
+    """The clock's decision when a scheduled broadcast is due."""
+
+    def work(uow: UnitOfWork) -> UUID:
+        uow.act_upon(id)
+        broadcast = uow.read(BroadcastMessage, id)
+        due = broadcast.phase is Phase.SCHEDULED and frozen.target == broadcast.target
+        if due and (broadcast.scheduled_for or uow.stamp.at) <= uow.stamp.at:
+            if not is_known(broadcast):
+                event: Event = BroadcastFailed(reason=UNFILLED)
+            elif not frozen.users:
+                event = BroadcastFailed(reason=NOBODY)
+            else:
+                event = _start(broadcast, frozen, uow)
+            uow.append(BroadcastMessage, id, [event])
+        return id
+
+    return work
+
+
+def _start(broadcast: BroadcastMessage, frozen: Frozen, uow: UnitOfWork) -> BroadcastStarted:
+    """Keep the audience, in chunks of which each is a stream of its own."""
+    parts = [frozen.users[at : at + CHUNK] for at in range(0, len(frozen.users), CHUNK)]
+    streams = [chunk_id(broadcast.id, number) for number in range(len(parts))]
+    uow.look_ahead(partial(uow.version, stream) for stream in streams)
+    for number, (stream, users) in enumerate(zip(streams, parts, strict=True)):
+        frozen_part = ChunkFrozen(broadcast_id=broadcast.id, number=number, user_ids=users)
+        uow.open_stream(BroadcastChunk, stream, [frozen_part])
+    size = len(frozen.users)
+    return BroadcastStarted(position=frozen.position, size=size, chunks=len(parts))
+
+
+def _require_agreement(audience: TargetAudience, users: tuple[UUID, ...]) -> None:
+    if (audience is TargetAudience.CUSTOM) != bool(users):
+        words = "The audience custom goes with customUserIds, and no other does."
+        raise Invalid("audience-mismatch", words, "/customUserIds")
+
+
+def _require_short(type_: BroadcastType, message: str) -> None:
+    if type_ is not BroadcastType.EMAIL and measured(typical(message)).segments > SEGMENTS_MAX:
+        words = f"An SMS to many has at most {SEGMENTS_MAX} segments."
+        raise Invalid("too-many-segments", words, "/message")

@@ -1,0 +1,281 @@
+"""The decisions around handing messages over: what is taken in hand, and what came of it.
+
+A message is in hand before the provider hears of it, so a process that dies leaves no doubt about
+which messages are in doubt.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from rim_ledger.delivery.kill_switch import is_open
+from rim_ledger.delivery.port import Channel, Lane, Outcome, Verdict
+from rim_ledger.delivery.worker import InHand
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.lending.user import User
+from rim_ledger.notifications.addressing import addressed
+from rim_ledger.notifications.broadcast import (
+    BroadcastChunk,
+    BroadcastFailed,
+    BroadcastMessage,
+    BroadcastPaused,
+    BroadcastProgressed,
+    BroadcastSent,
+    ChunkAdvanced,
+    Phase,
+)
+from rim_ledger.notifications.broadcast_counts import since, tally
+from rim_ledger.notifications.contact import wants
+from rim_ledger.notifications.notification import (
+    HandOver,
+    Notice,
+    NotificationDelivered,
+    NotificationFailed,
+    NotificationHistory,
+    NotificationOutcomeUnknown,
+    NotificationSent,
+    NotificationStatus,
+    NotificationTaken,
+    NotificationType,
+    NotificationWithheld,
+    RecipientType,
+    mark,
+    notification_id,
+    queue,
+)
+from rim_ledger.notifications.outgoing_message import Hand, parcel_of
+
+TRIED_MIN, FAILED_MAX = 20, 0.05
+"""Messages that must have gone before failures pause a broadcast, and the part that may fail."""
+
+NO_MESSAGE: Final = "No message was accepted."
+
+
+def take_waiting(ids: Sequence[UUID], hand: Hand) -> Work:
+    """Take in hand what waits one by one on a channel, a batch of it, and see what was left in
+    hand. Whoever asks holds the lease on them."""
+
+    def work(uow: UnitOfWork) -> UUID:
+        hand.open()
+        if not is_open(uow):
+            return ids[0]
+        found = _found(uow, ids)
+        for each in found:
+            if each.hand_over is HandOver.UNDER_WAY:
+                hand.doubt(each, uow)
+        if fresh := [each for each in found if each.hand_over is HandOver.WAITING]:
+            lane = hand.lane(fresh[0], uow)
+            uow.look_ahead(partial(parcel_of, uow, each, lane) for each in fresh[: lane.batch])
+            for each in fresh[: lane.batch]:
+                _take_one(uow, parcel_of(uow, each, lane), hand)
+        return ids[0]
+
+    return work
+
+
+def take_again(ids: Sequence[UUID], hand: Hand) -> Work:
+    """Take those in hand anew that were left there and certainly came nowhere, where they may
+    still be sent. A broadcast that stands still keeps them in hand, and loses nobody."""
+
+    def work(uow: UnitOfWork) -> UUID:
+        hand.open()
+        found = _found(uow, ids)
+        uow.look_ahead(partial(parcel_of, uow, each, hand.lane(each, uow)) for each in found)
+        for each in found:
+            lane = hand.lane(each, uow)
+            parcel = parcel_of(uow, each, lane)
+            if each.hand_over is not HandOver.UNDER_WAY:
+                continue  # Somebody was faster.
+            if parcel.withheld:
+                hand.parcels.append(parcel)
+            elif not _rests(uow, each, lane):
+                _take_one(uow, parcel, hand)
+        return ids[0]
+
+    return work
+
+
+def _found(uow: UnitOfWork, ids: Sequence[UUID]) -> list[NotificationHistory]:
+    uow.look_ahead(partial(uow.version, each) for each in ids)
+    return [uow.read(NotificationHistory, each) for each in ids]
+
+
+def _take_one(uow: UnitOfWork, parcel: InHand, hand: Hand) -> None:
+    taken = NotificationTaken(integration=parcel.lane.integration)
+    uow.append(NotificationHistory, parcel.id, [taken])
+    hand.parcels.append(parcel)
+
+
+def _rests(uow: UnitOfWork, known: NotificationHistory, lane: Lane) -> bool:
+    """Whether a message in hand is not to be sent now, but may be later."""
+    if known.notice.alone or known.notice.broadcast_id is None:
+        return not is_open(uow)
+    return _stands_still(uow.read(BroadcastMessage, known.notice.broadcast_id), [lane], uow)
+
+
+def _stands_still(broadcast: BroadcastMessage, lanes: Iterable[Lane], uow: UnitOfWork) -> bool:
+    """Whether nobody is to be written to now: by wish, at night, or as a provider is out of use."""
+    waits = broadcast.phase is not Phase.SENDING or broadcast.waits(uow.now)
+    return waits or any(lane.closed for lane in lanes) or not is_open(uow)
+
+
+def settle(outcomes: Mapping[UUID, Outcome]) -> Work:
+    """Record what became of messages that were handed over one by one."""
+
+    def work(uow: UnitOfWork) -> UUID:
+        for id_, outcome in outcomes.items():
+            counted = _record(uow, {id_: outcome})
+            broadcast = uow.read(NotificationHistory, id_).notice.broadcast_id
+            if broadcast and counted:
+                progress(uow, broadcast, counted)
+        return id_
+
+    return work
+
+
+def look_at_chunk(id: UUID, hand: Hand) -> Work:
+    """Where a chunk stands, and what somebody who died had in hand of it."""
+
+    def work(uow: UnitOfWork) -> UUID:
+        hand.open()
+        chunk = uow.read(BroadcastChunk, id)
+        hand.seen = chunk.settled, chunk.taken
+        broadcast = uow.read(BroadcastMessage, chunk.broadcast_id)
+        users = chunk.user_ids[chunk.settled : chunk.taken]
+        streams = [notification_id(notice) for notice in _notices(broadcast, users)]
+        uow.look_ahead(partial(uow.version, each) for each in streams)
+        for each in streams:
+            known = uow.find(NotificationHistory, each)
+            if known and known.hand_over is HandOver.UNDER_WAY:
+                hand.doubt(known, uow)
+        return id
+
+    return work
+
+
+def advance(id: UUID, outcomes: Mapping[UUID, Outcome], hand: Hand) -> Work:
+    """Record what became of the batch in hand and take the next one, unless the broadcast stands
+    still. Where somebody else has gone on with the chunk, only what became of the batch counts."""
+    seen = hand.seen
+
+    def work(uow: UnitOfWork) -> UUID:
+        hand.open()
+        chunk = uow.read(BroadcastChunk, id)
+        uow.act_upon(chunk.broadcast_id)
+        uow.look_ahead(partial(uow.version, each) for each in outcomes)
+        counted = _record(uow, outcomes)
+        own = (chunk.settled, chunk.taken) == seen
+        over = uow.read(BroadcastMessage, chunk.broadcast_id).over
+        settled = len(chunk.user_ids) if over else chunk.taken
+        done = own and chunk.settled < settled == len(chunk.user_ids)
+        if counted or done:
+            counted = counted or BroadcastProgressed()
+            progress(uow, chunk.broadcast_id, counted, done=done)
+        if not own:
+            hand.seen = chunk.settled, chunk.settled
+            return id
+        taken = _take(uow, chunk, settled, hand)
+        hand.seen = settled, taken
+        if hand.seen != seen:
+            uow.append(BroadcastChunk, id, [ChunkAdvanced(settled=settled, taken=taken)])
+        return id
+
+    return work
+
+
+def _take(uow: UnitOfWork, chunk: BroadcastChunk, settled: int, hand: Hand) -> int:
+    """Queue the messages of the next batch, already in hand; how many users are taken by then. A
+    broadcast stands still while a provider of its messages is out of use, and loses nobody."""
+    broadcast = uow.read(BroadcastMessage, chunk.broadcast_id)
+    lanes = {each: hand.lanes.lane(Channel(each), uow) for each in broadcast.channels}
+    if _stands_still(broadcast, lanes.values(), uow):
+        return settled
+    size = min(lane.batch for lane in lanes.values())
+    batch = chunk.user_ids[settled : settled + size]
+    _load(uow, broadcast, batch)
+    welcome = [each for each in batch if wants(uow.read(User, each), broadcast.purpose)]
+    for notice in _notices(broadcast, welcome):
+        if not uow.version(notification_id(notice)):
+            lane = lanes[notice.channel]
+            title, message = addressed(broadcast, notice.recipient, uow)
+            stream = queue(uow, notice, title, message, lane)
+            known = uow.read(NotificationHistory, stream)
+            hand.parcels.append(parcel_of(uow, known, lane))
+    if excluded := len(batch) - len(welcome):
+        progressed = BroadcastProgressed(excluded=excluded)
+        uow.append(BroadcastMessage, broadcast.id, [progressed])
+    return settled + len(batch)
+
+
+def progress(
+    uow: UnitOfWork, id: UUID, counted: BroadcastProgressed, *, done: bool = False
+) -> None:
+    """Count what became of some messages of a broadcast, and draw the line under it when done."""
+    event = BroadcastProgressed(
+        sent=counted.sent, failed=counted.failed, unknown=counted.unknown, chunks=int(done)
+    )
+    uow.append(BroadcastMessage, id, [event])
+    broadcast = uow.read(BroadcastMessage, id)
+    if done and not broadcast.chunks and broadcast.phase in (Phase.SENDING, Phase.PAUSED):
+        end = BroadcastSent() if broadcast.sent_count else BroadcastFailed(reason=NO_MESSAGE)
+        uow.append(BroadcastMessage, id, [end])
+    elif broadcast.phase is Phase.SENDING and _fails_too_often(broadcast):
+        uow.append(BroadcastMessage, id, [BroadcastPaused(too_many_failed=True)])
+
+
+def _fails_too_often(broadcast: BroadcastMessage) -> bool:
+    gone, failed = broadcast.forgiven
+    tried = broadcast.sent_count + broadcast.failed_count - gone
+    return tried >= TRIED_MIN and broadcast.failed_count - failed > FAILED_MAX * tried
+
+
+def _record(uow: UnitOfWork, outcomes: Mapping[UUID, Outcome]) -> BroadcastProgressed | None:
+    """Write what became of each; how many that changes, if any. What is known already stays."""
+    before = tally(uow, outcomes)
+    for id_, outcome in outcomes.items():
+        known = uow.read(NotificationHistory, id_)
+        if known.status is NotificationStatus.PENDING:
+            for event in _events(outcome, known):
+                mark(uow, id_, event)
+    return since(before, tally(uow, outcomes))
+
+
+def _events(outcome: Outcome, known: NotificationHistory) -> Iterable[Event]:
+    match outcome.verdict:
+        case Verdict.ACCEPTED:
+            yield NotificationSent()
+        case Verdict.DELIVERED:
+            yield NotificationSent()
+            yield NotificationDelivered()
+        case Verdict.FAILED:
+            yield NotificationFailed(reason=outcome.reason)
+        case Verdict.ABSENT:
+            yield NotificationWithheld(reason=outcome.reason)
+        case _:
+            if known.hand_over is HandOver.UNDER_WAY:
+                yield NotificationOutcomeUnknown()
+
+
+def _notices(broadcast: BroadcastMessage, users: Iterable[UUID]) -> list[Notice]:
+    return [
+        Notice(
+            type=NotificationType.BROADCAST,
+            channel=channel,
+            recipient=user,
+            recipient_type=RecipientType.USER,
+            cause=broadcast.id,
+            broadcast_id=broadcast.id,
+        )
+        for user in users
+        for channel in broadcast.channels
+    ]
+
+
+def _load(uow: UnitOfWork, broadcast: BroadcastMessage, users: Sequence[UUID]) -> None:
+    """Have all that a batch reads loaded together."""
+    streams = [notification_id(notice) for notice in _notices(broadcast, users)]
+    uow.look_ahead(partial(uow.version, each) for each in [*users, *streams])
+    phones = [(each, uow.read(User, each).phone) for each in users]
+    uow.look_ahead(partial(uow.reveal, user, phone) for user, phone in phones)

@@ -1,0 +1,334 @@
+"""Templates of e-mails and of SMS: texts under a name, and the variables that stand in them."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, assert_never
+from uuid import UUID
+
+from msgspec import Struct
+from pydantic import AfterValidator, Field
+
+from rim_ledger.engine.aggregate import Event, Stamp
+from rim_ledger.engine.command import Command, Creation
+from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import require
+from rim_ledger.engine.unique_names import Named, UniqueNames
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.notifications.sms_text import Encoding, OneLine, Title, measured, on_one_line
+from rim_ledger.notifications.template_text import (
+    FillIn,
+    Values,
+    Variables,
+    as_html,
+    check,
+    filled,
+    worded,
+)
+from rim_ledger.text import Lines
+from rim_ledger.values import Email, Name, Phone
+
+
+class TemplateType(StrEnum):
+    """What e-mails of a template are for."""
+
+    TRANSACTIONAL = "transactional"
+    MARKETING = "marketing"
+    NOTIFICATION = "notification"
+
+
+# Events: what can happen to a template.
+
+
+class EmailTemplateCreated(Event):
+    name: str
+    subject: str
+    body: str
+    variables: tuple[str, ...]
+    type: TemplateType
+
+
+class EmailTemplateChanged(Event):
+    """Only what changed is set."""
+
+    subject: str | None = None
+    body: str | None = None
+    variables: tuple[str, ...] | None = None
+    type: TemplateType | None = None
+
+
+class EmailTemplateEnabled(Event):
+    pass
+
+
+class EmailTemplateDisabled(Event):
+    pass
+
+
+class EmailTemplateArchived(Event):
+    """The template is kept for the record; its name is free again."""
+
+
+class SmsTemplateCreated(Event):
+    name: str
+    message: str
+    variables: tuple[str, ...]
+
+
+class SmsTemplateChanged(Event):
+    """Only what changed is set."""
+
+    message: str | None = None
+    variables: tuple[str, ...] | None = None
+
+
+class SmsTemplateEnabled(Event):
+    pass
+
+
+class SmsTemplateDisabled(Event):
+    pass
+
+
+class SmsTemplateArchived(Event):
+    """The template is kept for the record; its name is free again."""
+
+
+EmailTemplateEvent = (
+    EmailTemplateChanged | EmailTemplateEnabled | EmailTemplateDisabled | EmailTemplateArchived
+)
+SmsTemplateEvent = (
+    SmsTemplateChanged | SmsTemplateEnabled | SmsTemplateDisabled | SmsTemplateArchived
+)
+
+
+# The aggregates: what those events add up to.
+
+
+class Template(Named, kw_only=True):
+    """What both kinds have in common."""
+
+    TEXTS: ClassVar[tuple[str, ...]]
+    """The fields in which variables may stand."""
+
+    variables: tuple[str, ...]
+    enabled: bool = True
+
+    def evolve(self, event: EmailTemplateEvent | SmsTemplateEvent, stamp: Stamp) -> Self:
+        match event:
+            case EmailTemplateChanged() | SmsTemplateChanged():
+                return self.but(**event.changes)
+            case EmailTemplateEnabled() | SmsTemplateEnabled():
+                return self.but(enabled=True)
+            case EmailTemplateDisabled() | SmsTemplateDisabled():
+                return self.but(enabled=False)
+            case EmailTemplateArchived() | SmsTemplateArchived():
+                return self.but(archived=True)
+            case _:
+                assert_never(event)
+
+
+class Letter(Struct, frozen=True):
+    """An e-mail, ready to be sent; its body is HTML."""
+
+    subject: str
+    body: str
+
+
+class EmailTemplate(Template):
+    UNIQUE: ClassVar = UniqueNames("email-template-name", "template-name-taken", "template")
+    TEXTS: ClassVar = ("subject", "body")
+
+    subject: str
+    body: str
+    type: TemplateType
+
+    def filled(self, values: Values) -> Letter:
+        """The e-mail with these values. In a body they are escaped, a subject is one line."""
+        return Letter(
+            subject=on_one_line(filled(self.subject, self.variables, values)),
+            body=filled(self.body, self.variables, values, as_html),
+        )
+
+
+class SmsTemplate(Template):
+    UNIQUE: ClassVar = UniqueNames("sms-template-name", "template-name-taken", "template")
+    TEXTS: ClassVar = ("message",)
+
+    message: str
+
+    @property
+    def encoding(self) -> Encoding:
+        """How the message travels, as long as no value asks for more."""
+        return measured(self.message).encoding
+
+    @property
+    def units(self) -> int:
+        return measured(self.message).units
+
+    @property
+    def segments(self) -> int:
+        return measured(self.message).segments
+
+    @property
+    def offending(self) -> tuple[str, ...]:
+        """The characters that are not in GSM-7."""
+        return measured(self.message).offending
+
+    def filled(self, values: Values) -> str:
+        """The message with these values, on one line."""
+        return on_one_line(filled(self.message, self.variables, values))
+
+
+# Commands: what one may ask of a template, and the rule each must meet.
+
+T = TypeVar("T", bound=Template)
+Body = Annotated[Lines, Field(min_length=1, max_length=50_000), AfterValidator(worded)]
+Type = Annotated[TemplateType, Field(strict=False)]
+Message = Annotated[OneLine, Field(min_length=1, max_length=160), AfterValidator(worded)]
+
+
+def _create(form: Any, kind: type[Template], id: UUID, uow: UnitOfWork) -> None:
+    """Check a new template, and take its name."""
+    _require_agreement(form, kind)
+    kind.UNIQUE.take(uow, form.name, id)
+
+
+def _require_agreement(of: Any, kind: type[Template]) -> None:
+    check({field: getattr(of, field) for field in kind.TEXTS}, of.variables)
+
+
+class _Update(Patch[T], Generic[T]):
+    CHANGED: ClassVar[type[Event]]
+
+    def decide(self, aggregate: T, uow: UnitOfWork) -> Iterable[Event]:
+        if changes := self.changes(aggregate):
+            _require_agreement(aggregate.but(**changes), type(aggregate))
+            yield self.CHANGED(**changes)
+
+
+class _Enable(Command[T], Generic[T]):
+    ENABLED: ClassVar[type[Event]]
+
+    def decide(self, aggregate: T, uow: UnitOfWork) -> Iterable[Event]:
+        require(not aggregate.enabled, "already-done", "The template is enabled.")
+        yield self.ENABLED()
+
+
+class _Disable(Command[T], Generic[T]):
+    DISABLED: ClassVar[type[Event]]
+
+    def decide(self, aggregate: T, uow: UnitOfWork) -> Iterable[Event]:
+        require(aggregate.enabled, "already-done", "The template is disabled.")
+        yield self.DISABLED()
+
+
+class _Archive(Command[T], Generic[T]):
+    ARCHIVED: ClassVar[type[Event]]
+
+    def decide(self, aggregate: T, uow: UnitOfWork) -> Iterable[Event]:
+        aggregate.UNIQUE.release(uow, aggregate.name, aggregate.id)
+        yield self.ARCHIVED()
+
+
+class CreateEmailTemplate(Creation[EmailTemplate]):
+    """Keep a template under a name that no other has, for good. A variable is `{{name}}`: each one
+    is declared, and each that is declared stands somewhere."""
+
+    name: Name
+    subject: Title
+    body: Body
+    variables: Variables = ()
+    type: Type
+
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
+        _create(self, EmailTemplate, id, uow)
+        yield EmailTemplateCreated.of(self)
+
+
+class UpdateEmailTemplate(_Update[EmailTemplate]):
+    """Change what is given; what is left out stays, and the name always does."""
+
+    CHANGED: ClassVar = EmailTemplateChanged
+
+    subject: Title | None = None
+    body: Body | None = None
+    variables: Variables | None = None
+    type: Type | None = None
+
+
+class EnableEmailTemplate(_Enable[EmailTemplate]):
+    """Let a template be used again."""
+
+    ENABLED: ClassVar = EmailTemplateEnabled
+
+
+class DisableEmailTemplate(_Disable[EmailTemplate]):
+    """Have nothing sent from a template."""
+
+    DISABLED: ClassVar = EmailTemplateDisabled
+
+
+class ArchiveEmailTemplate(_Archive[EmailTemplate]):
+    """Put a template away; its name is free again."""
+
+    ARCHIVED: ClassVar = EmailTemplateArchived
+
+
+class PreviewEmail(FillIn):
+    """See what an e-mail would be."""
+
+
+class TryEmail(FillIn):
+    """Send one e-mail, to see how it arrives."""
+
+    to: Email
+
+
+class CreateSmsTemplate(Creation[SmsTemplate]):
+    """Keep a template under a name that no other has, for good. A variable is `{{name}}`: each one
+    is declared, and each that is declared stands somewhere."""
+
+    name: Name
+    message: Message
+    variables: Variables = ()
+
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
+        _create(self, SmsTemplate, id, uow)
+        yield SmsTemplateCreated.of(self)
+
+
+class UpdateSmsTemplate(_Update[SmsTemplate]):
+    """Change what is given; what is left out stays, and the name always does."""
+
+    CHANGED: ClassVar = SmsTemplateChanged
+
+    message: Message | None = None
+    variables: Variables | None = None
+
+
+class EnableSmsTemplate(_Enable[SmsTemplate]):
+    """Let a template be used again."""
+
+    ENABLED: ClassVar = SmsTemplateEnabled
+
+
+class DisableSmsTemplate(_Disable[SmsTemplate]):
+    """Have nothing sent from a template."""
+
+    DISABLED: ClassVar = SmsTemplateDisabled
+
+
+class ArchiveSmsTemplate(_Archive[SmsTemplate]):
+    """Put a template away; its name is free again."""
+
+    ARCHIVED: ClassVar = SmsTemplateArchived
+
+
+class PreviewSms(FillIn):
+    """See what an SMS would be, and what it would cost."""
+
+
+class TrySms(FillIn):
+    """Send one SMS, to see how it arrives."""
+
+    to: Phone

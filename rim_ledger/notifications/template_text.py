@@ -1,0 +1,111 @@
+"""Texts with `{{variables}}`: checked when they are kept, filled in when they are sent.
+
+There is no logic in them, on purpose: what a template engine evaluates, its author controls.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from rim_ledger.engine.command import Form
+from rim_ledger.engine.refusals import Invalid, require
+from rim_ledger.text import Lines
+
+VARIABLE: Final = re.compile(r"\{\{ ?([A-Za-z][A-Za-z0-9_]{0,39}) ?\}\}")
+MARKS: Final = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
+FILLED_MAX: Final = 200_000
+"""Characters of a text once it is filled in."""
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len({*names}) < len(names):
+        raise PydanticCustomError("twice", "each variable is named once")
+    return names
+
+
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,39}$", examples=["name"])]
+Variables = Annotated[
+    tuple[Variable, ...], Field(strict=False, max_length=20), AfterValidator(_distinct)
+]
+Values = Annotated[dict[Variable, Annotated[Lines, Field(max_length=1000)]], Field(max_length=20)]
+"""What stands for each variable."""
+
+
+def worded(text: str) -> str:
+    """A text that says something. Raises for one of blanks alone."""
+    if not text.strip():
+        raise PydanticCustomError("blank", "this must not be blank")
+    return text
+
+
+class FillIn(Form):
+    """What a template's variables stand for."""
+
+    values: Values = {}
+
+
+def variables_in(field: str, text: str) -> list[re.Match[str]]:
+    """Where variables stand in a text, and their names. Invalid for marks that are none."""
+    if wrong := MARKS.search(VARIABLE.sub(lambda found: " " * len(found[0]), text)):
+        words = f"{wrong[0]} at character {wrong.start() + 1} is no part of a {{{{variable}}}}."
+        raise Invalid("not-a-variable", words, f"/{field}")
+    return [*VARIABLE.finditer(text)]
+
+
+def put_in(text: str, values: Mapping[str, str]) -> str:
+    """A text with values for its variables, once: what stands in a value is never looked at."""
+    return VARIABLE.sub(lambda found: values.get(found[1], found[0]), text)
+
+
+def check(texts: Mapping[str, str], variables: Sequence[str]) -> None:
+    """Refuse a template whose texts, by field name, and declared variables do not agree."""
+    used = set[str]()
+    for field, text in texts.items():
+        for found in variables_in(field, text):
+            if found[1] not in variables:
+                place = f"{{{{{found[1]}}}}} at character {found.start() + 1} is not in variables."
+                raise Invalid("undeclared-variable", place, f"/{field}")
+            used.add(found[1])
+    for nth, name in enumerate(variables):
+        if name not in used:
+            unused = f"{{{{{name}}}}} is declared and stands nowhere."
+            raise Invalid("unused-variable", unused, f"/variables/{nth}")
+
+
+def filled(
+    text: str, variables: Sequence[str], values: Values, written: Callable[[str], str] = str
+) -> str:
+    """A text with its variables filled in, once: what stands in a value is never looked at.
+
+    `written` is how a value is written there, such as HTML. Raises Invalid for a missing value.
+    """
+    words = {name: written(_word(name, values)) for name in variables}
+    for name in values:
+        if name not in words:
+            raise Invalid(
+                "unknown-value", f"The template has no variable {name}.", f"/values/{name}"
+            )
+    room = FILLED_MAX - len(text) - sum(len(words[each]) for each in VARIABLE.findall(text))
+    require(room >= 0, "message-too-long", f"A message has at most {FILLED_MAX} characters.")
+    return put_in(text, words)
+
+
+def as_html(value: str) -> str:
+    """A value as HTML shows it, whatever it says."""
+    return escape(value, quote=True)
+
+
+def require_enabled(*, enabled: bool, archived: bool) -> None:
+    """Refuse to use a template that was disabled, or put away."""
+    require(not archived, "template-disabled", "The template was put away; use another one.")
+    require(enabled, "template-disabled", "The template is disabled; enable it first.")
+
+
+def _word(name: str, values: Values) -> str:
+    if not (text := values.get(name, "")).strip():
+        raise Invalid("missing-value", f"{{{{{name}}}}} needs a value.", f"/values/{name}")
+    return text

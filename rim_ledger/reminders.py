@@ -1,0 +1,68 @@
+"""Which reminders there must be, as the state of a stream tells: the clock depends on them."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
+from rim_ledger.lending.disbursement import LAST_WAIT
+from rim_ledger.lending.lateness import PAYING
+from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.user import User
+from rim_ledger.support.deadlines import REMINDER, next_look
+from rim_ledger.support.ticket import Ticket
+from rim_ledger.system.backup_settings import SCHEDULE, SETTINGS, BackupSettings
+from rim_ledger.values import day_after
+
+PATIENCE_MAX: Final = timedelta(days=3650)
+"""As long as `lending.defaultAfterDays` can say at most."""
+
+
+class Due(NamedTuple):
+    """A reminder that must be there, and the latest time (UTC) that it may be for."""
+
+    reminder: Reminder
+    latest: datetime
+
+
+def expected(aggregate: Aggregate, now: datetime) -> Iterator[Due]:
+    """The reminders that an aggregate cannot be without. One that is for too late a time is as good
+    as none; one that is for too early a time only has the clock look in vain."""
+    match aggregate:
+        case Loan():
+            yield from _of_loan(aggregate, now)
+        case User():
+            if since := aggregate.may_default_since:
+                yield Due(("credit-default", aggregate.id), since + PATIENCE_MAX)
+        case Ticket():
+            if at := next_look(aggregate):
+                yield Due((REMINDER, aggregate.id), at)
+        case BackupSettings():
+            if at := aggregate.next_backup:
+                yield Due((SCHEDULE, SETTINGS), max(at, now + LAST_WAIT))
+        case _:
+            pass
+
+
+def _of_loan(loan: Loan, now: datetime) -> Iterator[Due]:
+    if loan.in_flight:
+        yield Due(("query-top-up", loan.id), now + LAST_WAIT)
+    if loan.status in PAYING and loan.due_date and not loan.historical:
+        over = day_after(loan.due_date)
+        if not loan.overdue:
+            yield Due(("overdue", loan.id), over)
+        elif not loan.left_alone:
+            yield Due(("default", loan.id), over + PATIENCE_MAX)
+
+
+def remind_again(due: Due) -> Work:
+    """Put a reminder back: the clock then looks at the stream as it is."""
+
+    def work(uow: UnitOfWork) -> UUID:
+        (what, stream), latest = due
+        uow.remind(what, stream, min(latest, uow.now))
+        return stream
+
+    return work

@@ -1,0 +1,158 @@
+"""The clock: runs what has fallen due, from the reminders that were committed with the events."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from rim_ledger.delivery.egress import Blocked
+from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
+from rim_ledger.delivery.kill_switch import LATER, is_open
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.engine.store import Store
+from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
+from rim_ledger.lending.disbursement import DisburseLoan
+from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.lending.lateness import look_for_credit_default, look_for_default, look_for_overdue
+from rim_ledger.lending.loan import Loan
+from rim_ledger.postgres.faults import note_fault
+from rim_ledger.postgres.outage import OUTAGE, Outages
+from rim_ledger.support.deadlines import look_at_ticket
+from rim_ledger.system import backup_settings, recovery
+from rim_ledger.system.backup_commands import look_at_schedule
+from rim_ledger.system.backup_worker import Archivist
+from rim_ledger.system.config import setting
+from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
+
+log = logging.getLogger(__name__)
+
+PAGE: Final = 1000
+WORK_TIMEOUT_SECONDS: Final = 60.0
+"""What is stuck for so long is given up, to be looked at again."""
+INTERVAL_SECONDS: Final = 1.0
+"""Between two looks at the reminders."""
+
+LOOKS: Final[Mapping[str, Callable[[UUID], Work]]] = {
+    "overdue": look_for_overdue,
+    "default": look_for_default,
+    "credit-default": look_for_credit_default,
+    "ticket": look_at_ticket,
+}
+"""What is a decision and nothing more, by what it reminds of."""
+
+
+async def tick(
+    dispatch: Dispatch, at: datetime | None = None, archivist: Archivist | None = None
+) -> int:
+    """Run what is due at a business time (UTC, now when left out), each once; how many that was.
+
+    What fails keeps nothing else from running; its error is raised when all is done. What takes
+    long, such as a backup, is begun and goes on; without an archivist it is left.
+    """
+    moment, done = at or dispatch.environment.now(), set[Reminder]()
+    failed: list[BaseException] = []
+    async with await AsyncConnection.connect(dispatch.url, autocommit=True) as connection:
+        while True:
+            due = await Store(connection).due(moment, PAGE + len(done))
+            if not (fresh := [each for each in due if each not in done]):
+                break
+            work = (
+                asyncio.wait_for(_run(dispatch, archivist, *each, moment), WORK_TIMEOUT_SECONDS)
+                for each in fresh
+            )
+            outcomes = await asyncio.gather(*work, return_exceptions=True)
+            failed += [each for each in outcomes if each is not None]
+            done.update(fresh)
+    if failed:
+        raise failed[0]
+    return len(done)
+
+
+async def run(dispatch: Dispatch, archivist: Archivist) -> None:
+    """Tick for ever. What fails, such as a database that is away, is tried again."""
+    outages = Outages(log.warning, "the clock")
+    while True:
+        try:
+            await tick(dispatch, archivist=archivist)
+            outages.end()
+        except (*OUTAGE, Unavailable) as error:
+            outages.begin(error)
+        except Exception as error:
+            kind = type(error).__name__
+            log.warning("something that was due could not be done: %s", kind)
+            await note_fault(dispatch.url, dispatch.environment, f"clock: {kind}")
+        await asyncio.sleep(INTERVAL_SECONDS)
+
+
+async def _run(
+    dispatch: Dispatch, archivist: Archivist | None, what: str, stream: UUID, at: datetime
+) -> None:
+    stamp = Stamp(at=at, actor=SYSTEM)
+    match what:
+        case _ if what in LOOKS:
+            await dispatch.ledger.submit(LOOKS[what](stream), stamp)
+        case "query-top-up":
+            await dispatch.query(stream)
+        case recovery.PROBE:
+            await _test(dispatch, stream, stamp)
+        case "disburse":
+            await _disburse(dispatch, stream, stamp)
+        case backup_settings.SCHEDULE:
+            await dispatch.ledger.submit(look_at_schedule, stamp)
+        case "make-backup" | "verify-backup" | "drop-backup":
+            if archivist:
+                archivist.begin(what, stream)
+        case _:
+            raise LookupError(f"nobody knows what '{what}' reminds of")
+
+
+async def _test(dispatch: Dispatch, integration: UUID, stamp: Stamp) -> None:
+    """Try whether a provider that was put out of use answers again."""
+
+    def look(uow: UnitOfWork) -> tuple[UUID, Endpoint | None]:
+        if is_open(uow):
+            return integration, endpoint_of(uow, uow.read(ApiIntegration, integration))
+        uow.remind(recovery.PROBE, integration, uow.now + LATER)
+        return integration, None
+
+    _, endpoint = await dispatch.ledger.decide(look, stamp)
+    if endpoint is None:
+        return
+    try:
+        found = await dispatch.providers.test(endpoint)
+    except Blocked:
+        found = IntegrationTested(result=TestResult.FAILED, reason="blocked")
+    now = Stamp(at=dispatch.environment.now(), actor=SYSTEM)
+    await dispatch.ledger.submit(recovery.mend(endpoint, found), now)
+
+
+async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
+    """A loan that may not be disbursed any more, or not without a person, is left to one; one that
+    waits until something may leave the house is looked at again."""
+    ledger = dispatch.ledger
+
+    def look(uow: UnitOfWork) -> tuple[UUID, bool]:
+        if automatic := bool(setting(uow, "lending", "autoDisburse")):
+            return loan, automatic
+        uow.forget("disburse", loan)
+        return loan, automatic
+
+    def leave(uow: UnitOfWork) -> UUID:
+        if is_open(uow):
+            uow.forget("disburse", loan)
+        else:
+            uow.remind("disburse", loan, uow.now + LATER)
+        return loan
+
+    _, automatic = await ledger.decide(look, stamp)
+    if not automatic:
+        return
+    try:
+        await dispatch.disburse(lambda: ledger.execute(Loan, loan, DisburseLoan(), stamp))
+    except Refused:
+        await ledger.submit(leave, stamp)

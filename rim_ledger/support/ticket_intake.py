@@ -1,0 +1,125 @@
+"""Opening a ticket, and putting it where it belongs."""
+
+from collections.abc import Iterable
+from typing import Annotated, Final
+from uuid import UUID
+
+from pydantic import Field
+
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Creation
+from rim_ledger.engine.refusals import Forbidden, require, require_legal
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.lending.user import User
+from rim_ledger.support.assignment_rules import open_department
+from rim_ledger.support.deadlines import resolution_due, response_due, wind
+from rim_ledger.support.quotas import TICKETS, spend
+from rim_ledger.support.ticket import (
+    LEGAL,
+    Category,
+    Priority,
+    Ticket,
+    TicketCategoryChanged,
+    TicketDepartmentChanged,
+    TicketOpened,
+    TicketPriorityChanged,
+    TicketTagged,
+    TicketUntagged,
+)
+from rim_ledger.values import AnyId, Id, Name, Tag, Text
+
+TAGS_MAX: Final = 20
+
+AnyCategory = Annotated[Category, Field(strict=False)]
+AnyPriority = Annotated[Priority, Field(strict=False)]
+
+
+class OpenTicket(Creation[Ticket]):
+    """Open a ticket for a customer. An agent's answer and a resolution are owed from now on,
+    within the hours that are configured. Borrowers open their own, and leave priority, department
+    and tags to the staff."""
+
+    customer_id: AnyId
+    subject: Name
+    description: Text
+    category: AnyCategory
+    priority: AnyPriority = Priority.MEDIUM
+    department: Id | None = None
+    tags: Annotated[list[Tag], Field(max_length=TAGS_MAX)] = []
+
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
+        customer = uow.known(User, self.customer_id)
+        if uow.stamp.customer and self.model_fields_set & {"priority", "department", "tags"}:
+            raise Forbidden("forbidden", "Priority, department and tags are up to the staff.")
+        customer.require_present()
+        if self.department:
+            open_department(uow, self.department)
+        spend(uow, TICKETS)
+        yield TicketOpened.of(
+            self,
+            ticket_number=uow.number("TKT"),
+            customer_id=customer.id,
+            response_due_at=response_due(uow),
+            resolution_due_at=resolution_due(uow),
+            tags=tuple(dict.fromkeys(self.tags)),
+        )
+        wind(uow, id)
+
+
+class ChangePriority(Command[Ticket]):
+    """Say how soon a ticket wants looking at."""
+
+    priority: AnyPriority
+
+    def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
+        require_legal(aggregate.status, "priority", LEGAL)
+        if self.priority is not aggregate.priority:
+            yield TicketPriorityChanged(priority=self.priority)
+
+
+class ChangeCategory(Command[Ticket]):
+    """Say what a ticket is about."""
+
+    category: AnyCategory
+
+    def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
+        require_legal(aggregate.status, "category", LEGAL)
+        if self.category is not aggregate.category:
+            yield TicketCategoryChanged(category=self.category)
+
+
+class ChangeDepartment(Command[Ticket]):
+    """Hand a ticket to another department, or to none. Whoever has it keeps it."""
+
+    department: Id | None
+
+    def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
+        require_legal(aggregate.status, "department", LEGAL)
+        if self.department:
+            open_department(uow, self.department)
+        if self.department != aggregate.department:
+            yield TicketDepartmentChanged(department=self.department)
+
+
+class TagTicket(Command[Ticket]):
+    """Put a word on a ticket, to find it by. A ticket has at most twenty."""
+
+    tag: Tag
+
+    def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
+        require_legal(aggregate.status, "tag", LEGAL)
+        if self.tag not in aggregate.tags:
+            full = f"A ticket has at most {TAGS_MAX} tags."
+            require(len(aggregate.tags) < TAGS_MAX, "too-many-tags", full)
+            yield TicketTagged(tag=self.tag)
+
+
+class UntagTicket(Command[Ticket]):
+    """Take a word off a ticket."""
+
+    tag: Tag
+
+    def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
+        require_legal(aggregate.status, "untag", LEGAL)
+        if self.tag in aggregate.tags:
+            yield TicketUntagged(tag=self.tag)

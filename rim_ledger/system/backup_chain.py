@@ -1,0 +1,132 @@
+"""A full backup and those that go on from it: what they hold together."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import pairwise
+
+from msgspec import Struct
+
+from rim_ledger.system.backup_file import Archive, Unsound
+from rim_ledger.system.backup_manifest import CHANGES, EVENTS, FILE, Manifest, Piece
+from rim_ledger.system.backup_rows import Disordered, Group, merged, packed
+
+Link = tuple[Archive, Manifest]
+Wanted = Callable[[str], bool]
+Told = Callable[[int], None]
+"""Is told of each piece that is read how many bytes it has."""
+
+
+class Chain(Struct, frozen=True):
+    """The backups of a chain, the full one first."""
+
+    links: Sequence[Link]
+
+    @property
+    def last(self) -> Manifest:
+        return self.links[-1][1]
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables beside the log."""
+        return [table for table in self.last.columns if table != EVENTS]
+
+    @property
+    def size(self) -> int:
+        """The bytes of all pieces that are needed to bring the ledger back."""
+        needed: list[tuple[Manifest, Wanted]] = [(each, _lasts) for _, each in self.links]
+        for table in self.tables:
+            needed += [(manifest, _of(table)) for _, manifest in self._layers(table)]
+        return sum(p.size for manifest, wanted in needed for p in manifest.pieces if wanted(p.of))
+
+    async def log_and_files(self, told: Told) -> AsyncIterator[tuple[Piece, bytes, list[str]]]:
+        """The pieces of events and of files, from the first on, with the columns that the events
+        have there. Raises Unsound."""
+        for link in self.links:
+            _, manifest = link
+            async for piece, content in _pieces(link, _lasts, told):
+                yield piece, content, manifest.columns.get(piece.of, [])
+
+    async def lines(self, table: str, told: Told) -> AsyncIterator[bytes]:
+        """The rows of a table as lines of COPY, many at a time. Raises Unsound."""
+        if len(layers := self._layers(table)) == 1:
+            async for _, content in _pieces(layers[0], _of(table), told):
+                yield content
+        else:
+            lines = (line async for group in self.rows(table, told) for line in group.lines)
+            async for content, _ in packed(lines):
+                yield content
+
+    async def rows(self, table: str, told: Told) -> AsyncIterator[Group]:
+        """The rows of a table, key by key; it has an order. Raises Unsound."""
+        whole, *more = self._layers(table)
+        layout = self.last.layout(table)
+        layers = [layout.groups(_lines(whole, table, told))]
+        layers += [layout.changes(_lines(link, table, told)) for link in more]
+        try:
+            async for group in merged(layers):
+                yield group
+        except Disordered:
+            archive, _ = self.links[-1]
+            words = f"the rows of {table} are in disorder, there or in what it goes on from"
+            raise Unsound(f"the backup {archive.name} cannot be used: {words}") from None
+
+    def _layers(self, table: str) -> list[Link]:
+        """The last backup that has a table whole, and those after it."""
+        first = max(
+            number
+            for number, (_, manifest) in enumerate(self.links)
+            if table not in manifest.changes
+        )
+        return list(self.links[first:])
+
+
+async def look_at(archives: Sequence[Archive], told: Told) -> Chain:
+    """Read every backup of a chain as a whole. Raises Unsound where one is not whole, or does not
+    go on where the one before it ends; Unavailable where it cannot be read."""
+    return _linked([(each, await each.manifest(told)) for each in archives])
+
+
+async def outlined(archives: Sequence[Archive]) -> Chain:
+    """The same, without a look at the pieces."""
+    return _linked([(each, await each.outline()) for each in archives])
+
+
+def _linked(links: Sequence[Link]) -> Chain:
+    first, base = links[0]
+    if base.parent:
+        words = f"it goes on from {_parent(base)} at position {base.after}: name that before it"
+        raise Unsound(f"the backup {first.name} cannot be used: {words}")
+    for (named, before), (archive, after) in pairwise(links):
+        if (after.parent, after.after) != (before.id, before.position):
+            needs = f"{_parent(after)} at position {after.after}" if after.parent else "nothing"
+            words = f"it goes on from {needs}, not from {named.name} at {before.position}"
+            raise Unsound(f"the backup {archive.name} cannot be used: {words}")
+        if after.parent_digest not in (None, before.digest):
+            words = f"it goes on from another file than this {named.name}, made for the same backup"
+            raise Unsound(f"the backup {archive.name} cannot be used: {words}")
+    return Chain(links)
+
+
+def _parent(manifest: Manifest) -> str:
+    """How the file of what a backup goes on from was called; earlier versions did not say."""
+    return manifest.parent_file or f"a file whose name ends in {manifest.parent}.rim"
+
+
+def _lasts(of: str) -> bool:
+    return of == EVENTS or of.startswith(FILE)
+
+
+def _of(table: str) -> Wanted:
+    return {table, CHANGES + table}.__contains__
+
+
+async def _pieces(link: Link, wanted: Wanted, told: Told) -> AsyncIterator[tuple[Piece, bytes]]:
+    archive, manifest = link
+    async for piece, content in archive.contents(manifest, wanted):
+        yield piece, content
+        told(piece.size)
+
+
+async def _lines(link: Link, table: str, told: Told) -> AsyncIterator[bytes]:
+    async for _, content in _pieces(link, _of(table), told):
+        for line in content.splitlines(keepends=True):
+            yield line

@@ -1,0 +1,242 @@
+"""The file of a backup: pieces of tables and files, compressed, sealed, and listed at its end.
+
+    head      "RIM BACKUP 2\\n", the backup's id, a salt, 16 bytes that tell the right key
+    piece     kind, length, sealed bytes; again and again
+    manifest  the last piece: what all of them are, and the sha256 of each
+
+Each piece is bound to the backup, its kind and its turn: none can be cut off, moved or replaced.
+Files of before begin with "RIM BACKUP 1\\n"; they hold every table but the events whole, without an
+order.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+import zstandard
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from rim_ledger.engine.environment import Environment
+from rim_ledger.storage import Storage
+from rim_ledger.system.backup_manifest import EVENTS, Manifest, Piece
+
+MAGIC: Final = b"RIM BACKUP 2\n"
+MAGIC_OF_BEFORE: Final = b"RIM BACKUP 1\n"
+SALT, CHECK, LENGTH = 32, 16, 4
+HEAD: Final = len(MAGIC) + 16 + SALT + CHECK
+PIECE, MANIFEST = b"p", b"m"
+SEALED_MAX: Final = 256 * 1024 * 1024
+"""Bytes that no piece has: a length above it was damaged."""
+LEVEL: Final = 3
+
+
+class Unsound(Exception):
+    """A backup cannot be used; says which, where and why."""
+
+
+class Frame(NamedTuple):
+    """Where a piece stands, and how many sealed bytes it has."""
+
+    kind: bytes
+    turn: int
+    at: int
+    size: int
+
+    @property
+    def begin(self) -> int:
+        """Where its sealed bytes begin in the file."""
+        return self.at + 1 + LENGTH
+
+    @property
+    def end(self) -> int:
+        return self.begin + self.size
+
+
+class Sealer:
+    """Seals the pieces of one backup, under a key that only it has."""
+
+    def __init__(self, secret: bytes, id: UUID, environment: Environment) -> None:
+        salt = environment.random(SALT)
+        key, check = _derive(secret, salt)
+        self.head = MAGIC + id.bytes + salt + check
+        self._key, self._id, self._turn = AESGCM(key), id, 0
+        self.pieces: list[Piece] = []
+        self._compress = zstandard.ZstdCompressor(level=LEVEL).compress
+
+    def piece(self, of: str, content: bytes, lines: int = 0) -> bytes:
+        """One more piece, and its line in the manifest."""
+        sealed = self._seal(PIECE, content)
+        self.pieces.append(Piece(of=of, lines=lines, size=len(sealed), sha256=_digest(sealed)))
+        return _framed(PIECE, sealed)
+
+    def manifest(self, manifest: Manifest) -> bytes:
+        """The last piece."""
+        return _framed(MANIFEST, self._seal(MANIFEST, msgspec.json.encode(manifest)))
+
+    def _seal(self, kind: bytes, content: bytes) -> bytes:
+        place = _place(self._id, kind, self._turn)
+        sealed = self._key.encrypt(_nonce(self._turn), self._compress(content), place)
+        self._turn += 1
+        return sealed
+
+
+class Opener:
+    """Opens the pieces of one backup."""
+
+    def __init__(self, key: bytes, id: UUID) -> None:
+        self._key, self._id = AESGCM(key), id
+        self._decompress = zstandard.ZstdDecompressor().decompress
+
+    def open(self, kind: bytes, turn: int, sealed: bytes) -> bytes:
+        """What is in a piece. Raises InvalidTag."""
+        place = _place(self._id, kind, turn)
+        return self._decompress(self._key.decrypt(_nonce(turn), sealed, place))
+
+
+class Archive:
+    """A backup that lies in a store, to be read with one of some master secrets."""
+
+    def __init__(self, storage: Storage, name: str, secrets: Sequence[bytes]) -> None:
+        self._storage, self.name, self._secrets = storage, name, secrets
+
+    async def size(self) -> int | None:
+        """How many bytes it has; None when it is not there."""
+        return await self._storage.size(self.name)
+
+    async def manifest(self, told: Callable[[int], None] = lambda _: None) -> Manifest:
+        """Read the whole of it and look at every piece; what it holds. Raises Unsound.
+
+        `told` hears of each piece how many bytes it has.
+        """
+        found = list[tuple[int, str, int]]()
+        manifest: Manifest | None = None
+        async for kind, sealed, content in self._opened():
+            told(len(sealed))
+            if manifest:
+                raise self._unsound("something follows after its end")
+            if kind == MANIFEST:
+                manifest = msgspec.json.decode(content, type=Manifest)
+            else:
+                found.append((len(sealed), _digest(sealed), content.count(b"\n")))
+        if manifest is None:
+            raise self._unsound(f"it ends after piece {len(found)}, without a manifest")
+        if len(found) != len(manifest.pieces):
+            raise self._unsound(f"it has {len(found)} of {len(manifest.pieces)} pieces")
+        events = 0
+        for number, (said, is_) in enumerate(zip(manifest.pieces, found, strict=True), 1):
+            if (said.size, said.sha256) != is_[:2]:
+                raise self._unsound(f"piece {number} ({said.of}) is not what the manifest says")
+            events += is_[2] if said.of == EVENTS else 0
+        if events != (said_to_be := manifest.position - manifest.after):
+            raise self._unsound(f"it has {events} of {said_to_be} events")
+        return manifest
+
+    async def outline(self) -> Manifest:
+        """What it holds, without a look at the pieces. Raises Unsound."""
+        size, at, turn = await self.size(), HEAD, 0
+        if size is None:
+            raise self._unsound("its file is gone")
+        opener = self._opener(await self._read(0, min(HEAD, size)))
+        while at + 1 + LENGTH < size:
+            frame = self._frame(await self._read(at, at + 1 + LENGTH), turn, at)
+            if frame.kind == MANIFEST and frame.end == size:
+                content = self._open(opener, frame, await self._read(frame.begin, size))
+                return msgspec.json.decode(content, type=Manifest)
+            turn, at = turn + 1, frame.end
+        raise self._unsound(f"it ends after piece {turn}, without a manifest")
+
+    async def contents(
+        self, manifest: Manifest, wanted: Callable[[str], bool]
+    ) -> AsyncIterator[tuple[Piece, bytes]]:
+        """The pieces of what is wanted, each with what is in it. Raises Unsound where one is not
+        what the manifest says."""
+        opener, at = self._opener(await self._read(0, HEAD)), HEAD
+        for turn, piece in enumerate(manifest.pieces):
+            frame = Frame(PIECE, turn, at, piece.size)
+            at = frame.end
+            if wanted(piece.of):
+                sealed = await self._read(frame.begin, frame.end)
+                if _digest(sealed) != piece.sha256:
+                    raise self._unsound("it was changed while it was read")
+                yield piece, self._open(opener, frame, sealed)
+
+    async def _read(self, first: int, end: int) -> bytes:
+        return b"".join([part async for part in self._storage.read(self.name, first, end)])
+
+    async def _opened(self) -> AsyncIterator[tuple[bytes, bytes, bytes]]:
+        """Kind, sealed bytes and content of each piece."""
+        rest, opener, turn, at = bytearray(), None, 0, HEAD
+        async for part in self._storage.read(self.name):
+            rest += part
+            if opener is None and len(rest) >= HEAD:
+                opener = self._opener(bytes(rest[:HEAD]))
+                del rest[:HEAD]
+            while opener and len(rest) > LENGTH:
+                frame = self._frame(bytes(rest[: 1 + LENGTH]), turn, at)
+                if len(rest) < (end := frame.end - at):
+                    break
+                sealed = bytes(rest[1 + LENGTH : end])
+                yield frame.kind, sealed, self._open(opener, frame, sealed)
+                del rest[:end]
+                turn, at = turn + 1, frame.end
+        if opener is None:
+            raise self._unsound("it is too short to be a backup")
+        if rest:
+            raise self._unsound(f"it ends in the middle of piece {turn + 1}, at byte {at}")
+
+    def _frame(self, head: bytes, turn: int, at: int) -> Frame:
+        frame = Frame(head[:1], turn, at, int.from_bytes(head[1:], "big"))
+        if frame.kind not in (PIECE, MANIFEST) or frame.size > SEALED_MAX:
+            raise self._unsound(f"piece {turn + 1}, at byte {at}, has a damaged head")
+        return frame
+
+    def _open(self, opener: Opener, frame: Frame, sealed: bytes) -> bytes:
+        try:
+            return opener.open(frame.kind, frame.turn, sealed)
+        except InvalidTag:
+            words = f"piece {frame.turn + 1}, at byte {frame.at}, was changed or damaged"
+            raise self._unsound(words) from None
+
+    def _opener(self, head: bytes) -> Opener:
+        if len(head) < HEAD:
+            raise self._unsound("it is too short to be a backup")
+        if not head.startswith((MAGIC, MAGIC_OF_BEFORE)):
+            raise self._unsound("it is no backup that this version can read")
+        words = head[len(MAGIC) :]
+        id_, salt, check = UUID(bytes=words[:16]), words[16 : 16 + SALT], words[16 + SALT :]
+        for secret in self._secrets:
+            key, own = _derive(secret, salt)
+            if own == check:
+                return Opener(key, id_)
+        other = "it was sealed under another RIM_SECRET_KEY: set that, or RIM_SECRET_KEY_PREVIOUS"
+        raise self._unsound(other)
+
+    def _unsound(self, what: str) -> Unsound:
+        return Unsound(f"the backup {self.name} cannot be used: {what}")
+
+
+def _derive(secret: bytes, salt: bytes) -> tuple[bytes, bytes]:
+    """The key of a backup, and what tells that it is the right one."""
+    key = HKDF(hashes.SHA256(), 32 + CHECK, salt=salt, info=b"rim-ledger backup").derive(secret)
+    return key[:32], key[32:]
+
+
+def _framed(kind: bytes, sealed: bytes) -> bytes:
+    return kind + len(sealed).to_bytes(LENGTH, "big") + sealed
+
+
+def _digest(sealed: bytes) -> str:
+    return hashlib.sha256(sealed).hexdigest()
+
+
+def _nonce(turn: int) -> bytes:
+    return turn.to_bytes(12, "big")
+
+
+def _place(id: UUID, kind: bytes, turn: int) -> bytes:
+    return id.bytes + kind + turn.to_bytes(8, "big")

@@ -1,0 +1,294 @@
+"""Makes backups, reads them again and puts their files away: one process at a time."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import psycopg
+from msgspec import Struct
+
+from rim_ledger.engine.aggregate import SYSTEM, Event, Stamp
+from rim_ledger.engine.command import perform
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.refusals import Unavailable
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.postgres.advisory_lock import lease
+from rim_ledger.progress import Progress, silent
+from rim_ledger.storage import Storage
+from rim_ledger.system.backup import (
+    Backup,
+    BackupFailed,
+    BackupFoundUnsound,
+    BackupPromoted,
+    BackupStatus,
+    BackupSucceeded,
+    BackupVerified,
+)
+from rim_ledger.system.backup_chain import Chain, outlined
+from rim_ledger.system.backup_commands import (
+    DROP,
+    LATER,
+    MAKE,
+    VERIFY,
+    StartBackup,
+    chain_of,
+    succeed,
+)
+from rim_ledger.system.backup_dump import Dump
+from rim_ledger.system.backup_file import Archive, Sealer, Unsound
+from rim_ledger.system.backup_manifest import FILE, Manifest
+from rim_ledger.system.backup_settings import BackupType, StorageLocation
+
+"""Whoever works on backups holds this advisory lock; the database ends it with the session."""
+
+WAITING_MAX: Final = 2
+"""Pieces that are made and not yet taken to the store."""
+HEAD_START: Final = timedelta(seconds=10)
+
+log = logging.getLogger(__name__)
+
+
+class Places(Struct, frozen=True):
+    """Where backups lie, where the files of tickets lie, and what seals a backup."""
+
+    backups: Mapping[StorageLocation, Storage]
+    files: Storage
+    secrets: Sequence[bytes]
+
+    def of(self, backup: Backup) -> Storage:
+        """The store of a backup. Raises Unavailable where there is none."""
+        if (storage := self.backups.get(backup.storage_location)) is None:
+            words = "RIM_BACKUPS names no object store for backups in the cloud."
+            raise Unavailable("storage-unavailable", words)
+        return storage
+
+    def archive(self, backup: Backup) -> Archive:
+        return Archive(self.of(backup), backup.file, self.secrets)
+
+
+class Archivist:
+    """Does what was decided about backups. Everything may be begun again after a crash."""
+
+    def __init__(self, url: str, ledger: Ledger, environment: Environment, places: Places) -> None:
+        self._url, self._ledger, self._world, self.places = url, ledger, environment, places
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, type: BackupType | None) -> UUID:
+        """Begin a backup that this process makes at once; should it die, the clock does. Raises
+        Refused."""
+        wish = StartBackup(type=type)
+
+        def work(uow: UnitOfWork) -> UUID:
+            id_ = perform(uow, Backup, None, wish)
+            uow.remind(MAKE, id_, uow.now + HEAD_START)
+            return id_
+
+        return (await self._ledger.submit(work, self._stamp())).id
+
+    def begin(self, what: str, id: UUID) -> None:
+        """Do in the background what the clock was reminded of, unless something is under way."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(what, id))
+
+    async def drain(self) -> None:
+        """Wait for what is under way."""
+        if self._task:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def make(self, id: UUID, told: Progress = silent) -> None:
+        """Write a backup, read it again, and record what became of it. When this is interrupted,
+        the clock begins it anew."""
+        async with lease(self._url, "backup") as free:
+            backup, chain = await self._look(id)
+            if not free or backup.status is not BackupStatus.IN_PROGRESS:
+                return
+            try:
+                done = await self._write(backup, chain, told)
+            except (Unavailable, Unsound) as error:
+                await self.fail(id, str(error))
+                return
+            except psycopg.Error as error:
+                await self.fail(id, f"The database could not be read: {type(error).__name__}.")
+                return
+            await self._ledger.submit(succeed(id, done), self._stamp())
+
+    async def fail(self, id: UUID, reason: str) -> None:
+        """Record that nothing came of a backup, and clear away what there is of it."""
+
+        def work(uow: UnitOfWork) -> UUID:
+            if uow.read(Backup, id).status is BackupStatus.IN_PROGRESS:
+                uow.forget(MAKE, id)
+                uow.remind(DROP, id, uow.now)
+                uow.append(Backup, id, [BackupFailed(reason=reason)])
+            return id
+
+        await self._ledger.submit(work, self._stamp())
+
+    async def verify(self, id: UUID, told: Callable[[int], None] = lambda _: None) -> None:
+        """Read a backup again and record whether it is whole."""
+        async with lease(self._url, "backup") as free:
+            backup, _ = await self._look(id)
+            if not free or not backup.verifying:
+                return
+            outcome: Event = BackupVerified()
+            try:
+                if await self.places.of(backup).size(backup.file) is None:
+                    outcome = BackupFoundUnsound(reason="Its file is gone.")
+                else:
+                    await self.places.archive(backup).manifest(told)
+            except Unsound as error:
+                outcome = BackupFoundUnsound(reason=str(error))
+
+            def work(uow: UnitOfWork) -> UUID:
+                uow.forget(VERIFY, id)
+                if uow.read(Backup, id).verifying:
+                    uow.append(Backup, id, [outcome])
+                return id
+
+            await self._ledger.submit(work, self._stamp())
+            if isinstance(outcome, BackupFoundUnsound):
+                log.error("the backup %s was read again and cannot be used", id)
+
+    async def drop(self, id: UUID) -> None:
+        """Clear away the file of a backup that failed or was put away, and of no other."""
+        backup, _ = await self._look(id)
+        if not backup.kept and backup.status is not BackupStatus.IN_PROGRESS:
+            await self.places.of(backup).drop(backup.file)
+
+        def work(uow: UnitOfWork) -> UUID:
+            uow.forget(DROP, id)
+            return id
+
+        await self._ledger.submit(work, self._stamp())
+
+    async def _run(self, what: str, id: UUID) -> None:
+        works: dict[str, Callable[[UUID], Awaitable[None]]] = {
+            MAKE: self.make,
+            VERIFY: self.verify,
+            DROP: self.drop,
+        }
+        try:
+            await works[what](id)
+        except Exception as error:
+            log.warning("%s could not be done and is tried again: %s", what, type(error).__name__)
+            with contextlib.suppress(Exception):  # Such as a database that is away.
+                await self._put_off(what, id)
+
+    async def _put_off(self, what: str, id: UUID) -> None:
+        """Look again later at what failed: a store that is away holds nothing else up."""
+
+        def work(uow: UnitOfWork) -> UUID:
+            backup = uow.read(Backup, id)
+            open_ = {
+                MAKE: backup.status is BackupStatus.IN_PROGRESS,
+                VERIFY: backup.verifying,
+                DROP: True,
+            }
+            if open_[what]:
+                uow.remind(what, id, uow.now + LATER)
+            return id
+
+        await self._ledger.submit(work, self._stamp())
+
+    async def _write(
+        self, backup: Backup, chain: Sequence[Backup], told: Progress
+    ) -> BackupSucceeded:
+        storage, archive = self.places.of(backup), self.places.archive(backup)
+        if await storage.size(backup.file):
+            # It was written, and whoever wrote it could not say so: it died, or was restored.
+            with contextlib.suppress(Unsound):
+                return await self._result(backup, await archive.manifest())
+        if weak := next((each for each in chain if not each.sound), None):
+            backup = await self._promote(backup, f"The backup '{weak.name}' cannot be used.")
+        elif chain:
+            try:
+                before = await outlined([self.places.archive(each) for each in chain])
+                return await self._dump(backup, before, told)
+            except Unsound as error:
+                await storage.drop(backup.file)
+                words = f"Of what it would go on from, {error}."
+                backup = await self._promote(backup, words)
+        return await self._dump(backup, None, told)
+
+    async def _dump(self, backup: Backup, before: Chain | None, told: Progress) -> BackupSucceeded:
+        archive = self.places.archive(backup)
+        dump = Dump(
+            url=self._url,
+            files=self.places.files,
+            sealer=Sealer(self.places.secrets[0], backup.id, self._world),
+            id=backup.id,
+            before=before,
+            told=told,
+        )
+        await _pour(dump.parts(), self.places.of(backup), backup.file)
+        if (manifest := await archive.manifest()) != dump.manifest:
+            raise Unsound(f"the backup {backup.file} cannot be used: it is not what was written")
+        return await self._result(backup, manifest)
+
+    async def _result(self, backup: Backup, manifest: Manifest) -> BackupSucceeded:
+        size = await self.places.of(backup).size(backup.file)
+        assert size, "what was read a moment ago is there"
+        files = {each.of for each in manifest.pieces if each.of.startswith(FILE)}
+        return BackupSucceeded(
+            size=size,
+            position=manifest.position,
+            events=manifest.position - manifest.after,
+            files=len(files),
+            missing=len(manifest.missing),
+        )
+
+    async def _promote(self, backup: Backup, reason: str) -> Backup:
+        """Let it be a full one; as it is then, with another name for its file."""
+
+        def work(uow: UnitOfWork) -> UUID:
+            uow.append(Backup, backup.id, [BackupPromoted(reason=reason)])
+            return backup.id
+
+        await self._ledger.submit(work, self._stamp())
+        promoted, _ = await self._look(backup.id)
+        return promoted
+
+    async def _look(self, id: UUID) -> tuple[Backup, Sequence[Backup]]:
+        """A backup, and the chain that it goes on from, the full one first."""
+
+        def look(uow: UnitOfWork) -> tuple[Backup, Sequence[Backup]]:
+            backup = uow.read(Backup, id)
+            return backup, chain_of(backup, uow)
+
+        return await self._ledger.read(look, self._stamp())
+
+    def _stamp(self) -> Stamp:
+        return Stamp(at=self._world.now(), actor=SYSTEM)
+
+
+async def _pour(parts: AsyncIterator[bytes], storage: Storage, name: str) -> None:
+    """Keep what a task of our own makes: should this be interrupted, it ends in good order first,
+    and gives its connection back."""
+    pieces = asyncio.Queue[bytes | Exception | None](WAITING_MAX)
+
+    async def make() -> None:
+        try:
+            async for part in parts:
+                await pieces.put(part)
+        except Exception as error:
+            await pieces.put(error)
+        else:
+            await pieces.put(None)
+
+    async def made() -> AsyncIterator[bytes]:
+        while (piece := await pieces.get()) is not None:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+    making = asyncio.create_task(make())
+    try:
+        await storage.keep(name, made())
+    finally:
+        making.cancel()
+        await asyncio.gather(making, return_exceptions=True)

@@ -1,0 +1,244 @@
+"""What one may ask of an integration, and the rule each wish must meet."""
+
+import json
+from collections.abc import Iterable
+from typing import Annotated, ClassVar, Final, Self
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, JsonValue, PrivateAttr
+from pydantic_core import PydanticCustomError
+
+from rim_ledger.delivery.egress import Blocked
+from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command, Creation
+from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Invalid, Refused, require, require_legal
+from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.free_json import FreeObject
+from rim_ledger.system.config_rules import MAIL, WEB, require_fit
+from rim_ledger.system.credential_rotation import UNKNOWN_CALLBACKS, end_former, rotate
+from rim_ledger.system.credentials import OVERLAP_HOURS, OVERLAP_HOURS_MAX, WithCredentials
+from rim_ledger.system.integration import (
+    LEGAL,
+    SERVED,
+    SERVES,
+    ApiIntegration,
+    IntegrationActivated,
+    IntegrationArchived,
+    IntegrationChanged,
+    IntegrationCreated,
+    IntegrationDeactivated,
+    IntegrationStatus,
+    IntegrationTested,
+    IntegrationType,
+    TestResult,
+    under_way,
+)
+from rim_ledger.system.recovery import PROBE, mended
+from rim_ledger.values import LOOPBACK, Name
+
+CONFIG_MAX: Final = 10_000
+
+
+def _url(text: str) -> str:
+    wrong = PydanticCustomError(
+        "url",
+        "this is an https address (http on this machine only), or the smtps or smtp address of a"
+        " mail server, without a password or a query",
+    )
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise wrong from None
+    plain = parts.scheme == "http" and host not in LOOPBACK
+    if not host or parts.scheme not in (*WEB, *MAIL) or plain or "@" in parts.netloc:
+        raise wrong
+    if "?" in text or "#" in text or port == 0 or (parts.scheme in MAIL and parts.path):
+        raise wrong
+    return text
+
+
+def _small(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if len(json.dumps(config)) > CONFIG_MAX:
+        raise PydanticCustomError("too_long", f"this has at most {CONFIG_MAX} characters of JSON")
+    return config
+
+
+Url = Annotated[
+    str,
+    Field(min_length=1, max_length=500, pattern=r"^[!-~]+$", examples=["https://api.example.com"]),
+    AfterValidator(_url),
+]
+Config = Annotated[FreeObject, AfterValidator(_small)]
+"""Whatever else the provider wants to be told; no secrets, for it is shown as it is. `networks`
+lists those that a telecom integration serves, all when it is left out. `from` is whom messages
+are from, which an e-mail integration must say, and `perSecond` how many go out in a second."""
+
+
+class CreateIntegration(WithCredentials, Creation[ApiIntegration]):
+    """Add a provider. It does nothing until it is activated."""
+
+    name: Name
+    type: Annotated[IntegrationType, Field(strict=False)]
+    provider: Name
+    base_url: Url
+    config: Config = {}
+
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
+        require_fit(self.type, self.base_url, self.config)
+        yield IntegrationCreated.of(self)
+        yield from rotate(self, uow, id)
+
+
+class UpdateIntegration(WithCredentials, Patch[ApiIntegration]):
+    """Change what is given; what is left out stays. Secrets are for one provider at one address:
+    whoever changes either sends every secret that is set again. What was active there is inactive
+    then, but for a payment gateway, until it was tested anew."""
+
+    CLEARS = frozenset({"api_key", "api_secret"})
+
+    name: Name | None = None
+    provider: Name | None = None
+    base_url: Url | None = None
+    config: Config | None = None
+
+    def decide(self, aggregate: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
+        changes = self.changes(aggregate)
+        moved = bool(changes.keys() & {"provider", "base_url"})
+        if moved:
+            self._require_secrets_again(aggregate)
+            require_nothing_under_way(uow, aggregate)
+        config = aggregate.config if self.config is None else self.config
+        require_fit(aggregate.type, self.base_url or aggregate.base_url, config)
+        if changes:
+            yield IntegrationChanged(**changes)
+        clears = [*filter(self.clears, self.CLEARS)]
+        yield from rotate(self, uow, aggregate.id, 0 if moved else OVERLAP_HOURS, clears)
+        if moved and aggregate.is_called and aggregate.status is not IntegrationStatus.INACTIVE:
+            yield from _stop(aggregate, uow)
+        elif "config" in changes and aggregate.status is not IntegrationStatus.INACTIVE:
+            _release(aggregate, uow)
+            _claim(uow.read(ApiIntegration, aggregate.id), uow)
+
+    def _require_secrets_again(self, integration: ApiIntegration) -> None:
+        pairs = ((integration.key, "api_key"), (integration.secret, "api_secret"))
+        again = "Another provider or address gets no secret of the former one: send them again."
+        complete = all(field in self.model_fields_set for known, field in pairs if known)
+        require(complete, "secret-reentry-required", again)
+
+
+class RotateCredentials(WithCredentials, Command[ApiIntegration]):
+    """Replace the secrets that are given. Callbacks that are signed with the former secret are
+    believed for `overlapHours` more, so that the provider can change over; a secret that leaked
+    is replaced with 0. Given alone, it ends the former secret sooner."""
+
+    overlap_hours: Annotated[int, Field(ge=0, le=OVERLAP_HOURS_MAX)] | None = None
+
+    def decide(self, aggregate: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
+        alone = self.api_key is None and self.api_secret is None
+        if alone and self.overlap_hours is None:
+            raise Invalid("missing", "Name an apiKey, an apiSecret or both.", "/apiSecret")
+        hours = OVERLAP_HOURS if self.overlap_hours is None else self.overlap_hours
+        rotated = list(rotate(self, uow, aggregate.id, hours))
+        same = not any(event.api_secret for event in rotated)
+        ends = list(end_former(aggregate, self.overlap_hours, uow)) if same else []
+        words = "No former secret is valid for longer than that."
+        require(not alone or bool(ends), "already-done", words)
+        yield from [*rotated, *ends]
+
+
+class TestIntegration(Command[ApiIntegration]):
+    """Call the provider once, at its base URL and with its key. Any answer of status 2xx within
+    five seconds is a success; nothing of it is shown. At a mail server, log in and leave again. An
+    integration that was put out of use by failures is active again when it succeeds. An address
+    inside of a network is 422."""
+
+    __test__: ClassVar[bool] = False
+
+    _line: Endpoint | None = PrivateAttr(default=None)
+    _found: IntegrationTested | Blocked | None = PrivateAttr(default=None)
+
+    def after(self, line: Endpoint, found: IntegrationTested | Blocked) -> Self:
+        """The same wish, once the call was made, and what was found."""
+        ready = self.model_copy()
+        ready._line, ready._found = line, found
+        return ready
+
+    def decide(self, aggregate: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
+        assert self._found, "the call is made before the decision"
+        if isinstance(self._found, Blocked):
+            raise self._found
+        same = self._line == endpoint_of(uow, aggregate)
+        require(same, "changed-meanwhile", "The integration was changed while it was tested.")
+        yield self._found
+        yield from mended(aggregate, self._found, uow)
+
+
+class ActivateIntegration(Command[ApiIntegration]):
+    """Let an integration act, once its last test succeeded. A payment gateway needs no test, but
+    its secret, by which its callbacks are known. One integration is active for each network, one
+    for SMS and one for e-mails."""
+
+    def decide(self, aggregate: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
+        require_legal(aggregate.status, "activate", LEGAL)
+        if aggregate.is_called:
+            tested = aggregate.last_test_result is TestResult.SUCCESS
+            require(tested, "not-tested", "Its last test must have succeeded: test it first.")
+        else:
+            require(aggregate.secret is not None, "secret-missing", UNKNOWN_CALLBACKS)
+        _claim(aggregate, uow)
+        yield IntegrationActivated()
+
+
+class DeactivateIntegration(Command[ApiIntegration]):
+    """Let an integration act no more; its callbacks are turned away at once. What is under way is
+    still asked about."""
+
+    def decide(self, aggregate: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
+        require_legal(aggregate.status, "deactivate", LEGAL)
+        yield from _stop(aggregate, uow)
+
+
+class ArchiveIntegration(Command[ApiIntegration]):
+    """Do away with an integration that is not active. It is kept for the record."""
+
+    def decide(self, aggregate: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
+        require_legal(aggregate.status, "archive", LEGAL)
+        require_nothing_under_way(uow, aggregate)
+        _release(aggregate, uow)
+        uow.forget(PROBE, aggregate.id)
+        yield IntegrationArchived()
+
+
+def require_nothing_under_way(uow: UnitOfWork, integration: ApiIntegration) -> None:
+    """Refuse while a top-up or a message is open: only whoever was asked for it can tell what
+    became of it."""
+    waiting = uow.listed(under_way(integration.id), 1)
+    if integration.type is IntegrationType.TELECOM:
+        words = "Top-ups through it wait for their outcome; what was asked of it must stay known."
+        require(not waiting, "top-ups-under-way", words)
+    words = "Messages through it wait for their outcome; what was asked of it must stay known."
+    require(not waiting, "messages-under-way", words)
+
+
+def _stop(integration: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
+    _release(integration, uow)
+    uow.forget(PROBE, integration.id)
+    yield IntegrationDeactivated()
+
+
+def _claim(integration: ApiIntegration, uow: UnitOfWork) -> None:
+    telecom = integration.type is IntegrationType.TELECOM
+    for each in integration.serves:
+        words = f"Another {integration.type} integration serves {each}: deactivate that first."
+        network, channel = Refused("network-taken", words), Refused("channel-taken", words)
+        uow.claim(SERVES, each, integration.id, network if telecom else channel)
+
+
+def _release(integration: ApiIntegration, uow: UnitOfWork) -> None:
+    for each in SERVED:
+        if uow.holder(SERVES, each) == integration.id:
+            uow.release(SERVES, each)

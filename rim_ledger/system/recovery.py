@@ -1,0 +1,68 @@
+"""The life of an integration that fails: called no more, tested by and by, active again."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.system.integration import (
+    ApiIntegration,
+    IntegrationActivated,
+    IntegrationBroken,
+    IntegrationStatus,
+    IntegrationTested,
+    TestResult,
+)
+
+PROBE: Final = "test-integration"
+"""The reminder to test one again that is in error."""
+FIRST_PROBE: Final = timedelta(minutes=1)
+LAST_WAIT: Final = timedelta(hours=1)
+
+
+def break_(id: UUID, failures: int) -> Work:
+    """The circuit breaker's decision: call a provider no more, and test it by and by."""
+
+    def work(uow: UnitOfWork) -> UUID:
+        integration = uow.read(ApiIntegration, id)
+        if integration.status is IntegrationStatus.ACTIVE and integration.is_called:
+            uow.append(ApiIntegration, id, [IntegrationBroken(failures=failures)])
+            uow.remind(PROBE, id, uow.now + FIRST_PROBE)
+        return id
+
+    return work
+
+
+def mend(line: Endpoint, found: IntegrationTested) -> Work:
+    """The clock's decision on an integration in error that it has tested."""
+
+    def work(uow: UnitOfWork) -> UUID:
+        uow.act_upon(line.id)
+        integration = uow.read(ApiIntegration, line.id)
+        if integration.status is not IntegrationStatus.ERROR:
+            uow.forget(PROBE, line.id)
+        elif line == endpoint_of(uow, integration):
+            if found.result is TestResult.SUCCESS:
+                uow.append(ApiIntegration, line.id, [found])
+            uow.append(ApiIntegration, line.id, mended(integration, found, uow))
+        return line.id
+
+    return work
+
+
+def mended(
+    integration: ApiIntegration, found: IntegrationTested, uow: UnitOfWork
+) -> Iterable[Event]:
+    """What a test leads to for an integration in error: it is active again, or tested later."""
+    if integration.status is not IntegrationStatus.ERROR or integration.broken_at is None:
+        return
+    if found.result is TestResult.SUCCESS:
+        uow.forget(PROBE, integration.id)
+        yield IntegrationActivated()
+    else:
+        waited = uow.now - integration.broken_at
+        wait = min(max(FIRST_PROBE, waited), LAST_WAIT)
+        uow.remind(PROBE, integration.id, uow.now + wait)

@@ -1,0 +1,1 @@
+"""Keys and what they seal: the key ring, personal keys, sealed files, who was erased."""

@@ -1,0 +1,78 @@
+"""Who was erased, in a file outside of the database: a backup from before that must not undo it."""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.ledger import Ledger
+from rim_ledger.engine.unit_of_work import Work
+
+NAME: Final = "erasures"
+"""The file in RIM_HOME: a line of JSON for each person, their id and nothing else of them."""
+
+ERASED: Final = "SELECT person FROM ledger.personal_keys WHERE wrapped IS NULL"
+LEFT: Final = """
+SELECT person FROM ledger.personal_keys
+ WHERE wrapped IS NOT NULL
+   AND (person = ANY (%s)
+        OR person IN (SELECT stream_id FROM ledger.events WHERE name = 'UserErased'))"""
+
+log = logging.getLogger(__name__)
+
+
+class Erasures:
+    """The register. It is only ever added to, and means the same however often a line is there."""
+
+    def __init__(self, home: Path, environment: Environment) -> None:
+        self.path, self._world = home / NAME, environment
+
+    def note(self, persons: Iterable[UUID]) -> None:
+        """Add people who were erased a moment ago. What cannot be written now is at the next
+        start, from the database."""
+        try:
+            self.add(persons)
+        except OSError as error:
+            log.error("an erasure could not be put down in %s: %s", self.path, error.strerror)  # noqa: TRY400
+
+    def add(self, persons: Iterable[UUID]) -> None:
+        """Add people, on disk when this ends."""
+        at = f"{self._world.now():%Y-%m-%dT%H:%M:%S.%fZ}"
+        lines = [json.dumps({"person": str(person), "at": at}) for person in persons]
+        if not lines:
+            return
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(file, "".join(f"{line}\n" for line in lines).encode())
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+    def persons(self) -> set[UUID]:
+        """Everybody who is in it."""
+        if not self.path.exists():
+            return set()
+        lines = self.path.read_text().splitlines()
+        return {UUID(json.loads(line)["person"]) for line in lines if line.strip()}
+
+    async def settle(self, url: str, ledger: Ledger, erase_again: Callable[[UUID], Work]) -> int:
+        """Make register and ledger agree: a person in either is erased in both. Returns how many
+        were erased once more, each by the decision that `erase_again` gives for an id."""
+        known = self.persons()
+        async with await AsyncConnection.connect(url, autocommit=True) as connection:
+            cursor = await connection.execute(ERASED)
+            erased = {person async for (person,) in cursor}
+            cursor = await connection.execute(LEFT, [list(known)])
+            left = [person async for (person,) in cursor]
+        self.add(sorted(erased - known))
+        for person in left:
+            await ledger.submit(erase_again(person), Stamp(at=self._world.now(), actor=SYSTEM))
+        return len(left)

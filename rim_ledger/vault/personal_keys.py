@@ -1,0 +1,157 @@
+"""Personal words: sealed under a key per person, so that destroying the key erases the person."""
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final, get_args, get_type_hints
+from uuid import UUID
+
+import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.environment import Environment
+from rim_ledger.vault.key_ring import KEY, KEY_ID, NONCE, Purpose, Ring
+
+MARK: Final = "~1."
+WRAPPED: Final = "~"
+"""How a wrapped secret begins; its key's number and a full stop follow."""
+
+Keys = Mapping[UUID, AESGCM | None]
+"""The keys at hand; None for a person who was erased."""
+
+
+class Vault:
+    """Wraps the persons' keys and shared secrets under the keys of the ring, and fingerprints what
+    must be unique. What is wrapped begins with the number of the key that opens it."""
+
+    def __init__(self, ring: Ring, environment: Environment) -> None:
+        self._ring, self._world = ring, environment
+        self._wrappers: dict[tuple[Purpose, int], AESGCM] = {}
+        self._fingerprint_key = self.key(Purpose.FINGERPRINT)
+        self.event_mac = ring.event_mac
+        """What authenticates events; None in a ledger in which they carry no codes yet."""
+
+    def key(self, purpose: Purpose) -> bytes:
+        """The key of a purpose that needs no other one."""
+        return self._ring.key(purpose, self.newest(purpose))
+
+    def newest(self, purpose: Purpose) -> int:
+        """The number of the key that wraps now."""
+        return self._ring.newest(purpose)
+
+    def fingerprint(self, kind: str, text: str) -> str:
+        """A keyed hash: equal for equal text, and of no use without the key."""
+        words = f"{kind}\0{text}".encode()
+        return hmac.new(self._fingerprint_key, words, hashlib.sha256).hexdigest()
+
+    def make_key(self, person: UUID) -> tuple[AESGCM, bytes]:
+        """A new key for a person, and its wrapped form for the database."""
+        key = self._world.random(KEY)
+        return AESGCM(key), self._wrap(Purpose.PERSONAL, key, person.bytes)
+
+    def unwrap(self, person: UUID, wrapped: bytes | None) -> AESGCM | None:
+        """The key in a row of the database; None when it was destroyed."""
+        if wrapped is None:
+            return None
+        return AESGCM(self._unwrap(Purpose.PERSONAL, wrapped, person.bytes))
+
+    def wrap_secret(self, owner: UUID, purpose: str, text: str) -> str:
+        """A secret that will be needed again, bound to its owner and its purpose."""
+        place = owner.bytes + purpose.encode()
+        wrapped = self._wrap(Purpose.SECRET, text.encode(), place)
+        number = int.from_bytes(wrapped[:KEY_ID], "big")
+        return f"{WRAPPED}{number}.{urlsafe_b64encode(wrapped[KEY_ID:]).decode()}"
+
+    def unwrap_secret(self, owner: UUID, purpose: str, wrapped: str) -> str:
+        """The secret again. Raises InvalidTag when it was wrapped for something else."""
+        number, _, sealed = wrapped.removeprefix(WRAPPED).partition(".")
+        whole = int(number).to_bytes(KEY_ID, "big") + urlsafe_b64decode(sealed)
+        return self._unwrap(Purpose.SECRET, whole, owner.bytes + purpose.encode()).decode()
+
+    def secret_print(self, owner: UUID, purpose: str, stored: str) -> str:
+        """The fingerprint of a secret, whatever key it is wrapped under. Raises InvalidTag,
+        ValueError or OverflowError when it was not wrapped for this."""
+        sealed = stored.startswith(WRAPPED)
+        text = self.unwrap_secret(owner, purpose, stored) if sealed else stored
+        return self.fingerprint("secret", f"{owner} {purpose} {text}")
+
+    def wrapped_anew(self, person: UUID, wrapped: bytes) -> bytes:
+        """The same person's key under the newest key of the ring."""
+        key = self._unwrap(Purpose.PERSONAL, wrapped, person.bytes)
+        return self._wrap(Purpose.PERSONAL, key, person.bytes)
+
+    def _wrap(self, purpose: Purpose, secret: bytes, place: bytes) -> bytes:
+        number, nonce = self.newest(purpose), self._world.random(NONCE)
+        sealed = self._wrapper(purpose, number).encrypt(nonce, secret, place)
+        return number.to_bytes(KEY_ID, "big") + nonce + sealed
+
+    def _unwrap(self, purpose: Purpose, wrapped: bytes, place: bytes) -> bytes:
+        number, sealed = int.from_bytes(wrapped[:KEY_ID], "big"), wrapped[KEY_ID:]
+        return self._wrapper(purpose, number).decrypt(sealed[:NONCE], sealed[NONCE:], place)
+
+    def _wrapper(self, purpose: Purpose, number: int) -> AESGCM:
+        if (wrapper := self._wrappers.get((purpose, number))) is None:
+            wrapper = self._wrappers[purpose, number] = AESGCM(self._ring.key(purpose, number))
+        return wrapper
+
+    def seal(self, event: Event, person: UUID, key: AESGCM, stream: UUID, event_id: UUID) -> Event:
+        """The event with each personal field encrypted and bound to its place in the log."""
+        changes: dict[str, Any] = {}
+        place = f"{person.hex}.{stream.hex}.{event_id.hex}"
+        for field in personal_fields(type(event)):
+            value = getattr(event, field)
+            if isinstance(value, dict):
+                changes[field] = {
+                    name: self._token(each, key, f"{place}.{field}.{name}")
+                    for name, each in value.items()
+                }
+            elif value is not None:
+                changes[field] = self._token(value, key, f"{place}.{field}")
+        return msgspec.structs.replace(event, **changes) if changes else event
+
+    def _token(self, value: Any, key: AESGCM, place: str) -> str:
+        nonce = self._world.random(NONCE)
+        sealed = key.encrypt(nonce, msgspec.json.encode(value), place.encode())
+        return f"{MARK}{urlsafe_b64encode(nonce + sealed).decode()}.{place}"
+
+
+def opened(value: Any, keys: Keys) -> Any:
+    """What was sealed, in the clear; null where the person was erased or the key is not at hand.
+
+    Raises cryptography's InvalidTag when somebody moved or changed the sealed words.
+    """
+    if isinstance(value, dict):
+        return {name: opened(each, keys) for name, each in value.items()}
+    if not isinstance(value, str) or not value.startswith(MARK):
+        return value
+    sealed, place = value.removeprefix(MARK).split(".", 1)
+    if (key := keys.get(UUID(place[:32]))) is None:
+        return None
+    secret = urlsafe_b64decode(sealed)
+    return msgspec.json.decode(key.decrypt(secret[:NONCE], secret[NONCE:], place.encode()))
+
+
+@cache
+def personal_fields(event: type[Event]) -> tuple[str, ...]:
+    """The fields of an event class that are marked as personal."""
+    return _marked(event, "personal")
+
+
+@cache
+def kept_back(event: type[Event]) -> tuple[str, ...]:
+    """The fields of an event class that are shown to nobody, under their names on the wire."""
+    names = {field.name: field.encode_name for field in msgspec.structs.fields(event)}
+    return tuple(names[field] for field in _marked(event, "kept_back"))
+
+
+def _marked(event: type[Event], mark: str) -> tuple[str, ...]:
+    hints = get_type_hints(event, include_extras=True)
+    return tuple(
+        name
+        for name, hint in hints.items()
+        for meta in get_args(hint)[1:]
+        if isinstance(meta, msgspec.Meta) and (meta.extra or {}).get(mark)
+    )
