@@ -23,8 +23,8 @@ from rim_ledger.system.backup import Backup, BackupStatus
 from rim_ledger.system.backup_chain import Chain, look_at
 from rim_ledger.system.backup_settings import BackupType
 
-PAUSE: Final = 0.5
-"""Seconds between two looks at a backup that waits for somebody else."""
+POLL_SECONDS: Final = 0.5
+"""Between two looks at a backup that waits for somebody else."""
 
 
 def backup(*, type_: Annotated[BackupType | None, Parameter(name="--type")] = None) -> None:
@@ -143,7 +143,8 @@ async def _back_up(
                 found = await ledger.read(look, Stamp(at=RealWorld().now(), actor=SYSTEM))
                 if found.status is not BackupStatus.IN_PROGRESS:
                     return found
-                await asyncio.sleep(PAUSE)  # Somebody else works on backups, perhaps on this one.
+                # Somebody else works on backups, perhaps on this one.
+                await asyncio.sleep(POLL_SECONDS)
         except asyncio.CancelledError:
             await keeper.fail(id_, "It was interrupted.")
             raise

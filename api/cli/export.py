@@ -25,9 +25,9 @@ from projections.proofs.signed_note import Untrue, Verifier
 from rim_ledger.catalogue import EVENTS
 from rim_ledger.near import did_you_mean
 
-PAUSE: Final = 1.0
-"""Seconds between two looks at a log that is followed, for lines."""
-BETWEEN: Final = 60.0
+POLL_SECONDS: Final = 1.0
+"""Between two looks at a log that is followed, for lines."""
+FILE_SECONDS: Final = 60.0
 """The same for Parquet, whose files should not be too small."""
 
 
@@ -99,8 +99,8 @@ async def _segments(url: str, place: Path, wanted: Manifest, *, follow: bool) ->
             if not follow:
                 return
             while await log.head(connection) == held.last:  # noqa: ASYNC110 - nobody tells us
-                await asyncio.sleep(PAUSE)
-            await asyncio.sleep(BETWEEN)
+                await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(FILE_SECONDS)
 
 
 async def _lines(
@@ -119,7 +119,7 @@ async def _lines(
             if not follow:
                 return
             while await log.head(connection) <= after:  # noqa: ASYNC110 - the same
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(POLL_SECONDS)
 
 
 async def _require_reached(connection: AsyncConnection, after: int) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 import psycopg
 
-from api.config.database import CONNECT, Unfit, shown
+from api.config.database import CONNECT_TIMEOUT_SECONDS, Unfit, shown
 from api.config.settings import Settings
 from projections.follow.lag import LATE, found
 from rim_ledger.postgres.server import EmbeddedPostgres
@@ -29,7 +29,7 @@ def status(settings: Settings) -> dict[str, Any]:
     if url is None:
         raise Unfit(f"nothing runs on {settings.home}: start it with rim-ledger up")
     try:
-        with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+        with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
             ((head,),) = connection.execute(HEAD).fetchall()
             every = found(connection.execute(LATE.encode()).fetchall())
     except psycopg.errors.UndefinedTable as error:

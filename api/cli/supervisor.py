@@ -25,10 +25,10 @@ from projections.tables.schema import Outdated
 from rim_ledger.postgres.server import EmbeddedPostgres, PostgresUnavailable
 from rim_ledger.signals import STOPPING, uninterrupted
 
-PAUSE: Final = 0.1
-"""Seconds between two looks at the children."""
-DATABASE_LOOK: Final = 1.0
-"""Seconds between two looks at the database."""
+POLL_SECONDS: Final = 0.1
+"""Between two looks at the children."""
+DATABASE_POLL_SECONDS: Final = 1.0
+"""Between two looks at the database."""
 AWAY: Final = 1.0
 """Seconds until a child is started again that ended while the database was away."""
 BACK_OFF_MAX: Final = 5.0
@@ -141,7 +141,7 @@ def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None
         for _ in range(settings.workers)
     ]
     children += [Child("follow"), Child("clock"), Child("seal")]
-    ready, look = False, time.monotonic() + DATABASE_LOOK
+    ready, look = False, time.monotonic() + DATABASE_POLL_SECONDS
     try:
         while True:
             for child in children:
@@ -150,8 +150,8 @@ def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None
                 _say(f"ready at {address(listener)}")
             if settings.database_url is None and time.monotonic() > look:
                 _revive(settings)
-                look = time.monotonic() + DATABASE_LOOK
-            time.sleep(PAUSE)
+                look = time.monotonic() + DATABASE_POLL_SECONDS
+            time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         _say("stopping")
     finally:

@@ -31,8 +31,7 @@ from rim_ledger.vault.key_ring import WrongSecret, begin_event_macs, open_ring
 from rim_ledger.vault.personal_keys import Vault
 
 VERSION_MIN: Final = 15
-CONNECT: Final = 5
-"""Seconds to wait for an answer."""
+CONNECT_TIMEOUT_SECONDS: Final = 5
 
 LOG: Final = """
 SELECT to_regclass('ledger.key_ring'),
@@ -75,7 +74,7 @@ def log_database(settings: Settings) -> Iterator[str]:
         if settings.database_url or url is None:
             url = stack.enter_context(database(settings))
         try:
-            with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+            with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
                 ((found, readable),) = connection.execute(LOG).fetchall()
         except InsufficientPrivilege:
             found, readable = "ledger", False
@@ -91,7 +90,7 @@ def log_database(settings: Settings) -> Iterator[str]:
 def filled_database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
     """The same, for those who need its tables to be there."""
     with database(settings, owner=owner) as url:
-        with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+        with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
             found = connection.execute("SELECT to_regclass('ledger.key_ring')").fetchone()
             if found == (None,):
                 raise Unfit("this database holds no ledger of this version: run rim-ledger init")
@@ -113,7 +112,8 @@ def fitting_database(settings: Settings, *, owner: bool = False) -> Iterator[str
 
 
 async def _look(url: str, require: Callable[[AsyncConnection], Awaitable[None]]) -> None:
-    async with await AsyncConnection.connect(url, connect_timeout=CONNECT) as connection:
+    seconds = CONNECT_TIMEOUT_SECONDS
+    async with await AsyncConnection.connect(url, connect_timeout=seconds) as connection:
         await require(connection)
 
 
@@ -139,7 +139,7 @@ def update_ledger(url: str) -> list[str]:
     of this version; what was lacking. A database without a ledger is left as it is. Raises
     Outdated if another version of the program has taken over from this one."""
     asyncio.run(_look(url, schema.require_not_replaced))
-    with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+    with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
         found = connection.execute("SELECT to_regclass('ledger.checkpoints')").fetchone()
     return [f"migration {name}" for name in migrate(url)] if found and found[0] else []
 
@@ -228,7 +228,7 @@ def first_line(error: BaseException) -> str:
 
 def _check(url: str) -> None:
     try:
-        with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+        with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
             major = connection.info.server_version // 10_000
     except psycopg.OperationalError as error:
         raise Unfit(f"DATABASE_URL cannot be reached: {first_line(error)}") from error

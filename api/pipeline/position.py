@@ -12,7 +12,7 @@ from rim_ledger.engine.store import CHANNEL, HEAD
 
 READ_TIMEOUT_SECONDS: Final = 5.0
 """So long a read waits for the tables."""
-POLL: Final = 0.25
+POLL_SECONDS: Final = 0.25
 
 
 class Position:
@@ -55,9 +55,9 @@ class Position:
                     await connection.execute(f"LISTEN {self.CHANNEL}".encode())
                     while True:
                         await self._look(connection)
-                        async for _ in connection.notifies(timeout=POLL, stop_after=1):
+                        async for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
                             pass
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _look(self, connection: AsyncConnection) -> None:
         cursor = await connection.execute(self.QUERY.encode())

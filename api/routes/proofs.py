@@ -45,7 +45,7 @@ async def _sealed(context: "Context", call: Call) -> tuple[int, str | None]:
         if asyncio.get_running_loop().time() >= until:
             words = f"The log is sealed up to {size}, not yet up to {call.position}."
             raise Unavailable("projection-lagging", words)
-        await asyncio.sleep(position.POLL)
+        await asyncio.sleep(position.POLL_SECONDS)
 
 
 async def get_checkpoint(context: "Context", call: Call, _: Parameters) -> Reply:

@@ -22,10 +22,10 @@ from rim_ledger.vault.personal_keys import Keys, Vault
 
 PAGE: Final = 2_000
 KNOWN_MAX: Final = 50_000
-POLL: Final = 0.25
-"""Seconds until the follower looks by itself, should it not hear of new events."""
-PAUSE_MAX: Final = 1.0
-"""Seconds between two attempts to come back to a lost database, at most: readers who wait for a
+POLL_SECONDS: Final = 0.25
+"""Until the follower looks by itself, should it not hear of new events."""
+PAUSE_SECONDS_MAX: Final = 1.0
+"""Between two attempts to come back to a lost database, at most: readers who wait for a
 position do so for five."""
 
 
@@ -142,12 +142,12 @@ async def follow(
                     while await _advance(follower, page):
                         pause = 0.1
                     outages.end()
-                    async for _ in connection.notifies(timeout=POLL, stop_after=1):
+                    async for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
                         pass
         except OUTAGE as error:
             outages.begin(error)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, PAUSE_MAX)
+            pause = min(2 * pause, PAUSE_SECONDS_MAX)
 
 
 async def _advance(follower: Follower, page: int) -> int:

@@ -5,13 +5,14 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from projections.proofs.sealer import EVERY
+from projections.proofs.sealer import EVERY_SECONDS
 
 LATE: Final = f"""
 WITH log AS (SELECT coalesce(max(position), 0) AS head FROM ledger.events),
      works (name, position, gathers) AS (
          SELECT 'follow', position, 0 FROM read.tracking WHERE name = 'read'
-          UNION ALL SELECT 'seal', (SELECT coalesce(max(size), 0) FROM ledger.checkpoints), {EVERY}
+          UNION ALL SELECT 'seal', (SELECT coalesce(max(size), 0) FROM ledger.checkpoints),
+                           {EVERY_SECONDS}
           UNION ALL SELECT 'clock', NULL, 0)
 SELECT name, position, greatest(0, head - position),
        greatest(0, extract(epoch FROM clock_timestamp() - (

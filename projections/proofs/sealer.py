@@ -35,10 +35,10 @@ from rim_ledger.vault.personal_keys import Vault
 
 PAGE: Final = 1_000
 """Lines of a log that are signed together at most."""
-EVERY: Final = 10.0
-"""Seconds after which fewer are signed."""
-POLL: Final = 0.25
-PAUSE: Final = 1.0
+EVERY_SECONDS: Final = 10.0
+"""After which fewer are signed."""
+POLL_SECONDS: Final = 0.25
+PAUSE_SECONDS: Final = 1.0
 LOCK: Final = 7_264_009
 """Whoever writes seals holds this advisory lock."""
 NUMBERED: Final = """
@@ -154,7 +154,7 @@ async def seal(
                             break
         except OUTAGE as error:
             outages.begin(error)
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def _keep_since(connection: Connection, kept: int, key: Signer, keep: Keep) -> int:
@@ -178,9 +178,9 @@ async def _wait(connection: Connection) -> None:
     now, since = asyncio.get_running_loop().time, None
     while (count := await _unsealed(connection)) < PAGE:
         since = (since or now()) if count else None
-        if since is not None and now() >= since + EVERY:
+        if since is not None and now() >= since + EVERY_SECONDS:
             return
-        await asyncio.sleep(POLL)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _unsealed(connection: Connection) -> int:

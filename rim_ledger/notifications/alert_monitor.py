@@ -18,8 +18,8 @@ from rim_ledger.notifications.alert import WATCHED, AlertType
 from rim_ledger.notifications.alert_commands import observe
 from rim_ledger.postgres.outage import Outages
 
-INTERVAL: Final = 15.0
-"""Seconds between two looks."""
+INTERVAL_SECONDS: Final = 15.0
+"""Between two looks."""
 ALERTS_MAX: Final = 10_000
 
 log = logging.getLogger(__name__)
@@ -68,4 +68,4 @@ async def run(alarm: Alarm) -> None:
             outages.end()
         except Exception as error:
             outages.begin(error)
-        await asyncio.sleep(INTERVAL)
+        await asyncio.sleep(INTERVAL_SECONDS)

@@ -17,8 +17,7 @@ from rim_ledger.engine.event_mac import EventMac
 from rim_ledger.engine.refusals import Unavailable
 
 LOCK: Final = 7_264_006
-CONNECT: Final = 5
-"""Seconds to wait for the database."""
+CONNECT_TIMEOUT_SECONDS: Final = 5
 KEY, NONCE, KEY_ID = 32, 12, 4
 """Bytes of a key, of a nonce, and of the number of the key that something is wrapped under."""
 FIRST: Final = 1
@@ -116,12 +115,12 @@ def open_ring(url: str, secrets: Sequence[bytes], environment: Environment) -> R
     """
 
     def read() -> Keys:
-        with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+        with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
             return stored(connection, secrets)
 
     if keys := read():
         return Ring(keys, read)
-    with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+    with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
         connection.execute("SET LOCAL lock_timeout = '60s'")
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         if not (keys := stored(connection, secrets)):
@@ -134,7 +133,7 @@ def open_ring(url: str, secrets: Sequence[bytes], environment: Environment) -> R
 def begin_event_macs(url: str, secrets: Sequence[bytes], environment: Environment) -> bool:
     """Have every event from now on carry a code, in a ledger that was begun without; whether
     there was anything to do. Raises WrongSecret."""
-    with psycopg.connect(url, connect_timeout=CONNECT) as connection:
+    with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         if EVENT_KEY in stored(connection, secrets):
             return False

@@ -25,7 +25,7 @@ def ledger(
     tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Ledger:
     """A ledger with its first admin, nothing of it signed yet."""
-    monkeypatch.setattr(sealer, "EVERY", 0.0)
+    monkeypatch.setattr(sealer, "EVERY_SECONDS", 0.0)
     ledger = Ledger(tmp_path, server, lambda: capsys.readouterr().out)
     monkeypatch.setenv("RIM_HOME", str(ledger.home))
     monkeypatch.setenv("DATABASE_URL", ledger.url)

@@ -14,7 +14,7 @@ import httpx
 import psycopg
 import pytest
 
-from api.cli.backup_commands import PAUSE
+from api.cli.backup_commands import POLL_SECONDS
 from rim_ledger.postgres.advisory_lock import lease
 from rim_ledger.postgres.server import EmbeddedPostgres
 from tests.cli.service import PATIENCE, Service, a_service, stop, wait_for
@@ -210,7 +210,7 @@ def test_a_backup_waits_for_whoever_works_on_backups(service: Service) -> None:
                 assert free
                 process = service.start("backup", RIM_SECRET_KEY=SECRET)
                 wait_for(lambda: begun(url))
-                await asyncio.sleep(2 * PAUSE)  # It asks in vain, once at least.
+                await asyncio.sleep(2 * POLL_SECONDS)  # It asks in vain, once at least.
                 assert process.poll() is None
             said, _ = await asyncio.to_thread(process.communicate, timeout=PATIENCE)
             return said, process.returncode
