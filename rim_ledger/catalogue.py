@@ -8,7 +8,7 @@ from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyEvent
 from rim_ledger.admin.security_settings import SecuritySettings, SecuritySettingsChanged
 from rim_ledger.customers.access import CustomerAccess, CustomerAccessEvent, CustomerLoggedIn
 from rim_ledger.delivery.kill_switch import Outbound, OutboundEvent
-from rim_ledger.engine.adopted_secrets import AdoptedSecrets, SecretsAdopted
+from rim_ledger.engine.adopted_secrets import AdoptedSecrets, NamesAdopted, SecretsAdopted
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
 from rim_ledger.lending.user import User, UserEvent, UserRegistered
@@ -67,7 +67,7 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     BackupSettings: BackupSettingsEvent,
     Backup: BackupStarted | BackupEvent,
     Outbound: OutboundEvent,
-    AdoptedSecrets: SecretsAdopted,
+    AdoptedSecrets: SecretsAdopted | NamesAdopted,
     ApiIntegration: IntegrationCreated | IntegrationEvent,
 }
 

@@ -268,6 +268,11 @@ def day_after(moment: datetime) -> datetime:
     return datetime.combine(lagos_day(moment) + timedelta(days=1), time(), LAGOS).astimezone(UTC)
 
 
+def numbered(prefix: str, year: int, number: int) -> str:
+    """A business id, such as LOAN-2026-000001."""
+    return f"{prefix}-{year}-{number:06}"
+
+
 def is_past(due_at: datetime, now: datetime) -> bool:
     """Whether the Lagos day on which something was due is over."""
     return now >= day_after(due_at)

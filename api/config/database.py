@@ -19,7 +19,7 @@ from projections.follow import rebuild
 from projections.tables import schema
 from rim_ledger.admin.bootstrap import OFFICER, USERNAME, bootstrap, take_on_officer
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.engine.adopted_secrets import adopt
+from rim_ledger.engine.adopted_secrets import adopt, adopt_names
 from rim_ledger.engine.environment import RealWorld
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Refused
@@ -183,7 +183,8 @@ async def _begin(
         people.insert(0, ("a loan officer", OFFICER, "officer_password", take_on_officer))
     made = list[str]()
     async with open_ledger(settings, url) as ledger:
-        await adopt(url, ledger, open_vault(settings, url), RealWorld())
+        for take_over in (adopt, adopt_names):
+            await take_over(url, ledger, open_vault(settings, url), RealWorld())
         await Erasures(settings.home, RealWorld()).settle(url, ledger, erase_again)
         for what, username, setting, take_on in people:
             given: SecretStr | None = getattr(settings, setting)

@@ -238,7 +238,7 @@ ENTITIES = {
         "AdminTwoFactorDisabled AdminTwoFactorEnrolled AdminTwoFactorReset "
         "AdminUserRoleChanged "
     ),
-    "AdoptedSecrets": ("SecretsAdopted "),
+    "AdoptedSecrets": ("NamesAdopted SecretsAdopted "),
     "ApiIntegration": (
         "IntegrationActivated IntegrationArchived IntegrationBroken IntegrationChanged "
         "IntegrationCreated IntegrationCredentialsRotated IntegrationDeactivated "

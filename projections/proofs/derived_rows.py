@@ -18,11 +18,12 @@ from projections.follow.streams import Rest, no_rest, spans
 from projections.proofs.checkpoints import KEY
 from projections.proofs.read_tables import Shown
 from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.engine.adopted_secrets import NamesAdopted
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.entry import Entry
-from rim_ledger.engine.rows import ADOPTED, is_held, key_fits, secret_fits
-from rim_ledger.engine.store import Store
+from rim_ledger.engine.rows import ADOPTED, DONE, is_held, key_fits, key_print, secret_fits
+from rim_ledger.engine.store import TELLING, TELLS, Store
 from rim_ledger.progress import Progress, silent
 from rim_ledger.reminders import Due, expected
 from rim_ledger.vault.personal_keys import Vault, personal_fields
@@ -34,6 +35,11 @@ SELECT kind, name, stream_id FROM ledger.claims
 OUTCOMES: Final = """
 SELECT caller, key, request_hash, outcome, mac FROM ledger.outcomes
  WHERE (caller, key) > (%s, %s) ORDER BY caller, key LIMIT %s"""
+CARRIED_OUT: Final = f"""
+SELECT count(*) FROM unnest(%s::text[]) AS wanted (print)
+ WHERE EXISTS (SELECT FROM ledger.events{TELLING} && ARRAY['=' || print]
+                  AND name <> 'NamesAdopted' AND position <= %s)"""
+"""How many idempotency keys events tell of that came with a command, up to a position."""
 NUMBERS: Final = "SELECT prefix, year, last FROM ledger.numbers"
 SECRETS: Final = "SELECT owner, purpose, secret FROM ledger.secrets ORDER BY owner, purpose"
 REMINDERS: Final = """
@@ -81,6 +87,10 @@ class Place(Struct):
     """The last stream that was looked at; they are in the order of their ids."""
     upto: int | None = None
     """How far the read tables were when it began."""
+    head: int = 0
+    """How far the log was then."""
+    keys: int = 0
+    """Idempotency keys of which events up to there tell."""
     shown: dict[str, int] = {}
     """Rows of each read table that were begun up to there, and were found."""
     owners: set[UUID] = set()
@@ -110,10 +120,12 @@ class Beside:
     async def faults(self, progress: Progress = silent) -> AsyncIterator[str]:
         """What does not follow from the log, or is missing. Raises Poisoned."""
         place, done = self._place, 0
-        place.upto = await self._shown.position() if place.upto is None else place.upto
         total, counts = await log.head(self._connection), Counter(place.shown)
+        if place.upto is None:
+            place.upto, place.head = await self._shown.position(), total
         async for lines in spans(self._connection, place.after, self._rest):
             streams = _streams(lines)
+            place.keys += sum(_keys(each) for each in lines if each.position <= place.head)
             place.owners |= {each.id for each in streams if each.has_secrets}
             for name, number in filter(None, (each.number for each in streams)):
                 place.numbers[name] = max(number, place.numbers.get(name, 0))
@@ -130,7 +142,7 @@ class Beside:
 
     async def _names(self, streams: Sequence[Stream]) -> AsyncIterator[str]:
         wanted = [(claim, each) for each in streams for claim in each.claims]
-        held = await self._store.claims([claim for claim, _ in wanted])
+        held, _ = await self._store.claims({claim: "" for claim, _ in wanted})
         others = await self._folded(
             {held[claim] for claim, each in wanted if held.get(claim, each.id) != each.id}
         )
@@ -207,13 +219,17 @@ class Beside:
         await self._next_moment()
 
     async def _outcomes(self) -> AsyncIterator[str]:
-        last, mac = ("", ""), self._vault.event_mac
+        last, mac, missing = ("", ""), self._vault.event_mac, self._place.keys
         while mac and (page := await self._rows(OUTCOMES, *last, PAGE)):
             for *columns, code in page:
                 if not compare_digest(code or b"", mac.row_code("outcomes", *columns)):
                     yield f"ledger.outcomes: that of the key {columns[1]} was not stored so"
+            prints = [key_print(self._vault, caller, key) for caller, key, *_ in page]
+            missing -= (await self._rows(CARRIED_OUT, prints, self._place.head))[0][0]
             last = page[-1][0], page[-1][1]
             await self._next_moment()
+        if missing:
+            yield f"ledger.outcomes: {missing} are missing"
 
     async def _last_numbers(self) -> AsyncIterator[str]:
         """Numbers that would be handed out again."""
@@ -270,6 +286,12 @@ def _after(stream: Stream | None, line: Line) -> Stream:
     own = entry.aggregate is not None and entry.aggregate.person == line.stream
     has_key = own and _has_words(recorded.event)
     return Stream(line.stream, entry, line.position, has_key=has_key)
+
+
+def _keys(line: Line) -> int:
+    """How many idempotency keys an event tells of that came with its command."""
+    tells = line.body.startswith(TELLS) and line.name != NamesAdopted.__name__
+    return line.body.split(b'"', 4)[3].count(DONE.encode()) if tells else 0
 
 
 def _has_words(event: Event) -> bool:

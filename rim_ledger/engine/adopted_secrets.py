@@ -1,7 +1,8 @@
-"""Takes over the secrets and outcomes of a ledger whose events did not tell of such rows yet."""
+"""Takes over secrets, names and outcomes of which the events of an earlier release do not tell."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, Self
+from uuid import UUID
 
 from psycopg import AsyncConnection
 
@@ -9,11 +10,14 @@ from rim_ledger.engine.aggregate import SYSTEM, Aggregate, Event, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.event_mac import Forged
 from rim_ledger.engine.ledger import Ledger
-from rim_ledger.engine.rows import ADOPTED, adopted
+from rim_ledger.engine.rows import ADOPTED, DONE, TAKEN, adopted, key_print, name_print
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.values import derived_id
 from rim_ledger.vault.personal_keys import Vault
 
+NAMES: Final = derived_id("adopted-names")
+"""The stream whose event says that all names were taken over."""
 BATCH: Final = 1000
 SECRETS: Final = """
 SELECT owner, purpose, secret FROM ledger.secrets
@@ -24,6 +28,11 @@ CODES: Final = """
 UPDATE ledger.outcomes o SET mac = n.mac
   FROM unnest(%s::text[], %s::text[], %s::bytea[]) AS n (caller, key, mac)
  WHERE o.caller = n.caller AND o.key = n.key"""
+CLAIMED: Final = """
+SELECT kind, name FROM ledger.claims WHERE (kind, name) > (%s, %s) ORDER BY kind, name LIMIT %s"""
+CARRIED_OUT: Final = """
+SELECT caller, key FROM ledger.outcomes
+ WHERE (caller, key) > (%s, %s) AND outcome LIKE '{"receipt"%%' ORDER BY caller, key LIMIT %s"""
 
 
 class SecretsAdopted(Event):
@@ -31,14 +40,19 @@ class SecretsAdopted(Event):
     Which they are is said beside this, by fingerprints."""
 
 
+class NamesAdopted(Event):
+    """These names and idempotency keys are taken, though no other event says so. Which they are is
+    said beside this, by fingerprints."""
+
+
 class AdoptedSecrets(Aggregate):
     """That this was done, once."""
 
     @classmethod
-    def begin(cls, id: Any, event: SecretsAdopted, stamp: Stamp) -> Self:
+    def begin(cls, id: Any, event: SecretsAdopted | NamesAdopted, stamp: Stamp) -> Self:
         return cls(id=id)
 
-    def evolve(self, event: SecretsAdopted, stamp: Stamp) -> Self:
+    def evolve(self, event: SecretsAdopted | NamesAdopted, stamp: Stamp) -> Self:
         return self
 
 
@@ -61,6 +75,48 @@ async def adopt(url: str, ledger: Ledger, vault: Vault, environment: Environment
 
     await ledger.submit(work, Stamp(at=environment.now(), actor=SYSTEM))
     return True
+
+
+async def adopt_names(url: str, ledger: Ledger, vault: Vault, environment: Environment) -> None:
+    """Take over which names and idempotency keys are taken, once, in a ledger whose events did not
+    tell of names when it began."""
+
+    async def take(stream: UUID, told: list[str]) -> None:
+        def work(uow: UnitOfWork) -> UUID:
+            uow.append(AdoptedSecrets, stream, [NamesAdopted()])
+            uow.told += told
+            return stream
+
+        await ledger.submit(work, Stamp(at=environment.now(), actor=SYSTEM))
+
+    async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        if not await _lacks_names(Store(connection), ledger):
+            return
+        async for page in _pages(connection, CLAIMED):
+            await take(environment.new_id(), [TAKEN + name_print(vault, each) for each in page])
+        async for page in _pages(connection, CARRIED_OUT):
+            await take(environment.new_id(), [DONE + key_print(vault, *each) for each in page])
+    await take(NAMES, [])
+
+
+async def _pages(
+    connection: AsyncConnection[Any], query: str
+) -> AsyncIterator[list[tuple[str, str]]]:
+    last = "", ""
+    while page := await (await connection.execute(query.encode(), [*last, BATCH])).fetchall():
+        yield page
+        last = page[-1]
+
+
+async def _lacks_names(store: Store, ledger: Ledger) -> bool:
+    """Whether this was not done yet, and the first events do not tell of names by themselves."""
+    if await store.streams([NAMES]):
+        return False
+    lines = await store.after(0)
+    told = (ledger.known.read(line) for line in lines)
+    return bool(lines) and not any(
+        each.claims for each in told if not isinstance(each.event, NamesAdopted)
+    )
 
 
 async def _lacks_marks(store: Store, ledger: Ledger) -> bool:

@@ -24,6 +24,7 @@ class Batch:
         self._known = known
         self.streams: dict[UUID, Entry] = {}
         self.claims: dict[Claim, UUID | None] = {}
+        self.places: dict[Claim, UUID | None] = {}
         self.keys: dict[UUID, AESGCM | None] = {}
         self.numbers: dict[tuple[str, int], int] = {}
         self.secrets: dict[Secret, str | None] = {}
@@ -39,6 +40,7 @@ class Batch:
         other.keys, other.numbers = dict(self.keys), dict(self.numbers)
         other.secrets, other.outcomes = dict(self.secrets), dict(self.outcomes)
         other.lists, other.counts = dict(self.lists), dict(self.counts)
+        other.places = dict(self.places)
         return other
 
     def stream(self, id: UUID) -> Entry:
@@ -76,7 +78,7 @@ class Batch:
         return self.counts[count]
 
     def listed(self, kind: str, count: int) -> Mapping[str, UUID]:
-        return amended(self._committed, self.claims, kind, count)
+        return amended(self._committed, self.places, kind, count)
 
     def _committed(self, kind: str, count: int) -> Mapping[str, UUID]:
         most, names = self.lists.get(kind, (0, {}))
@@ -89,6 +91,7 @@ class Batch:
         mark(uow, self._known.vault)
         self.streams |= uow.streams
         self.claims |= uow.claims
+        self.places |= uow.places
         self.keys |= {person: key for person, (key, _) in uow.keys.items()}
         self.keys |= dict.fromkeys(uow.erased)
         self.secrets |= uow.secrets

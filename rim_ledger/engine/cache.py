@@ -19,8 +19,17 @@ from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.event_mac import Forged, RowForged, leaf
 from rim_ledger.engine.missing import Secret
 from rim_ledger.engine.refused_request import RefusedRequest
-from rim_ledger.engine.rows import ADOPTED, is_held, key_fits, secret_fits
+from rim_ledger.engine.rows import (
+    ADOPTED,
+    is_held,
+    is_taken,
+    key_fits,
+    key_print,
+    name_print,
+    secret_fits,
+)
 from rim_ledger.engine.store import Line, Moved, Store
+from rim_ledger.values import numbered
 from rim_ledger.vault.personal_keys import Vault
 from rim_ledger.vault.sealed_row import entry
 
@@ -92,9 +101,14 @@ class Cache:
         return replace(line, mac=f"\\x{code.hex()}")
 
     async def load_claims(self, store: Store, claims: Collection[Claim]) -> None:
-        """Raises RowForged where a stream does not have the name that is said to be its own."""
-        held = await store.claims(list(claims))
+        """Raises RowForged where a stream does not have the name that is said to be its own, and
+        where the row of a name that was taken is gone."""
+        prints = {each: name_print(self.vault, each) for each in claims}
+        held, told = await store.claims(prints)
         await self.require_held(store, held)
+        for claim, line in told.items():
+            if is_taken(self.read(line), prints[claim]):
+                await self._refuse(store, "claims", f"the kind {claim[0]}")
         self.claims |= dict.fromkeys(claims) | held
 
     async def load_keys(self, store: Store, persons: Collection[UUID]) -> None:
@@ -134,21 +148,30 @@ class Cache:
     async def load_outcomes(
         self, store: Store, wanted: Sequence[tuple[str, str]]
     ) -> dict[tuple[str, str], Outcome]:
-        """Raises RowForged where one was not stored by this ledger."""
-        outcomes = await store.outcomes(wanted)
-        for each in outcomes:
-            own = self.outcome(each.caller, each.key, each.request_hash, each.outcome)
-            if not compare_digest(each.mac or b"", own.mac or b""):
-                await self._refuse(store, "outcomes", f"the key {each.key}")
+        """Raises RowForged where one was not stored by this ledger, or is gone though the command
+        was carried out."""
+        prints = {each: key_print(self.vault, *each) for each in wanted}
+        outcomes, told = await store.outcomes(prints)
+        for (_, key), line in told.items():
+            self.read(line)
+            await self._refuse(store, "outcomes", f"the key {key}")
+        for stored in outcomes:
+            own = self.outcome(stored.caller, stored.key, stored.request_hash, stored.outcome)
+            if not compare_digest(stored.mac or b"", own.mac or b""):
+                await self._refuse(store, "outcomes", f"the key {stored.key}")
         return {(each.caller, each.key): each for each in outcomes}
 
     async def load_numbers(self, store: Store, wanted: Collection[tuple[str, int]]) -> None:
         """Raises RowForged where the next number is borne already: it would be handed out again."""
-        taken = await store.numbers(list(wanted))
-        for (prefix, year), (_, borne) in taken.items():
-            if borne:
+        taken = dict.fromkeys(wanted, 0) | await store.numbers(list(wanted))
+        following = {
+            ("business-id", numbered(*each, last + 1)): each for each, last in taken.items()
+        }
+        await self.load_claims(store, following)
+        for claim, (prefix, year) in following.items():
+            if self.claims[claim]:
                 await self._refuse(store, "numbers", f"{prefix}-{year}")
-        self.numbers |= {each: last for each, (last, _) in taken.items()}
+        self.numbers |= taken
 
     async def _load_unknown(self, store: Store, streams: Iterable[UUID]) -> None:
         if unknown := {each for each in streams if each not in self.streams}:

@@ -22,12 +22,12 @@ def moves(
 
 def amended(
     below: Callable[[str, int], Mapping[str, UUID]],
-    claims: Mapping[Claim, UUID | None],
+    places: Mapping[Claim, UUID | None],
     kind: str,
     count: int,
 ) -> dict[str, UUID]:
-    """The first names of a list, as claims above what is known will have left it."""
-    own = {name: stream for (each, name), stream in claims.items() if each == kind}
+    """The first names of a list, as moves above what is known will have left it."""
+    own = {name: stream for (each, name), stream in places.items() if each == kind}
     gone = sum(stream is None for stream in own.values())
     names = {**below(kind, count + gone), **own}
     left = {name: stream for name, stream in names.items() if stream is not None}

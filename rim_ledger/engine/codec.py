@@ -28,9 +28,13 @@ class Recorded(Struct, frozen=True, kw_only=True, gc=False):
     event: Event
     stamp: Stamp
     kept: Kept = NOTHING_KEPT
+    claims: str = ""
+    """Which names its decision took and gave back: see `rim_ledger.engine.rows.mark`."""
 
 
-class _Written(Struct, omit_defaults=True):
+class _Written(Struct, omit_defaults=True, kw_only=True):
+    claims: str = ""
+    """The first field, so that an index of the database finds it without reading the rest."""
     id: UUID
     stamp: Stamp
     data: Any
@@ -38,7 +42,8 @@ class _Written(Struct, omit_defaults=True):
     kept: dict[str, str | None] = {}
 
 
-class _Read(Struct):
+class _Read(Struct, kw_only=True):
+    claims: str = ""
     id: UUID
     stamp: Stamp
     data: Raw
@@ -63,6 +68,7 @@ class Codec(Mapper[UUID]):
         recorded = cast("Recorded", domain_event)
         event = recorded.event
         body = _Written(
+            claims=recorded.claims,
             id=recorded.id,
             stamp=replace(recorded.stamp, recorded_at=None),
             data=event,
@@ -85,6 +91,7 @@ class Codec(Mapper[UUID]):
             event=self._event(stored_event.topic, body),
             stamp=body.stamp,
             kept=body.kept or NOTHING_KEPT,
+            claims=body.claims,
         )
 
     def recorded(self, stored_event: StoredEvent, at: datetime) -> Recorded:

@@ -19,6 +19,7 @@ from rim_ledger.engine.idempotency import Idempotency, Receipt, kept, replayed
 from rim_ledger.engine.missing import Missing
 from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.refused_request import refused_request
+from rim_ledger.engine.rows import DONE, key_print
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.vault.personal_keys import Vault
@@ -105,6 +106,7 @@ class Deciding:
             failure = error
         activities = [with_uuids(each, uow.holder) for each in uow.activities]
         if failure is None and not outage:
+            uow.told += [DONE + key_print(self._vault, key.caller, key.key)] if key else []
             self._take(uow, view, draft)
         item.answer = failure or (_receipt(view.stream(stream), draft) if stream else None)
         if outage:
@@ -132,7 +134,7 @@ class Deciding:
             draft.versions.append(recorded.originator_version)
             draft.names.append(stored.topic)
             draft.bodies.append(stored.state.decode())
-        draft.claims |= uow.claims
+        draft.claims |= uow.claims | uow.places
         draft.keys |= {person: wrapped for person, (_, wrapped) in uow.keys.items()}
         draft.erased |= uow.erased
         draft.secrets |= uow.secrets

@@ -1,7 +1,8 @@
 """Rows beside the log, and whether they follow from it: claimed names, secrets, personal keys.
 
 Names mostly follow from the state of their stream. Of what does not, the last event that a decision
-adds to the stream says what is kept from then on, by fingerprints.
+adds to the stream says what is kept from then on, by fingerprints. That a name is free follows from
+no stream, so the last event of each decision says which names it takes and gives back.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from cryptography.exceptions import InvalidTag
 from msgspec.structs import replace
 
 from rim_ledger.engine.claim_index import Claim
+from rim_ledger.engine.codec import Recorded
 from rim_ledger.engine.entry import Entry, with_rows
 from rim_ledger.engine.missing import Secret
 from rim_ledger.engine.unit_of_work import UnitOfWork
@@ -22,10 +24,16 @@ ADOPTED: Final = derived_id("adopted-secrets")
 """The stream whose event says which secrets there were before events did."""
 PRINT: Final = 32
 """Hexadecimal digits of a fingerprint in an event."""
+NAME_PRINT: Final = 16
+"""The same for a name that is taken or given back."""
+TAKEN, FREE, DONE = "+", "-", "="
+"""What stands before a fingerprint in an event: of a name that it takes or gives back, of the
+idempotency key that its command came with."""
 
 
 def mark(uow: UnitOfWork, vault: Vault) -> None:
-    """Have the events of a decision say what it keeps beside them."""
+    """Have the events of a decision say what it keeps beside them, and which names it takes and
+    gives back."""
     marks = uow.marks
     for (owner, purpose), text in uow.secrets.items():
         marks.setdefault(owner, {})[_secret(purpose)] = _print(vault, (owner, purpose), text)
@@ -40,6 +48,25 @@ def mark(uow: UnitOfWork, vault: Vault) -> None:
                 marks.setdefault(stream, {})[name] = None
     for stream, kept in marks.items():
         _say(uow, stream, kept)
+    names = [(TAKEN if to else FREE) + name_print(vault, each) for each, to in uow.claims.items()]
+    if uow.events and (names := names + uow.told):
+        uow.events[-1] = replace(uow.events[-1], claims=" ".join(names))
+
+
+def name_print(vault: Vault, claim: Claim) -> str:
+    """The fingerprint of a name in the events that take it and give it back."""
+    kind, name = claim
+    return vault.fingerprint(f"claim {kind}", name)[:NAME_PRINT]
+
+
+def key_print(vault: Vault, caller: str, key: str) -> str:
+    """The fingerprint of an idempotency key in the event of the command that came with it."""
+    return vault.fingerprint("outcome", f"{caller} {key}")[:NAME_PRINT]
+
+
+def is_taken(recorded: Recorded, name: str) -> bool:
+    """Whether an event that tells of a name, by its fingerprint, takes it."""
+    return TAKEN + name in recorded.claims.split()
 
 
 def adopted(vault: Vault, secrets: Mapping[Secret, str]) -> dict[str, str | None]:

@@ -109,9 +109,27 @@ each time."""
 
 HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
 
-CLAIMS: Final = """
-SELECT kind, name, stream_id FROM ledger.claims
-  JOIN unnest(%s::text[], %s::text[]) AS wanted (kind, name) USING (kind, name)"""
+TELLS: Final = b'{"claims":"'
+"""How the body of an event begins that tells of names or idempotency keys."""
+TELLING: Final = f"""
+ WHERE starts_with(body, '{TELLS.decode()}') AND string_to_array(split_part(body, '"', 4), ' ')"""
+"""Which events tell of names and idempotency keys, by an index (migration 0037); what they tell is
+to follow."""
+
+
+def _missed(what: str) -> str:
+    """Of a row that is missing, the newest event that tells of it; what an update took over comes
+    last, as that was read a moment before."""
+    return f"""LEFT JOIN LATERAL ({EVENTS}{TELLING} && {what} AND found IS NULL
+ ORDER BY name = 'NamesAdopted', position DESC LIMIT 1) e ON true
+ WHERE found IS NOT NULL OR e.position IS NOT NULL"""
+
+
+CLAIMS: Final = f"""
+SELECT w.kind, w.name, found, e.*
+  FROM unnest(%b::text[], %b::text[], %b::text[]) AS w (kind, name, print)
+  LEFT JOIN (SELECT kind, name, stream_id AS found FROM ledger.claims) c USING (kind, name)
+  {_missed("ARRAY['+' || print, '-' || print]")}"""  # noqa: S608 - all of it is ours
 
 LISTED: Final = """
 SELECT w.kind, l.name, l.stream_id
@@ -126,17 +144,15 @@ SELECT owner, purpose, secret FROM ledger.secrets
 DUE: Final = "SELECT what, stream_id FROM ledger.reminders WHERE at <= %s ORDER BY at LIMIT %s"
 
 NUMBERS: Final = """
-SELECT prefix, year, last, EXISTS (
-           SELECT FROM ledger.claims
-            WHERE kind = 'business-id' AND name = prefix || '-' || year || '-'
-                  || lpad((last + 1)::text, greatest(6, length((last + 1)::text)), '0'))
-  FROM (SELECT prefix, year, coalesce(n.last, 0) AS last
-          FROM unnest(%b::text[], %b::int4[]) AS wanted (prefix, year)
-          LEFT JOIN ledger.numbers n USING (prefix, year)) known"""
+SELECT prefix, year, last FROM ledger.numbers
+  JOIN unnest(%b::text[], %b::int4[]) AS wanted (prefix, year) USING (prefix, year)"""
 
-OUTCOMES: Final = """
-SELECT caller, key, request_hash, outcome, mac FROM ledger.outcomes
-  JOIN unnest(%s::text[], %s::text[]) AS wanted (caller, key) USING (caller, key)"""
+OUTCOMES: Final = f"""
+SELECT w.caller, w.key, request_hash, found, o.mac, e.*
+  FROM unnest(%b::text[], %b::text[], %b::text[]) AS w (caller, key, print)
+  LEFT JOIN (SELECT caller, key, request_hash, outcome AS found, mac FROM ledger.outcomes) o
+       USING (caller, key)
+  {_missed("ARRAY['=' || print]")}"""  # noqa: S608 - all of it is ours
 
 
 class Moved(Exception):
@@ -203,10 +219,20 @@ class Store:
         query = EVENTS + " WHERE stream_id = ANY (%b::uuid[]) ORDER BY stream_id, version"
         return await self._lines(query, [list(ids)])
 
-    async def claims(self, wanted: Sequence[Claim]) -> dict[Claim, UUID]:
-        columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
-        cursor = await self.connection.execute(CLAIMS, columns)
-        return {(kind, name): stream async for kind, name, stream in cursor}
+    async def claims(
+        self, wanted: Mapping[Claim, str]
+    ) -> tuple[dict[Claim, UUID], dict[Claim, Line]]:
+        """Who holds these names, each with its fingerprint; of others the newest event that tells
+        of them, if one does."""
+        columns = [[kind for kind, _ in wanted], [name for _, name in wanted]]
+        held, told = dict[Claim, UUID](), dict[Claim, Line]()
+        cursor = await self.connection.execute(CLAIMS, [*columns, list(wanted.values())])
+        async for kind, name, stream, *event in cursor:
+            if stream:
+                held[kind, name] = stream
+            else:
+                told[kind, name] = _line(event)
+        return held, told
 
     async def listed(
         self, wanted: Mapping[str, int], after: Mapping[str, str] | None = None
@@ -239,23 +265,32 @@ class Store:
         cursor = await self.connection.execute(DUE, [at, count])
         return [(what, stream) async for what, stream in cursor]
 
-    async def numbers(
-        self, wanted: Sequence[tuple[str, int]]
-    ) -> dict[tuple[str, int], tuple[int, bool]]:
-        """The last number taken of each prefix and year, 0 before the first; and whether something
-        bears the next one already."""
+    async def numbers(self, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """The last number taken of each prefix and year, where there is one."""
         columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
         cursor = await self.connection.execute(NUMBERS, columns)
-        return {(prefix, year): (last, borne) async for prefix, year, last, borne in cursor}
+        return {(prefix, year): last async for prefix, year, last in cursor}
 
-    async def outcomes(self, wanted: Sequence[tuple[str, str]]) -> list[Outcome]:
-        columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
-        cursor = await self.connection.execute(OUTCOMES, columns)
-        return [Outcome(*row) async for row in cursor]
+    async def outcomes(
+        self, wanted: Mapping[tuple[str, str], str]
+    ) -> tuple[list[Outcome], dict[tuple[str, str], Line]]:
+        """What is stored under these keys of callers, each with its fingerprint; of others the
+        newest event that tells of them, if one does."""
+        columns = [[caller for caller, _ in wanted], [key for _, key in wanted]]
+        stored, told = list[Outcome](), dict[tuple[str, str], Line]()
+        cursor = await self.connection.execute(OUTCOMES, [*columns, list(wanted.values())])
+        async for caller, key, request_hash, outcome, mac, *event in cursor:
+            if outcome is None:
+                told[caller, key] = _line(event)
+            else:
+                stored.append(Outcome(caller, key, request_hash, outcome, mac))
+        return stored, told
 
     async def _lines(self, query: Any, parameters: Sequence[Any]) -> list[Line]:
         cursor = await self.connection.execute(query, parameters)
-        return [
-            Line(Notification(stream, version, name, bytes(body), position), recorded_at, mac)
-            async for position, stream, version, name, body, recorded_at, mac in cursor
-        ]
+        return [_line(row) async for row in cursor]
+
+
+def _line(row: Sequence[Any]) -> Line:
+    position, stream, version, name, body, recorded_at, mac = row
+    return Line(Notification(stream, version, name, bytes(body), position), recorded_at, mac)

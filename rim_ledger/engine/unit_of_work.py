@@ -21,7 +21,7 @@ from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.missing import Missing, Secret
 from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Refused
 from rim_ledger.engine.refused_request import Asked
-from rim_ledger.values import lagos_day
+from rim_ledger.values import lagos_day, numbered
 from rim_ledger.vault.personal_keys import Vault, opened, personal_fields
 
 A = TypeVar("A", bound=Aggregate)
@@ -57,6 +57,10 @@ class UnitOfWork:
         self.streams: dict[UUID, Entry] = {}
         self.events: list[Recorded] = []
         self.claims: dict[Claim, UUID | None] = {}
+        self.told: list[str] = []
+        """What its last event says besides of names and idempotency keys, see `rows.mark`."""
+        self.places: dict[Claim, UUID | None] = {}
+        """Where streams stand on lists from now on, or no more."""
         self.keys: dict[UUID, tuple[AESGCM, bytes]] = {}
         self.erased: set[UUID] = set()
         self.numbers: dict[tuple[str, int], int] = {}
@@ -168,7 +172,7 @@ class UnitOfWork:
             )
             after = entry.after(kind, recorded)
             self.streams[id] = after
-            self.claims |= moves(entry.aggregate, after.aggregate, id)
+            self.places |= moves(entry.aggregate, after.aggregate, id)
             self.events.append(recorded)
 
     def holder(self, kind: str, name: str) -> UUID | None:
@@ -189,7 +193,7 @@ class UnitOfWork:
 
     def listed(self, kind: str, count: int) -> list[UUID]:
         """The first streams on a list, `count` at most, in the order of their names there."""
-        return [*amended(self._view.listed, self.claims, kind, count).values()]
+        return [*amended(self._view.listed, self.places, kind, count).values()]
 
     def fingerprint(self, kind: str, text: str) -> str:
         """A keyed hash, to claim or compare personal words by."""
@@ -239,7 +243,7 @@ class UnitOfWork:
         year = lagos_day(self._world.now()).year
         last = self.numbers.get((prefix, year)) or self._view.number(prefix, year)
         self.numbers[prefix, year] = last + 1
-        return f"{prefix}-{year}-{last + 1:06}"
+        return numbered(prefix, year, last + 1)
 
     def counted(self, count: Count) -> int:
         """How much somebody did on a day, of what has a quota, this decision included."""

@@ -108,6 +108,7 @@ def uow() -> Iterator[UnitOfWork]:
             made(f"/v1/users/{gone}/erase", {}, other)
             tag = {"phone": "08031234570", "email": "once@rim.example", "name": "Once"}
             assert uow.post("/v1/users", tag, **{"Idempotency-Key": "once"}).is_success
+            made("/v1/transactions", PAYMENT | {"userId": ada})
             yield uow
 
 
@@ -132,6 +133,13 @@ LOGIN: Final = "/v1/auth/login"
 CODE: Final = "/v1/auth/customer/code"
 SECRET: Final = "ledger.secrets: password of .* does not follow from the log"
 PHONE: Final = "kind = 'user-phone' AND stream_id ="
+PAYMENT: Final = {
+    "type": "repayment",
+    "amount": 10,
+    "paymentMethod": "card",
+    "provider": "paystack",
+    "reference": "REF-1",
+}
 ATTACKS = {
     "a hash of one's own": Attack(
         "ledger.secrets",
@@ -162,6 +170,20 @@ ATTACKS = {
         "ledger.claims: user-phone of .* leads to",
         CODE,
         {"phone": ADA},
+    ),
+    "a phone that is free again": Attack(
+        "ledger.claims",
+        f"DELETE FROM ledger.claims WHERE {PHONE} '{{eve}}'",
+        "ledger.claims: user-phone of {eve} is missing",
+        "/v1/users",
+        {"phone": EVE, "email": "other@rim.example", "name": "Another"},
+    ),
+    "a reference that is free again": Attack(
+        "ledger.claims",
+        "DELETE FROM ledger.claims WHERE name LIKE '%ref-1%'",
+        "ledger.claims: .* is missing",
+        "/v1/transactions",
+        PAYMENT | {"userId": "{eve}"},
     ),
     "a key put back": Attack(
         "ledger.personal_keys",
@@ -212,9 +234,22 @@ def test_what_is_changed_is_refused_and_named(uow: UnitOfWork, what: str, role: 
             uow.forget()
         if attack.path:
             headers = {"Idempotency-Key": attack.key} if attack.key else {}
-            answer = uow.post(attack.path, attack.body, **headers)
+            body = {
+                name: value.format(**names) if isinstance(value, str) else value
+                for name, value in attack.body.items()
+            }
+            answer = uow.post(attack.path, body, **headers)
             assert (answer.status_code, answer.json()["code"]) == (503, "row-forged")
         assert re.search(attack.words.format(**names), uow.verify())
+
+
+def test_what_was_done_under_a_key_is_not_done_again(uow: UnitOfWork) -> None:
+    with uow.put_back("ledger.outcomes"):
+        uow.change(OWNER, "DELETE FROM ledger.outcomes WHERE key = 'once'")
+        body = {"phone": "08031234579", "email": "twice@rim.example", "name": "Twice"}
+        answer = uow.post("/v1/users", body, **{"Idempotency-Key": "once"})
+        assert (answer.status_code, answer.json()["code"]) == (503, "row-forged")
+        assert "ledger.outcomes: 1 are missing" in uow.verify()
 
 
 def test_a_code_that_was_asked_for_is_no_longer_good_than_it_was_meant_to_be(

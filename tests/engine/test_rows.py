@@ -9,12 +9,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from rim_ledger.engine.adopted_secrets import AdoptedSecrets, SecretsAdopted, adopt
+from rim_ledger.engine.adopted_secrets import AdoptedSecrets, NamesAdopted, SecretsAdopted, adopt
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.engine.event_mac import Forged, RowForged
 from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.ledger import Ledger
-from rim_ledger.engine.refusals import NotFound
+from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from tests.engine.test_ledger import VAULT, WORLD, on_ledger, rows
 from tests.sample import (
@@ -61,6 +61,24 @@ def find(kind: str, name: str, found: list[UUID | None], at: UUID) -> Work:
     def work(uow: UnitOfWork) -> UUID:
         found.append(uow.holder(kind, name))
         return at
+
+    return work
+
+
+def label(jar: UUID, name: str) -> Work:
+    def work(uow: UnitOfWork) -> UUID:
+        uow.claim("label", name, jar, Refused("label-taken", f"{name} is taken"))
+        uow.append(Jar, jar, [CoinAdded()])
+        return jar
+
+    return work
+
+
+def unlabel(jar: UUID, name: str) -> Work:
+    def work(uow: UnitOfWork) -> UUID:
+        uow.release("label", name)
+        uow.append(Jar, jar, [CoinAdded()])
+        return jar
 
     return work
 
@@ -147,14 +165,7 @@ def test_a_jar_that_is_put_on_a_list_is_refused(database: str) -> None:
 
 def test_a_name_that_was_given_back_and_is_put_back_is_refused(database: str) -> None:
     jar = WORLD.new_id()
-    did(database, open_jar(jar, label="mine"))
-
-    def release(uow: UnitOfWork) -> UUID:
-        uow.release("label", "mine")
-        uow.append(Jar, jar, [CoinAdded()])
-        return jar
-
-    did(database, release)
+    did(database, open_jar(jar, label="mine"), unlabel(jar, "mine"))
     tamper(database, f"INSERT INTO ledger.claims VALUES ('label', 'mine', '{jar}')")
     with pytest.raises(RowForged):
         did(database, find("label", "mine", [], jar))
@@ -168,13 +179,7 @@ def test_what_another_process_has_just_moved_is_not_forged(database: str) -> Non
         await ledger.submit(open_jar(jar), STAMP)
         await ledger.submit(add_coin(jar), STAMP)
         async with Ledger(database, JARS, ledger.known.vault, WORLD) as other:
-
-            def label(uow: UnitOfWork) -> UUID:
-                uow.claim("label", "new", jar, NotFound("jar", jar))
-                uow.append(Jar, jar, [CoinAdded()])
-                return jar
-
-            await other.submit(label, STAMP)
+            await other.submit(label(jar, "new"), STAMP)
         await ledger.submit(find("label", "new", found, jar), STAMP)
 
     on_ledger(database, story)
@@ -268,7 +273,11 @@ def test_only_who_asks_for_a_forged_row_is_refused(database: str) -> None:
     assert [isinstance(each, RowForged) for each in answers] == [False, True, False]
 
 
-KINDS: dict[type[Event], type[Aggregate]] = {**JARS, SecretsAdopted: AdoptedSecrets}
+KINDS: dict[type[Event], type[Aggregate]] = {
+    **JARS,
+    SecretsAdopted: AdoptedSecrets,
+    NamesAdopted: AdoptedSecrets,
+}
 
 
 def on_new_release(url: str, story: Callable[[Ledger], Awaitable[T]]) -> T:

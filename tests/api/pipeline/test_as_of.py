@@ -55,7 +55,7 @@ async def _notify(admin: Client, user: str, kind: RecipientType) -> str:
     return str(id_)
 
 
-async def _one_of_each(admin: Client) -> dict[str, list[str]]:
+async def one_of_each(admin: Client) -> dict[str, list[str]]:
     """The paths of objects, by the path of their route: each has at least one event by now."""
     made = await lend_and_repay(admin)
     user = made["user"]["id"]
@@ -128,7 +128,7 @@ async def _everybody(admin: Client) -> dict[str, Client]:
 
 def test_every_entity_is_shown_as_it_was_to_whoever_may_see_it(tell: Tell) -> None:
     async def story(admin: Client) -> None:
-        paths = await _one_of_each(admin)
+        paths = await one_of_each(admin)
         assert {route.path for route in READABLE} <= paths.keys()
         head = admin.app.state.context.ledger.head
         people = await _everybody(admin)
@@ -155,7 +155,7 @@ def test_every_entity_is_shown_as_it_was_to_whoever_may_see_it(tell: Tell) -> No
 @pytest.mark.parametrize("query", ["", "&limit=1", "&sort=createdAt"])
 def test_every_list_is_shown_as_it_was_to_whoever_may_see_it(tell: Tell, query: str) -> None:
     async def story(admin: Client) -> None:
-        await _one_of_each(admin)
+        await one_of_each(admin)
         head = admin.app.state.context.ledger.head
         people = await _everybody(admin)
         for route in LISTED:

@@ -5,8 +5,14 @@ from typing import Any, Final
 import psycopg
 import pytest
 from argon2 import PasswordHasher
+from psycopg import AsyncConnection
 
-from tests.api.conftest import Client, Tell, serving
+from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.engine.cache import Known
+from rim_ledger.engine.event_mac import RowForged
+from rim_ledger.engine.store import Store
+from tests.api.conftest import Client, Tell, serving, vault_of
+from tests.api.pipeline.test_as_of import one_of_each
 from tests.api.routes.borrowers import CODE, ME, log_in, phone
 
 OWN: Final = "a password of somebody who owns the database"
@@ -85,6 +91,75 @@ def test_a_token_of_ones_own_is_nobodys(tell: Tell, database: str, kind: str) ->
             assert (answer.status_code, answer.json()["code"]) == (503, "row-forged")
             fine = await admin.at(other).get("/v1/users")
             assert fine.status_code == 200
+
+    tell(story)
+
+
+def test_a_name_of_any_kind_is_missed_when_its_row_is_gone(tell: Tell, database: str) -> None:
+    async def story(admin: Client) -> None:
+        await one_of_each(admin)
+        await log_in(admin, 0)
+        missed, lists, vault = set[str](), set[str](), vault_of(database)
+        async with await AsyncConnection.connect(database, autocommit=True) as connection:
+            store = Store(connection)
+            cursor = await connection.execute("SELECT kind, name, stream_id FROM ledger.claims")
+            for kind, name, stream in await cursor.fetchall():
+                known = Known(ENTITY_OF, vault)
+                await known.begin(store)
+                await known.load_claims(store, [(kind, name)])
+                holder = known.streams[stream].aggregate
+                if holder and (kind, name) in holder.lists:
+                    lists.add(kind)
+                    continue
+                values = [kind, name]
+                gone = "DELETE FROM ledger.claims WHERE (kind, name) = (%s, %s)"
+                await connection.execute(gone, values)
+                with pytest.raises(RowForged, match=f"the kind {kind} does not follow"):
+                    await known.load_claims(store, [(kind, name)])
+                missed.add(kind)
+        assert not missed & lists
+        assert missed >= NAMES
+
+    tell(story)
+
+
+NAMES: Final = {
+    "admin-email",
+    "admin-username",
+    "business-id",
+    "department-name",
+    "email-template-name",
+    "role-name",
+    "sms-template-name",
+    "statement",
+    "token",
+    "user-email",
+    "user-phone",
+}
+
+
+def test_two_processes_count_no_payment_twice_whose_rows_are_gone(
+    tell: Tell, database: str
+) -> None:
+    async def story(admin: Client) -> None:
+        user = (await admin.user(1))["id"]
+        body = {"type": "repayment", "userId": user, "amount": 50, "paymentMethod": "card"}
+        body |= {"provider": "paystack", "reference": "R-1"}
+        key = {"Idempotency-Key": "once"}
+        assert (await admin.post("/v1/transactions", body, headers=key)).status_code == 201
+        change(database, "DELETE FROM ledger.claims WHERE kind = 'payment-reference'")
+        change(database, "DELETE FROM ledger.outcomes WHERE key = 'once'")
+        again = await admin.post("/v1/transactions", body)
+        assert (again.status_code, again.json()["code"]) == (409, "reference-taken")
+        async with serving(database) as other:
+            for process in (admin.at(other), admin):
+                for headers in ({}, key):
+                    again = await process.post("/v1/transactions", body, headers=headers)
+                    refusal = (again.status_code, again.json()["code"])
+                    warm = process is admin and not headers
+                    assert refusal == ((409, "reference-taken") if warm else (503, "row-forged"))
+        query = "SELECT count(*) FROM ledger.events WHERE name = 'TransactionRecorded'"
+        assert ask(database, query) == 1
 
     tell(story)
 
