@@ -1,5 +1,7 @@
 """Real PostgreSQL for the tests that ask for it: one server a run, a fresh database a test."""
 
+import atexit
+import gc
 import os
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +29,22 @@ os.environ["TMPDIR"] = tempfile.tempdir = TEMPORARY  # Of every process of the r
 
 WHOLE: Final = ("process", "soak")
 """Directories of tests that start processes, and a database for them."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import what is left out whole."""
+    left_out = str(config.option.markexpr)
+    name = collection_path.name
+    if name in WHOLE and ("not database" in left_out or f"not {name}" in left_out):
+        return True
+    return None
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays: the collector of garbage need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # Some libraries count at the end what was not freed.
 
 
 @pytest.hookimpl(tryfirst=True)

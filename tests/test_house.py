@@ -56,8 +56,6 @@ INTERNAL: Final[dict[type[Form], str]] = {
 }
 """Commands without a route of their own, and who gives them instead."""
 
-SOURCES: Final = dict(modules())
-
 
 def short(path: Path) -> str:
     return path.relative_to(TREE).as_posix()
@@ -76,7 +74,7 @@ def family(kind: type) -> Iterator[type]:
 
 
 def test_files_are_short() -> None:
-    lengths = {short(path): len(path.read_text().splitlines()) for path in SOURCES}
+    lengths = {short(path): len(path.read_text().splitlines()) for path in modules()}
     assert not {name: n for name, n in lengths.items() if n > LINES_MAX}
     assert statistics.median(n for n in lengths.values() if n) <= MEDIAN_MAX
 
@@ -94,7 +92,7 @@ def test_each_module_opens_with_one_plain_line(package: str) -> None:
 def test_every_name_says_something() -> None:
     names = [
         f"{short(path)}: {node.name}"
-        for path, module in SOURCES.items()
+        for path, module in modules().items()
         for node in ast.walk(module)
         if isinstance(node, ast.ClassDef) and FORBIDDEN.search(node.name)
     ]
@@ -103,9 +101,9 @@ def test_every_name_says_something() -> None:
 
 def test_every_name_at_the_top_of_a_module_is_used() -> None:
     """By the packages themselves: what only a test uses is dead all the same."""
-    borrowed = {each for module in SOURCES.values() for each in borrows(module)}
+    borrowed = {each for module in modules().values() for each in borrows(module)}
     dead = []
-    for path, module in SOURCES.items():
+    for path, module in modules().items():
         own, used = name_of(path), Counter(mentioned(module))
         for node in module.body:
             inside = Counter(mentioned(node))

@@ -6,6 +6,7 @@ from fnmatch import fnmatch
 
 import pytest
 
+from api.http.problem import OWN_STATUS
 from projections.analysis.export_columns import fields_of
 from projections.analysis.export_rows import SCHEMA
 from projections.catalogue import TABLES, VIEWS
@@ -62,6 +63,7 @@ def test_every_code_of_a_problem_is_documented_with_its_status_and_no_other() ->
     told = [(code, int(status)) for code, status, when, remedy in rows(4) if when and remedy]
     assert len(set(told)) == len(told), "a code stands there once"
     said = problems()
+    assert set(OWN_STATUS) <= {code for code, _ in said}, "a code of its own status is said"
     silent = [each for each in said if not any(_same(each, one) for one in told)]
     gone = [one for one in told if not any(_same(each, one) for each in said)]
     assert not silent, "problems.md does not tell of these"

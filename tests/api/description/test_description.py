@@ -1,6 +1,8 @@
 """The OpenAPI document and the pages for operators."""
 
 import json
+from functools import cache
+from typing import Any
 
 from api.app import Api
 from api.catalogue import ROUTES
@@ -10,11 +12,14 @@ from api.pipeline.routes import List, One, Route
 from tests.api.conftest import SECRET, Client, Tell
 from tests.golden import pinned
 
-DOCUMENT = Api(Settings(secret_key=SECRET)).openapi()
+
+@cache
+def document() -> dict[str, Any]:
+    return Api(Settings(secret_key=SECRET)).openapi()
 
 
 def test_every_route_is_described_and_every_example_is_a_command() -> None:
-    said = DOCUMENT
+    said = document()
     for route in ROUTES:
         operation = said["paths"][route.path][route.method.lower()]
         assert operation["responses"]
@@ -27,13 +32,13 @@ def test_every_route_is_described_and_every_example_is_a_command() -> None:
 
 
 def test_the_document_is_the_pinned_one() -> None:
-    text = json.dumps(DOCUMENT, indent=1) + "\n"
+    text = json.dumps(document(), indent=1) + "\n"
     assert pinned("openapi.json", text) == text, "clients see a change; make golden accepts it"
 
 
 def test_every_embedded_shape_is_described() -> None:
     """But for the value of a setting, which may be anything."""
-    schemas = DOCUMENT["components"]["schemas"]
+    schemas = document()["components"]["schemas"]
     rows = {route.row for route in ROUTES if isinstance(route, List | One)}
     shapes = {
         (row.__name__, column.wire): schemas[row.__name__]["properties"][column.wire]
@@ -49,7 +54,7 @@ def test_every_embedded_shape_is_described() -> None:
 
 
 def test_every_reference_in_the_document_leads_somewhere() -> None:
-    said = DOCUMENT
+    said = document()
 
     def references(value: object) -> set[str]:
         if isinstance(value, list):
