@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from api.catalogue import ROUTERS, ROUTES, TABLE
 from api.config.settings import Settings
-from api.context import open_desk
+from api.context import open_context
 from api.description.openapi import complete
 from api.pipeline.dispatcher import ASSETS, DOCS, OPENAPI, Front
 from api.pipeline.endpoint import Unexpected, as_problem
@@ -29,7 +29,7 @@ class Api(FastAPI):
     def __init__(self, settings: Settings) -> None:
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-            async with open_desk(settings, TABLE) as context:
+            async with open_context(settings, TABLE) as context:
                 app.state.context = context
                 yield
 

@@ -32,13 +32,13 @@ from api.routes.export_store import ExportStore
 from projections.catalogue import ROW_OF
 from rim_ledger.admin import authentication
 from rim_ledger.admin.challenge import Challenges
-from rim_ledger.admin.login_throttle import Attempts
+from rim_ledger.admin.login_throttle import LoginThrottle
 from rim_ledger.admin.second_factor import SecondFactor
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.customers.phone_code import PhoneCodes
 from rim_ledger.delivery.sender import Sender
 from rim_ledger.engine.activity import Activity
-from rim_ledger.engine.environment import Environment, RealWorld
+from rim_ledger.engine.environment import Environment, SystemEnvironment
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Invalid
@@ -48,8 +48,8 @@ from rim_ledger.postgres.faults import note_fault
 from rim_ledger.postgres.outage import OUTAGE, unavailable
 from rim_ledger.postgres.pool import Pool
 from rim_ledger.storage import Storage
-from rim_ledger.system.backup_worker import Places
-from rim_ledger.vault.erasure_register import Erasures
+from rim_ledger.system.backup_worker import BackupLocations
+from rim_ledger.vault.erasure_register import ErasureRegister
 from rim_ledger.vault.key_ring import Purpose
 from rim_ledger.vault.living_keys import LIVING_KEYS
 from rim_ledger.vault.personal_keys import Keys, Vault
@@ -65,7 +65,7 @@ class Context(Struct):
 
     url: str
     ledger: Ledger
-    attempts: Attempts
+    attempts: LoginThrottle
     vault: Vault
     environment: Environment
     pool: Pool
@@ -85,7 +85,7 @@ class Context(Struct):
     storage: Storage
     sender: Sender
     second_factor: SecondFactor
-    places: Places
+    places: BackupLocations
     phone_codes: PhoneCodes
     trials: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, 4))
     """Room for messages that are tried: each has a connection of its own."""
@@ -219,9 +219,9 @@ class Context(Struct):
 
 
 @asynccontextmanager
-async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Context]:
+async def open_context(settings: Settings, table: Table) -> AsyncIterator[Context]:
     """Connect to everything, and close it in order."""
-    environment = RealWorld()
+    environment = SystemEnvironment()
     url = settings.database_url
     assert url, "whoever opens the desk has found or started a database"
     vault = open_vault(settings, url)
@@ -230,10 +230,10 @@ async def open_desk(settings: Settings, table: Table) -> AsyncIterator[Context]:
     )
     async with (
         Ledger(
-            url, ENTITY_OF, vault, environment, Erasures(settings.home, environment).note
+            url, ENTITY_OF, vault, environment, ErasureRegister(settings.home, environment).note
         ) as ledger,
-        Attempts(url, vault, environment) as attempts,
-        Attempts(url, vault, environment, gate="borrowers") as at_codes,
+        LoginThrottle(url, vault, environment) as attempts,
+        LoginThrottle(url, vault, environment, gate="borrowers") as at_codes,
         pool,
         ReadPosition(url) as tables,
         LogPosition(url) as log_position,

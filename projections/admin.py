@@ -6,6 +6,7 @@ from uuid import UUID
 from projections.tables.columns import (
     Copied,
     EmailText,
+    FromAttribute,
     Indexed,
     Key,
     Moment,
@@ -15,7 +16,6 @@ from projections.tables.columns import (
     Read,
     References,
     Sql,
-    Taken,
     Unique,
     UniqueName,
     UniqueWhile,
@@ -87,7 +87,7 @@ class ApiKeyRow(Row, table="api_keys", of=ApiKey):
 
     id: Key
     name: str
-    admin_id: Annotated[UUID, Indexed, References("admin_users"), Taken("owner")]
+    admin_id: Annotated[UUID, Indexed, References("admin_users"), FromAttribute("owner")]
     username: Annotated[str, Copied("admin_users", "username", by="admin_id")]
     permissions: Annotated[list[Permission], Sql("json")]
     ip_whitelist: Annotated[list[str], Sql("json")]

@@ -7,6 +7,7 @@ from pydantic import WithJsonSchema
 
 from projections.tables.columns import (
     FreeFields,
+    FromAttribute,
     Generated,
     Indexed,
     Json,
@@ -14,7 +15,6 @@ from projections.tables.columns import (
     Moment,
     References,
     Tags,
-    Taken,
     UniqueName,
     UniqueWhile,
     Words,
@@ -128,12 +128,12 @@ class NotificationRow(
     not sent again. `providerClaim` is what its provider said against its status afterwards."""
 
     id: Key
-    type: Annotated[NotificationType, Taken("notice.type")]
+    type: Annotated[NotificationType, FromAttribute("notice.type")]
     title: Words | None
     message: Words | None
-    channel: Annotated[NotificationChannel, Indexed, Taken("notice.channel")]
-    recipient: Annotated[UUID, Indexed, Taken("notice.recipient")]
-    recipient_type: Annotated[RecipientType, Indexed, Taken("notice.recipient_type")]
+    channel: Annotated[NotificationChannel, Indexed, FromAttribute("notice.channel")]
+    recipient: Annotated[UUID, Indexed, FromAttribute("notice.recipient")]
+    recipient_type: Annotated[RecipientType, Indexed, FromAttribute("notice.recipient_type")]
     user_id: Annotated[
         UUID | None,
         Generated("CASE recipient_type WHEN 'user' THEN recipient END"),
@@ -151,11 +151,13 @@ class NotificationRow(
     error_message: str | None
     provider_claim: Annotated[NotificationStatus | None, Indexed]
     broadcast_id: Annotated[
-        UUID | None, Indexed, References("broadcasts"), Taken("notice.broadcast_id")
+        UUID | None, Indexed, References("broadcasts"), FromAttribute("notice.broadcast_id")
     ]
-    alert_id: Annotated[UUID | None, Indexed, References("system_alerts"), Taken("notice.alert_id")]
-    parent_id: Annotated[UUID | None, Taken("notice.parent_id")]
+    alert_id: Annotated[
+        UUID | None, Indexed, References("system_alerts"), FromAttribute("notice.alert_id")
+    ]
+    parent_id: Annotated[UUID | None, FromAttribute("notice.parent_id")]
     retried_as: UUID | None
-    metadata: Annotated[FreeFields, Taken("notice.metadata")]
+    metadata: Annotated[FreeFields, FromAttribute("notice.metadata")]
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import WithJsonSchema
 
-from projections.tables.columns import Indexed, Json, Key, Moment, Read, References, Taken
+from projections.tables.columns import FromAttribute, Indexed, Json, Key, Moment, Read, References
 from projections.tables.table import Row
 from rim_ledger.system.config import DataType, SystemConfig
 from rim_ledger.system.integration import (
@@ -43,7 +43,7 @@ class SystemConfigRow(
     id: Key
     category: Annotated[str, Indexed, Read(Word)]
     key: Annotated[str, Indexed, Read(Word)]
-    value: Annotated[Json, Taken("shown")]
+    value: Annotated[Json, FromAttribute("shown")]
     description: str
     data_type: DataType
     updated_at: Moment

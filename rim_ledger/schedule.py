@@ -18,14 +18,14 @@ from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
-from rim_ledger.lending.lateness import look_for_credit_default, look_for_default, look_for_overdue
+from rim_ledger.lending.lateness import check_credit_default, check_default, check_overdue
 from rim_ledger.lending.loan import Loan
 from rim_ledger.postgres.faults import note_fault
 from rim_ledger.postgres.outage import OUTAGE, Outages
-from rim_ledger.support.deadlines import look_at_ticket
+from rim_ledger.support.deadlines import check_ticket
 from rim_ledger.system import backup_settings, recovery
-from rim_ledger.system.backup_commands import look_at_schedule
-from rim_ledger.system.backup_worker import Archivist
+from rim_ledger.system.backup_commands import check_backup_schedule
+from rim_ledger.system.backup_worker import BackupWorker
 from rim_ledger.system.config import setting
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
 
@@ -38,16 +38,16 @@ INTERVAL_SECONDS: Final = 1.0
 """Between two looks at the reminders."""
 
 LOOKS: Final[Mapping[str, Callable[[UUID], Work]]] = {
-    "overdue": look_for_overdue,
-    "default": look_for_default,
-    "credit-default": look_for_credit_default,
-    "ticket": look_at_ticket,
+    "overdue": check_overdue,
+    "default": check_default,
+    "credit-default": check_credit_default,
+    "ticket": check_ticket,
 }
 """What is a decision and nothing more, by what it reminds of."""
 
 
 async def tick(
-    dispatch: Dispatch, at: datetime | None = None, archivist: Archivist | None = None
+    dispatch: Dispatch, at: datetime | None = None, archivist: BackupWorker | None = None
 ) -> int:
     """Run what is due at a business time (UTC, now when left out), each once; how many that was.
 
@@ -73,7 +73,7 @@ async def tick(
     return len(done)
 
 
-async def run(dispatch: Dispatch, archivist: Archivist) -> None:
+async def run(dispatch: Dispatch, archivist: BackupWorker) -> None:
     """Tick for ever. What fails, such as a database that is away, is tried again."""
     outages = Outages(log.warning, "the clock")
     while True:
@@ -90,7 +90,7 @@ async def run(dispatch: Dispatch, archivist: Archivist) -> None:
 
 
 async def _run(
-    dispatch: Dispatch, archivist: Archivist | None, what: str, stream: UUID, at: datetime
+    dispatch: Dispatch, archivist: BackupWorker | None, what: str, stream: UUID, at: datetime
 ) -> None:
     stamp = Stamp(at=at, actor=SYSTEM)
     match what:
@@ -103,7 +103,7 @@ async def _run(
         case "disburse":
             await _disburse(dispatch, stream, stamp)
         case backup_settings.SCHEDULE:
-            await dispatch.ledger.submit(look_at_schedule, stamp)
+            await dispatch.ledger.submit(check_backup_schedule, stamp)
         case "make-backup" | "verify-backup" | "drop-backup":
             if archivist:
                 archivist.begin(what, stream)

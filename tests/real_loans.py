@@ -31,7 +31,7 @@ URL = f"http://127.0.0.1:{os.environ.get('RIM_PORT') or 8000}"
 LIMIT = 100_000_000
 OFFICER = "real.loans"
 Line = dict[str, Any]
-Told = Callable[[int], None]
+ReportProgress = Callable[[int], None]
 
 
 class Row(NamedTuple):
@@ -182,7 +182,7 @@ def rounds(rows: list[Row]) -> Iterator[list[Row]]:
 class Importer:
     """A clerk who registers, requests and records, and an officer who decides and completes."""
 
-    def __init__(self, client: httpx.Client, password: str, told: Told) -> None:
+    def __init__(self, client: httpx.Client, password: str, told: ReportProgress) -> None:
         self.client, self.told = client, told
         self.refused = defaultdict[str, int](int)
         self.position = self.lines = 0
@@ -278,7 +278,7 @@ def compare(rows: list[Row], importer: Importer) -> list[str]:
     ]
 
 
-def run(path: Path, url: str, password: str, told: Told) -> Outcome:
+def run(path: Path, url: str, password: str, told: ReportProgress) -> Outcome:
     """Import the file into a running service, and compare."""
     rows = read(path)
     with httpx.Client(base_url=url, timeout=240) as client:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.free_json import FreeJson
 from rim_ledger.values import (
     AnyId,
@@ -141,7 +141,7 @@ def test_a_lagos_day_ends_when_the_next_begins(last: str) -> None:
 
 
 def test_ids_of_one_process_are_in_the_order_they_were_made() -> None:
-    environment = RealWorld()
+    environment = SystemEnvironment()
     ids = [environment.new_id() for _ in range(10_000)]
     assert ids == sorted(set(ids))
     assert {each.version for each in ids} == {7}

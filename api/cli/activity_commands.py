@@ -7,12 +7,12 @@ from typing import Final
 from psycopg import AsyncConnection
 
 from api.cli.admin_commands import operator
-from api.config.database import Unfit, fitting_database, open_vault
+from api.config.database import OperatorError, fitting_database, open_vault
 from api.config.settings import Settings
 from projections.proofs import checkpoints
-from projections.proofs.activity_spans import Span, drop
+from projections.proofs.activity_spans import DroppedSpan, drop
 from projections.proofs.sealer import LOCK
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 
 RETENTION_DAYS: Final = 1825
 """Five years."""
@@ -31,19 +31,19 @@ def drop_before(before: date, *, reason: str) -> None:
     reason:
         Why, in a few words; they are kept in the clear.
     """
-    settings, now = Settings.load(), RealWorld().now()
+    settings, now = Settings.load(), SystemEnvironment().now()
     first = datetime.combine(before, time(), UTC)
     latest = now - timedelta(days=RETENTION_DAYS)
     if first > latest:
         words = f"activity is kept for {RETENTION_DAYS} days: name a day up to {latest:%Y-%m-%d}"
-        raise Unfit(words)
+        raise OperatorError(words)
     with fitting_database(settings, owner=True) as url:
         span = asyncio.run(_drop(settings, url, first, reason))
     print(span or f"no activity from before {before} is sealed, but for what was dropped already")
 
 
-async def _drop(settings: Settings, url: str, before: datetime, reason: str) -> Span | None:
-    vault, environment = open_vault(settings, url), RealWorld()
+async def _drop(settings: Settings, url: str, before: datetime, reason: str) -> DroppedSpan | None:
+    vault, environment = open_vault(settings, url), SystemEnvironment()
     async with await AsyncConnection.connect(url) as connection:
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         key = await checkpoints.signer(connection, vault, environment)

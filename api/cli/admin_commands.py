@@ -9,13 +9,13 @@ from functools import partial
 
 from pydantic import SecretStr
 
-from api.cli.output import tell_once
+from api.cli.output import print_once
 from api.config.database import fitting_database, open_ledger, open_vault
 from api.config.settings import Settings
 from rim_ledger.admin.break_glass import ResetAccess
-from rim_ledger.admin.login_throttle import Attempts
+from rim_ledger.admin.login_throttle import LoginThrottle
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 
 
 def unlock(username: str) -> None:
@@ -51,18 +51,18 @@ def reset(username: str) -> None:
 
 
 async def _reset(settings: Settings, url: str, username: str) -> None:
-    environment = RealWorld()
+    environment = SystemEnvironment()
     # A letter of each case, a digit and a sign, whatever the security settings ask for.
     password = f"{urlsafe_b64encode(environment.random(24)).decode()}-aA1"
     wish = await ResetAccess(password=SecretStr(password), operator=operator()).hashed()
     async with open_ledger(settings, url) as ledger:
         stamp = Stamp(at=environment.now(), actor=SYSTEM)
         await ledger.submit(partial(wish.work, username), stamp)
-    tell_once(f"rim-ledger: the password of {username} is {password} (shown only once)")
+    print_once(f"rim-ledger: the password of {username} is {password} (shown only once)")
 
 
 async def _forget(settings: Settings, url: str, username: str) -> int:
-    async with Attempts(url, open_vault(settings, url), RealWorld()) as attempts:
+    async with LoginThrottle(url, open_vault(settings, url), SystemEnvironment()) as attempts:
         return await attempts.forget(username)
 
 

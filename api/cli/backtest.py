@@ -12,13 +12,13 @@ from pydantic import ValidationError
 
 from api.cli.chart import by_month
 from api.cli.progress import interruptible, progress
-from api.config.database import Unfit, log_database
+from api.config.database import OperatorError, log_database
 from api.config.settings import Settings
 from api.http.body import read_json
 from api.http.problem import Malformed
 from api.pipeline.commands import errors_in
 from projections.analysis.backtest import Backtest, borrowers
-from projections.analysis.consequences import Figures, Report
+from projections.analysis.consequences import OutcomeTotals, Report
 from projections.follow import log
 from projections.tables.writer import encode
 from rim_ledger.lending.proposal import ProposedPolicy, Simulation
@@ -54,9 +54,9 @@ def backtest(
     simulation = Simulation(policy=_read(policy), against=_read(against) if against else None)
     for path in filter(None, (changes, chart)):
         if path.exists():
-            raise Unfit(f"{path} is there already: name a new file")
+            raise OperatorError(f"{path} is there already: name a new file")
         if not path.absolute().parent.is_dir():
-            raise Unfit(f"{path.absolute().parent} is no directory")
+            raise OperatorError(f"{path.absolute().parent} is no directory")
     with interruptible("there is no report"), log_database(settings) as url:
         report = asyncio.run(_run(url, simulation, changes))
     if chart:
@@ -69,12 +69,12 @@ def _read(path: Path) -> ProposedPolicy:
         value = read_json(path.read_bytes())
         return ProposedPolicy.filled_in(value)
     except OSError as error:
-        raise Unfit(f"{path} cannot be read: {error.strerror}") from None
+        raise OperatorError(f"{path} cannot be read: {error.strerror}") from None
     except Malformed as error:
-        raise Unfit(f"{path}: {error.detail}") from None
+        raise OperatorError(f"{path}: {error.detail}") from None
     except ValidationError as error:
         first = errors_in(error, ProposedPolicy, value)[0]
-        raise Unfit(f"{path}: {first['pointer']}: {first['detail']}") from None
+        raise OperatorError(f"{path}: {first['pointer']}: {first['detail']}") from None
 
 
 async def _run(url: str, simulation: Simulation, changes: Path | None) -> Report:
@@ -98,7 +98,7 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     try:
         file = path.open("xb")
     except FileExistsError:
-        raise Unfit(f"{path} is there already: name a new file") from None
+        raise OperatorError(f"{path} is there already: name a new file") from None
     try:
         with file:
             yield file
@@ -129,7 +129,7 @@ def _table(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _told(of: Figures) -> list[str]:
+def _told(of: OutcomeTotals) -> list[str]:
     figures = (of.requests, of.lent, of.principal, of.fees, of.late, of.defaults)
     return [f"{each:,}" for each in figures]
 

@@ -12,11 +12,11 @@ from api.cli.progress import INTERRUPTED, interruptible, progress
 from api.cli.sealing import go_on
 from api.cli.supervisor import first_login
 from api.config.backup_files import archive, archivist, places, shown
-from api.config.database import Unfit, database, fitting_database, open_ledger, prepare
+from api.config.database import OperatorError, database, fitting_database, open_ledger, prepare
 from api.config.settings import Settings
 from rim_ledger.delivery.kill_switch import SwitchOutbound
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system import restore as restoring
 from rim_ledger.system.backup import Backup, BackupStatus
@@ -43,7 +43,7 @@ def backup(*, type_: Annotated[BackupType | None, Parameter(name="--type")] = No
     ):
         made = asyncio.run(_back_up(settings, url, type_, told))
     if made.status is not BackupStatus.SUCCESS:
-        raise Unfit(f"the backup failed: {made.failure_reason}")
+        raise OperatorError(f"the backup failed: {made.failure_reason}")
     if made.promoted:
         print(f"it is a full one: {made.promoted}")
     what = f"{made.type} backup up to position {made.position}, {made.size} bytes"
@@ -63,7 +63,7 @@ def verify_backup(*paths: str) -> None:
     """
     settings = Settings.load(keyless=True)
     if not settings.secrets:
-        raise Unfit(
+        raise OperatorError(
             f"a backup is sealed, and there is no RIM_SECRET_KEY, nor {settings.home}/secret.key"
         )
     with interruptible("not all was looked at"):
@@ -93,7 +93,7 @@ def restore(*paths: str) -> None:
             with progress("bytes") as told:
                 files = places(settings).files
                 work = restoring.restore(
-                    url, chain, files, RealWorld(), told, go_on=partial(go_on, settings)
+                    url, chain, files, SystemEnvironment(), told, go_on=partial(go_on, settings)
                 )
                 words = asyncio.run(work)
             left = "the ledger is restored; rim-ledger init builds its read tables"
@@ -117,12 +117,12 @@ def outbound(state: Annotated[str, Parameter()]) -> None:
         on or off.
     """
     if state not in ("on", "off"):
-        raise Unfit("say rim-ledger outbound on, or rim-ledger outbound off")
+        raise OperatorError("say rim-ledger outbound on, or rim-ledger outbound off")
     settings = Settings.load()
 
     async def run(url: str) -> None:
         async with open_ledger(settings, url) as ledger:
-            wish, at = SwitchOutbound(enabled=state == "on"), RealWorld().now()
+            wish, at = SwitchOutbound(enabled=state == "on"), SystemEnvironment().now()
             await ledger.submit(wish.work, Stamp(at=at, actor=SYSTEM))
 
     with fitting_database(settings) as url:
@@ -140,7 +140,7 @@ async def _back_up(
         try:
             while True:
                 await keeper.make(id_, told)
-                found = await ledger.read(look, Stamp(at=RealWorld().now(), actor=SYSTEM))
+                found = await ledger.read(look, Stamp(at=SystemEnvironment().now(), actor=SYSTEM))
                 if found.status is not BackupStatus.IN_PROGRESS:
                     return found
                 # Somebody else works on backups, perhaps on this one.
@@ -152,12 +152,12 @@ async def _back_up(
 
 async def _look(settings: Settings, paths: Sequence[str]) -> Chain:
     if not paths:
-        raise Unfit("name the files of the backups, the full one first")
+        raise OperatorError("name the files of the backups, the full one first")
     archives = [archive(settings, path) for path in paths]
     total = 0
     for path, each in zip(paths, archives, strict=True):
         if (size := await each.size()) is None:
-            raise Unfit(f"there is no file {path}")
+            raise OperatorError(f"there is no file {path}")
         total += size
     done = 0
     with progress("bytes looked at") as told:

@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 from psycopg.errors import UndefinedTable
 
 from api.config.backup_files import shown
-from api.config.database import Unfit, log_database
+from api.config.database import OperatorError, log_database
 from api.config.settings import Settings
 from projections.follow import log
 from projections.follow.as_of import Moment, folded
@@ -42,7 +42,7 @@ async def _found(url: str) -> list[Backup]:
         try:
             cursor = await connection.execute(IDS, [[KEPT, RUNNING]])
         except UndefinedTable:
-            raise Unfit("there are no read tables yet: run rim-ledger init") from None
+            raise OperatorError("there are no read tables yet: run rim-ledger init") from None
         ids = [id_ for (id_,) in await cursor.fetchall()]
         entries = await folded(connection, ids, Moment(await log.head(connection)))
     found = [entry.aggregate for entry in entries.values()]

@@ -10,19 +10,19 @@ from api.cli import logs
 from api.cli.daily_check import Check
 from api.cli.fence import fenced
 from api.config.backup_files import archivist
-from api.config.database import Unfit, fitting_database, open_ledger
+from api.config.database import OperatorError, fitting_database, open_ledger
 from api.config.delivery import providers
 from api.config.settings import Settings
 from projections.audience import find_audience
 from projections.measures import TableMeasures
 from rim_ledger import schedule as due
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.notifications import alert_monitor as alarms
 from rim_ledger.notifications.alert_monitor import Alarm
 from rim_ledger.notifications.delivery_worker import Courier
 from rim_ledger.postgres.heartbeat import alive
-from rim_ledger.system.backup_worker import Archivist
+from rim_ledger.system.backup_worker import BackupWorker
 from rim_ledger.values import moment
 
 
@@ -70,9 +70,9 @@ def tick(*, at: str | None = None) -> None:
 @asynccontextmanager
 async def _clockwork(
     settings: Settings, url: str
-) -> AsyncIterator[tuple[Dispatch, Alarm, Archivist]]:
+) -> AsyncIterator[tuple[Dispatch, Alarm, BackupWorker]]:
     async with open_ledger(settings, url) as ledger:
-        environment = RealWorld()
+        environment = SystemEnvironment()
         alarm = Alarm(url, ledger, TableMeasures(url), environment)
         dispatch = Dispatch(url, ledger, providers(settings, url, ledger, environment), environment)
         yield dispatch, alarm, archivist(settings, url, ledger)
@@ -85,7 +85,7 @@ def _courier(dispatch: Dispatch) -> Courier:
 
 def _moment(text: str, settings: Settings) -> datetime:
     if settings.production:
-        raise Unfit("--at moves the time, which is only for development")
+        raise OperatorError("--at moves the time, which is only for development")
     if (time := moment(text)) is None:
-        raise Unfit("--at is a time with an offset, such as 2026-01-31T09:00:00+01:00")
+        raise OperatorError("--at is a time with an offset, such as 2026-01-31T09:00:00+01:00")
     return time

@@ -15,11 +15,11 @@ from psycopg import AsyncConnection
 
 from api.config.checkpoint_files import Outside, write_whole
 from api.config.settings import Settings
-from projections.follow.fold import Poisoned
+from projections.follow.fold import PoisonEvent
 from projections.follow.streams import moments
 from projections.proofs import checkpoints
 from projections.proofs.derived_rows import Beside, Place, uncompared
-from projections.proofs.signed_note import Untrue
+from projections.proofs.signed_note import VerificationError
 from projections.proofs.verify import Verification
 from projections.tables import schema
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
@@ -56,7 +56,7 @@ class Pace:
         self._since = time.monotonic()
 
 
-class Looked(Struct):
+class CheckProgress(Struct):
     """How far a look has come. It is kept outside the database, so that a process that starts goes
     on from there, and tells of no fault a second time."""
 
@@ -70,9 +70,9 @@ class Looked(Struct):
     told: list[str] = []
     """The faults of this look, and of the one before."""
 
-    def next(self, now: datetime) -> "Looked":
+    def next(self, now: datetime) -> "CheckProgress":
         """What is kept when a look is complete."""
-        return Looked(self.of, ended_at=now, told=self.found)
+        return CheckProgress(self.of, ended_at=now, told=self.found)
 
 
 class Check(Struct):
@@ -112,7 +112,7 @@ class Check(Struct):
             return len(looked.found)
 
     async def _faults(
-        self, connection: checkpoints.Connection, looked: Looked
+        self, connection: checkpoints.Connection, looked: CheckProgress
     ) -> AsyncIterator[str]:
         try:
             if looked.place is None:
@@ -130,9 +130,9 @@ class Check(Struct):
                 beside = Beside(still, self.vault, self.environment.now(), looked.place, rest)
                 async for fault in beside.faults():
                     yield fault
-        except Poisoned as error:
+        except PoisonEvent as error:
             yield uncompared(error)
-        except Untrue as error:
+        except VerificationError as error:
             yield str(error)
 
     async def _events(self, connection: checkpoints.Connection) -> AsyncIterator[str]:
@@ -150,7 +150,7 @@ class Check(Struct):
             stamp = Stamp(at=self.environment.now(), actor=SYSTEM)
             await self.ledger.submit(remind_again(beside.lost.pop()), stamp)
 
-    async def _tell(self, looked: Looked, fault: str) -> None:
+    async def _tell(self, looked: CheckProgress, fault: str) -> None:
         if fault in looked.found or len(looked.found) > TOLD:
             return
         if len(looked.found) == TOLD:
@@ -168,19 +168,19 @@ class Check(Struct):
         ended = looked.ended_at if (looked := self._read()) else None
         return min(AGAIN, ended + EVERY - self.environment.now()) if ended else timedelta()
 
-    async def _looked(self, connection: checkpoints.Connection) -> Looked:
+    async def _looked(self, connection: checkpoints.Connection) -> CheckProgress:
         """What is kept of the look that was begun, or of the last one, if it is of this log."""
         last = (await checkpoints.origins(connection, self.vault)).last
         of = f"{last.verifier.origin if last else ''} {schema.fingerprint()}"
         looked = self._read()
-        return looked if looked and looked.of == of else Looked(of)
+        return looked if looked and looked.of == of else CheckProgress(of)
 
-    def _read(self) -> Looked | None:
+    def _read(self) -> CheckProgress | None:
         with suppress(FileNotFoundError, msgspec.DecodeError):
-            return msgspec.json.decode(self._file.read_bytes(), type=Looked)
+            return msgspec.json.decode(self._file.read_bytes(), type=CheckProgress)
         return None
 
-    def _keep(self, looked: Looked) -> None:
+    def _keep(self, looked: CheckProgress) -> None:
         self.settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(self._file, msgspec.json.encode(looked).decode())
 

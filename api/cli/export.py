@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 
 from api.cli.output import OutputLost
 from api.cli.progress import interruptible, progress
-from api.config.database import Unfit, log_database
+from api.config.database import OperatorError, log_database
 from api.config.settings import Settings
 from projections.analysis import export as parquet
 from projections.analysis import export_check
@@ -21,7 +21,7 @@ from projections.cloud_events import Reader, shown
 from projections.follow import log
 from projections.proofs import checkpoints
 from projections.proofs.origins import Origins
-from projections.proofs.signed_note import Untrue, Verifier
+from projections.proofs.signed_note import VerificationError, Verifier
 from rim_ledger.catalogue import EVENTS
 from rim_ledger.near import did_you_mean
 
@@ -55,9 +55,11 @@ def export(
     settings = Settings.load(keyless=True)
     if unknown := sorted(set(types) - EVENTS.keys()):
         meant = did_you_mean(unknown[0], EVENTS)
-        raise Unfit(f"there is no event {unknown[0]}: docs/reference/events.md lists them{meant}")
+        raise OperatorError(
+            f"there is no event {unknown[0]}: docs/reference/events.md lists them{meant}"
+        )
     if from_ < 1:
-        raise Unfit("--from is a position, and the first is 1")
+        raise OperatorError("--from is a position, and the first is 1")
     names = tuple(sorted(types)) or None
     let_finish = contextlib.nullcontext() if follow else interruptible("not all was written")
     with let_finish, log_database(settings) as url:
@@ -67,15 +69,15 @@ def export(
             else:
                 wanted = Manifest(first=from_, types=names)
                 asyncio.run(_segments(url, Path(to).resolve(), wanted, follow=follow))
-        except (Unfitting, Untrue) as error:
-            raise Unfit(str(error)) from None
+        except (Unfitting, VerificationError) as error:
+            raise OperatorError(str(error)) from None
         except BrokenPipeError:
             return  # Whoever read has left.
         except OSError as error:
             if to == "-":
                 raise OutputLost(error) from None
             words = f"{error.filename or to} cannot be written to"
-            raise Unfit(f"{words}: {error.strerror or error}") from None
+            raise OperatorError(f"{words}: {error.strerror or error}") from None
 
 
 async def _segments(url: str, place: Path, wanted: Manifest, *, follow: bool) -> None:
@@ -125,23 +127,25 @@ async def _lines(
 async def _require_reached(connection: AsyncConnection, after: int) -> None:
     """Raise Unfit when the log does not come as far as the position to go on after."""
     if after > (head := await log.head(connection)):
-        raise Unfit(f"--from is a position, and the last is {head}")
+        raise OperatorError(f"--from is a position, and the last is {head}")
 
 
 def verify_export(place: Path, key: Path | None) -> tuple[list[str], str]:
     """Compare an export with the checkpoint in it: what is wrong, and what was looked at."""
     if key is None:
-        raise Unfit("--key names the file of the public key, such as RIM_HOME/checkpoints/*/key")
+        raise OperatorError(
+            "--key names the file of the public key, such as RIM_HOME/checkpoints/*/key"
+        )
     try:
         verifier = Verifier.of(key.read_text(errors="replace"))
         with progress("events") as told:
             said, origins, events = export_check.verify(place, verifier, told)
-    except Untrue as error:
+    except VerificationError as error:
         return [str(error)], str(place)
     except Unfitting as error:
-        raise Unfit(str(error)) from None
+        raise OperatorError(str(error)) from None
     except OSError as error:
-        raise Unfit(f"{error.filename} cannot be read: {error.strerror}") from None
+        raise OperatorError(f"{error.filename} cannot be read: {error.strerror}") from None
     sealed = f"the first {said.size} of the log are sealed by {said.origin}"
     words = f"{events} events in {place}; {sealed}"
     return [], "\n".join([*map(str, origins.openings[1:]), words])

@@ -4,7 +4,7 @@ import os
 import socket
 from typing import Final
 
-from api.config.database import Unfit
+from api.config.database import OperatorError
 from api.config.settings import Settings
 
 BACKLOG: Final = 2048
@@ -21,7 +21,9 @@ def listen(settings: Settings) -> socket.socket:
         family, kind, protocol, _, address = found[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise Unfit(f"RIM_HOST {settings.host} is no address of this machine: {error}") from error
+        raise OperatorError(
+            f"RIM_HOST {settings.host} is no address of this machine: {error}"
+        ) from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
@@ -29,7 +31,7 @@ def listen(settings: Settings) -> socket.socket:
     except OSError as error:
         listener.close()
         reason = os.strerror(error.errno or 0)
-        raise Unfit(f"cannot listen on {where}: {reason}; set another RIM_PORT") from error
+        raise OperatorError(f"cannot listen on {where}: {reason}; set another RIM_PORT") from error
     return listener
 
 

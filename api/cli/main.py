@@ -23,7 +23,7 @@ from api.cli.progress import interruptible, progress
 from api.cli.supervisor import first_login
 from api.cli.supervisor import up as run_everything
 from api.config.database import (
-    Unfit,
+    OperatorError,
     database,
     filled_database,
     first_line,
@@ -36,34 +36,34 @@ from api.config.database import (
 from api.config.settings import Settings
 from projections.follow import follower
 from projections.follow.dependents import Irreplaceable
-from projections.follow.fold import Poisoned
+from projections.follow.fold import PoisonEvent
 from projections.follow.rebuild import Busy
 from projections.follow.rebuild import rebuild as rebuild_tables
-from projections.proofs.signed_note import Untrue
+from projections.proofs.signed_note import VerificationError
 from projections.proofs.trees import Contradiction
 from projections.tables.schema import Outdated
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.postgres.heartbeat import alive
 from rim_ledger.postgres.outage import OUTAGE, unwritable
 from rim_ledger.postgres.server import PostgresUnavailable
-from rim_ledger.system.backup_file import Unsound
+from rim_ledger.system.backup_file import BackupError
 from rim_ledger.system.restore import NotEmpty
-from rim_ledger.vault.rotation import Underway, rotate
+from rim_ledger.vault.rotation import RotationInProgress, rotate
 
 FORESEEN: Final = (
-    Unfit,
+    OperatorError,
     Refused,
     Unavailable,
     PostgresUnavailable,
-    Poisoned,
+    PoisonEvent,
     Irreplaceable,
     Busy,
-    Underway,
-    Unsound,
+    RotationInProgress,
+    BackupError,
     NotEmpty,
     Contradiction,
-    Untrue,
+    VerificationError,
 )
 """What says in one line why a command cannot go on."""
 
@@ -209,7 +209,7 @@ def rotate_keys() -> None:
         fitting_database(settings, owner=True) as url,
         progress("keys") as told,
     ):
-        rotated = rotate(url, settings.secrets, RealWorld(), told)
+        rotated = rotate(url, settings.secrets, SystemEnvironment(), told)
     how = "the interrupted rotation is complete" if rotated.resumed else "the keys are rotated"
     print(f"{how}; wrapped anew: {rotated.wrapped}")
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Final, TextIO, cast
 
-from api.config.database import Unfit
+from api.config.database import OperatorError
 
 OUTPUT_LOST: Final = 74
 """The exit code of a command that did what it should and could not say so (EX_IOERR)."""
@@ -72,7 +72,7 @@ def _stream(stream: TextIO | None) -> TextIO:
     return stream
 
 
-def tell_once(line: str) -> None:
+def print_once(line: str) -> None:
     """Write what nobody can be told again to standard output, or where that does not take it, to
     standard error. Raises Unfit where neither does."""
     for stream in sorted(_streams(), key=_leads_nowhere):
@@ -81,7 +81,7 @@ def tell_once(line: str) -> None:
         except OSError:
             continue
         return
-    raise Unfit("neither standard output nor standard error takes what is shown only once")
+    raise OperatorError("neither standard output nor standard error takes what is shown only once")
 
 
 def _streams() -> Iterable[TextIO]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 
 from api.cli.progress import interruptible, progress
-from api.config.database import Unfit, log_database
+from api.config.database import OperatorError, log_database
 from api.config.settings import Settings
 from api.pipeline.as_of import NUMBER
 from projections.analysis.replay import replay as write_tables
@@ -50,9 +50,9 @@ def replay(*, into: Path, until: str | None = None, business_time: bool = False)
     by = _business_time(until) if business_time else None
     settings = Settings.load(keyless=True)
     if into.exists():
-        raise Unfit(f"{into} is there already: name a new file")
+        raise OperatorError(f"{into} is there already: name a new file")
     if not into.absolute().parent.is_dir():
-        raise Unfit(f"{into.absolute().parent} is no directory")
+        raise OperatorError(f"{into.absolute().parent} is no directory")
 
     async def run(url: str) -> str:
         async with await AsyncConnection.connect(url, autocommit=True) as connection:
@@ -71,7 +71,9 @@ def replay(*, into: Path, until: str | None = None, business_time: bool = False)
 
 def _business_time(until: str | None) -> datetime:
     if until is None or (time := moment(until)) is None:
-        raise Unfit("--business-time needs --until with a time, such as 2016-12-31T22:59:59Z")
+        raise OperatorError(
+            "--business-time needs --until with a time, such as 2016-12-31T22:59:59Z"
+        )
     return time
 
 
@@ -93,7 +95,9 @@ async def _position(connection: AsyncConnection[Any], until: str | None) -> int:
     if NUMBER.fullmatch(until) and int(until) <= head:
         return int(until)
     if (time := moment(until)) is None:
-        raise Unfit(f"--until is a position up to {head}, or a time such as 2026-01-31T23:00:00Z")
+        raise OperatorError(
+            f"--until is a position up to {head}, or a time such as 2026-01-31T23:00:00Z"
+        )
     row = await (await connection.execute(BY, [time])).fetchone()
     assert row, "an aggregate answers"
     return int(row[0])

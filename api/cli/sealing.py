@@ -11,19 +11,19 @@ from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTabl
 
 from api.cli.progress import progress
 from api.config.checkpoint_files import Outside
-from api.config.database import Unfit, first_line, open_vault
+from api.config.database import OperatorError, first_line, open_vault
 from api.config.secret_file import FILE
 from api.config.settings import Settings
-from projections.follow.fold import Poisoned
+from projections.follow.fold import PoisonEvent
 from projections.follow.streams import moments
 from projections.proofs import checkpoints, sealer
 from projections.proofs.derived_rows import Beside, uncompared
-from projections.proofs.origins import Opening, Origins
-from projections.proofs.signed_note import Checkpoint, Untrue
+from projections.proofs.origins import OriginOpening, Origins
+from projections.proofs.signed_note import Checkpoint, VerificationError
 from projections.proofs.trees import Contradiction
 from projections.proofs.verify import Verification
 from projections.proofs.verify import require_true as require_kept
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.event_mac import EventMac
 from rim_ledger.vault.key_ring import STORED, Ring, WrongSecret, unlocked
 from rim_ledger.vault.personal_keys import Vault
@@ -46,7 +46,7 @@ Connection = AsyncConnection[Any]
 
 async def seal(settings: Settings, url: str) -> None:
     """Seal until cancelled, and keep every checkpoint outside as well. Raises Unfit."""
-    outside, environment = Outside(settings.home), RealWorld()
+    outside, environment = Outside(settings.home), SystemEnvironment()
     async with await _connect(url) as connection:
         await _require_true(connection, outside, settings, url)
         vault = open_vault(settings, url)
@@ -67,7 +67,7 @@ def make_key(settings: Settings, url: str) -> None:
 
     async def make() -> None:
         async with await _connect(url) as connection:
-            await checkpoints.signer(connection, open_vault(settings, url), RealWorld())
+            await checkpoints.signer(connection, open_vault(settings, url), SystemEnvironment())
 
     asyncio.run(make())
 
@@ -95,7 +95,7 @@ async def _require_true(
                 for fault in (await _compare(connection, origins, outside, None))[0]:
                     raise Contradiction(fault)
             if opening := outside.unknown(origins):
-                raise Untrue(_unsaid(opening))
+                raise VerificationError(_unsaid(opening))
 
 
 def _require_codes(mac: EventMac | None, kept: Iterable[Checkpoint]) -> None:
@@ -117,11 +117,11 @@ def _refused(what: str, outside: Outside) -> Iterator[None]:
         yield
     except MISSING as error:
         wrong = _missing(error)
-    except (Contradiction, Untrue) as error:
+    except (Contradiction, VerificationError) as error:
         wrong = str(error)
     else:
         return
-    raise Unfit(
+    raise OperatorError(
         f"the {what} contradicts the last checkpoint in {outside.place}: {wrong}. Bring the right"
         f" {what} back; to begin anew on purpose, move that directory away"
     )
@@ -138,17 +138,19 @@ async def go_on(settings: Settings, connection: Connection) -> tuple[str, EventM
     with _refused("backup", outside):
         before, kept = await checkpoints.origins(connection, vault), outside.last()
         for stranger in before.strangers(outside.openings()):
-            raise Untrue(f"it has no part in {stranger.verifier.origin}, which is known there")
+            raise VerificationError(
+                f"it has no part in {stranger.verifier.origin}, which is known there"
+            )
         if unknown := outside.unknown(before):
-            raise Untrue(_unsaid(unknown))
-        opening = await checkpoints.go_on(connection, vault, RealWorld(), kept)
+            raise VerificationError(_unsaid(unknown))
+        opening = await checkpoints.go_on(connection, vault, SystemEnvironment(), kept)
         origins = await checkpoints.origins(connection, vault)
         await require_kept(connection, origins, kept)
     outside.know(origins)
     return str(opening), vault.event_mac
 
 
-def _unsaid(opening: Opening) -> str:
+def _unsaid(opening: OriginOpening) -> str:
     """What is wrong with an origin that is not known outside."""
     return (
         f"{opening}; no restore has said so there. If one did with another RIM_HOME, copy its"
@@ -159,11 +161,11 @@ def _unsaid(opening: Opening) -> str:
 async def _vault(settings: Settings, connection: Connection) -> Vault:
     """The vault of a store, as it is in this transaction."""
     if not (rows := await (await connection.execute(STORED)).fetchall()):
-        raise Unfit("this database holds no ring of keys: run rim-ledger init")
+        raise OperatorError("this database holds no ring of keys: run rim-ledger init")
     try:
-        return Vault(Ring(unlocked(rows, settings.secrets)), RealWorld())
+        return Vault(Ring(unlocked(rows, settings.secrets)), SystemEnvironment())
     except WrongSecret as error:
-        raise Unfit(str(error)) from None
+        raise OperatorError(str(error)) from None
 
 
 async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
@@ -177,11 +179,13 @@ async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
             found, words = await _compare(connection, origins, outside, mac)
             if vault:
                 with progress("events") as told:
-                    await _gather(found, Beside(still, vault, RealWorld().now()).faults(told))
+                    await _gather(
+                        found, Beside(still, vault, SystemEnvironment().now()).faults(told)
+                    )
                 words += "; names, secrets, keys, outcomes, reminders and read tables"
         except MISSING as error:
             return [_missing(error)], "the log"
-        except Untrue as error:
+        except VerificationError as error:
             return [str(error)], "the log"
         return found, "\n".join([*unchecked, words])
 
@@ -200,7 +204,9 @@ async def _vault_at_hand(
             why = "this login may not read the ring of keys: use one that the service logs in as"
         else:
             if vault.event_mac is None:
-                raise Unfit("the events of this database carry no codes yet: run rim-ledger init")
+                raise OperatorError(
+                    "the events of this database carry no codes yet: run rim-ledger init"
+                )
             return vault, []
     return None, [f"{UNCHECKED}: {why}"]
 
@@ -209,7 +215,7 @@ async def _compare(
     connection: Connection, origins: Origins, outside: Outside, mac: EventMac | None
 ) -> tuple[list[str], str]:
     if origins.last is None:
-        raise Unfit("nothing is sealed yet: rim-ledger up or rim-ledger seal does it")
+        raise OperatorError("nothing is sealed yet: rim-ledger up or rim-ledger seal does it")
     checked = Verification(connection, origins, outside.all(), mac)
     unknown = outside.unknown(origins)
     found = [*([_unsaid(unknown)] if unknown else []), *outside.faults()]
@@ -236,7 +242,7 @@ async def _gather(found: list[str], faults: AsyncIterator[str]) -> None:
                     found.append(f"these are the first {FAULTS_MAX} faults; there may be more")
                 return
             found.append(fault)
-    except Poisoned as error:
+    except PoisonEvent as error:
         found.append(uncompared(error))
 
 

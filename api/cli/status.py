@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 import psycopg
 
-from api.config.database import CONNECT_TIMEOUT_SECONDS, Unfit, shown
+from api.config.database import CONNECT_TIMEOUT_SECONDS, OperatorError, shown
 from api.config.settings import Settings
 from projections.follow.lag import LATE, found
 from rim_ledger.postgres.server import EmbeddedPostgres
@@ -27,13 +27,15 @@ def status(settings: Settings) -> dict[str, Any]:
     """The standing as JSON: lag is in events. Starts nothing; Unfit when nothing runs."""
     url = settings.database_url or EmbeddedPostgres.running(settings.home / "postgres")
     if url is None:
-        raise Unfit(f"nothing runs on {settings.home}: start it with rim-ledger up")
+        raise OperatorError(f"nothing runs on {settings.home}: start it with rim-ledger up")
     try:
         with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
             ((head,),) = connection.execute(HEAD).fetchall()
             every = found(connection.execute(LATE.encode()).fetchall())
     except psycopg.errors.UndefinedTable as error:
-        raise Unfit("this database holds no ledger of this version: run rim-ledger init") from error
+        raise OperatorError(
+            "this database holds no ledger of this version: run rim-ledger init"
+        ) from error
     for address in _addresses(settings):
         where = urlsplit(address)
         ready, reason = readiness(where.hostname or "", where.port or 0)

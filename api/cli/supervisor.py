@@ -16,10 +16,10 @@ from typing import Final
 from api.cli import logs
 from api.cli.fence import OUTDATED
 from api.cli.listener import address, listen
-from api.cli.output import tell_once
+from api.cli.output import print_once
 from api.cli.sealing import make_key, require_true
 from api.cli.status import RUNNING, readiness, say_address
-from api.config.database import Unfit, answers, database, prepare, update_ledger
+from api.config.database import OperatorError, answers, database, prepare, update_ledger
 from api.config.settings import Settings, variable
 from projections.tables.schema import Outdated
 from rim_ledger.postgres.server import EmbeddedPostgres, PostgresUnavailable
@@ -104,7 +104,9 @@ class Child:
         recent = [crash for crash in self._crashes if crash > now - CRASHES_WITHIN]
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         if len(recent) == CRASHES_MAX and self._essential:
-            raise Unfit(f"{self.command} crashed {CRASHES_MAX} times in a minute (last: {how})")
+            raise OperatorError(
+                f"{self.command} crashed {CRASHES_MAX} times in a minute (last: {how})"
+            )
         wait = AWAY if away else min(BACK_OFF_MAX, 0.25 * 2 ** len(recent))
         self._due = now + wait
         _say(f"{self.command} ended with {how}; it is started again in {wait:g} s")
@@ -162,7 +164,7 @@ def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None
 def first_login(username: str, password: str) -> None:
     """Tell people a password that was made up, here and nowhere else. Raises Unfit."""
     words = f"the first login is {username} with the password {password} (shown only once)"
-    tell_once(f"rim-ledger: {words}")
+    print_once(f"rim-ledger: {words}")
 
 
 def _stop(children: list[Child]) -> None:
@@ -200,7 +202,7 @@ def _one_on(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Unfit(
+            raise OperatorError(
                 f"RIM Ledger already runs on {home}: stop it first, or set another RIM_HOME"
             ) from None
         yield

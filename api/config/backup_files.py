@@ -4,28 +4,28 @@ import re
 from pathlib import Path
 from typing import Final
 
-from api.config.database import Unfit
+from api.config.database import OperatorError
 from api.config.settings import Settings
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.storage import Storage, path_of
 from rim_ledger.system.backup import Backup
 from rim_ledger.system.backup_file import Archive
-from rim_ledger.system.backup_worker import Archivist, Places
+from rim_ledger.system.backup_worker import BackupLocations, BackupWorker
 
 UNFIT: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 SCHEMES: Final = ("file://", "s3://", "gs://", "az://")
 
 
-def places(settings: Settings) -> Places:
+def places(settings: Settings) -> BackupLocations:
     """The stores of this installation, and what seals a backup."""
     backups = {location: Storage(url) for location, url in settings.backup_urls.items()}
-    return Places(backups, Storage(settings.storage_url), settings.secrets)
+    return BackupLocations(backups, Storage(settings.storage_url), settings.secrets)
 
 
-def archivist(settings: Settings, url: str, ledger: Ledger) -> Archivist:
+def archivist(settings: Settings, url: str, ledger: Ledger) -> BackupWorker:
     """Who makes the backups of a ledger."""
-    return Archivist(url, ledger, RealWorld(), places(settings))
+    return BackupWorker(url, ledger, SystemEnvironment(), places(settings))
 
 
 def archive(settings: Settings, place: str) -> Archive:
@@ -36,7 +36,9 @@ def archive(settings: Settings, place: str) -> Archive:
         return Archive(Storage(store), name, settings.secrets)
     file = path_of(place) if place.startswith("file://") else Path(place).absolute()
     if UNFIT.search(str(file)):
-        raise Unfit(f"{place!r} has control characters or is not UTF-8: give it another name")
+        raise OperatorError(
+            f"{place!r} has control characters or is not UTF-8: give it another name"
+        )
     return Archive(Storage(file.parent.as_uri()), file.name, settings.secrets)
 
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from api.config.database import Unfit
-from projections.proofs.origins import Opening, Origins
-from projections.proofs.signed_note import Checkpoint, Untrue
+from api.config.database import OperatorError
+from projections.proofs.origins import OriginOpening, Origins
+from projections.proofs.signed_note import Checkpoint, VerificationError
 
 OPENING, KEY, LATEST, DAYS = "opening", "key", "latest", "*-*-*"
 
@@ -27,7 +27,7 @@ class Outside:
     def __init__(self, home: Path) -> None:
         self.place = home / "checkpoints"
 
-    def openings(self) -> list[Opening]:
+    def openings(self) -> list[OriginOpening]:
         """How each origin that is known here was opened."""
         with self._good():
             return self._openings()
@@ -53,7 +53,7 @@ class Outside:
         with self._good():
             return self._last(origins.openings[-1])
 
-    def unknown(self, origins: Origins) -> Opening | None:
+    def unknown(self, origins: Origins) -> OriginOpening | None:
         """The first origin of a log that is not known here, though others of it are: no restore
         that could write here has opened it."""
         known = {opening.verifier.origin for opening in self.openings()}
@@ -102,29 +102,31 @@ class Outside:
                         words = f"the last checkpoint before {date}, number {before}, is missing"
                         yield f"{place}: {words}"
 
-    def _openings(self) -> list[Opening]:
+    def _openings(self) -> list[OriginOpening]:
         if not self.place.exists():
             return []
-        found = list[Opening]()
+        found = list[OriginOpening]()
         for place in sorted(each for each in self.place.iterdir() if each.is_dir()):
             if (text := _read(place / OPENING)) is not None:
-                opening = Opening.of(text)
+                opening = OriginOpening.of(text)
                 if self._of(opening) != place:
-                    raise Untrue(f"{place.name} holds what {opening.verifier.origin} signed")
+                    raise VerificationError(
+                        f"{place.name} holds what {opening.verifier.origin} signed"
+                    )
                 found.append(opening)
             elif (place / LATEST).exists() or _days(place):
-                raise Untrue(f"{place.name} lacks the file {OPENING}")
+                raise VerificationError(f"{place.name} lacks the file {OPENING}")
             # Else somebody was stopped who began it: nothing was signed there yet.
         return found
 
-    def _last(self, opening: Opening) -> Checkpoint:
+    def _last(self, opening: OriginOpening) -> Checkpoint:
         place = self._of(opening)
         for name in (LATEST, *_days(place)[-1:]):
             if (text := _read(place / name)) is not None:
                 return opening.verifier.open(text)
         return opening.checkpoint
 
-    def _of(self, opening: Opening) -> Path:
+    def _of(self, opening: OriginOpening) -> Path:
         """The directory of an origin, named after it."""
         return self.place / opening.verifier.origin.rpartition("/")[2]
 
@@ -132,8 +134,8 @@ class Outside:
     def _good(self) -> Iterator[None]:
         try:
             yield
-        except (Untrue, OSError) as error:
-            raise Unfit(
+        except (VerificationError, OSError) as error:
+            raise OperatorError(
                 f"{self.place} is no good: {error}. Bring a copy of it back; to begin anew on"
                 " purpose, move it away"
             ) from None

@@ -20,13 +20,13 @@ from projections.tables import schema
 from rim_ledger.admin.bootstrap import OFFICER, USERNAME, bootstrap, take_on_officer
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.adopted_secrets import adopt, adopt_names
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.user_commands import erase_again
 from rim_ledger.postgres.migrations import migrate
 from rim_ledger.postgres.server import OWNER, SERVICE, EmbeddedPostgres
-from rim_ledger.vault.erasure_register import Erasures
+from rim_ledger.vault.erasure_register import ErasureRegister
 from rim_ledger.vault.key_ring import WrongSecret, begin_event_macs, open_ring
 from rim_ledger.vault.personal_keys import Vault
 
@@ -39,7 +39,7 @@ SELECT to_regclass('ledger.key_ring'),
 """Whether there is a ledger, and whether its log may be read; null where there is no log."""
 
 
-class Unfit(Exception):
+class OperatorError(Exception):
     """The command cannot go on, for a reason that people can mend; the message says how."""
 
 
@@ -68,7 +68,7 @@ def log_database(settings: Settings) -> Iterator[str]:
     rim_reader alone; makes nothing in RIM_HOME."""
     place = settings.home / "postgres"
     if settings.database_url is None and not place.is_dir():
-        raise Unfit(f"there is no ledger in {settings.home}: set RIM_HOME, or DATABASE_URL")
+        raise OperatorError(f"there is no ledger in {settings.home}: set RIM_HOME, or DATABASE_URL")
     with contextlib.ExitStack() as stack:
         url = None if os.access(place, os.W_OK) else EmbeddedPostgres.running(place)
         if settings.database_url or url is None:
@@ -79,10 +79,12 @@ def log_database(settings: Settings) -> Iterator[str]:
         except InsufficientPrivilege:
             found, readable = "ledger", False
         if found is None:
-            raise Unfit("this database holds no ledger of this version: run rim-ledger init")
+            raise OperatorError(
+                "this database holds no ledger of this version: run rim-ledger init"
+            )
         if readable is False:
             words = "this login may not read the log: as the owner of the database, grant it"
-            raise Unfit(f"{words} the role rim_reader (docs/how-to/export.md)")
+            raise OperatorError(f"{words} the role rim_reader (docs/how-to/export.md)")
         yield url
 
 
@@ -93,10 +95,14 @@ def filled_database(settings: Settings, *, owner: bool = False) -> Iterator[str]
         with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
             found = connection.execute("SELECT to_regclass('ledger.key_ring')").fetchone()
             if found == (None,):
-                raise Unfit("this database holds no ledger of this version: run rim-ledger init")
+                raise OperatorError(
+                    "this database holds no ledger of this version: run rim-ledger init"
+                )
         # A wrong secret stops us here, before anything is begun.
         if open_vault(settings, url).event_mac is None:
-            raise Unfit("the events of this database carry no codes yet: run rim-ledger init")
+            raise OperatorError(
+                "the events of this database carry no codes yet: run rim-ledger init"
+            )
         yield url
 
 
@@ -120,17 +126,17 @@ async def _look(url: str, require: Callable[[AsyncConnection], Awaitable[None]])
 def open_vault(settings: Settings, url: str) -> Vault:
     """What opens personal words and shared secrets. Raises Unfit when the master secret is not the
     one that the ledger was written with."""
-    environment = RealWorld()
+    environment = SystemEnvironment()
     try:
         return Vault(open_ring(url, settings.secrets, environment), environment)
     except WrongSecret as error:
-        raise Unfit(str(error)) from None
+        raise OperatorError(str(error)) from None
 
 
 def open_ledger(settings: Settings, url: str) -> Ledger:
     """The ledger in a database, for an `async with`."""
-    environment = RealWorld()
-    erased = Erasures(settings.home, environment).note
+    environment = SystemEnvironment()
+    erased = ErasureRegister(settings.home, environment).note
     return Ledger(url, ENTITY_OF, open_vault(settings, url), environment, erased)
 
 
@@ -156,7 +162,7 @@ def prepare(settings: Settings, url: str, first_login: Callable[[str, str], None
     asyncio.run(_look(url, schema.require_not_replaced))
     lacking = [f"migration {name}" for name in migrate(url)]
     open_vault(settings, url)  # A wrong secret stops us here.
-    if begin_event_macs(url, settings.secrets, RealWorld()):
+    if begin_event_macs(url, settings.secrets, SystemEnvironment()):
         lacking.append("codes that authenticate events")
     vault = open_vault(settings, url)
     lacking += asyncio.run(_begin(settings, url, first_login))
@@ -184,20 +190,22 @@ async def _begin(
     made = list[str]()
     async with open_ledger(settings, url) as ledger:
         for take_over in (adopt, adopt_names):
-            await take_over(url, ledger, open_vault(settings, url), RealWorld())
-        await Erasures(settings.home, RealWorld()).settle(url, ledger, erase_again)
+            await take_over(url, ledger, open_vault(settings, url), SystemEnvironment())
+        await ErasureRegister(settings.home, SystemEnvironment()).settle(url, ledger, erase_again)
         for what, username, setting, take_on in people:
             given: SecretStr | None = getattr(settings, setting)
             told = list[str]()
             tell = partial(_tell, first_login, username, told)
             try:
                 password = given.get_secret_value() if given else None
-                made_up = await take_on(ledger, password, RealWorld(), tell)
+                made_up = await take_on(ledger, password, SystemEnvironment(), tell)
             except Refused as refusal:
-                raise Unfit(f"{variable(setting)} is not right: {refusal.detail}") from refusal
+                raise OperatorError(
+                    f"{variable(setting)} is not right: {refusal.detail}"
+                ) from refusal
             if told and made_up is None:
                 words = f"another process has just made {what}: take the password that it shows"
-                raise Unfit(f"{words}, and start this again")
+                raise OperatorError(f"{words}, and start this again")
             made += [what] if made_up else []
     return made
 
@@ -232,6 +240,8 @@ def _check(url: str) -> None:
         with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
             major = connection.info.server_version // 10_000
     except psycopg.OperationalError as error:
-        raise Unfit(f"DATABASE_URL cannot be reached: {first_line(error)}") from error
+        raise OperatorError(f"DATABASE_URL cannot be reached: {first_line(error)}") from error
     if major < VERSION_MIN:
-        raise Unfit(f"DATABASE_URL is PostgreSQL {major}; this needs {VERSION_MIN} or newer")
+        raise OperatorError(
+            f"DATABASE_URL is PostgreSQL {major}; this needs {VERSION_MIN} or newer"
+        )

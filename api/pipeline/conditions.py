@@ -22,7 +22,7 @@ Test = tuple[str, list[Any]]
 """A condition in SQL over the table's alias t, and the values of its placeholders."""
 
 
-class Wrong(ValueError):
+class InvalidParameter(ValueError):
     """Why a parameter cannot be meant."""
 
     def __init__(self, words: str, code: str = "invalid-parameter") -> None:
@@ -30,7 +30,7 @@ class Wrong(ValueError):
         self.code = code
 
 
-class Unknown(Wrong):
+class Unknown(InvalidParameter):
     """There is no such parameter here."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ def _range(
     if column is None or column.sql_type != "timestamptz" or not is_filter(row, column):
         return None
     if len(texts) > 1:
-        raise Wrong("it stands here too often")
+        raise InvalidParameter("it stands here too often")
     return f"t.{column.name} {sign} %s", [_moment(texts[0])]
 
 
@@ -107,7 +107,7 @@ def _sorted_ids(texts: list[str], *, business: bool) -> tuple[list[str], list[st
     names = [text for text in texts if business and BUSINESS_ID.fullmatch(text)]
     ids = [text for text in texts if UUID_TEXT.fullmatch(text)]
     if len(names) + len(ids) < len(texts):
-        raise Wrong("this is a UUID or a business id" if business else "this is a UUID")
+        raise InvalidParameter("this is a UUID or a business id" if business else "this is a UUID")
     return names, ids
 
 
@@ -140,24 +140,24 @@ def _id(row: type[Row], column: Column, texts: list[str]) -> Test:
 def _value(column: Column, text: str) -> Any:
     if column.words:
         if text not in column.words:
-            raise Wrong(f"this is one of {', '.join(column.words)}")
+            raise InvalidParameter(f"this is one of {', '.join(column.words)}")
         return text
     match column.sql_type:
         case "timestamptz":
             return _moment(text)
         case "boolean":
             if text not in ("true", "false"):
-                raise Wrong("this is true or false")
+                raise InvalidParameter("this is true or false")
             return text == "true"
         case "bigint":
             if not re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII):
-                raise Wrong("this is a whole number")
+                raise InvalidParameter("this is a whole number")
             return int(text)
         case "text" | "text[]":
             return _read(column.kind, text)
         case _:
             if not re.fullmatch(r"-?[0-9]{1,14}(\.[0-9]{1,6})?", text, re.ASCII):
-                raise Wrong("this is a number")
+                raise InvalidParameter("this is a number")
             return Decimal(text)
 
 
@@ -171,10 +171,10 @@ def _read(kind: Any, text: str) -> str:
     try:
         return _adapter(kind).validate_python(text)
     except ValidationError as error:
-        raise Wrong(error.errors()[0]["msg"]) from None
+        raise InvalidParameter(error.errors()[0]["msg"]) from None
 
 
 def _moment(text: str) -> datetime:
     if (time := moment(text)) is None:
-        raise Wrong("a time looks like 2026-01-31T08:00:00Z (a + is written %2B)")
+        raise InvalidParameter("a time looks like 2026-01-31T08:00:00Z (a + is written %2B)")
     return time

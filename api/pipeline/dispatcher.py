@@ -13,7 +13,7 @@ from api.http.query import read_parameters
 from api.http.rate import Rates, caller_of
 from api.pipeline.endpoint import refused
 from api.pipeline.health import PROBES
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.turns import CALLER
 
@@ -63,7 +63,7 @@ class Front:
 
     async def _describe(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What describes the API, and needs no ledger; so many at once for each address."""
-        call = Call(scope, receive, send, RealWorld(), self._state.settings.trusted_proxies)
+        call = Call(scope, receive, send, SystemEnvironment(), self._state.settings.trusted_proxies)
         try:
             read_parameters(call.query, {})
             with self._readers.room(call, {}):

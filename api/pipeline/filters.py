@@ -15,7 +15,14 @@ from msgspec import Struct
 
 from api.http.problem import InvalidFields, Malformed
 from api.http.query import Given, no_such, parameters_in
-from api.pipeline.conditions import Test, Unknown, Wrong, by_wire, condition, filter_names
+from api.pipeline.conditions import (
+    InvalidParameter,
+    Test,
+    Unknown,
+    by_wire,
+    condition,
+    filter_names,
+)
 from projections.tables.columns import Column
 from projections.tables.table import Row
 from rim_ledger.catalogue import ENTITIES
@@ -96,13 +103,13 @@ def read_query(
     def read(name: str, reader: Callable[[], T]) -> T | None:
         try:
             if len(given.get(name, ())) > (1 if name in ONCE else REPEATED_MAX):
-                raise Wrong("it stands here too often")  # noqa: TRY301 - told like the others
+                raise InvalidParameter("it stands here too often")  # noqa: TRY301 - told like the others
             return reader()
         except Unknown:
             known = names_of(row, own) if len(errors) < NAMES_MAX else ()
             errors.append(no_such(name, known))
             return None
-        except Wrong as wrong:
+        except InvalidParameter as wrong:
             errors.append({"pointer": name, "code": wrong.code, "detail": str(wrong)})
             return None
 
@@ -134,7 +141,7 @@ def read_query(
 
 def _limit(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,3}", text, re.ASCII) or not 1 <= int(text) <= LIMIT_MAX:
-        raise Wrong(f"a limit lies between 1 and {LIMIT_MAX}")
+        raise InvalidParameter(f"a limit lies between 1 and {LIMIT_MAX}")
     return int(text)
 
 
@@ -143,7 +150,9 @@ def _order(row: type[Row], text: str, own: bool) -> Order:
     column = columns.get(text.removeprefix("-"))
     if column is None or not _sorts(row, column):
         known = [name for name, each in columns.items() if _sorts(row, each)]
-        raise Wrong("one cannot sort by this" + did_you_mean(text.removeprefix("-"), known))
+        raise InvalidParameter(
+            "one cannot sort by this" + did_you_mean(text.removeprefix("-"), known)
+        )
     return Order(column, descending=text.startswith("-"))
 
 
@@ -169,7 +178,7 @@ def _deleted(row: type[Row], text: str | None) -> Test | None:
             raise Unknown
         return None
     if text not in (None, "true", "false"):
-        raise Wrong("this is true or false")
+        raise InvalidParameter("this is true or false")
     return ("t.deleted_at IS NOT NULL" if text == "true" else "t.deleted_at IS NULL"), []
 
 
@@ -179,7 +188,7 @@ def _past(text: str | None, sort: Order | None, row: type[Row], *, known: bool) 
     if text is not None and not known:
         raise Unknown
     if text is not None and sort and sort.column.name != row.NEWEST:
-        raise Wrong("a list of the past is sorted by createdAt or -createdAt")
+        raise InvalidParameter("a list of the past is sorted by createdAt or -createdAt")
     return text
 
 

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from api.http.call import Call, Reply
 from api.http.problem import encoded
 from api.pipeline.routes import AnyRoute, Other, Parameters
-from projections.follow.lag import LATE, Late, found
+from projections.follow.lag import LATE, ProcessLag, found
 from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.postgres.outage import probe
 
@@ -68,7 +68,7 @@ class Metrics:
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._timers: dict[tuple[str, str], Histogram] = {}
 
-    def note_late(self, every: Iterable[Late]) -> None:
+    def note_late(self, every: Iterable[ProcessLag]) -> None:
         """How late each process is, as was found just now."""
         for each in every:
             self._behind.labels(each.name).set(each.behind_seconds)
@@ -112,7 +112,7 @@ async def get_readiness(context: "Context", _call: Call, _: Parameters) -> Reply
     return Reply(503 if reason else 200, encoded(body))
 
 
-async def _look(context: "Context") -> list[Late]:
+async def _look(context: "Context") -> list[ProcessLag]:
     """How late each process is. Raises Unavailable, also when nothing can be written: once that
     was so, it is tried."""
     async with context.reader() as connection:

@@ -46,7 +46,7 @@ class Found(Struct, frozen=True):
     following: tuple[str, UUID] | None
 
 
-class Past(Struct, frozen=True):
+class HistoricTable(Struct, frozen=True):
     """A table as it was at a moment, for a reader who sees persons or not."""
 
     context: "Context"

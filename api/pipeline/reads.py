@@ -29,7 +29,7 @@ from api.pipeline.filters import (
     read_query,
 )
 from api.pipeline.parameters import of_list
-from api.pipeline.past import Past
+from api.pipeline.past import HistoricTable
 from api.pipeline.routes import SEES_PERSONS, List, One, Parameters, activity_of, entry
 from api.pipeline.visible_rows import belonging, named, seen
 from projections.tables.table import Row
@@ -128,7 +128,7 @@ async def _find_then(
     at = await moment_of(context, asked)
     if (stream := await find_id(context, row, names, rights)) is None:
         return Found(at.position)
-    if then := await Past(context, row, at, rights.sees_persons).one(stream):
+    if then := await HistoricTable(context, row, at, rights.sees_persons).one(stream):
         return Found(at.position, then.version, then.text, then.approximate)
     return Found(at.position, hint=await hint(context, row, asked, [("t.id = %s", [stream])]))
 
@@ -204,7 +204,7 @@ async def _list_then(
         if (owner := await find_id(context, table, parameters, rights)) is None:
             raise missing(table.OF)
         tests = [*tests, belonging(route, column, ("%s::uuid", [owner]), rights)]
-    past = Past(context, route.row, at, rights.sees_persons)
+    past = HistoricTable(context, route.row, at, rights.sees_persons)
     found = await past.page(query, tests)
     look.at_list(route, [each.text for each in found.items], said, owner)
     cursor = "null"

@@ -17,7 +17,7 @@ from api.pipeline.idempotency import key_for
 from api.pipeline.routes import AnyRoute, Other, Parameters
 from rim_ledger.delivery.callbacks import (
     Callback,
-    NoneOfOurs,
+    NotOurs,
     UnknownReference,
     enter,
     stranger,
@@ -95,7 +95,7 @@ async def receive_callback(context: "Context", call: Call, parameters: Parameter
         raise InvalidFields(errors_in(error, caller.form, said)) from None
     except UnknownReference:
         raise missing(caller.form.ABOUT, "reference") from None
-    except NoneOfOurs:
+    except NotOurs:
         return Reply(200, NOT_KNOWN)
     return Reply(200, receipt_json(caller.form.ABOUT, receipt), receipt_headers(receipt))
 

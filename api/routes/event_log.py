@@ -136,7 +136,7 @@ def _begin_page(
     return asyncio.create_task(read())
 
 
-class Sight(Struct, frozen=True):
+class ReaderView(Struct, frozen=True):
     """What a reader may see, as it was looked up last."""
 
     rights: "Rights"
@@ -150,28 +150,28 @@ class Sight(Struct, frozen=True):
         activity: Activity,
         *,
         enter: Callable[[UnitOfWork, str], None] = authentication.enter,
-    ) -> "Sight":
+    ) -> "ReaderView":
         """Raises Unauthenticated or Forbidden when they may read no more, and logs the latter."""
         return cls(await context.rights(call, call.token, needs, enter=enter, activity=activity))
 
     async def again(
         self, context: "Context", call: Call, needs: Right, activity: Activity
-    ) -> "Sight":
+    ) -> "ReaderView":
         """The same reader as they are now, who has taken what was sent by now: that keeps a session
         alive as any request does. What was read before this may be told to them: they are let in
         at its positions or later. Raises as `of` does."""
-        return await Sight.of(context, call, needs, activity, enter=authentication.enter_own)
+        return await ReaderView.of(context, call, needs, activity, enter=authentication.enter_own)
 
     async def noted(
         self, context: "Context", call: Call, activity: Activity, lines: list[Line]
-    ) -> "Sight":
+    ) -> "ReaderView":
         """The same reader, once the log says whose words these events show; one who sees no
         persons while it cannot be written."""
 
-        async def note(look: Look) -> "Sight":
+        async def note(look: Look) -> "ReaderView":
             ends = {"from": lines[0].position, "to": lines[-1].position}
             look.persons, look.details = persons_in(lines), {"count": len(lines)} | ends
-            return Sight(look.rights)
+            return ReaderView(look.rights)
 
         return await show(context, call, self.rights, activity, note) if lines else self
 

@@ -10,7 +10,7 @@ from api.pipeline.disclosure import Look, filters_said, show
 from api.pipeline.filters import LIMIT
 from api.pipeline.readmission import streaming
 from api.pipeline.routes import AnyRoute, List, One, Other, Parameters, activity_of
-from api.routes.event_log import SCAN, Question, Sight, about, pages, read_question
+from api.routes.event_log import SCAN, Question, ReaderView, about, pages, read_question
 from api.routes.live import SSE, Following, Live, resumed
 from projections.cloud_events import persons_in
 from projections.follow import log
@@ -47,14 +47,14 @@ async def list_events(
     media_type = call.media_type
     live, paged = media_type == SSE, media_type == JSON
     activity = activity_of(ACTIONS[media_type], call.path, parameters)
-    sight = await Sight.of(context, call, needs, activity)
+    sight = await ReaderView.of(context, call, needs, activity)
 
     async def answer(shown: Look) -> Reply | tuple[Question, "Find | None"]:
         question = await read_question(context, call, live=live, paged=paged)
         find = partial(about, context, question, row, parameters) if row else None
         if find:
             question = await find(shown.rights)
-        question = resumed(call, question) if live else Sight(shown.rights).narrowed(question)
+        question = resumed(call, question) if live else ReaderView(shown.rights).narrowed(question)
         if paged:
             return await _page(context, call, question, shown)
         shown.noted = True  # By page, each before it is sent.
@@ -83,7 +83,7 @@ async def list_events(
 
 
 async def _page(context: "Context", call: Call, question: Question, shown: Look) -> Reply:
-    sight, limit, until = Sight(shown.rights), question.limit or LIMIT, question.upto
+    sight, limit, until = ReaderView(shown.rights), question.limit or LIMIT, question.upto
     if question.wanted.is_sparse:
         until = min(until, question.after + SCAN)
     async with context.reader() as connection:

@@ -61,7 +61,7 @@ READ: Final = ("loans", "read")
 EXPLAIN: Final = "/v1/loans/{id}/explain"
 
 
-class Step(NamedTuple):
+class LoanStep(NamedTuple):
     """An event of the loan as this reader sees it, and the loan before it, if any, and after."""
 
     line: Line
@@ -121,26 +121,28 @@ async def _stream(context: "Context", call: Call, text: str) -> "UUID":
     return await context.ledger.read(look, call.stamp(context.environment), in_outage=True)
 
 
-async def _steps(context: "Context", stream: "UUID", position: int, *, sees: bool) -> list[Step]:
+async def _steps(
+    context: "Context", stream: "UUID", position: int, *, sees: bool
+) -> list[LoanStep]:
     """The events of a loan up to a position."""
     async with context.reader() as connection:
         lines = await log.streams(connection, [stream], position)
     reader = Reader(sees, await context.keys_of(persons_in(lines), sees=sees), context.public_url)
-    steps, before = list[Step](), None
+    steps, before = list[LoanStep](), None
     for line in lines:
         after, _ = evolved(before, line)
         assert isinstance(after, Loan), "a loan's stream holds nothing else"
-        steps.append(Step(line, read(line, reader)[0], before, after))
+        steps.append(LoanStep(line, read(line, reader)[0], before, after))
         before = after
     return steps
 
 
-def _moves(step: Step, figure: str) -> bool:
+def _moves(step: LoanStep, figure: str) -> bool:
     attribute = ATTRIBUTES[figure]
     return bool(getattr(step.before, attribute, None) != getattr(step.after, attribute))
 
 
-def _moved(step: Step, figure: str) -> dict[str, Any]:
+def _moved(step: LoanStep, figure: str) -> dict[str, Any]:
     """From what to what, by whom, and which event says so."""
     attribute, stamp = ATTRIBUTES[figure], step.said.stamp
     return {

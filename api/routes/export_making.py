@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from api.http.call import Call
-from api.routes.event_log import Question, Sight, pages
+from api.routes.event_log import Question, ReaderView, pages
 from api.routes.export_store import INTERRUPTED, Export, ExportStore
 from projections.analysis.export import GROUP
 from projections.analysis.export_rows import SCHEMA, rows_for
@@ -35,7 +35,7 @@ class Oversized(Exception):
 
 
 async def make(
-    context: "Context", call: Call, export: Export, question: Question, sight: Sight
+    context: "Context", call: Call, export: Export, question: Question, sight: ReaderView
 ) -> None:
     """Write the file and keep it, or record why there is none."""
     store = ExportStore(context)
@@ -60,7 +60,7 @@ async def make(
 class _Rows:
     """The rows of an export, on their way into a file."""
 
-    def __init__(self, context: "Context", call: Call, export: Export, sight: Sight) -> None:
+    def __init__(self, context: "Context", call: Call, export: Export, sight: ReaderView) -> None:
         self._desk, self._call, self._export, self._sight = context, call, export, sight
         self._asked = Activity(action="Export", resource="exports", resource_id=str(export.id))
         self._waiting: list[Any] = []

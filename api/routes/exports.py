@@ -10,7 +10,7 @@ from api.http.problem import encoded
 from api.pipeline.commands import require_no_fields
 from api.pipeline.readmission import admit_again, streaming
 from api.pipeline.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
-from api.routes.event_log import Sight, read_question
+from api.routes.event_log import ReaderView, read_question
 from api.routes.events import NUMBER, QUERY, READ
 from api.routes.export_making import make
 from api.routes.export_store import Export, ExportStore
@@ -37,7 +37,7 @@ async def begin_export(context: "Context", call: Call, parameters: Parameters) -
     rights = await _rights(context, call, parameters)
     question = await read_question(context, call, live=False, paged=False)
     await require_no_fields(call)
-    sight, id_ = Sight(rights), context.environment.new_id()
+    sight, id_ = ReaderView(rights), context.environment.new_id()
     export = Export(
         id=id_,
         owner=_owner(rights),

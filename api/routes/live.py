@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from api.http.call import Call
 from api.http.stream import Stream
 from api.pipeline.as_of import NUMBER
-from api.routes.event_log import Question, Sight, pages
+from api.routes.event_log import Question, ReaderView, pages
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 from rim_ledger.engine.unit_of_work import Right
@@ -56,7 +56,7 @@ class Live:
     stops; whoever comes back with Last-Event-ID misses nothing."""
 
     def __init__(
-        self, context: "Context", call: Call, stream: Stream, of: Following, sight: Sight
+        self, context: "Context", call: Call, stream: Stream, of: Following, sight: ReaderView
     ) -> None:
         self._desk, self._call, self._stream = context, call, stream
         self._of, self._sight = of, sight

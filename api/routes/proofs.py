@@ -12,12 +12,12 @@ from api.pipeline import position
 from api.pipeline.as_of import NUMBER
 from api.pipeline.disclosure import Look, show
 from api.pipeline.routes import AnyRoute, Other, Parameters, activity_of
-from api.routes.event_log import Sight
+from api.routes.event_log import ReaderView
 from projections.cloud_events import persons_in
 from projections.follow import log
 from projections.proofs import checkpoints
 from projections.proofs.merkle import consistency, inclusion, leaf_hash, root_of, tiles_of
-from projections.proofs.origins import Opening
+from projections.proofs.origins import OriginOpening
 from projections.proofs.signed_note import Checkpoint
 from projections.proofs.trees import EVENTS
 from rim_ledger.engine.aggregate import Event
@@ -84,7 +84,7 @@ async def list_origins(context: "Context", call: Call, _: Parameters) -> Reply:
             "lost": [_named(each) for each in opening.lost],
             "note": opening.note,
         }
-        for opening, at in ((Opening.of(note), at) for note, at in found)
+        for opening, at in ((OriginOpening.of(note), at) for note, at in found)
     ]
     return Reply(200, encoded({"items": items}), [(b"ledger-position", b"%d" % size)])
 
@@ -108,7 +108,7 @@ async def get_event_proof(context: "Context", call: Call, parameters: Parameters
     null if none was signed on just so many.
     """
     asked = activity_of("Read", call.path, parameters)
-    sight = await Sight.of(context, call, READ, asked)
+    sight = await ReaderView.of(context, call, READ, asked)
     answer = partial(_proof, context, call, parameters["position"])
     body = await show(context, call, sight.rights, asked, answer)
     return Reply(200, encoded(body), [(b"ledger-position", b"%d" % body["treeSize"])])
@@ -130,7 +130,7 @@ async def _proof(context: "Context", call: Call, text: str, look: Look) -> dict[
         (line,) = await log.page(connection, nth - 1, nth, 1)
         note = await _note_on(connection, size)
     leaf = log.leaf(line)
-    sight = Sight(look.rights)
+    sight = ReaderView(look.rights)
     visible = sight.rights.sees_persons and await sight.visible(context, [line])
     look.persons = persons_in([line]) if visible else set()
     return {

@@ -23,7 +23,7 @@ class Outcome(StrEnum):
 STRICTNESS: Final = [*Outcome]
 
 
-class Figures(Struct, rename="camel"):
+class OutcomeTotals(Struct, rename="camel"):
     """What became of some requests, in loans and naira. Of a loan that was lent, the whole fee is
     income; `owed` is what defaulted loans still owe."""
 
@@ -64,8 +64,8 @@ class Report:
     def __init__(self, upto: int) -> None:
         self.position = upto
         self.users = self.users_changed = 0
-        self.all, self.stricter, self.looser = Figures(), Figures(), Figures()
-        self._changes: dict[tuple[Outcome, Outcome], Figures] = defaultdict(Figures)
+        self.all, self.stricter, self.looser = OutcomeTotals(), OutcomeTotals(), OutcomeTotals()
+        self._changes: dict[tuple[Outcome, Outcome], OutcomeTotals] = defaultdict(OutcomeTotals)
         self._months: dict[str, Month] = {}
         self._days: dict[date, list[Decimal]] = defaultdict(lambda: [ZERO, ZERO])
 
@@ -111,7 +111,7 @@ class Report:
         return most[0], most[1]
 
     @property
-    def outcomes(self) -> list[tuple[Outcome, Outcome, Figures]]:
+    def outcomes(self) -> list[tuple[Outcome, Outcome, OutcomeTotals]]:
         """What came of requests, what would have come of them, and what they came to."""
         return [(*outcomes, self._changes[outcomes]) for outcomes in sorted(self._changes)]
 

@@ -34,7 +34,7 @@ from projections.follow import log
 from projections.follow.log import Line, Wanted
 from projections.proofs.merkle import Range
 from projections.proofs.omitted_events import SPAN, Proof, proof_lines
-from projections.proofs.origins import Opening, Origins
+from projections.proofs.origins import OriginOpening, Origins
 from projections.proofs.signed_note import said
 from rim_ledger.progress import Progress, silent
 
@@ -150,7 +150,7 @@ def _begun(place: Path, wanted: Manifest) -> Manifest:
     known = len(held.origins)
     if wanted.origins[:known] != held.origins:
         raise Unfitting(f"{place} holds an export of another log")
-    for opening in map(Opening.of, wanted.origins[known:]):
+    for opening in map(OriginOpening.of, wanted.origins[known:]):
         if opening.after and opening.checkpoint.size < held.last:
             words = f"{place} holds events up to position {held.last}, and then {opening}"
             raise Unfitting(f"{words}: export into another directory")

@@ -23,10 +23,10 @@ from projections.analysis.export_rows import SCHEMA, values_of
 from projections.analysis.export_types import Comparison, rows_in
 from projections.cloud_events import Reader, persons_in
 from projections.follow.log import Line, leaf
-from projections.proofs.merkle import Frontier, leaf_hash
+from projections.proofs.merkle import CompactRange, leaf_hash
 from projections.proofs.omitted_events import TOMBSTONE, Absent, absent_in
 from projections.proofs.origins import Origins
-from projections.proofs.signed_note import Checkpoint, Untrue, Verifier
+from projections.proofs.signed_note import Checkpoint, VerificationError, Verifier
 from rim_ledger.progress import Progress, silent
 
 STEP: Final = 5_000
@@ -57,7 +57,7 @@ class _Comparison:
 
     def __init__(self, place: Path, held: Manifest, progress: Progress) -> None:
         self._place, self._held, self._progress = place, held, progress
-        self._tree = Frontier()
+        self._tree = CompactRange()
         self._hidden: dict[UUID, int] = {}
         """Whose words are hidden as those of an erased person, and where first."""
         self._erased, self._erased_lately = set[UUID](), set[UUID]()
@@ -66,18 +66,20 @@ class _Comparison:
     def run(self, said: Checkpoint, origins: Origins) -> None:
         """Raise Untrue where the export is not what was signed."""
         for file in strange(self._place, self._held):
-            raise Untrue(f"{file.parent.name}/{file.name} is none of the export's files")
+            raise VerificationError(f"{file.parent.name}/{file.name} is none of the export's files")
         parts = merge(self._rows(), self._absent(), key=attrgetter("start"))
         claims = sorted(origins.claims, key=attrgetter("size"))
         for claim in [*(each for each in claims if each.size < said.size), said]:
             while self._tree.size < claim.size:
                 if (part := next(parts, None)) is None:
                     words = f"it ends at position {self._tree.size}, and was signed up to"
-                    raise Untrue(f"{words} {claim.size}")
+                    raise VerificationError(f"{words} {claim.size}")
                 self._add(part)
                 self._erased |= _erased_by(part)
             if (self._tree.size, self._tree.root) != (claim.size, claim.root):
-                raise Untrue(f"the first {claim.size} events are not those that were signed")
+                raise VerificationError(
+                    f"the first {claim.size} events are not those that were signed"
+                )
         for part in parts:
             if self._held.types is None:
                 self._add(part)
@@ -86,20 +88,20 @@ class _Comparison:
 
     def _add(self, part: Part) -> None:
         if part.start > self._tree.size:
-            raise Untrue(f"position {self._tree.size + 1} is missing")
+            raise VerificationError(f"position {self._tree.size + 1} is missing")
         if part.start < self._tree.size:
-            raise Untrue(f"position {part.start + 1} is there twice")
+            raise VerificationError(f"position {part.start + 1} is there twice")
         try:
             self._tree.add(part.start, part.end, part.root)
         except ValueError:
-            raise Untrue(f"the proofs are none at position {part.start + 1}") from None
+            raise VerificationError(f"the proofs are none at position {part.start + 1}") from None
 
     def _require_erased(self) -> None:
         for person in sorted(self._hidden, key=lambda each: self._hidden[each]):
             position = self._hidden[person]
             words = f"position {position} hides words of {person} as erased, who"
             if person not in self._erased | self._erased_lately:
-                raise Untrue(f"{words} was not")
+                raise VerificationError(f"{words} was not")
             if person not in self._erased:
                 raise Unfitting(f"{words} was so lately that it is not sealed yet: export again")
 
@@ -107,10 +109,12 @@ class _Comparison:
         for proof in self._held.proofs:
             file = proof_file(self._place, proof)
             if digest(file) != proof.sha256:
-                raise Untrue(f"{proof.file} is not the file that was written")
+                raise VerificationError(f"{proof.file} is not the file that was written")
             for each in absent_in(file):
                 if self._held.types is None and each.end >= self._held.first:
-                    raise Untrue(f"position {max(each.start + 1, self._held.first)} is missing")
+                    raise VerificationError(
+                        f"position {max(each.start + 1, self._held.first)} is missing"
+                    )
                 yield each
 
     def _rows(self) -> Iterator[Part]:
@@ -118,15 +122,17 @@ class _Comparison:
         for segment in self._held.segments:
             file, rows = self._place / segment.file, 0
             if segment.first != last + 1:
-                raise Untrue(f"position {last + 1} is missing")
+                raise VerificationError(f"position {last + 1} is missing")
             if digest(file) != segment.sha256:
-                raise Untrue(f"{segment.file} is not the file that was written")
+                raise VerificationError(f"{segment.file} is not the file that was written")
             types = Comparison(self._place, segment)
             for row in rows_in(file, SCHEMA):
                 line = self._require_derived(segment.file, row)
                 types.require_same(row)
                 if not segment.first <= line.position <= segment.last:
-                    raise Untrue(f"{segment.file}: position {line.position} is none of its own")
+                    raise VerificationError(
+                        f"{segment.file}: position {line.position} is none of its own"
+                    )
                 entry = leaf(line)
                 kept = entry if line.name == TOMBSTONE else None
                 yield Part(line.position - 1, line.position, leaf_hash(entry), kept)
@@ -135,7 +141,9 @@ class _Comparison:
                     self._progress(line.position, self._held.last)
             types.require_whole()
             if rows != segment.rows:
-                raise Untrue(f"{segment.file} has {rows} events instead of {segment.rows}")
+                raise VerificationError(
+                    f"{segment.file} has {rows} events instead of {segment.rows}"
+                )
             last = segment.last
 
     def _require_derived(self, file: str, row: dict[str, Any]) -> Line:
@@ -154,9 +162,9 @@ class _Comparison:
                         self._hidden.setdefault(person, line.position)
                     return line
         except (msgspec.MsgspecError, LookupError, ValueError, TypeError):
-            raise Untrue(f"{place}: its body is none of an event") from None
+            raise VerificationError(f"{place}: its body is none of an event") from None
         wrong = ", ".join(name for name in SCHEMA.names if right[name] != row[name])
-        raise Untrue(f"{place}: {wrong} does not follow from its body")
+        raise VerificationError(f"{place}: {wrong} does not follow from its body")
 
 
 def _line(file: str, row: dict[str, Any]) -> Line:
@@ -164,7 +172,7 @@ def _line(file: str, row: dict[str, Any]) -> Line:
         at, body = row["recorded_at"].astimezone(UTC), row["body"].encode()
         return Line(row["position"], row["stream"], row["version"], row["name"], body, at)
     except (AttributeError, TypeError):
-        raise Untrue(f"{file} holds no events of an export") from None
+        raise VerificationError(f"{file} holds no events of an export") from None
 
 
 def _erased_by(part: Part) -> set[UUID]:

@@ -14,7 +14,7 @@ from pyarrow import ArrowException
 from projections.analysis.export_columns import schema_of, typed
 from projections.analysis.export_files import Segment, Typed, digest, typed_file, types_of, whole
 from projections.analysis.export_rows import SCHEMA
-from projections.proofs.signed_note import Untrue
+from projections.proofs.signed_note import VerificationError
 from rim_ledger.catalogue import EVENTS
 
 ROWS: Final = 5_000
@@ -41,21 +41,23 @@ def rows_in(file: Path, schema: Any) -> Iterator[dict[str, Any]]:
             for batch in group.to_batches(ROWS):
                 yield from batch.to_pylist()
     except (ArrowException, LookupError, AttributeError, TypeError):
-        raise Untrue(f"{file.name} holds no events of an export") from None
+        raise VerificationError(f"{file.name} holds no events of an export") from None
 
 
 def _require_columns(file: Path, parquet: Any, schema: Any) -> None:
     found = _columns(parquet.schema_arrow)
     if [*found] != schema.names:
-        raise Untrue(f"{file.name} has not the columns of an export: {', '.join(schema.names)}")
+        raise VerificationError(
+            f"{file.name} has not the columns of an export: {', '.join(schema.names)}"
+        )
     for name, kind in _columns(schema).items():
         if found[name] != kind:
-            raise Untrue(f"{file.name}: {name} is {found[name]} instead of {kind}")
+            raise VerificationError(f"{file.name}: {name} is {found[name]} instead of {kind}")
     said = parquet.metadata
     if said.num_rows != sum(said.row_group(each).num_rows for each in range(said.num_row_groups)):
-        raise Untrue(f"{file.name} has not the {said.num_rows} rows that it counts")
+        raise VerificationError(f"{file.name} has not the {said.num_rows} rows that it counts")
     if said.metadata:
-        raise Untrue(f"{file.name} says more than its columns do: {[*said.metadata]}")
+        raise VerificationError(f"{file.name} says more than its columns do: {[*said.metadata]}")
 
 
 def _columns(schema: Any) -> dict[str, Any]:
@@ -70,7 +72,7 @@ def _require_described(file: Path, said: Any, group: Any) -> None:
         chunk = said.column(number)
         hints = (chunk.has_column_index, chunk.has_offset_index, chunk.bloom_filter_offset)
         if any(hints):
-            raise Untrue(f"{file.name} has an index of {name}, as no export does")
+            raise VerificationError(f"{file.name} has an index of {name}, as no export does")
         if (described := chunk.statistics) is None:
             continue
         bounds = pc.min_max(values)
@@ -78,7 +80,9 @@ def _require_described(file: Path, said: Any, group: Any) -> None:
         if (described.has_null_count and described.null_count != values.null_count) or (
             described.has_min_max and (described.min, described.max) != (low, high)
         ):
-            raise Untrue(f"{file.name}: the statistics of {name} are not those of its rows")
+            raise VerificationError(
+                f"{file.name}: the statistics of {name} are not those of its rows"
+            )
 
 
 def write_types(place: Path, segment: Segment) -> tuple[Typed, ...]:
@@ -121,7 +125,9 @@ class Comparison:
         for each in self._files.values():
             file = typed_file(place, segment, each)
             if each.name not in EVENTS or not file.is_file() or digest(file) != each.sha256:
-                raise Untrue(f"{self._named(each.name)} is not the file that was written")
+                raise VerificationError(
+                    f"{self._named(each.name)} is not the file that was written"
+                )
             self._rows[each.name] = rows_in(file, schema_of(each.name))
 
     def require_same(self, row: Mapping[str, Any]) -> None:
@@ -131,18 +137,18 @@ class Comparison:
         name, position = row["name"], row["position"]
         found = next(self._rows.get(name, iter(())), None)
         if found is None:
-            raise Untrue(f"{self._named(name)}: position {position} is missing")
+            raise VerificationError(f"{self._named(name)}: position {position} is missing")
         right = typed(row)
         if wrong := [column for column in right if right[column] != found[column]]:
             words = f"{', '.join(wrong)} does not follow from its body"
-            raise Untrue(f"{self._named(name)}: position {position}: {words}")
+            raise VerificationError(f"{self._named(name)}: position {position}: {words}")
 
     def require_whole(self) -> None:
         """Raise Untrue where a file has more than the events of its segment."""
         for name, rows in self._rows.items():
             if (row := next(rows, None)) is not None:
                 words = f"position {row['position']} is none of its own"
-                raise Untrue(f"{self._named(name)}: {words}")
+                raise VerificationError(f"{self._named(name)}: {words}")
 
     def _named(self, name: str) -> str:
         return f"{name}/{self._segment.file}"

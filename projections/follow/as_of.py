@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 
 from projections.catalogue import TABLES
 from projections.follow import log
-from projections.follow.fold import Course, Entry
+from projections.follow.fold import Entry, StreamFold
 from projections.tables.table import Row
 from projections.tables.upsert_sql import shows, sources
 from projections.tables.writer import encode, persons_of, rows_of
@@ -51,9 +51,9 @@ async def folded(
     connection: AsyncConnection[Any], ids: Iterable[UUID], moment: Moment
 ) -> dict[UUID, Entry]:
     """These streams as they stood at a moment; those that had not begun are not among them."""
-    courses: dict[UUID, Course] = {}
+    courses: dict[UUID, StreamFold] = {}
     for line in await log.streams(connection, ids, moment.position):
-        before = courses.get(line.stream, Course())
+        before = courses.get(line.stream, StreamFold())
         courses[line.stream] = before.after(line, moment.happened_by)
     return {stream: entry for stream, each in courses.items() for entry in each.results}
 

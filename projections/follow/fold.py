@@ -33,7 +33,7 @@ from rim_ledger.values import ZERO
 _codec: Final = Codec(EVENTS)
 
 
-class Poisoned(Exception):
+class PoisonEvent(Exception):
     """The tables cannot follow: an event cannot be read, folded or shown. Nobody skips it."""
 
     def __init__(self, line: Line, cause: str) -> None:
@@ -56,7 +56,7 @@ class Entry(Struct, frozen=True, gc=False):
     """The business times of the stream."""
 
 
-class Course(Struct, frozen=True, gc=False):
+class StreamFold(Struct, frozen=True, gc=False):
     """A stream as far as it was read: as it was recorded, and what of that had happened."""
 
     recorded: Entry | None = None
@@ -65,20 +65,20 @@ class Course(Struct, frozen=True, gc=False):
     event: Recorded | None = None
     """The last event."""
 
-    def after(self, line: Line, by: datetime | None) -> "Course":
+    def after(self, line: Line, by: datetime | None) -> "StreamFold":
         """The stream after one more event, which counts if it had happened by a time, or at all
         for None. Raises Poisoned."""
         recorded, event = step(self.recorded, line)
         if by and recorded.times.at > by:
-            return Course(recorded, self.happened, event)
+            return StreamFold(recorded, self.happened, event)
         part = event
         if by and self.recorded:
             part = replace(event, event=so_far(event.event, self.recorded.aggregate, by))
         if self.happened is self.recorded and part.event is event.event:
-            return Course(recorded, recorded, event)
-        return Course(recorded, _moved(self.happened, part, line, recorded.times), part)
+            return StreamFold(recorded, recorded, event)
+        return StreamFold(recorded, _moved(self.happened, part, line, recorded.times), part)
 
-    def left_after(self, before: "Course", line: Line) -> "list[Trace]":
+    def left_after(self, before: "StreamFold", line: Line) -> "list[Trace]":
         """What the last event left for ever, if it counts. Raises Poisoned."""
         if self.event is None or self.happened is None or self.happened is before.happened:
             return []
@@ -110,7 +110,7 @@ def fold(before: Entry | None, line: Line) -> tuple[Entry, list[Trace]]:
 def step(before: Entry | None, line: Line) -> tuple[Entry, Recorded]:
     """The stream after one more event, and that event. Raises Poisoned."""
     if line.version != (before.version + 1 if before else 1):
-        raise Poisoned(line, f"the stream stands at version {before.version if before else 0}")
+        raise PoisonEvent(line, f"the stream stands at version {before.version if before else 0}")
     recorded = opened(line)
     event, stamp = recorded.event, recorded.stamp
     with poisoning(line):
@@ -162,7 +162,7 @@ def poisoning(line: Line) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise Poisoned(line, f"{type(error).__name__}: {error}") from error
+        raise PoisonEvent(line, f"{type(error).__name__}: {error}") from error
 
 
 def _audit(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -> AuditLog:

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from projections.catalogue import TABLES
 from projections.follow import log
 from projections.follow.as_of import Moment, folded
-from projections.follow.fold import Entry, Poisoned, Trace, fold
+from projections.follow.fold import Entry, PoisonEvent, Trace, fold
 from projections.follow.log import Line
 from projections.tables import schema
 from projections.tables.writer import Unwritable, persons_of, rows_of, write
@@ -66,7 +66,7 @@ class Follower:
         traces: list[Trace] = []
         for expected, line in enumerate(lines, position + 1):
             if line.position != expected:
-                raise Poisoned(line, f"position {expected} is missing")
+                raise PoisonEvent(line, f"position {expected} is missing")
             touched[line.stream], left = fold(touched.get(line.stream), line)
             traces += left
         last = position + len(lines)
@@ -76,7 +76,7 @@ class Follower:
             await write(self._connection, self._tables, rows_of(touched.values(), traces, keys))
         except Unwritable as error:
             if len(lines) == 1:
-                raise Poisoned(lines[0], str(error)) from None
+                raise PoisonEvent(lines[0], str(error)) from None
             raise
         moved = await self._connection.execute(
             f"UPDATE {self._tables}.tracking SET position = %s WHERE position = %s".encode(),

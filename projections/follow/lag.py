@@ -22,7 +22,7 @@ SELECT name, position, greatest(0, head - position),
   FROM works CROSS JOIN log LEFT JOIN ledger.heartbeats h USING (name) ORDER BY name"""
 
 
-class Late(Struct, frozen=True, rename="camel"):
+class ProcessLag(Struct, frozen=True, rename="camel"):
     """A process: the last event it has done (None for the clock), how many follow, how long the
     next has waited in seconds, and the seconds since its last sign of life (None without any)."""
 
@@ -47,6 +47,6 @@ class Late(Struct, frozen=True, rename="camel"):
         return max(self.behind_seconds, self.silent_seconds or 0) > seconds_max
 
 
-def found(rows: Iterable[tuple[Any, ...]]) -> list[Late]:
+def found(rows: Iterable[tuple[Any, ...]]) -> list[ProcessLag]:
     """What LATE finds."""
-    return [Late(*row) for row in rows]
+    return [ProcessLag(*row) for row in rows]

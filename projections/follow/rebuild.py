@@ -16,7 +16,7 @@ from projections.follow import log
 from projections.follow.as_of import Moment
 from projections.follow.dependents import Irreplaceable
 from projections.follow.exchange import NEXT, PAST, drop, exchange, fill, try_exchange
-from projections.follow.fold import Course, Entry, Trace
+from projections.follow.fold import Entry, StreamFold, Trace
 from projections.follow.follower import Follower
 from projections.follow.log import Line
 from projections.tables import schema
@@ -207,13 +207,13 @@ async def histories(
 ) -> AsyncIterator[tuple[list[Entry], list[Trace], int]]:
     """Every stream, folded up to a moment, so many events at a time: those that came to their
     end there, what their events left, and how many events are done."""
-    done, course = 0, Course()
+    done, course = 0, StreamFold()
     async for lines in _stretches(source, moment.position, stretch):
         ended, traces = list[Entry](), list[Trace]()
         for line in lines:
             if line.version == 1:
                 ended += course.results
-                course = Course()
+                course = StreamFold()
             before, course = course, course.after(line, moment.happened_by)
             traces += course.left_after(before, line)
         done += len(lines)

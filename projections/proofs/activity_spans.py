@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 
 from projections.proofs.origins import Origins
 from projections.proofs.sealed_logs import SOURCES, Range
-from projections.proofs.signed_note import Signer, Untrue, text_of
+from projections.proofs.signed_note import Signer, VerificationError, text_of
 
 Connection = AsyncConnection[Any]
 DROPPED: Final = "activity dropped"
@@ -31,7 +31,7 @@ DELETE FROM ledger.{source} r USING ledger.activity_places p
 PLACES: Final = "DELETE FROM ledger.activity_places WHERE place BETWEEN %s AND %s"
 
 
-class Span(Struct, frozen=True):
+class DroppedSpan(Struct, frozen=True):
     """Leaves from one place to another, and who dropped their rows: at what time (UTC), of before
     which time, and why."""
 
@@ -57,7 +57,7 @@ class Span(Struct, frozen=True):
                 if name == "lines" and len(ends) == 2 and all(map(str.isdecimal, ends)):
                     words = [each.partition(" ")[2] for each in (at, by, before, reason)]
                     return cls(int(ends[0]), int(ends[1]), *words)
-        raise Untrue("this is no note on a dropped span")
+        raise VerificationError("this is no note on a dropped span")
 
     def __str__(self) -> str:
         return (
@@ -66,14 +66,14 @@ class Span(Struct, frozen=True):
         )
 
 
-async def spans(connection: Connection, origins: Origins) -> tuple[list[Span], list[str]]:
+async def spans(connection: Connection, origins: Origins) -> tuple[list[DroppedSpan], list[str]]:
     """The spans that were dropped under a note of this log, and what is wrong with others."""
-    found, wrong, last = list[Span](), list[str](), 0
+    found, wrong, last = list[DroppedSpan](), list[str](), 0
     for first, end, note in await (await connection.execute(SPANS)).fetchall():
         try:
             origins.require_signed(note)
-            span = Span.of(note)
-        except Untrue as untrue:
+            span = DroppedSpan.of(note)
+        except VerificationError as untrue:
             wrong.append(f"activity {first} to {end}: {untrue}")
             continue
         if (span.first, span.last) == (first, end) == (last + 1, end):
@@ -84,14 +84,14 @@ async def spans(connection: Connection, origins: Origins) -> tuple[list[Span], l
     return found, wrong
 
 
-def ranges(found: Sequence[Span]) -> list[Range]:
+def ranges(found: Sequence[DroppedSpan]) -> list[Range]:
     """The places of these spans."""
     return [(each.first, each.last) for each in found]
 
 
 async def drop(
     connection: Connection, signer: Signer, before: datetime, said: tuple[str, str, datetime]
-) -> Span | None:
+) -> DroppedSpan | None:
     """Drop the rows that were sealed before the first one of this time or later, in a transaction
     that the caller commits; `said` is by whom, why, and the time. The span, if there are any."""
     by, reason, now = said
@@ -100,7 +100,7 @@ async def drop(
     if kept is None or kept <= last + 1:
         return None
     times = [f"{each:%Y-%m-%dT%H:%M:%SZ}" for each in (now, before)]
-    span = Span(last + 1, kept - 1, times[0], by, times[1], " ".join(reason.split()))
+    span = DroppedSpan(last + 1, kept - 1, times[0], by, times[1], " ".join(reason.split()))
     await connection.execute("SET LOCAL rim_ledger.drops_span = 'on'")
     for query in (*(ROWS.format(source=source) for source in SOURCES), PLACES):
         await connection.execute(query.encode(), [span.first, span.last])

@@ -6,7 +6,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 
 from projections.proofs.origins import Origins
-from projections.proofs.signed_note import Checkpoint, Untrue, said
+from projections.proofs.signed_note import Checkpoint, VerificationError, said
 
 CHECKPOINTS: Final = """
 SELECT number, note FROM ledger.checkpoints WHERE number > %s ORDER BY number LIMIT 1000"""
@@ -27,7 +27,7 @@ async def numbering_faults(
             try:
                 claim = said(note)
                 its = claim.number
-            except Untrue:
+            except VerificationError:
                 continue  # It is none at all, which is found where its root is looked at.
             if its != number and (its or numbered):
                 yield f"checkpoint number {number} was not signed under this number"

@@ -8,10 +8,10 @@ from cryptography.exceptions import InvalidTag
 from psycopg import AsyncConnection
 
 from projections.proofs.merkle import Edge
-from projections.proofs.origins import Opening, Origins, open_first, open_next
+from projections.proofs.origins import OriginOpening, Origins, open_first, open_next
 from projections.proofs.sealed_logs import Activities, Events, Item, SealedLog, dense
 from projections.proofs.sealed_logs import number as number_of
-from projections.proofs.signed_note import Checkpoint, Signer, Untrue, chained, said
+from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, chained, said
 from projections.proofs.trees import EVENTS, Contradiction
 from rim_ledger.engine.environment import Environment
 from rim_ledger.values import derived_id
@@ -55,7 +55,7 @@ async def known_signer(connection: Connection, vault: Vault) -> Signer | None:
     try:
         return Signer(bytes.fromhex(vault.unwrap_secret(*KEY, row[0]))) if row else None
     except (InvalidTag, ValueError, OverflowError):
-        raise Untrue("the key that it is signed with is damaged") from None
+        raise VerificationError("the key that it is signed with is damaged") from None
 
 
 async def openings(connection: Connection) -> list[tuple[str, datetime]]:
@@ -69,13 +69,13 @@ async def origins(connection: Connection, vault: Vault | None) -> Origins:
     found = Origins(note for note, _ in await openings(connection))
     signer = await known_signer(connection, vault) if vault else None
     if vault and (found.last and found.last.verifier.key) != (signer and signer.key):
-        raise Untrue("the last origin in the store is not the one whose key it holds")
+        raise VerificationError("the last origin in the store is not the one whose key it holds")
     return found
 
 
 async def go_on(
     connection: Connection, vault: Vault, environment: Environment, kept: Iterable[Checkpoint]
-) -> Opening:
+) -> OriginOpening:
     """Open a new origin on all that is in the log; the key of the one before is no more.
 
     `kept` are checkpoints that were kept elsewhere: those on events that are not here are named as
@@ -103,7 +103,7 @@ async def go_on(
     opening = open_next(Signer(secret), before, tree, after, lost, more=more)
     await connection.execute(CHANGE, [vault.wrap_secret(*KEY, secret.hex()), *KEY])
     await connection.execute(SIGNED, [number + 1, grown.size, True, opening])
-    return Opening.of(opening)
+    return OriginOpening.of(opening)
 
 
 def macs_since(checkpoint: Checkpoint) -> int | None:

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 
 from projections.catalogue import TABLES
 from projections.follow import log
-from projections.follow.fold import Poisoned, opened, poisoning
+from projections.follow.fold import PoisonEvent, opened, poisoning
 from projections.follow.log import Line
 from projections.follow.streams import Rest, no_rest, spans
 from projections.proofs.checkpoints import KEY
@@ -262,7 +262,7 @@ class Beside:
         return await (await self._connection.execute(query.encode(), values or None)).fetchall()
 
 
-def uncompared(error: Poisoned) -> str:
+def uncompared(error: PoisonEvent) -> str:
     """What a look says that could not go on. It does not quote the event."""
     return f"position {error.position}: the event cannot be folded; not all rows were compared"
 

@@ -70,7 +70,7 @@ def root_of(start: int, end: int, tiles: Tiles) -> bytes:
     return root
 
 
-class Frontier:
+class CompactRange:
     """A tree that grows by perfect subtrees, from left to right: as much as tells its root."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 from projections.follow import log
 from projections.follow.log import Wanted
 from projections.proofs.merkle import Range, leaf_hash, root_of, tiles_of
-from projections.proofs.signed_note import Untrue
+from projections.proofs.signed_note import VerificationError
 from projections.proofs.trees import EVENTS
 from rim_ledger.lending.user import UserErased
 
@@ -94,6 +94,6 @@ def absent_in(file: Path) -> Iterator[Absent]:
                         leaf, position = entry.encode(), int(entry.split("\n")[0])
                         yield Absent(position - 1, position, leaf_hash(leaf), leaf)
                     case _:
-                        raise Untrue(f"{file.name} holds no proofs of an export")
+                        raise VerificationError(f"{file.name} holds no proofs of an export")
     except (OSError, EOFError, ValueError):
-        raise Untrue(f"{file.name} holds no proofs of an export") from None
+        raise VerificationError(f"{file.name} holds no proofs of an export") from None

@@ -14,13 +14,13 @@ from typing import Final, Self
 from msgspec import Struct
 
 from projections.proofs.merkle import EMPTY
-from projections.proofs.signed_note import Checkpoint, Signer, Untrue, Verifier, said
+from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, Verifier, said
 
 KEY, AFTER, LOST = "key", "after", "lost"
 NONE: Final = "this checkpoint opens no origin"
 
 
-class Opening(Struct, frozen=True):
+class OriginOpening(Struct, frozen=True):
     """How an origin begins."""
 
     note: str
@@ -37,7 +37,7 @@ class Opening(Struct, frozen=True):
             case [["key", key], *others]:
                 verifier = Verifier.of(key)
             case _:
-                raise Untrue(NONE)
+                raise VerificationError(NONE)
         for other in others:
             match other:
                 case ["after" | "lost" as how, origin, size, root]:
@@ -45,10 +45,10 @@ class Opening(Struct, frozen=True):
                 case ["number" | "day" | "activity", *_]:
                     pass  # As every checkpoint says it.
                 case _:
-                    raise Untrue(NONE)
+                    raise VerificationError(NONE)
         after = named[AFTER][0] if named[AFTER] else None
         if len(named[AFTER]) > 1 or (not after and named[LOST]):
-            raise Untrue(NONE)
+            raise VerificationError(NONE)
         return cls(note, verifier, verifier.open(note), after, named[LOST])
 
     def __str__(self) -> str:
@@ -88,20 +88,22 @@ class Origins:
 
     def __init__(self, notes: Iterable[str]) -> None:
         """The notes that opened them. Raises Untrue."""
-        self.openings = [Opening.of(note) for note in notes]
+        self.openings = [OriginOpening.of(note) for note in notes]
         for first in self.openings[:1]:
             if (first.after, first.checkpoint.size, first.checkpoint.root) != (None, 0, EMPTY):
-                raise Untrue(f"{first.verifier.origin} is not the first origin of the log")
+                raise VerificationError(
+                    f"{first.verifier.origin} is not the first origin of the log"
+                )
         for before, opening in pairwise(self.openings):
             before.verifier.require_signed(opening.note)
             after, name = opening.after, opening.verifier.origin
             if after is None or after.origin != before.verifier.origin:
-                raise Untrue(f"{name} does not go on from {before.verifier.origin}")
+                raise VerificationError(f"{name} does not go on from {before.verifier.origin}")
             if not before.checkpoint.size <= after.size <= opening.checkpoint.size:
-                raise Untrue(f"{name} names a checkpoint that was not before it")
+                raise VerificationError(f"{name} names a checkpoint that was not before it")
 
     @property
-    def last(self) -> Opening | None:
+    def last(self) -> OriginOpening | None:
         """How the present origin began."""
         return self.openings[-1] if self.openings else None
 
@@ -119,9 +121,11 @@ class Origins:
             if each.verifier.origin == claim.origin:
                 each.verifier.open(note)
                 if not self.has(claim):
-                    raise Untrue(f"{claim.origin} had ended before {claim.size} events")
+                    raise VerificationError(f"{claim.origin} had ended before {claim.size} events")
                 return claim
-        raise Untrue(f"the checkpoint is one of {claim.origin[:80]!r}, which is none of the log's")
+        raise VerificationError(
+            f"the checkpoint is one of {claim.origin[:80]!r}, which is none of the log's"
+        )
 
     def knows(self, claim: Checkpoint) -> bool:
         """Whether a checkpoint is one of an origin of this log."""
@@ -151,13 +155,13 @@ class Origins:
         named = (each for opening in self.openings for each in opening.lost)
         return any(each.origin == claim.origin and claim.size <= each.size for each in named)
 
-    def strangers(self, others: Iterable[Opening]) -> list[Opening]:
+    def strangers(self, others: Iterable[OriginOpening]) -> list[OriginOpening]:
         """Those of other openings that do not descend from an origin of this log. Raises Untrue
         where one says so of which the other knows nothing."""
         family = {each.verifier.origin: each.verifier for each in self.openings}
         left = [each for each in others if each.verifier.origin not in family]
 
-        def before(each: Opening) -> Verifier | None:
+        def before(each: OriginOpening) -> Verifier | None:
             return family.get(each.after.origin) if each.after else None
 
         while found := [(each, signer) for each in left if (signer := before(each))]:
@@ -175,9 +179,9 @@ class Origins:
             if each.verifier.origin == name:
                 each.verifier.require_signed(note)
                 return
-        raise Untrue(f"it is signed by {name[:80]!r}, which is no origin of this log")
+        raise VerificationError(f"it is signed by {name[:80]!r}, which is no origin of this log")
 
     def require(self, verifier: Verifier) -> None:
         """Raise Untrue unless a key is one of this log's."""
         if all(each.verifier.key != verifier.key for each in self.openings):
-            raise Untrue(f"{verifier.origin} is no origin of this log")
+            raise VerificationError(f"{verifier.origin} is no origin of this log")

@@ -63,7 +63,7 @@ class Sealer:
         """The vault checks the code of each line before it is sealed, and `signed` is the last
         checkpoint that is known without the store."""
         self._connection, self._signer, self._signed = connection, signer, signed
-        self._mac, self._world = vault.event_mac, environment
+        self._mac, self._environment = vault.event_mac, environment
         self._note: str | None = None
         self._edges = Edge(), Edge()
         self._whole = True
@@ -113,7 +113,7 @@ class Sealer:
         number = await last_number(self._connection)
         number = 1 + max(number, (self._signed and self._signed.number) or 0)
         more = [f"{MACS} {self._mac.since}"] if self._mac else []
-        more += chained(before, number, self._world.now())
+        more += chained(before, number, self._environment.now())
         more.append(str(lines))
         note = self._signer.sign(events.size, events.root, *more)
         await self._connection.execute(SIGNED, [number, events.size, False, note])

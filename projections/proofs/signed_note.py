@@ -15,7 +15,7 @@ MARK: Final = "\N{EM DASH} "
 NONE: Final = "this is no checkpoint"
 
 
-class Untrue(Exception):
+class VerificationError(Exception):
     """What claims to be a checkpoint is none of this log."""
 
 
@@ -46,7 +46,7 @@ class Checkpoint(Struct, frozen=True):
         try:
             return cls(origin, int(size), b64decode(root, validate=True), more)
         except ValueError:  # A binascii.Error is one.
-            raise Untrue(NONE) from None
+            raise VerificationError(NONE) from None
 
     @property
     def number(self) -> int | None:
@@ -70,7 +70,7 @@ class Checkpoint(Struct, frozen=True):
         try:
             root = b64decode(said[1], validate=True)
         except ValueError:
-            raise Untrue(NONE) from None
+            raise VerificationError(NONE) from None
         return SealedActivity(_number(said[0]), root, _number(said[2]))
 
     def _said(self, name: str, count: int) -> list[str] | None:
@@ -79,7 +79,7 @@ class Checkpoint(Struct, frozen=True):
             first, *words = line.split(" ")
             if first == name:
                 if len(words) != count:
-                    raise Untrue(NONE)
+                    raise VerificationError(NONE)
                 return words
         return None
 
@@ -90,7 +90,7 @@ class Checkpoint(Struct, frozen=True):
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
-        raise Untrue(NONE)
+        raise VerificationError(NONE)
     return int(text)
 
 
@@ -110,7 +110,7 @@ def said(note: str) -> Checkpoint:
     match text_of(note).split("\n"):
         case [origin, size, root, *more] if all(more):
             return Checkpoint.of(origin, size, root, *more)
-    raise Untrue(NONE)
+    raise VerificationError(NONE)
 
 
 def text_of(note: str) -> str:
@@ -137,16 +137,16 @@ class Verifier:
             raw = b64decode(key.strip().split("+", 2)[2], validate=True)
             verifier = cls(Ed25519PublicKey.from_public_bytes(raw.removeprefix(ED25519)))
         except (IndexError, ValueError):
-            raise Untrue("this is no verifier key of a log") from None
+            raise VerificationError("this is no verifier key of a log") from None
         if verifier.key != key.strip():
-            raise Untrue("the parts of the verifier key do not fit together")
+            raise VerificationError("the parts of the verifier key do not fit together")
         return verifier
 
     def open(self, note: str) -> Checkpoint:
         """What the note says, if it is one of this log, which signed it. Raises Untrue."""
         if (checkpoint := said(note)).origin != self.origin:
             words = f"the checkpoint is one of {checkpoint.origin[:80]!r}, not of {self.origin}"
-            raise Untrue(words)
+            raise VerificationError(words)
         self.require_signed(note)
         return checkpoint
 
@@ -162,11 +162,11 @@ class Verifier:
                     self._public.verify(signed[4:], f"{text}\n".encode())
                     found = True
         except ValueError:
-            raise Untrue(NONE) from None
+            raise VerificationError(NONE) from None
         except InvalidSignature:
-            raise Untrue("the signature of the checkpoint is wrong") from None
+            raise VerificationError("the signature of the checkpoint is wrong") from None
         if not found:
-            raise Untrue(f"the checkpoint is not signed by {self.origin}")
+            raise VerificationError(f"the checkpoint is not signed by {self.origin}")
 
 
 class Signer(Verifier):

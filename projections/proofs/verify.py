@@ -9,13 +9,13 @@ from msgspec.structs import replace
 from psycopg import AsyncConnection
 
 from projections.follow.streams import Rest, no_rest
-from projections.proofs.activity_spans import Span, ranges, spans
+from projections.proofs.activity_spans import DroppedSpan, ranges, spans
 from projections.proofs.checkpoint_numbers import numbering_faults
 from projections.proofs.checkpoints import last, require_signed
 from projections.proofs.merkle import HEIGHT, SIZE, WIDTH, Edge
 from projections.proofs.origins import Origins
 from projections.proofs.sealed_logs import Activities, Events, Item, SealedLog, may_read, strangers
-from projections.proofs.signed_note import Checkpoint, Untrue, said
+from projections.proofs.signed_note import Checkpoint, VerificationError, said
 from projections.proofs.trees import Contradiction
 from rim_ledger.engine.event_mac import EventMac
 from rim_ledger.progress import Progress, silent
@@ -28,9 +28,9 @@ SELECT number, size, note FROM ledger.checkpoints
  WHERE number > %s AND NOT opens ORDER BY number LIMIT 1000"""
 
 Connection = AsyncConnection[Any]
-Claim = tuple[int, bytes | Untrue]
+Claim = tuple[int, bytes | VerificationError]
 """How many lines a note is on, and the root that it says they have, or why it says nothing."""
-Read = Callable[[int, Checkpoint | Untrue], Claim | None]
+Read = Callable[[int, Checkpoint | VerificationError], Claim | None]
 """What a note on so many events says of a log, if anything."""
 Leaves = list[tuple[int, Item | None, bytes]]
 """Positions, each with its line and its seal; none, where it is missing."""
@@ -115,14 +115,14 @@ class Notes:
                 self._page.append(claim)
         return bool(rows)
 
-    def _opened(self, note: str) -> Checkpoint | Untrue:
+    def _opened(self, note: str) -> Checkpoint | VerificationError:
         try:
             return self._origins.open(note)
-        except Untrue as untrue:
+        except VerificationError as untrue:
             return untrue
 
 
-class Pass:
+class LogVerification:
     """One pass over a log, in the order of positions; its memory does not grow with the log.
 
     Once a leaf is not the sealed one, every later root is another: from then on each line is
@@ -200,23 +200,27 @@ class Pass:
             if kept.get(at, b"")[: len(hashes)] != hashes:
                 yield f"tile {at[1]} of level {at[0]} is not what follows from the {self._of.NOUN}s"
 
-    def _false(self, size: int, claim: bytes | Untrue) -> str | None:
+    def _false(self, size: int, claim: bytes | VerificationError) -> str | None:
         self.checkpoints += 1
-        if isinstance(claim, Untrue):
+        if isinstance(claim, VerificationError):
             return f"checkpoint of {size} {self._of.NOUN}s: {claim}"
         if (self._edge.size, self._edge.root) != (size, claim):
             return f"checkpoint of {size} {self._of.NOUN}s: another root was signed than they have"
         return None
 
 
-def _of_events(size: int, note: Checkpoint | Untrue) -> Claim:
-    if isinstance(note, Untrue):
+def _of_events(size: int, note: Checkpoint | VerificationError) -> Claim:
+    if isinstance(note, VerificationError):
         return size, note
-    return (size, note.root) if note.size == size else (size, Untrue("it is on another size"))
+    return (
+        (size, note.root)
+        if note.size == size
+        else (size, VerificationError("it is on another size"))
+    )
 
 
-def _of_activity(_: int, note: Checkpoint | Untrue) -> Claim | None:
-    found = None if isinstance(note, Untrue) else note.activity
+def _of_activity(_: int, note: Checkpoint | VerificationError) -> Claim | None:
+    found = None if isinstance(note, VerificationError) else note.activity
     return (found.size, found.root) if found else None
 
 
@@ -235,7 +239,7 @@ class Verification:
         """`outside` are checkpoints that were kept elsewhere; `event_mac` checks the codes."""
         self._connection, self._origins, self._outside = connection, origins, outside
         self._mac, self._rest = event_mac, rest
-        self.dropped = list[Span]()
+        self.dropped = list[DroppedSpan]()
         self.reads_activity = True
         """Whether this login may read the log of activities; without that it is not compared."""
         self.events = self.sealed = self.checkpoints = self.activities = self.sealed_activities = 0
@@ -260,7 +264,7 @@ class Verification:
     async def _activity_faults(self, note: str | None, progress: Progress) -> AsyncIterator[str]:
         try:
             known = said(note or "").activity
-        except Untrue:  # It was said before.
+        except VerificationError:  # It was said before.
             return
         kept = [each.activity for each in self._outside if self._origins.holds(each)]
         claims: list[Claim] = [(each.size, each.root) for each in kept if each]
@@ -285,6 +289,8 @@ class Verification:
                 for each in forged:
                     yield each
 
-    def _pass(self, of: SealedLog, sealed: int, claims: Sequence[Claim], read: Read) -> Pass:
+    def _pass(
+        self, of: SealedLog, sealed: int, claims: Sequence[Claim], read: Read
+    ) -> LogVerification:
         notes = Notes(self._connection, self._origins, read)
-        return Pass(self._connection, of, sealed, (claims, notes), self._rest)
+        return LogVerification(self._connection, of, sealed, (claims, notes), self._rest)

@@ -64,7 +64,7 @@ class Generated(Struct, frozen=True):
     expression: str
 
 
-class Taken(Struct, frozen=True):
+class FromAttribute(Struct, frozen=True):
     """The attribute that the column takes, where it does not have the column's own name."""
 
     attribute: str
@@ -242,7 +242,7 @@ def read_column(name: str, annotation: Any) -> Column:
         references=said[References].table if References in said else None,
         copied=said.get(Copied),
         generated=said[Generated].expression if Generated in said else None,
-        source=said[Taken].attribute if Taken in said else name,
+        source=said[FromAttribute].attribute if FromAttribute in said else name,
         written=written.expression,
         masked=said[Masked].expression if Masked in said else None,
         for_owner=said[ForOwner].expression if ForOwner in said else None,

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from rim_ledger.admin.permissions import Permission, Permissions, rights
 from rim_ledger.engine.aggregate import Event, Stamp
-from rim_ledger.engine.caps import Caps, reaches
 from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Forbidden, Invalid, require
+from rim_ledger.engine.role_limits import RoleLimits, reaches
 from rim_ledger.engine.unique_names import Named, UniqueNames
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.notifications.superadmins import alert
@@ -92,8 +92,8 @@ class AdminRole(Named):
     """Every admin who has the role, active or not."""
 
     @property
-    def caps(self) -> Caps:
-        return Caps(self.max_amount, self.max_limit)
+    def role_limits(self) -> RoleLimits:
+        return RoleLimits(self.max_amount, self.max_limit)
 
     @property
     def user_count(self) -> int:
@@ -126,7 +126,9 @@ class AdminRole(Named):
 # Commands: what one may ask of a role, and the rule each must meet.
 
 
-def refuse_escalation(given: Collection[Right], uow: UnitOfWork, caps: Caps | None = None) -> None:
+def refuse_escalation(
+    given: Collection[Right], uow: UnitOfWork, role_limits: RoleLimits | None = None
+) -> None:
     """Refuse a caller who lacks some of these rights, or whose own reach less far than `caps`.
 
     Raises Forbidden (`privilege-escalation`), with what is lacking.
@@ -134,10 +136,10 @@ def refuse_escalation(given: Collection[Right], uow: UnitOfWork, caps: Caps | No
     lacking = sorted(
         f"{resource}:{action}" for resource, action in given if not uow.may(resource, action)
     )
-    if caps and not LENDING.isdisjoint(given):
-        lacking += ["maxAmount"] * (not reaches(uow.caps.max_amount, caps.max_amount))
-    if caps and CREDIT in given:
-        lacking += ["maxLimit"] * (not reaches(uow.caps.max_limit, caps.max_limit))
+    if role_limits and not LENDING.isdisjoint(given):
+        lacking += ["maxAmount"] * (not reaches(uow.role_limits.max_amount, role_limits.max_amount))
+    if role_limits and CREDIT in given:
+        lacking += ["maxLimit"] * (not reaches(uow.role_limits.max_limit, role_limits.max_limit))
     if lacking:
         words = "This takes rights that you lack: nobody gives or touches more than they have."
         raise Forbidden("privilege-escalation", words, lacking=lacking)
@@ -148,7 +150,7 @@ def refuse_greater(role: AdminRole, uow: UnitOfWork) -> None:
 
     Raises Forbidden (`privilege-escalation`).
     """
-    refuse_escalation(role.rights, uow, role.caps)
+    refuse_escalation(role.rights, uow, role.role_limits)
 
 
 def role_to_grant(id: UUID, uow: UnitOfWork) -> AdminRole:
@@ -189,8 +191,8 @@ class CreateRole(Creation[AdminRole]):
     max_limit: MaxLimit = None
 
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
-        caps = Caps(self.max_amount, self.max_limit)
-        refuse_escalation(rights(self.permissions), uow, caps)
+        role_limits = RoleLimits(self.max_amount, self.max_limit)
+        refuse_escalation(rights(self.permissions), uow, role_limits)
         ROLE_NAMES.take(uow, self.name, id)
         alert_superadmins(uow, "A role was made", f"made the role {self.name}.")
         yield AdminRoleCreated.of(self)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from rim_ledger.admin.admin_role import AdminRole
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.api_key import ApiKey
-from rim_ledger.admin.login_throttle import Attempts, TooManyAttempts
+from rim_ledger.admin.login_throttle import LoginThrottle, TooManyAttempts
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.aggregate import Actor, Stamp
 from rim_ledger.engine.ledger import Ledger
@@ -47,7 +47,7 @@ async def failures_logged(
     stamp: Stamp,
     action: str,
     who: Callable[[], UUID],
-    attempts: Attempts | None,
+    attempts: LoginThrottle | None,
 ) -> AsyncIterator[None]:
     """Log what is refused within, as something that an admin tried, if it was one.
 

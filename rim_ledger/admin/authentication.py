@@ -14,7 +14,7 @@ from rim_ledger.admin.admin_commands import ChangePassword
 from rim_ledger.admin.admin_user import AdminLoggedIn, AdminSeen, AdminStatus, AdminUser
 from rim_ledger.admin.api_key import ApiKey, require_session
 from rim_ledger.admin.audit_actor import NOBODY, act_as, at_the_gate, failures_logged
-from rim_ledger.admin.login_throttle import Attempts
+from rim_ledger.admin.login_throttle import LoginThrottle
 from rim_ledger.admin.passwords import TriedPassword, verify
 from rim_ledger.admin.security_settings import SecuritySettings, current, require_address
 from rim_ledger.admin.session import SESSION, SIGHTINGS
@@ -105,7 +105,7 @@ def enter(
     if key:
         api_key_commands.require_admitted(key, uow)
     uow.rights = role.rights & key.rights if key else role.rights
-    uow.caps = role.caps
+    uow.role_limits = role.role_limits
     if must_enrol(admin, settings):
         if not enrolling:
             words = "The security settings ask for a second factor: enrol one first."
@@ -142,7 +142,7 @@ def enter_in_person_to_enrol(uow: UnitOfWork, token_hash: str) -> None:
 
 async def log_in(
     ledger: Ledger,
-    attempts: Attempts,
+    attempts: LoginThrottle,
     stamp: Stamp,
     form: LogIn,
     environment: Environment,
@@ -189,7 +189,7 @@ async def log_in(
 
 async def change_password(
     ledger: Ledger,
-    attempts: Attempts,
+    attempts: LoginThrottle,
     stamp: Stamp,
     admin_id: UUID,
     form: ChangePassword,

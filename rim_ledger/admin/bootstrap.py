@@ -23,11 +23,11 @@ from rim_ledger.admin.passwords import FirstPassword
 from rim_ledger.admin.permissions import ALL, RESOURCES, permissions
 from rim_ledger.delivery.kill_switch import open_at_first
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
-from rim_ledger.engine.caps import Caps
 from rim_ledger.engine.command import perform
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Invalid, Refused
+from rim_ledger.engine.role_limits import RoleLimits
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.system import backup_settings
 from rim_ledger.system.config import set_defaults
@@ -50,12 +50,12 @@ def _may(read: str = "", write: str = "", delete: str = "") -> frozenset[Right]:
     )
 
 
-LENDS_NOTHING: Final = Caps(max_amount=ZERO, max_limit=ZERO)
+LENDS_NOTHING: Final = RoleLimits(max_amount=ZERO, max_limit=ZERO)
 """Of roles that decide about no loan: nor do they where somebody gives them the right to, until
 the bounds are raised as well."""
-CAPS: Final[Mapping[str, Caps]] = {
-    "superadmin": Caps(),
-    "loan_officer": Caps(max_amount=Decimal("20000.00"), max_limit=Decimal("20000.00")),
+CAPS: Final[Mapping[str, RoleLimits]] = {
+    "superadmin": RoleLimits(),
+    "loan_officer": RoleLimits(max_amount=Decimal("20000.00"), max_limit=Decimal("20000.00")),
 }
 """How far the rights of a built-in role reach, if that is not LENDS_NOTHING. An officer's: twice
 the highest limit that the policy gives by itself."""
@@ -202,7 +202,7 @@ def _make_role(uow: UnitOfWork, name: str) -> None:
     and the others its bounds, unless somebody edited them. A name that somebody else's role has by
     now stays with it."""
     stream, (description, rights) = builtin_id(name), BUILT_IN[name]
-    given, caps = permissions(rights), CAPS.get(name, LENDS_NOTHING)
+    given, role_limits = permissions(rights), CAPS.get(name, LENDS_NOTHING)
     role = uow.find(AdminRole, stream)
     if role is None:
         if ROLE_NAMES.holder(uow, name) is None:
@@ -210,15 +210,17 @@ def _make_role(uow: UnitOfWork, name: str) -> None:
                 name=name,
                 description=description,
                 permissions=given,
-                max_amount=caps.max_amount,
-                max_limit=caps.max_limit,
+                max_amount=role_limits.max_amount,
+                max_limit=role_limits.max_limit,
             )
             perform(uow, AdminRole, stream, wish)
     elif stream == SUPERADMIN:
         if role.permissions != given:
             uow.append(AdminRole, stream, [AdminRoleChanged(permissions=given)])
-    elif not (role.edited or role.archived or role.caps == caps):
-        bounds = AdminRoleChanged(max_amount=caps.max_amount, max_limit=caps.max_limit)
+    elif not (role.edited or role.archived or role.role_limits == role_limits):
+        bounds = AdminRoleChanged(
+            max_amount=role_limits.max_amount, max_limit=role_limits.max_limit
+        )
         uow.append(AdminRole, stream, [bounds])
 
 

@@ -71,7 +71,7 @@ class TooManyAttempts(Refused):
         self.retry_after = retry_after
 
 
-class Newest(Struct, frozen=True):
+class RecentFailures(Struct, frozen=True):
     """The newest failures of an account or an address: how many were found of those that are
     allowed, and between which times."""
 
@@ -101,7 +101,7 @@ class Attempt:
         )
 
 
-class Attempts:
+class LoginThrottle:
     """The gate's memory. Names are kept as keyed hashes, whether somebody has them or not.
 
     Attempts at one account, or from one address, are made one after the other in all processes
@@ -117,7 +117,7 @@ class Attempts:
         timeout_seconds: float | None = None,
         gate: str = "",
     ) -> None:
-        self._vault, self._world = vault, environment
+        self._vault, self._environment = vault, environment
         self._gate = gate
         """What is counted at one gate counts nowhere else: borrowers behind the address of a
         telco keep no admin out."""
@@ -162,7 +162,7 @@ class Attempts:
     async def count_refused(self, action: str, outcome: str, ip: str | None) -> bool:
         """Count an entry that was refused with a code; whether it is the first of its kind in this
         hour. False as well when the database cannot be reached."""
-        now = self._world.now()
+        now = self._environment.now()
         hour = now.replace(minute=0, second=0, microsecond=0)
         values = {"action": action, "outcome": outcome, "ip": place_of(ip), "hour": hour}
         try:
@@ -197,7 +197,7 @@ class Attempts:
             raise unavailable(error) from None
 
     async def _count(self, attempt: Attempt) -> None:
-        now = self._world.now()
+        now = self._environment.now()
         await attempt.connection.execute(FAILED, [now - KEPT, now, attempt.account, attempt.ip])
         await attempt.connection.commit()
 
@@ -220,8 +220,8 @@ class Attempts:
             await connection.execute(ONE_AT_A_TIME, [key])
             row = await (await connection.execute(query, [key, so_many])).fetchone()
             assert row is not None, "a count is always answered"
-            ends.append(Newest(*row).locked_until(so_many, within) or EPOCH)
-        wait = max(ends) - self._world.now()
+            ends.append(RecentFailures(*row).locked_until(so_many, within) or EPOCH)
+        wait = max(ends) - self._environment.now()
         if wait > timedelta(0):
             raise TooManyAttempts(math.ceil(wait.total_seconds()))
 

@@ -19,7 +19,7 @@ from rim_ledger.admin.authentication import (
     token_hash,
 )
 from rim_ledger.admin.challenge import Challenge, Challenges
-from rim_ledger.admin.login_throttle import Attempts
+from rim_ledger.admin.login_throttle import LoginThrottle
 from rim_ledger.admin.security_settings import (
     SecuritySettings,
     TwoFactorMethod,
@@ -93,17 +93,17 @@ class SecondFactor:
     def __init__(
         self,
         ledger: Ledger,
-        attempts: Attempts,
+        attempts: LoginThrottle,
         challenges: Challenges,
         sender: Sender,
         environment: Environment,
     ) -> None:
         self._ledger, self._attempts, self._challenges = ledger, attempts, challenges
-        self._sender, self._world = sender, environment
+        self._sender, self._environment = sender, environment
 
     async def challenge(self, stamp: Stamp, due: FactorDue) -> Challenged:
         """Ask for the second factor, after the password was right."""
-        token = new_token(self._world)
+        token = new_token(self._environment)
         method, expires_at = await self._ask(stamp, due.admin_id, token_hash(token), due.epoch)
         return Challenged(token, method, expires_at)
 
@@ -113,11 +113,11 @@ class SecondFactor:
         Raises Unauthenticated (`invalid-challenge`, `invalid-code`), and TooManyAttempts after
         too many of the latter; wrong passwords count as well.
         """
-        asked = await self._challenges.try_at(token_hash(form.challenge), self._world.now())
+        asked = await self._challenges.try_at(token_hash(form.challenge), self._environment.now())
         if asked is None:
             raise _over()
         admin_id, code = asked.holder, two_factor.plain(form.code)
-        token = new_token(self._world)
+        token = new_token(self._environment)
         known = await self._look(stamp, admin_id)
 
         def accept(uow: UnitOfWork) -> tuple[AdminUser, two_factor.Accepted]:
@@ -159,7 +159,7 @@ class SecondFactor:
         known = await self._look(stamp, id, admit)
         method = form.method or known.settings.two_factor_method
         sent = two_factor.CHANNELS.get(method)
-        secret = None if sent else two_factor.new_secret(self._world)
+        secret = None if sent else two_factor.new_secret(self._environment)
 
         def work(uow: UnitOfWork) -> UUID:
             uow.activities.append(at_the_gate("EnrolTwoFactor"))
@@ -177,10 +177,13 @@ class SecondFactor:
     ) -> tuple[Receipt, list[str]]:
         """Let the prepared second factor count; the recovery codes are told once."""
         known = await self._look(stamp, id, admit)
-        asked = await self._challenges.try_at(_enrolment(id), self._world.now())
+        asked = await self._challenges.try_at(_enrolment(id), self._environment.now())
         if asked is None or asked.epoch != known.epoch:
             raise two_factor.nothing_to_confirm()
-        code, recovery = two_factor.plain(form.code), two_factor.new_recovery_codes(self._world)
+        code, recovery = (
+            two_factor.plain(form.code),
+            two_factor.new_recovery_codes(self._environment),
+        )
 
         def work(uow: UnitOfWork) -> UUID:
             two_factor.confirm(uow, id, code, asked.code, recovery)
@@ -207,7 +210,7 @@ class SecondFactor:
                 raise Invalid("code-needed", words, "/code")
             await self._ask(stamp, id, _disabling(id))
             return None
-        asked = await self._challenges.try_at(_disabling(id), self._world.now())
+        asked = await self._challenges.try_at(_disabling(id), self._environment.now())
         sent = asked.code if asked and asked.epoch == known.epoch else None
         code = two_factor.plain(form.code)
 
@@ -233,7 +236,7 @@ class SecondFactor:
         self, stamp: Stamp, id: UUID, name: str, epoch: int | None = None
     ) -> tuple[TwoFactorMethod, datetime]:
         """Begin a challenge under a name, and send its code if it is of a kind that is sent."""
-        now, code = self._world.now(), two_factor.new_code(self._world)
+        now, code = self._environment.now(), two_factor.new_code(self._environment)
 
         def look(uow: UnitOfWork) -> _Asked:
             admin = uow.read(AdminUser, id)
@@ -254,7 +257,7 @@ class SecondFactor:
         await self._challenges.put(asked.challenge, now)
         if channel:
             subject = "Your code" if channel is Channel.EMAIL else None
-            reference = str(self._world.new_id())
+            reference = str(self._environment.new_id())
             body = BODY.format(code)
             await self._sender.send(Message(channel, asked.to, subject, body, reference))
         return asked.method, asked.challenge.expires_at

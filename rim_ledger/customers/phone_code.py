@@ -12,7 +12,7 @@ from msgspec import Struct
 from rim_ledger.admin.audit_actor import NOBODY
 from rim_ledger.admin.authentication import new_token, token_hash
 from rim_ledger.admin.challenge import Challenge, Challenges
-from rim_ledger.admin.login_throttle import Attempts, TooManyAttempts, place_of
+from rim_ledger.admin.login_throttle import LoginThrottle, TooManyAttempts, place_of
 from rim_ledger.admin.second_factor import BODY
 from rim_ledger.admin.security_settings import SecuritySettings, current
 from rim_ledger.admin.session import SESSION
@@ -73,13 +73,13 @@ class PhoneCodes:
     def __init__(
         self,
         ledger: Ledger,
-        attempts: Attempts,
+        attempts: LoginThrottle,
         challenges: Challenges,
         sender: Sender,
         environment: Environment,
     ) -> None:
         self._ledger, self._attempts, self._challenges = ledger, attempts, challenges
-        self._sender, self._world = sender, environment
+        self._sender, self._environment = sender, environment
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def send(self, stamp: Stamp, form: AskForCode) -> datetime:
@@ -88,7 +88,7 @@ class PhoneCodes:
 
         Raises TooManyAttempts for an address that asked too often of late.
         """
-        now, code = self._world.now(), new_code(self._world)
+        now, code = self._environment.now(), new_code(self._environment)
 
         def look(uow: UnitOfWork) -> tuple[Challenge, bool]:
             self._sender.require(Channel.SMS, uow)
@@ -119,7 +119,7 @@ class PhoneCodes:
         Raises Unauthenticated (`invalid-code`) whatever is at fault, and TooManyAttempts, without
         a look at the code, after too many of those.
         """
-        code, token = plain(form.code), new_token(self._world)
+        code, token = plain(form.code), new_token(self._environment)
         asked: Challenge | None = None
 
         def look_up(uow: UnitOfWork) -> tuple[SecuritySettings, str]:
@@ -142,7 +142,7 @@ class PhoneCodes:
         settings, name = await self._ledger.read(look_up, stamp)
         here = f"{form.phone} {place_of(stamp.ip)}"
         async with self._attempts.attempt(here, stamp.ip, settings) as attempt:
-            asked = await self._challenges.try_at(name, self._world.now(), TRIES)
+            asked = await self._challenges.try_at(name, self._environment.now(), TRIES)
             await self._ledger.read(accept, stamp)
             # Whoever ends the challenge goes on: one code opens one session.
             if not await self._challenges.take(name):
@@ -156,7 +156,7 @@ class PhoneCodes:
         await asyncio.gather(*self._leaving)
 
     async def _send(self, phone: str, code: str) -> None:
-        reference = str(self._world.new_id())
+        reference = str(self._environment.new_id())
         try:
             await self._sender.send(Message(Channel.SMS, phone, None, BODY.format(code), reference))
         except Exception as error:

@@ -49,19 +49,19 @@ class Breaker:
     same time are noted with one statement: while it is on its way, the next ones gather."""
 
     def __init__(self, url: str, ledger: Ledger, environment: Environment) -> None:
-        self._url, self._ledger, self._world = url, ledger, environment
+        self._url, self._ledger, self._environment = url, ledger, environment
         self._waiting: list[_Call] = []
         self._writing = asyncio.Lock()
 
     async def note(self, integration: UUID, *, failed: bool) -> None:
         """Count a call, and put the integration out of use that failed too often."""
-        self._waiting.append(_Call(integration, self._world.now(), failed))
+        self._waiting.append(_Call(integration, self._environment.now(), failed))
         async with self._writing:
             calls, self._waiting = self._waiting, []
             # What a provider answered counts for more than that it is counted.
             with suppress(*OUTAGE, Unavailable):
                 for each, failures in await self._count(calls):
-                    stamp = Stamp(at=self._world.now(), actor=SYSTEM)
+                    stamp = Stamp(at=self._environment.now(), actor=SYSTEM)
                     await self._ledger.submit(break_(each, failures), stamp)
 
     async def note_test(self, integration: UUID, found: IntegrationTested) -> None:
@@ -73,7 +73,7 @@ class Breaker:
         """Note calls; who failed too often since the last call that did not, and how often."""
         if not calls:
             return []  # Somebody else has noted them along with their own.
-        now = self._world.now()
+        now = self._environment.now()
         noted = {
             "ids": [each.integration for each in calls],
             "times": [each.at for each in calls],

@@ -28,7 +28,7 @@ class UnknownReference(Exception):
     to this message; when the provider sends it again, the thing may be there."""
 
 
-class NoneOfOurs(Exception):
+class NotOurs(Exception):
     """There is no such thing and never will be, so that nothing is to be sent again."""
 
 
@@ -36,14 +36,14 @@ def _own_time(value: Any) -> datetime | None:
     return moment(value) if isinstance(value, str) else None
 
 
-class Foreign(Form):
+class ProviderForm(Form):
     """What a provider says in its own words: what we do not know is passed over, as providers add
     fields whenever they like. What we need is checked as in any form."""
 
     model_config = ConfigDict(extra="ignore")
 
 
-class Callback(Foreign):
+class Callback(ProviderForm):
     """What a provider tells of one thing that was asked of it, or that it did for us."""
 
     ABOUT: ClassVar[type[Aggregate]]

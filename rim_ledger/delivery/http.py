@@ -28,7 +28,7 @@ class HttpProvider(ABC):
     ) -> None:
         self.name = endpoint.name
         self._endpoint, self._egress, self._breaker = endpoint, egress, breaker
-        self._world = environment
+        self._environment = environment
 
     @abstractmethod
     def content(self, order: Any) -> dict[str, str]:
@@ -43,7 +43,7 @@ class HttpProvider(ABC):
         body = json.dumps(self.content(order)).encode()
         attempt = partial(self._call, "POST", self.PATH, order.reference, body)
         try:
-            outcome = await retried(attempt, self._world)
+            outcome = await retried(attempt, self._environment)
         except Blocked:
             return Outcome(Verdict.FAILED, self.BLOCKED)
         except Unreachable:
@@ -53,7 +53,7 @@ class HttpProvider(ABC):
     async def query(self, reference: str) -> Outcome | None:
         attempt = partial(self._call, "GET", f"{self.PATH}/{reference}", reference)
         try:
-            return await retried(attempt, self._world)
+            return await retried(attempt, self._environment)
         except (Blocked, Unreachable):
             return None
 
@@ -62,7 +62,7 @@ class HttpProvider(ABC):
     ) -> Outcome | None:
         """One call, which the circuit breaker hears of; None without a usable answer."""
         url = self._endpoint.base_url.rstrip("/") + path
-        headers = self._endpoint.headers(reference, body, self._world.now())
+        headers = self._endpoint.headers(reference, body, self._environment.now())
         try:
             answer = await self._egress.call(method, url, headers, body)
             outcome, well = self.read(method, reference, answer)

@@ -50,7 +50,7 @@ class Providers:
         outbox: Provider | None = None,
         telco: Provider | None = None,
     ) -> None:
-        self._world, self.egress, self._breaker = (
+        self._environment, self.egress, self._breaker = (
             environment,
             egress,
             Breaker(url, ledger, environment),
@@ -106,6 +106,6 @@ class Providers:
         endpoint = endpoint_of(uow, known)
         if known.type is IntegrationType.EMAIL:
             own = self._conversations[known.id]
-            return SmtpServer(endpoint, self.egress, self._breaker, self._world, own)
+            return SmtpServer(endpoint, self.egress, self._breaker, self._environment, own)
         http = HttpTelco if known.type is IntegrationType.TELECOM else SmsGateway
-        return http(endpoint, self.egress, self._breaker, self._world)
+        return http(endpoint, self.egress, self._breaker, self._environment)

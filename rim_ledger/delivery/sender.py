@@ -11,7 +11,7 @@ from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 
-class Unclear(Unavailable):
+class OutcomeUnknown(Unavailable):
     """A message was being handed over when the provider fell silent: it may have gone."""
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Sender:
     """Asks the one switch, and who delivers, before each message."""
 
     def __init__(self, providers: Lanes, ledger: Ledger, environment: Environment) -> None:
-        self.providers, self._ledger, self._world = providers, ledger, environment
+        self.providers, self._ledger, self._environment = providers, ledger, environment
 
     def require(self, channel: Channel, uow: UnitOfWork) -> None:
         """Refuse (`outbound-stopped`, `no-sender`), or Unavailable (`sender-out-of-use`), where
@@ -37,10 +37,10 @@ class Sender:
         Unclear when nobody knows.
         """
         look = partial(self._open_lane, message.channel)
-        lane = await self._ledger.read(look, Stamp(at=self._world.now(), actor=SYSTEM))
+        lane = await self._ledger.read(look, Stamp(at=self._environment.now(), actor=SYSTEM))
         outcome = await lane.send(message)
         if outcome.verdict is Verdict.UNKNOWN:
-            raise Unclear
+            raise OutcomeUnknown
         if outcome.verdict is Verdict.FAILED:
             raise Unavailable("not-sent", outcome.reason)
 

@@ -71,11 +71,11 @@ class Outbox:
     name = "outbox"
 
     def __init__(self, path: Path, environment: Environment) -> None:
-        self.path, self._world = path, environment
+        self.path, self._environment = path, environment
 
     async def send(self, order: Message) -> Outcome:
         line = {
-            "at": f"{self._world.now():%Y-%m-%dT%H:%M:%S.%fZ}",
+            "at": f"{self._environment.now():%Y-%m-%dT%H:%M:%S.%fZ}",
             "channel": order.channel,
             "to": order.to,
             "subject": order.subject,

@@ -58,7 +58,7 @@ class SmtpServer:
     ) -> None:
         self.name = endpoint.name
         self._endpoint, self._egress, self._breaker = endpoint, egress, breaker
-        self._world, self._conversations = environment, conversations
+        self._environment, self._conversations = environment, conversations
 
     async def send(self, order: Message) -> Outcome:
         """Failed when the server says no, or was not reached or said "not now" three times; unknown
@@ -69,7 +69,7 @@ class SmtpServer:
         except ValueError:  # It is no address that a server could be told.
             return NOT_TAKEN
         with suppress(Unreachable):
-            return await retried(partial(self._converse, to, mail), self._world)
+            return await retried(partial(self._converse, to, mail), self._environment)
         return NOT_TAKEN
 
     async def query(self, reference: str) -> Outcome:
@@ -113,7 +113,7 @@ class SmtpServer:
         mail, sender = EmailMessage(), self._endpoint.sender
         mail["From"], mail["To"] = sender, to
         mail["Subject"] = on_one_line(message.subject or "")
-        mail["Date"] = format_datetime(self._world.now())
+        mail["Date"] = format_datetime(self._environment.now())
         # A server that gets the same reference again may know it by this.
         mail["Message-ID"] = f"<{message.reference}@{sender.rpartition('@')[2]}>"
         mail["Auto-Submitted"] = "auto-generated"

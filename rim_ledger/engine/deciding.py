@@ -55,7 +55,7 @@ class Deciding:
     """What decisions of one process need besides the store."""
 
     def __init__(self, known: Cache, vault: Vault, environment: Environment) -> None:
-        self._known, self._vault, self._world = known, vault, environment
+        self._known, self._vault, self._environment = known, vault, environment
 
     async def decide(
         self, group: list[Item], store: Store, outage: Unavailable | None = None
@@ -89,7 +89,7 @@ class Deciding:
     ) -> None:
         """The answer to one item, and what it leaves in the draft. Raises Missing."""
         key = item.idempotency
-        uow = UnitOfWork(view, self._vault, self._world, item.stamp.taken_in(draft.at))
+        uow = UnitOfWork(view, self._vault, self._environment, item.stamp.taken_in(draft.at))
         uow.outage = outage
         stream: UUID | None = None
         failure: Exception | None = None
@@ -112,11 +112,11 @@ class Deciding:
         if outage:
             return
         for asked in uow.refused_requests:
-            line, at = self._world.new_id(), draft.at
+            line, at = self._environment.new_id(), draft.at
             line_of = refused_request(asked, uow.stamp, id=line, position=position, at=at)
             draft.refused_requests.append(self._known.coded("refused_requests", line_of))
         for activity in activities:
-            line = self._world.new_id()
+            line = self._environment.new_id()
             made = logged(activity, uow.stamp, item.answer, id=line, at=draft.at)
             draft.activities.append(self._known.coded("activity", made))
         if key and (text := kept(item.answer, item.value if item.keeps_value else None)):
@@ -143,7 +143,9 @@ class Deciding:
         draft.counts |= uow.counts
 
     def _empty_draft(self) -> Draft:
-        return Draft(head=self._known.head, at=max(self._world.now(), self._known.recorded_at))
+        return Draft(
+            head=self._known.head, at=max(self._environment.now(), self._known.recorded_at)
+        )
 
     async def _open_group(self, group: list[Item], store: Store) -> Batch:
         view = Batch(self._known)

@@ -20,7 +20,7 @@ class Environment(Protocol):
         """`size` bytes that nobody can guess."""
 
 
-class RealWorld:
+class SystemEnvironment:
     """The clock and the randomness of this machine. Each id is greater than the one before, so
     that what was made together stays in its order."""
 

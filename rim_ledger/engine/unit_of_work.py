@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
-from rim_ledger.engine.caps import Caps
 from rim_ledger.engine.claim_index import Claim, amended, moves
 from rim_ledger.engine.codec import Recorded
 from rim_ledger.engine.counts import Count
@@ -21,6 +20,7 @@ from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.missing import Missing, Secret
 from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Refused
 from rim_ledger.engine.refused_request import Asked
+from rim_ledger.engine.role_limits import RoleLimits
 from rim_ledger.values import lagos_day, numbered
 from rim_ledger.vault.personal_keys import Vault, opened, personal_fields
 
@@ -48,12 +48,12 @@ class UnitOfWork:
     Reads see the writes made before them. Nothing reaches the store from here."""
 
     def __init__(self, view: View, vault: Vault, environment: Environment, stamp: Stamp) -> None:
-        self._view, self._vault, self._world = view, vault, environment
+        self._view, self._vault, self._environment = view, vault, environment
         self.stamp = stamp
         self.outage: Exception | None = None  # Why nothing of this is kept, see `Ledger.submit`.
         self.rights: Container[Right] | None = None
         """What the caller may do; None for the system itself, which may do everything."""
-        self.caps = Caps()
+        self.role_limits = RoleLimits()
         self.streams: dict[UUID, Entry] = {}
         self.events: list[Recorded] = []
         self.claims: dict[Claim, UUID | None] = {}
@@ -100,7 +100,7 @@ class UnitOfWork:
     @property
     def now(self) -> datetime:
         """The actual time (UTC), which a command cannot choose."""
-        return self._world.now()
+        return self._environment.now()
 
     def find(self, kind: type[A], id: UUID | str) -> A | None:
         """The aggregate with this id or business id, or None when there is none of this kind."""
@@ -161,7 +161,7 @@ class UnitOfWork:
         for event in events:
             entry = self._entry(id)
             person = self._person(entry, kind, id, event)
-            event_id = self._world.new_id()
+            event_id = self._environment.new_id()
             sealed = self._seal(event, person, id, event_id)
             recorded = Recorded(
                 originator_id=id,
@@ -240,7 +240,7 @@ class UnitOfWork:
     def number(self, prefix: str) -> str:
         """The next business id, such as LOAN-2026-000001, of this year in Lagos; the commit of its
         event takes it."""
-        year = lagos_day(self._world.now()).year
+        year = lagos_day(self._environment.now()).year
         last = self.numbers.get((prefix, year)) or self._view.number(prefix, year)
         self.numbers[prefix, year] = last + 1
         return numbered(prefix, year, last + 1)
@@ -251,7 +251,7 @@ class UnitOfWork:
 
     def new_id(self) -> UUID:
         """A fresh UUID of version 7, for a stream that need not be looked for."""
-        fresh = self._world.new_id()
+        fresh = self._environment.new_id()
         self._fresh.add(fresh)
         return fresh
 

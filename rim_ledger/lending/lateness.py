@@ -43,7 +43,7 @@ class ReverseDefault(Command[Loan]):
         return ()
 
 
-def look_for_overdue(id: UUID) -> Work:
+def check_overdue(id: UUID) -> Work:
     """The clock's decision at the due date. A loan that was repaid in time is let go."""
 
     def work(uow: UnitOfWork) -> UUID:
@@ -62,7 +62,7 @@ def look_for_overdue(id: UUID) -> Work:
     return work
 
 
-def look_for_default(id: UUID) -> Work:
+def check_default(id: UUID) -> Work:
     """The clock's decision some days after the due date, as many as are configured by then."""
 
     def work(uow: UnitOfWork) -> UUID:
@@ -79,7 +79,7 @@ def look_for_default(id: UUID) -> Work:
     return work
 
 
-def look_for_credit_default(id: UUID) -> Work:
+def check_credit_default(id: UUID) -> Work:
     """The clock's decision on a user whose credit fell below zero as long ago as that."""
 
     def work(uow: UnitOfWork) -> UUID:

@@ -22,7 +22,7 @@ from rim_ledger.values import ZERO
 YEAR = timedelta(days=365)
 
 
-class Judgement(Struct, frozen=True):
+class Assessment(Struct, frozen=True):
     """What the policy makes of a user at a moment: score and limit, on what grounds."""
 
     inputs: ScoreInputs
@@ -38,7 +38,7 @@ def judge(
     *,
     completed: bool = False,
     defaulted: bool = False,
-) -> Judgement:
+) -> Assessment:
     """Score, and limit while it is automatic, at a moment of the policy (domain §1)."""
     inputs = score_inputs(user, at)
     points = score(inputs, policy)
@@ -49,7 +49,7 @@ def judge(
     elif user.auto_limit_enabled and not late:
         limit = next_limit(user.credit_limit, points, policy, completed=completed)
         reason = "a loan was completed" if completed else reason
-    return Judgement(inputs, points, limit, reason)
+    return Assessment(inputs, points, limit, reason)
 
 
 def judge_again(

@@ -19,7 +19,7 @@ def require_may_lend(uow: UnitOfWork, loan: Loan, user: User) -> None:
     """
     if loan.historical:
         return
-    uow.caps.require_amount(loan.amount)
+    uow.role_limits.require_amount(loan.amount)
     since = uow.now - span(uow, "security", "separationDays")
     lately = [admin for admin, at in user.made_by.items() if since < at]
     uow.look_ahead(partial(uow.find, AdminUser, admin) for admin in lately)

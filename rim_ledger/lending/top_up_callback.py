@@ -4,7 +4,7 @@ from typing import Literal
 from uuid import UUID
 
 from rim_ledger.delivery.airtime import understood
-from rim_ledger.delivery.callbacks import Callback, Foreign, UnknownReference, speaker
+from rim_ledger.delivery.callbacks import Callback, ProviderForm, UnknownReference, speaker
 from rim_ledger.delivery.port import Outcome
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.attempt import Airtime
@@ -24,7 +24,7 @@ TopUpWord = Literal["top-up.delivered", "top-up.failed"]
 """What became of a top-up at the telco."""
 
 
-class TopUpClaim(Foreign):
+class TopUpClaim(ProviderForm):
     """What the telco says of one top-up. `telcoReference` and `reason` are kept if they are as in
     its answers; amount and provider, if they are there, must be those that were asked for."""
 

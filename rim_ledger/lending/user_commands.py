@@ -33,7 +33,7 @@ from rim_ledger.lending.user import (
     UserReinstated,
     UserSuspended,
 )
-from rim_ledger.notifications.former_phone import tell_former_phone
+from rim_ledger.notifications.former_phone import notify_former_phone
 from rim_ledger.payments.transaction import unsettled_of
 from rim_ledger.support.ticket import tickets_of
 from rim_ledger.values import ZERO, Email, Limit, Name, Note, Phone
@@ -63,7 +63,7 @@ class RegisterUser(Creation[User]):
         limit = limit_for(self.credit_score) if limit is None else limit
         if {"credit_score", "credit_limit", "auto_limit_enabled"} & self.model_fields_set:
             uow.need("users.credit", "write")
-            uow.caps.require_limit(limit)
+            uow.role_limits.require_limit(limit)
         event = UserRegistered.of(
             self,
             user_id=uow.number("USR"),
@@ -97,7 +97,7 @@ class ChangeContact(Patch[User]):
         )
         require_no_conflict(uow, aggregate.evolve(event, uow.stamp))
         if phone or email:
-            tell_former_phone(uow, aggregate)
+            notify_former_phone(uow, aggregate)
         if event.phone_hash and event.phone_hash != aggregate.phone_hash:
             uow.release("user-phone", aggregate.phone_hash)
             end_sessions(uow, aggregate.id)
@@ -124,7 +124,7 @@ class SetCreditLimit(Command[User]):
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
         require_no_conflict(uow, aggregate)
-        uow.caps.require_limit(self.limit)
+        uow.role_limits.require_limit(self.limit)
         auto = aggregate.auto_limit_enabled and self.keep_auto
         if (self.limit, auto) != (aggregate.credit_limit, aggregate.auto_limit_enabled):
             yield CreditLimitSet(limit=self.limit, auto_limit_enabled=auto, reason=self.reason)

@@ -9,7 +9,7 @@ from uuid import UUID
 from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
 from rim_ledger.engine.holding import NOWHERE
 from rim_ledger.engine.refusals import require
-from rim_ledger.notifications.alert_state import EPISODE, AlertState, Watch
+from rim_ledger.notifications.alert_state import EPISODE, AlertState, AlertWatch
 from rim_ledger.notifications.notification import NotificationChannel
 from rim_ledger.values import derived_id
 
@@ -109,9 +109,9 @@ class SystemAlert(Aggregate):
     archived: bool = False
 
     @property
-    def watch(self) -> Watch:
+    def watch(self) -> AlertWatch:
         """What was seen of the value so far."""
-        return Watch(self.state, self.state_since, self.last_triggered)
+        return AlertWatch(self.state, self.state_since, self.last_triggered)
 
     @property
     def lists(self) -> frozenset[tuple[str, str]]:

@@ -42,12 +42,12 @@ class Alarm:
     def __init__(
         self, url: str, ledger: Ledger, measures: Measures, environment: Environment
     ) -> None:
-        self._url, self._ledger, self._world = url, ledger, environment
+        self._url, self._ledger, self._environment = url, ledger, environment
         self._measures = measures
 
     async def look(self, at: datetime | None = None) -> None:
         """Evaluate every alert once, at a business time (UTC, now when left out)."""
-        moment = at or self._world.now()
+        moment = at or self._environment.now()
         async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
             _, watched = (await Store(connection).listed({WATCHED: ALERTS_MAX}))[WATCHED]
         types = {AlertType(name.partition(" ")[0]) for name in watched}

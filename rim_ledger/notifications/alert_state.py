@@ -27,7 +27,7 @@ class AlertState(StrEnum):
 EPISODE: Final = (AlertState.FIRING, AlertState.EASING)
 
 
-class Watch(Struct, frozen=True):
+class AlertWatch(Struct, frozen=True):
     """What was seen of a value so far: how it stands, since when, and when it fired last."""
 
     state: AlertState

@@ -135,7 +135,7 @@ def settle(outcomes: Mapping[UUID, Outcome]) -> Work:
     return work
 
 
-def look_at_chunk(id: UUID, hand: Hand) -> Work:
+def check_chunk(id: UUID, hand: Hand) -> Work:
     """Where a chunk stands, and what somebody who died had in hand of it."""
 
     def work(uow: UnitOfWork) -> UUID:

@@ -22,7 +22,7 @@ from rim_ledger.notifications.broadcast import GOING_OUT, BroadcastMessage, Phas
 from rim_ledger.notifications.broadcast_commands import Frozen, begin_due
 from rim_ledger.notifications.delivery_rules import (
     advance,
-    look_at_chunk,
+    check_chunk,
     settle,
     take_again,
     take_waiting,
@@ -45,7 +45,7 @@ ASK_AGAIN: Final = timedelta(seconds=30)
 
 Find = Callable[[Target], Awaitable[Frozen]]
 """Who is meant, at this moment."""
-Errand = Callable[[], Coroutine[Any, Any, int]]
+DeliveryTask = Callable[[], Coroutine[Any, Any, int]]
 """Something to carry; how many messages that were."""
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class Courier:
         self, url: str, ledger: Ledger, lanes: Lanes, environment: Environment, find: Find
     ) -> None:
         self._url, self._ledger, self._lanes = url, ledger, lanes
-        self._world, self._find = environment, find
+        self._environment, self._find = environment, find
         self._later: dict[UUID, datetime] = {}
         """When to ask again about what stays in doubt."""
         self._outages = Outages(log.warning, "messages")
@@ -72,7 +72,7 @@ class Courier:
         async with asyncio.TaskGroup() as group:
             while True:
                 running = {name: task for name, task in running.items() if not task.done()}
-                nothing: dict[str, Errand] = {}
+                nothing: dict[str, DeliveryTask] = {}
                 for name, errand in (await self._attempt(self._errands, nothing)).items():
                     if name not in running:
                         running[name] = group.create_task(self._attempt(errand, 0))
@@ -81,16 +81,16 @@ class Courier:
     async def carry(self, at: datetime | None = None) -> int:
         """Hand over what waits at a business time (UTC, now when left out), but for what somebody
         else has in hand; how many messages that were."""
-        moment, carried, self._seen = at or self._world.now(), 0, ""
+        moment, carried, self._seen = at or self._environment.now(), 0, ""
         while True:
             errands = await self._errands(moment)
             carried += sum(await all_of(each() for each in errands.values()))
             if not self._seen:
                 return carried
 
-    async def _errands(self, at: datetime | None = None) -> dict[str, Errand]:
+    async def _errands(self, at: datetime | None = None) -> dict[str, DeliveryTask]:
         """What there is to do, by name: a page of the broadcasts, and all else."""
-        now = self._world.now()
+        now = self._environment.now()
         moment = at or now
         self._later = {id_: until for id_, until in self._later.items() if until > now}
         places = {kind(each): 1 for kind in (waiting, in_hand) for each in Channel}
@@ -99,7 +99,7 @@ class Courier:
         due = {name: id_ for name, id_ in lists[GOING_OUT].items() if name < until}
         self._seen = max(due) if len(due) == BROADCASTS else ""
         singly = [each for each in Channel if lists[waiting(each)] or lists[in_hand(each)]]
-        errands: dict[str, Errand] = {each: partial(self._singles, each) for each in singly}
+        errands: dict[str, DeliveryTask] = {each: partial(self._singles, each) for each in singly}
         return errands | {str(id_): partial(self._broadcast, id_, moment) for id_ in due.values()}
 
     async def _singles(self, channel: Channel) -> int:
@@ -168,7 +168,7 @@ class Courier:
 
     async def _chunk(self, id: UUID) -> int:
         hand, outcomes = Hand(self._lanes), Outcomes()
-        await self._decide(look_at_chunk(id, hand))
+        await self._decide(check_chunk(id, hand))
         carried = await self._see_to(hand)
         if carried < len(hand.doubts):
             return carried  # What is in doubt stays in hand until the provider tells.
@@ -183,7 +183,7 @@ class Courier:
     async def _see_to(self, hand: Hand) -> int:
         """See to what somebody who died had in hand; of how many it is clear what became. What
         certainly came nowhere is sent again, if it still may be."""
-        now = self._world.now()
+        now = self._environment.now()
         due = [each for each in hand.doubts if self._later.get(each.id, now) <= now]
         outcomes = await self._deliver(due)
         lost = [id_ for id_, each in outcomes.items() if each.verdict is Verdict.ABSENT]
@@ -198,7 +198,7 @@ class Courier:
         return len(outcomes)
 
     async def _deliver(self, items: Sequence[InHand]) -> Outcomes:
-        return await deliver(self._url, items, self._world)
+        return await deliver(self._url, items, self._environment)
 
     async def _listed(
         self, wanted: Mapping[str, int], after: Mapping[str, str] | None = None
@@ -221,4 +221,4 @@ class Courier:
         await self._ledger.submit(work, self._stamp(at))
 
     def _stamp(self, at: datetime | None = None) -> Stamp:
-        return Stamp(at=at or self._world.now(), actor=SYSTEM)
+        return Stamp(at=at or self._environment.now(), actor=SYSTEM)

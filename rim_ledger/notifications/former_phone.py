@@ -20,7 +20,7 @@ MESSAGE: Final = (
 )
 
 
-def tell_former_phone(uow: UnitOfWork, before: User) -> None:
+def notify_former_phone(uow: UnitOfWork, before: User) -> None:
     """Queue an SMS to the phone that a user has before a change of this decision. It is sealed
     under the user's key, and sent there though the user has another one by then."""
     if (phone := uow.reveal(before.id, before.phone)) is None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 from uuid import UUID
 
-from rim_ledger.delivery.callbacks import Callback, Foreign, NoneOfOurs
+from rim_ledger.delivery.callbacks import Callback, NotOurs, ProviderForm
 from rim_ledger.delivery.sms import DECLINED
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork
@@ -25,7 +25,7 @@ MessageWord = Literal["message.delivered", "message.failed"]
 """What became of a message at the provider."""
 
 
-class MessageClaim(Foreign):
+class MessageClaim(ProviderForm):
     """Which message the provider means: the reference that it was handed over with."""
 
     reference: Reference
@@ -46,7 +46,7 @@ class MessageCallback(Callback):
     def work(self, uow: UnitOfWork) -> UUID:
         known = self._find(uow)
         if known is None or known.integration != uow.stamp.actor.id:
-            raise NoneOfOurs
+            raise NotOurs
         before = tally(uow, [known.id])
         for event in self._events(known):
             mark(uow, known.id, event)

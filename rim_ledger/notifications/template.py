@@ -127,7 +127,7 @@ class Template(Named, kw_only=True):
                 assert_never(event)
 
 
-class Letter(Struct, frozen=True):
+class RenderedEmail(Struct, frozen=True):
     """An e-mail, ready to be sent; its body is HTML."""
 
     subject: str
@@ -142,9 +142,9 @@ class EmailTemplate(Template):
     body: str
     type: TemplateType
 
-    def filled(self, values: Values) -> Letter:
+    def filled(self, values: Values) -> RenderedEmail:
         """The e-mail with these values. In a body they are escaped, a subject is one line."""
-        return Letter(
+        return RenderedEmail(
             subject=on_one_line(filled(self.subject, self.variables, values)),
             body=filled(self.body, self.variables, values, as_html),
         )

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from rim_ledger.delivery.callbacks import Callback, Foreign, UnknownReference, speaker
+from rim_ledger.delivery.callbacks import Callback, ProviderForm, UnknownReference, speaker
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.payments.payment_commands import CompleteTransaction, FailTransaction, find_payment
@@ -23,7 +23,7 @@ ALREADY: Final[Mapping[PaymentWord, TransactionStatus]] = {
 """Where there is nothing left to do, apart from what was refunded since."""
 
 
-class PaymentClaim(Foreign):
+class PaymentClaim(ProviderForm):
     """What the provider says of one payment."""
 
     reference: Reference

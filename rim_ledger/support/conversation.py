@@ -10,7 +10,7 @@ from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Invalid, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
-from rim_ledger.support.deadlines import overdue, wind
+from rim_ledger.support.deadlines import overdue, schedule_check
 from rim_ledger.support.quotas import BYTES, FILES, MESSAGES, require_left, spend
 from rim_ledger.support.ticket import (
     LEGAL,
@@ -61,7 +61,7 @@ class PostMessage(Command[Ticket]):
         )
         if answers and aggregate.status is TicketStatus.OPEN and aggregate.assigned_to:
             yield TicketStarted()
-        wind(uow, aggregate.id)
+        schedule_check(uow, aggregate.id)
 
 
 class MarkMessagesRead(Command[Ticket]):

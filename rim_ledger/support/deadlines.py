@@ -53,7 +53,7 @@ def next_look(ticket: Ticket) -> datetime | None:
     return min(times, default=None)
 
 
-def wind(uow: UnitOfWork, id: UUID) -> None:
+def schedule_check(uow: UnitOfWork, id: UUID) -> None:
     """Have the clock look at a ticket when something falls due."""
     if at := next_look(uow.read(Ticket, id)):
         uow.remind(REMINDER, id, at)
@@ -61,7 +61,7 @@ def wind(uow: UnitOfWork, id: UUID) -> None:
         uow.forget(REMINDER, id)
 
 
-def look_at_ticket(id: UUID) -> Work:
+def check_ticket(id: UUID) -> Work:
     """The clock's decision: tell of broken promises, and close what stayed resolved."""
 
     def work(uow: UnitOfWork) -> UUID:
@@ -70,7 +70,7 @@ def look_at_ticket(id: UUID) -> Work:
         uow.append(Ticket, id, overdue(ticket, at))
         if ticket.status is TicketStatus.RESOLVED and (due := next_look(ticket)) and at >= due:
             uow.append(Ticket, id, [TicketClosed()])
-        wind(uow, id)
+        schedule_check(uow, id)
         return id
 
     return work

@@ -15,7 +15,7 @@ from rim_ledger.support.assignment_rules import (
     require_taker,
     tier_of,
 )
-from rim_ledger.support.deadlines import SETTLED_AFTER, overdue, resolution_due, wind
+from rim_ledger.support.deadlines import SETTLED_AFTER, overdue, resolution_due, schedule_check
 from rim_ledger.support.department import Department
 from rim_ledger.support.ticket import (
     LEGAL,
@@ -123,7 +123,7 @@ class ResolveTicket(Command[Ticket]):
         yield from overdue(aggregate, uow.stamp.at)
         yield TicketResolved(resolution=self.resolution)
         keep_loads(uow, aggregate)
-        wind(uow, aggregate.id)
+        schedule_check(uow, aggregate.id)
 
 
 class ReopenTicket(Command[Ticket]):
@@ -144,7 +144,7 @@ class ReopenTicket(Command[Ticket]):
         if aggregate.assigned_to and not can_take(uow, aggregate.assigned_to):
             yield TicketUnassigned()
         keep_loads(uow, aggregate)
-        wind(uow, aggregate.id)
+        schedule_check(uow, aggregate.id)
 
 
 class CloseTicket(Command[Ticket]):
@@ -153,7 +153,7 @@ class CloseTicket(Command[Ticket]):
     def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "close", LEGAL)
         yield TicketClosed()
-        wind(uow, aggregate.id)
+        schedule_check(uow, aggregate.id)
 
 
 def _not_assigned() -> Refused:

@@ -5,13 +5,13 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from rim_ledger.system.backup_file import Archive, Unsound
+from rim_ledger.system.backup_file import Archive, BackupError
 from rim_ledger.system.backup_manifest import CHANGES, EVENTS, FILE, Manifest, Piece
-from rim_ledger.system.backup_rows import Disordered, Group, merged, packed
+from rim_ledger.system.backup_rows import Group, RowsOutOfOrder, merged, packed
 
 Link = tuple[Archive, Manifest]
 Wanted = Callable[[str], bool]
-Told = Callable[[int], None]
+ReportProgress = Callable[[int], None]
 """Is told of each piece that is read how many bytes it has."""
 
 
@@ -37,7 +37,9 @@ class Chain(Struct, frozen=True):
             needed += [(manifest, _of(table)) for _, manifest in self._layers(table)]
         return sum(p.size for manifest, wanted in needed for p in manifest.pieces if wanted(p.of))
 
-    async def log_and_files(self, told: Told) -> AsyncIterator[tuple[Piece, bytes, list[str]]]:
+    async def log_and_files(
+        self, told: ReportProgress
+    ) -> AsyncIterator[tuple[Piece, bytes, list[str]]]:
         """The pieces of events and of files, from the first on, with the columns that the events
         have there. Raises Unsound."""
         for link in self.links:
@@ -45,7 +47,7 @@ class Chain(Struct, frozen=True):
             async for piece, content in _pieces(link, _lasts, told):
                 yield piece, content, manifest.columns.get(piece.of, [])
 
-    async def lines(self, table: str, told: Told) -> AsyncIterator[bytes]:
+    async def lines(self, table: str, told: ReportProgress) -> AsyncIterator[bytes]:
         """The rows of a table as lines of COPY, many at a time. Raises Unsound."""
         if len(layers := self._layers(table)) == 1:
             async for _, content in _pieces(layers[0], _of(table), told):
@@ -55,7 +57,7 @@ class Chain(Struct, frozen=True):
             async for content, _ in packed(lines):
                 yield content
 
-    async def rows(self, table: str, told: Told) -> AsyncIterator[Group]:
+    async def rows(self, table: str, told: ReportProgress) -> AsyncIterator[Group]:
         """The rows of a table, key by key; it has an order. Raises Unsound."""
         whole, *more = self._layers(table)
         layout = self.last.layout(table)
@@ -64,10 +66,10 @@ class Chain(Struct, frozen=True):
         try:
             async for group in merged(layers):
                 yield group
-        except Disordered:
+        except RowsOutOfOrder:
             archive, _ = self.links[-1]
             words = f"the rows of {table} are in disorder, there or in what it goes on from"
-            raise Unsound(f"the backup {archive.name} cannot be used: {words}") from None
+            raise BackupError(f"the backup {archive.name} cannot be used: {words}") from None
 
     def _layers(self, table: str) -> list[Link]:
         """The last backup that has a table whole, and those after it."""
@@ -79,7 +81,7 @@ class Chain(Struct, frozen=True):
         return list(self.links[first:])
 
 
-async def look_at(archives: Sequence[Archive], told: Told) -> Chain:
+async def look_at(archives: Sequence[Archive], told: ReportProgress) -> Chain:
     """Read every backup of a chain as a whole. Raises Unsound where one is not whole, or does not
     go on where the one before it ends; Unavailable where it cannot be read."""
     return _linked([(each, await each.manifest(told)) for each in archives])
@@ -94,15 +96,15 @@ def _linked(links: Sequence[Link]) -> Chain:
     first, base = links[0]
     if base.parent:
         words = f"it goes on from {_parent(base)} at position {base.after}: name that before it"
-        raise Unsound(f"the backup {first.name} cannot be used: {words}")
+        raise BackupError(f"the backup {first.name} cannot be used: {words}")
     for (named, before), (archive, after) in pairwise(links):
         if (after.parent, after.after) != (before.id, before.position):
             needs = f"{_parent(after)} at position {after.after}" if after.parent else "nothing"
             words = f"it goes on from {needs}, not from {named.name} at {before.position}"
-            raise Unsound(f"the backup {archive.name} cannot be used: {words}")
+            raise BackupError(f"the backup {archive.name} cannot be used: {words}")
         if after.parent_digest not in (None, before.digest):
             words = f"it goes on from another file than this {named.name}, made for the same backup"
-            raise Unsound(f"the backup {archive.name} cannot be used: {words}")
+            raise BackupError(f"the backup {archive.name} cannot be used: {words}")
     return Chain(links)
 
 
@@ -119,14 +121,16 @@ def _of(table: str) -> Wanted:
     return {table, CHANGES + table}.__contains__
 
 
-async def _pieces(link: Link, wanted: Wanted, told: Told) -> AsyncIterator[tuple[Piece, bytes]]:
+async def _pieces(
+    link: Link, wanted: Wanted, told: ReportProgress
+) -> AsyncIterator[tuple[Piece, bytes]]:
     archive, manifest = link
     async for piece, content in archive.contents(manifest, wanted):
         yield piece, content
         told(piece.size)
 
 
-async def _lines(link: Link, table: str, told: Told) -> AsyncIterator[bytes]:
+async def _lines(link: Link, table: str, told: ReportProgress) -> AsyncIterator[bytes]:
     async for _, content in _pieces(link, _of(table), told):
         for line in content.splitlines(keepends=True):
             yield line

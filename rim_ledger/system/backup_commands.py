@@ -33,7 +33,7 @@ from rim_ledger.system.backup_settings import (
     ScheduledBackupBegun,
     StorageLocation,
     current,
-    wind,
+    schedule_check,
 )
 from rim_ledger.values import LAGOS, Name
 
@@ -173,17 +173,17 @@ def end_download(id: UUID, token: str, uow: UnitOfWork) -> None:
         uow.append(Backup, id, [BackupDownloaded()])
 
 
-def look_at_schedule(uow: UnitOfWork) -> UUID:
+def check_backup_schedule(uow: UnitOfWork) -> UUID:
     """The clock's decision: begin the backup that is due. While another is being made it waits."""
     settings, at = current(uow), uow.stamp.at
     if (due := settings.next_backup) is None or at < due:
-        wind(uow, settings)
+        schedule_check(uow, settings)
     elif uow.listed(RUNNING, 1):
         uow.remind(SCHEDULE, SETTINGS, at + LATER)
     else:
         perform(uow, Backup, None, StartBackup())
         uow.append(BackupSettings, SETTINGS, [ScheduledBackupBegun()])
-        wind(uow, current(uow))
+        schedule_check(uow, current(uow))
     return SETTINGS
 
 

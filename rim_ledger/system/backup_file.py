@@ -35,7 +35,7 @@ SEALED_MAX: Final = 256 * 1024 * 1024
 LEVEL: Final = 3
 
 
-class Unsound(Exception):
+class BackupError(Exception):
     """A backup cannot be used; says which, where and why."""
 
 
@@ -216,8 +216,8 @@ class Archive:
         other = "it was sealed under another RIM_SECRET_KEY: set that, or RIM_SECRET_KEY_PREVIOUS"
         raise self._unsound(other)
 
-    def _unsound(self, what: str) -> Unsound:
-        return Unsound(f"the backup {self.name} cannot be used: {what}")
+    def _unsound(self, what: str) -> BackupError:
+        return BackupError(f"the backup {self.name} cannot be used: {what}")
 
 
 def _derive(secret: bytes, salt: bytes) -> tuple[bytes, bytes]:

@@ -37,7 +37,7 @@ class Group(NamedTuple):
     lines: list[bytes]
 
 
-class Disordered(Exception):
+class RowsOutOfOrder(Exception):
     """Lines are not in the order of their keys."""
 
 
@@ -75,7 +75,7 @@ async def _gathered(
             continue
         if group:
             if key < group.key:
-                raise Disordered
+                raise RowsOutOfOrder
             yield group
         group = Group(key, b"\t".join(named), [] if gone else [content])
     if group:

@@ -189,11 +189,11 @@ class EditBackupSettings(Patch[BackupSettings]):
             raise Invalid("cloud-provider", words, "/cloudProvider")
         if changes := self.changes(aggregate):
             event = BackupSettingsChanged(**changes)
-            wind(uow, aggregate.evolve(event, uow.stamp))
+            schedule_check(uow, aggregate.evolve(event, uow.stamp))
             yield event
 
 
-def wind(uow: UnitOfWork, settings: BackupSettings) -> None:
+def schedule_check(uow: UnitOfWork, settings: BackupSettings) -> None:
     """Have the clock look when the next backup is due."""
     if due := settings.next_backup:
         uow.remind(SCHEDULE, SETTINGS, due)

@@ -40,7 +40,7 @@ from rim_ledger.system.backup_commands import (
     succeed,
 )
 from rim_ledger.system.backup_dump import Dump
-from rim_ledger.system.backup_file import Archive, Sealer, Unsound
+from rim_ledger.system.backup_file import Archive, BackupError, Sealer
 from rim_ledger.system.backup_manifest import FILE, Manifest
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
 
@@ -53,7 +53,7 @@ HEAD_START: Final = timedelta(seconds=10)
 log = logging.getLogger(__name__)
 
 
-class Places(Struct, frozen=True):
+class BackupLocations(Struct, frozen=True):
     """Where backups lie, where the files of tickets lie, and what seals a backup."""
 
     backups: Mapping[StorageLocation, Storage]
@@ -71,11 +71,13 @@ class Places(Struct, frozen=True):
         return Archive(self.of(backup), backup.file, self.secrets)
 
 
-class Archivist:
+class BackupWorker:
     """Does what was decided about backups. Everything may be begun again after a crash."""
 
-    def __init__(self, url: str, ledger: Ledger, environment: Environment, places: Places) -> None:
-        self._url, self._ledger, self._world, self.places = url, ledger, environment, places
+    def __init__(
+        self, url: str, ledger: Ledger, environment: Environment, places: BackupLocations
+    ) -> None:
+        self._url, self._ledger, self._environment, self.places = url, ledger, environment, places
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, type: BackupType | None) -> UUID:
@@ -109,7 +111,7 @@ class Archivist:
                 return
             try:
                 done = await self._write(backup, chain, told)
-            except (Unavailable, Unsound) as error:
+            except (Unavailable, BackupError) as error:
                 await self.fail(id, str(error))
                 return
             except psycopg.Error as error:
@@ -141,7 +143,7 @@ class Archivist:
                     outcome = BackupFoundUnsound(reason="Its file is gone.")
                 else:
                     await self.places.archive(backup).manifest(told)
-            except Unsound as error:
+            except BackupError as error:
                 outcome = BackupFoundUnsound(reason=str(error))
 
             def work(uow: UnitOfWork) -> UUID:
@@ -201,7 +203,7 @@ class Archivist:
         storage, archive = self.places.of(backup), self.places.archive(backup)
         if await storage.size(backup.file):
             # It was written, and whoever wrote it could not say so: it died, or was restored.
-            with contextlib.suppress(Unsound):
+            with contextlib.suppress(BackupError):
                 return await self._result(backup, await archive.manifest())
         if weak := next((each for each in chain if not each.sound), None):
             backup = await self._promote(backup, f"The backup '{weak.name}' cannot be used.")
@@ -209,7 +211,7 @@ class Archivist:
             try:
                 before = await outlined([self.places.archive(each) for each in chain])
                 return await self._dump(backup, before, told)
-            except Unsound as error:
+            except BackupError as error:
                 await storage.drop(backup.file)
                 words = f"Of what it would go on from, {error}."
                 backup = await self._promote(backup, words)
@@ -220,14 +222,16 @@ class Archivist:
         dump = Dump(
             url=self._url,
             files=self.places.files,
-            sealer=Sealer(self.places.secrets[0], backup.id, self._world),
+            sealer=Sealer(self.places.secrets[0], backup.id, self._environment),
             id=backup.id,
             before=before,
             told=told,
         )
         await _pour(dump.parts(), self.places.of(backup), backup.file)
         if (manifest := await archive.manifest()) != dump.manifest:
-            raise Unsound(f"the backup {backup.file} cannot be used: it is not what was written")
+            raise BackupError(
+                f"the backup {backup.file} cannot be used: it is not what was written"
+            )
         return await self._result(backup, manifest)
 
     async def _result(self, backup: Backup, manifest: Manifest) -> BackupSucceeded:
@@ -263,7 +267,7 @@ class Archivist:
         return await self._ledger.read(look, self._stamp())
 
     def _stamp(self) -> Stamp:
-        return Stamp(at=self._world.now(), actor=SYSTEM)
+        return Stamp(at=self._environment.now(), actor=SYSTEM)
 
 
 async def _pour(parts: AsyncIterator[bytes], storage: Storage, name: str) -> None:

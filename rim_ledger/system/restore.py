@@ -13,7 +13,7 @@ from rim_ledger.engine.event_mac import EventMac, leaf
 from rim_ledger.postgres.migrations import LOCK, RECORD, scripts
 from rim_ledger.storage import Storage
 from rim_ledger.system.backup_chain import Chain
-from rim_ledger.system.backup_file import Unsound
+from rim_ledger.system.backup_file import BackupError
 from rim_ledger.system.backup_manifest import FILE
 
 REASON: Final = "The ledger was restored from a backup"
@@ -33,7 +33,7 @@ SELECT max(position) + 1, 1 + count(*) FILTER (WHERE stream_id = %s),
        greatest(clock_timestamp(), max(recorded_at))
   FROM ledger.events"""
 
-Told = Callable[[int, int], None]
+ReportProgress = Callable[[int, int], None]
 """Is told how many bytes are done, of how many."""
 GoOn = Callable[[AsyncConnection[Any]], Awaitable[tuple[str, EventMac | None]]]
 """What else belongs to a restore, in the same transaction; what there is to say of it, and what
@@ -49,7 +49,13 @@ class NotEmpty(Exception):
 
 
 async def restore(
-    url: str, chain: Chain, files: Storage, environment: Environment, told: Told, *, go_on: GoOn
+    url: str,
+    chain: Chain,
+    files: Storage,
+    environment: Environment,
+    told: ReportProgress,
+    *,
+    go_on: GoOn,
 ) -> str:
     """Fill an empty database with a chain, in one transaction; nothing leaves the house from
     there. What there is to say of it. Raises NotEmpty, or Unsound where this program is too old
@@ -92,7 +98,7 @@ async def _make_tables(connection: AsyncConnection[Any], chain: Chain) -> None:
     if newer := sorted(set(chain.last.migrations) - scripts().keys()):
         archive, _ = chain.links[-1]
         words = f"it was made by a newer version of the program, with {', '.join(newer)}"
-        raise Unsound(f"the backup {archive.name} cannot be used: {words}")
+        raise BackupError(f"the backup {archive.name} cannot be used: {words}")
     await connection.execute(RECORD)
     await _migrate(connection, chain.last.migrations)
 
@@ -105,7 +111,11 @@ async def _migrate(connection: AsyncConnection[Any], names: Iterable[str]) -> No
 
 
 async def _fill(
-    connection: AsyncConnection[Any], chain: Chain, files: Storage, stored: list[str], told: Told
+    connection: AsyncConnection[Any],
+    chain: Chain,
+    files: Storage,
+    stored: list[str],
+    told: ReportProgress,
 ) -> None:
     done, size = 0, chain.size
 

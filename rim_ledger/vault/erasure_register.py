@@ -28,11 +28,11 @@ SELECT person FROM ledger.personal_keys
 log = logging.getLogger(__name__)
 
 
-class Erasures:
+class ErasureRegister:
     """The register. It is only ever added to, and means the same however often a line is there."""
 
     def __init__(self, home: Path, environment: Environment) -> None:
-        self.path, self._world = home / NAME, environment
+        self.path, self._environment = home / NAME, environment
 
     def note(self, persons: Iterable[UUID]) -> None:
         """Add people who were erased a moment ago. What cannot be written now is at the next
@@ -44,7 +44,7 @@ class Erasures:
 
     def add(self, persons: Iterable[UUID]) -> None:
         """Add people, on disk when this ends."""
-        at = f"{self._world.now():%Y-%m-%dT%H:%M:%S.%fZ}"
+        at = f"{self._environment.now():%Y-%m-%dT%H:%M:%S.%fZ}"
         lines = [json.dumps({"person": str(person), "at": at}) for person in persons]
         if not lines:
             return
@@ -74,5 +74,7 @@ class Erasures:
             left = [person async for (person,) in cursor]
         self.add(sorted(erased - known))
         for person in left:
-            await ledger.submit(erase_again(person), Stamp(at=self._world.now(), actor=SYSTEM))
+            await ledger.submit(
+                erase_again(person), Stamp(at=self._environment.now(), actor=SYSTEM)
+            )
         return len(left)

@@ -28,7 +28,7 @@ class Vault:
     must be unique. What is wrapped begins with the number of the key that opens it."""
 
     def __init__(self, ring: Ring, environment: Environment) -> None:
-        self._ring, self._world = ring, environment
+        self._ring, self._environment = ring, environment
         self._wrappers: dict[tuple[Purpose, int], AESGCM] = {}
         self._fingerprint_key = self.key(Purpose.FINGERPRINT)
         self.event_mac = ring.event_mac
@@ -49,7 +49,7 @@ class Vault:
 
     def make_key(self, person: UUID) -> tuple[AESGCM, bytes]:
         """A new key for a person, and its wrapped form for the database."""
-        key = self._world.random(KEY)
+        key = self._environment.random(KEY)
         return AESGCM(key), self._wrap(Purpose.PERSONAL, key, person.bytes)
 
     def unwrap(self, person: UUID, wrapped: bytes | None) -> AESGCM | None:
@@ -84,7 +84,7 @@ class Vault:
         return self._wrap(Purpose.PERSONAL, key, person.bytes)
 
     def _wrap(self, purpose: Purpose, secret: bytes, place: bytes) -> bytes:
-        number, nonce = self.newest(purpose), self._world.random(NONCE)
+        number, nonce = self.newest(purpose), self._environment.random(NONCE)
         sealed = self._wrapper(purpose, number).encrypt(nonce, secret, place)
         return number.to_bytes(KEY_ID, "big") + nonce + sealed
 
@@ -113,7 +113,7 @@ class Vault:
         return msgspec.structs.replace(event, **changes) if changes else event
 
     def _token(self, value: Any, key: AESGCM, place: str) -> str:
-        nonce = self._world.random(NONCE)
+        nonce = self._environment.random(NONCE)
         sealed = key.encrypt(nonce, msgspec.json.encode(value), place.encode())
         return f"{MARK}{urlsafe_b64encode(nonce + sealed).decode()}.{place}"
 

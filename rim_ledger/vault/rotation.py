@@ -46,7 +46,7 @@ UPDATE ledger.secrets s SET secret = n.anew
  WHERE s.owner = n.owner AND s.purpose = n.purpose AND s.secret = n.before"""
 
 
-class Underway(Exception):
+class RotationInProgress(Exception):
     """Another rotation of the same ledger has not ended yet."""
 
 
@@ -84,7 +84,7 @@ def _claim(connection: Connection[Any]) -> None:
             connection.execute(f"SET LOCAL lock_timeout = {LINGERING}".encode())
             connection.execute("SELECT pg_advisory_lock(%s)", [ROTATING])
     except LockNotAvailable:
-        raise Underway("another rotation is under way") from None
+        raise RotationInProgress("another rotation is under way") from None
 
 
 def _begin(

@@ -50,9 +50,9 @@ class Staff(Memory):
         self.perform(AdminRole, SUPERADMIN, role)
         self.root = self.hire("root", SUPERADMIN)
 
-    def role(self, name: str, *rights: tuple[str, str], **caps: Any) -> UUID:
+    def role(self, name: str, *rights: tuple[str, str], **role_limits: Any) -> UUID:
         role = self.environment.new_id()
-        wish = CreateRole(name=name, permissions=permissions(rights), **caps)
+        wish = CreateRole(name=name, permissions=permissions(rights), **role_limits)
         self.perform(AdminRole, role, wish)
         return role
 
@@ -69,7 +69,7 @@ class Staff(Memory):
         admin = self.known(by)
         uow = self.uow(Actor(type="admin", id=by, name=admin.username))
         role = uow.read(AdminRole, admin.role_id)
-        uow.rights, uow.caps, uow.contacts = role.rights, role.caps, admin.contacts
+        uow.rights, uow.role_limits, uow.contacts = role.rights, role.role_limits, admin.contacts
         return uow
 
     def ask(

@@ -10,7 +10,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from rim_ledger.admin.login_throttle import IP_SHARE, KEPT, Attempts, Newest, TooManyAttempts
+from rim_ledger.admin.login_throttle import (
+    IP_SHARE,
+    KEPT,
+    LoginThrottle,
+    RecentFailures,
+    TooManyAttempts,
+)
 from rim_ledger.admin.security_settings import DEFAULTS
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.vault.key_ring import derived
@@ -29,7 +35,7 @@ class Gate:
     def __init__(self, url: str) -> None:
         self.environment, self.settings = TestWorld(), SETTINGS
         vault = Vault(derived(b"a secret of the tests"), self.environment)
-        self.one, self.two = (Attempts(url, vault, self.environment, 60.0) for _ in range(2))
+        self.one, self.two = (LoginThrottle(url, vault, self.environment, 60.0) for _ in range(2))
 
     async def fail(self, name: str = "ada", ip: str | None = HERE, times: int = 1) -> None:
         """Attempts that are not right, now here and now there."""
@@ -78,15 +84,15 @@ def after(minutes: float) -> datetime:
 @pytest.mark.parametrize(
     ("newest", "until"),
     [
-        (Newest(0, None, None), None),
-        (Newest(2, after(1), after(0)), None),
-        (Newest(3, after(0), after(0)), after(15)),
-        (Newest(3, after(14), after(0)), after(29)),
-        (Newest(3, after(15), after(0)), None),
+        (RecentFailures(0, None, None), None),
+        (RecentFailures(2, after(1), after(0)), None),
+        (RecentFailures(3, after(0), after(0)), after(15)),
+        (RecentFailures(3, after(14), after(0)), after(29)),
+        (RecentFailures(3, after(15), after(0)), None),
     ],
 )
 def test_a_lockout_begins_with_the_last_of_too_many_failures(
-    newest: Newest, until: datetime | None
+    newest: RecentFailures, until: datetime | None
 ) -> None:
     assert newest.locked_until(3, 15 * MINUTE) == until
 
@@ -218,7 +224,7 @@ def test_without_a_database_nobody_is_let_try(database: str) -> None:
     async def story() -> None:
         environment = TestWorld()
         nowhere = database.replace("dbname=", "dbname=no_").replace("/test_", "/no_")
-        async with Attempts(
+        async with LoginThrottle(
             nowhere, Vault(derived(b"a secret"), environment), environment, timeout_seconds=0.2
         ) as attempts:
             with pytest.raises(Unavailable):
@@ -351,7 +357,7 @@ def test_each_gate_counts_by_itself(tell: Tell, database: str) -> None:
     async def story(gate: Gate) -> None:
         vault = Vault(derived(b"a secret of the tests"), gate.environment)
         await gate.fail(times=3)
-        async with Attempts(database, vault, gate.environment, gate="other") as other:
+        async with LoginThrottle(database, vault, gate.environment, gate="other") as other:
             async with other.attempt("ada", HERE, gate.settings):
                 pass
             with pytest.raises(Refused, match="wrong"):

@@ -17,13 +17,13 @@ from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, CreateRole, EditR
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.authentication import LoggedIn, LogIn, enter, token_hash
 from rim_ledger.admin.bootstrap import BUILT_IN, FIRST_ADMIN, bootstrap, take_on_officer
-from rim_ledger.admin.login_throttle import Attempts, TooManyAttempts
+from rim_ledger.admin.login_throttle import LoginThrottle, TooManyAttempts
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.admin.security_settings import DEFAULTS
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.aggregate import Actor, Stamp
 from rim_ledger.engine.command import perform
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Admit, Ledger
 from rim_ledger.engine.refusals import Invalid, Refused, Unauthenticated
@@ -37,7 +37,7 @@ from tests.sample import STAMP
 T = TypeVar("T")
 
 
-class Clock(RealWorld):
+class Clock(SystemEnvironment):
     """A world whose time stands, with hours that can be let pass."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Process(Ledger):
         vault = Vault(derived(b"a secret of the tests"), environment)
         super().__init__(url, ENTITY_OF, vault, environment)
         self.environment = environment
-        self.attempts = Attempts(url, vault, environment, timeout_seconds=60.0)
+        self.attempts = LoginThrottle(url, vault, environment, timeout_seconds=60.0)
 
     def stamp(self) -> Stamp:
         return replace(STAMP, at=self.environment.now())

@@ -27,7 +27,7 @@ from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.delivery import egress
 from rim_ledger.engine import connection, store
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.lending import dispatch
 from rim_ledger.postgres.heartbeat import BEAT
@@ -41,7 +41,7 @@ TESTERS = ("+2348031234567", "+2348030000001", "ada@example.com", "ada@rim.examp
 """Who may be sent test messages."""
 PROXIES = (ip_network("127.0.0.0/8"),)
 ADA = {"phone": "08031234567", "email": "ada@example.com", "name": "Ada"}
-WORLD = RealWorld()
+WORLD = SystemEnvironment()
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 

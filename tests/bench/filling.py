@@ -10,7 +10,7 @@ from rim_ledger.admin.bootstrap import FIRST_ADMIN
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.aggregate import Actor, Stamp
 from rim_ledger.engine.command import perform
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.disbursement import DisburseLoan
@@ -29,12 +29,12 @@ LOANS = 10
 AT_ONCE = 100
 HALF = Decimal("288.69")
 
-Told = Callable[[int, int], object]
+ReportProgress = Callable[[int, int], object]
 
 
-async def fill(url: str, secret: str, events: int, first: int, told: Told) -> None:
+async def fill(url: str, secret: str, events: int, first: int, told: ReportProgress) -> None:
     """Write lives of users numbered from `first` on, until the log has so many events."""
-    environment = RealWorld()
+    environment = SystemEnvironment()
     vault = Vault(open_ring(url, [secret.encode()], environment), environment)
     actor = Actor(type="admin", id=FIRST_ADMIN, name="admin", role="superadmin")
     async with Ledger(url, ENTITY_OF, vault, environment) as ledger:

@@ -18,7 +18,7 @@ from api.config.backup_files import archivist
 from api.config.checkpoint_files import Outside
 from api.config.database import open_ledger
 from api.config.settings import Settings
-from projections.proofs.origins import Opening, Origins
+from projections.proofs.origins import OriginOpening, Origins
 from projections.proofs.signed_note import Checkpoint
 from rim_ledger.system.backup_settings import BackupType
 
@@ -117,7 +117,7 @@ class Ledger:
             connection.execute("SET session_replication_role = replica")
             connection.execute(statement.encode())
 
-    def origins(self) -> list[Opening]:
+    def origins(self) -> list[OriginOpening]:
         with psycopg.connect(self.url) as connection:
             query = "SELECT note FROM ledger.checkpoints WHERE opens ORDER BY number"
             return Origins(note for (note,) in connection.execute(query)).openings

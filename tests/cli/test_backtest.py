@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from api.cli.backtest import whole
-from api.config.database import Unfit
+from api.config.database import OperatorError
 from tests.cli.service import Service
 from tests.demo import Size, fill
 
@@ -58,7 +58,7 @@ def test_of_a_list_that_was_interrupted_nothing_is_left(tmp_path: Path) -> None:
     with whole(changes) as file:
         file.write(b"{}\n")
     assert [each.name for each in tmp_path.iterdir()] == [changes.name]
-    with pytest.raises(Unfit, match="is there already"), whole(changes) as file:
+    with pytest.raises(OperatorError, match="is there already"), whole(changes) as file:
         file.write(b"[]\n")
     assert changes.read_bytes() == b"{}\n"
     assert [each.name for each in tmp_path.iterdir()] == [changes.name]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from api.config.backup_files import archive, shown
-from api.config.database import Unfit
+from api.config.database import OperatorError
 from api.config.settings import Settings
 from rim_ledger.system.backup import Backup
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
@@ -52,7 +52,7 @@ def test_a_backup_is_found_under_its_name(
 
 @pytest.mark.parametrize("name", ["a\nb.rim", "a\udcff.rim", "\x7f/a.rim"])
 def test_a_path_that_no_store_can_name_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(Unfit, match="give it another name"):
+    with pytest.raises(OperatorError, match="give it another name"):
         archive(Settings(secret_key=SECRET, home=tmp_path), name)
 
 

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from api.cli import daily_check
-from api.cli.daily_check import Check, Looked
+from api.cli.daily_check import Check, CheckProgress
 from api.config.database import open_ledger, open_vault
 from api.config.settings import Settings
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from tests.cli.lost import Ledger
 
 ADMIN = """
@@ -23,7 +23,7 @@ FAULTS = "SELECT count(*) FROM ledger.faults WHERE place LIKE 'verify: ledger.se
 
 async def looks(ledger: Ledger, *, for_ever: bool = False) -> int | None:
     """What the clock does, in all the time that it needs."""
-    settings, environment = Settings.load(), RealWorld()
+    settings, environment = Settings.load(), SystemEnvironment()
     async with open_ledger(settings, ledger.url) as opened:
         vault = open_vault(settings, ledger.url)
         check = Check(settings, ledger.url, opened, vault, environment, share=1)
@@ -67,7 +67,7 @@ def test_a_process_that_starts_anew_does_not_look_anew(ledger: Ledger) -> None:
     asyncio.run(looks(ledger, for_ever=True))
     assert ledger.ask(FAULTS) == 0
     file = ledger.home / daily_check.NAME
-    looked = msgspec.json.decode(file.read_bytes(), type=Looked)
+    looked = msgspec.json.decode(file.read_bytes(), type=CheckProgress)
     assert looked.ended_at
     looked.ended_at -= timedelta(days=1)
     file.write_bytes(msgspec.json.encode(looked))

@@ -11,10 +11,10 @@ from psycopg import AsyncConnection
 from api.cli import main, sealing
 from api.cli.backup_commands import restore
 from api.config.backup_files import archivist
-from api.config.database import Unfit, open_ledger, open_vault
+from api.config.database import OperatorError, open_ledger, open_vault
 from api.config.settings import Settings
 from projections.proofs import checkpoints
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.event_mac import Forged
 from tests.cli.lost import Ledger
 
@@ -38,12 +38,12 @@ def test_a_tail_that_is_cut_while_the_sealer_runs_is_not_signed_otherwise(ledger
         cut(ledger, first.size)
         await asyncio.to_thread(ledger.go_on)
         await asyncio.to_thread(ledger.go_on)
-        with pytest.raises(Unfit, match=r"database contradicts .* signed"):
+        with pytest.raises(OperatorError, match=r"database contradicts .* signed"):
             await asyncio.wait_for(signing, PATIENCE)
 
     asyncio.run(run())
     assert ledger.last().size == first.size + 2
-    with pytest.raises(Unfit, match=r"database contradicts .*: the first"):
+    with pytest.raises(OperatorError, match=r"database contradicts .*: the first"):
         main.init()
     assert f"checkpoint of {first.size + 2} events: another root was signed" in ledger.finds()
 
@@ -57,18 +57,20 @@ def test_an_origin_that_no_restore_opened_excuses_nothing(ledger: Ledger) -> Non
     async def forge() -> None:
         async with await AsyncConnection.connect(ledger.url) as connection:
             vault = open_vault(Settings.load(), ledger.url)
-            await checkpoints.go_on(connection, vault, RealWorld(), [last])
+            await checkpoints.go_on(connection, vault, SystemEnvironment(), [last])
 
     cut(ledger, first.size)
     asyncio.run(forge())
     forged = ledger.origin
     for command in (main.init, main.seal):
-        with pytest.raises(Unfit, match=f"{forged} goes on from .*; no restore has said so there"):
+        with pytest.raises(
+            OperatorError, match=f"{forged} goes on from .*; no restore has said so there"
+        ):
             command()
     assert f"{forged} goes on from" in ledger.finds()
     file, _ = ledger.backup()
     ledger.wipe()
-    with pytest.raises(Unfit, match=f"backup contradicts .*: {forged} goes on from"):
+    with pytest.raises(OperatorError, match=f"backup contradicts .*: {forged} goes on from"):
         restore(file)
     assert not ledger.outside(forged, "opening").exists()
 
@@ -102,7 +104,7 @@ def test_a_store_that_is_damaged_is_said_to_be_in_a_line(ledger: Ledger, what: s
     change, words = DAMAGED[what]
     ledger.change(change)
     for command in (main.init, main.seal):
-        with pytest.raises(Unfit, match=f"database contradicts .*: .*{words}"):
+        with pytest.raises(OperatorError, match=f"database contradicts .*: .*{words}"):
             command()
     assert words in ledger.finds()
 
@@ -113,7 +115,7 @@ def test_tables_that_are_dropped_while_the_sealer_runs_are_missed(ledger: Ledger
         await ledger.signed(signing)
         ledger.change("DROP TABLE ledger.tiles")
         await asyncio.to_thread(ledger.go_on)
-        with pytest.raises(Unfit, match=r"database contradicts .* no log of this version"):
+        with pytest.raises(OperatorError, match=r"database contradicts .* no log of this version"):
             await asyncio.wait_for(signing, PATIENCE)
 
     asyncio.run(run())
@@ -129,7 +131,9 @@ def test_an_event_in_another_name_is_neither_sealed_nor_decided_on(ledger: Ledge
     ledger.seal()
     ledger.change(AGAIN)
     forged = f"position {ledger.head}"
-    with pytest.raises(Unfit, match=f"the event at {forged} was not written by this ledger"):
+    with pytest.raises(
+        OperatorError, match=f"the event at {forged} was not written by this ledger"
+    ):
         asyncio.run(asyncio.wait_for(sealing.seal(Settings.load(), ledger.url), PATIENCE))
     with pytest.raises(Forged, match=f"event at {forged} was not written by this ledger"):
         ledger.go_on()
@@ -142,7 +146,9 @@ def test_where_codes_begin_cannot_be_moved(ledger: Ledger) -> None:
     ledger.seal()
     ledger.change("UPDATE ledger.events SET mac = NULL")
     ledger.change("DELETE FROM ledger.key_ring WHERE purpose = 'event'")
-    with pytest.raises(Unfit, match=r"codes begin after position 0; no event carries a code"):
+    with pytest.raises(
+        OperatorError, match=r"codes begin after position 0; no event carries a code"
+    ):
         main.init()
 
 
@@ -154,10 +160,12 @@ def test_a_ledger_from_before_the_codes_is_looked_at_as_a_whole_first(ledger: Le
     for name in ("latest", *(each.name for each in ledger.outside(ledger.origin, "").glob("*-*"))):
         ledger.outside(ledger.origin, name).unlink()  # They say that there were codes.
     ledger.change("UPDATE ledger.events SET body = body || ' ' WHERE position = 2")
-    with pytest.raises(Unfit, match=r"position 2: the event .* is not the one that was sealed"):
+    with pytest.raises(
+        OperatorError, match=r"position 2: the event .* is not the one that was sealed"
+    ):
         main.init()
     ledger.change("UPDATE ledger.events SET body = trim(body) WHERE position = 2")
-    with pytest.raises(Unfit, match="carry no codes yet: run rim-ledger init"):
+    with pytest.raises(OperatorError, match="carry no codes yet: run rim-ledger init"):
         main.rebuild()
     assert "codes that authenticate events" in ledger.says(main.init)
     ledger.go_on()

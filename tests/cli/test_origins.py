@@ -10,7 +10,7 @@ from api.cli import main
 from api.cli.backup_commands import restore
 from api.cli.export import export
 from api.config.checkpoint_files import Outside
-from api.config.database import Unfit
+from api.config.database import OperatorError
 from projections.proofs.origins import Origins, open_first
 from projections.proofs.signed_note import Signer, Verifier
 from rim_ledger.system.backup_settings import BackupType
@@ -85,7 +85,7 @@ def test_a_home_that_knows_no_checkpoint_takes_the_restored_ledger(ledger: Ledge
     # What was kept elsewhere knows better: nobody has said that those events are lost.
     shutil.rmtree(ledger.home / "checkpoints")
     shutil.move(ledger.home.with_name("elsewhere") / "checkpoints", ledger.home / "checkpoints")
-    with pytest.raises(Unfit, match="which are not all in the log, and no restore says so"):
+    with pytest.raises(OperatorError, match="which are not all in the log, and no restore says so"):
         main.init()
     assert "no restore says so" in ledger.finds()
 
@@ -146,10 +146,10 @@ def test_what_another_log_signed_is_not_called_lost(ledger: Ledger) -> None:
     stranger = Signer(b"k" * 32)
     now, others = datetime(2026, 3, 4, tzinfo=UTC), Origins([open_first(stranger)])
     Outside(ledger.home).keep(stranger.sign(77, b"r" * 32), others, now)
-    with pytest.raises(Unfit, match=f"contradicts .*: {stranger.origin} signed 77 events"):
+    with pytest.raises(OperatorError, match=f"contradicts .*: {stranger.origin} signed 77 events"):
         main.init()
     ledger.wipe()
-    with pytest.raises(Unfit, match=f"contradicts .*: it has no part in {stranger.origin}"):
+    with pytest.raises(OperatorError, match=f"contradicts .*: it has no part in {stranger.origin}"):
         restore(file)
     assert ledger.ask("SELECT to_regnamespace('ledger')") is None
 
@@ -166,7 +166,7 @@ def test_what_a_restore_opens_is_known_outside_at_once(ledger: Ledger) -> None:
     # As on another machine, whose RIM_HOME the restore did not see.
     shutil.rmtree(ledger.outside(opening.verifier.origin, "opening").parent)
     for command in (main.init, main.seal):
-        with pytest.raises(Unfit, match="copy its checkpoints from there"):
+        with pytest.raises(OperatorError, match="copy its checkpoints from there"):
             command()
     assert f"{opening}; no restore has said so there" in ledger.finds()
     shutil.rmtree(ledger.outside(first.origin, "opening").parent)
@@ -219,7 +219,7 @@ def test_an_older_store_that_no_restore_command_brought_is_refused(
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute("DROP DATABASE lost_and_found")
         connection.execute("ALTER DATABASE copied RENAME TO lost_and_found")
-    with pytest.raises(Unfit, match=f"ends at position .*, and was signed up to {end}"):
+    with pytest.raises(OperatorError, match=f"ends at position .*, and was signed up to {end}"):
         main.init()
 
 
@@ -230,7 +230,7 @@ def test_a_ledger_whose_restore_was_taken_out_again_is_refused(ledger: Ledger) -
     ledger.wipe()
     ledger.says(restore, file)
     ledger.change(f"DELETE FROM ledger.checkpoints WHERE opens AND size = {position}")
-    with pytest.raises(Unfit, match="is not the one whose key it holds"):
+    with pytest.raises(OperatorError, match="is not the one whose key it holds"):
         main.init()
     assert "is not the one whose key it holds" in ledger.finds()
 
@@ -243,6 +243,8 @@ def test_a_backup_of_another_ledger_is_refused_and_leaves_nothing(ledger: Ledger
     main.init()
     ledger.seal()
     ledger.wipe()
-    with pytest.raises(Unfit, match=r"backup contradicts .*: it has no part in rim-ledger/"):
+    with pytest.raises(
+        OperatorError, match=r"backup contradicts .*: it has no part in rim-ledger/"
+    ):
         restore(file)
     assert ledger.ask("SELECT to_regnamespace('ledger')") is None

@@ -9,7 +9,7 @@ import pytest
 
 from api.cli import main
 from api.config.checkpoint_files import Outside
-from api.config.database import Unfit
+from api.config.database import OperatorError
 from projections.proofs.origins import Origins, open_first
 from projections.proofs.signed_note import Signer
 from tests.cli.lost import Ledger
@@ -65,7 +65,9 @@ def test_what_was_damaged_is_refused_and_brought_back(tmp_path: Path, what: str)
     damage, words = DAMAGED[what]
     damage(outside.place / SIGNER.origin.removeprefix("rim-ledger/"))
     for look in (outside.last, outside.all):
-        with pytest.raises(Unfit, match=rf"{re.escape(str(outside.place))} is no good: .*{words}"):
+        with pytest.raises(
+            OperatorError, match=rf"{re.escape(str(outside.place))} is no good: .*{words}"
+        ):
             look()
 
 
@@ -100,7 +102,7 @@ def test_where_nothing_can_be_kept_nothing_is_signed_and_it_is_said(ledger: Ledg
     ledger.home.mkdir(exist_ok=True)
     (ledger.home / "checkpoints").write_text("")
     for command in (main.init, main.seal, main.verify):
-        with pytest.raises(Unfit, match="checkpoints is no good: "):
+        with pytest.raises(OperatorError, match="checkpoints is no good: "):
             command()
 
 
@@ -109,5 +111,5 @@ def test_a_damaged_checkpoint_lets_no_cut_log_pass(ledger: Ledger) -> None:
     ledger.outside(last.origin, "latest").write_text("")
     ledger.change(f"DELETE FROM ledger.events WHERE position = {last.size}")
     for command in (main.init, main.seal, main.verify):
-        with pytest.raises(Unfit, match="checkpoints is no good: "):
+        with pytest.raises(OperatorError, match="checkpoints is no good: "):
             command()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import psycopg
 
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.postgres.server import EmbeddedPostgres
 from rim_ledger.vault.key_ring import open_ring
 from rim_ledger.vault.personal_keys import Vault
@@ -74,7 +74,7 @@ def test_the_keys_are_rotated_while_the_service_runs_and_it_goes_on_with_the_new
 
 def test_a_rotation_that_is_killed_in_the_middle_is_brought_to_its_end(service: Service) -> None:
     assert service.run("init", RIM_SECRET_KEY=OLD).returncode == 0
-    environment = RealWorld()
+    environment = SystemEnvironment()
     with EmbeddedPostgres(service.home / "postgres") as url:
         vault = Vault(open_ring(url, [OLD.encode()], environment), environment)
         people = {environment.new_id() for _ in range(PERSONS)}

@@ -16,7 +16,7 @@ import pytest
 
 from api.cli import supervisor
 from api.config import database as databases
-from api.config.database import Unfit
+from api.config.database import OperatorError
 from api.config.settings import Settings
 from projections.proofs import sealer
 from rim_ledger.postgres.server import EmbeddedPostgres
@@ -267,7 +267,7 @@ def test_a_child_that_keeps_crashing_stops_everything(
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))  # Python itself takes its time to start.
     child = supervisor.Child("serve", essential=True)
-    with pytest.raises(Unfit, match="serve crashed 5 times in a minute"):
+    with pytest.raises(OperatorError, match="serve crashed 5 times in a minute"):
         wait_for(lambda: child.tend(database))
     assert capfd.readouterr().out.count("it is started again in 0.1 s") == 4
 
@@ -289,7 +289,7 @@ def test_an_old_postgres_is_refused(database: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(databases, "VERSION_MIN", 99)
     settings = Settings(secret_key=b"s" * 32).on(database)
     with (
-        pytest.raises(Unfit, match="DATABASE_URL is PostgreSQL 18; this needs 99 or newer"),
+        pytest.raises(OperatorError, match="DATABASE_URL is PostgreSQL 18; this needs 99 or newer"),
         databases.database(settings),
     ):
         pass

@@ -20,7 +20,7 @@ from rim_ledger.delivery.endpoint import endpoint_of
 from rim_ledger.delivery.providers import Providers
 from rim_ledger.delivery.simulated import SimulatedTelco
 from rim_ledger.engine.aggregate import SYSTEM, A, Stamp
-from rim_ledger.engine.environment import Environment, RealWorld
+from rim_ledger.engine.environment import Environment, SystemEnvironment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.disbursement import DisburseLoan
@@ -140,7 +140,7 @@ class MoodyTelco:
         return answer(200, json.dumps(body).encode())
 
 
-class LaterWorld(RealWorld):
+class LaterWorld(SystemEnvironment):
     """The real world, `ahead` of its time."""
 
     ahead = timedelta()

@@ -11,7 +11,7 @@ import pytest
 from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
 from rim_ledger.engine.draft import Draft
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.ledger import Ledger, Work
 from rim_ledger.engine.refusals import NotFound, Refused, Unavailable
@@ -23,7 +23,7 @@ from rim_ledger.vault.personal_keys import Vault, opened
 from tests.sample import JARS, STAMP, Jar, add_coin, erase_owner, open_jar
 
 T = TypeVar("T")
-WORLD = RealWorld()
+WORLD = SystemEnvironment()
 VAULT = Vault(derived(b"a secret of the tests"), WORLD)
 
 

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.payments.claim_names import line_claim, reference_claim
 from rim_ledger.postgres.migrations import migrate
 
@@ -39,12 +39,12 @@ def migrated(url: str, rows: list[tuple[str, str, object]]) -> dict[tuple[str, s
 def test_a_claim_keeps_its_holder_under_its_normal_name(
     database: str, kind: str, name: str, claim: tuple[str, str]
 ) -> None:
-    holder = RealWorld().new_id()
+    holder = SystemEnvironment().new_id()
     assert migrated(database, [(kind, name, holder)]) == {claim: holder}
 
 
 def test_of_claims_that_come_to_one_name_the_newest_stays(database: str) -> None:
-    environment = RealWorld()
+    environment = SystemEnvironment()
     older, newer = sorted(environment.new_id() for _ in range(2))
     rows: list[tuple[str, str, object]] = [
         ("payment-reference", '["Paystack","R-1"]', newer),

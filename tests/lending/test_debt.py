@@ -8,8 +8,8 @@ import pytest
 from rim_ledger.lending.lateness import (
     MarkDefaulted,
     ReverseDefault,
-    look_for_default,
-    look_for_overdue,
+    check_default,
+    check_overdue,
 )
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
@@ -80,20 +80,20 @@ def test_how_a_user_stands_with_one_loan(status: str, stands: str) -> None:
 def test_past_due_is_marked_once_and_defaults_after_the_configured_days() -> None:
     desk = Desk(limit=None)
     loan = desk.disbursed(100, repayment_period=1)
-    assert desk.run(look_for_overdue(loan)) == []
+    assert desk.run(check_overdue(loan)) == []
     desk.environment.pass_days(2)
-    assert names(desk.run(look_for_overdue(loan))) == [
+    assert names(desk.run(check_overdue(loan))) == [
         "LoanBecameOverdue",
         "DebtBecameOverdue",
     ]
     assert desk.user.repayment_status == "Overdue"
-    assert desk.run(look_for_overdue(loan)) == []
+    assert desk.run(check_overdue(loan)) == []
     due = desk.loan(loan).due_date
     assert due is not None
     assert desk.reminders["default", loan] == day_after(due) + timedelta(days=30)
-    assert desk.run(look_for_default(loan)) == []
+    assert desk.run(check_default(loan)) == []
     desk.environment.pass_days(30)
-    assert names(desk.run(look_for_default(loan))) == [
+    assert names(desk.run(check_default(loan))) == [
         "LoanDefaulted",
         "DebtDefaulted",
         "CreditScoreRecomputed",
@@ -101,7 +101,7 @@ def test_past_due_is_marked_once_and_defaults_after_the_configured_days() -> Non
     ]
     assert (desk.loan(loan).status, desk.user.credit_limit) == ("defaulted", 0)
     assert desk.user.credit_score == 500 - 200 - 3 * 30 + 5
-    assert desk.run(look_for_default(loan)) == []
+    assert desk.run(check_default(loan)) == []
 
 
 def test_a_loan_repaid_in_time_is_let_go() -> None:
@@ -109,7 +109,7 @@ def test_a_loan_repaid_in_time_is_let_go() -> None:
     loan = desk.disbursed(100, repayment_period=1)
     desk.pay(115)
     desk.environment.pass_days(2)
-    assert desk.run(look_for_overdue(loan)) == []
+    assert desk.run(check_overdue(loan)) == []
     assert desk.reminders["overdue", loan] is None
 
 
@@ -123,8 +123,8 @@ def test_a_reversed_default_is_left_alone_by_the_clock() -> None:
     back = desk.loan(loan)
     assert (back.status, back.defaulted_at, desk.user.credit_score) == ("repaying", None, 500)
     desk.environment.pass_days(90)
-    desk.run(look_for_overdue(loan))
-    assert desk.run(look_for_default(loan)) == []
+    desk.run(check_overdue(loan))
+    assert desk.run(check_default(loan)) == []
 
 
 def test_each_completed_loan_raises_the_limit_one_step_at_most() -> None:
@@ -140,7 +140,7 @@ def test_a_late_completion_costs_points() -> None:
     desk = Desk()
     loan = desk.disbursed(10, repayment_period=1)
     desk.environment.pass_days(3)
-    desk.run(look_for_overdue(loan))
+    desk.run(check_overdue(loan))
     assert desk.user.credit_score == 500 - 3
     desk.pay(Decimal("11.50"))
     assert (desk.user.credit_score, desk.user.completed_late) == (480, 1)
@@ -162,7 +162,7 @@ def test_an_overdue_loan_freezes_the_limit() -> None:
     desk = Desk(limit=None)
     late, prompt = desk.disbursed(10, repayment_period=1), desk.disbursed(10)
     desk.environment.pass_days(2)
-    desk.run(look_for_overdue(late))
+    desk.run(check_overdue(late))
     for _ in range(3):
         assert desk.user.credit_limit == 1000
         desk.pay(5, prompt)

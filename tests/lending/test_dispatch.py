@@ -12,7 +12,7 @@ from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.delivery.port import Outcome, Verdict
 from rim_ledger.delivery.simulated import SimulatedTelco
 from rim_ledger.engine.aggregate import Actor, Stamp
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Refused
@@ -35,7 +35,7 @@ from tests.sample import STAMP
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 
-class Noon(RealWorld):
+class Noon(SystemEnvironment):
     """A world in which it is always noon, so that nothing falls due by itself."""
 
     def now(self) -> datetime:

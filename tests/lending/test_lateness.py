@@ -13,7 +13,7 @@ from msgspec.structs import fields, replace
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.aggregate import SYSTEM, Event, Stamp
 from rim_ledger.engine.entry import Entry
-from rim_ledger.lending.lateness import MarkDefaulted, look_for_default, look_for_overdue
+from rim_ledger.lending.lateness import MarkDefaulted, check_default, check_overdue
 from rim_ledger.lending.loan import Loan, LoanCompleted
 from rim_ledger.lending.user import CreditScoreRecomputed, User
 from rim_ledger.payments.payment_commands import CompleteTransaction
@@ -124,14 +124,14 @@ def test_the_due_day_ends_when_the_next_begins(moment: datetime, late: bool) -> 
 def test_the_clock_ends_the_day_at_the_same_moment(moment: datetime, over: bool) -> None:
     desk = Borrower()
     desk.environment.time = moment
-    assert bool(names(desk.run(look_for_overdue(desk.lent)))) is over
+    assert bool(names(desk.run(check_overdue(desk.lent)))) is over
     assert desk.loan(desk.lent).overdue is over
     if over:
         assert refused(lambda: desk.request(1)) == "outstanding-debt"
         desk.environment.time = LAST + timedelta(days=30)
-        assert desk.run(look_for_default(desk.lent)) == []
+        assert desk.run(check_default(desk.lent)) == []
         desk.environment.time = NEXT + timedelta(days=30)
-        assert "LoanDefaulted" in names(desk.run(look_for_default(desk.lent)))
+        assert "LoanDefaulted" in names(desk.run(check_default(desk.lent)))
     else:
         assert desk.reminders["overdue", desk.lent] == NEXT
         desk.request(1)
@@ -159,14 +159,14 @@ def test_a_gateway_that_tells_late_of_money_that_came_in_time() -> None:
 def test_a_loan_that_only_looked_overdue_is_no_late_one() -> None:
     desk = Borrower()
     payment = desk.wait_for(500, LAST)
-    desk.run(look_for_overdue(desk.lent))
+    desk.run(check_overdue(desk.lent))
     assert desk.user.credit_score < 500
     desk.settle(payment)
     assert desk.ended(LAST, late=False)
     assert desk.loan(desk.lent).overdue is False
     desk.undo(payment)
     assert desk.ends == (0, 0)
-    assert names(desk.run(look_for_overdue(desk.lent))) == [
+    assert names(desk.run(check_overdue(desk.lent))) == [
         "LoanBecameOverdue",
         "DebtBecameOverdue",
         "CreditScoreRecomputed",

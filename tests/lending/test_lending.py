@@ -9,7 +9,7 @@ import psycopg
 
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.command import Command
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Refused
@@ -31,7 +31,7 @@ from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault
 from tests.sample import STAMP
 
-WORLD = RealWorld()
+WORLD = SystemEnvironment()
 VAULT = Vault(derived(b"a secret of the tests"), WORLD)
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault, look_for_overdue
+from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault, check_overdue
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.policy import IN_FORCE, CreditPolicy
 from rim_ledger.lending.shadow import Shadow
@@ -61,7 +61,7 @@ def _walk(desk: Desk, step: str, size: int, loans: list[UUID], payments: list[UU
             desk.perform(Transaction, last, ReverseTransaction(reason="a chargeback"))
         case "late":
             desk.environment.pass_days(40)
-            desk.run(look_for_overdue(loans[-1]))
+            desk.run(check_overdue(loans[-1]))
         case "default":
             desk.perform(Loan, loans[-1], MarkDefaulted(reason="gone"))
         case "pardon":

@@ -17,7 +17,7 @@ from rim_ledger.notifications.broadcast import (
     chunk_id,
 )
 from rim_ledger.notifications.broadcast_commands import DraftBroadcast, Frozen, SendBroadcast
-from rim_ledger.notifications.delivery_rules import advance, look_at_chunk
+from rim_ledger.notifications.delivery_rules import advance, check_chunk
 from rim_ledger.notifications.notification import NotificationHistory, queue
 from rim_ledger.notifications.outgoing_message import Hand
 from rim_ledger.system.config import SetConfig, setting
@@ -115,7 +115,7 @@ class MessageDesk(Memory):
     def take(self, id: UUID, number: int = 0) -> Hand:
         """Look at a chunk and take its next batch."""
         hand, chunk = Hand(self.providers), chunk_id(id, number)
-        self.run(look_at_chunk(chunk, hand))
+        self.run(check_chunk(chunk, hand))
         self.run(advance(chunk, {}, hand))
         return hand
 

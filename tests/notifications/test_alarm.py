@@ -18,7 +18,7 @@ from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.delivery.kill_switch import SwitchOutbound
 from rim_ledger.delivery.port import UNKNOWN, Channel, Message, Outcome, Verdict
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.alert import AlertType, SystemAlert
@@ -33,7 +33,7 @@ from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault
 from tests.notifications.desk import Through
 
-WORLD = RealWorld()
+WORLD = SystemEnvironment()
 VAULT = Vault(derived(b"a secret of the tests"), WORLD)
 PASSWORD = "a horse that reads slowly"
 

@@ -42,7 +42,7 @@ from rim_ledger.notifications.broadcast_commands import (
     begin_due,
 )
 from rim_ledger.notifications.contact import OptIn, OptOut
-from rim_ledger.notifications.delivery_rules import look_at_chunk, progress, settle
+from rim_ledger.notifications.delivery_rules import check_chunk, progress, settle
 from rim_ledger.notifications.outgoing_message import Hand
 from tests.notifications.desk import DRAFT, VERDICTS, MessageDesk
 from tests.spec import START, names
@@ -225,7 +225,7 @@ def test_whoever_takes_over_a_chunk_asks_about_what_was_in_hand_and_goes_on() ->
     desk.pace(8)
     broadcast = desk.sending()
     dead, heir = desk.take(broadcast), Hand(desk.providers)
-    desk.run(look_at_chunk(desk.chunk(broadcast).id, heir))
+    desk.run(check_chunk(desk.chunk(broadcast).id, heir))
     lost = [each.id for each in heir.doubts]
     assert lost == [each.id for each in dead.parcels]
     assert heir.parcels == []

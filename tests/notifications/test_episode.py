@@ -8,7 +8,7 @@ from typing import Self
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from rim_ledger.notifications.alert_state import EPISODE, AlertState, Watch
+from rim_ledger.notifications.alert_state import EPISODE, AlertState, AlertWatch
 from tests.spec import START
 
 THRESHOLD = Decimal(10)
@@ -18,7 +18,7 @@ class given:  # noqa: N801 - it reads as a sentence
     """An alert at ten that has seen some values, a minute from one to the next."""
 
     def __init__(self, *values: float | None, minutes: float = 1) -> None:
-        self.watch, self.time = Watch(AlertState.UNKNOWN, START), START
+        self.watch, self.time = AlertWatch(AlertState.UNKNOWN, START), START
         self.fired: list[int] = []
         self.step, self.seen = timedelta(minutes=minutes), 0
         self.when(*values)
@@ -32,7 +32,7 @@ class given:  # noqa: N801 - it reads as a sentence
                 fires = state is AlertState.FIRING and self.watch.state not in EPISODE
                 at = self.time if fires else self.watch.fired_at
                 self.fired += [self.seen] if fires else []
-                self.watch = Watch(state, self.time, at)
+                self.watch = AlertWatch(state, self.time, at)
         return self
 
     def then(self, state: str, *fired: int) -> None:

@@ -26,7 +26,7 @@ from rim_ledger.notifications.broadcast_commands import (
     ResumeBroadcast,
 )
 from rim_ledger.notifications.contact import GONE, OptOut
-from rim_ledger.notifications.delivery_rules import look_at_chunk, settle, take_again, take_waiting
+from rim_ledger.notifications.delivery_rules import check_chunk, settle, take_again, take_waiting
 from rim_ledger.notifications.notification import (
     HandOver,
     Notice,
@@ -159,7 +159,7 @@ def test_of_a_chunk_that_somebody_had_in_hand_too() -> None:
     assert {each.lane.integration for each in dead.parcels} == {first}
     desk.stop(first)
     desk.connect()
-    desk.run(look_at_chunk(desk.chunk(broadcast).id, desk.hand))
+    desk.run(check_chunk(desk.chunk(broadcast).id, desk.hand))
     assert len(desk.hand.doubts) == 3
     assert {each.lane.integration for each in desk.hand.doubts} == {first}
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rim_ledger.delivery.callbacks import NoneOfOurs
+from rim_ledger.delivery.callbacks import NotOurs
 from rim_ledger.delivery.port import Outcome, Verdict
 from rim_ledger.engine.aggregate import Actor, Event
 from rim_ledger.engine.refusals import Refused
@@ -139,7 +139,7 @@ def test_what_fails_late_is_told_on_the_channel_that_stands_in() -> None:
 
 @pytest.mark.parametrize("reference", ["a-code-of-the-log-in", UUID(int=9), "{}", "%"])
 def test_other_references_are_none_of_ours_and_never_will_be(reference: object) -> None:
-    with pytest.raises(NoneOfOurs):
+    with pytest.raises(NotOurs):
         hear(desk_of(), DELIVERED, reference)
 
 
@@ -156,7 +156,7 @@ def test_a_provider_speaks_only_of_what_it_was_handed() -> None:
         (desk.users[0], TERMII),
         (handed, UUID(int=4)),
     ):
-        with pytest.raises(NoneOfOurs):
+        with pytest.raises(NotOurs):
             hear(desk, FAILED, reference, speaker)
     assert [desk.row(each).status for each in (email, waiting)] == ["pending", "pending"]
     assert desk.row(handed).status == "sent"

@@ -14,7 +14,7 @@ from rim_ledger.delivery.port import Verdict
 from rim_ledger.engine.aggregate import Actor
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, Invalid, Refused
-from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault, look_for_overdue
+from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault, check_overdue
 from rim_ledger.lending.loan import OPEN, Loan
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import EraseUser, SuspendUser, erase_again
@@ -372,7 +372,7 @@ class Payments(RuleBasedStateMachine):
         self.desk.environment.time += timedelta(days=days)
         for (what, loan), at in list(self.desk.reminders.items()):
             if what == "overdue" and at and at <= self.desk.environment.time:
-                self.desk.run(look_for_overdue(loan))
+                self.desk.run(check_overdue(loan))
 
     @invariant()
     def the_netting_law_holds(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden
 from rim_ledger.lending.disbursement import DisburseLoan
-from rim_ledger.lending.lateness import MarkDefaulted, look_for_credit_default, look_for_overdue
+from rim_ledger.lending.lateness import MarkDefaulted, check_credit_default, check_overdue
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import DeleteUser, EraseUser
@@ -125,12 +125,12 @@ def test_a_reopened_loan_falls_overdue_again() -> None:
     loan = desk.disbursed(100, repayment_period=1)
     payment = desk.pay(115)
     desk.environment.pass_days(3)
-    desk.run(look_for_overdue(loan))
+    desk.run(check_overdue(loan))
     reverse(desk, payment)
     due = desk.loan(loan).due_date
     assert due
     assert desk.reminders["overdue", loan] == day_after(due)
-    assert "LoanBecameOverdue" in names(desk.run(look_for_overdue(loan)))
+    assert "LoanBecameOverdue" in names(desk.run(check_overdue(loan)))
 
 
 def test_the_order_of_receipts_and_reversals_never_changes_the_totals() -> None:
@@ -287,7 +287,7 @@ def test_credit_that_stays_below_zero_defaults_as_a_loan_does() -> None:
     assert due == desk.environment.now() + timedelta(days=30)
     desk.environment.pass_days(30)
     assert desk.user.defaults == {}
-    desk.run(look_for_credit_default(desk.ada))
+    desk.run(check_credit_default(desk.ada))
     assert (desk.user.credit_score, desk.user.credit_limit) == (300, 0)
     assert desk.reminders["credit-default", desk.ada] is None
     assert desk.replayed()[desk.ada].aggregate == desk.user
@@ -297,11 +297,11 @@ def test_credit_below_zero_defaults_once_and_not_before_its_time() -> None:
     desk = overdrawn()
     due = desk.reminders["credit-default", desk.ada]
     desk.environment.pass_days(29)
-    assert desk.run(look_for_credit_default(desk.ada)) == []
+    assert desk.run(check_credit_default(desk.ada)) == []
     assert desk.reminders["credit-default", desk.ada] == due
     desk.environment.pass_days(1)
-    assert desk.run(look_for_credit_default(desk.ada)) != []
-    assert desk.run(look_for_credit_default(desk.ada)) == []
+    assert desk.run(check_credit_default(desk.ada)) != []
+    assert desk.run(check_credit_default(desk.ada)) == []
 
 
 def test_credit_that_was_repaid_in_time_defaults_no_more_until_it_falls_anew() -> None:
@@ -309,7 +309,7 @@ def test_credit_that_was_repaid_in_time_defaults_no_more_until_it_falls_anew() -
     desk.environment.pass_days(20)
     desk.pay(100)
     desk.environment.pass_days(10)
-    assert desk.run(look_for_credit_default(desk.ada)) == []
+    assert desk.run(check_credit_default(desk.ada)) == []
     payment = desk.pay(100)
     desk.perform(User, desk.ada, refund(100, "F-2"))
     reverse(desk, payment)

@@ -16,7 +16,7 @@ from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated
 from rim_ledger.admin.admin_user import AdminCreated, AdminUser
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.aggregate import SYSTEM, Actor, Aggregate, Event, Stamp
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.ledger import Ledger, Work
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.loan import Decision, Loan, LoanRequested
@@ -25,7 +25,7 @@ from rim_ledger.values import Network
 from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault
 
-WORLD = RealWorld()
+WORLD = SystemEnvironment()
 VAULT = Vault(derived(b"a secret of the tests"), WORLD)
 ROLE, ADMIN, ADA, BOLA, LOAN = (WORLD.new_id() for _ in range(5))
 AT = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)

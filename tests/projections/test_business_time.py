@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 from msgspec.structs import replace
 
-from projections.follow.fold import Course, Entry, Trace
+from projections.follow.fold import Entry, StreamFold, Trace
 from projections.follow.log import Line
 from projections.journal import JournalLine
 from rim_ledger.business_time import FOLLOWING
@@ -46,7 +46,7 @@ class Then:
     zero), as a replay comes to them."""
 
     def __init__(self, log: Iterable[Line], by: datetime | None) -> None:
-        courses = defaultdict[UUID, Course](Course)
+        courses = defaultdict[UUID, StreamFold](StreamFold)
         self.traces = list[Trace]()
         self.times = set[datetime]()
         for line in log:

@@ -12,7 +12,7 @@ from rim_ledger.engine.command import Command, Creation, perform
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import RegisterUser
-from rim_ledger.support.deadlines import look_at_ticket
+from rim_ledger.support.deadlines import check_ticket
 from rim_ledger.support.department import Department
 from rim_ledger.support.staff_commands import CreateAgent, CreateDepartment
 from rim_ledger.support.support_agent import SupportAgent, agent_stream
@@ -116,7 +116,7 @@ class SupportDesk(Memory):
         return ticket
 
     def tick(self, ticket: UUID) -> list[Event]:
-        return self.run(look_at_ticket(ticket))
+        return self.run(check_ticket(ticket))
 
     def ticket_that_is(self, status: str) -> UUID:
         """A ticket in a status; ann has it."""

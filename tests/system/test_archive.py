@@ -8,13 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.storage import Storage
 from rim_ledger.system.backup_chain import Chain, look_at
-from rim_ledger.system.backup_file import HEAD, LENGTH, Archive, Sealer, Unsound
+from rim_ledger.system.backup_file import HEAD, LENGTH, Archive, BackupError, Sealer
 from rim_ledger.system.backup_manifest import Manifest
 
-WORLD = RealWorld()
+WORLD = SystemEnvironment()
 SECRET, OTHER = b"the master secret of these tests", b"another secret, just as long a one"
 
 
@@ -103,13 +103,13 @@ def test_a_damage_is_found_and_its_place_is_told(damage: str, tmp_path: Path) ->
     file, _ = write(tmp_path, b"1\n2\n", b"3\n")
     change, words = DAMAGES[damage]
     file.write_bytes(b"".join(change(pieces(file.read_bytes()))))
-    with pytest.raises(Unsound, match=f"{file.name} cannot be used: .*{words}"):
+    with pytest.raises(BackupError, match=f"{file.name} cannot be used: .*{words}"):
         read(file)
 
 
 def test_another_secret_is_told_apart_from_a_damage(tmp_path: Path) -> None:
     file, _ = write(tmp_path, b"1\n")
-    with pytest.raises(Unsound, match="it was sealed under another RIM_SECRET_KEY"):
+    with pytest.raises(BackupError, match="it was sealed under another RIM_SECRET_KEY"):
         read(file, OTHER)
 
 
@@ -128,7 +128,7 @@ def test_a_manifest_that_names_other_events_than_there_are_is_found(tmp_path: Pa
     )
     file = tmp_path / "b.rim"
     file.write_bytes(sealer.head + piece + sealer.manifest(manifest))
-    with pytest.raises(Unsound, match="it has 2 of 3 events"):
+    with pytest.raises(BackupError, match="it has 2 of 3 events"):
         read(file)
 
 
@@ -146,9 +146,9 @@ def test_a_chain_is_whole_and_in_order_or_none(tmp_path: Path) -> None:
         ((full, third), f"ends in {more.id}.rim at position 3, not from {full.name} at 2"),
         ((full, full), "it goes on from nothing"),
     ):
-        with pytest.raises(Unsound, match=words):
+        with pytest.raises(BackupError, match=words):
             look(*files)
     again, _ = write(tmp_path, b"1\n2\n5\n", id=base.id)
     assert again == full, "the same backup was made anew"
-    with pytest.raises(Unsound, match="at position 2, not from"):
+    with pytest.raises(BackupError, match="at position 2, not from"):
         look(again, second)

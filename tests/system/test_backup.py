@@ -28,10 +28,10 @@ from rim_ledger.system.backup_commands import (
     StartBackup,
     VerifyBackup,
     chain_of,
+    check_backup_schedule,
     end_download,
     expired,
     find_download,
-    look_at_schedule,
     offer_download,
     succeed,
 )
@@ -112,7 +112,7 @@ class Vaults(Memory):
     def look(self) -> list[str]:
         """What the clock makes of the schedule."""
         uow = self.uow()
-        look_at_schedule(uow)
+        check_backup_schedule(uow)
         return names(self.keep(uow))
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_ledger.system.backup_rows import Disordered, Group, Layout, difference, merged
+from rim_ledger.system.backup_rows import Group, Layout, RowsOutOfOrder, difference, merged
 
 KEYED = Layout(["value", "id"], ["id"])
 ALIKE = Layout(["value", "id"], ["value", "id"])
@@ -88,5 +88,5 @@ def test_lines_in_disorder_are_refused() -> None:
     async def story() -> list[Group]:
         return [each async for each in KEYED.groups(given_as([b"1\tb\n", b"1\ta\n"]))]
 
-    with pytest.raises(Disordered):
+    with pytest.raises(RowsOutOfOrder):
         asyncio.run(story())

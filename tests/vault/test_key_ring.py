@@ -10,7 +10,7 @@ import pytest
 
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import RegisterUser
@@ -26,9 +26,9 @@ from rim_ledger.vault.key_ring import (
     open_ring,
 )
 from rim_ledger.vault.personal_keys import Vault
-from rim_ledger.vault.rotation import Underway, rotate
+from rim_ledger.vault.rotation import RotationInProgress, rotate
 
-WORLD = RealWorld()
+WORLD = SystemEnvironment()
 INSERT = "INSERT INTO ledger.key_ring (purpose, id, wrapped) VALUES ('event', 9, '')"
 OLD, NEW = b"the master secret of the beginning", b"the master secret that comes after it"
 PLAIN = "$argon2id$ of nobody"
@@ -234,7 +234,7 @@ def test_only_one_rotation_goes_on_at_a_time(
     open_ring(database, [OLD], WORLD)
 
     def second(done: int, total: int) -> None:
-        with pytest.raises(Underway):
+        with pytest.raises(RotationInProgress):
             rotate(database, [OLD], WORLD, _silent)
         others.append(done)
 

@@ -9,10 +9,10 @@ from api.http import rate
 from api.http.call import Call
 from api.http.rate import UNREAD_MAX, RateLimited, Rates, TooMuchUnread
 from api.pipeline.health import PROBES
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from tests.api.conftest import Client, Tell
 
-WORLD = RealWorld()
+WORLD = SystemEnvironment()
 
 
 def _call(ip: str = "192.0.2.1", token: str = "") -> Call:

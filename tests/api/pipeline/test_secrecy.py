@@ -47,7 +47,7 @@ DASHES = 3
 """How many a code for recovery has."""
 
 
-class Told:
+class ReportProgress:
     """What was told so far, apart from what it was: each answer's path and text."""
 
     def __init__(self, client: Client) -> None:
@@ -90,7 +90,7 @@ async def dump(client: Client) -> str:
     return "\n".join(texts)
 
 
-async def live_through_it_all(admin: Client, told: Told) -> Client:
+async def live_through_it_all(admin: Client, told: ReportProgress) -> Client:
     """Log-ins, second factors, keys, invitations, resets, and what goes wrong with each."""
     clock = Clock(admin)
     assert (
@@ -145,7 +145,7 @@ async def live_through_it_all(admin: Client, told: Told) -> Client:
     return admin
 
 
-async def speak_with_a_provider(admin: Client, told: Told) -> None:
+async def speak_with_a_provider(admin: Client, told: ReportProgress) -> None:
     """Secrets given, changed and used in calls, and a provider that talks."""
     keys = [f"a-key-of-the-telco-{n}" for n in range(3)]
     secrets = [
@@ -182,7 +182,7 @@ async def speak_with_a_provider(admin: Client, told: Told) -> None:
     assert (await admin.get(one, headers=await admin.caught_up())).json()["apiKey"]["set"]
 
 
-async def speak_with_a_mail_server(admin: Client, told: Told) -> None:
+async def speak_with_a_mail_server(admin: Client, told: ReportProgress) -> None:
     """A user name and a password, right and wrong ones, and an e-mail sent with them."""
     passwords = [PASSWORD_OF_MAIL, "another-password-of-mail"]
     told.never |= {USER_OF_MAIL, *passwords}
@@ -287,7 +287,7 @@ def test_a_secret_stands_nowhere_but_where_it_was_told(
     caplog.set_level(logging.DEBUG)
 
     async def story(admin: Client) -> None:
-        told = Told(admin)
+        told = ReportProgress(admin)
         await speak_with_a_provider(admin, told)
         full = await backup(admin)
         await speak_with_a_mail_server(admin, told)

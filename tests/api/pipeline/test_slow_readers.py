@@ -17,7 +17,7 @@ from api.cli.protocol import BoundedProtocol
 from api.http import rate, stream
 from api.pipeline import list_formats, reads
 from api.routes import bulk, journal
-from api.routes.event_log import Sight
+from api.routes.event_log import ReaderView
 from tests.api.conftest import Client, Tell
 from tests.api.routes.test_bulk import register
 
@@ -97,7 +97,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def swell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have whatever is read be much."""
-    as_csv, unsealed, shown = journal.csv_text, reads.unsealed, Sight.shown
+    as_csv, unsealed, shown = journal.csv_text, reads.unsealed, ReaderView.shown
 
     async def long_json(*given: Any, **more: Any) -> str:
         return await unsealed(*given, **more) + " " * 8 * MUCH
@@ -108,7 +108,7 @@ def swell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "csv_text", lambda rows: as_csv(rows) + b"x" * 8 * MUCH)
     monkeypatch.setattr(list_formats, "_head", lambda *_: b" " * 8 * MUCH)
     monkeypatch.setattr(reads, "unsealed", long_json)
-    monkeypatch.setattr(Sight, "shown", long_events)
+    monkeypatch.setattr(ReaderView, "shown", long_events)
 
 
 ANSWERS = [

@@ -13,7 +13,7 @@ from api.config.backup_files import archivist
 from rim_ledger import storage
 from rim_ledger.notifications.alert import AlertType
 from rim_ledger.schedule import tick
-from rim_ledger.system.backup_worker import Archivist
+from rim_ledger.system.backup_worker import BackupWorker
 from tests.api.conftest import ADA, WORLD, Client, Tell
 from tests.api.pipeline.test_commands import code
 from tests.api.routes.test_alerts import measured
@@ -21,7 +21,7 @@ from tests.api.routes.test_alerts import measured
 ALL, SETTINGS, SWITCH = "/v1/backups", "/v1/backup-settings", "/v1/outbound"
 
 
-def keeper(admin: Client) -> Archivist:
+def keeper(admin: Client) -> BackupWorker:
     """Whoever makes the backups, as the clock has it."""
     context, settings = admin.app.state.context, admin.app.state.settings
     return archivist(settings, settings.database_url, context.ledger)

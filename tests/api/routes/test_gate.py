@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from rim_ledger.admin import passwords
 from rim_ledger.admin.bootstrap import FIRST_ADMIN
 from rim_ledger.admin.permissions import ALL, permissions
-from rim_ledger.engine.environment import RealWorld
+from rim_ledger.engine.environment import SystemEnvironment
 from tests.api.conftest import CHEAP, PASSWORD, Client, Tell, serving
 from tests.api.pipeline.test_commands import code
 from tests.api.routes.factors import Clock
@@ -31,7 +31,7 @@ async def log_in(
 def let_pass(client: Client, **time: float) -> None:
     """Let time pass for one API process."""
     ahead = timedelta(**time)
-    client.app.state.context.environment.now = lambda: RealWorld().now() + ahead
+    client.app.state.context.environment.now = lambda: SystemEnvironment().now() + ahead
 
 
 def test_over_the_limit_even_the_right_password_is_429_in_both_processes(

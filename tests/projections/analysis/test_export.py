@@ -37,7 +37,7 @@ from projections.analysis.export_rows import SCHEMA
 from projections.analysis.export_types import WRITTEN, write_types
 from projections.proofs.checkpoints import origins
 from projections.proofs.omitted_events import absent_in
-from projections.proofs.signed_note import Signer, Untrue, Verifier
+from projections.proofs.signed_note import Signer, VerificationError, Verifier
 from rim_ledger.lending.user import AutoLimitDisabled, User, UserErased
 from rim_ledger.payments.transaction import (
     Transaction,
@@ -261,12 +261,12 @@ def test_an_export_is_verified_with_the_public_key_alone(log: str, tmp_path: Pat
     asyncio.run(written(log, paid(99)))
     later = asyncio.run(exported(log, tmp_path))
     assert covered(tmp_path, held.key) == held.last == later.last - 1
-    with pytest.raises(Untrue):
+    with pytest.raises(VerificationError):
         verify(tmp_path, Signer(b"k" * 32))
     file = tmp_path / held.segments[1].file
     was = file.read_bytes()
     file.write_bytes(was[:100] + b"!" + was[101:])
-    with pytest.raises(Untrue, match="not the file that was written"):
+    with pytest.raises(VerificationError, match="not the file that was written"):
         verify(tmp_path, verifier)
 
 
@@ -304,7 +304,7 @@ def test_an_export_that_was_changed_with_its_manifest_is_found_out(
     assert text != body
     forged(tmp_path, held, 1, sets(3, body=text))
     words = f"the first {held.last} events are not those that were signed"
-    with pytest.raises(Untrue, match=words):
+    with pytest.raises(VerificationError, match=words):
         verify(tmp_path, Verifier.of(str(held.key)))
 
 
@@ -333,7 +333,7 @@ def test_every_column_that_people_query_follows_from_what_was_signed(
     assert covered(tmp_path, held.key) == held.last
     forged(tmp_path, held, 1, sets(3, **{column: value}))
     words = f"{held.segments[1].file}: position .*: {column} does not follow from its body"
-    with pytest.raises(Untrue, match=words):
+    with pytest.raises(VerificationError, match=words):
         verify(tmp_path, Verifier.of(str(held.key)))
     code, said = offline(tmp_path, held.key)
     assert code == 1
@@ -353,7 +353,7 @@ def test_what_was_signed_beside_the_body_is_compared_too(
         "recorded_at": AT,
     }
     forged(tmp_path, held, 1, sets(3, **{column: other[column]}))
-    with pytest.raises(Untrue):
+    with pytest.raises(VerificationError):
         verify(tmp_path, Verifier.of(str(held.key)))
     assert offline(tmp_path, held.key)[0] == 1
 
@@ -374,7 +374,9 @@ def test_words_that_are_hidden_as_those_of_an_erased_person_need_the_erasure(
         return rows
 
     forged(tmp_path, held, 0, erases_bola, types=True)
-    with pytest.raises(Untrue, match=f"position 4 hides words of {BOLA} as erased, who was not"):
+    with pytest.raises(
+        VerificationError, match=f"position 4 hides words of {BOLA} as erased, who was not"
+    ):
         verify(tmp_path, Verifier.of(str(held.key)))
     code, said = offline(tmp_path, held.key)
     assert (code, BOLA.hex in said) == (1, True)
@@ -426,13 +428,13 @@ def test_a_forged_part_of_the_log_is_found_out(
         return rows[:-1]
 
     forged(tmp_path, held, number, without_one, types=True)
-    with pytest.raises(Untrue, match="events instead of"):
+    with pytest.raises(VerificationError, match="events instead of"):
         verify(tmp_path, key)
     segment = held.segments[number]
     text = (proof_of(tmp_path) / "manifest.json").read_text()
     text = text.replace(f'"rows": {segment.rows},', f'"rows": {segment.rows - 1},')
     (proof_of(tmp_path) / "manifest.json").write_text(text)
-    with pytest.raises(Untrue, match="is missing"):
+    with pytest.raises(VerificationError, match="is missing"):
         verify(tmp_path, key)
     code, said = offline(tmp_path, held.key)
     assert (code, "is in the export" in said) == (1, True), said
@@ -471,7 +473,7 @@ def test_an_export_whose_last_file_was_taken_away_says_where_it_ends(
     for each in strange(tmp_path, less):
         each.unlink()
     words = f"it ends at position {less.last}, and was signed up to {held.last}"
-    with pytest.raises(Untrue, match=words):
+    with pytest.raises(VerificationError, match=words):
         verify(tmp_path, Verifier.of(str(held.key)))
 
 
@@ -494,7 +496,7 @@ def test_a_file_without_events_that_fits_its_manifest_is_untrue(
     text = (proof_of(tmp_path) / "manifest.json").read_text()
     hashed = digest(tmp_path / segment.file)
     (proof_of(tmp_path) / "manifest.json").write_text(text.replace(segment.sha256, hashed))
-    with pytest.raises(Untrue, match="of an export"):
+    with pytest.raises(VerificationError, match="of an export"):
         verify(tmp_path, Verifier.of(str(held.key)))
     code, said = offline(tmp_path, held.key)
     assert (code, str(tmp_path / segment.file) in said) == (1, True), said
@@ -551,11 +553,11 @@ def test_an_export_of_a_restored_log_is_verified_with_any_of_its_keys(
     assert held.origins == (*before.origins, opening.note)
     for key in (before.key, held.key):
         assert covered(tmp_path, key) == held.last == before.last + 1
-    with pytest.raises(Untrue, match="no origin of this log"):
+    with pytest.raises(VerificationError, match="no origin of this log"):
         verify(tmp_path, Signer(b"k" * 32))
     text = (proof_of(tmp_path) / "manifest.json").read_text()
     (proof_of(tmp_path) / "manifest.json").write_text(text.replace("after ", "lost "))
-    with pytest.raises(Untrue):
+    with pytest.raises(VerificationError):
         verify(tmp_path, Verifier.of(str(before.key)))
 
 
@@ -565,7 +567,9 @@ def test_what_opened_an_origin_on_other_events_is_found_in_an_export(
     size = rows(log, "SELECT max(size) FROM ledger.checkpoints")[0][0]
     forged_origin(log, b"r" * 32, b"r" * 32, size)
     held = asyncio.run(exported(log, tmp_path))
-    with pytest.raises(Untrue, match=f"the first {size} events are not those that were signed"):
+    with pytest.raises(
+        VerificationError, match=f"the first {size} events are not those that were signed"
+    ):
         verify(tmp_path, Verifier.of(str(held.key)))
 
 

@@ -39,7 +39,7 @@ from projections.analysis.export_rows import SCHEMA, values_of
 from projections.analysis.export_types import WRITTEN, Comparison, write_types
 from projections.cloud_events import Reader
 from projections.follow.log import Line
-from projections.proofs.signed_note import Untrue, Verifier
+from projections.proofs.signed_note import VerificationError, Verifier
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from tests.golden import HERE
 from tests.projections.analysis.test_export import (
@@ -163,7 +163,7 @@ def test_every_column_by_type_follows_from_what_was_signed(
         return pa.Table.from_pylist(rows, table.schema)
 
     file = retyped(tmp_path, held, 1, change)
-    with pytest.raises(Untrue, match=f"{file}: position .*: {column} does not follow"):
+    with pytest.raises(VerificationError, match=f"{file}: position .*: {column} does not follow"):
         verify(tmp_path, Verifier.of(str(held.key)))
     code, said = offline(tmp_path, held.key)
     assert code == 1
@@ -188,7 +188,7 @@ def test_a_file_by_type_has_the_events_of_its_segment_and_their_columns(
 ) -> None:
     held = asyncio.run(exported(log, tmp_path))
     retyped(tmp_path, held, 1, change)
-    with pytest.raises(Untrue, match=words):
+    with pytest.raises(VerificationError, match=words):
         verify(tmp_path, Verifier.of(str(held.key)))
     code, said = offline(tmp_path, held.key)
     assert (code, offline_words in said) == (1, True), said
@@ -239,7 +239,7 @@ def test_the_files_of_the_log_have_its_columns_and_say_no_more(
     )
     pq.write_table(change(pq.read_table(file)), file, **WRITTEN)
     refitted(place, held, number)
-    with pytest.raises(Untrue, match=words):
+    with pytest.raises(VerificationError, match=words):
         verify(place, Verifier.of(str(held.key)))
     code, said = offline(place, held.key)
     assert (code, offline_words in said) == (1, True), said
@@ -260,7 +260,7 @@ def test_a_file_says_no_more_than_its_columns(log: str, tmp_path: Path) -> None:
     indexed = pq.read_table(file).replace_schema_metadata({"pandas": '{"index_columns": ["id"]}'})
     pq.write_table(indexed, file, **WRITTEN | {"store_schema": True})
     refitted(place, held, 0)
-    with pytest.raises(Untrue, match="says more than its columns"):
+    with pytest.raises(VerificationError, match="says more than its columns"):
         verify(place, Verifier.of(str(held.key)))
     code, said = offline(place, held.key)
     assert (code, "says no more than its columns" in said) == (1, True), said
@@ -280,7 +280,9 @@ def test_statistics_that_would_hide_rows_are_found(log: str, tmp_path: Path) -> 
     query = f"SELECT count(*) FROM '{file}' WHERE amount > 101"
     assert asked(place, query) == [(0,)], "as if they were not there"
     refitted(place, held, 1)
-    with pytest.raises(Untrue, match="the statistics of amount are not those of its rows"):
+    with pytest.raises(
+        VerificationError, match="the statistics of amount are not those of its rows"
+    ):
         verify(place, Verifier.of(str(held.key)))
     code, said = offline(place, held.key)
     assert (code, "the statistics of amount are those" in said) == (1, True), said
@@ -295,7 +297,7 @@ def test_a_file_of_any_name_is_found(log: str, tmp_path: Path, name: str) -> Non
         other.symlink_to(place, target_is_directory=True)
     else:
         other.write_bytes(known.read_bytes())
-    with pytest.raises(Untrue, match=f"{name} is none of the export's files"):
+    with pytest.raises(VerificationError, match=f"{name} is none of the export's files"):
         verify(place, Verifier.of(str(held.key)))
     code, said = offline(place, held.key)
     assert (code, str(other) in said) == (1, True), said
@@ -315,7 +317,7 @@ def test_a_file_that_readers_would_take_for_a_part_of_the_export_is_found(
     }[among]
     other.parent.mkdir(exist_ok=True)
     other.write_bytes(known.read_bytes())
-    with pytest.raises(Untrue, match=r"more.parquet is none of the export's files"):
+    with pytest.raises(VerificationError, match=r"more.parquet is none of the export's files"):
         verify(place, Verifier.of(str(held.key)))
     code, said = offline(place, held.key)
     assert (code, str(other) in said) == (1, True), said
@@ -482,6 +484,6 @@ def test_a_forged_log_is_found_though_its_files_by_type_agree(log: str, tmp_path
         return rows
 
     forged(tmp_path, held, 1, dearer, types=True)
-    with pytest.raises(Untrue, match="amount, data does not follow from its body"):
+    with pytest.raises(VerificationError, match="amount, data does not follow from its body"):
         verify(tmp_path, Verifier.of(str(held.key)))
     assert offline(tmp_path, held.key)[0] == 1

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from projections.catalogue import TABLES
-from projections.follow.fold import Poisoned
+from projections.follow.fold import PoisonEvent
 from projections.follow.follower import Follower, follow
 from projections.tables.schema import Outdated
 from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated
@@ -434,7 +434,7 @@ def test_an_event_that_cannot_be_written_stops_it_with_position_and_cause(databa
         await written(database, *works)
         await asyncio.wait_for(follow(database, VAULT), 60)
 
-    with pytest.raises(Poisoned, match="admin_roles_name") as poisoned:
+    with pytest.raises(PoisonEvent, match="admin_roles_name") as poisoned:
         asyncio.run(story())
     assert poisoned.value.position == EVENTS + 1
     assert position(database) == EVENTS
@@ -448,7 +448,7 @@ def test_an_event_that_nobody_knows_stops_it_with_position_and_cause(database: s
             " VALUES (%s, gen_random_uuid(), 1, 'MoonLanded', '{}')",
             [EVENTS + 1],
         )
-    with pytest.raises(Poisoned, match=rf"position {EVENTS + 1} \(MoonLanded"):
+    with pytest.raises(PoisonEvent, match=rf"position {EVENTS + 1} \(MoonLanded"):
         asyncio.run(followed(database))
 
 
@@ -459,7 +459,7 @@ def test_an_error_quotes_no_personal_word(database: str) -> None:
         await written(database, *START, opens(User, WORLD.new_id(), twin))
         await follow(database, VAULT)
 
-    with pytest.raises(Poisoned) as poisoned:
+    with pytest.raises(PoisonEvent) as poisoned:
         asyncio.run(story())
     words = f"{poisoned.value} {poisoned.value.__cause__} {poisoned.value.cause}"
     assert not any(word in words for word in ("8035555555", "twin@example.com"))

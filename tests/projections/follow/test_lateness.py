@@ -8,15 +8,15 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from projections.follow.lag import LATE, Late, found
+from projections.follow.lag import LATE, ProcessLag, found
 from projections.measures import TableMeasures
 from projections.tables import schema
 from rim_ledger.notifications.alert import AlertType
 from rim_ledger.postgres.heartbeat import BEAT
 
 
-def a_process(behind: float = 0.0, silent: float | None = 0.5) -> Late:
-    return Late("seal", position=7, lag=3, behind_seconds=behind, silent_seconds=silent)
+def a_process(behind: float = 0.0, silent: float | None = 0.5) -> ProcessLag:
+    return ProcessLag("seal", position=7, lag=3, behind_seconds=behind, silent_seconds=silent)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def a_process(behind: float = 0.0, silent: float | None = 0.5) -> Late:
         (a_process(silent=None), "seal has never run"),
     ],
 )
-def test_what_is_wrong_is_named(late: Late, trouble: str | None) -> None:
+def test_what_is_wrong_is_named(late: ProcessLag, trouble: str | None) -> None:
     assert late.trouble(10) == trouble
 
 

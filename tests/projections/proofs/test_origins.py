@@ -12,9 +12,9 @@ from psycopg import AsyncConnection
 from projections.proofs import checkpoints
 from projections.proofs.checkpoints import origins, signer
 from projections.proofs.merkle import EMPTY
-from projections.proofs.origins import Opening, Origins, open_first, open_next
+from projections.proofs.origins import OriginOpening, Origins, open_first, open_next
 from projections.proofs.sealer import Sealer
-from projections.proofs.signed_note import Checkpoint, Signer, Untrue, Verifier, said
+from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, Verifier, said
 from projections.proofs.trees import Contradiction
 from projections.proofs.verify import Verification, require_true
 from rim_ledger.lending.user import CreditScoreSet, User
@@ -34,14 +34,14 @@ def test_whoever_knows_only_the_first_key_follows_to_the_last() -> None:
     known = Verifier.of(OLD.key)
     for note, following in ((NEXT, NEW), (LAST, NEWEST)):
         known.require_signed(note)
-        assert Opening.of(note).verifier.key == following.key
-        known = Opening.of(note).verifier
+        assert OriginOpening.of(note).verifier.key == following.key
+        known = OriginOpening.of(note).verifier
         assert known.open(note) == said(note)
     assert Origins([FIRST, NEXT, LAST]).openings[-1].verifier.key == known.key
 
 
 def test_an_origin_says_where_it_goes_on_and_what_was_lost() -> None:
-    opening = Opening.of(NEXT)
+    opening = OriginOpening.of(NEXT)
     assert (opening.checkpoint.size, opening.checkpoint.root) == (7, ROOT)
     assert opening.after == Checkpoint(OLD.origin, 5, ROOT)
     assert opening.lost == [KEPT]
@@ -56,7 +56,7 @@ def test_an_older_reader_of_checkpoints_reads_what_opens_one() -> None:
     assert (origin, size) == (NEW.origin, "7")
     assert NEW.open(NEXT).root == ROOT
     assert len(root) == 44
-    with pytest.raises(Untrue, match="is one of"):
+    with pytest.raises(VerificationError, match="is one of"):
         OLD.open(NEXT)
 
 
@@ -75,20 +75,20 @@ def test_each_checkpoint_is_here_or_lost_or_unheard_of() -> None:
         claim = Checkpoint(origin.origin, size, ROOT)
         assert (log.has(claim), log.lost(claim)) == (has, lost), (size, origin.origin)
     assert log.open(NEW.sign(12, ROOT)).size == 12
-    with pytest.raises(Untrue, match="had ended before 13 events"):
+    with pytest.raises(VerificationError, match="had ended before 13 events"):
         log.open(NEW.sign(13, ROOT))
-    with pytest.raises(Untrue, match="none of the log"):
+    with pytest.raises(VerificationError, match="none of the log"):
         log.open(STRANGER.sign(5, ROOT))
 
 
 def test_an_origin_descends_from_those_that_signed_for_it() -> None:
-    log, first, middle, last = Origins([FIRST]), *map(Opening.of, (FIRST, NEXT, LAST))
-    stranger = Opening.of(open_first(STRANGER))
+    log, first, middle, last = Origins([FIRST]), *map(OriginOpening.of, (FIRST, NEXT, LAST))
+    stranger = OriginOpening.of(open_first(STRANGER))
     assert log.strangers([last, middle, first]) == []
     assert log.strangers([last, stranger]) == [last, stranger]
     assert Origins([FIRST, NEXT]).strangers([stranger, last]) == [stranger]
-    with pytest.raises(Untrue, match="is not signed by"):
-        log.strangers([Opening.of(open_next(NEW, STRANGER, (7, ROOT), BEFORE, []))])
+    with pytest.raises(VerificationError, match="is not signed by"):
+        log.strangers([OriginOpening.of(open_next(NEW, STRANGER, (7, ROOT), BEFORE, []))])
 
 
 def unsigned(note: str, by: Signer) -> str:
@@ -128,7 +128,7 @@ FORGED: dict[str, Sequence[str]] = {
 
 @pytest.mark.parametrize("what", FORGED)
 def test_an_origin_that_was_not_opened_so_is_untrue(what: str) -> None:
-    with pytest.raises(Untrue):
+    with pytest.raises(VerificationError):
         Origins(FORGED[what])
 
 
@@ -137,7 +137,7 @@ def bare(checkpoint: Checkpoint) -> Checkpoint:
     return msgspec.structs.replace(checkpoint, more=())
 
 
-async def restored(url: str, kept: Sequence[Checkpoint] = ()) -> Opening:
+async def restored(url: str, kept: Sequence[Checkpoint] = ()) -> OriginOpening:
     """Go on from what is in a store as a restore does, with an event of its own after it."""
     async with await AsyncConnection.connect(url) as connection:
         opening = await checkpoints.go_on(connection, VAULT, WORLD, kept)
@@ -265,7 +265,7 @@ def test_a_store_whose_origins_were_changed_is_untrue(
 ) -> None:
     asyncio.run(restored(database))
     tampered(database, change)
-    with pytest.raises(Untrue):
+    with pytest.raises(VerificationError):
         asyncio.run(looked_at(database))
 
 
@@ -281,7 +281,7 @@ def test_a_restore_signs_no_last_checkpoint_that_the_old_key_did_not(
     database: str, notes: list[str], change: str, words: str
 ) -> None:
     tampered(database, f"UPDATE ledger.checkpoints SET {change} WHERE size = 20")
-    with pytest.raises((Untrue, Contradiction), match=words):
+    with pytest.raises((VerificationError, Contradiction), match=words):
         asyncio.run(restored(database))
 
 

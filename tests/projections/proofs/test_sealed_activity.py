@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from projections.proofs.activity_spans import Span, drop
+from projections.proofs.activity_spans import DroppedSpan, drop
 from projections.proofs.checkpoints import signer
 from projections.proofs.merkle import leaf_hash
 from projections.proofs.sealer import Sealer
@@ -252,7 +252,9 @@ def test_a_checkpoint_that_is_gone_or_exchanged_is_missed(
     assert [each for each in told if each.startswith("checkpoint number")] == found
 
 
-async def dropped(url: str, before: str, reason: str = "kept for long enough") -> Span | None:
+async def dropped(
+    url: str, before: str, reason: str = "kept for long enough"
+) -> DroppedSpan | None:
     async with await AsyncConnection.connect(url) as connection:
         key = await signer(connection, VAULT, WORLD)
         said = ("root@ledger-1", reason, WORLD.now())

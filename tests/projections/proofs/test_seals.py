@@ -13,7 +13,7 @@ from projections.proofs import verify
 from projections.proofs.checkpoints import known_signer, origins, signer
 from projections.proofs.merkle import WIDTH, Edge, leaf_hash
 from projections.proofs.sealer import Sealer
-from projections.proofs.signed_note import Checkpoint, Signer, Untrue, Verifier, said
+from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, Verifier, said
 from projections.proofs.trees import Contradiction
 from projections.proofs.verify import Verification, require_true
 from rim_ledger.lending.user import CreditScoreSet, User
@@ -328,11 +328,11 @@ NOTE = SIGNER.sign(7, b"r" * 32)
 )
 def test_a_note_that_was_not_signed_so_is_untrue(note: str) -> None:
     assert Verifier.of(SIGNER.key).open(NOTE) == Checkpoint(SIGNER.origin, 7, b"r" * 32)
-    with pytest.raises(Untrue):
+    with pytest.raises(VerificationError):
         SIGNER.open(note)
 
 
 @pytest.mark.parametrize("key", ["", "a+b", "a+b+c", SIGNER.key[1:], SIGNER.key[:-4]])
 def test_a_key_that_is_none_is_untrue(key: str) -> None:
-    with pytest.raises(Untrue):
+    with pytest.raises(VerificationError):
         Verifier.of(key)

@@ -7,7 +7,7 @@ from msgspec import Struct
 from rim_ledger.engine.refusals import Forbidden
 
 
-class Caps(Struct, frozen=True):
+class RoleLimits(Struct, frozen=True):
     """The largest loan that a role approves or disburses, and the largest credit limit that it
     gives, in naira. None is any."""
 
