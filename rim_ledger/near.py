@@ -1,4 +1,4 @@
-"""Misspelt names: which of the known ones was meant."""
+"""Misspelt names: suggests the known name that is nearest."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,20 +6,20 @@ from functools import lru_cache
 from typing import Final
 
 LIKENESS: Final = 0.75
-"""From 0 (nothing in common) to 1 (the same but for case, hyphens and underscores)."""
+"""From 0 (nothing in common) to 1 (equal but for case, hyphens and underscores)."""
 NAMES_MAX: Final = 20
-"""Unknown names of one request that are compared with the known ones: it takes time."""
+"""Limit of unknown names per request that are compared: comparing is slow."""
 NAME_MAX: Final = 100
 """Characters; a longer name is not compared."""
 
 
 def nearest(name: str, known: Iterable[str], likeness: float = LIKENESS) -> str | None:
-    """The known name that is most like this one, and at least as like as that; None without one."""
+    """Return the most similar known name, if at least as similar as `likeness`; else None."""
     return None if len(name) > NAME_MAX else _nearest(name, tuple(known), likeness)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """How a complaint about an unknown name goes on: `; did you mean amount?`, or not at all."""
+    """Return the end of a message about an unknown name: `; did you mean amount?`, or nothing."""
     meant = nearest(name, known)
     return f"; did you mean {meant}?" if meant else ""
 

@@ -1,4 +1,4 @@
-"""Which reminders there must be, as the state of a stream tells: the clock depends on them."""
+"""The reminders that a stream's state requires, so that lost ones can be restored."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -17,19 +17,19 @@ from rim_ledger.system.backup_settings import SCHEDULE, SETTINGS, BackupSettings
 from rim_ledger.values import day_after
 
 PATIENCE_MAX: Final = timedelta(days=3650)
-"""As long as `lending.defaultAfterDays` can say at most."""
+"""The maximum of `lending.defaultAfterDays`."""
 
 
 class Due(NamedTuple):
-    """A reminder that must be there, and the latest time (UTC) that it may be for."""
+    """A required reminder, and the latest time (UTC) that it may have."""
 
     reminder: Reminder
     latest: datetime
 
 
 def expected(aggregate: Aggregate, now: datetime) -> Iterator[Due]:
-    """The reminders that an aggregate cannot be without. One that is for too late a time is as good
-    as none; one that is for too early a time only has the clock look in vain."""
+    """Yield the reminders that an aggregate requires. A reminder that is too late is useless; one
+    that is too early only causes a check without effect."""
     match aggregate:
         case Loan():
             yield from _of_loan(aggregate, now)
@@ -58,7 +58,7 @@ def _of_loan(loan: Loan, now: datetime) -> Iterator[Due]:
 
 
 def remind_again(due: Due) -> Work:
-    """Put a reminder back: the clock then looks at the stream as it is."""
+    """Return the decision that restores a reminder, which then checks the stream as it is."""
 
     def work(uow: UnitOfWork) -> UUID:
         (what, stream), latest = due

@@ -1,4 +1,4 @@
-"""The gate: a password opens a session, and its token admits each request from then on."""
+"""Authentication: a password opens a session, and its token admits each later request."""
 
 import hashlib
 from base64 import urlsafe_b64encode
@@ -35,14 +35,14 @@ TOKEN: Final = 32
 
 
 class LogIn(Form):
-    """Who wants in."""
+    """Credentials of a log-in."""
 
     username: Annotated[str, Field(max_length=200)]
     password: TriedPassword
 
 
 class LoggedIn(Struct, frozen=True):
-    """A session. The token is told once; the ledger knows its hash only."""
+    """A session. The token is shown once; the ledger stores only its hash."""
 
     token: str
     expires_at: datetime
@@ -50,23 +50,23 @@ class LoggedIn(Struct, frozen=True):
     username: str
     role: str
     enrol_only: bool = False
-    """Whether it may do nothing but enrol a second factor."""
+    """Whether it may only be used to enrol a second factor."""
 
 
 class FactorDue(Struct, frozen=True):
-    """The password was right, and now the second factor is asked for."""
+    """The password was right; the second factor is required next."""
 
     admin_id: UUID
     epoch: int
 
 
 def token_hash(token: str) -> str:
-    """What the ledger knows a token by."""
+    """Return the hash under which the ledger stores a token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def new_token(environment: Environment) -> str:
-    """A token that nobody can guess."""
+    """Return a random token, base64url."""
     return urlsafe_b64encode(environment.random(TOKEN)).decode().rstrip("=")
 
 
@@ -77,14 +77,13 @@ def enter(
     enrolling: bool = False,
     own: bool = False,
 ) -> None:
-    """Admit the admin whose live session this is, or whose API key: sets actor, rights and
-    contacts of the decision, and notes now and then that session or key is used. A key never gives
-    more than its owner may do now. A borrower's session is admitted only to what is `own`: what is
-    open to borrowers as far as it is theirs.
+    """Admit the admin of a live session or API key: sets actor, rights and contacts of the
+    decision, and records from time to time that the session or key is used. A key never grants more
+    than its owner has now. A borrower's session is admitted only to routes that are `own`.
 
-    Raises Unauthenticated when there is no such session or key, or none any more; Forbidden
-    (`ip-blocked`) when nobody may come in from the caller's address, or (`two-factor-required`)
-    when the admin must enrol a second factor first and is not about to: then there are no rights.
+    Raises Unauthenticated if there is no such session or key, or it has ended; Forbidden
+    (`ip-blocked`) if the caller's address is blocked, or (`two-factor-required`) if the admin must
+    enrol a second factor first. While `enrolling`, such an admin is admitted without rights.
     """
     holder = uow.holder("token", token_hash)
     if holder and (access := uow.find(CustomerAccess, holder)):
@@ -98,7 +97,7 @@ def enter(
     settings = current(uow)
     lives = key.lives(uow.now) if key else session and session.is_live(uow.now, settings.idle)
     if not admin or not lives or admin.status is not AdminStatus.ACTIVE:
-        uow.activities.clear()  # Nobody did this.
+        uow.activities.clear()  # The activities had no authenticated actor.
         raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
     role = act_as(admin, uow, key)
     require_address(uow, settings)
@@ -120,23 +119,23 @@ def enter(
 
 
 def enter_in_person(uow: UnitOfWork, token_hash: str, *, enrolling: bool = False) -> None:
-    """Admit an admin who has logged in, and no machine that acts for one."""
+    """Admit a logged-in admin, but no API key."""
     enter(uow, token_hash, enrolling=enrolling)
     require_session(uow)
 
 
 def enter_own(uow: UnitOfWork, token_hash: str) -> None:
-    """Admit an admin, or a borrower to what is open to borrowers."""
+    """Admit an admin, or a borrower to routes that are open to borrowers."""
     enter(uow, token_hash, own=True)
 
 
 def enter_to_enrol(uow: UnitOfWork, token_hash: str) -> None:
-    """Admit whoever may at least enrol a second factor."""
+    """Admit an admin, also one who must still enrol a second factor."""
     enter(uow, token_hash, enrolling=True)
 
 
 def enter_in_person_to_enrol(uow: UnitOfWork, token_hash: str) -> None:
-    """Admit whoever has logged in, though it be only to enrol a second factor."""
+    """Admit a logged-in admin, also one who must still enrol a second factor, but no API key."""
     enter_in_person(uow, token_hash, enrolling=True)
 
 
@@ -149,9 +148,9 @@ async def log_in(
 ) -> LoggedIn | FactorDue:
     """Open a session for an active admin, or say that the second factor is due.
 
-    Raises Unauthenticated with the one code `invalid-credentials`, after the same work, whether
-    the name, the password or the standing is at fault; TooManyAttempts, without a look at the
-    password, after too many of those; Forbidden (`ip-blocked`) for a blocked address.
+    Raises Unauthenticated with the one code `invalid-credentials`, after the same work, whether the
+    name, the password or the status is at fault; TooManyAttempts, without verifying the password,
+    after too many of those; Forbidden (`ip-blocked`) for a blocked address.
     """
     name = form.username.lower()
     token, admin_id, known = new_token(environment), NOBODY, ""
@@ -182,7 +181,9 @@ async def log_in(
             if not await verify(known, form.password):
                 raise _invalid()
             _, opened = await ledger.decide(begin, stamp)
-            if isinstance(opened, LoggedIn):  # A password alone makes up for no wrong codes.
+            if isinstance(
+                opened, LoggedIn
+            ):  # A password alone does not reset the count of wrong codes.
                 await attempt.forgive()
     return opened
 
@@ -198,8 +199,8 @@ async def change_password(
 ) -> Receipt:
     """Change one's own password, which ends all of one's sessions.
 
-    Raises Invalid (`wrong-password`) when the present one is not right, TooManyAttempts after too
-    many of those; what failed at the log-in counts as well.
+    Raises Invalid (`wrong-password`) if the present one is wrong, and TooManyAttempts after too
+    many of those; failed log-ins count as well.
     """
 
     def look_up(uow: UnitOfWork) -> tuple[SecuritySettings, str, str]:
@@ -231,8 +232,8 @@ def begin_session(
     *,
     recovery: bool = False,
 ) -> LoggedIn:
-    """Begin a session of an admin who has proved to be one, and say with which code. Sessions
-    that have expired or are too many end here."""
+    """Begin a session of an authenticated admin; `step` and `recovery` say with which code.
+    Sessions that have expired or are too many end here."""
     role = act_as(before, uow)
     session, now = token_hash(token), uow.stamp.at
     settings = current(uow)

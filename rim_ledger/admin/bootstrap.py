@@ -1,4 +1,4 @@
-"""The beginning: built-in roles, settings and the first super-admin, where they are missing."""
+"""Bootstrap: create built-in roles, settings and the first super-admin where they are missing."""
 
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
@@ -37,11 +37,11 @@ FIRST_ADMIN: Final = derived_id("first-admin")
 USERNAME: Final = "admin"
 OFFICER: Final = "officer"
 DOMAIN: Final = "rim.example"
-"""Where both have their e-mail; RFC 2606 keeps it for nobody: change it to your own."""
+"""Domain of both accounts' e-mail, reserved by RFC 2606: change it to your own."""
 
 
 def _may(read: str = "", write: str = "", delete: str = "") -> frozenset[Right]:
-    """Rights from words: writing and deleting go with reading."""
+    """Return the rights on space-separated resources; writing and deleting include reading."""
     both = {(each, "read") for each in f"{read} {write} {delete}".split()}
     return frozenset(
         both
@@ -51,14 +51,14 @@ def _may(read: str = "", write: str = "", delete: str = "") -> frozenset[Right]:
 
 
 LENDS_NOTHING: Final = RoleLimits(max_amount=ZERO, max_limit=ZERO)
-"""Of roles that decide about no loan: nor do they where somebody gives them the right to, until
-the bounds are raised as well."""
+"""Limits of roles that decide about no loan. They hold even if a role is given the right to, until
+the limits are raised as well."""
 CAPS: Final[Mapping[str, RoleLimits]] = {
     "superadmin": RoleLimits(),
     "loan_officer": RoleLimits(max_amount=Decimal("20000.00"), max_limit=Decimal("20000.00")),
 }
-"""How far the rights of a built-in role reach, if that is not LENDS_NOTHING. An officer's: twice
-the highest limit that the policy gives by itself."""
+"""Limits of the built-in roles that do not have LENDS_NOTHING, in naira. The officer's are twice
+the highest limit that the policy grants automatically."""
 
 BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     "superadmin": ("Everything. Cannot be changed or deleted.", ALL),
@@ -126,12 +126,12 @@ async def bootstrap(
     environment: Environment,
     tell: Callable[[str], None] = lambda _: None,
 ) -> str | None:
-    """Make what is missing. Safe to repeat, and in two processes at once.
+    """Create what is missing. Idempotent, and safe in two processes at once.
 
-    Answers the password that was made up for the first super-admin; None when it was given or when
-    that admin was there already. `tell` has it before, so that none counts that nobody was told;
-    what it raises leaves that admin unmade. Raises Invalid (`weak-password`) for a
-    given password that is too weak.
+    Returns the password generated for the first super-admin; None if one was given or the admin
+    existed. `notify` receives it before the admin is created, so that no unknown password takes
+    effect; if it raises, the admin is not created. Raises Invalid (`weak-password`) for a given
+    password that is too weak.
     """
     who = _First(FIRST_ADMIN, USERNAME, SUPERADMIN)
     return await _begin(ledger, who, password, environment, tell)
@@ -143,14 +143,14 @@ async def take_on_officer(
     environment: Environment,
     tell: Callable[[str], None] = lambda _: None,
 ) -> str | None:
-    """Make a loan officer beside the first super-admin, who is still to come: two people are needed
-    to lend. Answers and raises what `bootstrap` does; None also where the first admin is there."""
+    """Create a loan officer before the first super-admin, because lending takes two people. Returns
+    and raises as `bootstrap` does; None also if the first admin exists."""
     who = _First(derived_id("first-officer"), OFFICER, builtin_id("loan_officer"))
     return await _begin(ledger, who, password, environment, tell)
 
 
 class _First(NamedTuple):
-    """Whom the beginning makes."""
+    """An account to create."""
 
     id: UUID
     username: str
@@ -198,9 +198,8 @@ async def _begin(
 
 
 def _make_role(uow: UnitOfWork, name: str) -> None:
-    """Make a built-in role once; super-admins also get what a later release of the program adds,
-    and the others its bounds, unless somebody edited them. A name that somebody else's role has by
-    now stays with it."""
+    """Create a built-in role unless its name is taken. The super-admin role also gets the rights
+    that a later release adds; the others get its limits, unless an admin edited them."""
     stream, (description, rights) = builtin_id(name), BUILT_IN[name]
     given, role_limits = permissions(rights), CAPS.get(name, LENDS_NOTHING)
     role = uow.find(AdminRole, stream)

@@ -1,4 +1,4 @@
-"""One-time tokens: invited, or reset, somebody chooses a password with what was sent to them."""
+"""One-time tokens: after an invitation or a reset, an admin chooses a password with one."""
 
 from typing import Annotated, ClassVar, Final
 from uuid import UUID
@@ -63,7 +63,7 @@ class FinishReset(_ChoosePassword):
 async def choose_password(
     ledger: Ledger, stamp: Stamp, form: AcceptInvitation | FinishReset
 ) -> Receipt:
-    """Take the password of whoever holds a token, which is one no more.
+    """Set the password of the token's owner, and use the token up.
 
     Raises Unauthenticated (`invalid-token`), Invalid (`weak-password`), and Forbidden
     (`ip-blocked`) for a blocked address.
@@ -96,7 +96,7 @@ async def choose_password(
         return admin.id
 
     async with failures_logged(ledger, stamp, asked, lambda: sent_to, None):
-        # Hashing is dear: nobody has it done without a token.
+        # Hashing is expensive, so the token is checked first.
         sent_to = await ledger.read(find, stamp)
         await ledger.read(holder, stamp)
         ready = await form.hashed()
@@ -106,7 +106,7 @@ async def choose_password(
 async def send_token(
     ledger: Ledger, sender: Sender, environment: Environment, id: UUID, token: str
 ) -> None:
-    """Send an admin the token that a decision has promised."""
+    """Send an admin the token of an invitation or a reset."""
     reference = str(environment.new_id())
 
     def write(uow: UnitOfWork) -> Message:

@@ -1,4 +1,4 @@
-"""The way through the second factor: a challenge at the log-in, enrolling, doing without."""
+"""Second factor across several decisions: challenge at log-in, enrolling, disabling."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -39,21 +39,20 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 
 SENT_MOST: Final = 10
 SENT_WITHIN: Final = timedelta(hours=1)
-"""How many codes are sent to one admin within which time; each costs money, and unasked ones are a
-nuisance."""
+"""Codes sent to one admin within a time span; each costs money, and unrequested ones annoy."""
 
 BODY: Final = "Your RIM Ledger code is {}. It is valid for 10 minutes. Tell it to nobody."
 
 
 class AnswerChallenge(Form):
-    """The answer to a challenge: a code of the second factor, or one for recovery."""
+    """The answer to a challenge: a code of the second factor, or a recovery code."""
 
     challenge: str = Field(min_length=1, max_length=200)
     code: two_factor.Code
 
 
 class Challenged(Struct, frozen=True):
-    """What a log-in waits for. The challenge is told once; the ledger knows its hash only."""
+    """The challenge of a log-in. It is shown once; the ledger stores only its hash."""
 
     challenge: str
     method: TwoFactorMethod
@@ -61,8 +60,7 @@ class Challenged(Struct, frozen=True):
 
 
 class Enrolment(Struct, frozen=True):
-    """A second factor that is prepared. The secret of an app is told once; elsewhere a code was
-    sent."""
+    """A prepared second factor. `secret` is an app's, shown once; otherwise a code was sent."""
 
     method: TwoFactorMethod
     expires_at: datetime
@@ -71,7 +69,7 @@ class Enrolment(Struct, frozen=True):
 
 
 class _Known(Struct):
-    """What was looked up of an admin before something is tried."""
+    """State of an admin that was read before an attempt."""
 
     username: str
     epoch: int
@@ -80,7 +78,7 @@ class _Known(Struct):
 
 
 class _Asked(Struct):
-    """A challenge that begins, and where its code is sent to, if it is of a kind that is sent."""
+    """A challenge to store, and the recipient of its code, if the method sends one."""
 
     challenge: Challenge
     method: TwoFactorMethod
@@ -88,7 +86,7 @@ class _Asked(Struct):
 
 
 class SecondFactor:
-    """Carries out what takes more than one decision."""
+    """Runs the actions that take more than one decision."""
 
     def __init__(
         self,
@@ -102,16 +100,16 @@ class SecondFactor:
         self._sender, self._environment = sender, environment
 
     async def challenge(self, stamp: Stamp, due: FactorDue) -> Challenged:
-        """Ask for the second factor, after the password was right."""
+        """Issue a challenge for the second factor, after the password was right."""
         token = new_token(self._environment)
         method, expires_at = await self._ask(stamp, due.admin_id, token_hash(token), due.epoch)
         return Challenged(token, method, expires_at)
 
     async def verify(self, stamp: Stamp, form: AnswerChallenge) -> LoggedIn:
-        """Open a session for whoever answers a challenge.
+        """Open a session for the right answer to a challenge.
 
-        Raises Unauthenticated (`invalid-challenge`, `invalid-code`), and TooManyAttempts after
-        too many of the latter; wrong passwords count as well.
+        Raises Unauthenticated (`invalid-challenge`, `invalid-code`), and TooManyAttempts after too
+        many of the latter; wrong passwords count as well.
         """
         asked = await self._challenges.try_at(token_hash(form.challenge), self._environment.now())
         if asked is None:
@@ -145,7 +143,7 @@ class SecondFactor:
             self._attempts.attempt(known.username, stamp.ip, known.settings) as attempt,
         ):
             await self._ledger.read(accept, stamp)
-            # Whoever ends the challenge goes on. The code itself is used up by the decision.
+            # Only one request can take the challenge. The code is used up by the decision.
             if not await self._challenges.take(asked.id):
                 raise _over()
             _, opened = await self._ledger.decide(begin, stamp)
@@ -155,7 +153,7 @@ class SecondFactor:
     async def enrol(
         self, stamp: Stamp, id: UUID, form: two_factor.EnrolTwoFactor, admit: Admit
     ) -> Enrolment:
-        """Prepare a second factor for oneself: a secret is told, or a code sent."""
+        """Prepare a second factor for oneself: returns an app's secret, or sends a code."""
         known = await self._look(stamp, id, admit)
         method = form.method or known.settings.two_factor_method
         sent = two_factor.CHANNELS.get(method)
@@ -175,7 +173,7 @@ class SecondFactor:
     async def confirm(
         self, stamp: Stamp, id: UUID, form: two_factor.ConfirmTwoFactor, admit: Admit
     ) -> tuple[Receipt, list[str]]:
-        """Let the prepared second factor count; the recovery codes are told once."""
+        """Activate the prepared second factor; returns the recovery codes, which are shown once."""
         known = await self._look(stamp, id, admit)
         asked = await self._challenges.try_at(_enrolment(id), self._environment.now())
         if asked is None or asked.epoch != known.epoch:
@@ -201,7 +199,7 @@ class SecondFactor:
     async def disable(
         self, stamp: Stamp, id: UUID, form: two_factor.DisableTwoFactor, admit: Admit
     ) -> Receipt | None:
-        """Do without the second factor; None when a code was sent first."""
+        """Disable the second factor. Returns None if a code was sent instead."""
         known = await self._look(stamp, id, admit)
         require(known.method is not None, "already-done", "There is no second factor.")
         if form.code is None:
@@ -235,7 +233,7 @@ class SecondFactor:
     async def _ask(
         self, stamp: Stamp, id: UUID, name: str, epoch: int | None = None
     ) -> tuple[TwoFactorMethod, datetime]:
-        """Begin a challenge under a name, and send its code if it is of a kind that is sent."""
+        """Store a challenge under a name, and send its code if the method sends one."""
         now, code = self._environment.now(), two_factor.new_code(self._environment)
 
         def look(uow: UnitOfWork) -> _Asked:

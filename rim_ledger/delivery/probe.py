@@ -1,4 +1,4 @@
-"""Trying whether a provider answers: one call, of whose answer only the status counts."""
+"""Test of a provider: one call, of whose answer only the status counts."""
 
 from contextlib import suppress
 from typing import Final
@@ -15,8 +15,8 @@ ELSEWHERE: Final = range(300, 400)
 
 
 async def probe(egress: Egress, endpoint: Endpoint) -> IntegrationTested:
-    """Call a provider once; of a mail server, be let in and leave again. Raises Blocked for an
-    address where no provider is, also when the provider sends us to one."""
+    """Call a provider once; at a mail server, log in and out. Raises Blocked if its address, or one
+    that it redirects to, is not public."""
     try:
         if endpoint.type is IntegrationType.EMAIL:
             return await _greet(egress, endpoint)

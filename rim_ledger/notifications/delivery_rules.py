@@ -1,7 +1,7 @@
-"""The decisions around handing messages over: what is taken in hand, and what came of it.
+"""Decisions around the delivery of messages: which are taken, and what their outcome was.
 
-A message is in hand before the provider hears of it, so a process that dies leaves no doubt about
-which messages are in doubt.
+A message is marked as taken before its provider is called. So after a crash it is known which
+messages are in doubt.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,14 +48,14 @@ from rim_ledger.notifications.notification import (
 from rim_ledger.notifications.outgoing_message import Hand, parcel_of
 
 TRIED_MIN, FAILED_MAX = 20, 0.05
-"""Messages that must have gone before failures pause a broadcast, and the part that may fail."""
+"""Outcomes needed before failures pause a broadcast, and the share that may fail."""
 
 NO_MESSAGE: Final = "No message was accepted."
 
 
 def take_waiting(ids: Sequence[UUID], hand: Hand) -> Work:
-    """Take in hand what waits one by one on a channel, a batch of it, and see what was left in
-    hand. Whoever asks holds the lease on them."""
+    """Return the decision that takes a batch of a channel's waiting messages, and collects those
+    that a dead process had taken. The caller holds the channel's lock."""
 
     def work(uow: UnitOfWork) -> UUID:
         hand.open()
@@ -76,8 +76,8 @@ def take_waiting(ids: Sequence[UUID], hand: Hand) -> Work:
 
 
 def take_again(ids: Sequence[UUID], hand: Hand) -> Work:
-    """Take those in hand anew that were left there and certainly came nowhere, where they may
-    still be sent. A broadcast that stands still keeps them in hand, and loses nobody."""
+    """Return the decision that takes messages again that certainly never reached the provider, if
+    they may still be sent. Those of a broadcast that is held stay taken, so none is lost."""
 
     def work(uow: UnitOfWork) -> UUID:
         hand.open()
@@ -87,7 +87,7 @@ def take_again(ids: Sequence[UUID], hand: Hand) -> Work:
             lane = hand.lane(each, uow)
             parcel = parcel_of(uow, each, lane)
             if each.hand_over is not HandOver.UNDER_WAY:
-                continue  # Somebody was faster.
+                continue  # Another process has recorded the outcome.
             if parcel.withheld:
                 hand.parcels.append(parcel)
             elif not _rests(uow, each, lane):
@@ -109,20 +109,20 @@ def _take_one(uow: UnitOfWork, parcel: InHand, hand: Hand) -> None:
 
 
 def _rests(uow: UnitOfWork, known: NotificationHistory, lane: Lane) -> bool:
-    """Whether a message in hand is not to be sent now, but may be later."""
+    """Return whether a taken message is not to be sent now, but perhaps later."""
     if known.notice.alone or known.notice.broadcast_id is None:
         return not is_open(uow)
     return _stands_still(uow.read(BroadcastMessage, known.notice.broadcast_id), [lane], uow)
 
 
 def _stands_still(broadcast: BroadcastMessage, lanes: Iterable[Lane], uow: UnitOfWork) -> bool:
-    """Whether nobody is to be written to now: by wish, at night, or as a provider is out of use."""
+    """Return whether sending is held: paused, at night, or because a provider is out of use."""
     waits = broadcast.phase is not Phase.SENDING or broadcast.waits(uow.now)
     return waits or any(lane.closed for lane in lanes) or not is_open(uow)
 
 
 def settle(outcomes: Mapping[UUID, Outcome]) -> Work:
-    """Record what became of messages that were handed over one by one."""
+    """Return the decision that records outcomes of single messages."""
 
     def work(uow: UnitOfWork) -> UUID:
         for id_, outcome in outcomes.items():
@@ -136,7 +136,8 @@ def settle(outcomes: Mapping[UUID, Outcome]) -> Work:
 
 
 def check_chunk(id: UUID, hand: Hand) -> Work:
-    """Where a chunk stands, and what somebody who died had in hand of it."""
+    """Return the decision that reads a chunk's progress, and collects what a dead process had
+    taken."""
 
     def work(uow: UnitOfWork) -> UUID:
         hand.open()
@@ -156,8 +157,8 @@ def check_chunk(id: UUID, hand: Hand) -> Work:
 
 
 def advance(id: UUID, outcomes: Mapping[UUID, Outcome], hand: Hand) -> Work:
-    """Record what became of the batch in hand and take the next one, unless the broadcast stands
-    still. Where somebody else has gone on with the chunk, only what became of the batch counts."""
+    """Return the decision that records the outcomes of the current batch and takes the next, unless
+    the broadcast is held. If another worker went on with the chunk, only the outcomes count."""
     seen = hand.seen
 
     def work(uow: UnitOfWork) -> UUID:
@@ -186,8 +187,8 @@ def advance(id: UUID, outcomes: Mapping[UUID, Outcome], hand: Hand) -> Work:
 
 
 def _take(uow: UnitOfWork, chunk: BroadcastChunk, settled: int, hand: Hand) -> int:
-    """Queue the messages of the next batch, already in hand; how many users are taken by then. A
-    broadcast stands still while a provider of its messages is out of use, and loses nobody."""
+    """Queue the messages of the next batch as taken; return how many users of the chunk are taken
+    then. While a provider is out of use, the broadcast is held, so no user is skipped."""
     broadcast = uow.read(BroadcastMessage, chunk.broadcast_id)
     lanes = {each: hand.lanes.lane(Channel(each), uow) for each in broadcast.channels}
     if _stands_still(broadcast, lanes.values(), uow):
@@ -212,7 +213,7 @@ def _take(uow: UnitOfWork, chunk: BroadcastChunk, settled: int, hand: Hand) -> i
 def progress(
     uow: UnitOfWork, id: UUID, counted: BroadcastProgressed, *, done: bool = False
 ) -> None:
-    """Count what became of some messages of a broadcast, and draw the line under it when done."""
+    """Count outcomes of a broadcast's messages; finish or pause the broadcast if due."""
     event = BroadcastProgressed(
         sent=counted.sent, failed=counted.failed, unknown=counted.unknown, chunks=int(done)
     )
@@ -232,7 +233,7 @@ def _fails_too_often(broadcast: BroadcastMessage) -> bool:
 
 
 def _record(uow: UnitOfWork, outcomes: Mapping[UUID, Outcome]) -> BroadcastProgressed | None:
-    """Write what became of each; how many that changes, if any. What is known already stays."""
+    """Record outcomes; return the change of the counts, if any. A known outcome stays."""
     before = tally(uow, outcomes)
     for id_, outcome in outcomes.items():
         known = uow.read(NotificationHistory, id_)
@@ -274,7 +275,7 @@ def _notices(broadcast: BroadcastMessage, users: Iterable[UUID]) -> list[Notice]
 
 
 def _load(uow: UnitOfWork, broadcast: BroadcastMessage, users: Sequence[UUID]) -> None:
-    """Have all that a batch reads loaded together."""
+    """Preload all that a batch reads."""
     streams = [notification_id(notice) for notice in _notices(broadcast, users)]
     uow.look_ahead(partial(uow.version, each) for each in [*users, *streams])
     phones = [(each, uow.read(User, each).phone) for each in users]

@@ -1,4 +1,4 @@
-"""Carrying messages to those who deliver them: several processes at once, and nothing twice."""
+"""Delivers messages: several processes at once, each message once."""
 
 import asyncio
 import logging
@@ -35,24 +35,24 @@ from rim_ledger.postgres.outage import Outages
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS: Final = 1.0
-"""Between two looks at what waits."""
+"""Between two polls."""
 PAGE: Final = 100
-"""Names of a list that are looked at at once."""
+"""Entries of a list that are read at once."""
 BROADCASTS: Final = 20
-"""Broadcasts that are looked at and carried at once: each takes connections of its own."""
+"""Broadcasts that are sent at once: each takes connections of its own."""
 ASK_AGAIN: Final = timedelta(seconds=30)
-"""Time between two questions about a message that stays in doubt."""
+"""Between two queries about a message in doubt."""
 
 Find = Callable[[Target], Awaitable[Frozen]]
-"""Who is meant, at this moment."""
+"""Returns the users of a target at this moment."""
 DeliveryTask = Callable[[], Coroutine[Any, Any, int]]
-"""Something to carry; how many messages that were."""
+"""A unit of delivery; returns how many messages it handled."""
 T = TypeVar("T")
 
 
 class Courier:
-    """Hands over what waits. Each channel, and each broadcast, is an errand of its own, so that
-    none of them waits for the rate or the slowness of another."""
+    """Delivers waiting messages. Each channel and each broadcast is a task of its own, so that none
+    waits for the rate or slowness of another."""
 
     def __init__(
         self, url: str, ledger: Ledger, lanes: Lanes, environment: Environment, find: Find
@@ -60,14 +60,15 @@ class Courier:
         self._url, self._ledger, self._lanes = url, ledger, lanes
         self._environment, self._find = environment, find
         self._later: dict[UUID, datetime] = {}
-        """When to ask again about what stays in doubt."""
+        """When to query again about messages in doubt."""
         self._outages = Outages(log.warning, "messages")
         self._room = asyncio.Semaphore(BROADCASTS)
         self._seen = ""
-        """The broadcast that a look ended with. The next goes on there, so none hides another."""
+        """The last broadcast of the previous poll; the next one continues there, so none starves.
+        """
 
     async def run(self) -> None:
-        """Carry for ever. What fails, such as a database that is away, is tried again."""
+        """Deliver forever. On failure, such as an unavailable database, try again."""
         running: dict[str, asyncio.Task[int]] = {}
         async with asyncio.TaskGroup() as group:
             while True:
@@ -79,8 +80,8 @@ class Courier:
                 await asyncio.sleep(INTERVAL_SECONDS)
 
     async def carry(self, at: datetime | None = None) -> int:
-        """Hand over what waits at a business time (UTC, now when left out), but for what somebody
-        else has in hand; how many messages that were."""
+        """Deliver what waits at a business time (UTC, default now), except what other workers have;
+        return how many messages that were."""
         moment, carried, self._seen = at or self._environment.now(), 0, ""
         while True:
             errands = await self._errands(moment)
@@ -89,7 +90,7 @@ class Courier:
                 return carried
 
     async def _errands(self, at: datetime | None = None) -> dict[str, DeliveryTask]:
-        """What there is to do, by name: a page of the broadcasts, and all else."""
+        """Return the tasks by name: a page of broadcasts, and the channels."""
         now = self._environment.now()
         moment = at or now
         self._later = {id_: until for id_, until in self._later.items() if until > now}
@@ -103,7 +104,7 @@ class Courier:
         return errands | {str(id_): partial(self._broadcast, id_, moment) for id_ in due.values()}
 
     async def _singles(self, channel: Channel) -> int:
-        """Hand over what waits one by one, the oldest first, and see to what was left in hand."""
+        """Deliver a channel's single messages, the oldest first, and settle those in doubt."""
         async with lease(self._url, waiting(channel)) as free:
             if not free:
                 return 0
@@ -111,7 +112,7 @@ class Courier:
             return sum(await all_of([self._batch(left), self._waiting(channel)]))
 
     async def _waiting(self, channel: Channel) -> int:
-        """Carry batch by batch, up to a page: then what was left in hand is seen to again."""
+        """Deliver batch by batch, up to a page; after that, messages in doubt are settled again."""
         carried, place = 0, waiting(channel)
         while carried < PAGE:
             ids = [*(await self._listed({place: PAGE}))[place].values()]
@@ -121,7 +122,7 @@ class Courier:
         return carried
 
     async def _batch(self, ids: Sequence[UUID]) -> int:
-        """Take the first of these in hand, as many as a batch has, and carry them."""
+        """Take the first batch of these messages, and deliver it."""
         if not ids:
             return 0
         hand = Hand(self._lanes)
@@ -132,7 +133,7 @@ class Courier:
         return settled + len(outcomes)
 
     async def _broadcast(self, id: UUID, at: datetime) -> int:
-        """Go on with a broadcast, as long as there are chunks that nobody has in hand."""
+        """Continue a broadcast while there are free chunks."""
         carried = 0
         async with self._room:
             goes = await self._begin(id, at)
@@ -141,7 +142,7 @@ class Courier:
         return carried
 
     async def _begin(self, id: UUID, at: datetime) -> bool:
-        """Freeze the audience of a broadcast that is due; whether there is something to do."""
+        """Freeze the audience of a broadcast that is due; return whether it has work to do."""
 
         def look(uow: UnitOfWork) -> tuple[Target | None, bool]:
             broadcast, may = uow.read(BroadcastMessage, id), is_open(uow)
@@ -157,8 +158,8 @@ class Courier:
         return going
 
     async def _chunks(self, id: UUID) -> int:
-        """Carry the first chunk that is free to its end; how many messages that were."""
-        async with self._room:  # For one chunk only, so that broadcasts take turns.
+        """Deliver the first free chunk to its end; return how many messages that were."""
+        async with self._room:  # One chunk per slot, so that broadcasts take turns.
             chunks = (await self._listed({chunks_of(id): PAGE}))[chunks_of(id)]
             for chunk in chunks.values():
                 async with lease(self._url, f"chunk {chunk}") as free:
@@ -171,18 +172,18 @@ class Courier:
         await self._decide(check_chunk(id, hand))
         carried = await self._see_to(hand)
         if carried < len(hand.doubts):
-            return carried  # What is in doubt stays in hand until the provider tells.
+            return carried  # Messages in doubt stay taken until the provider answers.
         while True:
             before = hand.seen
             await self._decide(advance(id, outcomes, hand))
-            if hand.seen[0] == hand.seen[1]:  # It is done, or stands still.
+            if hand.seen[0] == hand.seen[1]:  # It is done, or held.
                 return carried + (before != hand.seen)
             outcomes = await self._deliver(hand.parcels)
             carried += len(outcomes)
 
     async def _see_to(self, hand: Hand) -> int:
-        """See to what somebody who died had in hand; of how many it is clear what became. What
-        certainly came nowhere is sent again, if it still may be."""
+        """Settle what a dead process had taken; return how many outcomes are clear. What certainly
+        never reached the provider is sent again, if it still may be."""
         now = self._environment.now()
         due = [each for each in hand.doubts if self._later.get(each.id, now) <= now]
         outcomes = await self._deliver(due)
@@ -203,13 +204,13 @@ class Courier:
     async def _listed(
         self, wanted: Mapping[str, int], after: Mapping[str, str] | None = None
     ) -> dict[str, dict[str, UUID]]:
-        """The first names of some lists, or the first after a name."""
+        """Return the first entries of some lists, or the first after an entry."""
         async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
             found = await Store(connection).listed(wanted, after)
         return {place: names for place, (_, names) in found.items()}
 
     async def _attempt(self, work: Callable[[], Coroutine[Any, Any, T]], otherwise: T) -> T:
-        """What comes of a work; what fails now is tried again later."""
+        """Return the result of a work, or `otherwise` if it fails; it is tried again later."""
         try:
             otherwise = await work()
             self._outages.end()

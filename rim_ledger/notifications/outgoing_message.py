@@ -1,4 +1,4 @@
-"""Messages in hand: their words and addresses in the clear, and the way that each takes."""
+"""Messages being delivered: text and address in the clear, and the lane of each."""
 
 from typing import Final
 
@@ -20,32 +20,32 @@ UNWANTED: Final = "The recipient opted out of marketing before this could be sen
 
 
 class Hand(Struct):
-    """What a decision leaves with whoever asked for it."""
+    """What a decision returns to the delivery worker."""
 
     lanes: Lanes
     parcels: list[InHand] = []
-    """To be handed over, or withheld."""
+    """To be sent, or withheld."""
     doubts: list[InHand] = []
-    """Somebody who died had them in hand: the provider is asked about them."""
+    """Taken by a process that died: the provider is queried about them."""
     seen: tuple[int, int] = (0, 0)
-    """How far the chunk was settled and taken."""
+    """The chunk's `settled` and `taken`."""
 
     def open(self) -> None:
-        """Begin anew: a decision may be made more than once."""
+        """Reset, since a decision may run more than once."""
         self.parcels, self.doubts = [], []
 
     def lane(self, known: NotificationHistory, uow: UnitOfWork) -> Lane:
-        """The way that a message takes now."""
+        """Return the present lane of a message."""
         return self.lanes.lane(Channel(known.notice.channel), uow)
 
     def doubt(self, known: NotificationHistory, uow: UnitOfWork) -> None:
-        """Have a message asked about where it went."""
+        """Add a message to the doubts, with the lane through which it was sent."""
         lane = self.lanes.former(Channel(known.notice.channel), known.integration, uow)
         self.doubts.append(_in_hand(known, lane))
 
 
 def parcel_of(uow: UnitOfWork, known: NotificationHistory, lane: Lane) -> InHand:
-    """A message as it is handed over now, or is withheld."""
+    """Return a message as it is to be sent now, or withheld."""
     notice, parcel = known.notice, _in_hand(known, lane)
     title, message = in_clear(uow, known)
     withheld = _withheld(notice, uow)
@@ -73,8 +73,8 @@ def _in_hand(known: NotificationHistory, lane: Lane) -> InHand:
 
 
 def _withheld(notice: Notice, uow: UnitOfWork) -> str | None:
-    """Why a message may not be sent any more, whoever it is for. What a person repeats may, but
-    for marketing that is not wanted."""
+    """Return why a message may not be sent any more, whatever its recipient; None if it may. A
+    retry may be sent, except for unwanted marketing."""
     if notice.broadcast_id is None:
         return OVER if is_over(notice, uow) else None
     broadcast = uow.read(BroadcastMessage, notice.broadcast_id)

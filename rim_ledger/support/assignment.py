@@ -1,4 +1,4 @@
-"""Automatic assignment: who takes the tickets that nobody has."""
+"""Automatic assignment of waiting tickets to available agents."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,26 +15,26 @@ from rim_ledger.support.ticket import URGENCY, Ticket, TicketAssigned, waiting_i
 from rim_ledger.values import Id
 
 TICKETS_MAX: Final = 500
-"""Tickets that one decision gives away."""
+"""Tickets assigned in one decision."""
 AGENTS_MAX: Final = 10_000
 
 
 class AutoAssign(Form):
-    """Give the tickets that nobody has to the agents who are available: the most urgent first,
-    then the oldest; each to whoever has fewest, then to whoever was given none for longest. A
-    ticket of a department goes to its own agents. At most 500 at once."""
+    """Assign waiting tickets to available agents: the most urgent first, then the oldest; each to
+    the agent with the fewest tickets, then to the one whose last assignment is the oldest. A ticket
+    of a department goes to its own agents. At most 500 at once."""
 
     department: Id | None = None
 
     def assign(self, uow: UnitOfWork) -> int:
-        """How many were given away."""
+        """Assign; return how many tickets were assigned."""
         if self.department:
             open_department(uow, self.department)
         return assign_waiting(uow, self.department)
 
 
 def assign_waiting(uow: UnitOfWork, department: UUID | None = None) -> int:
-    """Give waiting tickets away, of one department or of all; how many."""
+    """Assign the waiting tickets of one department or of all; return how many."""
     agents = {
         agent.id: agent
         for agent in _available(uow)
@@ -64,7 +64,7 @@ def _available(uow: UnitOfWork) -> list[SupportAgent]:
 def _waiting(
     uow: UnitOfWork, agents: Iterable[SupportAgent], department: UUID | None
 ) -> list[Ticket]:
-    """The tickets whose turn it is, among those that some agent could take."""
+    """Return the waiting tickets that some agent could take, in the order of assignment."""
     places: set[UUID | None] = {agent.department for agent in agents}
     if places and department is None:
         places.add(None)

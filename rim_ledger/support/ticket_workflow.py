@@ -1,4 +1,4 @@
-"""Handling a ticket: who takes it, whom it is passed to, and how it ends."""
+"""The workflow of a ticket: assigned, started, escalated, resolved, reopened, closed."""
 
 from collections.abc import Iterable
 
@@ -34,14 +34,14 @@ from rim_ledger.values import Id, Note
 
 
 class AssignTicket(Command[Ticket]):
-    """Give a ticket to an agent or admin; to oneself, this claims it. An assigned one is passed
-    on by whoever has it, or by a lead; nobody takes it for themselves."""
+    """Assign a ticket to an agent or admin; to oneself, this claims it. A ticket that is assigned
+    already is reassigned by its assignee or a lead, and not to themselves."""
 
     assigned_to: Id
 
     def reaches(self, aggregate: Ticket, uow: UnitOfWork) -> bool:
-        """Everybody saw a ticket of no department until it was claimed, so whoever claims it too
-        late hears that."""
+        """A ticket without department was visible to all until it was claimed, so a late claim is
+        told that it is assigned, instead of not found."""
         claims = aggregate.active and self.assigned_to == uow.stamp.actor.id
         return (claims and aggregate.department is None) or super().reaches(aggregate, uow)
 
@@ -58,7 +58,7 @@ class AssignTicket(Command[Ticket]):
 
 
 class UnassignTicket(Command[Ticket]):
-    """Put a ticket back among those that nobody has; it is open again."""
+    """Remove the assignee of a ticket; it is open again."""
 
     def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "unassign", LEGAL)
@@ -70,7 +70,7 @@ class UnassignTicket(Command[Ticket]):
 
 
 class StartWork(Command[Ticket]):
-    """Begin to work on an open ticket; one that nobody has is claimed by this."""
+    """Start to work on an open ticket; an unassigned one is claimed by this."""
 
     def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "start", LEGAL)
@@ -84,7 +84,7 @@ class StartWork(Command[Ticket]):
 
 
 class EscalateTicket(Command[Ticket]):
-    """Ask somebody of a higher tier to take over, for a reason: from the third tier, an admin."""
+    """Ask an agent of a higher tier to take over, for a reason: from the third tier, an admin."""
 
     to: Id
     reason: Note
@@ -101,7 +101,7 @@ class EscalateTicket(Command[Ticket]):
 
 
 class AcceptEscalation(Command[Ticket]):
-    """Take over a ticket that was escalated to oneself; a lead may accept for somebody."""
+    """Take over a ticket that was escalated to oneself; a lead may accept for another."""
 
     def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "accept", LEGAL)
@@ -114,7 +114,7 @@ class AcceptEscalation(Command[Ticket]):
 
 
 class ResolveTicket(Command[Ticket]):
-    """Say how it was resolved. For 72 hours it can be reopened; then it closes."""
+    """Resolve a ticket. For 72 hours it can be reopened; then it closes."""
 
     resolution: Note
 
@@ -127,8 +127,8 @@ class ResolveTicket(Command[Ticket]):
 
 
 class ReopenTicket(Command[Ticket]):
-    """It was not resolved after all, within 72 hours. Whoever had it has it again, if they can;
-    a department that is gone has it no more."""
+    """Reopen a ticket within 72 hours after it was resolved. Its assignee stays if available; an
+    archived department is removed."""
 
     reason: Note
 
@@ -148,7 +148,7 @@ class ReopenTicket(Command[Ticket]):
 
 
 class CloseTicket(Command[Ticket]):
-    """Close a resolved ticket before the clock does. Nothing happens to it any more."""
+    """Close a resolved ticket before it closes automatically. A closed ticket is final."""
 
     def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "close", LEGAL)
@@ -161,7 +161,7 @@ def _not_assigned() -> Refused:
 
 
 def _tier_now(ticket: Ticket, uow: UnitOfWork) -> int:
-    """The tier of whoever has the ticket; while nobody has it, that of an agent who asks."""
+    """Return the tier of the assignee; for an unassigned ticket, that of the calling agent."""
     holder = ticket.escalated_to or ticket.assigned_to
     if holder is not None:
         return tier_of(uow, holder)

@@ -1,4 +1,4 @@
-"""A full backup and those that go on from it: what they hold together."""
+"""A backup chain: a full backup and the incremental ones based on it."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import pairwise
@@ -12,7 +12,7 @@ from rim_ledger.system.backup_rows import Group, RowsOutOfOrder, merged, packed
 Link = tuple[Archive, Manifest]
 Wanted = Callable[[str], bool]
 ReportProgress = Callable[[int], None]
-"""Is told of each piece that is read how many bytes it has."""
+"""Called with the bytes of each piece that was read."""
 
 
 class Chain(Struct, frozen=True):
@@ -26,12 +26,12 @@ class Chain(Struct, frozen=True):
 
     @property
     def tables(self) -> list[str]:
-        """The tables beside the log."""
+        """The tables other than the log."""
         return [table for table in self.last.columns if table != EVENTS]
 
     @property
     def size(self) -> int:
-        """The bytes of all pieces that are needed to bring the ledger back."""
+        """Bytes of all pieces that a restore reads."""
         needed: list[tuple[Manifest, Wanted]] = [(each, _lasts) for _, each in self.links]
         for table in self.tables:
             needed += [(manifest, _of(table)) for _, manifest in self._layers(table)]
@@ -40,15 +40,15 @@ class Chain(Struct, frozen=True):
     async def log_and_files(
         self, told: ReportProgress
     ) -> AsyncIterator[tuple[Piece, bytes, list[str]]]:
-        """The pieces of events and of files, from the first on, with the columns that the events
-        have there. Raises Unsound."""
+        """Yield the pieces of events and files from the first on, each with the columns of the
+        events. Raises BackupError."""
         for link in self.links:
             _, manifest = link
             async for piece, content in _pieces(link, _lasts, told):
                 yield piece, content, manifest.columns.get(piece.of, [])
 
     async def lines(self, table: str, told: ReportProgress) -> AsyncIterator[bytes]:
-        """The rows of a table as lines of COPY, many at a time. Raises Unsound."""
+        """Yield the rows of a table as COPY lines, in chunks. Raises BackupError."""
         if len(layers := self._layers(table)) == 1:
             async for _, content in _pieces(layers[0], _of(table), told):
                 yield content
@@ -58,7 +58,7 @@ class Chain(Struct, frozen=True):
                 yield content
 
     async def rows(self, table: str, told: ReportProgress) -> AsyncIterator[Group]:
-        """The rows of a table, key by key; it has an order. Raises Unsound."""
+        """Yield the rows of a table that has an order, key by key. Raises BackupError."""
         whole, *more = self._layers(table)
         layout = self.last.layout(table)
         layers = [layout.groups(_lines(whole, table, told))]
@@ -72,7 +72,7 @@ class Chain(Struct, frozen=True):
             raise BackupError(f"the backup {archive.name} cannot be used: {words}") from None
 
     def _layers(self, table: str) -> list[Link]:
-        """The last backup that has a table whole, and those after it."""
+        """Return the last backup that holds a table in full, and those after it."""
         first = max(
             number
             for number, (_, manifest) in enumerate(self.links)
@@ -82,13 +82,13 @@ class Chain(Struct, frozen=True):
 
 
 async def look_at(archives: Sequence[Archive], told: ReportProgress) -> Chain:
-    """Read every backup of a chain as a whole. Raises Unsound where one is not whole, or does not
-    go on where the one before it ends; Unavailable where it cannot be read."""
+    """Read and verify every backup of a chain. Raises BackupError if one is unsound, or not based
+    on the one before it; Unavailable if one cannot be read."""
     return _linked([(each, await each.manifest(told)) for each in archives])
 
 
 async def outlined(archives: Sequence[Archive]) -> Chain:
-    """The same, without a look at the pieces."""
+    """Read the manifests of a chain only. Raises as `verified_chain` does."""
     return _linked([(each, await each.outline()) for each in archives])
 
 
@@ -109,7 +109,7 @@ def _linked(links: Sequence[Link]) -> Chain:
 
 
 def _parent(manifest: Manifest) -> str:
-    """How the file of what a backup goes on from was called; earlier versions did not say."""
+    """Return the name of the parent's file; earlier versions did not store it."""
     return manifest.parent_file or f"a file whose name ends in {manifest.parent}.rim"
 
 

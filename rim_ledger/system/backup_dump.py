@@ -1,4 +1,4 @@
-"""Reads a whole ledger, as it is at one moment, into the pieces of a backup."""
+"""Writes a consistent snapshot of the ledger as the pieces of a backup."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,15 +16,15 @@ from rim_ledger.system.backup_manifest import CHANGES, EVENTS, FILE, Manifest
 from rim_ledger.system.backup_rows import PIECE_MAX, Layout, difference, packed
 
 LEFT_OUT: Final = ("attempts", "challenges", "exports", "heartbeats")
-"""What counts for minutes or hours, and is of no use in a day."""
+"""Tables of short-lived counts, which are useless in a restore."""
 
 SPELLING: Final = """
 SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO, MDY', true),
        set_config('IntervalStyle', 'postgres', true), set_config('bytea_output', 'hex', true),
        set_config('extra_float_digits', '1', true)"""
-"""The same value is the same text in every backup: so what changed is told from what did not."""
+"""Fixes the text of each value, so that unchanged rows compare equal across backups."""
 
-# A table's columns, and those of its primary key, or all where it has none.
+# A table's columns, and those of its primary key, or all if it has none.
 TABLES: Final = """
 SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum),
        coalesce(array_agg(a.attname::text ORDER BY array_position(p.indkey::int2[], a.attnum))
@@ -46,12 +46,12 @@ CHECKPOINT: Final = "SELECT note FROM ledger.checkpoints ORDER BY number DESC LI
 MIGRATIONS: Final = "SELECT name FROM migrations ORDER BY name"
 
 ROUND: Final = 1000
-"""Lines after which is told how many were read."""
+"""Lines between two reports of progress."""
 
 
 class Dump(Struct, kw_only=True):
-    """One backup while it is written: everything, or the events after those of the chain before it
-    and what else has changed since."""
+    """A backup being written: everything or, for an incremental one, the events after those of its
+    parents and the rows that changed since."""
 
     url: str
     files: Storage
@@ -62,11 +62,10 @@ class Dump(Struct, kw_only=True):
     done: int = 0
     total: int = 0
     manifest: Manifest | None = None
-    """What it holds, once it was read to its end."""
+    """Set once all parts were read."""
 
     async def parts(self) -> AsyncIterator[bytes]:
-        """The bytes of the backup's file, made as they are asked for. Raises Unsound where the
-        chain before it cannot be read."""
+        """Yield the bytes of the backup's file. Raises BackupError for unreadable parents."""
         yield self.sealer.head
         before = self.before.last if self.before else None
         after = before.position if before else 0
@@ -118,7 +117,7 @@ class Dump(Struct, kw_only=True):
         yield self.sealer.manifest(self.manifest)
 
     def _knows(self, table: str, layout: Layout) -> bool:
-        """Whether the chain before has a table that the one of now can be compared with."""
+        """Return whether the parents have a table with the same columns and order."""
         return self.before is not None and self.before.last.has(table, layout)
 
     async def _state(
@@ -134,8 +133,8 @@ class Dump(Struct, kw_only=True):
     async def _lines(
         self, connection: AsyncConnection[Any], table: str, layout: Layout, after: int | None = None
     ) -> AsyncIterator[bytes]:
-        """The rows of a table in the order of its key, as lines of COPY; of the events those after
-        a position."""
+        """Yield the rows of a table in the order of its key, as COPY lines; of the events, those
+        after a position."""
         where, order = "", ", ".join(f'{name}::text COLLATE "C"' for name in layout.key)
         if after is not None:
             where, order = f" WHERE position > {after}", "position"
@@ -171,8 +170,8 @@ class Dump(Struct, kw_only=True):
 
 @asynccontextmanager
 async def _one_moment(url: str) -> AsyncIterator[AsyncConnection[Any]]:
-    """A connection that sees the ledger as it is at one moment. Closed without a word: there is
-    nothing to take back, and a copy that was interrupted takes no further command."""
+    """Open a read-only connection on one snapshot. It is closed without a rollback, because an
+    interrupted COPY accepts no further command."""
     connection = await AsyncConnection.connect(url)
     try:
         await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
@@ -184,7 +183,7 @@ async def _one_moment(url: str) -> AsyncIterator[AsyncConnection[Any]]:
 
 
 def _silent(_: int) -> None:
-    """What is read of the chain before is no part of the progress."""
+    """Reading the parents does not count as progress."""
 
 
 def _counted(table: str) -> str:

@@ -1,4 +1,4 @@
-"""Makes backups, reads them again and puts their files away: one process at a time."""
+"""Writes, verifies and deletes backups: one process at a time."""
 
 import asyncio
 import contextlib
@@ -44,24 +44,22 @@ from rim_ledger.system.backup_file import Archive, BackupError, Sealer
 from rim_ledger.system.backup_manifest import FILE, Manifest
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
 
-"""Whoever works on backups holds this advisory lock; the database ends it with the session."""
-
 WAITING_MAX: Final = 2
-"""Pieces that are made and not yet taken to the store."""
+"""Pieces that are made and not yet stored."""
 HEAD_START: Final = timedelta(seconds=10)
 
 log = logging.getLogger(__name__)
 
 
 class BackupLocations(Struct, frozen=True):
-    """Where backups lie, where the files of tickets lie, and what seals a backup."""
+    """Storage of backups and attachments, and the secrets of backups, the current one first."""
 
     backups: Mapping[StorageLocation, Storage]
     files: Storage
     secrets: Sequence[bytes]
 
     def of(self, backup: Backup) -> Storage:
-        """The store of a backup. Raises Unavailable where there is none."""
+        """Return the storage of a backup. Raises Unavailable if there is none."""
         if (storage := self.backups.get(backup.storage_location)) is None:
             words = "RIM_BACKUPS names no object store for backups in the cloud."
             raise Unavailable("storage-unavailable", words)
@@ -72,7 +70,7 @@ class BackupLocations(Struct, frozen=True):
 
 
 class BackupWorker:
-    """Does what was decided about backups. Everything may be begun again after a crash."""
+    """Carries out what was decided about backups. Every step may be repeated after a crash."""
 
     def __init__(
         self, url: str, ledger: Ledger, environment: Environment, places: BackupLocations
@@ -81,7 +79,7 @@ class BackupWorker:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, type: BackupType | None) -> UUID:
-        """Begin a backup that this process makes at once; should it die, the clock does. Raises
+        """Start a backup that this process writes at once; if it dies, the reminder does. Raises
         Refused."""
         wish = StartBackup(type=type)
 
@@ -93,18 +91,18 @@ class BackupWorker:
         return (await self._ledger.submit(work, self._stamp())).id
 
     def begin(self, what: str, id: UUID) -> None:
-        """Do in the background what the clock was reminded of, unless something is under way."""
+        """Run the work of a reminder in the background, unless some is running."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(what, id))
 
     async def drain(self) -> None:
-        """Wait for what is under way."""
+        """Wait for the work that is running."""
         if self._task:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def make(self, id: UUID, told: Progress = silent) -> None:
-        """Write a backup, read it again, and record what became of it. When this is interrupted,
-        the clock begins it anew."""
+        """Write a backup, verify it, and record the outcome. If interrupted, the reminder repeats
+        it."""
         async with lease(self._url, "backup") as free:
             backup, chain = await self._look(id)
             if not free or backup.status is not BackupStatus.IN_PROGRESS:
@@ -120,7 +118,7 @@ class BackupWorker:
             await self._ledger.submit(succeed(id, done), self._stamp())
 
     async def fail(self, id: UUID, reason: str) -> None:
-        """Record that nothing came of a backup, and clear away what there is of it."""
+        """Record that a backup failed, and schedule the deletion of its file."""
 
         def work(uow: UnitOfWork) -> UUID:
             if uow.read(Backup, id).status is BackupStatus.IN_PROGRESS:
@@ -132,7 +130,7 @@ class BackupWorker:
         await self._ledger.submit(work, self._stamp())
 
     async def verify(self, id: UUID, told: Callable[[int], None] = lambda _: None) -> None:
-        """Read a backup again and record whether it is whole."""
+        """Verify a backup, and record the outcome."""
         async with lease(self._url, "backup") as free:
             backup, _ = await self._look(id)
             if not free or not backup.verifying:
@@ -157,7 +155,7 @@ class BackupWorker:
                 log.error("the backup %s was read again and cannot be used", id)
 
     async def drop(self, id: UUID) -> None:
-        """Clear away the file of a backup that failed or was put away, and of no other."""
+        """Delete the file of a failed or deleted backup."""
         backup, _ = await self._look(id)
         if not backup.kept and backup.status is not BackupStatus.IN_PROGRESS:
             await self.places.of(backup).drop(backup.file)
@@ -178,11 +176,11 @@ class BackupWorker:
             await works[what](id)
         except Exception as error:
             log.warning("%s could not be done and is tried again: %s", what, type(error).__name__)
-            with contextlib.suppress(Exception):  # Such as a database that is away.
+            with contextlib.suppress(Exception):  # The database may be unavailable as well.
                 await self._put_off(what, id)
 
     async def _put_off(self, what: str, id: UUID) -> None:
-        """Look again later at what failed: a store that is away holds nothing else up."""
+        """Postpone failed work, so that an unavailable store does not block other reminders."""
 
         def work(uow: UnitOfWork) -> UUID:
             backup = uow.read(Backup, id)
@@ -202,7 +200,7 @@ class BackupWorker:
     ) -> BackupSucceeded:
         storage, archive = self.places.of(backup), self.places.archive(backup)
         if await storage.size(backup.file):
-            # It was written, and whoever wrote it could not say so: it died, or was restored.
+            # Written already, but the outcome was not recorded: the process died, or was restored.
             with contextlib.suppress(BackupError):
                 return await self._result(backup, await archive.manifest())
         if weak := next((each for each in chain if not each.sound), None):
@@ -247,7 +245,7 @@ class BackupWorker:
         )
 
     async def _promote(self, backup: Backup, reason: str) -> Backup:
-        """Let it be a full one; as it is then, with another name for its file."""
+        """Make it a full backup; return it as it is then, with another file name."""
 
         def work(uow: UnitOfWork) -> UUID:
             uow.append(Backup, backup.id, [BackupPromoted(reason=reason)])
@@ -258,7 +256,7 @@ class BackupWorker:
         return promoted
 
     async def _look(self, id: UUID) -> tuple[Backup, Sequence[Backup]]:
-        """A backup, and the chain that it goes on from, the full one first."""
+        """Return a backup and its ancestors, the full one first."""
 
         def look(uow: UnitOfWork) -> tuple[Backup, Sequence[Backup]]:
             backup = uow.read(Backup, id)
@@ -271,8 +269,8 @@ class BackupWorker:
 
 
 async def _pour(parts: AsyncIterator[bytes], storage: Storage, name: str) -> None:
-    """Keep what a task of our own makes: should this be interrupted, it ends in good order first,
-    and gives its connection back."""
+    """Store parts that a separate task makes: on interruption that task ends first, and returns its
+    connection."""
     pieces = asyncio.Queue[bytes | Exception | None](WAITING_MAX)
 
     async def make() -> None:

@@ -1,4 +1,4 @@
-"""What each type of integration must say of itself: how it is reached, and what it is told."""
+"""Rules for the configuration of each type of integration."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,15 +13,14 @@ from rim_ledger.values import Email, Network
 WEB: Final = ("https", "http")
 MAIL: Final = ("smtps", "smtp")
 FROM_MAX: Final = 20
-"""Characters of whom an SMS is from: a phone number, or a name of eleven letters."""
+"""Characters of an SMS sender: a phone number, or a name."""
 PER_SECOND_MAX: Final = 10_000
 ADDRESS: Final = TypeAdapter[str](Email)
 MESSAGES: Final = (IntegrationType.SMS, IntegrationType.EMAIL)
 
 
 def require_fit(kind: IntegrationType, base_url: str, config: Mapping[str, Any]) -> None:
-    """Refuse (422, with the place) what an integration of this type cannot be reached by, or
-    cannot be told."""
+    """Refuse (422, with the pointer) a base URL or configuration that does not fit the type."""
     _require_scheme(kind, base_url)
     if kind is IntegrationType.TELECOM and "networks" in config:
         _require_networks(config["networks"])
@@ -34,7 +33,7 @@ def require_fit(kind: IntegrationType, base_url: str, config: Mapping[str, Any])
 
 
 def require_pair(kind: IntegrationType, *, key: bool, secret: bool) -> None:
-    """Refuse a user name without a password for a mail server, and the other way round."""
+    """Refuse a mail server's user name without a password, and the reverse."""
     if kind is IntegrationType.EMAIL and key != secret:
         words = "Of an e-mail integration, apiKey is the user name and apiSecret the password:"
         place = "/apiSecret" if key else "/apiKey"
@@ -61,7 +60,7 @@ def _require_address(wish: Any) -> None:
         ADDRESS.validate_python(wish, strict=True)
     except ValidationError:
         raise Invalid("invalid-sender", words, "/config/from") from None
-    if not wish.isascii():  # Not every server could be told it.
+    if not wish.isascii():  # Not every server accepts it.
         raise Invalid("invalid-sender", words, "/config/from")
 
 

@@ -1,4 +1,4 @@
-"""How the secrets of an integration are replaced, cleared, and how long a former one counts."""
+"""Rotation of an integration's secrets: replaced, cleared, and the overlap of the former one."""
 
 from collections.abc import Collection, Iterable
 from datetime import timedelta
@@ -28,8 +28,8 @@ def rotate(
     overlap_hours: int = 0,
     clears: Collection[str] = (),
 ) -> Iterable[IntegrationCredentialsRotated]:
-    """Take over the secrets that a form gives or clears; what is so already changes nothing. What
-    is signed with the former secret is believed for so many hours more."""
+    """Set the secrets that a form gives, and clear those in `clears`; unchanged ones have no
+    effect. Callbacks signed with the former secret are accepted for `overlap_hours` more."""
     known = uow.read(ApiIntegration, integration)
     key_set = form.api_key or ("api_key" not in clears and known.key)
     secret_set = form.api_secret or ("api_secret" not in clears and known.secret)
