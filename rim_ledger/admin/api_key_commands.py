@@ -45,14 +45,14 @@ class CreateApiKey(Creation[ApiKey]):
     _key: str = PrivateAttr(default="")
 
     def known_by(self, key: str) -> "CreateApiKey":
-        """The same form for a key that was made up; the ledger keeps its hash only."""
+        """Return a copy of the form with a generated key; the ledger stores its hash only."""
         ready = self.model_copy()
         ready._key = key
         return ready
 
     @property
     def key(self) -> str:
-        """The key that was made up."""
+        """The generated key."""
         return self._key
 
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:

@@ -143,7 +143,7 @@ def missing_in(text: str, settings: SecuritySettings) -> list[str]:
 
 
 class Promise(Struct, frozen=True):
-    """A token that is sent once its hash is committed, and by whom."""
+    """A token to send once its hash is committed, and its sender."""
 
     token: str
     sender: Sender
@@ -174,18 +174,18 @@ class WithPassword(Form):
         return ready
 
     def promised(self, token: str, sender: Sender) -> Self:
-        """The same form, with a token that will be sent."""
+        """Return a copy of the form with the token to be sent."""
         ready = self.model_copy()
         ready._promise = Promise(token, sender)
         return ready
 
     @property
     def promise(self) -> str:
-        """The token that is sent after the decision; empty without one."""
+        """The token to send after the decision; empty without one."""
         return self._promise.token if self._promise else ""
 
     def claim_token(self, uow: UnitOfWork, owner: UUID) -> str:
-        """Let the token lead to its owner; its hash. Refused when it cannot be sent."""
+        """Claim the token's hash for its owner, and return it. Refused if it cannot be sent."""
         assert self._promise, "the token is made up before the decision"
         self._promise.sender.require(Channel.EMAIL, uow)
         hashed = token_hash(self._promise.token)

@@ -11,8 +11,8 @@ KINDS = {Channel.SMS: "phone", Channel.EMAIL: "email"}
 
 
 def recipient_hash(vault: Vault, to: str) -> str:
-    """A keyed hash of a recipient for the log of activities. It agrees with no other hash of the
-    same phone or e-mail that the ledger keeps."""
+    """Return a keyed hash of a recipient for the activity log. It differs from every other hash of
+    the same phone or e-mail in the ledger."""
     return vault.fingerprint("test-recipient", to.casefold())
 
 

@@ -45,13 +45,13 @@ class Pool(AsyncConnectionPool[AsyncConnection[Any]]):
         )
 
     async def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """What a query finds, in one snapshot. Raises Unavailable without a database."""
+        """Return the rows of a query, in one snapshot. Raises Unavailable without a database."""
         async with self.reader() as connection:
             return await (await connection.execute(query.encode(), values)).fetchall()
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[AsyncConnection[Any]]:
-        """A connection to read with. Raises Unavailable without a database."""
+        """Yield a connection for reading. Raises Unavailable without a database."""
         try:
             async with self.connection() as connection:
                 yield connection
