@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Final
 
-LIKENESS: Final = 0.75
+SIMILARITY: Final = 0.75
 """From 0 (nothing in common) to 1 (equal but for case, hyphens and underscores)."""
 NAMES_MAX: Final = 20
 """Limit of unknown names per request that are compared: comparing is slow."""
@@ -13,9 +13,9 @@ NAME_MAX: Final = 100
 """Characters; a longer name is not compared."""
 
 
-def nearest(name: str, known: Iterable[str], likeness: float = LIKENESS) -> str | None:
-    """Return the most similar known name, if at least as similar as `likeness`; else None."""
-    return None if len(name) > NAME_MAX else _nearest(name, tuple(known), likeness)
+def nearest(name: str, known: Iterable[str], similarity: float = SIMILARITY) -> str | None:
+    """Return the most similar known name, if at least as similar as `similarity`; else None."""
+    return None if len(name) > NAME_MAX else _nearest(name, tuple(known), similarity)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -25,9 +25,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 @lru_cache(maxsize=1024)  # A file with a misspelt column has the same name in every line.
-def _nearest(name: str, known: tuple[str, ...], likeness: float) -> str | None:
+def _nearest(name: str, known: tuple[str, ...], similarity: float) -> str | None:
     spelled = {_plain(each): each for each in known}
-    found = get_close_matches(_plain(name), spelled, n=1, cutoff=likeness)
+    found = get_close_matches(_plain(name), spelled, n=1, cutoff=similarity)
     return spelled[found[0]] if found else None
 
 

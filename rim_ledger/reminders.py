@@ -11,12 +11,12 @@ from rim_ledger.lending.disbursement import LAST_WAIT
 from rim_ledger.lending.lateness import PAYING
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
-from rim_ledger.support.deadlines import REMINDER, next_look
+from rim_ledger.support.deadlines import REMINDER, next_deadline
 from rim_ledger.support.ticket import Ticket
 from rim_ledger.system.backup_settings import SCHEDULE, SETTINGS, BackupSettings
 from rim_ledger.values import day_after
 
-PATIENCE_MAX: Final = timedelta(days=3650)
+DEFAULT_AFTER_MAX: Final = timedelta(days=3650)
 """The maximum of `lending.defaultAfterDays`."""
 
 
@@ -35,9 +35,9 @@ def expected(aggregate: Aggregate, now: datetime) -> Iterator[Due]:
             yield from _of_loan(aggregate, now)
         case User():
             if since := aggregate.may_default_since:
-                yield Due(("credit-default", aggregate.id), since + PATIENCE_MAX)
+                yield Due(("credit-default", aggregate.id), since + DEFAULT_AFTER_MAX)
         case Ticket():
-            if at := next_look(aggregate):
+            if at := next_deadline(aggregate):
                 yield Due((REMINDER, aggregate.id), at)
         case BackupSettings():
             if at := aggregate.next_backup:
@@ -54,7 +54,7 @@ def _of_loan(loan: Loan, now: datetime) -> Iterator[Due]:
         if not loan.overdue:
             yield Due(("overdue", loan.id), over)
         elif not loan.left_alone:
-            yield Due(("default", loan.id), over + PATIENCE_MAX)
+            yield Due(("default", loan.id), over + DEFAULT_AFTER_MAX)
 
 
 def remind_again(due: Due) -> Work:

@@ -37,7 +37,7 @@ WORK_TIMEOUT_SECONDS: Final = 60.0
 INTERVAL_SECONDS: Final = 1.0
 """Between two polls."""
 
-LOOKS: Final[Mapping[str, Callable[[UUID], Work]]] = {
+DECISIONS: Final[Mapping[str, Callable[[UUID], Work]]] = {
     "overdue": check_overdue,
     "default": check_default,
     "credit-default": check_credit_default,
@@ -94,8 +94,8 @@ async def _run(
 ) -> None:
     stamp = Stamp(at=at, actor=SYSTEM)
     match what:
-        case _ if what in LOOKS:
-            await dispatch.ledger.submit(LOOKS[what](stream), stamp)
+        case _ if what in DECISIONS:
+            await dispatch.ledger.submit(DECISIONS[what](stream), stamp)
         case "query-top-up":
             await dispatch.query(stream)
         case recovery.PROBE:
@@ -128,7 +128,7 @@ async def _test(dispatch: Dispatch, integration: UUID, stamp: Stamp) -> None:
     except Blocked:
         found = IntegrationTested(result=TestResult.FAILED, reason="blocked")
     now = Stamp(at=dispatch.environment.now(), actor=SYSTEM)
-    await dispatch.ledger.submit(recovery.mend(endpoint, found), now)
+    await dispatch.ledger.submit(recovery.record_test(endpoint, found), now)
 
 
 async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:

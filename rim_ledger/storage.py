@@ -54,7 +54,7 @@ class Storage:
             if place:
                 await asyncio.to_thread(_sync, place / name)
         except (BaseError, OSError):
-            raise _away() from None
+            raise _unavailable() from None
 
     async def read(self, name: str, first: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Yield a file in parts; with `end`, the bytes from `first` up to there. Raises Unavailable
@@ -66,7 +66,7 @@ class Storage:
             async for part in found.stream(min_chunk_size=PART):
                 yield bytes(part)
         except (BaseError, OSError):
-            raise _away() from None
+            raise _unavailable() from None
 
     async def size(self, name: str) -> int | None:
         """Return the size of a file in bytes; None if there is none. Raises Unavailable if that is
@@ -76,7 +76,7 @@ class Storage:
         except FileNotFoundError:
             return None
         except (BaseError, OSError):
-            raise _away() from None
+            raise _unavailable() from None
 
     async def drop(self, name: str) -> None:
         """Delete a file, if it exists. Raises Unavailable."""
@@ -86,7 +86,7 @@ class Storage:
         except FileNotFoundError:
             pass
         except (BaseError, OSError):
-            raise _away() from None
+            raise _unavailable() from None
 
     def _clear(self, name: str) -> None:
         """Delete temporary files of an interrupted write."""
@@ -111,5 +111,5 @@ def _sync(file: Path) -> None:
             os.close(handle)
 
 
-def _away() -> Unavailable:
+def _unavailable() -> Unavailable:
     return Unavailable("storage-unavailable", "The files cannot be reached. Please ask again.")

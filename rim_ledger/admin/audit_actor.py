@@ -17,7 +17,7 @@ from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
-NOBODY: Final = UUID(int=0)
+NO_ADMIN: Final = UUID(int=0)
 """Looked up in place of an unknown name, so that both take the same time."""
 
 
@@ -36,7 +36,7 @@ def act_as(admin: AdminUser, uow: UnitOfWork, key: ApiKey | None = None) -> Admi
     return role
 
 
-def at_the_gate(action: str) -> Activity:
+def access_activity(action: str) -> Activity:
     """Return the activity of an access attempt or of a change to credentials."""
     return Activity(action=action, resource="auth")
 
@@ -58,9 +58,9 @@ async def failures_logged(
     try:
         yield
     except Refused as refusal:
-        if attempts is None and who() == NOBODY:
+        if attempts is None and who() == NO_ADMIN:
             raise
-        endless = who() == NOBODY or isinstance(refusal, TooManyAttempts)
+        endless = who() == NO_ADMIN or isinstance(refusal, TooManyAttempts)
         if (
             attempts
             and endless
@@ -72,7 +72,7 @@ async def failures_logged(
         def work(uow: UnitOfWork) -> UUID:
             if admin := uow.find(AdminUser, who()):
                 act_as(admin, uow)
-            uow.activities.append(at_the_gate(action))
+            uow.activities.append(access_activity(action))
             raise refused
 
         with suppress(Refused):

@@ -11,11 +11,11 @@ from rim_ledger.admin import api_key_commands
 from rim_ledger.admin.admin_commands import ChangePassword
 from rim_ledger.admin.admin_user import AdminLoggedIn, AdminSeen, AdminStatus, AdminUser
 from rim_ledger.admin.api_key import ApiKey, require_session
-from rim_ledger.admin.audit_actor import NOBODY, act_as, at_the_gate, failures_logged
+from rim_ledger.admin.audit_actor import NO_ADMIN, access_activity, act_as, failures_logged
 from rim_ledger.admin.login_throttle import LoginThrottle
 from rim_ledger.admin.passwords import TriedPassword, verify
 from rim_ledger.admin.security_settings import SecuritySettings, current, require_address
-from rim_ledger.admin.session import SESSION, SIGHTINGS
+from rim_ledger.admin.session import SESSION, USES_RECORDED
 from rim_ledger.admin.tokens import new_token, token_hash
 from rim_ledger.admin.two_factor import must_enrol
 from rim_ledger.customers import customer_session
@@ -99,7 +99,7 @@ def enter(
     uow.contacts = admin.contacts
     if key:
         api_key_commands.note_use(key, uow)
-    elif session and uow.now >= session.seen_at + settings.idle / SIGHTINGS:
+    elif session and uow.now >= session.seen_at + settings.idle / USES_RECORDED:
         seen = AdminSeen(session=token_hash, idle_at=uow.stamp.at + settings.idle)
         uow.append(AdminUser, admin.id, [seen])
 
@@ -139,12 +139,12 @@ async def log_in(
     after too many of those; Forbidden (`ip-blocked`) for a blocked address.
     """
     name = form.username.lower()
-    token, admin_id, known = new_token(environment), NOBODY, ""
+    token, admin_id, known = new_token(environment), NO_ADMIN, ""
 
     def look_up(uow: UnitOfWork) -> tuple[SecuritySettings, UUID, str]:
         settings = current(uow)
         require_address(uow, settings)
-        holder = uow.holder("admin-username", name) or NOBODY
+        holder = uow.holder("admin-username", name) or NO_ADMIN
         admin = uow.find(AdminUser, holder)
         kept = uow.secret(holder, "password") or ""
         active = admin is not None and admin.status is AdminStatus.ACTIVE
@@ -158,7 +158,7 @@ async def log_in(
         due = FactorDue(admin_id, admin.epoch)
         act_as(admin, uow)
         opened = due if admin.two_factor else begin_session(uow, admin, token)
-        uow.activities.append(at_the_gate("LogIn"))
+        uow.activities.append(access_activity("LogIn"))
         return admin_id, opened
 
     async with failures_logged(ledger, stamp, "LogIn", lambda: admin_id, attempts):
@@ -204,7 +204,7 @@ async def change_password(
     def change(uow: UnitOfWork) -> UUID:
         if uow.secret(admin_id, "password") != known:
             raise wrong
-        uow.activities.append(at_the_gate("ChangePassword"))
+        uow.activities.append(access_activity("ChangePassword"))
         return perform(uow, AdminUser, admin_id, ready)
 
     return await ledger.submit(change, stamp, admit=admit)

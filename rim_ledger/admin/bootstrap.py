@@ -21,7 +21,7 @@ from rim_ledger.admin.admin_role import (
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.passwords import FirstPassword
 from rim_ledger.admin.permissions import ALL, RESOURCES, permissions
-from rim_ledger.delivery.kill_switch import open_at_first
+from rim_ledger.delivery.kill_switch import set_outbound_default
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.command import perform
 from rim_ledger.engine.environment import Environment
@@ -40,7 +40,7 @@ DOMAIN: Final = "rim.example"
 """Domain of both accounts' e-mail, reserved by RFC 2606: change it to your own."""
 
 
-def _may(read: str = "", write: str = "", delete: str = "") -> frozenset[Right]:
+def _rights(read: str = "", write: str = "", delete: str = "") -> frozenset[Right]:
     """Return the rights on space-separated resources; writing and deleting include reading."""
     both = {(each, "read") for each in f"{read} {write} {delete}".split()}
     return frozenset(
@@ -64,7 +64,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     "superadmin": ("Everything. Cannot be changed or deleted.", ALL),
     "loan_officer": (
         "Registers borrowers; decides, disburses and follows their loans.",
-        _may(
+        _rights(
             read="users.pii transactions tickets journal config notifications",
             write="users users.credit loans loans.approval loans.disbursement loans.default"
             " simulations",
@@ -72,7 +72,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     ),
     "finance": (
         "Records money, refunds, reverses and reconciles it; keeps the books.",
-        _may(
+        _rights(
             read="users users.pii users.credit loans loans.disbursement journal events config"
             " notifications",
             write="transactions transactions.cash transactions.refund transactions.reversal"
@@ -81,14 +81,14 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     ),
     "support_agent": (
         "Answers borrowers; sees their loans and payments.",
-        _may(
+        _rights(
             read="users users.pii loans transactions agents departments templates notifications",
             write="tickets",
         ),
     ),
     "support_lead": (
         "Runs the support desk: every ticket, its agents and departments.",
-        _may(
+        _rights(
             read="users users.pii users.credit loans transactions templates notifications"
             " activity_logs",
             write="tickets tickets.all agents departments",
@@ -97,7 +97,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     ),
     "marketing": (
         "Writes templates and broadcasts, and sends them; sees no personal data.",
-        _may(
+        _rights(
             read="users notifications",
             write="broadcasts broadcasts.send templates",
             delete="broadcasts templates",
@@ -105,7 +105,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     ),
     "analyst": (
         "Reads the figures, without personal data.",
-        _may(
+        _rights(
             read="users users.credit loans loans.approval loans.disbursement loans.default"
             " transactions transactions.refund transactions.reversal transactions.reconciliation"
             " statements tickets tickets.all agents departments events journal broadcasts"
@@ -124,7 +124,7 @@ async def bootstrap(
     ledger: Ledger,
     password: str | None,
     environment: Environment,
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> str | None:
     """Create what is missing. Idempotent, and safe in two processes at once.
 
@@ -133,23 +133,23 @@ async def bootstrap(
     effect; if it raises, the admin is not created. Raises Invalid (`weak-password`) for a given
     password that is too weak.
     """
-    who = _First(FIRST_ADMIN, USERNAME, SUPERADMIN)
-    return await _begin(ledger, who, password, environment, tell)
+    who = _NewAdmin(FIRST_ADMIN, USERNAME, SUPERADMIN)
+    return await _begin(ledger, who, password, environment, notify)
 
 
-async def take_on_officer(
+async def create_officer(
     ledger: Ledger,
     password: str | None,
     environment: Environment,
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> str | None:
     """Create a loan officer before the first super-admin, because lending takes two people. Returns
     and raises as `bootstrap` does; None also if the first admin exists."""
-    who = _First(derived_id("first-officer"), OFFICER, builtin_id("loan_officer"))
-    return await _begin(ledger, who, password, environment, tell)
+    who = _NewAdmin(derived_id("first-officer"), OFFICER, builtin_id("loan_officer"))
+    return await _begin(ledger, who, password, environment, notify)
 
 
-class _First(NamedTuple):
+class _NewAdmin(NamedTuple):
     """An account to create."""
 
     id: UUID
@@ -159,17 +159,17 @@ class _First(NamedTuple):
 
 async def _begin(
     ledger: Ledger,
-    who: _First,
+    who: _NewAdmin,
     password: str | None,
     environment: Environment,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> str | None:
-    made_up = urlsafe_b64encode(environment.random(18)).decode()
+    generated = urlsafe_b64encode(environment.random(18)).decode()
     admin = CreateAdmin(
         username=who.username,
         email=f"{who.username}@{DOMAIN}",
         role_id=who.role,
-        password=_checked(made_up if password is None else password),
+        password=_checked(generated if password is None else password),
     )
 
     def make(uow: UnitOfWork) -> tuple[UUID, bool]:
@@ -178,7 +178,7 @@ async def _begin(
         set_defaults(uow)
         security_settings.set_defaults(uow)
         backup_settings.set_defaults(uow)
-        open_at_first(uow)
+        set_outbound_default(uow)
         return SUPERADMIN, uow.find(AdminUser, FIRST_ADMIN) is not None
 
     stamp = Stamp(at=environment.now(), actor=SYSTEM)
@@ -187,14 +187,14 @@ async def _begin(
         return None
     ready = await admin.hashed()
     if password is None:
-        tell(made_up)
+        notify(generated)
     try:
         await ledger.execute(AdminUser, who.id, ready, stamp)
     except Refused as refusal:
         if refusal.code != "already-exists":
             raise
         return None
-    return made_up if password is None else None
+    return generated if password is None else None
 
 
 def _make_role(uow: UnitOfWork, name: str) -> None:
@@ -205,14 +205,14 @@ def _make_role(uow: UnitOfWork, name: str) -> None:
     role = uow.find(AdminRole, stream)
     if role is None:
         if ROLE_NAMES.holder(uow, name) is None:
-            wish = CreateRole(
+            command = CreateRole(
                 name=name,
                 description=description,
                 permissions=given,
                 max_amount=role_limits.max_amount,
                 max_limit=role_limits.max_limit,
             )
-            perform(uow, AdminRole, stream, wish)
+            perform(uow, AdminRole, stream, command)
     elif stream == SUPERADMIN:
         if role.permissions != given:
             uow.append(AdminRole, stream, [AdminRoleChanged(permissions=given)])

@@ -18,10 +18,10 @@ from rim_ledger.values import Email, Name, Phone
 
 def claim_email(uow: UnitOfWork, email: str, admin: UUID) -> str:
     """Claim an e-mail for an admin by its keyed hash, and return the hash."""
-    print_ = uow.fingerprint("email", email.casefold())
+    hashed = uow.fingerprint("email", email.casefold())
     taken = Refused("email-taken", "Another admin has this e-mail address.")
-    uow.claim("admin-email", print_, admin, taken)
-    return print_
+    uow.claim("admin-email", hashed, admin, taken)
+    return hashed
 
 
 class EditAdmin(Patch[AdminUser]):
@@ -38,7 +38,7 @@ class EditAdmin(Patch[AdminUser]):
         require_no_greater(aggregate, uow)
         changes = self.changes(aggregate, partial(uow.reveal, aggregate.id))
         email, phone = changes.get("email"), changes.get("phone")
-        cleared = tuple(sorted(field for field, wish in changes.items() if wish is None))
+        cleared = tuple(sorted(field for field, value in changes.items() if value is None))
         moved = changes.keys() & {"email", "phone"}
         if moved and aggregate.two_factor not in (None, TwoFactorMethod.APP):
             require_session(uow)  # Codes of the second factor are sent there.

@@ -114,10 +114,10 @@ class LoginThrottle:
         vault: Vault,
         environment: Environment,
         timeout_seconds: float | None = None,
-        gate: str = "",
+        scope: str = "",
     ) -> None:
         self._vault, self._environment = vault, environment
-        self._gate = gate
+        self._scope = scope
         """Counts are separate per scope: borrowers behind a telco's address lock out no admin."""
         # One connection, because passwords are verified one at a time.
         timeout = TURN_TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds
@@ -141,7 +141,7 @@ class LoginThrottle:
         the database cannot be reached, or the wait is too long.
         """
         most, within = settings.max_login_attempts, settings.lockout
-        async with self._turn(self._gate, name, ip, most, within) as attempt:
+        async with self._turn(self._scope, name, ip, most, within) as attempt:
             try:
                 yield attempt
             except Refused:
@@ -154,7 +154,7 @@ class LoginThrottle:
 
         Raises TooManyAttempts, or Unavailable, as `attempt` does.
         """
-        async with self._turn(f"{self._gate} {what}", whose, None, most, within) as attempt:
+        async with self._turn(f"{self._scope} {what}", whose, None, most, within) as attempt:
             await self._count(attempt)
 
     async def count_refused(self, action: str, outcome: str, ip: str | None) -> bool:
@@ -162,7 +162,7 @@ class LoginThrottle:
         in this hour. False as well if the database cannot be reached."""
         now = self._environment.now()
         hour = now.replace(minute=0, second=0, microsecond=0)
-        values = {"action": action, "outcome": outcome, "ip": place_of(ip), "hour": hour}
+        values = {"action": action, "outcome": outcome, "ip": address_block(ip), "hour": hour}
         try:
             async with self._pool.connection() as connection:
                 cursor = await connection.execute(REFUSED, values | {"old": now - COUNTED})
@@ -175,18 +175,18 @@ class LoginThrottle:
         """Delete all failures of an account, and return their number."""
         query = "DELETE FROM ledger.attempts WHERE account = %s"
         async with self._pool.connection() as connection:
-            return (await connection.execute(query, [self._account(self._gate, name)])).rowcount
+            return (await connection.execute(query, [self._account(self._scope, name)])).rowcount
 
-    def _account(self, gate: str, name: str) -> str:
-        return self._vault.fingerprint("attempts", f"{gate} {name}".strip().lower())
+    def _account(self, scope: str, name: str) -> str:
+        return self._vault.fingerprint("attempts", f"{scope} {name}".strip().lower())
 
     @asynccontextmanager
     async def _turn(
-        self, gate: str, name: str, ip: str | None, most: int, within: timedelta
+        self, scope: str, name: str, ip: str | None, most: int, within: timedelta
     ) -> AsyncIterator[Attempt]:
         """Lock an account and an address of a scope for the time of the block."""
-        account, place = self._account(gate, name), place_of(ip)
-        place = place and f"{gate} {place}".strip()
+        account, place = self._account(scope, name), address_block(ip)
+        place = place and f"{scope} {place}".strip()
         try:
             async with self._pool.connection() as connection:
                 await self._require_free(connection, account, place, most, within)
@@ -209,22 +209,22 @@ class LoginThrottle:
     ) -> None:
         """Lock account and address until the transaction ends. Raises TooManyAttempts if either is
         locked out."""
-        looks = [(OF_ACCOUNT, account, most)]
+        checks = [(OF_ACCOUNT, account, most)]
         if place:
-            looks.append((OF_IP, place, most * IP_SHARE))
+            checks.append((OF_IP, place, most * IP_SHARE))
         ends = [EPOCH]
         await connection.execute(TURNS)
-        for query, key, so_many in looks:
+        for query, key, limit in checks:
             await connection.execute(ONE_AT_A_TIME, [key])
-            row = await (await connection.execute(query, [key, so_many])).fetchone()
+            row = await (await connection.execute(query, [key, limit])).fetchone()
             assert row is not None, "a count is always answered"
-            ends.append(RecentFailures(*row).locked_until(so_many, within) or EPOCH)
+            ends.append(RecentFailures(*row).locked_until(limit, within) or EPOCH)
         wait = max(ends) - self._environment.now()
         if wait > timedelta(0):
             raise TooManyAttempts(math.ceil(wait.total_seconds()))
 
 
-def place_of(ip: str | None) -> str:
+def address_block(ip: str | None) -> str:
     """Return the counted part of an address, empty for none: for IPv6 its /64 network, since the
     holder of one address has the others too."""
     if not ip or ":" not in ip:

@@ -13,7 +13,7 @@ from rim_ledger.admin.admin_user import (
     AdminStatus,
     AdminUser,
 )
-from rim_ledger.admin.audit_actor import NOBODY, act_as, at_the_gate, failures_logged
+from rim_ledger.admin.audit_actor import NO_ADMIN, access_activity, act_as, failures_logged
 from rim_ledger.admin.passwords import Password, WithPassword
 from rim_ledger.admin.revocation import close_sessions, void_token
 from rim_ledger.admin.security_settings import current, require_address
@@ -68,11 +68,11 @@ async def choose_password(
     Raises Unauthenticated (`invalid-token`), Invalid (`weak-password`), and Forbidden
     (`ip-blocked`) for a blocked address.
     """
-    asked, sent_to = "ChoosePassword", NOBODY
+    asked, sent_to = "ChoosePassword", NO_ADMIN
     token = token_hash(form.token.get_secret_value())
 
     def find(uow: UnitOfWork) -> UUID:
-        return uow.holder("token", token) or NOBODY
+        return uow.holder("token", token) or NO_ADMIN
 
     def holder(uow: UnitOfWork) -> AdminUser:
         require_address(uow, current(uow))
@@ -92,7 +92,7 @@ async def choose_password(
         close_sessions(admin, uow)
         void_token(admin, uow)
         uow.append(AdminUser, admin.id, [AdminPasswordChanged()])
-        uow.activities.append(at_the_gate(asked))
+        uow.activities.append(access_activity(asked))
         return admin.id
 
     async with failures_logged(ledger, stamp, asked, lambda: sent_to, None):

@@ -44,7 +44,7 @@ JUDGED: Final = 40
 _argon2id = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _one_at_a_time = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
 
-NOBODYS: Final = f"$argon2id$v=19$m=19456,t=2,p=1${'A' * 22}${'A' * 43}"
+DUMMY_HASH: Final = f"$argon2id$v=19$m=19456,t=2,p=1${'A' * 22}${'A' * 43}"
 """A hash that matches no password, so that a failing verification takes the usual time."""
 
 
@@ -65,7 +65,7 @@ async def _is_guessable(password: SecretStr) -> bool:
 async def verify(known: str | None, password: SecretStr) -> bool:
     """Return whether the password has this hash. Equally slow without a hash."""
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_one_at_a_time, _matches, known or NOBODYS, password)
+    return await loop.run_in_executor(_one_at_a_time, _matches, known or DUMMY_HASH, password)
 
 
 def _matches(known: str, password: SecretStr) -> bool:

@@ -12,7 +12,7 @@ SESSIONS_MAX: Final = 20
 SESSION: Final = timedelta(hours=12)
 """The longest life of a session."""
 
-SIGHTINGS: Final = 10
+USES_RECORDED: Final = 10
 """How many uses of a session are recorded within its idle timeout at most: a session that times out
 was unused for at least nine tenths of it."""
 

@@ -119,7 +119,7 @@ def confirm(
         raise nothing_to_confirm()
     if (accepted := _accepted(uow, admin, method, code, sent=sent, after=0)) is None:
         raise wrong_code()
-    uow.keep_secret(id, "recovery", " ".join(_print(uow, id, each) for each in recovery))
+    uow.keep_secret(id, "recovery", " ".join(_recovery_hash(uow, id, each) for each in recovery))
     close_sessions(admin, uow)
     uow.append(AdminUser, id, [AdminTwoFactorConfirmed(step=accepted.step or 0)])
 
@@ -140,7 +140,7 @@ def check(uow: UnitOfWork, admin: AdminUser, code: str, sent: str | None) -> Acc
         return None
     if accepted := _accepted(uow, admin, admin.two_factor, code, sent=sent, after=admin.step):
         return accepted
-    tried = _print(uow, admin.id, code)
+    tried = _recovery_hash(uow, admin.id, code)
     found = [each for each in _recovery(uow, admin.id) if compare_digest(each, tried)]
     return Accepted(recovery=found[0]) if found else None
 
@@ -213,7 +213,7 @@ def _accepted(
     after: int,
 ) -> Accepted | None:
     if method in CHANNELS:
-        return Accepted() if sent and compare_digest(sent, code_print(uow, admin, code)) else None
+        return Accepted() if sent and compare_digest(sent, code_hash(uow, admin, code)) else None
     secret = uow.unsealed(admin.id, "totp")
     assert secret is not None, "an app was enrolled, so there is its secret"
     now = int(uow.now.timestamp()) // PERIOD
@@ -224,12 +224,12 @@ def _accepted(
     return None
 
 
-def code_print(uow: UnitOfWork, admin: AdminUser, code: str) -> str:
+def code_hash(uow: UnitOfWork, admin: AdminUser, code: str) -> str:
     """Return the keyed hash of a code that was sent."""
     return uow.fingerprint("code", f"{admin.id} {admin.epoch} {code}")
 
 
-def _print(uow: UnitOfWork, id: UUID, recovery: str) -> str:
+def _recovery_hash(uow: UnitOfWork, id: UUID, recovery: str) -> str:
     return uow.fingerprint("recovery", f"{id} {recovery.replace('-', '')}")
 
 

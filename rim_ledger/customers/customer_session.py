@@ -6,14 +6,14 @@ from typing import Final
 from msgspec.structs import replace
 
 from rim_ledger.admin.security_settings import SecuritySettings
-from rim_ledger.admin.session import SIGHTINGS
+from rim_ledger.admin.session import USES_RECORDED
 from rim_ledger.customers.access import CustomerAccess, CustomerSeen, access_of, access_stream
 from rim_ledger.engine.aggregate import Actor
 from rim_ledger.engine.refusals import Unauthenticated
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.lending.user import User, UserStatus
 
-SILENCE: Final = timedelta(days=180)
+INACTIVE_AFTER: Final = timedelta(days=180)
 """After so long without a sign of the borrower, the phone number may belong to someone else."""
 
 OWN_SESSION: Final[Right] = ("own", "session")
@@ -39,17 +39,17 @@ def act_as(user: User, uow: UnitOfWork) -> None:
     uow.stamp = replace(uow.stamp, actor=actor, ip=None, user_agent=None)
 
 
-def may_come_in(user: User) -> bool:
+def is_admitted(user: User) -> bool:
     """Return whether a borrower is admitted at all."""
     return not user.gone and user.status is not UserStatus.SUSPENDED
 
 
-def is_silent(user: User, uow: UnitOfWork) -> bool:
-    """Return whether the phone number may have changed hands: for SILENCE there was neither a
-    log-in nor a payment, nor did staff enter or verify the phone."""
+def may_have_changed_hands(user: User, uow: UnitOfWork) -> bool:
+    """Return whether the phone number may have changed hands: for INACTIVE_AFTER there was
+    neither a log-in nor a payment, nor did staff enter or verify the phone."""
     access = access_of(uow, user.id)
     heard = max(user.heard_at, access.last_login) if access else user.heard_at
-    return uow.now - heard >= SILENCE
+    return uow.now - heard >= INACTIVE_AFTER
 
 
 def enter(
@@ -62,10 +62,10 @@ def enter(
     uow.activities.clear()  # The activity log is about admins.
     user, session = uow.read(User, access.id), access.sessions.get(token_hash)
     lives = session is not None and session.is_live(uow.now, settings.idle)
-    if session is None or not lives or not may_come_in(user):
+    if session is None or not lives or not is_admitted(user):
         raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
     act_as(user, uow)
     uow.rights = OWN
-    if uow.now >= session.seen_at + settings.idle / SIGHTINGS:
+    if uow.now >= session.seen_at + settings.idle / USES_RECORDED:
         used = CustomerSeen(session=token_hash, idle_at=uow.stamp.at + settings.idle)
         uow.append(CustomerAccess, access_stream(user.id), [used])

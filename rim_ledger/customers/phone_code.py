@@ -9,16 +9,16 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.admin.audit_actor import NOBODY
+from rim_ledger.admin.audit_actor import NO_ADMIN
 from rim_ledger.admin.challenge import Challenge, Challenges
-from rim_ledger.admin.login_throttle import LoginThrottle, TooManyAttempts, place_of
+from rim_ledger.admin.login_throttle import LoginThrottle, TooManyAttempts, address_block
 from rim_ledger.admin.second_factor import BODY
 from rim_ledger.admin.security_settings import SecuritySettings, current
 from rim_ledger.admin.session import SESSION
 from rim_ledger.admin.tokens import new_token, token_hash
 from rim_ledger.admin.two_factor import LIFE, Code, new_code, plain
 from rim_ledger.customers.access import CustomerAccess, CustomerLoggedIn, access_of, access_stream
-from rim_ledger.customers.customer_session import act_as, is_silent, may_come_in
+from rim_ledger.customers.customer_session import act_as, is_admitted, may_have_changed_hands
 from rim_ledger.delivery.port import Channel, Message
 from rim_ledger.delivery.sender import Sender
 from rim_ledger.engine.aggregate import Stamp
@@ -80,7 +80,7 @@ class PhoneCodes:
     ) -> None:
         self._ledger, self._attempts, self._challenges = ledger, attempts, challenges
         self._sender, self._environment = sender, environment
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._sending: set[asyncio.Task[None]] = set()
 
     async def send(self, stamp: Stamp, form: AskForCode) -> datetime:
         """Send a code to the phone of an admitted borrower; return when the code expires, also for
@@ -93,12 +93,12 @@ class PhoneCodes:
         def look(uow: UnitOfWork) -> tuple[Challenge, bool]:
             self._sender.require(Channel.SMS, uow)
             phone, user = _find(uow, form.phone)
-            holder = user.id if user else NOBODY
-            printed = _print(uow, holder, phone, code)
-            return Challenge(_name(phone), holder, 0, now + LIFE, printed), user is not None
+            holder = user.id if user else NO_ADMIN
+            hashed = _code_hash(uow, holder, phone, code)
+            return Challenge(_key(phone), holder, 0, now + LIFE, hashed), user is not None
 
         waiting, known = await self._ledger.read(look, stamp)
-        if place := place_of(stamp.ip):
+        if place := address_block(stamp.ip):
             await self._attempts.note("codes from", place, ASKED_MOST, SENT_WITHIN)
         try:
             await self._attempts.note("code", form.phone, SENT_MOST, SENT_WITHIN)
@@ -109,8 +109,8 @@ class PhoneCodes:
         if known:
             # Not awaited: the time it takes would reveal that the phone is known.
             task = asyncio.create_task(self._send(form.phone, code))
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
         return waiting.expires_at
 
     async def log_in(self, stamp: Stamp, form: LogInWithCode) -> CustomerSession:
@@ -123,12 +123,12 @@ class PhoneCodes:
         asked: Challenge | None = None
 
         def look_up(uow: UnitOfWork) -> tuple[SecuritySettings, str]:
-            return current(uow), _name(_find(uow, form.phone)[0])
+            return current(uow), _key(_find(uow, form.phone)[0])
 
         def accept(uow: UnitOfWork) -> User:
             phone, user = _find(uow, form.phone)
-            holder = user.id if user else NOBODY
-            right = _print(uow, holder, phone, code)
+            holder = user.id if user else NO_ADMIN
+            right = _code_hash(uow, holder, phone, code)
             sent = asked.code if asked and asked.code else ""
             if not compare_digest(right, sent) or user is None:
                 words = "This code is wrong, was used, or is too old."
@@ -140,7 +140,7 @@ class PhoneCodes:
             return opened.id, opened
 
         settings, name = await self._ledger.read(look_up, stamp)
-        here = f"{form.phone} {place_of(stamp.ip)}"
+        here = f"{form.phone} {address_block(stamp.ip)}"
         async with self._attempts.attempt(here, stamp.ip, settings) as attempt:
             asked = await self._challenges.try_at(name, self._environment.now(), TRIES)
             await self._ledger.read(accept, stamp)
@@ -153,7 +153,7 @@ class PhoneCodes:
 
     async def drain(self) -> None:
         """Wait for the messages that are being sent."""
-        await asyncio.gather(*self._leaving)
+        await asyncio.gather(*self._sending)
 
     async def _send(self, phone: str, code: str) -> None:
         reference = str(self._environment.new_id())
@@ -187,15 +187,15 @@ def begin_session(uow: UnitOfWork, user: User, token: str) -> CustomerSession:
 def _find(uow: UnitOfWork, phone: str) -> tuple[str, User | None]:
     """Return the keyed hash of a phone, and its borrower if one is admitted with it."""
     known_by = uow.fingerprint("phone", phone)
-    holder = uow.holder("user-phone", known_by) or NOBODY
+    holder = uow.holder("user-phone", known_by) or NO_ADMIN
     user = uow.find(User, holder)
-    admitted = user is not None and may_come_in(user) and not is_silent(user, uow)
+    admitted = user is not None and is_admitted(user) and not may_have_changed_hands(user, uow)
     return known_by, user if admitted else None
 
 
-def _name(phone: str) -> str:
+def _key(phone: str) -> str:
     return f"log-in by {phone}"
 
 
-def _print(uow: UnitOfWork, holder: UUID, phone: str, code: str) -> str:
+def _code_hash(uow: UnitOfWork, holder: UUID, phone: str, code: str) -> str:
     return uow.fingerprint("code", f"{holder} {phone} {code}")

@@ -53,8 +53,8 @@ def understood(said: Mapping[str, object]) -> Outcome | None:
     """Return the outcome of a telco's answer; None if it has no known meaning."""
     match said.get("status"):
         case "delivered":
-            told = _matching(TELCO_REFERENCE, said.get("telcoReference"))
-            return Outcome(Verdict.DELIVERED, reference=told)
+            telco_reference = _matching(TELCO_REFERENCE, said.get("telcoReference"))
+            return Outcome(Verdict.DELIVERED, reference=telco_reference)
         case "failed":
             word = _matching(REASON, said.get("reason"))
             return Outcome(Verdict.FAILED, f"The telco declined: {word or 'no reason given'}.")

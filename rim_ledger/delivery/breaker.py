@@ -16,7 +16,7 @@ from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.postgres.outage import OUTAGE
 from rim_ledger.system.integration import IntegrationTested, TestResult
-from rim_ledger.system.recovery import break_
+from rim_ledger.system.recovery import open_breaker
 
 FAILURES_MAX: Final = 5
 """Calls failed in a row…"""
@@ -62,7 +62,7 @@ class Breaker:
             with suppress(*OUTAGE, Unavailable):
                 for each, failures in await self._count(calls):
                     stamp = Stamp(at=self._environment.now(), actor=SYSTEM)
-                    await self._ledger.submit(break_(each, failures), stamp)
+                    await self._ledger.submit(open_breaker(each, failures), stamp)
 
     async def note_test(self, integration: UUID, found: IntegrationTested) -> None:
         """A successful test ends a row of failures; a failed one does not count as a call."""

@@ -18,8 +18,8 @@ from rim_ledger.system.credentials import API_SECRET, FORMER_SECRET
 from rim_ledger.system.integration import ApiIntegration, IntegrationStatus, IntegrationType
 from rim_ledger.values import moment
 
-NOBODYS: Final = "a secret that is tried where there is none, to take the same time"
-MAY_SPEAK: Final = (IntegrationStatus.ACTIVE, IntegrationStatus.ERROR)
+PLACEHOLDER: Final = "a secret that is tried where there is none, to take the same time"
+MAY_CALL_BACK: Final = (IntegrationStatus.ACTIVE, IntegrationStatus.ERROR)
 """An integration in error is not called, but may still report on earlier requests."""
 
 
@@ -70,7 +70,7 @@ class Callback(ProviderForm):
         """
 
 
-def stranger() -> Unauthenticated:
+def unauthenticated() -> Unauthenticated:
     """Return the one answer to every failed authentication."""
     return Unauthenticated("unauthenticated", "No active integration has signed this.")
 
@@ -88,9 +88,9 @@ def enter(
     secret, former = (uow.unsealed(id, each) for each in (API_SECRET, FORMER_SECRET))
     if known is None or not known.former_counts(uow.now):
         former = None
-    signed = [message.is_signed(each or NOBODYS, uow.now) and each for each in (secret, former)]
-    if not known or not any(signed) or known.type not in types or known.status not in MAY_SPEAK:
-        raise stranger()
+    signed = [message.is_signed(each or PLACEHOLDER, uow.now) and each for each in (secret, former)]
+    if not known or not any(signed) or known.type not in types or known.status not in MAY_CALL_BACK:
+        raise unauthenticated()
     actor = Actor(type="integration", id=known.id, name=known.name)
     uow.stamp = msgspec.structs.replace(uow.stamp, actor=actor)
     uow.rights = frozenset()

@@ -29,7 +29,7 @@ PORTS: Final = {"https": 443, "http": 80, "smtps": 465, "smtp": 587}
 NAT64: Final = IPv6Network("64:ff9b::/96")
 ISATAP: Final = (0x0000_5EFE, 0x0200_5EFE)
 """Bits before the IPv4 address in an ISATAP interface identifier (RFC 5214)."""
-UNFIT: Final = tuple(
+NOT_PUBLIC: Final = tuple(
     map(ip_network, ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24", "3fff::/20"))
 )
 """Special addresses (a cloud's own, protocols, documentation) that Python counts as global."""
@@ -212,15 +212,15 @@ def _port(parts: SplitResult) -> int:
 
 def _is_fit(address: str, *, local: bool) -> bool:
     """Return whether a provider may have an address: a public one, or this machine if `local`."""
-    ip = _bare(ip_address(address.partition("%")[0]))
+    ip = _embedded_ipv4(ip_address(address.partition("%")[0]))
     if local and ip.is_loopback:
         return True
     sited = isinstance(ip, IPv6Address) and (ip.is_site_local or ip.teredo is not None)
-    unfit = any(ip in network for network in UNFIT)
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or sited or unfit)
+    special = any(ip in network for network in NOT_PUBLIC)
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or sited or special)
 
 
-def _bare(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+def _embedded_ipv4(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """Return the IPv4 address that an IPv6 address embeds, or the address itself."""
     if isinstance(ip, IPv4Address):
         return ip

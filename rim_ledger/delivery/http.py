@@ -64,11 +64,11 @@ class HttpProvider(ABC):
         headers = self._endpoint.headers(reference, body, self._environment.now())
         try:
             answer = await self._egress.call(method, url, headers, body)
-            outcome, well = self.read(method, reference, answer)
+            outcome, healthy = self.read(method, reference, answer)
         except NoAnswer:
-            outcome, well = None, False
+            outcome, healthy = None, False
         except (Blocked, Unreachable):
             await self._breaker.note(self._endpoint.id, failed=True)
             raise
-        await self._breaker.note(self._endpoint.id, failed=not well)
+        await self._breaker.note(self._endpoint.id, failed=not healthy)
         return outcome

@@ -59,7 +59,7 @@ def is_open(uow: UnitOfWork) -> bool:
     return switch is None or switch.enabled
 
 
-def open_at_first(uow: UnitOfWork) -> None:
+def set_outbound_default(uow: UnitOfWork) -> None:
     """Record that egress is allowed, unless the switch was set before."""
     if uow.find(Outbound, OUTBOUND) is None:
         uow.append(Outbound, OUTBOUND, [OutboundResumed()])

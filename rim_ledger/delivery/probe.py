@@ -11,7 +11,7 @@ from rim_ledger.delivery.smtp import conversation
 from rim_ledger.system.integration import IntegrationTested, IntegrationType, TestResult
 
 OK: Final = range(200, 300)
-ELSEWHERE: Final = range(300, 400)
+REDIRECTS: Final = range(300, 400)
 
 
 async def probe(egress: Egress, endpoint: Endpoint) -> IntegrationTested:
@@ -19,7 +19,7 @@ async def probe(egress: Egress, endpoint: Endpoint) -> IntegrationTested:
     that it redirects to, is not public."""
     try:
         if endpoint.type is IntegrationType.EMAIL:
-            return await _greet(egress, endpoint)
+            return await _probe_smtp(egress, endpoint)
         answer = await egress.call("GET", endpoint.base_url, endpoint.authorization)
     except Unreachable:
         return _failed("unreachable")
@@ -27,13 +27,13 @@ async def probe(egress: Egress, endpoint: Endpoint) -> IntegrationTested:
         return _failed(error.reason)
     if answer.status in OK:
         return IntegrationTested(result=TestResult.SUCCESS)
-    if answer.status in ELSEWHERE and answer.location:
+    if answer.status in REDIRECTS and answer.location:
         await egress.require_public(endpoint.base_url, answer.location)
         return _failed("redirect")
     return _failed(f"status-{answer.status}")
 
 
-async def _greet(egress: Egress, endpoint: Endpoint) -> IntegrationTested:
+async def _probe_smtp(egress: Egress, endpoint: Endpoint) -> IntegrationTested:
     async with conversation(egress, endpoint, CALL_TIMEOUT_SECONDS) as server:
         with suppress(SMTPException, OSError):
             await server.quit()

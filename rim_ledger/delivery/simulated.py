@@ -15,8 +15,8 @@ from rim_ledger.engine.environment import Environment
 from rim_ledger.postgres.outage import OUTAGE
 
 FAILS: Final = "9001"
-SILENT_BUT_DELIVERED: Final = "9002"
-SILENT: Final = "9003"
+DELIVERED_UNANSWERED: Final = "9002"
+UNANSWERED: Final = "9003"
 TWICE: Final = "9004"
 
 
@@ -33,7 +33,7 @@ class SimulatedTelco:
         ending = order.phone[-4:]
         if ending == FAILS:
             return Outcome(Verdict.FAILED, "The telco declined the number.")
-        if ending == SILENT:
+        if ending == UNANSWERED:
             return UNKNOWN
         try:
             async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
@@ -44,7 +44,7 @@ class SimulatedTelco:
                 )
         except OUTAGE:
             return UNKNOWN
-        if ending == SILENT_BUT_DELIVERED:
+        if ending == DELIVERED_UNANSWERED:
             return UNKNOWN
         return self._delivered(order.reference, times=2 if ending == TWICE else 1)
 

@@ -12,7 +12,7 @@ UNSURE: Final = (408, 409)
 """A timeout at the provider, or a reference that it knows already."""
 NOT_FOUND: Final = 404
 BUSY: Final = 429
-ABOUT_US: Final = (401, 402, 403, NOT_FOUND, 405, 408, BUSY)
+NOT_ABOUT_MESSAGE: Final = (401, 402, 403, NOT_FOUND, 405, 408, BUSY)
 """Not about this message: any other would fail as well."""
 NOT_TAKEN: Final = "The SMS provider did not take the message."
 DECLINED: Final = "The provider says that it failed."
@@ -39,18 +39,18 @@ class SmsGateway(HttpProvider):
         }
 
     def read(self, method: str, reference: str, answer: Answer) -> tuple[Outcome | None, bool]:
-        status, well = answer.status, _is_well(answer.status)
+        status, healthy = answer.status, _is_healthy(answer.status)
         if method == "GET":
             if status == NOT_FOUND:
                 return Outcome(Verdict.ABSENT), True
             word = str(object_in(answer.body).get("status"))
-            return (WORDS.get(word, UNKNOWN) if status in TAKEN else None), well
+            return (WORDS.get(word, UNKNOWN) if status in TAKEN else None), healthy
         if status == BUSY:
             raise Unreachable
         if status in REFUSED and status not in UNSURE:
-            return Outcome(Verdict.FAILED, NOT_TAKEN), well
-        return (Outcome(Verdict.ACCEPTED) if status in TAKEN else None), well
+            return Outcome(Verdict.FAILED, NOT_TAKEN), healthy
+        return (Outcome(Verdict.ACCEPTED) if status in TAKEN else None), healthy
 
 
-def _is_well(status: int) -> bool:
-    return status in (*TAKEN, *REFUSED) and status not in ABOUT_US
+def _is_healthy(status: int) -> bool:
+    return status in (*TAKEN, *REFUSED) and status not in NOT_ABOUT_MESSAGE

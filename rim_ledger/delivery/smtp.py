@@ -63,7 +63,7 @@ class SmtpServer:
         """Failed if the server refuses, or is unreachable or temporarily failing three times;
         unknown if the connection breaks after the message itself was begun."""
         try:
-            to = _told(order.to)
+            to = _ascii_address(order.to)
             mail = self._mail(order, to).as_bytes(policy=WIRE)
         except ValueError:  # No valid address for a server.
             return NOT_TAKEN
@@ -86,8 +86,8 @@ class SmtpServer:
             ):
                 outcome = await self._hand_over(server, to, mail)
         except (Blocked, Unreachable, NoAnswer, SMTPException, OSError) as refusal:
-            await self._breaker.note(self._endpoint.id, failed=not _is_about_one(refusal))
-            if _passes(refusal):
+            await self._breaker.note(self._endpoint.id, failed=not _is_about_message(refusal))
+            if _is_temporary(refusal):
                 raise Unreachable from None
             return NOT_TAKEN
         await self._breaker.note(self._endpoint.id, failed=outcome == UNKNOWN)
@@ -180,7 +180,7 @@ def _reason(error: Exception) -> str:
     return "tls" if isinstance(error.__cause__ or error, ssl.SSLError) else "broken"
 
 
-def _told(address: str) -> str:
+def _ascii_address(address: str) -> str:
     """Return the ASCII form of an address. Raises ValueError if there is none."""
     known = email_validator.validate_email(address, check_deliverability=False).ascii_email
     if known is None:
@@ -188,7 +188,7 @@ def _told(address: str) -> str:
     return known
 
 
-def _passes(refusal: Exception) -> bool:
+def _is_temporary(refusal: Exception) -> bool:
     """Return whether a later attempt may succeed."""
     match refusal:
         case Unreachable():
@@ -200,7 +200,7 @@ def _passes(refusal: Exception) -> bool:
     return False
 
 
-def _is_about_one(refusal: Exception) -> bool:
+def _is_about_message(refusal: Exception) -> bool:
     """Return whether the server would accept another message."""
     match refusal:
         case SMTPRecipientRefused() | SMTPDataError():

@@ -28,7 +28,7 @@ Outcomes = dict[UUID, Outcome]
 """Outcomes by id, where they are clear."""
 
 
-class InHand(Struct, frozen=True, kw_only=True):
+class Delivery(Struct, frozen=True, kw_only=True):
     """An order that was taken, and its lane."""
 
     id: UUID
@@ -50,16 +50,16 @@ class InHand(Struct, frozen=True, kw_only=True):
         return await self.lane.query(self.reference, self.taken_at, now)
 
 
-async def deliver(url: str, items: Sequence[InHand], environment: Environment) -> Outcomes:
+async def deliver(url: str, items: Sequence[Delivery], environment: Environment) -> Outcomes:
     """Send or query orders in batches, the lanes concurrently; all processes share the rate of a
     lane."""
     keys = {each.lane.key for each in items}
     lanes = [[each for each in items if each.lane.key == key] for key in keys]
-    done = await all_of(_along(url, own, environment) for own in lanes)
+    done = await all_of(_deliver_lane(url, own, environment) for own in lanes)
     return {id_: outcome for each in done for id_, outcome in each.items()}
 
 
-async def outcomes_of(items: Sequence[InHand], environment: Environment) -> list[Outcome | None]:
+async def outcomes_of(items: Sequence[Delivery], environment: Environment) -> list[Outcome | None]:
     """Return the outcomes of orders, sent or queried concurrently."""
     return await all_of(each.outcome(environment.now()) for each in items)
 
@@ -72,17 +72,17 @@ async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [each for each in done if not isinstance(each, BaseException)]
 
 
-async def _along(url: str, items: Sequence[InHand], environment: Environment) -> Outcomes:
+async def _deliver_lane(url: str, items: Sequence[Delivery], environment: Environment) -> Outcomes:
     lane, done = items[0].lane, Outcomes()
     for begin in range(0, len(items), lane.batch):
         batch = items[begin : begin + lane.batch]
-        await _pace(url, lane, len(batch))
+        await _wait_for_rate(url, lane, len(batch))
         found = zip(batch, await outcomes_of(batch, environment), strict=True)
         done |= {each.id: outcome for each, outcome in found if outcome}
     return done
 
 
-async def _pace(url: str, lane: Lane, count: int) -> None:
+async def _wait_for_rate(url: str, lane: Lane, count: int) -> None:
     """Reserve slots for so many messages, and wait for them."""
     values = {"provider": lane.key, "takes": count / lane.rate}
     async with await AsyncConnection.connect(url, autocommit=True) as connection:

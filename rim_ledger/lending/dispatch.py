@@ -12,7 +12,7 @@ from rim_ledger.delivery.airtime import TopUp
 from rim_ledger.delivery.kill_switch import LATER, is_open
 from rim_ledger.delivery.port import UNKNOWN, Outcome, Verdict
 from rim_ledger.delivery.providers import Providers
-from rim_ledger.delivery.worker import InHand, outcomes_of
+from rim_ledger.delivery.worker import Delivery, outcomes_of
 from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.idempotency import Receipt
@@ -80,14 +80,14 @@ class Dispatch:
         async with self._at_once, lease(self.url, f"top-up {loan}") as free:
             return await self._carry(await self._look(loan, unsent=True)) if free else None
 
-    async def _carry(self, top_ups: Sequence[InHand]) -> Receipt | None:
+    async def _carry(self, top_ups: Sequence[Delivery]) -> Receipt | None:
         receipt = None
         outcomes = await outcomes_of(top_ups, self.environment)
         for each, outcome in zip(top_ups, outcomes, strict=True):
             receipt = await self._record(each, outcome or UNKNOWN)
         return receipt
 
-    async def _record(self, top_up: InHand, outcome: Outcome) -> Receipt:
+    async def _record(self, top_up: Delivery, outcome: Outcome) -> Receipt:
         lane = top_up.lane
         actor = Actor(type="integration", id=lane.integration, name=lane.name)
         stamp = Stamp(at=self.environment.now(), actor=actor)
@@ -96,10 +96,10 @@ class Dispatch:
             receipt = await self.ledger.submit(work, stamp)
         return receipt
 
-    async def _look(self, id: UUID, *, unsent: bool = False) -> list[InHand]:
+    async def _look(self, id: UUID, *, unsent: bool = False) -> list[Delivery]:
         """Return the top-ups to query or, if `unsent`, the last requested one to send."""
 
-        def work(uow: UnitOfWork) -> tuple[UUID, list[InHand]]:
+        def work(uow: UnitOfWork) -> tuple[UUID, list[Delivery]]:
             loan = uow.read(Loan, id)
             if loan.to_ask and is_open(uow):
                 found = [self._in_hand(uow, loan, each) for each in loan.to_ask]
@@ -113,8 +113,8 @@ class Dispatch:
         _, found = await self.ledger.decide(work, Stamp(at=self.environment.now(), actor=SYSTEM))
         return found
 
-    def _in_hand(self, uow: UnitOfWork, loan: Loan, attempt: Attempt) -> InHand:
-        return InHand(
+    def _in_hand(self, uow: UnitOfWork, loan: Loan, attempt: Attempt) -> Delivery:
+        return Delivery(
             id=loan.id,
             reference=attempt.reference,
             lane=self.providers.airtime(attempt.integration, uow),
@@ -122,7 +122,7 @@ class Dispatch:
         )
 
 
-def _to_send(uow: UnitOfWork, loan: Loan, open_: Sequence[InHand]) -> list[InHand]:
+def _to_send(uow: UnitOfWork, loan: Loan, open_: Sequence[Delivery]) -> list[Delivery]:
     """Return the top-up that was requested last with the phone in the clear, unless it was sent."""
     phone = uow.reveal(loan.user_id, uow.read(User, loan.user_id).phone)
     if phone is None or loan.disbursement is not Disbursement.REQUESTED:

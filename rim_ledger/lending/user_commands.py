@@ -41,10 +41,10 @@ from rim_ledger.values import ZERO, Email, Limit, Name, Note, Phone
 
 def _claim(uow: UnitOfWork, kind: str, text: str, user: UUID) -> str:
     """Claim a phone or an e-mail for a user by its keyed hash, and return the hash."""
-    print_ = uow.fingerprint(kind, text.casefold())
+    hashed = uow.fingerprint(kind, text.casefold())
     taken = Refused(f"{kind}-taken", f"Another user has this {kind}.")
-    uow.claim(f"user-{kind}", print_, user, taken)
-    return print_
+    uow.claim(f"user-{kind}", hashed, user, taken)
+    return hashed
 
 
 class RegisterUser(Creation[User]):

@@ -8,10 +8,10 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.broadcast import BroadcastMessage
 from rim_ledger.notifications.sms_text import on_one_line
-from rim_ledger.notifications.template_text import put_in, variables_in
+from rim_ledger.notifications.template_text import substitute, variables_in
 
 VARIABLES: Final = ("name",)
-TYPICAL_NAME: Final = "n" * 40
+SAMPLE_NAME: Final = "n" * 40
 """Placeholder for a name of usual length, to estimate SMS segments."""
 
 
@@ -35,13 +35,13 @@ def is_known(broadcast: BroadcastMessage) -> bool:
     return True
 
 
-def typical(text: str) -> str:
+def sample(text: str) -> str:
     """Return a text of a broadcast at about the length that recipients get."""
-    return put_in(text, dict.fromkeys(VARIABLES, TYPICAL_NAME))
+    return substitute(text, dict.fromkeys(VARIABLES, SAMPLE_NAME))
 
 
 def addressed(broadcast: BroadcastMessage, user: UUID, uow: UnitOfWork) -> tuple[str, str]:
     """Return title and message of a broadcast for one user."""
     name = uow.reveal(user, uow.read(User, user).name) or ""
     values = {"name": on_one_line(name)}
-    return put_in(broadcast.title, values), put_in(broadcast.message, values)
+    return substitute(broadcast.title, values), substitute(broadcast.message, values)

@@ -25,7 +25,7 @@ from rim_ledger.notifications.alert import (
     AlertType,
     SystemAlert,
 )
-from rim_ledger.notifications.alert_recipients import find_recipient, tell
+from rim_ledger.notifications.alert_recipients import find_recipient, notify
 from rim_ledger.notifications.alert_state import EPISODE, AlertState
 from rim_ledger.notifications.notification import NotificationChannel
 from rim_ledger.values import UUID_TEXT, Name, Threshold
@@ -122,7 +122,7 @@ def observe(id: UUID, value: Decimal | None, failing: Container[str]) -> Work:
         uow.append(SystemAlert, id, [event])
         if isinstance(event, AlertTriggered):
             uow.act_upon(id)
-            tell(uow.read(SystemAlert, id), event.value, failing, uow)
+            notify(uow.read(SystemAlert, id), event.value, failing, uow)
         return id
 
     return work
@@ -139,7 +139,7 @@ def _observed(
     return AlertStateChanged(state=state, value=value)
 
 
-def _is_spelled(recipient: str) -> bool:
+def _is_canonical(recipient: str) -> bool:
     """Return whether an id has its one spelling; True for the name of a role."""
     try:
         UUID(recipient)
@@ -150,6 +150,6 @@ def _is_spelled(recipient: str) -> bool:
 
 def _require_known(recipients: Iterable[str], uow: UnitOfWork) -> None:
     for place, recipient in enumerate(recipients):
-        if not _is_spelled(recipient) or find_recipient(recipient, uow) is None:
+        if not _is_canonical(recipient) or find_recipient(recipient, uow) is None:
             words = "There is no such admin and no such role."
             raise Invalid("unknown-recipient", words, f"/recipients/{place}")

@@ -35,7 +35,7 @@ class Measures(Protocol):
         """Return the channels whose own provider fails."""
 
 
-class Alarm:
+class AlertMonitor:
     """Evaluates each alert. Several monitors at once do no harm: firing is a decision at the head
     of the log, with its notifications in the same commit."""
 
@@ -45,7 +45,7 @@ class Alarm:
         self._url, self._ledger, self._environment = url, ledger, environment
         self._measures = measures
 
-    async def look(self, at: datetime | None = None) -> None:
+    async def evaluate(self, at: datetime | None = None) -> None:
         """Evaluate every alert once, at a business time (UTC, default now)."""
         moment = at or self._environment.now()
         async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
@@ -59,12 +59,12 @@ class Alarm:
             await self._ledger.submit(observe(id_, value, failing), stamp)
 
 
-async def run(alarm: Alarm) -> None:
+async def run(monitor: AlertMonitor) -> None:
     """Evaluate forever. On failure, such as an unavailable database, try again."""
     outages = Outages(log.warning, "the alerts")
     while True:
         try:
-            await alarm.look()
+            await monitor.evaluate()
             outages.end()
         except Exception as error:
             outages.begin(error)

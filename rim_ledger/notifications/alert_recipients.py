@@ -32,9 +32,9 @@ WORDS: Final = {
 }
 
 
-def tell(alert: SystemAlert, value: Decimal, failing: Container[str], uow: UnitOfWork) -> None:
+def notify(alert: SystemAlert, value: Decimal, failing: Container[str], uow: UnitOfWork) -> None:
     """Queue a message per recipient and channel, once even for holders of several roles."""
-    admins = _told(alert, uow)
+    admins = _recipients(alert, uow)
     notices = [notice for admin in admins for notice in _notices(alert, admin, failing)]
     uow.look_ahead(partial(uow.version, notification_id(each)) for each in notices)
     uow.look_ahead(partial(uow.reveal, each.id, each.email) for each in admins)
@@ -59,7 +59,7 @@ def find_recipient(text: str, uow: UnitOfWork) -> AdminUser | AdminRole | None:
     return (role if role and not role.archived else None) or uow.find(AdminUser, id_)
 
 
-def is_over(notice: Notice, uow: UnitOfWork) -> bool:
+def episode_ended(notice: Notice, uow: UnitOfWork) -> bool:
     """Return whether a message is about an episode that has ended. False for one that an admin
     retried."""
     if notice.alert_id is None or notice.parent_id:
@@ -67,7 +67,7 @@ def is_over(notice: Notice, uow: UnitOfWork) -> bool:
     return not uow.read(SystemAlert, notice.alert_id).lasts(notice.cause)
 
 
-def _told(alert: SystemAlert, uow: UnitOfWork) -> list[AdminUser]:
+def _recipients(alert: SystemAlert, uow: UnitOfWork) -> list[AdminUser]:
     """Return the active admins among the recipients, each once."""
     ids = dict.fromkeys(each for text in alert.recipients for each in _admins(text, uow))
     uow.look_ahead(partial(uow.version, each) for each in ids)
@@ -86,7 +86,7 @@ def _admins(recipient: str, uow: UnitOfWork) -> list[UUID]:
 
 
 def _notices(alert: SystemAlert, admin: AdminUser, failing: Container[str]) -> Iterator[Notice]:
-    for way in dict.fromkeys(_way(admin, wanted, failing) for wanted in alert.channel):
+    for way in dict.fromkeys(_channel(admin, wanted, failing) for wanted in alert.channel):
         other = OTHER.get(way)
         yield Notice(
             type=NotificationType.ALERT,
@@ -99,7 +99,7 @@ def _notices(alert: SystemAlert, admin: AdminUser, failing: Container[str]) -> I
         )
 
 
-def _way(
+def _channel(
     admin: AdminUser, wanted: NotificationChannel, failing: Container[str]
 ) -> NotificationChannel:
     """Return the wanted channel, or the other one if that channel fails or the admin has no phone.

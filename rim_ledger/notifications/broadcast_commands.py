@@ -14,7 +14,7 @@ from rim_ledger.engine.command import Command, Creation, Form
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Invalid, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
-from rim_ledger.notifications.addressing import is_known, require_known, typical
+from rim_ledger.notifications.addressing import is_known, require_known, sample
 from rim_ledger.notifications.broadcast import (
     CHUNK,
     LEGAL,
@@ -43,7 +43,7 @@ from rim_ledger.values import AnyId, Id, Text, Time
 USERS_MAX: Final = 100_000
 SEGMENTS_MAX: Final = 10
 """Segments of an SMS broadcast."""
-NOBODY: Final = "There is nobody to write to."
+EMPTY_AUDIENCE: Final = "There is nobody to write to."
 UNFILLED: Final = "It has a variable that cannot be filled in."
 
 Users = Annotated[list[AnyId], Field(min_length=1, max_length=USERS_MAX, fail_fast=True)]
@@ -57,7 +57,7 @@ class Frozen(Struct, frozen=True):
     users: tuple[UUID, ...]
 
 
-class _Words(Form):
+class _DraftFields(Form):
     """What drafts and edits have in common: chosen users, resolved before the decision."""
 
     _users: tuple[UUID, ...] = PrivateAttr(default=())
@@ -69,7 +69,7 @@ class _Words(Form):
         return ready
 
 
-class DraftBroadcast(_Words, Creation[BroadcastMessage]):
+class DraftBroadcast(_DraftFields, Creation[BroadcastMessage]):
     """Draft a broadcast; nothing is sent yet. `{{name}}` stands for each recipient's name.
     `customUserIds` belongs to the audience `custom`, and to no other. Marketing waits from 20:00 to
     8:00 in Lagos, and excludes users who opted out."""
@@ -88,7 +88,7 @@ class DraftBroadcast(_Words, Creation[BroadcastMessage]):
         yield BroadcastDrafted.of(self, custom_user_ids=self._users)
 
 
-class EditBroadcast(_Words, Patch[BroadcastMessage]):
+class EditBroadcast(_DraftFields, Patch[BroadcastMessage]):
     """Change a draft; omitted fields stay as they are."""
 
     CLEARS = frozenset({"custom_user_ids"})
@@ -156,7 +156,7 @@ class SendBroadcast(Command[BroadcastMessage]):
         assert self._frozen, "the audience is known before the decision"
         same = self._frozen.target == aggregate.target
         require(same, "changed-meanwhile", "The broadcast was changed while users were counted.")
-        require(bool(self._frozen.users), "empty-audience", NOBODY)
+        require(bool(self._frozen.users), "empty-audience", EMPTY_AUDIENCE)
         yield _start(aggregate, self._frozen, uow)
 
 
@@ -207,7 +207,7 @@ def begin_due(id: UUID, frozen: Frozen) -> Work:
             if not is_known(broadcast):
                 event: Event = BroadcastFailed(reason=UNFILLED)
             elif not frozen.users:
-                event = BroadcastFailed(reason=NOBODY)
+                event = BroadcastFailed(reason=EMPTY_AUDIENCE)
             else:
                 event = _start(broadcast, frozen, uow)
             uow.append(BroadcastMessage, id, [event])
@@ -235,6 +235,6 @@ def _require_agreement(audience: TargetAudience, users: tuple[UUID, ...]) -> Non
 
 
 def _require_short(type_: BroadcastType, message: str) -> None:
-    if type_ is not BroadcastType.EMAIL and measured(typical(message)).segments > SEGMENTS_MAX:
+    if type_ is not BroadcastType.EMAIL and measured(sample(message)).segments > SEGMENTS_MAX:
         words = f"An SMS to many has at most {SEGMENTS_MAX} segments."
         raise Invalid("too-many-segments", words, "/message")

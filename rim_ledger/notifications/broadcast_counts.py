@@ -20,7 +20,9 @@ def tally(uow: UnitOfWork, ids: Iterable[UUID]) -> BroadcastProgressed:
     return BroadcastProgressed(sent=sent, failed=failed, unknown=unknown)
 
 
-def since(before: BroadcastProgressed, after: BroadcastProgressed) -> BroadcastProgressed | None:
+def difference(
+    before: BroadcastProgressed, after: BroadcastProgressed
+) -> BroadcastProgressed | None:
     """Return the difference between two tallies of the same messages; None if there is none."""
     changed = BroadcastProgressed(
         sent=after.sent - before.sent,

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 
 from rim_ledger.delivery.kill_switch import is_open
 from rim_ledger.delivery.port import Channel, Lanes, Verdict
-from rim_ledger.delivery.worker import InHand, Outcomes, all_of, deliver
+from rim_ledger.delivery.worker import Delivery, Outcomes, all_of, deliver
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
@@ -23,12 +23,12 @@ from rim_ledger.notifications.broadcast_commands import Frozen, begin_due
 from rim_ledger.notifications.delivery_rules import (
     advance,
     check_chunk,
+    retake,
     settle,
-    take_again,
     take_waiting,
 )
-from rim_ledger.notifications.outgoing_message import Hand
-from rim_ledger.notifications.queues import in_hand, waiting
+from rim_ledger.notifications.outgoing_message import Intake
+from rim_ledger.notifications.queues import in_flight, waiting
 from rim_ledger.postgres.advisory_lock import lease
 from rim_ledger.postgres.outage import Outages
 
@@ -50,7 +50,7 @@ DeliveryTask = Callable[[], Coroutine[Any, Any, int]]
 T = TypeVar("T")
 
 
-class Courier:
+class DeliveryWorker:
     """Delivers waiting messages. Each channel and each broadcast is a task of its own, so that none
     waits for the rate or slowness of another."""
 
@@ -59,11 +59,11 @@ class Courier:
     ) -> None:
         self._url, self._ledger, self._lanes = url, ledger, lanes
         self._environment, self._find = environment, find
-        self._later: dict[UUID, datetime] = {}
+        self._query_after: dict[UUID, datetime] = {}
         """When to query again about messages in doubt."""
         self._outages = Outages(log.warning, "messages")
-        self._room = asyncio.Semaphore(BROADCASTS)
-        self._seen = ""
+        self._slots = asyncio.Semaphore(BROADCASTS)
+        self._after = ""
         """The last broadcast of the previous poll; the next one continues there, so none starves.
         """
 
@@ -73,73 +73,73 @@ class Courier:
         async with asyncio.TaskGroup() as group:
             while True:
                 running = {name: task for name, task in running.items() if not task.done()}
-                nothing: dict[str, DeliveryTask] = {}
-                for name, errand in (await self._attempt(self._errands, nothing)).items():
+                none: dict[str, DeliveryTask] = {}
+                for name, work in (await self._try(self._tasks, none)).items():
                     if name not in running:
-                        running[name] = group.create_task(self._attempt(errand, 0))
+                        running[name] = group.create_task(self._try(work, 0))
                 await asyncio.sleep(INTERVAL_SECONDS)
 
-    async def carry(self, at: datetime | None = None) -> int:
+    async def deliver_due(self, at: datetime | None = None) -> int:
         """Deliver what waits at a business time (UTC, default now), except what other workers have;
         return how many messages that were."""
-        moment, carried, self._seen = at or self._environment.now(), 0, ""
+        moment, delivered, self._after = at or self._environment.now(), 0, ""
         while True:
-            errands = await self._errands(moment)
-            carried += sum(await all_of(each() for each in errands.values()))
-            if not self._seen:
-                return carried
+            tasks = await self._tasks(moment)
+            delivered += sum(await all_of(each() for each in tasks.values()))
+            if not self._after:
+                return delivered
 
-    async def _errands(self, at: datetime | None = None) -> dict[str, DeliveryTask]:
+    async def _tasks(self, at: datetime | None = None) -> dict[str, DeliveryTask]:
         """Return the tasks by name: a page of broadcasts, and the channels."""
         now = self._environment.now()
         moment = at or now
-        self._later = {id_: until for id_, until in self._later.items() if until > now}
-        places = {kind(each): 1 for kind in (waiting, in_hand) for each in Channel}
-        lists = await self._listed({GOING_OUT: BROADCASTS, **places}, {GOING_OUT: self._seen})
+        self._query_after = {id_: until for id_, until in self._query_after.items() if until > now}
+        places = {kind(each): 1 for kind in (waiting, in_flight) for each in Channel}
+        lists = await self._listed({GOING_OUT: BROADCASTS, **places}, {GOING_OUT: self._after})
         until = f"{moment:%Y%m%dT%H%M%S.%f}0"
         due = {name: id_ for name, id_ in lists[GOING_OUT].items() if name < until}
-        self._seen = max(due) if len(due) == BROADCASTS else ""
-        singly = [each for each in Channel if lists[waiting(each)] or lists[in_hand(each)]]
-        errands: dict[str, DeliveryTask] = {each: partial(self._singles, each) for each in singly}
-        return errands | {str(id_): partial(self._broadcast, id_, moment) for id_ in due.values()}
+        self._after = max(due) if len(due) == BROADCASTS else ""
+        singly = [each for each in Channel if lists[waiting(each)] or lists[in_flight(each)]]
+        tasks: dict[str, DeliveryTask] = {each: partial(self._singles, each) for each in singly}
+        return tasks | {str(id_): partial(self._broadcast, id_, moment) for id_ in due.values()}
 
     async def _singles(self, channel: Channel) -> int:
         """Deliver a channel's single messages, the oldest first, and settle those in doubt."""
         async with lease(self._url, waiting(channel)) as free:
             if not free:
                 return 0
-            left = [*(await self._listed({in_hand(channel): PAGE}))[in_hand(channel)].values()]
+            left = [*(await self._listed({in_flight(channel): PAGE}))[in_flight(channel)].values()]
             return sum(await all_of([self._batch(left), self._waiting(channel)]))
 
     async def _waiting(self, channel: Channel) -> int:
         """Deliver batch by batch, up to a page; after that, messages in doubt are settled again."""
-        carried, place = 0, waiting(channel)
-        while carried < PAGE:
+        delivered, place = 0, waiting(channel)
+        while delivered < PAGE:
             ids = [*(await self._listed({place: PAGE}))[place].values()]
             if not (progress := await self._batch(ids)):
                 break
-            carried += progress
-        return carried
+            delivered += progress
+        return delivered
 
     async def _batch(self, ids: Sequence[UUID]) -> int:
         """Take the first batch of these messages, and deliver it."""
         if not ids:
             return 0
-        hand = Hand(self._lanes)
-        await self._decide(take_waiting(ids, hand))
-        settled = await self._see_to(hand)
-        if outcomes := await self._deliver(hand.parcels):
+        intake = Intake(self._lanes)
+        await self._decide(take_waiting(ids, intake))
+        settled = await self._settle_doubts(intake)
+        if outcomes := await self._deliver(intake.deliveries):
             await self._decide(settle(outcomes))
         return settled + len(outcomes)
 
     async def _broadcast(self, id: UUID, at: datetime) -> int:
         """Continue a broadcast while there are free chunks."""
-        carried = 0
-        async with self._room:
+        delivered = 0
+        async with self._slots:
             goes = await self._begin(id, at)
         while goes and (progress := await self._chunks(id)):
-            carried += progress
-        return carried
+            delivered += progress
+        return delivered
 
     async def _begin(self, id: UUID, at: datetime) -> bool:
         """Freeze the audience of a broadcast that is due; return whether it has work to do."""
@@ -159,46 +159,46 @@ class Courier:
 
     async def _chunks(self, id: UUID) -> int:
         """Deliver the first free chunk to its end; return how many messages that were."""
-        async with self._room:  # One chunk per slot, so that broadcasts take turns.
+        async with self._slots:  # One chunk per slot, so that broadcasts take turns.
             chunks = (await self._listed({chunks_of(id): PAGE}))[chunks_of(id)]
             for chunk in chunks.values():
                 async with lease(self._url, f"chunk {chunk}") as free:
-                    if free and (carried := await self._chunk(chunk)):
-                        return carried
+                    if free and (delivered := await self._chunk(chunk)):
+                        return delivered
         return 0
 
     async def _chunk(self, id: UUID) -> int:
-        hand, outcomes = Hand(self._lanes), Outcomes()
-        await self._decide(check_chunk(id, hand))
-        carried = await self._see_to(hand)
-        if carried < len(hand.doubts):
-            return carried  # Messages in doubt stay taken until the provider answers.
+        intake, outcomes = Intake(self._lanes), Outcomes()
+        await self._decide(check_chunk(id, intake))
+        delivered = await self._settle_doubts(intake)
+        if delivered < len(intake.doubts):
+            return delivered  # Messages in doubt stay taken until the provider answers.
         while True:
-            before = hand.seen
-            await self._decide(advance(id, outcomes, hand))
-            if hand.seen[0] == hand.seen[1]:  # It is done, or held.
-                return carried + (before != hand.seen)
-            outcomes = await self._deliver(hand.parcels)
-            carried += len(outcomes)
+            before = intake.seen
+            await self._decide(advance(id, outcomes, intake))
+            if intake.seen[0] == intake.seen[1]:  # It is done, or held.
+                return delivered + (before != intake.seen)
+            outcomes = await self._deliver(intake.deliveries)
+            delivered += len(outcomes)
 
-    async def _see_to(self, hand: Hand) -> int:
+    async def _settle_doubts(self, intake: Intake) -> int:
         """Settle what a dead process had taken; return how many outcomes are clear. What certainly
         never reached the provider is sent again, if it still may be."""
         now = self._environment.now()
-        due = [each for each in hand.doubts if self._later.get(each.id, now) <= now]
+        due = [each for each in intake.doubts if self._query_after.get(each.id, now) <= now]
         outcomes = await self._deliver(due)
         lost = [id_ for id_, each in outcomes.items() if each.verdict is Verdict.ABSENT]
         if lost:
-            again = Hand(self._lanes)
-            await self._decide(take_again(lost, again))
+            again = Intake(self._lanes)
+            await self._decide(retake(lost, again))
             clear = {id_: each for id_, each in outcomes.items() if id_ not in lost}
-            outcomes = clear | await self._deliver(again.parcels)
+            outcomes = clear | await self._deliver(again.deliveries)
         if outcomes:
             await self._decide(settle(outcomes))
-        self._later |= {each.id: now + ASK_AGAIN for each in due if each.id not in outcomes}
+        self._query_after |= {each.id: now + ASK_AGAIN for each in due if each.id not in outcomes}
         return len(outcomes)
 
-    async def _deliver(self, items: Sequence[InHand]) -> Outcomes:
+    async def _deliver(self, items: Sequence[Delivery]) -> Outcomes:
         return await deliver(self._url, items, self._environment)
 
     async def _listed(
@@ -209,7 +209,7 @@ class Courier:
             found = await Store(connection).listed(wanted, after)
         return {place: names for place, (_, names) in found.items()}
 
-    async def _attempt(self, work: Callable[[], Coroutine[Any, Any, T]], otherwise: T) -> T:
+    async def _try(self, work: Callable[[], Coroutine[Any, Any, T]], otherwise: T) -> T:
         """Return the result of a work, or `otherwise` if it fails; it is tried again later."""
         try:
             otherwise = await work()

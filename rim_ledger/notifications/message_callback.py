@@ -8,7 +8,7 @@ from rim_ledger.delivery.callbacks import Callback, NotOurs, ProviderForm
 from rim_ledger.delivery.sms import DECLINED
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.notifications.broadcast_counts import since, tally
+from rim_ledger.notifications.broadcast_counts import difference, tally
 from rim_ledger.notifications.delivery_rules import progress
 from rim_ledger.notifications.notification import (
     NotificationContradicted,
@@ -49,7 +49,7 @@ class MessageCallback(Callback):
         before = tally(uow, [known.id])
         for event in self._events(known):
             mark(uow, known.id, event)
-        counted = since(before, tally(uow, [known.id]))
+        counted = difference(before, tally(uow, [known.id]))
         if counted and known.notice.broadcast_id:
             progress(uow, known.notice.broadcast_id, counted)
         return known.id

@@ -9,12 +9,12 @@ def waiting(channel: str) -> str:
     return f"notifications-{channel}"
 
 
-def in_hand(channel: str) -> str:
+def in_flight(channel: str) -> str:
     """Return the list of messages being delivered, also by a process that died."""
     return f"notifications-{channel}-in-hand"
 
 
 def place(channel: str, since: datetime, id: UUID, *, taken: bool) -> tuple[str, str]:
     """Return the list that a message is on, and its entry there."""
-    kind = in_hand if taken else waiting
+    kind = in_flight if taken else waiting
     return kind(channel), f"{since:%Y%m%dT%H%M%S.%f}/{id}"

@@ -56,7 +56,7 @@ def variables_in(field: str, text: str) -> list[re.Match[str]]:
     return [*VARIABLE.finditer(text)]
 
 
-def put_in(text: str, values: Mapping[str, str]) -> str:
+def substitute(text: str, values: Mapping[str, str]) -> str:
     """Return a text with its values, in one pass: values are not searched for variables."""
     return VARIABLE.sub(lambda found: values.get(found[1], found[0]), text)
 
@@ -77,14 +77,14 @@ def check(texts: Mapping[str, str], variables: Sequence[str]) -> None:
 
 
 def filled(
-    text: str, variables: Sequence[str], values: Values, written: Callable[[str], str] = str
+    text: str, variables: Sequence[str], values: Values, convert: Callable[[str], str] = str
 ) -> str:
     """Return a text with its values, in one pass: values are not searched for variables.
 
-    `written` converts each value, such as to HTML. Raises Invalid for a missing or unknown value,
+    `convert` converts each value, such as to HTML. Raises Invalid for a missing or unknown value,
     and Refused if the result is too long.
     """
-    words = {name: written(_word(name, values)) for name in variables}
+    words = {name: convert(_value(name, values)) for name in variables}
     for name in values:
         if name not in words:
             raise Invalid(
@@ -92,7 +92,7 @@ def filled(
             )
     room = FILLED_MAX - len(text) - sum(len(words[each]) for each in VARIABLE.findall(text))
     require(room >= 0, "message-too-long", f"A message has at most {FILLED_MAX} characters.")
-    return put_in(text, words)
+    return substitute(text, words)
 
 
 def as_html(value: str) -> str:
@@ -106,7 +106,7 @@ def require_enabled(*, enabled: bool, archived: bool) -> None:
     require(enabled, "template-disabled", "The template is disabled; enable it first.")
 
 
-def _word(name: str, values: Values) -> str:
+def _value(name: str, values: Values) -> str:
     if not (text := values.get(name, "")).strip():
         raise Invalid("missing-value", f"{{{{{name}}}}} needs a value.", f"/values/{name}")
     return text

@@ -40,7 +40,7 @@ class Pool(AsyncConnectionPool[AsyncConnection[Any]]):
             timeout=timeout,
             kwargs={"autocommit": autocommit, **NETWORK},
             reconnect_timeout=RETRY_SECONDS,
-            reconnect_failed=_try_again,
+            reconnect_failed=_reconnect,
             open=False,
         )
 
@@ -63,7 +63,7 @@ class Pool(AsyncConnectionPool[AsyncConnection[Any]]):
         deadline = monotonic() + (self.timeout if timeout is None else timeout)
         while True:
             connection = await super().getconn(deadline - monotonic())
-            if await _lives(connection):
+            if await _is_live(connection):
                 return connection
             await connection.close()
             await self.putconn(connection)  # The pool opens a new one in its place.
@@ -76,7 +76,7 @@ class Pool(AsyncConnectionPool[AsyncConnection[Any]]):
         await super().putconn(conn)
 
 
-async def _lives(connection: AsyncConnection[Any]) -> bool:
+async def _is_live(connection: AsyncConnection[Any]) -> bool:
     """Return whether the server still answers. It is asked only if there is input, as at the end of
     a session: an idle session has none, and a query before each query would be expensive."""
     if connection.closed:
@@ -92,6 +92,6 @@ async def _lives(connection: AsyncConnection[Any]) -> bool:
     return True
 
 
-async def _try_again(pool: AsyncConnectionPool[Any]) -> None:
+async def _reconnect(pool: AsyncConnectionPool[Any]) -> None:
     if pool.get_stats().get("requests_waiting"):
         await pool.check()  # Begins to connect, if nothing else does.

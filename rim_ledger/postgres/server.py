@@ -114,16 +114,16 @@ class EmbeddedPostgres:
         self._programs.hand_over(sockets)
 
     def _ensure_running(self) -> None:
-        if self._comes_up():
-            careless = "fsync=off" in (self._data / "postmaster.opts").read_text()
-            if not (self.durable and careless):
+        if self._becomes_ready():
+            unsafe = "fsync=off" in (self._data / "postmaster.opts").read_text()
+            if not (self.durable and unsafe):
                 self._logins.require()
                 return
             if not _lock_if_free(self._users):
                 raise PostgresUnavailable(f"{self.home} is in use with durable=False")
             self._stop()
         self._launch()
-        if not self._comes_up():
+        if not self._becomes_ready():
             raise self._failure("PostgreSQL did not start")
 
     def _leave(self) -> None:
@@ -140,7 +140,7 @@ class EmbeddedPostgres:
         finally:
             os.close(file)
 
-    def _comes_up(self) -> bool:
+    def _becomes_ready(self) -> bool:
         """Wait while a server runs but is not ready: in crash recovery, or shutting down."""
         for _ in self._while_alive("become ready"):
             # Pinging PostgreSQL too early would leave complaints in its log.
@@ -151,13 +151,13 @@ class EmbeddedPostgres:
         return False
 
     def _stop(self) -> None:
-        told = False
+        sent = False
         for _ in self._while_alive("stop"):
             # An answer proves that the process id in postmaster.pid is not a stale one.
-            if not told and _ping(self._socket) != pq.Ping.NO_RESPONSE:
+            if not sent and _ping(self._socket) != pq.Ping.NO_RESPONSE:
                 with contextlib.suppress(PostgresUnavailable):
                     self._programs.run("pg_ctl", "stop", self._data, "-W", "-m", "fast")
-                    told = True
+                    sent = True
 
     def _while_alive(self, purpose: str) -> Iterator[None]:
         deadline, pause = time.monotonic() + START_TIMEOUT_SECONDS, 0.01

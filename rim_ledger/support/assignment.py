@@ -9,7 +9,7 @@ from uuid import UUID
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.support.assignment_rules import can_take, keep_loads, open_department
+from rim_ledger.support.assignment_rules import can_take, open_department, record_loads
 from rim_ledger.support.support_agent import AVAILABLE, SupportAgent, agent_stream
 from rim_ledger.support.ticket import URGENCY, Ticket, TicketAssigned, waiting_in
 from rim_ledger.values import Id
@@ -45,9 +45,9 @@ def assign_waiting(uow: UnitOfWork, department: UUID | None = None) -> int:
         able = [a for a in agents.values() if ticket.department in (None, a.department)]
         if not able:
             continue
-        chosen = min(able, key=_burden).id
+        chosen = min(able, key=_by_load).id
         uow.append(Ticket, ticket.id, [TicketAssigned(assigned_to=chosen, automatic=True)])
-        keep_loads(uow, ticket)
+        record_loads(uow, ticket)
         agents[chosen] = uow.read(SupportAgent, agent_stream(chosen))
         given += 1
     return given
@@ -72,13 +72,13 @@ def _waiting(
     lists = [uow.listed(waiting_in(each), TICKETS_MAX) for each in places]
     found = [ticket for each in lists for ticket in each]
     uow.look_ahead(partial(uow.find, Ticket, each) for each in found)
-    return sorted((uow.read(Ticket, each) for each in found), key=_turn)[:TICKETS_MAX]
+    return sorted((uow.read(Ticket, each) for each in found), key=_by_urgency)[:TICKETS_MAX]
 
 
-def _turn(ticket: Ticket) -> tuple[int, datetime, UUID]:
+def _by_urgency(ticket: Ticket) -> tuple[int, datetime, UUID]:
     return URGENCY.index(ticket.priority), ticket.created_at, ticket.id
 
 
-def _burden(agent: SupportAgent) -> tuple[int, bool, datetime, UUID]:
+def _by_load(agent: SupportAgent) -> tuple[int, bool, datetime, UUID]:
     last = agent.last_assigned_at
     return agent.active_tickets, last is not None, last or agent.created_at, agent.id

@@ -39,7 +39,7 @@ def can_take(uow: UnitOfWork, admin: UUID) -> bool:
     return active and (agent is None or agent.status is not AgentStatus.AWAY)
 
 
-def require_taker(uow: UnitOfWork, admin: UUID, pointer: str) -> None:
+def require_assignable(uow: UnitOfWork, admin: UUID, pointer: str) -> None:
     """Refuse an assignee who does not exist, or is not available."""
     if uow.find(AdminUser, admin) is None:
         raise Invalid("unknown-assignee", f"There is no agent or admin {admin}.", pointer)
@@ -47,7 +47,7 @@ def require_taker(uow: UnitOfWork, admin: UUID, pointer: str) -> None:
     require(can_take(uow, admin), "assignee-unavailable", words)
 
 
-def require_holder(uow: UnitOfWork, holder: UUID) -> None:
+def require_assignee(uow: UnitOfWork, holder: UUID) -> None:
     """Refuse a caller who neither has the ticket nor may act on all tickets."""
     if uow.stamp.actor.id != holder and not uow.may("tickets.all", "write"):
         raise Forbidden("not-your-ticket", "This is up to whoever has the ticket, or to a lead.")
@@ -61,7 +61,7 @@ def open_department(uow: UnitOfWork, id: UUID) -> Department:
     return department
 
 
-def keep_loads(uow: UnitOfWork, before: Ticket) -> None:
+def record_loads(uow: UnitOfWork, before: Ticket) -> None:
     """Record with the agents that a decision took the ticket from one and gave it to another."""
     left, taken = _holder(before), _holder(uow.read(Ticket, before.id))
     if left == taken:

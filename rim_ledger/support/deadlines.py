@@ -17,7 +17,7 @@ from rim_ledger.support.ticket import (
 from rim_ledger.system.config import setting
 
 REMINDER: Final = "ticket"
-SETTLED_AFTER: Final = timedelta(hours=72)
+CLOSED_AFTER: Final = timedelta(hours=72)
 """How long a resolved ticket may be reopened; then it closes."""
 
 
@@ -41,10 +41,10 @@ def overdue(ticket: Ticket, at: datetime) -> Iterator[Event]:
         yield TicketResolutionOverdue()
 
 
-def next_look(ticket: Ticket) -> datetime | None:
+def next_deadline(ticket: Ticket) -> datetime | None:
     """Return the next deadline; None if there is none."""
     if ticket.status is TicketStatus.RESOLVED and ticket.resolved_at:
-        return ticket.resolved_at + SETTLED_AFTER
+        return ticket.resolved_at + CLOSED_AFTER
     times = []
     if ticket.active and not (ticket.responded_at or ticket.response_overdue):
         times.append(ticket.response_due_at)
@@ -55,7 +55,7 @@ def next_look(ticket: Ticket) -> datetime | None:
 
 def schedule_check(uow: UnitOfWork, id: UUID) -> None:
     """Schedule the reminder for the next deadline of a ticket, or cancel it."""
-    if at := next_look(uow.read(Ticket, id)):
+    if at := next_deadline(uow.read(Ticket, id)):
         uow.remind(REMINDER, id, at)
     else:
         uow.forget(REMINDER, id)
@@ -69,7 +69,7 @@ def check_ticket(id: UUID) -> Work:
         uow.act_upon(id)
         ticket, at = uow.read(Ticket, id), uow.stamp.at
         uow.append(Ticket, id, overdue(ticket, at))
-        if ticket.status is TicketStatus.RESOLVED and (due := next_look(ticket)) and at >= due:
+        if ticket.status is TicketStatus.RESOLVED and (due := next_deadline(ticket)) and at >= due:
             uow.append(Ticket, id, [TicketClosed()])
         schedule_check(uow, id)
         return id

@@ -9,13 +9,13 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.support.assignment_rules import (
     can_take,
-    keep_loads,
     profile,
-    require_holder,
-    require_taker,
+    record_loads,
+    require_assignable,
+    require_assignee,
     tier_of,
 )
-from rim_ledger.support.deadlines import SETTLED_AFTER, overdue, resolution_due, schedule_check
+from rim_ledger.support.deadlines import CLOSED_AFTER, overdue, resolution_due, schedule_check
 from rim_ledger.support.department import Department
 from rim_ledger.support.ticket import (
     LEGAL,
@@ -52,11 +52,11 @@ class AssignTicket(Command[Ticket]):
             passes = caller == has or uow.may("tickets.all", "write")
             free = passes and self.assigned_to not in (caller, has)
             require(free, "already-assigned", "Somebody has this ticket already.")
-        require_taker(uow, self.assigned_to, "/assignedTo")
+        require_assignable(uow, self.assigned_to, "/assignedTo")
         yield TicketAssigned(assigned_to=self.assigned_to)
 
     def follow(self, before: Ticket, uow: UnitOfWork) -> None:
-        keep_loads(uow, before)
+        record_loads(uow, before)
 
 
 class UnassignTicket(Command[Ticket]):
@@ -66,11 +66,11 @@ class UnassignTicket(Command[Ticket]):
         require_legal(aggregate.status, "unassign", LEGAL)
         if aggregate.assigned_to is None:
             raise _not_assigned()
-        require_holder(uow, aggregate.assigned_to)
+        require_assignee(uow, aggregate.assigned_to)
         yield TicketUnassigned()
 
     def follow(self, before: Ticket, uow: UnitOfWork) -> None:
-        keep_loads(uow, before)
+        record_loads(uow, before)
 
 
 class StartWork(Command[Ticket]):
@@ -79,7 +79,7 @@ class StartWork(Command[Ticket]):
     def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "start", LEGAL)
         if aggregate.assigned_to is not None:
-            require_holder(uow, aggregate.assigned_to)
+            require_assignee(uow, aggregate.assigned_to)
         elif (caller := uow.stamp.admin) is not None:
             perform(uow, Ticket, aggregate.id, AssignTicket(assigned_to=caller))
         else:
@@ -98,7 +98,7 @@ class EscalateTicket(Command[Ticket]):
         caller = uow.stamp.actor.id
         oneself = "A ticket is escalated to somebody else."
         require(self.to != caller, "escalation-to-oneself", oneself)
-        require_taker(uow, self.to, "/to")
+        require_assignable(uow, self.to, "/to")
         higher = tier_of(uow, self.to) > _tier_now(aggregate, uow)
         require(higher, "tier-not-higher", "A ticket is escalated to a strictly higher tier.")
         yield TicketEscalated(to=self.to, reason=self.reason)
@@ -111,12 +111,12 @@ class AcceptEscalation(Command[Ticket]):
         require_legal(aggregate.status, "accept", LEGAL)
         to = aggregate.escalated_to
         assert to is not None, "a ticket is escalated to somebody"
-        require_holder(uow, to)
-        require_taker(uow, to, "/escalatedTo")
+        require_assignee(uow, to)
+        require_assignable(uow, to, "/escalatedTo")
         yield TicketEscalationAccepted(assigned_to=to)
 
     def follow(self, before: Ticket, uow: UnitOfWork) -> None:
-        keep_loads(uow, before)
+        record_loads(uow, before)
 
 
 class ResolveTicket(Command[Ticket]):
@@ -130,7 +130,7 @@ class ResolveTicket(Command[Ticket]):
         yield TicketResolved(resolution=self.resolution)
 
     def follow(self, before: Ticket, uow: UnitOfWork) -> None:
-        keep_loads(uow, before)
+        record_loads(uow, before)
         schedule_check(uow, before.id)
 
 
@@ -144,7 +144,7 @@ class ReopenTicket(Command[Ticket]):
         require_legal(aggregate.status, "reopen", LEGAL)
         assert aggregate.resolved_at is not None, "a resolved ticket was resolved some time"
         late = "It was resolved more than 72 hours ago; please open another ticket."
-        require(uow.now <= aggregate.resolved_at + SETTLED_AFTER, "too-late-to-reopen", late)
+        require(uow.now <= aggregate.resolved_at + CLOSED_AFTER, "too-late-to-reopen", late)
         uow.read(User, aggregate.customer_id).require_present()
         place, has = aggregate.department, aggregate.assigned_to
         gone = place is not None and uow.read(Department, place).archived
@@ -156,7 +156,7 @@ class ReopenTicket(Command[Ticket]):
             yield TicketUnassigned()
 
     def follow(self, before: Ticket, uow: UnitOfWork) -> None:
-        keep_loads(uow, before)
+        record_loads(uow, before)
         schedule_check(uow, before.id)
 
 

@@ -60,8 +60,8 @@ class StartBackup(Creation[Backup]):
         running = "A backup is being made; one at a time."
         require(not uow.listed(RUNNING, 1), "backup-in-progress", running)
         settings = current(uow)
-        wish, parent, why = self.type or settings.backup_type, None, None
-        if wish is BackupType.INCREMENTAL:
+        requested, parent, why = self.type or settings.backup_type, None, None
+        if requested is BackupType.INCREMENTAL:
             parent, why = _base(uow, settings.storage_location)
         type_ = BackupType.INCREMENTAL if parent else BackupType.FULL
         uow.remind(MAKE, id, uow.stamp.at)
@@ -98,10 +98,10 @@ class DeleteBackup(Command[Backup]):
         for each in uow.listed(RUNNING, 1):
             needed = uow.read(Backup, each).parent_id != aggregate.id
             require(needed, "backup-in-progress", "A backup that goes on from it is being made.")
-        yield from put_away(aggregate, uow)
+        yield from mark_deleted(aggregate, uow)
 
 
-def put_away(backup: Backup, uow: UnitOfWork, *, expired: bool = False) -> Iterable[Event]:
+def mark_deleted(backup: Backup, uow: UnitOfWork, *, expired: bool = False) -> Iterable[Event]:
     """Mark a backup as deleted, and schedule the deletion of its file."""
     uow.forget(VERIFY, backup.id)
     if backup.kept:
@@ -198,7 +198,7 @@ def succeed(id: UUID, done: BackupSucceeded) -> Work:
             uow.append(Backup, id, [done])
             uow.append(BackupSettings, SETTINGS, [BackupTaken(backup_id=id)])
             for old in expired(kept(uow), uow.stamp.at):
-                uow.append(Backup, old.id, put_away(old, uow, expired=True))
+                uow.append(Backup, old.id, mark_deleted(old, uow, expired=True))
         elif not backup.kept:  # It was given up, and its file was deleted before it was written.
             uow.remind(DROP, id, uow.now)
         return id

@@ -58,7 +58,7 @@ class Dump(Struct, kw_only=True):
     sealer: Sealer
     id: UUID
     before: Chain | None
-    told: Progress
+    report: Progress
     done: int = 0
     total: int = 0
     manifest: Manifest | None = None
@@ -69,7 +69,7 @@ class Dump(Struct, kw_only=True):
         yield self.sealer.head
         before = self.before.last if self.before else None
         after = before.position if before else 0
-        async with _one_moment(self.url) as connection:
+        async with _snapshot(self.url) as connection:
             head = "SELECT coalesce(max(position), 0), transaction_timestamp() FROM ledger.events"
             ((position, at),) = await _rows(connection, head)
             layouts = {
@@ -97,7 +97,7 @@ class Dump(Struct, kw_only=True):
                 continue
             async for part in self._file(str(file)):
                 yield part
-            self._tell(1)
+            self._count(1)
         self.manifest = Manifest(
             id=self.id,
             parent=before.id if before else None,
@@ -110,13 +110,13 @@ class Dump(Struct, kw_only=True):
             missing=missing,
             pieces=self.sealer.pieces,
             keys={table: list(layout.key) for table, layout in state.items()},
-            changes=[table for table, layout in state.items() if self._knows(table, layout)],
+            changes=[table for table, layout in state.items() if self._has_base(table, layout)],
             parent_file=self.before.links[-1][0].name if self.before else None,
             parent_digest=before.digest if before else None,
         )
         yield self.sealer.manifest(self.manifest)
 
-    def _knows(self, table: str, layout: Layout) -> bool:
+    def _has_base(self, table: str, layout: Layout) -> bool:
         """Return whether the parents have a table with the same columns and order."""
         return self.before is not None and self.before.last.has(table, layout)
 
@@ -124,8 +124,8 @@ class Dump(Struct, kw_only=True):
         self, connection: AsyncConnection[Any], table: str, layout: Layout
     ) -> AsyncIterator[bytes]:
         of, lines = table, self._lines(connection, table, layout)
-        if self.before and self._knows(table, layout):
-            before = self.before.rows(table, _silent)
+        if self.before and self._has_base(table, layout):
+            before = self.before.rows(table, _unreported)
             of, lines = CHANGES + table, difference(before, layout.groups(lines))
         async for part in self._pieces(of, lines):
             yield part
@@ -146,9 +146,9 @@ class Dump(Struct, kw_only=True):
                 yield bytes(line)
                 read += 1
                 if read == ROUND:
-                    self._tell(read)
+                    self._count(read)
                     read = 0
-        self._tell(read)
+        self._count(read)
 
     async def _pieces(self, of: str, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for content, count in packed(lines):
@@ -163,13 +163,13 @@ class Dump(Struct, kw_only=True):
                 rest = b""
         yield self.sealer.piece(FILE + name, rest)
 
-    def _tell(self, more: int) -> None:
+    def _count(self, more: int) -> None:
         self.done += more
-        self.told(self.done, self.total)
+        self.report(self.done, self.total)
 
 
 @asynccontextmanager
-async def _one_moment(url: str) -> AsyncIterator[AsyncConnection[Any]]:
+async def _snapshot(url: str) -> AsyncIterator[AsyncConnection[Any]]:
     """Open a read-only connection on one snapshot. It is closed without a rollback, because an
     interrupted COPY accepts no further command."""
     connection = await AsyncConnection.connect(url)
@@ -182,7 +182,7 @@ async def _one_moment(url: str) -> AsyncIterator[AsyncConnection[Any]]:
         await connection.close()
 
 
-def _silent(_: int) -> None:
+def _unreported(_: int) -> None:
     """Reading the parents does not count as progress."""
 
 

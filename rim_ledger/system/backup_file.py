@@ -25,7 +25,7 @@ from rim_ledger.storage import Storage
 from rim_ledger.system.backup_manifest import EVENTS, Manifest, Piece
 
 MAGIC: Final = b"RIM BACKUP 2\n"
-MAGIC_OF_BEFORE: Final = b"RIM BACKUP 1\n"
+MAGIC_V1: Final = b"RIM BACKUP 1\n"
 SALT, CHECK, LENGTH = 32, 16, 4
 HEAD: Final = len(MAGIC) + 16 + SALT + CHECK
 PIECE, MANIFEST = b"p", b"m"
@@ -107,7 +107,7 @@ class Archive:
         """Return its size in bytes; None if it does not exist."""
         return await self._storage.size(self.name)
 
-    async def manifest(self, told: Callable[[int], None] = lambda _: None) -> Manifest:
+    async def manifest(self, report: Callable[[int], None] = lambda _: None) -> Manifest:
         """Read and verify the whole file, and return its manifest. Raises BackupError.
 
         `report` is called with the bytes of each piece.
@@ -115,7 +115,7 @@ class Archive:
         found = list[tuple[int, str, int]]()
         manifest: Manifest | None = None
         async for kind, sealed, content in self._opened():
-            told(len(sealed))
+            report(len(sealed))
             if manifest:
                 raise self._unsound("something follows after its end")
             if kind == MANIFEST:
@@ -127,12 +127,12 @@ class Archive:
         if len(found) != len(manifest.pieces):
             raise self._unsound(f"it has {len(found)} of {len(manifest.pieces)} pieces")
         events = 0
-        for number, (said, is_) in enumerate(zip(manifest.pieces, found, strict=True), 1):
-            if (said.size, said.sha256) != is_[:2]:
-                raise self._unsound(f"piece {number} ({said.of}) is not what the manifest says")
-            events += is_[2] if said.of == EVENTS else 0
-        if events != (said_to_be := manifest.position - manifest.after):
-            raise self._unsound(f"it has {events} of {said_to_be} events")
+        for number, (listed, actual) in enumerate(zip(manifest.pieces, found, strict=True), 1):
+            if (listed.size, listed.sha256) != actual[:2]:
+                raise self._unsound(f"piece {number} ({listed.of}) is not what the manifest says")
+            events += actual[2] if listed.of == EVENTS else 0
+        if events != (expected := manifest.position - manifest.after):
+            raise self._unsound(f"it has {events} of {expected} events")
         return manifest
 
     async def outline(self) -> Manifest:
@@ -204,7 +204,7 @@ class Archive:
     def _opener(self, head: bytes) -> Opener:
         if len(head) < HEAD:
             raise self._unsound("it is too short to be a backup")
-        if not head.startswith((MAGIC, MAGIC_OF_BEFORE)):
+        if not head.startswith((MAGIC, MAGIC_V1)):
             raise self._unsound("it is no backup that this version can read")
         words = head[len(MAGIC) :]
         id_, salt, check = UUID(bytes=words[:16]), words[16 : 16 + SALT], words[16 + SALT :]

@@ -29,7 +29,7 @@ from rim_ledger.system.backup import (
     BackupSucceeded,
     BackupVerified,
 )
-from rim_ledger.system.backup_chain import Chain, outlined
+from rim_ledger.system.backup_chain import Chain, unverified_chain
 from rim_ledger.system.backup_commands import (
     DROP,
     LATER,
@@ -81,34 +81,34 @@ class BackupWorker:
     async def start(self, type: BackupType | None) -> UUID:
         """Start a backup that this process writes at once; if it dies, the reminder does. Raises
         Refused."""
-        wish = StartBackup(type=type)
+        command = StartBackup(type=type)
 
         def work(uow: UnitOfWork) -> UUID:
-            id_ = perform(uow, Backup, None, wish)
+            id_ = perform(uow, Backup, None, command)
             uow.remind(MAKE, id_, uow.now + HEAD_START)
             return id_
 
         return (await self._ledger.submit(work, self._stamp())).id
 
-    def begin(self, what: str, id: UUID) -> None:
+    def begin(self, kind: str, id: UUID) -> None:
         """Run the work of a reminder in the background, unless some is running."""
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(what, id))
+            self._task = asyncio.create_task(self._run(kind, id))
 
     async def drain(self) -> None:
         """Wait for the work that is running."""
         if self._task:
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def make(self, id: UUID, told: Progress = silent) -> None:
+    async def make(self, id: UUID, report: Progress = silent) -> None:
         """Write a backup, verify it, and record the outcome. If interrupted, the reminder repeats
         it."""
         async with lease(self._url, "backup") as free:
-            backup, chain = await self._look(id)
+            backup, chain = await self._load(id)
             if not free or backup.status is not BackupStatus.IN_PROGRESS:
                 return
             try:
-                done = await self._write(backup, chain, told)
+                done = await self._write(backup, chain, report)
             except (Unavailable, BackupError) as error:
                 await self.fail(id, str(error))
                 return
@@ -129,10 +129,10 @@ class BackupWorker:
 
         await self._ledger.submit(work, self._stamp())
 
-    async def verify(self, id: UUID, told: Callable[[int], None] = lambda _: None) -> None:
+    async def verify(self, id: UUID, report: Callable[[int], None] = lambda _: None) -> None:
         """Verify a backup, and record the outcome."""
         async with lease(self._url, "backup") as free:
-            backup, _ = await self._look(id)
+            backup, _ = await self._load(id)
             if not free or not backup.verifying:
                 return
             outcome: Event = BackupVerified()
@@ -140,7 +140,7 @@ class BackupWorker:
                 if await self.places.of(backup).size(backup.file) is None:
                     outcome = BackupFoundUnsound(reason="Its file is gone.")
                 else:
-                    await self.places.archive(backup).manifest(told)
+                    await self.places.archive(backup).manifest(report)
             except BackupError as error:
                 outcome = BackupFoundUnsound(reason=str(error))
 
@@ -156,7 +156,7 @@ class BackupWorker:
 
     async def drop(self, id: UUID) -> None:
         """Delete the file of a failed or deleted backup."""
-        backup, _ = await self._look(id)
+        backup, _ = await self._load(id)
         if not backup.kept and backup.status is not BackupStatus.IN_PROGRESS:
             await self.places.of(backup).drop(backup.file)
 
@@ -166,20 +166,20 @@ class BackupWorker:
 
         await self._ledger.submit(work, self._stamp())
 
-    async def _run(self, what: str, id: UUID) -> None:
+    async def _run(self, kind: str, id: UUID) -> None:
         works: dict[str, Callable[[UUID], Awaitable[None]]] = {
             MAKE: self.make,
             VERIFY: self.verify,
             DROP: self.drop,
         }
         try:
-            await works[what](id)
+            await works[kind](id)
         except Exception as error:
-            log.warning("%s could not be done and is tried again: %s", what, type(error).__name__)
+            log.warning("%s could not be done and is tried again: %s", kind, type(error).__name__)
             with contextlib.suppress(Exception):  # The database may be unavailable as well.
-                await self._put_off(what, id)
+                await self._postpone(kind, id)
 
-    async def _put_off(self, what: str, id: UUID) -> None:
+    async def _postpone(self, kind: str, id: UUID) -> None:
         """Postpone failed work, so that an unavailable store does not block other reminders."""
 
         def work(uow: UnitOfWork) -> UUID:
@@ -189,14 +189,14 @@ class BackupWorker:
                 VERIFY: backup.verifying,
                 DROP: True,
             }
-            if open_[what]:
-                uow.remind(what, id, uow.now + LATER)
+            if open_[kind]:
+                uow.remind(kind, id, uow.now + LATER)
             return id
 
         await self._ledger.submit(work, self._stamp())
 
     async def _write(
-        self, backup: Backup, chain: Sequence[Backup], told: Progress
+        self, backup: Backup, chain: Sequence[Backup], report: Progress
     ) -> BackupSucceeded:
         storage, archive = self.places.of(backup), self.places.archive(backup)
         if await storage.size(backup.file):
@@ -207,15 +207,17 @@ class BackupWorker:
             backup = await self._promote(backup, f"The backup '{weak.name}' cannot be used.")
         elif chain:
             try:
-                before = await outlined([self.places.archive(each) for each in chain])
-                return await self._dump(backup, before, told)
+                before = await unverified_chain([self.places.archive(each) for each in chain])
+                return await self._dump(backup, before, report)
             except BackupError as error:
                 await storage.drop(backup.file)
                 words = f"Of what it would go on from, {error}."
                 backup = await self._promote(backup, words)
-        return await self._dump(backup, None, told)
+        return await self._dump(backup, None, report)
 
-    async def _dump(self, backup: Backup, before: Chain | None, told: Progress) -> BackupSucceeded:
+    async def _dump(
+        self, backup: Backup, before: Chain | None, report: Progress
+    ) -> BackupSucceeded:
         archive = self.places.archive(backup)
         dump = Dump(
             url=self._url,
@@ -223,9 +225,9 @@ class BackupWorker:
             sealer=Sealer(self.places.secrets[0], backup.id, self._environment),
             id=backup.id,
             before=before,
-            told=told,
+            report=report,
         )
-        await _pour(dump.parts(), self.places.of(backup), backup.file)
+        await _store(dump.parts(), self.places.of(backup), backup.file)
         if (manifest := await archive.manifest()) != dump.manifest:
             raise BackupError(
                 f"the backup {backup.file} cannot be used: it is not what was written"
@@ -252,10 +254,10 @@ class BackupWorker:
             return backup.id
 
         await self._ledger.submit(work, self._stamp())
-        promoted, _ = await self._look(backup.id)
+        promoted, _ = await self._load(backup.id)
         return promoted
 
-    async def _look(self, id: UUID) -> tuple[Backup, Sequence[Backup]]:
+    async def _load(self, id: UUID) -> tuple[Backup, Sequence[Backup]]:
         """Return a backup and its ancestors, the full one first."""
 
         def look(uow: UnitOfWork) -> tuple[Backup, Sequence[Backup]]:
@@ -268,7 +270,7 @@ class BackupWorker:
         return Stamp(at=self._environment.now(), actor=SYSTEM)
 
 
-async def _pour(parts: AsyncIterator[bytes], storage: Storage, name: str) -> None:
+async def _store(parts: AsyncIterator[bytes], storage: Storage, name: str) -> None:
     """Store parts that a separate task makes: on interruption that task ends first, and returns its
     connection."""
     pieces = asyncio.Queue[bytes | Exception | None](WAITING_MAX)

@@ -19,7 +19,7 @@ from rim_ledger.near import nearest
 from rim_ledger.system.config_keys import KNOWN, Known
 from rim_ledger.values import Description, Word, derived_id
 
-CONFUSED: Final = 0.85
+TYPO_SIMILARITY: Final = 0.85
 """How similar a new name may be to a known one: see `nearest`."""
 
 
@@ -133,7 +133,7 @@ class SetConfig(Timed):
         old = before.value if before else None
         known = KNOWN.get((self.category, self.key))
         if not (before or known):
-            _require_meant(self.category, self.key)
+            _require_no_typo(self.category, self.key)
         value = _checked(known, self.value) if known else _same_type(before, self.value)
         words = self.description or (known.description if known else "")
         if before is None or (old, before.description) != (value, words):
@@ -143,11 +143,11 @@ class SetConfig(Timed):
             uow.append(SystemConfig, stream, [event])
 
 
-def _require_meant(category: str, key: str) -> None:
+def _require_no_typo(category: str, key: str) -> None:
     """Refuse a new setting with a name similar to a known one: it is probably a typo."""
-    if near_category := nearest(category, {name for name, _ in KNOWN}, CONFUSED):
+    if near_category := nearest(category, {name for name, _ in KNOWN}, TYPO_SIMILARITY):
         keys = [name for each, name in KNOWN if each == near_category]
-        if near_key := nearest(key, keys, CONFUSED):
+        if near_key := nearest(key, keys, TYPO_SIMILARITY):
             words = f"There is no setting {category}/{key}"
             meant = f"did you mean {near_category}/{near_key}?"
             raise Invalid("unknown-setting", f"{words}; {meant}", "/key")
@@ -195,8 +195,8 @@ def span(uow: UnitOfWork, category: str, key: str) -> timedelta:
 
 
 def _same_type(before: SystemConfig | None, value: JsonValue) -> JsonValue:
-    if before and (wish := _type_of(value)) is not before.data_type:
-        words = f"{before.key} is of the type {before.data_type}, not {wish}."
+    if before and (given := _type_of(value)) is not before.data_type:
+        words = f"{before.key} is of the type {before.data_type}, not {given}."
         raise Invalid("wrong-type", words, "/value")
     return value
 

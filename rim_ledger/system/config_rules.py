@@ -47,31 +47,31 @@ def _require_scheme(kind: IntegrationType, base_url: str) -> None:
         raise Invalid("wrong-scheme", words, "/baseUrl")
 
 
-def _require_networks(wish: Any) -> None:
+def _require_networks(value: Any) -> None:
     known = [each.value for each in Network]
-    if not (isinstance(wish, list) and wish and all(each in known for each in wish)):
+    if not (isinstance(value, list) and value and all(each in known for each in value)):
         words = f"This lists one or more of {', '.join(known)}."
         raise Invalid("unknown-network", words, "/config/networks")
 
 
-def _require_address(wish: Any) -> None:
+def _require_address(value: Any) -> None:
     words = "This is the address that e-mails are from, such as ledger@example.com, in ASCII."
     try:
-        ADDRESS.validate_python(wish, strict=True)
+        ADDRESS.validate_python(value, strict=True)
     except ValidationError:
         raise Invalid("invalid-sender", words, "/config/from") from None
-    if not wish.isascii():  # Not every server accepts it.
+    if not value.isascii():  # Not every server accepts it.
         raise Invalid("invalid-sender", words, "/config/from")
 
 
-def _require_name(wish: Any) -> None:
-    short = isinstance(wish, str) and 0 < len(wish) <= FROM_MAX and wish.isprintable()
-    if not short or wish != wish.strip():
+def _require_name(value: Any) -> None:
+    short = isinstance(value, str) and 0 < len(value) <= FROM_MAX and value.isprintable()
+    if not short or value != value.strip():
         words = f"This is whom an SMS is from, in {FROM_MAX} characters at most, such as RIM."
         raise Invalid("invalid-sender", words, "/config/from")
 
 
-def _require_rate(wish: Any) -> None:
-    if type(wish) is not int or not 1 <= wish <= PER_SECOND_MAX:
+def _require_rate(value: Any) -> None:
+    if type(value) is not int or not 1 <= value <= PER_SECOND_MAX:
         words = f"This is how many messages go out in a second, from 1 to {PER_SECOND_MAX}."
         raise Invalid("invalid-rate", words, "/config/perSecond")

@@ -19,7 +19,7 @@ FORMER_SECRET: Final = "formerApiSecret"  # noqa: S105 - the same, while another
 LEAST, MOST = 8, 500
 OVERLAP_HOURS: Final = 24
 OVERLAP_HOURS_MAX: Final = 7 * 24
-TELLING: Final = 12
+LAST4_LENGTH_MIN: Final = 12
 """Shortest secret whose last four characters are shown: they reveal too much of a shorter one."""
 
 
@@ -114,7 +114,7 @@ def keep(
     text = secret.get_secret_value()
     imprint = Imprint(
         fingerprint=uow.fingerprint(purpose, text)[:16],
-        last4=text[-4:] if len(text) >= TELLING else None,
+        last4=text[-4:] if len(text) >= LAST4_LENGTH_MIN else None,
     )
     if known and known.imprint == imprint:
         return None

@@ -36,7 +36,7 @@ from rim_ledger.system.integration import (
     TestResult,
     under_way,
 )
-from rim_ledger.system.recovery import PROBE, mended
+from rim_ledger.system.recovery import PROBE, after_test
 from rim_ledger.values import LOOPBACK, Name
 
 CONFIG_MAX: Final = 10_000
@@ -163,22 +163,22 @@ class TestIntegration(Command[ApiIntegration]):
 
     __test__: ClassVar[bool] = False
 
-    _line: Endpoint | None = PrivateAttr(default=None)
+    _endpoint: Endpoint | None = PrivateAttr(default=None)
     _found: IntegrationTested | Blocked | None = PrivateAttr(default=None)
 
-    def after(self, line: Endpoint, found: IntegrationTested | Blocked) -> Self:
+    def after(self, endpoint: Endpoint, found: IntegrationTested | Blocked) -> Self:
         """Return a copy of the command with the endpoint that was called, and the outcome."""
         ready = self.model_copy()
-        ready._line, ready._found = line, found
+        ready._endpoint, ready._found = endpoint, found
         return ready
 
     def decide(self, aggregate: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
         assert self._found, "the call is made before the decision"
         if isinstance(self._found, Blocked):
             raise self._found
-        same = self._line == endpoint_of(uow, aggregate)
+        same = self._endpoint == endpoint_of(uow, aggregate)
         require(same, "changed-meanwhile", "The integration was changed while it was tested.")
-        return [self._found, *mended(aggregate, self._found, uow)]
+        return [self._found, *after_test(aggregate, self._found, uow)]
 
 
 class ActivateIntegration(Command[ApiIntegration]):

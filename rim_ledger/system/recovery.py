@@ -23,7 +23,7 @@ FIRST_PROBE: Final = timedelta(minutes=1)
 LAST_WAIT: Final = timedelta(hours=1)
 
 
-def break_(id: UUID, failures: int) -> Work:
+def open_breaker(id: UUID, failures: int) -> Work:
     """Return the circuit breaker's decision: stop calling a provider, and schedule a test."""
 
     def work(uow: UnitOfWork) -> UUID:
@@ -36,24 +36,24 @@ def break_(id: UUID, failures: int) -> Work:
     return work
 
 
-def mend(line: Endpoint, found: IntegrationTested) -> Work:
+def record_test(endpoint: Endpoint, found: IntegrationTested) -> Work:
     """Return the decision on a scheduled test of an integration in error."""
 
     def work(uow: UnitOfWork) -> UUID:
-        uow.act_upon(line.id)
-        integration = uow.read(ApiIntegration, line.id)
+        uow.act_upon(endpoint.id)
+        integration = uow.read(ApiIntegration, endpoint.id)
         if integration.status is not IntegrationStatus.ERROR:
-            uow.forget(PROBE, line.id)
-        elif line == endpoint_of(uow, integration):
+            uow.forget(PROBE, endpoint.id)
+        elif endpoint == endpoint_of(uow, integration):
             if found.result is TestResult.SUCCESS:
-                uow.append(ApiIntegration, line.id, [found])
-            uow.append(ApiIntegration, line.id, mended(integration, found, uow))
-        return line.id
+                uow.append(ApiIntegration, endpoint.id, [found])
+            uow.append(ApiIntegration, endpoint.id, after_test(integration, found, uow))
+        return endpoint.id
 
     return work
 
 
-def mended(
+def after_test(
     integration: ApiIntegration, found: IntegrationTested, uow: UnitOfWork
 ) -> Iterable[Event]:
     """Yield what follows from a test in error: it is activated, or the next test is scheduled."""

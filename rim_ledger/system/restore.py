@@ -35,7 +35,7 @@ SELECT max(position) + 1, 1 + count(*) FILTER (WHERE stream_id = %s),
 
 ReportProgress = Callable[[int, int], None]
 """Called with the bytes done, and the total."""
-GoOn = Callable[[AsyncConnection[Any]], Awaitable[tuple[str, EventMac | None]]]
+FinalStep = Callable[[AsyncConnection[Any]], Awaitable[tuple[str, EventMac | None]]]
 """A further step of the restore, in the same transaction. Returns a message about it, and the MAC
 for the events of the restored ledger."""
 
@@ -53,9 +53,9 @@ async def restore(
     chain: Chain,
     files: Storage,
     environment: Environment,
-    told: ReportProgress,
+    report: ReportProgress,
     *,
-    go_on: GoOn,
+    go_on: FinalStep,
 ) -> str:
     """Fill an empty database with a chain, in one transaction, with egress stopped. Returns a
     message. Raises NotEmpty, or BackupError if the backup needs a newer program."""
@@ -66,7 +66,7 @@ async def restore(
         await _make_tables(connection, chain)
         stored = list[str]()
         try:
-            await _fill(connection, chain, files, stored, told)
+            await _fill(connection, chain, files, stored, report)
             await _set_counters(connection, chain)
             await _migrate(connection, scripts().keys() - set(chain.last.migrations))
             words, mac = await go_on(connection)
@@ -114,17 +114,17 @@ async def _fill(
     chain: Chain,
     files: Storage,
     stored: list[str],
-    told: ReportProgress,
+    report: ReportProgress,
 ) -> None:
     done, size = 0, chain.size
 
-    def tell(more: int) -> None:
+    def count(more: int) -> None:
         nonlocal done
         done += more
-        told(done, size)
+        report(done, size)
 
     file, parts = "", list[bytes]()
-    async for piece, content, columns in chain.log_and_files(tell):
+    async for piece, content, columns in chain.log_and_files(count):
         name = piece.of.removeprefix(FILE) if piece.of.startswith(FILE) else ""
         if name != file:
             await _keep(files, file, parts, stored)
@@ -135,7 +135,7 @@ async def _fill(
             await _copy(connection, piece.of, columns, content)
     await _keep(files, file, parts, stored)
     for table in chain.tables:
-        async for content in chain.lines(table, tell):
+        async for content in chain.lines(table, count):
             await _copy(connection, table, chain.last.columns[table], content)
 
 

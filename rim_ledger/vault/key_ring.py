@@ -73,14 +73,14 @@ class UnknownKey(Unavailable):
 class Ring:
     """The loaded keys. A missing one is loaded again: a rotation may have added it."""
 
-    def __init__(self, keys: Keys, again: Callable[[], Keys] = dict) -> None:
-        self._keys, self._again = dict(keys), again
+    def __init__(self, keys: Keys, reload: Callable[[], Keys] = dict) -> None:
+        self._keys, self._reload = dict(keys), reload
 
     def key(self, purpose: Purpose, number: int) -> bytes:
         """Return a key to open with. Raises UnknownKey."""
         if (purpose, number) not in self._keys:
             try:
-                self._keys |= self._again()
+                self._keys |= self._reload()
             except WrongSecret:
                 raise UnknownKey from None
             except psycopg.Error:

@@ -79,7 +79,7 @@ class Vault:
         text = self.unwrap_secret(owner, purpose, stored) if sealed else stored
         return self.fingerprint("secret", f"{owner} {purpose} {text}")
 
-    def wrapped_anew(self, person: UUID, wrapped: bytes) -> bytes:
+    def rewrapped(self, person: UUID, wrapped: bytes) -> bytes:
         """Return a person's key, wrapped under the newest key of the ring."""
         key = self._unwrap(Purpose.PERSONAL, wrapped, person.bytes)
         return self._wrap(Purpose.PERSONAL, key, person.bytes)

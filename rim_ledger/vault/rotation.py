@@ -114,8 +114,8 @@ def _persons(connection: Connection[Any], vault: Vault) -> Iterator[int]:
     last, mark = UUID(int=0), _mark(vault)
     while rows := connection.execute(PERSONS, [last, mark, BATCH]).fetchall():
         persons, before = zip(*rows, strict=True)
-        anew = [vault.wrapped_anew(*row) for row in rows]
-        yield connection.execute(WRAP_PERSONS, [list(persons), list(before), anew]).rowcount
+        fresh = [vault.rewrapped(*row) for row in rows]
+        yield connection.execute(WRAP_PERSONS, [list(persons), list(before), fresh]).rowcount
         last = persons[-1]
 
 
@@ -123,12 +123,12 @@ def _secrets(connection: Connection[Any], vault: Vault) -> Iterator[int]:
     """Wrap sealed secrets again; hashes stay as they are."""
     owner, purpose = UUID(int=0), ""
     while rows := connection.execute(SECRETS, [owner, purpose, *_sealed(vault), BATCH]).fetchall():
-        anew = [
+        fresh = [
             vault.wrap_secret(owner, purpose, vault.unwrap_secret(owner, purpose, secret))
             for owner, purpose, secret in rows
         ]
         columns = [list(column) for column in zip(*rows, strict=True)]
-        yield connection.execute(WRAP_SECRETS, [*columns, anew]).rowcount
+        yield connection.execute(WRAP_SECRETS, [*columns, fresh]).rowcount
         owner, purpose, _ = rows[-1]
 
 
