@@ -39,6 +39,7 @@ class Api(FastAPI):
             servers=[{"url": settings.public_url or "/"}],
             license_info=LICENSE,
             separate_input_output_schemas=False,
+            telemetry={"tracing": False, "metrics": False, "logs": False},
             docs_url=None,
             redoc_url=None,
             lifespan=lifespan,
