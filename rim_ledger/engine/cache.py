@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.codec import Codec, Recorded
-from rim_ledger.engine.draft import Draft, Outcome
+from rim_ledger.engine.draft import Outcome
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.event_mac import Forged, RowForged, leaf
 from rim_ledger.engine.missing import Secret
@@ -79,16 +79,6 @@ class Cache:
                 raise Forged(line.notification.id)
             loaded[recorded.originator_id] = self._folded(before, recorded)
         self.streams |= loaded
-
-    def codes(self, draft: Draft) -> list[bytes]:
-        """The code of each event that a draft would write."""
-        columns = zip(draft.streams, draft.versions, draft.names, draft.bodies, strict=True)
-        codes = list[bytes]()
-        for position, (stream, version, name, body) in enumerate(columns, draft.head + 1):
-            text = body.encode()
-            entry = leaf(position, stream, version, name, recorded_at=draft.at, body=text)
-            codes.append(self.event_mac.code(entry))
-        return codes
 
     def coded(self, entry: bytes) -> bytes:
         """The JSON of a line for a table that is sealed, of its entry, with its code."""
