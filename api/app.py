@@ -119,7 +119,7 @@ async def open_context(settings: Settings, table: Table) -> AsyncIterator[Contex
             url, ENTITY_OF, vault, environment, ErasureRegister(settings.home, environment).note
         ) as ledger,
         LoginThrottle(url, vault, environment) as attempts,
-        LoginThrottle(url, vault, environment, gate="borrowers") as at_codes,
+        LoginThrottle(url, vault, environment, scope="borrowers") as at_codes,
         pool,
         ReadPosition(url) as tables,
         LogPosition(url) as log_position,

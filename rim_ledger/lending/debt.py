@@ -1,6 +1,6 @@
-"""What a user owes: incurring it, sharing out payments, falling late.
+"""A user's debts: incurred, repaid, overdue, defaulted.
 
-Each function writes the user's side and the loan's side into the same book, so that the two
+Each function writes the user's side and the loan's side into the same unit of work, so that both
 always agree.
 """
 
@@ -41,7 +41,8 @@ from rim_ledger.values import ZERO, day_after
 
 
 def split(debt: Debt, loan: UUID, amount: Decimal) -> Part:
-    """As much of a debt as an amount covers: interest first, principal first once defaulted."""
+    """Return the part of a debt that an amount covers: interest first, but principal first once
+    defaulted."""
     if debt.defaulted:
         principal = min(amount, debt.principal)
         return Part(
@@ -52,9 +53,9 @@ def split(debt: Debt, loan: UUID, amount: Decimal) -> Part:
 
 
 def allocate(user: User, amount: Decimal, named: UUID | None) -> tuple[tuple[Part, ...], Decimal]:
-    """Share a payment out (domain §3): what goes to which loan, and what becomes credit.
+    """Allocate a payment (domain §3): return the part of each loan, and the remaining credit.
 
-    Credit below zero is filled first; then the named loan, then the others by due date, time of
+    Negative credit is filled first; then the named loan, then the others by due date, time of
     disbursement and id.
     """
     rest = amount - (filled := min(amount, max(ZERO, -user.credit_balance)))
@@ -75,8 +76,8 @@ def repay(
     transaction: UUID,
     paid_at: datetime,
 ) -> RepaymentAllocated:
-    """Let a payment, whose money came in at `paid_at`, reach the user's loans; what it was shared
-    out into."""
+    """Allocate a payment, whose money came in at `paid_at`, to the user's loans; return the
+    allocation."""
     parts, credit = allocate(uow.read(User, user), amount, named)
     allocated = RepaymentAllocated(
         transaction_id=transaction,
@@ -92,7 +93,7 @@ def repay(
 
 
 def incur(uow: UnitOfWork, loan: Loan, due_at: datetime) -> None:
-    """Turn what was reserved into a debt, and pay it from the user's credit as far as that goes."""
+    """Turn a reservation into a debt, and pay it from the user's credit as far as possible."""
     fee = loan.amount_due - loan.amount
     debt = DebtIncurred(loan_id=loan.id, principal=loan.amount, interest=fee, due_at=due_at)
     uow.append(User, loan.user_id, [debt])
@@ -100,11 +101,11 @@ def incur(uow: UnitOfWork, loan: Loan, due_at: datetime) -> None:
 
 
 def take_back(uow: UnitOfWork, payment: Transaction) -> None:
-    """Undo a completed payment: its parts are owed again, on loans that it had repaid as well.
+    """Undo a completed payment: its parts are owed again, also on loans that it had completed.
 
-    Credit that the payment had left and that has paid for loans since is taken back from them,
-    as far as there is any; what was refunded meanwhile stays as credit below zero, which is owed at
-    once and looked at again when a loan would default.
+    Credit that came from the payment and has paid for loans since is taken back from them. If part
+    of it was refunded, the credit becomes negative: that is owed at once, and may default as a loan
+    does.
     """
     user, parts = payment.user_id, payment.parts
     before = uow.read(User, user)
@@ -132,7 +133,7 @@ def take_back(uow: UnitOfWork, payment: Transaction) -> None:
 
 
 def cancel(uow: UnitOfWork, loan: Loan) -> None:
-    """Undo a disbursement; credit that had paid for it is credit again, or pays for others."""
+    """Undo a disbursement; credit that had paid for it is credit again, or pays for other loans."""
     if applied := uow.read(User, loan.user_id).applied.get(loan.id):
         _take_credit_back(uow, loan.user_id, applied)
     uow.append(User, loan.user_id, [DebtCancelled(loan_id=loan.id, principal=loan.amount)])
@@ -141,7 +142,7 @@ def cancel(uow: UnitOfWork, loan: Loan) -> None:
 
 
 def fall_overdue(uow: UnitOfWork, loan: Loan) -> None:
-    """Past due with something outstanding: once a loan."""
+    """Mark a loan as overdue, once per loan."""
     uow.append(Loan, loan.id, [LoanBecameOverdue()])
     uow.append(User, loan.user_id, [DebtBecameOverdue(loan_id=loan.id)])
     assert loan.due_date, "it was lent"
@@ -149,21 +150,21 @@ def fall_overdue(uow: UnitOfWork, loan: Loan) -> None:
 
 
 def default(uow: UnitOfWork, loan: Loan, event: LoanDefaulted) -> None:
-    """The lender no longer expects the money; the limit falls to zero while it is automatic."""
+    """Default a loan; an automatic limit falls to zero."""
     uow.append(Loan, loan.id, [event])
     uow.append(User, loan.user_id, [DebtDefaulted(loan_id=loan.id)])
     judge_again(uow, loan.user_id, uow.stamp.at, defaulted=True)
 
 
 def reverse_default(uow: UnitOfWork, loan: Loan, event: LoanDefaultReversed) -> None:
-    """The default was a mistake: score and limit are computed without it."""
+    """Undo a default: score and limit are computed without it."""
     uow.append(Loan, loan.id, [event])
     uow.append(User, loan.user_id, [DebtDefaultReversed(loan_id=loan.id)])
     judge_again(uow, loan.user_id, loan.defaulted_at or uow.stamp.at)
 
 
 def patience(uow: UnitOfWork) -> timedelta:
-    """How long something may be past due before it is a default."""
+    """Return how long a debt may be past due before it defaults."""
     return timedelta(days=setting(uow, "lending", "defaultAfterDays"))
 
 
@@ -176,7 +177,7 @@ def _in_order(user: User, named: UUID | None) -> Iterator[UUID]:
 
 
 def _spend_credit(uow: UnitOfWork, user_id: UUID) -> None:
-    """Credit never stands beside open debt."""
+    """Pay open debts from credit, so that a user never has both."""
     while (user := uow.read(User, user_id)).credit_balance > ZERO and user.debts:
         loan = next(_in_order(user, None))
         part, paid_at = split(user.debts[loan], loan, user.credit_balance), user.credit_at
@@ -195,8 +196,8 @@ def _take_credit_back(uow: UnitOfWork, user: UUID, part: Part) -> None:
 
 
 def _reopen(uow: UnitOfWork, id: UUID, paid_at: datetime) -> None:
-    """Let a repaid loan be owed again, and the clock look at it again, as money that came in at a
-    time does not count."""
+    """Reopen a repaid loan, without money that came in at `paid_at`, and schedule its deadlines
+    again."""
     loan = uow.read(Loan, id)
     if loan.status is not LoanStatus.COMPLETED:
         return
@@ -230,7 +231,7 @@ def _owe_again(uow: UnitOfWork, part: Part, transaction: UUID | None) -> None:
 def _completed(
     uow: UnitOfWork, user: UUID, parts: Iterable[Part], paid_at: datetime
 ) -> tuple[Completion, ...]:
-    """Which loans money of a time completes, and since when they are."""
+    """Return the loans that a payment completes, with the time of completion."""
     debts = uow.read(User, user).debts
     return tuple(
         Completion(loan_id=loan, paid_at=uow.read(Loan, loan).paid_up(paid_at))

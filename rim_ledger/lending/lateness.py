@@ -1,4 +1,4 @@
-"""Falling overdue and defaulting: by the clock, or by hand with a reason."""
+"""Overdue loans and defaults: automatic, or by hand with a reason."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -20,7 +20,7 @@ PAYING: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING)
 
 
 class MarkDefaulted(Command[Loan]):
-    """Give a loan up before the clock does, for a reason."""
+    """Default a loan before it does automatically, for a reason."""
 
     reason: Note
 
@@ -32,7 +32,7 @@ class MarkDefaulted(Command[Loan]):
 
 
 class ReverseDefault(Command[Loan]):
-    """The default was a mistake. From now on the clock leaves this loan alone."""
+    """Reverse a default made by mistake. The loan no longer defaults automatically."""
 
     reason: Note
 
@@ -44,7 +44,8 @@ class ReverseDefault(Command[Loan]):
 
 
 def check_overdue(id: UUID) -> Work:
-    """The clock's decision at the due date. A loan that was repaid in time is let go."""
+    """Return the decision of the reminder at the due date. A loan that was repaid in time is
+    skipped."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
@@ -63,7 +64,7 @@ def check_overdue(id: UUID) -> Work:
 
 
 def check_default(id: UUID) -> Work:
-    """The clock's decision some days after the due date, as many as are configured by then."""
+    """Return the decision of the reminder for the configured number of days after the due date."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
@@ -80,7 +81,7 @@ def check_default(id: UUID) -> Work:
 
 
 def check_credit_default(id: UUID) -> Work:
-    """The clock's decision on a user whose credit fell below zero as long ago as that."""
+    """Return the decision of the reminder for negative credit, after the same number of days."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
@@ -97,6 +98,6 @@ def check_credit_default(id: UUID) -> Work:
 
 
 def _over(loan: Loan) -> datetime:
-    """When the day is over on which a loan is due."""
+    """Return the end of the due day."""
     assert loan.due_date is not None, "a loan that was disbursed is due some day"
     return day_after(loan.due_date)

@@ -1,4 +1,4 @@
-"""What a user owes on one loan, and the parts of payments that it gets."""
+"""The debt of one loan, and the parts of payments allocated to it."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -11,7 +11,7 @@ from rim_ledger.values import ZERO
 
 
 class Part(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """What one loan gets of a payment, in naira."""
+    """The part of a payment allocated to one loan, in naira."""
 
     loan_id: UUID
     principal: Decimal
@@ -22,7 +22,7 @@ class Part(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
         return self.principal + self.interest
 
     def plus(self, other: "Part") -> "Part":
-        """Both parts of the same loan together."""
+        """Return the sum of two parts of the same loan."""
         return replace(
             self,
             principal=self.principal + other.principal,
@@ -30,12 +30,12 @@ class Part(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
         )
 
     def minus(self, other: "Part") -> "Part":
-        """What is left of this part without the other."""
+        """Return the difference of two parts of the same loan."""
         return self.plus(replace(other, principal=-other.principal, interest=-other.interest))
 
 
 class Completion(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """A loan that a payment completes, and since when: the time of the latest of its money."""
+    """A loan that a payment completes, and the latest time of its money."""
 
     loan_id: UUID
     paid_at: datetime
@@ -57,7 +57,7 @@ class Debt(Struct, frozen=True, kw_only=True, gc=False):
         return self.principal + self.interest
 
     def after(self, part: Part, sign: int) -> "Debt":
-        """The debt once a part was paid (1) or taken back (-1)."""
+        """Return the debt after a part was paid (1) or taken back (-1)."""
         return replace(
             self,
             principal=self.principal - sign * part.principal,
