@@ -1,4 +1,4 @@
-"""The command that tries a credit policy on the past, and writes down what would have changed."""
+"""The command `backtest`: decides past loan requests again, under a proposed policy."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -93,8 +93,7 @@ async def _run(url: str, simulation: Simulation, changes: Path | None) -> Report
 
 @contextmanager
 def whole(path: Path) -> Iterator[BinaryIO]:
-    """A new file, of which nothing is left when it is interrupted. Raises Unfit for one that is
-    there already."""
+    """Open a new file for writing, removed on failure. Raises OperatorError if it exists."""
     try:
         file = path.open("xb")
     except FileExistsError:

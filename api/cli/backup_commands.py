@@ -1,4 +1,4 @@
-"""What `rim-ledger` does with backups, by hand: make one, look at some, bring a ledger back."""
+"""Operators' commands on backups: make, verify, restore, and switch outbound traffic."""
 
 import asyncio
 import sys
@@ -24,7 +24,7 @@ from rim_ledger.system.backup_chain import Chain, look_at
 from rim_ledger.system.backup_settings import BackupType
 
 POLL_SECONDS: Final = 0.5
-"""Between two looks at a backup that waits for somebody else."""
+"""Interval at which a backup that waits for another is polled."""
 
 
 def backup(*, type_: Annotated[BackupType | None, Parameter(name="--type")] = None) -> None:
@@ -143,7 +143,7 @@ async def _back_up(
                 found = await ledger.read(look, Stamp(at=SystemEnvironment().now(), actor=SYSTEM))
                 if found.status is not BackupStatus.IN_PROGRESS:
                     return found
-                # Somebody else works on backups, perhaps on this one.
+                # Another process holds the backup lock, perhaps for this backup.
                 await asyncio.sleep(POLL_SECONDS)
         except asyncio.CancelledError:
             await keeper.fail(id_, "It was interrupted.")

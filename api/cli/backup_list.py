@@ -1,4 +1,4 @@
-"""The command that lists the backups of a ledger, as the log tells of them."""
+"""The command `backup list`: the backups recorded in the log."""
 
 import asyncio
 import json
@@ -51,8 +51,8 @@ async def _found(url: str) -> list[Backup]:
 
 
 def _chained(backups: list[Backup]) -> list[tuple[Backup, str | None]]:
-    """Each backup with its chain and its place in it, such as 2+1 for the first that goes on from
-    the second full one. One without a file is in no chain."""
+    """Each backup with its chain and place in it: 2+1 is the first incremental one on the second
+    full one. A backup without a file is in no chain."""
     places, full = dict[Any, tuple[int, int]](), 0
     for each in backups:
         if each.kept:

@@ -1,4 +1,4 @@
-"""`rim-ledger clock` and `rim-ledger tick`: what falls due and the alerts, for ever or once."""
+"""`rim-ledger clock` and `rim-ledger tick`: due reminders and alert checks, forever or once."""
 
 import asyncio
 from collections.abc import AsyncIterator

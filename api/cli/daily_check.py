@@ -1,4 +1,4 @@
-"""The clock's daily look at the log, its seals, the rows beside it and the read tables."""
+"""The clock's daily verification of log, checkpoints, derived rows and read tables."""
 
 import asyncio
 import logging
@@ -30,23 +30,23 @@ from rim_ledger.reminders import remind_again
 from rim_ledger.vault.personal_keys import Vault
 
 EVERY: Final = timedelta(days=1)
-"""Between the ends of two looks."""
+"""From the end of one check to the start of the next."""
 AGAIN: Final = timedelta(minutes=10)
-"""Until a look that failed, or that another clock was at, goes on."""
+"""Delay before a failed check, or one that another process runs, is tried again."""
 LOCK: Final = 7_264_010
-"""Whoever looks holds this advisory lock: one clock is enough."""
+"""Advisory lock of the process that checks."""
 SHARE: Final = 0.1
-"""How much of the time is spent on it, at most."""
+"""Fraction of time that may be spent checking, at most."""
 TOLD: Final = 100
-"""Faults of one look that are told one by one."""
+"""Faults that are logged individually, per check."""
 NAME: Final = "checked"
-"""The file in RIM_HOME that says how far the last look is."""
+"""The file in RIM_HOME that holds the progress of the check."""
 
 log = logging.getLogger("rim_ledger")
 
 
 class Pace:
-    """Rests after each piece of work, so that it takes no more than a share of the time."""
+    """Sleeps after each piece of work, so that checking takes no more than a share of the time."""
 
     def __init__(self, share: float) -> None:
         self._idle, self._since = 1 / share - 1, time.monotonic()
@@ -57,26 +57,26 @@ class Pace:
 
 
 class CheckProgress(Struct):
-    """How far a look has come. It is kept outside the database, so that a process that starts goes
-    on from there, and tells of no fault a second time."""
+    """Progress of a check. Stored outside the database, so that a restarted process continues from
+    there and reports no fault twice."""
 
     of: str
-    """Which log and which version of the read tables it is of."""
+    """Identifies the log and the version of the read tables."""
     ended_at: datetime | None = None
-    """When the last look was complete."""
+    """When the last check was completed."""
     place: Place | None = None
-    """None until the events were looked at."""
+    """None until the events are verified."""
     found: list[str] = []
     told: list[str] = []
-    """The faults of this look, and of the one before."""
+    """Faults reported by this check and the previous one."""
 
     def next(self, now: datetime) -> "CheckProgress":
-        """What is kept when a look is complete."""
+        """Give the progress to store once a check is complete."""
         return CheckProgress(self.of, ended_at=now, told=self.found)
 
 
 class Check(Struct):
-    """Looks again and again."""
+    """Verifies periodically."""
 
     settings: Settings
     url: str
@@ -86,7 +86,7 @@ class Check(Struct):
     share: float = SHARE
 
     async def run(self) -> None:
-        """Look once a day for ever. What fails goes on a little later."""
+        """Check daily until cancelled. A failed check is tried again after AGAIN."""
         while True:
             wait = self._due_in()
             if wait <= timedelta():
@@ -98,9 +98,9 @@ class Check(Struct):
             await asyncio.sleep(wait.total_seconds())
 
     async def look(self) -> int | None:
-        """Begin a look, or go on with one, and complete it: put reminders back that are lost, and
-        tell of each new fault as an error of the system. How many faults there are; None where
-        another clock is at it."""
+        """Start or continue a check and complete it: restore lost reminders, and report each new
+        fault as a system error. Gives the number of faults; None if another process holds the
+        lock."""
         async with await AsyncConnection.connect(self.url, autocommit=True) as connection:
             lock = "SELECT pg_try_advisory_lock(%s)"
             if (await (await connection.execute(lock, [LOCK])).fetchone()) != (True,):
@@ -136,7 +136,7 @@ class Check(Struct):
             yield str(error)
 
     async def _events(self, connection: checkpoints.Connection) -> AsyncIterator[str]:
-        """What is wrong with the events, their seals and their codes."""
+        """Yield faults of the events, their checkpoints and their MACs."""
         origins = await checkpoints.origins(connection, self.vault)
         if origins.last is None:
             return
@@ -164,12 +164,12 @@ class Check(Struct):
         await note_fault(self.url, self.environment, f"verify: {words}")
 
     def _due_in(self) -> timedelta:
-        """How long until the next look, AGAIN at most: another clock may be faster."""
+        """Time until the next check, AGAIN at most, as another process may complete one first."""
         ended = looked.ended_at if (looked := self._read()) else None
         return min(AGAIN, ended + EVERY - self.environment.now()) if ended else timedelta()
 
     async def _looked(self, connection: checkpoints.Connection) -> CheckProgress:
-        """What is kept of the look that was begun, or of the last one, if it is of this log."""
+        """The stored progress of the current or last check, if it is of this log."""
         last = (await checkpoints.origins(connection, self.vault)).last
         of = f"{last.verifier.origin if last else ''} {schema.fingerprint()}"
         looked = self._read()

@@ -1,4 +1,4 @@
-"""The command that writes the log out: Parquet into a directory, or lines to whoever reads."""
+"""The command `export`: writes the log as Parquet into a directory, or as NDJSON to stdout."""
 
 import asyncio
 import contextlib
@@ -26,9 +26,9 @@ from rim_ledger.catalogue import EVENTS
 from rim_ledger.near import did_you_mean
 
 POLL_SECONDS: Final = 1.0
-"""Between two looks at a log that is followed, for lines."""
+"""Poll interval when following the log as NDJSON."""
 FILE_SECONDS: Final = 60.0
-"""The same for Parquet, whose files should not be too small."""
+"""Poll interval when following as Parquet; longer, to avoid small files."""
 
 
 def export(
@@ -72,7 +72,7 @@ def export(
         except (Unfitting, VerificationError) as error:
             raise OperatorError(str(error)) from None
         except BrokenPipeError:
-            return  # Whoever read has left.
+            return  # The reader closed the pipe.
         except OSError as error:
             if to == "-":
                 raise OutputLost(error) from None
@@ -90,7 +90,7 @@ async def _segments(url: str, place: Path, wanted: Manifest, *, follow: bool) ->
             key=origins.last.verifier.key if origins.last else None,
             origins=tuple(each.note for each in origins.openings),
         )
-        compare = True  # Later rounds only look whether the files are there.
+        compare = True  # Later rounds only check that the files exist.
         while True:
             with progress("events") as told:
                 held = await parquet.export(connection, place, wanted, told, compare=compare)
@@ -125,13 +125,13 @@ async def _lines(
 
 
 async def _require_reached(connection: AsyncConnection, after: int) -> None:
-    """Raise Unfit when the log does not come as far as the position to go on after."""
+    """Raise OperatorError if the log ends before this position."""
     if after > (head := await log.head(connection)):
         raise OperatorError(f"--from is a position, and the last is {head}")
 
 
 def verify_export(place: Path, key: Path | None) -> tuple[list[str], str]:
-    """Compare an export with the checkpoint in it: what is wrong, and what was looked at."""
+    """Compare an export with its checkpoint. Gives the faults, and a line on what was verified."""
     if key is None:
         raise OperatorError(
             "--key names the file of the public key, such as RIM_HOME/checkpoints/*/key"

@@ -1,4 +1,4 @@
-"""The command that writes the tables as they were into a file for analysts."""
+"""The command `replay`: writes the read tables as of a moment into a DuckDB file."""
 
 import asyncio
 import sys
@@ -78,7 +78,7 @@ def _business_time(until: str | None) -> datetime:
 
 
 async def _unrecorded(connection: AsyncConnection[Any], upto: int, time: datetime | None) -> bool:
-    """Whether no lending had been recorded by a position, while some had happened by its time."""
+    """True if no lending had been recorded by a position, though some had happened by its time."""
     if time is None or (await (await connection.execute(LENDING, [upto])).fetchone()):
         return False
     return bool(await (await connection.execute(HAPPENED, [upto, time])).fetchone())
