@@ -1,4 +1,4 @@
-"""The names of events and entities, as filters read them."""
+"""Validation of event and entity names in filters."""
 
 from collections.abc import Callable, Collection
 from typing import Annotated
@@ -11,8 +11,8 @@ from rim_ledger.near import did_you_mean
 
 
 def among(known: Collection[str], words: str) -> Callable[[str], str]:
-    """A check that a text is one of the known ones; `words` says what would be right, and the
-    nearest one is added."""
+    """A validator for one of the known names; `words` describes them in the error, which suggests
+    the nearest one."""
 
     def check(text: str) -> str:
         if text not in known:

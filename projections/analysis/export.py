@@ -1,4 +1,4 @@
-"""The log as Parquet: segments of positions, the same by type of event, and a manifest."""
+"""Exports the log as Parquet: segments of positions, the same by event type, and a manifest."""
 
 import asyncio
 import gzip
@@ -40,7 +40,7 @@ from rim_ledger.progress import Progress, silent
 
 PAGE: Final = 5_000
 GROUP: Final = 20_000
-"""Rows of a row group: what is in memory at a time."""
+"""Rows of a row group, which bounds memory."""
 SEGMENT: Final = 200_000
 """Positions of a segment."""
 
@@ -57,11 +57,11 @@ async def export(
     *,
     compare: bool = True,
 ) -> Manifest:
-    """Write what the directory lacks up to the end of the log; the manifest as it is then.
+    """Write the segments that a directory lacks up to the end of the log; gives the manifest.
 
-    Goes on where an earlier run stopped, however that ended. Raises Unfitting when the directory
-    holds something else, or lacks a file that its manifest names. `compare` says whether what is in
-    the files is compared with their hashes, or only whether they are there with all their bytes.
+    Resumes after an interrupted run. Raises Unfitting when the directory holds something else, or
+    lacks a file of its manifest. `compare` says whether files are compared with their hashes, or
+    only by existence and size.
     """
     held, end = _begun(place, wanted), await log.head(connection)
     for segment in held.segments:
@@ -75,13 +75,13 @@ async def export(
         upto = min(held.last + SEGMENT, end)
         segment = await _segment(connection, place, held, upto, lambda n: progress(n, end))
         held = await _told(connection, place, held, wanted, segment)
-    return await _told(connection, place, held, wanted)  # What was there may be sealed by now.
+    return await _told(connection, place, held, wanted)  # Some may be sealed by now.
 
 
 async def _told(
     connection: AsyncConnection[Any], place: Path, held: Manifest, wanted: Manifest, *more: Segment
 ) -> Manifest:
-    """The manifest with further segments, and with what signs them all; written where it is new."""
+    """Write and give the manifest with further segments and the current checkpoint and origins."""
     now = replace(held, segments=(*held.segments, *more), key=wanted.key, origins=wanted.origins)
     row = await (await connection.execute(NOTE, [now.last])).fetchone()
     now = replace(now, checkpoint=row[0] if row else None)
@@ -94,7 +94,7 @@ async def _told(
 
 
 def _with_types(place: Path, held: Manifest) -> Manifest:
-    """The manifest with the files by type of segments that an earlier version wrote."""
+    """Add files by type to segments that an earlier version wrote."""
     if all(each.typed is not None for each in held.segments):
         return held
     segments = tuple(
@@ -109,7 +109,7 @@ def _with_types(place: Path, held: Manifest) -> Manifest:
 async def _proved(
     connection: AsyncConnection[Any], place: Path, now: Manifest, size: int
 ) -> tuple[Proof, ...]:
-    """What stands for the events that are left out, up to as many as are signed."""
+    """Write proofs for the omitted events up to the last checkpoint."""
     done = now.proofs[-1].last if now.proofs else 0
     if done >= size:
         return now.proofs
@@ -128,7 +128,7 @@ async def _proved(
 
 
 def _positions(place: Path, now: Manifest, span: Range) -> list[int]:
-    """Which events of a span of leaves are exported."""
+    """The exported positions in a range of leaves."""
     found = list[int]()
     for segment in now.segments:
         if segment.first <= span[1] and segment.last > span[0]:
@@ -138,7 +138,7 @@ def _positions(place: Path, now: Manifest, span: Range) -> list[int]:
 
 
 def _begun(place: Path, wanted: Manifest) -> Manifest:
-    """What an earlier run left, freed of what it did not finish."""
+    """The manifest of an earlier run, after removal of unfinished files."""
     begin(place)
     if (held := manifest_in(place)) is None:
         _require_alone(place, wanted)
@@ -166,7 +166,7 @@ def _require_alone(place: Path, held: Manifest) -> None:
 
 
 def _require_there(file: Path, segment: Segment | Typed | Proof, *, compare: bool) -> None:
-    """Raise Unfitting for a file that is not the one that was written."""
+    """Raise Unfitting if a file is missing or differs."""
     if not file.is_file():
         wrong = "is missing"
     elif segment.size is not None and (size := file.stat().st_size) != segment.size:
@@ -181,7 +181,7 @@ def _require_there(file: Path, segment: Segment | Typed | Proof, *, compare: boo
 async def lines(
     connection: AsyncConnection[Any], types: tuple[str, ...] | None, after: int, upto: int
 ) -> AsyncIterator[list[Line]]:
-    """The log a page at a time; while one is worked on, the next is read."""
+    """Yield the log in pages; the next is read while one is processed."""
     wanted = Wanted(names=types)
 
     def begin(after: int) -> "asyncio.Task[list[Line]]":
@@ -191,7 +191,7 @@ async def lines(
     try:
         while page := await coming:
             coming = begin(page[-1].position)
-            await asyncio.sleep(0)  # The question goes out now.
+            await asyncio.sleep(0)  # Start the query now.
             yield page
     finally:
         coming.cancel()
