@@ -153,6 +153,6 @@ async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
     if not automatic:
         return
     try:
-        await dispatch.disburse(lambda: ledger.execute(Loan, loan, DisburseLoan(), stamp))
+        await dispatch.disburse(await ledger.execute(Loan, loan, DisburseLoan(), stamp))
     except Refused:
         await ledger.submit(leave, stamp)

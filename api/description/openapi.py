@@ -69,6 +69,9 @@ def described(route: AnyRoute) -> dict[str, Any]:
             row = ROW_OF.get(route.kind)
             receipt = receipt_of(route.kind)
             found["response_model"] = receipt | row if row else receipt
+            if route.gives is not None:
+                name = to_pascal(operation_id(route))
+                found["response_model"] = answer_of(f"{name}Answer", route.gives)
             found["responses"][found["status_code"]] = {"headers": _OF_COMMANDS}
         case List():
             found["response_model"] = page_of(route.row)
@@ -171,7 +174,7 @@ def _parameters(route: AnyRoute) -> Iterator[Schema]:
         yield {"name": name, "in": "path", "required": True, "schema": schema}
     match route:
         case Route():
-            yield from (_KEY, _IF_MATCH, _PREFER)
+            yield from (_KEY, _IF_MATCH, _PREFER) if route.answer is None else (_KEY,)
             return
         case List():
             queries: Mapping[str, Schema] = parameters.of_list(route.row)

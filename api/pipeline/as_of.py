@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from api.http.query import unfit
 from api.pipeline.conditions import Test
 from api.pipeline.filters import Asked, all_of, has_business_time
+from api.pipeline.position import last_position
 from projections.follow.as_of import Moment
 from projections.tables.table import Row
 from rim_ledger.lending.loan import Loan
@@ -36,14 +37,14 @@ async def moment_of(context: "Context", asked: Asked) -> Moment:
         raise unfit("effectiveAt", words)
     if asked.as_of is not None:
         return Moment(await position_of(context, asked.as_of), happened_by)
-    ((position,),) = await context.rows(SHOWN)
+    ((position,),) = await context.pool.rows(SHOWN)
     return Moment(position, happened_by)
 
 
 async def position_of(context: "Context", text: str) -> int:
     """The position that an `asOf` means, itself or the last one recorded by a time, when the read
     tables have come to it."""
-    head = await context.last_position()
+    head = await last_position(context)
     if NUMBER.fullmatch(text) and int(text) <= head:
         position = int(text)
     elif time := moment(text):
@@ -62,7 +63,7 @@ async def position_at(
     first, last = 0, upto
     while first < last:  # Times of recording never go back, so the place is found by halving.
         middle = (first + last + 1) // 2
-        ((recorded_at,),) = await context.rows(RECORDED, [middle])
+        ((recorded_at,),) = await context.pool.rows(RECORDED, [middle])
         by_then = recorded_at <= time if inclusive else recorded_at < time
         first, last = (middle, last) if by_then else (first, middle - 1)
     return first
@@ -81,7 +82,7 @@ async def is_approximate(
         " JOIN read.journal_entries e ON e.loan_id = t.id"
         f" JOIN read.journal_lines l ON l.entry_id = e.id AND l.approximate WHERE {where})"
     )
-    ((found,),) = await context.rows(query, values)
+    ((found,),) = await context.pool.rows(query, values)
     return bool(found)
 
 
@@ -92,5 +93,5 @@ async def hint(context: "Context", row: type[Row], asked: Asked, tests: "list[Te
         return None
     where, values = all_of([*tests, ("t.created_at <= %s", [time])])
     query = f"SELECT EXISTS (SELECT FROM read.{row.TABLE} t WHERE {where})"  # noqa: S608 - declared names
-    ((happened,),) = await context.rows(query, values)
+    ((happened,),) = await context.pool.rows(query, values)
     return UNRECORDED if happened else None

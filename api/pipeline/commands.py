@@ -3,7 +3,7 @@
 import json
 import re
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -14,13 +14,23 @@ from api.http.content_type import require_media_type
 from api.http.ids import missing
 from api.http.problem import InvalidFields
 from api.http.query import read_parameters
-from api.pipeline.command_request import Wish
+from api.pipeline.disclosure import show
 from api.pipeline.field_names import names_at
 from api.pipeline.idempotency import key_for
+from api.pipeline.pipeline import (
+    CommandRequest,
+    Done,
+    admitted,
+    look,
+    refuse_others,
+    rights_in,
+    submit,
+)
+from api.pipeline.reads import shown
 from api.pipeline.routes import Parameters, Route, activity_of, entry
-from api.pipeline.visibility import look_for
+from projections.catalogue import ROW_OF
 from rim_ledger.engine.aggregate import Aggregate
-from rim_ledger.engine.command import Form
+from rim_ledger.engine.command import Creation, Form
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.near import NAMES_MAX, did_you_mean
@@ -66,22 +76,24 @@ class _Nothing(Form):
 async def require_no_fields(call: Call) -> None:
     """Raise InvalidFields for a body with fields: the route's parameters stand in its query."""
     body = await read_body(call.receive, call.headers, BODY_MAX)
-    value = read_json(body) if body else {}
-    try:
-        _Nothing.filled_in(value)
-    except ValidationError as error:
-        raise InvalidFields(errors_in(error, _Nothing, value)) from None
+    read_as(_Nothing, read_json(body) if body else {})
 
 
-async def read_form(call: Call, form: type[F]) -> F:
-    """The form in a request's body."""
+async def read_form(call: Call, form: type[F], *, optional: bool = False) -> F:
+    """The form in a request's body; where that is `optional`, an empty one without a body."""
     body = await read_body(call.receive, call.headers, BODY_MAX)
+    if optional and not body:
+        return read_as(form, {})
     require_media_type(call.headers, b"application/json")
-    value = read_json(body)
+    return read_as(form, read_json(body))
+
+
+def read_as(form: type[F], said: Any) -> F:
+    """A body as the form that it is to be. Raises InvalidFields."""
     try:
-        return form.filled_in(value)
+        return form.filled_in(said)
     except ValidationError as error:
-        raise InvalidFields(errors_in(error, form, value)) from None
+        raise InvalidFields(errors_in(error, form, said)) from None
 
 
 def errors_in(error: ValidationError, form: type[BaseModel], body: Any) -> list[dict[str, str]]:
@@ -131,43 +143,97 @@ async def answer_command(
     context: "Context", call: Call, route: Route, parameters: Parameters
 ) -> Reply:
     """Read, decide, commit; the receipt, or the row when the client prefers that."""
-    token = call.token
-    asked = activity_of(route.command.__name__, route.path, parameters)
-    caller = await context.caller(call, token, asked, entry(route))
     try:
-        read_parameters(call.query, route.QUERY)
-        body = await read_body(call.receive, call.headers, route.body_max)
-        if body:
-            require_media_type(call.headers, b"application/json")
-        said = read_json(body) if body else {}
-        form = fill(route, parameters, said)
-        key = call.header(b"idempotency-key")
-        idempotency = key_for(
-            context, caller, key, f"{call.method} {call.path}", meant=form, said=said
-        )
+        request = await _read(context, call, route, parameters)
     except Refused:
         # Whoever may not ask learns only that, and nothing of what they may not know of.
-        enter = entry(route)
-        rights = await context.rights(call, token, route.needs, activity=asked, enter=enter)
-        await look_for(context, call, route, parameters, rights)
+        await refuse_others(context, call, route, parameters)
         raise
-    wish = Wish(
-        route,
-        parameters,
-        form,
-        versions_in(call.header(b"if-match")),
-        token,
-        call.stamp(context.environment, key),
-        idempotency,
-    )
-    receipt = await wish.submit(context)
+    done = await submit(context, request)
+    if route.answer:
+        return route.answer(done)
     if PREFERRED.search(call.headers.get(b"prefer", b"")):
         row = None
-        with suppress(Unavailable):  # It is done, so there is a receipt at least.
-            row = await context.row_after(call, wish, receipt)
+        with suppress(Refused, Unavailable):  # It is done, so there is a receipt at least.
+            row = await _row_after(context, call, done)
         if row is not None:
-            return _reply(wish, receipt, row, [(b"preference-applied", b"return=representation")])
-    return _reply(wish, receipt, receipt_json(route.kind, receipt), [])
+            return command_reply(done, row, (b"preference-applied", b"return=representation"))
+    return command_reply(done, receipt_json(route.kind, done.receipt))
+
+
+async def _read(
+    context: "Context", call: Call, route: Route, parameters: Parameters
+) -> CommandRequest:
+    """The request for a command. Raises Refused for one that cannot be read; before what a stranger
+    sends is read, where that is much, they are let in."""
+    if call.token not in context.callers and route.body_max > BODY_MAX:
+        asked = activity_of(route.command.__name__, route.path, parameters)
+        await admitted(context, call, activity=asked, enter=entry(route))
+    read_parameters(call.query, route.QUERY)
+    body = await read_body(call.receive, call.headers, route.body_max)
+    if body:
+        require_media_type(call.headers, b"application/json")
+    said = read_json(body) if body else {}
+    return command_request(
+        context,
+        call,
+        route,
+        parameters,
+        said,
+        op=f"{call.method} {call.path}",
+        key=call.header(b"idempotency-key"),
+        versions=versions_in(call.header(b"if-match")),
+    )
+
+
+def command_request(
+    context: "Context",
+    call: Call,
+    route: Route,
+    parameters: Parameters,
+    said: Any,
+    *,
+    op: str,
+    key: str | None,
+    versions: frozenset[int] | None,
+) -> CommandRequest:
+    """A request for a command, by itself or as a line of many: `said` is the body, `op` its method
+    and path. Raises Refused for what can be no command or no key."""
+    command = fill(route, parameters, said)
+    caller = context.callers.get(call.token)
+    return CommandRequest(
+        token=call.token,
+        enter=entry(route),
+        needs=(route.needs,),
+        asked=activity_of(route.command.__name__, route.path, parameters),
+        stamp=call.stamp(context.environment, key),
+        idempotency=key_for(context, caller, key, op, meant=command, said=said),
+        route=route,
+        parameters=parameters,
+        command=command,
+        versions=versions,
+    )
+
+
+async def _row_after(context: "Context", call: Call, done: Done) -> bytes | None:
+    """The row as a command left it; None when that takes long, or is not the caller's.
+    Whoever is shown persons in the clear leaves a line in the log, also at a replay, and
+    though the command has ended their session."""
+    route, receipt = done.request.route, done.receipt
+    row = ROW_OF.get(route.kind)
+    if row is None:
+        return None
+    if (rights := done.rights) is None:
+        rights = await look(context, done.request, partial(rights_in, context))
+    if context.table.reading.get(row) not in rights.given:
+        return None
+    if not await context.tables.wait(receipt.position):
+        return None
+    named = {"id": str(receipt.id)}
+    asked = activity_of("Read", route.path, named)
+    answer = partial(shown, context, row, named)
+    text = await show(context, call, rights, asked, answer, shows=row.SHOWS_PERSONS)
+    return text.encode() if text else None
 
 
 def receipt_json(kind: type[Aggregate], receipt: Receipt) -> bytes:
@@ -195,9 +261,16 @@ def wire_name(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-def _reply(wish: Wish, receipt: Receipt, body: bytes, headers: list[tuple[bytes, bytes]]) -> Reply:
-    headers += [*receipt_headers(receipt), (b"etag", b'"%d"' % receipt.version)]
-    if wish.status == 201:
-        place, _, _ = wish.route.path.partition("/{")
-        headers.append((b"location", f"{place}/{receipt.id}".encode()))
-    return Reply(wish.status, body, headers)
+def command_reply(done: Done, body: bytes, *headers: tuple[bytes, bytes]) -> Reply:
+    """The answer to a command: with its version and position, and the place of what is new."""
+    receipt, route = done.receipt, done.request.route
+    told = [*headers, *receipt_headers(receipt), (b"etag", b'"%d"' % receipt.version)]
+    if (status := status_of(route)) == 201:
+        place, _, _ = route.path.partition("/{")
+        told.append((b"location", f"{place}/{receipt.id}".encode()))
+    return Reply(status, body, told)
+
+
+def status_of(route: Route) -> int:
+    """The status of the answer to a command that was carried out."""
+    return 201 if issubclass(route.command, Creation) else 200

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -21,9 +21,12 @@ from api.http.body import Disconnected
 from api.http.call import Call, Reply
 from api.http.query import read_parameters
 from api.http.stream import PIECE_MAX
+from api.pipeline.background import note_unexpected
 from api.pipeline.commands import answer_command
 from api.pipeline.disclosure import filters_said, note
 from api.pipeline.list_formats import answer_rows
+from api.pipeline.pipeline import admitted
+from api.pipeline.position import wait_for
 from api.pipeline.reads import answer_one
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry
@@ -82,7 +85,13 @@ async def handle(route: AnyRoute, request: Request) -> Response:
     context: Context = request.app.state.context
     call: Call = request.scope["call"]
     try:
-        return await _answered(context, call, route)
+        reply = await ANSWERS[type(route)](context, call, route, call.parameters)
+        if reply is None or len(reply.body) <= PIECE_MAX or call.method != "GET":
+            return reply or SENT
+        # Before a large answer that only tells something there must be room for it.
+        with context.rates.room(call, context.callers, len(reply.body)):
+            await call.reply(reply)
+            return SENT
     except (Refused, Unavailable) as refusal:
         error: Exception = refusal
     except OUTAGE as outage:
@@ -91,7 +100,7 @@ async def handle(route: AnyRoute, request: Request) -> Response:
         words = "The service is stopping. Please ask again under the same key."
         error = Unavailable("busy", words)
     except Exception as unexpected:
-        context.note_unexpected(unexpected)
+        note_unexpected(context, unexpected)
         error = Unexpected()
     if not call.started:
         raise error
@@ -113,34 +122,6 @@ def refused(refusal: Exception, call: Call) -> Reply:
     return Reply(body["status"], problem.encoded(body), headers, problem.MEDIA_TYPE)
 
 
-async def _answered(context: Context, call: Call, route: AnyRoute) -> Response:
-    """The answer; SENT when it was sent by itself. Before a large one that only tells something
-    there must be room for it."""
-    reply = await _answer(context, call, route, call.parameters)
-    if reply is None:
-        return SENT
-    if len(reply.body) <= PIECE_MAX or call.method != "GET":
-        return reply
-    with context.rates.room(call, context.callers, len(reply.body)):
-        await call.reply(reply)
-    return SENT
-
-
-async def _answer(
-    context: Context, call: Call, route: AnyRoute, parameters: Parameters
-) -> Reply | None:
-    """What the route says; None when it has sent its answer by itself."""
-    match route:
-        case Route():
-            return await answer_command(context, call, route, parameters)
-        case List():
-            return await answer_rows(context, call, route, parameters)
-        case One():
-            return await answer_one(context, call, route, parameters)
-        case _:
-            return await _answer_other(context, call, route, parameters)
-
-
 async def _answer_other(
     context: Context, call: Call, route: Other, parameters: Parameters
 ) -> Reply | None:
@@ -156,18 +137,14 @@ async def _answer_other(
     action = "Export" if route.exports else ACTIONS.get(route.method, "Send")
     asked = activity_of(action, route.path, parameters)
     if route.needs:
-        rights = await context.rights(
-            call, call.token, route.needs, activity=asked, enter=entry(route)
-        )
+        rights = await admitted(context, call, route.needs, activity=asked, enter=entry(route))
         if route.exports:
             return await _export(context, call, route, parameters, (rights, asked))
     try:
         await _read_query(context, call, route)
     except (Refused, Unavailable):
         if not route.needs:
-            await context.rights(
-                call, call.token, activity=asked, enter=authentication.enter_to_enrol
-            )
+            await admitted(context, call, activity=asked, enter=authentication.enter_to_enrol)
         raise
     return await route.answer(context, call, parameters)
 
@@ -179,7 +156,7 @@ async def _read_query(context: Context, call: Call, route: Other) -> None:
     if route.offers:
         call.media_type = preferred(call.headers.get(b"accept"), route.offers)
     if route.method == "GET":
-        await context.wait_for(call)
+        await wait_for(context, call)
 
 
 async def _export(
@@ -210,3 +187,12 @@ async def _export(
     finally:
         call.before_start = None
     return reply
+
+
+ANSWERS: Final[Mapping[type[AnyRoute], Callable[..., Awaitable[Reply | None]]]] = {
+    Route: answer_command,
+    List: answer_rows,
+    One: answer_one,
+    Other: _answer_other,
+}
+"""What answers each kind of route; it gives None when it has sent its answer by itself."""

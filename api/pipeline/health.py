@@ -89,7 +89,7 @@ class Metrics:
         timer.observe(perf_counter() - started)
 
 
-async def get_liveness(_desk: "Context", _call: Call, _: Parameters) -> Reply:
+async def get_liveness(_context: "Context", _call: Call, _: Parameters) -> Reply:
     """The process answers."""
     return Reply(200, b'{"status":"alive"}')
 
@@ -115,7 +115,7 @@ async def get_readiness(context: "Context", _call: Call, _: Parameters) -> Reply
 async def _look(context: "Context") -> list[ProcessLag]:
     """How late each process is. Raises Unavailable, also when nothing can be written: once that
     was so, it is tried."""
-    async with context.reader() as connection:
+    async with context.pool.reader() as connection:
         every = found(await (await connection.execute(LATE.encode())).fetchall())
         cursor = await connection.execute("SELECT current_setting('transaction_read_only')")
         if context.ledger.outage or await cursor.fetchone() == ("on",):
@@ -129,7 +129,7 @@ async def get_metrics(context: "Context", _call: Call, _: Parameters) -> Reply:
     context.metrics.head.set(context.ledger.head)
     context.metrics.read.set(context.tables.position)
     with suppress(Unavailable):
-        context.metrics.note_late(found(await context.rows(LATE)))
+        context.metrics.note_late(found(await context.pool.rows(LATE)))
     text = generate_latest(context.metrics.registry)
     return Reply(200, text, media_type=b"text/plain; version=0.0.4; charset=utf-8")
 

@@ -29,10 +29,11 @@ _encoder: Final = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 
 def key_for(
-    context: "Context", caller: UUID, key: str | None, op: str, *, meant: Any, said: Any
+    context: "Context", caller: UUID | None, key: str | None, op: str, *, meant: Any, said: Any
 ) -> Idempotency | None:
-    """The scope of a key: this caller, this method and path (`op`), and what is `meant`: the
-    command, or what else the body was read as. The spelling makes no difference to it.
+    """The scope of a key: this caller, or else whoever the decision admits, this method and path
+    (`op`), and what is `meant`: the command, or what else the body was read as. The spelling makes
+    no difference to it.
 
     `said` is the body as it was spelled. Outcomes that were stored when the hash was over that are
     still found by it; they are kept for 30 days.
@@ -47,7 +48,7 @@ def key_for(
     def former() -> str:
         return _digest(context, (op + json.dumps(said, sort_keys=True, default=str)).encode())
 
-    return Idempotency(str(caller), key, _digest(context, understood), former)
+    return Idempotency(str(caller or ""), key, _digest(context, understood), former)
 
 
 def _digest(context: "Context", text: bytes) -> str:

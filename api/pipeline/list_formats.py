@@ -18,6 +18,7 @@ from api.http.call import JSON, NDJSON, Call, Headers, Reply
 from api.http.csv_text import CSV, CSV_UTF8, attached, csv_text
 from api.http.query import parameters_in
 from api.pipeline.filters import LIMIT_MAX, UNBOUND
+from api.pipeline.pipeline import admitted
 from api.pipeline.readmission import streaming
 from api.pipeline.reads import answer_list
 from api.pipeline.routes import List, Parameters, activity_of, entry
@@ -42,9 +43,7 @@ async def answer_rows(
     """The list as its reader wants it; None when it was sent as lines. With a limit there is one
     page of it, which says where the next one begins; without one, lines go on to its end."""
     asked = activity_of("List", route.path, parameters)
-    admit = partial(
-        context.rights, call, call.token, route.needs, activity=asked, enter=entry(route)
-    )
+    admit = partial(admitted, context, call, route.needs, activity=asked, enter=entry(route))
     try:
         call.media_type = preferred(call.headers.get(b"accept"), OFFERS)
     except NotAcceptable:

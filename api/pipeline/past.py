@@ -7,6 +7,7 @@ so many events at most and then answers what it has found, with a cursor to go o
 quick however long the log is.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -14,9 +15,9 @@ from msgspec import Struct
 
 from api.pipeline.conditions import Test
 from api.pipeline.filters import Order, Query, all_of, beyond
+from api.pipeline.keys import keys_of
 from projections.follow.as_of import Moment, Page, Then, rows_then
 from projections.tables.table import Row
-from rim_ledger.vault.personal_keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,14 +97,12 @@ class HistoricTable(Struct, frozen=True):
             f"SELECT t.id, {by}::text, t.version FROM read.{self.row.TABLE} t"  # noqa: S608 - declared names
             f" WHERE {where} ORDER BY {by} {way}, t.id {way} LIMIT %s"
         )
-        found = await self.context.rows(query, [*values, count])
+        found = await self.context.pool.rows(query, [*values, count])
         return [Candidate(*each) for each in found]
 
     async def _folded(self, ids: "Sequence[UUID]", tests: "Sequence[Test]" = ()) -> list[Then]:
-        async def keys_of(persons: set[UUID]) -> Keys:
-            return await self.context.keys_of(persons, sees=True)  # a mask shows a little of them
-
-        async with self.context.reader() as connection:
+        keys = partial(keys_of, self.context, sees=True)  # A mask shows a little of them.
+        async with self.context.pool.reader() as connection:
             page = Page(
                 row=self.row,
                 ids=ids,
@@ -111,7 +110,7 @@ class HistoricTable(Struct, frozen=True):
                 masked=not self.sees,
                 tests=tests,
             )
-            return await rows_then(connection, page, keys_of)
+            return await rows_then(connection, page, keys)
 
     def _lasts(self, test: Test) -> bool:
         """Whether a test is about what never changes, so that the row of today can be asked."""

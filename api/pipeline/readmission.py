@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from api.http.call import Call
 from api.http.stream import Stream
+from api.pipeline.pipeline import admitted
 from rim_ledger.admin import authentication
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.unit_of_work import Right
@@ -21,9 +22,7 @@ async def admit_again(
     """Admit the reader of an answer that has begun, who has taken what was sent by now: that keeps
     a session alive as any request does. They are let in at the positions of what was read by now,
     or later. Raises Unauthenticated or Forbidden, which breaks the answer off."""
-    return await context.rights(
-        call, call.token, *needs, activity=activity, enter=authentication.enter_own
-    )
+    return await admitted(context, call, *needs, activity=activity, enter=authentication.enter_own)
 
 
 @asynccontextmanager

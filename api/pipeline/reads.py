@@ -28,8 +28,11 @@ from api.pipeline.filters import (
     make_cursor,
     read_query,
 )
+from api.pipeline.keys import keys_of
 from api.pipeline.parameters import of_list
 from api.pipeline.past import HistoricTable
+from api.pipeline.pipeline import admitted
+from api.pipeline.position import wait_for
 from api.pipeline.routes import SEES_PERSONS, List, One, Parameters, activity_of, entry
 from api.pipeline.visible_rows import belonging, named, seen
 from projections.tables.table import Row
@@ -63,7 +66,7 @@ class Found(Struct, frozen=True):
 async def answer_one(context: "Context", call: Call, route: One, parameters: Parameters) -> Reply:
     """One row with its version as ETag."""
     asked = activity_of("Read", route.path, parameters)
-    rights = await context.rights(call, call.token, route.needs, activity=asked, enter=entry(route))
+    rights = await admitted(context, call, route.needs, activity=asked, enter=entry(route))
     answer = partial(_one, context, call, route.row, parameters)
     return await show(context, call, rights, asked, answer, shows=route.row.SHOWS_PERSONS)
 
@@ -74,7 +77,7 @@ async def _one(
     """The row for the reader of a look, and in that whose words it shows."""
     rights = look.rights
     given = read_parameters(call.query, {} if rights.own else parameters_of(row))
-    await context.wait_for(call)
+    await wait_for(context, call)
     if (asked := Asked.of(given)) != NOW:
         found = await _find_then(context, row, parameters, asked, rights)
     else:
@@ -112,7 +115,7 @@ async def _find(context: "Context", row: type[Row], names: Parameters, rights: "
         f"SELECT k.position, t.version, {row.json(not sees, own=rights.own)} {TRACKING}"
         f" read.{row.TABLE} t ON {where} WHERE k.name = 'read'"
     )
-    ((position, version, text),) = await context.rows(query, values)
+    ((position, version, text),) = await context.pool.rows(query, values)
     return Found(position) if version is None else Found(position, version, text)
 
 
@@ -139,14 +142,14 @@ async def find_id(
     """The id of the row whose columns have these values, if the caller sees it."""
     tests = [named(row, column, text) for column, text in names.items()]
     where, values = all_of([*tests, *seen(row, rights)])
-    found = await context.rows(f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}", values)  # noqa: S608
+    found = await context.pool.rows(f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}", values)  # noqa: S608
     return found[0][0] if found else None
 
 
 async def answer_list(context: "Context", call: Call, route: List, parameters: Parameters) -> Reply:
     """`{"items": [...], "nextCursor": ...}`."""
     asked = activity_of("List", route.path, parameters)
-    rights = await context.rights(call, call.token, route.needs, activity=asked, enter=entry(route))
+    rights = await admitted(context, call, route.needs, activity=asked, enter=entry(route))
     answer = partial(_list, context, call, route, parameters)
     return await show(context, call, rights, asked, answer, shows=route.row.SHOWS_PERSONS)
 
@@ -165,13 +168,13 @@ async def _list(
     except Forbidden:
         if rights.unlogged:
             raise rights.unlogged from None
-        await context.rights(call, call.token, SEES_PERSONS, activity=look.activity)
+        await admitted(context, call, SEES_PERSONS, activity=look.activity)
         raise
-    await context.wait_for(call)
+    await wait_for(context, call)
     said = partial(filters_said, context, parameters_in(call.query), of_list(route.row))
     if query.asked != NOW:
         return await _list_then(context, route, query, parameters, (look, said))
-    rows = await context.rows(*_page(route, query, parameters, rights))
+    rows = await context.pool.rows(*_page(route, query, parameters, rights))
     position, owner, *_ = rows[0]
     if route.of and owner is None:
         raise missing(route.of[1].OF)
@@ -259,7 +262,7 @@ async def unsealed(context: "Context", text: str, *, sees: bool) -> str:
         return text
     if not sees:
         return SEALED.sub(HIDDEN, text)
-    keys = await context.keys_of(persons, sees=sees)
+    keys = await keys_of(context, persons, sees=sees)
     return SEALED.sub(lambda found: _opened(found[1], keys), text)
 
 

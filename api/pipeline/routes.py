@@ -22,11 +22,13 @@ from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 if TYPE_CHECKING:
     from api.context import Context
     from api.http.call import Call, Reply
-    from api.pipeline.command_request import Wish
+    from api.pipeline.pipeline import CommandRequest, Done
 
 Parameters = Mapping[str, str]
-Run: TypeAlias = "Callable[[Context, Callable[[], Awaitable[Receipt]]], Awaitable[Receipt]]"
-Prepare: TypeAlias = "Callable[[Context, Wish], Awaitable[Form]]"
+Enter: TypeAlias = Callable[[UnitOfWork, str], None]
+"""Lets in whose token has this hash; raises Unauthenticated or Forbidden."""
+Prepare: TypeAlias = "Callable[[Context, CommandRequest], Awaitable[Form]]"
+After: TypeAlias = "Callable[[Context, CommandRequest, Receipt], Awaitable[Receipt]]"
 Answer: TypeAlias = "Callable[[Context, Call, Parameters], Awaitable[Reply | None]]"
 WORDS_MAX: Final = 16
 SEES_PERSONS: Final[Right] = ("users.pii", "read")
@@ -38,7 +40,7 @@ class Route(Struct, frozen=True):
     """A command: where it is asked for, what it is about, and which right it needs.
 
     A path's words other than `id` belong to the command. `stream` finds the stream where the path
-    has no id; `run` is given the decision and carries out what follows it, such as a top-up.
+    has no id.
     """
 
     method: str
@@ -48,10 +50,21 @@ class Route(Struct, frozen=True):
     needs: Right
     summary: str
     stream: Callable[[Parameters], UUID] | None = None
-    run: "Run | None" = None
     prepare: "Prepare | None" = None
     """What goes before the decision, such as a call to a provider; the command that knows of it.
-    The caller may ask for it by then."""
+    It sees to it that the caller may ask, unless the route admits them first."""
+    after: "After | None" = None
+    """What follows the commit, such as a top-up; the last receipt. It is told of a repeated request
+    as well."""
+    alone: bool = False
+    """Whether it goes with no others in one decision, as what follows cannot be taken back."""
+    admits_first: bool = False
+    """Whether the caller is let in before they wait their turn: who is shut out meanwhile is told
+    what the rule says."""
+    answer: "Callable[[Done], Reply] | None" = None
+    """What is answered in place of the receipt. Such a command is no op of bulk."""
+    gives: Mapping[str, Any] | None = None
+    """JSON Schema of the properties of that answer."""
     body_max: int = BODY_MAX
     """Bytes of its body."""
     own: bool = False
@@ -140,7 +153,7 @@ def resource(path: str, row: type[Row], name: str, *, own: bool = False) -> list
     ]
 
 
-def entry(route: AnyRoute) -> Callable[[UnitOfWork, str], None]:
+def entry(route: AnyRoute) -> Enter:
     """Who is let in to a route: admins, and borrowers where it says so."""
     return authentication.enter_own if route.own else authentication.enter
 

@@ -38,7 +38,7 @@ async def answer_activity_proof(
     `entry` are the bytes of the leaf as text, which hold the row. The proof is against the line
     `activity` of the last checkpoint, or of the one that says that `treeSize` lines are sealed.
     """
-    async with context.reader() as connection:
+    async with context.pool.reader() as connection:
         place = await place_of(connection, source, parameters["id"])
         if place is None:
             raise missing(kind)

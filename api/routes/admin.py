@@ -1,12 +1,14 @@
 """The routes of administration: sessions, admins, roles, security settings, the audit log."""
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from api.http.call import Call, Reply
 from api.http.problem import encoded
 from api.pipeline.commands import read_form
+from api.pipeline.pipeline import admitted, decide, request_of
 from api.pipeline.routes import AnyRoute, One, Other, Parameters, Route, resource
 from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, SecuritySettingsRow
@@ -28,7 +30,8 @@ from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditR
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.audit_actor import at_the_gate
 from rim_ledger.admin.contact import EditAdmin
-from rim_ledger.admin.one_time import AcceptInvitation, FinishReset, choose_password
+from rim_ledger.admin.one_time import AcceptInvitation, FinishReset, choose_password, send_token
+from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.admin.permissions import ALL, permissions
 from rim_ledger.admin.security_settings import (
     SETTINGS,
@@ -36,11 +39,14 @@ from rim_ledger.admin.security_settings import (
     SecuritySettings,
     TwoFactorMethod,
 )
-from rim_ledger.engine.command import perform
+from rim_ledger.admin.tokens import new_token
+from rim_ledger.engine.command import Form, perform
+from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from api.context import Context
+    from api.pipeline.pipeline import CommandRequest
 
 AUTH = "/v1/auth"
 ADMINS, ONE_ADMIN = "/v1/admin-users", "/v1/admin-users/{id}"
@@ -82,23 +88,13 @@ def session_reply(context: "Context", session: authentication.LoggedIn) -> Reply
 
 async def log_out(context: "Context", call: Call, _: Parameters) -> Reply:
     """End this session; the others stay."""
-    token = call.token
-    asked = at_the_gate("LogOut")
-    enter = authentication.enter_in_person_to_enrol
-    admin = (await context.rights(call, token, activity=asked, enter=enter)).actor.id
-    assert admin is not None, "whoever holds a session is an admin"
-    command = LogOut(session=token)
+    enter, token = authentication.enter_in_person_to_enrol, call.token
 
-    def work(uow: UnitOfWork) -> UUID:
-        uow.activities.append(asked)
-        return perform(uow, AdminUser, admin, command)
+    def work(uow: UnitOfWork) -> tuple[UUID, None]:
+        return perform(uow, AdminUser, uow.stamp.admin, LogOut(session=token)), None
 
-    receipt = await context.ledger.submit(
-        work,
-        call.stamp(context.environment),
-        None,
-        lambda uow: enter(uow, token),
-    )
+    request = request_of(context, call, at_the_gate("LogOut"), enter=enter)
+    receipt = (await decide(context, request, work))[0]
     context.callers.pop(token, None)
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
 
@@ -106,9 +102,7 @@ async def log_out(context: "Context", call: Call, _: Parameters) -> Reply:
 async def get_myself(context: "Context", call: Call, _: Parameters) -> Reply:
     """Who asks, and what they may do."""
     asked = at_the_gate("Read")
-    rights = await context.rights(
-        call, call.token, activity=asked, enter=authentication.enter_to_enrol
-    )
+    rights = await admitted(context, call, activity=asked, enter=authentication.enter_to_enrol)
     actor = rights.actor
     body = {"id": actor.id, "username": actor.name, "role": actor.role}
     given = [right for right in sorted(ALL) if rights.may(*right)]
@@ -119,7 +113,7 @@ async def change_password(context: "Context", call: Call, _: Parameters) -> Repl
     """Another password for oneself; every session ends."""
     token = call.token
     asked, enter = at_the_gate("ChangePassword"), authentication.enter_in_person
-    admin = (await context.rights(call, token, activity=asked, enter=enter)).actor.id
+    admin = (await admitted(context, call, activity=asked, enter=enter)).actor.id
     assert admin is not None, "whoever holds a session is an admin"
     form = await read_form(call, ChangePassword)
     receipt = await authentication.change_password(
@@ -150,6 +144,26 @@ async def _choose_password(
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
 
 
+async def hash_or_promise(context: "Context", request: "CommandRequest") -> Form:
+    """Have a new password hashed, or make up the token that will be sent in its place."""
+    form = request.command
+    assert isinstance(form, WithPassword)
+    if form.password:
+        return await form.hashed()
+    return form.promised(new_token(context.environment), context.sender)
+
+
+async def send_promise(context: "Context", request: "CommandRequest", receipt: Receipt) -> Receipt:
+    """Send the token that was promised, now that it is one."""
+    form = request.command
+    assert isinstance(form, WithPassword)
+    if form.promise and not receipt.replayed:
+        await send_token(
+            context.ledger, context.sender, context.environment, receipt.id, form.promise
+        )
+    return receipt
+
+
 def position(context: "Context") -> tuple[bytes, bytes]:
     """How far the log is known to go."""
     return b"ledger-position", b"%d" % context.ledger.head
@@ -174,6 +188,9 @@ CHALLENGE = {
     "expiresAt": {"type": "string", "format": "date-time"},
 }
 MYSELF = ADMIN | {"permissions": {"type": "array", "items": {"type": "object"}}}
+
+Change = partial(Route, admits_first=True)
+"""A change of an admin, for whom it may be the end of a session in which others wait their turn."""
 
 ROUTES: list[AnyRoute] = [
     Other(
@@ -210,15 +227,33 @@ ROUTES: list[AnyRoute] = [
         status=204,
     ),
     *resource(ADMINS, AdminUserRow, "admins"),
-    Route("POST", ADMINS, AdminUser, CreateAdmin, WRITE, "Take an admin on"),
-    Route("PATCH", ONE_ADMIN, AdminUser, EditAdmin, WRITE, "Change e-mail, name or phone"),
-    Route("POST", ONE_ADMIN + "/role", AdminUser, AssignRole, WRITE, "Give another role"),
-    Route("POST", ONE_ADMIN + "/suspend", AdminUser, SuspendAdmin, WRITE, "Suspend"),
-    Route("POST", ONE_ADMIN + "/reinstate", AdminUser, ReinstateAdmin, WRITE, "Reinstate"),
-    Route("POST", ONE_ADMIN + "/deactivate", AdminUser, DeactivateAdmin, WRITE, "Deactivate"),
-    Route("POST", ONE_ADMIN + "/activate", AdminUser, ActivateAdmin, WRITE, "Activate"),
-    Route("POST", ONE_ADMIN + "/reset-password", AdminUser, ResetPassword, WRITE, "New password"),
-    Route("POST", ONE_ADMIN + "/revoke-sessions", AdminUser, RevokeSessions, WRITE, "Log out"),
+    Change(
+        "POST",
+        ADMINS,
+        AdminUser,
+        CreateAdmin,
+        WRITE,
+        "Take an admin on",
+        prepare=hash_or_promise,
+        after=send_promise,
+    ),
+    Change("PATCH", ONE_ADMIN, AdminUser, EditAdmin, WRITE, "Change e-mail, name or phone"),
+    Change("POST", ONE_ADMIN + "/role", AdminUser, AssignRole, WRITE, "Give another role"),
+    Change("POST", ONE_ADMIN + "/suspend", AdminUser, SuspendAdmin, WRITE, "Suspend"),
+    Change("POST", ONE_ADMIN + "/reinstate", AdminUser, ReinstateAdmin, WRITE, "Reinstate"),
+    Change("POST", ONE_ADMIN + "/deactivate", AdminUser, DeactivateAdmin, WRITE, "Deactivate"),
+    Change("POST", ONE_ADMIN + "/activate", AdminUser, ActivateAdmin, WRITE, "Activate"),
+    Change(
+        "POST",
+        ONE_ADMIN + "/reset-password",
+        AdminUser,
+        ResetPassword,
+        WRITE,
+        "New password",
+        prepare=hash_or_promise,
+        after=send_promise,
+    ),
+    Change("POST", ONE_ADMIN + "/revoke-sessions", AdminUser, RevokeSessions, WRITE, "Log out"),
     *resource(ROLES, AdminRoleRow, "roles"),
     Route("POST", ROLES, AdminRole, CreateRole, WRITE_ROLES, "Make a role"),
     Route("PATCH", ONE_ROLE, AdminRole, EditRole, WRITE_ROLES, "Change a role"),

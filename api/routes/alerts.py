@@ -17,10 +17,10 @@ WRITE, DELETE = ("alerts", "write"), ("alerts", "delete")
 
 ROUTES: list[AnyRoute] = [
     *resource(ALL, SystemAlertRow, "alerts"),
-    Route("POST", ALL, SystemAlert, CreateAlert, WRITE, "AlertWatch a value"),
+    Route("POST", ALL, SystemAlert, CreateAlert, WRITE, "Watch a value"),
     Route("PATCH", ONE, SystemAlert, UpdateAlert, WRITE, "Change an alert"),
-    Route("POST", ONE + "/enable", SystemAlert, EnableAlert, WRITE, "AlertWatch again"),
-    Route("POST", ONE + "/disable", SystemAlert, DisableAlert, WRITE, "AlertWatch no more"),
+    Route("POST", ONE + "/enable", SystemAlert, EnableAlert, WRITE, "Watch again"),
+    Route("POST", ONE + "/disable", SystemAlert, DisableAlert, WRITE, "Watch no more"),
     Route("POST", ONE + "/acknowledge", SystemAlert, AcknowledgeAlert, WRITE, "Look after it"),
     Route("DELETE", ONE, SystemAlert, ArchiveAlert, DELETE, "Archive"),
 ]

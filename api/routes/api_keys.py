@@ -1,24 +1,20 @@
 """The routes of API keys: a key is told once, when it is made."""
 
-from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING, Final
-from uuid import UUID
 
-from api.http.call import Call, Reply
+from api.http.call import Reply
 from api.http.problem import encoded
-from api.pipeline.commands import read_form, receipt_fields, receipt_headers
-from api.pipeline.idempotency import key_for
-from api.pipeline.routes import AnyRoute, Other, Parameters, Route, resource
+from api.pipeline.commands import command_reply, receipt_fields
+from api.pipeline.routes import AnyRoute, Route, resource
 from projections.admin import ApiKeyRow
-from rim_ledger.admin import authentication
 from rim_ledger.admin.api_key import ApiKey
 from rim_ledger.admin.api_key_commands import CreateApiKey, RevokeApiKey
-from rim_ledger.engine.activity import Activity, note_made
-from rim_ledger.engine.command import perform
-from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.admin.tokens import new_token
+from rim_ledger.engine.command import Form
 
 if TYPE_CHECKING:
     from api.context import Context
+    from api.pipeline.pipeline import CommandRequest, Done
 
 KEYS, ONE = "/v1/api-keys", "/v1/api-keys/{id}"
 WRITE, DELETE = ("api_keys", "write"), ("api_keys", "delete")
@@ -26,43 +22,20 @@ PREFIX: Final = "rim_"
 """What a key begins with, so that a leaked one is known for what it is."""
 
 
-async def make_api_key(context: "Context", call: Call, _: Parameters) -> Reply:
-    """Let a machine act for oneself, within some of one's own rights. The key is told once: the
-    same request again under the same Idempotency-Key is answered without it."""
-    token, asked = call.token, Activity(action="CreateApiKey", resource="api-keys")
-    caller = await context.caller(call, token, asked)
-    form = await read_form(call, CreateApiKey)
-    given = call.header(b"idempotency-key")
-    said = form.model_dump(mode="json")
-    idempotency = key_for(context, caller, given, f"POST {call.path}", meant=form, said=said)
-    key = PREFIX + urlsafe_b64encode(
-        context.environment.random(authentication.TOKEN)
-    ).decode().rstrip("=")
-    ready = form.known_by(authentication.token_hash(key))
+async def make_up_key(context: "Context", request: "CommandRequest") -> Form:
+    """Make up the key, of which the ledger keeps the hash."""
+    form = request.command
+    assert isinstance(form, CreateApiKey)
+    return form.known_by(PREFIX + new_token(context.environment))
 
-    def admit(uow: UnitOfWork) -> None:
-        authentication.enter(uow, token)
-        uow.activities.append(asked)
-        uow.need(*WRITE)
 
-    def work(uow: UnitOfWork) -> UUID:
-        made = perform(uow, ApiKey, None, ready)
-        note_made(uow.activities, made)
-        return made
-
-    receipt = await context.ledger.submit(
-        work,
-        call.stamp(context.environment, given),
-        idempotency,
-        admit,
-    )
-    told = receipt_fields(ApiKey, receipt) | {"key": None if receipt.replayed else key}
-    headers = [
-        *receipt_headers(receipt),
-        (b"etag", b'"%d"' % receipt.version),
-        (b"location", f"{KEYS}/{receipt.id}".encode()),
-    ]
-    return Reply(201, encoded(told), headers)
+def tell_key(done: "Done") -> Reply:
+    """The receipt and the key, which is told once: the same request again under the same
+    Idempotency-Key is answered without it."""
+    form, receipt = done.request.command, done.receipt
+    assert isinstance(form, CreateApiKey)
+    key = None if receipt.replayed else form.key
+    return command_reply(done, encoded(receipt_fields(ApiKey, receipt) | {"key": key}))
 
 
 GIVES: Final = {
@@ -74,14 +47,15 @@ GIVES: Final = {
 
 ROUTES: list[AnyRoute] = [
     *resource(KEYS, ApiKeyRow, "api_keys"),
-    Other(
+    Route(
         "POST",
         KEYS,
-        make_api_key,
+        ApiKey,
+        CreateApiKey,
+        WRITE,
         "Let a machine in",
-        needs=WRITE,
-        form=CreateApiKey,
-        status=201,
+        prepare=make_up_key,
+        answer=tell_key,
         gives=GIVES,
     ),
     Route("DELETE", ONE, ApiKey, RevokeApiKey, DELETE, "End a key"),

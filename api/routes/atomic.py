@@ -1,6 +1,7 @@
 """Bulk, all or none: every line in one decision."""
 
 import hashlib
+from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -8,14 +9,14 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from api.http import problem
 from api.http.body import gather
 from api.http.call import Reply
-from api.http.problem import Malformed, TooLarge, encoded, status_of
+from api.http.problem import Malformed, TooLarge, encoded
 from api.http.text import TextFile
-from api.pipeline.command_request import Wish
-from api.pipeline.commands import receipt_fields
+from api.pipeline.commands import receipt_fields, status_of
 from api.pipeline.idempotency import asked_by, key_for
-from rim_ledger.admin import authentication
+from api.pipeline.pipeline import CommandRequest, decide, perform, prepare, request_of
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.missing import Missing
@@ -23,6 +24,7 @@ from rim_ledger.engine.refusals import Invalid, Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
+    from api.context import Context
     from api.routes.bulk import Sender
 
 LINES_MAX: Final = 1000
@@ -52,26 +54,27 @@ class _Failed(Exception):
 
 
 class _Batch(Struct):
-    """The lines of a file, and what became of each in the last decision."""
+    """The lines of a file, which are decided together."""
 
-    wishes: dict[int, Wish]
+    context: "Context"
+    requests: dict[int, CommandRequest]
     seconds_max: float
     seconds: float = 0.0
     """For how long they were decided so far, again and again while something was missing."""
-    receipts: list[Receipt] = []
 
-    def work(self, uow: UnitOfWork) -> UUID:
+    def work(self, uow: UnitOfWork) -> tuple[UUID, list[Receipt]]:
         """Every line in order, each seeing what those before it did. From the first line that
         misses something on, the rest is tried only to learn what else is missing, so that all of
         it is loaded together. Raises Missing, _Failed, or TooLarge after SECONDS_MAX."""
         begun, missing = perf_counter(), list[Missing]()
         receipts, asked = list[Receipt](), list[Activity]()
-        stamp = uow.stamp
-        for number, wish in self.wishes.items():
-            uow.stamp = msgspec.structs.replace(stamp, key=wish.stamp.key)
+        stamp, noted = uow.stamp, len(uow.events)
+        uow.activities.clear()  # From here on each line is logged.
+        for number, request in self.requests.items():
+            uow.stamp = msgspec.structs.replace(stamp, key=request.stamp.key)
             try:
-                asked.append(wish.activity)
-                receipts.append(_decided(uow, wish))
+                asked.append(request.asked)
+                receipts.append(_decided(self.context, uow, request, noted))
             except Missing as miss:
                 missing += miss.each
             except Exception as error:
@@ -86,16 +89,15 @@ class _Batch(Struct):
         self.seconds += perf_counter() - begun
         if missing:
             raise Missing(together=missing)
-        self.receipts = receipts
-        return receipts[-1].id
+        return receipts[-1].id, receipts
 
 
-def _decided(uow: UnitOfWork, wish: Wish) -> Receipt:
+def _decided(context: "Context", uow: UnitOfWork, request: CommandRequest, noted: int) -> Receipt:
     """What becomes of one line; its position is not known yet."""
-    uow.activities.append(wish.activity)
-    uow.need(*wish.route.needs)
-    stream = wish.work(uow)
-    aggregate = uow.read(wish.route.kind, stream)
+    uow.activities.append(request.asked)
+    uow.need(*request.route.needs)
+    stream, _ = perform(context, request, uow, noted)
+    aggregate = uow.read(request.route.kind, stream)
     name = aggregate.BUSINESS_ID
     business_id = getattr(aggregate, name) if name else None
     return Receipt(aggregate.id, business_id, uow.version(stream), 0)
@@ -123,68 +125,67 @@ async def perform_all(sender: "Sender", file: TextFile) -> Reply:
     texts = {n: text for n, text in enumerate(body.split(b"\n"), 1) if text.strip()}
     if len(texts) > LINES_MAX:
         raise TooLarge("too-many-lines", f"An atomic file has at most {LINES_MAX} lines.")
-    batch, failures = _Batch({}, SECONDS_MAX), dict[int, Refused]()
+    batch, failures = _Batch(context, {}, SECONDS_MAX), dict[int, Refused]()
     for number, text in texts.items():
         try:
-            wish = _ready(sender, text)
-            await wish.prepare(context)
-            batch.wishes[number] = wish
+            batch.requests[number], _ = await prepare(context, _ready(sender, text))
         except Refused as refusal:
             failures[number] = refusal
     if not texts:
         raise Malformed("no-lines", "The file has no lines.")
     if failures:
         return _undone(sender, texts, failures)
-    key = _key(call.header(b"idempotency-key"), batch.wishes)
+    key = _key(call.header(b"idempotency-key"), batch.requests)
     meant = [
-        [*asked_by(wish.op, wish.command), sorted(wish.versions or ())]
-        for wish in batch.wishes.values()
+        [*asked_by(_op(request), request.command), sorted(request.versions or ())]
+        for request in batch.requests.values()
     ]
     said = hashlib.sha256(body).hexdigest()
-    idempotency = key_for(context, sender.admin, key, f"POST {call.path}", meant=meant, said=said)
-
-    def admit(uow: UnitOfWork) -> None:
-        uow.activities.append(ASKED)
-        authentication.enter(uow, sender.token)
-        uow.activities.clear()  # From here on each line is logged.
-
+    whole = request_of(context, call, ASKED)
+    whole.idempotency = key_for(
+        context, context.callers.get(call.token), key, f"POST {call.path}", meant=meant, said=said
+    )
     try:
-        receipt = await context.ledger.submit(
-            batch.work, call.stamp(context.environment), idempotency, admit
-        )
+        receipt, receipts = await decide(context, whole, batch.work)
     except _Failed as failed:
         return _undone(sender, texts, {failed.number: failed.refusal})
     if not receipt.replayed:
-        for wish, own in zip(batch.wishes.values(), batch.receipts, strict=True):
-            await wish.deliver(context, own)
-    return _done(batch, receipt)
+        for request, own in zip(batch.requests.values(), receipts, strict=True):
+            if request.route.after:
+                await request.route.after(context, request, own)
+    return _done(batch, receipt, receipts)
 
 
-def _ready(sender: "Sender", text: bytes) -> Wish:
-    wish = sender.read(text)
-    if wish.route.run:
+def _ready(sender: "Sender", text: bytes) -> CommandRequest:
+    request = sender.read(text)
+    if request.route.alone:
         raise Invalid("not-atomic", "This goes on after its decision, so it goes alone.", "/op")
-    return wish
+    return request
 
 
-def _key(header: str | None, wishes: dict[int, Wish]) -> str | None:
+def _op(request: CommandRequest) -> str:
+    """Its method and path."""
+    return f"{request.route.method} {request.route.path.format_map(request.parameters)}"
+
+
+def _key(header: str | None, requests: dict[int, CommandRequest]) -> str | None:
     """One key for the file: its own, or one made of the keys that all its lines carry."""
-    keys = [wish.stamp.key for wish in wishes.values()]
+    keys = [request.stamp.key for request in requests.values()]
     if header is not None or None in keys:
         return header
     return "atomic " + hashlib.sha256("\n".join(map(str, keys)).encode()).hexdigest()
 
 
-def _done(batch: _Batch, receipt: Receipt) -> Reply:
+def _done(batch: _Batch, receipt: Receipt, receipts: Sequence[Receipt]) -> Reply:
     """An answer a line. A file that was sent before learns its position again, and no more."""
     answers = []
-    for nth, (number, wish) in enumerate(batch.wishes.items()):
-        answer: dict[str, Any] = {"line": number, "status": wish.status}
+    for nth, (number, request) in enumerate(batch.requests.items()):
+        answer: dict[str, Any] = {"line": number, "status": status_of(request.route)}
         if receipt.replayed:
             answer |= {"replayed": True, "receipt": {"position": receipt.position}}
         else:
-            own = msgspec.structs.replace(batch.receipts[nth], position=receipt.position)
-            answer["receipt"] = receipt_fields(wish.route.kind, own)
+            own = msgspec.structs.replace(receipts[nth], position=receipt.position)
+            answer["receipt"] = receipt_fields(request.route.kind, own)
         answers.append(encoded(answer) + b"\n")
     headers = [(b"ledger-position", b"%d" % receipt.position)]
     return Reply(200, b"".join(answers), headers, MEDIA_TYPE)
@@ -193,5 +194,5 @@ def _done(batch: _Batch, receipt: Receipt) -> Reply:
 def _undone(sender: "Sender", texts: dict[int, bytes], failures: dict[int, Refused]) -> Reply:
     """Why nothing was done: each line that was refused, and the others aborted."""
     answers = [sender.failed(number, failures.get(number) or Aborted()) for number in texts]
-    status = min(status_of(refusal) for refusal in failures.values())
+    status = min(problem.status_of(refusal) for refusal in failures.values())
     return Reply(status, b"".join(answers), [], MEDIA_TYPE)

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
-from msgspec import Struct
-
 from api.http.call import Call, Reply
 from api.http.download import Download, cut
 from api.http.file_types import media_type, safe_name
@@ -15,16 +13,16 @@ from api.http.multipart import IN_MEMORY, Upload
 from api.http.problem import encoded
 from api.pipeline.commands import receipt_headers
 from api.pipeline.disclosure import Look, show
-from api.pipeline.idempotency import key_for
+from api.pipeline.pipeline import decide, look, request_of, require_known, rights_in
 from api.pipeline.readmission import admit_again, streaming
+from api.pipeline.rights import Rights
 from api.pipeline.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
-from api.pipeline.visibility import require_known
 from api.routes.support import ONE, READ, WRITE
 from rim_ledger.admin import authentication
 from rim_ledger.engine.command import perform
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.refusals import Refused
-from rim_ledger.engine.unit_of_work import Right, UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.support.conversation import AddAttachment, require_room
 from rim_ledger.support.ticket import Attachment, Ticket
 from rim_ledger.values import UUID_TEXT, derived_id
@@ -38,67 +36,31 @@ if TYPE_CHECKING:
 FILES: Final = ONE + "/attachments"
 
 
-class Access(Struct):
-    """A ticket that the caller may read or write, as the last decision found it."""
-
-    context: "Context"
-    call: Call
-    id: str
-    right: Right
-    ticket: Ticket | None = None
-    key: "AESGCM | None" = None
-    """The key of the customer's files; None once they were erased."""
-
-    def admit(self, uow: UnitOfWork) -> None:
-        authentication.enter_own(uow, self.call.token)
-        uow.need(*self.right)
-
-    def find(self, uow: UnitOfWork) -> UUID:
-        self.ticket = require_known(uow, Ticket, resolve(uow, Ticket, self.id))
-        self.key = uow.key(self.ticket.person)
-        return self.ticket.id
-
-    def find_room(self, uow: UnitOfWork) -> UUID:
-        """Find the ticket, if the caller may add a file to it."""
-        found = self.find(uow)
-        require_room(uow.read(Ticket, found), uow)
-        return found
-
-    async def look(self, work: Work | None = None) -> tuple[Ticket, int]:
-        """The ticket, and the position at which it is so; NotFound when there is none."""
-        call, context = self.call, self.context
-        receipt = await context.ledger.submit(
-            work or self.find, call.stamp(context.environment), None, self.admit
-        )
-        assert self.ticket is not None, "what was found is there"
-        return self.ticket, receipt.position
-
-    async def keeps(self, ticket: Ticket, file: UUID) -> bool:
-        """Whether the ticket has a file by now, whoever added it."""
-
-        def look(uow: UnitOfWork) -> bool:
-            return file in uow.read(Ticket, ticket.id).attachments
-
-        return await self.context.ledger.read(look, self.call.stamp(self.context.environment))
+def _find(uow: UnitOfWork, parameters: Parameters) -> "tuple[Ticket, AESGCM | None]":
+    """The ticket that a path names, and the key of its customer's files; None once they were
+    erased. NotFound when there is none that the caller may know of."""
+    ticket = require_known(uow, Ticket, resolve(uow, Ticket, parameters["id"]))
+    return ticket, uow.key(ticket.person)
 
 
 async def add_attachment(context: "Context", call: Call, parameters: Parameters) -> Reply:
     """Take one file in: a form with the file in it, at most 10 MiB. A later message shows it."""
-    asked = activity_of("AddAttachment", FILES, parameters)
-    caller = await context.caller(call, call.token, asked, authentication.enter_own)
-    access = Access(context, call, parameters["id"], WRITE)
+    asked, enter = activity_of("AddAttachment", FILES, parameters), authentication.enter_own
     key = call.header(b"idempotency-key")
-    # A file with a key may have been taken before, and is answered the same.
-    ticket, _ = await access.look(access.find_room if key is None else None)
+
+    def see(uow: UnitOfWork) -> "tuple[Ticket, AESGCM | None]":
+        ticket, secret = _find(uow, parameters)
+        if key is None:  # A file with a key may have been taken before, and is answered the same.
+            require_room(ticket, uow)
+        return ticket, secret
+
+    ticket, secret = await look(context, request_of(context, call, asked, WRITE, enter=enter), see)
     with context.rates.room(call, context.callers, IN_MEMORY), Upload() as upload:
         await upload.receive(call.receive, call.headers)
         name = safe_name(upload.name)
         kind = media_type(name, upload.file)
         said = [name, upload.sha256]
-        idempotency = key_for(
-            context, caller, key, f"{call.method} {call.path}", meant=said, said=said
-        )
-        own = (ticket.id, caller, key, *said)
+        own = (ticket.id, context.callers[call.token], key, *said)
         command = AddAttachment(
             attachment_id=context.environment.new_id()
             if key is None
@@ -108,26 +70,26 @@ async def add_attachment(context: "Context", call: Call, parameters: Parameters)
             media_type=kind,
             sha256=upload.sha256,
         )
-        if (secret := access.key) is None:
-            raise Refused("erased", "This person was erased; nothing is written about them.")
         file, stored = command.attachment_id, str(command.attachment_id)
+        asked = activity_of("AddAttachment", FILES, {**parameters, "aid": stored})
+        request = request_of(context, call, asked, WRITE, enter=enter, meant=said)
+        if secret is None:
+            raise Refused("erased", "This person was erased; nothing is written about them.")
         await context.storage.keep(
             stored, seal_file(upload.file, secret, file.bytes, context.environment)
         )
 
-    def work(uow: UnitOfWork) -> UUID:
-        if uow.stamp.admin:
-            added = {**parameters, "aid": stored}
-            uow.activities.append(activity_of("AddAttachment", FILES, added))
-        return perform(uow, Ticket, access.find(uow), command)
+    def add(uow: UnitOfWork) -> tuple[UUID, None]:
+        return perform(uow, Ticket, _find(uow, parameters)[0].id, command), None
+
+    def kept(uow: UnitOfWork) -> bool:
+        return file in uow.read(Ticket, ticket.id).attachments
 
     try:
-        receipt = await context.ledger.submit(
-            work, call.stamp(context.environment, key), idempotency, access.admit
-        )
+        receipt, _ = await decide(context, request, add)
     except Refused:  # After any other error the event may be there all the same.
         # The same file under the same key has the same name, and may have been taken before.
-        if not await access.keeps(ticket, file):
+        if not await context.ledger.read(kept, request.stamp):
             await context.storage.drop(stored)
         raise
     return _taken(ticket, command, receipt)
@@ -157,29 +119,31 @@ def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
 async def download_attachment(context: "Context", call: Call, parameters: Parameters) -> None:
     """One file of a ticket, or a Range of it, to be saved and never to be shown in place. It may
     show anything about a person, so among staff it is for those who may see persons."""
-    access, name = Access(context, call, parameters["id"], READ), parameters["aid"]
-    ticket, position = await access.look()
-    asked = activity_of("Export", FILES, parameters)
-    rights = await context.rights(
-        call, call.token, READ, activity=asked, enter=authentication.enter_own
-    )
-    if not rights.own:
-        rights = await context.rights(call, call.token, SEES_PERSONS, activity=asked)
-    id_ = UUID(name) if UUID_TEXT.fullmatch(name) else UUID(int=0)
+    asked, text = activity_of("Export", FILES, parameters), parameters["aid"]
+    id_ = UUID(text) if UUID_TEXT.fullmatch(text) else UUID(int=0)
+
+    def see(uow: UnitOfWork) -> "tuple[UUID, tuple[Ticket, AESGCM | None, str | None, Rights]]":
+        ticket, secret = _find(uow, parameters)
+        if uow.stamp.admin:
+            uow.need(*SEES_PERSONS)
+        file = ticket.attachments.get(id_)
+        name = uow.reveal(ticket.person, file.name) if file else None
+        uow.activities.clear()  # It is logged with what is shown.
+        return ticket.id, (ticket, secret, name, rights_in(context, uow))
+
+    request = request_of(context, call, asked, READ, enter=authentication.enter_own)
+    receipt, (ticket, secret, name, rights) = await decide(context, request, see)
 
     async def find(look: Look) -> tuple[Attachment, "AESGCM"]:
         if look.rights.unlogged:
             raise look.rights.unlogged
         file = ticket.attachments.get(id_)
-        if file is None or access.key is None:
+        if file is None or secret is None:
             raise missing(Attachment)
         look.persons = {ticket.person}
-        return file, access.key
+        return file, secret
 
     file, key = await show(context, call, rights, asked, find)
-    shown = await context.ledger.read(
-        lambda uow: uow.reveal(ticket.person, file.name), call.stamp(context.environment)
-    )
 
     def read(first: int, end: int) -> AsyncIterator[bytes]:
         return cut(open_file(context.storage.read(str(id_)), key, id_.bytes), first, end)
@@ -193,8 +157,8 @@ async def download_attachment(context: "Context", call: Call, parameters: Parame
         etag=f'"{file.sha256}"',
         headers=[
             (b"content-type", file.media_type.encode()),
-            (b"content-disposition", _disposition(shown or "file")),
-            (b"ledger-position", b"%d" % position),
+            (b"content-disposition", _disposition(name or "file")),
+            (b"ledger-position", b"%d" % receipt.position),
         ],
         read=read,
         admit=admit,

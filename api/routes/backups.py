@@ -8,11 +8,12 @@ from api.http.call import Call, Reply
 from api.http.download import Download
 from api.http.ids import missing, resolve
 from api.http.problem import encoded
+from api.pipeline.pipeline import decide, request_of
 from api.pipeline.readmission import streaming
 from api.pipeline.routes import AnyRoute, One, Other, Parameters, Route, activity_of, resource
 from api.routes.admin import rfc3339
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
-from rim_ledger.admin import authentication
+from rim_ledger.admin.tokens import new_token, token_hash
 from rim_ledger.delivery.kill_switch import OUTBOUND, Outbound, SwitchOutbound
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.backup import Backup, BackupDownloadOffered
@@ -40,22 +41,16 @@ RESTORE: Final = ("backups.restore", "write")
 async def offer_backup(context: "Context", call: Call, parameters: Parameters) -> Reply:
     """A link to the file of a backup. It lives five minutes, and is used up when the last byte of
     the file has gone. With RIM_SECRET_KEY the file holds everything."""
-    token = authentication.new_token(context.environment)
-
-    def admit(uow: UnitOfWork) -> None:
-        uow.activities.append(activity_of("OfferDownload", DOWNLOAD, parameters))
-        authentication.enter(uow, call.token)
-        uow.need(*RESTORE)
+    token = new_token(context.environment)
+    asked = activity_of("OfferDownload", DOWNLOAD, parameters)
 
     def work(uow: UnitOfWork) -> tuple[UUID, BackupDownloadOffered]:
         id_ = resolve(uow, Backup, parameters["id"])
         if uow.find(Backup, id_) is None:
             raise missing(Backup)
-        return id_, offer_download(id_, authentication.token_hash(token), uow)
+        return id_, offer_download(id_, token_hash(token), uow)
 
-    receipt, offered = await context.ledger.decide(
-        work, call.stamp(context.environment), None, admit
-    )
+    receipt, offered = await decide(context, request_of(context, call, asked, RESTORE), work)
     body = {
         "downloadUrl": f"{BACKUPS}/{receipt.id}/download?token={token}",
         "expiresAt": rfc3339(offered.expires_at),
@@ -67,7 +62,7 @@ async def download_backup(context: "Context", call: Call, parameters: Parameters
     """The file of a backup, as it lies in the store: sealed. What broke off goes on with Range,
     while the link lives: for five minutes, or until the last byte went out."""
     (given,) = call.given.get("token", [""])
-    token = authentication.token_hash(given)
+    token = token_hash(given)
 
     def look(uow: UnitOfWork) -> Backup:
         found = find_download(resolve(uow, Backup, parameters["id"]), token, uow)

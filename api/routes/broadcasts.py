@@ -1,8 +1,8 @@
 """The routes of messages: broadcasts, whom they reached, and every single notification."""
 
 from typing import TYPE_CHECKING
-from uuid import UUID
 
+from api.pipeline.pipeline import look, target
 from api.pipeline.routes import AnyRoute, List, Route, resource
 from api.routes.lending import ONE_USER
 from projections.audience import find_audience, find_users
@@ -30,7 +30,7 @@ from rim_ledger.notifications.retry import RetryNotification
 
 if TYPE_CHECKING:
     from api.context import Context
-    from api.pipeline.command_request import Wish
+    from api.pipeline.pipeline import CommandRequest
 
 BROADCASTS, ONE = "/v1/broadcasts", "/v1/broadcasts/{id}"
 NOTIFICATIONS = "/v1/notifications"
@@ -40,11 +40,11 @@ AUDIENCE_BODY: int = 5 * 1024 * 1024
 """Bytes of a body that may name 100,000 users."""
 
 
-async def name_users(context: "Context", wish: "Wish") -> Form:
+async def name_users(context: "Context", request: "CommandRequest") -> Form:
     """Look up the users whom a draft names."""
-    form = wish.command
+    form = request.command
     assert isinstance(form, DraftBroadcast | EditBroadcast)
-    await wish.require_allowed(context)
+    await look(context, request, lambda _: None)
     wanted = form.custom_user_ids
     if wanted is None:
         return form
@@ -55,18 +55,18 @@ async def name_users(context: "Context", wish: "Wish") -> Form:
     return form.to(tuple(sorted({*found.values()})))
 
 
-async def count_users(context: "Context", wish: "Wish") -> Form:
+async def count_users(context: "Context", request: "CommandRequest") -> Form:
     """Find out who is meant by a broadcast, now that it is to go out."""
-    form = wish.command
+    form = request.command
     assert isinstance(form, SendBroadcast)
 
-    def see(uow: UnitOfWork, stream: UUID) -> "Target":
-        broadcast = uow.read(BroadcastMessage, stream)
+    def see(uow: UnitOfWork) -> "Target":
+        broadcast = uow.read(BroadcastMessage, target(uow, request).id)
         for channel in broadcast.channels:
             context.sender.require(Channel(channel), uow)
         return broadcast.target
 
-    return form.among(await find_audience(context.url, await wish.look(context, see)))
+    return form.among(await find_audience(context.url, await look(context, request, see)))
 
 
 ROUTES: list[AnyRoute] = [

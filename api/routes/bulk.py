@@ -7,25 +7,23 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from uuid import UUID
 
 from msgspec import Struct, field
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from api.http import problem
 from api.http.body import BODY_MAX, BODY_SECONDS, Disconnected, read_json
 from api.http.call import Call
-from api.http.problem import InvalidFields, TooLarge
+from api.http.problem import TooLarge
 from api.http.query import read_parameters, unfit
 from api.http.stream import PIECE_MAX
 from api.http.text import TextFile
-from api.pipeline.command_request import Wish
-from api.pipeline.commands import errors_in, fill, receipt_fields
-from api.pipeline.idempotency import key_for
+from api.pipeline.background import note_unexpected
+from api.pipeline.commands import command_request, read_as, receipt_fields, status_of
+from api.pipeline.pipeline import CommandRequest, Done, admitted, submit
 from api.pipeline.routes import AnyRoute, Other, Parameters, Route
 from api.routes.atomic import ASKED, perform_all
 from rim_ledger.engine.command import Form
-from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.refusals import Invalid, Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -75,42 +73,35 @@ class Sender(Struct, frozen=True):
 
     context: "Context"
     call: Call
-    token: str
-    admin: UUID
     progress: Progress = field(default_factory=Progress)
 
-    def read(self, text: bytes) -> Wish:
+    def read(self, text: bytes) -> CommandRequest:
         """The command in a line; Refused when there is none."""
         if len(text) > BODY_MAX:
             raise TooLarge("body-too-large", f"A line has at most {BODY_MAX} bytes.")
-        value = read_json(text)
-        try:
-            line = Line.filled_in(value)
-        except ValidationError as error:
-            raise InvalidFields(errors_in(error, Line, value)) from None
+        line = read_as(Line, read_json(text))
         if (op := OP.fullmatch(line.op)) is None:
             raise Invalid("invalid-op", "An op is a method and a path.", "/op")
         path, _, query = op[2].partition("?")
         endpoint, parameters = self.context.table.find(op[1], path)
-        if not isinstance(route := endpoint.route, Route):
+        if not isinstance(route := endpoint.route, Route) or route.answer:
             raise Invalid("invalid-op", "This op is no command.", "/op")
         read_parameters(query.encode(), route.QUERY)
-        body = {} if line.body is None else line.body
-        form = fill(route, parameters, body)
-        return Wish(
+        return command_request(
+            self.context,
+            self.call,
             route,
             parameters,
-            form,
-            None if line.version is None else frozenset([line.version]),
-            self.token,
-            self.call.stamp(self.context.environment, line.key),
-            key_for(self.context, self.admin, line.key, line.op, meant=form, said=body),
+            {} if line.body is None else line.body,
+            op=line.op,
+            key=line.key,
+            versions=None if line.version is None else frozenset([line.version]),
         )
 
     def failed(self, number: int, error: Exception) -> bytes:
         """The answer to a line that came to nothing."""
         if not isinstance(error, Refused | Unavailable):
-            self.context.note_unexpected(error)
+            note_unexpected(self.context, error)
         said = problem.problem(error, self.call.path, self.call.id)
         answer = {"line": number, "status": said["status"], "problem": said}
         if getattr(error, "replayed", False):
@@ -118,10 +109,11 @@ class Sender(Struct, frozen=True):
         return problem.encoded(answer) + b"\n"
 
 
-def done(number: int, wish: Wish, receipt: Receipt) -> bytes:
+def _done(number: int, done: Done) -> bytes:
     """The answer to a line that was carried out."""
-    fields = receipt_fields(wish.route.kind, receipt)
-    answer: dict[str, Any] = {"line": number, "status": wish.status, "receipt": fields}
+    route, receipt = done.request.route, done.receipt
+    fields = receipt_fields(route.kind, receipt)
+    answer: dict[str, Any] = {"line": number, "status": status_of(route), "receipt": fields}
     if receipt.replayed:
         answer["replayed"] = True
     return json.dumps(answer).encode() + b"\n"
@@ -129,10 +121,8 @@ def done(number: int, wish: Wish, receipt: Receipt) -> bytes:
 
 async def submit_bulk(context: "Context", call: Call, _: Parameters) -> None:
     """Streams the answers as they are decided; `?atomic=true` decides all lines as one."""
-    token = call.token
-    admin = (await context.rights(call, token, activity=ASKED)).actor.id
-    assert admin is not None, "whoever holds a session is an admin"
-    sender = Sender(context, call, token, admin)
+    await admitted(context, call, activity=ASKED)
+    sender = Sender(context, call)
     with context.rates.room(call, context.callers):
         match call.given.get("atomic", ["false"]):
             case ["false"]:
@@ -230,11 +220,11 @@ async def _carry_out(sender: Sender, file: TextFile, answers: Answers, under_way
 async def _begin(sender: Sender, number: int, text: bytes) -> asyncio.Future[bytes]:
     """A line on its way, and its answer to come."""
     try:
-        wish = sender.read(text)
+        request = sender.read(text)
     except Exception as error:
         return _told(sender.failed(number, error))
-    answer = asyncio.create_task(_one(sender, number, wish))
-    if wish.takes_time:
+    answer = asyncio.create_task(_one(sender, number, request))
+    if request.route.prepare or request.route.after:
         await asyncio.wait([answer])
     return answer
 
@@ -245,11 +235,11 @@ def _told(text: bytes) -> asyncio.Future[bytes]:
     return answer
 
 
-async def _one(sender: Sender, number: int, wish: Wish) -> bytes:
+async def _one(sender: Sender, number: int, request: CommandRequest) -> bytes:
     try:
-        receipt = await wish.submit(sender.context)
+        done = await submit(sender.context, request)
         sender.progress.done += 1
-        return done(number, wish, receipt)
+        return _done(number, done)
     except Exception as error:
         return sender.failed(number, error)
 

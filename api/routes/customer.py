@@ -1,17 +1,18 @@
 """The routes of a borrower's own session; what it may do is marked on the other routes."""
 
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from api.http.call import Call, Reply
 from api.http.problem import encoded
 from api.pipeline.commands import read_form
+from api.pipeline.pipeline import Request, decide, look, request_of
 from api.pipeline.routes import AnyRoute, Other, Parameters
 from api.routes.admin import position, rfc3339
 from rim_ledger.admin import authentication
 from rim_ledger.customers.access import log_out as end_session
 from rim_ledger.customers.customer_session import OWN_SESSION
 from rim_ledger.customers.phone_code import AskForCode, LogInWithCode
-from rim_ledger.engine.deciding import Admit
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 
@@ -43,9 +44,11 @@ async def log_in_borrower(context: "Context", call: Call, _: Parameters) -> Repl
 async def log_out_borrower(context: "Context", call: Call, _: Parameters) -> Reply:
     """End this session; the others stay."""
     token = call.token
-    receipt = await context.ledger.submit(
-        lambda uow: end_session(uow, token), call.stamp(context.environment), None, _admit(call)
-    )
+
+    def work(uow: UnitOfWork) -> tuple[UUID, None]:
+        return end_session(uow, token), None
+
+    receipt = (await decide(context, _request(context, call), work))[0]
     context.callers.pop(token, None)
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
 
@@ -53,24 +56,18 @@ async def log_out_borrower(context: "Context", call: Call, _: Parameters) -> Rep
 async def get_borrower(context: "Context", call: Call, _: Parameters) -> Reply:
     """Whose session it is."""
 
-    def look(uow: UnitOfWork) -> dict[str, object]:
+    def see(uow: UnitOfWork) -> dict[str, object]:
         assert uow.stamp.customer, "only borrowers are admitted"
         user = uow.read(User, uow.stamp.customer)
         words = {each: uow.reveal(user.id, getattr(user, each)) for each in PERSONAL}
         return {"id": user.id, "userId": user.user_id, "status": user.status, **words}
 
-    own = await context.ledger.read(look, call.stamp(context.environment), _admit(call))
+    own = await look(context, _request(context, call), see)
     return Reply(200, encoded(own), [position(context)])
 
 
-def _admit(call: Call) -> Admit:
-    token = call.token
-
-    def admit(uow: UnitOfWork) -> None:
-        authentication.enter_own(uow, token)
-        uow.need(*OWN_SESSION)
-
-    return admit
+def _request(context: "Context", call: Call) -> Request:
+    return request_of(context, call, None, OWN_SESSION, enter=authentication.enter_own)
 
 
 PERSONAL: Final = ("name", "phone", "email")

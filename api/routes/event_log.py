@@ -14,6 +14,9 @@ from api.http.query import unfit
 from api.pipeline.as_of import NUMBER, position_at
 from api.pipeline.disclosure import Look, show
 from api.pipeline.filters import LIMIT_MAX, all_of
+from api.pipeline.keys import keys_of
+from api.pipeline.pipeline import admitted
+from api.pipeline.position import last_position
 from api.pipeline.reads import find_id
 from api.pipeline.routes import Parameters
 from api.pipeline.visible_rows import seen as partly
@@ -74,7 +77,7 @@ async def read_question(context: "Context", call: Call, *, live: bool, paged: bo
         stream=await _stream(context, once["entityId"]) if "entityId" in once else None,
         actor=_uuid("actorId", once["actorId"]) if "actorId" in once else None,
     )
-    upto = await context.last_position()
+    upto = await last_position(context)
     if "from" in once:
         time = _time("from", once["from"])
         after = max(after, await position_at(context, time, upto, inclusive=False))
@@ -95,7 +98,7 @@ async def about(
         known = UUID_TEXT.fullmatch(text) and row.SEEN is None
         named = UUID(text) if known else await find_id(context, row, parameters, rights)
         stream = row.OF.stream_of(named) if named else None
-    first = await context.rows(FIRST, [stream])
+    first = await context.pool.rows(FIRST, [stream])
     if not first or ENTITY_OF[EVENTS[first[0][0]]] is not row.OF:
         raise missing(row.OF)
     return replace(question, wanted=replace(question.wanted, stream=stream))
@@ -129,7 +132,7 @@ def _begin_page(
     count = PAGE if left is None else min(PAGE, left)
 
     async def read() -> tuple[list[Line], int]:
-        async with context.reader() as connection:
+        async with context.pool.reader() as connection:
             lines = await log.matching(connection, question.wanted, after, until, count)
         return lines, log.done_by(lines, count, until)
 
@@ -152,7 +155,7 @@ class ReaderView(Struct, frozen=True):
         enter: Callable[[UnitOfWork, str], None] = authentication.enter,
     ) -> "ReaderView":
         """Raises Unauthenticated or Forbidden when they may read no more, and logs the latter."""
-        return cls(await context.rights(call, call.token, needs, enter=enter, activity=activity))
+        return cls(await admitted(context, call, needs, enter=enter, activity=activity))
 
     async def again(
         self, context: "Context", call: Call, needs: Right, activity: Activity
@@ -196,14 +199,14 @@ class ReaderView(Struct, frozen=True):
                 await context.tables.require(lines[-1].position)
                 where, values = all_of([("t.id = ANY (%s)", [list(streams)]), *tests])
                 query = f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}"  # noqa: S608
-                hidden = streams - {stream for (stream,) in await context.rows(query, values)}
+                hidden = streams - {stream for (stream,) in await context.pool.rows(query, values)}
                 seen = [line for line in seen if line.stream not in hidden]
         return seen
 
     async def shown(self, context: "Context", lines: list[Line]) -> list[bytes]:
         """The events as JSON."""
         sees = self.rights.sees_persons
-        keys = await context.keys_of(persons_in(lines), sees=sees)
+        keys = await keys_of(context, persons_in(lines), sees=sees)
         reader = Reader(sees, keys, context.public_url)
         return [shown(line, reader) for line in lines]
 
@@ -230,7 +233,7 @@ async def _stream(context: "Context", text: str) -> UUID:
     """The stream of either id; one that nobody has, if there is none of this business id."""
     if not BUSINESS_ID.fullmatch(text):
         return _uuid("entityId", text)
-    found = await context.rows(OF_BUSINESS_ID, [text])
+    found = await context.pool.rows(OF_BUSINESS_ID, [text])
     return UUID(str(found[0][0])) if found else UUID(int=0)
 
 

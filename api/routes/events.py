@@ -86,7 +86,7 @@ async def _page(context: "Context", call: Call, question: Question, shown: Look)
     sight, limit, until = ReaderView(shown.rights), question.limit or LIMIT, question.upto
     if question.wanted.is_sparse:
         until = min(until, question.after + SCAN)
-    async with context.reader() as connection:
+    async with context.pool.reader() as connection:
         lines = await log.matching(connection, question.wanted, question.after, until, limit)
     until = log.done_by(lines, limit, until)
     seen = await sight.visible(context, lines)

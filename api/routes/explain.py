@@ -7,6 +7,9 @@ from api.http.call import Call, Reply
 from api.http.ids import missing, resolve
 from api.pipeline.as_of import position_of
 from api.pipeline.disclosure import Look, show
+from api.pipeline.keys import keys_of
+from api.pipeline.pipeline import admitted
+from api.pipeline.position import last_position
 from api.pipeline.routes import AnyRoute, Other, Parameters, activity_of
 from projections.cloud_events import Actor, Reader, Stored, persons_in, read
 from projections.follow import log
@@ -77,7 +80,7 @@ async def explain_loan(context: "Context", call: Call, parameters: Parameters) -
     and null once erased.
     """
     asked = activity_of("Read", EXPLAIN, parameters)
-    rights = await context.rights(call, call.token, READ, activity=asked)
+    rights = await admitted(context, call, READ, activity=asked)
 
     async def answer(look: Look) -> dict[str, Any]:
         loan, body = await _explained(context, call, parameters, sees=look.rights.sees_persons)
@@ -97,7 +100,7 @@ async def _explained(
     if "asOf" in call.given:
         position = await position_of(context, call.given["asOf"][0])
     else:
-        position = await context.last_position()
+        position = await last_position(context)
     steps = await _steps(context, stream, position, sees=sees)
     if not steps:
         raise missing(Loan)
@@ -125,9 +128,9 @@ async def _steps(
     context: "Context", stream: "UUID", position: int, *, sees: bool
 ) -> list[LoanStep]:
     """The events of a loan up to a position."""
-    async with context.reader() as connection:
+    async with context.pool.reader() as connection:
         lines = await log.streams(connection, [stream], position)
-    reader = Reader(sees, await context.keys_of(persons_in(lines), sees=sees), context.public_url)
+    reader = Reader(sees, await keys_of(context, persons_in(lines), sees=sees), context.public_url)
     steps, before = list[LoanStep](), None
     for line in lines:
         after, _ = evolved(before, line)

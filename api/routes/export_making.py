@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from api.http.call import Call
+from api.pipeline.background import note_unexpected
+from api.pipeline.keys import keys_of
 from api.routes.event_log import Question, ReaderView, pages
 from api.routes.export_store import INTERRUPTED, Export, ExportStore
 from projections.analysis.export import GROUP
@@ -53,7 +55,7 @@ async def make(
     except (Oversized, Refused, Unavailable) as error:
         await store.fail(export.id, str(error))
     except Exception as error:
-        context.note_unexpected(error)
+        note_unexpected(context, error)
         await store.fail(export.id, "It could not be made.")
 
 
@@ -61,19 +63,19 @@ class _Rows:
     """The rows of an export, on their way into a file."""
 
     def __init__(self, context: "Context", call: Call, export: Export, sight: ReaderView) -> None:
-        self._desk, self._call, self._export, self._sight = context, call, export, sight
+        self._context, self._call, self._export, self._sight = context, call, export, sight
         self._asked = Activity(action="Export", resource="exports", resource_id=str(export.id))
         self._waiting: list[Any] = []
 
     async def write(self, question: Question, file: BufferedRandom) -> bool:
         """Write all that was asked for; whether it is still wanted. Raises Oversized."""
-        store, rows = ExportStore(self._desk), 0
+        store, rows = ExportStore(self._context), 0
         with pq.ParquetWriter(file, SCHEMA, **WRITTEN) as writer:
-            async for lines, after in pages(self._desk, question):
-                seen = await self._sight.visible(self._desk, lines)
+            async for lines, after in pages(self._context, question):
+                seen = await self._sight.visible(self._context, lines)
                 await self._note(seen)
-                keys = await self._desk.keys_of(persons_in(seen), sees=self._export.persons)
-                reader = Reader(self._export.persons, keys, self._desk.public_url)
+                keys = await keys_of(self._context, persons_in(seen), sees=self._export.persons)
+                reader = Reader(self._export.persons, keys, self._context.public_url)
                 self._waiting.append(rows_for(seen, reader, bodies=self._export.persons))
                 rows += len(seen)
                 if sum(each.num_rows for each in self._waiting) >= GROUP:
@@ -90,7 +92,7 @@ class _Rows:
     async def _note(self, lines: list[Line]) -> None:
         """Log whose words are shown. Raises Unavailable when that cannot be."""
         if self._export.persons:
-            noted = await self._sight.noted(self._desk, self._call, self._asked, lines)
+            noted = await self._sight.noted(self._context, self._call, self._asked, lines)
             if noted.rights.unlogged:
                 raise noted.rights.unlogged
 

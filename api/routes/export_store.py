@@ -93,35 +93,39 @@ class ExportStore:
     """The exports of a ledger, for all processes together."""
 
     def __init__(self, context: "Context") -> None:
-        self._desk = context
+        self._context = context
 
     async def begin(self, export: Export) -> None:
         """Keep a new one. Raises Refused when its owner has as many as may be."""
         at = export.created_at
         values = [export.id, export.owner, export.persons, list(export.entities), export.secret]
         values += [export.upto, export.position, at, at, KEPT_MAX, export.owner]
-        if not await self._desk.rows(BEGIN, values):
+        if not await self._context.pool.rows(BEGIN, values):
             words = f"You have {KEPT_MAX} exports: delete one, or wait until it is made."
             raise Refused("too-many-exports", words)
 
     async def advance(self, id: UUID, position: int, rows: int) -> bool:
         """Note how far one is; whether it is still wanted."""
         return bool(
-            await self._desk.rows(ADVANCE, [position, rows, self._desk.environment.now(), id])
+            await self._context.pool.rows(
+                ADVANCE, [position, rows, self._context.environment.now(), id]
+            )
         )
 
     async def complete(self, id: UUID, size: int, sha256: str) -> bool:
         """Note that the file is there; whether it is still wanted."""
         return bool(
-            await self._desk.rows(COMPLETE, [size, sha256, self._desk.environment.now(), id])
+            await self._context.pool.rows(
+                COMPLETE, [size, sha256, self._context.environment.now(), id]
+            )
         )
 
     async def fail(self, id: UUID, reason: str) -> None:
-        await self._desk.rows(FAIL, [reason, id])
+        await self._context.pool.rows(FAIL, [reason, id])
 
     async def of(self, owner: UUID) -> list[Export]:
         """Those of an admin, the newest first."""
-        return [Export(*row) for row in await self._desk.rows(OF, [owner])]
+        return [Export(*row) for row in await self._context.pool.rows(OF, [owner])]
 
     async def find(self, owner: UUID, id: UUID) -> Export | None:
         """One of an admin, unless it is over."""
@@ -130,14 +134,14 @@ class ExportStore:
 
     async def drop(self, id: UUID) -> None:
         """Let go of one, its file first."""
-        await self._desk.storage.drop(f"export-{id}")
-        await self._desk.rows("DELETE FROM ledger.exports WHERE id = %s RETURNING id", [id])
+        await self._context.storage.drop(f"export-{id}")
+        await self._context.pool.rows("DELETE FROM ledger.exports WHERE id = %s RETURNING id", [id])
 
     async def sweep(self) -> None:
         """Let go of what is over, and say of what was left that it failed."""
-        now = self._desk.environment.now()
-        await self._desk.rows(STALE, [INTERRUPTED, now - SILENT])
-        for (id_,) in await self._desk.rows(OVER, [now - KEPT]):
+        now = self._context.environment.now()
+        await self._context.pool.rows(STALE, [INTERRUPTED, now - SILENT])
+        for (id_,) in await self._context.pool.rows(OVER, [now - KEPT]):
             await self.drop(id_)
 
     async def sweep_for_ever(self) -> None:
@@ -152,17 +156,17 @@ class ExportStore:
         key, place = self._key(export), export.id.bytes
 
         async def pieces() -> AsyncIterator[bytes]:
-            for piece in seal_file(file, key, place, self._desk.environment):
+            for piece in seal_file(file, key, place, self._context.environment):
                 yield piece
                 await asyncio.sleep(0)
 
-        await self._desk.storage.keep(export.file, pieces())
+        await self._context.storage.keep(export.file, pieces())
 
     def read(self, export: Export, first: int, end: int) -> AsyncIterator[bytes]:
         """What stands in a file between two places."""
-        sealed = self._desk.storage.read(export.file)
+        sealed = self._context.storage.read(export.file)
         return cut(open_file(sealed, self._key(export), export.id.bytes), first, end)
 
     def _key(self, export: Export) -> AESGCM:
-        vault = self._desk.vault
+        vault = self._context.vault
         return AESGCM(bytes.fromhex(vault.unwrap_secret(export.id, "export", export.secret)))

@@ -7,7 +7,9 @@ from api.http.call import Call, Reply
 from api.http.download import Download
 from api.http.ids import missing
 from api.http.problem import encoded
+from api.pipeline.background import begin
 from api.pipeline.commands import require_no_fields
+from api.pipeline.pipeline import admitted
 from api.pipeline.readmission import admit_again, streaming
 from api.pipeline.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
 from api.routes.event_log import ReaderView, read_question
@@ -59,7 +61,7 @@ async def begin_export(context: "Context", call: Call, parameters: Parameters) -
         if each.failure:
             await store.drop(each.id)
     await store.begin(export)
-    context.begin(make(context, call, export, sight.narrowed(question), sight))
+    begin(context, make(context, call, export, sight.narrowed(question), sight))
     headers = [(b"location", f"{EXPORTS}/{id_}".encode())]
     return Reply(202, encoded(_shown(export)), headers)
 
@@ -95,7 +97,7 @@ async def download_export(context: "Context", call: Call, parameters: Parameters
         raise Refused("export-not-ready", words)
     needs = [READ, SEES_PERSONS] if export.persons else [READ]
     asked = activity_of("Export", FILE, parameters)
-    _require_reads(await context.rights(call, call.token, *needs, activity=asked), export)
+    _require_reads(await admitted(context, call, *needs, activity=asked), export)
 
     async def admit() -> None:
         _require_reads(await admit_again(context, call, *needs, activity=asked), export)
@@ -118,7 +120,7 @@ async def download_export(context: "Context", call: Call, parameters: Parameters
 
 async def _rights(context: "Context", call: Call, parameters: Parameters) -> "Rights":
     asked = activity_of("Read", EXPORTS, parameters)
-    return await context.rights(call, call.token, READ, activity=asked)
+    return await admitted(context, call, READ, activity=asked)
 
 
 async def _look(context: "Context", call: Call, parameters: Parameters) -> Export:

@@ -104,10 +104,10 @@ async def export_journal(context: "Context", call: Call, _: Parameters) -> Reply
     query = read_query(JournalEntryRow, call.query, context.cursor_key, "", sees=False)
     where, values = all_of(query.tests)
     # No entry is ever changed: those up to the last one at the beginning are one picture.
-    ((position, last),) = await context.rows(LAST)
+    ((position, last),) = await context.pool.rows(LAST)
 
     async def page(after: int) -> list[Any]:
-        return await context.rows(LINES.format(where=where), [*values, after, last, PAGE])
+        return await context.pool.rows(LINES.format(where=where), [*values, after, last, PAGE])
 
     lines = await page(0)
     async with streaming(context, call) as stream:
@@ -125,17 +125,14 @@ async def export_journal(context: "Context", call: Call, _: Parameters) -> Reply
 async def _balance(context: "Context", call: Call) -> Balance:
     asked = Asked.of(call.given)
     moment = await moment_of(context, asked)
-    at = await context.rows(RECORDED, [moment.position])
-    accounts = await context.rows(BALANCE, [moment.position, moment.happened_by])
+    at = await context.pool.rows(RECORDED, [moment.position])
+    accounts = await context.pool.rows(BALANCE, [moment.position, moment.happened_by])
     headers = [(b"ledger-position", b"%d" % moment.position)]
-    if moment.happened_by and (await context.rows(UNSURE, [moment.position]))[0][0]:
+    if moment.happened_by and (await context.pool.rows(UNSURE, [moment.position]))[0][0]:
         headers.append(APPROXIMATE)
-    if (
-        not accounts
-        and (time := asked.recorded_by)
-        and (await context.rows(HAPPENED, [time]))[0][0]
-    ):
-        headers.append((HINT, UNRECORDED.encode()))
+    if not accounts and (time := asked.recorded_by):
+        ((happened,),) = await context.pool.rows(HAPPENED, [time])
+        headers += [(HINT, UNRECORDED.encode())] if happened else []
     return Balance(moment.position, at[0][0] if at else None, moment.happened_by, accounts, headers)
 
 

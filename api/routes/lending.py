@@ -1,6 +1,6 @@
 """The routes of lending: users and loans."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from api.pipeline.routes import AnyRoute, List, One, Route, resource
@@ -39,11 +39,12 @@ from rim_ledger.lending.user_commands import (
 
 if TYPE_CHECKING:
     from api.context import Context
+    from api.pipeline.pipeline import CommandRequest
 
 
-async def disburse(context: "Context", request: Callable[[], Awaitable[Receipt]]) -> Receipt:
-    """Commit the request, then send the airtime."""
-    return await context.dispatch.disburse(request)
+async def send_airtime(context: "Context", _: "CommandRequest", receipt: Receipt) -> Receipt:
+    """Send the airtime, now that the request for it is committed."""
+    return receipt if receipt.replayed else await context.dispatch.disburse(receipt)
 
 
 class SwitchAutoLimit(Command[User]):
@@ -93,7 +94,14 @@ ROUTES: list[AnyRoute] = [
     Route("POST", ONE_LOAN + "/reject", Loan, RejectLoan, APPROVAL, "Reject"),
     Route("POST", ONE_LOAN + "/revoke-approval", Loan, RevokeApproval, APPROVAL, "Revoke"),
     Route(
-        "POST", ONE_LOAN + "/disburse", Loan, DisburseLoan, DISBURSEMENT, "Disburse", run=disburse
+        "POST",
+        ONE_LOAN + "/disburse",
+        Loan,
+        DisburseLoan,
+        DISBURSEMENT,
+        "Disburse",
+        after=send_airtime,
+        alone=True,
     ),
     Route(
         "POST",

@@ -58,7 +58,7 @@ class Live:
     def __init__(
         self, context: "Context", call: Call, stream: Stream, of: Following, sight: ReaderView
     ) -> None:
-        self._desk, self._call, self._stream = context, call, stream
+        self._context, self._call, self._stream = context, call, stream
         self._of, self._sight = of, sight
         self._now = asyncio.get_running_loop().time
         self._checked = self._told = self._now()
@@ -69,13 +69,15 @@ class Live:
         ended = asyncio.create_task(self._ended())
         try:
             while not ended.done():
-                part = replace(question, upto=self._desk.log.position)
-                async for lines, after in pages(self._desk, part):
+                part = replace(question, upto=self._context.log.position)
+                async for lines, after in pages(self._context, part):
                     if lines:
                         await self._look_again()
-                    seen = await self._sight.visible(self._desk, lines)
-                    sight = await self._sight.noted(self._desk, self._call, self._of.activity, seen)
-                    events = await sight.shown(self._desk, seen)
+                    seen = await self._sight.visible(self._context, lines)
+                    sight = await self._sight.noted(
+                        self._context, self._call, self._of.activity, seen
+                    )
+                    events = await sight.shown(self._context, seen)
                     for line, event in zip(seen, events, strict=True):
                         await self._send(b"id: %d\ndata: %b\n\n" % (line.position, event))
                     if len(seen) < len(lines):  # Where the reader goes on from, without an event.
@@ -91,7 +93,7 @@ class Live:
 
     async def _wait(self, after: int, ended: "asyncio.Task[None]") -> None:
         """Until the log goes on; in silence, look after the reader."""
-        waiting = asyncio.create_task(self._desk.log.wait(after + 1, CHECK))
+        waiting = asyncio.create_task(self._context.log.wait(after + 1, CHECK))
         await asyncio.wait({ended, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if self._now() > self._checked + CHECK:
@@ -103,7 +105,7 @@ class Live:
         """See to it that the reader may still read. Raises Unauthenticated, Forbidden or NotFound
         when they may not."""
         needs, activity, look = self._of.needs, self._of.activity, self._of.look
-        self._sight = await self._sight.again(self._desk, self._call, needs, activity)
+        self._sight = await self._sight.again(self._context, self._call, needs, activity)
         if look:
             await look(self._sight.rights)
         self._checked = self._now()
@@ -114,7 +116,7 @@ class Live:
 
     async def _ended(self) -> None:
         """Returns when the reader has left, or the process is asked to stop."""
-        stopping = asyncio.create_task(self._desk.stopping.wait())
+        stopping = asyncio.create_task(self._context.stopping.wait())
         try:
             await asyncio.wait({stopping, self._stream.left}, return_when=asyncio.FIRST_COMPLETED)
         finally:

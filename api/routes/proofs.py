@@ -38,7 +38,7 @@ async def _sealed(context: "Context", call: Call) -> tuple[int, str | None]:
     Ledger-Position says. Raises Unavailable when that takes too long."""
     until = asyncio.get_running_loop().time() + position.READ_TIMEOUT_SECONDS
     while True:
-        async with context.reader() as connection:
+        async with context.pool.reader() as connection:
             size, note = await checkpoints.last(connection)
         if size >= call.position:
             return size, note
@@ -58,7 +58,7 @@ async def get_checkpoint(context: "Context", call: Call, _: Parameters) -> Reply
 
 async def get_checkpoint_key(context: "Context", _: Call, __: Parameters) -> Reply:
     """The public key of the checkpoints, as a verifier key of c2sp.org/signed-note."""
-    async with context.reader() as connection:
+    async with context.pool.reader() as connection:
         signer = await checkpoints.known_signer(connection, context.vault)
     if signer is None:
         raise _unsealed(0)
@@ -72,7 +72,7 @@ async def list_origins(context: "Context", call: Call, _: Parameters) -> Reply:
     before as well. It names the last checkpoint that it goes on from, and what was lost.
     """
     size, _note = await _sealed(context, call)
-    async with context.reader() as connection:
+    async with context.pool.reader() as connection:
         found = await checkpoints.openings(connection)
     items = [
         {
@@ -119,7 +119,7 @@ async def _proof(context: "Context", call: Call, text: str, look: Look) -> dict[
     if not NUMBER.fullmatch(text) or not (nth := int(text)):
         raise NotFound(Event.__name__.lower(), "at that position")
     sealed, _ = await _sealed(context, call)
-    async with context.reader() as connection:
+    async with context.pool.reader() as connection:
         if nth > sealed:
             if nth > await log.head(connection):
                 raise NotFound(Event.__name__.lower(), "at that position")
@@ -147,7 +147,7 @@ async def get_consistency_proof(context: "Context", call: Call, _: Parameters) -
     """That the log of `to` events begins with the log of `from` events; `checkpoint` is the note
     on the former, null if none was signed on just so many."""
     sealed, _note = await _sealed(context, call)
-    async with context.reader() as connection:
+    async with context.pool.reader() as connection:
         if "from" not in call.given:
             raise unfit("from", f"this is a number of events, from 1 to {sealed}")
         size = size_in(call.given, "to", sealed)

@@ -6,8 +6,18 @@ from uuid import UUID
 from api.http.call import Call, Reply
 from api.http.problem import encoded
 from api.pipeline.commands import read_form
-from api.pipeline.routes import AnyRoute, Other, Parameters, Route
-from api.routes.admin import AUTH, ONE_ADMIN, SESSION, WRITE, position, rfc3339, session_reply
+from api.pipeline.pipeline import admitted
+from api.pipeline.routes import AnyRoute, Other, Parameters
+from api.routes.admin import (
+    AUTH,
+    ONE_ADMIN,
+    SESSION,
+    WRITE,
+    Change,
+    position,
+    rfc3339,
+    session_reply,
+)
 from rim_ledger.admin import authentication, two_factor
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.audit_actor import at_the_gate
@@ -68,7 +78,7 @@ async def _person(context: "Context", call: Call, form: type[Form]) -> tuple[UUI
     """Who has logged in, though it be only to enrol; and what admits them again."""
     token, enter = call.token, authentication.enter_in_person_to_enrol
     asked = at_the_gate(form.__name__)
-    rights = await context.rights(call, token, activity=asked, enter=enter)
+    rights = await admitted(context, call, activity=asked, enter=enter)
     assert rights.actor.id is not None, "whoever holds a session is an admin"
     return rights.actor.id, lambda uow: enter(uow, token)
 
@@ -116,7 +126,7 @@ ROUTES: list[AnyRoute] = [
         form=two_factor.DisableTwoFactor,
         status=204,
     ),
-    Route(
+    Change(
         "POST",
         ONE_ADMIN + "/reset-2fa",
         AdminUser,

@@ -7,7 +7,9 @@ from api.http import problem
 from api.http.body import Disconnected
 from api.http.call import JSON, NDJSON, Call, Reply
 from api.http.stream import Stream
+from api.pipeline.background import note_unexpected
 from api.pipeline.commands import read_form
+from api.pipeline.position import last_position, wait_for
 from api.pipeline.readmission import admit_again, streaming
 from api.pipeline.routes import AnyRoute, Other, Parameters
 from projections.analysis.backtest import Backtest, Change
@@ -32,9 +34,9 @@ async def simulate(context: "Context", call: Call, _: Parameters) -> Reply | Non
     it is compared with what was decided then, or `against` another policy. Nothing is written.
     With `Accept: application/x-ndjson` each change is a line, and the report the last.
     """
-    await context.wait_for(call)
+    await wait_for(context, call)
     simulation = await read_form(call, Simulation)
-    backtest = Backtest(simulation, await context.last_position())
+    backtest = Backtest(simulation, await last_position(context))
     headers = [(b"ledger-position", b"%d" % backtest.report.position)]
     if call.media_type == NDJSON:
         async with streaming(context, call) as stream:
@@ -52,7 +54,7 @@ async def simulate(context: "Context", call: Call, _: Parameters) -> Reply | Non
 async def _pages(context: "Context", backtest: Backtest) -> AsyncIterator[list[Change]]:
     """A connection is taken for each page, so that others are served between two."""
     while True:
-        async with context.reader() as connection:
+        async with context.pool.reader() as connection:
             page = await backtest.page(connection)
         if page is None:
             return
@@ -69,7 +71,7 @@ async def _send(context: "Context", call: Call, stream: Stream, backtest: Backte
         raise
     except Exception as error:
         if not isinstance(error, Refused | Unavailable):
-            context.note_unexpected(error)
+            note_unexpected(context, error)
         last = {"problem": problem.problem(error, call.path, call.id)}
     await _say(stream, last)
     await stream.end()

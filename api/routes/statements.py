@@ -11,13 +11,13 @@ from api.http.call import JSON, NDJSON, Call, Headers, Reply
 from api.http.csv_lines import Upload, read_lines, receive_file
 from api.http.csv_text import CSV
 from api.http.text import TextFile
-from api.pipeline.idempotency import key_for
+from api.pipeline.background import note_unexpected
+from api.pipeline.pipeline import admitted, decide, request_of
 from api.pipeline.routes import AnyRoute, List, Other, Parameters
 from api.routes.payments import RECONCILIATION
 from projections.payments import StatementLineRow, StatementRow
-from rim_ledger.admin import authentication
 from rim_ledger.engine.activity import Activity, note_made
-from rim_ledger.engine.idempotency import Idempotency, Receipt
+from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.payments.statement import LineOutcome, Statement
@@ -36,22 +36,21 @@ LINES_AT_ONCE: Final = 200
 class Import:
     """One file on its way into the ledger; another one of the same file may be under way."""
 
-    def __init__(self, context: "Context", call: Call, token: str, upload: Upload) -> None:
-        self._desk, self._call, self._token = context, call, token
+    def __init__(self, context: "Context", call: Call, upload: Upload) -> None:
+        self._context, self._call = context, call
         self._sha256, self._lines = upload.sha256, read_lines(upload.text)
         self.statement: Statement
         self.position = 0
 
-    async def begin(self, idempotency: Idempotency | None) -> Receipt:
+    async def begin(self) -> Receipt:
         """Begin, or find what was done with the file before."""
 
         def work(uow: UnitOfWork) -> UUID:
-            uow.activities.append(ASKED)
             stream = begin(self._sha256)(uow)
             note_made(uow.activities, stream)
             return stream
 
-        receipt = await self._decide(work, idempotency)
+        receipt = await self._decide(work, ASKED, self._sha256)
         if receipt.replayed:
             await self._decide(lambda _: receipt.id)
         return receipt
@@ -69,22 +68,18 @@ class Import:
                 continue
             yield
 
-    async def _decide(self, work: Work, idempotency: Idempotency | None = None) -> Receipt:
+    async def _decide(
+        self, work: Work, asked: Activity | None = None, meant: str | None = None
+    ) -> Receipt:
         def whole(uow: UnitOfWork) -> tuple[UUID, Statement]:
             stream = work(uow)
             return stream, uow.read(Statement, stream)
 
-        stamp = self._call.stamp(self._desk.environment, idempotency.key if idempotency else None)
-        receipt, self.statement = await self._desk.ledger.decide(
-            whole, stamp, idempotency, self._admit
-        )
+        rights = (WRITE, RECONCILIATION)
+        request = request_of(self._context, self._call, asked, *rights, meant=meant)
+        receipt, self.statement = await decide(self._context, request, whole)
         self.position = receipt.position
         return receipt
-
-    def _admit(self, uow: UnitOfWork) -> None:
-        authentication.enter(uow, self._token)
-        uow.need(*WRITE)
-        uow.need(*RECONCILIATION)
 
 
 async def upload_statement(context: "Context", call: Call, _path: Parameters) -> Reply | None:
@@ -97,21 +92,17 @@ async def upload_statement(context: "Context", call: Call, _path: Parameters) ->
     on where it was interrupted. With `Accept: application/x-ndjson` progress comes line by line,
     and the summary last. Needs statements:write and transactions.reconciliation:write.
     """
-    rights = await context.rights(call, call.token, WRITE, RECONCILIATION, activity=ASKED)
-    actor = rights.actor
-    assert actor.id, "whoever holds a session is an admin"
+    await admitted(context, call, WRITE, RECONCILIATION, activity=ASKED)
     with context.rates.room(call, context.callers):
         upload = await receive_file(TextFile(call.receive, call.headers, CSV, keep_mark=True))
-        return await _settled(context, call, actor.id, upload)
+        return await _settled(context, call, upload)
 
 
-async def _settled(context: "Context", call: Call, caller: UUID, upload: Upload) -> Reply | None:
+async def _settled(context: "Context", call: Call, upload: Upload) -> Reply | None:
     """What became of a file; None where progress was sent, and the summary with it."""
     with upload.text:
-        op, key = f"{call.method} {call.path}", call.header(b"idempotency-key")
-        idempotency = key_for(context, caller, key, op, meant=upload.sha256, said=upload.sha256)
-        task = Import(context, call, call.token, upload)
-        receipt = await task.begin(idempotency)
+        task = Import(context, call, upload)
+        receipt = await task.begin()
         headers = [(b"location", f"{STATEMENTS}/{receipt.id}".encode())]
         if receipt.replayed:
             headers.append((b"idempotency-replayed", b"true"))
@@ -138,7 +129,7 @@ async def _stream(
         last = task.statement.summary
     except Exception as error:
         if not isinstance(error, Refused | Unavailable):
-            context.note_unexpected(error)
+            note_unexpected(context, error)
         last = {"problem": problem.problem(error, call.path, call.id)}
     await _say(call, last, more=False)
 

@@ -3,15 +3,11 @@
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from pydantic import ValidationError
-
-from api.http.body import BODY_MAX, read_body, read_json
 from api.http.call import Call, Reply
-from api.http.content_type import require_media_type
 from api.http.ids import missing
-from api.http.problem import InvalidFields, encoded
-from api.pipeline.commands import errors_in, receipt_headers
-from api.pipeline.idempotency import key_for
+from api.http.problem import encoded
+from api.pipeline.commands import read_form, receipt_headers
+from api.pipeline.pipeline import decide, request_of
 from api.pipeline.routes import AnyRoute, List, Other, Parameters, Route, activity_of, resource
 from api.routes.lending import ONE_USER
 from projections.audit import TimelineRow
@@ -19,7 +15,6 @@ from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.lending import LoanRow, UserRow
 from projections.payments import TransactionRow
 from projections.support import DepartmentRow, SupportAgentRow, TicketRow
-from rim_ledger.admin import authentication
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.support.assignment import AutoAssign
 from rim_ledger.support.conversation import MarkMessagesRead, PostMessage
@@ -68,37 +63,18 @@ STAFF, DESKS = ("agents", "write"), ("departments", "write")
 
 async def auto_assign_tickets(context: "Context", call: Call, parameters: Parameters) -> Reply:
     """Give waiting tickets away; `assigned` says how many."""
-    token, asked = call.token, activity_of("AutoAssign", AUTO_ASSIGN, parameters)
-    caller = await context.caller(call, token, asked)
-    form, key = await _wish(call), call.header(b"idempotency-key")
-    said = form.model_dump(mode="json")
+    form = await read_form(call, AutoAssign, optional=True)
+    asked = activity_of("AutoAssign", AUTO_ASSIGN, parameters)
+    request = request_of(context, call, asked, WRITE, meant=form)
 
-    def admit(uow: UnitOfWork) -> None:
-        authentication.enter(uow, token)
-        uow.activities.append(asked)
-        uow.need(*WRITE)
+    def work(uow: UnitOfWork) -> tuple[UUID, int]:
+        assert uow.stamp.admin, "whoever is let in is an admin"
+        return uow.stamp.admin, form.assign(uow)
 
-    receipt, given = await context.ledger.decide(
-        lambda uow: (caller, form.assign(uow)),
-        call.stamp(context.environment, key),
-        key_for(context, caller, key, f"POST {call.path}", meant=form, said=said),
-        admit,
-        keeps_value=True,
-    )
+    receipt, given = await decide(context, request, work, keeps_value=True)
     # Earlier versions did not keep the number with the answer.
     told = {} if given is None else {"assigned": given}
     return Reply(200, encoded(told | {"position": receipt.position}), receipt_headers(receipt))
-
-
-async def _wish(call: Call) -> AutoAssign:
-    body = await read_body(call.receive, call.headers, BODY_MAX)
-    if body:
-        require_media_type(call.headers, b"application/json")
-    said = read_json(body) if body else {}
-    try:
-        return AutoAssign.filled_in(said)
-    except ValidationError as error:
-        raise InvalidFields(errors_in(error, AutoAssign, said)) from None
 
 
 def _agent(parameters: Parameters) -> UUID:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from api.pipeline.pipeline import look, target
 from api.pipeline.routes import AnyRoute, List, One, Parameters, Route, resource
 from projections.system import ApiIntegrationRow, SystemConfigRow
 from rim_ledger.delivery.egress import Blocked
@@ -24,7 +25,7 @@ from rim_ledger.system.integration_commands import (
 
 if TYPE_CHECKING:
     from api.context import Context
-    from api.pipeline.command_request import Wish
+    from api.pipeline.pipeline import CommandRequest
 
 CONFIG = "/v1/system-config"
 SETTING = CONFIG + "/{category}/{key}"
@@ -37,23 +38,23 @@ def _stream(parameters: Parameters) -> UUID:
     return config_id(parameters["category"], parameters["key"])
 
 
-async def call_provider(context: "Context", wish: "Wish") -> Form:
+async def call_provider(context: "Context", request: "CommandRequest") -> Form:
     """Call the provider that is to be tested, apart from any decision."""
-    command, lines = wish.command, list[Endpoint]()
+    command = request.command
     assert isinstance(command, TestIntegration)
 
-    def see(uow: UnitOfWork, stream: UUID) -> None:
+    def see(uow: UnitOfWork) -> Endpoint:
+        integration = target(uow, request)
         require_open(uow)
-        lines.append(endpoint_of(uow, uow.read(ApiIntegration, stream)))
+        return endpoint_of(uow, uow.read(ApiIntegration, integration.id))
 
-    await wish.look(context, see)
-    line = lines[-1]
+    endpoint = await look(context, request, see)
     found: IntegrationTested | Blocked
     try:
-        found = await context.dispatch.providers.test(line)
+        found = await context.dispatch.providers.test(endpoint)
     except Blocked as blocked:
         found = blocked
-    return command.after(line, found)
+    return command.after(endpoint, found)
 
 
 ROUTES: list[AnyRoute] = [

@@ -10,15 +10,13 @@ from msgspec.structs import replace
 from api.http.call import Call, Reply
 from api.http.ids import resolve
 from api.http.problem import encoded
-from api.pipeline.command_request import LetIn, let_in
 from api.pipeline.commands import read_form, receipt_headers, receipt_json
-from api.pipeline.idempotency import key_for
+from api.pipeline.pipeline import decide, request_of
 from api.pipeline.routes import AnyRoute, Other, Parameters, Route, activity_of, resource
 from projections.notifications import EmailTemplateRow, SmsTemplateRow
-from rim_ledger.admin import authentication
 from rim_ledger.delivery.port import Channel, Message
-from rim_ledger.engine.aggregate import SYSTEM, Aggregate, Stamp
-from rim_ledger.engine.idempotency import Idempotency, Receipt
+from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.idempotency import Idempotency
 from rim_ledger.engine.refusals import Unavailable, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.sms_text import measured
@@ -134,44 +132,42 @@ async def _try(
 ) -> Reply:
     """Send what a template gives with these values, once under a key. Only that it went is kept:
     whoever was told that it did not may ask again."""
-    found: T
-    failure: Unavailable | None = None
-    token, key = call.token, call.header(b"idempotency-key")
-    asked = activity_of(type(form).__name__, call.path, parameters)
-    caller, stamp = await context.caller(call, token, asked), call.stamp(context.environment, key)
-    said = form.model_dump(mode="json")
-    idempotency = key_for(context, caller, key, f"POST {call.path}", meant=form, said=said)
+    asked = replace(
+        activity_of(type(form).__name__, call.path, parameters),
+        details={"recipientHash": recipient_hash(context.vault, form.to)},
+    )
+    request = request_of(context, call, asked, WRITE, meant=form)
 
-    def admit(uow: UnitOfWork) -> None:
-        authentication.enter(uow, token)
-        told = {"recipientHash": recipient_hash(uow, form.to)}
-        uow.activities.append(replace(asked, details=told))
-        uow.need(*WRITE)
-
-    def look(uow: UnitOfWork) -> UUID:
-        nonlocal found
+    def find(uow: UnitOfWork) -> tuple[None, T]:
         require_test_recipient(uow, CHANNELS[kind], form.to, context.test_recipients)
         context.sender.require(CHANNELS[kind], uow)
-        found = uow.read(kind, resolve(uow, kind, parameters["id"]))
-        require_enabled(enabled=found.enabled, archived=found.archived)
-        found.filled(form.values)
-        return let_in(uow)
+        template = uow.read(kind, resolve(uow, kind, parameters["id"]))
+        require_enabled(enabled=template.enabled, archived=template.archived)
+        template.filled(form.values)
+        uow.activities.clear()  # What comes of it is logged when it is done.
+        return None, template
 
-    def done(uow: UnitOfWork) -> UUID:
-        if failure:
-            raise failure  # From here, so that the log of activities has it.
-        return uow.read(kind, found.id).id
+    async with _alone(context, request.idempotency):
+        receipt, template = await decide(context, request, find)
+        if receipt is None:
+            failure = await _send(context, written(template))
 
-    async with _alone(context, idempotency):
-        try:
-            receipt = await context.ledger.submit(look, stamp, idempotency, admit)
-        except LetIn:
-            try:
-                await context.sender.send(written(found))
-            except Unavailable as error:
-                failure = error
-            receipt = await context.ledger.submit(done, stamp, idempotency, admit)
-    return _receipt(kind, receipt)
+            def record(uow: UnitOfWork) -> tuple[UUID, None]:
+                if failure:
+                    raise failure  # From here, so that the log of activities has it.
+                return uow.read(kind, template.id).id, None
+
+            receipt, _ = await decide(context, request, record)
+    return Reply(200, receipt_json(kind, receipt), receipt_headers(receipt))
+
+
+async def _send(context: "Context", message: Message) -> Unavailable | None:
+    """Send a message; why it did not go, if it did not."""
+    try:
+        await context.sender.send(message)
+    except Unavailable as error:
+        return error
+    return None
 
 
 @asynccontextmanager
@@ -198,10 +194,6 @@ def _standing(template: EmailTemplate | SmsTemplate) -> list[str]:
 
 def _told(context: "Context", fields: dict[str, object]) -> Reply:
     return Reply(200, encoded(fields), [(b"ledger-position", b"%d" % context.ledger.head)])
-
-
-def _receipt(kind: type[Aggregate], receipt: Receipt) -> Reply:
-    return Reply(200, receipt_json(kind, receipt), receipt_headers(receipt))
 
 
 _text = {"type": "string"}

@@ -84,8 +84,11 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
         taken = Refused("username-taken", f"Another admin is named {self.username}.")
         uow.claim("admin-username", self.username, id, taken)
         email_hash = claim_email(uow, self.email, id)
+        token = None
         if self.password:
             self.keep_password(uow, id, own_names(self.username, self.email))
+        else:
+            token = self.claim_token(uow, id)
         words = f"made the account {self.username}, with the role {role.name}."
         alert_superadmins(uow, "An account was made", words)
         uow.append(AdminRole, role.id, [AdminRoleGranted(admin_id=id)])
@@ -95,8 +98,7 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
             role_id=role.id,
             phone_hash=self.phone and uow.fingerprint("phone", self.phone),
         )
-        if not self.password:
-            token = self.claim_token(uow, id)
+        if token:
             yield AdminInvited(token=token, expires_at=uow.now + INVITATION_LIFE)
 
 

@@ -19,6 +19,7 @@ from rim_ledger.admin.api_key import (
 )
 from rim_ledger.admin.other_admins import require_no_greater
 from rim_ledger.admin.permissions import Permissions, rights
+from rim_ledger.admin.tokens import token_hash
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, require
@@ -41,13 +42,18 @@ class CreateApiKey(Creation[ApiKey]):
     ] = None
     expires_at: Time | None = None
     ip_whitelist: AddressRules = []
-    _token: str = PrivateAttr(default="")
+    _key: str = PrivateAttr(default="")
 
-    def known_by(self, token: str) -> "CreateApiKey":
-        """The same form for a key that was made up; the ledger knows the key by this hash."""
+    def known_by(self, key: str) -> "CreateApiKey":
+        """The same form for a key that was made up; the ledger keeps its hash only."""
         ready = self.model_copy()
-        ready._token = token
+        ready._key = key
         return ready
+
+    @property
+    def key(self) -> str:
+        """The key that was made up."""
+        return self._key
 
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         require_session(uow)
@@ -58,14 +64,15 @@ class CreateApiKey(Creation[ApiKey]):
         owner = self.admin_id or uow.stamp.admin
         if owner != uow.stamp.admin:
             self._require_fit_for(uow.find(AdminUser, owner), uow)
-        assert self._token, "the key is made up before the decision"
+        assert self._key, "the key is made up before the decision"
+        token = token_hash(self._key)
         keys = uow.read(AdminUser, owner).api_keys
         living = sum(uow.read(ApiKey, key).lives(uow.now) for key in keys)
         require(living < KEYS_MAX, "too-many-keys", f"An admin has at most {KEYS_MAX} API keys.")
         taken = Refused("already-exists", "The key is taken.")
-        uow.claim("token", self._token, id, taken)
+        uow.claim("token", token, id, taken)
         uow.append(AdminUser, owner, [AdminApiKeyAdded(key_id=id)])
-        yield ApiKeyCreated.of(self, owner=owner, token=self._token)
+        yield ApiKeyCreated.of(self, owner=owner, token=token)
 
     def _require_fit_for(self, other: AdminUser | None, uow: UnitOfWork) -> None:
         """Refuse a key for another admin that could do what is recorded as theirs: whoever makes

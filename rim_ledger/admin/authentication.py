@@ -1,9 +1,7 @@
 """The gate: a password opens a session, and its token admits each request from then on."""
 
-import hashlib
-from base64 import urlsafe_b64encode
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
 from msgspec import Struct
@@ -18,6 +16,7 @@ from rim_ledger.admin.login_throttle import LoginThrottle
 from rim_ledger.admin.passwords import TriedPassword, verify
 from rim_ledger.admin.security_settings import SecuritySettings, current, require_address
 from rim_ledger.admin.session import SESSION, SIGHTINGS
+from rim_ledger.admin.tokens import new_token, token_hash
 from rim_ledger.admin.two_factor import must_enrol
 from rim_ledger.customers import customer_session
 from rim_ledger.customers.access import CustomerAccess
@@ -29,9 +28,6 @@ from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger, admit_all
 from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, Unauthenticated
 from rim_ledger.engine.unit_of_work import UnitOfWork
-
-TOKEN: Final = 32
-"""Bytes of a token: 256 bits."""
 
 
 class LogIn(Form):
@@ -58,16 +54,6 @@ class FactorDue(Struct, frozen=True):
 
     admin_id: UUID
     epoch: int
-
-
-def token_hash(token: str) -> str:
-    """What the ledger knows a token by."""
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
-def new_token(environment: Environment) -> str:
-    """A token that nobody can guess."""
-    return urlsafe_b64encode(environment.random(TOKEN)).decode().rstrip("=")
 
 
 def enter(

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
+from msgspec import Struct
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from zxcvbn import zxcvbn
@@ -22,6 +23,9 @@ from rim_ledger.admin.security_settings import (
     SecuritySettings,
     current,
 )
+from rim_ledger.admin.tokens import token_hash
+from rim_ledger.delivery.port import Channel
+from rim_ledger.delivery.sender import Sender
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.refusals import Invalid, Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
@@ -139,6 +143,13 @@ def missing_in(text: str, settings: SecuritySettings) -> list[str]:
     return [words for met, asked, words in rules if asked and not met]
 
 
+class Promise(Struct, frozen=True):
+    """A token that is sent once its hash is committed, and by whom."""
+
+    token: str
+    sender: Sender
+
+
 class WithPassword(Form):
     """A form with a new password. Whoever submits it awaits `hashed()` first, because hashing
     is too slow for a decision; the ledger keeps the hash, and no event has either.
@@ -150,7 +161,7 @@ class WithPassword(Form):
 
     password: Password | None = None
     _hash: str = PrivateAttr(default="")
-    _token: str = PrivateAttr(default="")
+    _promise: "Promise | None" = PrivateAttr(default=None)
 
     async def hashed(self) -> Self:
         """The same form, with the hash of its password beside it. Raises Invalid
@@ -163,18 +174,25 @@ class WithPassword(Form):
         ready._hash = await hash_password(self.password)
         return ready
 
-    def promised(self, token: str) -> Self:
-        """The same form, with the hash of the token that will be sent."""
+    def promised(self, token: str, sender: Sender) -> Self:
+        """The same form, with a token that will be sent."""
         ready = self.model_copy()
-        ready._token = token
+        ready._promise = Promise(token, sender)
         return ready
 
+    @property
+    def promise(self) -> str:
+        """The token that is sent after the decision; empty without one."""
+        return self._promise.token if self._promise else ""
+
     def claim_token(self, uow: UnitOfWork, owner: UUID) -> str:
-        """Let the token lead to its owner; its hash."""
-        assert self._token, "the token is made up before the decision"
+        """Let the token lead to its owner; its hash. Refused when it cannot be sent."""
+        assert self._promise, "the token is made up before the decision"
+        self._promise.sender.require(Channel.EMAIL, uow)
+        hashed = token_hash(self._promise.token)
         taken = Refused("already-exists", "The token is taken.")
-        uow.claim("token", self._token, owner, taken)
-        return self._token
+        uow.claim("token", hashed, owner, taken)
+        return hashed
 
     def keep_password(self, uow: UnitOfWork, owner: UUID, own_names: Iterable[str]) -> None:
         """Keep the hash, or refuse a password that the settings do not allow, or that is little

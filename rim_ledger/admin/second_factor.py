@@ -11,13 +11,7 @@ from pydantic import Field
 from rim_ledger.admin import two_factor
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.audit_actor import at_the_gate, failures_logged
-from rim_ledger.admin.authentication import (
-    FactorDue,
-    LoggedIn,
-    begin_session,
-    new_token,
-    token_hash,
-)
+from rim_ledger.admin.authentication import FactorDue, LoggedIn, begin_session
 from rim_ledger.admin.challenge import Challenge, Challenges
 from rim_ledger.admin.login_throttle import LoginThrottle
 from rim_ledger.admin.security_settings import (
@@ -26,6 +20,7 @@ from rim_ledger.admin.security_settings import (
     current,
     require_address,
 )
+from rim_ledger.admin.tokens import new_token, token_hash
 from rim_ledger.delivery.port import Channel, Message
 from rim_ledger.delivery.sender import Sender
 from rim_ledger.engine.aggregate import Stamp

@@ -10,12 +10,12 @@ from uuid import UUID
 from msgspec import Struct
 
 from rim_ledger.admin.audit_actor import NOBODY
-from rim_ledger.admin.authentication import new_token, token_hash
 from rim_ledger.admin.challenge import Challenge, Challenges
 from rim_ledger.admin.login_throttle import LoginThrottle, TooManyAttempts, place_of
 from rim_ledger.admin.second_factor import BODY
 from rim_ledger.admin.security_settings import SecuritySettings, current
 from rim_ledger.admin.session import SESSION
+from rim_ledger.admin.tokens import new_token, token_hash
 from rim_ledger.admin.two_factor import LIFE, Code, new_code, plain
 from rim_ledger.customers.access import CustomerAccess, CustomerLoggedIn, access_of, access_stream
 from rim_ledger.customers.customer_session import act_as, is_silent, may_come_in

@@ -30,7 +30,8 @@ class Batch:
         self.secrets: dict[Secret, str | None] = {}
         self.lists: dict[str, tuple[int, dict[str, UUID]]] = {}
         """Of each list that was asked for: how many names at most, and these."""
-        self.outcomes: dict[tuple[str, str], Outcome] = {}
+        self.outcomes: dict[tuple[str, str], Outcome | None] = {}
+        """By caller and idempotency key."""
         self.counts: dict[Count, int] = {}
 
     def copy(self) -> "Batch":
@@ -71,6 +72,11 @@ class Batch:
         if secret not in self.secrets:
             raise Missing(secret=secret)
         return self.secrets[secret]
+
+    def outcome(self, scope: tuple[str, str]) -> Outcome | None:
+        if scope not in self.outcomes:
+            raise Missing(outcome=scope)
+        return self.outcomes[scope]
 
     def counted(self, count: Count) -> int:
         if count not in self.counts:
@@ -118,10 +124,16 @@ class Batch:
             }
             await known.require_held(store, named)
             self.lists |= listed
+        if scopes := [each.outcome for each in missing if each.outcome]:
+            await self.load_outcomes(scopes, store)
         if counts := {each.count for each in missing if each.count}:
             self.counts |= await load_counts(store.connection, counts)
         if numbers := {each.number for each in missing if each.number}:
             await known.load_numbers(store, numbers)
+
+    async def load_outcomes(self, scopes: Sequence[tuple[str, str]], store: Store) -> None:
+        """Learn what became of requests under these keys."""
+        self.outcomes |= dict.fromkeys(scopes) | await self._known.load_outcomes(store, scopes)
 
     def accept(self, draft: Draft) -> None:
         """The draft is durable: what the group knows is now what is known."""

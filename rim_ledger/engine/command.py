@@ -63,7 +63,12 @@ class Command(Timed, Generic[A]):
 
     @abstractmethod
     def decide(self, aggregate: A, uow: UnitOfWork) -> Iterable[Event]:
-        """The events to add to the aggregate's stream, or Refused. Pure but for the book."""
+        """The events to add to the aggregate's stream, or Refused. It reads the unit of work before
+        the first event: none of them is in it before the last is decided."""
+
+    def follow(self, before: A, uow: UnitOfWork) -> None:
+        """Write what follows in other streams, and the reminders: the events are in the unit of
+        work by now; `before` is the aggregate as it was."""
 
 
 class Creation(Timed, Generic[A]):
@@ -78,7 +83,10 @@ class Creation(Timed, Generic[A]):
 
     @abstractmethod
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
-        """The first events of stream `id`, or Refused."""
+        """The first events of stream `id`, or Refused; see `Command.decide`."""
+
+    def follow(self, id: UUID, uow: UnitOfWork) -> None:
+        """Write what follows, once these events are in the unit of work."""
 
 
 def perform(
@@ -88,9 +96,11 @@ def perform(
     if isinstance(command, Creation):
         stream = command.stream or id or uow.new_id()
         uow.open_stream(kind, stream, command.begin(stream, uow))
+        command.follow(stream, uow)
         return stream
     assert id is not None, "a command is about a stream"
     aggregate = uow.read(kind, id)
     with uow.dated(id, command.occurred_at):
-        uow.append(kind, id, command.decided(aggregate, uow))
+        uow.append(kind, id, list(command.decided(aggregate, uow)))
+        command.follow(aggregate, uow)
     return id

@@ -6,7 +6,7 @@ from time import perf_counter
 from typing import Any, Final
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from rim_ledger.engine.activity import logged, with_uuids
 from rim_ledger.engine.aggregate import Stamp
@@ -34,6 +34,10 @@ Admit = Callable[[UnitOfWork], None]
 """Sees to it that the caller may ask at all: sets actor and rights, or refuses."""
 
 
+def _future() -> "asyncio.Future[tuple[Any, Any]]":
+    return asyncio.get_running_loop().create_future()
+
+
 class Item(Struct):
     """A decision that a caller waits for."""
 
@@ -42,11 +46,14 @@ class Item(Struct):
     stamp: Stamp
     idempotency: Idempotency | None
     admit: Admit
-    reading: bool
+    reading: bool = False
     """Whether it is decided while the store takes no writes."""
-    keeps_value: bool
+    writes: bool = True
+    """Whether what it writes is committed; what is logged of it always is."""
+    keeps_value: bool = False
     """Whether its value is stored under the idempotency key; JSON must have it."""
-    future: "asyncio.Future[tuple[Receipt | None, Any]]"
+    future: "asyncio.Future[tuple[Any, Any]]" = field(default_factory=_future)
+    """Its receipt, None for a read, and its value."""
     answer: Receipt | Exception | None = UNDECIDED
     value: Any = None
 
@@ -93,10 +100,12 @@ class Deciding:
         uow.outage = outage
         stream: UUID | None = None
         failure: Exception | None = None
+        scope: tuple[str, str] | None = None
         position = draft.head + len(draft.streams)
         try:
             item.admit(uow)
-            if key and (before := view.outcomes.get((key.caller, key.key))):
+            scope = (key.caller or str(uow.stamp.actor.id), key.key) if key else None
+            if key and scope and (before := view.outcome(scope)):
                 item.answer, item.value = replayed(before, key)
                 return
             stream, item.value = item.work(uow)
@@ -105,7 +114,7 @@ class Deciding:
         except Exception as error:
             failure = error
         activities = [with_uuids(each, uow.holder) for each in uow.activities]
-        if failure is None and not outage:
+        if failure is None and item.writes and not outage:
             uow.told += [DONE + key_print(self._vault, key.caller, key.key)] if key else []
             self._take(uow, view, draft)
         item.answer = failure or (_receipt(view.stream(stream), draft) if stream else None)
@@ -119,9 +128,9 @@ class Deciding:
             line = self._environment.new_id()
             made = logged(activity, uow.stamp, item.answer, id=line, at=draft.at)
             draft.activities.append(self._known.coded("activity", made))
-        if key and (text := kept(item.answer, item.value if item.keeps_value else None)):
-            outcome = self._known.outcome(key.caller, key.key, key.request_hash, text)
-            view.outcomes[key.caller, key.key] = outcome
+        if key and scope and (text := kept(item.answer, item.value if item.keeps_value else None)):
+            outcome = self._known.outcome(*scope, key.request_hash, text)
+            view.outcomes[scope] = outcome
             draft.outcomes.append(outcome)
 
     def _take(self, uow: UnitOfWork, view: Batch, draft: Draft) -> None:
@@ -149,8 +158,9 @@ class Deciding:
 
     async def _open_group(self, group: list[Item], store: Store) -> Batch:
         view = Batch(self._known)
-        if keys := [(k.caller, k.key) for item in group if (k := item.idempotency)]:
-            view.outcomes = await self._known.load_outcomes(store, keys)
+        keys = (item.idempotency for item in group if item.idempotency)
+        if scopes := [(key.caller, key.key) for key in keys if key.caller]:
+            await view.load_outcomes(scopes, store)
         return view
 
 

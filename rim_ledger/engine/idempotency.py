@@ -31,6 +31,7 @@ class Idempotency(Struct, frozen=True):
     """The key a caller gave a request, and a hash of what the request was understood as."""
 
     caller: str
+    """Whose key it is: an id, or empty for whoever the decision admits."""
     key: str
     request_hash: str
     former_hash: Callable[[], str] = str

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Collection
-from typing import Any, Final, Self, TypeVar
+from functools import partial
+from typing import Any, Final, Self, TypeVar, overload
 from uuid import UUID
 
 import psycopg
@@ -104,6 +105,7 @@ class Ledger:
         receipt, _ = await self.decide(lambda uow: (work(uow), None), stamp, idempotency, admit)
         return receipt
 
+    @overload
     async def decide(
         self,
         work: Callable[[UnitOfWork], tuple[UUID, T]],
@@ -112,15 +114,33 @@ class Ledger:
         admit: Admit = admit_all,
         *,
         keeps_value: bool = False,
-    ) -> tuple[Receipt, T]:
-        """Decide and commit; the receipt of the stream that the decision names, and its value.
+    ) -> tuple[Receipt, T]: ...
+
+    @overload
+    async def decide(
+        self,
+        work: Callable[[UnitOfWork], tuple[None, T]],
+        stamp: Stamp,
+        idempotency: Idempotency | None = None,
+        admit: Admit = admit_all,
+    ) -> tuple[Receipt | None, T]: ...
+
+    async def decide(
+        self,
+        work: Callable[[UnitOfWork], tuple[UUID | None, T]],
+        stamp: Stamp,
+        idempotency: Idempotency | None = None,
+        admit: Admit = admit_all,
+        *,
+        keeps_value: bool = False,
+    ) -> tuple[Receipt | None, T]:
+        """Decide and commit; the receipt of the stream that the decision names, if it names one,
+        and its value.
 
         With `keeps_value` the value is stored under the idempotency key, as JSON, and is answered
         again under it; without, the value of a replayed receipt is None. Raises as `submit` does.
         """
-        receipt, value = await self._ask(work, stamp, idempotency, admit, keeps_value=keeps_value)
-        assert receipt is not None, "a decision names its stream"
-        return receipt, value
+        return await self._add(Item(work, stamp, idempotency, admit, keeps_value=keeps_value))
 
     async def read(
         self,
@@ -129,34 +149,25 @@ class Ledger:
         admit: Admit = admit_all,
         *,
         in_outage: bool = False,
+        writes: bool = True,
     ) -> T:
         """What a look at the ledger as it is finds. Raises as `submit` does.
 
-        What the admission writes is committed first. A look `in_outage` is taken also while the
-        store takes no writes: `Book.outage` says so then, and nothing of that is kept.
+        What the admission `writes` is committed first, or not at all. A look `in_outage` is taken
+        also while the store takes no writes: `Book.outage` says so then, and nothing of that is
+        kept.
         """
-        _, value = await self._ask(
-            lambda uow: (None, look(uow)), stamp, None, admit, reading=in_outage
-        )
-        return value
+        item = Item(partial(_seen, look), stamp, None, admit, reading=in_outage, writes=writes)
+        found: tuple[None, T] = await self._add(item)
+        return found[1]
 
-    async def _ask(
-        self,
-        work: Callable[[UnitOfWork], tuple[UUID | None, T]],
-        stamp: Stamp,
-        idempotency: Idempotency | None,
-        admit: Admit,
-        *,
-        reading: bool = False,
-        keeps_value: bool = False,
-    ) -> tuple[Receipt | None, T]:
+    def _add(self, item: Item) -> "asyncio.Future[tuple[Any, Any]]":
+        """Let an item wait for the next group. Raises Unavailable when there will be none."""
         if self._ended:
             raise _ended()
-        future = asyncio.get_running_loop().create_future()
-        item = Item(work, stamp, idempotency, admit, reading, keeps_value, future)
         self._waiting.add(item)
         self._wake.set()
-        return await item.future
+        return item.future
 
     async def execute(
         self,
@@ -301,6 +312,11 @@ class Ledger:
                 if draft and draft.bodies and line.notification.id == draft.head + 1:
                     self._landed = line.notification.state.decode() == draft.bodies[0]
             self.known.follow(lines)
+
+
+def _seen(look: Callable[[UnitOfWork], T], uow: UnitOfWork) -> tuple[None, T]:
+    """A look as work that names no stream."""
+    return None, look(uow)
 
 
 def _busy() -> Unavailable:

@@ -23,12 +23,13 @@ class Missing(Exception):
         *,
         listing: tuple[str, int] | None = None,
         count: Count | None = None,
+        outcome: tuple[str, str] | None = None,
         together: "Sequence[Missing]" = (),
     ) -> None:
         super().__init__()
         self.stream, self.claim, self.person = stream, claim, person
         self.number, self.secret, self.listing = number, secret, listing
-        self.count = count
+        self.count, self.outcome = count, outcome
         self._together = together
 
     @property

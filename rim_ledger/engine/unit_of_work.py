@@ -154,11 +154,12 @@ class UnitOfWork:
             self.claims["business-id", getattr(self.read(kind, id), kind.BUSINESS_ID)] = id
 
     def append(self, kind: type[Aggregate], id: UUID, events: Iterable[Event]) -> None:
-        """Add events to the end of a stream, their personal words sealed."""
+        """Add events to the end of a stream, all of which are decided by then; their personal words
+        are sealed."""
         known = self._entry(id).aggregate
         if known is not None and not isinstance(known, kind):
             raise Refused("already-exists", f"The id {id} is taken.")
-        for event in events:
+        for event in list(events):
             entry = self._entry(id)
             person = self._person(entry, kind, id, event)
             event_id = self._environment.new_id()

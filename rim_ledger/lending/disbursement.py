@@ -71,8 +71,8 @@ class DisburseLoan(Command[Loan]):
         if aggregate.disputed:
             uow.forget("disburse", aggregate.id)
             came = aggregate.in_dispute[0]
-            yield from _deliver(aggregate.id, came.reference, came.telco_reference, uow)
-            return
+            _deliver(aggregate.id, came.reference, came.telco_reference, uow)
+            return ()
         words = "You said that earlier airtime of this loan is gone; another person sends it anew."
         require_second_person(uow, words, *(each.given_up_by for each in aggregate.attempts))
         require_active(user)
@@ -84,9 +84,12 @@ class DisburseLoan(Command[Loan]):
         require(user.unfinished <= most, "too-many-open-loans", full)
         if not aggregate.historical:
             require_open(uow)
-        yield (requested := _request(aggregate, uow))
-        if aggregate.historical:
-            yield from _deliver(aggregate.id, requested.reference, None, uow)
+        return (_request(aggregate, uow),)
+
+    def follow(self, before: Loan, uow: UnitOfWork) -> None:
+        loan = uow.read(Loan, before.id)
+        if loan.historical and loan.last and loan.in_flight:
+            _deliver(loan.id, loan.last.reference, None, uow)
 
 
 class SettleDisbursement(Command[Loan]):
@@ -110,10 +113,13 @@ class SettleDisbursement(Command[Loan]):
             words = "You disbursed this loan; another person says that it failed."
             require_second_person(uow, words, attempt.requested_by)
         yield LoanDisbursementSettled(reference=attempt.reference, evidence=self.evidence)
-        found, words = Verdict(self.outcome), "Staff found that it failed."
-        outcome = Outcome(found, words, self.telco_reference)
-        yield from _follows(aggregate, attempt.reference, outcome, uow)
-        uow.remind("query-top-up", aggregate.id, uow.now + FIRST_QUERY)
+
+    def follow(self, before: Loan, uow: UnitOfWork) -> None:
+        assert before.last, "what is unknown was asked for"
+        words = "Staff found that it failed."
+        outcome = Outcome(Verdict(self.outcome), words, self.telco_reference)
+        _take(before, before.last.reference, outcome, uow)
+        uow.remind("query-top-up", before.id, uow.now + FIRST_QUERY)
 
 
 def record_outcome(id: UUID, reference: str, outcome: Outcome) -> Work:
@@ -122,7 +128,7 @@ def record_outcome(id: UUID, reference: str, outcome: Outcome) -> Work:
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
         with uow.dated(id):
-            uow.append(Loan, id, _follows(uow.read(Loan, id), reference, outcome, uow))
+            _take(uow.read(Loan, id), reference, outcome, uow)
         return id
 
     return work
@@ -157,33 +163,34 @@ def keep_claim(attempt: Attempt, claim: TransactionQuarantined, uow: UnitOfWork)
         uow.append(Transaction, transaction.id, quarantine(transaction, claim))
 
 
-def _follows(loan: Loan, reference: str, outcome: Outcome, uow: UnitOfWork) -> Iterable[Event]:
-    """What follows from an outcome, be it the telco's word or what staff found."""
+def _take(loan: Loan, reference: str, outcome: Outcome, uow: UnitOfWork) -> None:
+    """Record what follows from an outcome, be it the telco's word or what staff found."""
     attempt = loan.attempt(reference)
     assert attempt, "a telco tells of what it was asked for"
     match outcome.verdict:
         case Verdict.DELIVERED:
-            yield from _came(loan, attempt, outcome.reference, uow)
+            _came(loan, attempt, outcome.reference, uow)
         case Verdict.FAILED:
-            yield from _failed(loan, attempt, outcome.reason, uow)
+            uow.append(Loan, loan.id, _failed(loan, attempt, outcome.reason, uow))
         case Verdict.ABSENT:
-            yield from _failed(loan, attempt, NEVER_CAME, uow)
+            uow.append(Loan, loan.id, _failed(loan, attempt, NEVER_CAME, uow))
         case _ if attempt in loan.to_ask:
             _ask_on(loan, None, uow)
             if attempt == loan.last and loan.disbursement is Disbursement.REQUESTED:
-                yield LoanDisbursementUnknown(reference=reference)
+                uow.append(Loan, loan.id, [LoanDisbursementUnknown(reference=reference)])
 
 
-def _came(loan: Loan, attempt: Attempt, told: str | None, uow: UnitOfWork) -> Iterable[Event]:
+def _came(loan: Loan, attempt: Attempt, told: str | None, uow: UnitOfWork) -> None:
     returned = attempt.unconfirmed and attempt.airtime is Airtime.RETURNED
     if attempt.delivered and not returned:
         if attempt.unconfirmed:
-            yield _answered(loan, attempt, uow, delivered=True)
+            uow.append(Loan, loan.id, [_answered(loan, attempt, uow, delivered=True)])
     elif attempt == loan.last and loan.status is LoanStatus.APPROVED and not returned:
-        yield from _deliver(loan.id, attempt.reference, told, uow)
+        _deliver(loan.id, attempt.reference, told, uow)
     else:
         _ask_on(loan, attempt, uow)
-        yield LoanDisbursementDisputed(reference=attempt.reference, telco_reference=told)
+        disputed = LoanDisbursementDisputed(reference=attempt.reference, telco_reference=told)
+        uow.append(Loan, loan.id, [disputed])
 
 
 def _failed(loan: Loan, attempt: Attempt, reason: str, uow: UnitOfWork) -> Iterable[Event]:
@@ -234,9 +241,7 @@ def _request(loan: Loan, uow: UnitOfWork) -> LoanDisbursementRequested:
     )
 
 
-def _deliver(
-    id: UUID, reference: str, telco_reference: str | None, uow: UnitOfWork
-) -> Iterable[Event]:
+def _deliver(id: UUID, reference: str, telco_reference: str | None, uow: UnitOfWork) -> None:
     loan = uow.read(Loan, id)
     attempt = loan.attempt(reference)
     assert attempt, "what was delivered was asked for"
@@ -248,12 +253,13 @@ def _deliver(
     _ask_on(loan, attempt, uow)
     if not loan.historical:
         uow.remind("overdue", id, day_after(due))
-    yield LoanDisbursed(
+    disbursed = LoanDisbursed(
         reference=reference,
         transaction_id=transaction,
         telco_reference=telco_reference,
         due_date=due,
     )
+    uow.append(Loan, id, [disbursed])
     incur(uow, uow.read(Loan, id), due)
 
 

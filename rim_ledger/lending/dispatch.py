@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -50,12 +50,9 @@ class Dispatch:
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._under_way: set[asyncio.Task[Receipt | None]] = set()
 
-    async def disburse(self, request: Callable[[], Awaitable[Receipt]]) -> Receipt:
-        """Commit the request, then send it; the last receipt known after
+    async def disburse(self, receipt: Receipt) -> Receipt:
+        """Send what was requested, and committed with this receipt; the last receipt known after
         `ANSWER_TIMEOUT_SECONDS`."""
-        receipt = await request()
-        if receipt.replayed:
-            return receipt
         task = asyncio.create_task(self._send(receipt.id))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)

@@ -54,6 +54,8 @@ class RequestLoan(Creation[Loan]):
             _alert_to_import(uow)
         decision = Decision(user.credit_score, user.total_loans, user.available, reasons)
         uow.append(User, user.id, [CreditReserved(loan_id=id, amount=self.amount)])
+        if not reasons:
+            _remind_to_disburse(uow, id)
         yield LoanRequested.of(
             self,
             loan_id=uow.number("LOAN"),
@@ -65,7 +67,6 @@ class RequestLoan(Creation[Loan]):
             historical=historical,
         )
         if not reasons:
-            _remind_to_disburse(uow, id)
             yield LoanApproved(automatic=True)
 
     def _decided(self, user: User, uow: UnitOfWork) -> tuple[str, ...]:

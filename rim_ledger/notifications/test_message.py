@@ -5,14 +5,15 @@ from collections.abc import Container
 from rim_ledger.delivery.port import Channel
 from rim_ledger.engine.refusals import Forbidden
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.vault.personal_keys import Vault
 
 KINDS = {Channel.SMS: "phone", Channel.EMAIL: "email"}
 
 
-def recipient_hash(uow: UnitOfWork, to: str) -> str:
+def recipient_hash(vault: Vault, to: str) -> str:
     """A keyed hash of a recipient for the log of activities. It agrees with no other hash of the
     same phone or e-mail that the ledger keeps."""
-    return uow.fingerprint("test-recipient", to.casefold())
+    return vault.fingerprint("test-recipient", to.casefold())
 
 
 def require_test_recipient(

@@ -48,8 +48,7 @@ class RecordTransaction(Creation[Transaction]):
 
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         self._require_fitting_fields()
-        cash = self.payment_method is PaymentMethod.CASH
-        if cash:
+        if self.payment_method is PaymentMethod.CASH:
             uow.need("transactions.cash", "write")
         user = uow.read(User, self.user_id)
         require_no_conflict(uow, user)
@@ -61,13 +60,22 @@ class RecordTransaction(Creation[Transaction]):
         yield TransactionRecorded.of(
             self, transaction_id=uow.number("TXN"), user_id=user.id, loan_id=loan
         )
-        if cash and self.type is TransactionType.REPAYMENT:
+
+    def follow(self, id: UUID, uow: UnitOfWork) -> None:
+        if self.payment_method is not PaymentMethod.CASH:
+            return
+        made, completed = uow.read(Transaction, id), TransactionCompleted()
+        if self.type is TransactionType.REPAYMENT:
             shared = repay(
-                uow, user.id, self.amount, named=loan, transaction=id, paid_at=uow.stamp.at
+                uow,
+                made.user_id,
+                self.amount,
+                named=made.loan_id,
+                transaction=id,
+                paid_at=uow.stamp.at,
             )
-            yield _completed(shared)
-        elif cash:
-            yield TransactionCompleted()
+            completed = _completed(shared)
+        uow.append(Transaction, id, [completed])
 
     def _require_fitting_fields(self) -> None:
         repayment = self.type is TransactionType.REPAYMENT

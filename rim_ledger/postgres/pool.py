@@ -1,11 +1,16 @@
 """A pool of connections that comes back as quickly as its callers expect it to."""
 
 import select
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, Final
 
 from psycopg import AsyncConnection, Error
+from psycopg.errors import UndefinedTable
 from psycopg_pool import AsyncConnectionPool
+
+from rim_ledger.postgres.outage import OUTAGE, unavailable
 
 RETRY_SECONDS: Final = 1.0
 """After which an attempt to connect is given up, and made anew while somebody waits. The pool's own
@@ -38,6 +43,20 @@ class Pool(AsyncConnectionPool[AsyncConnection[Any]]):
             reconnect_failed=_try_again,
             open=False,
         )
+
+    async def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """What a query finds, in one snapshot. Raises Unavailable without a database."""
+        async with self.reader() as connection:
+            return await (await connection.execute(query.encode(), values)).fetchall()
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection to read with. Raises Unavailable without a database."""
+        try:
+            async with self.connection() as connection:
+                yield connection
+        except (*OUTAGE, UndefinedTable) as error:
+            raise unavailable(error) from None
 
     async def getconn(self, timeout: float | None = None) -> AsyncConnection[Any]:  # noqa: ASYNC109
         """A connection that lives. Raises PoolTimeout when there is none in time."""

@@ -51,17 +51,20 @@ class PostMessage(Command[Ticket]):
                 raise Invalid("unknown-attachment", words, f"/attachmentIds/{number}")
         sender = SENDERS.get(uow.stamp.actor.type, Sender.SYSTEM)
         answers = sender is Sender.AGENT
+        name = _customer_name(aggregate, uow) if sender is Sender.CUSTOMER else None
         if answers:
             yield from overdue(aggregate, uow.stamp.at)
         yield MessagePosted(
             sender_type=sender,
             message=self.message,
-            sender_name=_customer_name(aggregate, uow) if sender is Sender.CUSTOMER else None,
+            sender_name=name,
             attachments=files,
         )
         if answers and aggregate.status is TicketStatus.OPEN and aggregate.assigned_to:
             yield TicketStarted()
-        schedule_check(uow, aggregate.id)
+
+    def follow(self, before: Ticket, uow: UnitOfWork) -> None:
+        schedule_check(uow, before.id)
 
 
 class MarkMessagesRead(Command[Ticket]):

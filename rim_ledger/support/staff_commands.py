@@ -131,7 +131,11 @@ class UpdateAgent(Patch[SupportAgent]):
             yield AgentMoved(department=place)
         if tier != aggregate.tier:
             yield AgentTierChanged(tier=tier)
-        _join(uow, place, aggregate.id, tier)
+
+    def follow(self, before: SupportAgent, uow: UnitOfWork) -> None:
+        now = uow.read(SupportAgent, agent_stream(before.id))
+        if now != before:
+            _join(uow, now.department, now.id, now.tier)
 
 
 class SetAvailability(Command[SupportAgent]):
@@ -145,8 +149,10 @@ class SetAvailability(Command[SupportAgent]):
             uow.need("agents", "write")
         if self.status is not aggregate.status:
             yield AgentAvailabilityChanged(status=self.status)
-            if self.status is AgentStatus.AVAILABLE:
-                assign_waiting(uow)
+
+    def follow(self, before: SupportAgent, uow: UnitOfWork) -> None:
+        if self.status is AgentStatus.AVAILABLE and before.status is not self.status:
+            assign_waiting(uow)
 
 
 class RetireAgent(Command[SupportAgent]):

@@ -63,6 +63,8 @@ class OpenTicket(Creation[Ticket]):
             resolution_due_at=resolution_due(uow),
             tags=tuple(dict.fromkeys(self.tags)),
         )
+
+    def follow(self, id: UUID, uow: UnitOfWork) -> None:
         schedule_check(uow, id)
 
 

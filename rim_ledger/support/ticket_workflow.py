@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.command import Command
+from rim_ledger.engine.command import Command, perform
 from rim_ledger.engine.refusals import Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
@@ -54,7 +54,9 @@ class AssignTicket(Command[Ticket]):
             require(free, "already-assigned", "Somebody has this ticket already.")
         require_taker(uow, self.assigned_to, "/assignedTo")
         yield TicketAssigned(assigned_to=self.assigned_to)
-        keep_loads(uow, aggregate)
+
+    def follow(self, before: Ticket, uow: UnitOfWork) -> None:
+        keep_loads(uow, before)
 
 
 class UnassignTicket(Command[Ticket]):
@@ -66,7 +68,9 @@ class UnassignTicket(Command[Ticket]):
             raise _not_assigned()
         require_holder(uow, aggregate.assigned_to)
         yield TicketUnassigned()
-        keep_loads(uow, aggregate)
+
+    def follow(self, before: Ticket, uow: UnitOfWork) -> None:
+        keep_loads(uow, before)
 
 
 class StartWork(Command[Ticket]):
@@ -77,7 +81,7 @@ class StartWork(Command[Ticket]):
         if aggregate.assigned_to is not None:
             require_holder(uow, aggregate.assigned_to)
         elif (caller := uow.stamp.admin) is not None:
-            yield from AssignTicket(assigned_to=caller).decide(aggregate, uow)
+            perform(uow, Ticket, aggregate.id, AssignTicket(assigned_to=caller))
         else:
             raise _not_assigned()
         yield TicketStarted()
@@ -110,7 +114,9 @@ class AcceptEscalation(Command[Ticket]):
         require_holder(uow, to)
         require_taker(uow, to, "/escalatedTo")
         yield TicketEscalationAccepted(assigned_to=to)
-        keep_loads(uow, aggregate)
+
+    def follow(self, before: Ticket, uow: UnitOfWork) -> None:
+        keep_loads(uow, before)
 
 
 class ResolveTicket(Command[Ticket]):
@@ -122,8 +128,10 @@ class ResolveTicket(Command[Ticket]):
         require_legal(aggregate.status, "resolve", LEGAL)
         yield from overdue(aggregate, uow.stamp.at)
         yield TicketResolved(resolution=self.resolution)
-        keep_loads(uow, aggregate)
-        schedule_check(uow, aggregate.id)
+
+    def follow(self, before: Ticket, uow: UnitOfWork) -> None:
+        keep_loads(uow, before)
+        schedule_check(uow, before.id)
 
 
 class ReopenTicket(Command[Ticket]):
@@ -138,13 +146,18 @@ class ReopenTicket(Command[Ticket]):
         late = "It was resolved more than 72 hours ago; please open another ticket."
         require(uow.now <= aggregate.resolved_at + SETTLED_AFTER, "too-late-to-reopen", late)
         uow.read(User, aggregate.customer_id).require_present()
+        place, has = aggregate.department, aggregate.assigned_to
+        gone = place is not None and uow.read(Department, place).archived
+        away = has is not None and not can_take(uow, has)
         yield TicketReopened(reason=self.reason, resolution_due_at=resolution_due(uow))
-        if aggregate.department and uow.read(Department, aggregate.department).archived:
+        if gone:
             yield TicketDepartmentChanged(department=None)
-        if aggregate.assigned_to and not can_take(uow, aggregate.assigned_to):
+        if away:
             yield TicketUnassigned()
-        keep_loads(uow, aggregate)
-        schedule_check(uow, aggregate.id)
+
+    def follow(self, before: Ticket, uow: UnitOfWork) -> None:
+        keep_loads(uow, before)
+        schedule_check(uow, before.id)
 
 
 class CloseTicket(Command[Ticket]):
@@ -153,7 +166,9 @@ class CloseTicket(Command[Ticket]):
     def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "close", LEGAL)
         yield TicketClosed()
-        schedule_check(uow, aggregate.id)
+
+    def follow(self, before: Ticket, uow: UnitOfWork) -> None:
+        schedule_check(uow, before.id)
 
 
 def _not_assigned() -> Refused:

@@ -90,7 +90,9 @@ class CreateIntegration(WithCredentials, Creation[ApiIntegration]):
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         require_fit(self.type, self.base_url, self.config)
         yield IntegrationCreated.of(self)
-        yield from rotate(self, uow, id)
+
+    def follow(self, id: UUID, uow: UnitOfWork) -> None:
+        uow.append(ApiIntegration, id, rotate(self, uow, id))
 
 
 class UpdateIntegration(WithCredentials, Patch[ApiIntegration]):
@@ -113,15 +115,18 @@ class UpdateIntegration(WithCredentials, Patch[ApiIntegration]):
             require_nothing_under_way(uow, aggregate)
         config = aggregate.config if self.config is None else self.config
         require_fit(aggregate.type, self.base_url or aggregate.base_url, config)
-        if changes:
-            yield IntegrationChanged(**changes)
+        events: list[Event] = [IntegrationChanged(**changes)] if changes else []
         clears = [*filter(self.clears, self.CLEARS)]
-        yield from rotate(self, uow, aggregate.id, 0 if moved else OVERLAP_HOURS, clears)
+        events += rotate(self, uow, aggregate.id, 0 if moved else OVERLAP_HOURS, clears)
         if moved and aggregate.is_called and aggregate.status is not IntegrationStatus.INACTIVE:
-            yield from _stop(aggregate, uow)
-        elif "config" in changes and aggregate.status is not IntegrationStatus.INACTIVE:
-            _release(aggregate, uow)
-            _claim(uow.read(ApiIntegration, aggregate.id), uow)
+            events += _stop(aggregate, uow)
+        return events
+
+    def follow(self, before: ApiIntegration, uow: UnitOfWork) -> None:
+        now = uow.read(ApiIntegration, before.id)
+        if now.config != before.config and now.status is not IntegrationStatus.INACTIVE:
+            _release(before, uow)
+            _claim(now, uow)
 
     def _require_secrets_again(self, integration: ApiIntegration) -> None:
         pairs = ((integration.key, "api_key"), (integration.secret, "api_secret"))
@@ -173,8 +178,7 @@ class TestIntegration(Command[ApiIntegration]):
             raise self._found
         same = self._line == endpoint_of(uow, aggregate)
         require(same, "changed-meanwhile", "The integration was changed while it was tested.")
-        yield self._found
-        yield from mended(aggregate, self._found, uow)
+        return [self._found, *mended(aggregate, self._found, uow)]
 
 
 class ActivateIntegration(Command[ApiIntegration]):

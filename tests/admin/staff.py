@@ -13,6 +13,7 @@ from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.api_key import ApiKey
 from rim_ledger.admin.bootstrap import BUILT_IN
 from rim_ledger.admin.permissions import permissions
+from rim_ledger.delivery.port import Channel, Message
 from rim_ledger.engine.aggregate import Actor, Event
 from rim_ledger.engine.command import Command, Creation, perform
 from rim_ledger.engine.unit_of_work import UnitOfWork
@@ -26,6 +27,17 @@ from rim_ledger.notifications.notification import (
 from tests.spec import Memory
 
 PASSWORD = SecretStr("a horse that reads slowly")
+
+
+class Post:
+    """Sends everything, and nothing."""
+
+    def require(self, channel: Channel, uow: UnitOfWork) -> None:
+        """It sends messages of every kind."""
+
+    async def send(self, message: Message) -> None:
+        """A rule sends nothing."""
+        raise AssertionError(message)
 
 
 def creation(username: str, role: UUID, **more: Any) -> CreateAdmin:

@@ -33,24 +33,25 @@ from rim_ledger.admin.authentication import enter
 from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.admin.security_settings import TwoFactorMethod
+from rim_ledger.admin.tokens import token_hash
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, Unauthenticated
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from tests.admin.staff import Staff
+from tests.admin.staff import Post, Staff
 from tests.spec import names
 
 READ, WRITE = ("loans", "read"), ("loans", "write")
 
 
-def key(token: str = "a hash", *rights: tuple[str, str], **more: object) -> CreateApiKey:
+def key(token: str = "a key", *rights: tuple[str, str], **more: object) -> CreateApiKey:
     form = {"name": "importer", "permissions": permissions(rights or [READ]), **more}
     return CreateApiKey.model_validate(form).known_by(token)
 
 
 def made(staff: Staff, by: UUID, *rights: tuple[str, str], **more: object) -> UUID:
     one = staff.environment.new_id()
-    staff.ask(by, ApiKey, one, key(f"hash of {one}", *rights, **more))
+    staff.ask(by, ApiKey, one, key(f"key {one}", *rights, **more))
     return one
 
 
@@ -58,17 +59,17 @@ def used(staff: Staff, one: UUID, ip: str | None = None) -> tuple[UnitOfWork, li
     """What a request with the key finds, and what it records."""
     uow = staff.uow()
     uow.stamp = replace(uow.stamp, ip=ip)
-    enter(uow, f"hash of {one}")
+    enter(uow, token_hash(f"key {one}"))
     return uow, staff.keep(uow)
 
 
 def test_a_key_is_known_by_its_hash_and_acts_for_its_owner_within_its_own_rights() -> None:
     staff = Staff()
     one = staff.environment.new_id()
-    added, created = staff.ask(staff.root, ApiKey, one, key(f"hash of {one}"))
+    added, created = staff.ask(staff.root, ApiKey, one, key(f"key {one}"))
     assert added == AdminApiKeyAdded(key_id=one)
     assert isinstance(created, ApiKeyCreated)
-    assert (created.owner, created.token) == (staff.root, f"hash of {one}")
+    assert (created.owner, created.token) == (staff.root, token_hash(f"key {one}"))
     uow, events = used(staff, one)
     assert names(events) == ["ApiKeyUsed"]
     actor = uow.stamp.actor
@@ -97,7 +98,7 @@ def test_nobody_gives_a_key_what_they_lack() -> None:
     staff = Staff()
     ada = staff.hire("ada", staff.role("clerk", READ))
     with pytest.raises(Forbidden) as refusal:
-        staff.ask(ada, ApiKey, staff.environment.new_id(), key("a hash", READ, WRITE))
+        staff.ask(ada, ApiKey, staff.environment.new_id(), key("a key", READ, WRITE))
     assert refusal.value.code == "privilege-escalation"
     assert refusal.value.more == {"lacking": ["loans:write"]}
 
@@ -227,7 +228,7 @@ def test_a_revoked_key_is_one_no_more() -> None:
     with pytest.raises(Refused) as refusal:
         staff.ask(staff.root, ApiKey, one, RevokeApiKey())
     assert refusal.value.code == "already-done"
-    assert staff.claim(("token", f"hash of {one}")) is None
+    assert staff.claim(("token", token_hash(f"key {one}"))) is None
 
 
 def test_nobody_ends_a_key_that_may_do_more_than_they_may() -> None:
@@ -253,7 +254,7 @@ RESET = asyncio.run(ResetPassword(password=SecretStr("another slow horse")).hash
         (DeactivateAdmin(), ["AdminDeactivated"]),
         (RevokeSessions(), []),
         (RESET, ["AdminPasswordChanged"]),
-        (ResetPassword().promised("a hash"), ["AdminPasswordResetBegun"]),
+        (ResetPassword().promised("a token", Post()), ["AdminPasswordResetBegun"]),
     ],
 )
 def test_what_shuts_an_admin_out_for_cause_ends_their_keys_for_good(
@@ -316,4 +317,4 @@ def test_an_admin_has_a_bounded_number_of_living_keys() -> None:
 )
 def test_a_key_needs_a_name_known_rights_and_true_addresses(more: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        key("a hash", **more)
+        key("a key", **more)

@@ -15,11 +15,12 @@ from rim_ledger.admin import authentication
 from rim_ledger.admin.admin_commands import AssignRole, ChangePassword, LogOut, SuspendAdmin
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, CreateRole, EditRole, builtin_id
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.authentication import LoggedIn, LogIn, enter, token_hash
+from rim_ledger.admin.authentication import LoggedIn, LogIn, enter
 from rim_ledger.admin.bootstrap import BUILT_IN, FIRST_ADMIN, bootstrap, take_on_officer
 from rim_ledger.admin.login_throttle import LoginThrottle, TooManyAttempts
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.admin.security_settings import DEFAULTS
+from rim_ledger.admin.tokens import token_hash
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.aggregate import Actor, Stamp
 from rim_ledger.engine.command import perform

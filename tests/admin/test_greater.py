@@ -23,7 +23,7 @@ from rim_ledger.admin.same_person import is_caller
 from rim_ledger.admin.two_factor import ResetTwoFactor
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, Refused
-from tests.admin.staff import Staff, creation
+from tests.admin.staff import Post, Staff, creation
 from tests.spec import names
 
 ADMINS, ROLES = ("admins", "write"), ("roles", "write")
@@ -34,7 +34,7 @@ UPON: dict[str, Command[AdminUser]] = {
     "reinstate": ReinstateAdmin(),
     "deactivate": DeactivateAdmin(),
     "activate": ActivateAdmin(),
-    "reset": ResetPassword().promised("a hash"),
+    "reset": ResetPassword().promised("a token", Post()),
     "revoke": RevokeSessions(),
     "factor": ResetTwoFactor(),
 }

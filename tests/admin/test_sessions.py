@@ -23,7 +23,7 @@ from rim_ledger.admin.admin_commands import (
 )
 from rim_ledger.admin.admin_role import SUPERADMIN
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser
-from rim_ledger.admin.authentication import SESSION, SIGHTINGS, begin_session, enter, token_hash
+from rim_ledger.admin.authentication import SESSION, SIGHTINGS, begin_session, enter
 from rim_ledger.admin.security_settings import (
     SETTINGS,
     EditSecuritySettings,
@@ -31,6 +31,7 @@ from rim_ledger.admin.security_settings import (
     set_defaults,
 )
 from rim_ledger.admin.session import SESSIONS_MAX, Session, closed, opened, seen
+from rim_ledger.admin.tokens import token_hash
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, Unauthenticated
 from rim_ledger.engine.unit_of_work import UnitOfWork

@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rim_ledger.admin.authentication import token_hash
 from rim_ledger.admin.security_settings import DEFAULTS
 from rim_ledger.admin.session import SESSION, SESSIONS_MAX, SIGHTINGS
+from rim_ledger.admin.tokens import token_hash
 from rim_ledger.customers.access import CustomerLoggedIn, CustomerLoggedOut, CustomerSeen
 from rim_ledger.customers.customer_session import OWN, SILENCE, is_silent
 from rim_ledger.engine.aggregate import Actor

@@ -325,7 +325,7 @@ def test_an_assignment_tells_whether_it_was_automatic() -> None:
 
 def test_a_tag_is_one_in_capital_and_small_letters() -> None:
     desk = SupportDesk()
-    ticket = desk.open(tags=["VIP", "vip", "ProcessLag"])
+    ticket = desk.open(tags=["VIP", "vip", "Late"])
     assert desk.ticket(ticket).tags == ("vip", "late")
     assert desk.ask(desk.lead, ticket, TagTicket(tag="Vip")) == []
     desk.ask(desk.lead, ticket, UntagTicket(tag="VIP"))

@@ -34,7 +34,7 @@ MEANINGS: Final[dict[str, str]] = {
     "password_require_numbers": "Whether a password needs a digit.",
     "password_require_special_chars": "Whether a password needs another character.",
     "session_timeout": "How long a session may be left alone.",
-    "max_login_attempts": "InvalidParameter passwords after which an account is locked.",
+    "max_login_attempts": "Wrong passwords after which an account is locked.",
     "lockout_duration": "How long an account stays locked.",
     "two_factor_required": "Whether every admin needs a second factor.",
     "two_factor_method": "Which second factor is offered.",

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from api.pipeline import reads
+from api.pipeline import commands
 from rim_ledger.engine.refusals import Unavailable
 from tests.api.conftest import ADA, WORLD, Client, Tell
 
@@ -202,7 +202,7 @@ def test_who_prefers_the_row_has_the_receipt_when_the_row_cannot_be_had(
         raise Unavailable("store-unavailable", "away")
 
     async def story(admin: Client) -> None:
-        monkeypatch.setattr(reads, "shown", away)
+        monkeypatch.setattr(commands, "shown", away)
         answer = await admin.post("/v1/users", ADA, headers={"Prefer": "return=representation"})
         assert (answer.status_code, answer.json()["version"]) == (201, 1)
         assert "preference-applied" not in answer.headers
@@ -307,7 +307,7 @@ def test_a_command_that_the_end_of_the_process_cuts_short_may_be_sent_again(tell
             under_way.set()
             await never.wait()
 
-        admin.app.state.context.ledger.submit = stay_away
+        admin.app.state.context.ledger.decide = stay_away
         asking = asyncio.create_task(admin.post("/v1/users", ADA))
         await under_way.wait()
         asking.cancel()

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -19,11 +18,13 @@ from rim_ledger.engine.idempotency import Receipt
 from tests.api.conftest import ADA, Client, Tell
 
 
-def with_run(run: Any) -> Table:
+def with_after(after: Any) -> Table:
     """The routes, with something that follows when a user is suspended."""
     return Table(
         Endpoint(
-            replace(each, run=run) if isinstance(each, Route) and "suspend" in each.path else each
+            replace(each, after=after, alone=True)
+            if isinstance(each, Route) and "suspend" in each.path
+            else each
         )
         for each in ROUTES
     )
@@ -87,15 +88,14 @@ def test_a_path_has_one_spelling(tell: Tell) -> None:
 def test_what_follows_a_decision_is_waited_for_and_bulk_keeps_its_order(tell: Tell) -> None:
     order: list[str] = []
 
-    async def call_somebody(context: Any, request: Callable[[], Awaitable[Receipt]]) -> Receipt:
-        receipt = await request()
+    async def call_somebody(context: Any, request: Any, receipt: Receipt) -> Receipt:
         order.append("called")
         await asyncio.sleep(0.05)
         order.append("answered")
         return replace(receipt, position=receipt.position + 1000)
 
     async def story(admin: Client) -> None:
-        admin.app.state.context.table = with_run(call_somebody)
+        admin.app.state.context.table = with_after(call_somebody)
         user = await admin.user()
         path = f"/v1/users/{user['id']}"
         answer = await admin.post(path + "/suspend", {"reason": "late"})
@@ -119,11 +119,11 @@ def test_what_follows_a_decision_is_waited_for_and_bulk_keeps_its_order(tell: Te
 def test_an_unforeseen_error_is_a_500_that_tells_nothing_and_is_logged_without_words(
     tell: Tell, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def fail(context: Any, request: Any) -> Receipt:
+    async def fail(context: Any, request: Any, receipt: Receipt) -> Receipt:
         raise ValueError(f"the phone is {ADA['phone']}")
 
     async def story(admin: Client) -> None:
-        admin.app.state.context.table = with_run(fail)
+        admin.app.state.context.table = with_after(fail)
         user = (await admin.post("/v1/users", ADA)).json()
         caplog.handler.setFormatter(Line("serve"))
         with caplog.at_level(logging.ERROR):

@@ -8,7 +8,7 @@ from argon2 import PasswordHasher
 from psycopg import AsyncConnection
 
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.engine.cache import Known
+from rim_ledger.engine.cache import Cache
 from rim_ledger.engine.event_mac import RowForged
 from rim_ledger.engine.store import Store
 from tests.api.conftest import Client, Tell, serving, vault_of
@@ -104,7 +104,7 @@ def test_a_name_of_any_kind_is_missed_when_its_row_is_gone(tell: Tell, database:
             store = Store(connection)
             cursor = await connection.execute("SELECT kind, name, stream_id FROM ledger.claims")
             for kind, name, stream in await cursor.fetchall():
-                known = Known(ENTITY_OF, vault)
+                known = Cache(ENTITY_OF, vault)
                 await known.begin(store)
                 await known.load_claims(store, [(kind, name)])
                 holder = known.streams[stream].aggregate

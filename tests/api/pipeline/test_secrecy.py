@@ -77,7 +77,7 @@ def found(secret: str, text: str) -> bool:
 async def dump(client: Client) -> str:
     """Every row of every table, as text."""
     context = client.app.state.context
-    tables = await context.rows(
+    tables = await context.pool.rows(
         "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables"
         " WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"
     )
@@ -86,7 +86,7 @@ async def dump(client: Client) -> str:
     assert ("read.audit_logs",) in tables
     texts = []
     for (table,) in tables:
-        texts += [text for (text,) in await context.rows(f"SELECT t::text FROM {table} t")]
+        texts += [text for (text,) in await context.pool.rows(f"SELECT t::text FROM {table} t")]
     return "\n".join(texts)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from api.cli.clock import tick
 from api.config.settings import Settings
+from api.pipeline.background import note_unexpected
 from projections.follow.rebuild import rebuild
 from projections.measures import TableMeasures
 from rim_ledger.delivery.breaker import Breaker
@@ -230,7 +231,7 @@ def test_an_unexpected_error_is_counted(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         context = admin.app.state.context
         assert await measured(admin, AlertType.SYSTEM_ERROR) == 0
-        context.note_unexpected(ZeroDivisionError())
+        note_unexpected(context, ZeroDivisionError())
         for note in list(context.notes):
             await note
         await note_fault(url_of(admin), context.environment, "clock: KeyError")

@@ -92,7 +92,7 @@ def test_an_event_names_the_key_beside_its_owner(tell: Tell) -> None:
             ("CreateApiKey", "api-keys"),
         ]
         query = "SELECT body::json #>> '{stamp,actor,apiKey}' FROM ledger.events WHERE name = %s"
-        assert await admin.app.state.context.rows(query, ["UserRegistered"]) == [(made["id"],)]
+        assert await admin.app.state.context.pool.rows(query, ["UserRegistered"]) == [(made["id"],)]
 
     tell(story, following=False)
 

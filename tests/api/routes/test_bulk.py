@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from api.routes import atomic, bulk
+from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import lagos_day
 from tests.api.conftest import ADA, WORLD, Client, Tell
@@ -112,8 +113,8 @@ def test_what_an_atomic_file_needs_is_loaded_together(
     rounds: list[int] = []
     work = atomic._Batch.work
 
-    def counted(batch: Any, uow: UnitOfWork) -> UUID:
-        rounds.append(len(batch.wishes))
+    def counted(batch: Any, uow: UnitOfWork) -> tuple[UUID, list[Receipt]]:
+        rounds.append(len(batch.requests))
         return work(batch, uow)
 
     monkeypatch.setattr(atomic._Batch, "work", counted)

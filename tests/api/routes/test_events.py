@@ -185,7 +185,7 @@ def test_persons_are_hidden_shown_and_after_erasure_gone(tell: Tell) -> None:
         assert (hidden["data"]["phone"], hidden["data"]["name"]) == ("***", "***")
         assert hidden | {"data": 0} == shown | {"data": 0}
         log = "SELECT admin_name FROM ledger.activity WHERE action = 'Export'"
-        assert await admin.app.state.context.rows(log) == [("admin",)]
+        assert await admin.app.state.context.pool.rows(log) == [("admin",)]
         assert (await admin.post(f"/v1/users/{user['id']}/erase", {})).status_code == 200
         for reader in (admin, watcher):
             (gone,) = await everything(reader, query)
@@ -369,7 +369,7 @@ def test_reading_a_live_stream_keeps_its_session_alive_until_the_session_ends(
             for number, minutes in enumerate(range(0, 12 * 60, 12)):
                 let_pass(admin, minutes=minutes)
                 if number % 2:  # In silence as well.
-                    while await context.rows(seen, [me]) != [(number,)]:  # noqa: ASYNC110 - silence
+                    while await context.pool.rows(seen, [me]) != [(number,)]:  # noqa: ASYNC110 - silence
                         await asyncio.sleep(0.01)
                 else:
                     await admin.user(number)
@@ -405,7 +405,7 @@ def test_whoever_comes_to_see_persons_in_a_live_stream_leaves_a_line(
                 _, event = await stream.event() or (0, {})
                 shown = event["data"]["name"]
             assert shown == "Ada"
-        assert await admin.app.state.context.rows(log) == [("watcher",)]
+        assert await admin.app.state.context.pool.rows(log) == [("watcher",)]
 
     tell(story)
 

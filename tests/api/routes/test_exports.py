@@ -150,7 +150,7 @@ def test_an_admin_has_a_few_exports_for_a_day(tell: Tell) -> None:
         let_pass(admin, hours=KEPT / timedelta(hours=1) + 0.01)
         await ExportStore(context).sweep()
         assert files(admin) == []
-        assert await context.rows("SELECT id FROM ledger.exports") == []
+        assert await context.pool.rows("SELECT id FROM ledger.exports") == []
 
     tell(story)
 

@@ -126,7 +126,7 @@ def test_the_former_phone_is_told_by_sms_wherever_the_borrower_is_reached_now(te
         told = [each for each in admin.outbox() if "was changed" in each["body"]]
         assert [each["to"] for each in told] == ["+2348030000001"]
         query = "SELECT body FROM ledger.events WHERE name = 'NotificationQueued'"
-        bodies = str(await admin.app.state.context.rows(query, []))
+        bodies = str(await admin.app.state.context.pool.rows(query, []))
         assert "8030000001" not in bodies
         assert '"to"' in bodies
 

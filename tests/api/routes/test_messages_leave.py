@@ -354,7 +354,7 @@ def test_one_provider_after_another_does_not_wait_for_the_former(tell: Tell) -> 
             second = await connected(admin, "sms", other, perSecond=1)
             await sent(admin, await drafted(admin))
             await courier(admin).carry()
-        paces = await admin.app.state.context.rows("SELECT provider FROM ledger.paces")
+        paces = await admin.app.state.context.pool.rows("SELECT provider FROM ledger.paces")
         assert {name for (name,) in paces} == {each.rpartition("/")[2] for each in (first, second)}
         assert Counter(map(len, (gateway.got, next_.got))) == {1: 2}
 

@@ -98,7 +98,8 @@ def test_a_token_lives_for_a_while_only(tell: Tell, path: str, hours: int) -> No
         assert await choose(admin, path, token) == (204, "")
         query = "SELECT admin_id, details FROM ledger.activity WHERE action = 'ChoosePassword'"
         lines = [
-            (str(who), said["outcome"]) for who, said in await admin.app.state.context.rows(query)
+            (str(who), said["outcome"])
+            for who, said in await admin.app.state.context.pool.rows(query)
         ]
         assert sorted(lines) == [(one, "done"), (one, "invalid-token")]
 

@@ -146,7 +146,7 @@ def test_a_log_is_proved_to_begin_with_the_older_one(
             await admin.user(number)
         await sealed(database)
         query = "SELECT note FROM ledger.checkpoints WHERE NOT opens ORDER BY size"
-        notes: list[Any] = await admin.app.state.context.rows(query)
+        notes: list[Any] = await admin.app.state.context.pool.rows(query)
         key, (last,) = (await admin.get("/v1/checkpoint/key")).text, notes[-1]
         size = int(last.split("\n")[1])
         for (older,) in notes:

@@ -27,7 +27,7 @@ async def happened(admin: Client) -> Counter[str]:
         "SELECT name, count(*) FROM ledger.event_log"
         " WHERE name ~ '^(LoanDisburs|Transaction)' GROUP BY 1"
     )
-    return Counter(dict(await admin.app.state.context.rows(query)))
+    return Counter(dict(await admin.app.state.context.pool.rows(query)))
 
 
 def test_a_signed_delivery_disburses_the_loan_in_the_telcos_name(tell: Tell) -> None:

@@ -1,0 +1,295 @@
+"""The way of every request to its decision: admitted, known by its key, decided, committed."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from api.http.call import Call
+from api.http.ids import missing, resolve
+from api.pipeline.idempotency import key_for
+from api.pipeline.rights import Rights
+from api.pipeline.routes import Enter, Parameters, Route, activity_of, entry
+from rim_ledger.admin import authentication
+from rim_ledger.engine import command as deciding
+from rim_ledger.engine.activity import Activity, note_made
+from rim_ledger.engine.aggregate import A, Aggregate, Stamp
+from rim_ledger.engine.command import Command, Creation, Form
+from rim_ledger.engine.idempotency import Idempotency, Receipt
+from rim_ledger.engine.refusals import Invalid, Stale, Unauthenticated
+from rim_ledger.engine.unit_of_work import Right, UnitOfWork
+
+if TYPE_CHECKING:
+    from api.context import Context
+
+T = TypeVar("T")
+TOKENS_MAX: Final = 10_000
+AHEAD, BACK = timedelta(minutes=5), timedelta(days=7)
+
+
+class Request(Struct):
+    """What a decision needs to know of the request that it is asked for by."""
+
+    token: str
+    """The hash of the caller's token."""
+    enter: Enter
+    needs: tuple[Right, ...]
+    asked: Activity | None
+    """What the log of activities says of it, if anything."""
+    stamp: Stamp
+    idempotency: Idempotency | None = None
+
+
+class CommandRequest(Request, kw_only=True):
+    """A request for a command whose form was checked."""
+
+    asked: Activity
+    route: Route
+    parameters: Parameters
+    command: Form
+    versions: frozenset[int] | None = None
+    """Those that the caller takes for current; None when any will do."""
+
+
+class Done(Struct):
+    """What became of a command."""
+
+    request: CommandRequest
+    """As it was decided on."""
+    receipt: Receipt
+    rights: Rights | None
+    """Who was let in; None with the receipt of an earlier request."""
+
+
+def request_of(
+    context: "Context",
+    call: Call,
+    asked: Activity | None,
+    *needs: Right,
+    enter: Enter = authentication.enter,
+    meant: Any = None,
+) -> Request:
+    """A request that decides by itself; with its key, where it says what is `meant`. Raises
+    Unauthenticated without a token, Invalid for what can be no key."""
+    token, op = call.token, f"{call.method} {call.path}"
+    key = None if meant is None else call.header(b"idempotency-key")
+    said = meant.model_dump(mode="json") if isinstance(meant, Form) else meant
+    idempotency = key_for(context, context.callers.get(token), key, op, meant=meant, said=said)
+    stamp = call.stamp(context.environment, key)
+    return Request(token, enter, needs, asked, stamp, idempotency)
+
+
+def admit(context: "Context", request: Request, uow: UnitOfWork) -> None:
+    """Let the caller in, as part of a decision. Raises Unauthenticated or Forbidden."""
+    if request.asked:
+        uow.activities.append(request.asked)
+    request.enter(uow, request.token)
+    # Whose a token is never changes, whatever becomes of this decision.
+    assert uow.stamp.actor.id is not None, "whoever is let in is somebody"
+    context.callers[request.token] = uow.stamp.actor.id
+    while len(context.callers) > TOKENS_MAX:
+        del context.callers[next(iter(context.callers))]
+    for need in request.needs:
+        uow.need(*need)
+
+
+@overload
+async def decide(
+    context: "Context",
+    request: Request,
+    work: Callable[[UnitOfWork], tuple[UUID, T]],
+    *,
+    keeps_value: bool = False,
+) -> tuple[Receipt, T]: ...
+
+
+@overload
+async def decide(
+    context: "Context", request: Request, work: Callable[[UnitOfWork], tuple[None, T]]
+) -> tuple[Receipt | None, T]: ...
+
+
+async def decide(
+    context: "Context",
+    request: Request,
+    work: Callable[[UnitOfWork], tuple[Any, T]],
+    *,
+    keeps_value: bool = False,
+) -> tuple[Receipt | None, T]:
+    """Decide and commit; see `Ledger.decide`."""
+    return await context.ledger.decide(
+        work,
+        request.stamp,
+        request.idempotency,
+        partial(admit, context, request),
+        keeps_value=keeps_value,
+    )
+
+
+async def look(
+    context: "Context",
+    request: Request,
+    see: Callable[[UnitOfWork], T],
+    *,
+    in_outage: bool = False,
+    writes: bool = True,
+) -> T:
+    """What a caller who may ask for it finds; see `Ledger.read`. A denial is logged, if the store
+    takes writes; what comes of it is logged when it is done."""
+
+    def seen(uow: UnitOfWork) -> T:
+        found = see(uow)
+        uow.activities.clear()
+        return found
+
+    enter = partial(admit, context, request)
+    return await context.ledger.read(seen, request.stamp, enter, in_outage=in_outage, writes=writes)
+
+
+def rights_in(context: "Context", uow: UnitOfWork) -> Rights:
+    """Who was let in, and what they may do."""
+    return Rights(uow.stamp.actor, uow.rights or (), context.table.entities, uow.outage)
+
+
+async def admitted(
+    context: "Context",
+    call: Call,
+    *needs: Right,
+    activity: Activity,
+    enter: Enter = authentication.enter,
+) -> Rights:
+    """Admit a caller without a command, exactly: Unauthenticated, or Forbidden."""
+    request = request_of(context, call, activity, *needs, enter=enter)
+    return await look(context, request, partial(rights_in, context), in_outage=True)
+
+
+async def refuse_others(
+    context: "Context", call: Call, route: Route, parameters: Parameters
+) -> None:
+    """Raise what a caller hears first who may not ask for a command that cannot be read, or not
+    know of what its path names."""
+
+    def see(uow: UnitOfWork) -> None:
+        uow.activities.clear()
+        hides = uow.stamp.customer or route.kind.known_to is not Aggregate.known_to
+        if hides and "id" in parameters:
+            require_known(uow, route.kind, named(uow, route, parameters))
+
+    asked = activity_of(route.command.__name__, route.path, parameters)
+    request = request_of(context, call, asked, route.needs, enter=entry(route))
+    await look(context, request, see, in_outage=True)
+
+
+async def submit(context: "Context", request: CommandRequest) -> Done:
+    """Do what comes before a command, decide and commit it, and do what follows. Raises Refused,
+    or Unavailable when the store cannot be reached."""
+    request, before = await prepare(context, request)
+    try:
+        receipt, rights = await decide(context, request, partial(perform, context, request))
+    except Unauthenticated as ended:
+        if before:
+            await context.ledger.submit(
+                partial(_hear, context, request, before, ended), request.stamp
+            )
+        raise
+    if request.route.after:
+        receipt = await request.route.after(context, request, receipt)
+    return Done(request, receipt, rights)
+
+
+async def prepare(
+    context: "Context", request: CommandRequest
+) -> tuple[CommandRequest, Rights | None]:
+    """The request after what its route does before the decision; and who was let in, where that is
+    asked by then."""
+    route, before = request.route, None
+    if route.admits_first:
+        # Their session is noted to be used by the decision: here it would make If-Match stale.
+        before = await look(context, request, partial(rights_in, context), writes=False)
+    if route.prepare:
+        request = replace(request, command=await route.prepare(context, request))
+    return request, before
+
+
+def _hear(
+    context: "Context",
+    request: CommandRequest,
+    before: Rights,
+    ended: Unauthenticated,
+    uow: UnitOfWork,
+) -> UUID:
+    """What the rule says to whoever was let in when they asked, and was shut out while they
+    waited: of two super-admins who demote each other, the second hears that one must stay.
+    Nothing is ever done."""
+    uow.activities.append(request.asked)
+    uow.stamp = replace(uow.stamp, actor=before.actor)
+    uow.rights = before.given
+    perform(context, request, uow)
+    raise ended
+
+
+def perform(
+    context: "Context", request: CommandRequest, uow: UnitOfWork, noted: int | None = None
+) -> tuple[UUID, Rights]:
+    """Decide on a command of a caller who was let in: the id of the stream it is about, and who
+    they are. `noted` is how many events of the book the admission made, all of them when left out:
+    they are in nobody's If-Match."""
+    command, route = request.command, request.route
+    entered = uow.events[:noted]
+    _set_time(uow, command)
+    if isinstance(command, Creation):
+        stream = deciding.perform(uow, route.kind, None, command)
+        note_made(uow.activities, stream)
+        return stream, rights_in(context, uow)
+    stream = named(uow, route, request.parameters)
+    if isinstance(command, Command):
+        aggregate = uow.find(route.kind, stream)
+        if aggregate is None or not command.reaches(aggregate, uow):
+            raise missing(route.kind)
+    if request.versions is not None:
+        # That somebody is let in may be noted in the very stream that the command is about.
+        own = sum(each.originator_id == stream for each in entered)
+        if (version := uow.version(stream) - own) not in request.versions:
+            raise Stale("stale-version", f"This is at version {version} now; read it again.")
+    if isinstance(command, Command):
+        stream = deciding.perform(uow, route.kind, stream, command)
+    else:
+        stream = command.work(uow)  # type: ignore[attr-defined]
+    return stream, rights_in(context, uow)
+
+
+def named(uow: UnitOfWork, route: Route, parameters: Parameters) -> UUID:
+    """The stream that a path names."""
+    if route.stream:
+        return route.stream(parameters)
+    return resolve(uow, route.kind, parameters["id"])
+
+
+def target(uow: UnitOfWork, request: CommandRequest) -> Aggregate:
+    """What a command is about; NotFound where the caller may not know of it."""
+    stream = named(uow, request.route, request.parameters)
+    return require_known(uow, request.route.kind, stream)
+
+
+def require_known(uow: UnitOfWork, kind: type[A], stream: UUID) -> A:
+    """What a path names; NotFound when there is none, or none that the caller may know of."""
+    if (aggregate := uow.find(kind, stream)) is None or not aggregate.known_to(uow):
+        raise missing(kind)
+    return aggregate
+
+
+def _set_time(uow: UnitOfWork, command: Form) -> None:
+    """Staff may say when it happened: a little ahead of now, and not long ago."""
+    at = getattr(command, "occurred_at", None)
+    if at is None:
+        return
+    if at > uow.now + AHEAD:
+        words = "This lies more than 5 minutes in the future."
+        raise Invalid("occurred-in-future", words, "/occurredAt")
+    if at < uow.now - BACK or uow.stamp.customer:
+        uow.need("history.import", "write")
+    uow.stamp = replace(uow.stamp, at=at)
