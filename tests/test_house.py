@@ -5,6 +5,7 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,7 @@ LINES_MAX: Final = 600
 """A file is cut by its meaning. The longest are aggregates, each with its events."""
 MEDIAN_MAX: Final = 120
 
+IMPORT: Final = (ast.Import, ast.ImportFrom)
 FORBIDDEN: Final = re.compile(r"Manager|Service|Helper|Util|Base(?!d)|Dto|Impl|Data(?!Type)|Info")
 
 ENTRY_POINTS: Final = {
@@ -154,6 +156,27 @@ def mentioned(node: ast.AST) -> Iterator[str]:
                 yield name
             case ast.Constant(value=str(text)) if re.fullmatch(r"[\w.\[\], |]+", text):
                 yield from re.findall(r"\w+", text)
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Imports for types alone are not counted."""
+    files = {name_of(path): module for path, module in modules().items()}
+    imports = {
+        name: set(imported(module.body)) & (files.keys() - {name}) for name, module in files.items()
+    }
+    TopologicalSorter(imports).prepare()  # Raises CycleError, which names the circle.
+
+
+def imported(body: list[ast.stmt]) -> Iterator[str]:
+    """The modules that statements import when they run, and names that may be modules."""
+    for node in body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{each.name}" for each in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield from imported([each for each in ast.walk(node) if isinstance(each, IMPORT)])
 
 
 def test_every_command_has_one_route_or_a_reason_to_have_none() -> None:
