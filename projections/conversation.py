@@ -106,7 +106,7 @@ DETAILS = (
 """Event fields shown as details; the first present one is used."""
 
 
-def said_and_done(ticket: Ticket, recorded: Recorded) -> Iterator[ChatMessage | TicketHistory]:
+def ticket_rows(ticket: Ticket, recorded: Recorded) -> Iterator[ChatMessage | TicketHistory]:
     """Yield the rows that an event adds to messages and history."""
     event, stamp = recorded.event, recorded.stamp
     if isinstance(event, MessagesRead):

@@ -10,7 +10,7 @@ from rim_ledger.catalogue import ENTITIES, EVENTS
 from rim_ledger.near import did_you_mean
 
 
-def among(known: Collection[str], words: str) -> Callable[[str], str]:
+def one_of(known: Collection[str], words: str) -> Callable[[str], str]:
     """A validator for one of the known names; `words` describes them in the error, which suggests
     the nearest one."""
 
@@ -23,9 +23,9 @@ def among(known: Collection[str], words: str) -> Callable[[str], str]:
 
 
 EventName = Annotated[
-    str, AfterValidator(among(EVENTS, "there is no such event; /v1/events/schemas lists them"))
+    str, AfterValidator(one_of(EVENTS, "there is no such event; /v1/events/schemas lists them"))
 ]
 ENTITY_NAMES = [kind.__name__ for kind in ENTITIES]
 EntityName = Annotated[
-    str, AfterValidator(among(ENTITY_NAMES, f"this is one of {', '.join(ENTITY_NAMES)}"))
+    str, AfterValidator(one_of(ENTITY_NAMES, f"this is one of {', '.join(ENTITY_NAMES)}"))
 ]

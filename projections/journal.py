@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from projections.event_names import EventName
 from projections.tables.columns import Indexed, Key, Moment, Naira, Read, References, Sql, Unique
 from projections.tables.embedded import PostedLine
-from projections.tables.table import Also, Row
+from projections.tables.table import RelatedFilter, Row
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.lending.loan import (
     DisputeOutcome,
@@ -126,7 +126,7 @@ class JournalEntryRow(
     table="journal_entries",
     of=JournalEntry,
     newest="at",
-    also={"account": Also(HAS_ACCOUNT, Account)},
+    also={"account": RelatedFilter(HAS_ACCOUNT, Account)},
 ):
     """An entry of the journal: its lines sum to zero, and `id` is the event's behind it."""
 

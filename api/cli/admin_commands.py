@@ -54,10 +54,10 @@ async def _reset(settings: Settings, url: str, username: str) -> None:
     environment = SystemEnvironment()
     # One of each class, whatever the security settings require.
     password = f"{urlsafe_b64encode(environment.random(24)).decode()}-aA1"
-    wish = await ResetAccess(password=SecretStr(password), operator=operator()).hashed()
+    command = await ResetAccess(password=SecretStr(password), operator=operator()).hashed()
     async with open_ledger(settings, url) as ledger:
         stamp = Stamp(at=environment.now(), actor=SYSTEM)
-        await ledger.submit(partial(wish.work, username), stamp)
+        await ledger.submit(partial(command.work, username), stamp)
     print_once(f"rim-ledger: the password of {username} is {password} (shown only once)")
 
 

@@ -33,7 +33,7 @@ def list_(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fal
     settings = Settings.load(keyless=True)
     with log_database(settings) as url:
         backups = asyncio.run(_found(url))
-    told = [_told(settings, each, chain) for each, chain in _chained(backups)]
+    told = [_json(settings, each, chain) for each, chain in _chained(backups)]
     print(json.dumps(told) if json_ else _table(told))  # noqa: T201
 
 
@@ -62,7 +62,7 @@ def _chained(backups: list[Backup]) -> list[tuple[Backup, str | None]]:
     return [(each, "{}+{}".format(*places[each.id]) if each.kept else None) for each in backups]
 
 
-def _told(settings: Settings, backup: Backup, chain: str | None) -> dict[str, Any]:
+def _json(settings: Settings, backup: Backup, chain: str | None) -> dict[str, Any]:
     return {
         "id": str(backup.id),
         "createdAt": rfc3339(backup.created_at),

@@ -9,7 +9,7 @@ from functools import partial
 from api.cli import logs
 from api.cli.daily_check import Check
 from api.cli.fence import fenced
-from api.config.backup_files import archivist
+from api.config.backup_files import backup_worker
 from api.config.database import OperatorError, fitting_database, open_ledger
 from api.config.delivery import providers
 from api.config.settings import Settings
@@ -75,7 +75,7 @@ async def _clockwork(
         environment = SystemEnvironment()
         alarm = Alarm(url, ledger, TableMeasures(url), environment)
         dispatch = Dispatch(url, ledger, providers(settings, url, ledger, environment), environment)
-        yield dispatch, alarm, archivist(settings, url, ledger)
+        yield dispatch, alarm, backup_worker(settings, url, ledger)
 
 
 def _courier(dispatch: Dispatch) -> Courier:

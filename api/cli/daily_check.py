@@ -13,12 +13,12 @@ import msgspec
 from msgspec import Struct
 from psycopg import AsyncConnection
 
-from api.config.checkpoint_files import Outside, write_whole
+from api.config.checkpoint_files import CheckpointFiles, write_whole
 from api.config.settings import Settings
 from projections.follow.fold import PoisonEvent
 from projections.follow.streams import moments
 from projections.proofs import checkpoints
-from projections.proofs.derived_rows import Beside, Place, uncompared
+from projections.proofs.derived_rows import DerivedRows, RowsProgress, interruption
 from projections.proofs.signed_note import VerificationError
 from projections.proofs.verify import Verification
 from projections.tables import schema
@@ -37,7 +37,7 @@ LOCK: Final = 7_264_010
 """Advisory lock of the process that checks."""
 SHARE: Final = 0.1
 """Fraction of time that may be spent checking, at most."""
-TOLD: Final = 100
+REPORTED_MAX: Final = 100
 """Faults that are logged individually, per check."""
 NAME: Final = "checked"
 """The file in RIM_HOME that holds the progress of the check."""
@@ -64,7 +64,7 @@ class CheckProgress(Struct):
     """Identifies the log and the version of the read tables."""
     ended_at: datetime | None = None
     """When the last check was completed."""
-    place: Place | None = None
+    place: RowsProgress | None = None
     """None until the events are verified."""
     found: list[str] = []
     told: list[str] = []
@@ -105,7 +105,7 @@ class Check(Struct):
             lock = "SELECT pg_try_advisory_lock(%s)"
             if (await (await connection.execute(lock, [LOCK])).fetchone()) != (True,):
                 return None
-            looked = await self._looked(connection)
+            looked = await self._stored_progress(connection)
             async for fault in self._faults(connection, looked):
                 await self._tell(looked, fault)
             self._keep(looked.next(self.environment.now()))
@@ -118,7 +118,7 @@ class Check(Struct):
             if looked.place is None:
                 async for fault in self._events(connection):
                     yield fault
-                looked.place = Place()
+                looked.place = RowsProgress()
             pace = Pace(self.share)
 
             async def rest() -> None:
@@ -127,11 +127,11 @@ class Check(Struct):
                 await pace()
 
             async with moments(self.url) as still:
-                beside = Beside(still, self.vault, self.environment.now(), looked.place, rest)
+                beside = DerivedRows(still, self.vault, self.environment.now(), looked.place, rest)
                 async for fault in beside.faults():
                     yield fault
         except PoisonEvent as error:
-            yield uncompared(error)
+            yield interruption(error)
         except VerificationError as error:
             yield str(error)
 
@@ -140,21 +140,21 @@ class Check(Struct):
         origins = await checkpoints.origins(connection, self.vault)
         if origins.last is None:
             return
-        kept, mac = Outside(self.settings.home).all(), self.vault.event_mac
+        kept, mac = CheckpointFiles(self.settings.home).all(), self.vault.event_mac
         checked = Verification(connection, origins, kept, mac, Pace(self.share))
         async for fault in checked.faults():
             yield fault
 
-    async def _remind(self, beside: Beside) -> None:
+    async def _remind(self, beside: DerivedRows) -> None:
         while beside.lost:
             stamp = Stamp(at=self.environment.now(), actor=SYSTEM)
             await self.ledger.submit(remind_again(beside.lost.pop()), stamp)
 
     async def _tell(self, looked: CheckProgress, fault: str) -> None:
-        if fault in looked.found or len(looked.found) > TOLD:
+        if fault in looked.found or len(looked.found) > REPORTED_MAX:
             return
-        if len(looked.found) == TOLD:
-            fault = f"there are more than {TOLD} faults, see rim-ledger verify"
+        if len(looked.found) == REPORTED_MAX:
+            fault = f"there are more than {REPORTED_MAX} faults, see rim-ledger verify"
         looked.found.append(fault)
         if fault not in looked.told:
             await self._note(fault)
@@ -168,7 +168,7 @@ class Check(Struct):
         ended = looked.ended_at if (looked := self._read()) else None
         return min(AGAIN, ended + EVERY - self.environment.now()) if ended else timedelta()
 
-    async def _looked(self, connection: checkpoints.Connection) -> CheckProgress:
+    async def _stored_progress(self, connection: checkpoints.Connection) -> CheckProgress:
         """The stored progress of the current or last check, if it is of this log."""
         last = (await checkpoints.origins(connection, self.vault)).last
         of = f"{last.verifier.origin if last else ''} {schema.fingerprint()}"

@@ -15,7 +15,7 @@ from api.config.database import OperatorError, log_database
 from api.config.settings import Settings
 from projections.analysis import export as parquet
 from projections.analysis import export_check
-from projections.analysis.export_files import Manifest, Unfitting, types_of
+from projections.analysis.export_files import BadExport, Manifest, types_of
 from projections.analysis.export_rows import erased_in
 from projections.cloud_events import Reader, shown
 from projections.follow import log
@@ -69,7 +69,7 @@ def export(
             else:
                 wanted = Manifest(first=from_, types=names)
                 asyncio.run(_segments(url, Path(to).resolve(), wanted, follow=follow))
-        except (Unfitting, VerificationError) as error:
+        except (BadExport, VerificationError) as error:
             raise OperatorError(str(error)) from None
         except BrokenPipeError:
             return  # The reader closed the pipe.
@@ -92,8 +92,8 @@ async def _segments(url: str, place: Path, wanted: Manifest, *, follow: bool) ->
         )
         compare = True  # Later rounds only check that the files exist.
         while True:
-            with progress("events") as told:
-                held = await parquet.export(connection, place, wanted, told, compare=compare)
+            with progress("events") as advance:
+                held = await parquet.export(connection, place, wanted, advance, compare=compare)
             compare = False
             rows = sum(segment.rows for segment in held.segments)
             words = f"{place}: {rows} events up to position {held.last}; by type in"
@@ -138,11 +138,11 @@ def verify_export(place: Path, key: Path | None) -> tuple[list[str], str]:
         )
     try:
         verifier = Verifier.of(key.read_text(errors="replace"))
-        with progress("events") as told:
-            said, origins, events = export_check.verify(place, verifier, told)
+        with progress("events") as advance:
+            said, origins, events = export_check.verify(place, verifier, advance)
     except VerificationError as error:
         return [str(error)], str(place)
-    except Unfitting as error:
+    except BadExport as error:
         raise OperatorError(str(error)) from None
     except OSError as error:
         raise OperatorError(f"{error.filename} cannot be read: {error.strerror}") from None

@@ -66,7 +66,7 @@ def in_json() -> bool:
     return said.get(FORMAT) == "json"
 
 
-def say(line: str, file: TextIO, level: int = logging.INFO) -> None:
+def report(line: str, file: TextIO, level: int = logging.INFO) -> None:
     """Write a line to the operator, as text or as a log record."""
     if in_json():
         logging.getLogger(PROCESS).log(level, line)

@@ -162,7 +162,7 @@ def init() -> None:
     settings = Settings.load(first_login=True)
     with database(settings, owner=True) as url:
         lacking = update_ledger(url)
-        sealing.require_true(settings, url)
+        sealing.require_consistent(settings, url)
         lacking += prepare(settings, url, first_login)
         sealing.make_key(settings, url)
     if lacking:
@@ -184,9 +184,9 @@ def rebuild(*, check: bool = False) -> None:
     with (
         interruptible("the tables in use are as they were"),
         filled_database(settings, owner=True) as url,
-        progress("events") as told,
+        progress("events") as advance,
     ):
-        work = rebuild_tables(url, open_vault(settings, url), told, check=check)
+        work = rebuild_tables(url, open_vault(settings, url), advance, check=check)
         rebuilt = asyncio.run(work)
     for each in rebuilt.differences:
         print(f"{each.table} {each.id} differed in {', '.join(each.columns)}")
@@ -207,9 +207,9 @@ def rotate_keys() -> None:
     with (
         interruptible("nothing is lost, run it again to go on"),
         fitting_database(settings, owner=True) as url,
-        progress("keys") as told,
+        progress("keys") as advance,
     ):
-        rotated = rotate(url, settings.secrets, SystemEnvironment(), told)
+        rotated = rotate(url, settings.secrets, SystemEnvironment(), advance)
     how = "the interrupted rotation is complete" if rotated.resumed else "the keys are rotated"
     print(f"{how}; wrapped anew: {rotated.wrapped}")
 
@@ -283,7 +283,7 @@ def _collect_rarely() -> None:
 
 
 def _fail(line: str, code: int = 1) -> None:
-    logs.say(line, sys.stderr, logging.ERROR)
+    logs.report(line, sys.stderr, logging.ERROR)
     raise SystemExit(code)
 
 

@@ -38,12 +38,12 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _lines(console: Console, what: str) -> Callable[[int, int], None]:
-    told = 0
+    reported = 0
 
-    def tell(done: int, total: int) -> None:
-        nonlocal told
-        if (step := STEPS * done // max(1, total)) > told:
-            told = step
+    def report(done: int, total: int) -> None:
+        nonlocal reported
+        if (step := STEPS * done // max(1, total)) > reported:
+            reported = step
             console.print(f"{what}: {done} of {total}", highlight=False)
 
-    return tell
+    return report

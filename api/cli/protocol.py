@@ -71,7 +71,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_came()
+        self._head_complete()
         self._taken()
         super().connection_lost(exc)
 
@@ -114,10 +114,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._head_came()
+        self._head_complete()
         if self._size or self._chunk > HEAD_MAX:  # Otherwise the head came in one small chunk.
             self._require_bounded()
-        self._require_one_meaning()
+        self._require_unambiguous()
         super().on_headers_complete()
 
     def _require_bounded(self) -> None:
@@ -126,7 +126,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refusal = TOO_LARGE
             raise _Refused
 
-    def _require_one_meaning(self) -> None:
+    def _require_unambiguous(self) -> None:
         """Reject requests that another server could parse otherwise (request smuggling; RFC 9112,
         3.2)."""
         hosts = [value for name, value in self.headers if name == b"host"]
@@ -142,7 +142,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._late is None:
             self._late = self.loop.call_later(HEAD_SECONDS, self._too_late)
 
-    def _head_came(self) -> None:
+    def _head_complete(self) -> None:
         if self._late is not None:
             self._late.cancel()
             self._late = None
@@ -151,9 +151,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Schedule a check that the client reads its pending answers."""
         self._taken()
         waits = _unread(self.transport)
-        self._untaken = self.loop.call_later(SEND_SECONDS, self._look_for_reader, waits)
+        self._untaken = self.loop.call_later(SEND_SECONDS, self._check_reader, waits)
 
-    def _look_for_reader(self, waited: int) -> None:
+    def _check_reader(self, waited: int) -> None:
         self._untaken = None
         waits = _unread(self.transport)
         if 0 < waited <= waits:

@@ -57,8 +57,8 @@ def replay(*, into: Path, until: str | None = None, business_time: bool = False)
     async def run(url: str) -> str:
         async with await AsyncConnection.connect(url, autocommit=True) as connection:
             upto = await _position(connection, None if by else until)
-            with progress("events") as told:
-                approximate = await write_tables(connection, Moment(upto, by), into, told)
+            with progress("events") as advance:
+                approximate = await write_tables(connection, Moment(upto, by), into, advance)
             if approximate:
                 _warn(APPROXIMATE)
             if by is None and until and await _unrecorded(connection, upto, moment(until)):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 import psycopg
 
-from api.config.database import CONNECT_TIMEOUT_SECONDS, OperatorError, shown
+from api.config.database import CONNECT_TIMEOUT_SECONDS, OperatorError, without_password
 from api.config.settings import Settings
 from projections.follow.lag import LATE, found
 from rim_ledger.postgres.server import EmbeddedPostgres
@@ -46,7 +46,7 @@ def status(settings: Settings) -> dict[str, Any]:
         "address": address,
         "ready": ready,
         "reason": reason,
-        "database": shown(url),
+        "database": without_password(url),
         "position": head,
         "processes": [
             msgspec.to_builtins(each) | {"trouble": troubles[each.name]} for each in every
@@ -91,6 +91,6 @@ def _addresses(settings: Settings) -> Iterator[str]:
     yield f"http://{settings.host}:{settings.port}"
 
 
-def say_address(home: Path, address: str) -> None:
+def record_address(home: Path, address: str) -> None:
     """Record the address of `up` for `status`."""
     (home / RUNNING).write_text(address)

@@ -17,9 +17,9 @@ from api.cli import logs
 from api.cli.fence import OUTDATED
 from api.cli.listener import address, listen
 from api.cli.output import print_once
-from api.cli.sealing import make_key, require_true
-from api.cli.status import RUNNING, readiness, say_address
-from api.config.database import OperatorError, answers, database, prepare, update_ledger
+from api.cli.sealing import make_key, require_consistent
+from api.cli.status import RUNNING, readiness, record_address
+from api.config.database import OperatorError, accepts_connections, database, prepare, update_ledger
 from api.config.settings import Settings, variable
 from projections.tables.schema import Outdated
 from rim_ledger.postgres.server import EmbeddedPostgres, PostgresUnavailable
@@ -29,7 +29,7 @@ POLL_SECONDS: Final = 0.1
 """Poll interval of the children."""
 DATABASE_POLL_SECONDS: Final = 1.0
 """Poll interval of the database."""
-AWAY: Final = 1.0
+OUTAGE_RESTART_SECONDS: Final = 1.0
 """Seconds until a child that ended during a database outage is restarted."""
 BACK_OFF_MAX: Final = 5.0
 """Maximum of seconds until a crashed child is restarted."""
@@ -61,7 +61,7 @@ class Child:
         one that keeps crashing, Outdated when another version has taken over."""
         now = time.monotonic()
         if self._process and (code := self._process.poll()) is not None:
-            self._ended(code, now, away=not answers(url))
+            self._ended(code, now, away=not accepts_connections(url))
         if self._process is None and now >= self._due:
             # -P: do not import an `api` from the working directory.
             command = [sys.executable, "-P", "-m", "api.cli.child", self.command]
@@ -85,7 +85,7 @@ class Child:
         try:
             self._process.wait(max(0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            _say(f"{self.command} did not stop in time and was killed")
+            _report(f"{self.command} did not stop in time and was killed")
             self._process.kill()
         self._forget()
 
@@ -107,9 +107,9 @@ class Child:
             raise OperatorError(
                 f"{self.command} crashed {CRASHES_MAX} times in a minute (last: {how})"
             )
-        wait = AWAY if away else min(BACK_OFF_MAX, 0.25 * 2 ** len(recent))
+        wait = OUTAGE_RESTART_SECONDS if away else min(BACK_OFF_MAX, 0.25 * 2 ** len(recent))
         self._due = now + wait
-        _say(f"{self.command} ended with {how}; it is started again in {wait:g} s")
+        _report(f"{self.command} ended with {how}; it is started again in {wait:g} s")
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
@@ -125,15 +125,15 @@ def up(settings: Settings) -> None:
     Raises OperatorError when the service cannot run here, and Outdated when another version of the
     program takes over its tables.
     """
-    with _one_on(settings.home), _stopping_once(), listen(settings) as listener:
-        say_address(settings.home, address(listener))
+    with _locked(settings.home), _stopping_once(), listen(settings) as listener:
+        record_address(settings.home, address(listener))
         with database(settings, owner=True) as url:
             update_ledger(url)
-            require_true(settings, url)
+            require_consistent(settings, url)
             prepare(settings, url, first_login)
             make_key(settings, url)
             _keep_running(settings, url, listener)
-        _say("stopped")
+        _report("stopped")
 
 
 def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None:
@@ -149,13 +149,13 @@ def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None
             for child in children:
                 child.tend(url)
             if not ready and (ready := readiness(*listener.getsockname()[:2])[0]):
-                _say(f"ready at {address(listener)}")
+                _report(f"ready at {address(listener)}")
             if settings.database_url is None and time.monotonic() > look:
                 _revive(settings)
                 look = time.monotonic() + DATABASE_POLL_SECONDS
             time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
-        _say("stopping")
+        _report("stopping")
     finally:
         listener.close()
         _stop(children)
@@ -184,7 +184,7 @@ def _revive(settings: Settings) -> None:
     for left in reversed(range(CRASHES_MAX)):
         if EmbeddedPostgres.running(home) is not None:
             return
-        _say("PostgreSQL is gone; it is started again")
+        _report("PostgreSQL is gone; it is started again")
         try:
             with EmbeddedPostgres(home):
                 pass  # We hold it since the start, so leaving this block does not stop it.
@@ -194,7 +194,7 @@ def _revive(settings: Settings) -> None:
 
 
 @contextlib.contextmanager
-def _one_on(home: Path) -> Iterator[None]:
+def _locked(home: Path) -> Iterator[None]:
     """Hold an exclusive lock on the home; the kernel releases it."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = os.open(home / RUNNING, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -229,5 +229,5 @@ def _stopping_once() -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _say(line: str) -> None:
-    logs.say(line, sys.stdout)
+def _report(line: str) -> None:
+    logs.report(line, sys.stdout)

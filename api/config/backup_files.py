@@ -23,7 +23,7 @@ def places(settings: Settings) -> BackupLocations:
     return BackupLocations(backups, Storage(settings.storage_url), settings.secrets)
 
 
-def archivist(settings: Settings, url: str, ledger: Ledger) -> BackupWorker:
+def backup_worker(settings: Settings, url: str, ledger: Ledger) -> BackupWorker:
     """The worker that makes the backups of a ledger."""
     return BackupWorker(url, ledger, SystemEnvironment(), places(settings))
 

@@ -18,7 +18,7 @@ from projections.proofs.signed_note import Checkpoint, VerificationError
 OPENING, KEY, LATEST, DAYS = "opening", "key", "latest", "*-*-*"
 
 
-class Outside:
+class CheckpointFiles:
     """The directory; best not writable by the database's owner.
 
     Raises OperatorError where it cannot be read or written, or a note in it is not validly signed.

@@ -113,11 +113,11 @@ def fitting_database(settings: Settings, *, owner: bool = False) -> Iterator[str
     Raises Outdated.
     """
     with filled_database(settings, owner=owner) as url:
-        asyncio.run(_look(url, schema.require))
+        asyncio.run(_require_schema(url, schema.require))
         yield url
 
 
-async def _look(url: str, require: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+async def _require_schema(url: str, require: Callable[[AsyncConnection], Awaitable[None]]) -> None:
     seconds = CONNECT_TIMEOUT_SECONDS
     async with await AsyncConnection.connect(url, connect_timeout=seconds) as connection:
         await require(connection)
@@ -146,7 +146,7 @@ def update_ledger(url: str) -> list[str]:
     A database without a ledger is left alone. Raises Outdated if another version of the program has
     taken over.
     """
-    asyncio.run(_look(url, schema.require_not_replaced))
+    asyncio.run(_require_schema(url, schema.require_not_replaced))
     with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
         found = connection.execute("SELECT to_regclass('ledger.checkpoints')").fetchone()
     return [f"migration {name}" for name in migrate(url)] if found and found[0] else []
@@ -160,7 +160,7 @@ def prepare(settings: Settings, url: str, first_login: Callable[[str, str], None
     Outdated if another version of the program has taken over.
     """
     close_directories(settings.home)
-    asyncio.run(_look(url, schema.require_not_replaced))
+    asyncio.run(_require_schema(url, schema.require_not_replaced))
     lacking = [f"migration {name}" for name in migrate(url)]
     open_vault(settings, url)  # A wrong secret fails here.
     if begin_event_macs(url, settings.secrets, SystemEnvironment()):
@@ -195,36 +195,36 @@ async def _begin(
         await ErasureRegister(settings.home, SystemEnvironment()).settle(url, ledger, erase_again)
         for what, username, setting, take_on in people:
             given: SecretStr | None = getattr(settings, setting)
-            told = list[str]()
-            tell = partial(_tell, first_login, username, told)
+            passwords = list[str]()
+            report = partial(_report, first_login, username, passwords)
             try:
                 password = given.get_secret_value() if given else None
-                made_up = await take_on(ledger, password, SystemEnvironment(), tell)
+                made_up = await take_on(ledger, password, SystemEnvironment(), report)
             except Refused as refusal:
                 raise OperatorError(
                     f"{variable(setting)} is not right: {refusal.detail}"
                 ) from refusal
-            if told and made_up is None:
+            if passwords and made_up is None:
                 words = f"another process has just made {what}: take the password that it shows"
                 raise OperatorError(f"{words}, and start this again")
             made += [what] if made_up else []
     return made
 
 
-def _tell(
-    first_login: Callable[[str, str], None], username: str, told: list[str], password: str
+def _report(
+    first_login: Callable[[str, str], None], username: str, passwords: list[str], password: str
 ) -> None:
     first_login(username, password)
-    told.append(password)
+    passwords.append(password)
 
 
-def answers(url: str) -> bool:
+def accepts_connections(url: str) -> bool:
     """True if the database accepts connections."""
     ping = pq.PGconn.ping(make_conninfo(url, connect_timeout=2).encode())
     return bool(ping == pq.Ping.OK)
 
 
-def shown(url: str) -> str:
+def without_password(url: str) -> str:
     """A URL without its password."""
     parts = conninfo_to_dict(url)
     where = f":{parts['port']}" if "port" in parts else ""

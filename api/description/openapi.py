@@ -51,7 +51,7 @@ BEARER: Final = HTTPBearer(scheme_name="session", auto_error=False)
 """For the document only: the decision authenticates the caller."""
 
 
-def described(route: AnyRoute) -> dict[str, Any]:
+def route_arguments(route: AnyRoute) -> dict[str, Any]:
     """The arguments of FastAPI's APIRoute for a route of the table."""
     found: dict[str, Any] = {
         "operation_id": operation_id(route),

@@ -105,7 +105,7 @@ def _lines(lines: Iterator[str], names: Sequence[str]) -> Iterator[StatementLine
     seen: dict[tuple[str, str], int] = {}
     number, quoted = 1, False
     for line in lines:
-        was, quoted = quoted, _goes_on(line, quoted=quoted)
+        was, quoted = quoted, _is_quote_open(line, quoted=quoted)
         if not line.replace(",", "").strip():
             continue
         found: StatementLine | Finding | str | None = GOES_ON
@@ -119,7 +119,7 @@ def _lines(lines: Iterator[str], names: Sequence[str]) -> Iterator[StatementLine
         number += 1
 
 
-def _goes_on(line: str, *, quoted: bool) -> bool:
+def _is_quote_open(line: str, *, quoted: bool) -> bool:
     """True if a quoted field is open at the end of a line; `quoted` says whether one is at its
     start.
 

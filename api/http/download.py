@@ -14,7 +14,7 @@ from rim_ledger.engine.refusals import Unavailable
 RANGE: Final = re.compile(r"bytes=(\d{0,99})-(\d{0,99})", re.ASCII | re.IGNORECASE)
 """One range; for several the whole file is sent, as RFC 9110 allows."""
 
-ADMITTED: Final = 1024 * 1024
+ADMITTED_BYTES: Final = 1024 * 1024
 """Bytes sent between two authorization checks."""
 NOTICED_SECONDS: Final = 0.25
 """Time to notice a disconnected client while data is still in buffers."""
@@ -80,7 +80,7 @@ class Download(Struct, frozen=True):
         while length:
             if self.admit and sent >= admitted:
                 await self.admit()
-                admitted = sent + ADMITTED
+                admitted = sent + ADMITTED_BYTES
             sent += len(piece)
             if not piece:
                 words = "The file ends too early."

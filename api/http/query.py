@@ -38,14 +38,14 @@ def read_parameters(query: bytes, declared: Mapping[str, Any]) -> Given:
     given = parameters_in(query)
     if unknown := sorted(given.keys() - declared.keys()):
         known = [declared if nth < NAMES_MAX else () for nth in range(len(unknown))]
-        raise InvalidFields([*map(no_such, unknown, known)], "unknown-parameter")
+        raise InvalidFields([*map(unknown_parameter, unknown, known)], "unknown-parameter")
     for name, texts in given.items():
         if len(texts) > 1 and declared[name].get("type") != "array":
             raise unfit(name, "it stands here too often")
     return given
 
 
-def no_such(name: str, known: Iterable[str]) -> dict[str, str]:
+def unknown_parameter(name: str, known: Iterable[str]) -> dict[str, str]:
     """The error for an unknown parameter, suggesting the closest known one."""
     detail = "there is no such parameter" + did_you_mean(name, known)
     return {"pointer": name, "code": "unknown-parameter", "detail": detail}

@@ -14,7 +14,7 @@ from rim_ledger.engine.refusals import Refused
 
 WINDOW: Final = 60
 """Length of a window in seconds."""
-STRANGERS: Final = 10
+UNAUTHENTICATED_DIVISOR: Final = 10
 """Divisor of the limit for unauthenticated callers."""
 CALLERS_MAX: Final = 100_000
 """Maximum addresses counted separately in a minute; the others share one count."""
@@ -55,9 +55,9 @@ class Rates:
         self._asked: dict[str | None, int] = {}
         self._unread: Counter[UUID | str | None] = Counter()
         self._until = 0.0
-        few = max(1, most // STRANGERS)
+        few = max(1, most // UNAUTHENTICATED_DIVISOR)
         self._known = (most, b'"caller"', b'"caller";q=%d;w=%d' % (most, WINDOW))
-        self._strange = (few, b'"address"', b'"address";q=%d;w=%d' % (few, WINDOW))
+        self._unauthenticated = (few, b'"address"', b'"address";q=%d;w=%d' % (few, WINDOW))
 
     def note(self, call: Call, known: Container[str], now: float) -> None:
         """Count a request at a time in seconds, and set its rate limit headers.
@@ -71,7 +71,7 @@ class Rates:
             self._until = now + WINDOW
         token = call.token_hash
         caller = token if token in known else _site(call.ip)
-        most, name, policy = self._known if caller is token else self._strange
+        most, name, policy = self._known if caller is token else self._unauthenticated
         if caller is not token and caller not in self._asked and len(self._asked) >= CALLERS_MAX:
             caller = None
         self._asked[caller] = asked = self._asked.get(caller, 0) + 1

@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 
 from projections.analysis.consequences import Outcome, Report, was_late
 from projections.follow import log
-from projections.follow.fold import evolved, opened
+from projections.follow.fold import decode, evolved
 from projections.follow.log import Line
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.codec import Recorded
@@ -49,7 +49,7 @@ SELECT id, user_id, position, timestamp, amount FROM ledger.refused_requests
  ORDER BY user_id, position, timestamp, id"""
 
 
-class Named(Struct, frozen=True, rename="camel", omit_defaults=True):
+class ObjectIds(Struct, frozen=True, rename="camel", omit_defaults=True):
     """A loan or borrower by both ids."""
 
     id: UUID
@@ -73,9 +73,9 @@ class Change(Struct, frozen=True, rename="camel"):
     """A request with another outcome, and what became of its loan; for a refused one, the refusal's
     id in place of the loan's."""
 
-    loan: Named | None
+    loan: ObjectIds | None
     refused_request: UUID | None
-    user: Named
+    user: ObjectIds
     position: int
     requested_at: datetime
     amount: Decimal
@@ -108,20 +108,20 @@ class Backtest:
             return None
         self._after = ids[-1]
         lines = await log.streams(connection, ids, self._upto)
-        events = [(line, opened(line)) for line in lines]
+        events = [(line, decode(line)) for line in lines]
         reserved = [each.event for _, each in events if isinstance(each.event, CreditReserved)]
         loans = await _loans(connection, [each.loan_id for each in reserved], self._upto)
         refused = await _refused(connection, ids, self._upto)
         found = list[Change]()
         for id_, history in groupby(events, lambda each: each[0].stream):
             await asyncio.sleep(0)  # Let other tasks run.
-            changes = self._again(history, loans, deque(refused[id_]))
+            changes = self._decide_again(history, loans, deque(refused[id_]))
             self.report.users += 1
             self.report.users_changed += bool(changes)
             found += changes
         return found
 
-    def _again(
+    def _decide_again(
         self,
         history: Iterable[tuple[Line, Recorded]],
         loans: Mapping[UUID, tuple[Loan, Outcome]],
@@ -235,9 +235,9 @@ def _change(
 ) -> Change:
     (before, after), loan = outcomes, request.loan
     return Change(
-        loan=Named(loan.id, loan_id=loan.loan_id) if loan else None,
+        loan=ObjectIds(loan.id, loan_id=loan.loan_id) if loan else None,
         refused_request=request.refused,
-        user=Named(user.id, user_id=user.user_id),
+        user=ObjectIds(user.id, user_id=user.user_id),
         position=request.position,
         requested_at=loan.created_at if loan else request.at,
         amount=request.amount,

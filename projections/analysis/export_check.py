@@ -12,26 +12,26 @@ from uuid import UUID
 import msgspec
 
 from projections.analysis.export_files import (
+    BadExport,
     Manifest,
-    Unfitting,
     digest,
     manifest_in,
     proof_file,
-    strange,
+    unexpected_files,
 )
 from projections.analysis.export_rows import SCHEMA, values_of
 from projections.analysis.export_types import Comparison, rows_in
 from projections.cloud_events import Reader, persons_in
 from projections.follow.log import Line, leaf
 from projections.proofs.merkle import CompactRange, leaf_hash
-from projections.proofs.omitted_events import TOMBSTONE, Absent, absent_in
+from projections.proofs.omitted_events import TOMBSTONE, OmittedSubtree, read_proofs
 from projections.proofs.origins import Origins
 from projections.proofs.signed_note import Checkpoint, VerificationError, Verifier
 from rim_ledger.progress import Progress, silent
 
 STEP: Final = 5_000
 """Events between two progress reports."""
-Part = Absent
+Part = OmittedSubtree
 """A part of the tree: an exported event, or a subtree of omitted ones."""
 
 
@@ -40,11 +40,11 @@ def verify(
 ) -> tuple[Checkpoint, Origins, int]:
     """Verify every column of every exported event, and the tree of all events, against the signed
     checkpoint. Gives the checkpoint, the log's origins, and the number of exported events, the last
-    of which may not be sealed yet. The key may be of any origin. Raises Unfitting or
+    of which may not be sealed yet. The key may be of any origin. Raises BadExport or
     VerificationError."""
     held = manifest_in(place)
     if held is None or held.checkpoint is None:
-        raise Unfitting(f"{place} is no export with a checkpoint")
+        raise BadExport(f"{place} is no export with a checkpoint")
     origins = Origins(held.origins)
     origins.require(verifier)
     said = origins.open(held.checkpoint)
@@ -65,7 +65,7 @@ class _Comparison:
 
     def run(self, said: Checkpoint, origins: Origins) -> None:
         """Raise VerificationError where the export differs from what was signed."""
-        for file in strange(self._place, self._held):
+        for file in unexpected_files(self._place, self._held):
             raise VerificationError(f"{file.parent.name}/{file.name} is none of the export's files")
         parts = merge(self._rows(), self._absent(), key=attrgetter("start"))
         claims = sorted(origins.claims, key=attrgetter("size"))
@@ -103,14 +103,14 @@ class _Comparison:
             if person not in self._erased | self._erased_lately:
                 raise VerificationError(f"{words} was not")
             if person not in self._erased:
-                raise Unfitting(f"{words} was so lately that it is not sealed yet: export again")
+                raise BadExport(f"{words} was so lately that it is not sealed yet: export again")
 
     def _absent(self) -> Iterator[Part]:
         for proof in self._held.proofs:
             file = proof_file(self._place, proof)
             if digest(file) != proof.sha256:
                 raise VerificationError(f"{proof.file} is not the file that was written")
-            for each in absent_in(file):
+            for each in read_proofs(file):
                 if self._held.types is None and each.end >= self._held.first:
                     raise VerificationError(
                         f"position {max(each.start + 1, self._held.first)} is missing"

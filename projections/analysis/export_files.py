@@ -73,7 +73,7 @@ class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
         return self.segments[-1].last if self.segments else self.first - 1
 
 
-class Unfitting(Exception):
+class BadExport(Exception):
     """The directory holds another or a modified export; the message says which."""
 
 
@@ -93,19 +93,19 @@ def _beside(place: Path, what: str) -> Path:
 
 
 def manifest_in(place: Path) -> Manifest | None:
-    """Read an export's manifest. Raises Unfitting."""
+    """Read an export's manifest. Raises BadExport."""
     path = _proof_file(place, MANIFEST)
     if not path.exists():
         return None
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except msgspec.MsgspecError as error:
-        raise Unfitting(f"{path} cannot be read: {error}") from None
+        raise BadExport(f"{path} cannot be read: {error}") from None
 
 
 def write_manifest(place: Path, held: Manifest) -> None:
     """Write the manifest, once its files exist."""
-    with whole(place, proof_of(place) / MANIFEST) as path:
+    with atomic_path(place, proof_of(place) / MANIFEST) as path:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(held), indent=1))
 
 
@@ -124,7 +124,7 @@ def typed_file(place: Path, segment: Segment, typed: Typed) -> Path:
     return types_of(place) / typed.name / segment.file
 
 
-def bring_up(place: Path, held: Manifest) -> Manifest:
+def upgrade(place: Path, held: Manifest) -> Manifest:
     """Move an export of format 1 to today's layout; gives its manifest. The manifest moves last, so
     that an interrupted run is repeated."""
     if held.format == FORMAT:
@@ -136,28 +136,28 @@ def bring_up(place: Path, held: Manifest) -> Manifest:
 
 
 def begin(place: Path) -> None:
-    """Make the directories of an export. Raises Unfitting where that fails."""
+    """Make the directories of an export. Raises BadExport where that fails."""
     place.mkdir(parents=True, exist_ok=True)
     if place.is_mount():
         words = f"{place} is where a file system begins, and more is written beside it"
-        raise Unfitting(f"{words}: name a directory inside of it")
+        raise BadExport(f"{words}: name a directory inside of it")
     for each in (proof_of(place), types_of(place)):
         each.mkdir(exist_ok=True)
     for left in (*place.glob("*.partial"), *proof_of(place).glob("*.partial")):
         left.unlink()
 
 
-def take_away_unfinished(place: Path, held: Manifest) -> None:
+def remove_unfinished(place: Path, held: Manifest) -> None:
     """Remove files of a segment that is not in the manifest, and files by type of segments that the
     manifest gives none."""
     untyped = {segment.file for segment in held.segments if segment.typed is None}
-    for file in strange(place, held):
+    for file in unexpected_files(place, held):
         later = (found := FILE.fullmatch(file.name)) and int(found[1]) > held.last
         if later or (file.name in untyped and file.parent.parent == types_of(place)):
             file.unlink()
 
 
-def strange(place: Path, held: Manifest | None) -> Iterator[Path]:
+def unexpected_files(place: Path, held: Manifest | None) -> Iterator[Path]:
     """Yield files that readers may take for part of the export though its manifest does not name
     them, whatever their names, and links."""
     known = set[Path]()
@@ -172,7 +172,7 @@ def strange(place: Path, held: Manifest | None) -> Iterator[Path]:
 
 
 @contextmanager
-def whole(place: Path, path: Path) -> Iterator[Path]:
+def atomic_path(place: Path, path: Path) -> Iterator[Path]:
     """Give a temporary path, renamed to `path` once it is complete."""
     partial = proof_of(place) / f"{path.parent.name}-{path.name}.partial"
     yield partial

@@ -12,7 +12,14 @@ import pyarrow.parquet as pq
 from pyarrow import ArrowException
 
 from projections.analysis.export_columns import schema_of, typed
-from projections.analysis.export_files import Segment, Typed, digest, typed_file, types_of, whole
+from projections.analysis.export_files import (
+    Segment,
+    Typed,
+    atomic_path,
+    digest,
+    typed_file,
+    types_of,
+)
 from projections.analysis.export_rows import SCHEMA
 from projections.proofs.signed_note import VerificationError
 from rim_ledger.catalogue import EVENTS
@@ -94,7 +101,9 @@ def write_types(place: Path, segment: Segment) -> tuple[Typed, ...]:
         def write(waiting: Mapping[str, list[dict[str, Any]]]) -> None:
             for name, rows in waiting.items():
                 if name not in writers:
-                    path = stack.enter_context(whole(place, types_of(place) / name / segment.file))
+                    path = stack.enter_context(
+                        atomic_path(place, types_of(place) / name / segment.file)
+                    )
                     writer = pq.ParquetWriter(path, schema_of(name), **WRITTEN)
                     writers[name] = stack.enter_context(writer)
                 counts[name] += len(rows)

@@ -12,7 +12,7 @@ from projections.catalogue import TABLES
 from projections.follow.as_of import Moment
 from projections.follow.rebuild import histories
 from projections.tables.table import Row
-from projections.tables.upsert_sql import fills
+from projections.tables.upsert_sql import fill_copies
 from projections.tables.writer import Rows, encode, persons_of, rows_of
 from rim_ledger.progress import Progress, silent
 from rim_ledger.vault.living_keys import ERASED
@@ -69,7 +69,7 @@ async def replay(
             _add(target, rows_of(ended, traces, keys))
             progress(done, moment.position)
         for row in TABLES.values():
-            for statement in fills(row, SCHEMA):
+            for statement in fill_copies(row, SCHEMA):
                 target.execute(statement)
         approximate = approximate and moment.happened_by is not None
         target.execute(TRACKING, [moment.position, moment.happened_by, approximate])

@@ -13,7 +13,7 @@ from projections.catalogue import TABLES
 from projections.follow import log
 from projections.follow.fold import Entry, StreamFold
 from projections.tables.table import Row
-from projections.tables.upsert_sql import shows, sources
+from projections.tables.upsert_sql import select_json, sources
 from projections.tables.writer import encode, persons_of, rows_of
 from rim_ledger.vault.personal_keys import Keys
 
@@ -37,7 +37,7 @@ class Page(Struct, frozen=True, kw_only=True):
     tests: Sequence[tuple[str, list[Any]]] = ()
 
 
-class Then(NamedTuple):
+class PastRow(NamedTuple):
     """A past row: id, version, JSON, and whether it is approximate, as some event has no business
     time."""
 
@@ -58,9 +58,9 @@ async def folded(
     return {stream: entry for stream, each in courses.items() for entry in each.results}
 
 
-async def rows_then(
+async def past_rows(
     connection: AsyncConnection[Any], page: Page, keys_of: Callable[[set[UUID]], Awaitable[Keys]]
-) -> list[Then]:
+) -> list[PastRow]:
     """The rows of a page as of a moment, with copied columns as of the same moment.
 
     Rows that had not begun are left out.
@@ -80,11 +80,11 @@ async def rows_then(
     written += [_written(TABLES[source.table], other, keys) for source, other in others.items()]
     where = " AND ".join(["true", *(test for test, _ in page.tests)])
     values = [value for _, more in page.tests for value in more]
-    query = shows(row, masked=page.masked) + where.encode()
+    query = select_json(row, masked=page.masked) + where.encode()
     cursor = await connection.execute(query, [*written, *values])
     unsure = {each.aggregate.id for each in entries.values() if each.times.approximate}
     shown = await cursor.fetchall()
-    found = {each[0]: Then._make([*each, each[0] in unsure]) for each in shown}
+    found = {each[0]: PastRow._make([*each, each[0] in unsure]) for each in shown}
     return [found[each] for each in page.ids if each in found]
 
 

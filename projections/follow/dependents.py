@@ -129,7 +129,7 @@ class Irreplaceable(Exception):
         )
 
 
-class Kept(Struct, frozen=True):
+class Dependent(Struct, frozen=True):
     """Another's object: its description, and the SQL that creates it on the new tables."""
 
     name: str
@@ -140,7 +140,7 @@ class Kept(Struct, frozen=True):
     """SQL that fills it, which may be slow."""
 
 
-async def find(connection: AsyncConnection[Any]) -> list[Kept]:
+async def find(connection: AsyncConnection[Any]) -> list[Dependent]:
     """The others' objects on the live tables, in the order of creation.
 
     Sets an empty search_path in the transaction, so that names are qualified. Raises Irreplaceable
@@ -161,17 +161,17 @@ async def find(connection: AsyncConnection[Any]) -> list[Kept]:
     for oid, statement in await _rows(connection, COMMENTS, {"views": [oid for oid, *_ in views]}):
         made[oid].append(statement)
     return [
-        *(Kept(each, (each,)) for oid in (*ours, 0) for each in made[oid]),
+        *(Dependent(each, (each,)) for oid in (*ours, 0) for each in made[oid]),
         *(_view(each, made) for each in views),
     ]
 
 
-def _view(found: tuple[Any, ...], made: Mapping[int, list[str]]) -> Kept:
+def _view(found: tuple[Any, ...], made: Mapping[int, list[str]]) -> Dependent:
     oid, materialized, name, owner, options, query, populated = found
     kind = "MATERIALIZED VIEW" if materialized else "VIEW"
     given = f" WITH ({options})" if options else ""
     lacks = " WITH NO DATA" if materialized else ""
-    return Kept(
+    return Dependent(
         f"{kind.lower()} {name}",
         (
             f"CREATE {kind} {name}{given} AS {query}{lacks}",

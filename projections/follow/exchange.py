@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 from psycopg.errors import DependentObjectsStillExist, LockNotAvailable
 
 from projections.follow import dependents
-from projections.follow.dependents import Irreplaceable, Kept
+from projections.follow.dependents import Dependent, Irreplaceable
 from projections.tables import schema
 
 NEXT: Final = "read_next"
@@ -38,7 +38,7 @@ async def try_exchange(connection: Connection) -> None:
             return
 
 
-async def exchange(connection: Connection, position: int) -> list[Kept]:
+async def exchange(connection: Connection, position: int) -> list[Dependent]:
     """Make the rebuilt tables live, atomically; gives the others' objects on them by then.
 
     Raises Irreplaceable, or LockNotAvailable while a view that must be recreated is read.
@@ -49,7 +49,7 @@ async def exchange(connection: Connection, position: int) -> list[Kept]:
     return kept
 
 
-async def _exchange(connection: Connection) -> list[Kept]:
+async def _exchange(connection: Connection) -> list[Dependent]:
     await connection.execute(f"SET LOCAL lock_timeout = {YIELD}".encode())
     kept, mark = await dependents.find(connection), await schema.comment(connection)
     await _all(connection, [(each.name, [each.drop]) for each in reversed(kept) if each.drop])
@@ -82,7 +82,7 @@ async def _error(connection: Connection, statements: str) -> str | None:
     return None
 
 
-async def fill(connection: Connection, kept: Iterable[Kept]) -> None:
+async def fill(connection: Connection, kept: Iterable[Dependent]) -> None:
     """Fill recreated objects that have a query of their own."""
     for each in kept:
         if each.fill:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from projections.audit import AuditLog
 from projections.catalogue import ROW_OF
-from projections.conversation import ChatMessage, TicketHistory, said_and_done
+from projections.conversation import ChatMessage, TicketHistory, ticket_rows
 from projections.follow.log import Line
 from projections.journal import JournalEntry, JournalLine, Posting, postings
 from projections.payments import FoundLine, found_lines
@@ -111,7 +111,7 @@ def step(before: Entry | None, line: Line) -> tuple[Entry, Recorded]:
     """Fold one more event; gives the stream and the event. Raises PoisonEvent."""
     if line.version != (before.version + 1 if before else 1):
         raise PoisonEvent(line, f"the stream stands at version {before.version if before else 0}")
-    recorded = opened(line)
+    recorded = decode(line)
     event, stamp = recorded.event, recorded.stamp
     with poisoning(line):
         times = before.times.after(event, stamp, before.aggregate) if before else Times.begin(stamp)
@@ -130,12 +130,12 @@ def _moved(before: Entry | None, recorded: Recorded, line: Line, times: Times) -
 
 def evolved(before: Aggregate | None, line: Line) -> tuple[Aggregate, Recorded]:
     """Evolve the aggregate by one more event; gives both. Raises PoisonEvent."""
-    recorded = opened(line)
+    recorded = decode(line)
     with poisoning(line):
         return entry.evolved(before, ENTITY_OF[type(recorded.event)], recorded), recorded
 
 
-def opened(line: Line) -> Recorded:
+def decode(line: Line) -> Recorded:
     """Decode the event of a line. Raises PoisonEvent."""
     with poisoning(line):
         stored = StoredEvent(line.stream, line.version, line.name, line.body)
@@ -152,7 +152,7 @@ def traces(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -
         if isinstance(event, StatementLinesSettled):
             left += found_lines(line.stream, line.position, line.version, event)
         if isinstance(after.aggregate, Ticket):
-            left += said_and_done(after.aggregate, recorded)
+            left += ticket_rows(after.aggregate, recorded)
     return left
 
 

@@ -46,7 +46,7 @@ def leaf(line: Line) -> bytes:
     )
 
 
-class Wanted(Struct, frozen=True):
+class EventFilter(Struct, frozen=True):
     """A filter of events; None matches any."""
 
     names: tuple[str, ...] | None = None
@@ -81,7 +81,7 @@ async def page(
 
 
 async def matching(
-    connection: AsyncConnection[Any], wanted: Wanted, after: int, upto: int, limit: int
+    connection: AsyncConnection[Any], wanted: EventFilter, after: int, upto: int, limit: int
 ) -> list[Line]:
     """The next matching events by position, at most `limit`, fewer when they reach BYTES_MAX."""
     tests, values = ["position > %s", "position <= %s"], list[Any]((after, upto))
@@ -100,7 +100,7 @@ async def matching(
     return await _lines(connection, query, [*values, limit, BYTES_MAX])
 
 
-def done_by(lines: list[Line], limit: int, upto: int) -> int:
+def complete_up_to(lines: list[Line], limit: int, upto: int) -> int:
     """The position up to which a page is complete: its last event's, if it was cut."""
     cut = len(lines) == limit or sum(len(line.body) for line in lines) >= BYTES_MAX
     return lines[-1].position if cut else upto

@@ -21,8 +21,8 @@ from projections.follow.follower import Follower
 from projections.follow.log import Line
 from projections.tables import schema
 from projections.tables.compare import Difference, differences
-from projections.tables.upsert_sql import fills
-from projections.tables.writer import copy, rows_of, unquoted
+from projections.tables.upsert_sql import fill_copies
+from projections.tables.writer import copy, hiding_values, rows_of
 from rim_ledger.progress import Progress, silent
 from rim_ledger.vault.personal_keys import Vault
 
@@ -196,7 +196,7 @@ async def _fill(
         yield done
     await copying
     assert done == upto, "the log has every position"
-    copies = [each for row in TABLES.values() for each in fills(row, NEXT)]
+    copies = [each for row in TABLES.values() for each in fill_copies(row, NEXT)]
     await _run(connection, [*copies, f"UPDATE {NEXT}.tracking SET position = {upto}"])
 
 
@@ -233,6 +233,6 @@ async def _stretches(
 
 
 async def _run(connection: AsyncConnection[Any], statements: list[str]) -> None:
-    with unquoted():
+    with hiding_values():
         for statement in statements:
             await connection.execute(statement.encode())

@@ -6,7 +6,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 
 from projections.proofs.origins import Origins
-from projections.proofs.signed_note import Checkpoint, VerificationError, said
+from projections.proofs.signed_note import Checkpoint, VerificationError, parsed
 
 CHECKPOINTS: Final = """
 SELECT number, note FROM ledger.checkpoints WHERE number > %s ORDER BY number LIMIT 1000"""
@@ -25,7 +25,7 @@ async def numbering_faults(
                 yield f"checkpoint number {missing} is missing"
             last = number
             try:
-                claim = said(note)
+                claim = parsed(note)
                 its = claim.number
             except VerificationError:
                 continue  # Unreadable; reported where its root is compared.

@@ -11,7 +11,7 @@ from projections.proofs.merkle import Edge
 from projections.proofs.origins import OriginOpening, Origins, open_first, open_next
 from projections.proofs.sealed_logs import Activities, Events, Item, SealedLog, dense
 from projections.proofs.sealed_logs import number as number_of
-from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, chained, said
+from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, numbered, parsed
 from projections.proofs.trees import EVENTS, Contradiction
 from rim_ledger.engine.environment import Environment
 from rim_ledger.values import derived_id
@@ -44,7 +44,7 @@ async def signer(connection: Connection, vault: Vault, environment: Environment)
         found = await known_signer(connection, vault)
         assert found, "a key that was added is there"
     if not await openings(connection):
-        opening = open_first(found, *chained(None, 1, environment.now()))
+        opening = open_first(found, *numbered(None, 1, environment.now()))
         await connection.execute(UNLESS_SIGNED, [1, 0, True, opening])
     return found
 
@@ -72,7 +72,7 @@ async def origins(connection: Connection, vault: Vault | None) -> Origins:
     return found
 
 
-async def go_on(
+async def open_next_origin(
     connection: Connection, vault: Vault, environment: Environment, kept: Iterable[Checkpoint]
 ) -> OriginOpening:
     """Open a new origin over the whole log, with a new key.
@@ -96,7 +96,7 @@ async def go_on(
         return known.has(claim) and claim.size <= grown.size and (claim.number or 0) <= number
 
     lost = [each for each in kept if not is_here(each) and not known.lost(each)]
-    more = chained(after, number + 1, environment.now())
+    more = numbered(after, number + 1, environment.now())
     more += [str(after.activity)] if after.activity else []
     tree = (grown.size, grown.root)
     opening = open_next(Signer(secret), before, tree, after, lost, more=more)
@@ -131,7 +131,7 @@ async def require_signed(connection: Connection, claim: Checkpoint) -> None:
     size, note = await last(connection)
     await _require(connection, Events(None), size, (claim.size, claim.root))
     if activity := claim.activity:
-        here = said(note).activity if note else None
+        here = parsed(note).activity if note else None
         lines = Activities(None, 0)
         tree = (activity.size, activity.root)
         await _require(connection, lines, here.size if here else 0, tree)

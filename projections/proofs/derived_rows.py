@@ -12,11 +12,11 @@ from psycopg import AsyncConnection
 
 from projections.catalogue import TABLES
 from projections.follow import log
-from projections.follow.fold import PoisonEvent, opened, poisoning
+from projections.follow.fold import PoisonEvent, decode, poisoning
 from projections.follow.log import Line
 from projections.follow.streams import Rest, no_rest, spans
 from projections.proofs.checkpoints import KEY
-from projections.proofs.read_tables import Shown
+from projections.proofs.read_tables import ReadTables
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.adopted_secrets import NamesAdopted
 from rim_ledger.engine.aggregate import Event
@@ -80,7 +80,7 @@ class Stream(Struct, frozen=True):
         return any(name.startswith("secret/") for name in self.entry.kept)
 
 
-class Place(Struct):
+class RowsProgress(Struct):
     """Progress of a pass over all streams, from which another process can continue."""
 
     after: UUID = UUID(int=0)
@@ -99,7 +99,7 @@ class Place(Struct):
     """The highest business number by prefix and year, as in LOAN-2026."""
 
 
-class Beside:
+class DerivedRows:
     """One pass over all derived rows, a few streams at a time."""
 
     def __init__(
@@ -107,13 +107,13 @@ class Beside:
         connection: Connection,
         vault: Vault,
         now: datetime,
-        place: Place | None = None,
+        place: RowsProgress | None = None,
         rest: Rest = no_rest,
     ) -> None:
         """The `connection` is of `moments`. An interrupted pass continues from its `place`."""
         self._connection, self._vault, self._now, self._rest = connection, vault, now, rest
-        self._store, self._shown = Store(connection), Shown(connection, vault)
-        self._place = place or Place()
+        self._store, self._shown = Store(connection), ReadTables(connection, vault)
+        self._place = place or RowsProgress()
         self.lost: list[Due] = []
         """Reminders that are missing or set too late."""
 
@@ -151,10 +151,10 @@ class Beside:
                 yield f"ledger.claims: {claim[0]} of {stream.id} is missing"
             elif holder != stream.id and claim not in others[holder].claims:
                 yield f"ledger.claims: {claim[0]} of {stream.id} leads to {holder}"
-            elif holder != stream.id and self._is_twin(claim, stream, others[holder]):
+            elif holder != stream.id and self._has_lost_claim(claim, stream, others[holder]):
                 yield f"ledger.claims: {claim[0]} of {stream.id} is that of {holder} as well"
 
-    def _is_twin(self, claim: Claim, *both: Stream) -> bool:
+    def _has_lost_claim(self, claim: Claim, *both: Stream) -> bool:
         """True if two hold a unique name since its row was missing when the later one took it;
         False for spellings that earlier releases distinguished."""
         mac = self._vault.event_mac
@@ -262,7 +262,7 @@ class Beside:
         return await (await self._connection.execute(query.encode(), values or None)).fetchall()
 
 
-def uncompared(error: PoisonEvent) -> str:
+def interruption(error: PoisonEvent) -> str:
     """The fault of a pass that could not go on. It does not quote the event."""
     return f"position {error.position}: the event cannot be folded; not all rows were compared"
 
@@ -277,7 +277,7 @@ def _streams(lines: Sequence[Line]) -> list[Stream]:
 
 def _after(stream: Stream | None, line: Line) -> Stream:
     """Fold one more event. Raises PoisonEvent."""
-    recorded = opened(line)
+    recorded = decode(line)
     before = stream.entry if stream else Entry()
     with poisoning(line):
         entry = before.after(ENTITY_OF[type(recorded.event)], recorded)

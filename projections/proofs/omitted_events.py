@@ -13,7 +13,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from projections.follow import log
-from projections.follow.log import Wanted
+from projections.follow.log import EventFilter
 from projections.proofs.merkle import Range, leaf_hash, root_of, tiles_of
 from projections.proofs.signed_note import VerificationError
 from projections.proofs.trees import EVENTS
@@ -34,7 +34,7 @@ class Proof(Struct, frozen=True, rename="camel"):
     size: int
 
 
-class Absent(Struct, frozen=True):
+class OmittedSubtree(Struct, frozen=True):
     """A perfect subtree of omitted events: its leaves, from 0, and its root; or the leaf of an
     event that erased someone."""
 
@@ -70,7 +70,7 @@ async def proof_lines(
     """The proofs, as lines of JSON, for the sealed events of a range of leaves that are at none of
     these positions."""
     start, end = span
-    wanted = Wanted(names=(TOMBSTONE,))
+    wanted = EventFilter(names=(TOMBSTONE,))
     erasing = await log.matching(connection, wanted, start, end, end - start)
     exported = set(positions)
     entries = {each.position: log.leaf(each) for each in erasing} if erasing else {}
@@ -82,17 +82,17 @@ async def proof_lines(
     return [json.dumps(lines[at]) for at in sorted(lines)]
 
 
-def absent_in(file: Path) -> Iterator[Absent]:
+def read_proofs(file: Path) -> Iterator[OmittedSubtree]:
     """Yield a proof file's subtrees, in order. Raises VerificationError."""
     try:
         with gzip.open(file, "rt") as lines:
             for line in lines:
                 match json.loads(line):
                     case {"from": int(start), "to": int(end), "root": str(root)}:
-                        yield Absent(start, end, bytes.fromhex(root))
+                        yield OmittedSubtree(start, end, bytes.fromhex(root))
                     case {"entry": str(entry)}:
                         leaf, position = entry.encode(), int(entry.split("\n")[0])
-                        yield Absent(position - 1, position, leaf_hash(leaf), leaf)
+                        yield OmittedSubtree(position - 1, position, leaf_hash(leaf), leaf)
                     case _:
                         raise VerificationError(f"{file.name} holds no proofs of an export")
     except (OSError, EOFError, ValueError):

@@ -13,7 +13,7 @@ from typing import Final, Self
 from msgspec import Struct
 
 from projections.proofs.merkle import EMPTY
-from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, Verifier, said
+from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, Verifier, parsed
 
 KEY, AFTER, LOST = "key", "after", "lost"
 NONE: Final = "this checkpoint opens no origin"
@@ -32,7 +32,7 @@ class OriginOpening(Struct, frozen=True):
     def of(cls, note: str) -> Self:
         """Parse an opening, signed with the key that it names. Raises VerificationError."""
         named: dict[str, list[Checkpoint]] = {AFTER: [], LOST: []}
-        match [line.split(" ") for line in said(note).more]:
+        match [line.split(" ") for line in parsed(note).more]:
             case [["key", key], *others]:
                 verifier = Verifier.of(key)
             case _:
@@ -115,7 +115,7 @@ class Origins:
     def open(self, note: str) -> Checkpoint:
         """Verify a checkpoint on events of the log by the right origin. Raises
         VerificationError."""
-        claim = said(note)
+        claim = parsed(note)
         for each in self.openings:
             if each.verifier.origin == claim.origin:
                 each.verifier.open(note)

@@ -25,7 +25,7 @@ OWNERS: Final = {
 """Tables whose rows have no position, and their column with the stream's id."""
 
 
-class Shown:
+class ReadTables:
     """Reads the tables in the connection's snapshot."""
 
     def __init__(self, connection: AsyncConnection[Any], vault: Vault) -> None:

@@ -155,10 +155,10 @@ class Activities(SealedLog):
 
     def _item(self, place: int, source: str, row: dict[str, Any]) -> Item:
         own = place <= self._since or is_own(self._mac, source, row)
-        return Item(place, b"%d\n" % place + entry(source, row), named(source, row), own)
+        return Item(place, b"%d\n" % place + entry(source, row), describe(source, row), own)
 
 
-def named(source: str, row: dict[str, Any]) -> str:
+def describe(source: str, row: dict[str, Any]) -> str:
     """A short description of a row."""
     return row["action"] if source == "activity" else f"RequestLoan, {row['code']}"
 
@@ -184,7 +184,7 @@ async def place_of(connection: Connection, source: str, id: str) -> int | None:
     return row and (row[0] or 0)
 
 
-async def strangers(connection: Connection, mac: EventMac) -> AsyncIterator[tuple[list[str], int]]:
+async def unplaced(connection: Connection, mac: EventMac) -> AsyncIterator[tuple[list[str], int]]:
     """Yield, page by page, the faults of rows without a place and without a valid MAC, and the
     number of rows without a place."""
     for source in SOURCES:
@@ -196,7 +196,7 @@ async def strangers(connection: Connection, mac: EventMac) -> AsyncIterator[tupl
 
 
 def _forged(source: str, row: dict[str, Any]) -> str:
-    words = f"({named(source, row)}) was not written by this ledger"
+    words = f"({describe(source, row)}) was not written by this ledger"
     return f"ledger.{source}: the row {row['id']} {words}, and is not sealed"
 
 
@@ -206,19 +206,19 @@ async def _without_place(connection: Connection, source: str, after: int) -> lis
     return await (await cursor.execute(query, [after, source])).fetchall()
 
 
-async def take_in(connection: Connection, limit: int, *, whole: bool) -> int:
+async def assign_places(connection: Connection, limit: int, *, whole: bool) -> int:
     """Give places to the next rows without one, at most `limit`; gives their number. With `whole`,
     the entire tables are scanned, which finds rows committed long after their neighbours."""
     back = 2**62 if whole else LOOKED_BACK
     return (await connection.execute(TAKE_IN.encode(), {"back": back, "limit": limit})).rowcount
 
 
-async def waiting(connection: Connection) -> int:
+async def count_unplaced(connection: Connection) -> int:
     """Approximate number of rows without a place."""
     return await number(connection, f"SELECT {WAITING}")
 
 
-async def without_code(connection: Connection) -> int:
+async def count_without_mac(connection: Connection) -> int:
     """Number of rows without a MAC, from before there were any."""
     return await number(connection, f"SELECT {WITHOUT_CODE}")
 

@@ -22,11 +22,11 @@ from projections.proofs.sealed_logs import (
     Activities,
     Events,
     SealedLog,
-    take_in,
-    waiting,
-    without_code,
+    assign_places,
+    count_unplaced,
+    count_without_mac,
 )
-from projections.proofs.signed_note import Checkpoint, SealedActivity, Signer, chained, said
+from projections.proofs.signed_note import Checkpoint, SealedActivity, Signer, numbered, parsed
 from projections.proofs.trees import ACTIVITY, EVENTS
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.store import IMPATIENT
@@ -81,15 +81,15 @@ class Sealer:
             await connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
             size, before = await last(connection)
             assert before, "there is a signer, so there is a checkpoint"
-            known = said(before).activity
+            known = parsed(before).activity
             if self._note != before:
                 if self._signed:
                     await require_signed(connection, self._signed)
                 count = known.size if known else 0
                 edges = await EVENTS.edge(connection, size), await ACTIVITY.edge(connection, count)
                 self._edges, self._note = edges, before
-            since = known.since if known else await without_code(connection)
-            taken = await take_in(connection, PAGE, whole=self._whole)
+            since = known.since if known else await count_without_mac(connection)
+            taken = await assign_places(connection, PAGE, whole=self._whole)
             grown = self._edges[0].copy(), self._edges[1].copy()
             new = await self._grow(Events(self._mac), grown[0])
             new += await self._grow(Activities(self._mac, since), grown[1])
@@ -97,8 +97,8 @@ class Sealer:
                 self._whole = False
                 return None
             lines = SealedActivity(grown[1].size, grown[1].root, since)
-            note = await self._sign(said(before), grown[0], lines)
-        self._edges, self._note, self._signed = grown, note, said(note)
+            note = await self._sign(parsed(before), grown[0], lines)
+        self._edges, self._note, self._signed = grown, note, parsed(note)
         self._whole = self._whole and taken == PAGE
         return note
 
@@ -113,7 +113,7 @@ class Sealer:
         number = await last_number(self._connection)
         number = 1 + max(number, (self._signed and self._signed.number) or 0)
         more = [f"{MACS} {self._mac.since}"] if self._mac else []
-        more += chained(before, number, self._environment.now())
+        more += numbered(before, number, self._environment.now())
         more.append(str(lines))
         note = self._signer.sign(events.size, events.root, *more)
         await self._connection.execute(SIGNED, [number, events.size, False, note])
@@ -149,7 +149,7 @@ async def seal(
                     while note := await sealer.advance():
                         outages.end()
                         kept = await _keep_since(connection, kept, key, keep)
-                        signed = said(note)
+                        signed = parsed(note)
                         if await _unsealed(connection) < PAGE:
                             break
         except OUTAGE as error:
@@ -161,7 +161,7 @@ async def _keep_since(connection: Connection, kept: int, key: Signer, keep: Keep
     """Pass to `keep` what this key signed after a checkpoint's number, by any process: the last
     note of each day, and the last; gives its number."""
     cursor = await connection.execute(NUMBERED, [kept, f"{key.origin}\n%\nnumber %"])
-    notes = [(said(note), note) for (note,) in await cursor.fetchall()]
+    notes = [(parsed(note), note) for (note,) in await cursor.fetchall()]
     for (claim, note), following in zip_longest(notes, notes[1:]):
         if following is None or _date(following[0]) != _date(claim):
             keep(note)
@@ -185,4 +185,4 @@ async def _wait(connection: Connection) -> None:
 
 async def _unsealed(connection: Connection) -> int:
     size, _ = await last(connection)
-    return await log.head(connection) - size + await waiting(connection)
+    return await log.head(connection) - size + await count_unplaced(connection)

@@ -94,7 +94,7 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def chained(before: Checkpoint | None, number: int, now: datetime) -> list[str]:
+def numbered(before: Checkpoint | None, number: int, now: datetime) -> list[str]:
     """The lines with a checkpoint's number and day, after the previous one. A clock set back begins
     no older day."""
     last = before.day if before else None
@@ -105,7 +105,7 @@ def chained(before: Checkpoint | None, number: int, now: datetime) -> list[str]:
     return [f"number {number}", f"day {day} {earlier}"]
 
 
-def said(note: str) -> Checkpoint:
+def parsed(note: str) -> Checkpoint:
     """Parse a note, without checking its signature. Raises VerificationError."""
     match text_of(note).split("\n"):
         case [origin, size, root, *more] if all(more):
@@ -144,7 +144,7 @@ class Verifier:
 
     def open(self, note: str) -> Checkpoint:
         """The checkpoint of a note signed by this log. Raises VerificationError."""
-        if (checkpoint := said(note)).origin != self.origin:
+        if (checkpoint := parsed(note)).origin != self.origin:
             words = f"the checkpoint is one of {checkpoint.origin[:80]!r}, not of {self.origin}"
             raise VerificationError(words)
         self.require_signed(note)

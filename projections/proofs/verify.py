@@ -14,8 +14,8 @@ from projections.proofs.checkpoint_numbers import numbering_faults
 from projections.proofs.checkpoints import last, require_signed
 from projections.proofs.merkle import HEIGHT, SIZE, WIDTH, Edge
 from projections.proofs.origins import Origins
-from projections.proofs.sealed_logs import Activities, Events, Item, SealedLog, may_read, strangers
-from projections.proofs.signed_note import Checkpoint, VerificationError, said
+from projections.proofs.sealed_logs import Activities, Events, Item, SealedLog, may_read, unplaced
+from projections.proofs.signed_note import Checkpoint, VerificationError, parsed
 from projections.proofs.trees import Contradiction
 from rim_ledger.engine.event_mac import EventMac
 from rim_ledger.progress import Progress, silent
@@ -36,7 +36,7 @@ Leaves = list[tuple[int, Item | None, bytes]]
 """Position, line and sealed leaf hash; None for a missing line."""
 
 
-async def require_true(
+async def require_consistent(
     connection: Connection, origins: Origins, kept: Sequence[Checkpoint]
 ) -> None:
     """Raise Contradiction when the store contradicts checkpoints kept elsewhere, as far as a quick
@@ -49,15 +49,15 @@ async def require_true(
             await require_signed(connection, here)
             size, note = await last(connection)
             await _require_last(connection, Events(None), min(size, claim.size))
-            if (activity := here.activity) and (known := said(note or "").activity):
+            if (activity := here.activity) and (known := parsed(note or "").activity):
                 size = min(known.size, activity.size)
                 dropped = ranges((await spans(connection, origins))[0])
                 await _require_last(connection, Activities(None, 0, dropped), size)
         elif not origins.lost(claim):
-            raise Contradiction(unnamed(claim))
+            raise Contradiction(unknown_checkpoint(claim))
 
 
-def unnamed(claim: Checkpoint) -> str:
+def unknown_checkpoint(claim: Checkpoint) -> str:
     """The fault of a checkpoint that is neither of this log nor recorded as lost."""
     return (
         f"{claim.origin} signed {claim.size} events, which are not all in the log, and no restore"
@@ -246,7 +246,7 @@ class Verification:
         """Yield faults, log by log."""
         for claim in self._outside:
             if not self._origins.has(claim) and not self._origins.lost(claim):
-                yield unnamed(claim)
+                yield unknown_checkpoint(claim)
         self.sealed, note = await last(self._connection)
         claims = [*self._origins.claims, *filter(self._origins.has, self._outside)]
         events = [(each.size, each.root) for each in claims]
@@ -261,7 +261,7 @@ class Verification:
 
     async def _activity_faults(self, note: str | None, progress: Progress) -> AsyncIterator[str]:
         try:
-            known = said(note or "").activity
+            known = parsed(note or "").activity
         except VerificationError:  # Reported before.
             return
         kept = [each.activity for each in self._outside if self._origins.holds(each)]
@@ -282,7 +282,7 @@ class Verification:
             yield fault
         self.activities = checked.lines
         if self._mac:
-            async for forged, count in strangers(self._connection, self._mac):
+            async for forged, count in unplaced(self._connection, self._mac):
                 self.activities += count
                 for each in forged:
                     yield each

@@ -14,7 +14,7 @@ from rim_ledger.catalogue import ENTITIES
 from rim_ledger.engine.unit_of_work import Right
 
 
-class Also(Struct, frozen=True):
+class RelatedFilter(Struct, frozen=True):
     """A filter over other tables."""
 
     where: str
@@ -23,7 +23,7 @@ class Also(Struct, frozen=True):
     """The type that parses the texts."""
 
 
-class Seen(Struct, frozen=True):
+class Visibility(Struct, frozen=True):
     """Restricts the rows that a caller sees without the right to all. `Aggregate.known_to` is the
     same rule for commands."""
 
@@ -57,9 +57,9 @@ class Row(BaseModel):
     """The column of the default order, newest first."""
     PERSON: ClassVar[str | None]
     """The column with the id of the person whose data the row holds."""
-    ALSO: ClassVar[Mapping[str, Also]]
+    ALSO: ClassVar[Mapping[str, RelatedFilter]]
     """Filters over other tables, by their JSON names."""
-    SEEN: ClassVar[Seen | None]
+    SEEN: ClassVar[Visibility | None]
     """Restricts the rows that callers see, if not all do."""
     VIEW: ClassVar[str | None]
     """An SQL query that gives the rows, if events do not build them."""
@@ -84,8 +84,8 @@ class Row(BaseModel):
         newest: str = "created_at",
         person: str | None = None,
         together: tuple[str, ...] = (),
-        also: Mapping[str, Also] = MappingProxyType({}),
-        seen: Seen | None = None,
+        also: Mapping[str, RelatedFilter] = MappingProxyType({}),
+        seen: Visibility | None = None,
         view: str | None = None,
         **options: Any,
     ) -> None:

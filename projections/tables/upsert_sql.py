@@ -53,7 +53,7 @@ def sources_changed(row: type[Row], schema: str) -> bytes | None:
 
 
 @cache
-def mends(row: type[Row], schema: str) -> list[bytes]:
+def update_copies(row: type[Row], schema: str) -> list[bytes]:
     """Update the copies of these rows in other tables, given their ids."""
     return [
         (
@@ -77,7 +77,7 @@ def copies_of(row: type[Row]) -> list[tuple[type[Row], Source]]:
 
 
 @cache
-def shows(row: type[Row], *, masked: bool) -> bytes:
+def select_json(row: type[Row], *, masked: bool) -> bytes:
     """Select the JSON of a page of rows and of the rows they copy from; a condition follows."""
     names, joins = ["p.*"], ""
     for source in sources(row):
@@ -128,7 +128,7 @@ def _page(row: type[Row], alias: str = "p") -> str:
     return f"json_to_recordset(%s::json) AS {alias} ({fields})"
 
 
-def fills(row: type[Row], schema: str) -> list[str]:
+def fill_copies(row: type[Row], schema: str) -> list[str]:
     """Fill every copied column of a table at once, after a rebuild."""
     return [
         f"UPDATE {schema}.{row.TABLE} t"

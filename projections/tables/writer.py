@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from projections.catalogue import ROW_OF, TABLES, TRACES
 from projections.follow.fold import Entry, Trace
 from projections.tables.table import ERASED, UPDATED, Row
-from projections.tables.upsert_sql import mends, sources, sources_changed, upsert
+from projections.tables.upsert_sql import sources, sources_changed, update_copies, upsert
 from rim_ledger.vault.personal_keys import Keys, opened
 
 encode: Final = msgspec.json.Encoder(decimal_format="number").encode
@@ -33,7 +33,7 @@ def rows_of(entries: Iterable[Entry], traces: Iterable[Trace], keys: Keys) -> Ro
     Raises Unwritable when personal data cannot be decrypted.
     """
     rows: dict[type[Row], list[tuple[Any, ...]]] = {row: [] for row in TABLES.values()}
-    with unquoted():
+    with hiding_values():
         for entry in entries:
             if entry.row is not None:
                 rows[entry.row].append(_values(entry.row, entry, keys))
@@ -59,7 +59,7 @@ class Unwritable(Exception):
 
 
 @contextmanager
-def unquoted() -> Iterator[None]:
+def hiding_values() -> Iterator[None]:
     """Hide the server's message, which may quote a row with personal data."""
     try:
         yield
@@ -80,7 +80,7 @@ async def write(connection: AsyncConnection[Any], schema: str, rows: Rows) -> No
     await connection.execute("SET CONSTRAINTS ALL DEFERRED")
     added = {row: rows[row] for row in TRACES if not sources(row)}
     await copy(connection, schema, added)
-    with unquoted():
+    with hiding_values():
         for row in TABLES.values():
             if row not in added and (page := rows[row]):
                 names = row.written()
@@ -96,13 +96,13 @@ async def _upsert(connection: AsyncConnection[Any], schema: str, row: type[Row],
         changed = [each async for (each,) in cursor]
     await connection.execute(upsert(row, schema), [page])
     if changed:
-        for statement in mends(row, schema):
+        for statement in update_copies(row, schema):
             await connection.execute(statement, [changed])
 
 
 async def copy(connection: AsyncConnection[Any], schema: str, rows: Rows) -> None:
     """Copy the rows into tables without keys, but for copied columns. Raises Unwritable."""
-    with unquoted():
+    with hiding_values():
         for row, page in rows.items():
             json = [i for i, column in enumerate(row.TAKEN) if column.sql_type == "json"]
             lists = [i for i, column in enumerate(row.TAKEN) if column.sql_type.endswith("[]")]
