@@ -31,7 +31,6 @@ LINES_MAX: Final = 600
 """A file is cut by its meaning. The longest are aggregates, each with its events."""
 MEDIAN_MAX: Final = 120
 
-IMPORT: Final = (ast.Import, ast.ImportFrom)
 FORBIDDEN: Final = re.compile(r"Manager|Service|Helper|Util|Base(?!d)|Dto|Impl|Data(?!Type)|Info")
 
 ENTRY_POINTS: Final = {
@@ -132,6 +131,32 @@ def borrows(module: ast.Module) -> Iterator[tuple[str, str]]:
                 yield aliases[alias], name
 
 
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Imports for types alone count as well."""
+    sources = {name_of(path): module for path, module in modules().items()}
+    TopologicalSorter(
+        {name: (imported(module) & sources.keys()) - {name} for name, module in sources.items()}
+    ).prepare()
+
+
+def imported(module: ast.Module) -> set[str]:
+    """What a module imports, as the name of a module or as that of something in it."""
+    return {each for taken, name in borrows(module) for each in (taken, f"{taken}.{name}")}
+
+
+def test_no_slice_imports_the_commands_of_another() -> None:
+    found = {each for root in (Command, Creation) for each in family(root)} - {Patch}
+    homes = {each.__name__: each.__module__ for each in found}
+    foreign = [
+        f"{short(path)}: {name}"
+        for path, module in modules().items()
+        if short(path).startswith("rim_ledger/") and short(path).count("/") == 2
+        for taken, name in borrows(module)
+        if homes.get(name) == taken and taken.split(".")[1] != short(path).split("/")[1]
+    ]
+    assert not foreign
+
+
 def defined(node: ast.stmt) -> Iterator[str]:
     """The names that a statement at the top of a module makes."""
     match node:
@@ -156,27 +181,6 @@ def mentioned(node: ast.AST) -> Iterator[str]:
                 yield name
             case ast.Constant(value=str(text)) if re.fullmatch(r"[\w.\[\], |]+", text):
                 yield from re.findall(r"\w+", text)
-
-
-def test_no_files_import_each_other_in_a_circle() -> None:
-    """Imports for types alone are not counted."""
-    files = {name_of(path): module for path, module in modules().items()}
-    imports = {
-        name: set(imported(module.body)) & (files.keys() - {name}) for name, module in files.items()
-    }
-    TopologicalSorter(imports).prepare()  # Raises CycleError, which names the circle.
-
-
-def imported(body: list[ast.stmt]) -> Iterator[str]:
-    """The modules that statements import when they run, and names that may be modules."""
-    for node in body:
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{each.name}" for each in node.names)
-        elif isinstance(node, ast.Import):
-            yield from (each.name for each in node.names)
-        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
-            yield from imported([each for each in ast.walk(node) if isinstance(each, IMPORT)])
 
 
 def test_every_command_has_one_route_or_a_reason_to_have_none() -> None:
