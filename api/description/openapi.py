@@ -1,4 +1,4 @@
-"""What FastAPI is told of the routes for its OpenAPI document, and what it cannot say itself."""
+"""What FastAPI needs of each route for its OpenAPI document, and what is added to the result."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -48,10 +48,10 @@ SENTENCES: Final = {
 ALWAYS: Final = ("400", "401", "403", "404", "422", "429", "503")
 OF_COMMANDS: Final = (*ALWAYS, "408", "409", "412", "413", "415")
 BEARER: Final = HTTPBearer(scheme_name="session", auto_error=False)
-"""Declared for the document alone: the decision admits the caller."""
+"""For the document only: the decision authenticates the caller."""
 
 
-def described(route: AnyRoute) -> dict[str, Any]:
+def route_arguments(route: AnyRoute) -> dict[str, Any]:
     """The arguments of FastAPI's APIRoute for a route of the table."""
     found: dict[str, Any] = {
         "operation_id": operation_id(route),
@@ -90,7 +90,7 @@ def described(route: AnyRoute) -> dict[str, Any]:
 
 
 def signature(route: AnyRoute) -> Signature:
-    """The parameters of the function that FastAPI would call: the body, if there is one."""
+    """The signature that FastAPI inspects: the body, if there is one."""
     form = _form(route)
     if form is None:
         return Signature()
@@ -100,8 +100,8 @@ def signature(route: AnyRoute) -> Signature:
 
 
 def complete(document: Schema, routes: Iterable[AnyRoute]) -> Schema:
-    """Add to FastAPI's document what it does not ask of the routes: an example of each command,
-    what the columns mean, and the shape of a problem."""
+    """Add what FastAPI does not take from routes: an example of each command, meanings of columns,
+    the shape of a problem."""
     schemas = document["components"]["schemas"]
     schemas["Problem"] = PROBLEM
     rows = {route.row for route in routes if isinstance(route, List | One)}
@@ -118,7 +118,7 @@ def complete(document: Schema, routes: Iterable[AnyRoute]) -> Schema:
 
 
 def operation_id(route: AnyRoute) -> str:
-    """The name of an operation: its command's, its function's, or that of what is read."""
+    """The operation's name: its command's, its function's, or that of the rows read."""
     match route:
         case Route():
             return to_snake(route.command.__name__)
@@ -137,7 +137,7 @@ def _name(row: type[Row]) -> str:
 
 
 def _plural(path: str) -> str:
-    """/v1/users/{id}/loans as user_loans: what stands before a parameter is one of them."""
+    """The plural of a path, such as user_loans for /v1/users/{id}/loans."""
     words = re.sub(r"s?((?:/\{\w+\})+)/", "/", path.removeprefix("/v1/"))
     return re.sub(r"\W", "_", words)
 
@@ -147,7 +147,7 @@ def _tag(route: AnyRoute) -> str:
 
 
 def _form(route: AnyRoute) -> type[BaseModel] | None:
-    """What a body is read into."""
+    """The model of the body, if any."""
     if isinstance(route, Other):
         return route.form
     if not isinstance(route, Route):
@@ -157,7 +157,7 @@ def _form(route: AnyRoute) -> type[BaseModel] | None:
 
 
 def _words(route: AnyRoute) -> str:
-    """What a form says of itself; without one, what the answer says."""
+    """The description: the form's docstring, else the answer's."""
     form = route.command if isinstance(route, Route) else getattr(route, "form", None)
     said = form or getattr(route, "answer", None)
     words = " ".join((said.__doc__ or "").split()) if said else ""
@@ -168,7 +168,7 @@ def _words(route: AnyRoute) -> str:
 
 
 def _parameters(route: AnyRoute) -> Iterator[Schema]:
-    """The parameters of path, query and head: we read them ourselves."""
+    """Parameters of path, query and header, which the pipeline parses itself."""
     for name in _in_path(route):
         schema = EITHER_ID if name == "id" else TEXT
         yield {"name": name, "in": "path", "required": True, "schema": schema}
@@ -212,7 +212,7 @@ def _problems(statuses: Iterable[str]) -> Iterator[tuple[int | str, Schema]]:
 
 
 def _other(route: Other, extra: Schema) -> dict[str, Any]:
-    """What the answer of another route is; its body, where no form describes that."""
+    """The answer of a route of kind Other, and its body where no form describes it."""
     found: dict[str, Any] = {"status_code": route.status}
     if route.form is None and (body := BODIES.get(route.media_type)):
         content = {route.media_type: {"schema": body}}
@@ -234,8 +234,7 @@ def _texts(media_types: Iterable[str]) -> Schema:
 
 
 def _lines(route: List) -> Schema:
-    """A list as lines, to its end where no limit is given; and the page's owner, where it has
-    one."""
+    """The answer of a list: NDJSON, CSV or a page, with the page's owner where it has one."""
     heads = ",".join(column.wire for column in route.row.COLUMNS.values())
     row = {"$ref": f"#/components/schemas/{route.row.__name__}"}
     lines: Schema = {
@@ -251,7 +250,7 @@ def _lines(route: List) -> Schema:
 
 
 def _describe_columns(row: type[Row], schema: Schema) -> None:
-    """What each column means. What borrowers are not shown is not always there."""
+    """Describe each column; those hidden from borrowers are not required."""
     for column in row.COLUMNS.values():
         measure = unit(row.TABLE, column.name, column.sql_type)
         words = meaning(row.TABLE, column.name) + (f" Unit: {measure}." if measure else "")
@@ -275,7 +274,7 @@ BODIES: Final[Mapping[str, Schema]] = {
         "properties": {"file": _FILE},
     },
 }
-"""Bodies that no form describes."""
+"""Bodies without a form, by media type."""
 _POSITION: Final = _header(
     "Ledger-Position", {"type": "integer", "minimum": 0}, "Answer from this position on."
 )
