@@ -7,8 +7,8 @@ stream says: `FOLLOWING` names those.
 What counts by a time is folded in the order of recording, as each event was decided on those
 before it: so by the latest time everything counts, and comes to what is known now. It never meets
 an event without what it follows, because no event stands before the opening of its stream, a
-share in a loan before the loan was lent, or anything before an older event that does not say when
-it counts from.
+share in a loan before the loan was lent, nothing about a loan that was recorded later before it was
+restated, and nothing before an older event that does not say when it counts from.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,9 +24,11 @@ from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
 from rim_ledger.lending.loan import (
     Loan,
     LoanBecameOverdue,
+    LoanChargesWaived,
     LoanCompleted,
     LoanDefaultReversed,
     LoanDisbursementReversed,
+    LoanFeeCharged,
     LoanRepaid,
     LoanRepaymentReversed,
 )
@@ -40,8 +42,10 @@ from rim_ledger.lending.user import (
     CreditTakenBack,
     DebtBecameOverdue,
     DebtCancelled,
+    DebtChargesWaived,
     DebtDefaulted,
     DebtDefaultReversed,
+    DebtFeeCharged,
     DebtIncurred,
     DebtReopened,
     RepaymentAllocated,
@@ -66,9 +70,9 @@ def _stamped(_: Event, stamp: Stamp, __: Aggregate) -> datetime:
 
 
 def _lent(user: User, at: datetime, loan: UUID) -> datetime:
-    """A time, but not before a loan was lent."""
+    """A time, but not before a loan was lent, or restated."""
     debt = user.debts.get(loan)
-    return max(at, debt.disbursed_at) if debt else at
+    return max(at, debt.stands_from) if debt else at
 
 
 def _shared_out(
@@ -78,7 +82,8 @@ def _shared_out(
 
 
 def _reopened(event: DebtReopened, _: Stamp, __: User) -> datetime | None:
-    return max(event.paid_at, event.disbursed_at) if event.paid_at else None
+    from_ = event.restated_at or event.disbursed_at
+    return max(event.paid_at, event.disbursed_at, from_) if event.paid_at else None
 
 
 def _credit(event: CreditApplied | CreditTakenBack, _: Stamp, user: User) -> datetime | None:
@@ -93,15 +98,17 @@ def _carried(
 
 def _debt_cancelled(event: DebtCancelled, stamp: Stamp, user: User) -> datetime:
     debt = user.debts.get(event.loan_id)
-    return debt.disbursed_at if debt else stamp.at
+    return debt.stands_from if debt else stamp.at
 
 
 def _debt_overdue(event: DebtBecameOverdue, stamp: Stamp, user: User) -> datetime:
     debt = user.debts.get(event.loan_id)
-    return day_after(debt.due_at) if debt else stamp.at
+    return max(day_after(debt.due_at), debt.stands_from) if debt else stamp.at
 
 
-def _debt_defaulted(event: DebtDefaulted, stamp: Stamp, user: User) -> datetime:
+def _of_debt(
+    event: DebtDefaulted | DebtFeeCharged | DebtChargesWaived, stamp: Stamp, user: User
+) -> datetime:
     return _lent(user, stamp.at, event.loan_id)
 
 
@@ -157,7 +164,9 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
         CreditReleased: _stamped,
         DebtIncurred: _stamped,
         CreditDefaulted: _stamped,
-        DebtDefaulted: _debt_defaulted,
+        DebtDefaulted: _of_debt,
+        DebtFeeCharged: _of_debt,
+        DebtChargesWaived: _of_debt,
         # The shares of a payment, at the time of its money.
         TransactionCompleted: _money_came,
         RepaymentAllocated: _shared_out,
@@ -186,6 +195,10 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
 )
 """The events that happened at the time of something else, and when that was."""
 
+RESTATING: Final = (LoanFeeCharged, LoanChargesWaived)
+"""Events that change what is owed on a loan without money. What was decided after one, on what was
+owed by then, does not stand before it."""
+
 FIGURES: Final = (CreditScoreRecomputed, CreditLimitAdjusted)
 """Events that nothing later rests upon."""
 
@@ -209,8 +222,8 @@ class Times(Struct, frozen=True, gc=False):
     own: datetime
     """The latest of those that happened when their stamp says so."""
     least: datetime
-    """Before this nothing stands that comes later: the time of the opening, or of an event that
-    does not say when it counts from."""
+    """Before this nothing stands that comes later: the time of the opening, of an event that
+    restates what is owed, or of one that does not say when it counts from."""
     approximate: bool = False
     """Whether some event does not say when it counts from: it stands at its stamp's time."""
 
@@ -232,4 +245,5 @@ class Times(Struct, frozen=True, gc=False):
                 approximate = True
         else:
             at = own = max(stamp.at, own, least)
+            least = at if isinstance(event, RESTATING) else least
         return type(self)(at, max(self.latest, at), own, least, approximate)

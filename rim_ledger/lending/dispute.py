@@ -45,5 +45,4 @@ class ResolveDispute(Command[Loan]):
                 words = "Airtime that was returned has the telco's own reference of the return."
                 raise Invalid("missing", words, "/telcoReference")
             claim_return(uow, aggregate, attempt, self.telco_reference)
-        # Figures of whoever was erased go on, words do not.
-        yield LoanDisputeResolved.of(self, reason=None if user.erased else self.reason)
+        yield LoanDisputeResolved.of(self, reason=user.words(self.reason))
