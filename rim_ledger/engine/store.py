@@ -15,6 +15,7 @@ from rim_ledger.engine.counts import KEEP
 from rim_ledger.engine.draft import Draft, Outcome
 from rim_ledger.engine.missing import Secret
 from rim_ledger.engine.refused_request import RefusedRequest
+from rim_ledger.engine.snapshots import LOAD, Snapshot
 from rim_ledger.engine.unit_of_work import Reminder
 
 CHANNEL: Final = "ledger"
@@ -167,6 +168,14 @@ class Line(NamedTuple):
     mac: bytes | None
 
 
+class Loaded(NamedTuple):
+    """The next event of a stream, and its snapshot if it has one; see LOAD."""
+
+    stream: UUID
+    snapshot: Snapshot | None
+    line: Line | None
+
+
 class Store:
     """One connection to the ledger's tables; the queries of the writing side."""
 
@@ -214,10 +223,11 @@ class Store:
         query = EVENTS + " WHERE position > %s ORDER BY position LIMIT %s"
         return await self._lines(query, [position, PAGE])
 
-    async def streams(self, ids: Iterable[UUID]) -> list[Line]:
-        """Every event of these streams, in order."""
-        query = EVENTS + " WHERE stream_id = ANY (%b::uuid[]) ORDER BY stream_id, version"
-        return await self._lines(query, [list(ids)])
+    async def streams(self, ids: Iterable[UUID], fingerprints: Iterable[str] = ()) -> list[Loaded]:
+        """The events of these streams, in order: of a stream that has a snapshot with one of these
+        fingerprints, from the last one on that it includes."""
+        cursor = await self.connection.execute(LOAD, [list(ids), list(fingerprints), None])
+        return [_loaded(row) async for row in cursor]
 
     async def claims(
         self, wanted: Mapping[Claim, str]
@@ -294,3 +304,10 @@ class Store:
 def _line(row: Sequence[Any]) -> Line:
     position, stream, version, name, body, recorded_at, mac = row
     return Line(Notification(stream, version, name, bytes(body), position), recorded_at, mac)
+
+
+def _loaded(row: Sequence[Any]) -> Loaded:
+    stream, version, fold, state, code, position, *event = row
+    snapshot = None if version is None else Snapshot.found(stream, version, fold, state, code)
+    line = None if position is None else _line([position, stream, *event])
+    return Loaded(stream, snapshot, line)
