@@ -126,8 +126,8 @@ def test_no_snapshot_is_made_of_a_stream_with_a_forged_event(database: str) -> N
     async def forge(connection: AsyncConnection[Any]) -> None:
         await connection.execute(
             "INSERT INTO ledger.events (position, stream_id, version, name, body, recorded_at, mac)"
-            " SELECT head + n, %s, 3 + n, name, regexp_replace(body, '\"id\":\"[^\"]*',"
-            " '\"id\":\"' || gen_random_uuid()), recorded_at, mac FROM ledger.events,"
+            ' SELECT head + n, %s, 3 + n, name, regexp_replace(body, \'"id":"[^"]*\','
+            ' \'"id":"\' || gen_random_uuid()), recorded_at, mac FROM ledger.events,'
             " generate_series(1, 20) n, (SELECT max(position) AS head FROM ledger.events) h"
             " WHERE stream_id = %s AND version = 3",
             [ADA, ADA],
