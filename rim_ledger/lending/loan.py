@@ -307,6 +307,10 @@ class Loan(Aggregate):
         return self.user_id
 
     @property
+    def ended(self) -> bool:
+        return self.status in (LoanStatus.REJECTED, LoanStatus.COMPLETED)
+
+    @property
     def last(self) -> Attempt | None:
         """The newest attempt to send the airtime."""
         return self.attempts[-1] if self.attempts else None
