@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from api.catalogue import ROUTERS, ROUTES, TABLE
 from api.config.settings import Settings
 from api.context import open_context
-from api.description.openapi import complete
+from api.description.document import complete
 from api.pipeline.dispatcher import ASSETS, DOCS, OPENAPI, Front
 from api.pipeline.endpoint import Unexpected, as_problem
 from api.pipeline.security_headers import Edge, Origins
