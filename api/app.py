@@ -1,8 +1,9 @@
 """The HTTP service as a FastAPI application."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -11,15 +12,39 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from api.catalogue import ROUTERS, ROUTES, TABLE
+from api.config.backup_files import places
+from api.config.database import open_vault
+from api.config.delivery import providers
 from api.config.settings import Settings
-from api.context import open_context
+from api.context import Context
 from api.description.document import complete
+from api.http.rate import Rates
+from api.pipeline.background import begin
 from api.pipeline.dispatcher import ASSETS, DOCS, OPENAPI, Front
 from api.pipeline.endpoint import Unexpected, as_problem
+from api.pipeline.metrics import Metrics
+from api.pipeline.position import READ_TIMEOUT_SECONDS, LogPosition, ReadPosition
+from api.pipeline.route_index import Table
 from api.pipeline.security_headers import Edge, Origins
+from api.routes.export_store import ExportStore
+from rim_ledger.admin.challenge import Challenges
+from rim_ledger.admin.login_throttle import LoginThrottle
+from rim_ledger.admin.second_factor import SecondFactor
+from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.customers.phone_code import PhoneCodes
+from rim_ledger.delivery.sender import Sender
+from rim_ledger.engine.environment import SystemEnvironment
+from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.postgres.pool import Pool
+from rim_ledger.storage import Storage
+from rim_ledger.vault.erasure_register import ErasureRegister
+from rim_ledger.vault.key_ring import Purpose
 
 LICENSE = {"name": "Proprietary", "identifier": "LicenseRef-Proprietary"}
+
+READERS_MAX: Final = 8
 
 
 class Api(FastAPI):
@@ -39,6 +64,7 @@ class Api(FastAPI):
             servers=[{"url": settings.public_url or "/"}],
             license_info=LICENSE,
             separate_input_output_schemas=False,
+            telemetry={"tracing": False, "metrics": False, "logs": False},
             docs_url=None,
             redoc_url=None,
             lifespan=lifespan,
@@ -76,3 +102,64 @@ class Api(FastAPI):
             swagger_css_url=f"{ASSETS}swagger-ui.css",
             swagger_favicon_url=f"{ASSETS}favicon.png",
         )
+
+
+@asynccontextmanager
+async def open_context(settings: Settings, table: Table) -> AsyncIterator[Context]:
+    """Connect to everything, and close it in order."""
+    environment = SystemEnvironment()
+    url = settings.database_url
+    assert url, "whoever opens the desk has found or started a database"
+    vault = open_vault(settings, url)
+    pool = Pool(
+        url, min_size=1, max_size=READERS_MAX, timeout=READ_TIMEOUT_SECONDS, autocommit=True
+    )
+    async with (
+        Ledger(
+            url, ENTITY_OF, vault, environment, ErasureRegister(settings.home, environment).note
+        ) as ledger,
+        LoginThrottle(url, vault, environment) as attempts,
+        LoginThrottle(url, vault, environment, gate="borrowers") as at_codes,
+        pool,
+        ReadPosition(url) as tables,
+        LogPosition(url) as log_position,
+    ):
+        through = providers(settings, url, ledger, environment)
+        dispatch, sender = (
+            Dispatch(url, ledger, through, environment),
+            Sender(through, ledger, environment),
+        )
+        challenges = Challenges(pool, ledger.known.event_mac)
+        phone_codes = PhoneCodes(ledger, at_codes, challenges, sender, environment)
+        context = Context(
+            url=url,
+            ledger=ledger,
+            attempts=attempts,
+            vault=vault,
+            environment=environment,
+            pool=pool,
+            tables=tables,
+            log=log_position,
+            public_url=settings.public_url,
+            late_seconds_max=settings.late_seconds_max,
+            test_recipients=frozenset(each.casefold() for each in settings.test_recipients),
+            request_key=vault.key(Purpose.REQUEST),
+            cursor_key=vault.key(Purpose.CURSOR),
+            proxies=settings.trusted_proxies,
+            metrics=Metrics(),
+            rates=Rates(settings.rate_limit),
+            table=table,
+            dispatch=dispatch,
+            storage=Storage(settings.storage_url),
+            sender=sender,
+            second_factor=SecondFactor(ledger, attempts, challenges, sender, environment),
+            places=places(settings),
+            phone_codes=phone_codes,
+        )
+        begin(context, ExportStore(context).sweep_for_ever())
+        yield context
+        for work in [*context.works]:
+            work.cancel()
+        await asyncio.gather(*context.works, return_exceptions=True)
+        await asyncio.gather(dispatch.drain(), phone_codes.drain())
+        await asyncio.gather(*context.notes)

@@ -6,7 +6,8 @@ from typing import Final
 
 from api.pipeline import health
 from api.pipeline.endpoint import Endpoint, router_of
-from api.pipeline.routes import AnyRoute, Table
+from api.pipeline.route_index import Table
+from api.pipeline.routes import AnyRoute, rights_to_read
 from api.routes import (
     activity_proofs,
     admin,
@@ -69,5 +70,6 @@ ROUTES: Final[tuple[AnyRoute, ...]] = tuple(chain(*_SLICES))
 ROUTERS: Final = [router_of(each) for each in _SLICES]
 
 TABLE: Final = Table(
-    each for router in ROUTERS for each in router.routes if isinstance(each, Endpoint)
+    (each for router in ROUTERS for each in router.routes if isinstance(each, Endpoint)),
+    *rights_to_read(ROUTES),
 )

@@ -97,7 +97,7 @@ class Memory:
         """Commit a book; its events in the clear."""
         self.streams |= uow.streams
         self.log += uow.events
-        self.claims |= uow.claims | uow.places
+        self.claims |= uow.claims | uow.moves()
         self.keys |= {person: key for person, (key, _) in uow.keys.items()}
         self.kept_secrets |= uow.secrets
         self.reminders |= uow.reminders

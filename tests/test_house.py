@@ -5,6 +5,7 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final
 
@@ -128,6 +129,32 @@ def borrows(module: ast.Module) -> Iterator[tuple[str, str]]:
         match node:
             case ast.Attribute(value=ast.Name(id=alias), attr=name) if alias in aliases:
                 yield aliases[alias], name
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Imports for types alone count as well."""
+    sources = {name_of(path): module for path, module in modules().items()}
+    TopologicalSorter(
+        {name: (imported(module) & sources.keys()) - {name} for name, module in sources.items()}
+    ).prepare()
+
+
+def imported(module: ast.Module) -> set[str]:
+    """What a module imports, as the name of a module or as that of something in it."""
+    return {each for taken, name in borrows(module) for each in (taken, f"{taken}.{name}")}
+
+
+def test_no_slice_imports_the_commands_of_another() -> None:
+    found = {each for root in (Command, Creation) for each in family(root)} - {Patch}
+    homes = {each.__name__: each.__module__ for each in found}
+    foreign = [
+        f"{short(path)}: {name}"
+        for path, module in modules().items()
+        if short(path).startswith("rim_ledger/") and short(path).count("/") == 2
+        for taken, name in borrows(module)
+        if homes.get(name) == taken and taken.split(".")[1] != short(path).split("/")[1]
+    ]
+    assert not foreign
 
 
 def defined(node: ast.stmt) -> Iterator[str]:

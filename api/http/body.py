@@ -4,16 +4,18 @@ import asyncio
 import json
 import math
 import re
+import types
 from collections.abc import (
     AsyncIterable,
     Awaitable,
     Callable,
+    Generator,
     Iterator,
     Mapping,
     MutableMapping,
 )
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from api.http.coding import Gunzip, is_gzip
 from api.http.problem import Malformed, TooLarge, TooSlow
@@ -31,6 +33,7 @@ MEMBERS_MAX: Final = 1_000
 SUSPECT: Final = re.compile(r"\\u(0000|[dD][89a-fA-F])")
 SURROGATE: Final = re.compile("[\0\ud800-\udfff]")
 
+T = TypeVar("T")
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
@@ -72,8 +75,7 @@ class Chunks:
             raise StopAsyncIteration
         until = self._until or asyncio.get_running_loop().time() + PAUSE_MAX
         try:
-            async with asyncio.timeout_at(until):
-                message = await self._receive()
+            message = await _by(until, self._receive())
         except TimeoutError:
             raise TooSlow("request-timeout", "The body did not come in time.") from None
         if message["type"] == "http.disconnect":
@@ -81,6 +83,30 @@ class Chunks:
         self._more = message.get("more_body", False)
         body: bytes = message.get("body", b"")
         return body
+
+
+async def _by(until: float, coming: Awaitable[T]) -> T:
+    """What comes by a time of the loop. Most bodies are there already, and take no clock. Raises
+    TimeoutError."""
+    coroutine = coming.__await__()
+    try:
+        awaited = next(coroutine)
+    except StopIteration as end:
+        given: T = end.value
+        return given
+    async with asyncio.timeout_at(until):
+        return await _resumed(coroutine, awaited)
+
+
+@types.coroutine
+def _resumed(coroutine: Generator[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
+    """The rest of a coroutine that waits for something."""
+    try:
+        yield awaited
+    except BaseException:
+        coroutine.close()
+        raise
+    return (yield from coroutine)
 
 
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:

@@ -89,7 +89,9 @@ class Call:
         self.receive, self.send = receive, send
         self.id = _request_id(self.headers) or str(environment.new_id())
         peer = scope.get("client")
-        self.ip = _client_ip(peer[0] if peer else "", self.headers, proxies)
+        self.ip = _client_ip(
+            peer[0] if peer else "", self.headers.get(b"x-forwarded-for", b""), proxies
+        )
         self.token_hash = _token_hash(self.headers)
         self.given: Given = {}
         """The parameters of the query, once they are known to be ones that the route takes."""
@@ -190,9 +192,10 @@ def _printable(text: str) -> str:
     return "".join(each for each in text if " " <= each <= "~")
 
 
-def _client_ip(peer: str, headers: Mapping[bytes, bytes], proxies: Networks) -> str | None:
+@lru_cache(10_000)
+def _client_ip(peer: str, forwarded: bytes, proxies: Networks) -> str | None:
     """The right-most hop that is not a trusted proxy; a header alone proves nothing."""
-    hops = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
+    hops = forwarded.decode("latin-1").split(",")
     address = _address(peer)
     while address and hops and any(address in network for network in proxies):
         if (nearer := _address(hops.pop().strip(" \t"))) is None:
@@ -201,7 +204,6 @@ def _client_ip(peer: str, headers: Mapping[bytes, bytes], proxies: Networks) -> 
     return str(address) if address else None
 
 
-@lru_cache(10_000)
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     """The address of a hop, which may name the port that it came from as well."""
     found = WITH_PORT.fullmatch(text)

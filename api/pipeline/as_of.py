@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from api.http.query import unfit
 from api.pipeline.conditions import Test
 from api.pipeline.filters import Asked, all_of, has_business_time
-from api.pipeline.position import last_position
+from api.pipeline.freshness import last_position
 from projections.follow.as_of import Moment
 from projections.tables.table import Row
 from rim_ledger.lending.loan import Loan

@@ -17,17 +17,9 @@ from api.http.query import read_parameters
 from api.pipeline.disclosure import show
 from api.pipeline.field_names import names_at
 from api.pipeline.idempotency import key_for
-from api.pipeline.pipeline import (
-    CommandRequest,
-    Done,
-    admitted,
-    look,
-    refuse_others,
-    rights_in,
-    submit,
-)
+from api.pipeline.pipeline import admitted, look, refuse_others, rights_in, submit
 from api.pipeline.reads import shown
-from api.pipeline.routes import Parameters, Route, activity_of, entry
+from api.pipeline.routes import CommandRequest, Done, Parameters, Route, activity_of, entry
 from projections.catalogue import ROW_OF
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.command import Creation, Form

@@ -24,9 +24,9 @@ from api.http.stream import PIECE_MAX
 from api.pipeline.background import note_unexpected
 from api.pipeline.commands import answer_command
 from api.pipeline.disclosure import filters_said, note
+from api.pipeline.freshness import wait_for
 from api.pipeline.list_formats import answer_rows
 from api.pipeline.pipeline import admitted
-from api.pipeline.position import wait_for
 from api.pipeline.reads import answer_one
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry

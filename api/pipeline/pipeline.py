@@ -6,20 +6,28 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from uuid import UUID
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from api.http.call import Call
 from api.http.ids import missing, resolve
 from api.pipeline.idempotency import key_for
 from api.pipeline.rights import Rights
-from api.pipeline.routes import Enter, Parameters, Route, activity_of, entry
+from api.pipeline.routes import (
+    CommandRequest,
+    Done,
+    Enter,
+    Parameters,
+    Request,
+    Route,
+    activity_of,
+    entry,
+)
 from rim_ledger.admin import authentication
 from rim_ledger.engine import command as deciding
 from rim_ledger.engine.activity import Activity, note_made
-from rim_ledger.engine.aggregate import A, Aggregate, Stamp
+from rim_ledger.engine.aggregate import A, Aggregate
 from rim_ledger.engine.command import Command, Creation, Form
-from rim_ledger.engine.idempotency import Idempotency, Receipt
+from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.refusals import Invalid, Stale, Unauthenticated
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 
@@ -29,40 +37,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 TOKENS_MAX: Final = 10_000
 AHEAD, BACK = timedelta(minutes=5), timedelta(days=7)
-
-
-class Request(Struct):
-    """What a decision needs to know of the request that it is asked for by."""
-
-    token: str
-    """The hash of the caller's token."""
-    enter: Enter
-    needs: tuple[Right, ...]
-    asked: Activity | None
-    """What the log of activities says of it, if anything."""
-    stamp: Stamp
-    idempotency: Idempotency | None = None
-
-
-class CommandRequest(Request, kw_only=True):
-    """A request for a command whose form was checked."""
-
-    asked: Activity
-    route: Route
-    parameters: Parameters
-    command: Form
-    versions: frozenset[int] | None = None
-    """Those that the caller takes for current; None when any will do."""
-
-
-class Done(Struct):
-    """What became of a command."""
-
-    request: CommandRequest
-    """As it was decided on."""
-    receipt: Receipt
-    rights: Rights | None
-    """Who was let in; None with the receipt of an earlier request."""
 
 
 def request_of(

@@ -2,23 +2,17 @@
 
 import asyncio
 import contextlib
-import re
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import ClassVar, Final, Self
 
 import psycopg
 from psycopg import AsyncConnection
 
-from api.http.call import Call
-from rim_ledger.engine.refusals import Invalid, Unavailable
+from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.store import CHANNEL, HEAD
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 READ_TIMEOUT_SECONDS: Final = 5.0
 """So long a read waits for the tables."""
 POLL_SECONDS: Final = 0.25
-POSITION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 class Position:
@@ -91,24 +85,3 @@ class ReadPosition(Position):
         if not await self.wait(position):
             words = f"The read tables are at {self.position}, not yet at {position}."
             raise Unavailable("projection-lagging", words)
-
-
-async def wait_for(context: "Context", call: Call) -> None:
-    """Let the read tables come as far as the request's Ledger-Position says, and note it. Raises
-    Invalid for what is no position yet, Unavailable when they do not come."""
-    if (text := call.header(b"ledger-position")) is None:
-        return
-    if not POSITION.fullmatch(text):
-        raise Invalid("invalid-position", "A position is a whole number.", "Ledger-Position")
-    position = int(text)
-    if position > context.ledger.head and position > await last_position(context):
-        words = "The ledger has not come that far."
-        raise Invalid("invalid-position", words, "Ledger-Position")
-    await context.tables.require(position)
-    call.position = position
-
-
-async def last_position(context: "Context") -> int:
-    """The last position in the store, whoever wrote it."""
-    ((position,),) = await context.pool.rows("SELECT coalesce(max(position), 0) FROM ledger.events")
-    return int(position)

@@ -28,12 +28,13 @@ from api.pipeline.filters import (
     make_cursor,
     read_query,
 )
+from api.pipeline.freshness import wait_for
 from api.pipeline.keys import keys_of
 from api.pipeline.parameters import of_list
 from api.pipeline.past import HistoricTable
 from api.pipeline.pipeline import admitted
-from api.pipeline.position import wait_for
-from api.pipeline.routes import SEES_PERSONS, List, One, Parameters, activity_of, entry
+from api.pipeline.rights import SEES_PERSONS
+from api.pipeline.routes import List, One, Parameters, activity_of, entry
 from api.pipeline.visible_rows import belonging, named, seen
 from projections.tables.table import Row
 from rim_ledger.catalogue import ENTITIES

@@ -1,12 +1,14 @@
 """What a caller may do, as it was looked up for one answer."""
 
 from collections.abc import Container, Mapping
+from typing import Final
 
 from msgspec import Struct
 
-from api.pipeline.routes import SEES_PERSONS
 from rim_ledger.engine.aggregate import Actor
 from rim_ledger.engine.unit_of_work import Right
+
+SEES_PERSONS: Final[Right] = ("users.pii", "read")
 
 
 class Rights(Struct, frozen=True):

@@ -2,27 +2,26 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct
 from pydantic import BaseModel
 
 from api.http.body import BODY_MAX
-from api.http.problem import MethodNotAllowed, NoRoute
+from api.pipeline.rights import Rights
 from projections.tables.table import Row
 from rim_ledger.admin import authentication
 from rim_ledger.engine.activity import Activity
-from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.aggregate import Aggregate, Stamp
 from rim_ledger.engine.command import Form
-from rim_ledger.engine.idempotency import Receipt
+from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 
 if TYPE_CHECKING:
     from api.context import Context
     from api.http.call import Call, Reply
-    from api.pipeline.pipeline import CommandRequest, Done
 
 Parameters = Mapping[str, str]
 Enter: TypeAlias = Callable[[UnitOfWork, str], None]
@@ -30,8 +29,6 @@ Enter: TypeAlias = Callable[[UnitOfWork, str], None]
 Prepare: TypeAlias = "Callable[[Context, CommandRequest], Awaitable[Form]]"
 After: TypeAlias = "Callable[[Context, CommandRequest, Receipt], Awaitable[Receipt]]"
 Answer: TypeAlias = "Callable[[Context, Call, Parameters], Awaitable[Reply | None]]"
-WORDS_MAX: Final = 16
-SEES_PERSONS: Final[Right] = ("users.pii", "read")
 NAMED: Final = re.compile(f"{UUID_TEXT.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
 """A thing's id, or a setting's name."""
 
@@ -72,6 +69,40 @@ class Route(Struct, frozen=True):
 
     QUERY: ClassVar[Mapping[str, Any]] = {}
     """A command takes no parameters in its query string."""
+
+
+class Request(Struct):
+    """What a decision needs to know of the request that it is asked for by."""
+
+    token: str
+    """The hash of the caller's token."""
+    enter: Enter
+    needs: tuple[Right, ...]
+    asked: Activity | None
+    """What the log of activities says of it, if anything."""
+    stamp: Stamp
+    idempotency: Idempotency | None = None
+
+
+class CommandRequest(Request, kw_only=True):
+    """A request for a command whose form was checked."""
+
+    asked: Activity
+    route: Route
+    parameters: Parameters
+    command: Form
+    versions: frozenset[int] | None = None
+    """Those that the caller takes for current; None when any will do."""
+
+
+class Done(Struct):
+    """What became of a command."""
+
+    request: CommandRequest
+    """As it was decided on."""
+    receipt: Receipt
+    rights: Rights | None
+    """Who was let in; None with the receipt of an earlier request."""
 
 
 class List(Struct, frozen=True):
@@ -187,58 +218,12 @@ def _kind_of(route: List) -> type[Any]:
     return kind
 
 
-class Endpoint(Protocol):
-    """A route of the table, and the ASGI application that answers it."""
-
-    @property
-    def route(self) -> AnyRoute: ...
-
-    app: Callable[..., Awaitable[None]]
-
-
-class Table:
-    """The endpoints by the words of their paths: finding one costs the same however many there
-    are, where FastAPI tries one after the other."""
-
-    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
-        self._tree: dict[str, Any] = {}
-        self.reading: dict[type[Row], Right] = {}
-        """The right to read one row of each table."""
-        self.entities: dict[str, Right] = dict(UNSHOWN)
-        """The right to read each entity, by its name."""
-        for endpoint in endpoints:
-            route = endpoint.route
-            if isinstance(route, One):
-                self.reading[route.row] = self.entities[route.row.OF.__name__] = route.needs
-            elif isinstance(route, List):
-                self.entities.setdefault(_kind_of(route).__name__, route.needs)
-            node = self._tree
-            for word in route.path.split("/")[1:]:
-                node = node.setdefault("*" if word.startswith("{") else word, {})
-            methods = node.setdefault("", {})
-            assert route.method not in methods, f"{route.method} {route.path} is there twice"
-            methods[route.method] = endpoint
-
-    def find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
-        """The endpoint and the path's parameters. Raises NoRoute or MethodNotAllowed."""
-        words = path.split("/")[1:]
-        methods = _walk(self._tree, words, 0) if len(words) <= WORDS_MAX else None
-        if not methods:
-            raise NoRoute("no-such-path", "There is nothing at this path.")
-        if (endpoint := methods.get("GET" if method == "HEAD" else method)) is None:
-            raise MethodNotAllowed(sorted(methods))
-        parts = zip(endpoint.route.path.split("/")[1:], words, strict=True)
-        return endpoint, {name[1:-1]: word for name, word in parts if name.startswith("{")}
-
-
-def _walk(node: dict[str, Any], words: list[str], at: int) -> dict[str, Endpoint] | None:
-    """The methods at a path. A fixed word goes before a parameter."""
-    if at == len(words):
-        return node.get("")
-    word = words[at]
-    if not word:
-        return None
-    for each in (word, "*"):
-        if each in node and (found := _walk(node[each], words, at + 1)):
-            return found
-    return None
+def rights_to_read(routes: Iterable[AnyRoute]) -> tuple[dict[type[Row], Right], dict[str, Right]]:
+    """The right to read one row of each table, and that to read each entity by its name."""
+    rows, entities = dict[type[Row], Right](), dict(UNSHOWN)
+    for route in routes:
+        if isinstance(route, One):
+            rows[route.row] = entities[route.row.OF.__name__] = route.needs
+        elif isinstance(route, List):
+            entities.setdefault(_kind_of(route).__name__, route.needs)
+    return rows, entities

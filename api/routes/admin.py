@@ -46,7 +46,7 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from api.context import Context
-    from api.pipeline.pipeline import CommandRequest
+    from api.pipeline.routes import CommandRequest
 
 AUTH = "/v1/auth"
 ADMINS, ONE_ADMIN = "/v1/admin-users", "/v1/admin-users/{id}"

@@ -14,7 +14,7 @@ from rim_ledger.engine.command import Form
 
 if TYPE_CHECKING:
     from api.context import Context
-    from api.pipeline.pipeline import CommandRequest, Done
+    from api.pipeline.routes import CommandRequest, Done
 
 KEYS, ONE = "/v1/api-keys", "/v1/api-keys/{id}"
 WRITE, DELETE = ("api_keys", "write"), ("api_keys", "delete")

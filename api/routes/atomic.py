@@ -16,7 +16,9 @@ from api.http.problem import Malformed, TooLarge, encoded
 from api.http.text import TextFile
 from api.pipeline.commands import receipt_fields, status_of
 from api.pipeline.idempotency import asked_by, key_for
-from api.pipeline.pipeline import CommandRequest, decide, perform, prepare, request_of
+from api.pipeline.pipeline import decide, perform, prepare, request_of
+from api.pipeline.routes import CommandRequest
+from api.routes.bulk_lines import Sender
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.missing import Missing
@@ -25,7 +27,6 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from api.context import Context
-    from api.routes.bulk import Sender
 
 LINES_MAX: Final = 1000
 BODY_MAX: Final = 16 * 1024 * 1024
@@ -118,7 +119,7 @@ def _ended(asked: list[Activity], refusal: Refused) -> list[Activity]:
     ]
 
 
-async def perform_all(sender: "Sender", file: TextFile) -> Reply:
+async def perform_all(sender: Sender, file: TextFile) -> Reply:
     """200 and every receipt; or the status of the line that was refused, and nothing happened."""
     context, call = sender.context, sender.call
     body = await gather(file, BODY_MAX)
@@ -156,7 +157,7 @@ async def perform_all(sender: "Sender", file: TextFile) -> Reply:
     return _done(batch, receipt, receipts)
 
 
-def _ready(sender: "Sender", text: bytes) -> CommandRequest:
+def _ready(sender: Sender, text: bytes) -> CommandRequest:
     request = sender.read(text)
     if request.route.alone:
         raise Invalid("not-atomic", "This goes on after its decision, so it goes alone.", "/op")
@@ -191,7 +192,7 @@ def _done(batch: _Batch, receipt: Receipt, receipts: Sequence[Receipt]) -> Reply
     return Reply(200, b"".join(answers), headers, MEDIA_TYPE)
 
 
-def _undone(sender: "Sender", texts: dict[int, bytes], failures: dict[int, Refused]) -> Reply:
+def _undone(sender: Sender, texts: dict[int, bytes], failures: dict[int, Refused]) -> Reply:
     """Why nothing was done: each line that was refused, and the others aborted."""
     answers = [sender.failed(number, failures.get(number) or Aborted()) for number in texts]
     status = min(problem.status_of(refusal) for refusal in failures.values())

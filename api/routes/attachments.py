@@ -15,8 +15,8 @@ from api.pipeline.commands import receipt_headers
 from api.pipeline.disclosure import Look, show
 from api.pipeline.pipeline import decide, look, request_of, require_known, rights_in
 from api.pipeline.readmission import admit_again, streaming
-from api.pipeline.rights import Rights
-from api.pipeline.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
+from api.pipeline.rights import SEES_PERSONS, Rights
+from api.pipeline.routes import AnyRoute, Other, Parameters, activity_of
 from api.routes.support import ONE, READ, WRITE
 from rim_ledger.admin import authentication
 from rim_ledger.engine.command import perform

@@ -30,7 +30,7 @@ from rim_ledger.notifications.retry import RetryNotification
 
 if TYPE_CHECKING:
     from api.context import Context
-    from api.pipeline.pipeline import CommandRequest
+    from api.pipeline.routes import CommandRequest
 
 BROADCASTS, ONE = "/v1/broadcasts", "/v1/broadcasts/{id}"
 NOTIFICATIONS = "/v1/notifications"

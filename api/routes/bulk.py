@@ -2,29 +2,22 @@
 
 import asyncio
 import json
-import re
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct, field
-from pydantic import Field
-
-from api.http import problem
-from api.http.body import BODY_MAX, BODY_SECONDS, Disconnected, read_json
+from api.http.body import BODY_MAX, BODY_SECONDS, Disconnected
 from api.http.call import Call
-from api.http.problem import TooLarge
-from api.http.query import read_parameters, unfit
+from api.http.query import unfit
 from api.http.stream import PIECE_MAX
 from api.http.text import TextFile
-from api.pipeline.background import note_unexpected
-from api.pipeline.commands import command_request, read_as, receipt_fields, status_of
-from api.pipeline.pipeline import CommandRequest, Done, admitted, submit
-from api.pipeline.routes import AnyRoute, Other, Parameters, Route
+from api.pipeline.commands import receipt_fields, status_of
+from api.pipeline.pipeline import admitted, submit
+from api.pipeline.routes import AnyRoute, CommandRequest, Done, Other, Parameters
 from api.routes.atomic import ASKED, perform_all
-from rim_ledger.engine.command import Form
-from rim_ledger.engine.refusals import Invalid, Refused, Unavailable
+from api.routes.bulk_lines import Line, Sender
+from rim_ledger.engine.refusals import Refused
 
 if TYPE_CHECKING:
     from api.context import Context
@@ -40,73 +33,12 @@ way no more than a stream counts for. Who sends everything before reading anythi
 TURN: Final = 10
 """Lines after which others have their turn: what is refused as it is read waits for nothing, and a
 piece of a file may hold thousands of such lines."""
-OP: Final = re.compile(r"(POST|PATCH|PUT|DELETE) (/[!-~]{1,500})")
 
 
 LEFT_SECONDS: Final = 0.25
 """How long lines that are under way are waited for, when their sender is waited for no more."""
 UnderWay = deque[tuple[int, asyncio.Future[bytes]]]
 """Lines that are on their way, in order: their bytes, and their answers to come."""
-
-
-class Line(Form):
-    """One command, as a single request would give it."""
-
-    op: Annotated[str, Field(examples=["POST /v1/users"])]
-    key: str | None = None
-    body: Any = None
-    version: Annotated[int, Field(ge=1)] | None = None
-
-
-class Progress(Struct):
-    """How many lines were read, and how many of them were carried out."""
-
-    read: int = 0
-    done: int = 0
-
-    def __str__(self) -> str:
-        return f"; of {self.read} lines that were read {self.done} were carried out"
-
-
-class Sender(Struct, frozen=True):
-    """Who sends the lines."""
-
-    context: "Context"
-    call: Call
-    progress: Progress = field(default_factory=Progress)
-
-    def read(self, text: bytes) -> CommandRequest:
-        """The command in a line; Refused when there is none."""
-        if len(text) > BODY_MAX:
-            raise TooLarge("body-too-large", f"A line has at most {BODY_MAX} bytes.")
-        line = read_as(Line, read_json(text))
-        if (op := OP.fullmatch(line.op)) is None:
-            raise Invalid("invalid-op", "An op is a method and a path.", "/op")
-        path, _, query = op[2].partition("?")
-        endpoint, parameters = self.context.table.find(op[1], path)
-        if not isinstance(route := endpoint.route, Route) or route.answer:
-            raise Invalid("invalid-op", "This op is no command.", "/op")
-        read_parameters(query.encode(), route.QUERY)
-        return command_request(
-            self.context,
-            self.call,
-            route,
-            parameters,
-            {} if line.body is None else line.body,
-            op=line.op,
-            key=line.key,
-            versions=None if line.version is None else frozenset([line.version]),
-        )
-
-    def failed(self, number: int, error: Exception) -> bytes:
-        """The answer to a line that came to nothing."""
-        if not isinstance(error, Refused | Unavailable):
-            note_unexpected(self.context, error)
-        said = problem.problem(error, self.call.path, self.call.id)
-        answer = {"line": number, "status": said["status"], "problem": said}
-        if getattr(error, "replayed", False):
-            answer["replayed"] = True
-        return problem.encoded(answer) + b"\n"
 
 
 def _done(number: int, done: Done) -> bytes:

@@ -7,8 +7,8 @@ from api.description.components import shape
 from api.http.call import Call, Reply
 from api.http.problem import encoded
 from api.pipeline.commands import read_form
-from api.pipeline.pipeline import Request, decide, look, request_of
-from api.pipeline.routes import AnyRoute, Other, Parameters
+from api.pipeline.pipeline import decide, look, request_of
+from api.pipeline.routes import AnyRoute, Other, Parameters, Request
 from api.routes.admin import position, rfc3339
 from rim_ledger.admin import authentication
 from rim_ledger.customers.access import log_out as end_session

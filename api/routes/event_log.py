@@ -14,9 +14,9 @@ from api.http.query import unfit
 from api.pipeline.as_of import NUMBER, position_at
 from api.pipeline.disclosure import Look, show
 from api.pipeline.filters import LIMIT_MAX, all_of
+from api.pipeline.freshness import last_position
 from api.pipeline.keys import keys_of
 from api.pipeline.pipeline import admitted
-from api.pipeline.position import last_position
 from api.pipeline.reads import find_id
 from api.pipeline.routes import Parameters
 from api.pipeline.visible_rows import seen as partly

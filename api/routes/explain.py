@@ -8,9 +8,9 @@ from api.http.call import Call, Reply
 from api.http.ids import missing, resolve
 from api.pipeline.as_of import position_of
 from api.pipeline.disclosure import Look, show
+from api.pipeline.freshness import last_position
 from api.pipeline.keys import keys_of
 from api.pipeline.pipeline import admitted
-from api.pipeline.position import last_position
 from api.pipeline.routes import AnyRoute, Other, Parameters, activity_of
 from projections.cloud_events import Actor, Reader, Stored, persons_in, read
 from projections.follow import log

@@ -12,7 +12,8 @@ from api.pipeline.background import begin
 from api.pipeline.commands import require_no_fields
 from api.pipeline.pipeline import admitted
 from api.pipeline.readmission import admit_again, streaming
-from api.pipeline.routes import SEES_PERSONS, AnyRoute, Other, Parameters, activity_of
+from api.pipeline.rights import SEES_PERSONS
+from api.pipeline.routes import AnyRoute, Other, Parameters, activity_of
 from api.routes.event_log import ReaderView, read_question
 from api.routes.events import NUMBER, QUERY, READ
 from api.routes.export_making import make

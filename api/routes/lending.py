@@ -39,7 +39,7 @@ from rim_ledger.lending.user_commands import (
 
 if TYPE_CHECKING:
     from api.context import Context
-    from api.pipeline.pipeline import CommandRequest
+    from api.pipeline.routes import CommandRequest
 
 
 async def send_airtime(context: "Context", _: "CommandRequest", receipt: Receipt) -> Receipt:

@@ -10,7 +10,7 @@ from api.http.call import JSON, NDJSON, Call, Reply
 from api.http.stream import Stream
 from api.pipeline.background import note_unexpected
 from api.pipeline.commands import read_form
-from api.pipeline.position import last_position, wait_for
+from api.pipeline.freshness import last_position, wait_for
 from api.pipeline.readmission import admit_again, streaming
 from api.pipeline.routes import AnyRoute, Other, Parameters
 from projections.analysis.backtest import Backtest, Change

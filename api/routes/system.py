@@ -25,7 +25,7 @@ from rim_ledger.system.integration_commands import (
 
 if TYPE_CHECKING:
     from api.context import Context
-    from api.pipeline.pipeline import CommandRequest
+    from api.pipeline.routes import CommandRequest
 
 CONFIG = "/v1/system-config"
 SETTING = CONFIG + "/{category}/{key}"

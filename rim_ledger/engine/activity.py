@@ -37,33 +37,33 @@ def with_uuids(activity: Activity, holder: Callable[[str, str], UUID | None]) ->
     that holds a business id. One that no stream holds stays."""
 
     def uuid(word: str) -> str:
-        if BUSINESS_ID.fullmatch(word):
-            return str(holder("business-id", word) or word)
-        return word.lower() if UUID_TEXT.fullmatch(word) else word
+        if UUID_TEXT.fullmatch(word):
+            return word.lower()
+        return str((BUSINESS_ID.fullmatch(word) and holder("business-id", word)) or word)
 
     if activity.resource_id is None:
         return activity
     return replace(activity, resource_id="/".join(map(uuid, activity.resource_id.split("/"))))
 
 
-class AdminActivityLog(Struct, frozen=True, kw_only=True):
+class AdminActivityLog(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was asked for, by whom (the API key as well, if a machine asked), from where, and how it
-    ended."""
+    ended. Its JSON is the one of `sealed_row.entry`: null is left out, and the code is to come."""
 
     id: UUID
-    admin_id: UUID | None
+    admin_id: UUID | None = None
     admin_name: str
     action: str
     resource: str
-    resource_id: str | None
+    resource_id: str | None = None
     details: dict[str, Any]
-    ip_address: str | None
-    user_agent: str | None
-    request_id: str | None
+    ip_address: str | None = None
+    user_agent: str | None = None
+    request_id: str | None = None
     timestamp: datetime
     api_key_id: UUID | None = None
     api_key_name: str | None = None
-    persons: tuple[UUID, ...] = ()
+    persons: tuple[UUID, ...]
     mac: str = ""
     """The code of the line, in the way of PostgreSQL."""
 
@@ -71,7 +71,8 @@ class AdminActivityLog(Struct, frozen=True, kw_only=True):
 def logged(
     activity: Activity, stamp: Stamp, answer: object, *, id: UUID, at: datetime
 ) -> AdminActivityLog:
-    """The line for an activity: `details.outcome` is done, or the code of the refusal."""
+    """The line for an activity that was logged at a time (UTC): `details.outcome` is done, or the
+    code of the refusal."""
     refused = answer.code if isinstance(answer, Refused) else FAILED
     outcome = refused if isinstance(answer, Exception) else DONE
     said = shared(AdminActivityLog, activity) | {"details": {"outcome": outcome} | activity.details}

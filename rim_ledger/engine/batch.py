@@ -92,12 +92,13 @@ class Batch:
             raise Missing(listing=(kind, count))
         return names
 
-    def take(self, uow: UnitOfWork) -> None:
-        """Let the rest of the group see what this decision wrote, once its events tell of it."""
+    def take(self, uow: UnitOfWork, moved: Mapping[Claim, UUID | None]) -> None:
+        """Let the rest of the group see what this decision wrote, once its events tell of it, and
+        what it `moved` on the lists."""
         mark(uow, self._known.vault)
         self.streams |= uow.streams
         self.claims |= uow.claims
-        self.places |= uow.places
+        self.places |= moved
         self.keys |= {person: key for person, (key, _) in uow.keys.items()}
         self.keys |= dict.fromkeys(uow.erased)
         self.secrets |= uow.secrets

@@ -4,13 +4,11 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hmac import compare_digest
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from msgspec.structs import asdict, replace
 
-from rim_ledger.engine.activity import AdminActivityLog
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.codec import Codec, Recorded
@@ -18,7 +16,6 @@ from rim_ledger.engine.draft import Draft, Outcome
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.event_mac import Forged, RowForged, leaf
 from rim_ledger.engine.missing import Secret
-from rim_ledger.engine.refused_request import RefusedRequest
 from rim_ledger.engine.rows import (
     ADOPTED,
     is_held,
@@ -31,10 +28,8 @@ from rim_ledger.engine.rows import (
 from rim_ledger.engine.store import Line, Moved, Store
 from rim_ledger.values import numbered
 from rim_ledger.vault.personal_keys import Vault
-from rim_ledger.vault.sealed_row import entry
 
 CACHE_MAX: Final = 20_000
-L = TypeVar("L", AdminActivityLog, RefusedRequest)
 
 log = logging.getLogger("rim_ledger")
 
@@ -95,10 +90,10 @@ class Cache:
             codes.append(self.event_mac.code(entry))
         return codes
 
-    def coded(self, table: str, line: L) -> L:
-        """A line for a table that is sealed, with its code."""
-        code = self.event_mac.code(entry(table, asdict(line)))
-        return replace(line, mac=f"\\x{code.hex()}")
+    def coded(self, entry: bytes) -> bytes:
+        """The JSON of a line for a table that is sealed, of its entry, with its code."""
+        _, _, said = entry.partition(b"\n")
+        return said[:-1] + b',"mac":"\\\\x%s"}' % self.event_mac.code(entry).hex().encode()
 
     async def load_claims(self, store: Store, claims: Collection[Claim]) -> None:
         """Raises RowForged where a stream does not have the name that is said to be its own, and

@@ -14,7 +14,7 @@ def moves(
     before: Aggregate | None, after: Aggregate | None, stream: UUID
 ) -> dict[Claim, UUID | None]:
     """What an event changes on the lists: where the stream stands from now on, and no more."""
-    left, there = (each.lists if each else NOWHERE for each in (before, after))
+    left, there = before.lists if before else NOWHERE, after.lists if after else NOWHERE
     if left == there:
         return {}
     return dict.fromkeys(left - there) | dict.fromkeys(there - left, stream)

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC
 from time import perf_counter
 from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from rim_ledger.engine.activity import logged, with_uuids
 from rim_ledger.engine.aggregate import Stamp
@@ -23,6 +25,7 @@ from rim_ledger.engine.rows import DONE, key_print
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.vault.personal_keys import Vault
+from rim_ledger.vault.sealed_row import entry, entry_of
 
 LOADS_MAX: Final = 10_000
 SECONDS_MAX: Final = 0.25
@@ -123,11 +126,12 @@ class Deciding:
         for asked in uow.refused_requests:
             line, at = self._environment.new_id(), draft.at
             line_of = refused_request(asked, uow.stamp, id=line, position=position, at=at)
-            draft.refused_requests.append(self._known.coded("refused_requests", line_of))
+            said = entry("refused_requests", asdict(line_of))
+            draft.refused_requests.append(self._known.coded(said))
         for activity in activities:
             line = self._environment.new_id()
             made = logged(activity, uow.stamp, item.answer, id=line, at=draft.at)
-            draft.activities.append(self._known.coded("activity", made))
+            draft.activities.append(self._known.coded(entry_of("activity", made)))
         if key and scope and (text := kept(item.answer, item.value if item.keeps_value else None)):
             outcome = self._known.outcome(*scope, key.request_hash, text)
             view.outcomes[scope] = outcome
@@ -136,14 +140,15 @@ class Deciding:
     def _take(self, uow: UnitOfWork, view: Batch, draft: Draft) -> None:
         if not uow.events:
             uow.numbers.clear()  # A number is taken by what bears it.
-        view.take(uow)
+        moved = uow.moves()
+        view.take(uow, moved)
         for recorded in uow.events:
             stored = self._known.codec.to_stored_event(recorded)
             draft.streams.append(recorded.originator_id)
             draft.versions.append(recorded.originator_version)
             draft.names.append(stored.topic)
             draft.bodies.append(stored.state.decode())
-        draft.claims |= uow.claims | uow.places
+        draft.claims |= uow.claims | moved
         draft.keys |= {person: wrapped for person, (_, wrapped) in uow.keys.items()}
         draft.erased |= uow.erased
         draft.secrets |= uow.secrets
@@ -152,9 +157,8 @@ class Deciding:
         draft.counts |= uow.counts
 
     def _empty_draft(self) -> Draft:
-        return Draft(
-            head=self._known.head, at=max(self._environment.now(), self._known.recorded_at)
-        )
+        at = max(self._environment.now(), self._known.recorded_at)
+        return Draft(head=self._known.head, at=at.astimezone(UTC))
 
     async def _open_group(self, group: list[Item], store: Store) -> Batch:
         view = Batch(self._known)

@@ -4,14 +4,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from msgspec import Struct
 
-from rim_ledger.engine.activity import AdminActivityLog
 from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.counts import Count, columns
 from rim_ledger.engine.missing import Secret
-from rim_ledger.engine.refused_request import RefusedRequest
 from rim_ledger.engine.unit_of_work import Reminder
 
 
@@ -43,8 +40,9 @@ class Draft(Struct):
     numbers: dict[tuple[str, int], int] = {}
     counts: dict[Count, int] = {}
     outcomes: list[Outcome] = []
-    activities: list[AdminActivityLog] = []
-    refused_requests: list[RefusedRequest] = []
+    activities: list[bytes] = []
+    refused_requests: list[bytes] = []
+    """Lines of these tables as JSON."""
 
     @property
     def leaves_nothing(self) -> bool:
@@ -52,6 +50,12 @@ class Draft(Struct):
         written = (self.streams, self.claims, self.keys, self.erased, self.secrets)
         logged = (self.outcomes, self.activities, self.refused_requests)
         return not any((*written, self.reminders, *logged))
+
+    @property
+    def writes_seldom(self) -> bool:
+        """Whether there is anything of what few decisions write."""
+        gone = (self.erased, not all(self.claims.values()), not all(self.reminders.values()))
+        return any((*gone, self.secrets, self.counts, self.refused_requests))
 
     def parameters(self) -> dict[str, Any]:
         held = [(claim, holder) for claim, holder in self.claims.items() if holder]
@@ -91,7 +95,11 @@ class Draft(Struct):
             "hashes": [each.request_hash for each in self.outcomes],
             "outcomes": [each.outcome for each in self.outcomes],
             "outcome_macs": [each.mac for each in self.outcomes],
-            "activities": msgspec.json.encode(self.activities).decode(),
-            "refused_requests": msgspec.json.encode(self.refused_requests).decode(),
+            "activities": _array(self.activities),
+            "refused_requests": _array(self.refused_requests),
             "notify": bool(self.streams),
         } | columns(self.counts)
+
+
+def _array(lines: list[bytes]) -> str:
+    return f"[{b','.join(lines).decode()}]"

@@ -34,12 +34,10 @@ class Entry(Struct, frozen=True, gc=False):
         """The same stream with its next event."""
         aggregate = evolved(self.aggregate, kind, recorded)
         latest = max(self.latest or recorded.stamp.at, recorded.stamp.at)
-        kept = with_rows(self.kept, recorded.kept)
+        kept = with_rows(self.kept, recorded.kept) if recorded.kept else self.kept
         return type(self)(aggregate, recorded.originator_version, recorded.id, latest, kept)
 
 
 def with_rows(kept: Kept, changes: Kept) -> Kept:
     """What rows there are after some were written or removed."""
-    if not changes:
-        return kept
     return {name: mark for name, mark in {**kept, **changes}.items() if mark is not None}

@@ -1,14 +1,15 @@
 """Authenticates stored events: a code over each, by a key that the database never has."""
 
-import hashlib
 import hmac
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Self
 from uuid import UUID
 
 import msgspec
 
 from rim_ledger.engine.refusals import Unavailable
+from rim_ledger.keyed_hash import KeyedHash
 
 POSITION: Final = 8
 """Bytes of a position, where it is kept with the key."""
@@ -35,6 +36,7 @@ class EventMac:
 
     def __init__(self, key: bytes, since: int = 0) -> None:
         self._key, self.since = key, since
+        self._hash = KeyedHash(key)
 
     @classmethod
     def of(cls, kept: bytes) -> Self:
@@ -46,7 +48,7 @@ class EventMac:
 
     def code(self, leaf: bytes) -> bytes:
         """The 32 bytes of code for the leaf of an event."""
-        return hmac.digest(self._key, leaf, hashlib.sha256)
+        return self._hash.digest(leaf)
 
     def row_code(self, table: str, *columns: str) -> bytes:
         """The 32 bytes of code for a row beside the log; no leaf of an event begins like it."""
@@ -66,5 +68,11 @@ def leaf(
 ) -> bytes:
     """The bytes that stand for an event in the Merkle tree, and under its code;
     docs/reference/verifiable-log.md says so."""
-    at = recorded_at.astimezone(UTC).isoformat(timespec="microseconds")[:26]
-    return f"{position}\n{stream}\n{version}\n{name}\n{at}Z\n".encode() + body
+    at = _written(recorded_at)
+    return f"{position}\n{stream}\n{version}\n{name}\n{at}\n".encode() + body
+
+
+@lru_cache(1)
+def _written(at: datetime) -> str:
+    """A time in UTC, to the microsecond. A group of events has one."""
+    return f"{at.astimezone(UTC).isoformat(timespec='microseconds')[:26]}Z"

@@ -24,8 +24,6 @@ ADOPTED: Final = derived_id("adopted-secrets")
 """The stream whose event says which secrets there were before events did."""
 PRINT: Final = 32
 """Hexadecimal digits of a fingerprint in an event."""
-NAME_PRINT: Final = 16
-"""The same for a name that is taken or given back."""
 TAKEN, FREE, DONE = "+", "-", "="
 """What stands before a fingerprint in an event: of a name that it takes or gives back, of the
 idempotency key that its command came with."""
@@ -55,13 +53,12 @@ def mark(uow: UnitOfWork, vault: Vault) -> None:
 
 def name_print(vault: Vault, claim: Claim) -> str:
     """The fingerprint of a name in the events that take it and give it back."""
-    kind, name = claim
-    return vault.fingerprint(f"claim {kind}", name)[:NAME_PRINT]
+    return vault.short_print("claim " + claim[0], claim[1])
 
 
 def key_print(vault: Vault, caller: str, key: str) -> str:
     """The fingerprint of an idempotency key in the event of the command that came with it."""
-    return vault.fingerprint("outcome", f"{caller} {key}")[:NAME_PRINT]
+    return vault.short_print("outcome", f"{caller} {key}")
 
 
 def is_taken(recorded: Recorded, name: str) -> bool:

@@ -55,12 +55,14 @@ class UnitOfWork:
         """What the caller may do; None for the system itself, which may do everything."""
         self.role_limits = RoleLimits()
         self.streams: dict[UUID, Entry] = {}
+        self._entries: dict[UUID, Entry] = {}
+        """These, and the streams that were only read."""
+        self._before: dict[UUID, Entry] = {}
+        """What the streams were that this decision has added to."""
         self.events: list[Recorded] = []
         self.claims: dict[Claim, UUID | None] = {}
         self.told: list[str] = []
         """What its last event says besides of names and idempotency keys, see `rows.mark`."""
-        self.places: dict[Claim, UUID | None] = {}
-        """Where streams stand on lists from now on, or no more."""
         self.keys: dict[UUID, tuple[AESGCM, bytes]] = {}
         self.erased: set[UUID] = set()
         self.numbers: dict[tuple[str, int], int] = {}
@@ -172,8 +174,8 @@ class UnitOfWork:
                 stamp=self.stamp,
             )
             after = entry.after(kind, recorded)
-            self.streams[id] = after
-            self.places |= moves(entry.aggregate, after.aggregate, id)
+            self._before.setdefault(id, entry)
+            self.streams[id] = self._entries[id] = after
             self.events.append(recorded)
 
     def holder(self, kind: str, name: str) -> UUID | None:
@@ -194,7 +196,14 @@ class UnitOfWork:
 
     def listed(self, kind: str, count: int) -> list[UUID]:
         """The first streams on a list, `count` at most, in the order of their names there."""
-        return [*amended(self._view.listed, self.places, kind, count).values()]
+        return [*amended(self._view.listed, self.moves(), kind, count).values()]
+
+    def moves(self) -> dict[Claim, UUID | None]:
+        """Where streams stand on lists from now on, or no more."""
+        places: dict[Claim, UUID | None] = {}
+        for stream, before in self._before.items():
+            places |= moves(before.aggregate, self.streams[stream].aggregate, stream)
+        return places
 
     def fingerprint(self, kind: str, text: str) -> str:
         """A keyed hash, to claim or compare personal words by."""
@@ -257,9 +266,10 @@ class UnitOfWork:
         return fresh
 
     def _entry(self, id: UUID) -> Entry:
-        if entry := self.streams.get(id):
-            return entry
-        return Entry() if id in self._fresh else self._view.stream(id)
+        if (entry := self._entries.get(id)) is None:
+            entry = Entry() if id in self._fresh else self._view.stream(id)
+            self._entries[id] = entry
+        return entry
 
     def _person(self, entry: Entry, kind: type[Aggregate], id: UUID, event: Event) -> UUID:
         aggregate = entry.aggregate or kind.begin(id, event, self.stamp)

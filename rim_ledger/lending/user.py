@@ -443,6 +443,8 @@ class User(Aggregate):
                 paid = self.but(heard_at=max(self.heard_at, stamp.at))
                 for part in event.parts:
                     paid = paid._paid(part, event.completed, stamp.at)
+                if not event.credit and paid.credit_balance <= ZERO:
+                    return paid
                 came = [event.transaction_id] if event.credit else []
                 paid = paid.but(credit_from=(*self.credit_from, *came))
                 return paid._credited(event.credit, event.paid_at or stamp.at)

@@ -39,12 +39,14 @@ from rim_ledger.support.ticket import tickets_of
 from rim_ledger.values import ZERO, Email, Limit, Name, Note, Phone
 
 
-def _claim(uow: UnitOfWork, kind: str, text: str, user: UUID) -> str:
-    """Take a phone or an e-mail for a user, by its keyed hash."""
-    print_ = uow.fingerprint(kind, text.casefold())
-    taken = Refused(f"{kind}-taken", f"Another user has this {kind}.")
-    uow.claim(f"user-{kind}", print_, user, taken)
-    return print_
+def _claim(uow: UnitOfWork, user: UUID, **given: str | None) -> dict[str, str]:
+    """Take what is given of a phone and an e-mail for a user, by their keyed hashes; these."""
+    prints = {kind: uow.fingerprint(kind, text.casefold()) for kind, text in given.items() if text}
+    uow.look_ahead(partial(uow.holder, f"user-{kind}", each) for kind, each in prints.items())
+    for kind, each in prints.items():
+        taken = Refused(f"{kind}-taken", f"Another user has this {kind}.")
+        uow.claim(f"user-{kind}", each, user, taken)
+    return prints
 
 
 class RegisterUser(Creation[User]):
@@ -64,11 +66,13 @@ class RegisterUser(Creation[User]):
         if {"credit_score", "credit_limit", "auto_limit_enabled"} & self.model_fields_set:
             uow.need("users.credit", "write")
             uow.role_limits.require_limit(limit)
+        number = uow.number("USR")
+        prints = _claim(uow, id, phone=self.phone, email=self.email)
         event = UserRegistered.of(
             self,
-            user_id=uow.number("USR"),
-            phone_hash=_claim(uow, "phone", self.phone, id),
-            email_hash=_claim(uow, "email", self.email, id),
+            user_id=number,
+            phone_hash=prints["phone"],
+            email_hash=prints["email"],
             credit_limit=limit,
         )
         require_no_conflict(uow, User.begin(id, event, uow.stamp))
@@ -90,10 +94,11 @@ class ChangeContact(Patch[User]):
             return
         require_thawed(uow, aggregate)
         phone, email = changes.get("phone"), changes.get("email")
+        prints = _claim(uow, aggregate.id, phone=phone, email=email)
         event = UserContactChanged(
             **changes,
-            phone_hash=phone and _claim(uow, "phone", phone, aggregate.id),
-            email_hash=email and _claim(uow, "email", email, aggregate.id),
+            phone_hash=prints.get("phone"),
+            email_hash=prints.get("email"),
         )
         require_no_conflict(uow, aggregate.evolve(event, uow.stamp))
         if phone or email:

@@ -1,7 +1,6 @@
 """Personal words: sealed under a key per person, so that destroying the key erases the person."""
 
 import hashlib
-import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from functools import cache
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.environment import Environment
+from rim_ledger.keyed_hash import KeyedHash
 from rim_ledger.vault.key_ring import KEY, KEY_ID, NONCE, Purpose, Ring
 
 MARK: Final = "~1."
@@ -31,6 +31,7 @@ class Vault:
         self._ring, self._environment = ring, environment
         self._wrappers: dict[tuple[Purpose, int], AESGCM] = {}
         self._fingerprint_key = self.key(Purpose.FINGERPRINT)
+        self._fingerprint = KeyedHash(self._fingerprint_key)
         self.event_mac = ring.event_mac
         """What authenticates events; None in a ledger in which they carry no codes yet."""
 
@@ -44,8 +45,12 @@ class Vault:
 
     def fingerprint(self, kind: str, text: str) -> str:
         """A keyed hash: equal for equal text, and of no use without the key."""
+        return self._fingerprint.digest(f"{kind}\0{text}".encode()).hex()
+
+    def short_print(self, kind: str, text: str) -> str:
+        """A keyed hash of 64 bits, for an index in which two that are alike do little harm."""
         words = f"{kind}\0{text}".encode()
-        return hmac.new(self._fingerprint_key, words, hashlib.sha256).hexdigest()
+        return hashlib.blake2b(words, key=self._fingerprint_key, digest_size=8).hexdigest()
 
     def make_key(self, person: UUID) -> tuple[AESGCM, bytes]:
         """A new key for a person, and its wrapped form for the database."""

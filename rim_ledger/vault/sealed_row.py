@@ -9,6 +9,7 @@ import msgspec
 
 BESIDE: Final = frozenset({"number", "mac"})
 """Columns that are no part of what a row says."""
+_encoder: Final = msgspec.json.Encoder(order="sorted")
 
 
 def entry(table: str, row: Mapping[str, Any]) -> bytes:
@@ -16,18 +17,17 @@ def entry(table: str, row: Mapping[str, Any]) -> bytes:
     the columns that are not null as JSON, by name in order and without spaces. Times are in UTC,
     decimals without zeros at their end. A column that is added later changes no older row."""
     said = {
-        name: _plain(value)
+        name: _plain(value) if isinstance(value, datetime | Decimal) else value
         for name, value in row.items()
         if value is not None and name not in BESIDE
     }
-    return table.encode() + b"\n" + msgspec.json.encode(said, order="sorted")
+    return entry_of(table, said)
 
 
-def _plain(value: Any) -> Any:
-    match value:
-        case datetime():
-            return value.astimezone(UTC)
-        case Decimal():
-            return f"{value.normalize():f}"
-        case _:
-            return value
+def entry_of(table: str, said: Any) -> bytes:
+    """The same of what a row says: times in UTC, nothing null, no decimals."""
+    return table.encode() + b"\n" + _encoder.encode(said)
+
+
+def _plain(value: datetime | Decimal) -> datetime | str:
+    return value.astimezone(UTC) if isinstance(value, datetime) else f"{value.normalize():f}"

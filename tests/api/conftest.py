@@ -16,7 +16,7 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 
-from api import context
+from api import app
 from api.app import Api
 from api.config.settings import Settings
 from api.pipeline import position
@@ -50,7 +50,7 @@ def _waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is, what is under way is waited for."""
     for module, name in (
         (position, "READ_TIMEOUT_SECONDS"),
-        (context, "READ_TIMEOUT_SECONDS"),
+        (app, "READ_TIMEOUT_SECONDS"),
         (dispatch, "ANSWER_TIMEOUT_SECONDS"),
         (login_throttle, "TURN_TIMEOUT_SECONDS"),
         (connection, "RECONNECT_TIMEOUT_SECONDS"),

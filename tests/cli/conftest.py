@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
+import psycopg
 import pytest
 
 from api.cli import main
 from projections.proofs import sealer
-from tests.cli.lost import Ledger
+from tests.cli.lost import DATABASE, Ledger
 from tests.cli.service import Service, a_service
 from tests.cli.trial import PASSWORD
 
@@ -20,17 +22,42 @@ def service() -> Iterator[Service]:
         yield service
 
 
+BEGUN: Final = "template_lost"
+
+
+@pytest.fixture(scope="session")
+def begun(server: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The template of a ledger with its first admin; init leaves nothing at its home."""
+    ledger = Ledger(tmp_path_factory.mktemp("begun"), server, str)
+    with pytest.MonkeyPatch.context() as patch:
+        set_up(ledger, patch)
+        ledger.wipe()
+        main.init()
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {DATABASE} RENAME TO {BEGUN}".encode())
+    assert not ledger.home.exists()
+    return BEGUN
+
+
 @pytest.fixture
 def ledger(
-    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    server: str,
+    begun: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> Ledger:
     """A ledger with its first admin, nothing of it signed yet."""
     monkeypatch.setattr(sealer, "EVERY_SECONDS", 0.0)
     ledger = Ledger(tmp_path, server, lambda: capsys.readouterr().out)
-    monkeypatch.setenv("RIM_HOME", str(ledger.home))
-    monkeypatch.setenv("DATABASE_URL", ledger.url)
-    monkeypatch.setenv("RIM_SECRET_KEY", SECRET)
-    monkeypatch.setenv("RIM_ADMIN_PASSWORD", PASSWORD)
-    ledger.wipe()
-    main.init()
+    set_up(ledger, monkeypatch)
+    ledger.wipe(begun)
     return ledger
+
+
+def set_up(ledger: Ledger, patch: pytest.MonkeyPatch) -> None:
+    """Let the commands of this process be about a ledger."""
+    patch.setenv("RIM_HOME", str(ledger.home))
+    patch.setenv("DATABASE_URL", ledger.url)
+    patch.setenv("RIM_SECRET_KEY", SECRET)
+    patch.setenv("RIM_ADMIN_PASSWORD", PASSWORD)

@@ -5,7 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -22,19 +22,21 @@ from projections.proofs.origins import OriginOpening, Origins
 from projections.proofs.signed_note import Checkpoint
 from rim_ledger.system.backup_settings import BackupType
 
+DATABASE: Final = "lost_and_found"
+
 
 class Ledger:
     """A home and a database, and what commands say about them."""
 
     def __init__(self, place: Path, server: str, told: Callable[[], str]) -> None:
         self.home, self._server, self._told = place / "home", server, told
-        self.url = server.replace("/rim_ledger?", "/lost_and_found?")
+        self.url = server.replace("/rim_ledger?", f"/{DATABASE}?")
 
-    def wipe(self) -> None:
-        """Lose the database, and nothing else."""
+    def wipe(self, template: str = "template0") -> None:
+        """Lose the database, and nothing else; a copy of another may take its place."""
         with psycopg.connect(self._server, autocommit=True) as connection:
-            connection.execute("DROP DATABASE IF EXISTS lost_and_found WITH (FORCE)")
-            connection.execute("CREATE DATABASE lost_and_found")
+            connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)".encode())
+            connection.execute(f"CREATE DATABASE {DATABASE} TEMPLATE {template}".encode())
 
     def says(self, command: Callable[..., None], *arguments: Any, **more: Any) -> str:
         """What a command prints that must succeed."""

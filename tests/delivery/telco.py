@@ -201,7 +201,7 @@ class Lender:
 
     async def disburse(self, loan: UUID) -> Loan:
         request = self.ledger.execute(Loan, loan, DisburseLoan(), self.stamp())
-        await self.dispatch.disburse(lambda: request)
+        await self.dispatch.disburse(await request)
         await self.dispatch.drain()
         return await self.loan(loan)
 

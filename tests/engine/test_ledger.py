@@ -15,11 +15,12 @@ from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.ledger import Ledger, Work
 from rim_ledger.engine.refusals import NotFound, Refused, Unavailable
-from rim_ledger.engine.store import WRITE, Line, Store
+from rim_ledger.engine.store import Line, Store
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import lagos_day
 from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault, opened
+from rim_ledger.writing import WRITE
 from tests.sample import JARS, STAMP, Jar, add_coin, erase_owner, open_jar
 
 T = TypeVar("T")

@@ -204,7 +204,7 @@ def send_files(admin: Api, ada: Any) -> None:
     assert [each["status"] for each in answers] == [200], answers
     statement = admin.ask("statements", "upload_statement", body=file_of(BytesIO(STATEMENT)))
     assert (statement.lines, statement.unknown) == (1, 1)
-    assert admin.ask("journal", "export_journal").startswith("id,")
+    assert admin.ask("journal", "export_journal").startswith("position,at,event,")
 
     opened = models.OpenTicket(
         customer_id=str(ada.id),

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from psycopg import OperationalError
 
-from api.context import Context
 from projections.follow import log
 from rim_ledger.engine.refusals import Unavailable
+from rim_ledger.postgres.pool import Pool
 from tests.api.conftest import Client, Tell
 from tests.api.routes.test_journal import lend_and_repay
 
@@ -88,7 +88,7 @@ def test_a_broken_answer_has_one_start_and_no_end(
         await lend_and_repay(admin)
         await admin.get("/v1/journal", headers=await admin.caught_up())
         monkeypatch.setattr(log, "matching", breaking(log.matching, times))
-        monkeypatch.setattr(Context, "rows", breaking(Context.rows, 2 + times, AWAY))
+        monkeypatch.setattr(Pool, "rows", breaking(Pool.rows, 2 + times, AWAY))
         start, *parts = await messages(admin, path, accept)
         assert (start["type"], start["status"]) == ("http.response.start", 200)
         assert b"".join(part["body"] for part in parts).count(b"\n") == lines[times]
@@ -101,7 +101,7 @@ def test_a_store_that_is_away_from_the_start_is_a_problem(
     tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story(admin: Client) -> None:
-        monkeypatch.setattr(Context, "rows", breaking(Context.rows, 1, AWAY))
+        monkeypatch.setattr(Pool, "rows", breaking(Pool.rows, 1, AWAY))
         answer = await admin.get("/v1/journal.csv")
         assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
 

@@ -13,14 +13,15 @@ from api.catalogue import ROUTES, TABLE
 from api.cli.logs import Line
 from api.http.problem import MethodNotAllowed, NoRoute
 from api.pipeline.endpoint import Endpoint
-from api.pipeline.routes import Route, Table
+from api.pipeline.route_index import Table
+from api.pipeline.routes import Route, rights_to_read
 from rim_ledger.engine.idempotency import Receipt
 from tests.api.conftest import ADA, Client, Tell
 
 
 def with_after(after: Any) -> Table:
     """The routes, with something that follows when a user is suspended."""
-    return Table(
+    endpoints = (
         Endpoint(
             replace(each, after=after, alone=True)
             if isinstance(each, Route) and "suspend" in each.path
@@ -28,6 +29,7 @@ def with_after(after: Any) -> Table:
         )
         for each in ROUTES
     )
+    return Table(endpoints, *rights_to_read(ROUTES))
 
 
 def test_every_route_is_found_by_a_path_of_its_own() -> None:

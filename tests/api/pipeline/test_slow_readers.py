@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from api import context
+from api import app
 from api.cli import protocol
 from api.cli.protocol import BoundedProtocol
 from api.http import rate, stream
@@ -127,16 +127,16 @@ def test_those_who_read_nothing_hold_no_connection_and_are_ended(
     path: str, accept: str, tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swell(monkeypatch)
-    monkeypatch.setattr(context, "READ_TIMEOUT_SECONDS", 5.0)
+    monkeypatch.setattr(app, "READ_TIMEOUT_SECONDS", 5.0)
 
     async def story(admin: Client) -> None:
         other = await admin.take_on_superadmin("other")
         unread = admin.app.state.context.rates._unread
         async with listening(admin) as come:
-            readers = [come(admin) for _ in range(context.READERS_MAX)]
+            readers = [come(admin) for _ in range(app.READERS_MAX)]
             for each in readers:
                 await each.ask(path, accept)
-            await until(lambda: sum(unread.values()) >= context.READERS_MAX * rate.STREAM)
+            await until(lambda: sum(unread.values()) >= app.READERS_MAX * rate.STREAM)
             assert (await other.get("/v1/journal")).status_code == 200
             first = set(unread)
             monkeypatch.setattr(protocol, "SEND_SECONDS", SECONDS)

@@ -1,0 +1,76 @@
+"""What an API process counts and measures, for Prometheus."""
+
+import os
+from collections.abc import Iterable
+from time import perf_counter
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from projections.follow.lag import ProcessLag
+
+SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """Counters of this process. Routes are named by their template, so that there are few."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "rim_http_requests_total",
+            "Answers given.",
+            ["method", "route", "status", "pid"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "rim_http_request_seconds",
+            "From the request's head to the answer's end.",
+            ["method", "route", "pid"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.errors = Counter(
+            "rim_unexpected_errors_total", "Answers with status 500.", registry=self.registry
+        )
+        self.head = Gauge(
+            "rim_ledger_head", "Last position this process knows.", registry=self.registry
+        )
+        self.read = Gauge(
+            "rim_read_position", "Position of the read tables.", registry=self.registry
+        )
+        self._behind = Gauge(
+            "rim_process_behind_seconds",
+            "How long the next event has waited for a process that works behind the log.",
+            ["process"],
+            registry=self.registry,
+        )
+        self._silent = Gauge(
+            "rim_process_silent_seconds",
+            "Seconds since a process gave a sign of life.",
+            ["process"],
+            registry=self.registry,
+        )
+        self._pid = str(os.getpid())
+        self._counters: dict[tuple[str, str, int], Counter] = {}
+        self._timers: dict[tuple[str, str], Histogram] = {}
+
+    def note_late(self, every: Iterable[ProcessLag]) -> None:
+        """How late each process is, as was found just now."""
+        for each in every:
+            self._behind.labels(each.name).set(each.behind_seconds)
+            if each.silent_seconds is not None:
+                self._silent.labels(each.name).set(each.silent_seconds)
+
+    def note(self, method: str, route: str, status: int, started: float) -> None:
+        """Count one answer."""
+        counter = self._counters.get((method, route, status))
+        if counter is None:
+            counter = self._requests.labels(method, route, str(status), self._pid)
+            self._counters[method, route, status] = counter
+        counter.inc()
+        timer = self._timers.get((method, route))
+        if timer is None:
+            timer = self._seconds.labels(method, route, self._pid)
+            self._timers[method, route] = timer
+        timer.observe(perf_counter() - started)

@@ -1,0 +1,83 @@
+"""What a command costs, in what can be counted: codes, fingerprints and statements."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from psycopg import AsyncConnection
+
+from rim_ledger import writing
+from rim_ledger.engine import store
+from rim_ledger.keyed_hash import KeyedHash
+from rim_ledger.vault.personal_keys import Vault
+from tests.api.conftest import Client, Tell
+
+STATEMENTS = {
+    store.CLAIMS: "names",
+    store.OUTCOMES: "outcomes",
+    store.SECRETS: "secrets",
+    store.NUMBERS: "numbers",
+    writing.WRITE: "write",
+    writing.WRITE_OFTEN: "write what is often written",
+}
+
+
+@pytest.fixture(name="counted")
+def _counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each of these is done."""
+    counted = Counter[str]()
+
+    def count(of: type, name: str, what: str) -> None:
+        done = getattr(of, name)
+
+        def counting(self: Any, *arguments: Any) -> Any:
+            counted[what] += 1
+            return done(self, *arguments)
+
+        monkeypatch.setattr(of, name, counting)
+
+    count(KeyedHash, "digest", "codes")
+    count(Vault, "short_print", "prints")
+    execute = AsyncConnection.execute
+
+    async def executing(self: Any, query: Any, *arguments: Any, **more: Any) -> Any:
+        if query in STATEMENTS:
+            counted[STATEMENTS[query]] += 1
+        elif isinstance(query, str) and query.startswith(store.EVENTS):
+            counted["events"] += "stream_id = ANY" in query
+        return await execute(self, query, *arguments, **more)
+
+    monkeypatch.setattr(AsyncConnection, "execute", executing)
+    return counted
+
+
+def test_what_commands_cost(tell: Tell, counted: Counter[str]) -> None:
+    async def story(admin: Client) -> None:
+        numbers = iter(range(9))
+
+        async def cost(ask: Callable[[], Awaitable[Any]]) -> dict[str, int]:
+            """Of the second time: nothing needs to be learned by then but what is new."""
+            await ask()
+            counted.clear()
+            await ask()
+            return dict(counted)
+
+        async def register() -> None:
+            await admin.user(next(numbers))
+
+        user = (await admin.user(next(numbers)))["id"]
+        loan = {"userId": user, "amount": 100, "network": "MTN"}
+        cash = {"type": "repayment", "userId": user, "amount": 1, "paymentMethod": "cash"}
+        often = "write what is often written"
+        # Phone and e-mail, as events hold them, before and after these names are looked for, which
+        # is done once for both; the event and the line of activity. Three names are taken.
+        assert await cost(register) == {"codes": 4 + 2, "prints": 2 + 3, "names": 1, often: 1}
+        # LoanRequested, CreditReserved and the line; the business id.
+        asked = await cost(lambda: admin.post("/v1/loans", loan))
+        assert asked == {"codes": 2 + 1, "prints": 1, often: 1}
+        # TransactionRecorded, TransactionCompleted, RepaymentAllocated and the line.
+        paid = await cost(lambda: admin.post("/v1/transactions", cash))
+        assert paid == {"codes": 3 + 1, "prints": 1, often: 1}
+
+    tell(story, following=False)
