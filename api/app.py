@@ -17,7 +17,7 @@ from api.config.database import open_vault
 from api.config.delivery import providers
 from api.config.settings import Settings
 from api.context import Context
-from api.description.openapi import complete
+from api.description.document import complete
 from api.http.rate import Rates
 from api.pipeline.background import begin
 from api.pipeline.dispatcher import ASSETS, DOCS, OPENAPI, Front
