@@ -5,9 +5,10 @@ cause, and a correction the time of what it corrects, as given by the event or i
 `FOLLOWING` lists those.
 
 Events that count by a time are folded in the order of recording, since each was decided on those
-before it; at the latest time, that is the present state. No event is folded without what it depends
-on, because none counts before the opening of its stream, a share in a loan before its disbursement,
-or anything before an older event of unknown business time.
+before it; at the latest time, that is the present state. No event is folded without what it
+depends on, because none counts before the opening of its stream, a share in a loan before its
+disbursement, a loan's event that was recorded later before the loan was restated, or anything
+before an older event of unknown business time.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,9 +24,11 @@ from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
 from rim_ledger.lending.loan import (
     Loan,
     LoanBecameOverdue,
+    LoanChargesWaived,
     LoanCompleted,
     LoanDefaultReversed,
     LoanDisbursementReversed,
+    LoanFeeCharged,
     LoanRepaid,
     LoanRepaymentReversed,
 )
@@ -39,8 +42,10 @@ from rim_ledger.lending.user import (
     CreditTakenBack,
     DebtBecameOverdue,
     DebtCancelled,
+    DebtChargesWaived,
     DebtDefaulted,
     DebtDefaultReversed,
+    DebtFeeCharged,
     DebtIncurred,
     DebtReopened,
     RepaymentAllocated,
@@ -65,9 +70,9 @@ def _stamped(_: Event, stamp: Stamp, __: Aggregate) -> datetime:
 
 
 def _lent(user: User, at: datetime, loan: UUID) -> datetime:
-    """Return a time, but not before the disbursement of a loan."""
+    """Return a time, but not before a loan was disbursed, or restated."""
     debt = user.debts.get(loan)
-    return max(at, debt.disbursed_at) if debt else at
+    return max(at, debt.stands_from) if debt else at
 
 
 def _shared_out(
@@ -77,7 +82,8 @@ def _shared_out(
 
 
 def _reopened(event: DebtReopened, _: Stamp, __: User) -> datetime | None:
-    return max(event.paid_at, event.disbursed_at) if event.paid_at else None
+    from_ = event.restated_at or event.disbursed_at
+    return max(event.paid_at, event.disbursed_at, from_) if event.paid_at else None
 
 
 def _credit(event: CreditApplied | CreditTakenBack, _: Stamp, user: User) -> datetime | None:
@@ -92,15 +98,17 @@ def _carried(
 
 def _debt_cancelled(event: DebtCancelled, stamp: Stamp, user: User) -> datetime:
     debt = user.debts.get(event.loan_id)
-    return debt.disbursed_at if debt else stamp.at
+    return debt.stands_from if debt else stamp.at
 
 
 def _debt_overdue(event: DebtBecameOverdue, stamp: Stamp, user: User) -> datetime:
     debt = user.debts.get(event.loan_id)
-    return day_after(debt.due_at) if debt else stamp.at
+    return max(day_after(debt.due_at), debt.stands_from) if debt else stamp.at
 
 
-def _debt_defaulted(event: DebtDefaulted, stamp: Stamp, user: User) -> datetime:
+def _of_debt(
+    event: DebtDefaulted | DebtFeeCharged | DebtChargesWaived, stamp: Stamp, user: User
+) -> datetime:
     return _lent(user, stamp.at, event.loan_id)
 
 
@@ -156,7 +164,9 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
         CreditReleased: _stamped,
         DebtIncurred: _stamped,
         CreditDefaulted: _stamped,
-        DebtDefaulted: _debt_defaulted,
+        DebtDefaulted: _of_debt,
+        DebtFeeCharged: _of_debt,
+        DebtChargesWaived: _of_debt,
         # The shares of a payment, at the time of its money.
         TransactionCompleted: _money_came,
         RepaymentAllocated: _shared_out,
@@ -185,6 +195,10 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
 )
 """The events with the business time of something else, and the rule for it."""
 
+RESTATING: Final = (LoanFeeCharged, LoanChargesWaived)
+"""Events that change what is owed on a loan without money. Later decisions depend on them, so they
+do not count before them."""
+
 FIGURES: Final = (CreditScoreRecomputed, CreditLimitAdjusted)
 """Events on which no later event depends."""
 
@@ -208,8 +222,8 @@ class Times(Struct, frozen=True, gc=False):
     own: datetime
     """The latest of those that happened at the time of their stamp."""
     least: datetime
-    """No later event counts before this: the time of the opening, or of an event of unknown
-    business time."""
+    """No later event counts before this: the time of the opening, of an event that restates what is
+    owed, or of an event of unknown business time."""
     approximate: bool = False
     """Whether some event has no business time of its own, and counts at its stamp's time."""
 
@@ -231,4 +245,5 @@ class Times(Struct, frozen=True, gc=False):
                 approximate = True
         else:
             at = own = max(stamp.at, own, least)
+            least = at if isinstance(event, RESTATING) else least
         return type(self)(at, max(self.latest, at), own, least, approximate)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
+from rim_ledger.lending.charges import LATER
 from rim_ledger.lending.disbursement import LAST_WAIT
 from rim_ledger.lending.lateness import PAYING
 from rim_ledger.lending.loan import Loan
@@ -55,6 +56,8 @@ def _of_loan(loan: Loan, now: datetime) -> Iterator[Due]:
             yield Due(("overdue", loan.id), over)
         elif not loan.left_alone:
             yield Due(("default", loan.id), over + DEFAULT_AFTER_MAX)
+        if loan.late_fee_at and not loan.left_alone:
+            yield Due(("late-fee", loan.id), max(loan.late_fee_at, now) + LATER)
 
 
 def remind_again(due: Due) -> Work:

@@ -16,6 +16,7 @@ from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
+from rim_ledger.lending.charges import check_late_fee
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.lateness import check_credit_default, check_default, check_overdue
@@ -40,6 +41,7 @@ INTERVAL_SECONDS: Final = 1.0
 DECISIONS: Final[Mapping[str, Callable[[UUID], Work]]] = {
     "overdue": check_overdue,
     "default": check_default,
+    "late-fee": check_late_fee,
     "credit-default": check_credit_default,
     "ticket": check_ticket,
 }

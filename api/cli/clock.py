@@ -1,4 +1,4 @@
-"""`rim-ledger clock` and `rim-ledger tick`: what falls due and the alerts, for ever or once."""
+"""`rim-ledger clock` and `rim-ledger tick`: due reminders and alert checks, forever or once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from functools import partial
 from api.cli import logs
 from api.cli.daily_check import Check
 from api.cli.fence import fenced
-from api.config.backup_files import archivist
+from api.config.backup_files import backup_worker
 from api.config.database import OperatorError, fitting_database, open_ledger
 from api.config.delivery import providers
 from api.config.settings import Settings
@@ -75,7 +75,7 @@ async def _clockwork(
         environment = SystemEnvironment()
         monitor = AlertMonitor(url, ledger, TableMeasures(url), environment)
         dispatch = Dispatch(url, ledger, providers(settings, url, ledger, environment), environment)
-        yield dispatch, monitor, archivist(settings, url, ledger)
+        yield dispatch, monitor, backup_worker(settings, url, ledger)
 
 
 def _delivery_worker(dispatch: Dispatch) -> DeliveryWorker:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from api.description.components import ref, shape
 from api.http.call import Call, Reply
 from api.http.problem import encoded
 from api.pipeline.commands import read_form
@@ -37,7 +38,6 @@ from rim_ledger.admin.security_settings import (
     SETTINGS,
     EditSecuritySettings,
     SecuritySettings,
-    TwoFactorMethod,
 )
 from rim_ledger.admin.tokens import new_token
 from rim_ledger.engine.command import Form, perform
@@ -180,14 +180,14 @@ SESSION = {
     "token": TEXT,
     "enrolOnly": {"type": "boolean"},
     "expiresAt": {"type": "string", "format": "date-time"},
-    "admin": {"type": "object", "required": [*ADMIN], "properties": ADMIN},
+    "admin": shape("SignedInAdmin", ADMIN),
 }
 CHALLENGE = {
     "challenge": TEXT,
-    "methods": {"type": "array", "items": {"type": "string", "enum": [*TwoFactorMethod]}},
+    "methods": {"type": "array", "items": ref("TwoFactorMethod")},
     "expiresAt": {"type": "string", "format": "date-time"},
 }
-MYSELF = ADMIN | {"permissions": {"type": "array", "items": {"type": "object"}}}
+MYSELF = ADMIN | {"permissions": {"type": "array", "items": ref("Permission")}}
 
 Change = partial(Route, admits_first=True)
 """A change of an admin, for whom it may be the end of a session in which others wait their turn."""
@@ -201,10 +201,12 @@ ROUTES: list[AnyRoute] = [
         form=authentication.LogIn,
         public=True,
         gives=SESSION,
+        gives_name="Session",
         or_gives=CHALLENGE,
+        or_gives_name="Challenge",
     ),
     Other("POST", AUTH + "/logout", log_out, "Log out", status=204),
-    Other("GET", AUTH + "/me", get_myself, "Who asks", gives=MYSELF),
+    Other("GET", AUTH + "/me", get_myself, "Who asks", gives=MYSELF, gives_name="Myself"),
     Other(
         "POST", AUTH + "/password", change_password, "New password", form=ChangePassword, status=204
     ),

@@ -131,6 +131,7 @@ ROUTES: list[AnyRoute] = [
         form=ProviderCallback,
         public=True,
         gives=RECEIPT,
-        or_gives={"known": {"const": False}},
+        or_gives={"known": {"type": "boolean"}},
+        or_gives_name="UnknownReference",
     ),
 ]

@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
+from msgspec import Struct
+
 from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.admin.session import Session, closed, opened, seen
 from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp
@@ -174,6 +176,14 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+class OneTimeToken(Struct, frozen=True, gc=False):
+    """The hash of a token that was sent: for a first password or, with `resets`, for another."""
+
+    token: str
+    expires_at: datetime
+    resets: bool
+
+
 class AdminUser(Aggregate):
     username: str
     email: str | None
@@ -195,7 +205,7 @@ class AdminUser(Aggregate):
     """A second factor that is prepared but not confirmed yet."""
     step: int = 0
     """The time step of the last app code that was accepted: only later ones are accepted."""
-    one_time: AdminInvited | AdminPasswordResetBegun | None = None
+    one_time: OneTimeToken | None = None
     """The token that was sent last, unless it was used."""
     epoch: int = 0
     """Goes up whenever all sessions end; a challenge of an earlier epoch is void."""
@@ -253,9 +263,11 @@ class AdminUser(Aggregate):
             case AdminSessionsRevoked():
                 return self._shut_out()
             case AdminInvited():
-                return self.but(one_time=event)
+                sent = OneTimeToken(event.token, event.expires_at, resets=False)
+                return self.but(one_time=sent)
             case AdminPasswordResetBegun():
-                return self._shut_out(one_time=event)
+                sent = OneTimeToken(event.token, event.expires_at, resets=True)
+                return self._shut_out(one_time=sent)
             case AdminTwoFactorEnrolled():
                 return self.but(pending_factor=event.method)
             case AdminTwoFactorConfirmed():

@@ -3,9 +3,10 @@
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+import msgspec
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from rim_ledger.admin import security_settings
@@ -67,7 +68,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
         _rights(
             read="users.pii transactions tickets journal config notifications",
             write="users users.credit loans loans.approval loans.disbursement loans.default"
-            " simulations",
+            " loans.fees simulations",
         ),
     ),
     "finance": (
@@ -76,7 +77,8 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
             read="users users.pii users.credit loans loans.disbursement journal events config"
             " notifications",
             write="transactions transactions.cash transactions.refund transactions.reversal"
-            " transactions.reconciliation statements loans.default simulations",
+            " transactions.reconciliation statements loans.default loans.fees loans.waiver"
+            " simulations",
         ),
     ),
     "support_agent": (
@@ -107,9 +109,9 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
         "Reads the figures, without personal data.",
         _rights(
             read="users users.credit loans loans.approval loans.disbursement loans.default"
-            " transactions transactions.refund transactions.reversal transactions.reconciliation"
-            " statements tickets tickets.all agents departments events journal broadcasts"
-            " notifications config",
+            " loans.fees loans.waiver transactions transactions.refund transactions.reversal"
+            " transactions.reconciliation statements tickets tickets.all agents departments events"
+            " journal broadcasts notifications config",
             write="simulations",
         ),
     ),
@@ -198,8 +200,8 @@ async def _begin(
 
 
 def _make_role(uow: UnitOfWork, name: str) -> None:
-    """Create a built-in role unless its name is taken. The super-admin role also gets the rights
-    that a later release adds; the others get its limits, unless an admin edited them."""
+    """Create a built-in role unless its name is taken. It also gets what a later release adds,
+    unless an admin edited it."""
     stream, (description, rights) = builtin_id(name), BUILT_IN[name]
     given, role_limits = permissions(rights), CAPS.get(name, LENDS_NOTHING)
     role = uow.find(AdminRole, stream)
@@ -213,14 +215,14 @@ def _make_role(uow: UnitOfWork, name: str) -> None:
                 max_limit=role_limits.max_limit,
             )
             perform(uow, AdminRole, stream, command)
-    elif stream == SUPERADMIN:
+    elif stream == SUPERADMIN or not (role.edited or role.archived):
+        changes: dict[str, Any] = {}
         if role.permissions != given:
-            uow.append(AdminRole, stream, [AdminRoleChanged(permissions=given)])
-    elif not (role.edited or role.archived or role.role_limits == role_limits):
-        bounds = AdminRoleChanged(
-            max_amount=role_limits.max_amount, max_limit=role_limits.max_limit
-        )
-        uow.append(AdminRole, stream, [bounds])
+            changes["permissions"] = given
+        if role.role_limits != role_limits:
+            changes |= msgspec.structs.asdict(role_limits)
+        if changes:
+            uow.append(AdminRole, stream, [AdminRoleChanged(**changes)])
 
 
 def _checked(password: str) -> SecretStr:

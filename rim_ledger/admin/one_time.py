@@ -7,9 +7,7 @@ from pydantic import Field, SecretStr
 
 from rim_ledger.admin.admin_commands import own_names
 from rim_ledger.admin.admin_user import (
-    AdminInvited,
     AdminPasswordChanged,
-    AdminPasswordResetBegun,
     AdminStatus,
     AdminUser,
 )
@@ -42,7 +40,7 @@ once and within an hour, at /v1/auth/reset:
 class _ChoosePassword(WithPassword):
     """What both ways to choose a password have in common."""
 
-    SENT_WITH: ClassVar[type[AdminInvited | AdminPasswordResetBegun]]
+    RESETS: ClassVar[bool]
 
     token: Annotated[SecretStr, Field(min_length=1, max_length=200)]
     password: Password
@@ -51,13 +49,13 @@ class _ChoosePassword(WithPassword):
 class AcceptInvitation(_ChoosePassword):
     """Choose one's first password, with the token of an invitation."""
 
-    SENT_WITH = AdminInvited
+    RESETS = False
 
 
 class FinishReset(_ChoosePassword):
     """Choose another password, with the token of a reset. Ends all sessions."""
 
-    SENT_WITH = AdminPasswordResetBegun
+    RESETS = True
 
 
 async def choose_password(
@@ -78,7 +76,7 @@ async def choose_password(
         require_address(uow, current(uow))
         admin = uow.find(AdminUser, find(uow))
         sent = admin.one_time if admin and admin.status is AdminStatus.ACTIVE else None
-        if not admin or not isinstance(sent, form.SENT_WITH) or sent.token != token:
+        if not admin or not sent or (sent.resets, sent.token) != (form.RESETS, token):
             raise _invalid()
         if sent.expires_at <= uow.now:
             raise _invalid()
@@ -112,7 +110,7 @@ async def send_token(
     def write(uow: UnitOfWork) -> Message:
         admin = uow.read(AdminUser, id)
         to = uow.reveal(id, admin.email) or ""
-        resets = isinstance(admin.one_time, AdminPasswordResetBegun)
+        resets = admin.one_time is not None and admin.one_time.resets
         subject, words = (RESET, RESETTING) if resets else (INVITED, INVITATION)
         return Message(Channel.EMAIL, to, subject, words.format(admin.username, token), reference)
 

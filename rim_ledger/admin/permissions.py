@@ -18,6 +18,8 @@ RESOURCES: Final = (
     "loans.approval",
     "loans.disbursement",
     "loans.default",
+    "loans.fees",
+    "loans.waiver",
     "transactions",
     "transactions.cash",
     "transactions.refund",

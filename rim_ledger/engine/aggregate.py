@@ -124,7 +124,8 @@ class Reader(Protocol):
 
 
 class Aggregate(Holding, metaclass=FrozenMeta):
-    """The state folded from one stream's events. Never stored, always replayed.
+    """The state folded from one stream's events. The events are authoritative; the state of a long
+    stream is also stored as a snapshot, to save work.
 
     Its `id` is that of its stream, unless it is a profile of another aggregate and shares its id.
     """
@@ -155,6 +156,11 @@ class Aggregate(Holding, metaclass=FrozenMeta):
     def person(self) -> UUID:
         """The person whose data this stream's events hold, sealed under that person's key."""
         return self.id
+
+    @property
+    def ended(self) -> bool:
+        """Whether it hardly changes any more: it is not cached then."""
+        return False
 
     def known_to(self, reader: Reader) -> bool:
         """Return whether the caller may see it; for others it does not exist. Borrowers see what is

@@ -50,9 +50,10 @@ class EventMac:
         """Return the 32-byte MAC of an event's leaf."""
         return self._hash.digest(leaf)
 
-    def row_code(self, table: str, *columns: str) -> bytes:
-        """Return the 32-byte MAC of a row beside the log; no leaf of an event begins like it."""
-        return self.code(msgspec.json.encode([table, *columns]))
+    def row_code(self, table: str, *columns: str, body: bytes = b"") -> bytes:
+        """Return the 32-byte MAC of a row beside the log, of which one column may be bytes; no leaf
+        of an event begins like it."""
+        return self.code(msgspec.json.encode([table, *columns]) + body)
 
     def is_right(self, position: int, leaf: bytes, code: bytes | None) -> bool:
         """Return whether an event's MAC is right; none is needed up to `since`."""

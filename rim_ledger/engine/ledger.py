@@ -208,7 +208,7 @@ class Ledger:
             if not self._waiting:
                 self._wake.clear()
             self._release(group)
-            self.known.bound()
+            self.known.shrink()
 
     @staticmethod
     def _release(group: list[Item]) -> None:
@@ -270,6 +270,9 @@ class Ledger:
             with contextlib.suppress(Moved):
                 await self._decide_and_write(group)
                 return
+        await (
+            self._catch_up()
+        )  # Most of it while others write, so that little is left for the lock.
         async with self.link.store.connection.transaction():
             await self.link.store.lock()
             await self._catch_up()

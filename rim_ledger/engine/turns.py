@@ -1,14 +1,14 @@
 """A fair queue of decisions: one caller does not keep the others waiting."""
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextvars import ContextVar
 from itertools import chain
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
-CALLER: Final = ContextVar("caller", default="")
+CALLER: Final = ContextVar[Hashable]("caller", default="")
 """The caller on whose behalf this task requests decisions. Tasks without one, such as the
 scheduler, count as one caller."""
 
@@ -18,9 +18,9 @@ class Turns(Generic[T]):
     whose items took all the time of a batch gets the next batch alone, or comes last."""
 
     def __init__(self) -> None:
-        self._lanes: OrderedDict[str, deque[T]] = OrderedDict()
-        self._taken: list[tuple[str, T]] = []
-        self._slow: set[str] = set()
+        self._lanes: OrderedDict[Hashable, deque[T]] = OrderedDict()
+        self._taken: list[tuple[Hashable, T]] = []
+        self._slow = set[Hashable]()
 
     def __iter__(self) -> Iterator[T]:
         """Yield all unanswered items, those taken first."""
@@ -32,7 +32,10 @@ class Turns(Generic[T]):
 
     def add(self, each: T) -> None:
         """Queue an item for its caller."""
-        self._lanes.setdefault(CALLER.get(), deque()).append(each)
+        caller = CALLER.get()
+        if (lane := self._lanes.get(caller)) is None:
+            lane = self._lanes[caller] = deque()
+        lane.append(each)
 
     def take(self, most: int) -> list[T]:
         """Return the next items, at most `most`. They count as waiting until `leave`."""

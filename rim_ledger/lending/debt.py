@@ -1,4 +1,4 @@
-"""A user's debts: incurred, repaid, overdue, defaulted.
+"""A user's debts: incurred, repaid, charged, overdue, defaulted.
 
 Each function writes the user's side and the loan's side into the same unit of work, so that both
 always agree.
@@ -13,22 +13,26 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.loan import (
     Loan,
     LoanBecameOverdue,
+    LoanChargesWaived,
     LoanCompleted,
     LoanDefaulted,
     LoanDefaultReversed,
+    LoanFeeCharged,
     LoanRepaid,
     LoanRepaymentReversed,
     LoanStatus,
 )
-from rim_ledger.lending.owed import Completion, Debt, Part
+from rim_ledger.lending.owed import PRINCIPAL_FIRST, Completion, Part
 from rim_ledger.lending.scoring import judge_again
 from rim_ledger.lending.user import (
     CreditApplied,
     CreditTakenBack,
     DebtBecameOverdue,
     DebtCancelled,
+    DebtChargesWaived,
     DebtDefaulted,
     DebtDefaultReversed,
+    DebtFeeCharged,
     DebtIncurred,
     DebtReopened,
     RepaymentAllocated,
@@ -38,18 +42,6 @@ from rim_ledger.lending.user import (
 from rim_ledger.payments.transaction import Transaction
 from rim_ledger.system.config import setting
 from rim_ledger.values import ZERO, day_after
-
-
-def split(debt: Debt, loan: UUID, amount: Decimal) -> Part:
-    """Return the part of a debt that an amount covers: interest first, but principal first once
-    defaulted."""
-    if debt.defaulted:
-        principal = min(amount, debt.principal)
-        return Part(
-            loan_id=loan, principal=principal, interest=min(amount - principal, debt.interest)
-        )
-    fee = min(amount, debt.interest)
-    return Part(loan_id=loan, principal=min(amount - fee, debt.principal), interest=fee)
 
 
 def allocate(user: User, amount: Decimal, named: UUID | None) -> tuple[tuple[Part, ...], Decimal]:
@@ -62,7 +54,7 @@ def allocate(user: User, amount: Decimal, named: UUID | None) -> tuple[tuple[Par
     parts = []
     for loan in _in_order(user, named):
         if rest:
-            parts.append(part := split(user.debts[loan], loan, rest))
+            parts.append(part := user.debts[loan].covered(loan, rest))
             rest -= part.amount
     return tuple(parts), filled + rest
 
@@ -88,14 +80,15 @@ def repay(
     )
     uow.append(User, user, [allocated])
     for part in parts:
-        _pay(uow, user, part, transaction, paid_at)
+        _pay(uow, part, transaction, paid_at)
     return allocated
 
 
 def incur(uow: UnitOfWork, loan: Loan, due_at: datetime) -> None:
     """Turn a reservation into a debt, and pay it from the user's credit as far as possible."""
-    fee = loan.amount_due - loan.amount
-    debt = DebtIncurred(loan_id=loan.id, principal=loan.amount, interest=fee, due_at=due_at)
+    debt = DebtIncurred(
+        loan_id=loan.id, principal=loan.amount, interest=loan.interest, due_at=due_at
+    )
     uow.append(User, loan.user_id, [debt])
     _spend_credit(uow, loan.user_id)
 
@@ -121,11 +114,8 @@ def take_back(uow: UnitOfWork, payment: Transaction) -> None:
     for part in parts:
         _owe_again(uow, part, payment.id)
     while (now := uow.read(User, user)).credit_balance < ZERO and now.applied:
-        loan, applied = next(reversed(now.applied.items()))
-        amount = min(applied.amount, -now.credit_balance)
-        principal = min(amount, applied.principal)
-        part = Part(loan_id=loan, principal=principal, interest=amount - principal)
-        _take_credit_back(uow, user, part)
+        applied = next(reversed(now.applied.values()))
+        _take_credit_back(uow, user, applied.share(-now.credit_balance, PRINCIPAL_FIRST))
     if uow.read(User, user).overdrawn and not before.overdrawn:
         uow.remind("credit-default", user, uow.stamp.at + patience(uow))
     _spend_credit(uow, user)
@@ -141,12 +131,30 @@ def cancel(uow: UnitOfWork, loan: Loan) -> None:
     judge_again(uow, loan.user_id, loan.disbursed_at or uow.stamp.at)
 
 
-def fall_overdue(uow: UnitOfWork, loan: Loan) -> None:
-    """Mark a loan as overdue, once per loan."""
-    uow.append(Loan, loan.id, [LoanBecameOverdue()])
+def fall_overdue(uow: UnitOfWork, loan: Loan, late_fee_at: datetime | None) -> None:
+    """Mark a loan as overdue, once per loan; the late fee is due at `late_fee_at`, if set."""
+    uow.append(Loan, loan.id, [LoanBecameOverdue(late_fee_at=late_fee_at)])
     uow.append(User, loan.user_id, [DebtBecameOverdue(loan_id=loan.id)])
     assert loan.due_date, "it was lent"
     judge_again(uow, loan.user_id, day_after(loan.due_date))
+
+
+def charge(uow: UnitOfWork, loan: Loan, event: LoanFeeCharged) -> None:
+    """Charge a fee to an open loan."""
+    uow.append(Loan, loan.id, [event])
+    uow.append(User, loan.user_id, [DebtFeeCharged(loan_id=loan.id, amount=event.amount)])
+
+
+def waive(uow: UnitOfWork, loan: Loan, event: LoanChargesWaived) -> None:
+    """Waive charges of an open loan; it is completed if nothing is left."""
+    debt, paid_at = uow.read(User, loan.user_id).debts[loan.id], loan.paid_up()
+    nothing_left = event.charges.amount == debt.outstanding
+    ended = (Completion(loan_id=loan.id, paid_at=paid_at),) if nothing_left else ()
+    waived = DebtChargesWaived(loan_id=loan.id, charges=event.charges, completed=ended)
+    uow.append(Loan, loan.id, [event])
+    uow.append(User, loan.user_id, [waived])
+    if nothing_left:
+        _complete(uow, loan, paid_at)
 
 
 def default(uow: UnitOfWork, loan: Loan, event: LoanDefaulted) -> None:
@@ -180,12 +188,12 @@ def _spend_credit(uow: UnitOfWork, user_id: UUID) -> None:
     """Pay open debts from credit, so that a user never has both."""
     while (user := uow.read(User, user_id)).credit_balance > ZERO and user.debts:
         loan = next(_in_order(user, None))
-        part, paid_at = split(user.debts[loan], loan, user.credit_balance), user.credit_at
+        part, paid_at = user.debts[loan].covered(loan, user.credit_balance), user.credit_at
         assert paid_at, "credit is money that came in"
         completed = _completed(uow, user_id, [part], paid_at)
         applied = CreditApplied(part=part, paid_at=paid_at, completed=completed)
         uow.append(User, user_id, [applied])
-        _pay(uow, user_id, part, None, paid_at)
+        _pay(uow, part, None, paid_at)
 
 
 def _take_credit_back(uow: UnitOfWork, user: UUID, part: Part) -> None:
@@ -212,10 +220,13 @@ def _reopen(uow: UnitOfWork, id: UUID, paid_at: datetime) -> None:
         overdue=loan.overdue,
         defaulted=loan.defaulted_at is not None,
         paid_at=paid_at,
+        restated_at=loan.restated_at,
     )
     uow.append(User, loan.user_id, [reopened])
     if not loan.historical:
         uow.remind("default" if loan.overdue else "overdue", id, day_after(loan.due_date))
+    if loan.late_fee_at:
+        uow.remind("late-fee", id, loan.late_fee_at)
 
 
 def _owe_again(uow: UnitOfWork, part: Part, transaction: UUID | None) -> None:
@@ -223,6 +234,7 @@ def _owe_again(uow: UnitOfWork, part: Part, transaction: UUID | None) -> None:
         amount=part.amount,
         principal=part.principal,
         interest=part.interest,
+        fee=part.fee,
         transaction_id=transaction,
     )
     uow.append(Loan, part.loan_id, [event])
@@ -240,19 +252,23 @@ def _completed(
     )
 
 
-def _pay(
-    uow: UnitOfWork, user: UUID, part: Part, transaction: UUID | None, paid_at: datetime
-) -> None:
+def _pay(uow: UnitOfWork, part: Part, transaction: UUID | None, paid_at: datetime) -> None:
     paid = LoanRepaid(
         amount=part.amount,
         principal=part.principal,
         interest=part.interest,
+        fee=part.fee,
         transaction_id=transaction,
         paid_at=paid_at,
     )
     uow.append(Loan, part.loan_id, [paid])
     loan = uow.read(Loan, part.loan_id)
     if not loan.outstanding_amount:
-        completed_at = loan.paid_up(paid_at)
-        uow.append(Loan, loan.id, [LoanCompleted(paid_at=completed_at)])
-        judge_again(uow, user, completed_at, completed=True)
+        _complete(uow, loan, loan.paid_up(paid_at))
+
+
+def _complete(uow: UnitOfWork, loan: Loan, paid_at: datetime) -> None:
+    uow.append(Loan, loan.id, [LoanCompleted(paid_at=paid_at)])
+    completed_at = uow.read(Loan, loan.id).completed_at
+    assert completed_at, "it is completed"
+    judge_again(uow, loan.user_id, completed_at, completed=True)

@@ -46,4 +46,4 @@ class ResolveDispute(Command[Loan]):
                 raise Invalid("missing", words, "/telcoReference")
             claim_return(uow, aggregate, attempt, self.telco_reference)
         # Figures of an erased user are still recorded, words are not.
-        yield LoanDisputeResolved.of(self, reason=None if user.erased else self.reason)
+        yield LoanDisputeResolved.of(self, reason=user.words(self.reason))

@@ -1,7 +1,7 @@
 """Overdue loans and defaults: automatic, or by hand with a reason."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from rim_ledger.lending.loan import LEGAL, Loan, LoanDefaulted, LoanDefaultRever
 from rim_ledger.lending.loan_requests import require_no_conflict
 from rim_ledger.lending.scoring import judge_again
 from rim_ledger.lending.user import CreditDefaulted, User
+from rim_ledger.system.config import setting
 from rim_ledger.values import Note, day_after
 
 PAYING: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING)
@@ -54,8 +55,11 @@ def check_overdue(id: UUID) -> Work:
         if loan.status in PAYING and not loan.overdue:
             over = _over(loan)
             if uow.stamp.at >= over:
-                fall_overdue(uow, loan)
+                late_fee_at = _late_fee_at(uow, loan, over)
+                fall_overdue(uow, loan, late_fee_at)
                 uow.remind("default", id, over + patience(uow))
+                if late_fee_at:
+                    uow.remind("late-fee", id, late_fee_at)
             else:
                 uow.remind("overdue", id, over)
         return id
@@ -95,6 +99,14 @@ def check_credit_default(id: UUID) -> Work:
         return id
 
     return work
+
+
+def _late_fee_at(uow: UnitOfWork, loan: Loan, over: datetime) -> datetime | None:
+    """Return when a late fee is charged to a loan whose due day ended at `over`; None if none is
+    set."""
+    if loan.late_fee_charged or not setting(uow, "lending", "lateFee"):
+        return None
+    return over + timedelta(days=setting(uow, "lending", "lateFeeGraceDays"))
 
 
 def _over(loan: Loan) -> datetime:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from rim_ledger.engine.aggregate import Aggregate, Event, Personal, PersonalMap, Stamp, shared
 from rim_ledger.engine.holding import NOWHERE
 from rim_ledger.lending.attempt import IN_FLIGHT, Airtime, Attempt, Disbursement
+from rim_ledger.lending.owed import Charges
 from rim_ledger.lending.repayment_shares import Shares, is_late, received, taken_back
 from rim_ledger.system.integration import under_way
 from rim_ledger.values import ZERO, Network
@@ -138,6 +139,7 @@ class LoanRepaid(Event):
     interest: Decimal
     transaction_id: UUID | None = None
     paid_at: datetime | None = None
+    fee: Decimal = ZERO
 
 
 class LoanCompleted(Event):
@@ -154,6 +156,7 @@ class LoanRepaymentReversed(Event):
     principal: Decimal
     interest: Decimal
     transaction_id: UUID | None = None
+    fee: Decimal = ZERO
 
 
 class LoanDisbursementReversed(Event):
@@ -165,7 +168,25 @@ class LoanDisbursementReversed(Event):
 
 
 class LoanBecameOverdue(Event):
-    pass
+    """The due day is over. `lateFeeAt` is when the automatic late fee is charged, if any."""
+
+    late_fee_at: datetime | None = None
+
+
+class LoanFeeCharged(Event):
+    """More is due: a late fee, once and automatic, or a fee by hand with a reason."""
+
+    amount: Decimal
+    policy: str
+    automatic: bool = False
+    reason: Personal = None
+
+
+class LoanChargesWaived(Event):
+    """Less is due: unpaid charges were waived."""
+
+    charges: Charges
+    reason: Personal
 
 
 class LoanDefaulted(Event):
@@ -196,6 +217,8 @@ LoanEvent = (
     | LoanRepaymentReversed
     | LoanDisbursementReversed
     | LoanBecameOverdue
+    | LoanFeeCharged
+    | LoanChargesWaived
     | LoanDefaulted
     | LoanDefaultReversed
 )
@@ -226,10 +249,10 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     LoanStatus.PENDING: ("approve", "reject"),
     LoanStatus.APPROVED: ("revoke-approval", "disburse", "settle"),
     LoanStatus.REJECTED: (),
-    LoanStatus.DISBURSED: ("default", "reverse-disbursement"),
-    LoanStatus.REPAYING: ("default", "reverse-disbursement"),
+    LoanStatus.DISBURSED: ("charge-fee", "default", "reverse-disbursement", "waive-charges"),
+    LoanStatus.REPAYING: ("charge-fee", "default", "reverse-disbursement", "waive-charges"),
     LoanStatus.COMPLETED: ("reverse-disbursement",),
-    LoanStatus.DEFAULTED: ("reverse-default",),
+    LoanStatus.DEFAULTED: ("charge-fee", "reverse-default", "waive-charges"),
 }
 
 OPEN: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING, LoanStatus.DEFAULTED)
@@ -263,6 +286,14 @@ class Loan(Aggregate):
     disbursed_at: datetime | None = None
     due_date: datetime | None = None
     overdue: bool = False
+    fees_charged: Decimal = ZERO
+    waived: Charges = Charges()
+    late_fee_at: datetime | None = None
+    """When the automatic late fee is charged, as long as it is pending."""
+    late_fee_charged: bool = False
+    """Whether the automatic late fee was charged: once per loan."""
+    restated_at: datetime | None = None
+    """When a fee or a waiver last changed what is owed."""
     shares: Shares = {}
     completed_at: datetime | None = None
     late: bool = False
@@ -274,6 +305,10 @@ class Loan(Aggregate):
     @property
     def person(self) -> UUID:
         return self.user_id
+
+    @property
+    def ended(self) -> bool:
+        return self.status in (LoanStatus.REJECTED, LoanStatus.COMPLETED)
 
     @property
     def last(self) -> Attempt | None:
@@ -345,10 +380,21 @@ class Loan(Aggregate):
         """Naira still to be paid."""
         return self.amount_due - self.amount_paid
 
-    def paid_up(self, at: datetime) -> datetime:
-        """Return when the loan counts as repaid, if money that came in at a time completes it: the
+    @property
+    def interest(self) -> Decimal:
+        """The fee of the loan itself in naira, without later charges and waivers."""
+        return self.amount_due - self.fees_charged + self.fees_waived - self.amount
+
+    @property
+    def fees_waived(self) -> Decimal:
+        """Naira of fees and interest that were waived."""
+        return self.waived.amount
+
+    def paid_up(self, *more: datetime) -> datetime:
+        """Return when the loan counts as repaid, with money that came in at some more times: the
         latest time of its money, whichever was recorded last, but not before the disbursement."""
-        return max(at, self.disbursed_at or at, *(each.at for each in self.shares.values()))
+        assert self.disbursed_at, "it was disbursed"
+        return max([self.disbursed_at, *more, *(each.at for each in self.shares.values())])
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -430,7 +476,7 @@ class Loan(Aggregate):
                 late = is_late(self.due_date or done, event.paid_at, done)
                 return self.but(
                     status=LoanStatus.COMPLETED,
-                    completed_at=done,
+                    completed_at=max(done, self.restated_at or done),
                     late=late,
                     overdue=self.overdue and (late or event.paid_at is None),
                 )
@@ -453,9 +499,29 @@ class Loan(Aggregate):
                     disbursed_at=None,
                     due_date=None,
                     overdue=False,
+                    amount_due=self.amount + self.interest,
+                    fees_charged=ZERO,
+                    waived=Charges(),
+                    late_fee_at=None,
+                    late_fee_charged=False,
+                    restated_at=None,
                 )
             case LoanBecameOverdue():
-                return self.but(overdue=True)
+                return self.but(overdue=True, late_fee_at=event.late_fee_at)
+            case LoanFeeCharged():
+                return self.but(
+                    amount_due=self.amount_due + event.amount,
+                    fees_charged=self.fees_charged + event.amount,
+                    late_fee_at=None if event.automatic else self.late_fee_at,
+                    late_fee_charged=self.late_fee_charged or event.automatic,
+                    restated_at=stamp.at,
+                )
+            case LoanChargesWaived():
+                return self.but(
+                    amount_due=self.amount_due - event.charges.amount,
+                    waived=self.waived.plus(event.charges),
+                    restated_at=stamp.at,
+                )
             case LoanDefaulted():
                 return self.but(status=LoanStatus.DEFAULTED, defaulted_at=stamp.at)
             case LoanDefaultReversed():

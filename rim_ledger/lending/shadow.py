@@ -12,6 +12,7 @@ from rim_ledger.lending.user import (
     CreditScoreRecomputed,
     DebtBecameOverdue,
     DebtCancelled,
+    DebtChargesWaived,
     DebtDefaulted,
     DebtDefaultReversed,
     RepaymentAllocated,
@@ -51,7 +52,7 @@ class Shadow:
             self._finish()
         before, self._user = self._user, self._user.evolve(event, stamp)
         match event:
-            case RepaymentAllocated() | CreditApplied():
+            case RepaymentAllocated() | CreditApplied() | DebtChargesWaived():
                 for _ in before.debts.keys() - self._user.debts.keys():
                     self._judge(stamp, completed=True)
             case DebtBecameOverdue() | DebtDefaultReversed():

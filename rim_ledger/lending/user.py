@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp, shared
 from rim_ledger.engine.holding import NOWHERE
 from rim_ledger.engine.refusals import require
-from rim_ledger.lending.owed import Completion, Debt, Part
+from rim_ledger.lending.owed import Charges, Completion, Debt, Part
 from rim_ledger.lending.policy import ScoreInputs
 from rim_ledger.lending.repayment_shares import is_late
 from rim_ledger.values import ZERO
@@ -168,6 +168,7 @@ class DebtReopened(Event):
     overdue: bool
     defaulted: bool
     paid_at: datetime | None = None
+    restated_at: datetime | None = None
 
 
 class DebtCancelled(Event):
@@ -179,6 +180,21 @@ class DebtCancelled(Event):
 
 class DebtBecameOverdue(Event):
     loan_id: UUID
+
+
+class DebtFeeCharged(Event):
+    """A fee was charged: more is owed on the loan."""
+
+    loan_id: UUID
+    amount: Decimal
+
+
+class DebtChargesWaived(Event):
+    """Charges of a loan were waived: less is owed on it, or nothing any more."""
+
+    loan_id: UUID
+    charges: Charges
+    completed: tuple[Completion, ...] = ()
 
 
 class DebtDefaulted(Event):
@@ -250,6 +266,8 @@ UserEvent = (
     | DebtReopened
     | DebtCancelled
     | DebtBecameOverdue
+    | DebtFeeCharged
+    | DebtChargesWaived
     | DebtDefaulted
     | DebtDefaultReversed
     | CreditScoreRecomputed
@@ -385,6 +403,11 @@ class User(Aggregate):
         """Naira that may still be borrowed; never below zero."""
         return max(ZERO, self.credit_limit - self.exposure)
 
+    def words(self, reason: str) -> str | None:
+        """Return a text about this person; None once erased: figures are still recorded, words are
+        not."""
+        return None if self.erased else reason
+
     def require_present(self) -> None:
         require(not self.gone, "user-gone", "The user is deleted or erased, and stays so.")
 
@@ -394,7 +417,7 @@ class User(Aggregate):
         made = cls.made(id, event, created_at=at, heard_at=at, contacts=contacts)
         return made._made(stamp)
 
-    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
+    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912, PLR0915 - a line an event
         match event:
             case UserContactChanged():
                 return self.but(
@@ -457,12 +480,7 @@ class User(Aggregate):
             case DebtReopened() if event.loan_id in self.debts:
                 return self  # As of the requested time, it was not repaid yet.
             case DebtReopened():
-                debt = Debt(**shared(Debt, event), principal=ZERO, interest=ZERO)
-                return self.but(
-                    debts=self.debts | {event.loan_id: debt},
-                    completed_on_time=self.completed_on_time - (not event.late),
-                    completed_late=self.completed_late - event.late,
-                )
+                return self._reopened(event)
             case DebtCancelled():
                 return self.but(
                     debts=_without(self.debts, event.loan_id),
@@ -470,6 +488,12 @@ class User(Aggregate):
                 )
             case DebtBecameOverdue():
                 return self._mark(event.loan_id, overdue=True)
+            case DebtFeeCharged():
+                debt = self.debts[event.loan_id].charged(event.amount, stamp.at)
+                return self._left(event.loan_id, debt, (), stamp.at)
+            case DebtChargesWaived():
+                debt = self.debts[event.loan_id].waived(event.charges, stamp.at)
+                return self._left(event.loan_id, debt, event.completed, stamp.at)
             case DebtDefaulted():
                 defaults = self.defaults | {event.loan_id: stamp.at}
                 return self._mark(event.loan_id, defaulted=True).but(defaults=defaults)
@@ -506,6 +530,14 @@ class User(Aggregate):
         left = owing.but(credit_from=left_from)._credited(-event.credit)
         return left.but(overdrawn_at=(self.overdrawn_at or at) if left.overdrawn else None)
 
+    def _reopened(self, event: DebtReopened) -> Self:
+        debt = Debt(**shared(Debt, event), principal=ZERO, interest=ZERO)
+        return self.but(
+            debts=self.debts | {event.loan_id: debt},
+            completed_on_time=self.completed_on_time - (not event.late),
+            completed_late=self.completed_late - event.late,
+        )
+
     def _taken_back(self, part: Part, paid_at: datetime) -> Self:
         left = self.applied[part.loan_id].minus(part)
         rest = _without(self.applied, part.loan_id)
@@ -526,17 +558,20 @@ class User(Aggregate):
         )
 
     def _paid(self, part: Part, completed: tuple[Completion, ...], settled_at: datetime) -> Self:
-        debt = self.debts[part.loan_id]
-        total = self.total_repaid + part.amount
-        if part.amount < debt.outstanding:
-            return self.but(
-                debts=self.debts | {part.loan_id: debt.after(part, 1)}, total_repaid=total
-            )
-        ends = (each.paid_at for each in completed if each.loan_id == part.loan_id)
+        paid = self.but(total_repaid=self.total_repaid + part.amount)
+        left = self.debts[part.loan_id].after(part, 1)
+        return paid._left(part.loan_id, left, completed, settled_at)
+
+    def _left(
+        self, loan: UUID, debt: Debt, completed: tuple[Completion, ...], settled_at: datetime
+    ) -> Self:
+        """Return the user with the rest of a debt; without any, the loan counts as repaid."""
+        if debt.outstanding > ZERO:
+            return self.but(debts=self.debts | {loan: debt})
+        ends = (each.paid_at for each in completed if each.loan_id == loan)
         late = is_late(debt.due_at, next(ends, None), settled_at)
         return self.but(
-            debts=_without(self.debts, part.loan_id),
-            total_repaid=total,
+            debts=_without(self.debts, loan),
             completed_on_time=self.completed_on_time + (not late),
             completed_late=self.completed_late + late,
         )

@@ -143,7 +143,7 @@ class FailTransaction(Command[Transaction]):
         require_legal(aggregate.status, "fail", LEGAL)
         user = uow.read(User, aggregate.user_id)
         require_no_conflict(uow, user)
-        reason = None if user.erased else self.reason  # figures are still recorded, words are not
+        reason = user.words(self.reason)
         yield TransactionFailed(reason=reason, funds_captured=self.funds_captured)
 
 

@@ -179,6 +179,10 @@ class Transaction(Aggregate):
         return frozenset([(unsettled_of(self.user_id), str(self.id))])
 
     @property
+    def ended(self) -> bool:
+        return self.status is not TransactionStatus.PENDING and not self.quarantined
+
+    @property
     def disburses(self) -> bool:
         """Whether it is a loan's top-up, which changes with its loan only."""
         return self.type is TransactionType.AIRTIME and self.loan_id is not None

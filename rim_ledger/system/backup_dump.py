@@ -15,8 +15,8 @@ from rim_ledger.system.backup_file import Sealer
 from rim_ledger.system.backup_manifest import CHANGES, EVENTS, FILE, Manifest
 from rim_ledger.system.backup_rows import PIECE_MAX, Layout, difference, packed
 
-LEFT_OUT: Final = ("attempts", "challenges", "exports", "heartbeats")
-"""Tables of short-lived counts, which are useless in a restore."""
+LEFT_OUT: Final = ("attempts", "challenges", "exports", "heartbeats", "snapshots")
+"""Tables of short-lived counts, useless in a restore, and those that are derived."""
 
 SPELLING: Final = """
 SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO, MDY', true),

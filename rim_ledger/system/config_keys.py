@@ -45,6 +45,25 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         places=2,
     ),
     ("lending", "defaultAfterDays"): Known("Days past due until a loan defaults.", 30, 1, 3650),
+    ("lending", "lateFee"): Known(
+        "Naira that the clock charges once to a loan that is past due; 0 is off. What is set when"
+        " the loan falls overdue decides whether it is.",
+        Decimal(0),
+        0,
+        100_000_000,
+        places=2,
+    ),
+    ("lending", "lateFeeGraceDays"): Known(
+        "Days past due until the late fee is charged.", 3, 0, 3650
+    ),
+    ("lending", "lateFeeMaxPercent"): Known(
+        "Fees that a loan is charged in all, by the clock and by hand, in percent of its amount at"
+        " most.",
+        Decimal(10),
+        0,
+        1000,
+        places=6,
+    ),
     ("security", "separationDays"): Known(
         "Days in which an admin who registered a borrower, changed contact, limit or score, or"
         " imported loans of theirs, neither approves nor disburses for them. A lower number holds"

@@ -149,12 +149,13 @@ def test_a_ledger_that_has_its_admin_is_given_no_officer(database: str) -> None:
     on_ledger(database, story)
 
 
-def test_builtin_roles_of_before_are_given_bounds_unless_an_admin_edited_them(
+def test_builtin_roles_of_before_are_given_rights_and_bounds_unless_an_admin_edited_them(
     database: str,
 ) -> None:
     async def story(ledger: Process, environment: Clock) -> None:
         for name in ("loan_officer", "finance", "auditor"):
-            made = CreateRole(name=name, permissions=permissions(BUILT_IN[name][1]))
+            before = BUILT_IN[name][1] - {("loans.fees", "write"), ("loans.fees", "read")}
+            made = CreateRole(name=name, permissions=permissions(before))
             await ledger.execute(AdminRole, builtin_id(name), made, STAMP)
         edited, itself = EditRole(description="Ours."), Actor(type="admin", id=environment.new_id())
         await ledger.execute(AdminRole, builtin_id("finance"), edited, replace(STAMP, actor=itself))
@@ -172,6 +173,11 @@ def test_builtin_roles_of_before_are_given_bounds_unless_an_admin_edited_them(
             (builtin_id("loan_officer"), "20000.00", "20000.00"),
             (builtin_id("auditor"), "0.00", "0.00"),
         }
+        fees = connection.execute(
+            "SELECT stream_id FROM ledger.event_log WHERE name = 'AdminRoleChanged'"
+            " AND data ->> 'permissions' LIKE '%loans.fees%'"
+        )
+        assert set(fees) == {(builtin_id("loan_officer"),), (builtin_id("auditor"),)}
 
 
 def test_two_processes_that_begin_at_once_tell_one_password(database: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from projections.conversation import ChatMessage, TicketHistory, said_and_done
+from projections.conversation import ChatMessage, TicketHistory, ticket_rows
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.support.assignment import TICKETS_MAX, assign_waiting
@@ -136,7 +136,7 @@ class Tickets(RuleBasedStateMachine):
                 self.folded[stream] = self.folded[stream].evolve(each.event, each.stamp)
             else:
                 continue
-            rows = list(said_and_done(self.folded[stream], each))
+            rows = list(ticket_rows(self.folded[stream], each))
             history = [row for row in rows if isinstance(row, TicketHistory)]
             assert [row.id for row in history] == (
                 [] if isinstance(each.event, MessagesRead) else [each.id]
