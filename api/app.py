@@ -17,7 +17,7 @@ from api.config.database import open_vault
 from api.config.delivery import providers
 from api.config.settings import Settings
 from api.context import Context
-from api.description.openapi import complete
+from api.description.document import complete
 from api.http.rate import Rates
 from api.pipeline.background import begin
 from api.pipeline.dispatcher import ASSETS, DOCS, OPENAPI, Front
@@ -119,7 +119,7 @@ async def open_context(settings: Settings, table: Table) -> AsyncIterator[Contex
             url, ENTITY_OF, vault, environment, ErasureRegister(settings.home, environment).note
         ) as ledger,
         LoginThrottle(url, vault, environment) as attempts,
-        LoginThrottle(url, vault, environment, gate="borrowers") as at_codes,
+        LoginThrottle(url, vault, environment, scope="borrowers") as at_codes,
         pool,
         ReadPosition(url) as tables,
         LogPosition(url) as log_position,

@@ -23,14 +23,17 @@ from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.lending.loan import (
     DisputeOutcome,
     Loan,
+    LoanChargesWaived,
     LoanDisbursed,
     LoanDisbursementDisputed,
     LoanDisbursementReversed,
     LoanDisputeResolved,
+    LoanFeeCharged,
     LoanRepaid,
     LoanRepaymentReversed,
     LoanStatus,
 )
+from rim_ledger.lending.owed import Charges
 from rim_ledger.lending.user import CreditRefunded
 from rim_ledger.payments.transaction import (
     Transaction,
@@ -48,15 +51,18 @@ ACCOUNTS: Final = {
     "1190": "Airtime in dispute",
     "1200": "Loans receivable",
     "1210": "Interest receivable",
+    "1220": "Fees receivable",
     "1290": "Loan loss allowance",
     "1300": "Cash clearing",
     "2100": "Unallocated receipts",
     "2110": "Customer credit",
     "2120": "Refunds payable",
     "4100": "Interest income",
+    "4110": "Late fees",
     "4300": "Airtime margin",
     "5100": "Impairment",
     "5200": "Airtime lost",
+    "5400": "Waivers",
 }
 """Accounts by number; a network, provider or payment method may follow after a dot."""
 
@@ -178,6 +184,15 @@ def _of_loan(event: Event, before: Loan | None, after: Loan) -> Iterator[Posting
             yield from _paid(event, lent, 1)
         case LoanRepaymentReversed():
             yield from _paid(event, lent, -1)
+        case LoanFeeCharged():
+            yield from _move(event.amount, "1220", "4110")
+        case LoanChargesWaived():
+            yield from _waived(event.charges, 1)
+        case LoanDisbursementReversed() if before:
+            yield from _move(after.amount, f"1100.{after.network}", lent)
+            yield from _move(after.interest, "4100", "1210")
+            yield from _move(before.fees_charged, "4110", "1220")
+            yield from _waived(before.waived, -1)
         case _:
             yield from _of_airtime(event, before, after, lent)
     yield from _impaired(before, after)
@@ -205,15 +220,12 @@ def _set_aside(loan: Loan | None) -> Mapping[datetime, Decimal]:
 
 
 def _of_airtime(event: Event, before: Loan | None, after: Loan, lent: str) -> Iterator[Posting]:
-    float_, fee = f"1100.{after.network}", after.amount_due - after.amount
+    float_ = f"1100.{after.network}"
     match event:
         case LoanDisbursed():
             there = "1190" if before and event.reference in before.disputes else float_
             yield from _move(after.amount, lent, there)
-            yield from _move(fee, "1210", "4100")
-        case LoanDisbursementReversed():
-            yield from _move(after.amount, float_, lent)
-            yield from _move(fee, "4100", "1210")
+            yield from _move(after.interest, "1210", "4100")
         case LoanDisbursementDisputed():
             yield from _move(after.amount, "1190", float_)
         case LoanDisputeResolved():
@@ -245,8 +257,15 @@ def _of_transaction(
 def _paid(event: LoanRepaid | LoanRepaymentReversed, lent: str, sign: int) -> Iterator[Posting]:
     source = "2110" if event.transaction_id is None else "2100"
     yield Posting(source, sign * event.amount)
+    yield Posting("1220", -sign * event.fee)
     yield Posting("1210", -sign * event.interest)
     yield Posting(lent, -sign * event.principal)
+
+
+def _waived(charges: Charges, sign: int) -> Iterator[Posting]:
+    yield Posting("5400", sign * charges.amount)
+    yield Posting("1220", -sign * charges.fee)
+    yield Posting("1210", -sign * charges.interest)
 
 
 def _move(

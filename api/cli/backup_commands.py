@@ -20,7 +20,7 @@ from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system import restore as restoring
 from rim_ledger.system.backup import Backup, BackupStatus
-from rim_ledger.system.backup_chain import Chain, look_at
+from rim_ledger.system.backup_chain import Chain, verified_chain
 from rim_ledger.system.backup_settings import BackupType
 
 POLL_SECONDS: Final = 0.5
@@ -166,4 +166,4 @@ async def _verify(settings: Settings, paths: Sequence[str]) -> Chain:
             done += more
             advance(done, total)
 
-        return await look_at(archives, tell)
+        return await verified_chain(archives, tell)

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from api.config.settings import Settings, variable
 from projections.follow import rebuild
 from projections.tables import schema
-from rim_ledger.admin.bootstrap import OFFICER, USERNAME, bootstrap, take_on_officer
+from rim_ledger.admin.bootstrap import OFFICER, USERNAME, bootstrap, create_officer
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.adopted_secrets import adopt, adopt_names
 from rim_ledger.engine.environment import SystemEnvironment
@@ -187,7 +187,7 @@ async def _begin(
     """Make the first records of a ledger; gives the admins whose passwords were generated."""
     people = [("the first admin", USERNAME, "admin_password", bootstrap)]
     if not settings.production:
-        people.insert(0, ("a loan officer", OFFICER, "officer_password", take_on_officer))
+        people.insert(0, ("a loan officer", OFFICER, "officer_password", create_officer))
     made = list[str]()
     async with open_ledger(settings, url) as ledger:
         for take_over in (adopt, adopt_names):

@@ -47,7 +47,15 @@ OPTIONAL: Final[Schema] = {
     "requestid": STRING,
     "causationid": {"type": "string", "format": "uuid", "description": "The event behind it."},
     "saidat": TIME | {"description": "When a provider says that it happened."},
-    "erased": {"const": True, "description": "A person in it was erased: their words are null."},
+    "erased": {
+        "type": "boolean",
+        "description": "True where a person in it was erased: their words are null.",
+    },
+}
+CLOUD_EVENT: Final[Schema] = {
+    "type": "object",
+    "required": [*ENVELOPE, "data"],
+    "properties": ENVELOPE | OPTIONAL | {"data": {"type": "object"}},
 }
 
 
@@ -115,11 +123,6 @@ def async_api() -> Schema:
         "summary": "Follow the log, live, as server-sent events.",
         "bindings": {"http": {"method": "GET", "query": query, "bindingVersion": "0.3.0"}},
     }
-    envelope = {
-        "type": "object",
-        "required": [*ENVELOPE, "data"],
-        "properties": ENVELOPE | OPTIONAL | {"data": {"type": "object"}},
-    }
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "RIM Ledger", "version": "1"},
@@ -128,7 +131,7 @@ def async_api() -> Schema:
         "operations": {"followEvents": follow},
         "components": {
             "messages": {name: _message(name, data[name]) for name in names},
-            "schemas": {"CloudEvent": envelope, **parts},
+            "schemas": {"CloudEvent": CLOUD_EVENT, **parts},
         },
     }
 

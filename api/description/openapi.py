@@ -1,4 +1,4 @@
-"""What FastAPI needs of each route for its OpenAPI document, and what is added to the result."""
+"""What FastAPI needs of each route for its OpenAPI document."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,22 +11,23 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_pascal, to_snake
 
 from api.description.components import (
-    PROBLEM,
+    FILE,
     TEXT,
     Schema,
     answer_of,
     body_without,
+    lines_of,
     page_of,
     receipt_of,
+    ref,
 )
-from api.description.examples import EITHER_ID, example
+from api.description.examples import EITHER_ID
 from api.http.call import JSON, NDJSON
 from api.http.csv_text import CSV
 from api.pipeline import parameters
 from api.pipeline.reads import parameters_of
 from api.pipeline.routes import AnyRoute, List, One, Other, Route
 from projections.catalogue import ROW_OF
-from projections.tables.dictionary import meaning, unit
 from projections.tables.table import Row
 from rim_ledger.engine.command import Creation
 
@@ -79,7 +80,7 @@ def route_arguments(route: AnyRoute) -> dict[str, Any]:
         case One():
             found["response_model"] = route.row
         case Other():
-            found |= _other(route, extra)
+            _describe_other(route, found, extra)
     if any(each["name"] == "effectiveAt" for each in extra["parameters"]):
         found["responses"][200] = {"headers": _OF_THE_PAST}
     if isinstance(route, Other) and route.public:
@@ -97,24 +98,6 @@ def signature(route: AnyRoute) -> Signature:
     media_type = route.media_type if isinstance(route, Other) else "application/json"
     body = Body(media_type=media_type)
     return Signature([Parameter("body", Parameter.KEYWORD_ONLY, annotation=form, default=body)])
-
-
-def complete(document: Schema, routes: Iterable[AnyRoute]) -> Schema:
-    """Add what FastAPI does not take from routes: an example of each command, meanings of columns,
-    the shape of a problem."""
-    schemas = document["components"]["schemas"]
-    schemas["Problem"] = PROBLEM
-    rows = {route.row for route in routes if isinstance(route, List | One)}
-    for row in rows:
-        _describe_columns(row, schemas[row.__name__])
-    for route in routes:
-        if isinstance(route, Route):
-            body = document["paths"][route.path][route.method.lower()]["requestBody"]
-            content = body["content"]["application/json"]
-            name = content["schema"]["$ref"].rsplit("/", 1)[1]
-            body["required"] = bool(schemas[name].get("required"))
-            content["example"] = example(schemas[name], schemas)
-    return document
 
 
 def operation_id(route: AnyRoute) -> str:
@@ -143,7 +126,9 @@ def _plural(path: str) -> str:
 
 
 def _tag(route: AnyRoute) -> str:
-    return route.path.split("/")[2 if route.path.startswith("/v1/") else 1]
+    """The group of an operation: what its path begins with, without the ending of a file."""
+    version, _, rest = route.path.removeprefix("/").partition("/")
+    return rest.split("/")[0].partition(".")[0] if version == "v1" else "service"
 
 
 def _form(route: AnyRoute) -> type[BaseModel] | None:
@@ -206,14 +191,14 @@ def _statuses(route: AnyRoute) -> tuple[str, ...]:
 
 
 def _problems(statuses: Iterable[str]) -> Iterator[tuple[int | str, Schema]]:
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    content = {"application/problem+json": {"schema": ref("Problem")}}
     for each in statuses:
         yield int(each), {"description": SENTENCES[each], "content": content}
 
 
-def _other(route: Other, extra: Schema) -> dict[str, Any]:
-    """The answer of a route of kind Other, and its body where no form describes it."""
-    found: dict[str, Any] = {"status_code": route.status}
+def _describe_other(route: Other, found: dict[str, Any], extra: Schema) -> None:
+    """Describe the answer of a route of kind Other, and its body where no form describes it."""
+    found |= {"status_code": route.status, "include_in_schema": not route.former}
     if route.form is None and (body := BODIES.get(route.media_type)):
         content = {route.media_type: {"schema": body}}
         extra["requestBody"] = {"required": True, "content": content}
@@ -221,60 +206,57 @@ def _other(route: Other, extra: Schema) -> dict[str, Any]:
     if route.gives is not None:
         found["response_model"] = answer_of(route.gives_name or f"{name}Answer", route.gives)
     if route.or_gives is not None:
-        found["response_model"] |= answer_of(f"{name}Alternative", route.or_gives)
+        alternative = answer_of(route.or_gives_name, route.or_gives)
+        if route.or_status is None:
+            found["response_model"] |= alternative
+        else:
+            words = {"model": alternative, "description": SENTENCES[str(route.or_status)]}
+            found["responses"][route.or_status] = words
     if route.answers != "application/json":
         found["response_class"] = type("Answer", (Response,), {"media_type": route.answers})
-    if more := [each.decode() for each in route.offers if each != JSON]:
-        extra["responses"] = {str(route.status): {"content": _texts(more)}}
-    return found
-
-
-def _texts(media_types: Iterable[str]) -> Schema:
-    return {each: {"schema": TEXT} for each in media_types}
+    content = {each.decode(): {"schema": TEXT} for each in route.offers if each != JSON}
+    if schema := ANSWERS.get(route.answers):
+        content[route.answers] = {"schema": schema}
+    if content:
+        extra["responses"] = {str(route.status): {"content": content}}
 
 
 def _lines(route: List) -> Schema:
     """The answer of a list: NDJSON, CSV or a page, with the page's owner where it has one."""
     heads = ",".join(column.wire for column in route.row.COLUMNS.values())
-    row = {"$ref": f"#/components/schemas/{route.row.__name__}"}
     lines: Schema = {
-        NDJSON.decode(): {"schema": {"description": "A line for each row.", **row}},
+        NDJSON.decode(): {"schema": lines_of(ref(route.row.__name__))},
         CSV.decode(): {
             "schema": {"description": f"A head, and a line for each row: {heads}.", **TEXT}
         },
     }
     if route.of and route.with_owner:
-        owner = {"$ref": f"#/components/schemas/{route.of[1].__name__}"}
+        owner = ref(route.of[1].__name__)
         lines["application/json"] = {"schema": {"allOf": [owner]}}
     return lines
-
-
-def _describe_columns(row: type[Row], schema: Schema) -> None:
-    """Describe each column; those hidden from borrowers are not required."""
-    for column in row.COLUMNS.values():
-        measure = unit(row.TABLE, column.name, column.sql_type)
-        words = meaning(row.TABLE, column.name) + (f" Unit: {measure}." if measure else "")
-        schema["properties"][column.wire]["description"] = words
-    internal = {column.wire for column in row.COLUMNS.values() if column.internal}
-    if internal:
-        schema["required"] = [name for name in schema["required"] if name not in internal]
-        schema["description"] += f" Borrowers do not see {', '.join(sorted(internal))}."
 
 
 def _header(name: str, schema: Schema, words: str) -> Schema:
     return {"name": name, "in": "header", "schema": schema, "description": words}
 
 
-_FILE: Final[Schema] = {"type": "string", "contentMediaType": "application/octet-stream"}
 BODIES: Final[Mapping[str, Schema]] = {
-    "text/csv": TEXT,
+    "text/csv": FILE,
     "multipart/form-data": {
         "type": "object",
         "required": ["file"],
-        "properties": {"file": _FILE},
+        "properties": {"file": FILE},
     },
 }
 """Bodies without a form, by media type."""
+ANSWERS: Final[Mapping[str, Schema]] = {
+    "*/*": FILE,
+    "application/octet-stream": FILE,
+    "application/schema+json": {"type": "object"},
+    "application/vnd.apache.parquet": FILE,
+    NDJSON.decode(): FILE,
+}
+"""Answers that are neither JSON of ours nor text."""
 _POSITION: Final = _header(
     "Ledger-Position", {"type": "integer", "minimum": 0}, "Answer from this position on."
 )

@@ -86,6 +86,7 @@ ROUTES: list[AnyRoute] = [
             needs,
             name=f"get_{to_snake(kind.__name__)}_proof",
             gives=LINE_PROOF,
+            gives_name="ActivityProof",
             query={"treeSize": NUMBER_OF},
         )
         for path, source, kind, needs in (

@@ -46,7 +46,8 @@ class Entry(Struct, frozen=True, gc=False):
     """A folded stream, with the values of its row, personal data still encrypted."""
 
     aggregate: Aggregate
-    version: int
+    folded: entry.Entry
+    """The same aggregate with all that decisions know of the stream."""
     begun: int
     """The position of its first event."""
     recorded_at: datetime
@@ -54,6 +55,12 @@ class Entry(Struct, frozen=True, gc=False):
     values: tuple[Any, ...]
     times: Times
     """The business times of the stream."""
+    snapshot: int = 0
+    """The version at which its state was kept last."""
+
+    @property
+    def version(self) -> int:
+        return self.folded.version
 
 
 class StreamFold(Struct, frozen=True, gc=False):
@@ -119,13 +126,21 @@ def step(before: Entry | None, line: Line) -> tuple[Entry, Recorded]:
 
 
 def _moved(before: Entry | None, recorded: Recorded, line: Line, times: Times) -> Entry:
-    begun = before.begun if before else line.position
+    begun, snapshot = (before.begun, before.snapshot) if before else (line.position, 0)
     with poisoning(line):
-        known, kind = before.aggregate if before else None, ENTITY_OF[type(recorded.event)]
-        aggregate = entry.evolved(known, kind, recorded)
-        row = ROW_OF.get(type(aggregate))
-        values = row.VALUES(aggregate) if row else ()
-    return Entry(aggregate, line.version, begun, line.recorded_at, row, values, times)
+        known = before.folded if before else entry.Entry()
+        folded = known.after(ENTITY_OF[type(recorded.event)], recorded)
+        return shown(folded, begun, line.recorded_at, times, snapshot)
+
+
+def shown(
+    folded: entry.Entry, begun: int, recorded_at: datetime, times: Times, snapshot: int
+) -> Entry:
+    """A stream that has begun, with the values that its row takes."""
+    assert folded.aggregate, "it has begun"
+    row = ROW_OF.get(type(folded.aggregate))
+    values = row.VALUES(folded.aggregate) if row else ()
+    return Entry(folded.aggregate, folded, begun, recorded_at, row, values, times, snapshot)
 
 
 def evolved(before: Aggregate | None, line: Line) -> tuple[Aggregate, Recorded]:

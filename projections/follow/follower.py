@@ -13,6 +13,7 @@ from projections.follow import log
 from projections.follow.as_of import Moment, folded
 from projections.follow.fold import Entry, PoisonEvent, Trace, fold
 from projections.follow.log import Line
+from projections.follow.snapshots import StreamStates
 from projections.tables import schema
 from projections.tables.writer import Unwritable, persons_of, rows_of, write
 from rim_ledger.engine.store import CHANNEL, IMPATIENT, INDEXES_ONLY
@@ -34,6 +35,9 @@ class Follower:
     def __init__(self, connection: AsyncConnection[Any], vault: Vault, tables: str = schema.LIVE):
         self._connection, self._tables = connection, tables
         self._unwrap = lru_cache(CACHE_MAX)(vault.unwrap)
+        own = vault.event_mac if tables == schema.LIVE else None
+        self._states = StreamStates(connection, own) if own else None
+        """None where the tables are built anew, from events alone."""
         self._cache: dict[UUID, Entry] = {}
         self._position = -1
 
@@ -67,6 +71,8 @@ class Follower:
                 raise PoisonEvent(line, f"position {expected} is missing")
             touched[line.stream], left = fold(touched.get(line.stream), line)
             traces += left
+        if self._states:
+            self._states.check(lines)
         last = position + len(lines)
         keys = await self.keys(touched.values())
         touched |= await self._load(await self._rows_of_erased(touched, keys), last)
@@ -83,7 +89,7 @@ class Follower:
         assert moved.rowcount == 1, "nobody else writes the tables while their lock is held"
         if self._tables == schema.LIVE:
             await self._connection.execute("SELECT pg_notify('read', %s)", [str(last)])
-        return touched
+        return touched | await self._states.keep(touched) if self._states else touched
 
     async def keys(self, entries: Iterable[Entry]) -> Keys:
         """The keys of the persons in these entries; None once erased."""
@@ -105,7 +111,10 @@ class Follower:
         """Streams as of a position, from the cache or else from the log."""
         entries = {each: self._cache[each] for each in ids if each in self._cache}
         if missing := ids - entries.keys():
-            entries |= await folded(self._connection, missing, Moment(position))
+            if self._states:
+                entries |= await self._states.load(missing, position)
+            else:
+                entries |= await folded(self._connection, missing, Moment(position))
         return entries
 
     def _remember(self, touched: dict[UUID, Entry]) -> None:

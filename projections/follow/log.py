@@ -11,11 +11,11 @@ from psycopg import AsyncConnection
 from rim_ledger.engine.event_mac import leaf as leaf_of
 
 EVENTS: Final = """
-SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at
+SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at, mac
   FROM ledger.events"""
 
 BOUNDED: Final = """
-SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at
+SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at, mac
   FROM (SELECT e.*, sum(octet_length(body)) OVER (ORDER BY {order}) - octet_length(body) AS before
           FROM (SELECT * FROM ledger.events WHERE {where} ORDER BY {order} LIMIT %s) e) e
  WHERE before < %s ORDER BY {order}"""
@@ -32,6 +32,7 @@ class Line(NamedTuple):
     name: str
     body: bytes
     recorded_at: datetime
+    mac: bytes | None = None
 
 
 def leaf(line: Line) -> bytes:

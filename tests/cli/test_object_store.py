@@ -16,6 +16,7 @@ from tests.cli.service import PATIENCE, Service, stop, wait_for
 from tests.cli.test_restore import PDF, SECRET, Lender, other, run
 from tests.cli.trial import PASSWORD
 
+pytestmark = pytest.mark.heavy
 pytest.importorskip("moto.server", reason="needs the group `heavy`")
 
 __all__ = ["other"]

@@ -14,7 +14,7 @@ from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.support.assignment import TICKETS_MAX, assign_waiting
 from rim_ledger.support.conversation import MarkMessagesRead, PostMessage
-from rim_ledger.support.deadlines import REMINDER, next_look, overdue
+from rim_ledger.support.deadlines import REMINDER, next_deadline, overdue
 from rim_ledger.support.staff_commands import RetireAgent, SetAvailability
 from rim_ledger.support.support_agent import AgentStatus, SupportAgent, agent_stream
 from rim_ledger.support.ticket import (
@@ -175,7 +175,7 @@ class Tickets(RuleBasedStateMachine):
     def the_clock_looks_when_something_falls_due_and_no_later(self) -> None:
         for id_ in self.tickets:
             ticket, at = self.desk.ticket(id_), self.desk.reminders.get((REMINDER, id_))
-            due = next_look(ticket)
+            due = next_deadline(ticket)
             assert due is None or (at is not None and at <= due)
             assert not list(overdue(ticket, START))
             resolved = ticket.status in (TicketStatus.RESOLVED, TicketStatus.CLOSED)

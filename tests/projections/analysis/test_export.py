@@ -137,6 +137,7 @@ def test_polars_finds_the_same_totals(log: str, tmp_path: Path) -> None:
     assert _with_amounts(found) == _with_amounts(rows(log, STORED))
 
 
+@pytest.mark.heavy
 @pytest.mark.filterwarnings("ignore")  # The client of Spark warns of its own libraries.
 def test_a_distributed_engine_finds_the_same_totals(
     log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
