@@ -1,5 +1,4 @@
-"""A stream that is loaded by its snapshot is the one that its events come to, whatever was done to
-the snapshot."""
+"""A stream loaded from its snapshot equals its fold, whatever was done to the snapshot."""
 
 import asyncio
 import logging
