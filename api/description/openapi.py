@@ -126,7 +126,7 @@ def _plural(path: str) -> str:
 
 
 def _tag(route: AnyRoute) -> str:
-    """The group of an operation: what its path begins with, without the ending of a file."""
+    """The tag of an operation: the first part of its path, without a file extension."""
     version, _, rest = route.path.removeprefix("/").partition("/")
     return rest.split("/")[0].partition(".")[0] if version == "v1" else "service"
 
@@ -256,7 +256,7 @@ ANSWERS: Final[Mapping[str, Schema]] = {
     "application/vnd.apache.parquet": FILE,
     NDJSON.decode(): FILE,
 }
-"""Answers that are neither JSON of ours nor text."""
+"""Answers that are neither our JSON nor text."""
 _POSITION: Final = _header(
     "Ledger-Position", {"type": "integer", "minimum": 0}, "Answer from this position on."
 )

@@ -1,4 +1,4 @@
-"""A stream loaded from its snapshot equals its events' fold, whatever was done to the snapshot."""
+"""A stream loaded by its snapshot equals its fold, whatever became of the snapshot."""
 
 import asyncio
 import logging
