@@ -30,11 +30,12 @@ $(VENV)/ready: $(VENV)/installed
 	@touch $@
 
 # Most of the time tests wait for processes to start and to end: three at once use two cores well.
+# A worker takes neighbours, which share what their module needs, and then what others still have.
 test: setup ## Run every test, on PostgreSQL servers of its own
-	$(BIN)/python -m pytest -n 3
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 fast: setup ## Run the rules alone, without a database
-	$(BIN)/python -m pytest -n 2 -m "not database and not soak and not heavy"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not database and not soak and not heavy"
 
 check: setup ## Lint, types, layers and tests: what CI runs
 	$(BIN)/ruff check .

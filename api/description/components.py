@@ -1,4 +1,4 @@
-"""The named answers of the OpenAPI document: receipts, pages, objects that no row describes."""
+"""Named answers of the OpenAPI document: receipts, pages, objects without a read table."""
 
 from collections.abc import Collection, Mapping
 from enum import StrEnum
@@ -89,7 +89,7 @@ def lines_of(line: Schema) -> Schema:
 
 @cache
 def receipt_of(kind: type[Aggregate]) -> type[BaseModel]:
-    """The receipt of a command on an aggregate: with its business id, where it has one."""
+    """The receipt type of a command on an aggregate, with its business id if it has one."""
     if kind.BUSINESS_ID is None:
         return Receipt
     words = f"{Receipt.__doc__} Beside the id stands the business id."
@@ -99,7 +99,7 @@ def receipt_of(kind: type[Aggregate]) -> type[BaseModel]:
 
 @cache
 def page_of(row: type[Row]) -> type[BaseModel]:
-    """A page of rows, and the cursor of the next one, which is null on the last."""
+    """The type of a page of rows with the next cursor, null on the last page."""
     fields: dict[str, Any] = {
         "items": (GenericAlias(list, row), ...),
         "nextCursor": (str | None, ...),
@@ -109,7 +109,7 @@ def page_of(row: type[Row]) -> type[BaseModel]:
 
 @cache
 def body_without(command: type[Form], names: frozenset[str]) -> type[BaseModel]:
-    """A command's body where the path has some of its fields."""
+    """A command's body without the fields that are path parameters."""
     given: dict[str, Any] = {
         name: (field.annotation, field)
         for name, field in command.model_fields.items()
@@ -123,8 +123,7 @@ _ANSWERS: Final[dict[str, type[BaseModel]]] = {}
 
 
 def answer_of(name: str, properties: Mapping[str, Any]) -> type[BaseModel]:
-    """An object of these properties (JSON Schema), all of which are always there; the same for
-    each route that gives one of this name."""
+    """A named object type with these properties (JSON Schema), all required; cached by name."""
     if name in _ANSWERS:
         return _ANSWERS[name]
     schema = {"type": "object", "required": [*properties], "properties": dict(properties)}

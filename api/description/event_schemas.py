@@ -1,4 +1,4 @@
-"""What the log's events look like: a JSON Schema each, and an AsyncAPI document of all."""
+"""JSON Schemas of the log's events, and the AsyncAPI document of all."""
 
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -92,7 +92,7 @@ async def get_async_api(_: "Context", __: Call, ___: Parameters) -> Reply:
 
 @cache
 def schema_of(event: type[Event]) -> Schema:
-    """The schema of an event's data, alone."""
+    """The schema of an event's data."""
     ((schema,), parts) = msgspec.json.schema_components([event], ref_template="#/$defs/{name}")
     own = parts.pop(event.__name__) if "$ref" in schema else schema
     head = {"$schema": DIALECT, "$id": schema_path(event)}
@@ -102,7 +102,7 @@ def schema_of(event: type[Event]) -> Schema:
 
 @cache
 def async_api() -> Schema:
-    """AsyncAPI 3.0 of the log."""
+    """AsyncAPI 3.0 document of the log."""
     names = sorted(EVENTS)
     template = "#/components/schemas/{name}"
     refs, parts = msgspec.json.schema_components([EVENTS[n] for n in names], ref_template=template)
@@ -143,8 +143,7 @@ def _message(name: str, data: Schema) -> Schema:
 
 
 def _shown(event: type[Event], schema: Schema) -> Schema:
-    """The schema of what is shown: a word on the properties that speak of persons, which may
-    always be null, and nothing of what is kept back."""
+    """The schema as shown: personal properties are marked and nullable, internal ones left out."""
     back = kept_back(event)
     needed = [name for name in schema["required"] if name not in back]
     return schema | {"properties": _marked(event, schema, back), "required": needed}

@@ -1,4 +1,4 @@
-"""What FastAPI is told of the routes for its OpenAPI document."""
+"""What FastAPI needs of each route for its OpenAPI document."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -49,10 +49,10 @@ SENTENCES: Final = {
 ALWAYS: Final = ("400", "401", "403", "404", "422", "429", "503")
 OF_COMMANDS: Final = (*ALWAYS, "408", "409", "412", "413", "415")
 BEARER: Final = HTTPBearer(scheme_name="session", auto_error=False)
-"""Declared for the document alone: the decision admits the caller."""
+"""For the document only: the decision authenticates the caller."""
 
 
-def described(route: AnyRoute) -> dict[str, Any]:
+def route_arguments(route: AnyRoute) -> dict[str, Any]:
     """The arguments of FastAPI's APIRoute for a route of the table."""
     found: dict[str, Any] = {
         "operation_id": operation_id(route),
@@ -91,7 +91,7 @@ def described(route: AnyRoute) -> dict[str, Any]:
 
 
 def signature(route: AnyRoute) -> Signature:
-    """The parameters of the function that FastAPI would call: the body, if there is one."""
+    """The signature that FastAPI inspects: the body, if there is one."""
     form = _form(route)
     if form is None:
         return Signature()
@@ -101,7 +101,7 @@ def signature(route: AnyRoute) -> Signature:
 
 
 def operation_id(route: AnyRoute) -> str:
-    """The name of an operation: its command's, its function's, or that of what is read."""
+    """The operation's name: its command's, its function's, or that of the rows read."""
     match route:
         case Route():
             return to_snake(route.command.__name__)
@@ -120,7 +120,7 @@ def _name(row: type[Row]) -> str:
 
 
 def _plural(path: str) -> str:
-    """/v1/users/{id}/loans as user_loans: what stands before a parameter is one of them."""
+    """The plural of a path, such as user_loans for /v1/users/{id}/loans."""
     words = re.sub(r"s?((?:/\{\w+\})+)/", "/", path.removeprefix("/v1/"))
     return re.sub(r"\W", "_", words)
 
@@ -132,7 +132,7 @@ def _tag(route: AnyRoute) -> str:
 
 
 def _form(route: AnyRoute) -> type[BaseModel] | None:
-    """What a body is read into."""
+    """The model of the body, if any."""
     if isinstance(route, Other):
         return route.form
     if not isinstance(route, Route):
@@ -142,7 +142,7 @@ def _form(route: AnyRoute) -> type[BaseModel] | None:
 
 
 def _words(route: AnyRoute) -> str:
-    """What a form says of itself; without one, what the answer says."""
+    """The description: the form's docstring, else the answer's."""
     form = route.command if isinstance(route, Route) else getattr(route, "form", None)
     said = form or getattr(route, "answer", None)
     words = " ".join((said.__doc__ or "").split()) if said else ""
@@ -153,7 +153,7 @@ def _words(route: AnyRoute) -> str:
 
 
 def _parameters(route: AnyRoute) -> Iterator[Schema]:
-    """The parameters of path, query and head: we read them ourselves."""
+    """Parameters of path, query and header, which the pipeline parses itself."""
     for name in _in_path(route):
         schema = EITHER_ID if name == "id" else TEXT
         yield {"name": name, "in": "path", "required": True, "schema": schema}
@@ -202,7 +202,7 @@ def _problems(route: AnyRoute) -> Iterator[tuple[int | str, Schema]]:
 
 
 def _describe_other(route: Other, found: dict[str, Any], extra: Schema) -> None:
-    """What the answer of another route is; its body, where no form describes that."""
+    """Describe the answer of a route of kind Other, and its body where no form describes it."""
     found |= {"status_code": route.status, "include_in_schema": not route.former}
     if route.form is None and (body := BODIES.get(route.media_type)):
         content = {route.media_type: {"schema": body}}
@@ -227,8 +227,7 @@ def _describe_other(route: Other, found: dict[str, Any], extra: Schema) -> None:
 
 
 def _lines(route: List) -> Schema:
-    """A list as lines, to its end where no limit is given; and the page's owner, where it has
-    one."""
+    """The answer of a list: NDJSON, CSV or a page, with the page's owner where it has one."""
     heads = ",".join(column.wire for column in route.row.COLUMNS.values())
     lines: Schema = {
         NDJSON.decode(): {"schema": lines_of(ref(route.row.__name__))},
@@ -254,7 +253,7 @@ BODIES: Final[Mapping[str, Schema]] = {
         "properties": {"file": FILE},
     },
 }
-"""Bodies that no form describes."""
+"""Bodies without a form, by media type."""
 ANSWERS: Final[Mapping[str, Schema]] = {
     "*/*": FILE,
     "application/octet-stream": FILE,

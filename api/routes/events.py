@@ -89,7 +89,7 @@ async def _page(context: "Context", call: Call, question: Question, shown: Look)
         until = min(until, question.after + SCAN)
     async with context.pool.reader() as connection:
         lines = await log.matching(connection, question.wanted, question.after, until, limit)
-    until = log.done_by(lines, limit, until)
+    until = log.complete_up_to(lines, limit, until)
     seen = await sight.visible(context, lines)
     shown.persons = persons_in(seen)
     shown.details = {"count": len(seen), "filters": filters_said(context, call.given, QUERY)}

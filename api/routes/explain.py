@@ -18,6 +18,7 @@ from projections.follow.fold import evolved
 from projections.follow.log import Line
 from projections.tables.writer import encode
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.lending.charges import POLICY_VERSION as FEE_POLICY
 from rim_ledger.lending.loan import POLICY_VERSION, Loan
 
 if TYPE_CHECKING:
@@ -30,17 +31,25 @@ RULES: Final = {
         "interest-v1",
         (
             "amount + amount · interestRate / 100, half to even at the kobo; a stored term, never "
-            "computed again"
+            "computed again; plus feesCharged, less feesWaived"
         ),
     ),
     "amountPaid": (
         "allocation-v1",
         (
             "payments go to the loan they name, then by due date, disbursement and id; inside a "
-            "loan interest before principal, principal first once it defaulted; less what was "
-            "reversed"
+            "loan fees, then interest, then principal, the other way round once it defaulted; less "
+            "what was reversed"
         ),
     ),
+    "feesCharged": (
+        FEE_POLICY,
+        (
+            "once by the clock, after the days of grace past due, and by hand; never more than "
+            "lending/lateFeeMaxPercent of the amount"
+        ),
+    ),
+    "feesWaived": ("waiver-v1", "unpaid fees first, then unpaid interest, never principal"),
     "outstandingAmount": ("outstanding-v1", "amountDue − amountPaid"),
     "status": (
         POLICY_VERSION,
@@ -56,6 +65,8 @@ RULES: Final = {
 ATTRIBUTES: Final = {
     "amountDue": "amount_due",
     "amountPaid": "amount_paid",
+    "feesCharged": "fees_charged",
+    "feesWaived": "fees_waived",
     "outstandingAmount": "outstanding_amount",
     "status": "status",
     "dueDate": "due_date",
@@ -205,6 +216,8 @@ DUE: Final = {"type": ["string", "null"], "format": "date-time"}
 FIGURES: Final[dict[str, dict[str, Any]]] = {
     "amountDue": MONEY,
     "amountPaid": MONEY,
+    "feesCharged": MONEY,
+    "feesWaived": MONEY,
     "outstandingAmount": MONEY,
     "status": _figure("StatusFigure", STATUS, {"anyOf": [STATUS, NULL]}),
     "dueDate": _figure("DueDateFigure", DUE, DUE),

@@ -21,7 +21,7 @@ from api.routes.admin import (
 )
 from rim_ledger.admin import authentication, two_factor
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.audit_actor import at_the_gate
+from rim_ledger.admin.audit_actor import access_activity
 from rim_ledger.admin.second_factor import AnswerChallenge
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.deciding import Admit
@@ -77,7 +77,7 @@ async def disable_second_factor(context: "Context", call: Call, _: Parameters) -
 async def _person(context: "Context", call: Call, form: type[Form]) -> tuple[UUID, Admit]:
     """Who has logged in, though it be only to enrol; and what admits them again."""
     token, enter = call.token, authentication.enter_in_person_to_enrol
-    asked = at_the_gate(form.__name__)
+    asked = access_activity(form.__name__)
     rights = await admitted(context, call, activity=asked, enter=enter)
     assert rights.actor.id is not None, "whoever holds a session is an admin"
     return rights.actor.id, lambda uow: enter(uow, token)

@@ -41,9 +41,10 @@ def with_uuids(activity: Activity, holder: Callable[[str, str], UUID | None]) ->
             return word.lower()
         return str((BUSINESS_ID.fullmatch(word) and holder("business-id", word)) or word)
 
-    if activity.resource_id is None:
+    if (said := activity.resource_id) is None:
         return activity
-    return replace(activity, resource_id="/".join(map(uuid, activity.resource_id.split("/"))))
+    named = "/".join(map(uuid, said.split("/")))
+    return activity if named == said else replace(activity, resource_id=named)
 
 
 class AdminActivityLog(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -124,7 +124,8 @@ class Reader(Protocol):
 
 
 class Aggregate(Holding, metaclass=FrozenMeta):
-    """What the events of one stream add up to. Never stored, always replayed.
+    """What the events of one stream add up to. Never the truth: that is replayed, though a state of
+    a long stream is kept to save the work.
 
     Its `id` is that of its stream, but where one thing is a profile of another and shares its id.
     """
@@ -154,6 +155,11 @@ class Aggregate(Holding, metaclass=FrozenMeta):
     def person(self) -> UUID:
         """Whose personal words this stream's events carry: they are sealed under that key."""
         return self.id
+
+    @property
+    def ended(self) -> bool:
+        """Whether hardly anything is still to happen to it: it is not kept in memory."""
+        return False
 
     def known_to(self, reader: Reader) -> bool:
         """Whether the caller may know of it; for others it is as if it were not there. Borrowers

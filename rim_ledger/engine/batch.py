@@ -51,15 +51,17 @@ class Batch:
         return entry
 
     def claim(self, claim: Claim) -> UUID | None:
-        for known in (self.claims, self._known.claims):
-            if claim in known:
-                return known[claim]
+        if claim in self.claims:
+            return self.claims[claim]
+        if claim in self._known.claims:
+            return self._known.claims[claim]
         raise Missing(claim=claim)
 
     def key(self, person: UUID) -> AESGCM | None:
-        for known in (self.keys, self._known.keys):
-            if person in known:
-                return known[person]
+        if person in self.keys:
+            return self.keys[person]
+        if person in self._known.keys:
+            return self._known.keys[person]
         raise Missing(person=person)
 
     def number(self, prefix: str, year: int) -> int:
@@ -141,7 +143,7 @@ class Batch:
         known = self._known
         if known.head == draft.head and draft.streams:
             known.head, known.recorded_at = draft.head + len(draft.streams), draft.at
-        known.streams |= self.streams
-        known.claims |= self.claims
-        known.keys |= self.keys
+        known.keep(self.streams)
+        known.claims.update(self.claims)
+        known.keys.update(self.keys)
         known.numbers |= self.numbers

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hmac import compare_digest
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.codec import Codec, Recorded
-from rim_ledger.engine.draft import Draft, Outcome
-from rim_ledger.engine.entry import Entry
+from rim_ledger.engine.draft import Outcome
+from rim_ledger.engine.entry import Entry, weight
 from rim_ledger.engine.event_mac import Forged, RowForged, leaf
 from rim_ledger.engine.missing import Secret
+from rim_ledger.engine.recent import Recent
 from rim_ledger.engine.rows import (
     ADOPTED,
     is_held,
@@ -25,11 +26,16 @@ from rim_ledger.engine.rows import (
     name_print,
     secret_fits,
 )
-from rim_ledger.engine.store import Line, Moved, Store
+from rim_ledger.engine.snapshots import Snapshots
+from rim_ledger.engine.store import Line, Loaded, Moved, Store
 from rim_ledger.values import numbered
 from rim_ledger.vault.personal_keys import Vault
 
-CACHE_MAX: Final = 20_000
+STREAMS_BYTES_MAX: Final = 48 * 1024 * 1024
+NAMES_BYTES_MAX: Final = 6 * 1024 * 1024
+KEYS_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Memory that each part of the cache may take, about: some 20,000 of each kind."""
+NAME_BYTES, KEY_BYTES = 300, 400
 
 log = logging.getLogger("rim_ledger")
 
@@ -43,10 +49,11 @@ class Cache:
         assert vault.event_mac, "a ledger is opened when its events carry codes"
         self._entities, self.vault, self.event_mac = entities, vault, vault.event_mac
         self.codec = Codec({event.__name__: event for event in entities})
+        self.snapshots = Snapshots(entities, vault.event_mac)
         self.head, self.recorded_at = 0, EPOCH
-        self.streams: dict[UUID, Entry] = {}
-        self.claims: dict[Claim, UUID | None] = {}
-        self.keys: dict[UUID, AESGCM | None] = {}
+        self.streams = Recent[UUID, Entry](STREAMS_BYTES_MAX, weight)
+        self.claims = Recent[Claim, UUID | None](NAMES_BYTES_MAX, lambda _: NAME_BYTES)
+        self.keys = Recent[UUID, AESGCM | None](KEYS_BYTES_MAX, lambda _: KEY_BYTES)
         self.numbers: dict[tuple[str, int], int] = {}
         """The last number taken of each prefix and year. It moves with the head only, and a group
         is written only at the head it was decided on: so no two processes take the same one."""
@@ -70,25 +77,33 @@ class Cache:
         """That something is not there is believed of an answer only, here as in all that is
         loaded, and not of a question that went unanswered. Raises Forged, also where a version is
         missing."""
-        lines = await store.streams(ids)
-        loaded = dict.fromkeys(ids, Entry())
-        for line in lines:
-            recorded = self.read(line)
-            before = loaded[recorded.originator_id]
-            if recorded.originator_version != before.version + 1:
-                raise Forged(line.notification.id)
-            loaded[recorded.originator_id] = self._folded(before, recorded)
-        self.streams |= loaded
+        loaded = await self._load(store, ids, self.snapshots.fingerprints)
+        if whole := [stream for stream, found in loaded.items() if found is None]:
+            loaded |= await self._load(store, whole, ())
+        self.streams.update({stream: found for stream, found in loaded.items() if found})
 
-    def codes(self, draft: Draft) -> list[bytes]:
-        """The code of each event that a draft would write."""
-        columns = zip(draft.streams, draft.versions, draft.names, draft.bodies, strict=True)
-        codes = list[bytes]()
-        for position, (stream, version, name, body) in enumerate(columns, draft.head + 1):
-            text = body.encode()
-            entry = leaf(position, stream, version, name, recorded_at=draft.at, body=text)
-            codes.append(self.event_mac.code(entry))
-        return codes
+    async def _load(
+        self, store: Store, ids: Collection[UUID], fingerprints: Collection[str]
+    ) -> dict[UUID, Entry | None]:
+        """These streams, by the snapshots with these fingerprints; None where one cannot be used.
+        Raises Forged."""
+        loaded: dict[UUID, Entry | None] = dict.fromkeys(ids, Entry())
+        for each in await store.streams(ids, fingerprints):
+            if before := loaded[each.stream]:
+                loaded[each.stream] = self._joined(before, each)
+        return loaded
+
+    def _joined(self, before: Entry, loaded: Loaded) -> Entry | None:
+        """A stream with what was loaded next. Raises Forged."""
+        if loaded.snapshot and not before.version:
+            last = self.read(loaded.line).id if loaded.line else None
+            found = self.snapshots.opened(loaded.snapshot, last)
+            return found[0] if found else None
+        assert loaded.line, "only a snapshot stands alone"
+        recorded = self.read(loaded.line)
+        if recorded.originator_version != before.version + 1:
+            raise Forged(loaded.line.notification.id)
+        return self._folded(before, recorded)
 
     def coded(self, entry: bytes) -> bytes:
         """The JSON of a line for a table that is sealed, of its entry, with its code."""
@@ -104,7 +119,7 @@ class Cache:
         for claim, line in told.items():
             if is_taken(self.read(line), prints[claim]):
                 await self._refuse(store, "claims", f"the kind {claim[0]}")
-        self.claims |= dict.fromkeys(claims) | held
+        self.claims.update(dict.fromkeys(claims) | held)
 
     async def load_keys(self, store: Store, persons: Collection[UUID]) -> None:
         """Raises RowForged for a key that was destroyed and is there again, or that is gone."""
@@ -179,10 +194,18 @@ class Cache:
         log.error("a row of ledger.%s for %s does not follow from the log", table, of)
         raise RowForged(table, of)
 
-    def bound(self) -> None:
-        """Stay small: the oldest entries go first, and are loaded again when needed."""
-        for cache in (self.streams, self.claims, self.keys):
-            _forget_oldest(cache)
+    def keep(self, streams: Mapping[UUID, Entry]) -> None:
+        """Take in what streams have come to, but for those that have come to their end."""
+        for stream, known in streams.items():
+            if known.aggregate and known.aggregate.ended:
+                self.streams.forget(stream)
+            else:
+                self.streams[stream] = known
+
+    def shrink(self) -> None:
+        """Stay small: what was not used for longest goes first, and is loaded again when needed."""
+        for part in (self.streams, self.claims, self.keys):
+            part.shrink()
 
     def _fold(self, line: Line) -> None:
         """Bring a cached stream forward by one event, if it is the next one. Raises Forged."""
@@ -215,8 +238,3 @@ class Cache:
         if not self.event_mac.is_right(event.id, written, line.mac):
             log.error("position %d of the log is forged", event.id)
             raise Forged(event.id)
-
-
-def _forget_oldest(cache: dict[Any, Any]) -> None:
-    while len(cache) > CACHE_MAX:
-        del cache[next(iter(cache))]

@@ -64,22 +64,26 @@ class Codec(Mapper[UUID]):
         }
         self._events = events
 
-    def to_stored_event(self, domain_event: Any) -> StoredEvent:
-        recorded = cast("Recorded", domain_event)
-        event = recorded.event
-        body = _Written(
+    def body(self, recorded: Recorded) -> bytes:
+        """An event as it is stored."""
+        event, kept = recorded.event, cast("dict[str, str | None]", recorded.kept)
+        written = _Written(
             claims=recorded.claims,
             id=recorded.id,
             stamp=replace(recorded.stamp, recorded_at=None),
             data=event,
             schema=type(event).SCHEMA,
-            kept=dict(recorded.kept),
+            kept=kept,
         )
+        return _write.encode(written)
+
+    def to_stored_event(self, domain_event: Any) -> StoredEvent:
+        recorded = cast("Recorded", domain_event)
         return StoredEvent(
             originator_id=recorded.originator_id,
             originator_version=recorded.originator_version,
-            topic=type(event).__name__,
-            state=_write.encode(body),
+            topic=type(recorded.event).__name__,
+            state=self.body(recorded),
         )
 
     def to_domain_event(self, stored_event: StoredEvent) -> Any:

@@ -17,6 +17,7 @@ from rim_ledger.engine.cache import Cache
 from rim_ledger.engine.draft import Draft
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.event_mac import leaf
 from rim_ledger.engine.idempotency import Idempotency, Receipt, kept, replayed
 from rim_ledger.engine.missing import Missing
 from rim_ledger.engine.refusals import Unavailable
@@ -24,8 +25,8 @@ from rim_ledger.engine.refused_request import refused_request
 from rim_ledger.engine.rows import DONE, key_print
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.vault import sealed_row
 from rim_ledger.vault.personal_keys import Vault
-from rim_ledger.vault.sealed_row import entry, entry_of
 
 LOADS_MAX: Final = 10_000
 SECONDS_MAX: Final = 0.25
@@ -91,7 +92,6 @@ class Deciding:
                         view, into = view.copy(), self._empty_draft()
                     missing += miss.each
             await whole.load(missing, store)
-        draft.macs = self._known.codes(draft)
         return draft, whole
 
     def _decide_one(
@@ -126,12 +126,12 @@ class Deciding:
         for asked in uow.refused_requests:
             line, at = self._environment.new_id(), draft.at
             line_of = refused_request(asked, uow.stamp, id=line, position=position, at=at)
-            said = entry("refused_requests", asdict(line_of))
+            said = sealed_row.entry("refused_requests", asdict(line_of))
             draft.refused_requests.append(self._known.coded(said))
         for activity in activities:
             line = self._environment.new_id()
             made = logged(activity, uow.stamp, item.answer, id=line, at=draft.at)
-            draft.activities.append(self._known.coded(entry_of("activity", made)))
+            draft.activities.append(self._known.coded(sealed_row.entry_of("activity", made)))
         if key and scope and (text := kept(item.answer, item.value if item.keeps_value else None)):
             outcome = self._known.outcome(*scope, key.request_hash, text)
             view.outcomes[scope] = outcome
@@ -142,12 +142,15 @@ class Deciding:
             uow.numbers.clear()  # A number is taken by what bears it.
         moved = uow.moves()
         view.take(uow, moved)
-        for recorded in uow.events:
-            stored = self._known.codec.to_stored_event(recorded)
-            draft.streams.append(recorded.originator_id)
-            draft.versions.append(recorded.originator_version)
-            draft.names.append(stored.topic)
-            draft.bodies.append(stored.state.decode())
+        for position, recorded in enumerate(uow.events, draft.head + len(draft.streams) + 1):
+            stream, version = recorded.originator_id, recorded.originator_version
+            name, body = type(recorded.event).__name__, self._known.codec.body(recorded)
+            entry = leaf(position, stream, version, name, recorded_at=draft.at, body=body)
+            draft.streams.append(stream)
+            draft.versions.append(version)
+            draft.names.append(name)
+            draft.bodies.append(body.decode())
+            draft.macs.append(self._known.event_mac.code(entry))
         draft.claims |= uow.claims | moved
         draft.keys |= {person: wrapped for person, (_, wrapped) in uow.keys.items()}
         draft.erased |= uow.erased

@@ -50,9 +50,10 @@ class EventMac:
         """The 32 bytes of code for the leaf of an event."""
         return self._hash.digest(leaf)
 
-    def row_code(self, table: str, *columns: str) -> bytes:
-        """The 32 bytes of code for a row beside the log; no leaf of an event begins like it."""
-        return self.code(msgspec.json.encode([table, *columns]))
+    def row_code(self, table: str, *columns: str, body: bytes = b"") -> bytes:
+        """The 32 bytes of code for a row beside the log, of which one column may be bytes; no leaf
+        of an event begins like it."""
+        return self.code(msgspec.json.encode([table, *columns]) + body)
 
     def is_right(self, position: int, leaf: bytes, code: bytes | None) -> bool:
         """Whether the code is the one of the event; before `since` there need be none."""

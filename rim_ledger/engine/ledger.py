@@ -205,7 +205,7 @@ class Ledger:
             if not self._waiting:
                 self._wake.clear()
             self._release(group)
-            self.known.bound()
+            self.known.shrink()
 
     @staticmethod
     def _release(group: list[Item]) -> None:
@@ -267,6 +267,7 @@ class Ledger:
             with contextlib.suppress(Moved):
                 await self._decide_and_write(group)
                 return
+        await self._catch_up()  # Most of it while others write; little is left for the lock.
         async with self.link.store.connection.transaction():
             await self.link.store.lock()
             await self._catch_up()

@@ -11,6 +11,7 @@ from psycopg import AsyncConnection, errors
 from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.draft import Draft, Outcome
 from rim_ledger.engine.missing import Secret
+from rim_ledger.engine.snapshots import LOAD, Snapshot
 from rim_ledger.engine.unit_of_work import Reminder
 from rim_ledger.writing import WRITE, WRITE_OFTEN
 
@@ -90,6 +91,14 @@ class Line(NamedTuple):
     mac: bytes | None
 
 
+class Loaded(NamedTuple):
+    """The next event of a stream, and its snapshot if it has one; see LOAD."""
+
+    stream: UUID
+    snapshot: Snapshot | None
+    line: Line | None
+
+
 class Store:
     """One connection to the ledger's tables; the queries of the writing side."""
 
@@ -138,10 +147,11 @@ class Store:
         query = EVENTS + " WHERE position > %s ORDER BY position LIMIT %s"
         return await self._lines(query, [position, PAGE])
 
-    async def streams(self, ids: Iterable[UUID]) -> list[Line]:
-        """Every event of these streams, in order."""
-        query = EVENTS + " WHERE stream_id = ANY (%b::uuid[]) ORDER BY stream_id, version"
-        return await self._lines(query, [list(ids)])
+    async def streams(self, ids: Iterable[UUID], fingerprints: Iterable[str] = ()) -> list[Loaded]:
+        """The events of these streams, in order: of a stream that has a snapshot with one of these
+        fingerprints, from the last one on that it includes."""
+        cursor = await self.connection.execute(LOAD, [list(ids), list(fingerprints), None])
+        return [_loaded(row) async for row in cursor]
 
     async def claims(
         self, wanted: Mapping[Claim, str]
@@ -218,3 +228,10 @@ class Store:
 def _line(row: Sequence[Any]) -> Line:
     position, stream, version, name, body, recorded_at, mac = row
     return Line(Notification(stream, version, name, bytes(body), position), recorded_at, mac)
+
+
+def _loaded(row: Sequence[Any]) -> Loaded:
+    stream, version, fold, state, code, position, *event = row
+    snapshot = None if version is None else Snapshot.found(stream, version, fold, state, code)
+    line = None if position is None else _line([position, stream, *event])
+    return Loaded(stream, snapshot, line)

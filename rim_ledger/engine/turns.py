@@ -1,14 +1,14 @@
 """Who waits for a decision, and whose turn it is: one caller does not keep the others waiting."""
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextvars import ContextVar
 from itertools import chain
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
-CALLER: Final = ContextVar("caller", default="")
+CALLER: Final = ContextVar[Hashable]("caller", default="")
 """On whose behalf this task asks for decisions. What has no caller, such as the clock, is one."""
 
 
@@ -17,9 +17,9 @@ class Turns(Generic[T]):
     caller whose work took all the time of a group has the next one to themselves, or comes last."""
 
     def __init__(self) -> None:
-        self._lanes: OrderedDict[str, deque[T]] = OrderedDict()
-        self._taken: list[tuple[str, T]] = []
-        self._slow: set[str] = set()
+        self._lanes: OrderedDict[Hashable, deque[T]] = OrderedDict()
+        self._taken: list[tuple[Hashable, T]] = []
+        self._slow = set[Hashable]()
 
     def __iter__(self) -> Iterator[T]:
         """All that has no answer yet, what was taken first."""
@@ -31,7 +31,10 @@ class Turns(Generic[T]):
 
     def add(self, each: T) -> None:
         """Let something wait for its caller's turn."""
-        self._lanes.setdefault(CALLER.get(), deque()).append(each)
+        caller = CALLER.get()
+        if (lane := self._lanes.get(caller)) is None:
+            lane = self._lanes[caller] = deque()
+        lane.append(each)
 
     def take(self, most: int) -> list[T]:
         """What comes next, at most so much of it. It counts as waiting until `leave`."""

@@ -54,7 +54,7 @@ def test_a_fault_is_told_once_until_it_is_gone(ledger: Ledger) -> None:
 def test_too_many_faults_are_told_as_so_many(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(daily_check, "TOLD", 1)
+    monkeypatch.setattr(daily_check, "REPORTED_MAX", 1)
     ledger.change(OWN)
     ledger.change("DELETE FROM ledger.personal_keys")
     assert look(ledger) == 2
