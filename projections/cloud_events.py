@@ -160,9 +160,9 @@ def schema_path(event: type[Event]) -> str:
 
 def _readable(data: Raw, event: type[Event], reader: Reader) -> tuple[Raw, bool]:
     """The data for this reader, and whether one of its persons was erased."""
-    said: dict[str, Any] = msgspec.json.decode(data)
+    fields: dict[str, Any] = msgspec.json.decode(data)
     for name in kept_back(event):
-        said.pop(name, None)
+        fields.pop(name, None)
     erased = False
 
     def show(value: Any) -> Any:
@@ -177,9 +177,9 @@ def _readable(data: Raw, event: type[Event], reader: Reader) -> tuple[Raw, bool]
         return _opened(value, reader.keys) if reader.sees else HIDDEN
 
     for name in _personal(event):
-        if name in said:
-            said[name] = show(said[name])
-    return Raw(_encoder.encode(said)), erased
+        if name in fields:
+            fields[name] = show(fields[name])
+    return Raw(_encoder.encode(fields)), erased
 
 
 def _person(value: Any) -> UUID | None:

@@ -124,8 +124,8 @@ def ticket_rows(ticket: Ticket, recorded: Recorded) -> Iterator[ChatMessage | Ti
             created_at=stamp.at,
             version=recorded.originator_version,
         )
-    said = (getattr(event, field, None) for field in DETAILS)
-    details = next((each for each in said if each is not None), None)
+    values = (getattr(event, field, None) for field in DETAILS)
+    details = next((each for each in values if each is not None), None)
     yield TicketHistory(
         id=recorded.id,
         ticket_id=ticket.id,

@@ -33,8 +33,8 @@ def list_(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fal
     settings = Settings.load(keyless=True)
     with log_database(settings) as url:
         backups = asyncio.run(_found(url))
-    told = [_json(settings, each, chain) for each, chain in _chained(backups)]
-    print(json.dumps(told) if json_ else _table(told))  # noqa: T201
+    listed = [_json(settings, each, chain) for each, chain in _chained(backups)]
+    print(json.dumps(listed) if json_ else _table(listed))  # noqa: T201
 
 
 async def _found(url: str) -> list[Backup]:
@@ -77,11 +77,11 @@ def _json(settings: Settings, backup: Backup, chain: str | None) -> dict[str, An
     }
 
 
-def _table(told: list[dict[str, Any]]) -> str:
-    rows = [TITLES, *map(_cells, told)]
+def _table(listed: list[dict[str, Any]]) -> str:
+    rows = [TITLES, *map(_cells, listed)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return "\n".join(lines) if told else "there are no backups"
+    return "\n".join(lines) if listed else "there are no backups"
 
 
 def _cells(each: dict[str, Any]) -> tuple[str, ...]:

@@ -92,12 +92,12 @@ class Check(Struct):
             if wait <= timedelta():
                 wait = AGAIN
                 try:
-                    await self.look()
+                    await self.run_once()
                 except Exception as error:
                     await self._note(f"the daily look failed: {type(error).__name__}")
             await asyncio.sleep(wait.total_seconds())
 
-    async def look(self) -> int | None:
+    async def run_once(self) -> int | None:
         """Start or continue a check and complete it: restore lost reminders, and report each new
         fault as a system error. Gives the number of faults; None if another process holds the
         lock."""
@@ -105,29 +105,29 @@ class Check(Struct):
             lock = "SELECT pg_try_advisory_lock(%s)"
             if (await (await connection.execute(lock, [LOCK])).fetchone()) != (True,):
                 return None
-            looked = await self._stored_progress(connection)
-            async for fault in self._faults(connection, looked):
-                await self._tell(looked, fault)
-            self._keep(looked.next(self.environment.now()))
-            return len(looked.found)
+            state = await self._stored_progress(connection)
+            async for fault in self._faults(connection, state):
+                await self._report(state, fault)
+            self._keep(state.next(self.environment.now()))
+            return len(state.found)
 
     async def _faults(
-        self, connection: checkpoints.Connection, looked: CheckProgress
+        self, connection: checkpoints.Connection, state: CheckProgress
     ) -> AsyncIterator[str]:
         try:
-            if looked.place is None:
+            if state.place is None:
                 async for fault in self._events(connection):
                     yield fault
-                looked.place = RowsProgress()
+                state.place = RowsProgress()
             pace = Pace(self.share)
 
             async def rest() -> None:
                 await self._remind(beside)
-                self._keep(looked)
+                self._keep(state)
                 await pace()
 
             async with moments(self.url) as still:
-                beside = DerivedRows(still, self.vault, self.environment.now(), looked.place, rest)
+                beside = DerivedRows(still, self.vault, self.environment.now(), state.place, rest)
                 async for fault in beside.faults():
                     yield fault
         except PoisonEvent as error:
@@ -150,13 +150,13 @@ class Check(Struct):
             stamp = Stamp(at=self.environment.now(), actor=SYSTEM)
             await self.ledger.submit(remind_again(beside.lost.pop()), stamp)
 
-    async def _tell(self, looked: CheckProgress, fault: str) -> None:
-        if fault in looked.found or len(looked.found) > REPORTED_MAX:
+    async def _report(self, state: CheckProgress, fault: str) -> None:
+        if fault in state.found or len(state.found) > REPORTED_MAX:
             return
-        if len(looked.found) == REPORTED_MAX:
+        if len(state.found) == REPORTED_MAX:
             fault = f"there are more than {REPORTED_MAX} faults, see rim-ledger verify"
-        looked.found.append(fault)
-        if fault not in looked.told:
+        state.found.append(fault)
+        if fault not in state.told:
             await self._note(fault)
 
     async def _note(self, words: str) -> None:
@@ -165,24 +165,24 @@ class Check(Struct):
 
     def _due_in(self) -> timedelta:
         """Time until the next check, AGAIN at most, as another process may complete one first."""
-        ended = looked.ended_at if (looked := self._read()) else None
+        ended = state.ended_at if (state := self._read()) else None
         return min(AGAIN, ended + EVERY - self.environment.now()) if ended else timedelta()
 
     async def _stored_progress(self, connection: checkpoints.Connection) -> CheckProgress:
         """The stored progress of the current or last check, if it is of this log."""
         last = (await checkpoints.origins(connection, self.vault)).last
         of = f"{last.verifier.origin if last else ''} {schema.fingerprint()}"
-        looked = self._read()
-        return looked if looked and looked.of == of else CheckProgress(of)
+        state = self._read()
+        return state if state and state.of == of else CheckProgress(of)
 
     def _read(self) -> CheckProgress | None:
         with suppress(FileNotFoundError, msgspec.DecodeError):
             return msgspec.json.decode(self._file.read_bytes(), type=CheckProgress)
         return None
 
-    def _keep(self, looked: CheckProgress) -> None:
+    def _keep(self, state: CheckProgress) -> None:
         self.settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(self._file, msgspec.json.encode(looked).decode())
+        write_whole(self._file, msgspec.json.encode(state).decode())
 
     @property
     def _file(self) -> Path:

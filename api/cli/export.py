@@ -139,13 +139,13 @@ def verify_export(place: Path, key: Path | None) -> tuple[list[str], str]:
     try:
         verifier = Verifier.of(key.read_text(errors="replace"))
         with progress("events") as advance:
-            said, origins, events = export_check.verify(place, verifier, advance)
+            checkpoint, origins, events = export_check.verify(place, verifier, advance)
     except VerificationError as error:
         return [str(error)], str(place)
     except BadExport as error:
         raise OperatorError(str(error)) from None
     except OSError as error:
         raise OperatorError(f"{error.filename} cannot be read: {error.strerror}") from None
-    sealed = f"the first {said.size} of the log are sealed by {said.origin}"
+    sealed = f"the first {checkpoint.size} of the log are sealed by {checkpoint.origin}"
     words = f"{events} events in {place}; {sealed}"
     return [], "\n".join([*map(str, origins.openings[1:]), words])

@@ -38,7 +38,7 @@ class JsonLine(Line):
     """The same fields as one JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
-        said: dict[str, Any] = {
+        values: dict[str, Any] = {
             "time": _time(record),
             "level": record.levelname.lower(),
             "process": self.process,
@@ -46,8 +46,8 @@ class JsonLine(Line):
             "message": logging.Formatter.format(self, record),
         }
         if request := REQUEST.get():
-            said["requestId"] = request
-        return json.dumps(said | getattr(record, "fields", {}))
+            values["requestId"] = request
+        return json.dumps(values | getattr(record, "fields", {}))
 
 
 def configure(process: str) -> None:
@@ -62,8 +62,8 @@ def configure(process: str) -> None:
 
 def in_json() -> bool:
     """True if RIM_LOG_FORMAT is JSON. Read before the settings, which validate it."""
-    said = {name.upper(): value for name, value in os.environ.items()}
-    return said.get(FORMAT) == "json"
+    values = {name.upper(): value for name, value in os.environ.items()}
+    return values.get(FORMAT) == "json"
 
 
 def report(line: str, file: TextIO, level: int = logging.INFO) -> None:

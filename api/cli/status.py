@@ -62,11 +62,11 @@ def readiness(host: str, port: int) -> tuple[bool, str | None]:
         try:
             connection.request("GET", "/readyz")
             answer = connection.getresponse()
-            told = json.loads(answer.read())
+            body = json.loads(answer.read())
         except (OSError, http.client.HTTPException, ValueError):
             return False, SILENT
     ready = answer.status == HTTPStatus.OK
-    return ready, None if ready else str(told.get("reason", told.get("detail")))
+    return ready, None if ready else str(body.get("reason", body.get("detail")))
 
 
 def text(now: dict[str, Any]) -> str:
@@ -86,8 +86,8 @@ def text(now: dict[str, Any]) -> str:
 def _addresses(settings: Settings) -> Iterator[str]:
     """The addresses that `up` wrote to this home last, and that of these settings."""
     with contextlib.suppress(OSError):
-        if said := (settings.home / RUNNING).read_text():
-            yield said
+        if address := (settings.home / RUNNING).read_text():
+            yield address
     yield f"http://{settings.host}:{settings.port}"
 
 

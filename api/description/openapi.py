@@ -144,8 +144,8 @@ def _form(route: AnyRoute) -> type[BaseModel] | None:
 def _words(route: AnyRoute) -> str:
     """The description: the form's docstring, else the answer's."""
     form = route.command if isinstance(route, Route) else getattr(route, "form", None)
-    said = form or getattr(route, "answer", None)
-    words = " ".join((said.__doc__ or "").split()) if said else ""
+    source = form or getattr(route, "answer", None)
+    words = " ".join((source.__doc__ or "").split()) if source else ""
     if isinstance(route, Route):
         words += f" Needs the permission {':'.join(route.needs)}."
     own = getattr(route, "own", False)

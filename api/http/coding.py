@@ -20,8 +20,8 @@ GZIP: Final = frozenset({"gzip", "x-gzip"})
 
 def is_gzip(headers: Mapping[bytes, bytes]) -> bool:
     """True for a gzip body. Raises WrongType for any coding but a single gzip."""
-    said = headers.get(b"content-encoding", b"").decode("latin-1").lower().split(",")
-    codings = [each for word in said if (each := word.strip()) not in ("", "identity")]
+    names = headers.get(b"content-encoding", b"").decode("latin-1").lower().split(",")
+    codings = [each for word in names if (each := word.strip()) not in ("", "identity")]
     if len(codings) > 1 or not GZIP.issuperset(codings):
         words = "A body is taken as it is, or with Content-Encoding: gzip once. Send it like that."
         raise WrongType("unsupported-content-encoding", words)

@@ -28,13 +28,13 @@ def require_media_type(
 
     Raises WrongType for another media type or charset.
     """
-    named, said = _said(headers.get(b"content-type", b""))
+    named, given = _said(headers.get(b"content-type", b""))
     if named != wanted.decode():
         words = f"This path reads {wanted.decode()}; the Content-Type says otherwise."
         raise WrongType("unsupported-media-type", words)
-    if not said:
+    if not given:
         return None
-    known = {charsets.get(each) for each in said}
+    known = {charsets.get(each) for each in given}
     if len(known) > 1 or None in known:
         names = "utf-8" if charsets is UTF_8 else "utf-8, utf-16, windows-1252 or iso-8859-1"
         words = f"This path reads {wanted.decode()} with charset={names}, or without charset."

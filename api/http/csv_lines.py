@@ -169,9 +169,9 @@ def _line(
     number: int, fields: Mapping[str, str], seen: dict[tuple[str, str], int]
 ) -> StatementLine | Finding | str:
     """Validate the fields of a line that no earlier line repeats; faults do not quote the line."""
-    said = {name: fields[name] for name in FIELDS if name != "narration"}
+    values = {name: fields[name] for name in FIELDS if name != "narration"}
     try:
-        line = StatementLine.model_validate({"line": number, **said})
+        line = StatementLine.model_validate({"line": number, **values})
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return f"{first['loc'][0]}: {first['msg']}"

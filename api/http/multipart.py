@@ -86,12 +86,12 @@ class Upload:
 
     def _end_header(self) -> None:
         if self._header.lower() == b"content-disposition":
-            _, said = parse_options_header(self._value)
-            self._within = b"filename" in said
+            _, parameters = parse_options_header(self._value)
+            self._within = b"filename" in parameters
             self._files += 1 if self._within else 2  # any other field counts as one too many
             if self._files > 1:  # Stop early: a form of many parts would take long to read.
                 raise _no_file()
-            self.name = said.get(b"filename", b"").decode("utf-8", "replace")
+            self.name = parameters.get(b"filename", b"").decode("utf-8", "replace")
         elif self._header.lower() in CODINGS and self._value.strip().lower() not in PLAIN:
             words = "A file stands in its form as it is. Pack the whole body, if you want to."
             raise WrongType("unsupported-content-encoding", words)
@@ -111,8 +111,8 @@ class Upload:
 
 def _boundary(headers: Mapping[bytes, bytes]) -> bytes:
     require_media_type(headers, MEDIA_TYPE)
-    _, said = parse_options_header(headers.get(b"content-type", b""))
-    boundary: bytes = said.get(b"boundary", b"")
+    _, parameters = parse_options_header(headers.get(b"content-type", b""))
+    boundary: bytes = parameters.get(b"boundary", b"")
     if not 1 <= len(boundary) <= 70:
         raise _malformed()
     return boundary

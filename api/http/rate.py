@@ -56,22 +56,22 @@ class Rates:
         self._unread: Counter[UUID | str | None] = Counter()
         self._until = 0.0
         few = max(1, most // UNAUTHENTICATED_DIVISOR)
-        self._known = (most, b'"caller"', b'"caller";q=%d;w=%d' % (most, WINDOW))
+        self._authenticated = (most, b'"caller"', b'"caller";q=%d;w=%d' % (most, WINDOW))
         self._unauthenticated = (few, b'"address"', b'"address";q=%d;w=%d' % (few, WINDOW))
 
-    def note(self, call: Call, known: Container[str], now: float) -> None:
+    def note(self, call: Call, callers: Container[str], now: float) -> None:
         """Count a request at a time in seconds, and set its rate limit headers.
 
         Raises RateLimited when nothing is left.
         """
-        if not self._known[0]:
+        if not self._authenticated[0]:
             return
         if now >= self._until:
             self._asked.clear()
             self._until = now + WINDOW
         token = call.token_hash
-        caller = token if token in known else _site(call.ip)
-        most, name, policy = self._known if caller is token else self._unauthenticated
+        caller = token if token in callers else _site(call.ip)
+        most, name, policy = self._authenticated if caller is token else self._unauthenticated
         if caller is not token and caller not in self._asked and len(self._asked) >= CALLERS_MAX:
             caller = None
         self._asked[caller] = asked = self._asked.get(caller, 0) + 1
@@ -84,13 +84,13 @@ class Rates:
             raise RateLimited(most, wait)
 
     @contextmanager
-    def room(self, call: Call, known: Mapping[str, UUID], size: int = STREAM) -> Iterator[None]:
+    def room(self, call: Call, callers: Mapping[str, UUID], size: int = STREAM) -> Iterator[None]:
         """Reserve bytes of an answer in flight. The caller is a person, whatever their tokens and
         keys, else an address; no setting disables this.
 
         Raises TooMuchUnread.
         """
-        caller = caller_of(call, known)
+        caller = caller_of(call, callers)
         if self._unread[caller] and self._unread[caller] + size > UNREAD_MAX:
             raise TooMuchUnread
         self._unread[caller] += size
@@ -102,9 +102,9 @@ class Rates:
                 del self._unread[caller]
 
 
-def caller_of(call: Call, known: Mapping[str, UUID]) -> UUID | str | None:
+def caller_of(call: Call, callers: Mapping[str, UUID]) -> UUID | str | None:
     """The person behind a token or key, else the address."""
-    return known.get(call.token_hash) or _site(call.ip)
+    return callers.get(call.token_hash) or _site(call.ip)
 
 
 @lru_cache(10_000)

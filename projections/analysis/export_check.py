@@ -47,9 +47,9 @@ def verify(
         raise BadExport(f"{place} is no export with a checkpoint")
     origins = Origins(held.origins)
     origins.require(verifier)
-    said = origins.open(held.checkpoint)
-    _Comparison(place, held, progress).run(said, origins)
-    return said, origins, sum(segment.rows for segment in held.segments)
+    checkpoint = origins.open(held.checkpoint)
+    _Comparison(place, held, progress).run(checkpoint, origins)
+    return checkpoint, origins, sum(segment.rows for segment in held.segments)
 
 
 class _Comparison:
@@ -63,13 +63,13 @@ class _Comparison:
         self._erased, self._erased_lately = set[UUID](), set[UUID]()
         """Persons erased by sealed events, and by events not yet sealed."""
 
-    def run(self, said: Checkpoint, origins: Origins) -> None:
+    def run(self, checkpoint: Checkpoint, origins: Origins) -> None:
         """Raise VerificationError where the export differs from what was signed."""
         for file in unexpected_files(self._place, self._held):
             raise VerificationError(f"{file.parent.name}/{file.name} is none of the export's files")
         parts = merge(self._rows(), self._absent(), key=attrgetter("start"))
         claims = sorted(origins.claims, key=attrgetter("size"))
-        for claim in [*(each for each in claims if each.size < said.size), said]:
+        for claim in [*(each for each in claims if each.size < checkpoint.size), checkpoint]:
             while self._tree.size < claim.size:
                 if (part := next(parts, None)) is None:
                     words = f"it ends at position {self._tree.size}, and was signed up to"

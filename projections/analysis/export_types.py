@@ -60,11 +60,11 @@ def _require_columns(file: Path, parquet: Any, schema: Any) -> None:
     for name, kind in _columns(schema).items():
         if found[name] != kind:
             raise VerificationError(f"{file.name}: {name} is {found[name]} instead of {kind}")
-    said = parquet.metadata
-    if said.num_rows != sum(said.row_group(each).num_rows for each in range(said.num_row_groups)):
-        raise VerificationError(f"{file.name} has not the {said.num_rows} rows that it counts")
-    if said.metadata:
-        raise VerificationError(f"{file.name} says more than its columns do: {[*said.metadata]}")
+    footer = parquet.metadata
+    if footer.num_rows != sum(footer.row_group(n).num_rows for n in range(footer.num_row_groups)):
+        raise VerificationError(f"{file.name} has not the {footer.num_rows} rows that it counts")
+    if footer.metadata:
+        raise VerificationError(f"{file.name} says more than its columns do: {[*footer.metadata]}")
 
 
 def _columns(schema: Any) -> dict[str, Any]:
@@ -73,10 +73,10 @@ def _columns(schema: Any) -> dict[str, Any]:
     return {name: kind.value_type if pa.types.is_dictionary(kind) else kind for name, kind in kinds}
 
 
-def _require_described(file: Path, said: Any, group: Any) -> None:
+def _require_described(file: Path, footer: Any, group: Any) -> None:
     """Raise VerificationError where a row group's statistics differ from its rows."""
     for number, (name, values) in enumerate(zip(group.column_names, group.columns, strict=True)):
-        chunk = said.column(number)
+        chunk = footer.column(number)
         hints = (chunk.has_column_index, chunk.has_offset_index, chunk.bloom_filter_offset)
         if any(hints):
             raise VerificationError(f"{file.name} has an index of {name}, as no export does")

@@ -22,7 +22,7 @@ from rim_ledger.vault.living_keys import LIVING_KEYS
 from rim_ledger.vault.personal_keys import Keys, Vault
 
 PAGE: Final = 2_000
-KNOWN_MAX: Final = 50_000
+CACHE_MAX: Final = 50_000
 POLL_SECONDS: Final = 0.25
 """Poll interval, should a notification be lost."""
 PAUSE_SECONDS_MAX: Final = 1.0
@@ -34,11 +34,11 @@ class Follower:
 
     def __init__(self, connection: AsyncConnection[Any], vault: Vault, tables: str = schema.LIVE):
         self._connection, self._tables = connection, tables
-        self._unwrap = lru_cache(KNOWN_MAX)(vault.unwrap)
+        self._unwrap = lru_cache(CACHE_MAX)(vault.unwrap)
         own = vault.event_mac if tables == schema.LIVE else None
         self._states = StreamStates(connection, own) if own else None
         """None where the tables are built anew, from events alone."""
-        self._known: dict[UUID, Entry] = {}
+        self._cache: dict[UUID, Entry] = {}
         self._position = -1
 
     async def advance(self, upto: int | None = None, limit: int = PAGE) -> int:
@@ -55,7 +55,7 @@ class Follower:
                 await schema.require(self._connection)
             position = await schema.position(self._connection, self._tables)
             if position != self._position:
-                self._known.clear()
+                self._cache.clear()
             lines = await log.page(self._connection, position, upto, limit)
             touched = await self._write(position, lines) if lines else {}
         self._position = position + len(lines)
@@ -109,7 +109,7 @@ class Follower:
 
     async def _load(self, ids: set[UUID], position: int) -> dict[UUID, Entry]:
         """Streams as of a position, from the cache or else from the log."""
-        entries = {each: self._known[each] for each in ids if each in self._known}
+        entries = {each: self._cache[each] for each in ids if each in self._cache}
         if missing := ids - entries.keys():
             if self._states:
                 entries |= await self._states.load(missing, position)
@@ -120,10 +120,10 @@ class Follower:
     def _remember(self, touched: dict[UUID, Entry]) -> None:
         """Cache the entries; the least recently used are evicted."""
         for stream, entry in touched.items():
-            self._known.pop(stream, None)
-            self._known[stream] = entry
-        while len(self._known) > KNOWN_MAX:
-            del self._known[next(iter(self._known))]
+            self._cache.pop(stream, None)
+            self._cache[stream] = entry
+        while len(self._cache) > CACHE_MAX:
+            del self._cache[next(iter(self._cache))]
 
 
 async def follow(

@@ -204,14 +204,14 @@ class DerivedRows:
         stored = {(owner, what): text for owner, what, text in rows if (owner, what) != KEY}
         known = self._place.owners | {owner for owner, _ in stored} | {ADOPTED}
         owners = {each: one.entry for each, one in (await self._folded(known)).items()}
-        said = {
+        owned = {
             (owner, name.removeprefix("secret/"))
             for owner, entry in owners.items()
             if owner != ADOPTED
             for name in entry.kept
             if name.startswith("secret/")
         }
-        for secret in sorted(stored.keys() | said):
+        for secret in sorted(stored.keys() | owned):
             owner, before = owners[secret[0]], owners[ADOPTED]
             if not secret_fits(self._vault, owner, before, secret, stored.get(secret)):
                 what = "does not follow from the log" if secret in stored else "is missing"

@@ -1,4 +1,4 @@
-"""Rules for acting on another admin: not oneself, and nobody with rights that the caller lacks."""
+"""Rules for acting on another admin: not oneself, and no one with rights that the caller lacks."""
 
 from rim_ledger.admin.admin_role import AdminRole, refuse_greater
 from rim_ledger.admin.admin_user import AdminUser

@@ -25,7 +25,8 @@ def entry(table: str, row: Mapping[str, Any]) -> bytes:
 
 
 def entry_of(table: str, said: Any) -> bytes:
-    """The same of what a row says: times in UTC, nothing null, no decimals."""
+    """Return the canonical bytes of a content that is already plain: times in UTC, no nulls, no
+    decimals."""
     return table.encode() + b"\n" + _encoder.encode(said)
 
 

@@ -1,5 +1,4 @@
-"""A stream that is loaded by its snapshot is the one that its events come to, whatever was done to
-the snapshot."""
+"""A stream loaded by its snapshot equals the fold of its events, whatever became of the snapshot."""
 
 import asyncio
 import logging
