@@ -1,5 +1,4 @@
-"""A stream that is loaded by its snapshot is the one that its events come to, whatever was done to
-the snapshot."""
+"""A stream that is loaded by its snapshot is what its events come to, whatever is done to it."""
 
 import asyncio
 import logging
