@@ -16,13 +16,17 @@ from projections.follow.log import Line
 from projections.follow.snapshots import StreamStates
 from projections.tables import schema
 from projections.tables.writer import Unwritable, persons_of, rows_of, write
+from rim_ledger.engine.entry import weight
+from rim_ledger.engine.recent import Recent
 from rim_ledger.engine.store import CHANNEL, IMPATIENT, INDEXES_ONLY
 from rim_ledger.postgres.outage import OUTAGE, Outages
 from rim_ledger.vault.living_keys import LIVING_KEYS
 from rim_ledger.vault.personal_keys import Keys, Vault
 
 PAGE: Final = 2_000
-KNOWN_MAX: Final = 50_000
+KNOWN_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Memory that the streams which were touched last may take, about."""
+KEYS_MAX: Final = 50_000
 POLL_SECONDS: Final = 0.25
 """Until the follower looks by itself, should it not hear of new events."""
 PAUSE_SECONDS_MAX: Final = 1.0
@@ -35,11 +39,11 @@ class Follower:
 
     def __init__(self, connection: AsyncConnection[Any], vault: Vault, tables: str = schema.LIVE):
         self._connection, self._tables = connection, tables
-        self._unwrap = lru_cache(KNOWN_MAX)(vault.unwrap)
+        self._unwrap = lru_cache(KEYS_MAX)(vault.unwrap)
         own = vault.event_mac if tables == schema.LIVE else None
         self._states = StreamStates(connection, own) if own else None
         """None where the tables are built anew, from events alone."""
-        self._known: dict[UUID, Entry] = {}
+        self._known = Recent[UUID, Entry](KNOWN_BYTES_MAX, lambda each: weight(each.folded))
         self._position = -1
 
     async def advance(self, upto: int | None = None, limit: int = PAGE) -> int:
@@ -121,12 +125,13 @@ class Follower:
         return entries
 
     def _remember(self, touched: dict[UUID, Entry]) -> None:
-        """Keep what was touched last; the oldest entries are loaded again when needed."""
+        """Keep what was touched last and has not ended; the rest is loaded again when needed."""
         for stream, entry in touched.items():
-            self._known.pop(stream, None)
-            self._known[stream] = entry
-        while len(self._known) > KNOWN_MAX:
-            del self._known[next(iter(self._known))]
+            if entry.aggregate.ended:
+                self._known.forget(stream)
+            else:
+                self._known[stream] = entry
+        self._known.shrink()
 
 
 async def follow(
