@@ -1,8 +1,7 @@
-"""The journal: what each event posts, in double entry (domain §9). Amounts are naira.
+"""The journal: postings of each event in double entry. Amounts are naira.
 
-An entry follows from one event and the object as it stood before and after, so that it can be
-made again at any time and names the event behind it. The whole fee of a loan is income on the day
-of its disbursement: that is the lender's policy.
+An entry follows from one event and the object's state before and after, so it can be made again at
+any time. The whole fee of a loan is income on the day of disbursement, by the lender's policy.
 """
 
 from collections import defaultdict
@@ -19,19 +18,22 @@ from pydantic_core import PydanticCustomError
 from projections.event_names import EventName
 from projections.tables.columns import Indexed, Key, Moment, Naira, Read, References, Sql, Unique
 from projections.tables.embedded import PostedLine
-from projections.tables.table import Also, Row
+from projections.tables.table import RelatedFilter, Row
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.lending.loan import (
     DisputeOutcome,
     Loan,
+    LoanChargesWaived,
     LoanDisbursed,
     LoanDisbursementDisputed,
     LoanDisbursementReversed,
     LoanDisputeResolved,
+    LoanFeeCharged,
     LoanRepaid,
     LoanRepaymentReversed,
     LoanStatus,
 )
+from rim_ledger.lending.owed import Charges
 from rim_ledger.lending.user import CreditRefunded
 from rim_ledger.payments.transaction import (
     Transaction,
@@ -49,17 +51,20 @@ ACCOUNTS: Final = {
     "1190": "Airtime in dispute",
     "1200": "Loans receivable",
     "1210": "Interest receivable",
+    "1220": "Fees receivable",
     "1290": "Loan loss allowance",
     "1300": "Cash clearing",
     "2100": "Unallocated receipts",
     "2110": "Customer credit",
     "2120": "Refunds payable",
     "4100": "Interest income",
+    "4110": "Late fees",
     "4300": "Airtime margin",
     "5100": "Impairment",
     "5200": "Airtime lost",
+    "5400": "Waivers",
 }
-"""Each account by its number; a network, provider or payment method may follow after a dot."""
+"""Accounts by number; a network, provider or payment method may follow after a dot."""
 
 
 def _account(text: str) -> str:
@@ -69,26 +74,26 @@ def _account(text: str) -> str:
 
 
 Account = Annotated[str, AfterValidator(_account)]
-"""An account by its number, or one of its parts."""
+"""An account by number, or a sub-account."""
 
 
 class Posting(Struct, frozen=True, gc=False):
-    """An amount on the debit side of an account; below zero, on the credit side."""
+    """An amount on an account: positive is debit, negative is credit."""
 
     account: str
     debit: Decimal
     since: datetime | None = None
-    """From when on it counts (UTC), if that is another time than the event's."""
+    """When it becomes effective (UTC), if not at the event's time."""
 
     @property
     def shown(self) -> dict[str, Any]:
-        """The line on the wire."""
+        """The line as JSON."""
         debit, credit = max(self.debit, ZERO), max(-self.debit, ZERO)
         return {"account": self.account, "debit": debit, "credit": credit}
 
 
 class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
-    """What one event posted."""
+    """The entry that one event posted."""
 
     id: UUID
     position: int
@@ -127,7 +132,7 @@ class JournalEntryRow(
     table="journal_entries",
     of=JournalEntry,
     newest="at",
-    also={"account": Also(HAS_ACCOUNT, Account)},
+    also={"account": RelatedFilter(HAS_ACCOUNT, Account)},
 ):
     """An entry of the journal: its lines sum to zero, and `id` is the event's behind it."""
 
@@ -158,7 +163,7 @@ class JournalLineRow(Row, table="journal_lines", of=JournalLine, newest="recorde
 
 
 def postings(event: Event, before: Aggregate | None, after: Aggregate) -> list[Posting]:
-    """The lines of an event's entry: they sum to zero, and none of them is zero."""
+    """The lines of an event's entry: none is zero, and their sum is."""
     return [line for line in _lines(event, before, after) if line.debit]
 
 
@@ -179,13 +184,22 @@ def _of_loan(event: Event, before: Loan | None, after: Loan) -> Iterator[Posting
             yield from _paid(event, lent, 1)
         case LoanRepaymentReversed():
             yield from _paid(event, lent, -1)
+        case LoanFeeCharged():
+            yield from _move(event.amount, "1220", "4110")
+        case LoanChargesWaived():
+            yield from _waived(event.charges, 1)
+        case LoanDisbursementReversed() if before:
+            yield from _move(after.amount, f"1100.{after.network}", lent)
+            yield from _move(after.interest, "4100", "1210")
+            yield from _move(before.fees_charged, "4110", "1220")
+            yield from _waived(before.waived, -1)
         case _:
             yield from _of_airtime(event, before, after, lent)
     yield from _impaired(before, after)
 
 
 def _impaired(before: Loan | None, after: Loan) -> Iterator[Posting]:
-    """What is set aside for a loan more than before, or less, each from when on that counts."""
+    """Changes of the provision for a loan, each with its effective time."""
     old, new = _set_aside(before), _set_aside(after)
     for since in sorted(old.keys() | new.keys()):
         more = new.get(since, ZERO) - old.get(since, ZERO)
@@ -194,8 +208,8 @@ def _impaired(before: Loan | None, after: Loan) -> Iterator[Posting]:
 
 
 def _set_aside(loan: Loan | None) -> Mapping[datetime, Decimal]:
-    """How much more naira are set aside for a loan since these times: what was outstanding when it
-    defaulted, less what came in afterwards."""
+    """The provision for a loan in naira, as changes by effective time: the amount outstanding at
+    default, less later payments."""
     steps = defaultdict[datetime, Decimal](Decimal)
     if loan and loan.defaulted_at and loan.status in (LoanStatus.DEFAULTED, LoanStatus.COMPLETED):
         since = max(loan.defaulted_at, loan.disbursed_at or loan.defaulted_at)
@@ -206,15 +220,12 @@ def _set_aside(loan: Loan | None) -> Mapping[datetime, Decimal]:
 
 
 def _of_airtime(event: Event, before: Loan | None, after: Loan, lent: str) -> Iterator[Posting]:
-    float_, fee = f"1100.{after.network}", after.amount_due - after.amount
+    float_ = f"1100.{after.network}"
     match event:
         case LoanDisbursed():
             there = "1190" if before and event.reference in before.disputes else float_
             yield from _move(after.amount, lent, there)
-            yield from _move(fee, "1210", "4100")
-        case LoanDisbursementReversed():
-            yield from _move(after.amount, float_, lent)
-            yield from _move(fee, "4100", "1210")
+            yield from _move(after.interest, "1210", "4100")
         case LoanDisbursementDisputed():
             yield from _move(after.amount, "1190", float_)
         case LoanDisputeResolved():
@@ -246,8 +257,15 @@ def _of_transaction(
 def _paid(event: LoanRepaid | LoanRepaymentReversed, lent: str, sign: int) -> Iterator[Posting]:
     source = "2110" if event.transaction_id is None else "2100"
     yield Posting(source, sign * event.amount)
+    yield Posting("1220", -sign * event.fee)
     yield Posting("1210", -sign * event.interest)
     yield Posting(lent, -sign * event.principal)
+
+
+def _waived(charges: Charges, sign: int) -> Iterator[Posting]:
+    yield Posting("5400", sign * charges.amount)
+    yield Posting("1220", -sign * charges.fee)
+    yield Posting("1210", -sign * charges.interest)
 
 
 def _move(

@@ -75,6 +75,8 @@ class LoanRow(Row, table="loans", of=Loan, person="user_id"):
     amount_due: Naira
     amount_paid: Naira
     outstanding_amount: Naira
+    fees_charged: Naira
+    fees_waived: Naira
     approved_at: Moment | None
     approved_by: Annotated[UUID | None, Internal, References("admin_users")]
     rejected_at: Moment | None

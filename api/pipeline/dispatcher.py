@@ -47,7 +47,7 @@ class Front:
         call = Call(scope, receive, send, context.environment, context.proxies)
         scope["call"], scope["starlette.exception_handlers"] = call, self._handlers
         REQUEST.set(call.id)
-        CALLER.set(str(caller_of(call, context.callers)))
+        CALLER.set(caller_of(call, context.callers))
         template = "none"
         app: ASGIApp
         try:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from api.description.components import ref, shape
 from api.description.examples import AS_OF
 from api.http.call import Call, Reply
 from api.http.ids import missing, resolve
@@ -17,7 +18,8 @@ from projections.follow.fold import evolved
 from projections.follow.log import Line
 from projections.tables.writer import encode
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.lending.loan import POLICY_VERSION, Loan, LoanStatus
+from rim_ledger.lending.charges import POLICY_VERSION as FEE_POLICY
+from rim_ledger.lending.loan import POLICY_VERSION, Loan
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -29,17 +31,25 @@ RULES: Final = {
         "interest-v1",
         (
             "amount + amount · interestRate / 100, half to even at the kobo; a stored term, never "
-            "computed again"
+            "computed again; plus feesCharged, less feesWaived"
         ),
     ),
     "amountPaid": (
         "allocation-v1",
         (
             "payments go to the loan they name, then by due date, disbursement and id; inside a "
-            "loan interest before principal, principal first once it defaulted; less what was "
-            "reversed"
+            "loan fees, then interest, then principal, the other way round once it defaulted; less "
+            "what was reversed"
         ),
     ),
+    "feesCharged": (
+        FEE_POLICY,
+        (
+            "once by the clock, after the days of grace past due, and by hand; never more than "
+            "lending/lateFeeMaxPercent of the amount"
+        ),
+    ),
+    "feesWaived": ("waiver-v1", "unpaid fees first, then unpaid interest, never principal"),
     "outstandingAmount": ("outstanding-v1", "amountDue − amountPaid"),
     "status": (
         POLICY_VERSION,
@@ -55,6 +65,8 @@ RULES: Final = {
 ATTRIBUTES: Final = {
     "amountDue": "amount_due",
     "amountPaid": "amount_paid",
+    "feesCharged": "fees_charged",
+    "feesWaived": "fees_waived",
     "outstandingAmount": "outstanding_amount",
     "status": "status",
     "dueDate": "due_date",
@@ -165,46 +177,67 @@ def _by(actor: Actor) -> dict[str, Any]:
     return {"type": actor.type, "id": actor.id, "name": actor.name} | key
 
 
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "required": [*properties], "properties": properties}
+TEXT: Final = {"type": "string"}
+TIME: Final = {"type": "string", "format": "date-time"}
+NAIRA: Final = {"type": "number", "description": "Unit: naira."}
+NULL: Final = {"type": "null"}
+RULE: Final = shape("FigureRule", {"version": TEXT, "says": TEXT})
+ACTOR: Final = shape(
+    "Actor",
+    {
+        "type": TEXT,
+        "id": {"type": ["string", "null"], "format": "uuid"},
+        "name": TEXT,
+        "apiKeyId": {"type": "string", "format": "uuid"},
+        "apiKeyName": TEXT,
+    },
+    optional=("apiKeyId", "apiKeyName"),
+)
 
 
-def _figure(value: dict[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of a figure whose value is of this one."""
+def _figure(kind: str, value: dict[str, Any], former: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a figure with a value of this one, and what may have been before."""
     moved = {
         "position": {"type": "integer"},
         "event": TEXT,
         "at": TIME,
-        "from": {"anyOf": [value, {"type": "null"}]},
+        "from": former,
         "to": value,
-        "by": {"type": "object"},
+        "by": ACTOR,
         "because": {"type": "object"},
     }
-    events = {"type": "array", "items": _object(moved)}
-    return _object(
-        {"value": value, "rule": _object({"version": TEXT, "says": TEXT}), "events": events}
-    )
+    events = {"type": "array", "items": shape(f"{kind}Step", moved)}
+    return shape(kind, {"value": value, "rule": RULE, "events": events})
 
 
-TEXT: Final = {"type": "string"}
-TIME: Final = {"type": "string", "format": "date-time"}
-NAIRA: Final = {"type": "number", "description": "Unit: naira."}
+MONEY: Final = _figure("MoneyFigure", NAIRA, {"anyOf": [NAIRA, NULL]})
+STATUS: Final = ref("LoanStatus")
+DUE: Final = {"type": ["string", "null"], "format": "date-time"}
 FIGURES: Final[dict[str, dict[str, Any]]] = {
-    "amountDue": NAIRA,
-    "amountPaid": NAIRA,
-    "outstandingAmount": NAIRA,
-    "status": {"type": "string", "enum": [*LoanStatus]},
-    "dueDate": {"anyOf": [TIME, {"type": "null"}]},
+    "amountDue": MONEY,
+    "amountPaid": MONEY,
+    "feesCharged": MONEY,
+    "feesWaived": MONEY,
+    "outstandingAmount": MONEY,
+    "status": _figure("StatusFigure", STATUS, {"anyOf": [STATUS, NULL]}),
+    "dueDate": _figure("DueDateFigure", DUE, DUE),
 }
 GIVES: Final = {
     "id": {"type": "string", "format": "uuid"},
     "loanId": {"type": "string"},
     "position": {"type": "integer"},
-    "figures": _object({name: _figure(FIGURES[name]) for name in RULES}),
+    "figures": shape("LoanFigures", {name: FIGURES[name] for name in RULES}),
 }
 
 ROUTES: list[AnyRoute] = [
     Other(
-        "GET", EXPLAIN, explain_loan, "Explain a figure", READ, gives=GIVES, query={"asOf": AS_OF}
+        "GET",
+        EXPLAIN,
+        explain_loan,
+        "Explain a figure",
+        READ,
+        gives=GIVES,
+        gives_name="LoanExplanation",
+        query={"asOf": AS_OF},
     ),
 ]

@@ -9,6 +9,7 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.lending.charges import ChargeFee, WaiveCharges
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.dispute import ResolveDispute
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
@@ -63,6 +64,7 @@ READ_USERS, WRITE_USERS = ("users", "read"), ("users", "write")
 CREDIT = ("users.credit", "write")
 WRITE_LOANS, APPROVAL = ("loans", "write"), ("loans.approval", "write")
 DISBURSEMENT, DEFAULT = ("loans.disbursement", "write"), ("loans.default", "write")
+FEES, WAIVER = ("loans.fees", "write"), ("loans.waiver", "write")
 
 ROUTES: list[AnyRoute] = [
     List(USERS, UserRow, READ_USERS, "List users"),
@@ -119,6 +121,8 @@ ROUTES: list[AnyRoute] = [
         DISBURSEMENT,
         "Say what became of airtime in dispute",
     ),
+    Route("POST", ONE_LOAN + "/charge-fee", Loan, ChargeFee, FEES, "Charge a fee"),
+    Route("POST", ONE_LOAN + "/waive-charges", Loan, WaiveCharges, WAIVER, "Waive charges"),
     Route("POST", ONE_LOAN + "/default", Loan, MarkDefaulted, DEFAULT, "Give up"),
     Route("POST", ONE_LOAN + "/reverse-default", Loan, ReverseDefault, DEFAULT, "Take back"),
 ]

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from psycopg import AsyncConnection
 
-from projections.follow.fold import Entry, opened, shown, step
+from projections.follow.fold import Entry, decode, shown, step
 from projections.follow.log import Line, leaf
 from rim_ledger import business_time
 from rim_ledger.business_time import Times
@@ -93,7 +93,7 @@ class StreamStates:
 
     def _opened(self, snapshot: Snapshot, line: Line | None) -> Entry | None:
         """A stream as it was kept, if what the tables need was kept by the same code."""
-        found = self._snapshots.opened(snapshot, opened(line).id if line else None)
+        found = self._snapshots.opened(snapshot, decode(line).id if line else None)
         if line is None or found is None:
             return None
         folded, more = found

@@ -1,4 +1,4 @@
-"""One-time tokens: invited, or reset, somebody chooses a password with what was sent to them."""
+"""One-time tokens: after an invitation or a reset, an admin chooses a password with one."""
 
 from typing import Annotated, ClassVar, Final
 from uuid import UUID
@@ -11,7 +11,7 @@ from rim_ledger.admin.admin_user import (
     AdminStatus,
     AdminUser,
 )
-from rim_ledger.admin.audit_actor import NOBODY, act_as, at_the_gate, failures_logged
+from rim_ledger.admin.audit_actor import NO_ADMIN, access_activity, act_as, failures_logged
 from rim_ledger.admin.passwords import Password, WithPassword
 from rim_ledger.admin.revocation import close_sessions, void_token
 from rim_ledger.admin.security_settings import current, require_address
@@ -61,16 +61,16 @@ class FinishReset(_ChoosePassword):
 async def choose_password(
     ledger: Ledger, stamp: Stamp, form: AcceptInvitation | FinishReset
 ) -> Receipt:
-    """Take the password of whoever holds a token, which is one no more.
+    """Set the password of the token's owner, and use the token up.
 
     Raises Unauthenticated (`invalid-token`), Invalid (`weak-password`), and Forbidden
     (`ip-blocked`) for a blocked address.
     """
-    asked, sent_to = "ChoosePassword", NOBODY
+    asked, sent_to = "ChoosePassword", NO_ADMIN
     token = token_hash(form.token.get_secret_value())
 
     def find(uow: UnitOfWork) -> UUID:
-        return uow.holder("token", token) or NOBODY
+        return uow.holder("token", token) or NO_ADMIN
 
     def holder(uow: UnitOfWork) -> AdminUser:
         require_address(uow, current(uow))
@@ -90,11 +90,11 @@ async def choose_password(
         close_sessions(admin, uow)
         void_token(admin, uow)
         uow.append(AdminUser, admin.id, [AdminPasswordChanged()])
-        uow.activities.append(at_the_gate(asked))
+        uow.activities.append(access_activity(asked))
         return admin.id
 
     async with failures_logged(ledger, stamp, asked, lambda: sent_to, None):
-        # Hashing is dear: nobody has it done without a token.
+        # Hashing is expensive, so the token is checked first.
         sent_to = await ledger.read(find, stamp)
         await ledger.read(holder, stamp)
         ready = await form.hashed()
@@ -104,7 +104,7 @@ async def choose_password(
 async def send_token(
     ledger: Ledger, sender: Sender, environment: Environment, id: UUID, token: str
 ) -> None:
-    """Send an admin the token that a decision has promised."""
+    """Send an admin the token of an invitation or a reset."""
     reference = str(environment.new_id())
 
     def write(uow: UnitOfWork) -> Message:

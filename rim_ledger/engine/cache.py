@@ -1,4 +1,4 @@
-"""What a process knows of the log: streams, claims, keys and numbers, as they were committed."""
+"""The process's cache of the log: streams, claims, keys and numbers, as committed."""
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.codec import Codec, Recorded
-from rim_ledger.engine.draft import Draft, Outcome
+from rim_ledger.engine.draft import Outcome
 from rim_ledger.engine.entry import Entry, weight
 from rim_ledger.engine.event_mac import Forged, RowForged, leaf
 from rim_ledger.engine.missing import Secret
@@ -43,7 +43,7 @@ EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
 class Cache:
-    """A cache, true up to `head`. What is not in it is loaded when somebody asks."""
+    """A cache, valid at `head`. What is not in it is loaded on demand."""
 
     def __init__(self, entities: dict[type[Event], type[Aggregate]], vault: Vault) -> None:
         assert vault.event_mac, "a ledger is opened when its events carry codes"
@@ -55,17 +55,18 @@ class Cache:
         self.claims = Recent[Claim, UUID | None](NAMES_BYTES_MAX, lambda _: NAME_BYTES)
         self.keys = Recent[UUID, AESGCM | None](KEYS_BYTES_MAX, lambda _: KEY_BYTES)
         self.numbers: dict[tuple[str, int], int] = {}
-        """The last number taken of each prefix and year. It moves with the head only, and a group
-        is written only at the head it was decided on: so no two processes take the same one."""
+        """The last number taken per prefix and year. It changes with the head only, and a batch is
+        written only at the head it was decided on: so no two processes take the same one."""
 
     async def begin(self, store: Store) -> None:
-        """Learn where the log ends."""
+        """Read the end of the log."""
         if last := await store.last():
             self._require_own(last)
             self.head, self.recorded_at = last.notification.id, last.recorded_at
 
     def follow(self, lines: Iterable[Line]) -> None:
-        """Go on to what was written since. Others may have changed what is no stream."""
+        """Fold what was written since. Cached rows that are no streams may be outdated, and are
+        dropped."""
         for line in lines:
             self._fold(line)
             self.head, self.recorded_at = line.notification.id, line.recorded_at
@@ -105,24 +106,14 @@ class Cache:
             raise Forged(loaded.line.notification.id)
         return self._folded(before, recorded)
 
-    def codes(self, draft: Draft) -> list[bytes]:
-        """The code of each event that a draft would write."""
-        columns = zip(draft.streams, draft.versions, draft.names, draft.bodies, strict=True)
-        codes = list[bytes]()
-        for position, (stream, version, name, body) in enumerate(columns, draft.head + 1):
-            text = body.encode()
-            entry = leaf(position, stream, version, name, recorded_at=draft.at, body=text)
-            codes.append(self.event_mac.code(entry))
-        return codes
-
     def coded(self, entry: bytes) -> bytes:
-        """The JSON of a line for a table that is sealed, of its entry, with its code."""
+        """Return the JSON of an authenticated table's line, given its entry, with its MAC."""
         _, _, said = entry.partition(b"\n")
         return said[:-1] + b',"mac":"\\\\x%s"}' % self.event_mac.code(entry).hex().encode()
 
     async def load_claims(self, store: Store, claims: Collection[Claim]) -> None:
-        """Raises RowForged where a stream does not have the name that is said to be its own, and
-        where the row of a name that was taken is gone."""
+        """Load claims. Raises RowForged if a stream does not hold a name that its row says it does,
+        or if the row of a taken name is missing."""
         prints = {each: name_print(self.vault, each) for each in claims}
         held, told = await store.claims(prints)
         await self.require_held(store, held)
@@ -132,7 +123,7 @@ class Cache:
         self.claims.update(dict.fromkeys(claims) | held)
 
     async def load_keys(self, store: Store, persons: Collection[UUID]) -> None:
-        """Raises RowForged for a key that was destroyed and is there again, or that is gone."""
+        """Load personal keys. Raises RowForged for a missing, or a restored destroyed key."""
         rows = await store.keys(persons)
         await self._load_unknown(store, persons)
         for person in persons:
@@ -143,7 +134,7 @@ class Cache:
     async def load_secrets(
         self, store: Store, secrets: Collection[Secret]
     ) -> dict[Secret, str | None]:
-        """Raises RowForged where one is not what its owner's events say."""
+        """Return secrets. Raises RowForged for one that differs from its owner's events."""
         rows = await store.secrets(list(secrets))
         await self._load_unknown(store, [ADOPTED, *(owner for owner, _ in secrets)])
         for secret in secrets:
@@ -153,23 +144,23 @@ class Cache:
         return dict.fromkeys(secrets) | rows
 
     async def require_held(self, store: Store, held: Mapping[Claim, UUID]) -> None:
-        """Raise RowForged unless each of these streams has the name. Moved where that was said of
-        another log than the one that is known."""
+        """Raise RowForged unless each of these streams holds the name; Moved if the log has moved
+        on."""
         await self._load_unknown(store, held.values())
         for claim, stream in held.items():
             if not is_held(self.vault, self.streams[stream], claim):
                 await self._refuse(store, "claims", stream)
 
     def outcome(self, caller: str, key: str, request_hash: str, text: str) -> Outcome:
-        """What became of a request, with its code."""
+        """Return the outcome of a request, with its MAC."""
         mac = self.event_mac.row_code("outcomes", caller, key, request_hash, text)
         return Outcome(caller, key, request_hash, text, mac)
 
     async def load_outcomes(
         self, store: Store, wanted: Sequence[tuple[str, str]]
     ) -> dict[tuple[str, str], Outcome]:
-        """Raises RowForged where one was not stored by this ledger, or is gone though the command
-        was carried out."""
+        """Return stored outcomes. Raises RowForged for one that this ledger did not store, or that
+        is missing although the command was committed."""
         prints = {each: key_print(self.vault, *each) for each in wanted}
         outcomes, told = await store.outcomes(prints)
         for (_, key), line in told.items():
@@ -182,7 +173,7 @@ class Cache:
         return {(each.caller, each.key): each for each in outcomes}
 
     async def load_numbers(self, store: Store, wanted: Collection[tuple[str, int]]) -> None:
-        """Raises RowForged where the next number is borne already: it would be handed out again."""
+        """Load numbers. Raises RowForged if the next number is in use already."""
         taken = dict.fromkeys(wanted, 0) | await store.numbers(list(wanted))
         following = {
             ("business-id", numbered(*each, last + 1)): each for each, last in taken.items()
@@ -198,7 +189,7 @@ class Cache:
             await self.load_streams(store, unknown)
 
     async def _refuse(self, store: Store, table: str, of: object) -> NoReturn:
-        """Raise RowForged, or Moved where the row may follow from what is not known yet."""
+        """Raise RowForged, or Moved if the row may depend on events that are not loaded yet."""
         if await store.head() != self.head:
             raise Moved
         log.error("a row of ledger.%s for %s does not follow from the log", table, of)
@@ -218,23 +209,23 @@ class Cache:
             part.shrink()
 
     def _fold(self, line: Line) -> None:
-        """Bring a cached stream forward by one event, if it is the next one. Raises Forged."""
+        """Fold one event into a cached stream, if it is its next one. Raises Forged."""
         recorded = self.read(line)
         entry = self.streams.get(recorded.originator_id)
         if entry is not None and entry.version == recorded.originator_version - 1:
             self.streams[recorded.originator_id] = self._folded(entry, recorded)
 
     def _folded(self, entry: Entry, recorded: Recorded) -> Entry:
-        """A stream and one more event."""
+        """Return a stream after one more event."""
         return entry.after(self._entities[type(recorded.event)], recorded)
 
     def read(self, line: Line) -> Recorded:
-        """An event that this ledger wrote. Raises Forged."""
+        """Decode an event that this ledger wrote. Raises Forged."""
         self._require_own(line)
         return self.codec.recorded(line.notification, line.recorded_at)
 
     def _require_own(self, line: Line) -> None:
-        """Raise Forged unless a ledger with this key wrote the event, as it is and where it is."""
+        """Raise Forged unless the event's MAC is right for its content and position."""
         event = line.notification
         assert isinstance(event.originator_id, UUID), "streams are named by UUIDs"
         written = leaf(

@@ -1,4 +1,4 @@
-"""Decides a group of commands in their order, into one draft."""
+"""Decides a batch of commands in order, into one draft."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from rim_ledger.engine.cache import Cache
 from rim_ledger.engine.draft import Draft
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.event_mac import leaf
 from rim_ledger.engine.idempotency import Idempotency, Receipt, kept, replayed
 from rim_ledger.engine.missing import Missing
 from rim_ledger.engine.refusals import Unavailable
@@ -24,17 +25,17 @@ from rim_ledger.engine.refused_request import refused_request
 from rim_ledger.engine.rows import DONE, key_print
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.vault import sealed_row
 from rim_ledger.vault.personal_keys import Vault
-from rim_ledger.vault.sealed_row import entry, entry_of
 
 LOADS_MAX: Final = 10_000
 SECONDS_MAX: Final = 0.25
-"""Seconds of deciding after which a group takes no more in: other callers have their turn."""
+"""Seconds of deciding after which a batch takes no more items, so that other callers get a turn."""
 
 UNDECIDED: Final = AssertionError("no answer was decided")
 
 Admit = Callable[[UnitOfWork], None]
-"""Sees to it that the caller may ask at all: sets actor and rights, or refuses."""
+"""Authenticates and authorises the caller: sets actor and rights, or refuses."""
 
 
 def _future() -> "asyncio.Future[tuple[Any, Any]]":
@@ -45,24 +46,24 @@ class Item(Struct):
     """A decision that a caller waits for."""
 
     work: Callable[[UnitOfWork], tuple[UUID | None, Any]]
-    """Gives the stream that the receipt is about, None for a read, and the decision's value."""
+    """Returns the stream of the receipt, None for a read, and the decision's value."""
     stamp: Stamp
     idempotency: Idempotency | None
     admit: Admit
     reading: bool = False
-    """Whether it is decided while the store takes no writes."""
+    """Whether it is decided even while the store accepts no writes."""
     writes: bool = True
-    """Whether what it writes is committed; what is logged of it always is."""
+    """Whether its writes are committed; its log lines always are."""
     keeps_value: bool = False
-    """Whether its value is stored under the idempotency key; JSON must have it."""
+    """Whether its value is stored under the idempotency key, as JSON."""
     future: "asyncio.Future[tuple[Any, Any]]" = field(default_factory=_future)
-    """Its receipt, None for a read, and its value."""
+    """Its receipt (None for a read) and its value."""
     answer: Receipt | Exception | None = UNDECIDED
     value: Any = None
 
 
 class Deciding:
-    """What decisions of one process need besides the store."""
+    """Decides batches for one process."""
 
     def __init__(self, known: Cache, vault: Vault, environment: Environment) -> None:
         self._known, self._vault, self._environment = known, vault, environment
@@ -70,9 +71,10 @@ class Deciding:
     async def decide(
         self, group: list[Item], store: Store, outage: Unavailable | None = None
     ) -> tuple[Draft, Batch]:
-        """Decide in order. From the first decision that misses something on, the rest is tried only
-        to learn what else is missing; then all that is loaded and they start over. What there is no
-        time for, but for the first, is taken out of the group, unless there is an outage."""
+        """Decide in order. After the first decision that misses something, the rest is only tried
+        in order to find what else is missing; then all that is loaded, and deciding resumes. Items
+        beyond the time limit, except the first, are removed from the batch, unless there is an
+        outage."""
         draft, whole = self._empty_draft(), await self._open_group(group, store)
         done, loads = 0, 0
         while done < len(group):
@@ -91,13 +93,12 @@ class Deciding:
                         view, into = view.copy(), self._empty_draft()
                     missing += miss.each
             await whole.load(missing, store)
-        draft.macs = self._known.codes(draft)
         return draft, whole
 
     def _decide_one(
         self, item: Item, view: Batch, draft: Draft, outage: Unavailable | None
     ) -> None:
-        """The answer to one item, and what it leaves in the draft. Raises Missing."""
+        """Decide one item: set its answer, and add its writes to the draft. Raises Missing."""
         key = item.idempotency
         uow = UnitOfWork(view, self._vault, self._environment, item.stamp.taken_in(draft.at))
         uow.outage = outage
@@ -126,12 +127,12 @@ class Deciding:
         for asked in uow.refused_requests:
             line, at = self._environment.new_id(), draft.at
             line_of = refused_request(asked, uow.stamp, id=line, position=position, at=at)
-            said = entry("refused_requests", asdict(line_of))
+            said = sealed_row.entry("refused_requests", asdict(line_of))
             draft.refused_requests.append(self._known.coded(said))
         for activity in activities:
             line = self._environment.new_id()
             made = logged(activity, uow.stamp, item.answer, id=line, at=draft.at)
-            draft.activities.append(self._known.coded(entry_of("activity", made)))
+            draft.activities.append(self._known.coded(sealed_row.entry_of("activity", made)))
         if key and scope and (text := kept(item.answer, item.value if item.keeps_value else None)):
             outcome = self._known.outcome(*scope, key.request_hash, text)
             view.outcomes[scope] = outcome
@@ -139,15 +140,18 @@ class Deciding:
 
     def _take(self, uow: UnitOfWork, view: Batch, draft: Draft) -> None:
         if not uow.events:
-            uow.numbers.clear()  # A number is taken by what bears it.
+            uow.numbers.clear()  # A number is taken only by an event that has it.
         moved = uow.moves()
         view.take(uow, moved)
-        for recorded in uow.events:
-            stored = self._known.codec.to_stored_event(recorded)
-            draft.streams.append(recorded.originator_id)
-            draft.versions.append(recorded.originator_version)
-            draft.names.append(stored.topic)
-            draft.bodies.append(stored.state.decode())
+        for position, recorded in enumerate(uow.events, draft.head + len(draft.streams) + 1):
+            stream, version = recorded.originator_id, recorded.originator_version
+            name, body = type(recorded.event).__name__, self._known.codec.body(recorded)
+            entry = leaf(position, stream, version, name, recorded_at=draft.at, body=body)
+            draft.streams.append(stream)
+            draft.versions.append(version)
+            draft.names.append(name)
+            draft.bodies.append(body.decode())
+            draft.macs.append(self._known.event_mac.code(entry))
         draft.claims |= uow.claims | moved
         draft.keys |= {person: wrapped for person, (_, wrapped) in uow.keys.items()}
         draft.erased |= uow.erased

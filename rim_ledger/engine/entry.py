@@ -1,4 +1,4 @@
-"""A stream as far as it is known, and how one more event moves it on."""
+"""The state of a stream, and the fold of one more event."""
 
 from datetime import datetime
 from typing import Final, Self
@@ -15,8 +15,7 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def evolved(before: Aggregate | None, kind: type[Aggregate], recorded: Recorded) -> Aggregate:
-    """What a stream of this kind comes to with one more event: the one fold, of decisions and of
-    all readers."""
+    """Return the aggregate after one more event: the one fold, of decisions and of all readers."""
     event, stamp = recorded.event, recorded.stamp
     if before:
         return before.evolve(event, stamp)
@@ -24,9 +23,8 @@ def evolved(before: Aggregate | None, kind: type[Aggregate], recorded: Recorded)
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """Nothing yet, or an aggregate at a version, the id of the last event, and the latest business
-    time (UTC) of all events; and what rows beside the log its events have left, by the newest
-    word on each."""
+    """An aggregate at a version (or none yet), the id of the last event, the latest business time
+    (UTC), and the rows beside the log that its events mention."""
 
     aggregate: Aggregate | None = None
     version: int = 0
@@ -35,7 +33,7 @@ class Entry(Struct, frozen=True, gc=False):
     kept: Kept = NOTHING_KEPT
 
     def after(self, kind: type[Aggregate], recorded: Recorded) -> Self:
-        """The same stream with its next event."""
+        """Return the entry after the stream's next event."""
         aggregate = evolved(self.aggregate, kind, recorded)
         latest = max(self.latest or recorded.stamp.at, recorded.stamp.at)
         kept = with_rows(self.kept, recorded.kept) if recorded.kept else self.kept
@@ -43,7 +41,7 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 def with_rows(kept: Kept, changes: Kept) -> Kept:
-    """What rows there are after some were written or removed."""
+    """Return the rows after some were written or removed."""
     return {name: mark for name, mark in {**kept, **changes}.items() if mark is not None}
 
 

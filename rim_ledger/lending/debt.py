@@ -1,6 +1,6 @@
-"""What a user owes: incurring it, sharing out payments, falling late.
+"""A user's debts: incurred, repaid, charged, overdue, defaulted.
 
-Each function writes the user's side and the loan's side into the same book, so that the two
+Each function writes the user's side and the loan's side into the same unit of work, so that both
 always agree.
 """
 
@@ -13,22 +13,26 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.loan import (
     Loan,
     LoanBecameOverdue,
+    LoanChargesWaived,
     LoanCompleted,
     LoanDefaulted,
     LoanDefaultReversed,
+    LoanFeeCharged,
     LoanRepaid,
     LoanRepaymentReversed,
     LoanStatus,
 )
-from rim_ledger.lending.owed import Completion, Debt, Part
+from rim_ledger.lending.owed import PRINCIPAL_FIRST, Completion, Part
 from rim_ledger.lending.scoring import judge_again
 from rim_ledger.lending.user import (
     CreditApplied,
     CreditTakenBack,
     DebtBecameOverdue,
     DebtCancelled,
+    DebtChargesWaived,
     DebtDefaulted,
     DebtDefaultReversed,
+    DebtFeeCharged,
     DebtIncurred,
     DebtReopened,
     RepaymentAllocated,
@@ -40,28 +44,17 @@ from rim_ledger.system.config import setting
 from rim_ledger.values import ZERO, day_after
 
 
-def split(debt: Debt, loan: UUID, amount: Decimal) -> Part:
-    """As much of a debt as an amount covers: interest first, principal first once defaulted."""
-    if debt.defaulted:
-        principal = min(amount, debt.principal)
-        return Part(
-            loan_id=loan, principal=principal, interest=min(amount - principal, debt.interest)
-        )
-    fee = min(amount, debt.interest)
-    return Part(loan_id=loan, principal=min(amount - fee, debt.principal), interest=fee)
-
-
 def allocate(user: User, amount: Decimal, named: UUID | None) -> tuple[tuple[Part, ...], Decimal]:
-    """Share a payment out (domain §3): what goes to which loan, and what becomes credit.
+    """Allocate a payment (domain §3): return the part of each loan, and the remaining credit.
 
-    Credit below zero is filled first; then the named loan, then the others by due date, time of
+    Negative credit is filled first; then the named loan, then the others by due date, time of
     disbursement and id.
     """
     rest = amount - (filled := min(amount, max(ZERO, -user.credit_balance)))
     parts = []
     for loan in _in_order(user, named):
         if rest:
-            parts.append(part := split(user.debts[loan], loan, rest))
+            parts.append(part := user.debts[loan].covered(loan, rest))
             rest -= part.amount
     return tuple(parts), filled + rest
 
@@ -75,8 +68,8 @@ def repay(
     transaction: UUID,
     paid_at: datetime,
 ) -> RepaymentAllocated:
-    """Let a payment, whose money came in at `paid_at`, reach the user's loans; what it was shared
-    out into."""
+    """Allocate a payment, whose money came in at `paid_at`, to the user's loans; return the
+    allocation."""
     parts, credit = allocate(uow.read(User, user), amount, named)
     allocated = RepaymentAllocated(
         transaction_id=transaction,
@@ -87,24 +80,25 @@ def repay(
     )
     uow.append(User, user, [allocated])
     for part in parts:
-        _pay(uow, user, part, transaction, paid_at)
+        _pay(uow, part, transaction, paid_at)
     return allocated
 
 
 def incur(uow: UnitOfWork, loan: Loan, due_at: datetime) -> None:
-    """Turn what was reserved into a debt, and pay it from the user's credit as far as that goes."""
-    fee = loan.amount_due - loan.amount
-    debt = DebtIncurred(loan_id=loan.id, principal=loan.amount, interest=fee, due_at=due_at)
+    """Turn a reservation into a debt, and pay it from the user's credit as far as possible."""
+    debt = DebtIncurred(
+        loan_id=loan.id, principal=loan.amount, interest=loan.interest, due_at=due_at
+    )
     uow.append(User, loan.user_id, [debt])
     _spend_credit(uow, loan.user_id)
 
 
 def take_back(uow: UnitOfWork, payment: Transaction) -> None:
-    """Undo a completed payment: its parts are owed again, on loans that it had repaid as well.
+    """Undo a completed payment: its parts are owed again, also on loans that it had completed.
 
-    Credit that the payment had left and that has paid for loans since is taken back from them,
-    as far as there is any; what was refunded meanwhile stays as credit below zero, which is owed at
-    once and looked at again when a loan would default.
+    Credit that came from the payment and has paid for loans since is taken back from them. If part
+    of it was refunded, the credit becomes negative: that is owed at once, and may default as a loan
+    does.
     """
     user, parts = payment.user_id, payment.parts
     before = uow.read(User, user)
@@ -120,11 +114,8 @@ def take_back(uow: UnitOfWork, payment: Transaction) -> None:
     for part in parts:
         _owe_again(uow, part, payment.id)
     while (now := uow.read(User, user)).credit_balance < ZERO and now.applied:
-        loan, applied = next(reversed(now.applied.items()))
-        amount = min(applied.amount, -now.credit_balance)
-        principal = min(amount, applied.principal)
-        part = Part(loan_id=loan, principal=principal, interest=amount - principal)
-        _take_credit_back(uow, user, part)
+        applied = next(reversed(now.applied.values()))
+        _take_credit_back(uow, user, applied.share(-now.credit_balance, PRINCIPAL_FIRST))
     if uow.read(User, user).overdrawn and not before.overdrawn:
         uow.remind("credit-default", user, uow.stamp.at + patience(uow))
     _spend_credit(uow, user)
@@ -132,7 +123,7 @@ def take_back(uow: UnitOfWork, payment: Transaction) -> None:
 
 
 def cancel(uow: UnitOfWork, loan: Loan) -> None:
-    """Undo a disbursement; credit that had paid for it is credit again, or pays for others."""
+    """Undo a disbursement; credit that had paid for it is credit again, or pays for other loans."""
     if applied := uow.read(User, loan.user_id).applied.get(loan.id):
         _take_credit_back(uow, loan.user_id, applied)
     uow.append(User, loan.user_id, [DebtCancelled(loan_id=loan.id, principal=loan.amount)])
@@ -140,30 +131,49 @@ def cancel(uow: UnitOfWork, loan: Loan) -> None:
     judge_again(uow, loan.user_id, loan.disbursed_at or uow.stamp.at)
 
 
-def fall_overdue(uow: UnitOfWork, loan: Loan) -> None:
-    """Past due with something outstanding: once a loan."""
-    uow.append(Loan, loan.id, [LoanBecameOverdue()])
+def fall_overdue(uow: UnitOfWork, loan: Loan, late_fee_at: datetime | None) -> None:
+    """Mark a loan as overdue, once per loan. The clock charges a late fee at a time, if one is
+    set."""
+    uow.append(Loan, loan.id, [LoanBecameOverdue(late_fee_at=late_fee_at)])
     uow.append(User, loan.user_id, [DebtBecameOverdue(loan_id=loan.id)])
     assert loan.due_date, "it was lent"
     judge_again(uow, loan.user_id, day_after(loan.due_date))
 
 
+def charge(uow: UnitOfWork, loan: Loan, event: LoanFeeCharged) -> None:
+    """More is owed on an open loan."""
+    uow.append(Loan, loan.id, [event])
+    uow.append(User, loan.user_id, [DebtFeeCharged(loan_id=loan.id, amount=event.amount)])
+
+
+def waive(uow: UnitOfWork, loan: Loan, event: LoanChargesWaived) -> None:
+    """Less is owed on an open loan; it is completed where nothing is left."""
+    debt, paid_at = uow.read(User, loan.user_id).debts[loan.id], loan.paid_up()
+    nothing_left = event.charges.amount == debt.outstanding
+    ended = (Completion(loan_id=loan.id, paid_at=paid_at),) if nothing_left else ()
+    waived = DebtChargesWaived(loan_id=loan.id, charges=event.charges, completed=ended)
+    uow.append(Loan, loan.id, [event])
+    uow.append(User, loan.user_id, [waived])
+    if nothing_left:
+        _complete(uow, loan, paid_at)
+
+
 def default(uow: UnitOfWork, loan: Loan, event: LoanDefaulted) -> None:
-    """The lender no longer expects the money; the limit falls to zero while it is automatic."""
+    """Default a loan; an automatic limit falls to zero."""
     uow.append(Loan, loan.id, [event])
     uow.append(User, loan.user_id, [DebtDefaulted(loan_id=loan.id)])
     judge_again(uow, loan.user_id, uow.stamp.at, defaulted=True)
 
 
 def reverse_default(uow: UnitOfWork, loan: Loan, event: LoanDefaultReversed) -> None:
-    """The default was a mistake: score and limit are computed without it."""
+    """Undo a default: score and limit are computed without it."""
     uow.append(Loan, loan.id, [event])
     uow.append(User, loan.user_id, [DebtDefaultReversed(loan_id=loan.id)])
     judge_again(uow, loan.user_id, loan.defaulted_at or uow.stamp.at)
 
 
 def patience(uow: UnitOfWork) -> timedelta:
-    """How long something may be past due before it is a default."""
+    """Return how long a debt may be past due before it defaults."""
     return timedelta(days=setting(uow, "lending", "defaultAfterDays"))
 
 
@@ -176,15 +186,15 @@ def _in_order(user: User, named: UUID | None) -> Iterator[UUID]:
 
 
 def _spend_credit(uow: UnitOfWork, user_id: UUID) -> None:
-    """Credit never stands beside open debt."""
+    """Pay open debts from credit, so that a user never has both."""
     while (user := uow.read(User, user_id)).credit_balance > ZERO and user.debts:
         loan = next(_in_order(user, None))
-        part, paid_at = split(user.debts[loan], loan, user.credit_balance), user.credit_at
+        part, paid_at = user.debts[loan].covered(loan, user.credit_balance), user.credit_at
         assert paid_at, "credit is money that came in"
         completed = _completed(uow, user_id, [part], paid_at)
         applied = CreditApplied(part=part, paid_at=paid_at, completed=completed)
         uow.append(User, user_id, [applied])
-        _pay(uow, user_id, part, None, paid_at)
+        _pay(uow, part, None, paid_at)
 
 
 def _take_credit_back(uow: UnitOfWork, user: UUID, part: Part) -> None:
@@ -195,8 +205,8 @@ def _take_credit_back(uow: UnitOfWork, user: UUID, part: Part) -> None:
 
 
 def _reopen(uow: UnitOfWork, id: UUID, paid_at: datetime) -> None:
-    """Let a repaid loan be owed again, and the clock look at it again, as money that came in at a
-    time does not count."""
+    """Reopen a repaid loan, without money that came in at `paid_at`, and schedule its deadlines
+    again."""
     loan = uow.read(Loan, id)
     if loan.status is not LoanStatus.COMPLETED:
         return
@@ -211,10 +221,13 @@ def _reopen(uow: UnitOfWork, id: UUID, paid_at: datetime) -> None:
         overdue=loan.overdue,
         defaulted=loan.defaulted_at is not None,
         paid_at=paid_at,
+        restated_at=loan.restated_at,
     )
     uow.append(User, loan.user_id, [reopened])
     if not loan.historical:
         uow.remind("default" if loan.overdue else "overdue", id, day_after(loan.due_date))
+    if loan.late_fee_at:
+        uow.remind("late-fee", id, loan.late_fee_at)
 
 
 def _owe_again(uow: UnitOfWork, part: Part, transaction: UUID | None) -> None:
@@ -222,6 +235,7 @@ def _owe_again(uow: UnitOfWork, part: Part, transaction: UUID | None) -> None:
         amount=part.amount,
         principal=part.principal,
         interest=part.interest,
+        fee=part.fee,
         transaction_id=transaction,
     )
     uow.append(Loan, part.loan_id, [event])
@@ -230,7 +244,7 @@ def _owe_again(uow: UnitOfWork, part: Part, transaction: UUID | None) -> None:
 def _completed(
     uow: UnitOfWork, user: UUID, parts: Iterable[Part], paid_at: datetime
 ) -> tuple[Completion, ...]:
-    """Which loans money of a time completes, and since when they are."""
+    """Return the loans that a payment completes, with the time of completion."""
     debts = uow.read(User, user).debts
     return tuple(
         Completion(loan_id=loan, paid_at=uow.read(Loan, loan).paid_up(paid_at))
@@ -239,19 +253,23 @@ def _completed(
     )
 
 
-def _pay(
-    uow: UnitOfWork, user: UUID, part: Part, transaction: UUID | None, paid_at: datetime
-) -> None:
+def _pay(uow: UnitOfWork, part: Part, transaction: UUID | None, paid_at: datetime) -> None:
     paid = LoanRepaid(
         amount=part.amount,
         principal=part.principal,
         interest=part.interest,
+        fee=part.fee,
         transaction_id=transaction,
         paid_at=paid_at,
     )
     uow.append(Loan, part.loan_id, [paid])
     loan = uow.read(Loan, part.loan_id)
     if not loan.outstanding_amount:
-        completed_at = loan.paid_up(paid_at)
-        uow.append(Loan, loan.id, [LoanCompleted(paid_at=completed_at)])
-        judge_again(uow, user, completed_at, completed=True)
+        _complete(uow, loan, loan.paid_up(paid_at))
+
+
+def _complete(uow: UnitOfWork, loan: Loan, paid_at: datetime) -> None:
+    uow.append(Loan, loan.id, [LoanCompleted(paid_at=paid_at)])
+    completed_at = uow.read(Loan, loan.id).completed_at
+    assert completed_at, "it is completed"
+    judge_again(uow, loan.user_id, completed_at, completed=True)

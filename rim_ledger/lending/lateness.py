@@ -1,7 +1,7 @@
-"""Falling overdue and defaulting: by the clock, or by hand with a reason."""
+"""Overdue loans and defaults: automatic, or by hand with a reason."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -14,13 +14,14 @@ from rim_ledger.lending.loan import LEGAL, Loan, LoanDefaulted, LoanDefaultRever
 from rim_ledger.lending.loan_requests import require_no_conflict
 from rim_ledger.lending.scoring import judge_again
 from rim_ledger.lending.user import CreditDefaulted, User
+from rim_ledger.system.config import setting
 from rim_ledger.values import Note, day_after
 
 PAYING: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING)
 
 
 class MarkDefaulted(Command[Loan]):
-    """Give a loan up before the clock does, for a reason."""
+    """Default a loan before it does automatically, for a reason."""
 
     reason: Note
 
@@ -32,7 +33,7 @@ class MarkDefaulted(Command[Loan]):
 
 
 class ReverseDefault(Command[Loan]):
-    """The default was a mistake. From now on the clock leaves this loan alone."""
+    """Reverse a default made by mistake. The loan no longer defaults automatically."""
 
     reason: Note
 
@@ -44,7 +45,8 @@ class ReverseDefault(Command[Loan]):
 
 
 def check_overdue(id: UUID) -> Work:
-    """The clock's decision at the due date. A loan that was repaid in time is let go."""
+    """Return the decision of the reminder at the due date. A loan that was repaid in time is
+    skipped."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
@@ -53,8 +55,11 @@ def check_overdue(id: UUID) -> Work:
         if loan.status in PAYING and not loan.overdue:
             over = _over(loan)
             if uow.stamp.at >= over:
-                fall_overdue(uow, loan)
+                late_fee_at = _late_fee_at(uow, loan, over)
+                fall_overdue(uow, loan, late_fee_at)
                 uow.remind("default", id, over + patience(uow))
+                if late_fee_at:
+                    uow.remind("late-fee", id, late_fee_at)
             else:
                 uow.remind("overdue", id, over)
         return id
@@ -63,7 +68,7 @@ def check_overdue(id: UUID) -> Work:
 
 
 def check_default(id: UUID) -> Work:
-    """The clock's decision some days after the due date, as many as are configured by then."""
+    """Return the decision of the reminder for the configured number of days after the due date."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
@@ -80,7 +85,7 @@ def check_default(id: UUID) -> Work:
 
 
 def check_credit_default(id: UUID) -> Work:
-    """The clock's decision on a user whose credit fell below zero as long ago as that."""
+    """Return the decision of the reminder for negative credit, after the same number of days."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
@@ -96,7 +101,14 @@ def check_credit_default(id: UUID) -> Work:
     return work
 
 
+def _late_fee_at(uow: UnitOfWork, loan: Loan, over: datetime) -> datetime | None:
+    """When a late fee is charged to a loan that was due when the day was `over`, if one is set."""
+    if loan.late_fee_charged or not setting(uow, "lending", "lateFee"):
+        return None
+    return over + timedelta(days=setting(uow, "lending", "lateFeeGraceDays"))
+
+
 def _over(loan: Loan) -> datetime:
-    """When the day is over on which a loan is due."""
+    """Return the end of the due day."""
     assert loan.due_date is not None, "a loan that was disbursed is due some day"
     return day_after(loan.due_date)

@@ -1,4 +1,4 @@
-"""A loan: requested, approved, disbursed, repaid. Its user's side moves in the same commit."""
+"""A loan: requested, approved, disbursed, repaid. Its user's side changes in the same commit."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from rim_ledger.engine.aggregate import Aggregate, Event, Personal, PersonalMap, Stamp, shared
 from rim_ledger.engine.holding import NOWHERE
 from rim_ledger.lending.attempt import IN_FLIGHT, Airtime, Attempt, Disbursement
+from rim_ledger.lending.owed import Charges
 from rim_ledger.lending.repayment_shares import Shares, is_late, received, taken_back
 from rim_ledger.system.integration import under_way
 from rim_ledger.values import ZERO, Network
@@ -21,24 +22,21 @@ POLICY_VERSION: Final = "decision-v1"
 
 
 class DisputeOutcome(StrEnum):
-    """What became of airtime in dispute, if nobody is to owe it: the telco took it back, or the
-    lender bears it."""
+    """Outcome of a dispute if the airtime is not owed: taken back by the telco, or borne by the
+    lender."""
 
     RETURNED = "returned"
     LOST = "lost"
 
 
 class Decision(Struct, frozen=True, rename="camel", gc=False):
-    """What a request was decided on, by which version of the policy, and why so."""
+    """The figures, the policy version and the reasons of a decision on a request."""
 
     credit_score: int
     previous_loans: int
     available: Decimal
     reasons: tuple[str, ...] = ()
     policy: str = POLICY_VERSION
-
-
-# Events: what can happen to a loan.
 
 
 class LoanRequested(Event):
@@ -71,7 +69,7 @@ class LoanMetadataSet(Event):
 
 
 class LoanDisbursementRequested(Event):
-    """The telco is about to be asked, under this reference; through which integration, if any."""
+    """The telco is about to be called, under this reference; through which integration, if any."""
 
     transaction_id: UUID
     reference: str
@@ -81,7 +79,7 @@ class LoanDisbursementRequested(Event):
 
 
 class LoanDisbursementUnknown(Event):
-    """The telco gave no usable answer: it is asked about the same reference until it does."""
+    """The telco gave no usable answer: it is queried about the same reference until it does."""
 
     reference: str
 
@@ -94,8 +92,8 @@ class LoanDisbursementSettled(Event):
 
 
 class LoanDisbursementAnswered(Event):
-    """The telco, asked on about what staff had settled or reversed, gave a definite answer that
-    moves nothing: it agrees, or says that airtime which is owed never came."""
+    """The telco, queried about what staff had settled or reversed, gave a definite answer that
+    changes nothing: it agrees, or reports that airtime which is owed was never delivered."""
 
     reference: str
     delivered: bool
@@ -107,7 +105,7 @@ class LoanDisbursementFailed(Event):
 
 
 class LoanDisbursed(Event):
-    """The airtime of this top-up is owed: it came just now, or was in dispute until now."""
+    """The airtime of this top-up is owed: it was delivered now, or was in dispute until now."""
 
     reference: str
     transaction_id: UUID
@@ -116,15 +114,15 @@ class LoanDisbursed(Event):
 
 
 class LoanDisbursementDisputed(Event):
-    """A top-up that was thought to have failed was delivered after all, after another attempt or
-    once the loan was not approved any more: airtime that is nobody's debt."""
+    """A top-up that seemed to have failed was delivered after all, after another attempt or once
+    the loan was no longer approved: airtime that is no debt."""
 
     reference: str
     telco_reference: str | None
 
 
 class LoanDisputeResolved(Event):
-    """Airtime in dispute is not to be owed: the telco took it back, or the lender bears it."""
+    """Airtime in dispute is not owed: the telco took it back, or the lender bears it."""
 
     reference: str
     outcome: DisputeOutcome
@@ -133,19 +131,20 @@ class LoanDisputeResolved(Event):
 
 
 class LoanRepaid(Event):
-    """Money reached the loan: from a transaction, or from the user's credit when that is null. It
-    had come in at `paidAt`."""
+    """Money reached the loan: from a transaction, or from the user's credit if that is null. It had
+    come in at `paidAt`."""
 
     amount: Decimal
     principal: Decimal
     interest: Decimal
     transaction_id: UUID | None = None
     paid_at: datetime | None = None
+    fee: Decimal = ZERO
 
 
 class LoanCompleted(Event):
     """Nothing is owed any more since `paidAt`: the latest time of the money that paid the loan, or
-    that at which it was lent, if that is later."""
+    that of its disbursement, if later."""
 
     paid_at: datetime | None = None
 
@@ -157,10 +156,11 @@ class LoanRepaymentReversed(Event):
     principal: Decimal
     interest: Decimal
     transaction_id: UUID | None = None
+    fee: Decimal = ZERO
 
 
 class LoanDisbursementReversed(Event):
-    """The airtime came back: the loan stands approved again."""
+    """The airtime was returned: the loan is approved again."""
 
     reference: str
     reason: Personal
@@ -168,11 +168,29 @@ class LoanDisbursementReversed(Event):
 
 
 class LoanBecameOverdue(Event):
-    pass
+    """The due day is over. `lateFeeAt` is when the clock charges a late fee, if one is set."""
+
+    late_fee_at: datetime | None = None
+
+
+class LoanFeeCharged(Event):
+    """More is due: a late fee, once by the clock, or by hand with a reason."""
+
+    amount: Decimal
+    policy: str
+    automatic: bool = False
+    reason: Personal = None
+
+
+class LoanChargesWaived(Event):
+    """Less is due: charges that were not paid are not to be."""
+
+    charges: Charges
+    reason: Personal
 
 
 class LoanDefaulted(Event):
-    """By the clock, or by hand with a reason."""
+    """Automatically, or by hand with a reason."""
 
     reason: Personal = None
 
@@ -199,6 +217,8 @@ LoanEvent = (
     | LoanRepaymentReversed
     | LoanDisbursementReversed
     | LoanBecameOverdue
+    | LoanFeeCharged
+    | LoanChargesWaived
     | LoanDefaulted
     | LoanDefaultReversed
 )
@@ -213,11 +233,8 @@ AttemptEvent = (
 )
 
 
-# The aggregate: what those events add up to.
-
-
 class LoanStatus(StrEnum):
-    """Where a loan stands."""
+    """The state of a loan."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -232,10 +249,10 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     LoanStatus.PENDING: ("approve", "reject"),
     LoanStatus.APPROVED: ("revoke-approval", "disburse", "settle"),
     LoanStatus.REJECTED: (),
-    LoanStatus.DISBURSED: ("default", "reverse-disbursement"),
-    LoanStatus.REPAYING: ("default", "reverse-disbursement"),
+    LoanStatus.DISBURSED: ("charge-fee", "default", "reverse-disbursement", "waive-charges"),
+    LoanStatus.REPAYING: ("charge-fee", "default", "reverse-disbursement", "waive-charges"),
     LoanStatus.COMPLETED: ("reverse-disbursement",),
-    LoanStatus.DEFAULTED: ("reverse-default",),
+    LoanStatus.DEFAULTED: ("charge-fee", "reverse-default", "waive-charges"),
 }
 
 OPEN: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING, LoanStatus.DEFAULTED)
@@ -269,10 +286,18 @@ class Loan(Aggregate):
     disbursed_at: datetime | None = None
     due_date: datetime | None = None
     overdue: bool = False
+    fees_charged: Decimal = ZERO
+    waived: Charges = Charges()
+    late_fee_at: datetime | None = None
+    """When the clock charges a late fee, while it is to."""
+    late_fee_charged: bool = False
+    """Whether the clock has charged it: it does so once a loan."""
+    restated_at: datetime | None = None
+    """When something else than money last changed what is owed: a fee, or a waiver."""
     shares: Shares = {}
     completed_at: datetime | None = None
     late: bool = False
-    """Whether it was repaid after the day on which it was due."""
+    """Whether it was repaid after its due day."""
     defaulted_at: datetime | None = None
     left_alone: bool = False
     notes: dict[str, Any] = {}
@@ -307,17 +332,17 @@ class Loan(Aggregate):
         return self.last.integration if self.last else None
 
     def attempt(self, reference: str) -> Attempt | None:
-        """The attempt that a reference stands for."""
+        """Return the attempt with a reference."""
         return next((each for each in self.attempts if each.reference == reference), None)
 
     @property
     def owed(self) -> Attempt | None:
-        """The attempt whose airtime the loan stands for."""
+        """The attempt whose airtime is owed."""
         return next((each for each in self.attempts if each.airtime is Airtime.OWED), None)
 
     @property
     def in_dispute(self) -> tuple[Attempt, ...]:
-        """The attempts whose airtime came and is nobody's debt, the oldest first."""
+        """The attempts whose airtime was delivered and is no debt, the oldest first."""
         return tuple(each for each in self.attempts if each.airtime is Airtime.DISPUTED)
 
     @property
@@ -326,18 +351,18 @@ class Loan(Aggregate):
 
     @property
     def disputes(self) -> list[str]:
-        """The references of what is in dispute."""
+        """The references in dispute."""
         return [each.reference for each in self.in_dispute]
 
     @property
     def in_flight(self) -> bool:
-        """Whether nobody knows yet what became of the last attempt."""
+        """Whether the outcome of the last attempt is open."""
         return self.disbursement in IN_FLIGHT
 
     @property
     def to_ask(self) -> tuple[Attempt, ...]:
-        """The attempts that the telco is asked about until its answer is definite: the one in
-        flight, and what staff settled or reversed."""
+        """The attempts that the telco is queried about until its answer is definite: the one in
+        flight, and those that staff settled or reversed."""
         if self.historical:
             return ()
         flying = self.last if self.in_flight else None
@@ -355,14 +380,25 @@ class Loan(Aggregate):
         """Naira still to be paid."""
         return self.amount_due - self.amount_paid
 
-    def paid_up(self, at: datetime) -> datetime:
-        """When the loan counts as repaid, if money that came in at a time is what it lacks: with
-        the latest of its money, whichever was recorded last, but not before it was lent."""
-        return max(at, self.disbursed_at or at, *(each.at for each in self.shares.values()))
+    @property
+    def interest(self) -> Decimal:
+        """The fee of the loan itself in naira, whatever was charged or waived since."""
+        return self.amount_due - self.fees_charged + self.fees_waived - self.amount
+
+    @property
+    def fees_waived(self) -> Decimal:
+        """Naira of fees and interest that are not to be paid."""
+        return self.waived.amount
+
+    def paid_up(self, *more: datetime) -> datetime:
+        """Return when the loan counts as repaid, with money that came in at some more times: the
+        latest time of its money, whichever was recorded last, but not before the disbursement."""
+        assert self.disbursed_at, "it was disbursed"
+        return max([self.disbursed_at, *more, *(each.at for each in self.shares.values())])
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What the decision was made on, beside the free fields (whose values are sealed)."""
+        """The figures of the decision, beside the free fields (whose values are sealed)."""
         return self.notes | {
             "creditScore": self.decision.credit_score,
             "previousLoans": self.decision.previous_loans,
@@ -429,7 +465,7 @@ class Loan(Aggregate):
                 return self.but(attempts=_after(self.attempts, event, stamp))
             case LoanRepaid():
                 defaulted = self.status is LoanStatus.DEFAULTED
-                at = event.paid_at or stamp.at  # Events of score-v1 name no time of their own.
+                at = event.paid_at or stamp.at  # Events of score-v1 have no time of their own.
                 return self.but(
                     status=self.status if defaulted else LoanStatus.REPAYING,
                     amount_paid=self.amount_paid + event.amount,
@@ -440,7 +476,7 @@ class Loan(Aggregate):
                 late = is_late(self.due_date or done, event.paid_at, done)
                 return self.but(
                     status=LoanStatus.COMPLETED,
-                    completed_at=done,
+                    completed_at=max(done, self.restated_at or done),
                     late=late,
                     overdue=self.overdue and (late or event.paid_at is None),
                 )
@@ -463,9 +499,29 @@ class Loan(Aggregate):
                     disbursed_at=None,
                     due_date=None,
                     overdue=False,
+                    amount_due=self.amount + self.interest,
+                    fees_charged=ZERO,
+                    waived=Charges(),
+                    late_fee_at=None,
+                    late_fee_charged=False,
+                    restated_at=None,
                 )
             case LoanBecameOverdue():
-                return self.but(overdue=True)
+                return self.but(overdue=True, late_fee_at=event.late_fee_at)
+            case LoanFeeCharged():
+                return self.but(
+                    amount_due=self.amount_due + event.amount,
+                    fees_charged=self.fees_charged + event.amount,
+                    late_fee_at=None if event.automatic else self.late_fee_at,
+                    late_fee_charged=self.late_fee_charged or event.automatic,
+                    restated_at=stamp.at,
+                )
+            case LoanChargesWaived():
+                return self.but(
+                    amount_due=self.amount_due - event.charges.amount,
+                    waived=self.waived.plus(event.charges),
+                    restated_at=stamp.at,
+                )
             case LoanDefaulted():
                 return self.but(status=LoanStatus.DEFAULTED, defaulted_at=stamp.at)
             case LoanDefaultReversed():
@@ -476,8 +532,8 @@ class Loan(Aggregate):
 
 
 def _after(attempts: tuple[Attempt, ...], event: AttemptEvent, stamp: Stamp) -> tuple[Attempt, ...]:
-    """The attempts of a loan after one more event. An event with no admin in its stamp is the
-    telco's word, or the clock's."""
+    """Return the attempts after one more event. An event without an admin in its stamp is the
+    telco's answer, or automatic."""
     return tuple(
         replace(each, **_news(each, event, stamp)) if each.reference == event.reference else each
         for each in attempts

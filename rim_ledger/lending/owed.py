@@ -1,7 +1,9 @@
-"""What a user owes on one loan, and the parts of payments that it gets."""
+"""The debt of one loan, and the parts of payments allocated to it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Final, Self
 from uuid import UUID
 
 from msgspec import Struct
@@ -9,33 +11,68 @@ from msgspec.structs import replace
 
 from rim_ledger.values import ZERO
 
+FEE_FIRST: Final = ("fee", "interest", "principal")
+"""The order in which a payment covers what is owed on a loan."""
+PRINCIPAL_FIRST: Final = FEE_FIRST[::-1]
+"""The same order once the loan has defaulted."""
 
-class Part(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """What one loan gets of a payment, in naira."""
+
+class Charges(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """The charges of a loan, in naira: late fees and interest."""
+
+    fee: Decimal = ZERO
+    interest: Decimal = ZERO
+
+    @property
+    def amount(self) -> Decimal:
+        return self.fee + self.interest
+
+    def plus(self, other: "Charges") -> "Charges":
+        """Return the sum of both."""
+        return Charges(fee=self.fee + other.fee, interest=self.interest + other.interest)
+
+
+class Part(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """The part of a payment allocated to one loan, in naira."""
 
     loan_id: UUID
     principal: Decimal
     interest: Decimal
+    fee: Decimal = ZERO
 
     @property
     def amount(self) -> Decimal:
-        return self.principal + self.interest
+        return self.principal + self.interest + self.fee
+
+    def share(self, amount: Decimal, order: Sequence[str]) -> Self:
+        """As much of this part as an amount covers, in an order of what it is made of."""
+        covered = dict[str, Decimal]()
+        for name in order:
+            covered[name] = min(amount, getattr(self, name)) or ZERO
+            amount -= covered[name]
+        return replace(self, **covered)
 
     def plus(self, other: "Part") -> "Part":
-        """Both parts of the same loan together."""
+        """Return the sum of two parts of the same loan."""
         return replace(
             self,
             principal=self.principal + other.principal,
             interest=self.interest + other.interest,
+            fee=self.fee + other.fee or ZERO,
         )
 
     def minus(self, other: "Part") -> "Part":
-        """What is left of this part without the other."""
-        return self.plus(replace(other, principal=-other.principal, interest=-other.interest))
+        """Return the difference of two parts of the same loan."""
+        return replace(
+            self,
+            principal=self.principal - other.principal,
+            interest=self.interest - other.interest,
+            fee=self.fee - other.fee or ZERO,
+        )
 
 
 class Completion(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """A loan that a payment completes, and since when: the time of the latest of its money."""
+    """A loan that a payment or a waiver completes, and the time of the latest of its money."""
 
     loan_id: UUID
     paid_at: datetime
@@ -48,19 +85,47 @@ class Debt(Struct, frozen=True, kw_only=True, gc=False):
     interest: Decimal
     due_at: datetime
     disbursed_at: datetime
+    fee: Decimal = ZERO
     paid: Decimal = ZERO
     overdue: bool = False
     defaulted: bool = False
+    restated_at: datetime | None = None
+    """When something else than money last changed what is owed: a fee, or a waiver."""
 
     @property
     def outstanding(self) -> Decimal:
-        return self.principal + self.interest
+        return self.principal + self.interest + self.fee
+
+    @property
+    def stands_from(self) -> datetime:
+        """From when on money counts for it: since it was lent, and was last restated."""
+        return max(self.disbursed_at, self.restated_at or self.disbursed_at)
+
+    def covered(self, loan: UUID, amount: Decimal) -> Part:
+        """As much of it as an amount covers: fee and interest first, principal first once
+        defaulted."""
+        order = PRINCIPAL_FIRST if self.defaulted else FEE_FIRST
+        return self.part(loan).share(amount, order)
+
+    def part(self, loan: UUID) -> Part:
+        """All that is owed, as the part of a payment that would cover it."""
+        return Part(loan_id=loan, principal=self.principal, interest=self.interest, fee=self.fee)
 
     def after(self, part: Part, sign: int) -> "Debt":
-        """The debt once a part was paid (1) or taken back (-1)."""
+        """Return the debt after a part was paid (1) or taken back (-1)."""
         return replace(
             self,
             principal=self.principal - sign * part.principal,
             interest=self.interest - sign * part.interest,
+            fee=self.fee - sign * part.fee,
             paid=self.paid + sign * part.amount,
         )
+
+    def charged(self, amount: Decimal, at: datetime) -> "Debt":
+        """The debt with another fee."""
+        return replace(self, fee=self.fee + amount, restated_at=at)
+
+    def waived(self, charges: Charges, at: datetime) -> "Debt":
+        """The debt without charges that were waived."""
+        fee, interest = self.fee - charges.fee, self.interest - charges.interest
+        return replace(self, fee=fee, interest=interest, restated_at=at)

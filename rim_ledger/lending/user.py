@@ -1,6 +1,6 @@
-"""A user: a borrower, with standing, score and limit, debts and credit.
+"""A user: a borrower, with status, score and limit, debts and credit.
 
-All money of a user meets in this one stream, so that requests at once are decided one by one.
+All money of a user is in this one stream, so that concurrent requests are decided one by one.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp, shared
 from rim_ledger.engine.holding import NOWHERE
 from rim_ledger.engine.refusals import require
-from rim_ledger.lending.owed import Completion, Debt, Part
+from rim_ledger.lending.owed import Charges, Completion, Debt, Part
 from rim_ledger.lending.policy import ScoreInputs
 from rim_ledger.lending.repayment_shares import is_late
 from rim_ledger.values import ZERO
@@ -25,12 +25,9 @@ HISTORICAL_AFTER: Final = timedelta(days=7)
 
 
 def is_historical(stamp: Stamp) -> bool:
-    """Whether a request for a loan is imported history, by its business time: it is recorded long
+    """Return whether a loan request is imported history, by its business time: it is recorded long
     after it happened, and sends no airtime."""
     return stamp.at < stamp.noted_at - HISTORICAL_AFTER
-
-
-# Events: what can happen to a user.
 
 
 class UserRegistered(Event):
@@ -46,7 +43,7 @@ class UserRegistered(Event):
 
 
 class UserContactChanged(Event):
-    """Only what changed is set."""
+    """Holds changed fields only."""
 
     phone: Personal = None
     email: Personal = None
@@ -56,7 +53,7 @@ class UserContactChanged(Event):
 
 
 class UserPhoneVerified(Event):
-    """Staff have made sure that the phone is still this user's."""
+    """Staff have verified that the phone is still this user's."""
 
 
 class CreditLimitSet(Event):
@@ -117,7 +114,7 @@ class DebtIncurred(Event):
 
 
 class RepaymentAllocated(Event):
-    """A payment, whose money came in at `paidAt`, was shared out; `credit` is what no loan could
+    """A payment, whose money came in at `paidAt`, was allocated; `credit` is what no loan could
     take."""
 
     transaction_id: UUID
@@ -136,8 +133,8 @@ class CreditApplied(Event):
 
 
 class RepaymentReversed(Event):
-    """A payment, whose money had come in at `paidAt`, turned out not to count: its parts are owed
-    again, its credit is gone."""
+    """A payment, whose money had come in at `paidAt`, does not count: its parts are owed again, and
+    its credit is gone."""
 
     transaction_id: UUID
     parts: tuple[Part, ...]
@@ -161,8 +158,7 @@ class CreditRefunded(Event):
 
 
 class DebtReopened(Event):
-    """A loan that was repaid is about to be owed again, without money that had come in at
-    `paidAt`."""
+    """A repaid loan is about to be owed again, without money that had come in at `paidAt`."""
 
     loan_id: UUID
     paid: Decimal
@@ -172,6 +168,7 @@ class DebtReopened(Event):
     overdue: bool
     defaulted: bool
     paid_at: datetime | None = None
+    restated_at: datetime | None = None
 
 
 class DebtCancelled(Event):
@@ -185,6 +182,21 @@ class DebtBecameOverdue(Event):
     loan_id: UUID
 
 
+class DebtFeeCharged(Event):
+    """A fee was charged: more is owed on the loan."""
+
+    loan_id: UUID
+    amount: Decimal
+
+
+class DebtChargesWaived(Event):
+    """Charges of a loan were waived: less is owed on it, or nothing any more."""
+
+    loan_id: UUID
+    charges: Charges
+    completed: tuple[Completion, ...] = ()
+
+
 class DebtDefaulted(Event):
     loan_id: UUID
 
@@ -194,7 +206,7 @@ class DebtDefaultReversed(Event):
 
 
 class CreditScoreRecomputed(Event):
-    """What the policy makes of the user, as of `effectiveAt`, the time of what had it asked."""
+    """The user's score by the policy, as of `effectiveAt`, the time of its cause."""
 
     score: int
     policy: str
@@ -203,7 +215,7 @@ class CreditScoreRecomputed(Event):
 
 
 class CreditLimitAdjusted(Event):
-    """What the policy allows the user, as of `effectiveAt`, the time of what had it asked."""
+    """The user's limit by the policy, as of `effectiveAt`, the time of its cause."""
 
     limit: Decimal
     policy: str
@@ -213,7 +225,7 @@ class CreditLimitAdjusted(Event):
 
 
 class CreditDefaulted(Event):
-    """Credit stayed below zero for as long as a loan may be past due before it defaults."""
+    """Credit stayed negative for as long as a loan may be past due before it defaults."""
 
 
 class UserOptedOut(Event):
@@ -229,7 +241,7 @@ class UserDeleted(Event):
 
 
 class UserErased(Event):
-    """The key of this person's words was destroyed in the same commit."""
+    """The key of this person's data was destroyed in the same commit."""
 
 
 UserEvent = (
@@ -254,6 +266,8 @@ UserEvent = (
     | DebtReopened
     | DebtCancelled
     | DebtBecameOverdue
+    | DebtFeeCharged
+    | DebtChargesWaived
     | DebtDefaulted
     | DebtDefaultReversed
     | CreditScoreRecomputed
@@ -265,8 +279,6 @@ UserEvent = (
     | UserErased
 )
 
-
-# The aggregate: what those events add up to.
 
 V = TypeVar("V")
 
@@ -287,7 +299,7 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class RepaymentStatus(StrEnum):
-    """How a user stands with all loans together (domain §1)."""
+    """The status of all loans together (domain §1)."""
 
     OVERDUE = "Overdue"
     PARTIAL = "Partial"
@@ -309,25 +321,25 @@ class User(Aggregate):
     auto_limit_enabled: bool
     created_at: datetime
     heard_at: datetime
-    """When there last was a sign that the phone is this user's: it was put down or verified, or
-    a payment came in."""
+    """When there last was a sign that the phone is this user's: it was entered or verified, or a
+    payment came in."""
     contacts: frozenset[str]
     """Keyed hashes of every phone and e-mail that the user has or had."""
     made_by: dict[UUID, datetime] = {}
-    """Which admins registered the user, changed contact, limit or score, or imported loans, which
-    the policy scores: recorded when, last."""
+    """The admins who registered the user, changed contact, limit or score, or imported loans, which
+    affect the score; each with the time last recorded."""
     status: UserStatus = UserStatus.ACTIVE
     total_loans: int = 0
     reserved: dict[UUID, Decimal] = {}
     debts: dict[UUID, Debt] = {}
     credit_balance: Decimal = ZERO
     credit_at: datetime | None = None
-    """When the latest of the money came in that is credit."""
+    """The latest time of the money that is credit."""
     overdrawn_at: datetime | None = None
-    """When the credit fell below zero, if it is."""
+    """Since when the credit is negative; None if it is not."""
     credit_from: tuple[UUID, ...] = ()
-    """The payments that the credit came from, or came back from where it was applied: none is
-    missing, though the money of some may be spent."""
+    """The payments that the credit came from, also through credit taken back: complete, though the
+    money of some may be spent."""
     applied: dict[UUID, Part] = {}
     total_repaid: Decimal = ZERO
     completed_on_time: int = 0
@@ -349,24 +361,24 @@ class User(Aggregate):
 
     @property
     def gone(self) -> bool:
-        """Whether the user was deleted or erased. Money that comes in is still taken."""
+        """Whether the user was deleted or erased. Money that comes in is still accepted."""
         return self.erased or self.deleted_at is not None
 
     @property
     def exposure(self) -> Decimal:
-        """Naira that count against the limit: principal owed, loans not yet disbursed, and credit
-        below zero."""
+        """Naira that count against the limit: principal owed, loans not yet disbursed, and negative
+        credit."""
         owed = (debt.principal for debt in self.debts.values())
         return sum(self.reserved.values(), ZERO) + sum(owed, ZERO) + self.overdrawn
 
     @property
     def overdrawn(self) -> Decimal:
-        """Naira that the user owes beside all loans: credit below zero."""
+        """Naira that the user owes beside all loans: negative credit."""
         return max(ZERO, -self.credit_balance)
 
     @property
     def may_default_since(self) -> datetime | None:
-        """Since when the credit has been below zero, unless that was a default already."""
+        """Since when the credit has been negative, unless that is a default already."""
         since, defaulted = self.overdrawn_at, self.defaults.get(self.id)
         return None if since and defaulted and defaulted >= since else since
 
@@ -391,6 +403,10 @@ class User(Aggregate):
         """Naira that may still be borrowed; never below zero."""
         return max(ZERO, self.credit_limit - self.exposure)
 
+    def words(self, reason: str) -> str | None:
+        """Words about this person, or None once erased: figures go on, words do not."""
+        return None if self.erased else reason
+
     def require_present(self) -> None:
         require(not self.gone, "user-gone", "The user is deleted or erased, and stays so.")
 
@@ -400,7 +416,7 @@ class User(Aggregate):
         made = cls.made(id, event, created_at=at, heard_at=at, contacts=contacts)
         return made._made(stamp)
 
-    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
+    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912, PLR0915 - a line an event
         match event:
             case UserContactChanged():
                 return self.but(
@@ -461,14 +477,9 @@ class User(Aggregate):
             case CreditRefunded():
                 return self._credited(-event.amount)
             case DebtReopened() if event.loan_id in self.debts:
-                return self  # By the time that is asked about, it was not repaid yet.
+                return self  # As of the requested time, it was not repaid yet.
             case DebtReopened():
-                debt = Debt(**shared(Debt, event), principal=ZERO, interest=ZERO)
-                return self.but(
-                    debts=self.debts | {event.loan_id: debt},
-                    completed_on_time=self.completed_on_time - (not event.late),
-                    completed_late=self.completed_late - event.late,
-                )
+                return self._reopened(event)
             case DebtCancelled():
                 return self.but(
                     debts=_without(self.debts, event.loan_id),
@@ -476,6 +487,12 @@ class User(Aggregate):
                 )
             case DebtBecameOverdue():
                 return self._mark(event.loan_id, overdue=True)
+            case DebtFeeCharged():
+                debt = self.debts[event.loan_id].charged(event.amount, stamp.at)
+                return self._left(event.loan_id, debt, (), stamp.at)
+            case DebtChargesWaived():
+                debt = self.debts[event.loan_id].waived(event.charges, stamp.at)
+                return self._left(event.loan_id, debt, event.completed, stamp.at)
             case DebtDefaulted():
                 defaults = self.defaults | {event.loan_id: stamp.at}
                 return self._mark(event.loan_id, defaulted=True).but(defaults=defaults)
@@ -512,6 +529,14 @@ class User(Aggregate):
         left = owing.but(credit_from=left_from)._credited(-event.credit)
         return left.but(overdrawn_at=(self.overdrawn_at or at) if left.overdrawn else None)
 
+    def _reopened(self, event: DebtReopened) -> Self:
+        debt = Debt(**shared(Debt, event), principal=ZERO, interest=ZERO)
+        return self.but(
+            debts=self.debts | {event.loan_id: debt},
+            completed_on_time=self.completed_on_time - (not event.late),
+            completed_late=self.completed_late - event.late,
+        )
+
     def _taken_back(self, part: Part, paid_at: datetime) -> Self:
         left = self.applied[part.loan_id].minus(part)
         rest = _without(self.applied, part.loan_id)
@@ -519,8 +544,8 @@ class User(Aggregate):
         return self._unpaid(part).but(applied=applied)._credited(part.amount, paid_at)
 
     def _credited(self, amount: Decimal, paid_at: datetime | None = None) -> Self:
-        """More or less credit. Where it came from is forgotten once none is left, nor applied
-        where it may come back from."""
+        """Return the user with more or less credit. Its origins are cleared once no credit is left,
+        nor applied credit that may come back."""
         balance = self.credit_balance + amount
         latest = max(filter(None, (self.credit_at, paid_at)), default=None)
         left = balance > ZERO
@@ -532,17 +557,20 @@ class User(Aggregate):
         )
 
     def _paid(self, part: Part, completed: tuple[Completion, ...], settled_at: datetime) -> Self:
-        debt = self.debts[part.loan_id]
-        total = self.total_repaid + part.amount
-        if part.amount < debt.outstanding:
-            return self.but(
-                debts=self.debts | {part.loan_id: debt.after(part, 1)}, total_repaid=total
-            )
-        ends = (each.paid_at for each in completed if each.loan_id == part.loan_id)
+        paid = self.but(total_repaid=self.total_repaid + part.amount)
+        left = self.debts[part.loan_id].after(part, 1)
+        return paid._left(part.loan_id, left, completed, settled_at)
+
+    def _left(
+        self, loan: UUID, debt: Debt, completed: tuple[Completion, ...], settled_at: datetime
+    ) -> Self:
+        """With what is left of a debt; one with nothing left is a loan that was repaid."""
+        if debt.outstanding > ZERO:
+            return self.but(debts=self.debts | {loan: debt})
+        ends = (each.paid_at for each in completed if each.loan_id == loan)
         late = is_late(debt.due_at, next(ends, None), settled_at)
         return self.but(
-            debts=_without(self.debts, part.loan_id),
-            total_repaid=total,
+            debts=_without(self.debts, loan),
             completed_on_time=self.completed_on_time + (not late),
             completed_late=self.completed_late + late,
         )

@@ -1,4 +1,4 @@
-"""The settings that rules know: what each means, its default and its range."""
+"""The known settings: meaning, default and range of each."""
 
 from decimal import Decimal
 from typing import Final
@@ -7,7 +7,7 @@ from msgspec import Struct
 
 
 class Known(Struct, frozen=True):
-    """A setting the rules know: what it means, its default, and the numbers it may take."""
+    """A known setting: its meaning, its default, and the range of a number."""
 
     description: str
     default: bool | int | Decimal
@@ -15,7 +15,7 @@ class Known(Struct, frozen=True):
     most: int = 0
     places: int = 0
     lapses: bool = False
-    """Whether it is a span in days that a lower one replaces only once it has passed itself."""
+    """Whether a lower value in days takes effect only after the former value has passed."""
 
 
 KNOWN: Final[dict[tuple[str, str], Known]] = {
@@ -45,6 +45,25 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         places=2,
     ),
     ("lending", "defaultAfterDays"): Known("Days past due until a loan defaults.", 30, 1, 3650),
+    ("lending", "lateFee"): Known(
+        "Naira that the clock charges once to a loan that is past due; 0 is off. What is set when"
+        " the loan falls overdue decides whether it is.",
+        Decimal(0),
+        0,
+        100_000_000,
+        places=2,
+    ),
+    ("lending", "lateFeeGraceDays"): Known(
+        "Days past due until the late fee is charged.", 3, 0, 3650
+    ),
+    ("lending", "lateFeeMaxPercent"): Known(
+        "Fees that a loan is charged in all, by the clock and by hand, in percent of its amount at"
+        " most.",
+        Decimal(10),
+        0,
+        1000,
+        places=6,
+    ),
     ("security", "separationDays"): Known(
         "Days in which an admin who registered a borrower, changed contact, limit or score, or"
         " imported loans of theirs, neither approves nor disburses for them. A lower number holds"

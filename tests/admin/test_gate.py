@@ -16,7 +16,7 @@ from rim_ledger.admin.admin_commands import AssignRole, ChangePassword, LogOut, 
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, CreateRole, EditRole, builtin_id
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.authentication import LoggedIn, LogIn, enter
-from rim_ledger.admin.bootstrap import BUILT_IN, FIRST_ADMIN, bootstrap, take_on_officer
+from rim_ledger.admin.bootstrap import BUILT_IN, FIRST_ADMIN, bootstrap, create_officer
 from rim_ledger.admin.login_throttle import LoginThrottle, TooManyAttempts
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.admin.security_settings import DEFAULTS
@@ -128,13 +128,13 @@ def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) ->
 
 def test_a_loan_officer_is_made_beside_the_first_admin_and_never_later(database: str) -> None:
     async def story(ledger: Process, environment: Clock) -> None:
-        password = await take_on_officer(ledger, None, environment)
+        password = await create_officer(ledger, None, environment)
         assert password is not None
-        assert await take_on_officer(ledger, None, environment) is None
+        assert await create_officer(ledger, None, environment) is None
         session = await log_in(ledger, "officer", SecretStr(password))
         assert session.role == "loan_officer"
         assert await bootstrap(ledger, None, environment) is not None
-        assert await take_on_officer(ledger, None, environment) is None
+        assert await create_officer(ledger, None, environment) is None
 
     on_ledger(database, story)
 
@@ -142,19 +142,20 @@ def test_a_loan_officer_is_made_beside_the_first_admin_and_never_later(database:
 def test_a_ledger_that_has_its_admin_is_given_no_officer(database: str) -> None:
     async def story(ledger: Process, environment: Clock) -> None:
         await bootstrap(ledger, None, environment)
-        assert await take_on_officer(ledger, None, environment) is None
+        assert await create_officer(ledger, None, environment) is None
         with pytest.raises(Unauthenticated):
             await log_in(ledger, "officer")
 
     on_ledger(database, story)
 
 
-def test_builtin_roles_of_before_are_given_bounds_unless_an_admin_edited_them(
+def test_builtin_roles_of_before_are_given_rights_and_bounds_unless_an_admin_edited_them(
     database: str,
 ) -> None:
     async def story(ledger: Process, environment: Clock) -> None:
         for name in ("loan_officer", "finance", "auditor"):
-            made = CreateRole(name=name, permissions=permissions(BUILT_IN[name][1]))
+            before = BUILT_IN[name][1] - {("loans.fees", "write"), ("loans.fees", "read")}
+            made = CreateRole(name=name, permissions=permissions(before))
             await ledger.execute(AdminRole, builtin_id(name), made, STAMP)
         edited, itself = EditRole(description="Ours."), Actor(type="admin", id=environment.new_id())
         await ledger.execute(AdminRole, builtin_id("finance"), edited, replace(STAMP, actor=itself))
@@ -172,6 +173,11 @@ def test_builtin_roles_of_before_are_given_bounds_unless_an_admin_edited_them(
             (builtin_id("loan_officer"), "20000.00", "20000.00"),
             (builtin_id("auditor"), "0.00", "0.00"),
         }
+        fees = connection.execute(
+            "SELECT stream_id FROM ledger.event_log WHERE name = 'AdminRoleChanged'"
+            " AND data ->> 'permissions' LIKE '%loans.fees%'"
+        )
+        assert set(fees) == {(builtin_id("loan_officer"),), (builtin_id("auditor"),)}
 
 
 def test_two_processes_that_begin_at_once_tell_one_password(database: str) -> None:

@@ -1,4 +1,4 @@
-"""A stream that is loaded by its snapshot is what its events come to, whatever is done to it."""
+"""A stream loaded by its snapshot equals the fold of its events, whatever was done to it."""
 
 import asyncio
 import logging

@@ -7,6 +7,7 @@ import pytest
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.command import Command, perform
 from rim_ledger.engine.refusals import Forbidden
+from rim_ledger.lending.charges import ChargeFee, WaiveCharges
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.loan import Loan
@@ -57,6 +58,8 @@ LOAN: list[Command[Loan]] = [
     DisburseLoan(),
     MarkDefaulted(reason="so"),
     ReverseDefault(reason="so"),
+    ChargeFee(amount=1, reason="so"),  # type: ignore[arg-type]
+    WaiveCharges(reason="so"),
     SetLoanMetadata(metadata={"employer": "RIM"}),
 ]
 STATUS = {
@@ -64,6 +67,8 @@ STATUS = {
     DisburseLoan: "approved",
     MarkDefaulted: "disbursed",
     ReverseDefault: "defaulted",
+    ChargeFee: "disbursed",
+    WaiveCharges: "disbursed",
 }
 HASHES = ["phone_hash", "email_hash"]
 

@@ -14,7 +14,8 @@ from rim_ledger.delivery.port import Verdict
 from rim_ledger.engine.aggregate import Actor
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, Invalid, Refused
-from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault, check_overdue
+from rim_ledger.lending.charges import ChargeFee, WaiveCharges
+from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.loan import OPEN, Loan
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import EraseUser, SuspendUser, erase_again
@@ -31,7 +32,8 @@ from rim_ledger.payments.reversal import (
     ReverseTransaction,
 )
 from rim_ledger.payments.transaction import LEGAL, PaymentMethod, Transaction, TransactionType
-from rim_ledger.values import Network
+from rim_ledger.schedule import LOOKS
+from rim_ledger.values import Network, interest
 from tests.lending.desk import Desk, refused
 from tests.spec import names
 
@@ -272,6 +274,17 @@ def test_a_payment_that_waits_for_an_erased_person_can_still_be_failed() -> None
     assert (failed.status, failed.failure_reason) == ("failed", None)
 
 
+NOT_NOW = {
+    "invalid-transition",
+    "loan-was-paid",
+    "fee-above-cap",
+    "historical-loan",
+    "no-charges-left",
+    "waiver-too-large",
+}
+"""What a step at any time may be refused with."""
+
+
 class Payments(RuleBasedStateMachine):
     """Loans and payments in any order: the two sides agree and no kobo is lost."""
 
@@ -279,6 +292,7 @@ class Payments(RuleBasedStateMachine):
     def open(self) -> None:
         self.desk = Desk(limit=100_000, auto=False)
         self.desk.configure("maxOpenLoans", value=100)
+        self.desk.configure("lateFee", value=7.5)
         self.loans, self.waiting, self.paid = list[UUID](), list[UUID](), list[UUID]()
         self.received = self.refunded = Decimal(0)
 
@@ -347,32 +361,37 @@ class Payments(RuleBasedStateMachine):
 
     @rule(choice=st.randoms())
     def reverse_disbursement(self, choice: Any) -> None:
-        if self.loans:
-            loan = choice.choice(self.loans)
-            returned = f"T-{self.desk.environment.new_id()}"
-            back = ReverseDisbursement(reason="wrong number", telco_reference=returned)
-            try:
-                self.desk.perform(Loan, loan, back)
-            except Refused as refusal:
-                if refusal.code not in ("invalid-transition", "loan-was-paid"):
-                    raise
+        returned = f"T-{self.desk.environment.new_id()}"
+        back = ReverseDisbursement(reason="wrong number", telco_reference=returned)
+        self.try_on_loan(choice, back)
 
     @rule(choice=st.randoms(), back=st.booleans())
     def default(self, choice: Any, back: bool) -> None:
+        command = ReverseDefault(reason="found") if back else MarkDefaulted(reason="lost")
+        self.try_on_loan(choice, command)
+
+    @rule(choice=st.randoms(), amount=st.decimals("0.01", 30, places=2))
+    def charge(self, choice: Any, amount: Decimal) -> None:
+        self.try_on_loan(choice, ChargeFee(amount=amount, reason="came late"))
+
+    @rule(choice=st.randoms(), amount=st.none() | st.decimals("0.01", 30, places=2))
+    def waive(self, choice: Any, amount: Decimal | None) -> None:
+        self.try_on_loan(choice, WaiveCharges(amount=amount, reason="good will"))
+
+    def try_on_loan(self, choice: Any, command: Command[Loan]) -> None:
         if self.loans:
-            command = ReverseDefault(reason="found") if back else MarkDefaulted(reason="lost")
             try:
                 self.desk.perform(Loan, choice.choice(self.loans), command)
             except Refused as refusal:
-                if refusal.code != "invalid-transition":
+                if refusal.code not in NOT_NOW:
                     raise
 
     @rule(days=st.integers(1, 40))
     def wait(self, days: int) -> None:
         self.desk.environment.time += timedelta(days=days)
-        for (what, loan), at in list(self.desk.reminders.items()):
-            if what == "overdue" and at and at <= self.desk.environment.time:
-                self.desk.run(check_overdue(loan))
+        for (what, stream), at in list(self.desk.reminders.items()):
+            if what in LOOKS and at and at <= self.desk.environment.time:
+                self.desk.run(LOOKS[what](stream))
 
     @invariant()
     def the_netting_law_holds(self) -> None:
@@ -419,10 +438,20 @@ class Payments(RuleBasedStateMachine):
         receivable = sum(loan.outstanding_amount for loan in lent)
         assert sum(uow.values()) == 0
         assert -uow["2110"] == user.credit_balance
-        assert uow["1200.MTN"] + uow["1210"] == receivable
+        assert uow["1200.MTN"] + uow["1210"] + uow["1220"] == receivable
         assert (-uow["1290"], uow["5100"]) == (sum(lost), sum(lost))
         assert uow["2100"] == 0
-        assert -uow["4100"] == sum(loan.amount_due - loan.amount for loan in lent)
+        assert -uow["4100"] == sum(loan.interest for loan in lent)
+        assert -uow["4110"] == sum(loan.fees_charged for loan in lent)
+        assert uow["5400"] == sum(loan.fees_waived for loan in lent)
+
+    @invariant()
+    def what_is_due_is_principal_interest_and_fees_less_what_was_waived(self) -> None:
+        for loan in map(self.desk.loan, self.loans):
+            agreed = loan.amount + interest(loan.amount, loan.interest_rate)
+            assert loan.amount_due == agreed + loan.fees_charged - loan.fees_waived
+            assert loan.fees_charged <= loan.amount / 10
+            assert loan.amount_due >= loan.amount
 
     @invariant()
     def replaying_the_log_gives_the_same_state(self) -> None:

@@ -84,7 +84,7 @@ OWN: Final = {
     Loan: "LoanRequested LoanApproved LoanRejected LoanApprovalRevoked LoanMetadataSet"
     " LoanDisbursementRequested LoanDisbursementUnknown LoanDisbursementSettled"
     " LoanDisbursementAnswered LoanDisbursementFailed LoanDisbursed LoanDisbursementDisputed"
-    " LoanDisputeResolved LoanDefaulted",
+    " LoanDisputeResolved LoanDefaulted LoanFeeCharged LoanChargesWaived",
     Transaction: "TransactionRecorded TransactionFailed TransactionNoted TransactionQuarantined"
     " TransactionRefunded TransactionReconciled",
 }
@@ -156,7 +156,8 @@ class Backdated(Payments):
             lent = [loan for loan in loans if loan.disbursed_at]
             lost = sum(loan.outstanding_amount for loan in lent if loan.status == "defaulted")
             assert (-uow["1290"], uow["5100"]) == (lost, lost)
-            assert uow["1200.MTN"] + uow["1210"] == sum(each.outstanding_amount for each in lent)
+            owed = uow["1200.MTN"] + uow["1210"] + uow["1220"]
+            assert owed == sum(each.outstanding_amount for each in lent)
             self._require_repaid(known, lent, time)
             if user:
                 self._require_agreed(user, lent, uow)
@@ -179,7 +180,8 @@ class Backdated(Payments):
         credited = known.each(User)[0].applied
         payments: list[Transaction] = known.each(Transaction)
         for loan in lent:
-            if loan.id not in credited and self.desk.loan(loan.id).disbursed_at:
+            now = self.desk.loan(loan.id)
+            if loan.id not in credited and now.disbursed_at and not now.restated_at:
                 assert loan.amount_paid == sum(
                     part.amount
                     for payment in payments

@@ -1,0 +1,101 @@
+"""Late fees and waivers: charges beside the fee that a loan was agreed on with."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import ROUND_DOWN, Decimal
+from typing import Final
+from uuid import UUID
+
+from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.command import Command
+from rim_ledger.engine.refusals import require, require_legal
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.lending.debt import charge, waive
+from rim_ledger.lending.lateness import PAYING
+from rim_ledger.lending.loan import LEGAL, Loan, LoanChargesWaived, LoanFeeCharged
+from rim_ledger.lending.loan_requests import require_no_conflict
+from rim_ledger.lending.owed import FEE_FIRST, Charges
+from rim_ledger.lending.user import User
+from rim_ledger.system.config import setting
+from rim_ledger.values import KOBO, ZERO, Money, Note
+
+POLICY_VERSION: Final = "late-fee-v1"
+LATER: Final = timedelta(days=1)
+"""Until the clock looks again at a loan whose late fee is due and cannot be charged: none is set
+any more, or nothing is left below the cap."""
+
+
+class ChargeFee(Command[Loan]):
+    """Charge a fee to an open loan, for a reason. All fees of a loan together, the clock's late fee
+    as well, are `lending.lateFeeMaxPercent` of its amount at most."""
+
+    amount: Money
+    reason: Note
+
+    def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
+        user = uow.read(User, aggregate.user_id)
+        require_no_conflict(uow, user)
+        require_legal(aggregate.status, "charge-fee", LEGAL)
+        past = "The loan was brought in from the past; no fees are charged to it."
+        require(not aggregate.historical, "historical-loan", past)
+        room = _room(uow, aggregate)
+        words = f"{self.amount} naira is more than the {room} naira that may still be charged."
+        require(self.amount <= room, "fee-above-cap", words)
+        reason = user.words(self.reason)
+        event = LoanFeeCharged(amount=self.amount, policy=POLICY_VERSION, reason=reason)
+        charge(uow, aggregate, event)
+        return ()
+
+
+class WaiveCharges(Command[Loan]):
+    """Let a borrower off charges that are not paid yet, for a reason: fees first, then interest,
+    never principal; all of them when no amount is given. Where nothing else is owed, the loan is
+    completed."""
+
+    amount: Money | None = None
+    reason: Note
+
+    def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
+        user = uow.read(User, aggregate.user_id)
+        require_no_conflict(uow, user)
+        require_legal(aggregate.status, "waive-charges", LEGAL)
+        debt = user.debts[aggregate.id]
+        unpaid = debt.fee + debt.interest
+        require(unpaid > ZERO, "no-charges-left", "No charges of this loan are left to be waived.")
+        amount = self.amount or unpaid
+        words = f"{unpaid} naira of charges are not paid; {amount} naira is more than that."
+        require(amount <= unpaid, "waiver-too-large", words)
+        part = debt.part(aggregate.id).share(amount, FEE_FIRST)
+        charges = Charges(fee=part.fee, interest=part.interest)
+        waive(uow, aggregate, LoanChargesWaived(charges=charges, reason=user.words(self.reason)))
+        return ()
+
+
+def check_late_fee(id: UUID) -> Work:
+    """The clock's decision some days after a loan fell overdue, if a late fee was set then."""
+
+    def work(uow: UnitOfWork) -> UUID:
+        uow.act_upon(id)
+        loan = uow.read(Loan, id)
+        uow.forget("late-fee", id)
+        if loan.late_fee_at is None or loan.status not in PAYING or loan.left_alone:
+            return id
+        amount = min(setting(uow, "lending", "lateFee"), _room(uow, loan))
+        if uow.stamp.at < loan.late_fee_at:
+            uow.remind("late-fee", id, loan.late_fee_at)
+        elif amount > ZERO:
+            event = LoanFeeCharged(amount=amount, policy=POLICY_VERSION, automatic=True)
+            with uow.dated(id):
+                charge(uow, loan, event)
+        else:
+            uow.remind("late-fee", id, uow.stamp.at + LATER)
+        return id
+
+    return work
+
+
+def _room(uow: UnitOfWork, loan: Loan) -> Decimal:
+    """Naira of fees that a loan may still be charged."""
+    percent: Decimal = setting(uow, "lending", "lateFeeMaxPercent")
+    most = (loan.amount * percent / 100).quantize(KOBO, ROUND_DOWN)
+    return max(ZERO, most - loan.fees_charged)
