@@ -1,4 +1,4 @@
-"""Every state that a snapshot may hold is read as it was, value for value, type for type."""
+"""Every state that a snapshot can have is read as it was, value for value, type for type."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime

@@ -18,9 +18,6 @@ from rim_ledger.engine.event_mac import EventMac
 from rim_ledger.engine.fingerprint import fingerprint
 from rim_ledger.engine.snapshots import EVERY, KEEP, LOAD, Snapshot, Snapshots
 
-FOLD: Final = fingerprint("the tables", __name__, business_time.__name__)
-"""Identifies the code that computes what the follower adds to a snapshot."""
-
 
 class _Shown(Struct, frozen=True):
     """What the tables need of a stream beyond what decisions need."""
@@ -30,6 +27,8 @@ class _Shown(Struct, frozen=True):
     times: Times
 
 
+FOLD: Final = fingerprint(" ".join(_Shown.__struct_fields__), business_time.__name__)
+"""Of this, as the event's own fold has another."""
 _read = msgspec.msgpack.Decoder(_Shown)
 
 
@@ -80,10 +79,11 @@ class StreamStates:
         cursor = self._connection.cursor(binary=True)
         await cursor.execute(LOAD, [list(ids), list(fingerprints), position])
         loaded = dict[UUID, Entry | None]()
-        for stream, kept, fold, text, code, at, *event in await cursor.fetchall():
+        for stream, version, fold, state, code, at, *event in await cursor.fetchall():
             line = None if at is None else Line(at, stream, *event)
-            if kept is not None and stream not in loaded:
-                loaded[stream] = self._opened(Snapshot.found(stream, kept, fold, text, code), line)
+            if version is not None and stream not in loaded:
+                snapshot = Snapshot.found(stream, version, fold, state, code)
+                loaded[stream] = self._opened(snapshot, line)
             elif line and (stream not in loaded or loaded[stream]):
                 loaded[stream], _ = step(loaded.get(stream), line)
             if line:

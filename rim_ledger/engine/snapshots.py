@@ -27,18 +27,21 @@ LOAD: Final = """
 SELECT w.stream_id, s.version, k.*,
        e.position, e.version, e.name, convert_to(e.body, 'UTF8'), e.recorded_at, e.mac
   FROM unnest(%b::uuid[]) AS w (stream_id)
-  LEFT JOIN ledger.snapshots AS s ON s.stream_id = w.stream_id AND s.fingerprint = ANY (%b::text[])
+  LEFT JOIN LATERAL (
+       SELECT * FROM ledger.snapshots
+        WHERE stream_id = w.stream_id AND fingerprint = ANY (%b::text[]) LIMIT 1) AS s ON true
   LEFT JOIN LATERAL (
        SELECT * FROM ledger.events
         WHERE stream_id = w.stream_id AND version >= coalesce(s.version, 0)
-          AND position <= coalesce(%b::int8, position)) AS e ON true
+          AND position <= coalesce(%b::int8, position) ORDER BY version) AS e ON true
   LEFT JOIN LATERAL (
        SELECT s.fingerprint, s.state, s.mac WHERE s.version = e.version) AS k ON true
  WHERE e.position IS NOT NULL OR s.version IS NOT NULL
  ORDER BY w.stream_id, e.version"""
-"""The events of streams, up to a position if one is given. For a stream with a snapshot of one of
-these fingerprints: the last event in it, with the snapshot beside it, and those after; without any
-such event, a row without an event."""
+"""The events of streams, up to a position if one is given. Of a stream that has a snapshot with one
+of these fingerprints, those after it and the last one in it, beside which the snapshot stands;
+where there are none of these, a row without an event. What has an order or a limit of its own is
+looked up stream by stream, however small the tables were when the plan was made."""
 
 KEEP: Final = """
 INSERT INTO ledger.snapshots (stream_id, version, fingerprint, state, mac)
@@ -86,9 +89,7 @@ class Snapshots:
     ) -> None:
         self._event_mac = event_mac
         self._folds = {kind: _fold(entities, kind) for kind in dict.fromkeys(entities.values())}
-        self._decoders: Mapping[str | None, msgspec.msgpack.Decoder[Aggregate]] = {
-            fold: msgspec.msgpack.Decoder(kind) for kind, fold in self._folds.items()
-        }
+        self._decoders = {fold: msgspec.msgpack.Decoder(kind) for kind, fold in self._folds.items()}
         self.fingerprints = list(self._folds.values())
         """Of the snapshots that can be opened."""
 
