@@ -422,7 +422,7 @@ class User(Aggregate):
         made = cls.made(id, event, created_at=at, heard_at=at, contacts=contacts)
         return made._made(stamp)
 
-    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
+    def evolve(self, event: UserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912, PLR0915 - a line an event
         match event:
             case UserContactChanged():
                 return self.but(
