@@ -39,7 +39,7 @@ def test_a_loan_whose_reminder_is_lost_falls_overdue_all_the_same(
 ) -> None:
     async def story(dispatch: Dispatch, loan: Receipt) -> None:
         await disburse(dispatch, loan)
-        look = check(database, dispatch, tmp_path).look
+        look = check(database, dispatch, tmp_path).run_once
         assert await look() == 0
         change(database, LOST[how])
         assert await tick(dispatch, days=31) == 0
@@ -71,7 +71,7 @@ def test_a_top_up_of_unknown_outcome_is_asked_about_though_its_reminder_is_lost(
         assert (await disburse(dispatch, loan)).disbursement == "unknown"
         monkeypatch.undo()
         change(database, LOST["deleted"])
-        assert await check(database, dispatch, tmp_path).look() == 1
+        assert await check(database, dispatch, tmp_path).run_once() == 1
         assert await tick(dispatch, hours=2) == 1
         assert loan_in(dispatch, loan).disbursement == "failed"
 
@@ -82,7 +82,7 @@ def test_one_clock_looks_at_a_time(database: str, tmp_path: Path) -> None:
     async def story(dispatch: Dispatch, loan: Receipt) -> None:
         await disburse(dispatch, loan)
         change(database, LOST["deleted"])
-        looks = [check(database, dispatch, tmp_path).look() for _ in range(2)]
+        looks = [check(database, dispatch, tmp_path).run_once() for _ in range(2)]
         assert set(await asyncio.gather(*looks)) == {None, 1}
 
     lend(database, "08031234567", story)
@@ -92,7 +92,7 @@ def test_numbers_and_names_that_were_given_twice_are_found(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story(dispatch: Dispatch, loan: Receipt) -> None:
-        look = check(database, dispatch, tmp_path).look
+        look = check(database, dispatch, tmp_path).run_once
         assert await look() == 0
         change(database, "UPDATE ledger.numbers SET last = 0 WHERE prefix = 'LOAN'")
         assert await look() == 1
