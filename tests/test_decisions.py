@@ -1,4 +1,4 @@
-"""A decision reads first and yields last: its events are all decided before one is in the book."""
+"""A decision reads first and yields last: all its events are decided before one is appended."""
 
 import ast
 from collections.abc import Iterable, Iterator
@@ -13,20 +13,20 @@ def _yields(node: ast.AST) -> bool:
 
 
 def _reads(node: ast.AST) -> bool:
-    """Whether something is asked of the book besides the time and the stamp, which stay."""
+    """Whether something is asked of the unit of work besides the time and the stamp, which stay."""
     plain = {
         id(each.value)
         for each in ast.walk(node)
         if isinstance(each, ast.Attribute) and each.attr in ("now", "stamp")
     }
     return any(
-        isinstance(each, ast.Name) and each.id == "book" and id(each) not in plain
+        isinstance(each, ast.Name) and each.id == "uow" and id(each) not in plain
         for each in ast.walk(node)
     )
 
 
 def _late(body: Iterable[ast.stmt], *, yielded: bool) -> tuple[list[int], bool]:
-    """The lines that ask the book after a yield, and whether the end comes after one."""
+    """The lines that ask the unit of work after a yield, and whether the end comes after one."""
     late = list[int]()
     for each in body:
         if isinstance(each, ast.If):
@@ -52,8 +52,8 @@ def _late(body: Iterable[ast.stmt], *, yielded: bool) -> tuple[list[int], bool]:
 
 
 def _decides(node: ast.FunctionDef) -> bool:
-    """Whether it gives events from what the book tells; what gives looks at a book asks later."""
-    takes = any(each.arg == "book" for each in node.args.args)
+    """Whether it yields events from what it reads; functions that yield looks read later."""
+    takes = any(each.arg == "uow" for each in node.args.args)
     return takes and _yields(node) and "Callable" not in ast.unparse(node.returns or node)
 
 
@@ -71,19 +71,19 @@ def test_a_decision_asks_the_book_nothing_after_its_first_event() -> None:
 
 def test_the_check_finds_what_it_looks_for() -> None:
     read_after = """
-def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
     yield LoanApproved()
     if self.sent:
-        remind(book, aggregate.id)
+        remind(uow, aggregate.id)
 """
     read_before = """
-def decide(self, aggregate: Loan, book: Book) -> Iterable[Event]:
+def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
     if self.sent:
-        remind(book, aggregate.id)
+        remind(uow, aggregate.id)
         yield LoanSent()
         return
-    user = book.read(User, aggregate.user_id)
-    yield LoanApproved(at=book.now)
+    user = uow.read(User, aggregate.user_id)
+    yield LoanApproved(at=uow.now)
 """
     assert [*_late_in(ast.parse(read_after))] == ["decide, line 5"]
     assert not [*_late_in(ast.parse(read_before))]

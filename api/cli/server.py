@@ -52,7 +52,7 @@ class CalmServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         state = getattr(self.config.app, "state", None)
-        if context := getattr(state, "desk", None):
+        if context := getattr(state, "context", None):
             context.stopping.set()  # Streams end; clients reconnect elsewhere.
         if self._watch:
             self._watch.cancel()

@@ -35,18 +35,18 @@ def test_the_curves_are_those_of_the_page(
     running, url, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
     told = list(blocks())
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    uow = str(tmp_path / "book")
+    book = str(tmp_path / "book")
     commands = "\n".join(code for language, code, _ in told if language == "bash")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands],
-        env=service.environment(RIM=url, BOOK=uow, PATH=path),
+        env=service.environment(RIM=url, BOOK=book, PATH=path),
         capture_output=True, text=True, timeout=SECONDS, check=False, cwd=TREE,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     stop(running)
     for shown in (shown for language, _, shown in told if language == "bash" and shown):
         assert shown.replace("http://127.0.0.1:8000", url) in done.stdout
-    monkeypatch.setenv("BOOK", uow)
+    monkeypatch.setenv("BOOK", book)
     names: dict[str, Any] = {}
     for code, shown in ((code, shown) for language, code, shown in told if language == "python"):
         with contextlib.redirect_stdout(io.StringIO()) as said:
