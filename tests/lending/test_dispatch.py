@@ -174,13 +174,10 @@ def test_a_top_up_is_not_sent_once_an_earlier_one_has_come_after_all(database: s
         assert first
         dispatch.providers.telco = SimulatedTelco(AWAY)
 
-        async def request() -> Receipt:
-            receipt = await ledger.execute(Loan, loan.id, DisburseLoan(), stamp())
-            late = record_outcome(loan.id, first, Outcome(Verdict.DELIVERED))
-            await ledger.submit(late, stamp())
-            return receipt
-
-        await dispatch.disburse(request)
+        requested = await ledger.execute(Loan, loan.id, DisburseLoan(), stamp())
+        late = record_outcome(loan.id, first, Outcome(Verdict.DELIVERED))
+        await ledger.submit(late, stamp())
+        await dispatch.disburse(requested)
         left = loan_in(dispatch, loan)
         assert (left.status, left.disbursement, left.disputes) == ("approved", "failed", [first])
         assert (await disburse(dispatch, loan)).status == "disbursed"
