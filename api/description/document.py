@@ -1,6 +1,7 @@
 """Completes FastAPI's OpenAPI document with what routes do not declare."""
 
 from collections.abc import Iterable
+from copy import deepcopy
 from typing import Any, Final
 
 from api.description.components import JSON_OBJECT, SHAPES, Schema, lines_of, ref
@@ -19,8 +20,9 @@ OF_ANY_OBJECT: Final = {"type", "additionalProperties"}
 
 def complete(document: Schema, routes: Iterable[AnyRoute]) -> Schema:
     """Add examples of commands, meanings of columns, and the names of enumerations and shapes."""
+    document["components"]["schemas"] |= SHAPES | {"CloudEvent": CLOUD_EVENT}
+    document = deepcopy(document)  # Routes and other documents share parts of it.
     schemas = document["components"]["schemas"]
-    schemas |= SHAPES | {"CloudEvent": CLOUD_EVENT}
     shown = [each for each in routes if not (isinstance(each, Other) and each.former)]
     for row in {route.row for route in shown if isinstance(route, List | One)}:
         _describe_columns(row, schemas[row.__name__])

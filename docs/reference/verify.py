@@ -224,6 +224,16 @@ LEFT_OUT = {
     "TransactionCompleted.unallocated": 0,
     "TransactionFailed.funds_captured": False,
     "TransactionRecorded.metadata": {},
+    "CreditApplied.part_fee": 0,
+    "CreditTakenBack.part_fee": 0,
+    "DebtChargesWaived.charges_fee": 0,
+    "DebtChargesWaived.charges_interest": 0,
+    "DebtChargesWaived.completed": [],
+    "LoanChargesWaived.charges_fee": 0,
+    "LoanChargesWaived.charges_interest": 0,
+    "LoanFeeCharged.automatic": False,
+    "LoanRepaid.fee": 0,
+    "LoanRepaymentReversed.fee": 0,
 }
 """What a field stands for where its event's data leaves it out; of the others, null."""
 ENTITIES = {
@@ -267,7 +277,8 @@ ENTITIES = {
     ),
     "Loan": (
         "LoanApprovalRevoked LoanApproved LoanBecameOverdue LoanCompleted LoanDefaultReversed "
-        "LoanDefaulted LoanDisbursed LoanDisbursementAnswered LoanDisbursementDisputed "
+        "LoanChargesWaived LoanDefaulted LoanDisbursed LoanDisbursementAnswered LoanDisbursementDisputed "
+        "LoanFeeCharged "
         "LoanDisbursementFailed LoanDisbursementRequested LoanDisbursementReversed "
         "LoanDisbursementSettled LoanDisbursementUnknown LoanDisputeResolved LoanMetadataSet "
         "LoanRejected LoanRepaid LoanRepaymentReversed LoanRequested "
@@ -310,6 +321,7 @@ ENTITIES = {
         "CreditLimitSet CreditRefunded CreditReleased CreditReserved CreditScoreRecomputed "
         "CreditScoreSet CreditTakenBack DebtBecameOverdue DebtCancelled DebtDefaultReversed "
         "DebtDefaulted DebtIncurred DebtReopened RepaymentAllocated RepaymentReversed "
+        "DebtChargesWaived DebtFeeCharged "
         "UserActivated UserContactChanged UserDeactivated UserDeleted UserErased UserOptedIn "
         "UserOptedOut UserPhoneVerified UserRegistered UserReinstated UserSuspended "
     ),

@@ -217,7 +217,11 @@ def make_template(server: str) -> None:
     """A ledger that was begun, once a server."""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {BEGUN} TEMPLATE template_ledger".encode())
-    asyncio.run(begin(server.replace("/rim_ledger?", f"/{BEGUN}?")))
+    url = server.replace("/rim_ledger?", f"/{BEGUN}?")
+    asyncio.run(begin(url))
+    with psycopg.connect(url, autocommit=True) as connection:
+        # Minutes later, the sign of life of its follower would be that of a process that stopped.
+        connection.execute("DELETE FROM ledger.heartbeats")
 
 
 @pytest.fixture
