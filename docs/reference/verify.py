@@ -277,8 +277,8 @@ ENTITIES = {
     ),
     "Loan": (
         "LoanApprovalRevoked LoanApproved LoanBecameOverdue LoanCompleted LoanDefaultReversed "
-        "LoanChargesWaived LoanDefaulted LoanDisbursed LoanDisbursementAnswered LoanDisbursementDisputed "
-        "LoanFeeCharged "
+        "LoanChargesWaived LoanDefaulted LoanDisbursed LoanDisbursementAnswered "
+        "LoanDisbursementDisputed LoanFeeCharged "
         "LoanDisbursementFailed LoanDisbursementRequested LoanDisbursementReversed "
         "LoanDisbursementSettled LoanDisbursementUnknown LoanDisputeResolved LoanMetadataSet "
         "LoanRejected LoanRepaid LoanRepaymentReversed LoanRequested "
