@@ -48,6 +48,7 @@ def running() -> Iterator[tuple[Service, str]]:
 
 def test_it_is_alive_and_ready_and_says_where(running: tuple[Service, str]) -> None:
     _, url = running
+    wait_for(lambda: is_ready(url))  # The tables may be on their way when it answers.
     for path in ("/healthz", "/readyz"):
         answer = httpx.get(url + path, timeout=PATIENCE)
         assert answer.status_code == 200
