@@ -4,7 +4,7 @@ import asyncio
 import json
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
@@ -217,11 +217,7 @@ def make_template(server: str) -> None:
     """A ledger that was begun, once a server."""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {BEGUN} TEMPLATE template_ledger".encode())
-    url = server.replace("/rim_ledger?", f"/{BEGUN}?")
-    asyncio.run(begin(url))
-    with psycopg.connect(url, autocommit=True) as connection:
-        # Minutes later, the sign of life of its follower would be that of a process that stopped.
-        connection.execute("DELETE FROM ledger.heartbeats")
+    asyncio.run(begin(server.replace("/rim_ledger?", f"/{BEGUN}?")))
 
 
 @pytest.fixture
@@ -229,6 +225,14 @@ def database(server: str) -> Iterator[str]:
     """The URL of a ledger that was begun: it has a super-admin, and tables that show all of it."""
     make_template(server)
     with a_database(server, BEGUN) as url:
+        yield url
+
+
+@contextmanager
+def begun_now(server: str) -> Iterator[str]:
+    """The URL of a ledger that is begun now, for tests in which an event that waits is an error."""
+    with a_database(server, "template_ledger") as url:
+        asyncio.run(begin(url))
         yield url
 
 

@@ -1,6 +1,7 @@
 """Alerts over HTTP, and the values that they watch, measured in real tables."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,7 +20,7 @@ from rim_ledger.delivery.port import Channel
 from rim_ledger.notifications.alert import AlertType
 from rim_ledger.notifications.alert_monitor import AlertMonitor
 from rim_ledger.postgres.faults import note_fault
-from tests.api.conftest import Client, Tell
+from tests.api.conftest import Client, Tell, begun_now
 from tests.api.routes.test_broadcasts import Listening, courier
 
 ALL = "/v1/system-alerts"
@@ -30,6 +31,12 @@ OVERDUE = {
     "channel": ["email", "dashboard"],
     "recipients": ["superadmin"],
 }
+
+
+@pytest.fixture
+def database(server: str) -> Iterator[str]:
+    with begun_now(server) as url:
+        yield url
 
 
 async def add(admin: Client, **more: Any) -> str:
