@@ -4,7 +4,7 @@ import asyncio
 import json
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
@@ -221,19 +221,18 @@ def make_template(server: str) -> None:
 
 
 @pytest.fixture
-def database(server: str) -> Iterator[str]:
-    """The URL of a ledger that was begun: it has a super-admin, and tables that show all of it."""
-    make_template(server)
-    with a_database(server, BEGUN) as url:
-        yield url
-
-
-@contextmanager
-def begun_now(server: str) -> Iterator[str]:
-    """The URL of a ledger that is begun now, for tests in which an event that waits is an error."""
-    with a_database(server, "template_ledger") as url:
-        asyncio.run(begin(url))
-        yield url
+def database(server: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a ledger that was begun: it has a super-admin, and tables that show all of it.
+    Tests marked `begun_now` begin it themselves, since an event that is not sealed for long is an
+    error to them."""
+    if request.node.get_closest_marker("begun_now"):
+        with a_database(server, "template_ledger") as url:
+            asyncio.run(begin(url))
+            yield url
+    else:
+        make_template(server)
+        with a_database(server, BEGUN) as url:
+            yield url
 
 
 @pytest.fixture

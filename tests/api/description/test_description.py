@@ -4,6 +4,8 @@ import json
 from functools import cache
 from typing import Any
 
+import pytest
+
 from api.app import Api
 from api.catalogue import ROUTES
 from api.config.settings import Settings
@@ -11,6 +13,8 @@ from api.pipeline.commands import fill
 from api.pipeline.routes import List, One, Other, Route
 from tests.api.conftest import SECRET, Client, Tell
 from tests.golden import pinned
+
+pytestmark = pytest.mark.begun_now
 
 
 @cache

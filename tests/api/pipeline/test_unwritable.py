@@ -11,6 +11,8 @@ import pytest
 
 from tests.api.conftest import ADA, PASSWORD, Client, Tell
 
+pytestmark = pytest.mark.begun_now
+
 DISK_FULL, IO_ERROR = "53100", "58030"
 
 

@@ -1,7 +1,6 @@
 """Alerts over HTTP, and the values that they watch, measured in real tables."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,7 +19,7 @@ from rim_ledger.delivery.port import Channel
 from rim_ledger.notifications.alert import AlertType
 from rim_ledger.notifications.alert_monitor import AlertMonitor
 from rim_ledger.postgres.faults import note_fault
-from tests.api.conftest import Client, Tell, begun_now
+from tests.api.conftest import Client, Tell
 from tests.api.routes.test_broadcasts import Listening, courier
 
 ALL = "/v1/system-alerts"
@@ -33,10 +32,7 @@ OVERDUE = {
 }
 
 
-@pytest.fixture
-def database(server: str) -> Iterator[str]:
-    with begun_now(server) as url:
-        yield url
+pytestmark = pytest.mark.begun_now
 
 
 async def add(admin: Client, **more: Any) -> str:

@@ -1,7 +1,6 @@
 """Backups over HTTP: begun, made by the clock, looked at, fetched, put away; the switch."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,14 @@ from rim_ledger import storage
 from rim_ledger.notifications.alert import AlertType
 from rim_ledger.schedule import tick
 from rim_ledger.system.backup_worker import BackupWorker
-from tests.api.conftest import ADA, WORLD, Client, Tell, begun_now
+from tests.api.conftest import ADA, WORLD, Client, Tell
 from tests.api.pipeline.test_commands import code
 from tests.api.routes.test_alerts import measured
 
 ALL, SETTINGS, SWITCH = "/v1/backups", "/v1/backup-settings", "/v1/outbound"
 
 
-@pytest.fixture
-def database(server: str) -> Iterator[str]:
-    with begun_now(server) as url:
-        yield url
+pytestmark = pytest.mark.begun_now
 
 
 def keeper(admin: Client) -> BackupWorker:
