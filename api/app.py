@@ -109,7 +109,7 @@ async def open_context(settings: Settings, table: Table) -> AsyncIterator[Contex
     """Open all parts of the context, and close them in order."""
     environment = SystemEnvironment()
     url = settings.database_url
-    assert url, "whoever opens the desk has found or started a database"
+    assert url, "the database was found or started before"
     vault = open_vault(settings, url)
     pool = Pool(
         url, min_size=1, max_size=READERS_MAX, timeout=READ_TIMEOUT_SECONDS, autocommit=True

@@ -1,1 +1,1 @@
-"""The road of a request: from a route by the front, the desk and a decision to an answer."""
+"""What every request passes: dispatcher, route, admission, a decision or a read, answer."""

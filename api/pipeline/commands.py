@@ -134,7 +134,11 @@ def versions_in(if_match: str | None) -> frozenset[int] | None:
 async def answer_command(
     context: "Context", call: Call, route: Route, parameters: Parameters
 ) -> Reply:
-    """Read, decide, commit; the receipt, or the row when the client prefers that."""
+    """Read, decide, commit; the receipt, or the row when the client prefers that. Raises
+    Unauthenticated before the body is read, where this process has not met the token yet."""
+    if call.token not in context.callers:
+        asked = activity_of(route.command.__name__, route.path, parameters)
+        await admitted(context, call, activity=asked, enter=entry(route))
     try:
         request = await _read(context, call, route, parameters)
     except Refused:
@@ -156,11 +160,7 @@ async def answer_command(
 async def _read(
     context: "Context", call: Call, route: Route, parameters: Parameters
 ) -> CommandRequest:
-    """The request for a command. Raises Refused for one that cannot be read; before what a stranger
-    sends is read, where that is much, they are let in."""
-    if call.token not in context.callers and route.body_max > BODY_MAX:
-        asked = activity_of(route.command.__name__, route.path, parameters)
-        await admitted(context, call, activity=asked, enter=entry(route))
+    """The request for a command. Raises Refused for one that cannot be read."""
     read_parameters(call.query, route.QUERY)
     body = await read_body(call.receive, call.headers, route.body_max)
     if body:

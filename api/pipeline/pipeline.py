@@ -210,7 +210,7 @@ def perform(
     context: "Context", request: CommandRequest, uow: UnitOfWork, noted: int | None = None
 ) -> tuple[UUID, Rights]:
     """Decide on a command of a caller who was let in: the id of the stream it is about, and who
-    they are. `noted` is how many events of the book the admission made, all of them when left out:
+    they are. `noted` is how many events the admission appended, all of them when left out:
     they are in nobody's If-Match."""
     command, route = request.command, request.route
     entered = uow.events[:noted]

@@ -81,7 +81,7 @@ def test_a_generated_client_of_python_runs_the_tutorial(
         wait_for(lambda: httpx.get(f"{url}/readyz", timeout=PATIENCE).json()["lag"] == 0)
         with signed_in(url, *ADMIN) as admin, signed_in(url, *OFFICER) as officer:
             tutorial(url, admin, officer)
-        stop(process)
+        assert "stopped" in stop(process)
 
 
 def generate(python_generator: Run, place: Path) -> None:

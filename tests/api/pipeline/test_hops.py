@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
+from uuid import UUID
+
+from starlette.types import Receive
 
 from api.pipeline import commands, pipeline
 from rim_ledger.lending.loan_requests import ApproveLoan
@@ -79,13 +82,18 @@ def _waiting(task: "asyncio.Task[Any]") -> Iterator[FrameType]:
         coroutine = coroutine.cr_await
 
 
-async def _approve(client: Client, loan: str) -> Road:
-    token = client.headers["Authorization"]
-    asked = [{"type": "http.request", "body": b"{}", "more_body": False}]
+async def _body() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"{}", "more_body": False}
 
-    async def receive() -> dict[str, Any]:
-        return asked.pop()
 
+async def _no_body() -> dict[str, Any]:
+    raise AssertionError("nothing is read of a caller who is not let in")
+
+
+async def _approve(
+    client: Client, loan: str, token: str | None = None, receive: Receive = _body
+) -> Road:
+    token = token or client.headers["Authorization"]
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -115,9 +123,10 @@ def test_an_approval_crosses_twenty_functions_and_none_of_them_twice(tell: Tell)
         body = {"userId": user["id"], "amount": 100, "network": "MTN"}
         loans = [(await admin.post("/v1/loans", body)).json()["id"] for _ in range(2)]
         first, second = [await _approve(officer, loan) for loan in loans]
-        for road in (first, second):  # At first nothing is known of the officer's token.
-            assert road.status == 200
-            assert road.calls["rim_ledger/engine/ledger.py: Ledger._add"] == 1
+        assert first.status == second.status == 200
+        # An unknown token is looked at before the body is read, by a decision of its own.
+        decisions = "rim_ledger/engine/ledger.py: Ledger._add"
+        assert (first.calls[decisions], second.calls[decisions]) == (2, 1)
         hops = second.functions()
         assert len(hops) <= HOPS_MAX, "\n".join(hops)
         assert max(hops.values()) == 1, hops
@@ -126,5 +135,14 @@ def test_an_approval_crosses_twenty_functions_and_none_of_them_twice(tell: Tell)
             for each, times in second.calls.items()
             if times > 1 and str(TREE / each.partition(":")[0]) in ONCE
         ]
+
+    tell(story)
+
+
+def test_the_body_of_a_caller_who_is_not_let_in_is_not_read(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        refused = await _approve(admin, str(UUID(int=1)), "Bearer nonsense", _no_body)
+        assert refused.status == 401
+        assert refused.calls["rim_ledger/engine/ledger.py: Ledger._add"] == 1
 
     tell(story)
