@@ -1,8 +1,10 @@
 """What `asOf` and `effectiveAt` mean: which events an answer counts."""
 
 import re
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
+from api.context import Context
 from api.http.query import unfit
 from api.pipeline.conditions import Test
 from api.pipeline.filters import Asked, all_of, has_business_time
@@ -11,11 +13,6 @@ from projections.follow.as_of import Moment
 from projections.tables.table import Row
 from rim_ledger.lending.loan import Loan
 from rim_ledger.values import moment
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from api.context import Context
 
 NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 RECORDED: Final = "SELECT recorded_at FROM ledger.events WHERE position = %s"
@@ -28,7 +25,7 @@ UNRECORDED: Final = "Nothing of it was recorded by then, but it had happened: as
 """What an answer by time of recording says that is empty for that reason only."""
 
 
-async def moment_of(context: "Context", asked: Asked) -> Moment:
+async def moment_of(context: Context, asked: Asked) -> Moment:
     """Which events count: those up to a position, and in business time, if that is asked for, once
     the read tables have come to it. Raises InvalidFields."""
     happened_by = None
@@ -41,7 +38,7 @@ async def moment_of(context: "Context", asked: Asked) -> Moment:
     return Moment(position, happened_by)
 
 
-async def position_of(context: "Context", text: str) -> int:
+async def position_of(context: Context, text: str) -> int:
     """The position that an `asOf` means, itself or the last one recorded by a time, when the read
     tables have come to it."""
     head = await last_position(context)
@@ -57,7 +54,7 @@ async def position_of(context: "Context", text: str) -> int:
 
 
 async def position_at(
-    context: "Context", time: "datetime", upto: int, *, inclusive: bool = True
+    context: Context, time: datetime, upto: int, *, inclusive: bool = True
 ) -> int:
     """The last position recorded by a time, or before it."""
     first, last = 0, upto
@@ -69,9 +66,7 @@ async def position_at(
     return first
 
 
-async def is_approximate(
-    context: "Context", row: type[Row], at: Moment, tests: "list[Test]"
-) -> bool:
+async def is_approximate(context: Context, row: type[Row], at: Moment, tests: list[Test]) -> bool:
     """Whether an event of some of these rows does not say when it happened. Those of payments do;
     those of loans that do not have moved money, and left a line in the journal."""
     if at.happened_by is None or row.OF is not Loan:
@@ -86,7 +81,7 @@ async def is_approximate(
     return bool(found)
 
 
-async def hint(context: "Context", row: type[Row], asked: Asked, tests: "list[Test]") -> str | None:
+async def hint(context: Context, row: type[Row], asked: Asked, tests: list[Test]) -> str | None:
     """What to say beside an empty answer by a time of recording, if some of these rows had happened
     by then."""
     if (time := asked.recorded_by) is None or not has_business_time(row):

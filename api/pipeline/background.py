@@ -4,24 +4,22 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from api.context import Context
 from rim_ledger.postgres.faults import note_fault
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 log = logging.getLogger("rim_ledger.api")
 
 
-def begin(context: "Context", work: Coroutine[Any, Any, None]) -> None:
+def begin(context: Context, work: Coroutine[Any, Any, None]) -> None:
     """Do something in the background, which is given up when the process ends."""
     task = asyncio.create_task(work)
     context.works.add(task)
     task.add_done_callback(context.works.discard)
 
 
-def note_unexpected(context: "Context", error: BaseException) -> None:
+def note_unexpected(context: Context, error: BaseException) -> None:
     """Count and log an error that is no refusal: where it was, and not what was asked."""
     context.metrics.errors.inc()
     place = "".join(traceback.format_tb(error.__traceback__))

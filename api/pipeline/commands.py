@@ -4,10 +4,11 @@ import json
 import re
 from contextlib import suppress
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from api.context import Context
 from api.http.body import BODY_MAX, read_body, read_json
 from api.http.call import Call, Reply
 from api.http.content_type import require_media_type
@@ -26,9 +27,6 @@ from rim_ledger.engine.command import Creation, Form
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.near import NAMES_MAX, did_you_mean
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 TAGS: Final = re.compile(rf"[ \t,]*(?:{TAG}[ \t]*(?:,[ \t,]*|$))+")
@@ -132,7 +130,7 @@ def versions_in(if_match: str | None) -> frozenset[int] | None:
 
 
 async def answer_command(
-    context: "Context", call: Call, route: Route, parameters: Parameters
+    context: Context, call: Call, route: Route, parameters: Parameters
 ) -> Reply:
     """Read, decide, commit; the receipt, or the row when the client prefers that. Raises
     Unauthenticated before the body is read, where this process has not met the token yet."""
@@ -158,7 +156,7 @@ async def answer_command(
 
 
 async def _read(
-    context: "Context", call: Call, route: Route, parameters: Parameters
+    context: Context, call: Call, route: Route, parameters: Parameters
 ) -> CommandRequest:
     """The request for a command. Raises Refused for one that cannot be read."""
     read_parameters(call.query, route.QUERY)
@@ -179,7 +177,7 @@ async def _read(
 
 
 def command_request(
-    context: "Context",
+    context: Context,
     call: Call,
     route: Route,
     parameters: Parameters,
@@ -207,7 +205,7 @@ def command_request(
     )
 
 
-async def _row_after(context: "Context", call: Call, done: Done) -> bytes | None:
+async def _row_after(context: Context, call: Call, done: Done) -> bytes | None:
     """The row as a command left it; None when that takes long, or is not the caller's.
     Whoever is shown persons in the clear leaves a line in the log, also at a replay, and
     though the command has ended their session."""

@@ -1,14 +1,16 @@
 """What readers were shown of persons, in the log of activities before they see it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from api.context import Context
 from api.http.call import Call
+from api.pipeline.rights import Rights
 from api.pipeline.routes import List
 from projections.cloud_events import persons_in_text
 from projections.tables.table import Row
@@ -17,10 +19,6 @@ from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.postgres.outage import StoresNothing
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
-
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.pipeline.rights import Rights
 
 T = TypeVar("T")
 Filters = dict[str, list[str]]
@@ -32,7 +30,7 @@ UNSAID: Final = ("limit", "cursor")
 class Look(Struct):
     """What one answer shows to a reader: to be filled in before it is given."""
 
-    rights: "Rights"
+    rights: Rights
     activity: Activity
     persons: set[UUID] = set()
     details: dict[str, Any] = {}
@@ -54,7 +52,7 @@ class Look(Struct):
         route: List,
         texts: Sequence[str],
         filters: Callable[[], Filters],
-        owner: "UUID | str | None",
+        owner: UUID | str | None,
     ) -> None:
         """Note a page of a list: its rows, how many they are, which were asked for, and whose list
         it is: the owner's id, or their JSON where that is shown."""
@@ -77,9 +75,9 @@ class Look(Struct):
 
 
 async def note(
-    context: "Context",
+    context: Context,
     call: Call,
-    rights: "Rights",
+    rights: Rights,
     activity: Activity,
     refusal: Refused | None = None,
 ) -> None:
@@ -102,9 +100,9 @@ async def note(
 
 
 async def show(
-    context: "Context",
+    context: Context,
     call: Call,
-    rights: "Rights",
+    rights: Rights,
     activity: Activity,
     answer: Callable[[Look], Awaitable[T]],
     *,
@@ -134,7 +132,7 @@ async def show(
 
 
 def filters_said(
-    context: "Context", given: Mapping[str, list[str]], declared: Mapping[str, Any]
+    context: Context, given: Mapping[str, list[str]], declared: Mapping[str, Any]
 ) -> Filters:
     """The filters of a query by name. Ids, times and the words that a filter is declared to take
     are in the clear; of any other text a keyed hash is kept, equal for equal text."""

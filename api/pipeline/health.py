@@ -1,11 +1,12 @@
 """What operators ask: is it alive, is it ready, what does it count."""
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 from prometheus_client import generate_latest
 
+from api.context import Context
 from api.description.components import TEXT, shape
 from api.http.call import Call, Reply
 from api.http.problem import encoded
@@ -14,19 +15,16 @@ from projections.follow.lag import LATE, ProcessLag, found
 from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.postgres.outage import probe
 
-if TYPE_CHECKING:
-    from api.context import Context
-
 PROBES: Final = ("/healthz", "/readyz", "/metrics")
 """What those who watch over the service ask for as often as they like."""
 
 
-async def get_liveness(_context: "Context", _call: Call, _: Parameters) -> Reply:
+async def get_liveness(_context: Context, _call: Call, _: Parameters) -> Reply:
     """The process answers."""
     return Reply(200, b'{"status":"alive"}')
 
 
-async def get_readiness(context: "Context", _call: Call, _: Parameters) -> Reply:
+async def get_readiness(context: Context, _call: Call, _: Parameters) -> Reply:
     """The store can be reached and takes writes, and all that works behind the log is on time."""
     try:
         every = await _look(context)
@@ -44,7 +42,7 @@ async def get_readiness(context: "Context", _call: Call, _: Parameters) -> Reply
     return Reply(503 if reason else 200, encoded(body))
 
 
-async def _look(context: "Context") -> list[ProcessLag]:
+async def _look(context: Context) -> list[ProcessLag]:
     """How late each process is. Raises Unavailable, also when nothing can be written: once that
     was so, it is tried."""
     async with context.pool.reader() as connection:
@@ -56,7 +54,7 @@ async def _look(context: "Context") -> list[ProcessLag]:
     return every
 
 
-async def get_metrics(context: "Context", _call: Call, _: Parameters) -> Reply:
+async def get_metrics(context: Context, _call: Call, _: Parameters) -> Reply:
     """Prometheus' text format."""
     context.metrics.head.set(context.ledger.head)
     context.metrics.read.set(context.tables.position)

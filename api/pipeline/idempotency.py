@@ -7,19 +7,17 @@ import re
 from datetime import UTC, datetime
 from decimal import Context as Precision
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 from pydantic import BaseModel, SecretStr
 
+from api.context import Context
 from rim_ledger.engine.idempotency import Idempotency
 from rim_ledger.engine.refusals import Invalid
 from rim_ledger.values import UUID_TEXT
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 KEY: Final = re.compile(r"[ -~]{1,255}")
 EXACT: Final = Precision(prec=100)
@@ -29,7 +27,7 @@ _encoder: Final = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 
 def key_for(
-    context: "Context", caller: UUID | None, key: str | None, op: str, *, meant: Any, said: Any
+    context: Context, caller: UUID | None, key: str | None, op: str, *, meant: Any, said: Any
 ) -> Idempotency | None:
     """The scope of a key: this caller, or else whoever the decision admits, this method and path
     (`op`), and what is `meant`: the command, or what else the body was read as. The spelling makes
@@ -51,7 +49,7 @@ def key_for(
     return Idempotency(str(caller or ""), key, _digest(context, understood), former)
 
 
-def _digest(context: "Context", text: bytes) -> str:
+def _digest(context: Context, text: bytes) -> str:
     return hmac.new(context.request_key, text, hashlib.sha256).hexdigest()
 
 

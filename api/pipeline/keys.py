@@ -1,17 +1,14 @@
 """The keys of persons, for an answer that shows words about them."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 from uuid import UUID
 
+from api.context import Context
 from rim_ledger.vault.living_keys import LIVING_KEYS
 from rim_ledger.vault.personal_keys import Keys
 
-if TYPE_CHECKING:
-    from api.context import Context
 
-
-async def keys_of(context: "Context", persons: Iterable[UUID], *, sees: bool) -> Keys:
+async def keys_of(context: Context, persons: Iterable[UUID], *, sees: bool) -> Keys:
     """The keys of these persons for a reader who may see them, and None for whoever was erased; for
     others only the latter."""
     if not (wanted := list(persons)):

@@ -7,12 +7,13 @@ logged are those of the pages. Nothing is held while a reader takes one.
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Raw, Struct
 
+from api.context import Context
 from api.http.accept import NotAcceptable, preferred
 from api.http.call import JSON, NDJSON, Call, Headers, Reply
 from api.http.csv_text import CSV, CSV_UTF8, attached, csv_text
@@ -22,9 +23,6 @@ from api.pipeline.pipeline import admitted
 from api.pipeline.readmission import streaming
 from api.pipeline.reads import answer_list
 from api.pipeline.routes import List, Parameters, activity_of, entry
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 OFFERS: Final = (JSON, NDJSON, CSV)
 MEDIA_TYPES: Final = {NDJSON: NDJSON, CSV: CSV_UTF8}
@@ -38,7 +36,7 @@ class _Page(Struct, rename="camel"):
 
 
 async def answer_rows(
-    context: "Context", call: Call, route: List, parameters: Parameters
+    context: Context, call: Call, route: List, parameters: Parameters
 ) -> Reply | None:
     """The list as its reader wants it; None when it was sent as lines. With a limit there is one
     page of it, which says where the next one begins; without one, lines go on to its end."""
@@ -68,7 +66,7 @@ async def answer_rows(
 
 
 async def _stream(
-    context: "Context",
+    context: Context,
     call: Call,
     route: List,
     parameters: Parameters,

@@ -7,22 +7,19 @@ so many events at most and then answers what it has found, with a cursor to go o
 quick however long the log is.
 """
 
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
 
+from api.context import Context
 from api.pipeline.conditions import Test
 from api.pipeline.filters import Order, Query, all_of, beyond
 from api.pipeline.keys import keys_of
 from projections.follow.as_of import Moment, Page, PastRow, past_rows
 from projections.tables.table import Row
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from api.context import Context
 
 READ_MAX: Final = 20_000
 """Events that a list reads at most; one object is always read to its end."""
@@ -50,7 +47,7 @@ class Found(Struct, frozen=True):
 class HistoricTable(Struct, frozen=True):
     """A table as it was at a moment, for a reader who sees persons or not."""
 
-    context: "Context"
+    context: Context
     row: type[Row]
     moment: Moment
     sees: bool
@@ -100,7 +97,7 @@ class HistoricTable(Struct, frozen=True):
         found = await self.context.pool.rows(query, [*values, count])
         return [Candidate(*each) for each in found]
 
-    async def _folded(self, ids: "Sequence[UUID]", tests: "Sequence[Test]" = ()) -> list[PastRow]:
+    async def _folded(self, ids: Sequence[UUID], tests: Sequence[Test] = ()) -> list[PastRow]:
         keys = partial(keys_of, self.context, sees=True)  # A mask shows a little of them.
         async with self.context.pool.reader() as connection:
             page = Page(

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 from uuid import UUID
 
 from msgspec.structs import replace
 
+from api.context import Context
 from api.http.call import Call
 from api.http.ids import missing, resolve
 from api.pipeline.idempotency import key_for
@@ -31,16 +32,13 @@ from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.refusals import Invalid, Stale, Unauthenticated
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 
-if TYPE_CHECKING:
-    from api.context import Context
-
 T = TypeVar("T")
 TOKENS_MAX: Final = 10_000
 AHEAD, BACK = timedelta(minutes=5), timedelta(days=7)
 
 
 def request_of(
-    context: "Context",
+    context: Context,
     call: Call,
     asked: Activity | None,
     *needs: Right,
@@ -57,7 +55,7 @@ def request_of(
     return Request(token, enter, needs, asked, stamp, idempotency)
 
 
-def admit(context: "Context", request: Request, uow: UnitOfWork) -> None:
+def admit(context: Context, request: Request, uow: UnitOfWork) -> None:
     """Let the caller in, as part of a decision. Raises Unauthenticated or Forbidden."""
     if request.asked:
         uow.activities.append(request.asked)
@@ -73,7 +71,7 @@ def admit(context: "Context", request: Request, uow: UnitOfWork) -> None:
 
 @overload
 async def decide(
-    context: "Context",
+    context: Context,
     request: Request,
     work: Callable[[UnitOfWork], tuple[UUID, T]],
     *,
@@ -83,12 +81,12 @@ async def decide(
 
 @overload
 async def decide(
-    context: "Context", request: Request, work: Callable[[UnitOfWork], tuple[None, T]]
+    context: Context, request: Request, work: Callable[[UnitOfWork], tuple[None, T]]
 ) -> tuple[Receipt | None, T]: ...
 
 
 async def decide(
-    context: "Context",
+    context: Context,
     request: Request,
     work: Callable[[UnitOfWork], tuple[Any, T]],
     *,
@@ -105,7 +103,7 @@ async def decide(
 
 
 async def look(
-    context: "Context",
+    context: Context,
     request: Request,
     see: Callable[[UnitOfWork], T],
     *,
@@ -124,13 +122,13 @@ async def look(
     return await context.ledger.read(seen, request.stamp, enter, in_outage=in_outage, writes=writes)
 
 
-def rights_in(context: "Context", uow: UnitOfWork) -> Rights:
+def rights_in(context: Context, uow: UnitOfWork) -> Rights:
     """Who was let in, and what they may do."""
     return Rights(uow.stamp.actor, uow.rights or (), context.table.entities, uow.outage)
 
 
 async def admitted(
-    context: "Context",
+    context: Context,
     call: Call,
     *needs: Right,
     activity: Activity,
@@ -141,9 +139,7 @@ async def admitted(
     return await look(context, request, partial(rights_in, context), in_outage=True)
 
 
-async def refuse_others(
-    context: "Context", call: Call, route: Route, parameters: Parameters
-) -> None:
+async def refuse_others(context: Context, call: Call, route: Route, parameters: Parameters) -> None:
     """Raise what a caller hears first who may not ask for a command that cannot be read, or not
     know of what its path names."""
 
@@ -158,7 +154,7 @@ async def refuse_others(
     await look(context, request, see, in_outage=True)
 
 
-async def submit(context: "Context", request: CommandRequest) -> Done:
+async def submit(context: Context, request: CommandRequest) -> Done:
     """Do what comes before a command, decide and commit it, and do what follows. Raises Refused,
     or Unavailable when the store cannot be reached."""
     request, before = await prepare(context, request)
@@ -176,7 +172,7 @@ async def submit(context: "Context", request: CommandRequest) -> Done:
 
 
 async def prepare(
-    context: "Context", request: CommandRequest
+    context: Context, request: CommandRequest
 ) -> tuple[CommandRequest, Rights | None]:
     """The request after what its route does before the decision; and who was let in, where that is
     asked by then."""
@@ -190,7 +186,7 @@ async def prepare(
 
 
 def _hear(
-    context: "Context",
+    context: Context,
     request: CommandRequest,
     before: Rights,
     ended: Unauthenticated,
@@ -207,7 +203,7 @@ def _hear(
 
 
 def perform(
-    context: "Context", request: CommandRequest, uow: UnitOfWork, noted: int | None = None
+    context: Context, request: CommandRequest, uow: UnitOfWork, noted: int | None = None
 ) -> tuple[UUID, Rights]:
     """Decide on a command of a caller who was let in: the id of the stream it is about, and who
     they are. `noted` is how many events the admission appended, all of them when left out:

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct
 from pydantic import BaseModel
 
+from api.context import Context
 from api.http.body import BODY_MAX
+from api.http.call import Call, Reply
 from api.pipeline.rights import Rights
 from projections.tables.table import Row
 from rim_ledger.admin import authentication
@@ -19,16 +21,12 @@ from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.http.call import Call, Reply
-
 Parameters = Mapping[str, str]
 Enter: TypeAlias = Callable[[UnitOfWork, str], None]
 """Lets in whose token has this hash; raises Unauthenticated or Forbidden."""
 Prepare: TypeAlias = "Callable[[Context, CommandRequest], Awaitable[Form]]"
 After: TypeAlias = "Callable[[Context, CommandRequest, Receipt], Awaitable[Receipt]]"
-Answer: TypeAlias = "Callable[[Context, Call, Parameters], Awaitable[Reply | None]]"
+Answer: TypeAlias = Callable[[Context, Call, Parameters], Awaitable[Reply | None]]
 NAMED: Final = re.compile(f"{UUID_TEXT.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
 """A thing's id, or a setting's name."""
 
@@ -143,7 +141,7 @@ class Other(Struct, frozen=True):
 
     method: str
     path: str
-    answer: "Answer"
+    answer: Answer
     summary: str
     needs: Right | None = None
     name: str = ""

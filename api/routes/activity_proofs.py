@@ -1,10 +1,12 @@
 """The routes that prove that activities and refused loan requests are in the log of these."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from psycopg import AsyncConnection
 from pydantic.alias_generators import to_snake
 
+from api.context import Context
 from api.http.call import Call, Reply
 from api.http.ids import missing
 from api.http.problem import encoded
@@ -20,18 +22,13 @@ from rim_ledger.engine.activity import AdminActivityLog
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.refused_request import RefusedRequest
 
-if TYPE_CHECKING:
-    from psycopg import AsyncConnection
-
-    from api.context import Context
-
 LINES: Final = """
 SELECT note FROM ledger.checkpoints WHERE note LIKE %s ORDER BY number DESC LIMIT 1"""
 LINE_PROOF: Final = PROOF | {"log": {"type": "string"}, "entry": {"type": "string"}}
 
 
 async def answer_activity_proof(
-    context: "Context", call: Call, parameters: Parameters, *, source: str, kind: type[Any]
+    context: Context, call: Call, parameters: Parameters, *, source: str, kind: type[Any]
 ) -> Reply:
     """That a line of the log of activities, or a refused request, is in the tree of these.
 
@@ -64,7 +61,7 @@ async def answer_activity_proof(
     return Reply(200, encoded(body))
 
 
-async def _lines_sealed(connection: "AsyncConnection[Any]", given: Given) -> tuple[int, str | None]:
+async def _lines_sealed(connection: AsyncConnection[Any], given: Given) -> tuple[int, str | None]:
     """How many lines of activity are sealed, or were when the proof is to be of, and the note that
     says so, None if none was signed on just so many."""
     _, note = await checkpoints.last(connection)

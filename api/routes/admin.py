@@ -2,15 +2,15 @@
 
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
 from uuid import UUID
 
+from api.context import Context
 from api.description.components import ref, shape
 from api.http.call import Call, Reply
 from api.http.problem import encoded
 from api.pipeline.commands import read_form
 from api.pipeline.pipeline import admitted, decide, request_of
-from api.pipeline.routes import AnyRoute, One, Other, Parameters, Route, resource
+from api.pipeline.routes import AnyRoute, CommandRequest, One, Other, Parameters, Route, resource
 from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, SecuritySettingsRow
 from projections.audit import AuditLogRow
@@ -44,10 +44,6 @@ from rim_ledger.engine.command import Form, perform
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.pipeline.routes import CommandRequest
-
 AUTH = "/v1/auth"
 ADMINS, ONE_ADMIN = "/v1/admin-users", "/v1/admin-users/{id}"
 ROLES, ONE_ROLE = "/v1/admin-roles", "/v1/admin-roles/{id}"
@@ -56,7 +52,7 @@ WRITE, WRITE_ROLES = ("admins", "write"), ("roles", "write")
 READ_SECURITY, WRITE_SECURITY = ("security_settings", "read"), ("security_settings", "write")
 
 
-async def log_in(context: "Context", call: Call, _: Parameters) -> Reply:
+async def log_in(context: Context, call: Call, _: Parameters) -> Reply:
     """A password for a token."""
     form = await read_form(call, authentication.LogIn)
     stamp = call.stamp(context.environment)
@@ -74,7 +70,7 @@ async def log_in(context: "Context", call: Call, _: Parameters) -> Reply:
     return Reply(200, encoded(body), [position(context)])
 
 
-def session_reply(context: "Context", session: authentication.LoggedIn) -> Reply:
+def session_reply(context: Context, session: authentication.LoggedIn) -> Reply:
     """A session that was opened; its token is told once."""
     admin = {"id": session.admin_id, "username": session.username, "role": session.role}
     body = {
@@ -86,7 +82,7 @@ def session_reply(context: "Context", session: authentication.LoggedIn) -> Reply
     return Reply(200, encoded(body), [position(context)])
 
 
-async def log_out(context: "Context", call: Call, _: Parameters) -> Reply:
+async def log_out(context: Context, call: Call, _: Parameters) -> Reply:
     """End this session; the others stay."""
     enter, token = authentication.enter_in_person_to_enrol, call.token
 
@@ -99,7 +95,7 @@ async def log_out(context: "Context", call: Call, _: Parameters) -> Reply:
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
 
 
-async def get_myself(context: "Context", call: Call, _: Parameters) -> Reply:
+async def get_myself(context: Context, call: Call, _: Parameters) -> Reply:
     """Who asks, and what they may do."""
     asked = access_activity("Read")
     rights = await admitted(context, call, activity=asked, enter=authentication.enter_to_enrol)
@@ -109,7 +105,7 @@ async def get_myself(context: "Context", call: Call, _: Parameters) -> Reply:
     return Reply(200, encoded(body | {"permissions": permissions(given)}), [position(context)])
 
 
-async def change_password(context: "Context", call: Call, _: Parameters) -> Reply:
+async def change_password(context: Context, call: Call, _: Parameters) -> Reply:
     """Another password for oneself; every session ends."""
     token = call.token
     asked, enter = access_activity("ChangePassword"), authentication.enter_in_person
@@ -127,24 +123,24 @@ async def change_password(context: "Context", call: Call, _: Parameters) -> Repl
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
 
 
-async def accept_invitation(context: "Context", call: Call, _: Parameters) -> Reply:
+async def accept_invitation(context: Context, call: Call, _: Parameters) -> Reply:
     """A first password."""
     return await _choose_password(context, call, await read_form(call, AcceptInvitation))
 
 
-async def finish_reset(context: "Context", call: Call, _: Parameters) -> Reply:
+async def finish_reset(context: Context, call: Call, _: Parameters) -> Reply:
     """Another password, for one that was reset."""
     return await _choose_password(context, call, await read_form(call, FinishReset))
 
 
 async def _choose_password(
-    context: "Context", call: Call, form: AcceptInvitation | FinishReset
+    context: Context, call: Call, form: AcceptInvitation | FinishReset
 ) -> Reply:
     receipt = await choose_password(context.ledger, call.stamp(context.environment), form)
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
 
 
-async def hash_or_promise(context: "Context", request: "CommandRequest") -> Form:
+async def hash_or_promise(context: Context, request: CommandRequest) -> Form:
     """Have a new password hashed, or make up the token that will be sent in its place."""
     form = request.command
     assert isinstance(form, WithPassword)
@@ -153,7 +149,7 @@ async def hash_or_promise(context: "Context", request: "CommandRequest") -> Form
     return form.promised(new_token(context.environment), context.sender)
 
 
-async def send_promise(context: "Context", request: "CommandRequest", receipt: Receipt) -> Receipt:
+async def send_promise(context: Context, request: CommandRequest, receipt: Receipt) -> Receipt:
     """Send the token that was promised, now that it is one."""
     form = request.command
     assert isinstance(form, WithPassword)
@@ -164,7 +160,7 @@ async def send_promise(context: "Context", request: "CommandRequest", receipt: R
     return receipt
 
 
-def position(context: "Context") -> tuple[bytes, bytes]:
+def position(context: Context) -> tuple[bytes, bytes]:
     """How far the log is known to go."""
     return b"ledger-position", b"%d" % context.ledger.head
 

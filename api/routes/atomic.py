@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
+from api.context import Context
 from api.http import problem
 from api.http.body import gather
 from api.http.call import Reply
@@ -24,9 +25,6 @@ from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.missing import Missing
 from rim_ledger.engine.refusals import Invalid, Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 LINES_MAX: Final = 1000
 BODY_MAX: Final = 16 * 1024 * 1024
@@ -57,7 +55,7 @@ class _Failed(Exception):
 class _Batch(Struct):
     """The lines of a file, which are decided together."""
 
-    context: "Context"
+    context: Context
     requests: dict[int, CommandRequest]
     seconds_max: float
     seconds: float = 0.0
@@ -93,7 +91,7 @@ class _Batch(Struct):
         return receipts[-1].id, receipts
 
 
-def _decided(context: "Context", uow: UnitOfWork, request: CommandRequest, noted: int) -> Receipt:
+def _decided(context: Context, uow: UnitOfWork, request: CommandRequest, noted: int) -> Receipt:
     """What becomes of one line; its position is not known yet."""
     uow.activities.append(request.asked)
     uow.need(*request.route.needs)

@@ -1,10 +1,13 @@
 """The files of a ticket: looked at, sealed and stored as they come, opened as they go."""
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from api.context import Context
 from api.http.call import Call, Reply
 from api.http.download import Download, cut
 from api.http.file_types import media_type, safe_name
@@ -28,27 +31,22 @@ from rim_ledger.support.ticket import Attachment, Ticket
 from rim_ledger.values import UUID_TEXT, derived_id
 from rim_ledger.vault.sealed_file import open_file, seal_file
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    from api.context import Context
-
 FILES: Final = ONE + "/attachments"
 
 
-def _find(uow: UnitOfWork, parameters: Parameters) -> "tuple[Ticket, AESGCM | None]":
+def _find(uow: UnitOfWork, parameters: Parameters) -> tuple[Ticket, AESGCM | None]:
     """The ticket that a path names, and the key of its customer's files; None once they were
     erased. NotFound when there is none that the caller may know of."""
     ticket = require_known(uow, Ticket, resolve(uow, Ticket, parameters["id"]))
     return ticket, uow.key(ticket.person)
 
 
-async def add_attachment(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def add_attachment(context: Context, call: Call, parameters: Parameters) -> Reply:
     """Take one file in: a form with the file in it, at most 10 MiB. A later message shows it."""
     asked, enter = activity_of("AddAttachment", FILES, parameters), authentication.enter_own
     key = call.header(b"idempotency-key")
 
-    def see(uow: UnitOfWork) -> "tuple[Ticket, AESGCM | None]":
+    def see(uow: UnitOfWork) -> tuple[Ticket, AESGCM | None]:
         ticket, secret = _find(uow, parameters)
         if key is None:  # A file with a key may have been taken before, and is answered the same.
             require_room(ticket, uow)
@@ -116,13 +114,13 @@ def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
     return Reply(201, encoded(body), headers)
 
 
-async def download_attachment(context: "Context", call: Call, parameters: Parameters) -> None:
+async def download_attachment(context: Context, call: Call, parameters: Parameters) -> None:
     """One file of a ticket, or a Range of it, to be saved and never to be shown in place. It may
     show anything about a person, so among staff it is for those who may see persons."""
     asked, text = activity_of("Export", FILES, parameters), parameters["aid"]
     id_ = UUID(text) if UUID_TEXT.fullmatch(text) else UUID(int=0)
 
-    def see(uow: UnitOfWork) -> "tuple[UUID, tuple[Ticket, AESGCM | None, str | None, Rights]]":
+    def see(uow: UnitOfWork) -> tuple[UUID, tuple[Ticket, AESGCM | None, str | None, Rights]]:
         ticket, secret = _find(uow, parameters)
         if uow.stamp.admin:
             uow.need(*SEES_PERSONS)
@@ -134,7 +132,7 @@ async def download_attachment(context: "Context", call: Call, parameters: Parame
     request = request_of(context, call, asked, READ, enter=authentication.enter_own)
     receipt, (ticket, secret, name, rights) = await decide(context, request, see)
 
-    async def find(look: Look) -> tuple[Attachment, "AESGCM"]:
+    async def find(look: Look) -> tuple[Attachment, AESGCM]:
         if look.rights.unlogged:
             raise look.rights.unlogged
         file = ticket.attachments.get(id_)

@@ -1,9 +1,10 @@
 """The routes of backups, of their settings, and of the switch of all outbound traffic."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
+from api.context import Context
 from api.http.call import Call, Reply
 from api.http.download import Download
 from api.http.ids import missing, resolve
@@ -27,9 +28,6 @@ from rim_ledger.system.backup_commands import (
 )
 from rim_ledger.system.backup_settings import SETTINGS, BackupSettings, EditBackupSettings
 
-if TYPE_CHECKING:
-    from api.context import Context
-
 BACKUPS, ONE = "/v1/backups", "/v1/backups/{id}"
 DOWNLOAD = ONE + "/download"
 EDIT = "/v1/backup-settings"
@@ -38,7 +36,7 @@ READ, WRITE, DELETE = ("backups", "read"), ("backups", "write"), ("backups", "de
 RESTORE: Final = ("backups.restore", "write")
 
 
-async def offer_backup(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def offer_backup(context: Context, call: Call, parameters: Parameters) -> Reply:
     """A link to the file of a backup. It lives five minutes, and is used up when the last byte of
     the file has gone. With RIM_SECRET_KEY the file holds everything."""
     token = new_token(context.environment)
@@ -58,7 +56,7 @@ async def offer_backup(context: "Context", call: Call, parameters: Parameters) -
     return Reply(200, encoded(body), [(b"ledger-position", b"%d" % receipt.position)])
 
 
-async def download_backup(context: "Context", call: Call, parameters: Parameters) -> None:
+async def download_backup(context: Context, call: Call, parameters: Parameters) -> None:
     """The file of a backup, as it lies in the store: sealed. What broke off goes on with Range,
     while the link lives: for five minutes, or until the last byte went out."""
     (given,) = call.given.get("token", [""])

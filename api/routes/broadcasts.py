@@ -1,9 +1,8 @@
 """The routes of messages: broadcasts, whom they reached, and every single notification."""
 
-from typing import TYPE_CHECKING
-
+from api.context import Context
 from api.pipeline.pipeline import look, target
-from api.pipeline.routes import AnyRoute, List, Route, resource
+from api.pipeline.routes import AnyRoute, CommandRequest, List, Route, resource
 from api.routes.lending import ONE_USER
 from projections.audience import find_audience, find_users
 from projections.notifications import BroadcastRow, NotificationRow
@@ -28,10 +27,6 @@ from rim_ledger.notifications.contact import OptIn, OptOut
 from rim_ledger.notifications.notification import NotificationHistory
 from rim_ledger.notifications.retry import RetryNotification
 
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.pipeline.routes import CommandRequest
-
 BROADCASTS, ONE = "/v1/broadcasts", "/v1/broadcasts/{id}"
 NOTIFICATIONS = "/v1/notifications"
 WRITE, SEND = ("broadcasts", "write"), ("broadcasts.send", "write")
@@ -40,7 +35,7 @@ AUDIENCE_BODY: int = 5 * 1024 * 1024
 """Bytes of a body that may name 100,000 users."""
 
 
-async def name_users(context: "Context", request: "CommandRequest") -> Form:
+async def name_users(context: Context, request: CommandRequest) -> Form:
     """Look up the users whom a draft names."""
     form = request.command
     assert isinstance(form, DraftBroadcast | EditBroadcast)
@@ -55,12 +50,12 @@ async def name_users(context: "Context", request: "CommandRequest") -> Form:
     return form.to(tuple(sorted({*found.values()})))
 
 
-async def count_users(context: "Context", request: "CommandRequest") -> Form:
+async def count_users(context: Context, request: CommandRequest) -> Form:
     """Find out who is meant by a broadcast, now that it is to go out."""
     form = request.command
     assert isinstance(form, SendBroadcast)
 
-    def see(uow: UnitOfWork) -> "Target":
+    def see(uow: UnitOfWork) -> Target:
         broadcast = uow.read(BroadcastMessage, target(uow, request).id)
         for channel in broadcast.channels:
             context.sender.require(Channel(channel), uow)

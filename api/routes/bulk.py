@@ -5,8 +5,9 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from api.context import Context
 from api.http.body import BODY_MAX, BODY_SECONDS, Disconnected
 from api.http.call import Call
 from api.http.query import unfit
@@ -18,9 +19,6 @@ from api.pipeline.routes import AnyRoute, CommandRequest, Done, Other, Parameter
 from api.routes.atomic import ASKED, perform_all
 from api.routes.bulk_lines import Line, Sender
 from rim_ledger.engine.refusals import Refused
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 MEDIA_TYPE: Final = b"application/x-ndjson"
 WINDOW: Final = 500
@@ -51,7 +49,7 @@ def _done(number: int, done: Done) -> bytes:
     return json.dumps(answer).encode() + b"\n"
 
 
-async def submit_bulk(context: "Context", call: Call, _: Parameters) -> None:
+async def submit_bulk(context: Context, call: Call, _: Parameters) -> None:
     """Streams the answers as they are decided; `?atomic=true` decides all lines as one."""
     await admitted(context, call, activity=ASKED)
     sender = Sender(context, call)

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import Field, RootModel, ValidationError
 
+from api.context import Context
 from api.http.body import BODY_SECONDS, Chunks, gather, read_json, unpacked
 from api.http.call import Call, Reply
 from api.http.content_type import require_media_type
@@ -30,9 +31,6 @@ from rim_ledger.notifications.message_callback import MessageCallback
 from rim_ledger.payments.payment_callback import PaymentCallback
 from rim_ledger.system.integration import IntegrationType
 from rim_ledger.values import UUID_TEXT
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 BODY_MAX: Final = 64 * 1024
 NOT_KNOWN: Final = b'{"known": false}'
@@ -69,7 +67,7 @@ class _Caller:
         self.form = FORMS[enter(uow, self.integration, self.message, FORMS).type]
 
 
-async def receive_callback(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def receive_callback(context: Context, call: Call, parameters: Parameters) -> Reply:
     """Take a provider's word, once: the message's id is its idempotency key."""
     text = parameters["integration"]
     if not UUID_TEXT.fullmatch(text):

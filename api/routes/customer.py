@@ -1,8 +1,9 @@
 """The routes of a borrower's own session; what it may do is marked on the other routes."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID
 
+from api.context import Context
 from api.description.components import shape
 from api.http.call import Call, Reply
 from api.http.problem import encoded
@@ -17,20 +18,17 @@ from rim_ledger.customers.phone_code import AskForCode, LogInWithCode
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 
-if TYPE_CHECKING:
-    from api.context import Context
-
 AUTH: Final = "/v1/auth/customer"
 
 
-async def send_log_in_code(context: "Context", call: Call, _: Parameters) -> Reply:
+async def send_log_in_code(context: Context, call: Call, _: Parameters) -> Reply:
     """A code goes to the phone, if it is that of a borrower who may log in."""
     form = await read_form(call, AskForCode)
     ends = await context.phone_codes.send(call.stamp(context.environment), form)
     return Reply(202, encoded({"expiresAt": rfc3339(ends)}))
 
 
-async def log_in_borrower(context: "Context", call: Call, _: Parameters) -> Reply:
+async def log_in_borrower(context: Context, call: Call, _: Parameters) -> Reply:
     """A code for a token."""
     form = await read_form(call, LogInWithCode)
     session = await context.phone_codes.log_in(call.stamp(context.environment), form)
@@ -42,7 +40,7 @@ async def log_in_borrower(context: "Context", call: Call, _: Parameters) -> Repl
     return Reply(200, encoded(body), [position(context)])
 
 
-async def log_out_borrower(context: "Context", call: Call, _: Parameters) -> Reply:
+async def log_out_borrower(context: Context, call: Call, _: Parameters) -> Reply:
     """End this session; the others stay."""
     token = call.token
 
@@ -54,7 +52,7 @@ async def log_out_borrower(context: "Context", call: Call, _: Parameters) -> Rep
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
 
 
-async def get_borrower(context: "Context", call: Call, _: Parameters) -> Reply:
+async def get_borrower(context: Context, call: Call, _: Parameters) -> Reply:
     """Whose session it is."""
 
     def see(uow: UnitOfWork) -> dict[str, object]:
@@ -67,7 +65,7 @@ async def get_borrower(context: "Context", call: Call, _: Parameters) -> Reply:
     return Reply(200, encoded(own), [position(context)])
 
 
-def _request(context: "Context", call: Call) -> Request:
+def _request(context: Context, call: Call) -> Request:
     return request_of(context, call, None, OWN_SESSION, enter=authentication.enter_own)
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from api.context import Context
 from api.http.call import Call
 from api.http.ids import missing
 from api.http.query import unfit
@@ -18,6 +19,7 @@ from api.pipeline.freshness import last_position
 from api.pipeline.keys import keys_of
 from api.pipeline.pipeline import admitted
 from api.pipeline.reads import find_id
+from api.pipeline.rights import Rights
 from api.pipeline.routes import Parameters
 from api.pipeline.visible_rows import seen as partly
 from projections.catalogue import TABLES
@@ -32,10 +34,6 @@ from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.near import did_you_mean
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
-
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.pipeline.rights import Rights
 
 PAGE: Final = 2_000
 """Events that are read and sent at a time, at most: others are answered in between."""
@@ -62,7 +60,7 @@ class Question(Struct, frozen=True):
     limit: int | None
 
 
-async def read_question(context: "Context", call: Call, *, live: bool, paged: bool) -> Question:
+async def read_question(context: Context, call: Call, *, live: bool, paged: bool) -> Question:
     """The question in a query string. Raises InvalidFields."""
     given = call.given
     once = {name: texts[0] for name, texts in given.items() if name not in ("type", "entity")}
@@ -87,7 +85,7 @@ async def read_question(context: "Context", call: Call, *, live: bool, paged: bo
 
 
 async def about(
-    context: "Context", question: Question, row: type[Row], parameters: Parameters, rights: "Rights"
+    context: Context, question: Question, row: type[Row], parameters: Parameters, rights: Rights
 ) -> Question:
     """The same question about the one stream that the path names; NotFound if there is none, or
     none that the caller sees."""
@@ -104,7 +102,7 @@ async def about(
     return replace(question, wanted=replace(question.wanted, stream=stream))
 
 
-async def pages(context: "Context", question: Question) -> AsyncIterator[tuple[list[Line], int]]:
+async def pages(context: Context, question: Question) -> AsyncIterator[tuple[list[Line], int]]:
     """The events that are asked for, a page at a time, and the position that is done by then.
 
     While a page is worked on, the database reads the next.
@@ -123,8 +121,8 @@ async def pages(context: "Context", question: Question) -> AsyncIterator[tuple[l
 
 
 def _begin_page(
-    context: "Context", question: Question, after: int, left: int | None
-) -> "asyncio.Task[tuple[list[Line], int]] | None":
+    context: Context, question: Question, after: int, left: int | None
+) -> asyncio.Task[tuple[list[Line], int]] | None:
     """Begin to read the next page, if there is one."""
     if after >= question.upto or left == 0:
         return None
@@ -142,12 +140,12 @@ def _begin_page(
 class ReaderView(Struct, frozen=True):
     """What a reader may see, as it was looked up last."""
 
-    rights: "Rights"
+    rights: Rights
 
     @classmethod
     async def of(
         cls,
-        context: "Context",
+        context: Context,
         call: Call,
         needs: Right,
         activity: Activity,
@@ -158,7 +156,7 @@ class ReaderView(Struct, frozen=True):
         return cls(await admitted(context, call, needs, enter=enter, activity=activity))
 
     async def again(
-        self, context: "Context", call: Call, needs: Right, activity: Activity
+        self, context: Context, call: Call, needs: Right, activity: Activity
     ) -> "ReaderView":
         """The same reader as they are now, who has taken what was sent by now: that keeps a session
         alive as any request does. What was read before this may be told to them: they are let in
@@ -166,7 +164,7 @@ class ReaderView(Struct, frozen=True):
         return await ReaderView.of(context, call, needs, activity, enter=authentication.enter_own)
 
     async def noted(
-        self, context: "Context", call: Call, activity: Activity, lines: list[Line]
+        self, context: Context, call: Call, activity: Activity, lines: list[Line]
     ) -> "ReaderView":
         """The same reader, once the log says whose words these events show; one who sees no
         persons while it cannot be written."""
@@ -188,7 +186,7 @@ class ReaderView(Struct, frozen=True):
             names &= set(wanted.names)
         return replace(question, wanted=replace(wanted, names=tuple(sorted(names))))
 
-    async def visible(self, context: "Context", lines: list[Line]) -> list[Line]:
+    async def visible(self, context: Context, lines: list[Line]) -> list[Line]:
         """Those of the events that are about an entity which the reader may read, and of which
         they see the row. Raises Unavailable when the tables do not come as far in time."""
         reads = self.rights.reads
@@ -203,7 +201,7 @@ class ReaderView(Struct, frozen=True):
                 seen = [line for line in seen if line.stream not in hidden]
         return seen
 
-    async def shown(self, context: "Context", lines: list[Line]) -> list[bytes]:
+    async def shown(self, context: Context, lines: list[Line]) -> list[bytes]:
         """The events as JSON."""
         sees = self.rights.sees_persons
         keys = await keys_of(context, persons_in(lines), sees=sees)
@@ -229,7 +227,7 @@ def _names(given: Mapping[str, list[str]]) -> tuple[str, ...] | None:
     return tuple(sorted(names)) if {"type", "entity"} & given.keys() else None
 
 
-async def _stream(context: "Context", text: str) -> UUID:
+async def _stream(context: Context, text: str) -> UUID:
     """The stream of either id; one that nobody has, if there is none of this business id."""
     if not BUSINESS_ID.fullmatch(text):
         return _uuid("entityId", text)

@@ -2,14 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from api.context import Context
 from api.description.components import ref, shape
 from api.description.event_schemas import get_async_api, get_event_schema, list_event_schemas
 from api.http.call import JSON, NDJSON, Call, Headers, Reply
 from api.pipeline.disclosure import Look, filters_said, show
 from api.pipeline.filters import LIMIT
 from api.pipeline.readmission import streaming
+from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, List, One, Other, Parameters, activity_of
 from api.routes.event_log import SCAN, Question, ReaderView, about, pages, read_question
 from api.routes.live import SSE, Following, Live, resumed
@@ -19,11 +21,8 @@ from projections.tables.table import Row
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.engine.unit_of_work import Right
 
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.pipeline.rights import Rights
+Find = Callable[[Rights], Awaitable[Question]]
 
-    Find = Callable[[Rights], Awaitable[Question]]
 
 READ: Final = ("events", "read")
 OFFERS: Final = (JSON, NDJSON, SSE)
@@ -32,7 +31,7 @@ ACTIONS: Final = {JSON: "List", NDJSON: "Export", SSE: "Follow"}
 
 
 async def list_events(
-    context: "Context",
+    context: Context,
     call: Call,
     parameters: Parameters,
     *,
@@ -50,7 +49,7 @@ async def list_events(
     activity = activity_of(ACTIONS[media_type], call.path, parameters)
     sight = await ReaderView.of(context, call, needs, activity)
 
-    async def answer(shown: Look) -> Reply | tuple[Question, "Find | None"]:
+    async def answer(shown: Look) -> Reply | tuple[Question, Find | None]:
         question = await read_question(context, call, live=live, paged=paged)
         find = partial(about, context, question, row, parameters) if row else None
         if find:
@@ -83,7 +82,7 @@ async def list_events(
     return None
 
 
-async def _page(context: "Context", call: Call, question: Question, shown: Look) -> Reply:
+async def _page(context: Context, call: Call, question: Question, shown: Look) -> Reply:
     sight, limit, until = ReaderView(shown.rights), question.limit or LIMIT, question.upto
     if question.wanted.is_sparse:
         until = min(until, question.after + SCAN)

@@ -1,7 +1,9 @@
 """Where each figure of a loan comes from: the events that moved it, and the rule behind it."""
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
+from uuid import UUID
 
+from api.context import Context
 from api.description.components import ref, shape
 from api.description.examples import AS_OF
 from api.http.call import Call, Reply
@@ -20,11 +22,6 @@ from projections.tables.writer import encode
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.charges import POLICY_VERSION as FEE_POLICY
 from rim_ledger.lending.loan import POLICY_VERSION, Loan
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from api.context import Context
 
 RULES: Final = {
     "amountDue": (
@@ -85,7 +82,7 @@ class LoanStep(NamedTuple):
     after: Loan
 
 
-async def explain_loan(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def explain_loan(context: Context, call: Call, parameters: Parameters) -> Reply:
     """Each figure of a loan, as it is or was known, with the events that moved it, and its rule.
 
     `because` is what the event says; its personal words are hidden from readers without users.pii,
@@ -105,7 +102,7 @@ async def explain_loan(context: "Context", call: Call, parameters: Parameters) -
 
 
 async def _explained(
-    context: "Context", call: Call, parameters: Parameters, *, sees: bool
+    context: Context, call: Call, parameters: Parameters, *, sees: bool
 ) -> tuple[Loan, dict[str, Any]]:
     """The loan and what explains it. Raises NotFound when there was no such loan by then."""
     stream = await _stream(context, call, parameters["id"])
@@ -129,16 +126,14 @@ async def _explained(
     return loan, said
 
 
-async def _stream(context: "Context", call: Call, text: str) -> "UUID":
-    def look(uow: UnitOfWork) -> "UUID":
+async def _stream(context: Context, call: Call, text: str) -> UUID:
+    def look(uow: UnitOfWork) -> UUID:
         return uow.read(Loan, resolve(uow, Loan, text)).id
 
     return await context.ledger.read(look, call.stamp(context.environment), in_outage=True)
 
 
-async def _steps(
-    context: "Context", stream: "UUID", position: int, *, sees: bool
-) -> list[LoanStep]:
+async def _steps(context: Context, stream: UUID, position: int, *, sees: bool) -> list[LoanStep]:
     """The events of a loan up to a position."""
     async with context.pool.reader() as connection:
         lines = await log.streams(connection, [stream], position)

@@ -4,11 +4,12 @@ import asyncio
 import hashlib
 import tempfile
 from io import BufferedRandom
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from api.context import Context
 from api.http.call import Call
 from api.pipeline.background import note_unexpected
 from api.pipeline.keys import keys_of
@@ -22,9 +23,6 @@ from projections.follow.log import Line
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.refusals import Refused, Unavailable
 
-if TYPE_CHECKING:
-    from api.context import Context
-
 BYTES_MAX: Final = 512 * 1024 * 1024
 """Bytes of one file."""
 
@@ -37,7 +35,7 @@ class Oversized(Exception):
 
 
 async def make(
-    context: "Context", call: Call, export: Export, question: Question, sight: ReaderView
+    context: Context, call: Call, export: Export, question: Question, sight: ReaderView
 ) -> None:
     """Write the file and keep it, or record why there is none."""
     store = ExportStore(context)
@@ -62,7 +60,7 @@ async def make(
 class _Rows:
     """The rows of an export, on their way into a file."""
 
-    def __init__(self, context: "Context", call: Call, export: Export, sight: ReaderView) -> None:
+    def __init__(self, context: Context, call: Call, export: Export, sight: ReaderView) -> None:
         self._context, self._call, self._export, self._sight = context, call, export, sight
         self._asked = Activity(action="Export", resource="exports", resource_id=str(export.id))
         self._waiting: list[Any] = []

@@ -4,18 +4,16 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import BinaryIO, Final
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
+from api.context import Context
 from api.http.download import cut
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.vault.sealed_file import open_file, seal_file
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 KEPT: Final = timedelta(hours=24)
 """How long an export is kept."""
@@ -92,7 +90,7 @@ class Export(Struct, frozen=True):
 class ExportStore:
     """The exports of a ledger, for all processes together."""
 
-    def __init__(self, context: "Context") -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
 
     async def begin(self, export: Export) -> None:

@@ -1,8 +1,9 @@
 """The routes of exports: the log as a Parquet file, made in the background and fetched in parts."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
+from api.context import Context
 from api.description.components import ref
 from api.http.call import Call, Reply
 from api.http.download import Download
@@ -12,7 +13,7 @@ from api.pipeline.background import begin
 from api.pipeline.commands import require_no_fields
 from api.pipeline.pipeline import admitted
 from api.pipeline.readmission import admit_again, streaming
-from api.pipeline.rights import SEES_PERSONS
+from api.pipeline.rights import SEES_PERSONS, Rights
 from api.pipeline.routes import AnyRoute, Other, Parameters, activity_of
 from api.routes.event_log import ReaderView, read_question
 from api.routes.events import NUMBER, QUERY, READ
@@ -23,16 +24,12 @@ from rim_ledger.system.credentials import rfc3339
 from rim_ledger.values import UUID_TEXT
 from rim_ledger.vault.key_ring import KEY
 
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.pipeline.rights import Rights
-
 EXPORTS, ONE = "/v1/exports", "/v1/exports/{id}"
 FILE: Final = ONE + "/file"
 PARQUET: Final = b"application/vnd.apache.parquet"
 
 
-async def begin_export(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def begin_export(context: Context, call: Call, parameters: Parameters) -> Reply:
     """Begin to make a Parquet file of the log, by the filters of `/v1/events`.
 
     What the caller may not read is left out. Without users.pii the words about persons are hidden
@@ -68,7 +65,7 @@ async def begin_export(context: "Context", call: Call, parameters: Parameters) -
     return Reply(202, encoded(_shown(export)), headers)
 
 
-async def list_exports(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def list_exports(context: Context, call: Call, parameters: Parameters) -> Reply:
     """The caller's exports, the newest first: how far each is, and where its file is."""
     rights = await _rights(context, call, parameters)
     store = ExportStore(context)
@@ -77,20 +74,20 @@ async def list_exports(context: "Context", call: Call, parameters: Parameters) -
     return Reply(200, encoded({"items": items}))
 
 
-async def get_export(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def get_export(context: Context, call: Call, parameters: Parameters) -> Reply:
     """How far an export of the caller is."""
     export = await _look(context, call, parameters)
     return Reply(200, encoded(_shown(export)))
 
 
-async def delete_export(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def delete_export(context: Context, call: Call, parameters: Parameters) -> Reply:
     """Let go of an export and its file, also while it is made."""
     export = await _look(context, call, parameters)
     await ExportStore(context).drop(export.id)
     return Reply(200, encoded(_shown(export)))
 
 
-async def download_export(context: "Context", call: Call, parameters: Parameters) -> None:
+async def download_export(context: Context, call: Call, parameters: Parameters) -> None:
     """The file of an export, or a Range of it, for whoever asked for it and may still read all that
     is in it. What broke off goes on with Range, as long as the export is kept."""
     export = await _look(context, call, parameters)
@@ -120,12 +117,12 @@ async def download_export(context: "Context", call: Call, parameters: Parameters
         await file.answer(call, stream)
 
 
-async def _rights(context: "Context", call: Call, parameters: Parameters) -> "Rights":
+async def _rights(context: Context, call: Call, parameters: Parameters) -> Rights:
     asked = activity_of("Read", EXPORTS, parameters)
     return await admitted(context, call, READ, activity=asked)
 
 
-async def _look(context: "Context", call: Call, parameters: Parameters) -> Export:
+async def _look(context: Context, call: Call, parameters: Parameters) -> Export:
     """An export of the caller. Raises NotFound for any other."""
     rights, text = await _rights(context, call, parameters), parameters["id"]
     id_ = UUID(text) if UUID_TEXT.fullmatch(text) else None
@@ -135,12 +132,12 @@ async def _look(context: "Context", call: Call, parameters: Parameters) -> Expor
     return found
 
 
-def _owner(rights: "Rights") -> UUID:
+def _owner(rights: Rights) -> UUID:
     assert rights.actor.id is not None, "whoever holds a session is somebody"
     return rights.actor.id
 
 
-def _require_reads(rights: "Rights", export: Export) -> None:
+def _require_reads(rights: Rights, export: Export) -> None:
     if lacking := sorted(set(export.entities) - rights.reads):
         words = f"The file may hold events that you may not read any more: {', '.join(lacking)}."
         raise Forbidden("forbidden", words)

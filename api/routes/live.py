@@ -1,26 +1,24 @@
 """The log as server-sent events: everything since a position, and then what happens."""
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from api.context import Context
 from api.http.call import Call
 from api.http.stream import Stream
 from api.pipeline.as_of import NUMBER
+from api.pipeline.rights import Rights
 from api.routes.event_log import Question, ReaderView, pages
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 from rim_ledger.engine.unit_of_work import Right
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+Look = Callable[[Rights], Awaitable[object]]
 
-    from api.context import Context
-    from api.pipeline.rights import Rights
-
-    Look = Callable[[Rights], Awaitable[object]]
 
 SSE: Final = b"text/event-stream"
 CHECK: Final = 2.0
@@ -48,7 +46,7 @@ class Following(Struct, frozen=True):
 
     needs: Right
     activity: Activity
-    look: "Look | None" = None
+    look: Look | None = None
 
 
 class Live:
@@ -56,7 +54,7 @@ class Live:
     stops; whoever comes back with Last-Event-ID misses nothing."""
 
     def __init__(
-        self, context: "Context", call: Call, stream: Stream, of: Following, sight: ReaderView
+        self, context: Context, call: Call, stream: Stream, of: Following, sight: ReaderView
     ) -> None:
         self._context, self._call, self._stream = context, call, stream
         self._of, self._sight = of, sight
@@ -91,7 +89,7 @@ class Live:
         finally:
             ended.cancel()
 
-    async def _wait(self, after: int, ended: "asyncio.Task[None]") -> None:
+    async def _wait(self, after: int, ended: asyncio.Task[None]) -> None:
         """Until the log goes on; in silence, look after the reader."""
         waiting = asyncio.create_task(self._context.log.wait(after + 1, CHECK))
         await asyncio.wait({ended, waiting}, return_when=asyncio.FIRST_COMPLETED)

@@ -3,8 +3,11 @@
 import asyncio
 from datetime import UTC
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from psycopg import AsyncConnection
+
+from api.context import Context
 from api.description.components import shape
 from api.http.call import Call, Reply
 from api.http.problem import encoded
@@ -24,17 +27,12 @@ from projections.proofs.trees import EVENTS
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.refusals import NotFound, Refused, Unavailable
 
-if TYPE_CHECKING:
-    from psycopg import AsyncConnection
-
-    from api.context import Context
-
 READ: Final = ("events", "read")
 NOTE_ON: Final = "SELECT note FROM ledger.checkpoints WHERE size = %s ORDER BY number DESC LIMIT 1"
 TEXT: Final = b"text/plain; charset=utf-8"
 
 
-async def _sealed(context: "Context", call: Call) -> tuple[int, str | None]:
+async def _sealed(context: Context, call: Call) -> tuple[int, str | None]:
     """The last checkpoint and how many events it seals, once that is as far as the request's
     Ledger-Position says. Raises Unavailable when that takes too long."""
     until = asyncio.get_running_loop().time() + position.READ_TIMEOUT_SECONDS
@@ -49,7 +47,7 @@ async def _sealed(context: "Context", call: Call) -> tuple[int, str | None]:
         await asyncio.sleep(position.POLL_SECONDS)
 
 
-async def get_checkpoint(context: "Context", call: Call, _: Parameters) -> Reply:
+async def get_checkpoint(context: Context, call: Call, _: Parameters) -> Reply:
     """The last checkpoint: a signed note on how many events there are, and their Merkle root."""
     size, note = await _sealed(context, call)
     if not size or note is None:
@@ -57,7 +55,7 @@ async def get_checkpoint(context: "Context", call: Call, _: Parameters) -> Reply
     return Reply(200, note.encode(), [(b"ledger-position", b"%d" % size)], TEXT)
 
 
-async def get_checkpoint_key(context: "Context", _: Call, __: Parameters) -> Reply:
+async def get_checkpoint_key(context: Context, _: Call, __: Parameters) -> Reply:
     """The public key of the checkpoints, as a verifier key of c2sp.org/signed-note."""
     async with context.pool.reader() as connection:
         signer = await checkpoints.known_signer(connection, context.vault)
@@ -66,7 +64,7 @@ async def get_checkpoint_key(context: "Context", _: Call, __: Parameters) -> Rep
     return Reply(200, f"{signer.key}\n".encode(), media_type=TEXT)
 
 
-async def list_origins(context: "Context", call: Call, _: Parameters) -> Reply:
+async def list_origins(context: Context, call: Call, _: Parameters) -> Reply:
     """The origins of the log, the first one first: each with the note that opened it.
 
     Such a note is a checkpoint that names a key, and from the second on is signed with the key
@@ -100,7 +98,7 @@ def _named(checkpoint: Checkpoint | None) -> dict[str, object] | None:
     }
 
 
-async def get_event_proof(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def get_event_proof(context: Context, call: Call, parameters: Parameters) -> Reply:
     """That an event is in the log: the hashes that lead from its leaf to the root.
 
     `leaf` is the hash of the leaf, and `entry` are its bytes as text: they hold the event as it is
@@ -115,7 +113,7 @@ async def get_event_proof(context: "Context", call: Call, parameters: Parameters
     return Reply(200, encoded(body), [(b"ledger-position", b"%d" % body["treeSize"])])
 
 
-async def _proof(context: "Context", call: Call, text: str, look: Look) -> dict[str, Any]:
+async def _proof(context: Context, call: Call, text: str, look: Look) -> dict[str, Any]:
     """The proof for the reader of a look, and in that whose words its entry holds."""
     if not NUMBER.fullmatch(text) or not (nth := int(text)):
         raise NotFound(Event.__name__.lower(), "at that position")
@@ -144,7 +142,7 @@ async def _proof(context: "Context", call: Call, text: str, look: Look) -> dict[
     }
 
 
-async def get_consistency_proof(context: "Context", call: Call, _: Parameters) -> Reply:
+async def get_consistency_proof(context: Context, call: Call, _: Parameters) -> Reply:
     """That the log of `to` events begins with the log of `from` events; `checkpoint` is the note
     on the former, null if none was signed on just so many."""
     sealed, _note = await _sealed(context, call)
@@ -161,7 +159,7 @@ async def get_consistency_proof(context: "Context", call: Call, _: Parameters) -
     return Reply(200, encoded(body), [(b"ledger-position", b"%d" % size)])
 
 
-async def _note_on(connection: "AsyncConnection[Any]", size: int) -> str | None:
+async def _note_on(connection: AsyncConnection[Any], size: int) -> str | None:
     """The last note on exactly so many events, if one was signed."""
     row = await (await connection.execute(NOTE_ON, [size])).fetchone()
     return row[0] if row else None

@@ -1,8 +1,8 @@
 """The routes of the second factor: at the log-in, and for oneself."""
 
-from typing import TYPE_CHECKING
 from uuid import UUID
 
+from api.context import Context
 from api.description.components import ref
 from api.http.call import Call, Reply
 from api.http.problem import encoded
@@ -26,18 +26,15 @@ from rim_ledger.admin.second_factor import AnswerChallenge
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.deciding import Admit
 
-if TYPE_CHECKING:
-    from api.context import Context
 
-
-async def verify_log_in(context: "Context", call: Call, _: Parameters) -> Reply:
+async def verify_log_in(context: Context, call: Call, _: Parameters) -> Reply:
     """A code for a token."""
     form = await read_form(call, AnswerChallenge)
     session = await context.second_factor.verify(call.stamp(context.environment), form)
     return session_reply(context, session)
 
 
-async def enrol_second_factor(context: "Context", call: Call, _: Parameters) -> Reply:
+async def enrol_second_factor(context: Context, call: Call, _: Parameters) -> Reply:
     """The secret of an app and its picture, told once; for the other methods a code is sent."""
     admin, admit = await _person(context, call, two_factor.EnrolTwoFactor)
     form = await read_form(call, two_factor.EnrolTwoFactor)
@@ -52,7 +49,7 @@ async def enrol_second_factor(context: "Context", call: Call, _: Parameters) -> 
     return Reply(200, encoded(body), [position(context)])
 
 
-async def confirm_second_factor(context: "Context", call: Call, _: Parameters) -> Reply:
+async def confirm_second_factor(context: Context, call: Call, _: Parameters) -> Reply:
     """The recovery codes, told once. Every session ends."""
     admin, admit = await _person(context, call, two_factor.ConfirmTwoFactor)
     form = await read_form(call, two_factor.ConfirmTwoFactor)
@@ -62,7 +59,7 @@ async def confirm_second_factor(context: "Context", call: Call, _: Parameters) -
     return Reply(200, encoded({"recoveryCodes": codes}), headers)
 
 
-async def disable_second_factor(context: "Context", call: Call, _: Parameters) -> Reply:
+async def disable_second_factor(context: Context, call: Call, _: Parameters) -> Reply:
     """204 when it is done, and every session ends; 202 when a code was sent first."""
     admin, admit = await _person(context, call, two_factor.DisableTwoFactor)
     form = await read_form(call, two_factor.DisableTwoFactor)
@@ -74,7 +71,7 @@ async def disable_second_factor(context: "Context", call: Call, _: Parameters) -
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
 
 
-async def _person(context: "Context", call: Call, form: type[Form]) -> tuple[UUID, Admit]:
+async def _person(context: Context, call: Call, form: type[Form]) -> tuple[UUID, Admit]:
     """Who has logged in, though it be only to enrol; and what admits them again."""
     token, enter = call.token, authentication.enter_in_person_to_enrol
     asked = access_activity(form.__name__)

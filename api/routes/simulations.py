@@ -1,8 +1,9 @@
 """The route that tries a credit policy on the past."""
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from api.context import Context
 from api.description.components import enumeration, shape
 from api.http import problem
 from api.http.body import Disconnected
@@ -20,16 +21,13 @@ from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.lending.proposal import Simulation
 
-if TYPE_CHECKING:
-    from api.context import Context
-
 NEEDS: Final = ("simulations", "write")
 TRIED: Final = Activity(action="Export", resource="simulations")
 SHOWN_MAX: Final = 1_000
 """Changes that an answer in one piece lists; as lines, they all come."""
 
 
-async def simulate(context: "Context", call: Call, _: Parameters) -> Reply | None:
+async def simulate(context: Context, call: Call, _: Parameters) -> Reply | None:
     """Decides every loan request of the past again, by the policy that the body proposes.
 
     Each is decided by the rule that decides requests, on what was known before it. What came of
@@ -53,7 +51,7 @@ async def simulate(context: "Context", call: Call, _: Parameters) -> Reply | Non
     return Reply(200, encode(body), headers)
 
 
-async def _pages(context: "Context", backtest: Backtest) -> AsyncIterator[list[Change]]:
+async def _pages(context: Context, backtest: Backtest) -> AsyncIterator[list[Change]]:
     """A connection is taken for each page, so that others are served between two."""
     while True:
         async with context.pool.reader() as connection:
@@ -63,7 +61,7 @@ async def _pages(context: "Context", backtest: Backtest) -> AsyncIterator[list[C
         yield page
 
 
-async def _send(context: "Context", call: Call, stream: Stream, backtest: Backtest) -> None:
+async def _send(context: Context, call: Call, stream: Stream, backtest: Backtest) -> None:
     try:
         async for page in _pages(context, backtest):
             await admit_again(context, call, NEEDS, activity=TRIED)

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
+from api.context import Context
 from api.http import problem
 from api.http.call import JSON, NDJSON, Call, Headers, Reply
 from api.http.csv_lines import Upload, read_lines, receive_file
@@ -23,9 +24,6 @@ from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.payments.statement import LineOutcome, Statement
 from rim_ledger.payments.statement_matching import begin, finish, settle
 
-if TYPE_CHECKING:
-    from api.context import Context
-
 STATEMENTS: Final = "/v1/statements"
 READ, WRITE = ("statements", "read"), ("statements", "write")
 ASKED: Final = Activity(action="ImportStatement", resource="statements")
@@ -36,7 +34,7 @@ LINES_AT_ONCE: Final = 200
 class Import:
     """One file on its way into the ledger; another one of the same file may be under way."""
 
-    def __init__(self, context: "Context", call: Call, upload: Upload) -> None:
+    def __init__(self, context: Context, call: Call, upload: Upload) -> None:
         self._context, self._call = context, call
         self._sha256, self._lines = upload.sha256, read_lines(upload.text)
         self.statement: Statement
@@ -82,7 +80,7 @@ class Import:
         return receipt
 
 
-async def upload_statement(context: "Context", call: Call, _path: Parameters) -> Reply | None:
+async def upload_statement(context: Context, call: Call, _path: Parameters) -> Reply | None:
     """Settles a provider's statement: `date,reference,amount,provider,narration`, header first.
 
     Each line is looked for by provider (or payment method, where the payment names no provider),
@@ -98,7 +96,7 @@ async def upload_statement(context: "Context", call: Call, _path: Parameters) ->
         return await _settled(context, call, upload)
 
 
-async def _settled(context: "Context", call: Call, upload: Upload) -> Reply | None:
+async def _settled(context: Context, call: Call, upload: Upload) -> Reply | None:
     """What became of a file; None where progress was sent, and the summary with it."""
     with upload.text:
         task = Import(context, call, upload)
@@ -118,7 +116,7 @@ async def _settled(context: "Context", call: Call, upload: Upload) -> Reply | No
 
 
 async def _stream(
-    context: "Context", call: Call, task: Import, status: int, headers: Headers
+    context: Context, call: Call, task: Import, status: int, headers: Headers
 ) -> None:
     """`{"progress": …}` after every decision, and the summary last; or `{"problem": …}`."""
     await call.start(status, [(b"content-type", NDJSON), *headers])

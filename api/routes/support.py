@@ -1,8 +1,8 @@
 """The routes of the support desk: tickets, what is said in them, agents and departments."""
 
-from typing import TYPE_CHECKING
 from uuid import UUID
 
+from api.context import Context
 from api.http.call import Call, Reply
 from api.http.ids import missing
 from api.http.problem import encoded
@@ -50,9 +50,6 @@ from rim_ledger.support.ticket_workflow import (
 )
 from rim_ledger.values import UUID_TEXT
 
-if TYPE_CHECKING:
-    from api.context import Context
-
 TICKETS, ONE = "/v1/tickets", "/v1/tickets/{id}"
 AUTO_ASSIGN = "/v1/tickets/auto-assign"
 AGENTS, ONE_AGENT = "/v1/support-agents", "/v1/support-agents/{id}"
@@ -61,7 +58,7 @@ READ, WRITE = ("tickets", "read"), ("tickets", "write")
 STAFF, DESKS = ("agents", "write"), ("departments", "write")
 
 
-async def auto_assign_tickets(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def auto_assign_tickets(context: Context, call: Call, parameters: Parameters) -> Reply:
     """Give waiting tickets away; `assigned` says how many."""
     form = await read_form(call, AutoAssign, optional=True)
     asked = activity_of("AutoAssign", AUTO_ASSIGN, parameters)

@@ -1,10 +1,10 @@
 """The routes of the system: its settings, and the integrations with providers outside."""
 
-from typing import TYPE_CHECKING
 from uuid import UUID
 
+from api.context import Context
 from api.pipeline.pipeline import look, target
-from api.pipeline.routes import AnyRoute, List, One, Parameters, Route, resource
+from api.pipeline.routes import AnyRoute, CommandRequest, List, One, Parameters, Route, resource
 from projections.system import ApiIntegrationRow, SystemConfigRow
 from rim_ledger.delivery.egress import Blocked
 from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
@@ -23,10 +23,6 @@ from rim_ledger.system.integration_commands import (
     UpdateIntegration,
 )
 
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.pipeline.routes import CommandRequest
-
 CONFIG = "/v1/system-config"
 SETTING = CONFIG + "/{category}/{key}"
 READ, WRITE = ("config", "read"), ("config", "write")
@@ -38,7 +34,7 @@ def _stream(parameters: Parameters) -> UUID:
     return config_id(parameters["category"], parameters["key"])
 
 
-async def call_provider(context: "Context", request: "CommandRequest") -> Form:
+async def call_provider(context: Context, request: CommandRequest) -> Form:
     """Call the provider that is to be tested, apart from any decision."""
     command = request.command
     assert isinstance(command, TestIntegration)

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
 from msgspec.structs import replace
 
+from api.context import Context
 from api.http.call import Call, Reply
 from api.http.ids import resolve
 from api.http.problem import encoded
@@ -43,9 +44,6 @@ from rim_ledger.notifications.test_message import recipient_hash, require_test_r
 from rim_ledger.postgres.advisory_lock import lease
 from rim_ledger.postgres.outage import OUTAGE, unavailable
 
-if TYPE_CHECKING:
-    from api.context import Context
-
 T = TypeVar("T", EmailTemplate, SmsTemplate)
 F = TypeVar("F", bound=FillIn)
 
@@ -62,7 +60,7 @@ RECEIPT: Final = {
 }
 
 
-async def preview_email_template(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def preview_email_template(context: Context, call: Call, parameters: Parameters) -> Reply:
     """An e-mail as it would be sent with these values. Its body is HTML."""
     template, form = await _look(context, call, parameters, EmailTemplate, PreviewEmail)
     letter = template.filled(form.values)
@@ -70,7 +68,7 @@ async def preview_email_template(context: "Context", call: Call, parameters: Par
     return _told(context, {"subject": letter.subject, "body": letter.body, "warnings": warnings})
 
 
-async def preview_sms_template(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def preview_sms_template(context: Context, call: Call, parameters: Parameters) -> Reply:
     """An SMS as it would be sent with these values, and what that costs."""
     template, form = await _look(context, call, parameters, SmsTemplate, PreviewSms)
     text = template.filled(form.values)
@@ -85,7 +83,7 @@ async def preview_sms_template(context: "Context", call: Call, parameters: Param
     return _told(context, {"body": text, **told, "warnings": warnings})
 
 
-async def send_test_email(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def send_test_email(context: Context, call: Call, parameters: Parameters) -> Reply:
     """Send one e-mail to oneself, at the recorded address, or to one of RIM_TEST_RECIPIENTS. It is
     no notification: no row is kept, but for a keyed hash of the recipient in the activity log."""
     form = await read_form(call, TryEmail)
@@ -97,7 +95,7 @@ async def send_test_email(context: "Context", call: Call, parameters: Parameters
     return await _try(context, call, parameters, EmailTemplate, form=form, written=written)
 
 
-async def send_test_sms(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def send_test_sms(context: Context, call: Call, parameters: Parameters) -> Reply:
     """Send one SMS to oneself, at the recorded phone, or to one of RIM_TEST_RECIPIENTS. It is no
     notification: no row is kept, but for a keyed hash of the recipient in the activity log."""
     form = await read_form(call, TrySms)
@@ -110,7 +108,7 @@ async def send_test_sms(context: "Context", call: Call, parameters: Parameters) 
 
 
 async def _look(
-    context: "Context", call: Call, parameters: Parameters, kind: type[T], form: type[F]
+    context: Context, call: Call, parameters: Parameters, kind: type[T], form: type[F]
 ) -> tuple[T, F]:
     """The template that a reader's path names, and what they fill in."""
     wish = await read_form(call, form)
@@ -122,7 +120,7 @@ async def _look(
 
 
 async def _try(
-    context: "Context",
+    context: Context,
     call: Call,
     parameters: Parameters,
     kind: type[T],
@@ -161,7 +159,7 @@ async def _try(
     return Reply(200, receipt_json(kind, receipt), receipt_headers(receipt))
 
 
-async def _send(context: "Context", message: Message) -> Unavailable | None:
+async def _send(context: Context, message: Message) -> Unavailable | None:
     """Send a message; why it did not go, if it did not."""
     try:
         await context.sender.send(message)
@@ -171,7 +169,7 @@ async def _send(context: "Context", message: Message) -> Unavailable | None:
 
 
 @asynccontextmanager
-async def _alone(context: "Context", idempotency: Idempotency | None) -> AsyncIterator[None]:
+async def _alone(context: Context, idempotency: Idempotency | None) -> AsyncIterator[None]:
     """Let nobody else, in whatever process, send under the same key at the same time."""
     if idempotency is None:
         yield
@@ -192,7 +190,7 @@ def _standing(template: EmailTemplate | SmsTemplate) -> list[str]:
     return [] if template.enabled else [DISABLED]
 
 
-def _told(context: "Context", fields: dict[str, object]) -> Reply:
+def _told(context: Context, fields: dict[str, object]) -> Reply:
     return Reply(200, encoded(fields), [(b"ledger-position", b"%d" % context.ledger.head)])
 
 
