@@ -14,12 +14,12 @@ from api.description.components import (
     FILE,
     TEXT,
     Schema,
-    answer_of,
     body_without,
     lines_of,
     page_of,
     receipt_of,
     ref,
+    shape,
 )
 from api.description.examples import EITHER_ID
 from api.http.call import JSON, NDJSON
@@ -67,12 +67,11 @@ def route_arguments(route: AnyRoute) -> dict[str, Any]:
     match route:
         case Route():
             found["status_code"] = 201 if issubclass(route.command, Creation) else 200
-            row = ROW_OF.get(route.kind)
-            receipt = receipt_of(route.kind)
-            found["response_model"] = receipt | row if row else receipt
             if route.gives is not None:
-                name = to_pascal(operation_id(route))
-                found["response_model"] = answer_of(f"{name}Answer", route.gives)
+                extra["responses"] = {str(found["status_code"]): _given(route, route.gives)}
+            else:
+                row, receipt = ROW_OF.get(route.kind), receipt_of(route.kind)
+                found["response_model"] = receipt | row if row else receipt
             found["responses"][found["status_code"]] = {"headers": _OF_COMMANDS}
         case List():
             found["response_model"] = page_of(route.row)
@@ -207,23 +206,26 @@ def _describe_other(route: Other, found: dict[str, Any], extra: Schema) -> None:
     if route.form is None and (body := BODIES.get(route.media_type)):
         content = {route.media_type: {"schema": body}}
         extra["requestBody"] = {"required": True, "content": content}
-    name = to_pascal(operation_id(route))
-    if route.gives is not None:
-        found["response_model"] = answer_of(route.gives_name or f"{name}Answer", route.gives)
-    if route.or_gives is not None:
-        alternative = answer_of(route.or_gives_name, route.or_gives)
-        if route.or_status is None:
-            found["response_model"] |= alternative
-        else:
-            words = {"model": alternative, "description": SENTENCES[str(route.or_status)]}
-            found["responses"][route.or_status] = words
+    if route.otherwise:
+        status, schema = route.otherwise
+        words = {"description": SENTENCES[str(status)]}
+        found["responses"][status] = words | _given(route, schema)
     if route.answers != "application/json":
         found["response_class"] = type("Answer", (Response,), {"media_type": route.answers})
     content = {each.decode(): {"schema": TEXT} for each in route.offers if each != JSON}
-    if schema := ANSWERS.get(route.answers):
-        content[route.answers] = {"schema": schema}
+    if of_bytes := ANSWERS.get(route.answers):
+        content[route.answers] = {"schema": of_bytes}
+    if route.gives is not None:
+        content |= _given(route, route.gives)["content"]
     if content:
         extra["responses"] = {str(route.status): {"content": content}}
+
+
+def _given(route: Route | Other, schema: Mapping[str, Any]) -> Schema:
+    """An answer in JSON; properties get a name as a shape."""
+    if not schema.keys() & {"$ref", "anyOf"}:
+        schema = shape(f"{to_pascal(operation_id(route))}Answer", schema)
+    return {"content": {"application/json": {"schema": schema}}}
 
 
 def _lines(route: List) -> Schema:

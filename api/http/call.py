@@ -32,6 +32,11 @@ Headers = list[tuple[bytes, bytes]]
 NONE: Final[Headers] = []
 
 
+def at_position(position: int) -> tuple[bytes, bytes]:
+    """The header that tells the position of the log that an answer reflects."""
+    return b"ledger-position", b"%d" % position
+
+
 class Reply(Response):
     """Status, body and this answer's own headers; the call adds the common ones."""
 

@@ -28,9 +28,8 @@ from api.pipeline.freshness import wait_for
 from api.pipeline.list_formats import answer_rows
 from api.pipeline.pipeline import admitted
 from api.pipeline.reads import answer_one
-from api.pipeline.rights import Rights
+from api.pipeline.rights import NOBODY, Rights
 from api.pipeline.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry
-from rim_ledger.admin import authentication
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.postgres.outage import OUTAGE, unavailable
@@ -126,27 +125,18 @@ async def _answer_other(
     context: Context, call: Call, route: Other, parameters: Parameters
 ) -> Reply | None:
     """Admit the caller, read the query and wait for the position that a read asks for; then the
-    route answers by itself.
-
-    A route without a right sees itself to who may ask, so what is wrong with the query is told
-    only to those whom any of these routes would let in.
-    """
+    route answers by itself."""
     if route.public:
         call.given = read_parameters(call.query, route.query)
-        return await route.answer(context, call, parameters)
-    action = "Export" if route.exports else ACTIONS.get(route.method, "Send")
+        return await route.answer(context, call, NOBODY)
+    action = route.action or ("Export" if route.exports else ACTIONS.get(route.method, "Send"))
     asked = activity_of(action, route.path, parameters)
-    if route.needs:
-        rights = await admitted(context, call, route.needs, activity=asked, enter=entry(route))
-        if route.exports:
-            return await _export(context, call, route, parameters, (rights, asked))
-    try:
-        await _read_query(context, call, route)
-    except (Refused, Unavailable):
-        if not route.needs:
-            await admitted(context, call, activity=asked, enter=authentication.enter_to_enrol)
-        raise
-    return await route.answer(context, call, parameters)
+    needs = filter(None, (route.needs, route.needs_also))
+    rights = await admitted(context, call, *needs, activity=asked, enter=entry(route))
+    if route.exports:
+        return await _export(context, call, route, rights, asked)
+    await _read_query(context, call, route)
+    return await route.answer(context, call, rights)
 
 
 async def _read_query(context: Context, call: Call, route: Other) -> None:
@@ -160,14 +150,10 @@ async def _read_query(context: Context, call: Call, route: Other) -> None:
 
 
 async def _export(
-    context: Context,
-    call: Call,
-    route: Other,
-    parameters: Parameters,
-    reader: tuple[Rights, Activity],
+    context: Context, call: Call, route: Other, rights: Rights, asked: Activity
 ) -> Reply | None:
-    """What somebody takes along, once the log says so: when the answer begins, or is refused."""
-    rights, asked = reader
+    """Answer with data that is taken along, once the log of activities says so: when the answer
+    begins, or is refused."""
     if rights.unlogged:
         raise rights.unlogged
 
@@ -178,7 +164,7 @@ async def _export(
     call.before_start = note_begun
     try:
         await _read_query(context, call, route)
-        reply = await route.answer(context, call, parameters)
+        reply = await route.answer(context, call, rights)
         await call.about_to_start()
     except Refused as refusal:
         if call.before_start is not None:

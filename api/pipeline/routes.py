@@ -26,7 +26,7 @@ Enter: TypeAlias = Callable[[UnitOfWork, str], None]
 """Lets in whose token has this hash; raises Unauthenticated or Forbidden."""
 Prepare: TypeAlias = "Callable[[Context, CommandRequest], Awaitable[Form]]"
 After: TypeAlias = "Callable[[Context, CommandRequest, Receipt], Awaitable[Receipt]]"
-Answer: TypeAlias = Callable[[Context, Call, Parameters], Awaitable[Reply | None]]
+Answer: TypeAlias = Callable[[Context, Call, Rights], Awaitable[Reply | None]]
 NAMED: Final = re.compile(f"{UUID_TEXT.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
 """A thing's id, or a setting's name."""
 
@@ -136,33 +136,33 @@ class One(Struct, frozen=True):
 
 
 class Other(Struct, frozen=True):
-    """Anything else: answers by itself, or streams and answers None. Without a right that it
-    needs, it sees itself to who may ask."""
+    """Anything else: answers by itself, or streams and answers None."""
 
     method: str
     path: str
     answer: Answer
     summary: str
     needs: Right | None = None
+    needs_also: Right | None = None
+    """A second right that it needs."""
     name: str = ""
     """Of the operation, where it is not the function's."""
+    action: str = ""
+    """What the log of activities calls it, where that does not follow from the method."""
+    enter: Enter | None = None
+    """Who is admitted, if not those whom `entry` says."""
     exports: bool = False
     """Whether it takes so much along that the log of activities says who did."""
     form: type[BaseModel] | None = None
     public: bool = False
+    """Whether it is answered without admission."""
     own: bool = False
     """Whether borrowers may ask for it as well, as far as it is theirs."""
     status: int = 200
     gives: Mapping[str, Any] | None = None
-    """JSON Schema of the answer's properties."""
-    gives_name: str = ""
-    """What the description calls this answer, where several routes give it."""
-    or_gives: Mapping[str, Any] | None = None
-    """The same of another answer that it may give."""
-    or_gives_name: str = ""
-    """What the description calls that."""
-    or_status: int | None = None
-    """The status of that, where it has its own."""
+    """The answer: JSON Schema of its properties, or what `shape` or `either` give."""
+    otherwise: tuple[int, Mapping[str, Any]] | None = None
+    """Another status, and what is answered with it."""
     media_type: str = "application/json"
     """The media type of the request's body, if it has one."""
     answers: str = "application/json"
@@ -188,8 +188,23 @@ def resource(path: str, row: type[Row], name: str, *, own: bool = False) -> list
     ]
 
 
+def commands(path: str, kind: type[Aggregate], needs: Right, **always: Any) -> Callable[..., Route]:
+    """What makes the routes of the commands on one kind of aggregate, below a path: it takes method
+    and place, such as "POST /{id}/approve", the command, and the summary. Other fields of Route are
+    given for all of them (`always`), or for one."""
+
+    def route(where: str, command: type[Form], summary: str, **own: Any) -> Route:
+        method, _, below = where.partition(" ")
+        fields = {"needs": needs} | always | own
+        return Route(method, path + below, kind, command, summary=summary, **fields)
+
+    return route
+
+
 def entry(route: AnyRoute) -> Enter:
-    """Who is let in to a route: admins, and borrowers where it says so."""
+    """Who is admitted to a route: admins, and borrowers where it says so."""
+    if isinstance(route, Other) and route.enter:
+        return route.enter
     return authentication.enter_own if route.own else authentication.enter
 
 

@@ -7,14 +7,16 @@ from psycopg import AsyncConnection
 from pydantic.alias_generators import to_snake
 
 from api.context import Context
+from api.description.components import TEXT, shape
 from api.http.call import Call, Reply
 from api.http.ids import missing
 from api.http.problem import encoded
 from api.http.query import Given, unfit
-from api.pipeline.routes import AnyRoute, Other, Parameters
-from api.routes.proofs import NUMBER_OF, PROOF, size_in
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, Other
+from api.routes.proofs import NUMBER_OF, PROOF, hashes_of, size_in
 from projections.proofs import checkpoints
-from projections.proofs.merkle import inclusion, leaf_hash, root_of, tiles_of
+from projections.proofs.merkle import inclusion, leaf_hash
 from projections.proofs.sealed_logs import Activities, place_of
 from projections.proofs.signed_note import parsed
 from projections.proofs.trees import ACTIVITY
@@ -24,11 +26,11 @@ from rim_ledger.engine.refused_request import RefusedRequest
 
 LINES: Final = """
 SELECT note FROM ledger.checkpoints WHERE note LIKE %s ORDER BY number DESC LIMIT 1"""
-LINE_PROOF: Final = PROOF | {"log": {"type": "string"}, "entry": {"type": "string"}}
+LINE_PROOF: Final = shape("ActivityProof", PROOF | {"log": TEXT, "entry": TEXT})
 
 
 async def answer_activity_proof(
-    context: Context, call: Call, parameters: Parameters, *, source: str, kind: type[Any]
+    context: Context, call: Call, _: Rights, *, source: str, kind: type[Any]
 ) -> Reply:
     """That a line of the log of activities, or a refused request, is in the tree of these.
 
@@ -36,7 +38,7 @@ async def answer_activity_proof(
     `activity` of the last checkpoint, or of the one that says that `treeSize` lines are sealed.
     """
     async with context.pool.reader() as connection:
-        place = await place_of(connection, source, parameters["id"])
+        place = await place_of(connection, source, call.parameters["id"])
         if place is None:
             raise missing(kind)
         if not place:
@@ -45,8 +47,7 @@ async def answer_activity_proof(
         size, note = await _lines_sealed(connection, call.given)
         if place > size:
             raise unfit("treeSize", f"this line is number {place}")
-        ranges = inclusion(place - 1, size)
-        tiles = await ACTIVITY.tiles(connection, tiles_of(ranges))
+        hashes = await hashes_of(connection, ACTIVITY, inclusion(place - 1, size))
         (item,) = await Activities(None, 0).page(connection, place - 1, place, 1)
     assert item.leaf is not None, "its row is there"
     body = {
@@ -54,7 +55,7 @@ async def answer_activity_proof(
         "position": place,
         "leaf": leaf_hash(item.leaf).hex(),
         "treeSize": size,
-        "hashes": [root_of(*each, tiles).hex() for each in ranges],
+        "hashes": hashes,
         "entry": item.leaf.decode(),
         "checkpoint": note,
     }
@@ -83,7 +84,6 @@ ROUTES: list[AnyRoute] = [
             needs,
             name=f"get_{to_snake(kind.__name__)}_proof",
             gives=LINE_PROOF,
-            gives_name="ActivityProof",
             query={"treeSize": NUMBER_OF},
         )
         for path, source, kind, needs in (

@@ -8,7 +8,8 @@ from uuid import UUID
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from api.context import Context
-from api.http.call import Call, Reply
+from api.description.components import COUNT, ID, TEXT
+from api.http.call import Call, Reply, at_position
 from api.http.download import Download, cut
 from api.http.file_types import media_type, safe_name
 from api.http.ids import missing, resolve
@@ -41,9 +42,10 @@ def _find(uow: UnitOfWork, parameters: Parameters) -> tuple[Ticket, AESGCM | Non
     return ticket, uow.key(ticket.person)
 
 
-async def add_attachment(context: Context, call: Call, parameters: Parameters) -> Reply:
+async def add_attachment(context: Context, call: Call, _: Rights) -> Reply:
     """Take one file in: a form with the file in it, at most 10 MiB. A later message shows it."""
-    asked, enter = activity_of("AddAttachment", FILES, parameters), authentication.enter_own
+    parameters, enter = call.parameters, authentication.enter_own
+    asked = activity_of("AddAttachment", FILES, parameters)
     key = call.header(b"idempotency-key")
 
     def see(uow: UnitOfWork) -> tuple[Ticket, AESGCM | None]:
@@ -84,7 +86,7 @@ async def add_attachment(context: Context, call: Call, parameters: Parameters) -
         return file in uow.read(Ticket, ticket.id).attachments
 
     try:
-        receipt, _ = await decide(context, request, add)
+        receipt, _value = await decide(context, request, add)
     except Refused:  # After any other error the event may be there all the same.
         # The same file under the same key has the same name, and may have been taken before.
         if not await context.ledger.read(kept, request.stamp):
@@ -114,10 +116,11 @@ def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
     return Reply(201, encoded(body), headers)
 
 
-async def download_attachment(context: Context, call: Call, parameters: Parameters) -> None:
+async def download_attachment(context: Context, call: Call, _: Rights) -> None:
     """One file of a ticket, or a Range of it, to be saved and never to be shown in place. It may
     show anything about a person, so among staff it is for those who may see persons."""
-    asked, text = activity_of("Export", FILES, parameters), parameters["aid"]
+    parameters, text = call.parameters, call.parameters["aid"]
+    asked = activity_of("Export", FILES, parameters)
     id_ = UUID(text) if UUID_TEXT.fullmatch(text) else UUID(int=0)
 
     def see(uow: UnitOfWork) -> tuple[UUID, tuple[Ticket, AESGCM | None, str | None, Rights]]:
@@ -156,7 +159,7 @@ async def download_attachment(context: Context, call: Call, parameters: Paramete
         headers=[
             (b"content-type", file.media_type.encode()),
             (b"content-disposition", _disposition(name or "file")),
-            (b"ledger-position", b"%d" % receipt.position),
+            at_position(receipt.position),
         ],
         read=read,
         admit=admit,
@@ -171,19 +174,16 @@ def _disposition(name: str) -> bytes:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}".encode()
 
 
-_text: Final = {"type": "string"}
-_uuid: Final = {"type": "string", "format": "uuid"}
-_number: Final = {"type": "integer", "minimum": 0}
-GIVES: Final = {
-    "id": _uuid,
-    "ticketId": _uuid,
-    "name": _text,
-    "url": _text,
-    "size": _number,
-    "type": _text,
-    "sha256": _text,
-    "version": _number,
-    "position": _number,
+ATTACHMENT: Final = {
+    "id": ID,
+    "ticketId": ID,
+    "name": TEXT,
+    "url": TEXT,
+    "size": COUNT,
+    "type": TEXT,
+    "sha256": TEXT,
+    "version": COUNT,
+    "position": COUNT,
 }
 
 ROUTES: list[AnyRoute] = [
@@ -195,7 +195,7 @@ ROUTES: list[AnyRoute] = [
         WRITE,
         own=True,
         status=201,
-        gives=GIVES,
+        gives=ATTACHMENT,
         media_type="multipart/form-data",
     ),
     Other(

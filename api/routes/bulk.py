@@ -8,14 +8,16 @@ from contextlib import suppress
 from typing import Any, Final
 
 from api.context import Context
+from api.description.components import FLAG
 from api.http.body import BODY_MAX, BODY_SECONDS, Disconnected
 from api.http.call import Call
 from api.http.query import unfit
 from api.http.stream import PIECE_MAX
 from api.http.text import TextFile
 from api.pipeline.commands import receipt_fields, status_of
-from api.pipeline.pipeline import admitted, submit
-from api.pipeline.routes import AnyRoute, CommandRequest, Done, Other, Parameters
+from api.pipeline.pipeline import submit
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, CommandRequest, Done, Other
 from api.routes.atomic import ASKED, perform_all
 from api.routes.bulk_lines import Line, Sender
 from rim_ledger.engine.refusals import Refused
@@ -49,9 +51,8 @@ def _done(number: int, done: Done) -> bytes:
     return json.dumps(answer).encode() + b"\n"
 
 
-async def submit_bulk(context: Context, call: Call, _: Parameters) -> None:
+async def submit_bulk(context: Context, call: Call, _: Rights) -> None:
     """Streams the answers as they are decided; `?atomic=true` decides all lines as one."""
-    await admitted(context, call, activity=ASKED)
     sender = Sender(context, call)
     with context.rates.room(call, context.callers):
         match call.given.get("atomic", ["false"]):
@@ -198,9 +199,10 @@ ROUTES: list[AnyRoute] = [
         "/v1/bulk",
         submit_bulk,
         "Many commands, one a line",
+        action=ASKED.action,
         form=Line,
         media_type=MEDIA_TYPE.decode(),
         answers=MEDIA_TYPE.decode(),
-        query={"atomic": {"type": "boolean"}},
+        query={"atomic": FLAG},
     ),
 ]

@@ -1,7 +1,7 @@
 """Which events are asked for, and those events, page by page, as their reader may see them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,21 +17,21 @@ from api.pipeline.disclosure import Look, show
 from api.pipeline.filters import LIMIT_MAX, all_of
 from api.pipeline.freshness import last_position
 from api.pipeline.keys import keys_of
-from api.pipeline.pipeline import admitted
+from api.pipeline.readmission import admit_again
 from api.pipeline.reads import find_id
 from api.pipeline.rights import Rights
 from api.pipeline.routes import Parameters
 from api.pipeline.visible_rows import seen as partly
 from projections.catalogue import TABLES
-from projections.cloud_events import Reader, persons_in, shown
+from projections.cloud_events import Reader, persons_in
+from projections.cloud_events import shown as as_json
 from projections.follow import log
 from projections.follow.log import EventFilter, Line
 from projections.tables.table import Row
-from rim_ledger.admin import authentication
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.aggregate import Aggregate
-from rim_ledger.engine.unit_of_work import Right, UnitOfWork
+from rim_ledger.engine.unit_of_work import Right
 from rim_ledger.near import did_you_mean
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
 
@@ -84,11 +84,10 @@ async def read_question(context: Context, call: Call, *, live: bool, paged: bool
     return Question(wanted, after, upto, limit)
 
 
-async def about(
-    context: Context, question: Question, row: type[Row], parameters: Parameters, rights: Rights
-) -> Question:
-    """The same question about the one stream that the path names; NotFound if there is none, or
-    none that the caller sees."""
+async def stream_of(
+    context: Context, row: type[Row], parameters: Parameters, rights: Rights
+) -> UUID | None:
+    """The one stream that a path names; NotFound if there is none, or none that the caller sees."""
     text = parameters.get("id", "")
     if BUSINESS_ID.fullmatch(text) and row.SEEN is None:
         stream: UUID | None = await _stream(context, text)
@@ -99,7 +98,7 @@ async def about(
     first = await context.pool.rows(FIRST, [stream])
     if not first or ENTITY_OF[EVENTS[first[0][0]]] is not row.OF:
         raise missing(row.OF)
-    return replace(question, wanted=replace(question.wanted, stream=stream))
+    return stream
 
 
 async def pages(context: Context, question: Question) -> AsyncIterator[tuple[list[Line], int]]:
@@ -137,44 +136,37 @@ def _begin_page(
     return asyncio.create_task(read())
 
 
-class ReaderView(Struct, frozen=True):
-    """What a reader may see, as it was looked up last."""
+class EventReader(Struct):
+    """A reader of events: their request, and what they may do, as it was looked up last."""
 
+    context: Context
+    call: Call
     rights: Rights
+    activity: Activity
+    """What the log of activities calls the reading."""
+    needs: Right = ("events", "read")
+    row: type[Row] | None = None
+    """Of the one object whose events are read, if the path names one."""
 
-    @classmethod
-    async def of(
-        cls,
-        context: Context,
-        call: Call,
-        needs: Right,
-        activity: Activity,
-        *,
-        enter: Callable[[UnitOfWork, str], None] = authentication.enter,
-    ) -> "ReaderView":
-        """Raises Unauthenticated or Forbidden when they may read no more, and logs the latter."""
-        return cls(await admitted(context, call, needs, enter=enter, activity=activity))
+    async def again(self) -> None:
+        """Admit the reader again; see `admit_again`. Raises Unauthenticated, Forbidden or NotFound
+        when they may read no more."""
+        self.rights = await admit_again(self.context, self.call, self.needs, activity=self.activity)
+        if self.row:
+            await stream_of(self.context, self.row, self.call.parameters, self.rights)
 
-    async def again(
-        self, context: Context, call: Call, needs: Right, activity: Activity
-    ) -> "ReaderView":
-        """The same reader as they are now, who has taken what was sent by now: that keeps a session
-        alive as any request does. What was read before this may be told to them: they are let in
-        at its positions or later. Raises as `of` does."""
-        return await ReaderView.of(context, call, needs, activity, enter=authentication.enter_own)
+    async def noted(self, lines: list[Line]) -> Rights:
+        """What the reader may do with these events, once the log says whose words they show; they
+        see no persons while it cannot be written."""
 
-    async def noted(
-        self, context: Context, call: Call, activity: Activity, lines: list[Line]
-    ) -> "ReaderView":
-        """The same reader, once the log says whose words these events show; one who sees no
-        persons while it cannot be written."""
-
-        async def note(look: Look) -> "ReaderView":
+        async def note(look: Look) -> Rights:
             ends = {"from": lines[0].position, "to": lines[-1].position}
             look.persons, look.details = persons_in(lines), {"count": len(lines)} | ends
-            return ReaderView(look.rights)
+            return look.rights
 
-        return await show(context, call, self.rights, activity, note) if lines else self
+        if not lines:
+            return self.rights
+        return await show(self.context, self.call, self.rights, self.activity, note)
 
     def narrowed(self, question: Question) -> Question:
         """The same question about the events that may be visible, so that pages are full."""
@@ -186,10 +178,10 @@ class ReaderView(Struct, frozen=True):
             names &= set(wanted.names)
         return replace(question, wanted=replace(wanted, names=tuple(sorted(names))))
 
-    async def visible(self, context: Context, lines: list[Line]) -> list[Line]:
+    async def visible(self, lines: list[Line]) -> list[Line]:
         """Those of the events that are about an entity which the reader may read, and of which
         they see the row. Raises Unavailable when the tables do not come as far in time."""
-        reads = self.rights.reads
+        reads, context = self.rights.reads, self.context
         seen = [line for line in lines if KIND_OF[line.name] in reads]
         for kind, row in PARTLY_SEEN.items():
             streams = {line.stream for line in seen if KIND_OF[line.name] == kind}
@@ -201,12 +193,11 @@ class ReaderView(Struct, frozen=True):
                 seen = [line for line in seen if line.stream not in hidden]
         return seen
 
-    async def shown(self, context: Context, lines: list[Line]) -> list[bytes]:
-        """The events as JSON."""
-        sees = self.rights.sees_persons
-        keys = await keys_of(context, persons_in(lines), sees=sees)
-        reader = Reader(sees, keys, context.public_url)
-        return [shown(line, reader) for line in lines]
+
+async def shown(context: Context, lines: list[Line], *, sees: bool) -> list[bytes]:
+    """Events as JSON for a reader who `sees` persons or not."""
+    reader = Reader(sees, await keys_of(context, persons_in(lines), sees=sees), context.public_url)
+    return [as_json(line, reader) for line in lines]
 
 
 def _names(given: Mapping[str, list[str]]) -> tuple[str, ...] | None:

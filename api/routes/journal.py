@@ -14,7 +14,8 @@ from api.pipeline.as_of import APPROXIMATE, HINT, RECORDED, UNRECORDED, moment_o
 from api.pipeline.filters import Asked, all_of, read_query
 from api.pipeline.parameters import filters_of
 from api.pipeline.readmission import admit_again, streaming
-from api.pipeline.routes import AnyRoute, List, One, Other, Parameters
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, List, One, Other
 from projections.journal import ACCOUNTS, JournalEntryRow
 from projections.tables.writer import encode
 from rim_ledger.engine.activity import Activity
@@ -69,7 +70,7 @@ class Balance(Struct, frozen=True):
     headers: list[tuple[bytes, bytes]]
 
 
-async def get_trial_balance(context: Context, call: Call, _: Parameters) -> Reply:
+async def get_trial_balance(context: Context, call: Call, _: Rights) -> Reply:
     """The balance of every account as of a position or a time, of recording or of business; debits
     equal credits."""
     found = await _balance(context, call)
@@ -89,7 +90,7 @@ async def get_trial_balance(context: Context, call: Call, _: Parameters) -> Repl
     return Reply(200, encode(body), found.headers)
 
 
-async def export_trial_balance(context: Context, call: Call, _: Parameters) -> Reply:
+async def export_trial_balance(context: Context, call: Call, _: Rights) -> Reply:
     """The trial balance as a table."""
     found = await _balance(context, call)
     rows = [(account, _name(account), *sums) for account, *sums in found.accounts]
@@ -97,7 +98,7 @@ async def export_trial_balance(context: Context, call: Call, _: Parameters) -> R
     return Reply(200, text, [*found.headers, attached("trial-balance")], CSV_UTF8)
 
 
-async def export_journal(context: Context, call: Call, _: Parameters) -> Reply | None:
+async def export_journal(context: Context, call: Call, _: Rights) -> Reply | None:
     """Every line of the journal, with the filters of the list, in the order of the log."""
     asked = Activity(action="Export", resource="journal.csv")
     query = read_query(JournalEntryRow, call.query, context.cursor_key, "", sees=False)
@@ -177,8 +178,7 @@ ROUTES: list[AnyRoute] = [
         get_trial_balance,
         "Trial balance",
         READ,
-        gives=GIVES,
-        gives_name="TrialBalance",
+        gives=shape("TrialBalance", GIVES),
         query={"asOf": AS_OF, "effectiveAt": EFFECTIVE_AT},
     ),
     Other(

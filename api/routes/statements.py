@@ -7,14 +7,16 @@ from typing import Any, Final
 from uuid import UUID
 
 from api.context import Context
+from api.description.components import COUNT, ID
 from api.http import problem
-from api.http.call import JSON, NDJSON, Call, Headers, Reply
+from api.http.call import JSON, NDJSON, Call, Headers, Reply, at_position
 from api.http.csv_lines import Upload, read_lines, receive_file
 from api.http.csv_text import CSV
 from api.http.text import TextFile
 from api.pipeline.background import note_unexpected
-from api.pipeline.pipeline import admitted, decide, request_of
-from api.pipeline.routes import AnyRoute, List, Other, Parameters
+from api.pipeline.pipeline import decide, request_of
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, List, Other
 from api.routes.payments import RECONCILIATION
 from projections.payments import StatementLineRow, StatementRow
 from rim_ledger.engine.activity import Activity, note_made
@@ -80,7 +82,7 @@ class Import:
         return receipt
 
 
-async def upload_statement(context: Context, call: Call, _path: Parameters) -> Reply | None:
+async def upload_statement(context: Context, call: Call, _: Rights) -> Reply | None:
     """Settles a provider's statement: `date,reference,amount,provider,narration`, header first.
 
     Each line is looked for by provider (or payment method, where the payment names no provider),
@@ -90,7 +92,6 @@ async def upload_statement(context: Context, call: Call, _path: Parameters) -> R
     on where it was interrupted. With `Accept: application/x-ndjson` progress comes line by line,
     and the summary last. Needs statements:write and transactions.reconciliation:write.
     """
-    await admitted(context, call, WRITE, RECONCILIATION, activity=ASKED)
     with context.rates.room(call, context.callers):
         upload = await receive_file(TextFile(call.receive, call.headers, CSV, keep_mark=True))
         return await _settled(context, call, upload)
@@ -111,7 +112,7 @@ async def _settled(context: Context, call: Call, upload: Upload) -> Reply | None
             return None
         async for _ in task.settle():
             pass
-    headers.append((b"ledger-position", b"%d" % task.position))
+    headers.append(at_position(task.position))
     return Reply(status, problem.encoded(task.statement.summary), headers)
 
 
@@ -136,11 +137,6 @@ async def _say(call: Call, line: dict[str, Any], *, more: bool = True) -> None:
     await call.go_on(problem.encoded(line) + b"\n", more=more)
 
 
-_counts: Final = {
-    name: {"type": "integer", "minimum": 0}
-    for name in ("lines", *(each.counted for each in LineOutcome))
-}
-
 ROUTES: list[AnyRoute] = [
     List(STATEMENTS, StatementRow, READ, "List statements"),
     List(
@@ -158,8 +154,10 @@ ROUTES: list[AnyRoute] = [
         upload_statement,
         "Settle a statement",
         WRITE,
+        RECONCILIATION,
+        action=ASKED.action,
         status=201,
-        gives={"id": {"type": "string", "format": "uuid"}, **_counts},
+        gives={"id": ID} | dict.fromkeys(("lines", *(each.counted for each in LineOutcome)), COUNT),
         media_type=CSV.decode(),
         offers=(JSON, NDJSON),
     ),
