@@ -1,24 +1,22 @@
 """Which reminders there must be, as the state of a stream tells: the clock depends on them."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
 from rim_ledger.lending.charges import LATER
 from rim_ledger.lending.disbursement import LAST_WAIT
-from rim_ledger.lending.lateness import PAYING
+from rim_ledger.lending.lateness import PATIENCE_MAX, PAYING
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
+from rim_ledger.lending.write_off import may_be_written_off
 from rim_ledger.support.deadlines import REMINDER, next_look
 from rim_ledger.support.ticket import Ticket
 from rim_ledger.system.backup_settings import SCHEDULE, SETTINGS, BackupSettings
 from rim_ledger.values import day_after
-
-PATIENCE_MAX: Final = timedelta(days=3650)
-"""As long as `lending.defaultAfterDays` can say at most."""
 
 
 class Due(NamedTuple):
@@ -58,6 +56,8 @@ def _of_loan(loan: Loan, now: datetime) -> Iterator[Due]:
             yield Due(("default", loan.id), over + PATIENCE_MAX)
         if loan.late_fee_at and not loan.left_alone:
             yield Due(("late-fee", loan.id), max(loan.late_fee_at, now) + LATER)
+    if may_be_written_off(loan):
+        yield Due(("write-off", loan.id), now + PATIENCE_MAX)
 
 
 def remind_again(due: Due) -> Work:

@@ -49,6 +49,13 @@ RULES: Final = {
         ),
     ),
     "feesWaived": ("waiver-v1", "unpaid fees first, then unpaid interest, never principal"),
+    "writtenOffAmount": (
+        "write-off-v1",
+        (
+            "what was outstanding at the write-off, and what had come before and was reversed "
+            "since; null while it is not written off. It is owed as before"
+        ),
+    ),
     "outstandingAmount": ("outstanding-v1", "amountDue − amountPaid"),
     "status": (
         POLICY_VERSION,
@@ -66,6 +73,7 @@ ATTRIBUTES: Final = {
     "amountPaid": "amount_paid",
     "feesCharged": "fees_charged",
     "feesWaived": "fees_waived",
+    "writtenOffAmount": "written_off_amount",
     "outstandingAmount": "outstanding_amount",
     "status": "status",
     "dueDate": "due_date",
@@ -205,6 +213,7 @@ FIGURES: Final[dict[str, dict[str, Any]]] = {
     "amountPaid": NAIRA,
     "feesCharged": NAIRA,
     "feesWaived": NAIRA,
+    "writtenOffAmount": {"anyOf": [NAIRA, {"type": "null"}]},
     "outstandingAmount": NAIRA,
     "status": {"type": "string", "enum": [*LoanStatus]},
     "dueDate": {"anyOf": [TIME, {"type": "null"}]},

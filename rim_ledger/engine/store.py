@@ -64,6 +64,7 @@ SECRETS: Final = """
 SELECT owner, purpose, secret FROM ledger.secrets
   JOIN unnest(%b::uuid[], %b::text[]) AS wanted (owner, purpose) USING (owner, purpose)"""
 
+HASTEN: Final = "UPDATE ledger.reminders SET at = %s WHERE what = %s AND at > %s"
 DUE: Final = "SELECT what, stream_id FROM ledger.reminders WHERE at <= %s ORDER BY at LIMIT %s"
 
 NUMBERS: Final = """
@@ -183,6 +184,11 @@ class Store:
         columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
         cursor = await self.connection.execute(SECRETS, columns)
         return {(owner, purpose): secret async for owner, purpose, secret in cursor}
+
+    async def hasten(self, what: str, at: datetime) -> None:
+        """Have the clock look at every stream with a reminder of a kind by a time, at the latest:
+        a look that is too early is in vain."""
+        await self.connection.execute(HASTEN, [at, what, at])
 
     async def due(self, at: datetime, count: int) -> list[Reminder]:
         """The oldest reminders whose time has come."""

@@ -90,7 +90,7 @@ class Debt(Struct, frozen=True, kw_only=True, gc=False):
     overdue: bool = False
     defaulted: bool = False
     restated_at: datetime | None = None
-    """When something else than money last changed what is owed: a fee, or a waiver."""
+    """When something else than money last changed what is owed: a fee, a waiver, a write-off."""
 
     @property
     def outstanding(self) -> Decimal:

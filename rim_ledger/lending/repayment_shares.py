@@ -21,6 +21,12 @@ Shares = Mapping[UUID | None, Share]
 """By payment; what credit has paid stands under None."""
 
 
+def share_of(shares: Shares, payment: UUID | None) -> Decimal:
+    """Naira of a payment."""
+    share = shares.get(payment)
+    return share.amount if share else ZERO
+
+
 def received(shares: Shares, payment: UUID | None, amount: Decimal, at: datetime) -> Shares:
     """The shares with some more of a payment."""
     before = shares.get(payment, Share(ZERO, at))

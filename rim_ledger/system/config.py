@@ -19,6 +19,8 @@ from rim_ledger.near import nearest
 from rim_ledger.system.config_keys import KNOWN, Known
 from rim_ledger.values import Description, Word, derived_id
 
+LOOK_AGAIN: Final = "look-again"
+"""Reminds the clock that a setting was set which other reminders depend on."""
 CONFUSED: Final = 0.85
 """How like a known name the name of a new setting is not to be: see `nearest`."""
 
@@ -142,6 +144,13 @@ class SetConfig(Timed):
                 category=self.category, key=self.key, value=value, description=words
             )
             uow.append(SystemConfig, stream, [event])
+            if known and known.looks:
+                uow.remind(LOOK_AGAIN, stream, uow.now)
+
+
+def looks_of(config: SystemConfig) -> str:
+    """The kind of reminders that depend on a setting."""
+    return KNOWN[config.category, config.key].looks
 
 
 def _require_meant(category: str, key: str) -> None:
